@@ -1,0 +1,112 @@
+"""Checks of what a user passes in, each raising a ConfigError that names the key, the expectation and the value."""
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used.
+
+    Attributes:
+        key: dotted name of the setting, e.g. ``network.threshold``.
+        problem: what was expected and what came.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        """Name the key and the problem; the message is both."""
+        super().__init__(f"{key} {problem}")
+        self.key = key
+        self.problem = problem
+
+    def under(self, prefix: str) -> "ConfigError":
+        """Return the same error with the key placed under a parent key."""
+        return ConfigError(f"{prefix}.{self.key}", self.problem)
+
+
+def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
+    """Check a real number in a range.
+
+    Args:
+        key: name of the setting.
+        value: what came.
+        expected: the range in words, for the message.
+        low: lower end of the range.
+        high: upper end of the range.
+        closed: brackets saying which ends belong to the range.
+
+    Returns:
+        The value as a float.
+
+    Raises:
+        ConfigError: not a finite real number, or outside the range.
+    """
+    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if fits:
+        fits = (value >= low if closed[0] == "[" else value > low) and (
+            value <= high if closed[1] == "]" else value < high
+        )
+    if not fits:
+        raise ConfigError(key, f"must be {expected}, got {value!r}")
+    return float(value)
+
+
+def positive(key: str, value: Any) -> float:
+    """Check a number above zero."""
+    return number(key, value, "a number above 0", 0.0, math.inf, closed="()")
+
+
+def non_negative(key: str, value: Any) -> float:
+    """Check a number that is zero or above."""
+    return number(key, value, "a number of 0 or above", 0.0, math.inf, closed="[)")
+
+
+def decay(key: str, value: Any) -> float:
+    """Check a decay per step, in [0, 1)."""
+    return number(key, value, "a number in [0, 1)", 0.0, 1.0, closed="[)")
+
+
+def unit_interval(key: str, value: Any) -> float:
+    """Check a number in [0, 1]."""
+    return number(key, value, "a number in [0, 1]", 0.0, 1.0)
+
+
+def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
+    """Check a whole number of at least ``low`` and, where given, at most ``high``."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
+    if not fits:
+        span = f"of {low} or above" if high is None else f"from {low} to {high}"
+        raise ConfigError(key, f"must be a whole number {span}, got {value!r}")
+    return int(value)
+
+
+def flag(key: str, value: Any) -> bool:
+    """Check true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(key, f"must be true or false, got {value!r}")
+    return value
+
+
+def choice(key: str, value: Any, options: Sequence[str]) -> str:
+    """Check that a value is one of a few words."""
+    if not isinstance(value, str) or value not in options:
+        raise ConfigError(key, f"must be one of {', '.join(options)}; got {value!r}")
+    return value
+
+
+def span(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[)") -> tuple[float, float]:
+    """Check one number, or a range ``[low, high]`` of numbers to draw from.
+
+    Returns:
+        The ends of the range; equal for one number.
+    """
+    pair = isinstance(value, Sequence) and not isinstance(value, str)
+    ends = tuple(value) if pair else (value, value)
+    wanted = f"{expected}, or a pair [low, high] of such numbers"
+    if len(ends) != 2:
+        raise ConfigError(key, f"must be {wanted}, got {value!r}")
+    first, last = (number(key, end, wanted, low, high, closed=closed) for end in ends)
+    if first > last:
+        raise ConfigError(key, f"must be {wanted}, low first, got {value!r}")
+    return first, last

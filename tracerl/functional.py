@@ -1,0 +1,193 @@
+"""The equations of tracerl, each a function of one time step.
+
+Every function works for one life (shapes as written, without ``*lives``) and for many lives at once (a leading
+``*lives`` axis on every tensor), in float32 and float64. Time is in the names: ``membrane_tm1`` is the membrane at
+t-1. Functions that end in ``_`` update their first argument in place; the others return new tensors.
+
+The network these equations describe is, for one hidden layer,
+
+    u_t = m v_{t-1} + (1-m)(W x_t + b)      z_t = [u_t >= theta]      v_t = reset(u_t, z_t)
+    zbar_t = k zbar_{t-1} + (1-k) z_t       y_t = V zbar_t + c
+
+with ``psi_t`` standing in for the derivative of the step z by u (the surrogate gradient of Neftci, Mostafa and
+Zenke 2019, https://arxiv.org/abs/1901.09948). What follows from that choice is exact: the eligibilities below equal
+backpropagation through time of this network, with weights held fixed.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Surrogate = Literal["triangle", "arctan"]
+Reset = Literal["soft", "hard"]
+
+
+class LIFStep(NamedTuple):
+    """What one tick of a layer of leaky integrate-and-fire neurons yields, each [*lives, n].
+
+    ``reset_gain`` is d v_t / d u_t and ``reset_drive`` the direct part of d v_t / d theta; both include the path
+    through the spike.
+    """
+
+    spikes: Tensor
+    membrane: Tensor
+    surrogate: Tensor
+    reset_gain: Tensor
+    reset_drive: Tensor
+
+
+def affine(weight: Tensor, inputs: Tensor) -> Tensor:
+    """Multiply one matrix per life by one vector per life.
+
+    Args:
+        weight: [*lives, n_out, n_in].
+        inputs: [*lives, n_in].
+
+    Returns:
+        [*lives, n_out].
+    """
+    if weight.dim() == 2:
+        return torch.mv(weight, inputs)
+    return torch.matmul(weight, inputs.unsqueeze(-1)).squeeze(-1)
+
+
+def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
+    """Carry a signal at the outputs of a matrix back to its inputs: weight^T signal.
+
+    Args:
+        weight: [*lives, n_out, n_in].
+        signal: [*lives, n_out].
+
+    Returns:
+        [*lives, n_in].
+    """
+    return affine(weight.transpose(-1, -2), signal)
+
+
+def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
+    """Stand in for the derivative of the spike by the membrane.
+
+    ``triangle``: slope max(0, 1 - slope |u - theta|), after Esser et al. 2016 (https://arxiv.org/abs/1603.08270).
+    ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
+
+    Args:
+        distance: u - theta, [*lives, n].
+        slope: height of the surrogate at the threshold, per unit of membrane.
+        kind: which of the two.
+    """
+    if kind == "triangle":
+        return (distance.abs() * (-slope * slope) + slope).clamp_(min=0.0)
+    scaled = distance * (math.pi / 2 * math.sqrt(slope))
+    return torch.addcmul(scaled.new_tensor(1.0 / slope), scaled, scaled).reciprocal_()
+
+
+def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
+    """Integrate: u_t = m v_{t-1} + (1-m) I_t; a constant current I settles at v = I.
+
+    Args:
+        current: I_t = W x_t + b, [*lives, n].
+        membrane_tm1: v_{t-1}, [*lives, n].
+        membrane_decay: m in [0, 1) per tick, [*lives, n] or [*lives, 1].
+    """
+    return torch.lerp(current, membrane_tm1, membrane_decay)
+
+
+def lif_fire(
+    potential: Tensor,
+    threshold: Tensor,
+    slope: float,
+    surrogate: Surrogate,
+    reset: Reset,
+    detach_reset: bool = False,
+) -> LIFStep:
+    """Fire and reset.
+
+    Soft reset: v = u - theta z. Hard reset: v = u (1 - z). With dz = psi (du - dtheta) their derivatives are
+
+        soft: dv/du = 1 - theta psi         dv/dtheta = -z + theta psi
+        hard: dv/du = 1 - z - u psi         dv/dtheta = u psi
+
+    ``detach_reset`` takes the spike in the reset as a constant (psi = 0 in the four terms above). A hard reset needs
+    it in long lives: below the threshold u psi is negative, so dv/du exceeds 1 and a sensitivity can grow without
+    bound.
+
+    Args:
+        potential: u_t, [*lives, n].
+        threshold: theta > 0, [*lives, n] or [*lives, 1].
+        slope: of the surrogate.
+        surrogate: ``triangle`` or ``arctan``.
+        reset: ``soft`` or ``hard``.
+        detach_reset: leave out the derivative of the spike in the reset.
+    """
+    spikes = torch.ge(potential, threshold).to(potential.dtype)
+    psi = surrogate_derivative(potential - threshold, slope, surrogate)
+    through_reset = torch.zeros_like(psi) if detach_reset else psi
+    if reset == "soft":
+        membrane = torch.addcmul(potential, threshold, spikes, value=-1)
+        drive = threshold * through_reset
+        return LIFStep(spikes, membrane, psi, 1 - drive, drive.sub_(spikes))
+    silent = 1 - spikes
+    drive = potential * through_reset
+    return LIFStep(spikes, potential * silent, psi, silent - drive, drive)
+
+
+def carry_sensitivity_(sensitivity: Tensor, leak: Tensor, drive: Tensor) -> Tensor:
+    """Advance d u_t / d parameter, in place: s_t = leak s_{t-1} + drive.
+
+    This is forward-mode differentiation of the membrane with the layer's own recurrence (the membrane and its reset)
+    and no other; the eligibility vector of e-prop (Bellec et al. 2020, eq. 14) with the reset kept.
+
+    Args:
+        sensitivity: [*lives, n, columns], overwritten.
+        leak: d u_t / d u_{t-1} = m dv_{t-1}/du_{t-1}, [*lives, n].
+        drive: the direct dependence, [*lives, n, columns]: (1-m) x for a weight, v_{t-1} - I_t for m,
+            m dv_{t-1}/dtheta for theta.
+    """
+    return torch.addcmul(drive, sensitivity, leak.unsqueeze(-1), out=sensitivity)
+
+
+def low_pass_(trace: Tensor, decay: Tensor | float, value: Tensor) -> Tensor:
+    """Average with exponential forgetting, in place: trace = decay trace + (1 - decay) value."""
+    if isinstance(decay, Tensor):
+        return torch.lerp(value, trace, decay, out=trace)
+    return trace.lerp_(value, 1.0 - decay)
+
+
+def accumulate_(trace: Tensor, decay: float, value: Tensor) -> Tensor:
+    """Add to a decaying sum, in place: trace = decay trace + value."""
+    return torch.add(value, trace, alpha=decay, out=trace)
+
+
+def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
+    """Differentiate log pi(action) by the logits: onehot(action) - pi.
+
+    Args:
+        probabilities: softmax of the logits, [*lives, n_actions].
+        action: int64 index, [*lives].
+    """
+    return (-probabilities).scatter_add_(-1, action.unsqueeze(-1), torch.ones_like(probabilities[..., :1]))
+
+
+def categorical_entropy(probabilities: Tensor, log_probabilities: Tensor) -> Tensor:
+    """Entropy in nats, -sum pi log pi: [*lives]."""
+    return torch.linalg.vecdot(probabilities, log_probabilities).neg_()
+
+
+def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tensor, entropy: Tensor) -> Tensor:
+    """Differentiate the entropy H by the logits: -pi (log pi + H), [*lives, n_actions]."""
+    return (log_probabilities + entropy.unsqueeze(-1)).mul_(probabilities).neg_()
+
+
+def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float, continues: Tensor) -> Tensor:
+    """One-step temporal-difference error r + gamma V(s') [s' not terminal] - V(s) (Sutton and Barto 2018, eq. 6.5).
+
+    Args:
+        reward: [*lives].
+        value_t: V(s), as computed when s was seen, [*lives].
+        value_tp1: V(s'), [*lives].
+        discount: gamma per env step.
+        continues: 0 where the episode terminated, 1 elsewhere (also where it was truncated), [*lives].
+    """
+    return torch.addcmul(reward - value_t, value_tp1, continues, value=discount)

@@ -1,0 +1,72 @@
+"""A decay or a threshold: one per neuron or one per layer, frozen or learned within its range."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.lives import Lives
+
+_SMALLEST = 1e-4  # a learned decay starts at least this far inside (0, 1): sigmoid reaches 0 only at minus infinity
+
+
+class Constrained(nn.Module):
+    """A quantity with a range: decays in [0, 1), thresholds above 0.
+
+    Learned, it is a free parameter ``raw`` behind a sigmoid (decay) or a softplus (threshold); frozen, it is a buffer.
+
+    Attributes:
+        value: the quantity itself, [*lives, n] or, shared by the layer, [*lives, 1].
+    """
+
+    value: Tensor
+
+    def __init__(
+        self,
+        span: tuple[float, float],
+        n: int,
+        lives: Lives,
+        kind: Literal["decay", "positive"],
+        learn: bool = False,
+    ) -> None:
+        """Draw the initial values.
+
+        Args:
+            span: range to draw one value per neuron from; equal ends: one value shared by all.
+            n: neurons.
+            lives: maker of tensors.
+            kind: ``decay`` in [0, 1) or ``positive``.
+            learn: make it a parameter.
+        """
+        super().__init__()
+        low, high = span
+        value = lives.full(low, 1) if low == high else lives.uniform(low, high, n)
+        if learn and kind == "decay":
+            value = value.clamp(_SMALLEST, 1 - _SMALLEST)
+        self.kind = kind
+        self.register_buffer("value", value)
+        self.raw = None
+        if learn:
+            raw = torch.logit(value) if kind == "decay" else value + torch.log(-torch.expm1(-value))
+            self.raw = nn.Parameter(raw, requires_grad=False)
+
+    def refresh(self) -> Tensor:
+        """Bring ``value`` up to date with the learned parameter, in place, and return it."""
+        if self.raw is not None:
+            squash = torch.sigmoid if self.kind == "decay" else nn.functional.softplus
+            self.value.copy_(squash(self.raw))
+        return self.value
+
+    def write_score(self, gradient: Tensor) -> None:
+        """Write the score of ``raw`` into its ``.grad``, in place.
+
+        Args:
+            gradient: of the objective by each neuron's value, [*lives, n].
+        """
+        if self.raw is None:
+            return
+        if self.value.shape[-1] == 1:
+            gradient = gradient.sum(-1, keepdim=True)
+        slope = self.value * (1 - self.value) if self.kind == "decay" else -torch.expm1(-self.value)
+        assert self.raw.grad is not None
+        torch.mul(gradient, slope, out=self.raw.grad)

@@ -1,0 +1,73 @@
+"""Adaptive overshooting-bounded gradient descent: ObGD with a step size per parameter."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim.obgd import bounded_step_size_
+from tracerl.optim.rule import StepRule
+
+_EPSILON = 1e-8  # added to every scale
+
+
+@dataclass(frozen=True)
+class AdaptiveObGD:
+    """Adaptive overshooting-bounded gradient descent; ``build`` makes the rule.
+
+    Attributes:
+        lr: largest step size.
+        kappa: how far a step may reach: larger is more careful.
+        update_decay: forgetting of the second moment of the updates per step.
+    """
+
+    lr: float
+    kappa: float
+    update_decay: float
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        checks.positive("lr", self.lr)
+        checks.positive("kappa", self.kappa)
+        checks.decay("update_decay", self.update_decay)
+
+    def build(self, network: Sequential, trace_decay: float, lives: Lives) -> "AdaptiveOvershootingBounded":
+        """Make the rule for one network."""
+        return AdaptiveOvershootingBounded(self, network.flat.shape[-1], lives)
+
+
+class AdaptiveOvershootingBounded(StepRule):
+    """ObGD on updates scaled by their running root-mean-square (https://arxiv.org/abs/2410.14606, Adaptive ObGD).
+
+        v = .999 v + .001 (signal zeta)^2       v_hat = sqrt(v / (1-.999^t)) + 1e-8
+        alpha = lr / max(1, lr kappa max(|signal|, 1) ||zeta/v_hat||_1)       theta += alpha signal zeta/v_hat
+
+    Attributes:
+        second_moment: v, [*lives, n].
+        unseen: update_decay^t, float64, []: what the start still weighs.
+    """
+
+    second_moment: Tensor
+    unseen: Tensor
+
+    def __init__(self, settings: AdaptiveObGD, n: int, lives: Lives) -> None:
+        """Start with nothing seen, for n parameters."""
+        super().__init__(lives)
+        self.settings = settings
+        self.register_buffer("second_moment", lives.zeros(n))
+        self.register_buffer("unseen", torch.ones((), dtype=torch.float64, device=lives.device))
+
+    def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
+        """Step as the class says; see ``StepRule.forward``."""
+        decay = self.settings.update_decay
+        signal = signal.unsqueeze(-1)
+        self.unseen.mul_(decay)
+        update = trace * signal
+        self.second_moment.mul_(decay).addcmul_(update, update, value=1 - decay)
+        direction = trace / (self.second_moment / (1 - self.unseen)).sqrt_().add_(_EPSILON)
+        norm = direction.abs().sum(-1, keepdim=True)
+        bounded_step_size_(self.step_size, norm, signal, self.settings.lr, self.settings.kappa)
+        network.flat.addcmul_(direction, self.step_size * signal)

@@ -1,0 +1,127 @@
+"""Bounded Intentional updates: choose how much the output shall change, solve for the step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim.rule import StepRule
+
+_TINY = 1e-8  # added to every scale, and the least denominator
+
+
+@dataclass(frozen=True)
+class Intentional:
+    """Bounded Intentional updates; ``build`` makes the rule.
+
+    Attributes:
+        eta: intended change of the output (log pi, or V) per step and unit of signal.
+        floor: least denominator, as a share of its own running mean; 0 gives the unbounded rule.
+        normalize_signal: divide the signal by its running mean magnitude (policies).
+        score_decay: forgetting of the second moment of the scores per step.
+        slow_decay: forgetting of the running signal and denominator statistics per step.
+        clip: bound of the signal, in root-mean-squares of itself.
+    """
+
+    eta: float
+    floor: float
+    normalize_signal: bool
+    score_decay: float
+    slow_decay: float
+    clip: float
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        checks.positive("eta", self.eta)
+        checks.non_negative("floor", self.floor)
+        checks.flag("normalize_signal", self.normalize_signal)
+        checks.decay("score_decay", self.score_decay)
+        checks.decay("slow_decay", self.slow_decay)
+        checks.positive("clip", self.clip)
+
+    def build(self, network: Sequential, trace_decay: float, lives: Lives) -> "BoundedIntentional":
+        """Make the rule for one network."""
+        return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lives)
+
+
+class BoundedIntentional(StepRule):
+    """Intentional updates (https://arxiv.org/abs/2604.19033) with a floor under the denominator.
+
+    With g the score, zeta its trace, d its decay and nu_hat a running root-mean-square of g per parameter,
+
+        nu = .999 nu + .001 g^2                        nu_hat = sqrt(nu / (1-.999^t)) + 1e-8
+        sigma = d sigma + (1-d) sum g^2/nu_hat         u = sqrt( sigma/(1-d^t) sum zeta^2/nu_hat )
+        ubar = .9998 ubar + .0002 u                    u' = max(u, floor ubar/(1-.9998^t))
+        theta += eta/u' signal zeta/nu_hat
+
+    The signal is clipped at ``clip`` times its running root-mean-square (which starts at 1) and, for a policy,
+    divided by its running mean magnitude. The floor is tracerl's own: a policy that is nearly deterministic has
+    scores, and so u, near zero, and the step that would still move log pi by eta is unbounded.
+
+    Attributes:
+        second_moment: nu, [*lives, n].
+        score_norm: sigma, [*lives, 1].
+        mean_denominator: ubar, [*lives, 1].
+        signal_square: running mean of signal^2, [*lives, 1].
+        signal_magnitude: running mean of the clipped |signal|, [*lives, 1].
+        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [3]: what the starts still weigh.
+    """
+
+    second_moment: Tensor
+    score_norm: Tensor
+    mean_denominator: Tensor
+    signal_square: Tensor
+    signal_magnitude: Tensor
+    unseen: Tensor
+    decays: Tensor
+
+    def __init__(self, settings: Intentional, n: int, trace_decay: float, lives: Lives) -> None:
+        """Start with nothing seen, for n parameters whose traces decay by ``trace_decay`` per env step."""
+        super().__init__(lives)
+        self.settings = settings
+        self.trace_decay = trace_decay
+        self.register_buffer("second_moment", lives.zeros(n))
+        for name in ("score_norm", "mean_denominator", "signal_magnitude"):
+            self.register_buffer(name, lives.zeros(1))
+        self.register_buffer("signal_square", lives.full(1.0, 1))
+        decays = [settings.score_decay, trace_decay, settings.slow_decay]
+        self.register_buffer("decays", torch.tensor(decays, dtype=torch.float64, device=lives.device), persistent=False)
+        self.register_buffer("unseen", torch.ones_like(self.decays))
+
+    def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
+        """Step as the class says; see ``StepRule.forward``."""
+        seen_score, seen_trace, seen_slow = (1 - self.unseen.mul_(self.decays)).unbind()
+        scale = self._scale(network.score, seen_score)
+        self.score_norm.lerp_(_weighted_norm(network.score, scale), 1 - self.trace_decay)
+        direction = trace * scale
+        reach = (direction * trace).sum(-1, keepdim=True)
+        denominator = (self.score_norm / seen_trace).mul_(reach).sqrt_()
+        self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
+        least = self.mean_denominator * (self.settings.floor / seen_slow)
+        torch.div(self.settings.eta, torch.maximum(denominator, least).clamp_(min=_TINY), out=self.step_size)
+        network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), seen_slow))
+
+    def _scale(self, score: Tensor, seen: Tensor) -> Tensor:
+        """Take in the score and return 1/nu_hat: [*lives, n]."""
+        decay = self.settings.score_decay
+        self.second_moment.mul_(decay).addcmul_(score, score, value=1 - decay)
+        return (self.second_moment / seen).sqrt_().add_(_TINY).reciprocal_()
+
+    def _bound(self, signal: Tensor, seen: Tensor) -> Tensor:
+        """Clip the signal and, where asked, normalise it: [*lives, 1]."""
+        fresh = 1 - self.settings.slow_decay
+        self.signal_square.lerp_(signal * signal, fresh)
+        cap = (self.signal_square / seen).sqrt_().mul_(self.settings.clip)
+        signal = torch.clamp(signal, -cap, cap)
+        if not self.settings.normalize_signal:
+            return signal
+        self.signal_magnitude.lerp_(signal.abs(), fresh)
+        return signal / (self.signal_magnitude / seen).clamp_(min=1e-12)
+
+
+def _weighted_norm(score: Tensor, scale: Tensor) -> Tensor:
+    """Return sum score^2 scale: [*lives, 1]."""
+    return (score * score).mul_(scale).sum(-1, keepdim=True)

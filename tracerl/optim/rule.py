@@ -1,0 +1,41 @@
+"""What every step-size rule has in common."""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+
+
+class StepRule(nn.Module):
+    """Turn an eligibility trace and a signal into a step of one network.
+
+    Attributes:
+        step_size: what the last step multiplied signal and (scaled) trace by, [*lives, 1]; for watching.
+    """
+
+    step_size: Tensor
+
+    def __init__(self, lives: Lives) -> None:
+        """Start with no step taken."""
+        super().__init__()
+        self.register_buffer("step_size", lives.zeros(1))
+
+    def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
+        """Step along ``signal * trace`` (ascent), updating the network's parameters in place.
+
+        Args:
+            network: its ``flat`` parameters are moved; its ``score`` is that of the present env step.
+            trace: eligibility trace, [*lives, n].
+            signal: [*lives].
+        """
+        raise NotImplementedError
+
+
+class StepRuleSettings(Protocol):
+    """Settings of a step-size rule, as a yaml names them."""
+
+    def build(self, network: Sequential, trace_decay: float, lives: Lives) -> StepRule:
+        """Make the rule for one network whose traces decay by ``trace_decay`` per env step."""
+        ...

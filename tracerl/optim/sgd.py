@@ -1,0 +1,42 @@
+"""Plain stochastic gradient ascent along the trace."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim.rule import StepRule
+
+
+@dataclass(frozen=True)
+class SGD:
+    """A fixed step size; ``build`` makes the rule.
+
+    Attributes:
+        lr: step size.
+    """
+
+    lr: float
+
+    def __post_init__(self) -> None:
+        """Check the setting, raising a ConfigError that names it."""
+        checks.positive("lr", self.lr)
+
+    def build(self, network: Sequential, trace_decay: float, lives: Lives) -> "FixedStep":
+        """Make the rule; it keeps nothing per parameter."""
+        return FixedStep(self, lives)
+
+
+class FixedStep(StepRule):
+    """theta += lr signal zeta."""
+
+    def __init__(self, settings: SGD, lives: Lives) -> None:
+        """Keep the settings."""
+        super().__init__(lives)
+        self.step_size.fill_(settings.lr)
+
+    def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
+        """Step as the class says; see ``StepRule.forward``."""
+        network.flat.addcmul_(trace, self.step_size * signal.unsqueeze(-1))

@@ -1,0 +1,95 @@
+"""Any optimiser of torch.optim, fed with the eligibility trace in place of a gradient."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim.rule import StepRule
+
+
+def _optimizer_names() -> list[str]:
+    """Names of the optimisers this torch has."""
+    found = ((name, getattr(torch.optim, name)) for name in dir(torch.optim))
+    base = torch.optim.Optimizer
+    return [name for name, item in found if isinstance(item, type) and issubclass(item, base) and item is not base]
+
+
+@dataclass(frozen=True)
+class TorchOptim:
+    """A class of torch.optim; ``build`` makes the rule.
+
+    With many lives, use one that treats every number by itself (SGD, RMSprop, Adam, ...): the lives share one call.
+    LBFGS needs a closure that evaluates the loss again, which an agent that sees everything once does not have.
+
+    Attributes:
+        name: of the class, e.g. ``Adam``.
+        kwargs: its arguments, e.g. ``{lr: 1e-3}``.
+    """
+
+    name: str
+    kwargs: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check the settings by building the optimiser once, raising a ConfigError that names what is wrong."""
+        checks.choice("name", self.name, [name for name in _optimizer_names() if name != "LBFGS"])
+        if not isinstance(self.kwargs, Mapping):
+            raise checks.ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
+        try:
+            self.make([torch.nn.Parameter(torch.zeros(2, 2))])
+        except (TypeError, ValueError) as error:
+            raise checks.ConfigError("kwargs", f"must suit torch.optim.{self.name}: {error}") from error
+
+    def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the torch optimiser for these parameters."""
+        made: torch.optim.Optimizer = getattr(torch.optim, self.name)(parameters, **self.kwargs)
+        return made
+
+    def build(self, network: Sequential, trace_decay: float, lives: Lives) -> "TorchStep":
+        """Make the rule for one network."""
+        return TorchStep(self, network, lives)
+
+
+class TorchStep(StepRule):
+    """Hand ``-signal * zeta`` to a torch optimiser as the gradient to descend.
+
+    The optimiser works on shadows of the parameters: tensors over the same memory whose ``.grad`` is the update, so
+    that the score keeps its place in the network's own ``.grad``.
+    """
+
+    def __init__(self, settings: TorchOptim, network: Sequential, lives: Lives) -> None:
+        """Make the optimiser."""
+        super().__init__(lives)
+        self._update = torch.zeros_like(network.flat)
+        self._optimizer = settings.make(self._shadows(network))
+        self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
+
+    def _shadows(self, network: Sequential) -> list[torch.nn.Parameter]:
+        """Return one parameter per parameter of the network, over its memory, with ``.grad`` inside the update."""
+        shadows = []
+        start = 0
+        for parameter in network.parameters():
+            shadow = torch.nn.Parameter(parameter.data, requires_grad=False)
+            shape = parameter.shape[len(network.flat.shape) - 1 :]
+            shadow.grad = self._update[..., start : start + shape.numel()].unflatten(-1, shape)
+            start += shape.numel()
+            shadows.append(shadow)
+        return shadows
+
+    def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
+        """Step as the class says; see ``StepRule.forward``."""
+        torch.mul(trace, -signal.unsqueeze(-1), out=self._update)
+        self._optimizer.step()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the optimiser's own state, for ``state_dict``."""
+        return self._optimizer.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore the optimiser's own state."""
+        self._optimizer.load_state_dict(state)

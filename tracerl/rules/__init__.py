@@ -1,0 +1,1 @@
+"""Learning rules: what is remembered of each parameter, and what scalar it is multiplied by."""

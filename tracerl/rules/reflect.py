@@ -1,0 +1,95 @@
+"""REFLECT(lambda): the trace of log-probabilities of the sampled actions, differentiated, times a scalar signal.
+
+traceTorch's REFLECT keeps l_t = d l_{t-1} + log pi(a_t) and multiplies it by a reward signal. Its gradient, with
+weights held fixed, is the trace of the product kept here, one number per parameter:
+
+    zeta_t = d zeta_{t-1} + grad log pi(a_t)        theta += alpha_t signal_t zeta_t        d = gamma lambda
+
+which is the actor of actor-critic with eligibility traces (Sutton and Barto 2018, section 13.5, without the factor
+gamma^t). Left out: differentiating separate averages of inputs and outputs, which loses which action was taken in
+which state.
+"""
+
+from torch import Tensor, nn
+
+from tracerl import functional as F
+from tracerl.lives import Lives, clear_
+from tracerl.network import Sequential
+from tracerl.optim.rule import StepRule
+
+
+class TraceLearner(nn.Module):
+    """A network with the eligibility trace of its objective and the rule that turns the trace into a step.
+
+    The objective of a policy is log pi(a_t), that of a critic V(s_t).
+
+    Attributes:
+        eligibility_trace: zeta_t, laid out as ``network.flat``, [*lives, n].
+    """
+
+    eligibility_trace: Tensor
+
+    def __init__(self, network: Sequential, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+        """Start with an empty trace.
+
+        Args:
+            network: whose parameters are learned.
+            step_rule: of this network alone.
+            trace_decay: d = gamma lambda per env step.
+            lives: maker of tensors.
+        """
+        super().__init__()
+        self.network = network
+        self.step_rule = step_rule
+        self.trace_decay = trace_decay
+        self.register_buffer("eligibility_trace", lives.zeros(network.flat.shape[-1]))
+
+    def accumulate(self, learning_signal: Tensor) -> None:
+        """Add the score of the present output to the trace, in place.
+
+        Args:
+            learning_signal: d objective / d y_t, [*lives, n_out].
+        """
+        self.network.backward(learning_signal)
+        F.accumulate_(self.eligibility_trace, self.trace_decay, self.network.score)
+
+    def update(self, signal: Tensor) -> None:
+        """Take one step along the trace, updating the network in place.
+
+        Args:
+            signal: the scalar everything is multiplied by, [*lives].
+        """
+        self.step_rule(self.network, self.eligibility_trace, signal)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        self.network.reset_state(mask)
+        clear_(self.eligibility_trace, mask)
+
+
+class LogProbTrace(nn.Module):
+    """The trace l_t = d l_{t-1} + log pi(a_t) itself: kept to be watched, its gradient is what learns.
+
+    Attributes:
+        trace: l_t in nats, [*lives].
+    """
+
+    trace: Tensor
+
+    def __init__(self, trace_decay: float, lives: Lives) -> None:
+        """Start empty, with d = gamma lambda per env step."""
+        super().__init__()
+        self.trace_decay = trace_decay
+        self.register_buffer("trace", lives.zeros())
+
+    def accumulate(self, log_probability: Tensor) -> None:
+        """Add the log-probability of the action just taken, [*lives], in place."""
+        F.accumulate_(self.trace, self.trace_decay, log_probability)
+
+    def average(self) -> Tensor:
+        """Return (1-d) l_t, the averaged log-probability of the seed's REFLECT: [*lives]."""
+        return self.trace * (1 - self.trace_decay)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Forget, in place, in the lives of the mask or in all."""
+        clear_(self.trace, mask)

@@ -1,0 +1,55 @@
+"""Reward signals that need no critic. The td error, which does, is the agent's own (``functional.td_error``)."""
+
+from torch import Tensor, nn
+
+from tracerl.lives import Lives
+
+
+class RewardSignal(nn.Module):
+    """The reward itself.
+
+    Where every step is paid the same, as in CartPole, it says nothing about the action: use ``td`` there.
+    """
+
+    def forward(self, reward: Tensor) -> Tensor:
+        """Return the reward, [*lives]."""
+        return reward
+
+
+class AdvantageSignal(nn.Module):
+    """The reward minus its running average, as in traceTorch: A = r - (1-d) rho, then rho = d rho + r.
+
+    The average is of the whole life and is kept over episodes. It starts at 0 and is corrected for that start
+    (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 3). Where every step is paid the same, as in
+    CartPole, the signal is 0 and nothing is learned: use ``td`` there.
+
+    Attributes:
+        average: (1-d) rho, [*lives].
+        unseen: weight d^t that the start still has in the average, [*lives].
+    """
+
+    average: Tensor
+    unseen: Tensor
+
+    def __init__(self, decay: float, lives: Lives) -> None:
+        """Start with nothing seen.
+
+        Args:
+            decay: d, forgetting of the average per env step, in [0, 1).
+            lives: maker of tensors.
+        """
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("average", lives.zeros())
+        self.register_buffer("unseen", lives.full(1.0))
+
+    def forward(self, reward: Tensor) -> Tensor:
+        """Return r minus the average of the rewards before it, and take r in, in place: [*lives].
+
+        The first reward of a life has nothing to compare with: its signal is 0.
+        """
+        seen = 1 - self.unseen
+        baseline = (self.average / seen).where(seen > 0, reward)
+        self.average.lerp_(reward, 1 - self.decay)
+        self.unseen.mul_(self.decay)
+        return reward - baseline
