@@ -133,7 +133,9 @@ def test_a_hard_reset_keeps_its_sensitivity_bounded_by_default() -> None:
 
 
 def test_full_rtrl_agrees_on_a_tiny_net() -> None:
-    network = build(1, n_in=2, hidden=[3, 2], learn_membrane_decay=True, learn_threshold=True, membrane_decay=[0.3, 0.8])
+    network = build(
+        1, n_in=2, hidden=[3, 2], learn_membrane_decay=True, learn_threshold=True, membrane_decay=[0.3, 0.8]
+    )
     inputs, g = stream(1, 25, n_in=2), torch.tensor([1.0, -0.5], dtype=torch.float64)
     ours, forward, through_time = run(network, inputs, g), rtrl(network, inputs, g), bptt(network, inputs, g)
     for name, truth in through_time.items():

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl import checks
 from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
 from tracerl.scaling import ObservationNormalizer
 
 
@@ -52,7 +53,7 @@ class Contrast(Raw):
         return ContrastEncoder(n_in, lives, self)
 
 
-class RawEncoder(nn.Module):
+class RawEncoder(StateModule):
     """Hand on the observation, standardised where the settings ask for it.
 
     Attributes:

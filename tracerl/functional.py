@@ -79,8 +79,8 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
     """
     if kind == "triangle":
         return (distance.abs() * (-slope * slope) + slope).clamp_(min=0.0)
-    scaled = distance * (math.pi / 2 * math.sqrt(slope))
-    return torch.addcmul(scaled.new_tensor(1.0 / slope), scaled, scaled).reciprocal_()
+    square = (math.pi / 2) ** 2 * slope
+    return torch.addcmul(torch.full_like(distance, 1 / slope), distance, distance, value=square).reciprocal_()
 
 
 def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def lif_fire(
         reset: ``soft`` or ``hard``.
         detach_reset: leave out the derivative of the spike in the reset.
     """
-    spikes = torch.ge(potential, threshold).to(potential.dtype)
+    spikes = torch.ge(potential, threshold, out=torch.empty_like(potential))
     psi = surrogate_derivative(potential - threshold, slope, surrogate)
     through_reset = torch.zeros_like(psi) if detach_reset else psi
     if reset == "soft":

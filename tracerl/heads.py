@@ -1,13 +1,14 @@
 """Action heads: from the policy network's outputs to an action, its log-probability and their gradients."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl import functional as F
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 
-class Categorical(nn.Module):
+class Categorical(StateModule):
     """A softmax over the actions of a Discrete space.
 
     Attributes:

@@ -39,7 +39,7 @@ class Lives:
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Return zeros of [*lives, *shape]."""
-        return torch.zeros(*self.shape, *shape, dtype=dtype or self.dtype, device=self.device)
+        return torch.zeros((*self.shape, *shape), dtype=dtype or self.dtype, device=self.device)
 
     def full(self, value: float, *shape: int) -> Tensor:
         """Return [*lives, *shape] filled with one value."""

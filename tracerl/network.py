@@ -11,9 +11,10 @@ from tracerl import checks
 from tracerl.layers import LI, LIF
 from tracerl.layers.credit import PathCredit, ReadoutCredit
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 
-class Sequential(nn.Module):
+class Sequential(StateModule):
     """Hidden layers in a row under a readout.
 
     Attributes:
@@ -75,7 +76,9 @@ class Sequential(nn.Module):
         top.credit.update(top.eligibility(), decay)
         if len(self._layers) == 1:
             return
-        path = self.readout.weight * ((1 - decay) * top.input_gain()).unsqueeze(-2)  # [*lives, n_out, n]
+        path = self.readout.weight * (self.readout.decay.complement * top.input_gain()).unsqueeze(
+            -2
+        )  # [*lives, n_out, n]
         mean_leaks = [leak.mean(-1) for leak in leaks]
         for i in range(len(self._layers) - 2, -1, -1):
             layer = self._layers[i]

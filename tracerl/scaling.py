@@ -1,14 +1,15 @@
 """Running scales of the two streams an agent receives: observations and rewards."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 _EPSILON = 1e-8  # added to every variance
 
 
-class RunningMoments(nn.Module):
+class RunningMoments(StateModule):
     """Mean and sample variance of everything seen so far (Welford 1962, https://doi.org/10.2307/1266577), in float64.
 
     Attributes:
@@ -46,11 +47,11 @@ class RunningMoments(nn.Module):
 
     def deviation(self) -> Tensor:
         """Return the sample standard deviation, [*lives, n]; 1 while fewer than two values were seen."""
-        variance = self.squares / (self.count - 1).clamp_(min=1)
-        return torch.where(self.count > 1, variance, 1.0).add_(_EPSILON).sqrt_()
+        variance = self.squares / (self.count - 1)  # 0/0 at the first value
+        return variance.nan_to_num_(nan=1.0).add_(_EPSILON).sqrt_()
 
 
-class ObservationNormalizer(nn.Module):
+class ObservationNormalizer(StateModule):
     """Standardise observations by everything seen so far, the present one included.
 
     x = clip((o - mean) / std, -clip, clip). As in streaming deep RL (Elsayed et al. 2024,
@@ -76,7 +77,7 @@ class ObservationNormalizer(nn.Module):
         return deviation.div_(self.moments.deviation()).clamp_(-self.clip, self.clip)
 
 
-class RewardScaler(nn.Module):
+class RewardScaler(StateModule):
     """Divide rewards by the standard deviation of their discounted sum; they are not centred.
 
     u = gamma (1 - done) u + r. After Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done means that the

@@ -6,9 +6,10 @@ Left out: torch.Generator, whose state cannot be held per life nor be shared wit
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer: the golden ratio
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -34,7 +35,7 @@ def splitmix64(counter: Tensor) -> Tensor:
     return _xor_shift(bits, 31)
 
 
-class UniformStream(nn.Module):
+class UniformStream(StateModule):
     """Uniform random numbers in [0, 1), one independent stream per life."""
 
     counter: Tensor

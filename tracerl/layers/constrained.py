@@ -6,20 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 _SMALLEST = 1e-4  # a learned decay starts at least this far inside (0, 1): sigmoid reaches 0 only at minus infinity
 
 
-class Constrained(nn.Module):
+class Constrained(StateModule):
     """A quantity with a range: decays in [0, 1), thresholds above 0.
 
     Learned, it is a free parameter ``raw`` behind a sigmoid (decay) or a softplus (threshold); frozen, it is a buffer.
 
     Attributes:
         value: the quantity itself, [*lives, n] or, shared by the layer, [*lives, 1].
+        complement: 1 - value, kept for decays.
     """
 
     value: Tensor
+    complement: Tensor
 
     def __init__(
         self,
@@ -45,16 +48,18 @@ class Constrained(nn.Module):
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
         self.kind = kind
         self.register_buffer("value", value)
+        self.register_buffer("complement", 1 - value)
         self.raw = None
         if learn:
             raw = torch.logit(value) if kind == "decay" else value + torch.log(-torch.expm1(-value))
             self.raw = nn.Parameter(raw, requires_grad=False)
 
     def refresh(self) -> Tensor:
-        """Bring ``value`` up to date with the learned parameter, in place, and return it."""
+        """Bring ``value`` and ``complement`` up to date with the learned parameter, in place; return the value."""
         if self.raw is not None:
             squash = torch.sigmoid if self.kind == "decay" else nn.functional.softplus
             self.value.copy_(squash(self.raw))
+            torch.sub(1, self.value, out=self.complement)
         return self.value
 
     def write_score(self, gradient: Tensor) -> None:
@@ -67,6 +72,6 @@ class Constrained(nn.Module):
             return
         if self.value.shape[-1] == 1:
             gradient = gradient.sum(-1, keepdim=True)
-        slope = self.value * (1 - self.value) if self.kind == "decay" else -torch.expm1(-self.value)
+        slope = self.value * self.complement if self.kind == "decay" else -torch.expm1(-self.value)
         assert self.raw.grad is not None
         torch.mul(gradient, slope, out=self.raw.grad)

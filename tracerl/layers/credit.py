@@ -8,13 +8,14 @@ e_t = d z_t / d parameter.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl import functional as F
 from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
 
 
-class ReadoutCredit(nn.Module):
+class ReadoutCredit(StateModule):
     """Credit of the layer right under a leaky-integrator readout; exact.
 
         E_t = k E_{t-1} + (1-k) e_t        score = (V^T g)[:, None] * E_t
@@ -51,7 +52,7 @@ class ReadoutCredit(nn.Module):
         clear_(self.eligibility, mask)
 
 
-class PathCredit(nn.Module):
+class PathCredit(StateModule):
     """Credit of a layer under other hidden layers; approximate, in the manner of OTPE.
 
     Exact credit needs d(everything above) / d(every parameter here). Instead e_t leaks through one average neuron per

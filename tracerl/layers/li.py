@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from tracerl import functional as F
 from tracerl.layers.constrained import Constrained
 from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
 
 
-class LI(nn.Module):
+class LI(StateModule):
     """A dense layer of leaky integrators, whose decay belongs to the input: y = V zbar + c, zbar = k zbar + (1-k) z.
 
     Attributes:

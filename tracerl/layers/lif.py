@@ -7,9 +7,10 @@ from tracerl import functional as F
 from tracerl.layers.constrained import Constrained
 from tracerl.layers.credit import PathCredit, ReadoutCredit
 from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
 
 
-class LIF(nn.Module):
+class LIF(StateModule):
     """A dense layer of leaky integrate-and-fire neurons (equations in ``tracerl.functional``).
 
     The layer differentiates itself forward in time. ``sensitivity`` holds d u_t / d parameter for every neuron and
@@ -122,7 +123,7 @@ class LIF(nn.Module):
 
     def _drive(self, current: Tensor, decay: Tensor) -> Tensor:
         """Return the direct dependence of u_t on each column's parameter: [*lives, n_out or 1, columns]."""
-        drive = (1 - decay).unsqueeze(-1) * self.inputs.unsqueeze(-2)
+        drive = self.membrane_decay.complement.unsqueeze(-1) * self.inputs.unsqueeze(-2)
         if self.columns == self.n_in + 1:
             return drive
         columns = [drive.expand(*drive.shape[:-2], self.n_out, -1)]
@@ -163,7 +164,7 @@ class LIF(nn.Module):
 
     def input_gain(self) -> Tensor:
         """Return d z_t / d I_t = psi (1-m), [*lives, n_out]."""
-        return self.surrogate * (1 - self.membrane_decay.value)
+        return self.surrogate * self.membrane_decay.complement
 
     def write_score(self, score: Tensor) -> None:
         """Distribute a score over the parameters' ``.grad``, in place.

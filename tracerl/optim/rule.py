@@ -2,13 +2,14 @@
 
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 from tracerl.network import Sequential
 
 
-class StepRule(nn.Module):
+class StepRule(StateModule):
     """Turn an eligibility trace and a signal into a step of one network.
 
     Attributes:

@@ -10,15 +10,16 @@ gamma^t). Left out: differentiating separate averages of inputs and outputs, whi
 which state.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl import functional as F
 from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
 from tracerl.network import Sequential
 from tracerl.optim.rule import StepRule
 
 
-class TraceLearner(nn.Module):
+class TraceLearner(StateModule):
     """A network with the eligibility trace of its objective and the rule that turns the trace into a step.
 
     The objective of a policy is log pi(a_t), that of a critic V(s_t).
@@ -67,7 +68,7 @@ class TraceLearner(nn.Module):
         clear_(self.eligibility_trace, mask)
 
 
-class LogProbTrace(nn.Module):
+class LogProbTrace(StateModule):
     """The trace l_t = d l_{t-1} + log pi(a_t) itself: kept to be watched, its gradient is what learns.
 
     Attributes:

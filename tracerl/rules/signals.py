@@ -1,11 +1,12 @@
 """Reward signals that need no critic. The td error, which does, is the agent's own (``functional.td_error``)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tracerl.lives import Lives
+from tracerl.module import StateModule
 
 
-class RewardSignal(nn.Module):
+class RewardSignal(StateModule):
     """The reward itself.
 
     Where every step is paid the same, as in CartPole, it says nothing about the action: use ``td`` there.
@@ -16,7 +17,7 @@ class RewardSignal(nn.Module):
         return reward
 
 
-class AdvantageSignal(nn.Module):
+class AdvantageSignal(StateModule):
     """The reward minus its running average, as in traceTorch: A = r - (1-d) rho, then rho = d rho + r.
 
     The average is of the whole life and is kept over episodes. It starts at 0 and is corrected for that start

@@ -1,0 +1,228 @@
+"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from gymnasium import Space
+from torch import Tensor
+
+from tracerl import checks
+from tracerl import functional as F
+from tracerl.agent import Action, Observation
+from tracerl.encoders import Raw
+from tracerl.heads import Categorical
+from tracerl.lives import Lives
+from tracerl.module import StateModule
+from tracerl.network import Dense
+from tracerl.optim.rule import StepRuleSettings
+from tracerl.rules.reflect import LogProbTrace, TraceLearner
+from tracerl.rules.signals import AdvantageSignal, RewardSignal
+from tracerl.scaling import RewardScaler
+from tracerl.spaces import discrete_actions, observation_size
+from tracerl.streams import UniformStream
+
+SIGNALS = ("td", "advantage", "reward")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of the agent itself; see ``configs/agent/reflect.yaml``."""
+
+    signal: str
+    discount: float
+    trace_decay: float
+    entropy: float
+    scale_reward: bool
+    average_decay: float
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        checks.choice("signal", self.signal, SIGNALS)
+        checks.unit_interval("discount", self.discount)
+        checks.unit_interval("trace_decay", self.trace_decay)
+        if self.discount * self.trace_decay >= 1:
+            raise checks.ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+        checks.non_negative("entropy", self.entropy)
+        checks.flag("scale_reward", self.scale_reward)
+        checks.decay("average_decay", self.average_decay)
+
+
+class ReflectAgent(StateModule):
+    """Learn online from each transition, once, with eligibility traces through spiking neurons.
+
+    One env step, with one forward pass of each network per observation: the critic's score of the old observation
+    joins its trace; the critic sees the new observation; the td error delta; the policy's score of the old action
+    (its entropy gradient added, with the sign of delta) joins its trace; both networks step along delta times trace;
+    the policy sees the new observation and acts.
+
+    V(s) is the value computed when s was seen, before the update that followed.
+    """
+
+    value: Tensor
+    signal: Tensor
+    entropy: Tensor
+
+    def __init__(
+        self,
+        observation_space: Space,
+        action_space: Space,
+        lives: Lives,
+        *,
+        network: Dense,
+        encoder: Raw,
+        optimizer: Mapping[str, StepRuleSettings],
+        signal: str,
+        discount: float,
+        trace_decay: float,
+        entropy: float,
+        scale_reward: bool,
+        average_decay: float,
+    ) -> None:
+        """Build the agent for the spaces of an env.
+
+        Args:
+            observation_space: a Box; observations are flattened.
+            action_space: a Discrete space.
+            lives: how many lives, from which seeds; maker of all tensors.
+            network: of the policy and of the critic, which differ in their outputs only.
+            encoder: from observations to input currents.
+            optimizer: step-size rules by name: ``policy`` and ``value``.
+            signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the
+                reward. The last two say nothing in tasks that pay every step the same, such as CartPole.
+            discount: gamma per env step.
+            trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
+            entropy: tau, weight of the entropy bonus.
+            scale_reward: divide rewards by the running deviation of their discounted sum.
+            average_decay: forgetting of the reward's running average per env step (``advantage``).
+
+        Raises:
+            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+        """
+        super().__init__()
+        self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
+        n_actions, self.first_action = discrete_actions(action_space)
+        self.lives = lives
+        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.head = Categorical(n_actions, lives)
+        self.stream = UniformStream(lives)
+        self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
+        decay = discount * trace_decay
+        self.policy = self._learner(network, self.head.n_outputs, optimizer["policy"], decay)
+        self.critic = self._learner(network, 1, optimizer["value"], decay) if signal == "td" else None
+        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
+        self.log_prob_trace = LogProbTrace(decay, lives)
+        for name in ("value", "signal", "entropy"):
+            self.register_buffer(name, lives.zeros())
+        self._one = lives.full(1.0, 1)
+        self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
+        self._sums = {tag: lives.zeros(1) if "step_size" in tag else lives.zeros() for tag in self._watched_tags()}
+        self._summed_steps = 0
+
+    def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
+        built = network.build(self.encoder.n_out, n_outputs, self.lives)
+        return TraceLearner(built, rule.build(built, decay, self.lives), decay, self.lives)
+
+    @torch.inference_mode()
+    def start(self, observation: Observation) -> Action:
+        """Begin an episode; see ``Agent.start``."""
+        current = self.encoder(self._tensor(observation), first=True)
+        if self.critic is not None:
+            self.value.copy_(self.critic.network(current).squeeze(-1))
+        return self._act(current)
+
+    @torch.inference_mode()
+    def step(self, reward: float, observation: Observation) -> Action:
+        """Learn from one transition and act; see ``Agent.step``."""
+        return self._act(self._learn(reward, observation, terminated=False))
+
+    @torch.inference_mode()
+    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
+        """Learn from the last transition and clear membranes and traces; see ``Agent.end``."""
+        self._learn(reward, observation, terminated)
+        self.policy.reset_state()
+        if self.critic is not None:
+            self.critic.reset_state()
+        self.log_prob_trace.reset_state()
+        if self.reward_scaler is not None:
+            self.reward_scaler.end_episode()
+
+    def _learn(self, reward: float, observation: Observation, terminated: bool) -> Tensor:
+        """Update both networks from one transition and return the current of the new observation."""
+        if self.critic is not None:
+            self.critic.accumulate(self._one)
+        current: Tensor = self.encoder(self._tensor(observation))
+        self._compute_signal(reward, current, terminated)
+        signal = self.signal
+        bonus = self.head.entropy_gradient(self.entropy) * (self.settings.entropy * signal.sign()).unsqueeze(-1)
+        self.policy.accumulate(bonus.add_(self.head.score()))
+        self.policy.update(signal)
+        if self.critic is not None:
+            self.critic.update(signal)
+        self._watch()
+        return current
+
+    def _compute_signal(self, reward: float, current: Tensor, terminated: bool) -> None:
+        """Turn the reward into the signal, in place; where there is a critic, it sees the new observation."""
+        scaled = torch.as_tensor(reward, dtype=torch.float64, device=self.lives.device)
+        if self.reward_scaler is not None:
+            scaled = self.reward_scaler(scaled)
+        scaled = scaled.to(self.lives.dtype)
+        if self.critic is None:
+            self.signal.copy_(self.baseline(scaled))
+            return
+        value_tp1 = self.critic.network(current).squeeze(-1)
+        continues = self._continues[terminated]
+        self.signal.copy_(F.td_error(scaled, self.value, value_tp1, self.settings.discount, continues))
+        self.value.copy_(value_tp1)
+
+    def _act(self, current: Tensor) -> Action:
+        """Let the policy see the current and sample an action."""
+        action = self.head.sample(self.policy.network(current), self.stream.draw())
+        self.log_prob_trace.accumulate(self.head.log_probability())
+        self.entropy.copy_(self.head.entropy())
+        return action.item() + self.first_action
+
+    def _tensor(self, observation: Observation) -> Tensor:
+        """Return the observation flattened: float64, [*lives, n]."""
+        tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
+        return tensor.reshape(*self.lives.shape, -1)
+
+    def _watched_tags(self) -> list[str]:
+        """TensorBoard tags of what ``_watch`` sums."""
+        tags = ["td_error", "td_error_magnitude", "entropy", "logprob_trace", "step_size_policy"]
+        return [f"learn/{tag}" for tag in tags + (["value", "step_size_value"] if self.critic is not None else [])]
+
+    def _watch(self) -> None:
+        """Add this step's numbers to the sums that ``diagnostics`` averages."""
+        sums = self._sums
+        sums["learn/td_error"].add_(self.signal)
+        sums["learn/td_error_magnitude"].add_(self.signal.abs())
+        sums["learn/entropy"].add_(self.entropy)
+        sums["learn/logprob_trace"].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
+        sums["learn/step_size_policy"].add_(self.policy.step_rule.step_size)
+        if self.critic is not None:
+            sums["learn/value"].add_(self.value)
+            sums["learn/step_size_value"].add_(self.critic.step_rule.step_size)
+        self._summed_steps += 1
+
+    @torch.inference_mode()
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        steps = max(self._summed_steps, 1)
+        found = {tag: float(total.mean()) / steps for tag, total in self._sums.items()}
+        for total in self._sums.values():
+            total.zero_()
+        self._summed_steps = 0
+        learners = {"policy": self.policy} | ({"value": self.critic} if self.critic is not None else {})
+        for name, learner in learners.items():
+            found[f"learn/trace_norm_{name}"] = float(learner.eligibility_trace.norm(dim=-1).mean())
+            for i, layer in enumerate(learner.network.hidden):
+                rate = layer.rate
+                found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
+                found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())
+                found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).float().mean())
+        return found
+
+
+_SILENT = 0.01  # a neuron that spikes in fewer ticks than this share counts as silent; in more than 1 - it, saturated

@@ -1,0 +1,1 @@
+"""The Hydra tree of tracerl: one folder per group, one yaml per choice."""

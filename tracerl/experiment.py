@@ -1,0 +1,127 @@
+"""One run: a life with everything around it - logs, progress, summary - apart from where its settings come from."""
+
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+
+from tracerl.agent import Agent
+from tracerl.interrupt import DeferredInterrupt
+from tracerl.lifetime import Diverged, EnvFailed, Monitor, live
+from tracerl.progress import ProgressBar
+from tracerl.stats import Record
+from tracerl.summary import Outcome, summarize, write_json
+
+
+class Log(Monitor, Protocol):
+    """A monitor with a file to close."""
+
+    def close(self, success: bool) -> None:
+        """Mark how the run ended and close."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        env_name: short name of the env.
+        agent_name: name of the agent.
+        agent: the agent.
+        env: the env.
+        record: with the env's milestones.
+        steps: env steps to live.
+        seed: of the life.
+        device: where the agent's tensors are.
+        folder: of the run, writable.
+        log: of the run, if any.
+    """
+
+    env_name: str
+    agent_name: str
+    agent: Agent
+    env: gym.Env[Any, Any]
+    record: Record
+    steps: int
+    seed: int
+    device: str
+    folder: Path
+    log: Log | None
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """Live the life and write ``summary.json``, however it ends.
+
+    An env that fails or numbers that diverge end the run, not the process: the summary says so, and ``error.txt``
+    keeps the traceback.
+
+    Returns:
+        The summary.
+    """
+    title = f"{setup.env_name} {setup.agent_name} seed {setup.seed}"
+    started = time.perf_counter()
+    status, error = "failed", None
+    try:
+        with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
+            monitors = [progress] if setup.log is None else [setup.log, progress]
+            status = live(
+                setup.agent, setup.env, setup.steps, setup.seed, setup.record, monitors, interrupted=interrupted
+            )
+    except (EnvFailed, Diverged) as failure:
+        status = "failed" if isinstance(failure, EnvFailed) else "diverged"
+        error = describe(failure)
+        _keep_traceback(setup.folder, failure)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+        _keep_traceback(setup.folder, failure)
+        raise
+    finally:
+        summary = _close(setup, status, error, time.perf_counter() - started)
+    return summary
+
+
+def describe(failure: BaseException) -> str:
+    """Say in one line what went wrong and, where it has a cause, why."""
+    cause = failure.__cause__
+    return str(failure) if cause is None else f"{failure}: {type(cause).__name__}: {cause}"
+
+
+def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
+    """Close log and env and write the summary."""
+    if setup.log is not None:
+        setup.log.close(success=status == "finished")
+    outcome = Outcome(setup.env_name, setup.agent_name, "torch", setup.device, setup.seed, seconds, status, error)
+    summary = summarize(outcome, [setup.record])
+    try:
+        write_json(setup.folder / "summary.json", summary)
+    except OSError as failure:
+        print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
+    setup.env.close()
+    return summary
+
+
+def _keep_traceback(folder: Path, failure: BaseException) -> None:
+    """Write the traceback into the run's folder, where the disk allows."""
+    try:
+        (folder / "error.txt").write_text("".join(traceback.format_exception(failure)), encoding="utf-8")
+    except OSError as problem:
+        print(f"warning: cannot write {folder / 'error.txt'}: {problem}", file=sys.stderr)
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted name, without the ``_target_`` entries: what a reader compares runs by."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        elif key != "_target_" and value is not None:
+            flat[prefix + key] = value
+    return flat

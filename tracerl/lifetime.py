@@ -1,0 +1,130 @@
+"""The lifetime loop: the only place that steps an env."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from tracerl.agent import Agent
+from tracerl.stats import Record
+
+Ending = Literal["finished", "interrupted"]
+
+
+class EnvFailed(RuntimeError):
+    """The env raised an exception, which is this error's ``__cause__``."""
+
+
+class Diverged(ValueError):
+    """A number stopped being finite."""
+
+
+class Monitor(Protocol):
+    """Something that looks at a life every so often."""
+
+    every: int
+
+    def look(self, record: Record, agent: Agent) -> None:
+        """Look; called every ``every`` env steps and once at the end of the life."""
+        ...
+
+
+def live(
+    agent: Agent,
+    env: gym.Env[Any, Any],
+    steps: int,
+    seed: int,
+    record: Record,
+    monitors: Sequence[Monitor] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Ending:
+    """Live one life: stream the env through the agent, each observation once.
+
+    ``terminated`` (nothing follows, by the task's own rules) and ``truncated`` (cut off) are handed to the agent
+    apart: it bootstraps from the final observation of the second only.
+
+    Args:
+        agent: learns and acts.
+        env: a Gymnasium env that does not reset itself.
+        steps: env steps to live, at least one.
+        seed: of the env's first reset.
+        record: of the life so far, updated in place.
+        monitors: look at the life on their schedules.
+        interrupted: asked after every step; true ends the life.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        EnvFailed: the env raised.
+        Diverged: the env handed out a number that is not finite.
+    """
+    due = {monitor: record.step + monitor.every for monitor in monitors}
+    next_look: float = min(due.values(), default=math.inf)
+    action = agent.start(_reset(env, seed, record))
+    while record.step < steps:
+        observation, reward, terminated, truncated = _step(env, action, record)
+        record.add(reward)
+        if terminated:
+            agent.end(reward, observation, terminated=True)
+        elif truncated:
+            agent.end(reward, observation, terminated=False)
+        else:
+            action = agent.step(reward, observation)
+        if terminated or truncated:
+            record.end_episode()
+            if record.step < steps:
+                action = agent.start(_reset(env, None, record))
+        if record.step >= next_look:
+            next_look = _look(due, record, agent)
+        if interrupted():
+            break
+    for monitor in monitors:
+        monitor.look(record, agent)
+    return "finished" if record.step >= steps else "interrupted"
+
+
+def _look(due: dict[Monitor, int], record: Record, agent: Agent) -> int:
+    """Let the monitors whose time has come look, and return the step at which the next one is due."""
+    for monitor, step in due.items():
+        if record.step >= step:
+            monitor.look(record, agent)
+            due[monitor] = record.step + monitor.every
+    return min(due.values())
+
+
+def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record) -> Any:
+    try:
+        observation, _ = env.reset(seed=seed)
+    except Exception as error:
+        raise EnvFailed(f"the env failed in reset after {record.step:,} steps") from error
+    _check_finite(observation, record)
+    return observation
+
+
+def _step(env: gym.Env[Any, Any], action: Any, record: Record) -> tuple[Any, float, bool, bool]:
+    try:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        reward = float(reward)
+    except Exception as error:
+        raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
+    _check_finite(observation, record)
+    if not math.isfinite(reward):
+        raise Diverged(f"env handed out the reward {reward} in step {record.step + 1:,}: rewards must be finite")
+    return observation, reward, bool(terminated), bool(truncated)
+
+
+def _check_finite(observation: Any, record: Record) -> None:
+    """Raise Diverged where a float observation holds NaN or infinity; half a microsecond where it does not."""
+    if not isinstance(observation, np.ndarray) or observation.dtype.kind != "f":
+        return
+    if math.isfinite(np.vdot(observation, observation)) or np.isfinite(observation).all():
+        return
+    worst = np.argwhere(~np.isfinite(observation))[0].tolist()
+    value = observation[tuple(worst)]
+    raise Diverged(
+        f"env handed out {value} in the observation at index {worst} after {record.step:,} steps:"
+        " observations must be finite"
+    )

@@ -1,0 +1,33 @@
+"""The base of everything that holds state: an nn.Module whose tensors are found at the speed of plain attributes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class StateModule(nn.Module):
+    """nn.Module with its buffers, parameters and submodules in the instance's own ``__dict__`` as well.
+
+    nn.Module looks them up through ``__getattr__``, half a microsecond each time: with two hundred look-ups in a step
+    of half a millisecond, that is a fifth of it. States are updated in place and never rebound, so both places hold
+    the same tensor.
+    """
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a buffer; see ``nn.Module.register_buffer``."""
+        super().register_buffer(name, tensor, persistent)
+        self.__dict__[name] = tensor
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, keeping parameters and submodules in ``__dict__`` too."""
+        super().__setattr__(name, value)
+        if isinstance(value, (Tensor, nn.Module)):
+            self.__dict__[name] = value
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StateModule":
+        """Move or convert every tensor, then look them up anew."""
+        super()._apply(fn, recurse)
+        self.__dict__.update(self._parameters)
+        self.__dict__.update(self._buffers)
+        return self

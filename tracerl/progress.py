@@ -1,0 +1,72 @@
+"""What a person sees while a life goes on: a bar on a terminal, plain lines elsewhere."""
+
+import math
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tracerl.agent import Agent
+from tracerl.lifetime import Monitor
+from tracerl.stats import Record
+
+_LINES = 10  # plain lines per life
+
+
+class ProgressBar(Monitor):
+    """Steps done, mean return, steps per second and time left; a context manager."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        """Prepare a bar of ``steps`` env steps.
+
+        Args:
+            title: shown at its left.
+            steps: of the whole life.
+        """
+        self._console = Console(stderr=True, highlight=False)
+        self._live = self._console.is_terminal
+        self.every = max(1, steps // (500 if self._live else _LINES))
+        self._title, self._steps = title, steps
+        self._started = self._looked = time.perf_counter()
+        self._looked_step = 0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("return {task.fields[mean_return]}"),
+            TextColumn("{task.fields[speed]} steps/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, transient=True) if self._live else None
+
+    def __enter__(self) -> "ProgressBar":
+        """Show the bar."""
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=self._steps, mean_return="-", speed="-")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def look(self, record: Record, agent: Agent) -> None:
+        """Bring bar or lines up to date."""
+        if record.step == self._looked_step:
+            return
+        now = time.perf_counter()
+        speed = f"{(record.step - self._looked_step) / (now - self._looked):,.0f}"
+        self._looked, self._looked_step = now, record.step
+        mean = record.mean_return(partial=True)
+        shown = "-" if math.isnan(mean) else f"{mean:,.1f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=record.step, mean_return=shown, speed=speed)
+            return
+        left = (now - self._started) / record.step * (self._steps - record.step)
+        self._console.print(
+            f"{self._title}: {record.step:,}/{self._steps:,} steps, return {shown}, {speed} steps/s, {left:,.0f} s left"
+        )

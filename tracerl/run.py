@@ -1,0 +1,243 @@
+"""The command line: ``python -m tracerl.run``, on Hydra. The only module that touches it.
+
+What a life needs is imported inside the job, so that ``--help`` and a mistyped key answer at once.
+"""
+
+import difflib
+import os
+import re
+import shlex
+import sys
+import traceback
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+
+if TYPE_CHECKING:
+    from tracerl.experiment import Setup
+    from tracerl.lives import Lives
+
+_CONFIG_PATH = "pkg://tracerl.configs"
+
+
+class RunEnded(Exception):
+    """A run that did not finish; the message says why, its summary is written."""
+
+
+def main() -> None:
+    """Run what the command line asks for, and exit with 0, or 1 (failed), 2 (bad settings) or 130 (interrupted)."""
+    full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
+    OmegaConf.register_new_resolver("tracerl.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name), replace=True)
+    entry = hydra.main(version_base="1.3", config_path=_CONFIG_PATH, config_name="run")(job)
+    try:
+        entry()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except RunEnded as error:
+        _stop(str(error), 1)
+    except ConfigError as error:
+        _stop(str(error), 2)
+    except (HydraException, OmegaConfBaseException) as error:
+        _stop(_explain(error, sys.argv[1:]), 2)
+    except OSError as error:
+        if full_error != "1" or error.filename is None:
+            raise
+        _stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Live one life as the config says; one job of a sweep.
+
+    Returns:
+        The mean return of the last 100 episodes: what a sweeper maximises. None where no episode ended.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        RunEnded: the env failed or a number diverged.
+        KeyboardInterrupt: the life was interrupted; its summary is written.
+    """
+    from tracerl.experiment import run
+
+    setup = _setup(cfg)
+    summary = run(setup)
+    _say_how_it_went(summary, setup.folder)
+    if summary["status"] == "interrupted":
+        raise KeyboardInterrupt
+    if summary["status"] != "finished":
+        raise RunEnded(f"{summary['status']}: {summary['error']} (traceback in {setup.folder / 'error.txt'})")
+    mean = summary["return_last100"]["mean"]
+    return None if mean is None else float(mean)
+
+
+def _setup(cfg: DictConfig) -> "Setup":
+    """Build everything a life needs from the config."""
+    import torch
+
+    from tracerl.experiment import Setup, flatten
+    from tracerl.stats import Milestone, Record
+
+    checks.whole("steps", _value(cfg, "steps"), 1)
+    checks.whole("seed", cfg.seed, 0, 2**32 - 1)
+    torch.set_num_threads(1)  # networks this small are slower on more
+    lives = _lives(cfg)
+    spec = _build(cfg, "env")
+    logger = _build(cfg, "logger")
+    make_agent = _build(cfg, "agent", partial=True)
+    try:
+        env = spec.make()
+    except ConfigError as error:
+        raise error.under("env") from error
+    agent_name = HydraConfig.get().runtime.choices["agent"]
+    try:
+        agent = make_agent(observation_space=env.observation_space, action_space=env.action_space, lives=lives)
+    except ConfigError as error:
+        if error.key != "env":
+            raise error.under("agent") from error
+        raise ConfigError("env", f"{error.problem} (env.id={spec.id}, agent={agent_name})") from error
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key != "hydra"}
+    settings["agent"] = {"name": agent_name, **_own_settings(cfg)}
+    return Setup(
+        env_name=spec.name,
+        agent_name=agent_name,
+        agent=agent,
+        env=env,
+        record=Record([Milestone.parse(name) for name in spec.milestones]),
+        steps=cfg.steps,
+        seed=cfg.seed,
+        device=cfg.device,
+        folder=folder,
+        log=logger.open(folder, flatten(settings), config),
+    )
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    """Return a setting that another group may have left open."""
+    try:
+        return OmegaConf.select(cfg, key, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        if isinstance(error, MissingMandatoryValue):
+            raise _missing(str(error)) from error
+        raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
+
+
+def _missing(message: str) -> ConfigError:
+    key = re.search(r"Missing mandatory value: ([\w.]+)", message)
+    name = key[1] if key else "a setting"
+    return ConfigError(name, f"must be given: {name}=...")
+
+
+def _own_settings(cfg: DictConfig) -> dict[str, Any]:
+    """Return the agent's own numbers, without the groups it refers to."""
+    raw = OmegaConf.to_container(cfg.agent, resolve=False)
+    assert isinstance(raw, dict)
+    return {str(key): value for key, value in raw.items() if not str(value).startswith("${")}
+
+
+def _lives(cfg: DictConfig) -> "Lives":
+    """Check device and dtype and return the maker of the agent's tensors."""
+    import torch
+
+    from tracerl.lives import Lives
+
+    checks.choice("dtype", cfg.dtype, ("float32", "float64"))
+    try:
+        device = torch.device(cfg.device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
+    return Lives(cfg.seed, getattr(torch, cfg.dtype), device)
+
+
+def _build(cfg: DictConfig, key: str, partial: bool = False) -> Any:
+    """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
+
+    Args:
+        cfg: the whole config.
+        key: of the group.
+        partial: return a function that takes the remaining arguments.
+    """
+    try:
+        return hydra.utils.instantiate(cfg[key], _convert_="all", _partial_=partial)
+    except InstantiationException as error:
+        found = re.search(r"full_key: ([\w.]+)", str(error))
+        where = found[1] if found else key
+        inner = where.removeprefix("agent.")
+        where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__.under(where) from error
+        raise ConfigError(where, f"cannot be built: {error.__cause__ or error}") from error
+    except MissingMandatoryValue as error:
+        raise _missing(str(error)) from error
+
+
+def _say_how_it_went(summary: dict[str, Any], folder: Path) -> None:
+    """Print the closing lines; the last one is the path of the summary."""
+    speed = summary["steps_per_second"]
+    mean = summary["return_last100"]["mean"]
+    print(
+        f"{summary['status']}: {summary['env']} {summary['agent']} seed {summary['seed']},"
+        f" {summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
+        + (f" ({speed:,.0f} steps/s)" if speed else "")
+    )
+    print("mean return of the last 100 episodes: " + ("no episode ended" if mean is None else f"{mean:,.2f}"))
+    for name, reached in summary["milestones"].items():
+        print(f"{name}: " + ("not reached" if reached[0] is None else f"at step {reached[0]:,}"))
+    print(f"tensorboard --logdir {shlex.quote(str(folder))}")
+    print(folder / "summary.json", flush=True)
+
+
+def _explain(error: Exception, arguments: list[str]) -> str:
+    """Turn an error of Hydra's into one screen that names the key and lists what exists."""
+    message = str(error)
+    if isinstance(error, MissingConfigException):
+        return message.split("Config search path")[0].strip()
+    if isinstance(error, MissingMandatoryValue):
+        return str(_missing(message))
+    key = re.search(r"Could not override '([^']+)'", message)
+    if key is None:
+        return message.strip()
+    parent, _, name = key[1].rpartition(".")
+    exists = _keys_of(parent, arguments)
+    near = difflib.get_close_matches(name, exists, 1)
+    hint = f" Did you mean {parent + '.' if parent else ''}{near[0]}?" if near else ""
+    where = f"Keys of {parent}" if parent else "Keys and groups"
+    return f"there is no {key[1]}.{hint}\n{where}: {', '.join(exists)}" if exists else message.strip()
+
+
+def _keys_of(parent: str, arguments: list[str]) -> list[str]:
+    """List the keys under a dotted name, in the config with the groups that the command line chose."""
+    chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
+    for overrides in (chosen, []):
+        hydra.core.global_hydra.GlobalHydra.instance().clear()
+        try:
+            with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+                node: Any = hydra.compose("run", overrides)
+            for part in filter(None, parent.split(".")):
+                node = node[part]
+            return sorted(str(key) for key in node if key != "_target_")
+        except (HydraException, OmegaConfBaseException, KeyError, TypeError):
+            continue
+    return []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What agents read from a Gymnasium space, with errors that name the env."""
+
+import math
+
+from gymnasium import Space, spaces
+
+from tracerl.checks import ConfigError
+
+
+def observation_size(space: Space) -> int:
+    """Return how many numbers an observation holds once flattened.
+
+    Raises:
+        ConfigError: not a Box.
+    """
+    if not isinstance(space, spaces.Box):
+        raise ConfigError("env", f"must have a Box observation space for this agent, got {space}")
+    return math.prod(space.shape)
+
+
+def discrete_actions(space: Space) -> tuple[int, int]:
+    """Return the number of actions and the first one's number.
+
+    Raises:
+        ConfigError: not a Discrete space.
+    """
+    if not isinstance(space, spaces.Discrete):
+        raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
+    return int(space.n), int(space.start)

@@ -1,0 +1,99 @@
+"""What a run leaves behind for scripts to read: ``summary.json``."""
+
+import json
+import math
+import os
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tracerl
+from tracerl.stats import WINDOW, Record, bootstrap_interval, interquartile_mean
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went, apart from what its lives earned.
+
+    Attributes:
+        env: its short name.
+        agent: its name.
+        engine: what computed the agent's steps.
+        device: where its tensors were.
+        seed: of the first life.
+        wall_seconds: of the lifetime loop.
+        status: ``finished``, ``interrupted``, ``diverged`` or ``failed``.
+        error: what stopped it, where something did.
+    """
+
+    env: str
+    agent: str
+    engine: str
+    device: str
+    seed: int
+    wall_seconds: float
+    status: str
+    error: str | None = None
+
+
+def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
+    """Collect the contents of ``summary.json``; what does not exist yet is null.
+
+    Args:
+        outcome: of the run.
+        records: one per life.
+    """
+    steps = records[0].step
+    agent_steps = sum(record.step for record in records)
+    milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
+    found = asdict(outcome)
+    return {
+        **{key: found[key] for key in ("env", "agent", "engine", "device", "seed")},
+        "lifetimes": len(records),
+        "steps": steps,
+        "episodes": sum(record.episodes for record in records),
+        "steps_per_second": agent_steps / outcome.wall_seconds if outcome.wall_seconds > 0 else None,
+        "wall_seconds": outcome.wall_seconds,
+        f"return_last{WINDOW}": _returns([record.mean_return(partial=True) for record in records]),
+        "milestones": milestones,
+        "peak_rss_mb": _peak_memory(),
+        "version": tracerl.__version__,
+        "status": outcome.status,
+        "error": outcome.error,
+    }
+
+
+def _returns(per_life: list[float]) -> dict[str, Any]:
+    """Mean, interquartile mean and its 95% interval over the lives that ended an episode (two for an interval)."""
+    ended = [value for value in per_life if not math.isnan(value)]
+    low, high = bootstrap_interval(ended) if len(ended) > 1 else (None, None)
+    return {
+        "mean": sum(ended) / len(ended) if ended else None,
+        "iqm": interquartile_mean(ended) if ended else None,
+        "ci_low": low,
+        "ci_high": high,
+        "per_life": [None if math.isnan(value) else value for value in per_life],
+    }
+
+
+def _peak_memory() -> float:
+    """Largest resident set of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all: beside its place, then renamed into it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    aside = path.with_name(path.name + ".part")
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
