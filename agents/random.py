@@ -1,5 +1,7 @@
 """The agent that learns nothing: the floor every other one is compared with."""
 
+from typing import Any
+
 from gymnasium import Space
 
 from tracerl.agent import Action, Observation
@@ -9,7 +11,7 @@ from tracerl.lives import Lives
 class RandomAgent:
     """Sample every action from the action space, whatever it is."""
 
-    def __init__(self, observation_space: Space, action_space: Space, lives: Lives) -> None:
+    def __init__(self, observation_space: Space[Any], action_space: Space[Any], lives: Lives) -> None:
         """Seed a sampler of its own.
 
         Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from gymnasium import Space
@@ -65,8 +66,8 @@ class ReflectAgent(StateModule):
 
     def __init__(
         self,
-        observation_space: Space,
-        action_space: Space,
+        observation_space: Space[Any],
+        action_space: Space[Any],
         lives: Lives,
         *,
         network: Dense,
@@ -217,7 +218,7 @@ class ReflectAgent(StateModule):
         learners = {"policy": self.policy} | ({"value": self.critic} if self.critic is not None else {})
         for name, learner in learners.items():
             found[f"learn/trace_norm_{name}"] = float(learner.eligibility_trace.norm(dim=-1).mean())
-            for i, layer in enumerate(learner.network.hidden):
+            for i, layer in enumerate(learner.network.layers):
                 rate = layer.rate
                 found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
                 found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())

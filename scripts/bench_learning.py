@@ -3,7 +3,8 @@
 python scripts/bench_learning.py --env CartPole --seeds 0-9
 python scripts/bench_learning.py --env Acrobot --seeds 0-4 agent.entropy=0.05     # any override of tracerl.run
 
-Each seed is one ``python -m tracerl.run`` in a process of its own, in ``--out``/seed<N>; a finished one is not run again.
+Each seed is one ``python -m tracerl.run`` in a process of its own, in ``--out``/seed<N>. A finished one is not run
+again.
 """
 
 import argparse

@@ -71,9 +71,7 @@ class EventWriter:
         """Mark the run's HParams session as ended."""
         status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
         end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        self._hparams(
-            metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0)
-        )
+        self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0))
 
     def close(self) -> None:
         """Close the file."""

@@ -172,7 +172,7 @@ def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
 
 def categorical_entropy(probabilities: Tensor, log_probabilities: Tensor) -> Tensor:
     """Entropy in nats, -sum pi log pi: [*lives]."""
-    return torch.linalg.vecdot(probabilities, log_probabilities).neg_()
+    return (probabilities * log_probabilities).sum(-1).neg_()
 
 
 def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tensor, entropy: Tensor) -> Tensor:

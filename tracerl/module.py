@@ -27,7 +27,7 @@ class StateModule(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StateModule":
         """Move or convert every tensor, then look them up anew."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.__dict__.update(self._parameters)
         self.__dict__.update(self._buffers)
         return self

@@ -18,12 +18,15 @@ class Sequential(StateModule):
     """Hidden layers in a row under a readout.
 
     Attributes:
+        layers: the hidden layers, bottom first.
+        readout: the layer on top.
         flat: every parameter of the network in one buffer, [*lives, n]; the layers' parameters are views of it.
         score: the gradient of the objective by every parameter, [*lives, n]; their ``.grad`` are views of it.
     """
 
     flat: Tensor
     score: Tensor
+    layers: list[LIF]
 
     def __init__(self, hidden: list[LIF], readout: LI, lives: Lives, ticks: int = 1) -> None:
         """Join the layers and give each hidden one its credit.
@@ -43,7 +46,7 @@ class Sequential(StateModule):
         self.hidden = nn.ModuleList(hidden)
         self.readout = readout
         self.ticks = ticks
-        self._layers = hidden  # the ModuleList, typed and without its lookup cost
+        self.layers = hidden  # as the ModuleList holds them, typed
         self._flatten()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,8 +60,8 @@ class Sequential(StateModule):
         """
         for _ in range(self.ticks):
             signal = x
-            leaks = [layer.membrane_decay.value * layer.reset_gain for layer in self._layers[1:]]
-            for layer in self._layers:
+            leaks = [layer.membrane_decay.value * layer.reset_gain for layer in self.layers[1:]]
+            for layer in self.layers:
                 signal = layer(signal)
             output: Tensor = self.readout(signal)
             self._trace(leaks)
@@ -71,18 +74,18 @@ class Sequential(StateModule):
             leaks: d u_t / d u_{t-1} of every hidden layer but the first, each [*lives, n].
         """
         decay = self.readout.decay.value
-        top = self._layers[-1]
+        top = self.layers[-1]
         assert isinstance(top.credit, ReadoutCredit)
         top.credit.update(top.eligibility(), decay)
-        if len(self._layers) == 1:
+        if len(self.layers) == 1:
             return
         path = self.readout.weight * (self.readout.decay.complement * top.input_gain()).unsqueeze(
             -2
         )  # [*lives, n_out, n]
         mean_leaks = [leak.mean(-1) for leak in leaks]
-        for i in range(len(self._layers) - 2, -1, -1):
-            layer = self._layers[i]
-            path = path @ self._layers[i + 1].weight
+        for i in range(len(self.layers) - 2, -1, -1):
+            layer = self.layers[i]
+            path = path @ self.layers[i + 1].weight
             assert isinstance(layer.credit, PathCredit)
             layer.credit.update(layer.eligibility(), mean_leaks[i:], path, decay)
             path = path * layer.input_gain().unsqueeze(-2)
@@ -93,13 +96,13 @@ class Sequential(StateModule):
         Args:
             learning_signal: g = d objective / d y_t, [*lives, n_out].
         """
-        self._layers[-1].backward(self.readout.backward(learning_signal))
-        for layer in self._layers[:-1]:
+        self.layers[-1].backward(self.readout.backward(learning_signal))
+        for layer in self.layers[:-1]:
             layer.backward(learning_signal)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
-        for layer in self._layers:
+        for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
 
@@ -123,6 +126,11 @@ class Sequential(StateModule):
         super()._apply(fn, recurse)
         self._flatten()
         return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copied or unpickled network, then flatten again: copying tears the views apart."""
+        super().__setstate__(state)
+        self._flatten()
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,6 @@ class ProgressBar(Monitor):
             self._bar.update(self._task, completed=record.step, mean_return=shown, speed=speed)
             return
         left = (now - self._started) / record.step * (self._steps - record.step)
-        self._console.print(
-            f"{self._title}: {record.step:,}/{self._steps:,} steps, return {shown}, {speed} steps/s, {left:,.0f} s left"
-        )
+        done = f"{record.step:,}/{self._steps:,} steps"
+        line = f"{self._title}: {done}, return {shown}, {speed} steps/s, {left:,.0f} s left"
+        self._console.print(line, soft_wrap=True)

@@ -4,16 +4,17 @@ What a life needs is imported inside the job, so that ``--help`` and a mistyped 
 """
 
 import difflib
+import inspect
 import os
 import re
 import shlex
 import sys
-import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -91,7 +92,8 @@ def _setup(cfg: DictConfig) -> "Setup":
     from tracerl.experiment import Setup, flatten
     from tracerl.stats import Milestone, Record
 
-    checks.whole("steps", _value(cfg, "steps"), 1)
+    steps = _value(cfg, "steps")
+    steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
     checks.whole("seed", cfg.seed, 0, 2**32 - 1)
     torch.set_num_threads(1)  # networks this small are slower on more
     lives = _lives(cfg)
@@ -112,7 +114,7 @@ def _setup(cfg: DictConfig) -> "Setup":
     folder = Path(HydraConfig.get().runtime.output_dir)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
-    settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key != "hydra"}
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
     settings["agent"] = {"name": agent_name, **_own_settings(cfg)}
     return Setup(
         env_name=spec.name,
@@ -120,7 +122,7 @@ def _setup(cfg: DictConfig) -> "Setup":
         agent=agent,
         env=env,
         record=Record([Milestone.parse(name) for name in spec.milestones]),
-        steps=cfg.steps,
+        steps=steps,
         seed=cfg.seed,
         device=cfg.device,
         folder=folder,
@@ -175,6 +177,7 @@ def _build(cfg: DictConfig, key: str, partial: bool = False) -> Any:
         key: of the group.
         partial: return a function that takes the remaining arguments.
     """
+    _refuse_unknown(cfg[key], key)
     try:
         return hydra.utils.instantiate(cfg[key], _convert_="all", _partial_=partial)
     except InstantiationException as error:
@@ -187,6 +190,20 @@ def _build(cfg: DictConfig, key: str, partial: bool = False) -> Any:
         raise ConfigError(where, f"cannot be built: {error.__cause__ or error}") from error
     except MissingMandatoryValue as error:
         raise _missing(str(error)) from error
+
+
+def _refuse_unknown(node: DictConfig, key: str) -> None:
+    """Refuse settings added with ``+`` that what a group builds does not take.
+
+    Raises:
+        ConfigError: naming the first one.
+    """
+    taken = inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
+    names = [str(name) for name in node]
+    for name in names:
+        if name not in taken and name != "_target_":
+            exists = sorted(other for other in names if other in taken)
+            raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
 
 
 def _say_how_it_went(summary: dict[str, Any], folder: Path) -> None:
@@ -210,24 +227,31 @@ def _explain(error: Exception, arguments: list[str]) -> str:
     message = str(error)
     if isinstance(error, MissingConfigException):
         return message.split("Config search path")[0].strip()
-    if isinstance(error, MissingMandatoryValue):
+    if "Missing mandatory value" in message:
         return str(_missing(message))
-    key = re.search(r"Could not override '([^']+)'", message)
-    if key is None:
+    found = re.search(r"Could not override '([^']+)'", message)
+    if found is None:
         return message.strip()
-    parent, _, name = key[1].rpartition(".")
-    exists = _keys_of(parent, arguments)
-    near = difflib.get_close_matches(name, exists, 1)
-    hint = f" Did you mean {parent + '.' if parent else ''}{near[0]}?" if near else ""
-    where = f"Keys of {parent}" if parent else "Keys and groups"
-    return f"there is no {key[1]}.{hint}\n{where}: {', '.join(exists)}" if exists else message.strip()
+    key = found[1].split("@")[0]
+    others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
+    parent, _, name = key.rpartition(".")
+    exists = _keys_of(parent, others)
+    while parent and not exists:  # the typo is further up
+        parent, _, name = parent.rpartition(".")
+        exists = _keys_of(parent, others)
+    path = f"{parent}." if parent else ""
+    near = difflib.get_close_matches(name, exists, 1, cutoff=0.5)
+    hint = f" Did you mean {path}{near[0]}?" if near else ""
+    return (
+        f"there is no {path}{name}.{hint}\n{f'Keys of {parent}' if parent else 'Keys and groups'}: {', '.join(exists)}"
+    )
 
 
 def _keys_of(parent: str, arguments: list[str]) -> list[str]:
     """List the keys under a dotted name, in the config with the groups that the command line chose."""
     chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
     for overrides in (chosen, []):
-        hydra.core.global_hydra.GlobalHydra.instance().clear()
+        GlobalHydra.instance().clear()
         try:
             with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
                 node: Any = hydra.compose("run", overrides)

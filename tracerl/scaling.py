@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from tracerl.lives import Lives
+from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 
 _EPSILON = 1e-8  # added to every variance
+_LEAST_SHARE = 0.01  # of the mean square, below which the variance of the discounted rewards does not count
 
 
 class RunningMoments(StateModule):
@@ -80,8 +81,10 @@ class ObservationNormalizer(StateModule):
 class RewardScaler(StateModule):
     """Divide rewards by the standard deviation of their discounted sum; they are not centred.
 
-    u = gamma (1 - done) u + r. After Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done means that the
-    episode ended, however it ended.
+    u = gamma (1 - done) u + r, scaled = r / max(std(u), rms(u) / 10), and r / |u| at the very first reward. After
+    Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done means that the episode ended, however it ended. The
+    bound by the root-mean-square is tracerl's own: without it, rewards that happen to be equal at the start of a life
+    are magnified ten thousand times, and every running statistic of the step size with them.
     """
 
     discounted: Tensor
@@ -104,11 +107,16 @@ class RewardScaler(StateModule):
         """
         self.discounted.mul_(self.discount).add_(reward.unsqueeze(-1))
         self.moments.update(self.discounted)
-        return reward / self.moments.deviation().squeeze(-1)
+        return reward / self._scale().squeeze(-1)
+
+    def _scale(self) -> Tensor:
+        """Return what rewards are divided by: [*lives, 1]."""
+        count, squares = self.moments.count, self.moments.squares
+        mean_square = squares / count
+        mean_square.addcmul_(self.moments.mean, self.moments.mean)
+        variance = torch.maximum(squares / (count - 1), mean_square * _LEAST_SHARE)
+        return torch.where(count > 1, variance, mean_square).add_(_EPSILON).sqrt_()
 
     def end_episode(self, mask: Tensor | None = None) -> None:
         """Start the discounted sum anew, in place, in the lives of the mask (bool, [*lives]) or in all."""
-        if mask is None:
-            self.discounted.zero_()
-        else:
-            self.discounted.masked_fill_(mask.unsqueeze(-1), 0)
+        clear_(self.discounted, mask)

@@ -1,13 +1,14 @@
 """What agents read from a Gymnasium space, with errors that name the env."""
 
 import math
+from typing import Any
 
 from gymnasium import Space, spaces
 
 from tracerl.checks import ConfigError
 
 
-def observation_size(space: Space) -> int:
+def observation_size(space: Space[Any]) -> int:
     """Return how many numbers an observation holds once flattened.
 
     Raises:
@@ -18,7 +19,7 @@ def observation_size(space: Space) -> int:
     return math.prod(space.shape)
 
 
-def discrete_actions(space: Space) -> tuple[int, int]:
+def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     """Return the number of actions and the first one's number.
 
     Raises:

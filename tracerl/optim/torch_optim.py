@@ -58,33 +58,32 @@ class TorchOptim:
 class TorchStep(StepRule):
     """Hand ``-signal * zeta`` to a torch optimiser as the gradient to descend.
 
-    The optimiser works on shadows of the parameters: tensors over the same memory whose ``.grad`` is the update, so
-    that the score keeps its place in the network's own ``.grad``.
+    While the optimiser steps, its update stands in the parameters' ``.grad``; the score has its place back after.
     """
 
     def __init__(self, settings: TorchOptim, network: Sequential, lives: Lives) -> None:
         """Make the optimiser."""
         super().__init__(lives)
+        self._parameters_of_network = list(network.parameters())
+        self._optimizer = settings.make(self._parameters_of_network)
         self._update = torch.zeros_like(network.flat)
-        self._optimizer = settings.make(self._shadows(network))
-        self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
-
-    def _shadows(self, network: Sequential) -> list[torch.nn.Parameter]:
-        """Return one parameter per parameter of the network, over its memory, with ``.grad`` inside the update."""
-        shadows = []
+        self._updates = []
         start = 0
-        for parameter in network.parameters():
-            shadow = torch.nn.Parameter(parameter.data, requires_grad=False)
-            shape = parameter.shape[len(network.flat.shape) - 1 :]
-            shadow.grad = self._update[..., start : start + shape.numel()].unflatten(-1, shape)
+        for parameter in self._parameters_of_network:
+            shape = parameter.shape[network.flat.dim() - 1 :]
+            self._updates.append(self._update[..., start : start + shape.numel()].unflatten(-1, shape))
             start += shape.numel()
-            shadows.append(shadow)
-        return shadows
+        self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
 
     def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         torch.mul(trace, -signal.unsqueeze(-1), out=self._update)
+        scores = [parameter.grad for parameter in self._parameters_of_network]
+        for parameter, update in zip(self._parameters_of_network, self._updates, strict=True):
+            parameter.grad = update
         self._optimizer.step()
+        for parameter, score in zip(self._parameters_of_network, scores, strict=True):
+            parameter.grad = score
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the optimiser's own state, for ``state_dict``."""

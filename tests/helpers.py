@@ -1,0 +1,38 @@
+"""Agents and envs built from the project's own yamls, as the command line builds them."""
+
+from typing import Any
+
+import gymnasium as gym
+import hydra
+import torch
+from omegaconf import DictConfig
+
+from tracerl.agents.reflect import ReflectAgent
+from tracerl.lifetime import live
+from tracerl.lives import Lives
+from tracerl.stats import Record
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The config that a command line would give, without Hydra's own node."""
+    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+        return hydra.compose("run", list(overrides))
+
+
+def make_agent(
+    env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
+) -> ReflectAgent:
+    """The agent of ``agent=reflect`` with some settings changed."""
+    make = hydra.utils.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
+    return make(env.observation_space, env.action_space, Lives(seed, dtype))
+
+
+def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any) -> tuple[ReflectAgent, Record]:
+    """Live a life in an env and return the agent and its record."""
+    torch.set_num_threads(1)
+    env = gym.make(env_id, disable_env_checker=True)
+    agent = make_agent(env, *overrides, seed=seed, **options)
+    record = Record()
+    live(agent, env, steps, seed, record)
+    env.close()
+    return agent, record

@@ -1,0 +1,112 @@
+"""Small envs for tests: probes that each need one ability, and envs that misbehave. Importing registers them."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
+
+
+class World(gym.Env):
+    """Base of the probes: float32 observations of ``size`` numbers, ``actions`` actions."""
+
+    def __init__(self, size: int = 1, actions: int = 2) -> None:
+        self.observation_space = spaces.Box(-10, 10, (size,), np.float32)
+        self.action_space = spaces.Discrete(actions)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        return self.begin(), {}
+
+    def begin(self) -> np.ndarray:
+        return np.zeros(self.observation_space.shape, np.float32)
+
+
+class ConstantReward(World):
+    """Every step is paid 1 and ends the episode: only a value to learn."""
+
+    def step(self, action: int) -> Step:
+        return self.begin(), 1.0, True, False, {}
+
+
+class Bandit(World):
+    """One step; action 1 pays 1, action 0 pays 0."""
+
+    def step(self, action: int) -> Step:
+        return self.begin(), float(action), True, False, {}
+
+
+class ContextualBandit(World):
+    """One step; pays 1 for the action the observation names, else -1: needs the observation."""
+
+    def begin(self) -> np.ndarray:
+        self.context = int(self.np_random.integers(2))
+        return np.array([2.0 * self.context - 1.0], np.float32)
+
+    def step(self, action: int) -> Step:
+        return np.zeros(1, np.float32), 1.0 if action == self.context else -1.0, True, False, {}
+
+
+class DelayedReward(World):
+    """Two steps; the second, whatever is done in it, pays for the action of the first: needs credit over time."""
+
+    def __init__(self) -> None:
+        super().__init__(size=2)
+
+    def begin(self) -> np.ndarray:
+        self.chosen: int | None = None
+        return np.array([1.0, 0.0], np.float32)
+
+    def step(self, action: int) -> Step:
+        if self.chosen is None:
+            self.chosen = action
+            return np.array([0.0, 1.0], np.float32), 0.0, False, False, {}
+        return np.zeros(2, np.float32), float(self.chosen), True, False, {}
+
+
+class OneStepMemory(World):
+    """A cue, then a go signal that looks the same after every cue; pays for naming the cue: needs memory."""
+
+    def __init__(self) -> None:
+        super().__init__(size=2)
+
+    def begin(self) -> np.ndarray:
+        self.cue, self.shown = int(self.np_random.integers(2)), True
+        return np.array([2.0 * self.cue - 1.0, 0.0], np.float32)
+
+    def step(self, action: int) -> Step:
+        if self.shown:
+            self.shown = False
+            return np.array([0.0, 1.0], np.float32), 0.0, False, False, {}
+        return np.zeros(2, np.float32), 1.0 if action == self.cue else -1.0, True, False, {}
+
+
+class Broken(World):
+    """Misbehaves at its 50th step in the way it is told: ``raise``, ``observation`` (NaN) or ``reward`` (NaN)."""
+
+    def __init__(self, how: str = "raise") -> None:
+        super().__init__()
+        self.how, self.count = how, 0
+
+    def step(self, action: int) -> Step:
+        self.count += 1
+        now = self.count == 50
+        if now and self.how == "raise":
+            raise RuntimeError("the simulator lost its head")
+        observation = np.full(1, np.nan if now and self.how == "observation" else self.count % 3, np.float32)
+        reward = float("nan") if now and self.how == "reward" else 1.0
+        return observation, reward, self.count % 10 == 0, False, {}
+
+
+class DictObservation(World):
+    """Observations no dense agent takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,), np.float32)})
+
+
+for _world in (ConstantReward, Bandit, ContextualBandit, DelayedReward, OneStepMemory, Broken, DictObservation):
+    gym.register(f"{_world.__name__}-v0", _world)
