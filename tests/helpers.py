@@ -6,8 +6,8 @@ import gymnasium as gym
 import hydra
 import torch
 from omegaconf import DictConfig
-
 from tracerl.agents.reflect import ReflectAgent
+
 from tracerl.lifetime import live
 from tracerl.lives import Lives
 from tracerl.stats import Record

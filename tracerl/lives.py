@@ -47,16 +47,16 @@ class Lives:
 
     def normal(self, scale: float, *shape: int) -> Tensor:
         """Draw N(0, scale^2) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
-        draws = [torch.randn(shape, generator=generator, dtype=torch.float64) for generator in self._generators]
+        draws = [torch.randn(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place(draws, shape) * scale
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Draw U(low, high) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
-        draws = [torch.rand(shape, generator=generator, dtype=torch.float64) for generator in self._generators]
+        draws = [torch.rand(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place([low + (high - low) * draw for draw in draws], shape)
 
     def _place(self, draws: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-        stacked = torch.stack(draws).reshape(*self.shape, *shape)
+        stacked = torch.stack(draws).reshape((*self.shape, *shape))
         return stacked.to(dtype=self.dtype, device=self.device)
 
 

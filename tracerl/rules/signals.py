@@ -1,5 +1,6 @@
 """Reward signals that need no critic. The td error, which does, is the agent's own (``functional.td_error``)."""
 
+import torch
 from torch import Tensor
 
 from tracerl.lives import Lives
@@ -25,7 +26,7 @@ class AdvantageSignal(StateModule):
     CartPole, the signal is 0 and nothing is learned: use ``td`` there.
 
     Attributes:
-        average: (1-d) rho, [*lives].
+        average: the corrected average (1-d) rho / (1-d^t), [*lives]; exactly r as long as every reward was r.
         unseen: weight d^t that the start still has in the average, [*lives].
     """
 
@@ -49,8 +50,7 @@ class AdvantageSignal(StateModule):
 
         The first reward of a life has nothing to compare with: its signal is 0.
         """
-        seen = 1 - self.unseen
-        baseline = (self.average / seen).where(seen > 0, reward)
-        self.average.lerp_(reward, 1 - self.decay)
+        baseline = torch.where(self.unseen < 1, self.average, reward)
         self.unseen.mul_(self.decay)
+        self.average.lerp_(reward, (1 - self.decay) / (1 - self.unseen))
         return reward - baseline

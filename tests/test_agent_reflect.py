@@ -1,0 +1,243 @@
+"""The default agent: order of a step, ends of episodes, constant memory, determinism, and what it can learn."""
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tracerl.agents.reflect import ReflectAgent
+
+import tests.worlds  # noqa: F401  registers the probes
+from tests.helpers import lived, make_agent
+from tracerl import functional as F
+from tracerl.checks import ConfigError
+
+SMALL = "network.hidden=[16]"
+
+
+def agent_for(*overrides: str, **options: Any) -> ReflectAgent:
+    return make_agent(gym.make("CartPole-v1"), SMALL, *overrides, dtype=torch.float64, **options)
+
+
+def observation(i: int) -> np.ndarray:
+    return np.random.default_rng(i).normal(size=4).astype(np.float32)
+
+
+def some_steps(agent: ReflectAgent, steps: int = 30) -> None:
+    agent.start(observation(0))
+    for i in range(1, steps):
+        agent.step(float(i % 3), observation(i))
+
+
+def expected_signal(agent: ReflectAgent, reward: float, seen: np.ndarray, bootstrap: bool) -> float:
+    """The td error of the next transition, from copies of the agent's parts."""
+    twin = copy.deepcopy(agent)
+    with torch.inference_mode():
+        value_t = float(agent.value)
+        current = twin.encoder(torch.as_tensor(seen, dtype=torch.float64))
+        value_tp1 = float(twin.critic.network(current))
+        scaled = float(twin.reward_scaler(torch.tensor(reward, dtype=torch.float64)))
+    return scaled + (0.99 * value_tp1 if bootstrap else 0.0) - value_t
+
+
+@pytest.mark.parametrize("ending", ["continues", "truncated", "terminated"])
+def test_truncation_bootstraps_from_the_final_observation_and_termination_does_not(ending: str) -> None:
+    agent = agent_for()
+    some_steps(agent)
+    expected = expected_signal(agent, 1.0, observation(99), bootstrap=ending != "terminated")
+    if ending == "continues":
+        agent.step(1.0, observation(99))
+    else:
+        agent.end(1.0, observation(99), terminated=ending == "terminated")
+    assert float(agent.signal) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminated: bool) -> None:
+    agent = agent_for()
+    some_steps(agent)
+    agent.end(1.0, observation(99), terminated)
+    for learner in (agent.policy, agent.critic):
+        assert learner.eligibility_trace.abs().max() == 0
+        for layer in learner.network.layers:
+            for name in ("membrane", "spikes", "sensitivity", "reset_gain"):
+                assert getattr(layer, name).abs().max() == 0, name
+            assert layer.credit.eligibility.abs().max() == 0
+            assert layer.rate.max() > 0
+        assert learner.network.readout.filtered[:-1].abs().max() == 0
+        assert learner.step_rule.second_moment.max() > 0
+    assert agent.log_prob_trace.trace == 0
+    assert agent.reward_scaler.discounted == 0
+    assert agent.reward_scaler.moments.count == 30
+    assert agent.encoder.normalizer.moments.count == 31
+
+
+def test_one_step_in_the_order_of_the_docstring() -> None:
+    agent = agent_for("optimizer=sgd", "agent.entropy=0.3")
+    some_steps(agent)
+    twin = copy.deepcopy(agent)
+    agent.step(2.0, observation(50))
+    with torch.inference_mode():
+        twin.critic.network.backward(torch.ones(1, dtype=torch.float64))
+        critic_trace = 0.99 * 0.95 * twin.critic.eligibility_trace + twin.critic.network.score
+        current = twin.encoder(torch.as_tensor(observation(50), dtype=torch.float64))
+        value_tp1 = twin.critic.network(current).squeeze(-1)
+        scaled = twin.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
+        delta = F.td_error(scaled, twin.value, value_tp1, 0.99, torch.ones(()))
+        entropy = twin.head.entropy()
+        twin.policy.network.backward(twin.head.score() + 0.3 * delta.sign() * twin.head.entropy_gradient(entropy))
+        policy_trace = 0.99 * 0.95 * twin.policy.eligibility_trace + twin.policy.network.score
+        torch.testing.assert_close(agent.critic.network.flat, twin.critic.network.flat + 1e-3 * delta * critic_trace)
+        torch.testing.assert_close(agent.policy.network.flat, twin.policy.network.flat + 1e-3 * delta * policy_trace)
+        torch.testing.assert_close(agent.value, value_tp1)  # as computed before the update
+
+
+def state_of(agent: ReflectAgent) -> list[tuple[str, torch.Size, torch.dtype]]:
+    return [(name, value.shape, value.dtype) for name, value in agent.state_dict().items()]
+
+
+def test_memory_is_constant_over_a_life() -> None:
+    agent = agent_for()
+    some_steps(agent, 10)
+    early, attributes = state_of(agent), len(agent.__dict__)
+    some_steps(agent, 10_000)
+    assert state_of(agent) == early
+    assert len(agent.__dict__) == attributes
+
+
+def test_nothing_in_the_agent_keeps_a_graph() -> None:
+    agent = agent_for("network.hidden=[8,8]", "network.learn_threshold=true")
+    with torch.enable_grad():
+        some_steps(agent)
+    for name, tensor in agent.state_dict(keep_vars=True).items():
+        assert tensor.grad_fn is None and not tensor.requires_grad, name
+
+
+def test_a_restored_agent_goes_on_to_the_bit() -> None:
+    agent, other = agent_for(), agent_for(seed=5)
+    some_steps(agent)
+    other.load_state_dict(copy.deepcopy(agent.state_dict()))
+    for i in range(100, 150):
+        assert agent.step(1.0, observation(i)) == other.step(1.0, observation(i))
+    for (name, a), b in zip(agent.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+FINGERPRINT = """
+import torch
+from tests.helpers import lived
+agent, record = lived("CartPole-v1", 400, seed=3)
+print(agent.policy.network.flat.double().sum().item().hex(), list(record.returns))
+"""
+
+
+def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
+    runs = [subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True) for _ in range(2)]
+    assert runs[0].returncode == 0, runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    assert lived("CartPole-v1", 400, seed=4)[1].returns != lived("CartPole-v1", 400, seed=3)[1].returns
+
+
+def test_actions_start_where_the_space_says() -> None:
+    env = gym.make("CartPole-v1")
+    env.unwrapped.action_space = gym.spaces.Discrete(2, start=5)
+    agent = make_agent(env, SMALL)
+    assert {agent.start(observation(i)) for i in range(30)} == {5, 6}
+
+
+@pytest.mark.parametrize("signal", ["reward", "advantage"])
+def test_signals_without_a_critic_build_none(signal: str) -> None:
+    agent = agent_for(f"agent.signal={signal}")
+    some_steps(agent)
+    assert agent.critic is None
+    assert "learn/value" not in agent.diagnostics()
+
+
+def test_a_reward_that_never_varies_carries_no_advantage() -> None:
+    agent = agent_for("agent.signal=advantage", "agent.scale_reward=false")
+    agent.start(observation(0))
+    before = agent.policy.network.flat.clone()
+    for i in range(1, 50):
+        agent.step(1.0, observation(i))
+        assert abs(float(agent.signal)) < 1e-12
+    torch.testing.assert_close(agent.policy.network.flat, before)
+
+
+def test_diagnostics_average_since_the_last_look() -> None:
+    agent = agent_for()
+    agent.start(observation(0))
+    signals = []
+    for i in range(1, 20):
+        agent.step(float(i % 3), observation(i))
+        signals.append(float(agent.signal))
+    found = agent.diagnostics()
+    assert found["learn/td_error"] == pytest.approx(np.mean(signals))
+    assert found["learn/td_error_magnitude"] == pytest.approx(np.abs(signals).mean())
+    assert found["learn/trace_norm_policy"] == pytest.approx(float(agent.policy.eligibility_trace.norm()))
+    assert 0 <= found["spikes/policy_0_rate"] <= 1
+    agent.step(0.0, observation(99))
+    assert agent.diagnostics()["learn/td_error"] == pytest.approx(float(agent.signal))
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("agent.signal=advantge", "signal"),
+        ("agent.discount=1.1", "discount"),
+        ("agent.trace_decay=-0.1", "trace_decay"),
+        ("agent.entropy=-1", "entropy"),
+        ("agent.scale_reward=2", "scale_reward"),
+        ("agent.average_decay=1", "average_decay"),
+    ],
+)
+def test_bad_settings_name_their_key(override: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key} must be"):
+        agent_for(override)
+
+
+# What it can learn: probes that each need one ability, by every seed tried.
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_probe_the_value_of_a_constant_reward(seed: int) -> None:
+    agent, _ = lived("ConstantReward-v0", 1000, SMALL, seed=seed)
+    agent.start(np.zeros(1, np.float32))
+    assert float(agent.value) == pytest.approx(10.0, rel=0.05)  # reward 1, divided by its rms / 10
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("signal", ["td", "advantage", "reward"])
+def test_probe_a_bandit(seed: int, signal: str) -> None:
+    _, record = lived("Bandit-v0", 1000, SMALL, f"agent.signal={signal}", seed=seed)
+    assert record.mean_return() >= 0.9
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("signal", ["td", "reward"])
+def test_probe_a_bandit_that_needs_the_observation(seed: int, signal: str) -> None:
+    _, record = lived("ContextualBandit-v0", 1500, SMALL, f"agent.signal={signal}", seed=seed)
+    assert record.mean_return() >= 0.8
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
+def test_probe_reward_one_step_after_the_action_that_earned_it(seed: int, optimizer: str) -> None:
+    _, record = lived("DelayedReward-v0", 2000, SMALL, f"optimizer={optimizer}", seed=seed)
+    assert record.mean_return() >= 0.9
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_probe_a_cue_to_be_remembered_for_one_step(seed: int) -> None:
+    _, record = lived("OneStepMemory-v0", 3000, SMALL, seed=seed)
+    assert record.mean_return() >= 0.9
+
+
+def test_memory_is_what_the_memory_probe_needs() -> None:
+    """The same agent without any memory in its neurons stays at chance: the probe tests what it says."""
+    amnesiac = ("network.membrane_decay=0", "network.readout_decay=0")
+    _, record = lived("OneStepMemory-v0", 3000, SMALL, *amnesiac, seed=0)
+    assert abs(record.mean_return()) < 0.5

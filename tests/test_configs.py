@@ -1,0 +1,68 @@
+"""Every yaml composes and builds what it names."""
+
+from pathlib import Path
+
+import gymnasium as gym
+import hydra
+import pytest
+import tracerl.configs
+
+from tests.helpers import compose
+from tracerl.agent import Agent
+from tracerl.lives import Lives
+
+ROOT = Path(tracerl.configs.__file__).parent
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / group).glob("*.yaml"))
+
+
+def test_every_group_is_covered_here() -> None:
+    groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "hydra"}
+
+
+@pytest.mark.parametrize("name", choices("env"))
+def test_envs(name: str) -> None:
+    config = compose(f"env={name}", *(["env.id=CartPole-v1"] if name == "gymnasium" else []))
+    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    assert config.steps == spec.steps
+    env = spec.make()
+    assert env.observation_space.contains(env.reset(seed=0)[0])
+    env.close()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [f"agent={name}" for name in choices("agent")]
+    + [f"{group}={name}" for group in ("network", "encoder", "optimizer") for name in choices(group)],
+)
+def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
+    env = gym.make("CartPole-v1", disable_env_checker=True)
+    make = hydra.utils.instantiate(compose(override).agent, _convert_="all", _partial_=True)
+    agent = make(env.observation_space, env.action_space, Lives(0))
+    assert isinstance(agent, Agent)
+    observation, _ = env.reset(seed=0)
+    action = agent.start(observation)
+    for _ in range(8):
+        observation, reward, *_ = env.step(action)
+        action = agent.step(float(reward), observation)
+        assert env.action_space.contains(action)
+    agent.end(1.0, observation, terminated=True)
+    env.close()
+
+
+@pytest.mark.parametrize("name", choices("logger"))
+def test_loggers(name: str, tmp_path: Path) -> None:
+    log = hydra.utils.instantiate(compose(f"logger={name}").logger).open(tmp_path, {}, "")
+    if log is not None:
+        log.close(success=True)
+
+
+def test_a_yaml_says_everything_once() -> None:
+    """Keys of the agent are short, and its parts are the groups themselves."""
+    config = compose("optimizer.policy.eta=0.01", "network.hidden=[7]")
+    assert config.agent.optimizer.policy.eta == 0.01
+    assert config.agent.network.hidden == [7]
+    assert "network" not in compose("agent=random")

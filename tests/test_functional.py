@@ -1,0 +1,85 @@
+"""The equations, worked by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tracerl import functional as F
+
+
+def tensor(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_a_constant_current_settles_at_its_own_value() -> None:
+    membrane = tensor(0.0)
+    for _ in range(200):
+        membrane = F.lif_potential(tensor(0.8), membrane, tensor(0.9))
+    assert membrane.item() == pytest.approx(0.8)
+
+
+def test_soft_reset_by_hand() -> None:
+    step = F.lif_fire(tensor(1.0, 0.4), tensor(0.5), slope=1.0, surrogate="triangle", reset="soft")
+    assert step.spikes.tolist() == [1.0, 0.0]
+    assert step.membrane.tolist() == pytest.approx([0.5, 0.4])
+    assert step.surrogate.tolist() == pytest.approx([0.5, 0.9])
+    assert step.reset_gain.tolist() == pytest.approx([1 - 0.5 * 0.5, 1 - 0.5 * 0.9])
+    assert step.reset_drive.tolist() == pytest.approx([-1 + 0.25, 0.45])
+
+
+def test_hard_reset_by_hand() -> None:
+    step = F.lif_fire(tensor(1.0, 0.4), tensor(0.5), slope=1.0, surrogate="triangle", reset="hard")
+    assert step.membrane.tolist() == pytest.approx([0.0, 0.4])
+    assert step.reset_gain.tolist() == pytest.approx([0 - 1.0 * 0.5, 1 - 0.4 * 0.9])
+    assert step.reset_drive.tolist() == pytest.approx([0.5, 0.36])
+
+
+@pytest.mark.parametrize(("reset", "gain"), [("soft", [1.0, 1.0]), ("hard", [0.0, 1.0])])
+def test_a_detached_reset_leaves_the_spike_out(reset: F.Reset, gain: list[float]) -> None:
+    step = F.lif_fire(tensor(1.0, 0.4), tensor(0.5), 1.0, "arctan", reset, detach_reset=True)
+    assert step.reset_gain.tolist() == gain
+    assert step.reset_drive.tolist() == ([-1.0, 0.0] if reset == "soft" else [0.0, 0.0])
+
+
+def test_a_neuron_at_its_threshold_fires() -> None:
+    assert F.lif_fire(tensor(0.5), tensor(0.5), 1.0, "arctan", "soft").spikes.item() == 1.0
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0, 2.0])
+def test_surrogates_peak_at_the_threshold_with_the_height_of_their_slope(slope: float) -> None:
+    distance = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    triangle = F.surrogate_derivative(distance, slope, "triangle")
+    arctan = F.surrogate_derivative(distance, slope, "arctan")
+    torch.testing.assert_close(triangle, slope * torch.relu(1 - slope * distance.abs()))
+    torch.testing.assert_close(arctan, slope / (1 + (math.pi / 2 * slope * distance) ** 2))
+    assert triangle.max().item() == pytest.approx(slope)
+    assert arctan.max().item() == pytest.approx(slope)
+
+
+def test_traces_by_hand() -> None:
+    trace = tensor(2.0)
+    F.accumulate_(trace, 0.5, tensor(3.0))
+    assert trace.item() == 4.0
+    F.low_pass_(trace, 0.75, tensor(8.0))
+    assert trace.item() == 5.0
+    F.low_pass_(trace, tensor(0.2), tensor(10.0))
+    assert trace.item() == pytest.approx(9.0)
+
+
+def test_carry_sensitivity_by_hand() -> None:
+    sensitivity = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    F.carry_sensitivity_(sensitivity, torch.tensor([0.5, 0.0]), torch.tensor([[10.0, 20.0]]))
+    assert sensitivity.tolist() == [[10.5, 21.0], [10.0, 20.0]]
+
+
+def test_td_error_bootstraps_only_where_the_episode_continues() -> None:
+    error = F.td_error(tensor(1.0, 1.0), tensor(2.0, 2.0), tensor(3.0, 3.0), 0.9, tensor(1.0, 0.0))
+    assert error.tolist() == pytest.approx([1 + 0.9 * 3 - 2, 1 - 2])
+
+
+def test_affine_is_one_matrix_per_life() -> None:
+    weight, inputs = torch.randn(3, 5, 4), torch.randn(3, 4)
+    for life in range(3):
+        torch.testing.assert_close(F.affine(weight, inputs)[life], F.affine(weight[life], inputs[life]))

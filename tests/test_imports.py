@@ -1,0 +1,95 @@
+"""Import arrows go one way: functional <- layers, rules, encoders <- network <- agents <- lifetime loop <- run."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import tracerl.agents
+import tracerl.envs
+
+import tracerl
+
+CORE = Path(tracerl.__file__).parent
+FOLDERS = {
+    "tracerl": CORE,
+    "tracerl.agents": Path(tracerl.agents.__file__).parent,
+    "tracerl.envs": Path(tracerl.envs.__file__).parent,
+}
+
+# Each room may import from itself and from those listed for it.
+BASE = {"checks", "lives", "module", "functional"}
+ALLOWED = {
+    "checks": set(),
+    "module": set(),
+    "functional": set(),
+    "lives": set(),
+    "agent": set(),
+    "streams": BASE,
+    "scaling": BASE,
+    "heads": BASE,
+    "spaces": BASE,
+    "layers": BASE,
+    "encoders": BASE | {"scaling"},
+    "network": BASE | {"layers"},
+    "optim": BASE | {"network"},
+    "rules": BASE | {"network", "optim"},
+    "stats": BASE,
+    "lifetime": BASE | {"agent", "stats"},
+    "events": set(),
+    "logger": BASE | {"agent", "lifetime", "stats", "events"},
+    "progress": BASE | {"agent", "lifetime", "stats"},
+    "interrupt": set(),
+    "summary": {"stats"},
+    "experiment": {"agent", "interrupt", "lifetime", "progress", "stats", "summary"},
+    "run": BASE | {"experiment", "stats"},
+    "agents": BASE
+    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"},
+    "envs": BASE | {"stats"},
+}
+
+
+def room_of(module: str) -> str:
+    """``tracerl.optim.sgd`` is in the room ``optim``, ``tracerl`` itself in none."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the project that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module] if node.module != "tracerl" else [f"tracerl.{alias.name}" for alias in node.names]
+            found.update(names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return {name for name in found if name.split(".")[0] == "tracerl" and name != "tracerl"}
+
+
+def test_arrows_go_one_way() -> None:
+    seen = set()
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            module = ".".join([package, *path.relative_to(folder).with_suffix("").parts])
+            room = room_of(module)
+            if room == "__init__":
+                continue
+            seen.add(room)
+            wrong = {name for name in imported(path) if room_of(name) not in ALLOWED[room] | {room}}
+            assert not wrong, f"{module} imports {sorted(wrong)}"
+    assert seen == set(ALLOWED)
+
+
+def test_only_run_touches_hydra_and_only_the_lifetime_loop_steps_an_env() -> None:
+    for folder in FOLDERS.values():
+        for path in folder.rglob("*.py"):
+            text = path.read_text()
+            assert path.name == "run.py" or ("import hydra" not in text and "omegaconf" not in text), path
+            assert path.name == "lifetime.py" or "env.step(" not in text, path
+
+
+def test_the_command_line_answers_without_loading_torch() -> None:
+    heavy = ("torch", "numba", "tensorboard", "gymnasium")
+    code = f"import sys, tracerl.run; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

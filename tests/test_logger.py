@@ -1,0 +1,94 @@
+"""Event files, read back by TensorBoard's own reader."""
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+from tracerl.lifetime import Diverged
+from tracerl.logger import Silent, TensorBoard
+from tracerl.stats import Record
+
+
+class Numbers:
+    """An agent with one number to show."""
+
+    def __init__(self, value: float = 1.5) -> None:
+        self.value = value
+
+    def diagnostics(self) -> dict[str, float]:
+        return {"learn/td_error": self.value}
+
+
+def log_two_points(folder: Path) -> None:
+    log = TensorBoard(every=10).open(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+    record = Record()
+    for _ in range(2):
+        for _ in range(10):
+            record.add(1.0)
+        record.end_episode()
+        log.look(record, Numbers())
+        log.look(record, Numbers())  # the end of a life may fall on the schedule
+    log.close(success=True)
+
+
+def test_curves_read_back_by_tensorboard(tmp_path: Path) -> None:
+    log_two_points(tmp_path)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    tags = {"learn/td_error", "rollout/ep_rew_mean", "rollout/ep_len_mean", "time/fps"}
+    assert set(events.Tags()["scalars"]) == tags
+    points = events.Scalars("rollout/ep_rew_mean")
+    assert [(point.step, point.value) for point in points] == [(10, 10.0), (20, 10.0)]
+    assert "steps: 3" in events.Tensors("config")[0].tensor_proto.string_val[0].decode()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_hyperparameters_stand_in_the_same_run(tmp_path: Path) -> None:
+    log_two_points(tmp_path)
+    content = EventAccumulator(str(tmp_path)).Reload().summary_metadata
+    start = plugin_data_pb2.HParamsPluginData.FromString(
+        content[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    ).session_start_info
+    assert start.hparams["agent.discount"].number_value == 0.99
+    assert start.hparams["agent.on"].bool_value is True
+    assert start.hparams["net"].string_value == "[3, 4]"
+    assert metadata.SESSION_END_INFO_TAG in content
+
+
+def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
+    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    record = Record()
+    record.add(1.0)
+    log.look(record, Numbers())
+    assert EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")[0].value == 1.5
+    log.close(success=True)
+
+
+def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log._events._file.close()
+    log._events._file = open("/dev/full", "wb")  # noqa: SIM115
+    log._events._records._writer = log._events._file
+    record = Record()
+    for _ in range(3):
+        record.add(1.0)
+        log.look(record, Numbers())
+    log.close(success=True)
+    warnings = capsys.readouterr().err
+    assert warnings.count("warning: cannot write") == 1
+    assert "the life goes on" in warnings
+
+
+def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
+    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    record = Record()
+    record.add(1.0)
+    with pytest.raises(Diverged, match="learn/td_error is nan after 1 steps"):
+        log.look(record, Numbers(float("nan")))
+    log.close(success=False)
+
+
+def test_silence_writes_nothing(tmp_path: Path) -> None:
+    assert Silent().open(tmp_path, {}, "") is None
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+"""A network's one buffer, its views, its state."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from tests.test_gradients import build, stream
+from tracerl.checks import ConfigError
+from tracerl.lives import Lives
+from tracerl.network import Dense, Sequential
+
+
+def network_of(n_in: int, hidden: list[int], n_out: int, **changes: Any) -> Sequential:
+    return build(0, n_in, n_out, hidden=hidden, **changes)
+
+
+def assert_views(network: Sequential) -> None:
+    network.flat.fill_(0.25)
+    network.score.fill_(0.5)
+    for parameter in network.parameters():
+        assert (parameter == 0.25).all()
+        assert parameter.grad is not None and (parameter.grad == 0.5).all()
+
+
+def test_parameters_are_views_of_one_buffer() -> None:
+    network = network_of(3, [5, 4], 2, learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
+    assert network.flat.shape == (5 * 4 + 5 + 1 + 4 * 6 + 4 + 1 + 2 * 5 + 4,)
+    assert_views(network)
+
+
+def test_moving_and_copying_keep_the_views() -> None:
+    network = network_of(3, [5], 2)
+    weight = network.layers[0].weight.clone()
+    clone = copy.deepcopy(network)
+    network.to(torch.float32)
+    assert network.flat.dtype == torch.float32
+    torch.testing.assert_close(network.layers[0].weight, weight.float())
+    for moved in (network, clone):
+        assert_views(moved)
+    assert clone.layers[0] is clone.hidden[0]
+    assert clone.layers[0].weight.data_ptr() != network.layers[0].weight.data_ptr()
+
+
+def test_a_restored_network_goes_on_to_the_bit() -> None:
+    network, inputs = network_of(4, [5, 4], 2), stream(0, 40)
+    for x in inputs[:20]:
+        network(x)
+    saved = copy.deepcopy(network.state_dict())
+    other = build(7, hidden=[5, 4])
+    other.load_state_dict(saved)
+    for x in inputs[20:]:
+        assert torch.equal(network(x), other(x))
+    for one in (network, other):
+        one.backward(torch.ones(2, dtype=torch.float64))
+    assert torch.equal(network.score, other.score)
+
+
+def test_reset_clears_states_and_traces_and_nothing_else() -> None:
+    network = network_of(4, [5, 4], 2, learn_readout_decay=True, learn_threshold=True)
+    fresh = {name: value.clone() for name, value in network.state_dict().items()}
+    for x in stream(0, 30):
+        network(x)
+    network.reset_state()
+    changed = {name for name, value in network.state_dict().items() if not torch.allclose(value, fresh[name])}
+    assert changed <= {"hidden.0.rate", "hidden.1.rate", "hidden.0.inputs", "hidden.1.inputs"}
+
+
+def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
+    network = Dense(**_settings()).build(4, 2, Lives([0, 1], torch.float64))
+    for x in stream(0, 30):
+        network(x.expand(2, 4))
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    network.reset_state(torch.tensor([True, False]))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value[1], kept[name][1]), name
+    assert network.layers[0].membrane[0].abs().max() == 0
+    assert network.layers[1].membrane[1].abs().max() > 0
+
+
+def test_initial_weights_follow_their_scales() -> None:
+    network = Dense(**{**_settings(), "hidden": [400], "weight_scale": 0.7}).build(100, 2, Lives(0))
+    layer = network.layers[0]
+    assert layer.weight.std().item() == pytest.approx(0.07, rel=0.02)
+    assert layer.bias.abs().max().item() == pytest.approx(1.0, rel=0.02)
+    assert 0.0 <= layer.membrane_decay.value.min() and layer.membrane_decay.value.max() <= 0.9
+    assert network.readout.weight.abs().max() == 0
+
+
+def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> None:
+    frozen = Dense(**_settings()).build(4, 2, Lives(0, torch.float64))
+    flags = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
+    learned = Dense(**{**_settings(), **flags}).build(4, 2, Lives(0, torch.float64))
+    for x in stream(0, 20):
+        torch.testing.assert_close(frozen(x), learned(x))
+    learned.flat.add_(100.0)
+    learned(stream(0, 1)[0])
+    learned.flat.sub_(200.0)
+    learned(stream(0, 1)[0])
+    assert (learned.layers[0].membrane_decay.value >= 0).all()
+    assert (learned.layers[0].threshold.value >= 0).all()
+
+
+def _settings() -> dict[str, Any]:
+    return dict(
+        hidden=[6, 5],
+        membrane_decay=[0.1, 0.9],
+        threshold=0.25,
+        readout_decay=[0.1, 0.7],
+        reset="soft",
+        detach_reset=None,
+        surrogate="arctan",
+        slope=1.0,
+        weight_scale=1.0,
+        bias_scale=1.0,
+        output_scale=0.0,
+        ticks=1,
+        learn_membrane_decay=False,
+        learn_threshold=False,
+        learn_readout_decay=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden", 64),
+        ("hidden", []),
+        ("hidden", [0]),
+        ("hidden", ["a"]),
+        ("membrane_decay", 1.0),
+        ("membrane_decay", [0.9, 0.1]),
+        ("membrane_decay", [0.1, 0.2, 0.3]),
+        ("threshold", 0.0),
+        ("threshold", float("nan")),
+        ("readout_decay", "fast"),
+        ("reset", "none"),
+        ("detach_reset", 1),
+        ("surrogate", "relu"),
+        ("slope", 0),
+        ("weight_scale", -1.0),
+        ("output_scale", float("inf")),
+        ("ticks", 0),
+        ("ticks", 1.5),
+        ("learn_threshold", "yes"),
+    ],
+)
+def test_bad_settings_name_their_key(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key} must be"):
+        Dense(**{**_settings(), key: value})

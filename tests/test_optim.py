@@ -1,0 +1,147 @@
+"""Step-size rules against numbers worked by hand, and what the floor is for."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.test_network import network_of
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim
+
+LIVES = Lives(0, torch.float64)
+
+
+def two_parameters() -> Sequential:
+    """A stand-in network of two parameters, at zero."""
+    network = network_of(1, [1], 1)
+    network.flat = torch.zeros(2, dtype=torch.float64)
+    network.score = torch.zeros(2, dtype=torch.float64)
+    return network
+
+
+def tensor(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_obgd_by_hand() -> None:
+    network = two_parameters()
+    rule = ObGD(lr=1.0, kappa=3.0).build(network, 0.9, LIVES)
+    rule(network, tensor(0.5, -1.5), torch.tensor(4.0, dtype=torch.float64))
+    alpha = 1 / (3 * 4 * 2.0)  # the norm of the trace is 2, |signal| is above 1
+    assert network.flat.tolist() == pytest.approx([alpha * 4 * 0.5, alpha * 4 * -1.5])
+    assert rule.step_size.item() == pytest.approx(alpha)
+
+
+def test_obgd_takes_small_steps_whole() -> None:
+    network = two_parameters()
+    rule = ObGD(lr=0.5, kappa=2.0).build(network, 0.9, LIVES)
+    rule(network, tensor(0.1, 0.2), torch.tensor(-0.3, dtype=torch.float64))
+    assert network.flat.tolist() == pytest.approx([0.5 * -0.3 * 0.1, 0.5 * -0.3 * 0.2])
+
+
+def test_adaptive_obgd_by_hand() -> None:
+    network = two_parameters()
+    rule = AdaptiveObGD(lr=1.0, kappa=3.0, update_decay=0.999).build(network, 0.9, LIVES)
+    rule(network, tensor(0.5, -2.0), torch.tensor(2.0, dtype=torch.float64))
+    # first step: v_hat = |signal zeta| = (1, 4), so zeta/v_hat = (.5, -.5), norm 1, alpha = 1/(3*2*1)
+    assert network.flat.tolist() == pytest.approx([1 / 6 * 2 * 0.5, 1 / 6 * 2 * -0.5], rel=1e-6)
+
+
+def test_sgd_by_hand() -> None:
+    network = two_parameters()
+    SGD(lr=0.1).build(network, 0.9, LIVES)(network, tensor(1.0, -2.0), torch.tensor(3.0, dtype=torch.float64))
+    assert network.flat.tolist() == pytest.approx([0.3, -0.6])
+
+
+def intentional(eta: float = 0.1, floor: float = 1.0, normalize: bool = False, clip: float = 20.0) -> Intentional:
+    return Intentional(eta, floor, normalize, score_decay=0.999, slow_decay=0.9998, clip=clip)
+
+
+def test_intentional_first_step_by_hand() -> None:
+    network = two_parameters()
+    rule = intentional().build(network, 0.9, LIVES)
+    network.score = tensor(0.5, -2.0)
+    rule(network, tensor(0.5, -2.0), torch.tensor(3.0, dtype=torch.float64))
+    # nu_hat = |g| = (.5, 2), sum g^2/nu_hat = 2.5 = sum zeta^2/nu_hat, so u = 2.5, zeta/nu_hat = (1, -1)
+    assert network.flat.tolist() == pytest.approx([0.1 / 2.5 * 3, -0.1 / 2.5 * 3], rel=1e-6)
+
+
+def test_intentional_against_its_equations_over_many_steps() -> None:
+    rng, d, eta, floor, clip = np.random.default_rng(0), 0.94, 0.05, 0.8, 2.0
+    network = two_parameters()
+    rule = intentional(eta, floor, normalize=True, clip=clip).build(network, d, LIVES)
+    theta, zeta, nu = np.zeros(2), np.zeros(2), np.zeros(2)
+    sigma = mean_u = magnitude = 0.0
+    square = 1.0
+    for t in range(1, 300):
+        g, signal = rng.normal(size=2) * [1.0, 0.1], rng.standard_t(2)
+        zeta = d * zeta + g
+        nu = 0.999 * nu + 0.001 * g**2
+        scale = np.sqrt(nu / (1 - 0.999**t)) + 1e-8
+        sigma += (1 - d) * ((g**2 / scale).sum() - sigma)
+        u = math.sqrt(sigma / (1 - d**t) * (zeta**2 / scale).sum())
+        mean_u = 0.9998 * mean_u + 0.0002 * u
+        square = 0.9998 * square + 0.0002 * signal**2
+        cap = clip * math.sqrt(square / (1 - 0.9998**t))
+        bounded = min(max(signal, -cap), cap)
+        magnitude = 0.9998 * magnitude + 0.0002 * abs(bounded)
+        bounded /= magnitude / (1 - 0.9998**t)
+        theta += eta / max(u, floor * mean_u / (1 - 0.9998**t)) * bounded * zeta / scale
+        network.score = torch.from_numpy(g)
+        rule(network, torch.from_numpy(zeta), torch.tensor(signal, dtype=torch.float64))
+        np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9)
+
+
+def saturated_arm_steps(floor: float) -> Tensor:
+    """Logit changes of a two-armed policy that all but always takes arm 1 and is told each time that it was fine.
+
+    The policy's logit starts at 0 and rises to 8 over the first thousand steps, as a policy that learns does; then
+    its rare other action comes up.
+    """
+    network = two_parameters()
+    rule = intentional(0.05, floor, normalize=True).build(network, 0.9405, LIVES)
+    trace, changes = torch.zeros(2, dtype=torch.float64), []
+    noise = torch.Generator().manual_seed(0)
+    for t in range(4000):
+        p = 1 / (1 + math.exp(-min(8.0, t / 125)))
+        action_1 = torch.rand((), generator=noise).item() < p
+        gradient = (1 - p) if action_1 else -p
+        network.score = tensor(-gradient, gradient)
+        trace = 0.9405 * trace + network.score
+        before = network.flat.clone()
+        rule(network, trace, torch.randn((), generator=noise, dtype=torch.float64))
+        changes.append((network.flat - before).abs().max())
+    return torch.stack(changes)
+
+
+def test_the_floor_prevents_the_collapse_of_a_saturated_policy() -> None:
+    bounded, unbounded = saturated_arm_steps(1.0), saturated_arm_steps(0.0)
+    saturated = slice(2000, 4000)
+    assert unbounded[saturated].median() > 10  # logits a step: the policy is thrown about
+    assert bounded[saturated].max() < 1
+    assert bounded[saturated].median() < bounded[:500].median()
+
+
+def test_torch_optimisers_ascend_signal_times_trace() -> None:
+    network = network_of(3, [4], 2)
+    start, score = network.flat.clone(), network.score.normal_().clone()
+    rule = TorchOptim("SGD", {"lr": 0.1}).build(network, 0.9, LIVES)
+    trace = torch.randn_like(network.flat)
+    rule(network, trace, torch.tensor(-2.0, dtype=torch.float64))
+    torch.testing.assert_close(network.flat, start + 0.1 * -2.0 * trace)
+    assert torch.equal(network.score, score)
+    network.backward(torch.ones(2, dtype=torch.float64))
+    assert not torch.equal(network.score, score)  # the score's views are back in place
+
+
+def test_every_torch_optimiser_without_a_closure_runs() -> None:
+    for name in ("Adam", "AdamW", "RMSprop", "Adagrad", "NAdam"):
+        network = network_of(3, [4], 2)
+        start = network.flat.clone()
+        rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIVES)
+        rule(network, torch.ones_like(network.flat), torch.tensor(1.0, dtype=torch.float64))
+        assert (network.flat > start).all(), name

@@ -1,0 +1,82 @@
+"""REFLECT(lambda): what its traces are the gradient of, and what it reduces to."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from tests.oracles import initial_state, parameters_of, scores_of, tick
+from tests.test_gradients import build, relative_error, stream
+from tracerl.heads import Categorical
+from tracerl.lives import Lives
+from tracerl.optim import SGD
+from tracerl.rules.reflect import LogProbTrace, TraceLearner
+from tracerl.rules.signals import AdvantageSignal, RewardSignal
+
+LIVES = Lives(0, torch.float64)
+
+
+def follow(decay: float, steps: int) -> tuple[TraceLearner, LogProbTrace, Tensor, Tensor]:
+    """A policy that looks, acts and accumulates, with weights held fixed; and what it saw and did."""
+    network = build(0, n_out=3)
+    learner = TraceLearner(network, SGD(lr=1.0).build(network, decay, LIVES), decay, LIVES)
+    head, log_prob_trace = Categorical(3, LIVES), LogProbTrace(decay, LIVES)
+    inputs, actions = stream(0, steps), []
+    for i, x in enumerate(inputs):
+        actions.append(head.sample(network(x), torch.tensor((i * 0.37) % 1, dtype=torch.float64)).clone())
+        log_prob_trace.accumulate(head.log_probability())
+        learner.accumulate(head.score())
+    return learner, log_prob_trace, inputs, torch.stack(actions)
+
+
+def test_the_eligibility_trace_is_the_gradient_of_the_log_prob_trace() -> None:
+    decay = 0.9
+    learner, log_prob_trace, inputs, actions = follow(decay, 60)
+    p = {name: value.requires_grad_() for name, value in parameters_of(learner.network).items()}
+    state, total = initial_state(p), torch.zeros((), dtype=torch.float64)
+    for x, action in zip(inputs, actions, strict=True):
+        state, y = tick(p, state, x, learner.network.layers[0])
+        total = decay * total + torch.log_softmax(y, -1)[action]
+    torch.testing.assert_close(log_prob_trace.trace, total.detach())
+    torch.testing.assert_close(log_prob_trace.average(), 0.1 * total.detach())
+    learner.network.score.copy_(learner.eligibility_trace)
+    traces = scores_of(learner.network)
+    gradients = dict(zip(p, torch.autograd.grad(total, list(p.values())), strict=True))
+    for name in ("W0", "b0", "V", "c"):
+        assert relative_error(traces[name], gradients[name]) <= 1e-10, name
+
+
+def test_without_decay_it_is_one_step_actor_critic() -> None:
+    learner, _, _, _ = follow(0.0, 20)
+    before, score = learner.network.flat.clone(), learner.network.score.clone()
+    learner.update(torch.tensor(-0.7, dtype=torch.float64))
+    torch.testing.assert_close(learner.network.flat, before - 0.7 * score)
+
+
+def test_reset_forgets_the_episode() -> None:
+    learner, log_prob_trace, _, _ = follow(0.9, 20)
+    weights = learner.network.flat.clone()
+    learner.reset_state()
+    log_prob_trace.reset_state()
+    assert learner.eligibility_trace.abs().max() == 0
+    assert log_prob_trace.trace == 0
+    assert torch.equal(learner.network.flat, weights)
+
+
+def test_signals_by_hand() -> None:
+    rewards = [torch.tensor(value, dtype=torch.float64) for value in (4.0, 8.0, 0.0)]
+    assert [float(RewardSignal()(reward)) for reward in rewards] == [4.0, 8.0, 0.0]
+    advantage = AdvantageSignal(0.5, LIVES)
+    # averages before each reward: none, 4, (.5 * (.5 * 4) + .5 * 8) / (1 - .25) = 20/3
+    torch.testing.assert_close(
+        torch.stack([advantage(reward) for reward in rewards]),
+        torch.tensor([0.0, 4.0, -20 / 3], dtype=torch.float64),
+    )
+
+
+def test_a_copy_learns_on_its_own() -> None:
+    learner, _, _, _ = follow(0.9, 20)
+    clone = copy.deepcopy(learner)
+    clone.update(torch.tensor(1.0, dtype=torch.float64))
+    assert not torch.equal(clone.network.flat, learner.network.flat)
+    assert torch.equal(clone.network.layers[0].weight.flatten(), clone.network.layers[0].affine[:, :-1].flatten())

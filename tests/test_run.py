@@ -1,0 +1,179 @@
+"""The command line as a user meets it, in processes of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("steps=300", "network.hidden=[8]")
+
+
+def command(*overrides: str) -> list[str]:
+    return [sys.executable, "-W", "error::DeprecationWarning:tracerl", "-m", "tracerl.run", *overrides]
+
+
+def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the test envs: env.id=tests.worlds:...
+    return subprocess.run(command(*overrides), cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def last_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> None:
+    result = run(tmp_path, "env=CartPole", "steps=2000", "network.hidden=[8]")
+    path = Path(last_line(result))
+    assert re.fullmatch(r"runs/CartPole/reflect/[\d_-]+-[0-9a-f]{6}/summary\.json", str(path.relative_to(tmp_path)))
+    summary = json.loads(path.read_text())
+    assert set(summary) >= {
+        *("env", "agent", "engine", "device", "seed", "lifetimes", "steps", "episodes", "steps_per_second"),
+        *("wall_seconds", "return_last100", "milestones", "peak_rss_mb", "version", "status"),
+    }
+    assert (summary["env"], summary["agent"], summary["steps"], summary["status"]) == (
+        "CartPole",
+        "reflect",
+        2000,
+        "finished",
+    )
+    assert set(summary["milestones"]) == {"w20>=195", "w20>=475", "w100>=475"}
+    assert summary["episodes"] > 0 and len(summary["return_last100"]["per_life"]) == 1
+    assert yaml.safe_load((path.parent / "config.yaml").read_text())["agent"]["network"]["hidden"] == [8]
+    events = EventAccumulator(str(path.parent)).Reload()
+    for tag in ("rollout/ep_rew_mean", "rollout/ep_len_mean", "time/fps", "learn/td_error", "learn/entropy"):
+        assert [point.step for point in events.Scalars(tag)] == [500, 1000, 1500, 2000], tag
+    assert {"spikes/policy_0_rate", "spikes/value_0_silent"} <= set(events.Tags()["scalars"])
+    assert f"tensorboard --logdir {path.parent}" in result.stdout
+    assert "2,000/2,000 steps" in result.stderr  # plain lines where there is no terminal
+
+
+def test_the_folder_can_be_chosen(tmp_path: Path) -> None:
+    target = tmp_path / "a folder"
+    assert last_line(run(tmp_path, *QUICK, f"hydra.run.dir='{target}'")) == str(target / "summary.json")
+
+
+def test_a_sweep_gives_each_job_its_folder(tmp_path: Path) -> None:
+    result = run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1", "agent.trace_decay=0.8,0.95")
+    assert result.returncode == 0, result.stderr
+    summaries = sorted(tmp_path.glob("runs/sweeps/*/*/summary.json"))
+    assert [path.parent.name for path in summaries] == ["0", "1", "2", "3"]
+    settings = [yaml.safe_load((path.parent / "config.yaml").read_text()) for path in summaries]
+    assert {(s["seed"], s["agent"]["trace_decay"]) for s in settings} == {(0, 0.8), (0, 0.95), (1, 0.8), (1, 0.95)}
+
+
+def test_a_job_of_a_sweep_equals_the_single_run(tmp_path: Path) -> None:
+    run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1")
+    alone = Path(last_line(run(tmp_path, *QUICK, "logger=none", "seed=1")))
+    (swept,) = tmp_path.glob("runs/sweeps/*/1/summary.json")
+    assert json.loads(alone.read_text())["return_last100"] == json.loads(swept.read_text())["return_last100"]
+
+
+def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    result = run(tmp_path, "-m", *QUICK, "logger=none", "network.threshold=-1,0.25")
+    assert result.returncode == 2
+    assert "network.threshold must be" in result.stderr
+    assert [path.parent.name for path in tmp_path.glob("runs/sweeps/*/*/summary.json")] == ["1"]
+
+
+def test_random_agents_take_any_env(tmp_path: Path) -> None:
+    path = last_line(run(tmp_path, "env=gymnasium", "env.id=Pendulum-v1", "agent=random", "steps=500"))
+    assert json.loads(Path(path).read_text())["episodes"] == 2
+
+
+def test_help_shows_uses_choices_and_settings(tmp_path: Path) -> None:
+    result = run(tmp_path, "--help")
+    assert result.returncode == 0
+    for part in ("python -m tracerl.run env=CartPole", "MountainCar", "adaptive_obgd", "trace_decay: 0.95"):
+        assert part in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("steps=100000"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    events: list[Path] = []
+    while time.monotonic() < deadline and not (events and events[0].stat().st_size > 8000):
+        time.sleep(0.1)
+        events = list(tmp_path.glob("runs/CartPole/reflect/*/events*"))
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    summary = json.loads(Path(output.strip().splitlines()[-1]).read_text())
+    assert summary["status"] == "interrupted"
+    assert 500 <= summary["steps"] < 100000
+    curve = EventAccumulator(str(events[0].parent)).Reload().Scalars("learn/entropy")
+    assert curve[-1].step == summary["steps"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "message"),
+    [
+        ("raise", "failed", "RuntimeError: the simulator lost its head"),
+        ("observation", "diverged", "env handed out nan in the observation"),
+        ("reward", "diverged", "env handed out the reward nan"),
+    ],
+)
+def test_a_broken_env_leaves_a_summary_and_a_message(tmp_path: Path, how: str, status: str, message: str) -> None:
+    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}")
+    result = run(tmp_path, *world, "network.hidden=[8]")
+    assert result.returncode == 1
+    assert message in result.stderr and "Traceback" not in result.stderr
+    (path,) = tmp_path.glob("runs/*/reflect/*/summary.json")
+    summary = json.loads(path.read_text())
+    assert (summary["status"], summary["steps"], summary["episodes"]) == (status, 49, 4)
+    assert message in summary["error"]
+    assert "Traceback" in (path.parent / "error.txt").read_text()
+
+
+BAD = {
+    "env=CartPol": "CartPole",
+    "evn=CartPole": "Did you mean env?",
+    "agent=reflec": "random",
+    "optimizer=adam": "adaptive_obgd",
+    "agent.trace_decy=0.9": "Did you mean agent.trace_decay?",
+    "netwrk.hidden=[8]": "Did you mean network?",
+    "+agent.foo=1": "agent.foo does not exist",
+    "agent.trace_decay=high": "agent.trace_decay must be a number in [0, 1], got 'high'",
+    "network.threshold=-0.5": "network.threshold must be",
+    "optimizer.value.eta=0": "optimizer.value.eta must be a number above 0",
+    "encoder.clip=-1": "encoder.clip must be",
+    "logger.every=0": "logger.every must be",
+    "steps=0": "steps must be a whole number of 1 or above, got 0",
+    "steps=many": "steps must be",
+    "seed=-1": "seed must be",
+    "device=gpu": "device must be",
+    "dtype=int8": "dtype must be one of float32, float64",
+    "env=gymnasium": "env.id must be given",
+    "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",
+    "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
+    "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
+    "env=gymnasium env.id=tests.worlds:DictObservation-v0": "env must have a Box observation space",
+    "+env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
+    "env.milestones=[soon]": "env.milestones must look like",
+    "agent=random network=dense": "there is no network",
+    "hydra.run.dir=/dev/null/runs": "hydra.run.dir must be a folder that can be written",
+}
+
+
+@pytest.mark.parametrize("overrides", BAD)
+def test_bad_input_is_named_on_one_screen(tmp_path: Path, overrides: str) -> None:
+    result = run(tmp_path, *overrides.split(" "))
+    expected = BAD[overrides]
+    assert result.returncode == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 20
+    assert not list(tmp_path.glob("runs/**/summary.json"))

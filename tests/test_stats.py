@@ -1,0 +1,88 @@
+"""Statistics of a life and over lives."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tracerl.checks import ConfigError
+from tracerl.stats import Milestone, Record, bootstrap_interval, interquartile_mean
+from tracerl.summary import Outcome, summarize
+
+
+def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
+    record = Record([Milestone.parse(name) for name in milestones])
+    for value in returns:
+        record.add(value)
+        record.end_episode()
+    return record
+
+
+def test_a_milestone_needs_its_whole_window() -> None:
+    record = lived([100.0] * 19, ("w20>=50", "w100>=50"))
+    assert [m.reached_at for m in record.milestones] == [None, None]
+    record.add(100.0)
+    record.end_episode()
+    assert [m.reached_at for m in record.milestones] == [20, None]
+
+
+def test_a_milestone_keeps_the_first_time() -> None:
+    record = lived([0.0, 2.0, 2.0, -50.0, 2.0, 2.0], ("w2>=2",))
+    assert record.milestones[0].reached_at == 3
+
+
+@pytest.mark.parametrize("name", ["w20", "20>=5", "w0>=5", "w101>=5", "w20>5", "w20>=x", ""])
+def test_bad_milestones_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="milestones must look like"):
+        Milestone.parse(name)
+
+
+def test_memory_of_returns_is_bounded() -> None:
+    record = lived([float(i) for i in range(1000)])
+    assert len(record.returns) == 100
+    assert record.mean_return() == pytest.approx(np.mean(np.arange(900, 1000)))
+    assert record.mean_return(10) == pytest.approx(np.mean(np.arange(990, 1000)))
+
+
+def test_nothing_to_average_is_nan() -> None:
+    assert math.isnan(Record().mean_return(partial=True))
+    assert math.isnan(lived([1.0]).mean_return())
+    assert lived([1.0]).mean_return(partial=True) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([5.0], 5.0), ([0.0, 1.0, 2.0, 99.0], 1.5), ([1.0, 2.0, 3.0], 2.0), ([0.0, 10.0, 20.0, 30.0, 1000.0], 20.0)],
+)
+def test_interquartile_mean_by_hand(values: list[float], expected: float) -> None:
+    assert interquartile_mean(values) == pytest.approx(expected)
+
+
+def test_interquartile_mean_cuts_a_quarter_at_each_end() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    assert interquartile_mean(list(values)) == pytest.approx(np.sort(values)[100:300].mean())
+
+
+def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lives() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(10, 1, 8), rng.normal(10, 1, 200)
+    low, high = bootstrap_interval(list(many))
+    assert low < 10 < high
+    assert high - low < 0.6 * (bootstrap_interval(list(few))[1] - bootstrap_interval(list(few))[0])
+    assert bootstrap_interval([3.0, 3.0]) == (3.0, 3.0)
+
+
+OUTCOME = Outcome("E", "a", "torch", "cpu", 0, 2.0, "finished")
+
+
+def test_summary_of_one_life_has_no_interval() -> None:
+    summary = summarize(OUTCOME, [lived([1.0, 3.0], ("w2>=2", "w2>=9"))])
+    assert summary["return_last100"] == {"mean": 2.0, "iqm": 2.0, "ci_low": None, "ci_high": None, "per_life": [2.0]}
+    assert summary["milestones"] == {"w2>=2": [2], "w2>=9": [None]}
+    assert summary["steps_per_second"] == 1.0
+    assert summary["peak_rss_mb"] > 10
+
+
+def test_summary_of_a_life_without_an_ended_episode() -> None:
+    summary = summarize(OUTCOME, [Record()])
+    assert summary["return_last100"] == {"mean": None, "iqm": None, "ci_low": None, "ci_high": None, "per_life": [None]}
