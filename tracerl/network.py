@@ -129,7 +129,7 @@ class Sequential(StateModule):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copied or unpickled network, then flatten again: copying tears the views apart."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._flatten()
 
 
