@@ -15,7 +15,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.oracles import bptt, scores_of  # noqa: E402  the oracle stands with the tests
-
 from tracerl.lives import Lives  # noqa: E402
 from tracerl.network import Dense  # noqa: E402
 
