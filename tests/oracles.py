@@ -130,7 +130,7 @@ def scores_of(network: Sequential) -> Parameters:
     """The library's scores under the oracles' names, of the quantities rather than their raw parameters."""
     found: Parameters = {}
     for i, layer in enumerate(network.hidden):
-        found[f"W{i}"], found[f"b{i}"] = layer.affine.grad[..., :-1].clone(), layer.affine.grad[..., -1].clone()
+        found[f"W{i}"], found[f"b{i}"] = layer.affine.grad[:-1].T.clone(), layer.affine.grad[-1].clone()
         m, theta = layer.membrane_decay, layer.threshold
         if m.raw is not None:
             found[f"m{i}"] = m.raw.grad / (m.value * (1 - m.value))

@@ -70,8 +70,8 @@ def test_traces_by_hand() -> None:
 
 def test_carry_sensitivity_by_hand() -> None:
     sensitivity = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    F.carry_sensitivity_(sensitivity, torch.tensor([0.5, 0.0]), torch.tensor([[10.0, 20.0]]))
-    assert sensitivity.tolist() == [[10.5, 21.0], [10.0, 20.0]]
+    F.carry_sensitivity_(sensitivity, torch.tensor([0.5, 0.0]), torch.tensor([[10.0], [20.0]]))
+    assert sensitivity.tolist() == [[10.5, 10.0], [21.5, 20.0]]
 
 
 def test_td_error_bootstraps_only_where_the_episode_continues() -> None:

@@ -79,4 +79,6 @@ def test_a_copy_learns_on_its_own() -> None:
     clone = copy.deepcopy(learner)
     clone.update(torch.tensor(1.0, dtype=torch.float64))
     assert not torch.equal(clone.network.flat, learner.network.flat)
-    assert torch.equal(clone.network.layers[0].weight.flatten(), clone.network.layers[0].affine[:, :-1].flatten())
+    assert torch.equal(
+        clone.network.layers[0].affine.flatten(), clone.network.flat[: clone.network.layers[0].affine.numel()]
+    )

@@ -40,9 +40,9 @@ class Sequential(StateModule):
         super().__init__()
         for i, layer in enumerate(hidden):
             if layer is hidden[-1]:
-                layer.credit = ReadoutCredit(layer.n_out, layer.columns, lives)
+                layer.credit = ReadoutCredit(layer.n_out, layer.rows, lives)
             else:
-                layer.credit = PathCredit(layer.n_out, layer.columns, len(hidden) - 1 - i, readout.n_out, lives)
+                layer.credit = PathCredit(layer.n_out, layer.rows, len(hidden) - 1 - i, readout.n_out, lives)
         self.hidden = nn.ModuleList(hidden)
         self.readout = readout
         self.ticks = ticks
@@ -107,17 +107,20 @@ class Sequential(StateModule):
         self.readout.reset_state(mask)
 
     def _flatten(self) -> None:
-        """Move every parameter, and its ``.grad``, into the two flat buffers and leave views in their places."""
-        parameters = list(self.parameters())
+        """Gather every parameter, and its ``.grad``, in the two flat buffers."""
         lead = self.readout.affine.shape[:-2]
-        flat = torch.cat([parameter.reshape(*lead, -1) for parameter in parameters], -1)
+        flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
         self.register_buffer("flat", flat, persistent=False)
         self.register_buffer("score", torch.zeros_like(flat), persistent=False)
+        self.bind_parameters()
+
+    def bind_parameters(self) -> None:
+        """Make every parameter, and its ``.grad``, a view of ``flat`` and ``score`` where they now are."""
         start = 0
-        for parameter in parameters:
-            shape = parameter.shape[len(lead) :]
+        for parameter in self.parameters():
+            shape = parameter.shape[self.flat.dim() - 1 :]
             stop = start + shape.numel()
-            parameter.data = flat[..., start:stop].unflatten(-1, shape)
+            parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
             parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
             start = stop
 
@@ -128,9 +131,9 @@ class Sequential(StateModule):
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copied or unpickled network, then flatten again: copying tears the views apart."""
+        """Restore a copied or unpickled network, then bind again: copying tears the views apart."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._flatten()
+        self.bind_parameters()
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class LI(StateModule):
         decay = self.decay.refresh()
         filtered = self.filtered[..., :-1]
         if self.decay.raw is not None:
-            F.carry_sensitivity_(self.decay_sensitivity.unsqueeze(-1), decay, (filtered - spikes).unsqueeze(-1))
+            F.carry_sensitivity_(self.decay_sensitivity.unsqueeze(-2), decay, (filtered - spikes).unsqueeze(-2))
         F.low_pass_(filtered, decay, spikes)
         return F.affine(self.affine, self.filtered)
 

@@ -14,17 +14,17 @@ class LIF(StateModule):
     """A dense layer of leaky integrate-and-fire neurons (equations in ``tracerl.functional``).
 
     The layer differentiates itself forward in time. ``sensitivity`` holds d u_t / d parameter for every neuron and
-    each of its own parameters: one column per input weight, one for the bias and, where they are learned, one for
-    the membrane decay and one for the threshold. ``surrogate * sensitivity`` is the local eligibility e_t = d z_t /
+    each of its own parameters: one row per input weight, one for the bias and, where they are learned, one for the
+    membrane decay and one for the threshold. ``surrogate * sensitivity`` is the local eligibility e_t = d z_t /
     d parameter, which the layer's ``credit`` remembers for as long as the layers above do.
 
     Attributes:
-        affine: [*lives, n_out, n_in + 1], the input weights with the bias as last column.
+        affine: [*lives, n_in + 1, n_out], the input weights, one column per neuron, with the bias as last row.
         inputs: [*lives, n_in + 1], x_t with a constant 1 for the bias.
         membrane: v_t, [*lives, n_out].
         spikes: z_t, 0 or 1, [*lives, n_out].
         surrogate: psi_t, [*lives, n_out].
-        sensitivity: d u_t / d parameter, [*lives, n_out, columns].
+        sensitivity: d u_t / d parameter, [*lives, rows, n_out].
         rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n_out].
     """
 
@@ -77,26 +77,26 @@ class LIF(StateModule):
         self.n_in, self.n_out, self.slope, self.rate_decay = n_in, n_out, slope, rate_decay
         self.reset, self.detach_reset, self.surrogate_kind = reset, detach_reset, surrogate
         weight = lives.normal(weight_scale / n_in**0.5, n_out, n_in)
-        bias = lives.uniform(-bias_scale, bias_scale, n_out, 1)
-        self.affine = nn.Parameter(torch.cat([weight, bias], -1), requires_grad=False)
+        bias = lives.uniform(-bias_scale, bias_scale, 1, n_out)
+        self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
         self.membrane_decay = Constrained(membrane_decay, n_out, lives, "decay", learn_membrane_decay)
         self.threshold = Constrained(threshold, n_out, lives, "positive", learn_threshold)
-        self.columns = n_in + 1 + int(learn_membrane_decay) + int(learn_threshold)
+        self.rows = n_in + 1 + int(learn_membrane_decay) + int(learn_threshold)
         for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
             self.register_buffer(name, lives.zeros(n_out))
         self.register_buffer("inputs", lives.full(1.0, n_in + 1))
-        self.register_buffer("sensitivity", lives.zeros(n_out, self.columns))
+        self.register_buffer("sensitivity", lives.zeros(self.rows, n_out))
         self.credit: ReadoutCredit | PathCredit | None = None
 
     @property
     def weight(self) -> Tensor:
         """Input weights W, a view: [*lives, n_out, n_in]."""
-        return self.affine[..., :-1]
+        return self.affine[..., :-1, :].transpose(-1, -2)
 
     @property
     def bias(self) -> Tensor:
         """Biases b, a view: [*lives, n_out]."""
-        return self.affine[..., -1]
+        return self.affine[..., -1, :]
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one tick, updating state and sensitivity in place.
@@ -109,7 +109,7 @@ class LIF(StateModule):
         """
         decay, threshold = self.membrane_decay.refresh(), self.threshold.refresh()
         self.inputs[..., :-1].copy_(x)
-        current = F.affine(self.affine, self.inputs)
+        current = F.affine_transposed(self.affine, self.inputs)
         F.carry_sensitivity_(self.sensitivity, decay * self.reset_gain, self._drive(current, decay))
         potential = F.lif_potential(current, self.membrane, decay)
         step = F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
@@ -122,22 +122,22 @@ class LIF(StateModule):
         return self.spikes
 
     def _drive(self, current: Tensor, decay: Tensor) -> Tensor:
-        """Return the direct dependence of u_t on each column's parameter: [*lives, n_out or 1, columns]."""
-        drive = self.membrane_decay.complement.unsqueeze(-1) * self.inputs.unsqueeze(-2)
-        if self.columns == self.n_in + 1:
+        """Return the direct dependence of u_t on each row's parameter: [*lives, rows, n_out or 1]."""
+        drive = self.membrane_decay.complement.unsqueeze(-2) * self.inputs.unsqueeze(-1)
+        if self.rows == self.n_in + 1:
             return drive
-        columns = [drive.expand(*drive.shape[:-2], self.n_out, -1)]
+        rows = [drive.expand(*drive.shape[:-1], self.n_out)]
         if self.membrane_decay.raw is not None:
-            columns.append((self.membrane - current).unsqueeze(-1))
+            rows.append((self.membrane - current).unsqueeze(-2))
         if self.threshold.raw is not None:
-            columns.append((decay * self.reset_drive).unsqueeze(-1))
-        return torch.cat(columns, -1)
+            rows.append((decay * self.reset_drive).unsqueeze(-2))
+        return torch.cat(rows, -2)
 
     def eligibility(self) -> Tensor:
-        """Return e_t = d z_t / d parameter: [*lives, n_out, columns]."""
-        local = self.sensitivity * self.surrogate.unsqueeze(-1)
+        """Return e_t = d z_t / d parameter: [*lives, rows, n_out]."""
+        local = self.sensitivity * self.surrogate.unsqueeze(-2)
         if self.threshold.raw is not None:
-            local[..., -1] -= self.surrogate
+            local[..., -1, :] -= self.surrogate
         return local
 
     def backward(self, learning_signal: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class LIF(StateModule):
         self.write_score(self.credit.score(learning_signal))
         if isinstance(self.credit, PathCredit):
             return learning_signal
-        return F.affine_transposed(self.weight, learning_signal * self.input_gain())
+        return F.affine(self.affine[..., :-1, :], learning_signal * self.input_gain())
 
     def input_gain(self) -> Tensor:
         """Return d z_t / d I_t = psi (1-m), [*lives, n_out]."""
@@ -170,13 +170,13 @@ class LIF(StateModule):
         """Distribute a score over the parameters' ``.grad``, in place.
 
         Args:
-            score: [*lives, n_out, columns].
+            score: [*lives, rows, n_out].
         """
         assert self.affine.grad is not None
-        self.affine.grad.copy_(score[..., : self.n_in + 1])
-        if self.columns > self.n_in + 1:
-            self.membrane_decay.write_score(score[..., self.n_in + 1])
-            self.threshold.write_score(score[..., -1])
+        self.affine.grad.copy_(score[..., : self.n_in + 1, :])
+        if self.rows > self.n_in + 1:
+            self.membrane_decay.write_score(score[..., self.n_in + 1, :])
+            self.threshold.write_score(score[..., -1, :])
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return membranes and traces to rest, in place.

@@ -47,7 +47,7 @@ class AdaptiveOvershootingBounded(StepRule):
 
     Attributes:
         second_moment: v, [*lives, n].
-        unseen: update_decay^t, float64, []: what the start still weighs.
+        unseen: update_decay^t, float64, [*lives, 1]: what the start still weighs.
     """
 
     second_moment: Tensor
@@ -58,16 +58,16 @@ class AdaptiveOvershootingBounded(StepRule):
         super().__init__(lives)
         self.settings = settings
         self.register_buffer("second_moment", lives.zeros(n))
-        self.register_buffer("unseen", torch.ones((), dtype=torch.float64, device=lives.device))
+        self.register_buffer("unseen", lives.zeros(1, dtype=torch.float64) + 1)
 
     def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         decay = self.settings.update_decay
         signal = signal.unsqueeze(-1)
-        self.unseen.mul_(decay)
+        seen = (1 - self.unseen.mul_(decay)).to(trace.dtype)
         update = trace * signal
         self.second_moment.mul_(decay).addcmul_(update, update, value=1 - decay)
-        direction = trace / (self.second_moment / (1 - self.unseen)).sqrt_().add_(_EPSILON)
+        direction = trace / (self.second_moment / seen).sqrt_().add_(_EPSILON)
         norm = direction.abs().sum(-1, keepdim=True)
         bounded_step_size_(self.step_size, norm, signal, self.settings.lr, self.settings.kappa)
         network.flat.addcmul_(direction, self.step_size * signal)

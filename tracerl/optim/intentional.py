@@ -67,7 +67,7 @@ class BoundedIntentional(StepRule):
         mean_denominator: ubar, [*lives, 1].
         signal_square: running mean of signal^2, [*lives, 1].
         signal_magnitude: running mean of the clipped |signal|, [*lives, 1].
-        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [3]: what the starts still weigh.
+        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [*lives, 3]: what the starts still weigh.
     """
 
     second_moment: Tensor
@@ -76,7 +76,6 @@ class BoundedIntentional(StepRule):
     signal_square: Tensor
     signal_magnitude: Tensor
     unseen: Tensor
-    decays: Tensor
 
     def __init__(self, settings: Intentional, n: int, trace_decay: float, lives: Lives) -> None:
         """Start with nothing seen, for n parameters whose traces decay by ``trace_decay`` per env step."""
@@ -88,12 +87,13 @@ class BoundedIntentional(StepRule):
             self.register_buffer(name, lives.zeros(1))
         self.register_buffer("signal_square", lives.full(1.0, 1))
         decays = [settings.score_decay, trace_decay, settings.slow_decay]
-        self.register_buffer("decays", torch.tensor(decays, dtype=torch.float64, device=lives.device), persistent=False)
-        self.register_buffer("unseen", torch.ones_like(self.decays))
+        self._decays = torch.tensor(decays, dtype=torch.float64, device=lives.device)
+        self.register_buffer("unseen", lives.zeros(3, dtype=torch.float64) + 1)
 
     def forward(self, network: Sequential, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
-        seen_score, seen_trace, seen_slow = (1 - self.unseen.mul_(self.decays)).unbind()
+        seen = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
+        seen_score, seen_trace, seen_slow = seen.split(1, -1)  # each [*lives, 1]
         scale = self._scale(network.score, seen_score)
         self.score_norm.lerp_(_weighted_norm(network.score, scale), 1 - self.trace_decay)
         direction = trace * scale
