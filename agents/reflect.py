@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from gymnasium import Space
@@ -17,13 +17,26 @@ from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.network import Dense
 from tracerl.optim.rule import StepRuleSettings
+from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_size
 from tracerl.streams import UniformStream
 
+if TYPE_CHECKING:
+    from tracerl.kernels.engine import FusedEngine
+
 SIGNALS = ("td", "advantage", "reward")
+WATCHED = (  # what is summed at every step, the critic's last
+    "learn/td_error",
+    "learn/td_error_magnitude",
+    "learn/entropy",
+    "learn/logprob_trace",
+    "learn/step_size_policy",
+    "learn/value",
+    "learn/step_size_value",
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class ReflectAgent(StateModule):
     value: Tensor
     signal: Tensor
     entropy: Tensor
+    sums: Tensor
 
     def __init__(
         self,
@@ -79,6 +93,7 @@ class ReflectAgent(StateModule):
         entropy: float,
         scale_reward: bool,
         average_decay: float,
+        engine: str,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -96,6 +111,8 @@ class ReflectAgent(StateModule):
             entropy: tau, weight of the entropy bonus.
             scale_reward: divide rewards by the running deviation of their discounted sum.
             average_decay: forgetting of the reward's running average per env step (``advantage``).
+            engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
+                where it can be.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -115,31 +132,75 @@ class ReflectAgent(StateModule):
         self.log_prob_trace = LogProbTrace(decay, lives)
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lives.zeros())
+        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
         self._one = lives.full(1.0, 1)
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
-        self._sums = {tag: lives.zeros(1) if "step_size" in tag else lives.zeros() for tag in self._watched_tags()}
-        self._summed_steps = 0
+        self.fused = self._choose_engine(engine)
+
+    def _choose_engine(self, engine: str) -> "FusedEngine | None":
+        """Return the fused engine where it is asked for and can be had, else None: torch.
+
+        Sets ``engine`` to the name of the one chosen and ``engine_reason`` to why it is torch where ``auto`` chose it.
+        """
+        checks.choice("engine", engine, ("auto", "torch", "fused"))
+        obstacle = self._obstacle_to_fusing()
+        if engine == "fused" and obstacle:
+            raise checks.ConfigError("engine", f"cannot be fused: {obstacle}")
+        fused = engine == "fused" or (engine == "auto" and not obstacle)
+        self.engine = "fused" if fused else "torch"
+        self.engine_reason = obstacle if engine == "auto" else None
+        if not fused:
+            return None
+        from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
+
+        return FusedEngine(self)
+
+    def _obstacle_to_fusing(self) -> str | None:
+        """Say what the fused engine lacks for this agent; None where it lacks nothing."""
+        learners = [self.policy] + ([self.critic] if self.critic is not None else [])
+        if self.lives.device.type != "cpu":
+            return f"it runs on the CPU, not on {self.lives.device}"
+        if self.lives.shape:
+            return "it runs one life, not many"
+        if any(isinstance(learner.step_rule, TorchStep) for learner in learners):
+            return "it has no torch.optim optimisers"
+        return None
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
         built = network.build(self.encoder.n_out, n_outputs, self.lives)
         return TraceLearner(built, rule.build(built, decay, self.lives), decay, self.lives)
 
-    @torch.inference_mode()
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
+        if self.fused is not None:
+            return self.fused.start(observation)
+        return self._start(observation)
+
+    def step(self, reward: float, observation: Observation) -> Action:
+        """Learn from one transition and act; see ``Agent.step``."""
+        if self.fused is not None:
+            return self.fused.step(reward, observation)
+        return self._step(reward, observation)
+
+    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
+        """Learn from the last transition and clear membranes and traces; see ``Agent.end``."""
+        if self.fused is not None:
+            return self.fused.end(reward, observation, terminated)
+        return self._end(reward, observation, terminated)
+
+    @torch.inference_mode()
+    def _start(self, observation: Observation) -> Action:
         current = self.encoder(self._tensor(observation), first=True)
         if self.critic is not None:
             self.value.copy_(self.critic.network(current).squeeze(-1))
         return self._act(current)
 
     @torch.inference_mode()
-    def step(self, reward: float, observation: Observation) -> Action:
-        """Learn from one transition and act; see ``Agent.step``."""
+    def _step(self, reward: float, observation: Observation) -> Action:
         return self._act(self._learn(reward, observation, terminated=False))
 
     @torch.inference_mode()
-    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        """Learn from the last transition and clear membranes and traces; see ``Agent.end``."""
+    def _end(self, reward: float, observation: Observation, terminated: bool) -> None:
         self._learn(reward, observation, terminated)
         self.policy.reset_state()
         if self.critic is not None:
@@ -189,32 +250,27 @@ class ReflectAgent(StateModule):
         tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
         return tensor.reshape(*self.lives.shape, -1)
 
-    def _watched_tags(self) -> list[str]:
-        """TensorBoard tags of what ``_watch`` sums."""
-        tags = ["td_error", "td_error_magnitude", "entropy", "logprob_trace", "step_size_policy"]
-        return [f"learn/{tag}" for tag in tags + (["value", "step_size_value"] if self.critic is not None else [])]
-
     def _watch(self) -> None:
-        """Add this step's numbers to the sums that ``diagnostics`` averages."""
-        sums = self._sums
-        sums["learn/td_error"].add_(self.signal)
-        sums["learn/td_error_magnitude"].add_(self.signal.abs())
-        sums["learn/entropy"].add_(self.entropy)
-        sums["learn/logprob_trace"].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
-        sums["learn/step_size_policy"].add_(self.policy.step_rule.step_size)
+        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        sums = self.sums
+        sums[..., 0].add_(self.signal)
+        sums[..., 1].add_(self.signal.abs())
+        sums[..., 2].add_(self.entropy)
+        sums[..., 3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
+        sums[..., 4:5].add_(self.policy.step_rule.step_size)
         if self.critic is not None:
-            sums["learn/value"].add_(self.value)
-            sums["learn/step_size_value"].add_(self.critic.step_rule.step_size)
-        self._summed_steps += 1
+            sums[..., 5].add_(self.value)
+            sums[..., 6:7].add_(self.critic.step_rule.step_size)
+        sums[..., 7].add_(1)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        steps = max(self._summed_steps, 1)
-        found = {tag: float(total.mean()) / steps for tag, total in self._sums.items()}
-        for total in self._sums.values():
-            total.zero_()
-        self._summed_steps = 0
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).mean(0)
+        means = sums[:-1] / sums[-1].clamp(min=1)
+        shown = WATCHED if self.critic is not None else WATCHED[:5]
+        found = dict(zip(shown, means.tolist(), strict=False))
+        self.sums.zero_()
         learners = {"policy": self.policy} | ({"value": self.critic} if self.critic is not None else {})
         for name, learner in learners.items():
             found[f"learn/trace_norm_{name}"] = float(learner.eligibility_trace.norm(dim=-1).mean())

@@ -22,8 +22,8 @@ def compose(*overrides: str) -> DictConfig:
 def make_agent(
     env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
 ) -> ReflectAgent:
-    """The agent of ``agent=reflect`` with some settings changed."""
-    make = hydra.utils.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
+    """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
+    make = hydra.utils.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lives(seed, dtype))
 
 

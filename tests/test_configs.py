@@ -40,7 +40,7 @@ def test_envs(name: str) -> None:
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
-    make = hydra.utils.instantiate(compose(override).agent, _convert_="all", _partial_=True)
+    make = hydra.utils.instantiate(compose(override, "engine=torch").agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lives(0))
     assert isinstance(agent, Agent)
     observation, _ = env.reset(seed=0)

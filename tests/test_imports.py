@@ -34,6 +34,7 @@ ALLOWED = {
     "network": BASE | {"layers"},
     "optim": BASE | {"network"},
     "rules": BASE | {"network", "optim"},
+    "kernels": BASE | {"encoders", "layers", "network", "optim", "rules", "agents"},  # agents: names of types only
     "stats": BASE,
     "lifetime": BASE | {"agent", "stats"},
     "events": set(),
@@ -44,7 +45,7 @@ ALLOWED = {
     "experiment": {"agent", "interrupt", "lifetime", "progress", "stats", "summary"},
     "run": BASE | {"experiment", "stats"},
     "agents": BASE
-    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"},
+    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers", "kernels"},
     "envs": BASE | {"stats"},
 }
 

@@ -98,7 +98,8 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     """Close log and env and write the summary."""
     if setup.log is not None:
         setup.log.close(success=status == "finished")
-    outcome = Outcome(setup.env_name, setup.agent_name, "torch", setup.device, setup.seed, seconds, status, error)
+    engine = getattr(setup.agent, "engine", None)
+    outcome = Outcome(setup.env_name, setup.agent_name, engine, setup.device, setup.seed, seconds, status, error)
     summary = summarize(outcome, [setup.record])
     try:
         write_json(setup.folder / "summary.json", summary)

@@ -105,12 +105,16 @@ def _setup(cfg: DictConfig) -> "Setup":
     except ConfigError as error:
         raise error.under("env") from error
     agent_name = HydraConfig.get().runtime.choices["agent"]
+    checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
     try:
         agent = make_agent(observation_space=env.observation_space, action_space=env.action_space, lives=lives)
     except ConfigError as error:
+        if error.key == "engine":
+            raise
         if error.key != "env":
             raise error.under("agent") from error
         raise ConfigError("env", f"{error.problem} (env.id={spec.id}, agent={agent_name})") from error
+    _say_which_engine(cfg, agent, agent_name)
     folder = Path(HydraConfig.get().runtime.output_dir)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -204,6 +208,21 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
         if name not in taken and name != "_target_":
             exists = sorted(other for other in names if other in taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
+
+
+def _say_which_engine(cfg: DictConfig, agent: Any, agent_name: str) -> None:
+    """Print which engine computes the agent's steps and, where ``auto`` chose torch, why.
+
+    Raises:
+        ConfigError: ``fused`` is asked of an agent that has no kernels.
+    """
+    engine = getattr(agent, "engine", None)
+    if engine is None:
+        if cfg.engine == "fused":
+            raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")
+        return
+    reason = getattr(agent, "engine_reason", None)
+    print(f"engine: {engine}" + (f" (not fused: {reason})" if reason else ""), flush=True)
 
 
 def _say_how_it_went(summary: dict[str, Any], folder: Path) -> None:

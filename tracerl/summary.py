@@ -20,7 +20,7 @@ class Outcome:
     Attributes:
         env: its short name.
         agent: its name.
-        engine: what computed the agent's steps.
+        engine: what computed the agent's steps; None for agents without a choice.
         device: where its tensors were.
         seed: of the first life.
         wall_seconds: of the lifetime loop.
@@ -30,7 +30,7 @@ class Outcome:
 
     env: str
     agent: str
-    engine: str
+    engine: str | None
     device: str
     seed: int
     wall_seconds: float

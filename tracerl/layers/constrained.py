@@ -18,7 +18,7 @@ class Constrained(StateModule):
 
     Attributes:
         value: the quantity itself, [*lives, n] or, shared by the layer, [*lives, 1].
-        complement: 1 - value, kept for decays.
+        complement: 1 - value, of decays only.
     """
 
     value: Tensor
@@ -48,7 +48,8 @@ class Constrained(StateModule):
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
         self.kind = kind
         self.register_buffer("value", value)
-        self.register_buffer("complement", 1 - value)
+        if kind == "decay":
+            self.register_buffer("complement", 1 - value)
         self.raw = None
         if learn:
             raw = torch.logit(value) if kind == "decay" else value + torch.log(-torch.expm1(-value))
@@ -59,7 +60,8 @@ class Constrained(StateModule):
         if self.raw is not None:
             squash = torch.sigmoid if self.kind == "decay" else nn.functional.softplus
             self.value.copy_(squash(self.raw))
-            torch.sub(1, self.value, out=self.complement)
+            if self.kind == "decay":
+                torch.sub(1, self.value, out=self.complement)
         return self.value
 
     def write_score(self, gradient: Tensor) -> None:

@@ -1,0 +1,163 @@
+"""The fused engine against the torch engine, step by step in float64, and on shapes nobody would choose."""
+
+import copy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tracerl.agents.reflect import ReflectAgent
+
+from tests.helpers import lived, make_agent
+from tracerl.checks import ConfigError
+
+LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
+SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
+CASES = {
+    "default": ("network.hidden=[12]",),
+    "two layers": ("network.hidden=[7,5]",),
+    "three layers, learned": ("network.hidden=[6,5,4]", *LEARN),
+    "three layers, learned and shared": ("network.hidden=[6,5,4]", *LEARN, *SHARED),
+    "learned": ("network.hidden=[9]", *LEARN),
+    "learned threshold": ("network.hidden=[9]", LEARN[1], "network.threshold=[0.2,0.5]"),
+    "learned decay, shared": ("network.hidden=[9]", LEARN[0], *SHARED),
+    "shared": ("network.hidden=[9]", *SHARED),
+    "hard reset": ("network.hidden=[9]", "network.reset=hard"),
+    "hard reset, spike kept": (
+        "network.hidden=[9]",
+        "network.reset=hard",
+        "network.detach_reset=false",
+        *SHARED,
+        *LEARN,
+    ),
+    "soft reset, detached": ("network.hidden=[9]", "network.detach_reset=true", *LEARN),
+    "triangle": ("network.hidden=[9,4]", "network.surrogate=triangle", "network.slope=0.7"),
+    "ticks": ("network.hidden=[9,4]", "network.ticks=3"),
+    "obgd": ("network.hidden=[9]", "optimizer=obgd"),
+    "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
+    "sgd": ("network.hidden=[9]", "optimizer=sgd"),
+    "unbounded": ("network.hidden=[9]", "optimizer.policy.floor=0", "optimizer.value.normalize_signal=true"),
+    "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
+    "reward": ("network.hidden=[9]", "agent.signal=reward"),
+    "contrast": ("network.hidden=[9]", "encoder=contrast"),
+    "nothing scaled": ("network.hidden=[9]", "encoder.normalize=false", "agent.scale_reward=false"),
+    "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
+    "one neuron": ("network.hidden=[1]",),
+}
+
+
+class Space(gym.Env):
+    """Only spaces."""
+
+    def __init__(self, size: int, actions: int) -> None:
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = gym.spaces.Discrete(actions)
+
+
+def pair(size: int, actions: int, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:
+    env = Space(size, actions)
+    first, second = (make_agent(env, *overrides, f"engine={name}", **options) for name in ("torch", "fused"))
+    assert (first.engine, second.engine) == ("torch", "fused")
+    return first, second
+
+
+def live_together(agents: tuple[ReflectAgent, ReflectAgent], size: int, steps: int, seed: int = 0) -> None:
+    """Feed both agents the same episodes and compare actions and signals at every step, all state at the end."""
+    rng = np.random.default_rng(seed)
+    torch_agent, fused_agent = agents
+    actions = [agent.start(np.zeros(size, np.float32)) for agent in agents]
+    for i in range(steps):
+        assert actions[0] == actions[1], i
+        seen = rng.normal(size=size).astype(np.float32)
+        reward = float(rng.normal()) if i % 3 else 0.0
+        if rng.random() < 0.03:
+            terminated = bool(rng.integers(2))
+            for agent in agents:
+                agent.end(reward, seen, terminated)
+            actions = [agent.start(seen) for agent in agents]
+        else:
+            actions = [agent.step(reward, seen) for agent in agents]
+        assert float(fused_agent.signal) == pytest.approx(float(torch_agent.signal), rel=1e-7, abs=1e-9), i
+    for (name, ours), theirs in zip(torch_agent.state_dict().items(), fused_agent.state_dict().values(), strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=1e-7, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_equals_torch_step_by_step(case: str) -> None:
+    live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 600)
+
+
+@pytest.mark.parametrize(("size", "actions", "hidden"), [(1, 2, 3), (17, 18, 13), (3, 1, 5), (2, 2, 65)])
+def test_odd_shapes(size: int, actions: int, hidden: int) -> None:
+    live_together(pair(size, actions, f"network.hidden=[{hidden}]", dtype=torch.float64), size, 200)
+
+
+def test_float32_stays_close() -> None:
+    torch_agent, fused_agent = pair(4, 2, "network.hidden=[32]", "optimizer.policy.eta=1e-4")
+    seen = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    for agent in (torch_agent, fused_agent):
+        agent.start(seen[0])
+        for observation in seen[1:]:
+            agent.step(1.0, observation)
+    torch.testing.assert_close(fused_agent.critic.network.flat, torch_agent.critic.network.flat, rtol=1e-3, atol=1e-4)
+    assert fused_agent.diagnostics().keys() == torch_agent.diagnostics().keys()
+
+
+def test_both_engines_share_one_memory() -> None:
+    """What one engine did, the other goes on with: state_dict, logging and kernels look at the same tensors."""
+    _, fused = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
+    reference, _ = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
+    seen = np.random.default_rng(0).normal(size=(60, 4))
+    for agent in (reference, fused):
+        agent.start(seen[0])
+    kernels = fused.fused
+    for i in range(1, 60):
+        fused.fused = kernels if i % 2 else None
+        assert fused.step(0.5, seen[i]) == reference.step(0.5, seen[i]), i
+    torch.testing.assert_close(fused.policy.network.flat, reference.policy.network.flat)
+
+
+def test_copies_and_restored_agents_go_on_alone() -> None:
+    _, agent = pair(4, 2, "network.hidden=[9]")
+    seen = np.random.default_rng(0).normal(size=(60, 4))
+    agent.start(seen[0])
+    for observation in seen[1:20]:
+        agent.step(1.0, observation)
+    clone = copy.deepcopy(agent)
+    _, restored = pair(4, 2, "network.hidden=[9]", seed=9)
+    restored.load_state_dict(copy.deepcopy(agent.state_dict()))
+    before = agent.policy.network.flat.clone()
+    actions = [[other.step(1.0, observation) for observation in seen[20:]] for other in (clone, restored)]
+    assert torch.equal(agent.policy.network.flat, before)
+    assert actions[0] == actions[1] == [agent.step(1.0, observation) for observation in seen[20:]]
+    for other in (clone, restored):
+        assert torch.equal(other.policy.network.flat, agent.policy.network.flat)
+
+
+def test_same_seed_same_bits_and_actions_start_where_the_space_says() -> None:
+    lives = [lived("CartPole-v1", 3000, "engine=fused", seed=3) for _ in range(2)]
+    assert torch.equal(lives[0][0].policy.network.flat, lives[1][0].policy.network.flat)
+    assert lives[0][1].returns == lives[1][1].returns
+    env = Space(2, 2)
+    env.action_space = gym.spaces.Discrete(2, start=5)
+    agent = make_agent(env, "engine=fused", "network.hidden=[9]")
+    assert {agent.start(np.random.default_rng(i).normal(size=2)) for i in range(30)} == {5, 6}
+
+
+def test_the_fused_engine_learns_cartpole() -> None:
+    """Ten thousand steps, a tenth of a second's work once compiled."""
+    _, record = lived("CartPole-v1", 10_000, "engine=fused", seed=0)
+    assert record.mean_return(20) >= 150
+
+
+def test_auto_takes_kernels_where_it_can_and_says_why_not() -> None:
+    env = Space(4, 2)
+    assert make_agent(env, "engine=auto").engine == "fused"
+    agent = make_agent(env, "engine=auto", "optimizer=torch")
+    assert (agent.engine, agent.engine_reason) == ("torch", "it has no torch.optim optimisers")
+    assert make_agent(env, "engine=torch").engine_reason is None
+    with pytest.raises(ConfigError, match="engine cannot be fused: it has no torch.optim optimisers"):
+        make_agent(env, "engine=fused", "optimizer=torch")
+    with pytest.raises(ConfigError, match="engine must be one of auto, torch, fused"):
+        make_agent(env, "engine=numpy")

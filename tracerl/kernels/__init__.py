@@ -1,0 +1,1 @@
+"""The fused engine: numba kernels that mirror the torch engine's equations over the same memory."""

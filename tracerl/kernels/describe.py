@@ -1,0 +1,192 @@
+"""Write an agent's plan: from its modules to the tables that the kernels read."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracerl.encoders import ContrastEncoder
+from tracerl.kernels import plan as P
+from tracerl.kernels.plan import offset
+from tracerl.layers import LIF
+from tracerl.layers.credit import PathCredit, ReadoutCredit
+from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
+from tracerl.optim.intentional import BoundedIntentional
+from tracerl.optim.obgd import OvershootingBounded
+from tracerl.optim.sgd import FixedStep
+from tracerl.rules.reflect import TraceLearner
+from tracerl.rules.signals import AdvantageSignal
+
+if TYPE_CHECKING:
+    from tracerl.agents.reflect import ReflectAgent
+
+Fields = dict[int, float]
+
+
+class Plan:
+    """The tables of one agent, the same for all its lives.
+
+    Attributes:
+        ints: sizes, switches and offsets, int64.
+        floats: rates and decays, float64.
+        scratch_rows: rows of scratch a kernel needs.
+        scratch_width: their width.
+    """
+
+    def __init__(self, agent: "ReflectAgent") -> None:
+        """Describe a packed agent."""
+        self._ints: list[np.ndarray[Any, Any]] = []
+        self._floats: list[np.ndarray[Any, Any]] = []
+        ints, floats = _agent_fields(agent)
+        at, floats_at = P.AGENT_INTS, P.AGENT_FLOATS
+        learners = {P.POLICY: agent.policy, P.CRITIC: agent.critic}
+        for place, learner in learners.items():
+            floats_place = P.POLICY_FLOATS if place == P.POLICY else P.CRITIC_FLOATS
+            if learner is None:
+                ints[place] = P.ABSENT
+                continue
+            ints[place], ints[floats_place] = at, floats_at
+            layers = len(learner.network.layers)
+            self._add_network(learner, at, floats_at)
+            at += P.NETWORK_INTS + layers * P.LAYER_INTS
+            floats_at += P.NETWORK_FLOATS + layers * P.LAYER_FLOATS
+        self.ints = np.concatenate([_row(ints, P.AGENT_INTS, np.int64), *self._ints])
+        self.floats = np.concatenate([_row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
+        widths = [layer.n_out for layer in agent.policy.network.layers]
+        self.scratch_rows, self.scratch_width = 11, max([agent.encoder.n_out, *widths])
+
+    def _add_network(self, learner: TraceLearner, at: int, floats_at: int) -> None:
+        ints, floats = _network_fields(learner)
+        ints[P.FIRST_LAYER] = at + P.NETWORK_INTS
+        ints[P.FIRST_LAYER_FLOATS] = floats_at + P.NETWORK_FLOATS
+        self._ints.append(_row(ints, P.NETWORK_INTS, np.int64))
+        self._floats.append(_row(floats, P.NETWORK_FLOATS, np.float64))
+        for layer in learner.network.layers:
+            self._ints.append(_row(_layer_fields(layer), P.LAYER_INTS, np.int64))
+            numbers: Fields = {P.SLOPE: layer.slope, P.RATE_DECAY: layer.rate_decay}
+            self._floats.append(_row(numbers, P.LAYER_FLOATS, np.float64))
+
+
+def _row(fields: Fields, size: int, dtype: type) -> np.ndarray[Any, Any]:
+    row: np.ndarray[Any, Any] = np.zeros(size, dtype)
+    for field, value in fields.items():
+        row[field] = value
+    return row
+
+
+def _agent_fields(agent: "ReflectAgent") -> tuple[Fields, Fields]:
+    encoder, head, settings, scaler = agent.encoder, agent.head, agent.settings, agent.reward_scaler
+    contrast = isinstance(encoder, ContrastEncoder)
+    baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
+    moments = encoder.normalizer.moments if encoder.normalizer is not None else None
+    ints: Fields = {
+        P.N_OBSERVED: encoder.n_out // 2 if contrast else encoder.n_out,
+        P.N_CODE: encoder.n_out,
+        P.N_ACTIONS: head.n_outputs,
+        P.CONTRAST: contrast,
+        P.NORMALIZE: moments is not None,
+        P.SCALE_REWARD: scaler is not None,
+        P.SIGNAL_KIND: {"td": P.TD, "advantage": P.ADVANTAGE, "reward": P.REWARD}[settings.signal],
+        P.VALUE: offset(agent.value),
+        P.SIGNAL: offset(agent.signal),
+        P.ENTROPY: offset(agent.entropy),
+        P.LOG_PROB_TRACE: offset(agent.log_prob_trace.trace),
+        P.LOG_PROBABILITIES: offset(head.log_probabilities),
+        P.PROBABILITIES: offset(head.probabilities),
+        P.SUMS: offset(agent.sums),
+        P.AVERAGE: offset(baseline.average if baseline else None),
+        P.AVERAGE_UNSEEN: offset(baseline.unseen if baseline else None),
+        P.CONTRAST_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
+        P.ACTION: offset(head.action),
+        P.COUNTER: offset(agent.stream.counter),
+    }
+    if moments is not None:
+        seen = (P.SEEN_COUNT, moments.count), (P.SEEN_MEAN, moments.mean), (P.SEEN_SQUARES, moments.squares)
+        ints.update({field: offset(tensor) for field, tensor in seen})
+    if scaler is not None:
+        ints[P.REWARD_COUNT], ints[P.REWARD_MEAN] = offset(scaler.moments.count), offset(scaler.moments.mean)
+        ints[P.REWARD_SQUARES], ints[P.DISCOUNTED] = offset(scaler.moments.squares), offset(scaler.discounted)
+    floats: Fields = {
+        P.DISCOUNT: settings.discount,
+        P.AGENT_TRACE_DECAY: agent.log_prob_trace.trace_decay,
+        P.ENTROPY_WEIGHT: settings.entropy,
+        P.OBSERVATION_CLIP: encoder.normalizer.clip if encoder.normalizer is not None else 0.0,
+        P.CONTRAST_DECAY: encoder.trace_decay if isinstance(encoder, ContrastEncoder) else 0.0,
+        P.AVERAGE_DECAY: settings.average_decay,
+    }
+    return ints, floats
+
+
+def _network_fields(learner: TraceLearner) -> tuple[Fields, Fields]:
+    network, readout, rule = learner.network, learner.network.readout, learner.step_rule
+    ints: Fields = {
+        P.N_PARAMETERS: network.flat.shape[-1],
+        P.FLAT: offset(network.flat),
+        P.SCORE: offset(network.score),
+        P.TRACE: offset(learner.eligibility_trace),
+        P.N_LAYERS: len(network.layers),
+        P.TICKS: network.ticks,
+        P.READOUT_IN: readout.n_in,
+        P.READOUT_OUT: readout.n_out,
+        P.READOUT_AFFINE: offset(readout.affine),
+        P.FILTERED: offset(readout.filtered),
+        P.READOUT_DECAY: offset(readout.decay.value),
+        P.READOUT_DECAY_N: readout.decay.value.shape[-1],
+        P.READOUT_COMPLEMENT: offset(readout.decay.complement),
+        P.READOUT_RAW: offset(readout.decay.raw),
+        P.DECAY_SENSITIVITY: offset(readout.decay_sensitivity),
+        P.STEP_SIZE: offset(rule.step_size),
+    }
+    floats: Fields = {P.TRACE_DECAY: learner.trace_decay}
+    if isinstance(rule, BoundedIntentional):
+        ints.update({P.RULE: P.INTENTIONAL, P.NORMALIZE_SIGNAL: rule.settings.normalize_signal})
+        ints.update({P.SECOND_MOMENT: offset(rule.second_moment), P.SCORE_NORM: offset(rule.score_norm)})
+        ints.update({P.MEAN_DENOMINATOR: offset(rule.mean_denominator), P.UNSEEN: offset(rule.unseen)})
+        ints.update({P.SIGNAL_SQUARE: offset(rule.signal_square), P.SIGNAL_MAGNITUDE: offset(rule.signal_magnitude)})
+        floats.update({P.ETA: rule.settings.eta, P.FLOOR: rule.settings.floor, P.CLIP: rule.settings.clip})
+        floats.update({P.SCORE_DECAY: rule.settings.score_decay, P.SLOW_DECAY: rule.settings.slow_decay})
+    elif isinstance(rule, OvershootingBounded):
+        ints[P.RULE] = P.OBGD
+        floats.update({P.LR: rule.settings.lr, P.KAPPA: rule.settings.kappa})
+    elif isinstance(rule, AdaptiveOvershootingBounded):
+        ints.update({P.RULE: P.ADAPTIVE_OBGD, P.SECOND_MOMENT: offset(rule.second_moment)})
+        ints[P.UNSEEN] = offset(rule.unseen)
+        floats.update(
+            {P.LR: rule.settings.lr, P.KAPPA: rule.settings.kappa, P.UPDATE_DECAY: rule.settings.update_decay}
+        )
+    else:
+        assert isinstance(rule, FixedStep)
+        ints[P.RULE] = P.SGD
+    return ints, floats
+
+
+def _layer_fields(layer: LIF) -> Fields:
+    credit = layer.credit
+    path = credit if isinstance(credit, PathCredit) else None
+    return {
+        P.N_IN: layer.n_in,
+        P.N_OUT: layer.n_out,
+        P.ROWS: layer.rows,
+        P.AFFINE: offset(layer.affine),
+        P.INPUTS: offset(layer.inputs),
+        P.MEMBRANE: offset(layer.membrane),
+        P.SPIKES: offset(layer.spikes),
+        P.SURROGATE: offset(layer.surrogate),
+        P.RESET_GAIN: offset(layer.reset_gain),
+        P.RESET_DRIVE: offset(layer.reset_drive),
+        P.SENSITIVITY: offset(layer.sensitivity),
+        P.RATE: offset(layer.rate),
+        P.ELIGIBILITY: offset(credit.eligibility) if isinstance(credit, ReadoutCredit) else P.ABSENT,
+        P.CARRIED: offset(path.carried if path else None),
+        P.PROJECTED: offset(path.projected if path else None),
+        P.N_ABOVE: path.carried.shape[-3] if path else 0,
+        P.DECAY: offset(layer.membrane_decay.value),
+        P.DECAY_N: layer.membrane_decay.value.shape[-1],
+        P.DECAY_COMPLEMENT: offset(layer.membrane_decay.complement),
+        P.DECAY_RAW: offset(layer.membrane_decay.raw),
+        P.THRESHOLD: offset(layer.threshold.value),
+        P.THRESHOLD_N: layer.threshold.value.shape[-1],
+        P.THRESHOLD_RAW: offset(layer.threshold.raw),
+        P.HARD_RESET: layer.reset == "hard",
+        P.DETACH_RESET: layer.detach_reset,
+        P.ARCTAN: layer.surrogate_kind == "arctan",
+    }

@@ -1,0 +1,153 @@
+"""A whole network forward and backward: ``network.Sequential`` and the layers' ``backward``, one to one."""
+
+from typing import Any
+
+import numpy as np
+
+from tracerl.kernels import neurons as N
+from tracerl.kernels import plan as P
+from tracerl.kernels.compile import kernel
+
+
+@kernel
+def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
+    """``Sequential.forward``: one env step on the held input x; writes the readout's y."""
+    n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
+    leaks = np.empty(n_layers, f.dtype)
+    top = first + (n_layers - 1) * P.LAYER_INTS
+    for _ in range(p[at + P.TICKS]):
+        for i in range(1, n_layers):
+            leaks[i] = N.mean_of_leak(f, p, first + i * P.LAYER_INTS)
+        signal = x
+        for i in range(n_layers):
+            layer = first + i * P.LAYER_INTS
+            N.lif_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
+            signal = f[p[layer + P.SPIKES] : p[layer + P.SPIKES] + p[layer + P.N_OUT]]
+        N.li_forward(f, p, at, signal, y)
+        N.readout_credit(f, p, at, top, s)
+        if n_layers > 1:
+            trace_lower(f, p, at, leaks)
+
+
+@kernel
+def trace_lower(f: Any, p: Any, at: int, leaks: Any) -> None:
+    """``Sequential._trace`` for the layers that are not under the readout."""
+    n_layers, n_out, first = p[at + P.N_LAYERS], p[at + P.READOUT_OUT], p[at + P.FIRST_LAYER]
+    n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
+    path = np.empty((n_out, n), f.dtype)
+    top = first + (n_layers - 1) * P.LAYER_INTS
+    kept = f.dtype.type(0)
+    for h in range(n_k):
+        kept += f[p[at + P.READOUT_DECAY] + h]
+    kept /= n_k
+    for j in range(n_out):
+        for h in range(n):
+            complement = f[p[at + P.READOUT_COMPLEMENT] + (h if n_k > 1 else 0)]
+            path[j, h] = f[p[at + P.READOUT_AFFINE] + j * (n + 1) + h] * complement * input_gain(f, p, top, h)
+    for i in range(n_layers - 2, -1, -1):
+        layer, above = first + i * P.LAYER_INTS, first + (i + 1) * P.LAYER_INTS
+        n, n_above = p[layer + P.N_OUT], p[above + P.N_OUT]
+        below = np.zeros((n_out, n), f.dtype)
+        for j in range(n_out):
+            for h in range(n):
+                total = f.dtype.type(0)
+                for g in range(n_above):
+                    total += path[j, g] * f[p[above + P.AFFINE] + h * n_above + g]
+                below[j, h] = total
+        N.path_credit(f, p, layer, leaks[i + 1 :], kept, below)
+        for j in range(n_out):
+            for h in range(n):
+                below[j, h] *= input_gain(f, p, layer, h)
+        path = below
+
+
+@kernel
+def input_gain(f: Any, p: Any, layer: int, h: int) -> Any:
+    """``LIF.input_gain`` of neuron h: psi (1-m)."""
+    shared = p[layer + P.DECAY_N] == 1
+    return f[p[layer + P.SURROGATE] + h] * f[p[layer + P.DECAY_COMPLEMENT] + (0 if shared else h)]
+
+
+@kernel
+def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
+    """``Sequential.backward``: write the score of every parameter for the signal g at the outputs."""
+    n_in, n_out = p[at + P.READOUT_IN], p[at + P.READOUT_OUT]
+    shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
+    below = s[N.BELOW, :n_in]
+    below[:] = 0
+    for a in range(n_out):
+        start = p[at + P.READOUT_AFFINE] + a * (n_in + 1)
+        weights, scores = f[start : start + n_in], f[start + shift : start + shift + n_in + 1]
+        zbar = f[p[at + P.FILTERED] : p[at + P.FILTERED] + n_in + 1]
+        ga = g[a]
+        for h in range(n_in + 1):
+            scores[h] = ga * zbar[h]
+        for h in range(n_in):
+            below[h] += ga * weights[h]
+    if p[at + P.READOUT_RAW] >= 0:
+        row = s[N.ADD, :n_in]
+        for h in range(n_in):
+            row[h] = below[h] * f[p[at + P.DECAY_SENSITIVITY] + h]
+        chain(f, p[at + P.READOUT_RAW], shift, p[at + P.READOUT_DECAY], p[at + P.READOUT_DECAY_N], row, True)
+    for i in range(p[at + P.N_LAYERS]):
+        layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
+        score_layer(f, p, layer, shift, i == p[at + P.N_LAYERS] - 1, g, s)
+
+
+@kernel
+def score_layer(f: Any, p: Any, layer: int, shift: int, top: bool, g: Any, s: Any) -> None:
+    """``LIF.backward`` with ``Credit.score`` and ``LIF.write_score``, row by row."""
+    n_in, n, rows = p[layer + P.N_IN], p[layer + P.N_OUT], p[layer + P.ROWS]
+    below, spare = s[N.BELOW, :n], s[N.ADD, :n]
+    for i in range(rows):
+        start = p[layer + P.AFFINE] + shift + i * n
+        row = f[start : start + n] if i <= n_in else spare
+        if top:
+            trace = f[p[layer + P.ELIGIBILITY] + i * n : p[layer + P.ELIGIBILITY] + (i + 1) * n]
+            for h in range(n):
+                row[h] = below[h] * trace[h]
+        else:
+            row[:] = 0
+            for j in range(g.size):
+                start = p[layer + P.PROJECTED] + (j * rows + i) * n
+                trace = f[start : start + n]
+                for h in range(n):
+                    row[h] += g[j] * trace[h]
+        if i == n_in + 1 and p[layer + P.DECAY_RAW] >= 0:
+            chain(f, p[layer + P.DECAY_RAW], shift, p[layer + P.DECAY], p[layer + P.DECAY_N], spare, True)
+        elif i > n_in:
+            chain(f, p[layer + P.THRESHOLD_RAW], shift, p[layer + P.THRESHOLD], p[layer + P.THRESHOLD_N], spare, False)
+
+
+@kernel
+def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_decay: bool) -> None:
+    """``Constrained.write_score``: from the gradient by each neuron's value to the score of the raw parameter."""
+    one = f.dtype.type(1)
+    if n == 1:
+        total = f.dtype.type(0)
+        for h in range(gradient.size):
+            total += gradient[h]
+        gradient[0] = total
+    for h in range(n):
+        v = f[value + h]
+        slope = v * (one - v) if is_decay else -np.expm1(-v)
+        f[raw + shift + h] = gradient[h] * slope
+
+
+@kernel
+def clear(f: Any, p: Any, at: int) -> None:
+    """``TraceLearner.reset_state``: membranes and every trace of the network to zero."""
+    f[p[at + P.TRACE] : p[at + P.TRACE] + p[at + P.N_PARAMETERS]] = 0
+    f[p[at + P.FILTERED] : p[at + P.FILTERED] + p[at + P.READOUT_IN]] = 0
+    f[p[at + P.DECAY_SENSITIVITY] : p[at + P.DECAY_SENSITIVITY] + p[at + P.READOUT_IN]] = 0
+    for i in range(p[at + P.N_LAYERS]):
+        layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
+        n, size = p[layer + P.N_OUT], p[layer + P.N_OUT] * p[layer + P.ROWS]
+        for field in (P.MEMBRANE, P.SPIKES, P.SURROGATE, P.RESET_GAIN, P.RESET_DRIVE):
+            f[p[layer + field] : p[layer + field] + n] = 0
+        f[p[layer + P.SENSITIVITY] : p[layer + P.SENSITIVITY] + size] = 0
+        if p[layer + P.ELIGIBILITY] >= 0:
+            f[p[layer + P.ELIGIBILITY] : p[layer + P.ELIGIBILITY] + size] = 0
+        else:
+            f[p[layer + P.CARRIED] : p[layer + P.CARRIED] + size * p[layer + P.N_ABOVE]] = 0
+            f[p[layer + P.PROJECTED] : p[layer + P.PROJECTED] + size * p[at + P.READOUT_OUT]] = 0

@@ -1,0 +1,126 @@
+"""The three verbs of the reflect agent over its memory: ``agents/reflect.py``, one to one."""
+
+from typing import Any
+
+import numpy as np
+
+from tracerl.kernels import networks, steps, streams
+from tracerl.kernels import plan as P
+from tracerl.kernels.compile import kernel
+
+START, STEP, TERMINATED, TRUNCATED = range(4)
+
+
+@kernel
+def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
+    """Carry out one verb for one life.
+
+    Args:
+        f: real memory of the life.
+        d: float64 memory of the life.
+        w: int64 memory of the life.
+        p: the plan's ints.
+        q: the plan's floats.
+        s: scratch, a row per use, as wide as the widest layer or code.
+        verb: START, STEP, TERMINATED or TRUNCATED.
+        reward: of the last action; not read at a START.
+        observation: float64, [n].
+
+    Returns:
+        The action's index; 0 after an end.
+    """
+    code = s[s.shape[0] - 1]
+    if verb == START:
+        streams.encode(d, p, q, observation, True, code)
+        if p[P.CRITIC] >= 0:
+            value = np.empty(1, f.dtype)
+            networks.forward(f, p, p[P.CRITIC], q, code, value, s)
+            f[p[P.VALUE]] = value[0]
+        return act(f, w, p, q, code, s)
+    learn(f, d, p, w, q, s, code, verb, reward, observation)
+    if verb == STEP:
+        return act(f, w, p, q, code, s)
+    networks.clear(f, p, p[P.POLICY])
+    if p[P.CRITIC] >= 0:
+        networks.clear(f, p, p[P.CRITIC])
+    f[p[P.LOG_PROB_TRACE]] = 0
+    if p[P.SCALE_REWARD] == 1:
+        d[p[P.DISCOUNTED]] = 0
+    return 0
+
+
+@kernel
+def learn(
+    f: Any, d: Any, p: Any, w: Any, q: Any, s: Any, code: Any, verb: int, reward: float, observation: Any
+) -> None:
+    """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
+    real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
+    if critic >= 0:
+        networks.backward(f, p, critic, np.ones(1, f.dtype), s)
+        steps.accumulate(f, d, p, critic, q, p[P.CRITIC_FLOATS])
+    streams.encode(d, p, q, observation, False, code)
+    signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
+    weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
+    n = p[P.N_ACTIONS]
+    g = np.empty(n, f.dtype)
+    for a in range(n):
+        probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
+        g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])
+    g[w[p[P.ACTION]]] += real(1)
+    networks.backward(f, p, policy, g, s)
+    steps.accumulate(f, d, p, policy, q, p[P.POLICY_FLOATS])
+    steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
+    if critic >= 0:
+        steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)
+    watch(f, p, q)
+
+
+@kernel
+def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int, reward: Any) -> Any:
+    """``ReflectAgent._compute_signal``, with the signals of ``rules/signals.py``."""
+    real = f.dtype.type
+    if p[P.SIGNAL_KIND] == P.TD:
+        value = np.empty(1, f.dtype)
+        networks.forward(f, p, p[P.CRITIC], q, code, value, s)
+        bootstrap = real(0) if verb == TERMINATED else real(q[P.DISCOUNT]) * value[0]
+        signal = reward - f[p[P.VALUE]] + bootstrap
+        f[p[P.VALUE]] = value[0]
+    elif p[P.SIGNAL_KIND] == P.ADVANTAGE:
+        unseen, decay = f[p[P.AVERAGE_UNSEEN]], real(q[P.AVERAGE_DECAY])
+        average = f[p[P.AVERAGE]]
+        signal = reward - (average if unseen < 1 else reward)
+        f[p[P.AVERAGE_UNSEEN]] = unseen * decay
+        share = (real(1) - decay) / (real(1) - unseen * decay)
+        f[p[P.AVERAGE]] = average + share * (reward - average) if unseen < 1 else reward
+    else:
+        signal = reward
+    f[p[P.SIGNAL]] = signal
+    return signal
+
+
+@kernel
+def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> int:
+    """``ReflectAgent._act``: let the policy see the code and sample an action."""
+    logits = np.empty(p[P.N_ACTIONS], f.dtype)
+    networks.forward(f, p, p[P.POLICY], q, code, logits, s)
+    streams.sample(f, w, p, logits)
+    decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
+    action = w[p[P.ACTION]]
+    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + f[p[P.LOG_PROBABILITIES] + action]
+    f[p[P.ENTROPY]] = streams.entropy(f, p)
+    return int(action)
+
+
+@kernel
+def watch(f: Any, p: Any, q: Any) -> None:
+    """``ReflectAgent._watch``, in the order of ``WATCHED``."""
+    sums = p[P.SUMS]
+    f[sums] += f[p[P.SIGNAL]]
+    f[sums + 1] += abs(f[p[P.SIGNAL]])
+    f[sums + 2] += f[p[P.ENTROPY]]
+    f[sums + 3] += f.dtype.type(1 - q[P.AGENT_TRACE_DECAY]) * f[p[P.LOG_PROB_TRACE]]
+    f[sums + 4] += f[p[p[P.POLICY] + P.STEP_SIZE]]
+    if p[P.CRITIC] >= 0:
+        f[sums + 5] += f[p[P.VALUE]]
+        f[sums + 6] += f[p[p[P.CRITIC] + P.STEP_SIZE]]
+    f[sums + 7] += 1

@@ -1,0 +1,104 @@
+"""What comes in and what goes out: scaling, encoding, random numbers and the categorical head, one to one."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tracerl.kernels import plan as P
+from tracerl.kernels.compile import kernel
+
+_EPSILON = 1e-8
+_LEAST_SHARE = 0.01
+
+
+@kernel
+def uniform(w: Any, counter: int) -> float:
+    """``UniformStream.draw``."""
+    w[counter] += -7046029254386353131
+    bits = np.uint64(w[counter])
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits = bits ^ (bits >> np.uint64(31))
+    return float(bits >> np.uint64(11)) * 2.0**-53
+
+
+@kernel
+def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, code: Any) -> None:
+    """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks."""
+    n = p[P.N_OBSERVED]
+    if p[P.NORMALIZE] == 1:
+        d[p[P.SEEN_COUNT]] += 1
+    for i in range(n):
+        normalize(d, p, q, i, observation[i], code)
+    if p[P.CONTRAST] == 1:
+        decay = q[P.CONTRAST_DECAY]
+        for i in range(n):
+            trace = observation[i] if first else d[p[P.CONTRAST_TRACE] + i]
+            normalize(d, p, q, n + i, observation[i] - trace, code)
+            d[p[P.CONTRAST_TRACE] + i] = trace + (1 - decay) * (observation[i] - trace)
+
+
+@kernel
+def normalize(d: Any, p: Any, q: Any, i: int, value: float, code: Any) -> None:
+    """``ObservationNormalizer`` of feature i, its count already raised."""
+    if p[P.NORMALIZE] == 0:
+        code[i] = code.dtype.type(value)
+        return
+    count, mean, squares = d[p[P.SEEN_COUNT]], p[P.SEEN_MEAN] + i, p[P.SEEN_SQUARES] + i
+    before = value - d[mean]
+    d[mean] += before / count
+    after = value - d[mean]
+    d[squares] += before * after
+    variance = d[squares] / (count - 1) if count > 1 else 1.0
+    z = after / math.sqrt(variance + _EPSILON)
+    code[i] = code.dtype.type(min(max(z, -q[P.OBSERVATION_CLIP]), q[P.OBSERVATION_CLIP]))
+
+
+@kernel
+def scale_reward(d: Any, p: Any, q: Any, reward: float) -> float:
+    """``RewardScaler``."""
+    if p[P.SCALE_REWARD] == 0:
+        return reward
+    u = d[p[P.DISCOUNTED]] * q[P.DISCOUNT] + reward
+    d[p[P.DISCOUNTED]] = u
+    d[p[P.REWARD_COUNT]] += 1
+    count = d[p[P.REWARD_COUNT]]
+    before = u - d[p[P.REWARD_MEAN]]
+    d[p[P.REWARD_MEAN]] += before / count
+    d[p[P.REWARD_SQUARES]] += before * (u - d[p[P.REWARD_MEAN]])
+    squares, mean = d[p[P.REWARD_SQUARES]], d[p[P.REWARD_MEAN]]
+    mean_square = squares / count + mean * mean
+    variance = max(squares / (count - 1), mean_square * _LEAST_SHARE) if count > 1 else mean_square
+    return reward / math.sqrt(variance + _EPSILON)
+
+
+@kernel
+def sample(f: Any, w: Any, p: Any, logits: Any) -> None:
+    """``Categorical.sample`` with the log-probability trace's and the entropy's update left to the caller."""
+    n = p[P.N_ACTIONS]
+    log_probabilities = f[p[P.LOG_PROBABILITIES] : p[P.LOG_PROBABILITIES] + n]
+    probabilities = f[p[P.PROBABILITIES] : p[P.PROBABILITIES] + n]
+    largest, total = logits[0], f.dtype.type(0)
+    for a in range(1, n):
+        largest = max(largest, logits[a])
+    for a in range(n):
+        total += math.exp(logits[a] - largest)
+    log_total = math.log(total)
+    chance, cumulative, action = uniform(w, p[P.COUNTER]), f.dtype.type(0), 0
+    for a in range(n):
+        log_probabilities[a] = logits[a] - largest - log_total
+        probabilities[a] = math.exp(log_probabilities[a])
+        cumulative += probabilities[a]
+        if a < n - 1 and cumulative <= chance:
+            action += 1
+    w[p[P.ACTION]] = action
+
+
+@kernel
+def entropy(f: Any, p: Any) -> Any:
+    """``Categorical.entropy``."""
+    total = f.dtype.type(0)
+    for a in range(p[P.N_ACTIONS]):
+        total -= f[p[P.PROBABILITIES] + a] * f[p[P.LOG_PROBABILITIES] + a]
+    return total
