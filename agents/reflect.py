@@ -136,6 +136,7 @@ class ReflectAgent(StateModule):
         self._one = lives.full(1.0, 1)
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.fused = self._choose_engine(engine)
+        self._sums = self.sums.unbind(-1)
 
     def _choose_engine(self, engine: str) -> "FusedEngine | None":
         """Return the fused engine where it is asked for and can be had, else None: torch.
@@ -252,16 +253,16 @@ class ReflectAgent(StateModule):
 
     def _watch(self) -> None:
         """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
-        sums = self.sums
-        sums[..., 0].add_(self.signal)
-        sums[..., 1].add_(self.signal.abs())
-        sums[..., 2].add_(self.entropy)
-        sums[..., 3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
-        sums[..., 4:5].add_(self.policy.step_rule.step_size)
+        sums = self._sums
+        sums[0].add_(self.signal)
+        sums[1].add_(self.signal.abs())
+        sums[2].add_(self.entropy)
+        sums[3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
+        sums[4].add_(self.policy.step_rule.step_size.squeeze(-1))
         if self.critic is not None:
-            sums[..., 5].add_(self.value)
-            sums[..., 6:7].add_(self.critic.step_rule.step_size)
-        sums[..., 7].add_(1)
+            sums[5].add_(self.value)
+            sums[6].add_(self.critic.step_rule.step_size.squeeze(-1))
+        sums[7].add_(1)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:

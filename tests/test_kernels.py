@@ -37,7 +37,7 @@ CASES = {
     "obgd": ("network.hidden=[9]", "optimizer=obgd"),
     "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
     "sgd": ("network.hidden=[9]", "optimizer=sgd"),
-    "unbounded": ("network.hidden=[9]", "optimizer.policy.floor=0", "optimizer.value.normalize_signal=true"),
+    "low floor": ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "reward": ("network.hidden=[9]", "agent.signal=reward"),
     "contrast": ("network.hidden=[9]", "encoder=contrast"),
@@ -78,14 +78,14 @@ def live_together(agents: tuple[ReflectAgent, ReflectAgent], size: int, steps: i
             actions = [agent.start(seen) for agent in agents]
         else:
             actions = [agent.step(reward, seen) for agent in agents]
-        assert float(fused_agent.signal) == pytest.approx(float(torch_agent.signal), rel=1e-7, abs=1e-9), i
+        assert float(fused_agent.signal) == pytest.approx(float(torch_agent.signal), rel=1e-9, abs=1e-10), i
     for (name, ours), theirs in zip(torch_agent.state_dict().items(), fused_agent.state_dict().values(), strict=True):
-        torch.testing.assert_close(theirs, ours, rtol=1e-7, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
-    live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 600)
+    live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 2000)
 
 
 @pytest.mark.parametrize(("size", "actions", "hidden"), [(1, 2, 3), (17, 18, 13), (3, 1, 5), (2, 2, 65)])
@@ -149,6 +149,18 @@ def test_the_fused_engine_learns_cartpole() -> None:
     """Ten thousand steps, a tenth of a second's work once compiled."""
     _, record = lived("CartPole-v1", 10_000, "engine=fused", seed=0)
     assert record.mean_return(20) >= 150
+
+
+def test_an_observation_of_another_size_is_refused() -> None:
+    _, agent = pair(4, 2, "network.hidden=[9]")
+    with pytest.raises(ValueError, match="observation must hold 4 numbers, got 3"):
+        agent.start(np.zeros(3))
+
+
+def test_building_the_engine_changes_no_state() -> None:
+    first, second = pair(4, 2, "network.hidden=[9]")
+    for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
 
 
 def test_auto_takes_kernels_where_it_can_and_says_why_not() -> None:

@@ -32,7 +32,7 @@ def last_line(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> None:
-    result = run(tmp_path, "env=CartPole", "steps=2000", "network.hidden=[8]")
+    result = run(tmp_path, "env=CartPole", "steps=2000", "network.hidden=[8]", "logger.every=500")
     path = Path(last_line(result))
     assert re.fullmatch(r"runs/CartPole/reflect/[\d_-]+-[0-9a-f]{6}/summary\.json", str(path.relative_to(tmp_path)))
     summary = json.loads(path.read_text())
@@ -40,12 +40,8 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
         *("env", "agent", "engine", "device", "seed", "lifetimes", "steps", "episodes", "steps_per_second"),
         *("wall_seconds", "return_last100", "milestones", "peak_rss_mb", "version", "status"),
     }
-    assert (summary["env"], summary["agent"], summary["steps"], summary["status"]) == (
-        "CartPole",
-        "reflect",
-        2000,
-        "finished",
-    )
+    expected = {"env": "CartPole", "agent": "reflect", "engine": "fused", "steps": 2000, "status": "finished"}
+    assert {key: summary[key] for key in expected} == expected
     assert set(summary["milestones"]) == {"w20>=195", "w20>=475", "w100>=475"}
     assert summary["episodes"] > 0 and len(summary["return_last100"]["per_life"]) == 1
     assert yaml.safe_load((path.parent / "config.yaml").read_text())["agent"]["network"]["hidden"] == [8]
@@ -54,7 +50,14 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
         assert [point.step for point in events.Scalars(tag)] == [500, 1000, 1500, 2000], tag
     assert {"spikes/policy_0_rate", "spikes/value_0_silent"} <= set(events.Tags()["scalars"])
     assert f"tensorboard --logdir {path.parent}" in result.stdout
+    assert "engine: fused" in result.stdout.splitlines()
     assert "2,000/2,000 steps" in result.stderr  # plain lines where there is no terminal
+
+
+def test_engines_can_be_chosen_and_auto_says_why_not(tmp_path: Path) -> None:
+    assert "engine: torch\n" in run(tmp_path, *QUICK, "engine=torch", "logger=none").stdout
+    reason = "engine: torch (not fused: it has no torch.optim optimisers)"
+    assert reason in run(tmp_path, *QUICK, "optimizer=torch", "logger=none").stdout
 
 
 def test_the_folder_can_be_chosen(tmp_path: Path) -> None:
@@ -100,7 +103,11 @@ def test_help_shows_uses_choices_and_settings(tmp_path: Path) -> None:
 
 def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        command("steps=100000"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("steps=100000", "engine=torch", "logger.every=500"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     events: list[Path] = []
@@ -155,6 +162,9 @@ BAD = {
     "steps=many": "steps must be",
     "seed=-1": "seed must be",
     "device=gpu": "device must be",
+    "engine=numpy": "engine must be one of auto, torch, fused",
+    "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
+    "engine=fused agent=random": "engine cannot be fused: agent=random has no kernels",
     "dtype=int8": "dtype must be one of float32, float64",
     "env=gymnasium": "env.id must be given",
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",

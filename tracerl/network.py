@@ -96,9 +96,12 @@ class Sequential(StateModule):
         Args:
             learning_signal: g = d objective / d y_t, [*lives, n_out].
         """
-        self.layers[-1].backward(self.readout.backward(learning_signal))
-        for layer in self.layers[:-1]:
-            layer.backward(learning_signal)
+        below = self.readout.backward(learning_signal)
+        for (
+            layer
+        ) in self.layers:  # layer.backward would also carry the signal on to its inputs, where nobody asks for it
+            assert layer.credit is not None
+            layer.write_score(layer.credit.score(below if layer is self.layers[-1] else learning_signal))
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""

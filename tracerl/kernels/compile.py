@@ -1,7 +1,9 @@
 """How kernels are compiled: cached on disk, with sums free to be reordered, NaN and infinity kept as they are."""
 
+import functools
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +29,13 @@ def kernel(function: Function) -> Function:
 _FREEDOMS = {"reassoc", "contract", "arcp", "nsz"}
 
 
+def announce() -> None:
+    """Tell a person who is about to wait that kernels are compiled, where no earlier process left them."""
+    if not numba.config.CACHE_DIR and not Path(_cache_folder()).exists():  # type: ignore[attr-defined]
+        print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
+
+
+@functools.cache
 def _cache_folder() -> str:
     """Return a folder of the user's cache that belongs to these very sources.
 

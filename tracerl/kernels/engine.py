@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from tracerl.kernels import reflect
+from tracerl.kernels.compile import announce
 from tracerl.kernels.describe import Plan
-from tracerl.kernels.plan import Arena
+from tracerl.kernels.plan import N_OBSERVED, Arena
 
 if TYPE_CHECKING:
     from tracerl.agents.reflect import ReflectAgent
@@ -27,7 +28,15 @@ class FusedEngine:
         dtype = torch.zeros((), dtype=agent.lives.dtype).numpy().dtype
         self._first_action: int = agent.first_action
         self._scratch = np.zeros((self._plan.scratch_rows, self._plan.scratch_width), dtype)
+        self._n_observed = int(self._plan.ints[N_OBSERVED])
         self._bind()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Compile, or load what is compiled, by one call on a copy of the memory: a life's clock starts after it."""
+        announce()
+        advance: Any = reflect.advance
+        advance(*(array.copy() for array in self._arguments), reflect.START, 0.0, np.zeros(self._n_observed))
 
     def _bind(self) -> None:
         """Look at the memory as NumPy arrays."""
@@ -63,5 +72,8 @@ class FusedEngine:
         self._advance(reflect.TERMINATED if terminated else reflect.TRUNCATED, reward, observation)
 
     def _advance(self, verb: int, reward: float, observation: np.ndarray[Any, Any]) -> int:
-        action: int = reflect.advance(*self._arguments, verb, float(reward), observation.astype(np.float64).ravel())
+        flat = observation.astype(np.float64).ravel()
+        if flat.size != self._n_observed:
+            raise ValueError(f"observation must hold {self._n_observed} numbers, got {flat.size}")
+        action: int = reflect.advance(*self._arguments, verb, float(reward), flat)
         return action

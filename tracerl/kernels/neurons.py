@@ -1,7 +1,7 @@
 """Spiking layers and the readout as loops over one life's memory: ``functional.py`` and ``layers/``, one to one.
 
-``f`` is the real memory of the life, ``p`` the ints of the plan with ``at`` the place of a layer or network, ``q`` its floats
-with ``qat``, and ``s`` scratch rows as wide as the widest layer.
+``f`` is the real memory of the life, ``p`` the ints of the plan with ``at`` the place of a layer or network in it,
+``q`` its floats with ``qat``, and ``s`` scratch rows as wide as the widest layer.
 """
 
 import math

@@ -100,8 +100,9 @@ class BoundedIntentional(StepRule):
         reach = (direction * trace).sum(-1, keepdim=True)
         denominator = (self.score_norm / seen_trace).mul_(reach).sqrt_()
         self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
-        least = self.mean_denominator * (self.settings.floor / seen_slow)
-        torch.div(self.settings.eta, torch.maximum(denominator, least).clamp_(min=_TINY), out=self.step_size)
+        least = (self.mean_denominator / seen_slow).mul_(self.settings.floor)
+        torch.reciprocal(torch.maximum(denominator, least).clamp_(min=_TINY), out=self.step_size)
+        self.step_size.mul_(self.settings.eta)
         network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), seen_slow))
 
     def _scale(self, score: Tensor, seen: Tensor) -> Tensor:
