@@ -1,6 +1,6 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +166,10 @@ class ReflectAgent(StateModule):
         if any(isinstance(learner.step_rule, TorchStep) for learner in learners):
             return "it has no torch.optim optimisers"
         return None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
+        """Refuse to be moved: views and kernels would go on looking at the old memory."""
+        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
         built = network.build(self.encoder.n_out, n_outputs, self.lives)

@@ -14,26 +14,11 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.oracles import bptt, scores_of  # noqa: E402  the oracle stands with the tests
+from tests.oracles import SETTINGS, bptt, scores_of  # noqa: E402  the oracle stands with the tests
 from tracerl.lives import Lives  # noqa: E402
 from tracerl.network import Dense  # noqa: E402
 
-BASE: dict[str, Any] = dict(
-    membrane_decay=0.5,
-    threshold=0.25,
-    readout_decay=0.5,
-    reset="soft",
-    detach_reset=None,
-    surrogate="arctan",
-    slope=1.0,
-    weight_scale=0.7,
-    bias_scale=1.0,
-    output_scale=1.0,
-    ticks=1,
-    learn_membrane_decay=False,
-    learn_threshold=False,
-    learn_readout_decay=False,
-)
+BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
 DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
 CASES: dict[str, dict[str, Any]] = {
     "m = .5, k = 0": dict(readout_decay=0.0),

@@ -15,6 +15,24 @@ from tracerl.network import Sequential
 
 Parameters = dict[str, Tensor]
 
+SETTINGS: dict[str, Any] = dict(  # of ``Dense``: a net whose outputs are not all zero
+    hidden=[16],
+    membrane_decay=[0.1, 0.9],
+    threshold=0.25,
+    readout_decay=[0.1, 0.7],
+    reset="soft",
+    detach_reset=None,
+    surrogate="arctan",
+    slope=1.0,
+    weight_scale=0.7,
+    bias_scale=1.0,
+    output_scale=1.0,
+    ticks=1,
+    learn_membrane_decay=False,
+    learn_threshold=False,
+    learn_readout_decay=False,
+)
+
 
 class SurrogateSpike(torch.autograd.Function):
     """A step with a triangle or arctan derivative."""

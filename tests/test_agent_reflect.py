@@ -142,6 +142,11 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
     assert lived("CartPole-v1", 400, seed=4)[1].returns != lived("CartPole-v1", 400, seed=3)[1].returns
 
 
+def test_an_agent_says_that_it_cannot_be_moved() -> None:
+    with pytest.raises(RuntimeError, match="build it with Lives"):
+        agent_for().float()
+
+
 def test_actions_start_where_the_space_says() -> None:
     env = gym.make("CartPole-v1")
     env.unwrapped.action_space = gym.spaces.Discrete(2, start=5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.oracles import bptt, initial_state, parameters_of, rtrl, scores_of, tick
+from tests.oracles import SETTINGS, bptt, initial_state, parameters_of, rtrl, scores_of, tick
 from tracerl.lives import Lives
 from tracerl.network import Dense, Sequential
 
@@ -14,24 +14,7 @@ LEARN_ALL = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_
 
 
 def build(seed: int, n_in: int = 4, n_out: int = 2, **changes: Any) -> Sequential:
-    settings = dict(
-        hidden=[16],
-        membrane_decay=[0.1, 0.9],
-        threshold=0.25,
-        readout_decay=[0.1, 0.7],
-        reset="soft",
-        detach_reset=False,
-        surrogate="arctan",
-        slope=1.0,
-        weight_scale=0.7,
-        bias_scale=1.0,
-        output_scale=1.0,
-        ticks=1,
-        learn_membrane_decay=False,
-        learn_threshold=False,
-        learn_readout_decay=False,
-    )
-    return Dense(**{**settings, **changes}).build(n_in, n_out, Lives(seed, torch.float64))
+    return Dense(**{**SETTINGS, "detach_reset": False, **changes}).build(n_in, n_out, Lives(seed, torch.float64))
 
 
 def stream(seed: int, steps: int, n_in: int = 4) -> Tensor:
@@ -79,35 +62,18 @@ def test_several_ticks_per_step_equal_bptt(reset: str, detach_reset: bool) -> No
 
 def test_every_life_has_its_own_exact_score() -> None:
     seeds = [3, 4, 5]
-    together = Dense(**_settings()).build(4, 2, Lives(seeds, torch.float64))
+    mixed = {**SETTINGS, "hidden": [8, 6], "threshold": [0.2, 0.4], "readout_decay": 0.5, "ticks": 2, **LEARN_ALL}
+    together = Dense(**mixed).build(4, 2, Lives(seeds, torch.float64))
     inputs = torch.stack([stream(seed, 60) for seed in seeds], 1)
     g = torch.tensor([[0.7, -1.3], [0.1, 2.0], [-1.0, 0.4]], dtype=torch.float64)
     for x in inputs:
         together(x)
     together.backward(g)
     for i, seed in enumerate(seeds):
-        alone = Dense(**_settings()).build(4, 2, Lives(seed, torch.float64))
+        alone = Dense(**mixed).build(4, 2, Lives(seed, torch.float64))
         run(alone, inputs[:, i], g[i])
         torch.testing.assert_close(together.flat[i], alone.flat, rtol=0, atol=0)
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
-
-
-def _settings() -> dict[str, Any]:
-    return dict(
-        hidden=[8, 6],
-        membrane_decay=[0.1, 0.9],
-        threshold=[0.2, 0.4],
-        readout_decay=0.5,
-        reset="soft",
-        detach_reset=False,
-        surrogate="triangle",
-        slope=0.7,
-        weight_scale=1.0,
-        bias_scale=1.0,
-        output_scale=1.0,
-        ticks=2,
-        **LEARN_ALL,
-    )
 
 
 @pytest.mark.parametrize("readout_decay", [0.0, 0.5])

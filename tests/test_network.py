@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.oracles import SETTINGS
 from tests.test_gradients import build, stream
 from tracerl.checks import ConfigError
 from tracerl.lives import Lives
@@ -68,7 +69,7 @@ def test_reset_clears_states_and_traces_and_nothing_else() -> None:
 
 
 def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
-    network = Dense(**_settings()).build(4, 2, Lives([0, 1], torch.float64))
+    network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build(4, 2, Lives([0, 1], torch.float64))
     for x in stream(0, 30):
         network(x.expand(2, 4))
     kept = {name: value.clone() for name, value in network.state_dict().items()}
@@ -80,7 +81,9 @@ def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
 
 
 def test_initial_weights_follow_their_scales() -> None:
-    network = Dense(**{**_settings(), "hidden": [400], "weight_scale": 0.7}).build(100, 2, Lives(0))
+    network = Dense(**{**SETTINGS, "hidden": [400], "membrane_decay": [0.0, 0.9], "output_scale": 0.0}).build(
+        100, 2, Lives(0)
+    )
     layer = network.layers[0]
     assert layer.weight.std().item() == pytest.approx(0.07, rel=0.02)
     assert layer.bias.abs().max().item() == pytest.approx(1.0, rel=0.02)
@@ -89,9 +92,9 @@ def test_initial_weights_follow_their_scales() -> None:
 
 
 def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> None:
-    frozen = Dense(**_settings()).build(4, 2, Lives(0, torch.float64))
+    frozen = Dense(**{**SETTINGS, "hidden": [6, 5]}).build(4, 2, Lives(0, torch.float64))
     flags = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
-    learned = Dense(**{**_settings(), **flags}).build(4, 2, Lives(0, torch.float64))
+    learned = Dense(**{**SETTINGS, "hidden": [6, 5], **flags}).build(4, 2, Lives(0, torch.float64))
     for x in stream(0, 20):
         torch.testing.assert_close(frozen(x), learned(x))
     learned.flat.add_(100.0)
@@ -100,26 +103,6 @@ def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> Non
     learned(stream(0, 1)[0])
     assert (learned.layers[0].membrane_decay.value >= 0).all()
     assert (learned.layers[0].threshold.value >= 0).all()
-
-
-def _settings() -> dict[str, Any]:
-    return dict(
-        hidden=[6, 5],
-        membrane_decay=[0.1, 0.9],
-        threshold=0.25,
-        readout_decay=[0.1, 0.7],
-        reset="soft",
-        detach_reset=None,
-        surrogate="arctan",
-        slope=1.0,
-        weight_scale=1.0,
-        bias_scale=1.0,
-        output_scale=0.0,
-        ticks=1,
-        learn_membrane_decay=False,
-        learn_threshold=False,
-        learn_readout_decay=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -148,4 +131,4 @@ def _settings() -> dict[str, Any]:
 )
 def test_bad_settings_name_their_key(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
-        Dense(**{**_settings(), key: value})
+        Dense(**{**SETTINGS, key: value})

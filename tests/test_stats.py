@@ -1,13 +1,15 @@
 """Statistics of a life and over lives."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tracerl.checks import ConfigError
 from tracerl.stats import Milestone, Record, bootstrap_interval, interquartile_mean
-from tracerl.summary import Outcome, summarize
+from tracerl.summary import Outcome, summarize, write_json
 
 
 def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
@@ -81,6 +83,20 @@ def test_summary_of_one_life_has_no_interval() -> None:
     assert summary["milestones"] == {"w2>=2": [2], "w2>=9": [None]}
     assert summary["steps_per_second"] == 1.0
     assert summary["peak_rss_mb"] > 10
+
+
+def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"steps": 1})
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tracerl.summary.os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"steps": 2})
+    assert json.loads(path.read_text()) == {"steps": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_summary_of_a_life_without_an_ended_episode() -> None:

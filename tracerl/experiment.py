@@ -1,5 +1,6 @@
 """One run: a life with everything around it - logs, progress, summary - apart from where its settings come from."""
 
+import json
 import sys
 import time
 import traceback
@@ -105,6 +106,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
         write_json(setup.folder / "summary.json", summary)
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
+        print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
     setup.env.close()
     return summary
 

@@ -81,6 +81,8 @@ def job(cfg: DictConfig) -> float | None:
         raise KeyboardInterrupt
     if summary["status"] != "finished":
         raise RunEnded(f"{summary['status']}: {summary['error']} (traceback in {setup.folder / 'error.txt'})")
+    if not (setup.folder / "summary.json").exists():
+        raise RunEnded("the life finished, but its summary could not be written: it is printed above")
     mean = summary["return_last100"]["mean"]
     return None if mean is None else float(mean)
 
@@ -99,21 +101,12 @@ def _setup(cfg: DictConfig) -> "Setup":
     lives = _lives(cfg)
     spec = _build(cfg, "env")
     logger = _build(cfg, "logger")
-    make_agent = _build(cfg, "agent", partial=True)
     try:
         env = spec.make()
     except ConfigError as error:
         raise error.under("env") from error
     agent_name = HydraConfig.get().runtime.choices["agent"]
-    checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
-    try:
-        agent = make_agent(observation_space=env.observation_space, action_space=env.action_space, lives=lives)
-    except ConfigError as error:
-        if error.key == "engine":
-            raise
-        if error.key != "env":
-            raise error.under("agent") from error
-        raise ConfigError("env", f"{error.problem} (env.id={spec.id}, agent={agent_name})") from error
+    agent = _agent(cfg, env, lives, f"env.id={spec.id}, agent={agent_name}")
     _say_which_engine(cfg, agent, agent_name)
     folder = Path(HydraConfig.get().runtime.output_dir)
     config = OmegaConf.to_yaml(cfg, resolve=True)
@@ -132,6 +125,20 @@ def _setup(cfg: DictConfig) -> "Setup":
         folder=folder,
         log=logger.open(folder, flatten(settings), config),
     )
+
+
+def _agent(cfg: DictConfig, env: Any, lives: "Lives", names: str) -> Any:
+    """Build the agent for an env, with errors that name the key on the command line."""
+    checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
+    make = _build(cfg, "agent", partial=True)
+    try:
+        return make(observation_space=env.observation_space, action_space=env.action_space, lives=lives)
+    except ConfigError as error:
+        if error.key == "engine":
+            raise
+        if error.key == "env":
+            raise ConfigError("env", f"{error.problem} ({names})") from error
+        raise error.under("agent") from error
 
 
 def _value(cfg: DictConfig, key: str) -> Any:
