@@ -43,7 +43,7 @@ ALLOWED = {
     "interrupt": set(),
     "summary": {"stats"},
     "experiment": {"agent", "interrupt", "lifetime", "progress", "stats", "summary"},
-    "run": BASE | {"experiment", "stats"},
+    "run": BASE | {"experiment", "stats", "summary"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers", "kernels"},
     "envs": BASE | {"stats"},

@@ -7,7 +7,6 @@ import difflib
 import inspect
 import os
 import re
-import shlex
 import sys
 import uuid
 from pathlib import Path
@@ -73,10 +72,11 @@ def job(cfg: DictConfig) -> float | None:
         KeyboardInterrupt: the life was interrupted; its summary is written.
     """
     from tracerl.experiment import run
+    from tracerl.summary import closing_lines
 
     setup = _setup(cfg)
     summary = run(setup)
-    _say_how_it_went(summary, setup.folder)
+    print("\n".join(closing_lines(summary, setup.folder)), flush=True)
     if summary["status"] == "interrupted":
         raise KeyboardInterrupt
     if summary["status"] != "finished":
@@ -230,22 +230,6 @@ def _say_which_engine(cfg: DictConfig, agent: Any, agent_name: str) -> None:
         return
     reason = getattr(agent, "engine_reason", None)
     print(f"engine: {engine}" + (f" (not fused: {reason})" if reason else ""), flush=True)
-
-
-def _say_how_it_went(summary: dict[str, Any], folder: Path) -> None:
-    """Print the closing lines; the last one is the path of the summary."""
-    speed = summary["steps_per_second"]
-    mean = summary["return_last100"]["mean"]
-    print(
-        f"{summary['status']}: {summary['env']} {summary['agent']} seed {summary['seed']},"
-        f" {summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
-        + (f" ({speed:,.0f} steps/s)" if speed else "")
-    )
-    print("mean return of the last 100 episodes: " + ("no episode ended" if mean is None else f"{mean:,.2f}"))
-    for name, reached in summary["milestones"].items():
-        print(f"{name}: " + ("not reached" if reached[0] is None else f"at step {reached[0]:,}"))
-    print(f"tensorboard --logdir {shlex.quote(str(folder))}")
-    print(folder / "summary.json", flush=True)
 
 
 def _explain(error: Exception, arguments: list[str]) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import resource
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,3 +102,26 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+
+
+def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
+    """Say how a run of one life went; the last line is the path of its summary.
+
+    Args:
+        summary: what ``summarize`` collected.
+        folder: of the run.
+    """
+    speed, mean = summary["steps_per_second"], summary["return_last100"]["mean"]
+    lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
+    names = f"{summary['env']} {summary['agent']} seed {summary['seed']}"
+    milestones = (
+        f"{name}: " + ("not reached" if reached[0] is None else f"at step {reached[0]:,}")
+        for name, reached in summary["milestones"].items()
+    )
+    return [
+        f"{summary['status']}: {names}, {lived}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
+        "mean return of the last 100 episodes: " + ("no episode ended" if mean is None else f"{mean:,.2f}"),
+        *milestones,
+        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        str(folder / "summary.json"),
+    ]
