@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
     "drawn per neuron (the default)": DRAWN,
     "drawn, triangle": {**DRAWN, "surrogate": "triangle"},
     "drawn, hard reset": {**DRAWN, "reset": "hard"},
+    "the same, spike kept in it": {**DRAWN, "reset": "hard", "detach_reset": False},
 }
 
 

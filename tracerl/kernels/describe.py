@@ -6,6 +6,7 @@ import numpy as np
 
 from tracerl.encoders import ContrastEncoder
 from tracerl.kernels import plan as P
+from tracerl.kernels.neurons import SCRATCH_ROWS
 from tracerl.kernels.plan import offset
 from tracerl.layers import LIF
 from tracerl.layers.credit import PathCredit, ReadoutCredit
@@ -52,7 +53,7 @@ class Plan:
         self.ints = np.concatenate([_row(ints, P.AGENT_INTS, np.int64), *self._ints])
         self.floats = np.concatenate([_row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         widths = [layer.n_out for layer in agent.policy.network.layers]
-        self.scratch_rows, self.scratch_width = 11, max([agent.encoder.n_out, *widths])
+        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max([agent.encoder.n_out, *widths])
 
     def _add_network(self, learner: TraceLearner, at: int, floats_at: int) -> None:
         ints, floats = _network_fields(learner)

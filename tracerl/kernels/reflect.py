@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import networks, steps, streams
+from tracerl.kernels import networks, neurons, steps, streams
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
 
@@ -29,7 +29,7 @@ def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: f
     Returns:
         The action's index; 0 after an end.
     """
-    code = s[s.shape[0] - 1]
+    code = s[neurons.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, code)
         if p[P.CRITIC] >= 0:
@@ -37,7 +37,7 @@ def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: f
             networks.forward(f, p, p[P.CRITIC], q, code, value, s)
             f[p[P.VALUE]] = value[0]
         return act(f, w, p, q, code, s)
-    learn(f, d, p, w, q, s, code, verb, reward, observation)
+    learn(f, d, w, p, q, s, code, verb, reward, observation)
     if verb == STEP:
         return act(f, w, p, q, code, s)
     networks.clear(f, p, p[P.POLICY])
@@ -51,13 +51,13 @@ def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: f
 
 @kernel
 def learn(
-    f: Any, d: Any, p: Any, w: Any, q: Any, s: Any, code: Any, verb: int, reward: float, observation: Any
+    f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, code: Any, verb: int, reward: float, observation: Any
 ) -> None:
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     if critic >= 0:
         networks.backward(f, p, critic, np.ones(1, f.dtype), s)
-        steps.accumulate(f, d, p, critic, q, p[P.CRITIC_FLOATS])
+        steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
     streams.encode(d, p, q, observation, False, code)
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
@@ -68,7 +68,7 @@ def learn(
         g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])
     g[w[p[P.ACTION]]] += real(1)
     networks.backward(f, p, policy, g, s)
-    steps.accumulate(f, d, p, policy, q, p[P.POLICY_FLOATS])
+    steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
     steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
     if critic >= 0:
         steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)

@@ -8,7 +8,7 @@ from tracerl.kernels.compile import kernel
 
 
 @kernel
-def accumulate(f: Any, d: Any, p: Any, at: int, q: Any, qat: int) -> None:
+def accumulate(f: Any, p: Any, at: int, q: Any, qat: int) -> None:
     """``functional.accumulate_``: zeta = d zeta + score."""
     n = p[at + P.N_PARAMETERS]
     trace, score = f[p[at + P.TRACE] : p[at + P.TRACE] + n], f[p[at + P.SCORE] : p[at + P.SCORE] + n]
