@@ -15,18 +15,27 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def kernel(function: Function) -> Function:
     """Compile a function with numba, keeping the machine code for the next process."""
+    return _compile(function, _FREEDOMS)
+
+
+def exact(function: Function) -> Function:
+    """Compile as ``kernel`` does, every operation rounded as Python rounds it, also inside a kernel that calls it."""
+    return _compile(function, False)
+
+
+_FREEDOMS = {"reassoc", "contract", "arcp", "nsz"}
+
+
+def _compile(function: Function, fastmath: set[str] | bool) -> Function:
     config: Any = numba.config
     asked_for = config.CACHE_DIR  # the user's NUMBA_CACHE_DIR, or empty
     config.CACHE_DIR = asked_for or _cache_folder()
     try:
-        compile_: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FREEDOMS)
+        compile_: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
         compiled: Function = compile_(function)
     finally:
         config.CACHE_DIR = asked_for
     return compiled
-
-
-_FREEDOMS = {"reassoc", "contract", "arcp", "nsz"}
 
 
 def announce() -> None:
