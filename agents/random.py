@@ -1,5 +1,6 @@
 """The agent that learns nothing: the floor every other one is compared with."""
 
+from copy import deepcopy
 from typing import Any
 
 from gymnasium import Space
@@ -19,7 +20,7 @@ class RandomAgent:
             action_space: any Gymnasium space.
             lives: whose (one) seed starts the sampler.
         """
-        self._space = action_space
+        self._space = deepcopy(action_space)  # its sampler is this agent's own
         self._space.seed(lives.seeds[0])
 
     def start(self, observation: Observation) -> Action:

@@ -1,16 +1,19 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from gymnasium import Space
 from torch import Tensor
 
 from tracerl import checks
 from tracerl import functional as F
-from tracerl.agent import Action, Observation
+from tracerl.agent import Action, Observation, Verb
+from tracerl.arena import Arena
 from tracerl.encoders import Raw
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
@@ -23,6 +26,7 @@ from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_size
 from tracerl.streams import UniformStream
+from tracerl.threads import available_cores
 
 if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
@@ -94,6 +98,7 @@ class ReflectAgent(StateModule):
         scale_reward: bool,
         average_decay: float,
         engine: str,
+        threads: int | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -113,6 +118,7 @@ class ReflectAgent(StateModule):
             average_decay: forgetting of the reward's running average per env step (``advantage``).
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
+            threads: of the fused engine, which share many lives out among them; None: one per core.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -135,10 +141,11 @@ class ReflectAgent(StateModule):
         self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
         self._one = lives.full(1.0, 1)
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
-        self.fused = self._choose_engine(engine)
+        self.memory = Arena(self, lives)
         self._sums = self.sums.unbind(-1)
+        self.fused = self._choose_engine(engine, threads)
 
-    def _choose_engine(self, engine: str) -> "FusedEngine | None":
+    def _choose_engine(self, engine: str, threads: int | None) -> "FusedEngine | None":
         """Return the fused engine where it is asked for and can be had, else None: torch.
 
         Sets ``engine`` to the name of the one chosen and ``engine_reason`` to why it is torch where ``auto`` chose it.
@@ -154,15 +161,13 @@ class ReflectAgent(StateModule):
             return None
         from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
 
-        return FusedEngine(self)
+        return FusedEngine(self, threads or available_cores())
 
     def _obstacle_to_fusing(self) -> str | None:
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         learners = [self.policy] + ([self.critic] if self.critic is not None else [])
         if self.lives.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lives.device}"
-        if self.lives.shape:
-            return "it runs one life, not many"
         if any(isinstance(learner.step_rule, TorchStep) for learner in learners):
             return "it has no torch.optim optimisers"
         return None
@@ -193,33 +198,75 @@ class ReflectAgent(StateModule):
             return self.fused.end(reward, observation, terminated)
         return self._end(reward, observation, terminated)
 
+    def advance(
+        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+    ) -> np.ndarray[Any, Any]:
+        """Carry out one verb for each of many lives; see ``ManyAgents.advance``."""
+        if self.fused is not None:
+            return self.fused.advance(verbs, rewards, observations)
+        return self._advance(verbs, rewards, observations)
+
     @torch.inference_mode()
     def _start(self, observation: Observation) -> Action:
-        current = self.encoder(self._tensor(observation), first=True)
-        if self.critic is not None:
-            self.value.copy_(self.critic.network(current).squeeze(-1))
-        return self._act(current)
+        return self._act(self._begin(self._tensor(observation))).item() + self.first_action
 
     @torch.inference_mode()
     def _step(self, reward: float, observation: Observation) -> Action:
-        return self._act(self._learn(reward, observation, terminated=False))
+        current = self._learn(self._scalar(reward), self._tensor(observation), self._continues[False])
+        return self._act(current).item() + self.first_action
 
     @torch.inference_mode()
     def _end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        self._learn(reward, observation, terminated)
-        self.policy.reset_state()
-        if self.critic is not None:
-            self.critic.reset_state()
-        self.log_prob_trace.reset_state()
-        if self.reward_scaler is not None:
-            self.reward_scaler.end_episode()
+        self._learn(self._scalar(reward), self._tensor(observation), self._continues[terminated])
+        self._clear(None)
 
-    def _learn(self, reward: float, observation: Observation, terminated: bool) -> Tensor:
+    @torch.inference_mode()
+    def _advance(
+        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+    ) -> np.ndarray[Any, Any]:
+        """Let those that arrived somewhere learn, those that began begin, and those that go on act."""
+        seen, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
+        current = self.lives.zeros(self.encoder.n_out)
+        learning = verbs >= Verb.STEP
+        if learning.any():
+            continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
+            with self._only(learning):
+                current = self._learn(self._scalar(rewards), seen, continues)
+        if ended.any():
+            self._clear(self._mask(ended))
+        if starting.any():
+            with self._only(starting):
+                current = torch.where(self._mask(starting).unsqueeze(-1), self._begin(seen), current)
+        with self._only(starting | (verbs == Verb.STEP)):
+            self._act(current)
+        return self.head.action.cpu().numpy() + self.first_action
+
+    @contextmanager
+    def _only(self, mask: np.ndarray[Any, Any]) -> Iterator[None]:
+        """Undo, on leaving, whatever happened to the lives outside the mask (bool, [lives])."""
+        others = torch.from_numpy(np.flatnonzero(~mask)).to(self.lives.device)
+        learners = [self.policy] + ([self.critic] if self.critic is not None else [])
+        tensors = [self.memory.real, self.memory.wide] if len(others) else []
+        for learner in learners if len(others) else []:
+            tensors += learner.step_rule.foreign_state()
+        before = [tensor[others] for tensor in tensors]
+        yield
+        for tensor, rows in zip(tensors, before, strict=True):
+            tensor[others] = rows
+
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode and return its current."""
+        current: Tensor = self.encoder(observation, first=True)
+        if self.critic is not None:
+            self.value.copy_(self.critic.network(current).squeeze(-1))
+        return current
+
+    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update both networks from one transition and return the current of the new observation."""
         if self.critic is not None:
             self.critic.accumulate(self._one)
-        current: Tensor = self.encoder(self._tensor(observation))
-        self._compute_signal(reward, current, terminated)
+        current: Tensor = self.encoder(observation)
+        self._compute_signal(reward, current, continues)
         signal = self.signal
         bonus = self.head.entropy_gradient(self.entropy) * (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.policy.accumulate(bonus.add_(self.head.score()))
@@ -229,26 +276,40 @@ class ReflectAgent(StateModule):
         self._watch()
         return current
 
-    def _compute_signal(self, reward: float, current: Tensor, terminated: bool) -> None:
+    def _compute_signal(self, reward: Tensor, current: Tensor, continues: Tensor) -> None:
         """Turn the reward into the signal, in place; where there is a critic, it sees the new observation."""
-        scaled = torch.as_tensor(reward, dtype=torch.float64, device=self.lives.device)
         if self.reward_scaler is not None:
-            scaled = self.reward_scaler(scaled)
-        scaled = scaled.to(self.lives.dtype)
+            reward = self.reward_scaler(reward)
+        scaled = reward.to(self.lives.dtype)
         if self.critic is None:
             self.signal.copy_(self.baseline(scaled))
             return
         value_tp1 = self.critic.network(current).squeeze(-1)
-        continues = self._continues[terminated]
         self.signal.copy_(F.td_error(scaled, self.value, value_tp1, self.settings.discount, continues))
         self.value.copy_(value_tp1)
 
-    def _act(self, current: Tensor) -> Action:
+    def _act(self, current: Tensor) -> Tensor:
         """Let the policy see the current and sample an action."""
         action = self.head.sample(self.policy.network(current), self.stream.draw())
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
-        return action.item() + self.first_action
+        return action
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        self.policy.reset_state(mask)
+        if self.critic is not None:
+            self.critic.reset_state(mask)
+        self.log_prob_trace.reset_state(mask)
+        if self.reward_scaler is not None:
+            self.reward_scaler.end_episode(mask)
+
+    def _mask(self, mask: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(mask).to(self.lives.device)
+
+    def _scalar(self, value: Any) -> Tensor:
+        """Return a number per life: float64, [*lives]."""
+        return torch.as_tensor(value, dtype=torch.float64, device=self.lives.device)
 
     def _tensor(self, observation: Observation) -> Tensor:
         """Return the observation flattened: float64, [*lives, n]."""
@@ -271,7 +332,7 @@ class ReflectAgent(StateModule):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).mean(0)
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
         means = sums[:-1] / sums[-1].clamp(min=1)
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))

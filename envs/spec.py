@@ -1,14 +1,18 @@
-"""Settings of a Gymnasium env, and the making of one."""
+"""Settings of a Gymnasium env, and the making of one or of many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.stats import Milestone
+from tracerl.world import SingleWorld, VectorWorld, World
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class EnvSpec:
         id: as Gymnasium registers it; ``module:Id`` imports the module first.
         kwargs: handed to ``gymnasium.make``.
         steps: env steps a life in it lasts by default.
+        backend: ``gymnasium``: the env itself. ``compiled``: a twin of it inside the fused engine.
+        vectorization: of many lives' envs. ``sync``: one env per life, stepped in turn, each seeded as if alone.
+            ``native``: the env's own vector form where it has one; faster, takes one seed for all lives.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
     """
 
@@ -28,6 +35,8 @@ class EnvSpec:
     kwargs: Mapping[str, Any]
     steps: int
     milestones: Sequence[str]
+    backend: str = "gymnasium"
+    vectorization: str = "sync"
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -36,10 +45,30 @@ class EnvSpec:
         if not isinstance(self.kwargs, Mapping):
             raise ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
         checks.whole("steps", self.steps, 1)
+        checks.choice("backend", self.backend, ("gymnasium", "compiled"))
+        checks.choice("vectorization", self.vectorization, ("sync", "native"))
         if isinstance(self.milestones, str):
             raise ConfigError("milestones", f"must be a list such as ['w20>=475'], got {self.milestones!r}")
         for milestone in self.milestones:
             Milestone.parse(milestone)
+
+    def open(self, seeds: Sequence[int]) -> World:
+        """Make what the lives of these seeds take place in.
+
+        Raises:
+            ConfigError: naming ``id``, ``kwargs``, ``backend`` or ``vectorization``.
+        """
+        if self.backend == "compiled":
+            if self.kwargs:
+                raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
+            from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
+
+            return CompiledWorld(self.id, seeds)
+        if len(seeds) > 1:
+            return VectorWorld(self.make_many(len(seeds)), seeds)
+        if self.vectorization == "native":
+            raise ConfigError("vectorization", "must be sync for one life, got 'native'")
+        return SingleWorld(self.make(), seeds[0])
 
     def make(self) -> gym.Env[Any, Any]:
         """Make the env.
@@ -47,8 +76,37 @@ class EnvSpec:
         Raises:
             ConfigError: naming ``id`` or ``kwargs``.
         """
-        try:
+        with self._naming_keys():
             return gym.make(self.id, disable_env_checker=True, **self.kwargs)
+
+    def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
+        """Make the envs of n lives.
+
+        Raises:
+            ConfigError: naming ``id``, ``kwargs`` or ``vectorization``.
+        """
+        if self.vectorization == "native":
+            return self._make_native(n)
+        with self._naming_keys():
+            make = partial(gym.make, self.id, disable_env_checker=True, **self.kwargs)
+            return SyncVectorEnv([make] * n, autoreset_mode=AutoresetMode.DISABLED)
+
+    def _make_native(self, n: int) -> VectorEnv[Any, Any, Any]:
+        with self._naming_keys():
+            spec = gym.spec(self.id)
+        if spec.vector_entry_point is None:
+            raise ConfigError("vectorization", f"must be sync: {self.id} has no vector form of its own")
+        with self._naming_keys():
+            envs = gym.make_vec(self.id, n, "vector_entry_point", **self.kwargs)
+        if envs.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
+            raise ConfigError("vectorization", f"must be sync: {self.id}'s own vector form hides final observations")
+        return envs
+
+    @contextmanager
+    def _naming_keys(self) -> Iterator[None]:
+        """Turn what Gymnasium raises into a ConfigError that names the key."""
+        try:
+            yield
         except gym.error.DependencyNotInstalled as error:
             raise ConfigError("id", f"{self.id} needs a package that is not installed: {error}") from error
         except (gym.error.Error, ModuleNotFoundError) as error:

@@ -7,6 +7,7 @@ import hydra
 import torch
 from omegaconf import DictConfig
 from tracerl.agents.reflect import ReflectAgent
+from tracerl.envs.spec import EnvSpec
 
 from tracerl.lifetime import live
 from tracerl.lives import Lives
@@ -36,3 +37,18 @@ def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: An
     live(agent, env, steps, seed, record)
     env.close()
     return agent, record
+
+
+def lived_together(
+    env_id: str, steps: int, *overrides: str, seeds: list[int], backend: str = "gymnasium", **options: Any
+) -> tuple[ReflectAgent, list[Record]]:
+    """Live many lives in the envs that the command line would make and return their agent and records."""
+    spec = EnvSpec(env_id, env_id, {}, steps, [], backend, options.pop("vectorization", "sync"))
+    world = spec.open(seeds)
+    agent = make_agent(world, *overrides, seed=seeds, **options)
+    records = [Record(life=life) for life in range(len(seeds))]
+    if backend == "compiled":
+        agent.fused.compile_lives(world)
+    assert world.live(agent, steps, records, (), lambda: False) == "finished"
+    world.close()
+    return agent, records

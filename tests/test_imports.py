@@ -25,6 +25,7 @@ ALLOWED = {
     "functional": set(),
     "lives": set(),
     "agent": set(),
+    "threads": set(),
     "streams": BASE,
     "scaling": BASE,
     "heads": BASE,
@@ -34,19 +35,27 @@ ALLOWED = {
     "network": BASE | {"layers"},
     "optim": BASE | {"network"},
     "rules": BASE | {"network", "optim"},
-    "kernels": BASE | {"encoders", "layers", "network", "optim", "rules", "agents"},  # agents: names of types only
+    "arena": BASE | {"network"},
+    # agents and compiled: names of types only
+    "kernels": BASE | {"agent", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
     "stats": BASE,
     "lifetime": BASE | {"agent", "stats"},
+    "lifetimes": BASE | {"agent", "lifetime", "stats"},
+    "population": {"agent"},
+    "compiled": BASE | {"kernels", "lifetime", "stats"},
+    "world": {"agent", "lifetime", "lifetimes", "stats"},
+    "episodes": set(),
     "events": set(),
     "logger": BASE | {"agent", "lifetime", "stats", "events"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"stats"},
-    "experiment": {"agent", "interrupt", "lifetime", "progress", "stats", "summary"},
-    "run": BASE | {"experiment", "stats", "summary"},
+    "experiment": {"agent", "episodes", "interrupt", "lifetime", "progress", "stats", "summary", "world"},
+    "run": BASE | {"episodes", "experiment", "population", "stats", "summary", "threads", "world"},
     "agents": BASE
-    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers", "kernels"},
-    "envs": BASE | {"stats"},
+    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
+    | {"arena", "kernels", "threads"},
+    "envs": BASE | {"compiled", "stats", "world"},
 }
 
 
@@ -86,7 +95,8 @@ def test_only_run_touches_hydra_and_only_the_lifetime_loop_steps_an_env() -> Non
         for path in folder.rglob("*.py"):
             text = path.read_text()
             assert path.name == "run.py" or ("import hydra" not in text and "omegaconf" not in text), path
-            assert path.name == "lifetime.py" or "env.step(" not in text, path
+            steps_an_env = "env.step(" in text or "envs.step(" in text
+            assert path.name in ("lifetime.py", "lifetimes.py") or not steps_an_env, path
 
 
 def test_the_command_line_answers_without_loading_torch() -> None:

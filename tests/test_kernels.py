@@ -7,6 +7,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from tracerl.agents.reflect import ReflectAgent
 
 from tests.helpers import lived, make_agent
@@ -88,9 +90,19 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
     live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 2000)
 
 
-@pytest.mark.parametrize(("size", "actions", "hidden"), [(1, 2, 3), (17, 18, 13), (3, 1, 5), (2, 2, 65)])
-def test_odd_shapes(size: int, actions: int, hidden: int) -> None:
-    live_together(pair(size, actions, f"network.hidden=[{hidden}]", dtype=torch.float64), size, 200)
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@given(
+    size=st.integers(1, 19),
+    actions=st.integers(1, 18),
+    hidden=st.lists(st.integers(1, 17), min_size=1, max_size=3),
+    seed=st.integers(0, 99),
+)
+@example(size=1, actions=18, hidden=[1], seed=0)
+@example(size=2, actions=1, hidden=[1, 1, 1], seed=1)
+@example(size=2, actions=2, hidden=[65], seed=2)
+def test_any_shape(size: int, actions: int, hidden: list[int], seed: int) -> None:
+    overrides = (f"network.hidden={hidden}", "network.output_scale=1")
+    live_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed)
 
 
 def test_float32_stays_close() -> None:

@@ -1,12 +1,17 @@
 """Whole lives: ``python -m pytest -m slow``. Seconds each in the fused engine, minutes in the torch engine."""
 
 import resource
+from pathlib import Path
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
-from tests.helpers import lived, make_agent
+import tests.worlds  # noqa: F401  registers Null
+from tests.helpers import lived, lived_together, make_agent
+from tracerl.episodes import EpisodeLog
+from tracerl.lifetime import live
+from tracerl.logger import TensorBoard
+from tracerl.stats import Record
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +26,14 @@ def test_acrobot_is_learned_with_the_same_settings_by_four_of_five() -> None:
     assert sum(value >= -130 for value in returns) >= 4, returns
 
 
+def test_forty_lives_learn_cartpole_in_one_process() -> None:
+    """In compiled twins; the lives are those of ``engine=fused`` through Gymnasium, seed by seed."""
+    _, records = lived_together("CartPole-v1", 120_000, "engine=fused", seeds=list(range(40)), backend="compiled")
+    assert sum(record.mean_return() >= 450 for record in records) >= 37
+    alone = lived("CartPole-v1", 120_000, "engine=fused", seed=7)[1]
+    assert alone.returns == records[7].returns
+
+
 def test_two_hidden_layers_learn_cartpole() -> None:
     _, record = lived("CartPole-v1", 60_000, "engine=fused", "network.hidden=[64,64]", seed=0)
     assert record.mean_return(20) >= 195
@@ -31,17 +44,24 @@ def test_the_torch_engine_learns_cartpole() -> None:
     assert record.mean_return() >= 450
 
 
-def test_a_long_life_takes_no_more_memory_than_a_short_one() -> None:
-    """Peak resident memory after a hundred thousand and after three million steps."""
-    env = gym.make("CartPole-v1")
-    agent = make_agent(env, "engine=fused")
-    seen = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
-    agent.start(seen[0])
+def test_a_long_life_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    """Resident memory after a hundred thousand and after five million steps, everything logged and kept."""
+    env = gym.make("Null-v0", disable_env_checker=True)
+    agent = make_agent(env, "engine=fused", "network.hidden=[8]", "optimizer=obgd")
+    episodes, log = EpisodeLog(tmp_path), TensorBoard(2000).open(tmp_path, {}, "")
+    record = Record(keep=episodes.keep)
 
-    def peak_after(steps: int) -> float:
-        for i in range(steps):
-            agent.step(1.0, seen[i % 1000])
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    def resident_after(steps: int) -> float:
+        live(agent, env, steps, 0, record, [log])
+        return resident_memory()
 
-    early = peak_after(100_000)
-    assert peak_after(3_000_000) - early < 1.0  # MiB
+    resident_after(50_000)
+    early = resident_after(100_000)
+    assert resident_after(5_000_000) - early < 1.0  # MiB
+    log.close(success=True)
+
+
+def resident_memory() -> float:
+    """Memory of this process that is resident now, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20

@@ -67,8 +67,8 @@ class Looks:
     def __init__(self, every: int) -> None:
         self.every, self.steps = every, []
 
-    def look(self, record: Record, agent: Agent) -> None:
-        self.steps.append(record.step)
+    def look(self, records: list[Record], agent: Agent) -> None:
+        self.steps.append(records[0].step)
 
 
 def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> None:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from tracerl.lifetime import Diverged
-from tracerl.logger import Silent, TensorBoard
+from tracerl.logger import SPREAD, Silent, TensorBoard
 from tracerl.stats import Record
 
 
@@ -28,8 +30,8 @@ def log_two_points(folder: Path) -> None:
         for _ in range(10):
             record.add(1.0)
         record.end_episode()
-        log.look(record, Numbers())
-        log.look(record, Numbers())  # the end of a life may fall on the schedule
+        log.look([record], Numbers())
+        log.look([record], Numbers())  # the end of a life may fall on the schedule
     log.close(success=True)
 
 
@@ -60,7 +62,7 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
     log = TensorBoard(every=1).open(tmp_path, {}, "")
     record = Record()
     record.add(1.0)
-    log.look(record, Numbers())
+    log.look([record], Numbers())
     assert EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")[0].value == 1.5
     log.close(success=True)
 
@@ -73,7 +75,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     record = Record()
     for _ in range(3):
         record.add(1.0)
-        log.look(record, Numbers())
+        log.look([record], Numbers())
     log.close(success=True)
     warnings = capsys.readouterr().err
     assert warnings.count("warning: cannot write") == 1
@@ -85,8 +87,33 @@ def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
     record = Record()
     record.add(1.0)
     with pytest.raises(Diverged, match="learn/td_error is nan after 1 steps"):
-        log.look(record, Numbers(float("nan")))
+        log.look([record], Numbers(float("nan")))
     log.close(success=False)
+
+
+def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
+    log = TensorBoard(every=10).open(tmp_path, {}, "", lifetimes=5)
+    records = [Record(life=life) for life in range(5)]
+    log.look(records, Numbers())  # nothing lived yet: nothing to write
+    for record in records:
+        record.add(float(record.life))
+    log.look(records, Numbers())  # no episode has ended
+    for record in records:
+        record.end_episode()
+        record.add(0.0)
+    log.look(records, Numbers())
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [point.step for point in events.Scalars("time/fps")] == [1, 2]
+    found = {tag: events.Scalars(f"lives/return_{tag}")[0].value for tag in ("iqm", "ci_low", "ci_high")}
+    assert found["iqm"] == 2.0
+    assert 0 <= found["ci_low"] < 2.0 < found["ci_high"] <= 4.0
+    assert events.Scalars("rollout/ep_rew_mean")[0].value == 2.0
+    layout = layout_pb2.Layout.FromString(
+        events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)[0].tensor_proto.string_val[0]
+    )
+    (series,) = layout.category[0].chart[0].margin.series
+    assert (series.value, series.lower, series.upper) == SPREAD
 
 
 def test_silence_writes_nothing(tmp_path: Path) -> None:

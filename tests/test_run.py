@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -58,6 +59,34 @@ def test_engines_can_be_chosen_and_auto_says_why_not(tmp_path: Path) -> None:
     assert "engine: torch\n" in run(tmp_path, *QUICK, "engine=torch", "logger=none").stdout
     reason = "engine: torch (not fused: it has no torch.optim optimisers)"
     assert reason in run(tmp_path, *QUICK, "optimizer=torch", "logger=none").stdout
+
+
+def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
+    shared = ("steps=2000", "network.hidden=[8]", "logger.every=500", "lifetimes=3", "seed=5")
+    result = run(tmp_path, *shared)
+    path = Path(last_line(result))
+    summary = json.loads(path.read_text())
+    assert (summary["lifetimes"], summary["steps"], summary["seed"]) == (3, 2000, 5)
+    found = summary["return_last100"]
+    assert found["ci_low"] <= found["iqm"] <= found["ci_high"]
+    assert [len(reached) for reached in summary["milestones"].values()] == [3, 3, 3]
+    with np.load(path.parent / "returns.npz") as episodes:
+        assert len(episodes["life"]) == summary["episodes"]
+        for life in range(3):
+            last = episodes["return"][episodes["life"] == life][-100:]
+            assert found["per_life"][life] == pytest.approx(last.mean())
+    events = EventAccumulator(str(path.parent)).Reload()
+    assert [point.step for point in events.Scalars("lives/return_ci_high")] == [500, 1000, 1500, 2000]
+    assert "seeds 5-7, 3 lives of 2,000 steps" in result.stdout
+    compiled = json.loads(Path(last_line(run(tmp_path, *shared, "env.backend=compiled", "threads=1"))).read_text())
+    assert compiled["return_last100"] == found
+    alone = json.loads(Path(last_line(run(tmp_path, *shared, "lifetimes=1", "seed=7"))).read_text())
+    assert alone["return_last100"]["mean"] == found["per_life"][2]
+
+
+def test_agents_without_an_axis_of_lives_live_many_too(tmp_path: Path) -> None:
+    path = last_line(run(tmp_path, "env=Pendulum", "agent=random", "steps=400", "lifetimes=2"))
+    assert json.loads(Path(path).read_text())["episodes"] == 4
 
 
 def test_the_folder_can_be_chosen(tmp_path: Path) -> None:
@@ -165,6 +194,18 @@ BAD = {
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
     "engine=fused agent=random": "engine cannot be fused: agent=random has no kernels",
+    "lifetimes=0": "lifetimes must be a whole number of 1 or above, got 0",
+    "lifetimes=2 seed=4294967295": "seed must be a whole number from 0 to 4294967294",
+    "threads=none": "threads must be",
+    "env.backend=gpu": "env.backend must be one of gymnasium, compiled",
+    "env.backend=compiled engine=torch": "env.backend must be gymnasium where the engine is not fused",
+    "env.backend=compiled agent=random": "agent=random has no kernels",
+    "env.backend=compiled optimizer=torch": "it has no torch.optim optimisers",
+    "env.backend=compiled env=gymnasium env.id=LunarLander-v3": "env.backend must be gymnasium for LunarLander-v3",
+    "env.backend=compiled +env.kwargs.sutton_barto_reward=true": "env.kwargs must be empty with backend=compiled",
+    "env.vectorization=async": "env.vectorization must be one of sync, native",
+    "env.vectorization=native": "env.vectorization must be sync for one life",
+    "env.vectorization=native lifetimes=2 env=Acrobot": "env.vectorization must be sync: Acrobot-v1 has no vector form",
     "dtype=int8": "dtype must be one of float32, float64",
     "env=gymnasium": "env.id must be given",
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",

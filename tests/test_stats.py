@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tracerl.checks import ConfigError
-from tracerl.stats import Milestone, Record, bootstrap_interval, interquartile_mean
-from tracerl.summary import Outcome, summarize, write_json
+from tracerl.stats import Milestone, Record, Tally, bootstrap_interval, interquartile_mean
+from tracerl.summary import Outcome, closing_lines, summarize, write_json
 
 
 def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
@@ -74,6 +74,21 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lives() -> Non
     assert bootstrap_interval([3.0, 3.0]) == (3.0, 3.0)
 
 
+def test_a_tally_keeps_many_lives_as_their_records_would(rng: np.random.Generator = np.random.default_rng(0)) -> None:
+    alone, together = [Record(life=i) for i in range(3)], [Record(life=i) for i in range(3)]
+    tally = Tally(together)
+    for _ in range(200):
+        rewards, counted = rng.normal(size=3), rng.random(3) < 0.8
+        ended = counted & (rng.random(3) < 0.1)
+        tally.add(rewards, counted, ended)
+        for i in np.flatnonzero(counted):
+            alone[i].add(rewards[i])
+            if ended[i]:
+                alone[i].end_episode()
+    assert tally.records() == alone
+    assert tally.step() == min(record.step for record in alone)
+
+
 OUTCOME = Outcome("E", "a", "torch", "cpu", 0, 2.0, "finished")
 
 
@@ -83,6 +98,24 @@ def test_summary_of_one_life_has_no_interval() -> None:
     assert summary["milestones"] == {"w2>=2": [2], "w2>=9": [None]}
     assert summary["steps_per_second"] == 1.0
     assert summary["peak_rss_mb"] > 10
+
+
+def test_summary_of_many_lives_and_what_is_said_of_it() -> None:
+    returns = [[1.0, 3.0], [9.0, 9.0], [5.0, 7.0], [2.0, 2.0]]
+    summary = summarize(OUTCOME, [lived(values, ("w2>=2", "w2>=6", "w2>=99")) for values in returns])
+    found = summary["return_last100"]
+    assert (found["per_life"], found["mean"], found["iqm"]) == ([2.0, 9.0, 6.0, 2.0], 4.75, 4.0)
+    assert 2.0 <= found["ci_low"] < 4.0 < found["ci_high"] <= 9.0
+    assert summary["milestones"]["w2>=6"] == [None, 2, 2, None]
+    assert (summary["lifetimes"], summary["steps"], summary["episodes"], summary["steps_per_second"]) == (4, 2, 8, 4.0)
+    lines = closing_lines(summary, Path("runs/x"))
+    assert lines[0] == "finished: E a seeds 0-3, 4 lives of 2 steps, 8 episodes, 2.0 s (4 steps/s)"
+    assert lines[1].startswith("mean return of the last 100 episodes: 4.00 (IQM over lives; 95% interval 2.00 to ")
+    assert lines[2:5] == [
+        "w2>=2: reached by 4 of 4 lives, median step 2",
+        "w2>=6: reached by 2 of 4 lives, median step 2",
+        "w2>=99: reached by 0 of 4 lives",
+    ]
 
 
 def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,18 @@ class World(gym.Env):
         return np.zeros(self.observation_space.shape, np.float32)
 
 
+class Null(World):
+    """Costs next to nothing: the same observation and reward, an end every 100 steps."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        self.count, self.nothing = 0, np.zeros(self.observation_space.shape, np.float32)
+        return self.nothing, {}
+
+    def step(self, action: int) -> Step:
+        self.count += 1
+        return self.nothing, 1.0, self.count == 100, False, {}
+
+
 class ConstantReward(World):
     """Every step is paid 1 and ends the episode: only a value to learn."""
 
@@ -108,5 +120,5 @@ class DictObservation(World):
         self.observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,), np.float32)})
 
 
-for _world in (ConstantReward, Bandit, ContextualBandit, DelayedReward, OneStepMemory, Broken, DictObservation):
+for _world in (Null, ConstantReward, Bandit, ContextualBandit, DelayedReward, OneStepMemory, Broken, DictObservation):
     gym.register(f"{_world.__name__}-v0", _world)

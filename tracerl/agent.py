@@ -1,11 +1,22 @@
-"""The protocol between an agent and its life: three verbs."""
+"""The protocols between agents and their lives: three verbs for one life, one call for many."""
 
+from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 Observation = np.ndarray[Any, np.dtype[Any]]
 Action = Any
+
+
+class Verb(IntEnum):
+    """What happened to one life of many, and so what its agent shall do."""
+
+    SKIP = 0  # nothing: the life is left as it is
+    START = 1  # an episode began
+    STEP = 2  # the last action led to a reward and an observation
+    TERMINATED = 3  # the same, and the episode ended by the task's own rules
+    TRUNCATED = 4  # the same, and the episode was cut off
 
 
 @runtime_checkable
@@ -37,4 +48,35 @@ class Agent(Protocol):
 
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, by TensorBoard tag, averaged since the last call."""
+        ...
+
+
+@runtime_checkable
+class ManyAgents(Protocol):
+    """What the loop over many lives asks: independent agents, each with its own life, advanced together.
+
+    An agent class with this method is built once for all lives. One without it is built once per life
+    (``tracerl.population``).
+    """
+
+    def advance(
+        self,
+        verbs: np.ndarray[Any, Any],
+        rewards: np.ndarray[Any, Any],
+        observations: Observation,
+    ) -> np.ndarray[Any, Any]:
+        """Carry out one verb per life.
+
+        Args:
+            verbs: of each life, int8, [lives]; see ``Verb``.
+            rewards: of the last actions, float64, [lives]; not read where an episode began.
+            observations: [lives, ...]; not read where a life is skipped.
+
+        Returns:
+            The newest action of each life, [lives, ...]; valid until the next call.
+        """
+        ...
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, by TensorBoard tag, averaged over the lives since the last call."""
         ...

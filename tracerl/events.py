@@ -11,6 +11,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -46,6 +48,16 @@ class EventWriter:
         tensor.tensor_shape.dim.add(size=1)
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+
+    def band(self, title: str, value: str, lower: str, upper: str) -> None:
+        """Declare a chart of one tag between two others, for TensorBoard's Custom Scalars page."""
+        series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+        chart = layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
+        layout = layout_pb2.Layout(category=[layout_pb2.Category(title="lives", chart=[chart])])
+        plugin = SummaryMetadata.PluginData(plugin_name=custom_scalar.PLUGIN_NAME)
+        value_ = Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=SummaryMetadata(plugin_data=plugin))
+        value_.tensor.CopyFrom(TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()]))
+        self._write(Event(wall_time=time.time(), summary=Summary(value=[value_])))
 
     def hyperparameters(self, settings: Mapping[str, Any], metrics: list[str]) -> None:
         """Declare the run's settings and the tags they are compared by, in TensorBoard's HParams form."""

@@ -1,4 +1,4 @@
-"""One run: a life with everything around it - logs, progress, summary - apart from where its settings come from."""
+"""One run: lives with everything around them - logs, progress, summary - apart from where settings come from."""
 
 import json
 import sys
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import gymnasium as gym
-
-from tracerl.agent import Agent
+from tracerl.agent import Agent, ManyAgents
+from tracerl.episodes import EpisodeLog
 from tracerl.interrupt import DeferredInterrupt
-from tracerl.lifetime import Diverged, EnvFailed, Monitor, live
+from tracerl.lifetime import Diverged, EnvFailed, Monitor
 from tracerl.progress import ProgressBar
 from tracerl.stats import Record
-from tracerl.summary import Outcome, summarize, write_json
+from tracerl.summary import Outcome, seeds_in_words, summarize, write_json
+from tracerl.world import World
 
 
 class Log(Monitor, Protocol):
@@ -34,30 +34,32 @@ class Setup:
     Attributes:
         env_name: short name of the env.
         agent_name: name of the agent.
-        agent: the agent.
-        env: the env.
-        record: with the env's milestones.
-        steps: env steps to live.
-        seed: of the life.
+        agent: the agent of one life, or the agents of many.
+        world: where the lives take place.
+        records: one per life, with the env's milestones.
+        steps: env steps to live, per life.
+        seed: of the first life.
         device: where the agent's tensors are.
         folder: of the run, writable.
         log: of the run, if any.
+        episodes: where every episode is written.
     """
 
     env_name: str
     agent_name: str
-    agent: Agent
-    env: gym.Env[Any, Any]
-    record: Record
+    agent: Agent | ManyAgents
+    world: World
+    records: list[Record]
     steps: int
     seed: int
     device: str
     folder: Path
     log: Log | None
+    episodes: EpisodeLog
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """Live the life and write ``summary.json``, however it ends.
+    """Live the lives and write ``summary.json``, however they end.
 
     An env that fails or numbers that diverge end the run, not the process: the summary says so, and ``error.txt``
     keeps the traceback.
@@ -65,15 +67,13 @@ def run(setup: Setup) -> dict[str, Any]:
     Returns:
         The summary.
     """
-    title = f"{setup.env_name} {setup.agent_name} seed {setup.seed}"
+    title = f"{setup.env_name} {setup.agent_name} {seeds_in_words(setup.seed, len(setup.records))}"
     started = time.perf_counter()
     status, error = "failed", None
     try:
         with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
             monitors = [progress] if setup.log is None else [setup.log, progress]
-            status = live(
-                setup.agent, setup.env, setup.steps, setup.seed, setup.record, monitors, interrupted=interrupted
-            )
+            status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except (EnvFailed, Diverged) as failure:
         status = "failed" if isinstance(failure, EnvFailed) else "diverged"
         error = describe(failure)
@@ -96,18 +96,19 @@ def describe(failure: BaseException) -> str:
 
 
 def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
-    """Close log and env and write the summary."""
+    """Close logs and envs and write the summary."""
+    setup.episodes.close()
     if setup.log is not None:
         setup.log.close(success=status == "finished")
     engine = getattr(setup.agent, "engine", None)
     outcome = Outcome(setup.env_name, setup.agent_name, engine, setup.device, setup.seed, seconds, status, error)
-    summary = summarize(outcome, [setup.record])
+    summary = summarize(outcome, setup.records)
     try:
         write_json(setup.folder / "summary.json", summary)
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
-    setup.env.close()
+    setup.world.close()
     return summary
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import gymnasium as gym
 import numpy as np
 
-from tracerl.agent import Agent
+from tracerl.agent import Agent, ManyAgents
 from tracerl.stats import Record
 
 Ending = Literal["finished", "interrupted"]
@@ -22,13 +22,44 @@ class Diverged(ValueError):
 
 
 class Monitor(Protocol):
-    """Something that looks at a life every so often."""
+    """Something that looks at lives every so often."""
 
     every: int
 
-    def look(self, record: Record, agent: Agent) -> None:
-        """Look; called every ``every`` env steps and once at the end of the life."""
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Look; called every ``every`` env steps (per life) and once at the end.
+
+        Args:
+            records: one per life.
+            agent: of all lives.
+        """
         ...
+
+
+class Schedule:
+    """When the monitors look next.
+
+    Attributes:
+        next: the env step at which the first of them is due; infinity where there are none.
+    """
+
+    def __init__(self, monitors: Sequence[Monitor], step: int) -> None:
+        """Start counting at an env step."""
+        self._due = {monitor: step + monitor.every for monitor in monitors}
+        self.next: float = min(self._due.values(), default=math.inf)
+
+    def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Let the monitors whose time has come look."""
+        for monitor, due in self._due.items():
+            if step >= due:
+                monitor.look(records, agent)
+                self._due[monitor] = step + monitor.every
+        self.next = min(self._due.values(), default=math.inf)
+
+    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Let all of them look, whatever the time."""
+        for monitor in self._due:
+            monitor.look(records, agent)
 
 
 def live(
@@ -61,8 +92,7 @@ def live(
         EnvFailed: the env raised.
         Diverged: the env handed out a number that is not finite.
     """
-    due = {monitor: record.step + monitor.every for monitor in monitors}
-    next_look: float = min(due.values(), default=math.inf)
+    schedule = Schedule(monitors, record.step)
     action = agent.start(_reset(env, seed, record))
     while record.step < steps:
         observation, reward, terminated, truncated = _step(env, action, record)
@@ -77,22 +107,12 @@ def live(
             record.end_episode()
             if record.step < steps:
                 action = agent.start(_reset(env, None, record))
-        if record.step >= next_look:
-            next_look = _look(due, record, agent)
+        if record.step >= schedule.next:
+            schedule.look(record.step, [record], agent)
         if interrupted():
             break
-    for monitor in monitors:
-        monitor.look(record, agent)
+    schedule.look_at_last([record], agent)
     return "finished" if record.step >= steps else "interrupted"
-
-
-def _look(due: dict[Monitor, int], record: Record, agent: Agent) -> int:
-    """Let the monitors whose time has come look, and return the step at which the next one is due."""
-    for monitor, step in due.items():
-        if record.step >= step:
-            monitor.look(record, agent)
-            due[monitor] = record.step + monitor.every
-    return min(due.values())
 
 
 def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record) -> Any:

@@ -3,15 +3,17 @@
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tracerl import checks
-from tracerl.agent import Agent
+from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Diverged, Monitor
-from tracerl.stats import Record
+from tracerl.stats import Record, average, bootstrap_interval, interquartile_mean
+
+SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class TensorBoard:
     """Log to TensorBoard; ``open`` starts the stream.
 
     Attributes:
-        every: env steps between looks.
+        every: env steps (per life) between looks.
     """
 
     every: int
@@ -28,32 +30,33 @@ class TensorBoard:
         """Check the setting, raising a ConfigError that names it."""
         checks.whole("every", self.every, 1)
 
-    def open(self, folder: Path, settings: Mapping[str, Any], config: str) -> "TensorBoardLog":
+    def open(self, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> "TensorBoardLog":
         """Start the event stream of a run.
 
         Args:
             folder: of the run.
             settings: hyperparameters by dotted name.
             config: the resolved config as yaml.
+            lifetimes: how many lives are logged: with two or more, their spread is too.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        return TensorBoardLog(self.every, folder, settings, config)
+        return TensorBoardLog(self.every, folder, settings, config, lifetimes)
 
 
 @dataclass(frozen=True)
 class Silent:
     """Log nothing."""
 
-    def open(self, folder: Path, settings: Mapping[str, Any], config: str) -> None:
+    def open(self, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> None:
         """Return None."""
 
 
 class TensorBoardLog(Monitor):
     """One event stream of a run: returns, learning and spikes on a schedule, settings and config at its start."""
 
-    def __init__(self, every: int, folder: Path, settings: Mapping[str, Any], config: str) -> None:
+    def __init__(self, every: int, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> None:
         """Create the event file; see ``TensorBoard.open``."""
         from tracerl.events import EventWriter  # imports TensorBoard, which runs that log nothing need not wait for
 
@@ -61,9 +64,11 @@ class TensorBoardLog(Monitor):
         self._events = EventWriter(folder)
         self._events.hyperparameters(settings, ["rollout/ep_rew_mean", "rollout/ep_len_mean"])
         self._events.text("config", "```yaml\n" + config + "```")
-        self._time, self._step, self._warned = time.perf_counter(), 0, False
+        if lifetimes > 1:
+            self._events.band("return of the last 100 episodes, over lives", *SPREAD)
+        self._time, self._steps, self._warned = time.perf_counter(), 0, False
 
-    def look(self, record: Record, agent: Agent) -> None:
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write one event with every tag of ``docs/tags.md``.
 
         A full disk costs this event and one warning, not the life.
@@ -71,16 +76,16 @@ class TensorBoardLog(Monitor):
         Raises:
             Diverged: one of the agent's numbers is not finite.
         """
-        if record.step == self._step:
+        steps = sum(record.step for record in records)
+        if steps == self._steps:
             return
-        values = check_finite(agent.diagnostics(), record)
+        step = min(record.step for record in records)
+        values = check_finite(agent.diagnostics(), step)
         now = time.perf_counter()
-        values["time/fps"] = (record.step - self._step) / (now - self._time)
-        if record.episodes:
-            values["rollout/ep_rew_mean"] = record.mean_return(partial=True)
-            values["rollout/ep_len_mean"] = record.mean_length()
-        self._time, self._step = now, record.step
-        self._try(lambda: self._events.scalars(values, record.step))
+        values["time/fps"] = (steps - self._steps) / (now - self._time)
+        values.update(_rollout(records))
+        self._time, self._steps = now, steps
+        self._try(lambda: self._events.scalars(values, step))
 
     def close(self, success: bool) -> None:
         """Mark how the run ended and close the file."""
@@ -96,7 +101,22 @@ class TensorBoardLog(Monitor):
             self._warned = True
 
 
-def check_finite(values: dict[str, float], record: Record) -> dict[str, float]:
+def _rollout(records: Sequence[Record]) -> dict[str, float]:
+    """Return what the lives earned lately, by tag; of many, with their spread. Nothing before an episode ended."""
+    returns = [record.mean_return(partial=True) for record in records if record.episodes]
+    if not returns:
+        return {}
+    values = {
+        "rollout/ep_rew_mean": average(returns),
+        "rollout/ep_len_mean": average(record.mean_length() for record in records),
+    }
+    if len(returns) > 1:
+        spread = interquartile_mean(returns), *bootstrap_interval(returns)
+        values.update(zip(SPREAD, spread, strict=True))
+    return values
+
+
+def check_finite(values: dict[str, float], step: int) -> dict[str, float]:
     """Return the agent's numbers as they came.
 
     Raises:
@@ -104,5 +124,5 @@ def check_finite(values: dict[str, float], record: Record) -> dict[str, float]:
     """
     for tag, value in values.items():
         if not math.isfinite(value):
-            raise Diverged(f"the agent's {tag} is {value} after {record.step:,} steps: try a smaller step size")
+            raise Diverged(f"the agent's {tag} is {value} after {step:,} steps: try a smaller step size")
     return values

@@ -2,14 +2,15 @@
 
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tracerl.agent import Agent
+from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Monitor
-from tracerl.stats import Record
+from tracerl.stats import Record, average
 
 _LINES = 10  # plain lines per life
 
@@ -22,14 +23,14 @@ class ProgressBar(Monitor):
 
         Args:
             title: shown at its left.
-            steps: of the whole life.
+            steps: of each life.
         """
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self.every = max(1, steps // (500 if self._live else _LINES))
         self._title, self._steps = title, steps
         self._started = self._looked = time.perf_counter()
-        self._looked_step = 0
+        self._looked_steps = 0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -54,19 +55,20 @@ class ProgressBar(Monitor):
         if self._bar is not None:
             self._bar.stop()
 
-    def look(self, record: Record, agent: Agent) -> None:
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Bring bar or lines up to date."""
-        if record.step == self._looked_step:
+        step, steps = min(record.step for record in records), sum(record.step for record in records)
+        if steps == self._looked_steps:
             return
         now = time.perf_counter()
-        speed = f"{(record.step - self._looked_step) / (now - self._looked):,.0f}"
-        self._looked, self._looked_step = now, record.step
-        mean = record.mean_return(partial=True)
+        speed = f"{(steps - self._looked_steps) / (now - self._looked):,.0f}"
+        self._looked, self._looked_steps = now, steps
+        mean = average(record.mean_return(partial=True) for record in records)
         shown = "-" if math.isnan(mean) else f"{mean:,.1f}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=record.step, mean_return=shown, speed=speed)
+            self._bar.update(self._task, completed=step, mean_return=shown, speed=speed)
             return
-        left = (now - self._started) / record.step * (self._steps - record.step)
-        done = f"{record.step:,}/{self._steps:,} steps"
+        left = (now - self._started) / max(step, 1) * (self._steps - step)
+        done = f"{step:,}/{self._steps:,} steps"
         line = f"{self._title}: {done}, return {shown}, {speed} steps/s, {left:,.0f} s left"
         self._console.print(line, soft_wrap=True)

@@ -25,6 +25,7 @@ from tracerl.checks import ConfigError
 if TYPE_CHECKING:
     from tracerl.experiment import Setup
     from tracerl.lives import Lives
+    from tracerl.world import World
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 
@@ -61,7 +62,7 @@ def _stop(message: str, code: int) -> None:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Live one life as the config says; one job of a sweep.
+    """Live as the config says; one job of a sweep.
 
     Returns:
         The mean return of the last 100 episodes: what a sweeper maximises. None where no episode ended.
@@ -88,51 +89,83 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def _setup(cfg: DictConfig) -> "Setup":
-    """Build everything a life needs from the config."""
-    import torch
-
+    """Build everything the lives need from the config."""
+    from tracerl.episodes import EpisodeLog
     from tracerl.experiment import Setup, flatten
     from tracerl.stats import Milestone, Record
 
     steps = _value(cfg, "steps")
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
-    checks.whole("seed", cfg.seed, 0, 2**32 - 1)
-    torch.set_num_threads(1)  # networks this small are slower on more
-    lives = _lives(cfg)
+    checks.whole("lifetimes", cfg.lifetimes, 1)
+    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last life's is below 2^32
+    if cfg.threads is not None:
+        checks.whole("threads", cfg.threads, 1)
     spec = _build(cfg, "env")
     logger = _build(cfg, "logger")
-    try:
-        env = spec.make()
-    except ConfigError as error:
-        raise error.under("env") from error
     agent_name = HydraConfig.get().runtime.choices["agent"]
-    agent = _agent(cfg, env, lives, f"env.id={spec.id}, agent={agent_name}")
+    world, agent = _world_and_agent(cfg, spec, agent_name)
     _say_which_engine(cfg, agent, agent_name)
     folder = Path(HydraConfig.get().runtime.output_dir)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     settings["agent"] = {"name": agent_name, **_own_settings(cfg)}
+    episodes = EpisodeLog(folder)
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,
         agent=agent,
-        env=env,
-        record=Record([Milestone.parse(name) for name in spec.milestones]),
+        world=world,
+        records=[
+            Record([Milestone.parse(name) for name in spec.milestones], life, episodes.keep)
+            for life in range(cfg.lifetimes)
+        ],
         steps=steps,
         seed=cfg.seed,
         device=cfg.device,
         folder=folder,
-        log=logger.open(folder, flatten(settings), config),
+        log=logger.open(folder, flatten(settings), config, cfg.lifetimes),
+        episodes=episodes,
     )
 
 
-def _agent(cfg: DictConfig, env: Any, lives: "Lives", names: str) -> Any:
-    """Build the agent for an env, with errors that name the key on the command line."""
+def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["World", Any]:
+    """Build the envs of all lives and the agent or agents that live there."""
+    import torch
+
+    from tracerl.threads import available_cores
+
+    # Networks this small are slower on more threads than one; many of them at once are not.
+    torch.set_num_threads(1 if cfg.lifetimes == 1 else cfg.threads or available_cores())
+    seeds = [cfg.seed + life for life in range(cfg.lifetimes)]
+    try:
+        world: World = spec.open(seeds)
+    except ConfigError as error:
+        raise error.under("env") from error
+    agent = _agent(cfg, world, seeds, f"env.id={spec.id}, agent={agent_name}")
+    if spec.backend == "compiled":
+        engine = getattr(agent, "engine", None)
+        if engine != "fused":
+            reason = getattr(agent, "engine_reason", None) or f"the engine is {engine}"
+            problem = reason if engine else f"agent={agent_name} has no kernels"
+            raise ConfigError("env.backend", f"must be gymnasium where the engine is not fused: {problem}")
+        agent.fused.compile_lives(world)
+    return world, agent
+
+
+def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any:
+    """Build the agent of one life, or those of many, with errors that name the key on the command line."""
+    from tracerl.population import Population
+
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
     make = _build(cfg, "agent", partial=True)
+    spaces = {"observation_space": world.observation_space, "action_space": world.action_space}
     try:
-        return make(observation_space=env.observation_space, action_space=env.action_space, lives=lives)
+        if len(seeds) == 1:
+            return make(**spaces, lives=_lives(cfg, seeds[0]))
+        if hasattr(hydra.utils.get_object(cfg.agent["_target_"]), "advance"):
+            return make(**spaces, lives=_lives(cfg, seeds))
+        return Population([make(**spaces, lives=_lives(cfg, seed)) for seed in seeds])
     except ConfigError as error:
         if error.key == "engine":
             raise
@@ -164,7 +197,7 @@ def _own_settings(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in raw.items() if not str(value).startswith("${")}
 
 
-def _lives(cfg: DictConfig) -> "Lives":
+def _lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":
     """Check device and dtype and return the maker of the agent's tensors."""
     import torch
 
@@ -177,7 +210,7 @@ def _lives(cfg: DictConfig) -> "Lives":
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
-    return Lives(cfg.seed, getattr(torch, cfg.dtype), device)
+    return Lives(seeds, getattr(torch, cfg.dtype), device)
 
 
 def _build(cfg: DictConfig, key: str, partial: bool = False) -> Any:

@@ -1,10 +1,12 @@
-"""What a life has earned so far, in constant memory."""
+"""What lives have earned so far, in constant memory."""
 
 import math
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +44,17 @@ class Milestone:
         return cls(str(name), int(match[1]), float(match[2]))
 
 
+Keep = Callable[[int, int, float, int], None]  # life, env step, return, length
+
+
 @dataclass
 class Record:
     """Running statistics of one life.
 
     Attributes:
         milestones: those of the env, filled in as they are reached.
+        life: its number among the lives of the run.
+        keep: called with every ended episode, if given: life, env step of its end, return, length.
         step: env steps lived.
         episodes: episodes ended.
         returns: undiscounted returns of the last 100 episodes.
@@ -57,6 +64,8 @@ class Record:
     """
 
     milestones: Sequence[Milestone] = ()
+    life: int = 0
+    keep: Keep | None = None
     step: int = 0
     episodes: int = 0
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -75,6 +84,8 @@ class Record:
         self.returns.append(self.episode_return)
         self.lengths.append(self.episode_length)
         self.episodes += 1
+        if self.keep is not None:
+            self.keep(self.life, self.step, self.episode_return, self.episode_length)
         self.episode_return, self.episode_length = 0.0, 0
         for milestone in self.milestones:
             if milestone.reached_at is None and self.mean_return(milestone.window) >= milestone.threshold:
@@ -90,13 +101,76 @@ class Record:
         Returns:
             NaN while there is nothing to average.
         """
-        if not self.returns or (len(self.returns) < window and not partial):
+        there = len(self.returns)
+        if there == 0 or (there < window and not partial):
             return math.nan
-        return float(np.mean(list(self.returns)[-window:]))
+        counted = min(there, window)
+        return sum(islice(self.returns, there - counted, None)) / counted
 
     def mean_length(self) -> float:
         """Return the mean length of the last 100 episodes, in env steps; NaN before the first ended."""
-        return float(np.mean(self.lengths)) if self.lengths else math.nan
+        return sum(self.lengths) / len(self.lengths) if self.lengths else math.nan
+
+
+class Tally:
+    """Running statistics of many lives: steps and rewards are added for all at once, episodes end one by one.
+
+    Attributes:
+        steps: env steps lived, int64, [lives].
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Go on from one record per life."""
+        self._records = list(records)
+        self.steps = np.array([record.step for record in records], np.int64)
+        self._returns = np.array([record.episode_return for record in records])
+        self._lengths = np.array([record.episode_length for record in records], np.int64)
+
+    def step(self) -> int:
+        """Return the env steps that every life has lived."""
+        return int(self.steps.min())
+
+    def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:
+        """Count one env step.
+
+        Args:
+            rewards: float64, [lives].
+            counted: lives that took the step, bool, [lives].
+            ended: those whose episode ended with it, bool, [lives].
+        """
+        self.steps += counted
+        self._lengths += counted
+        self._returns += np.where(counted, rewards, 0.0)
+        for i in np.flatnonzero(ended).tolist():
+            self._write(i)
+            self._records[i].end_episode()
+        self._returns[ended] = 0
+        self._lengths[ended] = 0
+
+    def records(self) -> list[Record]:
+        """Return the records, brought up to date."""
+        for i in range(len(self._records)):
+            self._write(i)
+        return self._records
+
+    def _write(self, i: int) -> None:
+        record = self._records[i]
+        record.step, record.episode_length = int(self.steps[i]), int(self._lengths[i])
+        record.episode_return = float(self._returns[i])
+
+
+def average(values: Iterable[float]) -> float:
+    """Return the mean of the numbers that are there; NaN where none is."""
+    there = [value for value in values if not math.isnan(value)]
+    return sum(there) / len(there) if there else math.nan
+
+
+def _quartile_weights(n: int) -> np.ndarray[Any, Any]:
+    """Share of each of n sorted values in the middle half, adding up to 1."""
+    edges = np.arange(n + 1) / n
+    shares: np.ndarray[Any, Any] = np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25)
+    shares = 2 * np.clip(shares, 0.0, None)
+    return shares
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
@@ -104,11 +178,7 @@ def interquartile_mean(values: Sequence[float]) -> float:
 
     Agarwal et al. 2021 (https://arxiv.org/abs/2108.13264), section 4.3.
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    n = len(ordered)
-    edges = np.arange(n + 1) / n
-    weights = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
-    return float(np.average(ordered, weights=weights))
+    return float(np.sort(np.asarray(values, np.float64)) @ _quartile_weights(len(values)))
 
 
 def bootstrap_interval(values: Sequence[float], level: float = 0.95, resamples: int = 2000) -> tuple[float, float]:
@@ -119,8 +189,8 @@ def bootstrap_interval(values: Sequence[float], level: float = 0.95, resamples: 
         level: coverage.
         resamples: bootstrap samples.
     """
-    data = np.asarray(values, dtype=np.float64)
+    data = np.asarray(values, np.float64)
     picks = np.random.default_rng(0).integers(len(data), size=(resamples, len(data)))
-    means = [interquartile_mean(data[pick]) for pick in picks]
+    means = np.sort(data[picks], axis=-1) @ _quartile_weights(len(data))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

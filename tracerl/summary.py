@@ -46,7 +46,7 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
         outcome: of the run.
         records: one per life.
     """
-    steps = records[0].step
+    steps = min(record.step for record in records)
     agent_steps = sum(record.step for record in records)
     milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
     found = asdict(outcome)
@@ -104,24 +104,47 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         raise
 
 
+def seeds_in_words(seed: int, lifetimes: int) -> str:
+    """Return ``seed 3`` for one life, ``seeds 3-10`` for many."""
+    return f"seed {seed}" if lifetimes == 1 else f"seeds {seed}-{seed + lifetimes - 1}"
+
+
 def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """Say how a run of one life went; the last line is the path of its summary.
+    """Say how a run went; the last line is the path of its summary.
 
     Args:
         summary: what ``summarize`` collected.
         folder: of the run.
     """
-    speed, mean = summary["steps_per_second"], summary["return_last100"]["mean"]
+    speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
     lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
-    names = f"{summary['env']} {summary['agent']} seed {summary['seed']}"
-    milestones = (
-        f"{name}: " + ("not reached" if reached[0] is None else f"at step {reached[0]:,}")
-        for name, reached in summary["milestones"].items()
-    )
+    each = f"{lifetimes} lives of {lived}" if lifetimes > 1 else lived
+    names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
     return [
-        f"{summary['status']}: {names}, {lived}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
-        "mean return of the last 100 episodes: " + ("no episode ended" if mean is None else f"{mean:,.2f}"),
-        *milestones,
+        f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
+        f"mean return of the last {WINDOW} episodes: {_return_in_words(summary[f'return_last{WINDOW}'])}",
+        *(f"{name}: {_milestone_in_words(reached)}" for name, reached in summary["milestones"].items()),
         f"tensorboard --logdir {shlex.quote(str(folder))}",
         str(folder / "summary.json"),
     ]
+
+
+def _return_in_words(found: dict[str, Any]) -> str:
+    """One life: its mean. Many: their interquartile mean, its interval and the lowest and highest life."""
+    if found["mean"] is None:
+        return "no episode ended"
+    if found["ci_low"] is None:
+        return f"{found['mean']:,.2f}"
+    ended = [value for value in found["per_life"] if value is not None]
+    interval = f"95% interval {found['ci_low']:,.2f} to {found['ci_high']:,.2f}"
+    return f"{found['iqm']:,.2f} (IQM over lives; {interval}; lives {min(ended):,.2f} to {max(ended):,.2f})"
+
+
+def _milestone_in_words(reached: list[int | None]) -> str:
+    """One life: when. Many: in how many lives, and the median of when."""
+    steps = sorted(step for step in reached if step is not None)
+    if len(reached) == 1:
+        return f"at step {steps[0]:,}" if steps else "not reached"
+    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
+    when = f", median step {steps[middle]:,}" if middle < len(steps) else ""
+    return f"reached by {len(steps)} of {len(reached)} lives{when}"

@@ -27,8 +27,7 @@ class Plan:
     """The tables of one agent, the same for all its lives.
 
     Attributes:
-        ints: sizes, switches and offsets, int64.
-        floats: rates and decays, float64.
+        tables: sizes, switches and offsets, then the bits of rates and decays, int64.
         scratch_rows: rows of scratch a kernel needs.
         scratch_width: their width.
     """
@@ -46,14 +45,16 @@ class Plan:
                 ints[place] = P.ABSENT
                 continue
             ints[place], ints[floats_place] = at, floats_at
-            layers = len(learner.network.layers)
+            n_layers = len(learner.network.layers)
             self._add_network(learner, at, floats_at)
-            at += P.NETWORK_INTS + layers * P.LAYER_INTS
-            floats_at += P.NETWORK_FLOATS + layers * P.LAYER_FLOATS
-        self.ints = np.concatenate([_row(ints, P.AGENT_INTS, np.int64), *self._ints])
-        self.floats = np.concatenate([_row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
-        widths = [layer.n_out for layer in agent.policy.network.layers]
-        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max([agent.encoder.n_out, *widths])
+            at += P.NETWORK_INTS + n_layers * P.LAYER_INTS
+            floats_at += P.NETWORK_FLOATS + n_layers * P.LAYER_FLOATS
+        ints[P.FLOATS] = at
+        numbers = np.concatenate([_row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
+        self.tables = np.concatenate([_row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
+        layers = agent.policy.network.layers
+        widths = [agent.encoder.n_out, agent.head.n_outputs, len(layers), *(layer.n_out for layer in layers)]
+        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(widths)
 
     def _add_network(self, learner: TraceLearner, at: int, floats_at: int) -> None:
         ints, floats = _network_fields(learner)

@@ -13,7 +13,7 @@ from tracerl.kernels.compile import kernel
 def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
     """``Sequential.forward``: one env step on the held input x; writes the readout's y."""
     n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
-    leaks = np.empty(n_layers, f.dtype)
+    leaks = s[N.LEAKS]
     top = first + (n_layers - 1) * P.LAYER_INTS
     for _ in range(p[at + P.TICKS]):
         for i in range(1, n_layers):

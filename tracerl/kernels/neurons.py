@@ -11,7 +11,7 @@ from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
 
 # Scratch rows.
-CURRENT, LEAK, DECAY, COMPLEMENT, THRESHOLD, KEEP, ADD, BELOW, CODE, SCRATCH_ROWS = range(10)
+CURRENT, LEAK, DECAY, COMPLEMENT, THRESHOLD, KEEP, ADD, BELOW, CODE, LEAKS, OUTPUT, SIGNAL, SCRATCH_ROWS = range(13)
 
 
 @kernel

@@ -1,39 +1,51 @@
-"""The three verbs of the reflect agent over its memory: ``agents/reflect.py``, one to one."""
+"""The verbs of the reflect agent over its memory: ``agents/reflect.py``, one to one."""
 
 from typing import Any
 
 import numpy as np
 
+from tracerl.agent import Verb
 from tracerl.kernels import networks, neurons, steps, streams
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
 
-START, STEP, TERMINATED, TRUNCATED = range(4)
+SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)
+VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life
 
 
 @kernel
-def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
-    """Carry out one verb for one life.
+def advance(real: Any, wide: Any, p: Any, s: Any, arrived: Any, first: int, last: int) -> int:
+    """Carry out one verb for each of a range of lives.
 
     Args:
-        f: real memory of the life.
-        d: float64 memory of the life.
-        w: int64 memory of the life.
-        p: the plan's ints.
-        q: the plan's floats.
-        s: scratch, a row per use, as wide as the widest layer or code.
-        verb: START, STEP, TERMINATED or TRUNCATED.
-        reward: of the last action; not read at a START.
-        observation: float64, [n].
+        real: memory of the lives in the network's dtype, [lives, n].
+        wide: their 64-bit words, int64, [lives, m].
+        p: the plan's tables.
+        s: scratch of this thread, a row per use, as wide as the widest layer or code.
+        arrived: what reaches each life: its verb, reward and observation, float64, [lives, 2 + n_observed].
+        first: of the lives.
+        last: the one after the last of them.
 
     Returns:
-        The action's index; 0 after an end.
+        Index of the last life's newest action.
     """
-    code = s[neurons.CODE]
+    action = 0
+    for life in range(first, last):
+        row = arrived[life]
+        action = advance_life(real[life], wide[life], p, s, int(row[VERB]), row[REWARD], row[OBSERVATION:])
+    return action
+
+
+@kernel
+def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
+    """Carry out one verb for one life, whose memory is f and w, and return the index of its newest action."""
+    if verb == SKIP:
+        return int(w[p[P.ACTION]])
+    d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[neurons.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, code)
         if p[P.CRITIC] >= 0:
-            value = np.empty(1, f.dtype)
+            value = s[neurons.OUTPUT]
             networks.forward(f, p, p[P.CRITIC], q, code, value, s)
             f[p[P.VALUE]] = value[0]
         return act(f, w, p, q, code, s)
@@ -46,7 +58,7 @@ def advance(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, verb: int, reward: f
     f[p[P.LOG_PROB_TRACE]] = 0
     if p[P.SCALE_REWARD] == 1:
         d[p[P.DISCOUNTED]] = 0
-    return 0
+    return int(w[p[P.ACTION]])
 
 
 @kernel
@@ -56,13 +68,15 @@ def learn(
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     if critic >= 0:
-        networks.backward(f, p, critic, np.ones(1, f.dtype), s)
+        g = s[neurons.SIGNAL, :1]
+        g[0] = 1
+        networks.backward(f, p, critic, g, s)
         steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
     streams.encode(d, p, q, observation, False, code)
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     n = p[P.N_ACTIONS]
-    g = np.empty(n, f.dtype)
+    g = s[neurons.SIGNAL, :n]
     for a in range(n):
         probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
         g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])
@@ -80,7 +94,7 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
     """``ReflectAgent._compute_signal``, with the signals of ``rules/signals.py``."""
     real = f.dtype.type
     if p[P.SIGNAL_KIND] == P.TD:
-        value = np.empty(1, f.dtype)
+        value = s[neurons.OUTPUT]
         networks.forward(f, p, p[P.CRITIC], q, code, value, s)
         bootstrap = real(0) if verb == TERMINATED else real(q[P.DISCOUNT]) * value[0]
         signal = reward - f[p[P.VALUE]] + bootstrap
@@ -101,7 +115,7 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
 @kernel
 def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> int:
     """``ReflectAgent._act``: let the policy see the code and sample an action."""
-    logits = np.empty(p[P.N_ACTIONS], f.dtype)
+    logits = s[neurons.OUTPUT]
     networks.forward(f, p, p[P.POLICY], q, code, logits, s)
     streams.sample(f, w, p, logits)
     decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])

@@ -33,6 +33,10 @@ class StepRule(StateModule):
         """
         raise NotImplementedError
 
+    def foreign_state(self) -> list[Tensor]:
+        """Return what the rule remembers per life outside its own buffers, each [*lives, ...]."""
+        return []
+
 
 class StepRuleSettings(Protocol):
     """Settings of a step-size rule, as a yaml names them."""

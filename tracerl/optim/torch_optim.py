@@ -85,6 +85,11 @@ class TorchStep(StepRule):
         for parameter, score in zip(self._parameters_of_network, scores, strict=True):
             parameter.grad = score
 
+    def foreign_state(self) -> list[Tensor]:
+        """Return the optimiser's tensors that are shaped like the parameters, a row per life."""
+        states = [(p, s) for p in self._parameters_of_network for s in self._optimizer.state.get(p, {}).values()]
+        return [state for parameter, state in states if isinstance(state, Tensor) and state.shape == parameter.shape]
+
     def get_extra_state(self) -> dict[str, Any]:
         """Return the optimiser's own state, for ``state_dict``."""
         return self._optimizer.state_dict()

@@ -1,0 +1,67 @@
+"""Every episode on disk: columns that NumPy reads, and a full disk that costs a warning."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracerl import episodes
+from tracerl.episodes import EpisodeLog
+from tracerl.stats import Record
+
+
+def test_every_episode_of_every_life_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(episodes, "_CHUNK", 3)  # more rows than are held at a time
+    log = EpisodeLog(tmp_path)
+    records = [Record(life=life, keep=log.keep) for life in range(2)]
+    for length in range(1, 5):
+        for record in records:
+            for _ in range(length):
+                record.add(0.25 + record.life)
+            record.end_episode()
+    log.close()
+    with np.load(tmp_path / "returns.npz") as found:
+        assert {name: found[name].dtype for name in found.files} == {
+            "life": np.int32,
+            "length": np.int32,
+            "step": np.int64,
+            "return": np.float64,
+        }
+        assert found["life"].tolist() == [0, 1] * 4
+        assert found["length"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+        assert found["step"][found["life"] == 1].tolist() == [1, 3, 6, 10]
+        assert found["return"][found["life"] == 1].tolist() == [1.25, 2.5, 3.75, 5.0]
+    assert [path.name for path in tmp_path.iterdir()] == ["returns.npz"]
+
+
+def test_a_run_without_an_ended_episode_leaves_empty_columns(tmp_path: Path) -> None:
+    EpisodeLog(tmp_path).close()
+    with np.load(tmp_path / "returns.npz") as found:
+        assert found["return"].shape == (0,)
+
+
+def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = EpisodeLog(tmp_path)
+    log._file.close()
+    log._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    for step in range(3):
+        log.keep(0, step, 1.0, 1)
+    warnings = capsys.readouterr().err
+    assert warnings.count("warning: cannot write") == 1
+    assert "the life goes on" in warnings
+    log._file.close()
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = EpisodeLog(tmp_path)
+    log.keep(0, 7, 1.5, 7)
+
+    def full_disk(rows: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(episodes, "_write_columns", full_disk)
+    log.close()
+    assert "No space left" in capsys.readouterr().err
+    assert (tmp_path / "returns.part").stat().st_size == 24

@@ -1,0 +1,84 @@
+"""Lives in compiled twins of Gymnasium's classic control: no Python between two looks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from tracerl.checks import ConfigError
+from tracerl.kernels.lives import ENDED_FIELDS, LIFE_WORDS, LIVED, NEXT_VERB, RETURN
+from tracerl.kernels.reflect import START
+from tracerl.kernels.twins import ELAPSED, TWINS, max_episode_steps, world_rows
+from tracerl.lifetime import Ending, Monitor, Schedule
+from tracerl.stats import Record
+
+_AT_ONCE = 2**18  # env steps of all lives together in one kernel call: about a second, in which Ctrl-C has to wait
+
+
+class CompiledWorld:
+    """The twins of an env, one per life, and what each life remembers beside its agent.
+
+    Attributes:
+        rows: the worlds, int64, [lives, WORLD_WORDS].
+        lived: int64, [lives, LIFE_WORDS].
+        seen: the newest observations, float64, [lives, n_observed].
+        ended: episodes that ended in the last call, float64, [lives, ..., ENDED_FIELDS].
+        n_ended: how many did, int64, [lives].
+    """
+
+    def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
+        """Seed one twin per life.
+
+        Raises:
+            ConfigError: the env has no twin.
+        """
+        if env_id not in TWINS:
+            raise ConfigError("backend", f"must be gymnasium for {env_id}: compiled ones are {', '.join(TWINS)}")
+        self.twin, self.limit = TWINS[env_id], max_episode_steps(env_id)
+        with gym.make(env_id) as env:
+            self.observation_space, self.action_space = env.observation_space, env.action_space
+        n = len(seeds)
+        self._most = max(1, _AT_ONCE // n)
+        self.rows, self.lived = world_rows(seeds), np.zeros((n, LIFE_WORDS), np.int64)
+        self.lived[:, NEXT_VERB] = START
+        self.seen, self.n_ended = np.zeros((n, self.twin.n_observed)), np.zeros(n, np.int64)
+        self.ended = np.zeros((n, 0, ENDED_FIELDS))
+
+    def live(
+        self,
+        agent: Any,
+        steps: int,
+        records: Sequence[Record],
+        monitors: Sequence[Monitor],
+        interrupted: Callable[[], bool],
+    ) -> Ending:
+        """Live the lives of a fused agent; see ``World.live``."""
+        step = int(self.lived[0, LIVED])
+        schedule = Schedule(monitors, step)
+        while step < steps:
+            until = int(min(schedule.next, steps, step + self._most))
+            if self.ended.shape[1] < until - step:
+                self.ended = np.zeros((len(records), until - step, ENDED_FIELDS))
+            agent.fused.live(self, until, steps)
+            step = until
+            self._tell(records)
+            if step >= schedule.next:
+                schedule.look(step, records, agent)
+            if interrupted():
+                break
+        schedule.look_at_last(records, agent)
+        return "finished" if step >= steps else "interrupted"
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        """Bring the records up to date with the lives."""
+        for i, record in enumerate(records):
+            for at, episode_return, length in self.ended[i, : self.n_ended[i]].tolist():
+                record.step, record.episode_return, record.episode_length = int(at), episode_return, int(length)
+                record.end_episode()
+            record.step = int(self.lived[i, LIVED])
+            record.episode_return = float(self.lived[i].view(np.float64)[RETURN])
+            record.episode_length = int(self.rows[i, ELAPSED])
+
+    def close(self) -> None:
+        """Nothing is held that must be let go."""

@@ -1,0 +1,99 @@
+"""Whole lives in one kernel call: a twin of the env and the agent in the same loop. Mirrors ``lifetime.live``."""
+
+from typing import Any
+
+import numpy as np
+
+from tracerl.kernels.compile import kernel
+from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED, advance_life
+from tracerl.kernels.twins import ELAPSED, advance_world, begin
+
+# What a life remembers beside its world and its agent: a row of 64-bit words.
+LIVED, NEXT_VERB, RETURN, LIFE_WORDS = range(4)  # env steps; START or SKIP; return of the running episode, a float
+ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended episode
+
+
+@kernel
+def live(
+    real: Any,
+    wide: Any,
+    p: Any,
+    s: Any,
+    worlds: Any,
+    lived: Any,
+    seen: Any,
+    ended: Any,
+    n_ended: Any,
+    kind: int,
+    limit: int,
+    until: int,
+    steps: int,
+    first: int,
+    last: int,
+) -> None:
+    """Live a range of lives up to an env step.
+
+    Args:
+        real: memory of the agents in the network's dtype, [lives, n].
+        wide: their 64-bit words, int64, [lives, m].
+        p: the plan's tables.
+        s: scratch of this thread.
+        worlds: int64, [lives, WORLD_WORDS].
+        lived: int64, [lives, LIFE_WORDS].
+        seen: the newest observations, float64, [lives, n_observed].
+        ended: where the episodes that end are written, float64, [lives, until - LIVED or more, ENDED_FIELDS].
+        n_ended: how many did, int64, [lives].
+        kind: of the twin.
+        limit: env steps after which an episode is cut off.
+        until: env step to live up to in this call.
+        steps: env steps of the whole life: after the last one no episode begins.
+        first: of the lives.
+        last: the one after the last of them.
+    """
+    for life in range(first, last):
+        n_ended[life] = live_one(
+            real[life], wide[life], p, s, worlds[life], lived[life], seen[life], ended[life], kind, limit, until, steps
+        )
+
+
+@kernel
+def live_one(
+    f: Any,
+    w: Any,
+    p: Any,
+    s: Any,
+    world: Any,
+    lived: Any,
+    seen: Any,
+    ended: Any,
+    kind: int,
+    limit: int,
+    until: int,
+    steps: int,
+) -> int:
+    """Live one life up to an env step and return how many episodes ended."""
+    e, numbers = world.view(np.float64), lived.view(np.float64)
+    count, verb, reward = 0, int(lived[NEXT_VERB]), 0.0
+    if verb == START:
+        begin(kind, world, e, seen)
+    lived[NEXT_VERB] = SKIP
+    while True:
+        action = advance_life(f, w, p, s, verb, reward, seen)
+        if verb >= TERMINATED:
+            ended[count, ENDED_AT] = lived[LIVED]
+            ended[count, ENDED_RETURN] = numbers[RETURN]
+            ended[count, ENDED_LENGTH] = world[ELAPSED]
+            count += 1
+            numbers[RETURN] = 0.0
+            if lived[LIVED] >= steps:
+                world[ELAPSED] = 0
+                return count
+            begin(kind, world, e, seen)
+            verb = START
+            continue
+        if lived[LIVED] >= until:
+            return count
+        reward, terminated = advance_world(kind, world, e, float(action), seen)
+        lived[LIVED] += 1
+        numbers[RETURN] += reward
+        verb = TERMINATED if terminated else TRUNCATED if world[ELAPSED] >= limit else STEP

@@ -1,0 +1,140 @@
+"""The loop over many lives: each has its own env, and all are advanced together."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from tracerl.agent import ManyAgents, Verb
+from tracerl.lifetime import Diverged, Ending, EnvFailed, Monitor, Schedule
+from tracerl.stats import Tally
+
+Array = np.ndarray[Any, Any]
+Envs = VectorEnv[Any, Any, Any]
+
+
+def live_many(
+    agents: ManyAgents,
+    envs: Envs,
+    steps: int,
+    seeds: Sequence[int],
+    tally: Tally,
+    monitors: Sequence[Monitor] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Ending:
+    """Live many lives: what ``live`` does, for each of them.
+
+    Envs that do not reset themselves (``AutoresetMode.DISABLED``) are reset here, each as soon as its episode ends, so
+    that every life is the one it would be alone. Envs that reset themselves in the step after the end
+    (``AutoresetMode.NEXT_STEP``) cost their life no env step by it: that step is not counted.
+
+    Args:
+        agents: learn and act, one per life.
+        envs: as many envs.
+        steps: env steps of each life, at least one.
+        seeds: of the envs' first resets.
+        tally: of the lives so far, updated in place.
+        monitors: look at the lives on their schedules, in env steps per life.
+        interrupted: asked after every step of all; true ends the lives.
+
+    Returns:
+        How they ended.
+
+    Raises:
+        EnvFailed: an env raised.
+        Diverged: an env handed out a number that is not finite.
+    """
+    try:
+        return _live(agents, envs, steps, seeds, tally, Schedule(monitors, tally.step()), interrupted)
+    finally:
+        tally.records()  # brought up to date, however it ended
+
+
+def _live(
+    agents: ManyAgents,
+    envs: Envs,
+    steps: int,
+    seeds: Sequence[int],
+    tally: Tally,
+    schedule: Schedule,
+    interrupted: Callable[[], bool],
+) -> Ending:
+    by_themselves = envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+    starting = np.zeros(envs.num_envs, np.bool_)  # lives whose next observation is the first of an episode
+    actions = _begin(agents, envs, ~starting, tally, seeds)
+    while tally.step() < steps:
+        observations, rewards, terminated, truncated = _step(envs, actions, tally)
+        verbs = _verbs(terminated, truncated, starting, tally.steps >= steps)
+        actions = agents.advance(verbs, rewards, observations)
+        ended = verbs >= Verb.TERMINATED
+        tally.add(rewards, verbs >= Verb.STEP, ended)
+        if by_themselves:
+            starting = ended
+        elif ended.any() and tally.step() < steps:
+            actions = _begin(agents, envs, ended, tally)
+        if tally.step() >= schedule.next:
+            schedule.look(tally.step(), tally.records(), agents)
+        if interrupted():
+            break
+    schedule.look_at_last(tally.records(), agents)
+    return "finished" if tally.step() >= steps else "interrupted"
+
+
+def _verbs(terminated: Array, truncated: Array, starting: Array, done: Array) -> Array:
+    """Say of each life what its step was: int8, [lives].
+
+    Args:
+        terminated: the episode ended by the task's own rules.
+        truncated: the episode was cut off.
+        starting: its env has just reset itself.
+        done: it has lived all its steps before this one.
+    """
+    verbs: Array = np.full(len(done), Verb.STEP, np.int8)
+    verbs[truncated] = Verb.TRUNCATED
+    verbs[terminated] = Verb.TERMINATED
+    verbs[starting] = Verb.START
+    verbs[done] = Verb.SKIP
+    return verbs
+
+
+def _begin(agents: ManyAgents, envs: Envs, which: Array, tally: Tally, seeds: Sequence[int] | None = None) -> Array:
+    """Reset the envs of some lives and let these lives begin an episode; return the newest actions of all."""
+    seed: Any = None if seeds is None else list(seeds)
+    if seeds is not None and envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
+        seed = seeds[0]  # a vector form of an env's own draws for all lives from one generator
+    options = None if which.all() else {"reset_mask": which}
+    try:
+        observations, _ = envs.reset(seed=seed, options=options)
+    except Exception as error:
+        raise EnvFailed(f"an env failed in reset after {tally.step():,} steps") from error
+    _check_finite(observations, tally)
+    verbs = np.where(which, Verb.START, Verb.SKIP).astype(np.int8)
+    return agents.advance(verbs, np.zeros(len(which)), observations)
+
+
+def _step(envs: Envs, actions: Array, tally: Tally) -> tuple[Any, Array, Array, Array]:
+    try:
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
+    except Exception as error:
+        raise EnvFailed(f"an env failed in step {tally.step() + 1:,}") from error
+    _check_finite(observations, tally)
+    if not np.isfinite(rewards).all():
+        life = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        raise Diverged(
+            f"env handed out the reward {rewards[life]} in step {tally.step() + 1:,} of life {life}:"
+            " rewards must be finite"
+        )
+    return observations, np.asarray(rewards, np.float64), terminated, truncated
+
+
+def _check_finite(observations: Any, tally: Tally) -> None:
+    """Raise Diverged where a float observation holds NaN or infinity."""
+    if not isinstance(observations, np.ndarray) or observations.dtype.kind != "f" or np.isfinite(observations).all():
+        return
+    life, *worst = np.argwhere(~np.isfinite(observations))[0].tolist()
+    value = observations[(life, *worst)]
+    raise Diverged(
+        f"env handed out {value} in the observation of life {life} at index {worst} after {tally.step():,} steps:"
+        " observations must be finite"
+    )

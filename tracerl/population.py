@@ -1,0 +1,36 @@
+"""Many lives of an agent that knows only one: an agent of its own for each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracerl.agent import Action, Agent, Observation, Verb
+
+
+class Population:
+    """Agents with the three verbs of one life behind the one call of many."""
+
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        """Take one agent per life, each built from its own seed."""
+        self.agents = list(agents)
+        self._actions: list[Action] = [None] * len(self.agents)
+
+    def advance(
+        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+    ) -> np.ndarray[Any, Any]:
+        """Carry out one verb per life; see ``ManyAgents.advance``."""
+        for i, agent in enumerate(self.agents):
+            verb = verbs[i]
+            if verb == Verb.START:
+                self._actions[i] = agent.start(observations[i])
+            elif verb == Verb.STEP:
+                self._actions[i] = agent.step(float(rewards[i]), observations[i])
+            elif verb != Verb.SKIP:
+                agent.end(float(rewards[i]), observations[i], bool(verb == Verb.TERMINATED))
+        return np.asarray(self._actions)
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return the mean over the agents of what each would plot."""
+        each = [agent.diagnostics() for agent in self.agents]
+        return {tag: float(np.mean([found[tag] for found in each])) for tag in each[0]}
