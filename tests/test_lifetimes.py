@@ -9,6 +9,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from tracerl.agents.random import RandomAgent
 
+import tests.worlds  # noqa: F401  registers the envs
 from tests.helpers import lived, lived_together, make_agent
 from tests.test_kernels import Space
 from tracerl.agent import ManyAgents, Verb

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+from numba import prange
 
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.compile import kernel, shared
 from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED, advance_life
 from tracerl.kernels.twins import ELAPSED, advance_world, begin
 
@@ -13,12 +14,12 @@ LIVED, NEXT_VERB, RETURN, LIFE_WORDS = range(4)  # env steps; START or SKIP; ret
 ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended episode
 
 
-@kernel
+@shared
 def live(
     real: Any,
     wide: Any,
     p: Any,
-    s: Any,
+    scratch: Any,
     worlds: Any,
     lived: Any,
     seen: Any,
@@ -28,16 +29,14 @@ def live(
     limit: int,
     until: int,
     steps: int,
-    first: int,
-    last: int,
 ) -> None:
-    """Live a range of lives up to an env step.
+    """Live every life up to an env step, in as many shares as there is scratch for.
 
     Args:
         real: memory of the agents in the network's dtype, [lives, n].
         wide: their 64-bit words, int64, [lives, m].
         p: the plan's tables.
-        s: scratch of this thread.
+        scratch: of each share, [shares, rows, width].
         worlds: int64, [lives, WORLD_WORDS].
         lived: int64, [lives, LIFE_WORDS].
         seen: the newest observations, float64, [lives, n_observed].
@@ -47,13 +46,13 @@ def live(
         limit: env steps after which an episode is cut off.
         until: env step to live up to in this call.
         steps: env steps of the whole life: after the last one no episode begins.
-        first: of the lives.
-        last: the one after the last of them.
     """
-    for life in range(first, last):
-        n_ended[life] = live_one(
-            real[life], wide[life], p, s, worlds[life], lived[life], seen[life], ended[life], kind, limit, until, steps
-        )
+    n, shares = len(real), len(scratch)
+    for share in prange(shares):
+        s = scratch[share]
+        for life in range(share * n // shares, (share + 1) * n // shares):
+            mine = worlds[life], lived[life], seen[life], ended[life]
+            n_ended[life] = live_one(real[life], wide[life], p, s, *mine, kind, limit, until, steps)
 
 
 @kernel

@@ -7,6 +7,7 @@ import numpy as np
 from tracerl.kernels import neurons as N
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
+from tracerl.kernels.memory import part, row_of, zero
 
 
 @kernel
@@ -22,7 +23,7 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
         for i in range(n_layers):
             layer = first + i * P.LAYER_INTS
             N.lif_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
-            signal = f[p[layer + P.SPIKES] : p[layer + P.SPIKES] + p[layer + P.N_OUT]]
+            signal = part(f, p[layer + P.SPIKES], p[layer + P.N_OUT])
         N.li_forward(f, p, at, signal, y)
         N.readout_credit(f, p, at, top, s)
         if n_layers > 1:
@@ -73,19 +74,19 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
     """``Sequential.backward``: write the score of every parameter for the signal g at the outputs."""
     n_in, n_out = p[at + P.READOUT_IN], p[at + P.READOUT_OUT]
     shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
-    below = s[N.BELOW, :n_in]
-    below[:] = 0
+    below = row_of(s, N.BELOW, n_in)
+    zero(below, 0, n_in)
     for a in range(n_out):
         start = p[at + P.READOUT_AFFINE] + a * (n_in + 1)
-        weights, scores = f[start : start + n_in], f[start + shift : start + shift + n_in + 1]
-        zbar = f[p[at + P.FILTERED] : p[at + P.FILTERED] + n_in + 1]
+        weights, scores = part(f, start, n_in), part(f, start + shift, n_in + 1)
+        zbar = part(f, p[at + P.FILTERED], n_in + 1)
         ga = g[a]
         for h in range(n_in + 1):
             scores[h] = ga * zbar[h]
         for h in range(n_in):
             below[h] += ga * weights[h]
     if p[at + P.READOUT_RAW] >= 0:
-        row = s[N.ADD, :n_in]
+        row = row_of(s, N.ADD, n_in)
         for h in range(n_in):
             row[h] = below[h] * f[p[at + P.DECAY_SENSITIVITY] + h]
         chain(f, p[at + P.READOUT_RAW], shift, p[at + P.READOUT_DECAY], p[at + P.READOUT_DECAY_N], row, True)
@@ -98,19 +99,19 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
 def score_layer(f: Any, p: Any, layer: int, shift: int, top: bool, g: Any, s: Any) -> None:
     """``LIF.backward`` with ``Credit.score`` and ``LIF.write_score``, row by row."""
     n_in, n, rows = p[layer + P.N_IN], p[layer + P.N_OUT], p[layer + P.ROWS]
-    below, spare = s[N.BELOW, :n], s[N.ADD, :n]
+    below, spare = row_of(s, N.BELOW, n), row_of(s, N.ADD, n)
     for i in range(rows):
         start = p[layer + P.AFFINE] + shift + i * n
-        row = f[start : start + n] if i <= n_in else spare
+        row = part(f, start, n) if i <= n_in else spare
         if top:
-            trace = f[p[layer + P.ELIGIBILITY] + i * n : p[layer + P.ELIGIBILITY] + (i + 1) * n]
+            trace = part(f, p[layer + P.ELIGIBILITY] + i * n, n)
             for h in range(n):
                 row[h] = below[h] * trace[h]
         else:
-            row[:] = 0
+            zero(row, 0, n)
             for j in range(g.size):
                 start = p[layer + P.PROJECTED] + (j * rows + i) * n
-                trace = f[start : start + n]
+                trace = part(f, start, n)
                 for h in range(n):
                     row[h] += g[j] * trace[h]
         if i == n_in + 1 and p[layer + P.DECAY_RAW] >= 0:
@@ -137,17 +138,17 @@ def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_de
 @kernel
 def clear(f: Any, p: Any, at: int) -> None:
     """``TraceLearner.reset_state``: membranes and every trace of the network to zero."""
-    f[p[at + P.TRACE] : p[at + P.TRACE] + p[at + P.N_PARAMETERS]] = 0
-    f[p[at + P.FILTERED] : p[at + P.FILTERED] + p[at + P.READOUT_IN]] = 0
-    f[p[at + P.DECAY_SENSITIVITY] : p[at + P.DECAY_SENSITIVITY] + p[at + P.READOUT_IN]] = 0
+    zero(f, p[at + P.TRACE], p[at + P.N_PARAMETERS])
+    zero(f, p[at + P.FILTERED], p[at + P.READOUT_IN])
+    zero(f, p[at + P.DECAY_SENSITIVITY], p[at + P.READOUT_IN])
     for i in range(p[at + P.N_LAYERS]):
         layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
         n, size = p[layer + P.N_OUT], p[layer + P.N_OUT] * p[layer + P.ROWS]
         for field in (P.MEMBRANE, P.SPIKES, P.SURROGATE, P.RESET_GAIN, P.RESET_DRIVE):
-            f[p[layer + field] : p[layer + field] + n] = 0
-        f[p[layer + P.SENSITIVITY] : p[layer + P.SENSITIVITY] + size] = 0
+            zero(f, p[layer + field], n)
+        zero(f, p[layer + P.SENSITIVITY], size)
         if p[layer + P.ELIGIBILITY] >= 0:
-            f[p[layer + P.ELIGIBILITY] : p[layer + P.ELIGIBILITY] + size] = 0
+            zero(f, p[layer + P.ELIGIBILITY], size)
         else:
-            f[p[layer + P.CARRIED] : p[layer + P.CARRIED] + size * p[layer + P.N_ABOVE]] = 0
-            f[p[layer + P.PROJECTED] : p[layer + P.PROJECTED] + size * p[at + P.READOUT_OUT]] = 0
+            zero(f, p[layer + P.CARRIED], size * p[layer + P.N_ABOVE])
+            zero(f, p[layer + P.PROJECTED], size * p[at + P.READOUT_OUT])

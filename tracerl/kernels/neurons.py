@@ -9,16 +9,10 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
+from tracerl.kernels.memory import part, row_of, spread
 
 # Scratch rows.
 CURRENT, LEAK, DECAY, COMPLEMENT, THRESHOLD, KEEP, ADD, BELOW, CODE, LEAKS, OUTPUT, SIGNAL, SCRATCH_ROWS = range(13)
-
-
-@kernel
-def spread(value: Any, n: int, row: Any) -> None:
-    """Write a shared value, or one per neuron, into a scratch row."""
-    for h in range(row.size):
-        row[h] = value[h] if n > 1 else value[0]
 
 
 @kernel
@@ -45,30 +39,33 @@ def lif_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> No
         refresh(f, p[at + P.DECAY_RAW], p[at + P.DECAY], p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], True)
     if p[at + P.THRESHOLD_RAW] >= 0:
         refresh(f, p[at + P.THRESHOLD_RAW], p[at + P.THRESHOLD], -1, p[at + P.THRESHOLD_N], False)
-    m, complement, theta = s[DECAY, :n], s[COMPLEMENT, :n], s[THRESHOLD, :n]
-    spread(f[p[at + P.DECAY] : p[at + P.DECAY] + n], p[at + P.DECAY_N], m)
-    spread(f[p[at + P.DECAY_COMPLEMENT] : p[at + P.DECAY_COMPLEMENT] + n], p[at + P.DECAY_N], complement)
-    spread(f[p[at + P.THRESHOLD] : p[at + P.THRESHOLD] + n], p[at + P.THRESHOLD_N], theta)
-    inputs = f[p[at + P.INPUTS] : p[at + P.INPUTS] + n_in + 1]
-    inputs[:n_in] = x[:n_in]
-    current, leak = s[CURRENT, :n], s[LEAK, :n]
+    m, complement, theta = row_of(s, DECAY, n), row_of(s, COMPLEMENT, n), row_of(s, THRESHOLD, n)
+    spread(part(f, p[at + P.DECAY], n), p[at + P.DECAY_N], m)
+    spread(part(f, p[at + P.DECAY_COMPLEMENT], n), p[at + P.DECAY_N], complement)
+    spread(part(f, p[at + P.THRESHOLD], n), p[at + P.THRESHOLD_N], theta)
+    inputs = part(f, p[at + P.INPUTS], n_in + 1)
+    for i in range(n_in):
+        inputs[i] = x[i]
+    current, leak = row_of(s, CURRENT, n), row_of(s, LEAK, n)
     affine = p[at + P.AFFINE]
-    current[:] = f[affine + n_in * n : affine + (n_in + 1) * n]
+    bias = part(f, affine + n_in * n, n)
+    for h in range(n):
+        current[h] = bias[h]
     for i in range(n_in):
         xi = inputs[i]
         if xi != 0:  # spikes are mostly zeros
-            weights = f[affine + i * n : affine + (i + 1) * n]
+            weights = part(f, affine + i * n, n)
             for h in range(n):
                 current[h] += xi * weights[h]
-    membrane = f[p[at + P.MEMBRANE] : p[at + P.MEMBRANE] + n]
-    gain = f[p[at + P.RESET_GAIN] : p[at + P.RESET_GAIN] + n]
+    membrane = part(f, p[at + P.MEMBRANE], n)
+    gain = part(f, p[at + P.RESET_GAIN], n)
     for h in range(n):
         leak[h] = m[h] * gain[h]
     carry_sensitivity(f, p, at, s)
-    drive = f[p[at + P.RESET_DRIVE] : p[at + P.RESET_DRIVE] + n]
-    spikes = f[p[at + P.SPIKES] : p[at + P.SPIKES] + n]
-    psi = f[p[at + P.SURROGATE] : p[at + P.SURROGATE] + n]
-    rate = f[p[at + P.RATE] : p[at + P.RATE] + n]
+    drive = part(f, p[at + P.RESET_DRIVE], n)
+    spikes = part(f, p[at + P.SPIKES], n)
+    psi = part(f, p[at + P.SURROGATE], n)
+    rate = part(f, p[at + P.RATE], n)
     slope, kept = f.dtype.type(q[qat + P.SLOPE]), f.dtype.type(q[qat + P.RATE_DECAY])
     square = f.dtype.type((math.pi / 2) ** 2 * q[qat + P.SLOPE])
     base = f.dtype.type(1 / q[qat + P.SLOPE])
@@ -99,23 +96,23 @@ def lif_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> No
 def carry_sensitivity(f: Any, p: Any, at: int, s: Any) -> None:
     """``functional.carry_sensitivity_`` with ``LIF._drive``, row by row."""
     n_in, n = p[at + P.N_IN], p[at + P.N_OUT]
-    leak, complement = s[LEAK, :n], s[COMPLEMENT, :n]
+    leak, complement = row_of(s, LEAK, n), row_of(s, COMPLEMENT, n)
     start = p[at + P.SENSITIVITY]
     for i in range(n_in + 1):
         xi = f[p[at + P.INPUTS] + i]
-        row = f[start + i * n : start + (i + 1) * n]
+        row = part(f, start + i * n, n)
         for h in range(n):
             row[h] = leak[h] * row[h] + complement[h] * xi
     at_row = start + (n_in + 1) * n
     if p[at + P.DECAY_RAW] >= 0:
-        row = f[at_row : at_row + n]
-        membrane = f[p[at + P.MEMBRANE] : p[at + P.MEMBRANE] + n]
+        row = part(f, at_row, n)
+        membrane = part(f, p[at + P.MEMBRANE], n)
         for h in range(n):
             row[h] = leak[h] * row[h] + membrane[h] - s[CURRENT, h]
         at_row += n
     if p[at + P.THRESHOLD_RAW] >= 0:
-        row = f[at_row : at_row + n]
-        drive = f[p[at + P.RESET_DRIVE] : p[at + P.RESET_DRIVE] + n]
+        row = part(f, at_row, n)
+        drive = part(f, p[at + P.RESET_DRIVE], n)
         for h in range(n):
             row[h] = leak[h] * row[h] + s[DECAY, h] * drive[h]
 
@@ -127,9 +124,9 @@ def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any) -> None:
     k, c, n_k = p[at + P.READOUT_DECAY], p[at + P.READOUT_COMPLEMENT], p[at + P.READOUT_DECAY_N]
     if p[at + P.READOUT_RAW] >= 0:
         refresh(f, p[at + P.READOUT_RAW], k, c, n_k, True)
-    zbar = f[p[at + P.FILTERED] : p[at + P.FILTERED] + n_in + 1]
+    zbar = part(f, p[at + P.FILTERED], n_in + 1)
     if p[at + P.READOUT_RAW] >= 0:
-        sensitivity = f[p[at + P.DECAY_SENSITIVITY] : p[at + P.DECAY_SENSITIVITY] + n_in]
+        sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
         for h in range(n_in):
             sensitivity[h] = f[k + (h if n_k > 1 else 0)] * sensitivity[h] + zbar[h] - spikes[h]
     if n_k > 1:
@@ -139,7 +136,7 @@ def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any) -> None:
         for h in range(n_in):
             zbar[h] = f[k] * zbar[h] + f[c] * spikes[h]
     for a in range(n_out):
-        weights = f[p[at + P.READOUT_AFFINE] + a * (n_in + 1) : p[at + P.READOUT_AFFINE] + (a + 1) * (n_in + 1)]
+        weights = part(f, p[at + P.READOUT_AFFINE] + a * (n_in + 1), n_in + 1)
         total = f.dtype.type(0)
         for h in range(n_in + 1):
             total += weights[h] * zbar[h]
@@ -150,15 +147,15 @@ def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any) -> None:
 def readout_credit(f: Any, p: Any, at: int, layer: int, s: Any) -> None:
     """``ReadoutCredit.update`` of the layer under the readout: E = k E + (1-k) psi sensitivity."""
     n, rows, n_k = p[layer + P.N_OUT], p[layer + P.ROWS], p[at + P.READOUT_DECAY_N]
-    keep, add = s[KEEP, :n], s[ADD, :n]
-    spread(f[p[at + P.READOUT_DECAY] : p[at + P.READOUT_DECAY] + n], n_k, keep)
-    spread(f[p[at + P.READOUT_COMPLEMENT] : p[at + P.READOUT_COMPLEMENT] + n], n_k, add)
-    psi = f[p[layer + P.SURROGATE] : p[layer + P.SURROGATE] + n]
+    keep, add = row_of(s, KEEP, n), row_of(s, ADD, n)
+    spread(part(f, p[at + P.READOUT_DECAY], n), n_k, keep)
+    spread(part(f, p[at + P.READOUT_COMPLEMENT], n), n_k, add)
+    psi = part(f, p[layer + P.SURROGATE], n)
     for h in range(n):
         add[h] *= psi[h]
     for i in range(rows):
-        trace = f[p[layer + P.ELIGIBILITY] + i * n : p[layer + P.ELIGIBILITY] + (i + 1) * n]
-        row = f[p[layer + P.SENSITIVITY] + i * n : p[layer + P.SENSITIVITY] + (i + 1) * n]
+        trace = part(f, p[layer + P.ELIGIBILITY] + i * n, n)
+        row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
         shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
             trace[h] = keep[h] * trace[h] + add[h] * (row[h] - shift)
@@ -177,10 +174,10 @@ def mean_of_leak(f: Any, p: Any, layer: int) -> Any:
 def path_credit(f: Any, p: Any, layer: int, leaks: Any, kept: Any, path: Any) -> None:
     """``PathCredit.update``: carry e_t through the layers above, project it on every output."""
     n, rows, above = p[layer + P.N_OUT], p[layer + P.ROWS], p[layer + P.N_ABOVE]
-    psi = f[p[layer + P.SURROGATE] : p[layer + P.SURROGATE] + n]
+    psi = part(f, p[layer + P.SURROGATE], n)
     size = rows * n
     for i in range(rows):
-        row = f[p[layer + P.SENSITIVITY] + i * n : p[layer + P.SENSITIVITY] + (i + 1) * n]
+        row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
         shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
             local = psi[h] * (row[h] - shift)

@@ -3,37 +3,48 @@
 from typing import Any
 
 import numpy as np
+from numba import prange
 
 from tracerl.agent import Verb
 from tracerl.kernels import networks, neurons, steps, streams
 from tracerl.kernels import plan as P
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.compile import entry, kernel, shared
+from tracerl.kernels.memory import row_of
 
 SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)
 VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life
 
 
-@kernel
-def advance(real: Any, wide: Any, p: Any, s: Any, arrived: Any, first: int, last: int) -> int:
-    """Carry out one verb for each of a range of lives.
+@entry
+def advance(f: Any, w: Any, p: Any, s: Any, arrived: Any) -> int:
+    """Carry out one verb for the only life.
 
     Args:
-        real: memory of the lives in the network's dtype, [lives, n].
-        wide: their 64-bit words, int64, [lives, m].
+        f: memory of the life in the network's dtype, [n].
+        w: its 64-bit words, int64, [m].
         p: the plan's tables.
-        s: scratch of this thread, a row per use, as wide as the widest layer or code.
-        arrived: what reaches each life: its verb, reward and observation, float64, [lives, 2 + n_observed].
-        first: of the lives.
-        last: the one after the last of them.
+        s: scratch, a row per use, as wide as the widest layer or code.
+        arrived: what reaches the life: its verb, reward and observation, float64, [2 + n_observed].
 
     Returns:
-        Index of the last life's newest action.
+        Index of its newest action.
     """
-    action = 0
-    for life in range(first, last):
-        row = arrived[life]
-        action = advance_life(real[life], wide[life], p, s, int(row[VERB]), row[REWARD], row[OBSERVATION:])
-    return action
+    return advance_life(f, w, p, s, int(arrived[VERB]), arrived[REWARD], arrived[OBSERVATION:])
+
+
+@shared
+def advance_all(real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
+    """Carry out one verb for each of many lives, in as many shares as there is scratch for.
+
+    Which share a life is in does not matter to it. Arguments are those of ``advance`` with a leading axis: of the lives
+    or, for the scratch, of the shares.
+    """
+    n, shares = len(real), len(scratch)
+    for share in prange(shares):
+        for life in range(share * n // shares, (share + 1) * n // shares):
+            row = arrived[life]
+            verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
+            advance_life(real[life], wide[life], p, scratch[share], verb, reward, observation)
 
 
 @kernel
@@ -68,7 +79,7 @@ def learn(
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     if critic >= 0:
-        g = s[neurons.SIGNAL, :1]
+        g = row_of(s, neurons.SIGNAL, 1)
         g[0] = 1
         networks.backward(f, p, critic, g, s)
         steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
@@ -76,7 +87,7 @@ def learn(
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     n = p[P.N_ACTIONS]
-    g = s[neurons.SIGNAL, :n]
+    g = row_of(s, neurons.SIGNAL, n)
     for a in range(n):
         probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
         g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])

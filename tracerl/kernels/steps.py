@@ -5,13 +5,14 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
+from tracerl.kernels.memory import part
 
 
 @kernel
 def accumulate(f: Any, p: Any, at: int, q: Any, qat: int) -> None:
     """``functional.accumulate_``: zeta = d zeta + score."""
     n = p[at + P.N_PARAMETERS]
-    trace, score = f[p[at + P.TRACE] : p[at + P.TRACE] + n], f[p[at + P.SCORE] : p[at + P.SCORE] + n]
+    trace, score = part(f, p[at + P.TRACE], n), part(f, p[at + P.SCORE], n)
     decay = f.dtype.type(q[qat + P.TRACE_DECAY])
     for i in range(n):
         trace[i] = decay * trace[i] + score[i]
@@ -38,9 +39,9 @@ def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) 
     d[unseen + 1] *= q[qat + P.TRACE_DECAY]
     d[unseen + 2] *= q[qat + P.SLOW_DECAY]
     seen_score, seen_trace, seen_slow = real(1 - d[unseen]), real(1 - d[unseen + 1]), real(1 - d[unseen + 2])
-    flat, score = f[p[at + P.FLAT] : p[at + P.FLAT] + n], f[p[at + P.SCORE] : p[at + P.SCORE] + n]
-    trace = f[p[at + P.TRACE] : p[at + P.TRACE] + n]
-    moment = f[p[at + P.SECOND_MOMENT] : p[at + P.SECOND_MOMENT] + n]
+    flat, score = part(f, p[at + P.FLAT], n), part(f, p[at + P.SCORE], n)
+    trace = part(f, p[at + P.TRACE], n)
+    moment = part(f, p[at + P.SECOND_MOMENT], n)
     kept, fresh, tiny, one = real(q[qat + P.SCORE_DECAY]), real(1 - q[qat + P.SCORE_DECAY]), real(1e-8), real(1)
     over = one / seen_score
     score_norm, reach = real(0), real(0)
@@ -85,7 +86,7 @@ def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> 
 def plain(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, bounded: bool) -> None:
     """``OvershootingBounded`` or ``FixedStep``."""
     real, n = f.dtype.type, p[at + P.N_PARAMETERS]
-    flat, trace = f[p[at + P.FLAT] : p[at + P.FLAT] + n], f[p[at + P.TRACE] : p[at + P.TRACE] + n]
+    flat, trace = part(f, p[at + P.FLAT], n), part(f, p[at + P.TRACE], n)
     if bounded:
         norm = real(0)
         for i in range(n):
@@ -110,9 +111,9 @@ def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any
     d[p[at + P.UNSEEN]] *= q[qat + P.UPDATE_DECAY]
     over = real(1) / real(1 - d[p[at + P.UNSEEN]])
     kept, fresh = real(q[qat + P.UPDATE_DECAY]), real(1 - q[qat + P.UPDATE_DECAY])
-    flat, score = f[p[at + P.FLAT] : p[at + P.FLAT] + n], f[p[at + P.SCORE] : p[at + P.SCORE] + n]
-    trace = f[p[at + P.TRACE] : p[at + P.TRACE] + n]
-    moment = f[p[at + P.SECOND_MOMENT] : p[at + P.SECOND_MOMENT] + n]
+    flat, score = part(f, p[at + P.FLAT], n), part(f, p[at + P.SCORE], n)
+    trace = part(f, p[at + P.TRACE], n)
+    moment = part(f, p[at + P.SECOND_MOMENT], n)
     norm = real(0)
     for i in range(n):
         update = trace[i] * signal

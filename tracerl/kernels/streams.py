@@ -7,6 +7,7 @@ import numpy as np
 
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
+from tracerl.kernels.memory import part
 
 _EPSILON = 1e-8
 _LEAST_SHARE = 0.01
@@ -77,8 +78,8 @@ def scale_reward(d: Any, p: Any, q: Any, reward: float) -> float:
 def sample(f: Any, w: Any, p: Any, logits: Any) -> None:
     """``Categorical.sample`` with the log-probability trace's and the entropy's update left to the caller."""
     n = p[P.N_ACTIONS]
-    log_probabilities = f[p[P.LOG_PROBABILITIES] : p[P.LOG_PROBABILITIES] + n]
-    probabilities = f[p[P.PROBABILITIES] : p[P.PROBABILITIES] + n]
+    log_probabilities = part(f, p[P.LOG_PROBABILITIES], n)
+    probabilities = part(f, p[P.PROBABILITIES], n)
     largest, total = logits[0], f.dtype.type(0)
     for a in range(1, n):
         largest = max(largest, logits[a])
