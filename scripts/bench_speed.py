@@ -1,49 +1,163 @@
-"""Time the env alone, the agent alone and the whole lifetime loop, in one process on one core.
+"""Time env, agent and whole lifetime loop over engines, sizes, lives and envs; print markdown tables.
 
-python scripts/bench_speed.py                                        # the default agent on CartPole
-python scripts/bench_speed.py network.hidden=[64] optimizer=obgd     # any override of tracerl.run
+python scripts/bench_speed.py                                   # every table
+python scripts/bench_speed.py --only lives --write docs/benchmarks.md
+python scripts/bench_speed.py network.hidden=[64] lifetimes=8   # one row of any settings of tracerl.run
 
-Each is timed in several rounds, in turn, after a warm-up; the median is printed. ``ideal`` is 1/(1/env + 1/agent), what
-a loop that costs nothing would reach. Ratios hold between the rows of one run; absolute numbers belong to the machine.
+Each row has a process of its own, whose peak memory is the row's. In it, everything is timed in several rounds, in
+turn, after a warm-up; medians are printed. ``ideal`` is 1/(1/env + 1/agent), what a loop that costs nothing would
+reach; ``log`` the share of a logged life that its TensorBoard log takes; ``call`` what one call of the fused engine
+costs that does nothing. Speeds are agent-steps per second, all lives together. Ratios hold within one run; absolute
+numbers belong to the machine. ``--write`` replaces what stands between the table's markers in a file.
 """
 
 import argparse
+import datetime
+import json
+import os
 import platform
+import re
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import hydra
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
 import tracerl
-from tracerl.agent import Agent
-from tracerl.lifetime import Monitor, live
+from tracerl.agent import Verb
+from tracerl.lifetime import Monitor
 from tracerl.lives import Lives
+from tracerl.population import Population
 from tracerl.stats import Record
+
+INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
+NULL = "env=gymnasium env.id=Null-v0"
+
+
+class Null(gym.Env[Any, Any]):
+    """An env that costs next to nothing: four constant numbers, reward 1, an end every 500 steps."""
+
+    observation_space = gym.spaces.Box(-1, 1, (4,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    nothing = np.zeros(4, np.float32)
+    count = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin."""
+        self.count = 0
+        return self.nothing, {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Do nothing."""
+        self.count += 1
+        return self.nothing, 1.0, self.count == 500, False, {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: settings of ``tracerl.run``, and agent-steps per timing."""
+
+    label: str
+    overrides: str
+    steps: int = 60_000
+
+
+def obgd(hidden: str) -> str:
+    """Settings of ObGD at a width."""
+    return f"optimizer=obgd network.hidden=[{hidden}]"
+
+
+TABLES: dict[str, list[Row]] = {
+    "engines": [
+        Row(f"fused, {INTENTIONAL}, H=128 (the default)", ""),
+        Row(f"fused, {INTENTIONAL}, H=64", "network.hidden=[64]"),
+        Row(f"fused, {OBGD}, H=64", obgd("64")),
+        Row(f"torch, {INTENTIONAL}, H=128", "engine=torch", 3000),
+        Row(f"torch, {OBGD}, H=64", f"engine=torch {obgd('64')}", 3000),
+        Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac", 3000),
+    ],
+    "sizes": [
+        Row(f"{rule}, {hidden}", f"network.hidden=[{hidden}] {'optimizer=obgd' if rule == OBGD else ''}")
+        for rule in (INTENTIONAL, OBGD)
+        for hidden in ("32", "64", "128", "256", "64,64", "128,128")
+    ],
+    "envs": [
+        Row("CartPole-v1", ""),
+        Row("Acrobot-v1", "env=Acrobot", 30_000),
+        Row("null env", NULL),
+        Row(f"null env, {OBGD}, H=64", f"{NULL} {obgd('64')}"),
+    ],
+    "lives": [
+        Row(f"{n} {'life' if n == 1 else 'lives'}, {name}", f"lifetimes={n} {settings}", 60_000 if n == 1 else 200_000)
+        for name, settings in (
+            ("sync Gymnasium", ""),
+            ("native vector env", "env.vectorization=native"),
+            ("compiled", "env.backend=compiled"),
+            (f"compiled, {OBGD}, H=64", f"env.backend=compiled {obgd('64')}"),
+        )
+        for n in (1, 8, 64, 512)
+        if not (n == 1 and "native" in name)
+    ]
+    + [Row("64 lives, torch, sync Gymnasium", "lifetimes=64 engine=torch", 20_000)],
+}
 
 
 class Bench:
-    """The three timings of one config."""
+    """The timings of one row."""
 
-    def __init__(self, config: DictConfig, steps: int) -> None:
-        """Prepare to time ``steps`` env steps a round."""
-        self.config, self.steps = config, steps
+    def __init__(self, config: DictConfig, agent_steps: int) -> None:
+        """Prepare to time about ``agent_steps`` steps of all lives together a round."""
+        self.config = config
+        self.n: int = config.lifetimes
+        self.steps = max(20, agent_steps // self.n)
         self.spec = hydra.utils.instantiate(config.env, _convert_="all")
+        self.seeds = list(range(self.n))
+        self.log_share = 0.0
 
-    def make_agent(self, env: gym.Env[Any, Any]) -> Agent:
-        """Build a new agent."""
+    def new(self) -> tuple[Any, Any]:
+        """Make a new world and agent."""
+        world = self.spec.open(self.seeds)
         make = hydra.utils.instantiate(self.config.agent, _convert_="all", _partial_=True)
-        agent: Agent = make(env.observation_space, env.action_space, Lives(0))
-        return agent
+        spaces = (world.observation_space, world.action_space)
+        if self.n == 1:
+            agent = make(*spaces, Lives(0))
+        elif hasattr(hydra.utils.get_object(self.config.agent["_target_"]), "advance"):
+            agent = make(*spaces, Lives(self.seeds))
+        else:
+            agent = Population([make(*spaces, Lives(seed)) for seed in self.seeds])
+        return world, agent
 
     def env_alone(self) -> float:
-        """Steps per second of the env under random actions."""
+        """Step the env, or all envs, under random actions."""
+        if self.n == 1:
+            return self._one_env()
+        envs = self.spec.make_many(self.n)
+        envs.action_space.seed(0)
+        actions = [envs.action_space.sample() for _ in range(self.steps)]
+        resets = envs.metadata["autoreset_mode"] == gym.vector.AutoresetMode.DISABLED
+        envs.reset(seed=0)
+        started = time.perf_counter()
+        for action in actions:
+            _, _, terminated, truncated, _ = envs.step(action)
+            ended = terminated | truncated
+            if resets and ended.any():
+                envs.reset(options={"reset_mask": ended})
+        return self.n * self.steps / (time.perf_counter() - started)
+
+    def _one_env(self) -> float:
         env = self.spec.make()
         env.action_space.seed(0)
         actions = [env.action_space.sample() for _ in range(self.steps)]
@@ -56,62 +170,182 @@ class Bench:
         return self.steps / (time.perf_counter() - started)
 
     def agent_alone(self) -> float:
-        """Steps per second of the agent on a recorded episode of observations."""
-        env = self.spec.make()
-        agent = self.make_agent(env)
-        env.observation_space.seed(0)
-        seen, _ = env.reset(seed=0)
-        observations = [seen + 0.01 * i for i in range(100)]
-        agent.start(seen)
-        started = time.perf_counter()
-        for i in range(self.steps):
-            agent.step(1.0, observations[i % 100])
-        return self.steps / (time.perf_counter() - started)
-
-    def whole_loop(self, logged: bool) -> float:
-        """Steps per second of a life, with or without TensorBoard."""
-        env = self.spec.make()
-        agent = self.make_agent(env)
-        with tempfile.TemporaryDirectory() as folder:
-            monitors: list[Monitor] = []
-            if logged:
-                monitors = [hydra.utils.instantiate(self.config.logger).open(Path(folder), {}, "")]
+        """Let the agent, or all agents, learn from recorded observations."""
+        world, agent = self.new()
+        n_observed = world.observation_space.shape[0]
+        seen = np.random.default_rng(0).normal(size=(100, self.n, n_observed)).astype(np.float32)
+        if self.n == 1:
+            agent.start(seen[0, 0])
             started = time.perf_counter()
-            live(agent, env, self.steps, 0, Record(), monitors)
-            return self.steps / (time.perf_counter() - started)
+            for i in range(self.steps):
+                agent.step(1.0, seen[i % 100, 0])
+        else:
+            rewards, stepping = np.ones(self.n), np.full(self.n, Verb.STEP, np.int8)
+            agent.advance(np.full(self.n, Verb.START, np.int8), rewards, seen[0])
+            started = time.perf_counter()
+            for i in range(self.steps):
+                agent.advance(stepping, rewards, seen[i % 100])
+        return self.n * self.steps / (time.perf_counter() - started)
+
+    def whole_loop(self) -> float:
+        """Live, with nothing logged."""
+        return self._live(None)
+
+    def logged_loop(self) -> float:
+        """Live, with TensorBoard, noting the share of the time that the log takes."""
+        with tempfile.TemporaryDirectory() as folder:
+            log = hydra.utils.instantiate(self.config.logger).open(Path(folder), {}, "", self.n)
+            watch = Watch(log)
+            speed = self._live(watch)
+            self.log_share = watch.seconds * speed / (self.n * self.steps)
+            log.close(success=True)
+        return speed
+
+    def _live(self, monitor: Monitor | None) -> float:
+        world, agent = self.new()
+        if self.spec.backend == "compiled":
+            agent.fused.compile_lives(world)
+        records = [Record(life=life) for life in range(self.n)]
+        started = time.perf_counter()
+        world.live(agent, self.steps, records, [monitor] if monitor else [], lambda: False)
+        return self.n * self.steps / (time.perf_counter() - started)
+
+    def call(self) -> float:
+        """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lives."""
+        _, agent = self.new()
+        if self.n > 1 or getattr(agent, "fused", None) is None:
+            return 0.0
+        seen = np.zeros(agent.encoder.n_out, np.float32)
+        started = time.perf_counter()
+        for _ in range(50_000):
+            agent.fused.carry_out(Verb.SKIP, 1.0, seen)
+        return (time.perf_counter() - started) / 0.05
+
+    def timings(self) -> dict[str, Callable[[], float]]:
+        """Name what is timed."""
+        compiled = self.spec.backend == "compiled"
+        parts = {} if compiled else {"env": self.env_alone, "agent": self.agent_alone, "call": self.call}
+        return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
+
+
+class Watch:
+    """A monitor with a clock around it."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        """Watch a monitor."""
+        self.monitor, self.every, self.seconds = monitor, monitor.every, 0.0
+
+    def look(self, records: Any, agent: Any) -> None:
+        """Look, and add up how long it took."""
+        started = time.perf_counter()
+        self.monitor.look(records, agent)
+        self.seconds += time.perf_counter() - started
+
+
+def measure(row: Row, rounds: int) -> dict[str, float]:
+    """Time a row in this process: medians by name, and the peak memory in MiB."""
+    gym.register("Null-v0", lambda **_: Null())
+    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+        config = hydra.compose("run", row.overrides.split())
+    torch.set_num_threads(1 if config.lifetimes == 1 else config.threads or len(os.sched_getaffinity(0)))
+    bench = Bench(config, row.steps)
+    timings = bench.timings()
+    small, bench.steps = bench.steps, max(20, bench.steps // 20)
+    for timing in timings.values():  # warm-up
+        timing()
+    bench.steps = small
+    found: list[dict[str, float]] = []
+    for _ in range(rounds):
+        found.append({name: timing() for name, timing in timings.items()} | {"log": bench.log_share})
+    medians = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    return medians | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def in_process(row: Row, rounds: int) -> dict[str, float]:
+    """Time a row in a process of its own."""
+    command = [sys.executable, __file__, "--row", json.dumps(asdict(row)), "--rounds", str(rounds)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise SystemExit(f"{row.label} failed:\n{result.stderr}")
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+HEAD = "| steps/s | env alone | agent alone | loop | loop, logged | of ideal | log | call, us | peak MiB |"
+
+
+def line(row: Row, found: dict[str, float]) -> str:
+    """Format a row."""
+    env, agent, call = found.get("env"), found.get("agent"), found.get("call")
+    share = f"{found['logged'] * (1 / env + 1 / agent):.0%}" if env and agent else "-"
+    cells = [
+        *(f"{value:,.0f}" if value else "-" for value in (env, agent)),
+        *(f"{found[name]:,.0f}" for name in ("loop", "logged")),
+        share,
+        f"{found['log']:.1%}",
+        f"{call:.2f}" if call else "-",
+        f"{found['memory']:,.0f}",
+    ]
+    return f"| {row.label} | {' | '.join(cells)} |"
+
+
+def table(rows: list[Row], rounds: int) -> str:
+    """Time rows and return their markdown table, with where and when it was made."""
+    lines = [HEAD, "|---" * 9 + "|"]
+    for row in rows:
+        lines.append(line(row, in_process(row, rounds)))
+        print(lines[-1], file=sys.stderr, flush=True)
+    import numba
+
+    cores = len(os.sched_getaffinity(0))
+    about = (
+        f"{datetime.date.today()}, {cores} core{'s' if cores > 1 else ''} of {cpu()}, tracerl {tracerl.__version__}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}, "
+        f"Gymnasium {gym.__version__}; median of {rounds} rounds."
+    )
+    return "\n".join([*lines, "", about])
+
+
+def cpu() -> str:
+    """Name the processor."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return named[1] if named else platform.machine()
+
+
+def write(path: Path, name: str, content: str) -> None:
+    """Replace what stands between the markers of a table."""
+    begin, end = f"<!-- bench_speed {name} -->\n", f"\n<!-- end {name} -->"
+    text = path.read_text()
+    if begin not in text or end not in text:
+        raise SystemExit(f"{path} must have the markers of the table {name}: {begin.strip()} and {end.strip()}")
+    before, rest = text.split(begin)
+    path.write_text(before + begin + content + end + rest.split(end, 1)[1])
 
 
 def main() -> None:
-    """Read the arguments, time in rounds, print the table."""
+    """Read the arguments, time, print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5000, help="env steps per timing")
+    parser.add_argument("--only", choices=TABLES, action="append", help="one table (may be given again)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("overrides", nargs="*", help="settings for tracerl.run")
+    parser.add_argument("--steps", type=int, default=60_000, help="agent-steps per timing of a row of your own")
+    parser.add_argument("--write", type=Path, help="file to put the tables into")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("overrides", nargs="*", help="time this row instead of the tables")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
-        bench = Bench(hydra.compose("run", arguments.overrides), arguments.steps)
-    rows: dict[str, Callable[[], float]] = {
-        "env alone": bench.env_alone,
-        "agent alone": bench.agent_alone,
-        "whole loop, no log": lambda: bench.whole_loop(logged=False),
-        "whole loop, TensorBoard": lambda: bench.whole_loop(logged=True),
-    }
-    for timing in rows.values():  # warm-up
-        timing()
-    rounds = [{name: timing() for name, timing in rows.items()} for _ in range(arguments.rounds)]
-    found = {name: statistics.median(one[name] for one in rounds) for name in rows}
-    ideal = 1 / (1 / found["env alone"] + 1 / found["agent alone"])
-    silent, logged = found["whole loop, no log"], found["whole loop, TensorBoard"]
-    share = 1 - statistics.median(one["whole loop, TensorBoard"] / one["whole loop, no log"] for one in rounds)
-    print(f"tracerl {tracerl.__version__}, torch {torch.__version__}, {platform.processor() or platform.machine()}")
-    print(f"{bench.spec.id} {' '.join(arguments.overrides)}: median of {arguments.rounds} x {arguments.steps:,} steps")
-    for name, speed in found.items():
-        print(f"{name:26}{speed:12,.0f} steps/s")
-    print(
-        f"{'ideal':26}{ideal:12,.0f} steps/s; the loop reaches {silent / ideal:.0%} of it, {logged / ideal:.0%} logged"
-    )
-    print(f"logging share {share:.1%}")
+    if arguments.row:
+        print(json.dumps(measure(Row(**json.loads(arguments.row)), arguments.rounds)))
+        return
+    if arguments.overrides:
+        settings = " ".join(arguments.overrides)
+        print(table([Row(settings, settings, arguments.steps)], arguments.rounds))
+        return
+    for name in arguments.only or TABLES:
+        content = table(TABLES[name], arguments.rounds)
+        if arguments.write:
+            write(arguments.write, name, content)
+        else:
+            print(f"\n{name}\n\n{content}")
 
 
 if __name__ == "__main__":
