@@ -155,7 +155,7 @@ class Bench:
             ended = terminated | truncated
             if resets and ended.any():
                 envs.reset(options={"reset_mask": ended})
-        return self.n * self.steps / (time.perf_counter() - started)
+        return per_second(self.n * self.steps, started)
 
     def _one_env(self) -> float:
         env = self.spec.make()
@@ -167,7 +167,7 @@ class Bench:
             _, _, terminated, truncated, _ = env.step(action)
             if terminated or truncated:
                 env.reset()
-        return self.steps / (time.perf_counter() - started)
+        return per_second(self.steps, started)
 
     def agent_alone(self) -> float:
         """Let the agent, or all agents, learn from recorded observations."""
@@ -185,7 +185,7 @@ class Bench:
             started = time.perf_counter()
             for i in range(self.steps):
                 agent.advance(stepping, rewards, seen[i % 100])
-        return self.n * self.steps / (time.perf_counter() - started)
+        return per_second(self.n * self.steps, started)
 
     def whole_loop(self) -> float:
         """Live, with nothing logged."""
@@ -208,7 +208,7 @@ class Bench:
         records = [Record(life=life) for life in range(self.n)]
         started = time.perf_counter()
         world.live(agent, self.steps, records, [monitor] if monitor else [], lambda: False)
-        return self.n * self.steps / (time.perf_counter() - started)
+        return per_second(self.n * self.steps, started)
 
     def call(self) -> float:
         """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lives."""
@@ -226,6 +226,11 @@ class Bench:
         compiled = self.spec.backend == "compiled"
         parts = {} if compiled else {"env": self.env_alone, "agent": self.agent_alone, "call": self.call}
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
+
+
+def per_second(steps: int, started: float) -> float:
+    """Return the steps per second since a time."""
+    return steps / (time.perf_counter() - started)
 
 
 class Watch:

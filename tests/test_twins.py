@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.compile import entry
 from tracerl.kernels.pcg64 import GENERATOR_WORDS, generator_words, next_double
 from tracerl.kernels.twins import (
     ELAPSED,
@@ -145,7 +145,7 @@ def test_random_numbers_are_numpys(seed: int) -> None:
     assert [next_double(words) for _ in range(10_000)] == generator.random(10_000).tolist()
 
 
-@kernel
+@entry
 def live(kind: int, w: Any, e: Any, actions: Any, limit: int, observations: Any, rewards: Any) -> None:
     """A life inside a kernel that may reorder its own sums."""
     begin(kind, w, e, observations[0])

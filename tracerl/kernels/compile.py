@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that other kernels call; its machine code is kept as a part of theirs."""
+    """Compile a function that other kernels call and Python must not; its machine code is kept as a part of theirs."""
     return _compile(function, _FREEDOMS, inner=True)
 
 

@@ -28,7 +28,10 @@ def zero(memory: Any, start: int, size: int) -> None:
 
 
 @kernel
-def spread(value: Any, n: int, row: Any) -> None:
-    """Write a shared value (n = 1), or one per neuron, into a scratch row."""
+def per_neuron(memory: Any, start: int, count: int, row: Any) -> Any:
+    """Return a quantity of every neuron: as it stands in memory, or a shared one (count = 1) in a scratch row."""
+    if count > 1:
+        return part(memory, start, row.size)
     for h in range(row.size):
-        row[h] = value[h] if n > 1 else value[0]
+        row[h] = memory[start]
+    return row

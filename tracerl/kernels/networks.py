@@ -7,7 +7,7 @@ import numpy as np
 from tracerl.kernels import neurons as N
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.memory import part, row_of, zero
+from tracerl.kernels.memory import part, per_neuron, row_of, zero
 
 
 @kernel
@@ -24,49 +24,48 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
             layer = first + i * P.LAYER_INTS
             N.lif_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
             signal = part(f, p[layer + P.SPIKES], p[layer + P.N_OUT])
-        N.li_forward(f, p, at, signal, y)
+        N.li_forward(f, p, at, signal, y, s)
         N.readout_credit(f, p, at, top, s)
         if n_layers > 1:
-            trace_lower(f, p, at, leaks)
+            trace_lower(f, p, at, leaks, s)
 
 
 @kernel
-def trace_lower(f: Any, p: Any, at: int, leaks: Any) -> None:
+def trace_lower(f: Any, p: Any, at: int, leaks: Any, s: Any) -> None:
     """``Sequential._trace`` for the layers that are not under the readout."""
     n_layers, n_out, first = p[at + P.N_LAYERS], p[at + P.READOUT_OUT], p[at + P.FIRST_LAYER]
     n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
-    path = np.empty((n_out, n), f.dtype)
-    top = first + (n_layers - 1) * P.LAYER_INTS
-    kept = f.dtype.type(0)
-    for h in range(n_k):
-        kept += f[p[at + P.READOUT_DECAY] + h]
-    kept /= n_k
+    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, N.COMPLEMENT, n))
+    path, kept = np.empty((n_out, n), f.dtype), part(f, p[at + P.READOUT_DECAY], n_k).mean()
     for j in range(n_out):
+        opened, weights = path[j], part(f, p[at + P.READOUT_AFFINE] + j * (n + 1), n)
         for h in range(n):
-            complement = f[p[at + P.READOUT_COMPLEMENT] + (h if n_k > 1 else 0)]
-            path[j, h] = f[p[at + P.READOUT_AFFINE] + j * (n + 1) + h] * complement * input_gain(f, p, top, h)
+            opened[h] = weights[h] * complement[h]
     for i in range(n_layers - 2, -1, -1):
         layer, above = first + i * P.LAYER_INTS, first + (i + 1) * P.LAYER_INTS
+        through_spikes(f, p, above, path, s)
         n, n_above = p[layer + P.N_OUT], p[above + P.N_OUT]
-        below = np.zeros((n_out, n), f.dtype)
+        below = np.empty((n_out, n), f.dtype)
         for j in range(n_out):
             for h in range(n):
-                total = f.dtype.type(0)
+                total, opened, weights = f.dtype.type(0), path[j], part(f, p[above + P.AFFINE] + h * n_above, n_above)
                 for g in range(n_above):
-                    total += path[j, g] * f[p[above + P.AFFINE] + h * n_above + g]
+                    total += opened[g] * weights[g]
                 below[j, h] = total
-        N.path_credit(f, p, layer, leaks[i + 1 :], kept, below)
-        for j in range(n_out):
-            for h in range(n):
-                below[j, h] *= input_gain(f, p, layer, h)
+        N.path_credit(f, p, layer, leaks[i + 1 :], kept, below, s)
         path = below
 
 
 @kernel
-def input_gain(f: Any, p: Any, layer: int, h: int) -> Any:
-    """``LIF.input_gain`` of neuron h: psi (1-m)."""
-    shared = p[layer + P.DECAY_N] == 1
-    return f[p[layer + P.SURROGATE] + h] * f[p[layer + P.DECAY_COMPLEMENT] + (0 if shared else h)]
+def through_spikes(f: Any, p: Any, layer: int, path: Any, s: Any) -> None:
+    """Multiply a path by ``LIF.input_gain``, psi (1-m), of the layer that it goes through."""
+    n = p[layer + P.N_OUT]
+    complement = per_neuron(f, p[layer + P.DECAY_COMPLEMENT], p[layer + P.DECAY_N], row_of(s, N.COMPLEMENT, n))
+    psi = part(f, p[layer + P.SURROGATE], n)
+    for j in range(path.shape[0]):
+        opened = path[j]
+        for h in range(n):
+            opened[h] *= psi[h] * complement[h]
 
 
 @kernel
@@ -87,8 +86,9 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
             below[h] += ga * weights[h]
     if p[at + P.READOUT_RAW] >= 0:
         row = row_of(s, N.ADD, n_in)
+        sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
         for h in range(n_in):
-            row[h] = below[h] * f[p[at + P.DECAY_SENSITIVITY] + h]
+            row[h] = below[h] * sensitivity[h]
         chain(f, p[at + P.READOUT_RAW], shift, p[at + P.READOUT_DECAY], p[at + P.READOUT_DECAY_N], row, True)
     for i in range(p[at + P.N_LAYERS]):
         layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
