@@ -1,7 +1,6 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from tracerl.heads import Categorical
 from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.network import Dense
-from tracerl.optim.rule import StepRuleSettings
+from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
@@ -165,16 +164,18 @@ class ReflectAgent(StateModule):
 
     def _obstacle_to_fusing(self) -> str | None:
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
-        learners = [self.policy] + ([self.critic] if self.critic is not None else [])
         if self.lives.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lives.device}"
-        if any(isinstance(learner.step_rule, TorchStep) for learner in learners):
+        if any(isinstance(rule, TorchStep) for rule in self._rules()):
             return "it has no torch.optim optimisers"
         return None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
         """Refuse to be moved: views and kernels would go on looking at the old memory."""
         raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
+
+    def _rules(self) -> list[StepRule]:
+        return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
         built = network.build(self.encoder.n_out, n_outputs, self.lives)
@@ -227,32 +228,19 @@ class ReflectAgent(StateModule):
         """Let those that arrived somewhere learn, those that began begin, and those that go on act."""
         seen, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
         current = self.lives.zeros(self.encoder.n_out)
-        learning = verbs >= Verb.STEP
+        learning, foreign = verbs >= Verb.STEP, [state for rule in self._rules() for state in rule.foreign_state()]
         if learning.any():
             continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
-            with self._only(learning):
+            with self.memory.only(learning, foreign):
                 current = self._learn(self._scalar(rewards), seen, continues)
         if ended.any():
             self._clear(self._mask(ended))
         if starting.any():
-            with self._only(starting):
+            with self.memory.only(starting):
                 current = torch.where(self._mask(starting).unsqueeze(-1), self._begin(seen), current)
-        with self._only(starting | (verbs == Verb.STEP)):
+        with self.memory.only(starting | (verbs == Verb.STEP)):
             self._act(current)
         return self.head.action.cpu().numpy() + self.first_action
-
-    @contextmanager
-    def _only(self, mask: np.ndarray[Any, Any]) -> Iterator[None]:
-        """Undo, on leaving, whatever happened to the lives outside the mask (bool, [lives])."""
-        others = torch.from_numpy(np.flatnonzero(~mask)).to(self.lives.device)
-        learners = [self.policy] + ([self.critic] if self.critic is not None else [])
-        tensors = [self.memory.real, self.memory.wide] if len(others) else []
-        for learner in learners if len(others) else []:
-            tensors += learner.step_rule.foreign_state()
-        before = [tensor[others] for tensor in tensors]
-        yield
-        for tensor, rows in zip(tensors, before, strict=True):
-            tensor[others] = rows
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""
@@ -337,15 +325,5 @@ class ReflectAgent(StateModule):
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()
-        learners = {"policy": self.policy} | ({"value": self.critic} if self.critic is not None else {})
-        for name, learner in learners.items():
-            found[f"learn/trace_norm_{name}"] = float(learner.eligibility_trace.norm(dim=-1).mean())
-            for i, layer in enumerate(learner.network.layers):
-                rate = layer.rate
-                found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
-                found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())
-                found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).float().mean())
-        return found
-
-
-_SILENT = 0.01  # a neuron that spikes in fewer ticks than this share counts as silent; in more than 1 - it, saturated
+        found |= self.policy.diagnostics("policy")
+        return found if self.critic is None else found | self.critic.diagnostics("value")

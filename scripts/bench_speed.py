@@ -130,14 +130,15 @@ class Bench:
     def new(self) -> tuple[Any, Any]:
         """Make a new world and agent."""
         world = self.spec.open(self.seeds)
+        how = getattr(torch, self.config.dtype), self.config.device
         make = hydra.utils.instantiate(self.config.agent, _convert_="all", _partial_=True)
         spaces = (world.observation_space, world.action_space)
         if self.n == 1:
-            agent = make(*spaces, Lives(0))
+            agent = make(*spaces, Lives(0, *how))
         elif hasattr(hydra.utils.get_object(self.config.agent["_target_"]), "advance"):
-            agent = make(*spaces, Lives(self.seeds))
+            agent = make(*spaces, Lives(self.seeds, *how))
         else:
-            agent = Population([make(*spaces, Lives(seed)) for seed in self.seeds])
+            agent = Population([make(*spaces, Lives(seed, *how)) for seed in self.seeds])
         return world, agent
 
     def env_alone(self) -> float:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from tracerl.agents.random import RandomAgent
+from tracerl.envs.spec import EnvSpec
 
 import tests.worlds  # noqa: F401  registers the envs
 from tests.helpers import lived, lived_together, make_agent
@@ -187,6 +188,37 @@ def test_each_life_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) ->
     ]
     assert envs.seeds[0] == ([7, 8] if mode == AutoresetMode.DISABLED else 7)
     assert all(seed is None for seed in envs.seeds[1:])
+
+
+class Looks:
+    """A monitor that notes when it looked."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.seen: list[list[int]] = []
+
+    def look(self, records: list[Record], agent: Any) -> None:
+        self.seen.append([record.step for record in records])
+
+
+def test_monitors_look_on_their_schedule_and_an_interrupt_ends_the_lives_after_a_step() -> None:
+    records, looks = [Record(life=life) for life in range(2)], Looks(2)
+    tally = Tally(records)
+    arguments = (Witness(), Script(AutoresetMode.DISABLED), 100, [7, 8], tally, [looks])
+    assert live_many(*arguments, interrupted=lambda: tally.step() == 5) == "interrupted"
+    assert looks.seen == [[2, 2], [4, 4], [5, 5]]
+    assert records[0].episodes == 2
+
+
+def test_compiled_lives_are_looked_at_and_interrupted_between_two_looks() -> None:
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], "compiled").open([0, 1])
+    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=life) for life in range(2)]
+    looks = Looks(70)
+    assert world.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
+    assert looks.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
+    world.live(agent, 1000, records, [], lambda: False)
+    whole = lived_together("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
+    assert [record.returns for record in records] == [record.returns for record in whole]
 
 
 def test_native_vector_envs_live_all_their_steps_and_learn() -> None:

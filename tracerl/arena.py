@@ -1,13 +1,17 @@
 """The memory of an agent: every tensor of a life in two rows, which a mask, a kernel or a checkpoint takes whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tracerl.lives import Lives
 from tracerl.network import Sequential
 
+Array = np.ndarray[Any, Any]
 Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
 
 
@@ -39,6 +43,24 @@ class Arena:
         for network in module.modules():
             if isinstance(network, Sequential):
                 network.bind_parameters()
+
+    @contextmanager
+    def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
+        """Undo, on leaving, whatever happened to the lives outside a mask.
+
+        Args:
+            mask: bool, [lives].
+            foreign: other tensors that belong to lives, each [lives, ...].
+        """
+        if mask.all():
+            yield
+            return
+        others = torch.from_numpy(np.flatnonzero(~mask)).to(self.real.device)
+        tensors = [self.real, self.wide, *foreign]
+        before = [tensor[others] for tensor in tensors]
+        yield
+        for tensor, rows in zip(tensors, before, strict=True):
+            tensor[others] = rows
 
 
 def _buffers(module: nn.Module) -> Iterator[Place]:

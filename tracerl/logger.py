@@ -13,6 +13,7 @@ from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Diverged, Monitor
 from tracerl.stats import Record, average, bootstrap_interval, interquartile_mean
 
+_RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
 SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
 
 
@@ -111,7 +112,7 @@ def _rollout(records: Sequence[Record]) -> dict[str, float]:
         "rollout/ep_len_mean": average(record.mean_length() for record in records),
     }
     if len(returns) > 1:
-        spread = interquartile_mean(returns), *bootstrap_interval(returns)
+        spread = interquartile_mean(returns), *bootstrap_interval(returns, resamples=_RESAMPLES)
         values.update(zip(SPREAD, spread, strict=True))
     return values
 

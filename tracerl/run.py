@@ -65,7 +65,8 @@ def job(cfg: DictConfig) -> float | None:
     """Live as the config says; one job of a sweep.
 
     Returns:
-        The mean return of the last 100 episodes: what a sweeper maximises. None where no episode ended.
+        What a sweeper maximises: the mean return of the last 100 episodes or, of many lives, its interquartile mean.
+        None where no episode ended.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -84,8 +85,8 @@ def job(cfg: DictConfig) -> float | None:
         raise RunEnded(f"{summary['status']}: {summary['error']} (traceback in {setup.folder / 'error.txt'})")
     if not (setup.folder / "summary.json").exists():
         raise RunEnded("the life finished, but its summary could not be written: it is printed above")
-    mean = summary["return_last100"]["mean"]
-    return None if mean is None else float(mean)
+    found = summary["return_last100"]["iqm"]
+    return None if found is None else float(found)
 
 
 def _setup(cfg: DictConfig) -> "Setup":

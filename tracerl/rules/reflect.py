@@ -67,6 +67,19 @@ class TraceLearner(StateModule):
         self.network.reset_state(mask)
         clear_(self.eligibility_trace, mask)
 
+    def diagnostics(self, name: str) -> dict[str, float]:
+        """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
+        found = {f"learn/trace_norm_{name}": float(self.eligibility_trace.norm(dim=-1).mean())}
+        for i, layer in enumerate(self.network.layers):
+            rate = layer.rate
+            found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
+            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())
+            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).float().mean())
+        return found
+
+
+_SILENT = 0.01  # a neuron that spikes in fewer ticks than this share counts as silent; in more than 1 - it, saturated
+
 
 class LogProbTrace(StateModule):
     """The trace l_t = d l_{t-1} + log pi(a_t) itself: kept to be watched, its gradient is what learns.

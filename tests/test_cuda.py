@@ -1,0 +1,37 @@
+"""The torch engine on a GPU; skipped where there is none."""
+
+import hydra
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import compose, make_agent
+from tests.test_kernels import Space
+from tracerl.agent import Verb
+from tracerl.lives import Lives
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device that torch can use")
+
+
+@pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
+def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
+    env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
+    overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
+    here = make_agent(env, *overrides, seed=seeds)
+    make = hydra.utils.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
+    there = make(env.observation_space, env.action_space, Lives(seeds, torch.float32, "cuda"))
+    verbs = np.full(8, Verb.START, np.int8)
+    for i in range(60):
+        seen, rewards = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=8)
+        assert here.advance(verbs, rewards, seen).tolist() == there.advance(verbs, rewards, seen).tolist(), i
+        ended = verbs >= Verb.TERMINATED
+        verbs = np.where(ended, Verb.START, np.where(rng.random(8) < 0.1, Verb.TERMINATED, Verb.STEP)).astype(np.int8)
+    for ours, theirs in zip(here.state_dict().values(), there.state_dict().values(), strict=True):
+        torch.testing.assert_close(theirs.cpu(), ours, rtol=1e-3, atol=1e-4)
+
+
+def test_auto_takes_torch_there_and_says_why() -> None:
+    env = Space(4, 2)
+    make = hydra.utils.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
+    agent = make(env.observation_space, env.action_space, Lives([0, 1], torch.float32, "cuda"))
+    assert (agent.engine, agent.engine_reason) == ("torch", "it runs on the CPU, not on cuda")
