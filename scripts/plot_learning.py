@@ -1,25 +1,38 @@
-"""Draw the learning curves of several runs: one line per run, their median in bold. Needs ``tracerl[plots]``.
+"""Draw learning curves: one line per life of every run under a folder, their median in bold. Needs ``tracerl[plots]``.
 
-python scripts/plot_learning.py runs/bench/CartPole -o docs/cartpole.png --title "CartPole-v1, 10 lives"
+python -m tracerl.run env=CartPole lifetimes=40 env.backend=compiled hydra.run.dir=runs/forty
+python scripts/plot_learning.py runs/forty -o docs/cartpole.png --title "CartPole-v1, 40 lives"
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
 
-TAG = "rollout/ep_rew_mean"
+WINDOW = 100  # episodes
+Curve = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # env steps, mean return of the last 100 episodes
 
 
-def read_curve(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return env steps and mean return of the last 100 episodes of one run."""
-    points = EventAccumulator(str(folder)).Reload().Scalars(TAG)
-    return np.array([point.step for point in points]), np.array([point.value for point in points])
+def read_curves(path: Path) -> list[Curve]:
+    """Return the curve of every life in a ``returns.npz``."""
+    with np.load(path) as found:
+        episodes = {name: found[name] for name in ("life", "step", "return")}
+    lives = (episodes["life"] == life for life in np.unique(episodes["life"]))
+    return [(episodes["step"][mine], rolling_mean(episodes["return"][mine])) for mine in lives]
+
+
+def rolling_mean(returns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Average each return with the 99 before it, or with all before it where they are fewer."""
+    sums = np.concatenate([[0.0], np.cumsum(returns)])
+    last = np.arange(1, len(sums))
+    first = np.maximum(last - WINDOW, 0)
+    means: np.ndarray[Any, Any] = (sums[last] - sums[first]) / (last - first)
+    return means
 
 
 def main() -> None:
@@ -29,10 +42,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
-    runs = sorted({path.parent for path in arguments.folder.rglob("events.out.tfevents.*")})
-    if not runs:
-        raise SystemExit(f"no event files under {arguments.folder}")
-    curves = [read_curve(run) for run in runs]
+    curves = [curve for path in sorted(arguments.folder.rglob("returns.npz")) for curve in read_curves(path)]
+    if not curves:
+        raise SystemExit(f"no episodes in a returns.npz under {arguments.folder}")
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     for steps, values in curves:
         axes.plot(steps, values, color="#7aa6c2", linewidth=0.8, alpha=0.8)

@@ -11,7 +11,7 @@ from tracerl.envs.spec import EnvSpec
 
 from tracerl.lifetime import live
 from tracerl.lives import Lives
-from tracerl.stats import Record
+from tracerl.stats import Milestone, Record
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -43,10 +43,11 @@ def lived_together(
     env_id: str, steps: int, *overrides: str, seeds: list[int], backend: str = "gymnasium", **options: Any
 ) -> tuple[ReflectAgent, list[Record]]:
     """Live many lives in the envs that the command line would make and return their agent and records."""
-    spec = EnvSpec(env_id, env_id, {}, steps, [], backend, options.pop("vectorization", "sync"))
+    milestones = options.pop("milestones", [])
+    spec = EnvSpec(env_id, env_id, {}, steps, milestones, backend, options.pop("vectorization", "sync"))
     world = spec.open(seeds)
     agent = make_agent(world, *overrides, seed=seeds, **options)
-    records = [Record(life=life) for life in range(len(seeds))]
+    records = [Record([Milestone.parse(name) for name in milestones], life) for life in range(len(seeds))]
     if backend == "compiled":
         agent.fused.compile_lives(world)
     assert world.live(agent, steps, records, (), lambda: False) == "finished"
