@@ -204,8 +204,7 @@ class Bench:
 
     def _live(self, monitor: Monitor | None) -> float:
         world, agent = self.new()
-        if self.spec.backend == "compiled":
-            agent.fused.compile_lives(world)
+        world.prepare(agent)
         records = [Record(life=life) for life in range(self.n)]
         started = time.perf_counter()
         world.live(agent, self.steps, records, [monitor] if monitor else [], lambda: False)

@@ -48,8 +48,7 @@ def lived_together(
     world = spec.open(seeds)
     agent = make_agent(world, *overrides, seed=seeds, **options)
     records = [Record([Milestone.parse(name) for name in milestones], life) for life in range(len(seeds))]
-    if backend == "compiled":
-        agent.fused.compile_lives(world)
+    world.prepare(agent)
     assert world.live(agent, steps, records, (), lambda: False) == "finished"
     world.close()
     return agent, records

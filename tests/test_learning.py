@@ -56,6 +56,7 @@ def test_a_long_life_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> No
     early = resident_after(100_000)
     assert resident_after(5_000_000) - early < 1.0  # MiB
     log.close(success=True)
+    episodes.close()
 
 
 def resident_memory() -> float:

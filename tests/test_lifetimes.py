@@ -29,11 +29,10 @@ def rows(agent: Any) -> list[torch.Tensor]:
     return [memory.reshape(-1, memory.shape[-1]) for memory in (agent.memory.real, agent.memory.wide)]
 
 
-@pytest.mark.parametrize("seeds", [[3, 4, 5, 6, 7]])
-def test_life_i_is_the_single_life_of_its_seed_to_the_bit(seeds: list[int]) -> None:
-    together, records = lived_together("CartPole-v1", 1500, SMALL, "engine=fused", seeds=seeds)
-    for i, seed in enumerate(seeds):
-        alone, record = lived("CartPole-v1", 1500, SMALL, "engine=fused", seed=seed)
+def test_life_i_of_16_is_the_single_life_of_its_seed_to_the_bit() -> None:
+    together, records = lived_together("CartPole-v1", 1500, SMALL, "engine=fused", seeds=list(range(3, 19)))
+    for i in (0, 1, 7, 14, 15):
+        alone, record = lived("CartPole-v1", 1500, SMALL, "engine=fused", seed=3 + i)
         assert record.returns == records[i].returns and record.lengths == records[i].lengths
         assert (record.step, record.episodes, record.episode_return) == (
             1500,

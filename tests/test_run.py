@@ -199,7 +199,7 @@ BAD = {
     "threads=none": "threads must be",
     "env.backend=gpu": "env.backend must be one of gymnasium, compiled",
     "env.backend=compiled engine=torch": "env.backend must be gymnasium where the engine is not fused",
-    "env.backend=compiled agent=random": "agent=random has no kernels",
+    "env.backend=compiled agent=random": "this agent has no kernels",
     "env.backend=compiled optimizer=torch": "it has no torch.optim optimisers",
     "env.backend=compiled env=gymnasium env.id=LunarLander-v3": "env.backend must be gymnasium for LunarLander-v3",
     "env.backend=compiled +env.kwargs.sutton_barto_reward=true": "env.kwargs must be empty with backend=compiled",

@@ -45,6 +45,15 @@ class CompiledWorld:
         self.seen, self.n_ended = np.zeros((n, self.twin.n_observed)), np.zeros(n, np.int64)
         self.ended = np.zeros((n, 0, ENDED_FIELDS))
 
+    def prepare(self, agent: Any) -> None:
+        """Compile whole lives; see ``World.prepare``."""
+        if getattr(agent, "fused", None) is None:
+            engine = getattr(agent, "engine", None)
+            reason = getattr(agent, "engine_reason", None) or f"the engine is {engine}"
+            problem = reason if engine else "this agent has no kernels"
+            raise ConfigError("backend", f"must be gymnasium where the engine is not fused: {problem}")
+        agent.fused.compile_lives(self)
+
     def live(
         self,
         agent: Any,

@@ -144,13 +144,10 @@ def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["Worl
     except ConfigError as error:
         raise error.under("env") from error
     agent = _agent(cfg, world, seeds, f"env.id={spec.id}, agent={agent_name}")
-    if spec.backend == "compiled":
-        engine = getattr(agent, "engine", None)
-        if engine != "fused":
-            reason = getattr(agent, "engine_reason", None) or f"the engine is {engine}"
-            problem = reason if engine else f"agent={agent_name} has no kernels"
-            raise ConfigError("env.backend", f"must be gymnasium where the engine is not fused: {problem}")
-        agent.fused.compile_lives(world)
+    try:
+        world.prepare(agent)
+    except ConfigError as error:
+        raise error.under("env") from error
     return world, agent
 
 

@@ -23,6 +23,14 @@ class World(Protocol):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
+    def prepare(self, agent: Any) -> None:
+        """Let the agent compile what it will need here, before a clock runs.
+
+        Raises:
+            ConfigError: the agent cannot live here.
+        """
+        ...
+
     def live(
         self,
         agent: Any,
@@ -39,6 +47,12 @@ class World(Protocol):
         ...
 
 
+def compile_verbs(agent: Any) -> None:
+    """Let an agent with a fused engine compile what its verbs call."""
+    if getattr(agent, "fused", None) is not None:
+        agent.fused.compile_verbs()
+
+
 class SingleWorld:
     """One env, for one life."""
 
@@ -46,6 +60,10 @@ class SingleWorld:
         """Take an env and the seed of its first reset."""
         self._env, self._seed = env, seed
         self.observation_space, self.action_space = env.observation_space, env.action_space
+
+    def prepare(self, agent: Agent) -> None:
+        """Compile the verbs; see ``World.prepare``."""
+        compile_verbs(agent)
 
     def live(
         self,
@@ -70,6 +88,10 @@ class VectorWorld:
         """Take the envs and the seeds of their first resets."""
         self._envs, self._seeds = envs, seeds
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
+
+    def prepare(self, agent: ManyAgents) -> None:
+        """Compile the verbs; see ``World.prepare``."""
+        compile_verbs(agent)
 
     def live(
         self,

@@ -26,7 +26,7 @@ class FusedEngine:
     """
 
     def __init__(self, agent: "ReflectAgent", threads: int) -> None:
-        """Write the plan of an agent whose memory is packed, and compile.
+        """Write the plan of an agent whose memory is packed; kernels are compiled where they are first called.
 
         Args:
             agent: on the CPU.
@@ -37,7 +37,6 @@ class FusedEngine:
         self._first_action: int = agent.first_action
         self._shares = min(threads, max(1, len(agent.memory.real) if agent.lives.shape else 1))
         self._bind()
-        self._warm_up()
 
     def _bind(self) -> None:
         """Look at the memory as NumPy arrays, a row per life, and make what every call works on."""
@@ -53,8 +52,9 @@ class FusedEngine:
         self._all = real, wide, tables, scratch
         numba.set_num_threads(min(self._shares, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
-    def _warm_up(self) -> None:
-        """Compile, or load what is compiled, by a call that skips every life: a life's clock starts after it."""
+    def compile_verbs(self) -> None:
+        """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
+        self._arrived[:, reflect.VERB] = reflect.SKIP
         if self._memory.real.dim() == 1:
             announce("reflect.advance")
             reflect.advance(*self._one)
