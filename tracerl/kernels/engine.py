@@ -8,6 +8,7 @@ import numpy as np
 from tracerl.agent import Observation
 from tracerl.kernels import lives, reflect
 from tracerl.kernels import plan as P
+from tracerl.kernels.calls import address_of
 from tracerl.kernels.compile import announce
 from tracerl.kernels.describe import Plan
 
@@ -44,23 +45,29 @@ class FusedEngine:
         tables = self._plan.tables
         self._n_observed = int(tables[P.N_OBSERVED])
         self._actions = wide[:, tables[P.ACTION]]
-        self._arrived = np.zeros((len(real), reflect.OBSERVATION + self._n_observed))
-        self._row = self._arrived[0]
-        self._observation = self._row[reflect.OBSERVATION :]
+        self._arrived = np.zeros((len(real), lives.OBSERVATION + self._n_observed))
+        self._observation = np.zeros(self._n_observed)
+        self._address: int | None = None
         scratch = np.zeros((self._shares, self._plan.scratch_rows, self._plan.scratch_width), real.dtype)
-        self._one = real[0], wide[0], tables, scratch[0], self._row
+        self._one = real[0], wide[0], tables, scratch[0]
         self._all = real, wide, tables, scratch
         numba.set_num_threads(min(self._shares, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
     def compile_verbs(self) -> None:
         """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
-        self._arrived[:, reflect.VERB] = reflect.SKIP
-        if self._memory.real.dim() == 1:
-            announce("reflect.advance")
-            reflect.advance(*self._one)
-        else:
-            announce("reflect.advance_all")
-            reflect.advance_all(*self._all, self._arrived)
+        self._arrived[:, lives.VERB] = reflect.SKIP
+        self._agent()
+        if self._memory.real.dim() > 1:
+            lives.advance_all(self._agent(), *self._all, self._arrived)
+
+    def _agent(self) -> int:
+        """Return the address of the agent's machine code, compiling it before the first time."""
+        if self._address is None:
+            announce("reflect.advance_life")
+            skip = (*self._one, reflect.SKIP, 0.0, self._observation)
+            reflect.advance_life(*skip)
+            self._address = address_of(reflect.advance_life, *skip)
+        return self._address
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave arrays out of copies: a copy's arrays are views of the copied memory."""
@@ -87,32 +94,29 @@ class FusedEngine:
         """Carry out a ``Verb`` for the only life and return its newest action."""
         if observation.size != self._n_observed:
             raise ValueError(f"observation must hold {self._n_observed} numbers, got {observation.size}")
-        self._row[reflect.VERB] = verb
-        self._row[reflect.REWARD] = reward
         self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
-        return self._first_action + reflect.advance(*self._one)
+        return self._first_action + reflect.advance_life(*self._one, verb, float(reward), self._observation)
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
         """Carry out one verb per life; see ``ManyAgents.advance``."""
         if observations.size != self._n_observed * len(self._arrived):
             wanted = f"{len(self._arrived)} x {self._n_observed}"
             raise ValueError(f"observations must hold {wanted} numbers, got {observations.size}")
-        self._arrived[:, reflect.VERB] = verbs
-        self._arrived[:, reflect.REWARD] = rewards
-        self._arrived[:, reflect.OBSERVATION :] = observations.reshape(len(verbs), -1)
-        reflect.advance_all(*self._all, self._arrived)
+        self._arrived[:, lives.VERB] = verbs
+        self._arrived[:, lives.REWARD] = rewards
+        self._arrived[:, lives.OBSERVATION :] = observations.reshape(len(verbs), -1)
+        lives.advance_all(self._agent(), *self._all, self._arrived)
         newest: Array = self._actions + self._first_action
         return newest
 
     def live(self, world: "CompiledWorld", until: int, steps: int) -> None:
         """Live every life up to an env step; see ``kernels.lives.live``."""
         per_life = world.rows, world.lived, world.seen, world.ended, world.n_ended
-        lives.live(*self._all, *per_life, world.twin.kind, world.limit, until, steps)
+        lives.live(self._agent(), *self._all, *per_life, world.twin.kind, world.limit, until, steps)
 
     def compile_lives(self, world: "CompiledWorld") -> None:
         """Compile, or load, what ``live`` calls, by living no life."""
-        announce("lives.live")
         nobody = (array[:0] for array in (world.rows, world.lived, world.seen, world.ended, world.n_ended))
         real, wide, tables, scratch = self._all
-        arguments: Any = (real[:0], wide[:0], tables, scratch, *nobody, 0, 0, 0, 0)
+        arguments: Any = (self._agent(), real[:0], wide[:0], tables, scratch, *nobody, 0, 0, 0, 0)
         lives.live(*arguments)

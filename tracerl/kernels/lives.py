@@ -1,13 +1,19 @@
-"""Whole lives in one kernel call: a twin of the env and the agent in the same loop. Mirrors ``lifetime.live``."""
+"""Many lives in one kernel call: one verb for each, or whole lives with a twin of the env in the same loop.
+
+The agent is called by the address of its ``advance_life`` (``calls.call_at``). Mirrors ``lifetimes`` and ``lifetime``.
+"""
 
 from typing import Any
 
 import numpy as np
 from numba import prange
 
+from tracerl.kernels.calls import call_at
 from tracerl.kernels.compile import kernel, shared
-from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED, advance_life
+from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED
 from tracerl.kernels.twins import ELAPSED, advance_world, begin
+
+VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life
 
 # What a life remembers beside its world and its agent: a row of 64-bit words.
 LIVED, NEXT_VERB, RETURN, LIFE_WORDS = range(4)  # env steps; START or SKIP; return of the running episode, a float
@@ -15,7 +21,30 @@ ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended epi
 
 
 @shared
+def advance_all(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
+    """Carry out one verb for each of many lives, in as many shares as there is scratch for.
+
+    Which share a life is in does not matter to it.
+
+    Args:
+        agent: address of ``advance_life``.
+        real: memory of the agents in the network's dtype, [lives, n].
+        wide: their 64-bit words, int64, [lives, m].
+        p: the plan's tables.
+        scratch: of each share, [shares, rows, width].
+        arrived: what reaches each life: its verb, reward and observation, float64, [lives, 2 + n_observed].
+    """
+    n, shares = len(real), len(scratch)
+    for share in prange(shares):
+        for life in range(share * n // shares, (share + 1) * n // shares):
+            row = arrived[life]
+            verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
+            call_at(agent, real[life], wide[life], p, scratch[share], verb, reward, observation)
+
+
+@shared
 def live(
+    agent: int,
     real: Any,
     wide: Any,
     p: Any,
@@ -33,10 +62,11 @@ def live(
     """Live every life up to an env step, in as many shares as there is scratch for.
 
     Args:
-        real: memory of the agents in the network's dtype, [lives, n].
-        wide: their 64-bit words, int64, [lives, m].
-        p: the plan's tables.
-        scratch: of each share, [shares, rows, width].
+        agent: as for ``advance_all``, and the next four.
+        real: see there.
+        wide: see there.
+        p: see there.
+        scratch: see there.
         worlds: int64, [lives, WORLD_WORDS].
         lived: int64, [lives, LIFE_WORDS].
         seen: the newest observations, float64, [lives, n_observed].
@@ -52,11 +82,12 @@ def live(
         s = scratch[share]
         for life in range(share * n // shares, (share + 1) * n // shares):
             mine = worlds[life], lived[life], seen[life], ended[life]
-            n_ended[life] = live_one(real[life], wide[life], p, s, *mine, kind, limit, until, steps)
+            n_ended[life] = live_one(agent, real[life], wide[life], p, s, *mine, kind, limit, until, steps)
 
 
 @kernel
 def live_one(
+    agent: int,
     f: Any,
     w: Any,
     p: Any,
@@ -77,7 +108,7 @@ def live_one(
         begin(kind, world, e, seen)
     lived[NEXT_VERB] = SKIP
     while True:
-        action = advance_life(f, w, p, s, verb, reward, seen)
+        action = call_at(agent, f, w, p, s, verb, reward, seen)
         if verb >= TERMINATED:
             ended[count, ENDED_AT] = lived[LIVED]
             ended[count, ENDED_RETURN] = numbers[RETURN]

@@ -3,53 +3,32 @@
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from tracerl.agent import Verb
 from tracerl.kernels import networks, neurons, steps, streams
 from tracerl.kernels import plan as P
-from tracerl.kernels.compile import entry, kernel, shared
+from tracerl.kernels.compile import entry, kernel
 from tracerl.kernels.memory import row_of
 
 SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)
-VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life
 
 
 @entry
-def advance(f: Any, w: Any, p: Any, s: Any, arrived: Any) -> int:
-    """Carry out one verb for the only life.
+def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
+    """Carry out one verb for one life.
 
     Args:
         f: memory of the life in the network's dtype, [n].
         w: its 64-bit words, int64, [m].
         p: the plan's tables.
         s: scratch, a row per use, as wide as the widest layer or code.
-        arrived: what reaches the life: its verb, reward and observation, float64, [2 + n_observed].
+        verb: what happened.
+        reward: of the last action; not read at a SKIP or START.
+        observation: float64, [n_observed]; not read at a SKIP.
 
     Returns:
-        Index of its newest action.
+        Index of the life's newest action.
     """
-    return advance_life(f, w, p, s, int(arrived[VERB]), arrived[REWARD], arrived[OBSERVATION:])
-
-
-@shared
-def advance_all(real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
-    """Carry out one verb for each of many lives, in as many shares as there is scratch for.
-
-    Which share a life is in does not matter to it. Arguments are those of ``advance`` with a leading axis: of the lives
-    or, for the scratch, of the shares.
-    """
-    n, shares = len(real), len(scratch)
-    for share in prange(shares):
-        for life in range(share * n // shares, (share + 1) * n // shares):
-            row = arrived[life]
-            verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
-            advance_life(real[life], wide[life], p, scratch[share], verb, reward, observation)
-
-
-@kernel
-def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
-    """Carry out one verb for one life, whose memory is f and w, and return the index of its newest action."""
     if verb == SKIP:
         return int(w[p[P.ACTION]])
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[neurons.CODE]
