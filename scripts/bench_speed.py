@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ import tracerl
 from tracerl.agent import Verb
 from tracerl.lifetime import Monitor
 from tracerl.lives import Lives
-from tracerl.population import Population
+from tracerl.population import build_agents
 from tracerl.stats import Record
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
@@ -132,13 +133,9 @@ class Bench:
         world = self.spec.open(self.seeds)
         how = getattr(torch, self.config.dtype), self.config.device
         make = hydra.utils.instantiate(self.config.agent, _convert_="all", _partial_=True)
-        spaces = (world.observation_space, world.action_space)
-        if self.n == 1:
-            agent = make(*spaces, Lives(0, *how))
-        elif hasattr(hydra.utils.get_object(self.config.agent["_target_"]), "advance"):
-            agent = make(*spaces, Lives(self.seeds, *how))
-        else:
-            agent = Population([make(*spaces, Lives(seed, *how)) for seed in self.seeds])
+        in_world = partial(make, world.observation_space, world.action_space)
+        agent_class = hydra.utils.get_object(self.config.agent["_target_"])
+        agent = build_agents(agent_class, in_world, lambda seeds: Lives(seeds, *how), self.seeds)
         return world, agent
 
     def env_alone(self) -> float:

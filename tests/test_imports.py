@@ -41,7 +41,7 @@ ALLOWED = {
     "stats": BASE,
     "lifetime": BASE | {"agent", "stats"},
     "lifetimes": BASE | {"agent", "lifetime", "stats"},
-    "population": {"agent"},
+    "population": BASE | {"agent"},
     "compiled": BASE | {"kernels", "lifetime", "stats"},
     "world": {"agent", "lifetime", "lifetimes", "stats"},
     "episodes": set(),

@@ -97,9 +97,8 @@ class Sequential(StateModule):
             learning_signal: g = d objective / d y_t, [*lives, n_out].
         """
         below = self.readout.backward(learning_signal)
-        for (
-            layer
-        ) in self.layers:  # layer.backward would also carry the signal on to its inputs, where nobody asks for it
+        for layer in self.layers:
+            # Not layer.backward, which would carry the signal on to its inputs, where nobody asks for it.
             assert layer.credit is not None
             layer.write_score(layer.credit.score(below if layer is self.layers[-1] else learning_signal))
 

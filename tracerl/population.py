@@ -1,11 +1,30 @@
-"""Many lives of an agent that knows only one: an agent of its own for each."""
+"""The agents of a run: one for its one life, one for all lives, or, where a class knows one life only, one for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tracerl.agent import Action, Agent, Observation, Verb
+from tracerl.lives import Lives
+
+
+def build_agents(
+    agent_class: type, make: Callable[..., Any], new_lives: Callable[[Any], Lives], seeds: Sequence[int]
+) -> Any:
+    """Build the agent of one life, or those of many.
+
+    Args:
+        agent_class: what ``make`` makes; it takes many lives where it has ``advance`` (``ManyAgents``).
+        make: takes ``lives`` and returns an agent.
+        new_lives: from a seed, or from the list of all, to their ``Lives``.
+        seeds: one per life.
+    """
+    if len(seeds) == 1:
+        return make(lives=new_lives(seeds[0]))
+    if hasattr(agent_class, "advance"):
+        return make(lives=new_lives(list(seeds)))
+    return Population([make(lives=new_lives(seed)) for seed in seeds])
 
 
 class Population:

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,17 +154,14 @@ def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["Worl
 
 def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any:
     """Build the agent of one life, or those of many, with errors that name the key on the command line."""
-    from tracerl.population import Population
+    from tracerl.population import build_agents
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
-    make = _build(cfg, "agent", partial=True)
+    make = _build(cfg, "agent", partly=True)
     spaces = {"observation_space": world.observation_space, "action_space": world.action_space}
     try:
-        if len(seeds) == 1:
-            return make(**spaces, lives=_lives(cfg, seeds[0]))
-        if hasattr(hydra.utils.get_object(cfg.agent["_target_"]), "advance"):
-            return make(**spaces, lives=_lives(cfg, seeds))
-        return Population([make(**spaces, lives=_lives(cfg, seed)) for seed in seeds])
+        agent_class = hydra.utils.get_object(cfg.agent["_target_"])
+        return build_agents(agent_class, partial(make, **spaces), partial(_lives, cfg), seeds)
     except ConfigError as error:
         if error.key == "engine":
             raise
@@ -211,17 +209,17 @@ def _lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":
     return Lives(seeds, getattr(torch, cfg.dtype), device)
 
 
-def _build(cfg: DictConfig, key: str, partial: bool = False) -> Any:
+def _build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
     """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
 
     Args:
         cfg: the whole config.
         key: of the group.
-        partial: return a function that takes the remaining arguments.
+        partly: return a function that takes the remaining arguments.
     """
     _refuse_unknown(cfg[key], key)
     try:
-        return hydra.utils.instantiate(cfg[key], _convert_="all", _partial_=partial)
+        return hydra.utils.instantiate(cfg[key], _convert_="all", _partial_=partly)
     except InstantiationException as error:
         found = re.search(r"full_key: ([\w.]+)", str(error))
         where = found[1] if found else key

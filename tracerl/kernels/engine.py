@@ -36,7 +36,7 @@ class FusedEngine:
         self._memory = agent.memory
         self._plan = Plan(agent)
         self._first_action: int = agent.first_action
-        self._shares = min(threads, max(1, len(agent.memory.real) if agent.lives.shape else 1))
+        self._shares = min(threads, len(agent.lives.seeds))
         self._bind()
 
     def _bind(self) -> None:
@@ -56,9 +56,9 @@ class FusedEngine:
     def compile_verbs(self) -> None:
         """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
         self._arrived[:, lives.VERB] = reflect.SKIP
-        self._agent()
+        agent = self._agent()
         if self._memory.real.dim() > 1:
-            lives.advance_all(self._agent(), *self._all, self._arrived)
+            lives.advance_all(agent, *self._all, self._arrived)
 
     def _agent(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
