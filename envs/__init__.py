@@ -1,1 +1,6 @@
-"""Environments: one own env or wrapper per file, and the settings that make one."""
+"""The project's own envs and how envs are made; importing this registers the envs with Gymnasium under ``tracerl/``."""
+
+from gymnasium import register
+
+register("tracerl/ContextualBandit-v0", "tracerl.envs.contextual_bandit:ContextualBandit")
+register("tracerl/DelayedBandit-v0", "tracerl.envs.delayed_bandit:DelayedBandit")

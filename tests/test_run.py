@@ -213,6 +213,7 @@ BAD = {
     "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
     "env=gymnasium env.id=tests.worlds:DictObservation-v0": "env must have a Box observation space",
     "+env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
+    "env=ContextualBandit +env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
     "env.milestones=[soon]": "env.milestones must look like",
     "agent=random network=dense": "there is no network",
     "hydra.run.dir=/dev/null/runs": "hydra.run.dir must be a folder that can be written",
