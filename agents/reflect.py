@@ -168,7 +168,7 @@ class ReflectAgent(StateModule):
             return f"it runs on the CPU, not on {self.lives.device}"
         if any(isinstance(rule, TorchStep) for rule in self._rules()):
             return "it has no torch.optim optimisers"
-        return None
+        return self.policy.network.obstacle_to_fusing()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
         """Refuse to be moved: views and kernels would go on looking at the old memory."""
@@ -178,7 +178,7 @@ class ReflectAgent(StateModule):
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
-        built = network.build(self.encoder.n_out, n_outputs, self.lives)
+        built = network.build((self.encoder.n_out,), n_outputs, self.lives)
         return TraceLearner(built, rule.build(built, decay, self.lives), decay, self.lives)
 
     def start(self, observation: Observation) -> Action:

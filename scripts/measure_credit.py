@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def cosines(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[float]:
     """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
-    network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build(4, 2, Lives(seed, torch.float64))
+    network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build((4,), 2, Lives(seed, torch.float64))
     noise = torch.Generator().manual_seed(1000 + seed)
     inputs, g = torch.randn(200, 4, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
     for x in inputs:

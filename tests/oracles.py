@@ -11,23 +11,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.network import Sequential
+from tracerl.layers import ALIF, SpikingLayer, SynapticLIF
+from tracerl.network import Network
+from tracerl.topology import INPUT
 
 Parameters = dict[str, Tensor]
 
 SETTINGS: dict[str, Any] = dict(  # of ``Dense``: a net whose outputs are not all zero
     hidden=[16],
+    neuron="lif",
     membrane_decay=[0.1, 0.9],
     threshold=0.25,
     readout_decay=[0.1, 0.7],
+    adaptation=0.6,
+    adaptation_decay=[0.5, 0.95],
+    synapse_decay=[0.1, 0.8],
     reset="soft",
     detach_reset=None,
     surrogate="arctan",
     slope=1.0,
+    recurrent=False,
+    layer_norm=False,
     weight_scale=0.7,
     bias_scale=1.0,
+    sparsity=0.0,
     output_scale=1.0,
     ticks=1,
+    credit="otpe",
     learn_membrane_decay=False,
     learn_threshold=False,
     learn_readout_decay=False,
@@ -53,11 +63,12 @@ class SurrogateSpike(torch.autograd.Function):
         return grad * psi, None, None
 
 
-def parameters_of(network: Sequential) -> Parameters:
-    """Copy a single-life network's quantities W, b, m, theta of each layer and V, c, k of the readout."""
+def parameters_of(network: Network) -> Parameters:
+    """Copy a single-life network's quantities W, b, m, theta of each spiking node and V, c, k of the readout."""
     found: Parameters = {}
-    for i, layer in enumerate(network.hidden):
-        found[f"W{i}"], found[f"b{i}"] = layer.weight.clone(), layer.bias.clone()
+    for i, layer in spiking(network):
+        affine = layer.synapses.affine
+        found[f"W{i}"], found[f"b{i}"] = affine[:-1].T.clone(), affine[-1].clone()
         found[f"m{i}"] = layer.membrane_decay.value.clone()
         found[f"theta{i}"] = layer.threshold.value.clone()
     found["V"], found["c"] = network.readout.weight.clone(), network.readout.bias.clone()
@@ -65,53 +76,103 @@ def parameters_of(network: Sequential) -> Parameters:
     return found
 
 
-def initial_state(p: Parameters) -> dict[str, Tensor]:
-    """All membranes and filters at zero."""
-    depth = sum(name.startswith("W") for name in p)
-    state = {f"v{i}": torch.zeros_like(p[f"b{i}"]) for i in range(depth)}
-    return {**state, "zbar": torch.zeros_like(p["V"][0])}
+def spiking(network: Network) -> list[tuple[int, SpikingLayer]]:
+    """The spiking nodes with their numbers."""
+    return [(i, node.layer) for i, node in enumerate(network.wiring.nodes) if isinstance(node.layer, SpikingLayer)]
 
 
-def tick(p: Parameters, state: Mapping[str, Tensor], x: Tensor, layer: Any) -> tuple[dict[str, Tensor], Tensor]:
-    """One tick of the whole network: (new state, y)."""
+def initial_state(network: Network) -> dict[str, Tensor]:
+    """All membranes, spikes, adaptations, currents and filters at zero, where the network has them."""
+    sent_on = {source for node in network.wiring.nodes for source in node.delayed}
+    state: dict[str, Tensor] = {}
+    for i, layer in spiking(network):
+        names = ["v"] + ["z"] * (layer.recurrent or i in sent_on or isinstance(layer, ALIF))
+        names += ["a"] * isinstance(layer, ALIF) + ["i"] * isinstance(layer, SynapticLIF)
+        state |= {f"{name}{i}": torch.zeros_like(layer.membrane) for name in names}
+    return {**state, "zbar": torch.zeros_like(network.readout.weight[0])}
+
+
+def tick(
+    p: Parameters, state: Mapping[str, Tensor], x: Tensor, network: Network, stop: bool = False
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One tick of the whole network: (new state, y).
+
+    Args:
+        p: quantities.
+        state: before the tick.
+        x: input.
+        network: for what is connected with what, and which kind of neuron is where.
+        stop: no gradient flows through spikes that arrive a tick later, which is what defines e-prop.
+    """
     new: dict[str, Tensor] = {}
-    signal = x
-    for i in range(len(state) - 1):
-        m, theta = p[f"m{i}"], p[f"theta{i}"]
-        u = m * state[f"v{i}"] + (1 - m) * (p[f"W{i}"] @ signal + p[f"b{i}"])
-        z = SurrogateSpike.apply(u - theta, layer.slope, layer.surrogate_kind)
-        zr = z.detach() if layer.detach_reset else z
-        new[f"v{i}"] = u - theta * zr if layer.reset == "soft" else u * (1 - zr)
-        signal = z
-    new["zbar"] = p["k"] * state["zbar"] + (1 - p["k"]) * signal
+    handed = {INPUT: x}
+    for i, node in enumerate(network.wiring.nodes):
+        late = [*node.delayed, i] if getattr(node.layer, "recurrent", False) else [*node.delayed]
+        arrived = [state[f"z{source}"].detach() if stop else state[f"z{source}"] for source in late]
+        received = torch.cat([handed[source] for source in node.sources] + arrived)
+        if isinstance(node.layer, SpikingLayer):
+            advanced, handed[i] = neurons(p, state, i, received, node.layer)
+            new |= {name: value for name, value in advanced.items() if name in state}
+        else:
+            handed[i] = node.layer(received)
+    spikes = torch.cat([handed[i] for i in network.wiring.outputs])
+    new["zbar"] = p["k"] * state["zbar"] + (1 - p["k"]) * spikes
     return new, p["V"] @ new["zbar"] + p["c"]
 
 
-def bptt(network: Sequential, inputs: Tensor, g: Tensor) -> Parameters:
+def neurons(
+    p: Parameters, state: Mapping[str, Tensor], i: int, received: Tensor, layer: SpikingLayer
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One tick of one layer: (its new state, its spikes)."""
+    m, threshold, new = p[f"m{i}"], p[f"theta{i}"], {}
+    current = currents(p[f"W{i}"], p[f"b{i}"], received, layer.synapses)
+    if layer.norm is not None:
+        current = torch.nn.functional.layer_norm(current, current.shape, eps=1e-5)
+    if isinstance(layer, SynapticLIF):
+        decay = layer.synapse_decay.value
+        current = new[f"i{i}"] = decay * state[f"i{i}"] + (1 - decay) * current
+    if isinstance(layer, ALIF):
+        rho = layer.adaptation_decay.value
+        new[f"a{i}"] = rho * state[f"a{i}"] + (1 - rho) * state[f"z{i}"]
+        threshold = threshold + layer.adaptation * new[f"a{i}"]
+    u = m * state[f"v{i}"] + (1 - m) * current
+    z = SurrogateSpike.apply(u - threshold, layer.slope, layer.surrogate_kind)
+    zr = z.detach() if layer.detach_reset else z
+    new[f"v{i}"] = u - threshold * zr if layer.reset == "soft" else u * (1 - zr)
+    new[f"z{i}"] = z
+    return new, z
+
+
+def currents(weight: Tensor, bias: Tensor, received: Tensor, synapses: Any) -> Tensor:
+    """W x + b."""
+    return weight @ received + bias
+
+
+def bptt(network: Network, inputs: Tensor, g: Tensor, stop: bool = False) -> Parameters:
     """Gradient of g . y_T by every quantity, by autograd through all ticks.
 
     Args:
         network: a single life; only its parameters are read.
         inputs: [T, n_in].
         g: [n_out].
+        stop: see ``tick``.
     """
     p = {name: value.requires_grad_() for name, value in parameters_of(network).items()}
-    state = initial_state(p)
+    state = initial_state(network)
     for x in inputs:
         for _ in range(network.ticks):
-            state, y = tick(p, state, x, network.hidden[0])
+            state, y = tick(p, state, x, network, stop)
     gradients = torch.autograd.grad(g @ y, list(p.values()))
     return dict(zip(p, gradients, strict=True))
 
 
-def rtrl(network: Sequential, inputs: Tensor, g: Tensor) -> Parameters:
+def rtrl(network: Network, inputs: Tensor, g: Tensor) -> Parameters:
     """The same gradient by real-time recurrent learning: the full Jacobian of the state, carried forward."""
     p = parameters_of(network)
-    state = initial_state(p)
+    state = initial_state(network)
     jacobian = {s: {q: torch.zeros(*state[s].shape, *p[q].shape, dtype=g.dtype) for q in p} for s in state}
-    layer = network.hidden[0]
     for x in inputs:
-        by_state, by_parameter = _jacobians(p, state, x, layer)
+        by_state, by_parameter = _jacobians(p, state, x, network)
         jacobian = {
             s: {
                 q: by_parameter[s][q] + sum(torch.tensordot(by_state[s][r], jacobian[r][q], 1) for r in state)
@@ -119,17 +180,17 @@ def rtrl(network: Sequential, inputs: Tensor, g: Tensor) -> Parameters:
             }
             for s in state
         }
-        state, _ = tick(p, state, x, layer)
+        state, _ = tick(p, state, x, network)
     result = {q: torch.tensordot(g @ p["V"], jacobian["zbar"][q], 1) for q in p}
     result["V"], result["c"] = torch.outer(g, state["zbar"]), g.clone()
     return result
 
 
-def _jacobians(p: Parameters, state: dict[str, Tensor], x: Tensor, layer: Any) -> tuple[Any, Any]:
+def _jacobians(p: Parameters, state: dict[str, Tensor], x: Tensor, network: Network) -> tuple[Any, Any]:
     """Jacobian of the next state by the last state and by the parameters, one row of the state at a time."""
     p = {name: value.clone().requires_grad_() for name, value in p.items()}
     state = {name: value.clone().requires_grad_() for name, value in state.items()}
-    new, _ = tick(p, state, x, layer)
+    new, _ = tick(p, state, x, network)
     leaves = [*state.values(), *p.values()]
     by_state: Any = {}
     by_parameter: Any = {}
@@ -144,11 +205,12 @@ def _jacobians(p: Parameters, state: dict[str, Tensor], x: Tensor, layer: Any) -
     return by_state, by_parameter
 
 
-def scores_of(network: Sequential) -> Parameters:
+def scores_of(network: Network) -> Parameters:
     """The library's scores under the oracles' names, of the quantities rather than their raw parameters."""
     found: Parameters = {}
-    for i, layer in enumerate(network.hidden):
-        found[f"W{i}"], found[f"b{i}"] = layer.affine.grad[:-1].T.clone(), layer.affine.grad[-1].clone()
+    for i, layer in spiking(network):
+        grad = layer.synapses.affine.grad
+        found[f"W{i}"], found[f"b{i}"] = grad[:-1].T.clone(), grad[-1].clone()
         m, theta = layer.membrane_decay, layer.threshold
         if m.raw is not None:
             found[f"m{i}"] = m.raw.grad / (m.value * (1 - m.value))

@@ -66,7 +66,7 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminate
         for layer in learner.network.layers:
             for name in ("membrane", "spikes", "sensitivity", "reset_gain"):
                 assert getattr(layer, name).abs().max() == 0, name
-            assert layer.credit.eligibility.abs().max() == 0
+            assert learner.network.credit.direct[0].eligibility.abs().max() == 0
             assert layer.rate.max() > 0
         assert learner.network.readout.filtered[:-1].abs().max() == 0
         assert learner.step_rule.second_moment.max() > 0

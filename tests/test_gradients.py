@@ -8,20 +8,20 @@ from torch import Tensor
 
 from tests.oracles import SETTINGS, bptt, initial_state, parameters_of, rtrl, scores_of, tick
 from tracerl.lives import Lives
-from tracerl.network import Dense, Sequential
+from tracerl.network import Dense, Network
 
 LEARN_ALL = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
 
 
-def build(seed: int, n_in: int = 4, n_out: int = 2, **changes: Any) -> Sequential:
-    return Dense(**{**SETTINGS, "detach_reset": False, **changes}).build(n_in, n_out, Lives(seed, torch.float64))
+def build(seed: int | list[int], n_in: int = 4, n_out: int = 2, **changes: Any) -> Network:
+    return Dense(**{**SETTINGS, "detach_reset": False, **changes}).build((n_in,), n_out, Lives(seed, torch.float64))
 
 
 def stream(seed: int, steps: int, n_in: int = 4) -> Tensor:
     return torch.randn(steps, n_in, generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)
 
 
-def run(network: Sequential, inputs: Tensor, g: Tensor) -> dict[str, Tensor]:
+def run(network: Network, inputs: Tensor, g: Tensor) -> dict[str, Tensor]:
     for x in inputs:
         network(x)
     network.backward(g)
@@ -63,14 +63,14 @@ def test_several_ticks_per_step_equal_bptt(reset: str, detach_reset: bool) -> No
 def test_every_life_has_its_own_exact_score() -> None:
     seeds = [3, 4, 5]
     mixed = {**SETTINGS, "hidden": [8, 6], "threshold": [0.2, 0.4], "readout_decay": 0.5, "ticks": 2, **LEARN_ALL}
-    together = Dense(**mixed).build(4, 2, Lives(seeds, torch.float64))
+    together = Dense(**mixed).build((4,), 2, Lives(seeds, torch.float64))
     inputs = torch.stack([stream(seed, 60) for seed in seeds], 1)
     g = torch.tensor([[0.7, -1.3], [0.1, 2.0], [-1.0, 0.4]], dtype=torch.float64)
     for x in inputs:
         together(x)
     together.backward(g)
     for i, seed in enumerate(seeds):
-        alone = Dense(**mixed).build(4, 2, Lives(seed, torch.float64))
+        alone = Dense(**mixed).build((4,), 2, Lives(seed, torch.float64))
         run(alone, inputs[:, i], g[i])
         torch.testing.assert_close(together.flat[i], alone.flat, rtol=0, atol=0)
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
@@ -115,16 +115,16 @@ def test_signal_for_the_layer_below_is_the_gradient_at_this_tick() -> None:
     inputs, g = stream(0, 20), torch.tensor([0.7, -1.3], dtype=torch.float64)
     for x in inputs:
         network(x)
-    below = network.hidden[0].backward(network.readout.backward(g))
+    below = network.layers[0].pull(network.readout.backward(g).unsqueeze(0)).squeeze(0)
     last = inputs[-1].clone().requires_grad_()
     truth = _input_gradient(network, inputs[:-1], last, g)
     assert relative_error(below, truth) <= 1e-10
 
 
-def _input_gradient(network: Sequential, before: Tensor, last: Tensor, g: Tensor) -> Tensor:
+def _input_gradient(network: Network, before: Tensor, last: Tensor, g: Tensor) -> Tensor:
     p = parameters_of(network)
-    state = initial_state(p)
+    state = initial_state(network)
     for x in [*before, last]:
-        state, y = tick(p, state, x, network.hidden[0])
+        state, y = tick(p, state, x, network)
     (gradient,) = torch.autograd.grad(g @ y, last)
     return gradient

@@ -10,14 +10,14 @@ from tests.oracles import SETTINGS
 from tests.test_gradients import build, stream
 from tracerl.checks import ConfigError
 from tracerl.lives import Lives
-from tracerl.network import Dense, Sequential
+from tracerl.network import Dense, Network
 
 
-def network_of(n_in: int, hidden: list[int], n_out: int, **changes: Any) -> Sequential:
+def network_of(n_in: int, hidden: list[int], n_out: int, **changes: Any) -> Network:
     return build(0, n_in, n_out, hidden=hidden, **changes)
 
 
-def assert_views(network: Sequential) -> None:
+def assert_views(network: Network) -> None:
     network.flat.fill_(0.25)
     network.score.fill_(0.5)
     for parameter in network.parameters():
@@ -33,15 +33,15 @@ def test_parameters_are_views_of_one_buffer() -> None:
 
 def test_moving_and_copying_keep_the_views() -> None:
     network = network_of(3, [5], 2)
-    weight = network.layers[0].weight.clone()
+    weight = network.layers[0].synapses.weight.clone()
     clone = copy.deepcopy(network)
     network.to(torch.float32)
     assert network.flat.dtype == torch.float32
-    torch.testing.assert_close(network.layers[0].weight, weight.float())
+    torch.testing.assert_close(network.layers[0].synapses.weight, weight.float())
     for moved in (network, clone):
         assert_views(moved)
     assert clone.layers[0] is clone.hidden[0]
-    assert clone.layers[0].weight.data_ptr() != network.layers[0].weight.data_ptr()
+    assert clone.layers[0].synapses.weight.data_ptr() != network.layers[0].synapses.weight.data_ptr()
 
 
 def test_a_restored_network_goes_on_to_the_bit() -> None:
@@ -65,11 +65,11 @@ def test_reset_clears_states_and_traces_and_nothing_else() -> None:
         network(x)
     network.reset_state()
     changed = {name for name, value in network.state_dict().items() if not torch.allclose(value, fresh[name])}
-    assert changed <= {"hidden.0.rate", "hidden.1.rate", "hidden.0.inputs", "hidden.1.inputs"}
+    assert changed <= {"hidden.0.rate", "hidden.1.rate", "hidden.0.synapses.inputs", "hidden.1.synapses.inputs"}
 
 
 def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
-    network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build(4, 2, Lives([0, 1], torch.float64))
+    network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lives([0, 1], torch.float64))
     for x in stream(0, 30):
         network(x.expand(2, 4))
     kept = {name: value.clone() for name, value in network.state_dict().items()}
@@ -82,19 +82,19 @@ def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
 
 def test_initial_weights_follow_their_scales() -> None:
     network = Dense(**{**SETTINGS, "hidden": [400], "membrane_decay": [0.0, 0.9], "output_scale": 0.0}).build(
-        100, 2, Lives(0)
+        (100,), 2, Lives(0)
     )
     layer = network.layers[0]
-    assert layer.weight.std().item() == pytest.approx(0.07, rel=0.02)
-    assert layer.bias.abs().max().item() == pytest.approx(1.0, rel=0.02)
+    assert layer.synapses.weight.std().item() == pytest.approx(0.07, rel=0.02)
+    assert layer.synapses.bias.abs().max().item() == pytest.approx(1.0, rel=0.02)
     assert 0.0 <= layer.membrane_decay.value.min() and layer.membrane_decay.value.max() <= 0.9
     assert network.readout.weight.abs().max() == 0
 
 
 def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> None:
-    frozen = Dense(**{**SETTINGS, "hidden": [6, 5]}).build(4, 2, Lives(0, torch.float64))
+    frozen = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lives(0, torch.float64))
     flags = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
-    learned = Dense(**{**SETTINGS, "hidden": [6, 5], **flags}).build(4, 2, Lives(0, torch.float64))
+    learned = Dense(**{**SETTINGS, "hidden": [6, 5], **flags}).build((4,), 2, Lives(0, torch.float64))
     for x in stream(0, 20):
         torch.testing.assert_close(frozen(x), learned(x))
     learned.flat.add_(100.0)

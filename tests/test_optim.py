@@ -9,13 +9,13 @@ from torch import Tensor
 
 from tests.test_network import network_of
 from tracerl.lives import Lives
-from tracerl.network import Sequential
+from tracerl.network import Network
 from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim
 
 LIVES = Lives(0, torch.float64)
 
 
-def two_parameters() -> Sequential:
+def two_parameters() -> Network:
     """A stand-in network of two parameters, at zero."""
     network = network_of(1, [1], 1)
     network.flat = torch.zeros(2, dtype=torch.float64)

@@ -33,9 +33,9 @@ def test_the_eligibility_trace_is_the_gradient_of_the_log_prob_trace() -> None:
     decay = 0.9
     learner, log_prob_trace, inputs, actions = follow(decay, 60)
     p = {name: value.requires_grad_() for name, value in parameters_of(learner.network).items()}
-    state, total = initial_state(p), torch.zeros((), dtype=torch.float64)
+    state, total = initial_state(learner.network), torch.zeros((), dtype=torch.float64)
     for x, action in zip(inputs, actions, strict=True):
-        state, y = tick(p, state, x, learner.network.layers[0])
+        state, y = tick(p, state, x, learner.network)
         total = decay * total + torch.log_softmax(y, -1)[action]
     torch.testing.assert_close(log_prob_trace.trace, total.detach())
     torch.testing.assert_close(log_prob_trace.average(), 0.1 * total.detach())
@@ -79,6 +79,5 @@ def test_a_copy_learns_on_its_own() -> None:
     clone = copy.deepcopy(learner)
     clone.update(torch.tensor(1.0, dtype=torch.float64))
     assert not torch.equal(clone.network.flat, learner.network.flat)
-    assert torch.equal(
-        clone.network.layers[0].affine.flatten(), clone.network.flat[: clone.network.layers[0].affine.numel()]
-    )
+    affine = clone.network.layers[0].synapses.affine
+    assert torch.equal(affine.flatten(), clone.network.flat[: affine.numel()])

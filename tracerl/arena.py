@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.lives import Lives
-from tracerl.network import Sequential
+from tracerl.network import Network
 
 Array = np.ndarray[Any, Any]
 Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
@@ -41,7 +41,7 @@ class Arena:
         self.wide = _gather(wide, torch.int64, lives)
         self.real = _gather(narrow, lives.dtype, lives) if narrow else self.wide.view(lives.dtype)
         for network in module.modules():
-            if isinstance(network, Sequential):
+            if isinstance(network, Network):
                 network.bind_parameters()
 
     @contextmanager

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracerl.credit import OTPE
 from tracerl.encoders import ContrastEncoder
 from tracerl.kernels import plan as P
 from tracerl.kernels.neurons import SCRATCH_ROWS
 from tracerl.kernels.plan import offset
-from tracerl.layers import LIF
-from tracerl.layers.credit import PathCredit, ReadoutCredit
+from tracerl.layers import DenseSynapses, SpikingLayer
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
@@ -62,8 +62,9 @@ class Plan:
         ints[P.FIRST_LAYER_FLOATS] = floats_at + P.NETWORK_FLOATS
         self._ints.append(_row(ints, P.NETWORK_INTS, np.int64))
         self._floats.append(_row(floats, P.NETWORK_FLOATS, np.float64))
-        for layer in learner.network.layers:
-            self._ints.append(_row(_layer_fields(layer), P.LAYER_INTS, np.int64))
+        for i, layer in enumerate(learner.network.layers):
+            assert isinstance(learner.network.credit, OTPE)
+            self._ints.append(_row(_layer_fields(layer, learner.network.credit, i), P.LAYER_INTS, np.int64))
             numbers: Fields = {P.SLOPE: layer.slope, P.RATE_DECAY: layer.rate_decay}
             self._floats.append(_row(numbers, P.LAYER_FLOATS, np.float64))
 
@@ -161,15 +162,16 @@ def _network_fields(learner: TraceLearner) -> tuple[Fields, Fields]:
     return ints, floats
 
 
-def _layer_fields(layer: LIF) -> Fields:
-    credit = layer.credit
-    path = credit if isinstance(credit, PathCredit) else None
+def _layer_fields(layer: SpikingLayer, credit: OTPE, node: int) -> Fields:
+    direct, path = credit.direct.get(node), credit.indirect.get(node)
+    synapses = layer.synapses
+    assert isinstance(synapses, DenseSynapses)
     return {
         P.N_IN: layer.n_in,
         P.N_OUT: layer.n_out,
         P.ROWS: layer.rows,
-        P.AFFINE: offset(layer.affine),
-        P.INPUTS: offset(layer.inputs),
+        P.AFFINE: offset(synapses.affine),
+        P.INPUTS: offset(synapses.inputs),
         P.MEMBRANE: offset(layer.membrane),
         P.SPIKES: offset(layer.spikes),
         P.SURROGATE: offset(layer.surrogate),
@@ -177,7 +179,7 @@ def _layer_fields(layer: LIF) -> Fields:
         P.RESET_DRIVE: offset(layer.reset_drive),
         P.SENSITIVITY: offset(layer.sensitivity),
         P.RATE: offset(layer.rate),
-        P.ELIGIBILITY: offset(credit.eligibility) if isinstance(credit, ReadoutCredit) else P.ABSENT,
+        P.ELIGIBILITY: offset(direct.eligibility if direct else None),
         P.CARRIED: offset(path.carried if path else None),
         P.PROJECTED: offset(path.projected if path else None),
         P.N_ABOVE: path.carried.shape[-3] if path else 0,

@@ -1,6 +1,10 @@
-"""Layers of spiking neurons: each owns its parameters, its state and the traces it learns from."""
+"""Layers of spiking neurons: each owns its parameters, its state and the derivatives it carries forward."""
 
+from tracerl.layers.alif import ALIF
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
+from tracerl.layers.spiking import Firing, SpikingLayer
+from tracerl.layers.synapses import DenseSynapses
+from tracerl.layers.synaptic import SynapticLIF
 
-__all__ = ["LI", "LIF"]
+__all__ = ["ALIF", "LI", "LIF", "DenseSynapses", "Firing", "SpikingLayer", "SynapticLIF"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from tracerl import functional as F
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
-from tracerl.network import Sequential
+from tracerl.network import Network
 from tracerl.optim.rule import StepRule
 
 
@@ -30,7 +30,7 @@ class TraceLearner(StateModule):
 
     eligibility_trace: Tensor
 
-    def __init__(self, network: Sequential, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, network: Network, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
         """Start with an empty trace.
 
         Args:

@@ -1,0 +1,199 @@
+"""Kinds of neurons, recurrence, normalisation and the three credits against autograd through time, in float64."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.oracles import Parameters, bptt, initial_state, parameters_of, scores_of, tick
+from tests.test_gradients import LEARN_ALL, build, relative_error, run, stream
+from tracerl.checks import ConfigError
+from tracerl.layers import ALIF, DenseSynapses, Firing, SynapticLIF
+from tracerl.lives import Lives
+from tracerl.network import Network
+
+G = torch.tensor([0.7, -1.3], dtype=torch.float64)
+NEURONS = ("lif", "alif", "synaptic")
+
+
+def compare(network: Network, inputs: Tensor, stop: bool = False) -> tuple[Parameters, Parameters]:
+    """The library's scores and autograd's, of a shared quantity summed over the neurons that share it."""
+    ours, oracle = run(network, inputs, G), bptt(network, inputs, G, stop)
+    truth = {name: oracle[name].sum().reshape(1) if ours[name].numel() == 1 else oracle[name] for name in ours}
+    for name in ours:
+        assert truth[name].norm() > 1e-12, name
+    return ours, truth
+
+
+def assert_exact(network: Network, inputs: Tensor, stop: bool = False) -> None:
+    ours, truth = compare(network, inputs, stop)
+    for name in ours:
+        assert relative_error(ours[name], truth[name]) <= 1e-10, name
+
+
+def cosine(ours: Parameters, truth: Parameters, *names: str) -> float:
+    mine, theirs = (torch.cat([found[name].flatten() for name in names]) for found in (ours, truth))
+    return float(torch.cosine_similarity(mine, theirs, dim=0))
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("ticks", [1, 3])
+def test_a_layer_does_what_its_equations_say(neuron: str, ticks: int) -> None:
+    network = build(0, neuron=neuron, recurrent=True, layer_norm=True, hidden=[7, 6], ticks=ticks)
+    p, state = parameters_of(network), initial_state(network)
+    fired = 0.0
+    for x in stream(0, 60):
+        for _ in range(ticks):
+            state, expected = tick(p, state, x, network)
+        torch.testing.assert_close(network(x), expected)
+        for i, layer in enumerate(network.layers):
+            torch.testing.assert_close(layer.membrane, state[f"v{i}"])
+            fired += float(layer.spikes.sum())
+    assert fired > 100
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_hidden_layer_of_any_neuron_equals_bptt(neuron: str, reset: str, seed: int) -> None:
+    assert_exact(build(seed, neuron=neuron, reset=reset, **LEARN_ALL), stream(seed, 200))
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("detach_reset", [False, True])
+def test_a_recurrent_layer_equals_autograd_with_the_stop_that_defines_eprop(neuron: str, detach_reset: bool) -> None:
+    network = build(0, neuron=neuron, recurrent=True, detach_reset=detach_reset, **LEARN_ALL)
+    assert_exact(network, stream(0, 100), stop=True)
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_exact_credit_equals_bptt_through_recurrence_layers_and_normalisation(neuron: str, layer_norm: bool) -> None:
+    shape = dict(recurrent=True, layer_norm=layer_norm, hidden=[6, 5], threshold=0.1, credit="exact", **LEARN_ALL)
+    assert_exact(build(3, neuron=neuron, **shape), stream(3, 60))
+
+
+def test_exact_credit_keeps_lives_apart() -> None:
+    seeds, shape = [3, 4], dict(recurrent=True, layer_norm=True, hidden=[5, 4], credit="exact", neuron="alif", ticks=2)
+    together = build(seeds, **shape)
+    inputs = torch.stack([stream(seed, 30) for seed in seeds], 1)
+    for x in inputs:
+        together(x)
+    together.backward(torch.stack([G, -G]))
+    for i, seed in enumerate(seeds):
+        alone = build(seed, **shape)
+        for x in inputs[:, i]:
+            alone(x)
+        alone.backward(G if i == 0 else -G)
+        torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_without_memory_every_credit_is_exact(credit: str, layer_norm: bool) -> None:
+    shape = dict(hidden=[8, 7], membrane_decay=0.0, readout_decay=0.0, credit=credit, layer_norm=layer_norm)
+    assert_exact(build(1, **shape), stream(1, 50))
+
+
+@pytest.mark.parametrize(
+    ("bound", "shape"),
+    [
+        (0.95, dict(layer_norm=True)),
+        (0.95, dict(recurrent=True)),
+        (0.95, dict(neuron="alif", recurrent=True)),
+        (0.85, dict(neuron="alif", hidden=[16, 16])),
+        (0.83, dict(neuron="synaptic", hidden=[16, 16])),
+        (0.88, dict(layer_norm=True, hidden=[16, 16])),
+        (0.80, dict(credit="presynaptic")),
+        (0.80, dict(credit="presynaptic", hidden=[16, 16])),
+    ],
+    ids=str,
+)
+def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, shape: dict[str, Any]) -> None:
+    cosines = []
+    for seed in range(6):
+        ours, truth = compare(build(seed, **shape), stream(seed, 100))
+        cosines.append(cosine(ours, truth, "W0", "b0"))
+        assert relative_error(ours["V"], truth["V"]) <= 1e-10
+    assert bound <= sum(cosines) / len(cosines) < 0.9999, cosines
+
+
+def test_normalised_currents_share_their_scores() -> None:
+    """With each weight taken to move its own neuron's current alone, this cosine is .943."""
+    cosines = []
+    for seed in range(3):
+        ours, truth = compare(build(seed, layer_norm=True), stream(seed, 100))
+        cosines.append(cosine(ours, truth, "W0", "b0"))
+    assert sum(cosines) / len(cosines) > 0.98, cosines
+
+
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "exact"])
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_reset_clears_everything_of_an_episode(credit: str, neuron: str) -> None:
+    network = build(0, neuron=neuron, recurrent=True, hidden=[6, 5], credit=credit)
+    inputs = stream(0, 40)
+    first = [network(x).clone() for x in inputs]
+    network.backward(G)
+    score = network.score.clone()
+    network.reset_state()
+    for x, y in zip(inputs, first, strict=True):
+        assert torch.equal(network(x), y)
+    network.backward(G)
+    assert torch.equal(network.score, score)
+
+
+def test_sparse_neurons_lack_their_share_of_weights_in_each_life() -> None:
+    network = build([0, 1], n_in=10, sparsity=0.7, hidden=[20, 20])
+    for layer, zeros in zip(network.layers, (7, 14), strict=True):
+        assert ((layer.synapses.weight == 0).sum(-1) == zeros).all()
+    first, second = network.layers[0].synapses.weight == 0
+    assert not torch.equal(first, second)
+
+
+def test_presynaptic_credit_has_no_trace_for_decays_and_thresholds() -> None:
+    with pytest.raises(ConfigError, match="^learn_threshold must be false where credit is presynaptic"):
+        build(0, credit="presynaptic", learn_threshold=True)
+
+
+def test_presynaptic_credit_keeps_one_number_per_input() -> None:
+    def held(credit: str) -> int:
+        network = build(0, n_in=10, hidden=[100], credit=credit)
+        return sum(buffer.numel() for buffer in network.buffers())
+
+    assert held("otpe") - held("presynaptic") == 2 * 1100 - 11  # sensitivity and eligibility, for a trace
+
+
+def test_an_adaptive_threshold_by_hand() -> None:
+    """With theta 1, beta 2, rho .5, m 0: a current of 1.5 fires once, then waits for the threshold to come down."""
+    lives = Lives(0, torch.float64)
+    synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
+    layer = ALIF(synapses, lives, Firing(threshold=(1.0, 1.0)), (0.0, 0.0), 2.0, (0.5, 0.5))
+    synapses.affine[-1] = 1.5
+    spikes = [float(layer(torch.zeros(1, dtype=torch.float64))) for _ in range(6)]
+    # thresholds: 1, 1 + 2 * .5 = 2, 1.5, 1 + 2 * (.125 + .5) = 2.25, 1.625, 1.3125
+    assert spikes == [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+    assert float(layer.adapted) == pytest.approx(0.15625)
+
+
+def test_a_filtered_current_by_hand() -> None:
+    """With a .5, m .5 and no spike: the current rises as 1/2, 3/4 and the membrane as 1/4, 1/2."""
+    lives = Lives(0, torch.float64)
+    synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
+    layer = SynapticLIF(synapses, lives, Firing(threshold=(9.0, 9.0)), (0.5, 0.5), (0.5, 0.5))
+    synapses.affine[-1] = 1.0
+    seen = []
+    for _ in range(2):
+        layer(torch.zeros(1, dtype=torch.float64))
+        seen.append((float(layer.filtered_current), float(layer.membrane)))
+    assert seen == [(0.5, 0.25), (0.75, 0.5)]
+
+
+def test_scores_of_a_copied_network_are_its_own() -> None:
+    network = build(0, recurrent=True, neuron="alif", hidden=[5, 4])
+    run(network, stream(0, 10), G)
+    clone = copy.deepcopy(network)
+    run(clone, stream(1, 10), -G)
+    assert not torch.equal(clone.score, network.score)
+    torch.testing.assert_close(scores_of(clone)["c"], -G)

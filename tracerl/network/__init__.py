@@ -1,0 +1,7 @@
+"""Networks: spiking layers under a leaky-integrator readout, their parameters in one flat buffer."""
+
+from tracerl.network.base import Network
+from tracerl.network.neurons import Neurons
+from tracerl.network.sequential import Dense, Sequential
+
+__all__ = ["Dense", "Network", "Neurons", "Sequential"]
