@@ -11,13 +11,12 @@ from torch import Tensor
 
 from tracerl import checks
 from tracerl import functional as F
-from tracerl.agent import Action, Observation, Verb
-from tracerl.arena import Arena
+from tracerl.agent import Action, Observation
 from tracerl.encoders import Raw
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
-from tracerl.module import StateModule
 from tracerl.network import Dense
+from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
@@ -65,7 +64,7 @@ class Settings:
         checks.decay("average_decay", self.average_decay)
 
 
-class ReflectAgent(StateModule):
+class ReflectAgent(OnlineAgent):
     """Learn online from each transition, once, with eligibility traces through spiking neurons.
 
     One env step, with one forward pass of each network per observation: the critic's score of the old observation
@@ -124,7 +123,7 @@ class ReflectAgent(StateModule):
         """
         super().__init__()
         self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
-        n_actions, self.first_action = discrete_actions(action_space)
+        n_actions, first_action = discrete_actions(action_space)
         self.lives = lives
         self.encoder = encoder.build(observation_size(observation_space), lives)
         self.head = Categorical(n_actions, lives)
@@ -139,8 +138,7 @@ class ReflectAgent(StateModule):
             self.register_buffer(name, lives.zeros())
         self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
         self._one = lives.full(1.0, 1)
-        self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
-        self.memory = Arena(self, lives)
+        self._pack(lives, first_action)
         self._sums = self.sums.unbind(-1)
         self.fused = self._choose_engine(engine, threads)
 
@@ -183,64 +181,32 @@ class ReflectAgent(StateModule):
 
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
-        if self.fused is not None:
-            return self.fused.start(observation)
-        return self._start(observation)
+        return super().start(observation) if self.fused is None else self.fused.start(observation)
 
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn from one transition and act; see ``Agent.step``."""
-        if self.fused is not None:
-            return self.fused.step(reward, observation)
-        return self._step(reward, observation)
+        return super().step(reward, observation) if self.fused is None else self.fused.step(reward, observation)
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear membranes and traces; see ``Agent.end``."""
-        if self.fused is not None:
-            return self.fused.end(reward, observation, terminated)
-        return self._end(reward, observation, terminated)
+        if self.fused is None:
+            super().end(reward, observation, terminated)
+        else:
+            self.fused.end(reward, observation, terminated)
 
     def advance(
         self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
     ) -> np.ndarray[Any, Any]:
         """Carry out one verb for each of many lives; see ``ManyAgents.advance``."""
-        if self.fused is not None:
-            return self.fused.advance(verbs, rewards, observations)
-        return self._advance(verbs, rewards, observations)
+        if self.fused is None:
+            return super().advance(verbs, rewards, observations)
+        return self.fused.advance(verbs, rewards, observations)
 
-    @torch.inference_mode()
-    def _start(self, observation: Observation) -> Action:
-        return self._act(self._begin(self._tensor(observation))).item() + self.first_action
+    def _foreign_state(self) -> list[Tensor]:
+        return [state for rule in self._rules() for state in rule.foreign_state()]
 
-    @torch.inference_mode()
-    def _step(self, reward: float, observation: Observation) -> Action:
-        current = self._learn(self._scalar(reward), self._tensor(observation), self._continues[False])
-        return self._act(current).item() + self.first_action
-
-    @torch.inference_mode()
-    def _end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        self._learn(self._scalar(reward), self._tensor(observation), self._continues[terminated])
-        self._clear(None)
-
-    @torch.inference_mode()
-    def _advance(
-        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
-    ) -> np.ndarray[Any, Any]:
-        """Let those that arrived somewhere learn, those that began begin, and those that go on act."""
-        seen, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
-        current = self.lives.zeros(self.encoder.n_out)
-        learning, foreign = verbs >= Verb.STEP, [state for rule in self._rules() for state in rule.foreign_state()]
-        if learning.any():
-            continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
-            with self.memory.only(learning, foreign):
-                current = self._learn(self._scalar(rewards), seen, continues)
-        if ended.any():
-            self._clear(self._mask(ended))
-        if starting.any():
-            with self.memory.only(starting):
-                current = torch.where(self._mask(starting).unsqueeze(-1), self._begin(seen), current)
-        with self.memory.only(starting | (verbs == Verb.STEP)):
-            self._act(current)
-        return self.head.action.cpu().numpy() + self.first_action
+    def _newest_action(self) -> Tensor:
+        return self.head.action
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""
@@ -291,18 +257,6 @@ class ReflectAgent(StateModule):
         self.log_prob_trace.reset_state(mask)
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
-
-    def _mask(self, mask: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(mask).to(self.lives.device)
-
-    def _scalar(self, value: Any) -> Tensor:
-        """Return a number per life: float64, [*lives]."""
-        return torch.as_tensor(value, dtype=torch.float64, device=self.lives.device)
-
-    def _tensor(self, observation: Observation) -> Tensor:
-        """Return the observation flattened: float64, [*lives, n]."""
-        tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
-        return tensor.reshape(*self.lives.shape, -1)
 
     def _watch(self) -> None:
         """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""

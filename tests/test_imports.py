@@ -38,6 +38,7 @@ ALLOWED = {
     "optim": BASE | {"network"},
     "rules": BASE | {"network", "optim"},
     "arena": BASE | {"network"},
+    "online": BASE | {"agent", "arena"},
     # agents and compiled: names of types only
     "kernels": BASE | {"agent", "credit", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
     "stats": BASE,
@@ -56,7 +57,7 @@ ALLOWED = {
     "run": BASE | {"episodes", "experiment", "population", "stats", "summary", "threads", "world"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"arena", "kernels", "threads"},
+    | {"kernels", "online", "threads"},
     "envs": BASE | {"compiled", "stats", "world"},
 }
 

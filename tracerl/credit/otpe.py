@@ -183,7 +183,7 @@ class OTPE(StateModule):
     def _pull_routes(self) -> dict[Route, Tensor]:
         """Return d y_t / d (what the first node of a route receives) along it: [*lives, outputs, n_in]."""
         readout = self.wiring.readout
-        weights = readout.weight * readout.decay.complement.unsqueeze(-2)  # [*lives, outputs, n]
+        weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lives, outputs, n]
         pulled: dict[Route, Tensor] = {}
         for route in self.wiring.all_routes:
             first, *rest = route

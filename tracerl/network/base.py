@@ -104,6 +104,8 @@ class Network(StateModule):
         for layer in self.layers:
             if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
                 return "it has no kernel for these neurons"
+        if self.readout.feedback is not None:
+            return f"it has no kernel for feedback={self.readout.feedback_kind}"
         if not isinstance(self.credit, OTPE):
             return "it has no kernel for this credit"
         return None

@@ -39,6 +39,8 @@ class Neurons:
         output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
         ticks: network ticks per env step.
         credit: ``otpe``, ``presynaptic`` or ``exact``; see ``tracerl.credit``.
+        feedback: ``symmetric``, ``random`` or ``adaptive``: what carries signals back from the readout; see ``LI``.
+        feedback_decay: share of readout and feedback weights that an update takes away (``adaptive``).
         learn_membrane_decay: make m a parameter.
         learn_threshold: make theta a parameter.
         learn_readout_decay: make k a parameter.
@@ -63,6 +65,8 @@ class Neurons:
     output_scale: float
     ticks: int
     credit: Any
+    feedback: Any
+    feedback_decay: float
     learn_membrane_decay: bool
     learn_threshold: bool
     learn_readout_decay: bool
@@ -87,6 +91,8 @@ class Neurons:
         checks.decay("sparsity", self.sparsity)
         checks.whole("ticks", self.ticks, 1)
         checks.choice("credit", self.credit, ("otpe", "presynaptic", "exact"))
+        checks.choice("feedback", self.feedback, ("symmetric", "random", "adaptive"))
+        checks.decay("feedback_decay", self.feedback_decay)
         flags = "learn_membrane_decay", "learn_threshold", "learn_readout_decay"
         for name in ("recurrent", "layer_norm", *flags):
             checks.flag(name, getattr(self, name))
@@ -137,6 +143,8 @@ class Neurons:
             decay=self._span("readout_decay"),
             weight_scale=self.output_scale,
             learn_decay=self.learn_readout_decay,
+            feedback=self.feedback,
+            feedback_decay=self.feedback_decay,
         )
 
     def _span(self, name: str) -> tuple[float, float]:

@@ -61,6 +61,7 @@ class TraceLearner(StateModule):
             signal: the scalar everything is multiplied by, [*lives].
         """
         self.step_rule(self.network, self.eligibility_trace, signal)
+        self.network.readout.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""

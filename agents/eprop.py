@@ -1,0 +1,193 @@
+"""Reward-based e-prop: one recurrent spiking network whose outputs are the policy's logits and the value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from gymnasium import Space
+from torch import Tensor
+
+from tracerl import checks
+from tracerl import functional as F
+from tracerl.encoders import Raw
+from tracerl.heads import Categorical
+from tracerl.lives import Lives, clear_
+from tracerl.network import Dense
+from tracerl.online import OnlineAgent
+from tracerl.optim.rule import StepRuleSettings
+from tracerl.rules.reflect import TraceLearner
+from tracerl.scaling import RewardScaler
+from tracerl.spaces import discrete_actions, observation_size
+from tracerl.streams import UniformStream
+
+WATCHED = (  # what is summed at every step
+    "learn/td_error",
+    "learn/td_error_magnitude",
+    "learn/entropy",
+    "learn/value",
+    "learn/step_size",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of the agent itself; see ``configs/agent/eprop.yaml``."""
+
+    discount: float
+    trace_decay: float
+    entropy: float
+    value_weight: float
+    scale_reward: bool
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        checks.unit_interval("discount", self.discount)
+        checks.unit_interval("trace_decay", self.trace_decay)
+        if self.discount * self.trace_decay >= 1:
+            raise checks.ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+        checks.non_negative("entropy", self.entropy)
+        checks.positive("value_weight", self.value_weight)
+        checks.flag("scale_reward", self.scale_reward)
+
+
+class EpropAgent(OnlineAgent):
+    """Actor-critic e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, "Reward-based e-prop").
+
+    One network, policy and value read out of the same spikes. A weight's eligibility e_t is local to its neuron, what
+    other neurons made of its spikes left out; the readout's filter of it is ebar_t; a neuron's learning signal is what
+    the outputs' objective sends back through B:
+
+        L_t = B^T g_t      g_t = (onehot(a_t) - pi_t, c_V)            (ascent on log pi and V)
+        zeta_t = gamma lambda zeta_{t-1} + L_t ebar_t                 theta += alpha_t delta_t zeta_t
+        delta_t = r + gamma V(s') [s' not terminal] - V(s)
+
+    B is V, fixed random weights, or learned ones (``network.feedback``). Beyond the paper: lambda, the step-size rule,
+    and the entropy's gradient, which joins the trace with the sign of delta as in ``ReflectAgent``. Left out: its
+    regularisation of firing rates.
+
+    The new observation is seen once, by body and readouts together: the action that follows is drawn from logits
+    computed before the update of the same step.
+
+    Attributes:
+        value: V(s_t), [*lives].
+        signal: delta, [*lives].
+        bonus: score of the entropy of the policy in s_t, laid out as the network's parameters, [*lives, n].
+    """
+
+    value: Tensor
+    signal: Tensor
+    entropy: Tensor
+    bonus: Tensor
+    sums: Tensor
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        lives: Lives,
+        *,
+        network: Dense,
+        encoder: Raw,
+        optimizer: Mapping[str, StepRuleSettings],
+        discount: float,
+        trace_decay: float,
+        entropy: float,
+        value_weight: float,
+        scale_reward: bool,
+    ) -> None:
+        """Build the agent for the spaces of an env.
+
+        Args:
+            observation_space: a Box; observations are flattened.
+            action_space: a Discrete space.
+            lives: how many lives, from which seeds; maker of all tensors.
+            network: the body; recurrent, if it shall be what e-prop is for.
+            encoder: from observations to input currents.
+            optimizer: step-size rules by name; that of the ``policy`` moves the whole network.
+            discount: gamma per env step.
+            trace_decay: lambda; eligibility traces decay by gamma lambda per env step. The paper has 1.
+            entropy: tau, weight of the entropy bonus.
+            value_weight: c_V, weight of the value beside the policy.
+            scale_reward: divide rewards by the running deviation of their discounted sum.
+
+        Raises:
+            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+        """
+        super().__init__()
+        self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
+        n_actions, first_action = discrete_actions(action_space)
+        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.head = Categorical(n_actions, lives)
+        self.stream = UniformStream(lives)
+        self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
+        body = network.build((self.encoder.n_out,), n_actions + 1, lives)
+        decay = discount * trace_decay
+        self.learner = TraceLearner(body, optimizer["policy"].build(body, decay, lives), decay, lives)
+        for name in ("value", "signal", "entropy"):
+            self.register_buffer(name, lives.zeros())
+        self.register_buffer("bonus", torch.zeros_like(body.flat))
+        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self._value_signal = lives.full(value_weight, 1)
+        self._pack(lives, first_action)
+
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode."""
+        return self._see(self.encoder(observation, first=True))
+
+    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+        """See what the action led to, then update the network along the trace of what it did before."""
+        value_t = self.value.clone()
+        outputs = self._see(self.encoder(observation))
+        scaled = reward if self.reward_scaler is None else self.reward_scaler(reward)
+        signal = F.td_error(scaled.to(value_t.dtype), value_t, self.value, self.settings.discount, continues)
+        self.signal.copy_(signal)
+        weight = (self.settings.entropy * signal.sign()).unsqueeze(-1)
+        self.learner.eligibility_trace.addcmul_(self.bonus, weight)
+        self.learner.update(signal)
+        self._watch()
+        return outputs
+
+    def _see(self, current: Tensor) -> Tensor:
+        """Let the network see the current; return its outputs, [*lives, n_actions + 1]."""
+        outputs: Tensor = self.learner.network(current)
+        self.value.copy_(outputs[..., -1])
+        return outputs
+
+    def _act(self, seen: Tensor) -> Tensor:
+        """Sample an action and let its score join the trace."""
+        action = self.head.sample(seen[..., :-1], self.stream.draw())
+        self.entropy.copy_(self.head.entropy())
+        network, nothing = self.learner.network, torch.zeros_like(seen[..., :1])
+        network.backward(torch.cat([self.head.entropy_gradient(self.entropy), nothing], -1))
+        self.bonus.copy_(network.score)
+        score = self.head.score()
+        self.learner.accumulate(torch.cat([score, self._value_signal.expand_as(nothing)], -1))
+        return action
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        self.learner.reset_state(mask)
+        clear_(self.bonus, mask)
+        if self.reward_scaler is not None:
+            self.reward_scaler.end_episode(mask)
+
+    def _newest_action(self) -> Tensor:
+        return self.head.action
+
+    def _foreign_state(self) -> list[Tensor]:
+        return self.learner.step_rule.foreign_state()
+
+    def _watch(self) -> None:
+        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        step_size = self.learner.step_rule.step_size.squeeze(-1)
+        one = torch.ones_like(step_size)
+        self.sums.add_(torch.stack([self.signal, self.signal.abs(), self.entropy, self.value, step_size, one], -1))
+
+    @torch.inference_mode()
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
+        found = dict(zip(WATCHED, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
+        self.sums.zero_()
+        return found | self.learner.diagnostics("policy")

@@ -1,0 +1,135 @@
+"""The verbs of an agent that computes in torch, for one life and for many, over four steps of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracerl.agent import Action, Observation, Verb
+from tracerl.arena import Arena
+from tracerl.lives import Lives
+from tracerl.module import StateModule
+
+Array = np.ndarray[Any, Any]
+
+
+class OnlineAgent(StateModule):
+    """Base of agents whose tensors carry the lives axis: both ``Agent`` and ``ManyAgents``.
+
+    What an agent of its own kind adds: ``_begin`` (see the first observation of an episode), ``_learn`` (from one
+    transition), ``_act`` (choose an action) and ``_clear`` (what belongs to an episode). None of them knows of masks:
+    all lives are computed, and what happened to those that a verb does not concern is undone. Every tensor that belongs
+    to a life is a buffer, which ``_pack`` moves into one memory.
+
+    Attributes:
+        lives: maker of the agent's tensors.
+        first_action: number of the first action of the env's action space.
+        memory: of all lives, set by ``_pack``.
+    """
+
+    lives: Lives
+    first_action: int
+    memory: Arena
+
+    def _pack(self, lives: Lives, first_action: int) -> None:
+        """Gather every buffer in one memory; the last thing that an agent's construction does."""
+        self.lives, self.first_action = lives, first_action
+        self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
+        self.memory = Arena(self, lives)
+
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode.
+
+        Args:
+            observation: float64, [*lives, n].
+
+        Returns:
+            What ``_act`` needs, [*lives, m].
+        """
+        raise NotImplementedError
+
+    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+        """Learn from one transition.
+
+        Args:
+            reward: float64, [*lives].
+            observation: what the last action led to, float64, [*lives, n].
+            continues: 0 where the episode terminated, 1 elsewhere, [*lives].
+
+        Returns:
+            What ``_act`` needs, [*lives, m].
+        """
+        raise NotImplementedError
+
+    def _act(self, seen: Tensor) -> Tensor:
+        """Choose an action: its index, int64, [*lives], in a buffer that keeps it."""
+        raise NotImplementedError
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Clear what belongs to an episode, in the lives of the mask (bool, [*lives]) or in all."""
+        raise NotImplementedError
+
+    def _newest_action(self) -> Tensor:
+        """Return the buffer that ``_act`` writes."""
+        raise NotImplementedError
+
+    def _foreign_state(self) -> Sequence[Tensor]:
+        """Return what belongs to lives outside the memory, each [*lives, ...]."""
+        return ()
+
+    @torch.inference_mode()
+    def start(self, observation: Observation) -> Action:
+        """Begin an episode; see ``Agent.start``."""
+        return self._act(self._begin(self._tensor(observation))).item() + self.first_action
+
+    @torch.inference_mode()
+    def step(self, reward: float, observation: Observation) -> Action:
+        """Learn from one transition and act; see ``Agent.step``."""
+        seen = self._learn(self._scalar(reward), self._tensor(observation), self._continues[False])
+        return self._act(seen).item() + self.first_action
+
+    @torch.inference_mode()
+    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
+        """Learn from the last transition and clear the episode; see ``Agent.end``."""
+        self._learn(self._scalar(reward), self._tensor(observation), self._continues[terminated])
+        self._clear(None)
+
+    @torch.inference_mode()
+    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
+        """Let those that arrived somewhere learn, those that began begin, those that go on act.
+
+        See ``ManyAgents.advance``.
+        """
+        observation, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
+        learning, seen = verbs >= Verb.STEP, None
+        if learning.any():
+            continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
+            with self.memory.only(learning, self._foreign_state()):
+                seen = self._learn(self._scalar(rewards), observation, continues)
+        if ended.any():
+            self._clear(self._mask(ended))
+        if starting.any():
+            with self.memory.only(starting):
+                first = self._begin(observation)
+            mask = self._mask(starting)
+            seen = first if seen is None else torch.where(mask.reshape(-1, *[1] * (first.dim() - 1)), first, seen)
+        acting = starting | (verbs == Verb.STEP)
+        if seen is not None and acting.any():
+            with self.memory.only(acting):
+                self._act(seen)
+        newest: Array = self._newest_action().cpu().numpy() + self.first_action
+        return newest
+
+    def _mask(self, mask: Array) -> Tensor:
+        return torch.from_numpy(mask).to(self.lives.device)
+
+    def _scalar(self, value: Any) -> Tensor:
+        """Return a number per life: float64, [*lives]."""
+        return torch.as_tensor(value, dtype=torch.float64, device=self.lives.device)
+
+    def _tensor(self, observation: Observation) -> Tensor:
+        """Return the observation flattened: float64, [*lives, n]."""
+        tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
+        return tensor.reshape(*self.lives.shape, -1)
