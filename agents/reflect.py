@@ -13,7 +13,7 @@ from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation, Verb
 from tracerl.arena import Arena
-from tracerl.encoders import Raw
+from tracerl.encoders import ContrastEncoder, EncoderSettings, RawEncoder
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
 from tracerl.module import StateModule
@@ -23,7 +23,7 @@ from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_size
+from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 from tracerl.threads import available_cores
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
 
 SIGNALS = ("td", "advantage", "reward")
+FUSED_ENCODERS = (RawEncoder, ContrastEncoder)
 WATCHED = (  # what is summed at every step, the critic's last
     "learn/td_error",
     "learn/td_error_magnitude",
@@ -88,7 +89,7 @@ class ReflectAgent(StateModule):
         lives: Lives,
         *,
         network: Dense,
-        encoder: Raw,
+        encoder: EncoderSettings,
         optimizer: Mapping[str, StepRuleSettings],
         signal: str,
         discount: float,
@@ -106,7 +107,7 @@ class ReflectAgent(StateModule):
             action_space: a Discrete space.
             lives: how many lives, from which seeds; maker of all tensors.
             network: of the policy and of the critic, which differ in their outputs only.
-            encoder: from observations to input currents.
+            encoder: from observations to the code that enters both networks.
             optimizer: step-size rules by name: ``policy`` and ``value``.
             signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the
                 reward. The last two say nothing in tasks that pay every step the same, such as CartPole.
@@ -126,7 +127,7 @@ class ReflectAgent(StateModule):
         self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
         n_actions, self.first_action = discrete_actions(action_space)
         self.lives = lives
-        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
         self.head = Categorical(n_actions, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
@@ -168,6 +169,8 @@ class ReflectAgent(StateModule):
             return f"it runs on the CPU, not on {self.lives.device}"
         if any(isinstance(rule, TorchStep) for rule in self._rules()):
             return "it has no torch.optim optimisers"
+        if type(self.encoder) not in FUSED_ENCODERS:
+            return f"it has no kernel for the encoder {self.encoder.name}"
         return None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
@@ -227,7 +230,7 @@ class ReflectAgent(StateModule):
     ) -> np.ndarray[Any, Any]:
         """Let those that arrived somewhere learn, those that began begin, and those that go on act."""
         seen, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
-        current = self.lives.zeros(self.encoder.n_out)
+        current = self.lives.zeros(*self.encoder.layout)
         learning, foreign = verbs >= Verb.STEP, [state for rule in self._rules() for state in rule.foreign_state()]
         if learning.any():
             continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
@@ -237,7 +240,8 @@ class ReflectAgent(StateModule):
             self._clear(self._mask(ended))
         if starting.any():
             with self.memory.only(starting):
-                current = torch.where(self._mask(starting).unsqueeze(-1), self._begin(seen), current)
+                mask = self._mask(starting).reshape(-1, *(1 for _ in self.encoder.layout))
+                current = torch.where(mask, self._begin(seen), current)
         with self.memory.only(starting | (verbs == Verb.STEP)):
             self._act(current)
         return self.head.action.cpu().numpy() + self.first_action

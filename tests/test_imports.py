@@ -31,7 +31,7 @@ ALLOWED = {
     "heads": BASE,
     "spaces": BASE,
     "layers": BASE,
-    "encoders": BASE | {"scaling"},
+    "encoders": BASE | {"scaling", "streams"},
     "network": BASE | {"layers"},
     "optim": BASE | {"network"},
     "rules": BASE | {"network", "optim"},

@@ -35,7 +35,7 @@ class Sequential(StateModule):
             hidden: at least one layer, bottom first; each as wide as the next one's input.
             readout: the layer on top.
             lives: maker of tensors, the one the layers were made with.
-            ticks: network ticks per env step; the input is held, the last tick's output is returned.
+            ticks: network ticks per env step; the last tick's output is returned.
         """
         super().__init__()
         for i, layer in enumerate(hidden):
@@ -50,16 +50,17 @@ class Sequential(StateModule):
         self._flatten()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Advance one env step (``ticks`` ticks) on a held input, updating states and traces in place.
+        """Advance one env step (``ticks`` ticks), updating states and traces in place.
 
         Args:
-            x: [*lives, n_in].
+            x: [*lives, n_in], held over all ticks; or [*lives, ticks, n_in], one input per tick.
 
         Returns:
             The readout's y after the last tick, [*lives, n_out].
         """
-        for _ in range(self.ticks):
-            signal = x
+        held = x.dim() == self.flat.dim()
+        for tick in range(self.ticks):
+            signal = x if held else x[..., tick, :]
             leaks = [layer.membrane_decay.value * layer.reset_gain for layer in self.layers[1:]]
             for layer in self.layers:
                 signal = layer(signal)
