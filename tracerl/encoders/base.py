@@ -49,7 +49,7 @@ class Encoder(StateModule):
 
     Attributes:
         name: of the encoder on the command line.
-        shape: of the code at one tick; codes are handed on flattened, the last axis first to vary.
+        shape: of the code at one tick, which is handed on flattened, row-major.
         n_out: size of the code at one tick.
         temporal: the code has a row for each tick; else one code is held over all ticks.
         layout: axes of the code behind those of the lives: (n_out,) where it is held, (ticks, n_out) where temporal.

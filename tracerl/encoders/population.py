@@ -46,8 +46,8 @@ class PopulationEncoder(Encoder):
 
         c_i = -clip + (i - 3/2) s, i = 1 .. m        s = 2 clip / (m - 2)        a_i = exp(-(x - c_i)^2 beta^2 / 2 s^2)
 
-    Bohte, La Poutre and Kok 2002, "Error-backpropagation in temporally encoded networks of spiking neurons"
-    (https://doi.org/10.1016/S0925-2312(01)00658-0), section 5, who turn activations into spike times and use beta
+    Bohte, Kok and La Poutre 2002, "Error-backpropagation in temporally encoded networks of spiking neurons"
+    (https://doi.org/10.1016/S0925-2312(01)00658-0), who turn activations into spike times and use beta
     1 to 2; here they are currents or probabilities. The code's shape is (m, *shape of the observation): all
     inputs under the first field, then under the second.
 
