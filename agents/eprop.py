@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tracerl import checks
 from tracerl import functional as F
-from tracerl.encoders import Raw
+from tracerl.encoders import EncoderSettings
 from tracerl.heads import Categorical
 from tracerl.lives import Lives, clear_
 from tracerl.network import Dense
@@ -18,7 +18,7 @@ from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_size
+from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 
 WATCHED = (  # what is summed at every step
@@ -88,7 +88,7 @@ class EpropAgent(OnlineAgent):
         lives: Lives,
         *,
         network: Dense,
-        encoder: Raw,
+        encoder: EncoderSettings,
         optimizer: Mapping[str, StepRuleSettings],
         discount: float,
         trace_decay: float,
@@ -117,11 +117,11 @@ class EpropAgent(OnlineAgent):
         super().__init__()
         self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
         n_actions, first_action = discrete_actions(action_space)
-        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
         self.head = Categorical(n_actions, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
-        body = network.build((self.encoder.n_out,), n_actions + 1, lives)
+        body = network.build(self.encoder.shape, n_actions + 1, lives)
         decay = discount * trace_decay
         self.learner = TraceLearner(body, optimizer["policy"].build(body, decay, lives), decay, lives)
         for name in ("value", "signal", "entropy"):

@@ -12,7 +12,7 @@ from torch import Tensor
 from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation
-from tracerl.encoders import Raw
+from tracerl.encoders import ContrastEncoder, EncoderSettings, RawEncoder
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
 from tracerl.network import Dense
@@ -22,7 +22,7 @@ from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_size
+from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 from tracerl.threads import available_cores
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
 
 SIGNALS = ("td", "advantage", "reward")
+FUSED_ENCODERS = (RawEncoder, ContrastEncoder)
 WATCHED = (  # what is summed at every step, the critic's last
     "learn/td_error",
     "learn/td_error_magnitude",
@@ -87,7 +88,7 @@ class ReflectAgent(OnlineAgent):
         lives: Lives,
         *,
         network: Dense,
-        encoder: Raw,
+        encoder: EncoderSettings,
         optimizer: Mapping[str, StepRuleSettings],
         signal: str,
         discount: float,
@@ -105,7 +106,7 @@ class ReflectAgent(OnlineAgent):
             action_space: a Discrete space.
             lives: how many lives, from which seeds; maker of all tensors.
             network: of the policy and of the critic, which differ in their outputs only.
-            encoder: from observations to input currents.
+            encoder: from observations to the code that enters both networks.
             optimizer: step-size rules by name: ``policy`` and ``value``.
             signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the
                 reward. The last two say nothing in tasks that pay every step the same, such as CartPole.
@@ -125,7 +126,7 @@ class ReflectAgent(OnlineAgent):
         self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
         n_actions, first_action = discrete_actions(action_space)
         self.lives = lives
-        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
         self.head = Categorical(n_actions, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
@@ -166,6 +167,8 @@ class ReflectAgent(OnlineAgent):
             return f"it runs on the CPU, not on {self.lives.device}"
         if any(isinstance(rule, TorchStep) for rule in self._rules()):
             return "it has no torch.optim optimisers"
+        if type(self.encoder) not in FUSED_ENCODERS:
+            return f"it has no kernel for the encoder {self.encoder.name}"
         return self.policy.network.obstacle_to_fusing()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
@@ -176,7 +179,7 @@ class ReflectAgent(OnlineAgent):
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
-        built = network.build((self.encoder.n_out,), n_outputs, self.lives)
+        built = network.build(self.encoder.shape, n_outputs, self.lives)
         return TraceLearner(built, rule.build(built, decay, self.lives), decay, self.lives)
 
     def start(self, observation: Observation) -> Action:

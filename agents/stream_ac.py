@@ -19,10 +19,10 @@ from torch.nn.functional import layer_norm, leaky_relu, linear
 from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation
-from tracerl.encoders import Raw
+from tracerl.encoders import EncoderSettings
 from tracerl.lives import Lives
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_size
+from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 
 WATCHED = (  # what is summed at every step
@@ -167,7 +167,7 @@ class StreamACAgent:
         action_space: Space[Any],
         lives: Lives,
         *,
-        encoder: Raw,
+        encoder: EncoderSettings,
         hidden: Sequence[int],
         sparsity: float,
         discount: float,
@@ -184,7 +184,7 @@ class StreamACAgent:
             observation_space: a Box; observations are flattened.
             action_space: a Discrete space.
             lives: one life, without a leading axis; maker of all tensors.
-            encoder: from observations to the networks' inputs.
+            encoder: from observations to the networks' inputs; one that holds its code, since there are no ticks.
             hidden: units of each hidden layer of policy and critic, bottom first.
             sparsity: share of each unit's incoming weights that start at zero.
             discount: gamma per env step.
@@ -206,7 +206,10 @@ class StreamACAgent:
         )
         n_actions, self.first_action = discrete_actions(action_space)
         self.discount, self.entropy_weight, self.device = discount, entropy, lives.device
-        self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.encoder = encoder.build(observation_shape(observation_space), 1, lives)
+        if self.encoder.temporal:
+            problem = f"must hold its code for an agent without ticks, which {self.encoder.name} does not (stream_ac)"
+            raise checks.ConfigError("encoder", problem)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         sizes = [self.encoder.n_out, *hidden]

@@ -12,6 +12,10 @@ from tracerl.agent import Agent
 from tracerl.lives import Lives
 
 ROOT = Path(tracerl.configs.__file__).parent
+NEEDS = {
+    "encoder=latency": ["network.ticks=4"],
+    "encoder=rate": ["network.ticks=4"],
+}  # what a code in time makes sense with
 
 
 def choices(group: str) -> list[str]:
@@ -40,7 +44,9 @@ def test_envs(name: str) -> None:
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
-    make = hydra.utils.instantiate(compose(override, "engine=torch").agent, _convert_="all", _partial_=True)
+    make = hydra.utils.instantiate(
+        compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
+    )
     agent = make(env.observation_space, env.action_space, Lives(0))
     assert isinstance(agent, Agent)
     observation, _ = env.reset(seed=0)

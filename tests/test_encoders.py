@@ -1,55 +1,258 @@
-"""What enters the network."""
+"""What enters the network: each code by hand, its random numbers, its shape, one life and many."""
 
+import math
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
-from tracerl.encoders import Contrast, Raw
+from tracerl.encoders import Contrast, Encoder, EncoderSettings, Latency, OnOff, Population, Rate, Raw
 from tracerl.lives import Lives
+from tracerl.streams import CODE, UniformStream
+
+PLAIN = dict(normalize=False, clip=2.0)
+SCALED = dict(normalize=True, clip=2.0)
+ALL = {
+    "raw": Raw(**SCALED),
+    "contrast": Contrast(**SCALED, trace_decay=0.5),
+    "on_off": OnOff(**SCALED),
+    "rate": Rate(**SCALED),
+    "population": Population(**SCALED, fields=5, beta=1.5, spikes=False),
+    "population, spikes": Population(**SCALED, fields=5, beta=1.5, spikes=True),
+    "latency": Latency(**SCALED),
+}
+DRAWING = ("rate", "population, spikes")
+IN_AGENTS = {  # by command line; two ticks at least, for latency
+    "on_off": ("encoder=on_off",),
+    "rate": ("encoder=rate",),
+    "population": ("encoder=population",),
+    "population, spikes": ("encoder=population", "encoder.spikes=true"),
+    "latency": ("encoder=latency",),
+}
+
+
+def build(settings: EncoderSettings, n: int, ticks: int = 1, seed: int | list[int] = 0) -> Encoder:
+    return settings.build((n,), ticks, Lives(seed, torch.float64))
+
+
+def encode(encoder: Encoder, *values: Any, first: bool = False) -> torch.Tensor:
+    return encoder(torch.tensor(values, dtype=torch.float64), first=first)
 
 
 def test_raw_without_normalisation_is_the_observation_in_the_agents_dtype() -> None:
-    encoder = Raw(normalize=False, clip=10.0).build(3, Lives(0, torch.float32))
-    observation = torch.tensor([1.0, -2.0, 1e5], dtype=torch.float64)
+    encoder = Raw(normalize=False, clip=10.0).build((3,), 1, Lives(0, torch.float32))
     assert encoder.n_out == 3
-    assert encoder(observation).dtype == torch.float32
-    assert encoder(observation).tolist() == [1.0, -2.0, 1e5]
+    assert encode(encoder, 1.0, -2.0, 1e5).dtype == torch.float32
+    assert encode(encoder, 1.0, -2.0, 1e5).tolist() == [1.0, -2.0, 1e5]
 
 
 def test_contrast_by_hand() -> None:
-    encoder = Contrast(normalize=False, clip=10.0, trace_decay=0.75).build(1, Lives(0, torch.float64))
+    encoder = build(Contrast(**PLAIN, trace_decay=0.75), 1)
     assert encoder.n_out == 2
-    found = [
-        encoder(torch.tensor([value], dtype=torch.float64), first=i in (0, 3)).tolist()
-        for i, value in enumerate([4.0, 8.0, 8.0, 100.0, 101.0])
-    ]
+    found = [encode(encoder, o, first=i in (0, 3)).tolist() for i, o in enumerate([4.0, 8.0, 8.0, 100.0, 101.0])]
     assert found == [[4.0, 0.0], [8.0, 4.0], [8.0, 3.0], [100.0, 0.0], [101.0, 1.0]]
 
 
 def test_contrast_starts_anew_only_in_the_lives_that_begin() -> None:
-    encoder = Contrast(normalize=False, clip=10.0, trace_decay=0.5).build(1, Lives([0, 1], torch.float64))
-    encoder(torch.tensor([[1.0], [2.0]], dtype=torch.float64), first=True)
+    encoder = build(Contrast(**PLAIN, trace_decay=0.5), 1, seed=[0, 1])
+    encode(encoder, [1.0], [2.0], first=True)
     found = encoder(torch.tensor([[5.0], [9.0]], dtype=torch.float64), first=torch.tensor([True, False]))
     assert found.tolist() == [[5.0, 0.0], [9.0, 7.0]]
 
 
 def test_contrast_standardises_both_halves() -> None:
     rng = np.random.default_rng(0)
-    encoder = Contrast(normalize=True, clip=10.0, trace_decay=0.5).build(1, Lives(0, torch.float64))
+    encoder = build(Contrast(normalize=True, clip=10.0, trace_decay=0.5), 1)
     walk = np.cumsum(rng.normal(size=3000)) * 100
-    codes = torch.stack([encoder(torch.tensor([o], dtype=torch.float64), first=i == 0) for i, o in enumerate(walk)])
+    codes = torch.stack([encode(encoder, o, first=i == 0) for i, o in enumerate(walk)])
     assert 0.5 < codes[500:, 1].std() < 2.0
 
 
+def test_on_off_by_hand() -> None:
+    assert encode(build(OnOff(**PLAIN), 3), 1.5, -5.0, 0.0).tolist() == [1.5, 0.0, 0.0, 0.0, 5.0, 0.0]
+
+
+def test_on_off_splits_what_is_standardised() -> None:
+    """Of 1 and 4: mean 2.5, sample variance 4.5, so the second is 1.5 / sqrt(4.5) above its mean."""
+    encoder = build(OnOff(**SCALED), 1)
+    assert encode(encoder, 1.0).tolist() == [0.0, 0.0]
+    assert encode(encoder, 4.0).tolist() == pytest.approx([1.5 / math.sqrt(4.5), 0.0])
+
+
+def test_rate_draws_spikes_of_the_probability_that_follows_each_half() -> None:
+    """20,000 ticks: five standard deviations of a mean are 5 sqrt(.25 / 20000) = .018."""
+    code = encode(build(Rate(**PLAIN), 4, ticks=20_000), 1.0, -0.5, 5.0, 0.0)
+    assert set(code.unique().tolist()) == {0.0, 1.0}
+    expected = [0.5, 0.0, 1.0, 0.0, 0.0, 0.25, 0.0, 0.0]
+    assert code.mean(0).tolist() == pytest.approx(expected, abs=0.018)
+    certain = [i for i, probability in enumerate(expected) if probability in (0.0, 1.0)]
+    assert (code[:, certain] == torch.tensor(expected)[certain]).all()
+
+
+def test_rate_draws_each_tick_and_each_input_for_itself() -> None:
+    code = encode(build(Rate(**PLAIN), 2, ticks=20_000), 1.0, 1.0)[:, :2] - 0.5
+    assert abs((code[:, 0] * code[:, 1]).mean()) < 0.01  # five standard deviations of .25 / sqrt(20000)
+    assert abs((code[1:, 0] * code[:-1, 0]).mean()) < 0.01
+
+
+def test_population_by_hand() -> None:
+    """Centres -3, -1, 1, 3 over [-2, 2], as far apart as a field is wide; -9 counts as -2."""
+    encoder = build(Population(**PLAIN, fields=4, beta=1.0, spikes=False), 2)
+    assert encoder.centres.flatten().tolist() == [-3.0, -1.0, 1.0, 3.0]
+    activations = encode(encoder, 1.0, -9.0).unflatten(-1, encoder.shape)
+    assert activations[:, 0].tolist() == pytest.approx([math.exp(-2), math.exp(-0.5), 1.0, math.exp(-0.5)])
+    assert activations[:, 1].tolist() == pytest.approx([math.exp(-d * d / 8) for d in (1, 1, 3, 5)])
+
+
+def test_fields_narrow_with_beta() -> None:
+    found = encode(build(Population(**PLAIN, fields=4, beta=2.0, spikes=False), 1), 0.0)
+    assert found.tolist() == pytest.approx([math.exp(-d * d / 2) for d in (3, 1, 1, 3)])
+
+
+def test_population_spikes_have_the_activations_as_probabilities() -> None:
+    """20,000 ticks, as above: within .018."""
+    graded, spiking = (build(Population(**PLAIN, fields=5, beta=1.5, spikes=s), 2, ticks=20_000) for s in (False, True))
+    code = encode(spiking, 0.7, -1.9)
+    assert code.shape == (20_000, 10)
+    assert set(code.unique().tolist()) == {0.0, 1.0}
+    assert code.mean(0).tolist() == pytest.approx(encode(graded, 0.7, -1.9).tolist(), abs=0.018)
+
+
+def test_latency_by_hand() -> None:
+    """Of four ticks: (1 - 2/2) 4 = 0, (1 - 1/2) 4 = 2, (1 - .3) 4 = 2.8, (1 - .7) 4 = 1.2, and 0 comes last."""
+    inputs = [2.0, 1.0, 0.6, 0.0, -1.4, -9.0]
+    code = encode(build(Latency(**PLAIN), 6, ticks=4), *inputs).unflatten(-1, (2, 6))  # [ticks, halves, inputs]
+    assert (code.sum((0, 1)) == 1).all()  # one spike per input
+    ticks, halves, _ = (code.nonzero()[code.nonzero()[:, 2].argsort()]).T
+    assert ticks.tolist() == [0, 2, 2, 3, 1, 0]
+    assert halves.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_larger_input_never_comes_later() -> None:
+    inputs = torch.linspace(0.0, 3.0, 200, dtype=torch.float64)
+    for ticks in (2, 3, 8):
+        code = build(Latency(**PLAIN), 200, ticks)(inputs)[:, :200]
+        first = code.argmax(0)
+        assert (first.diff() <= 0).all()
+        assert first.unique().tolist() == list(range(ticks))
+
+
 @pytest.mark.parametrize(
-    ("settings", "key"),
+    ("name", "shape", "temporal"),
     [
-        (dict(normalize=1, clip=10.0, trace_decay=0.5), "normalize"),
-        (dict(normalize=True, clip=0.0, trace_decay=0.5), "clip"),
-        (dict(normalize=True, clip=10.0, trace_decay=1.0), "trace_decay"),
+        ("raw", (3, 2), False),
+        ("contrast", (2, 3, 2), False),
+        ("on_off", (2, 3, 2), False),
+        ("rate", (2, 3, 2), True),
+        ("population", (5, 3, 2), False),
+        ("population, spikes", (5, 3, 2), True),
+        ("latency", (2, 3, 2), True),
     ],
 )
-def test_bad_settings_name_their_key(settings: dict, key: str) -> None:
+def test_shapes(name: str, shape: tuple[int, ...], temporal: bool) -> None:
+    lives = Lives([4, 5], torch.float32)
+    encoder = ALL[name].build((3, 2), 7, lives)
+    assert (encoder.shape, encoder.n_out, encoder.temporal) == (shape, math.prod(shape), temporal)
+    code = encoder(torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), first=True)
+    assert code.dtype == torch.float32
+    assert code.shape == ((2, 7, encoder.n_out) if temporal else (2, encoder.n_out)) == (2, *encoder.layout)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_life_i_of_many_is_the_single_life_to_the_bit(name: str) -> None:
+    seeds, rng = [3, 4, 5], np.random.default_rng(0)
+    together, alone = build(ALL[name], 3, 4, seeds), [build(ALL[name], 3, 4, seed) for seed in seeds]
+    for _ in range(20):
+        seen, first = torch.from_numpy(rng.normal(size=(3, 3))), torch.from_numpy(rng.random(3) < 0.3)
+        codes = together(seen, first=first)
+        for i, encoder in enumerate(alone):
+            assert torch.equal(codes[i], encoder(seen[i], first=bool(first[i])))
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_draws_follow_from_the_seed_and_differ_between_lives_and_steps(name: str) -> None:
+    one, again, other = (build(ALL[name], 3, 50, seed) for seed in (1, 1, 2))
+    seen = torch.zeros(3, dtype=torch.float64)
+    for encoder in (one, again, other):
+        encoder(seen)  # the first standardised observation is 0, of which rate draws nothing
+    seen = torch.ones(3, dtype=torch.float64)
+    code = one(seen)
+    assert torch.equal(code, again(seen))
+    assert not torch.equal(code, other(seen))
+    assert not torch.equal(again(seen), code)
+
+
+def test_an_encoder_draws_from_a_stream_of_its_own() -> None:
+    encoder = build(ALL["rate"], 3, 4, seed=7)
+    encode(encoder, 1.0, 2.0, 3.0)
+    expected = UniformStream(Lives(7), CODE)
+    expected.draw_many(4 * 6)
+    assert torch.equal(encoder.stream.counter, expected.counter)
+    agent = make_agent(gym.make("CartPole-v1"), "encoder=rate", "network.ticks=3", "network.hidden=[5]", seed=7)
+    twin = make_agent(gym.make("CartPole-v1"), "network.hidden=[5]", seed=7)
+    for one in (agent, twin):
+        one.start(np.ones(4, np.float32))
+    assert torch.equal(agent.stream.counter, twin.stream.counter)  # actions draw what they would with any encoder
+
+
+@pytest.mark.parametrize("name", IN_AGENTS)
+def test_lives_together_are_the_lives_alone(name: str) -> None:
+    """Their episodes end at different steps: what an encoder remembers and draws is kept for each life."""
+    overrides = (*IN_AGENTS[name], "network.ticks=3", "network.hidden=[8]")
+    together, records = lived_together("CartPole-v1", 120, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    for i, seed in enumerate([1, 2, 3]):
+        alone, record = lived("CartPole-v1", 120, *overrides, seed=seed, dtype=torch.float64)
+        assert record.returns == records[i].returns
+        for key, ours in together.encoder.state_dict().items():
+            assert torch.equal(ours[i], alone.encoder.state_dict()[key]), key
+        ours, theirs = together.policy.network.flat[i], alone.policy.network.flat
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", IN_AGENTS)
+def test_an_encoder_without_a_kernel_takes_torch_and_says_why(name: str) -> None:
+    env, overrides = gym.make("CartPole-v1"), (*IN_AGENTS[name], "network.ticks=2")
+    agent = make_agent(env, *overrides, "engine=auto")
+    reason = f"it has no kernel for the encoder {name.split(',')[0]}"
+    assert (agent.engine, agent.engine_reason) == ("torch", reason)
+    with pytest.raises(ConfigError, match=f"^engine cannot be fused: {reason}"):
+        make_agent(env, *overrides, "engine=fused")
+
+
+def test_latency_needs_ticks() -> None:
+    with pytest.raises(ConfigError, match=r"^network.ticks must be 2 or above for the encoder latency.*, got 1"):
+        make_agent(gym.make("CartPole-v1"), "encoder=latency")
+
+
+def test_an_agent_without_ticks_takes_held_codes_only() -> None:
+    env = gym.make("CartPole-v1")
+    assert make_agent(env, "agent=stream_ac", "encoder=population").policy.hidden[0][0].shape[1] == 4 * 8
+    for overrides in (["encoder=rate"], ["encoder=population", "encoder.spikes=true"]):
+        with pytest.raises(ConfigError, match="^encoder must hold its code for an agent without ticks"):
+            make_agent(env, "agent=stream_ac", *overrides)
+
+
+FIELDS = dict(fields=8, beta=1.5, spikes=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "key"),
+    [
+        (Contrast, dict(normalize=1, clip=10.0, trace_decay=0.5), "normalize"),
+        (Contrast, dict(normalize=True, clip=0.0, trace_decay=0.5), "clip"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=1.0), "trace_decay"),
+        (OnOff, dict(normalize=True, clip=-1.0), "clip"),
+        (Rate, dict(normalize="yes", clip=2.0), "normalize"),
+        (Latency, dict(normalize=True, clip=0), "clip"),
+        (Population, dict(**SCALED, **FIELDS) | dict(fields=2), "fields"),
+        (Population, dict(**SCALED, **FIELDS) | dict(beta=0.0), "beta"),
+        (Population, dict(**SCALED, **FIELDS) | dict(spikes=1), "spikes"),
+    ],
+)
+def test_bad_settings_name_their_key(settings: type, values: dict, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
-        Contrast(**settings)
+        settings(**values)

@@ -31,7 +31,7 @@ ALLOWED = {
     "heads": BASE,
     "spaces": BASE,
     "layers": BASE,
-    "encoders": BASE | {"scaling"},
+    "encoders": BASE | {"scaling", "streams"},
     "topology": set(),
     "credit": BASE | {"layers", "topology"},
     "network": BASE | {"credit", "layers", "topology"},

@@ -132,3 +132,24 @@ def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> Non
 def test_bad_settings_name_their_key(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         Dense(**{**SETTINGS, key: value})
+
+
+def test_a_code_with_a_row_per_tick_is_that_many_steps_of_one_tick() -> None:
+    """Outputs, states and scores, for one life and for many; a held code is its one row at every tick."""
+    for seeds in (0, [0, 1]):
+        settings = {**SETTINGS, "hidden": [6, 5]}
+        single, several = (
+            Dense(**settings | {"ticks": ticks}).build((4,), 2, Lives(seeds, torch.float64)) for ticks in (1, 3)
+        )
+        lead = single.flat.shape[:-1]
+        codes = torch.randn(5, *lead, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        codes[-1] = codes[-1, ..., :1, :]
+        for i, code in enumerate(codes):
+            for tick in range(3):
+                expected = single(code[..., tick, :])
+            found = several(code[..., 0, :] if i == 4 else code)
+            assert torch.equal(found, expected)
+        signal = torch.ones(*lead, 2, dtype=torch.float64)
+        for network in (single, several):
+            network.backward(signal)
+        assert torch.equal(single.score, several.score)

@@ -37,3 +37,27 @@ def test_a_restored_stream_goes_on_where_it_was() -> None:
     other = UniformStream(Lives(9))
     other.load_state_dict(saved)
     assert [float(other.draw()) for _ in range(3)] == expected
+
+
+def test_many_draws_are_the_single_draws() -> None:
+    for seeds in (3, [3, 4]):
+        one, other = UniformStream(Lives(seeds)), UniformStream(Lives(seeds))
+        many = one.draw_many(5)
+        assert torch.equal(many, torch.stack([other.draw() for _ in range(5)], -1))
+        assert torch.equal(one.counter, other.counter)
+        assert torch.equal(one.draw(), other.draw())
+
+
+def test_purpose_0_changes_nothing() -> None:
+    """The first numbers of seed 3, as they were before streams had purposes."""
+    start = splitmix64(torch.tensor(3) + _GAMMA)
+    assert torch.equal(UniformStream(Lives(3)).counter, start)
+    assert torch.equal(UniformStream(Lives(3), 0).counter, start)
+
+
+def test_streams_of_other_purposes_and_seeds_have_nothing_in_common() -> None:
+    seeds = list(range(30))
+    draws = torch.cat([UniformStream(Lives(seeds), purpose).draw_many(2000) for purpose in range(4)])
+    assert len(draws.unique()) == draws.numel()
+    correlations = np.corrcoef(draws.numpy())[np.triu_indices(len(draws), 1)]
+    assert abs(correlations).max() < 5 / np.sqrt(2000)  # of 7,140 pairs, five standard deviations

@@ -8,15 +8,20 @@ from gymnasium import Space, spaces
 from tracerl.checks import ConfigError
 
 
-def observation_size(space: Space[Any]) -> int:
-    """Return how many numbers an observation holds once flattened.
+def observation_shape(space: Space[Any]) -> tuple[int, ...]:
+    """Return the shape of an observation.
 
     Raises:
         ConfigError: not a Box.
     """
     if not isinstance(space, spaces.Box):
         raise ConfigError("env", f"must have a Box observation space for this agent, got {space}")
-    return math.prod(space.shape)
+    return space.shape
+
+
+def observation_size(space: Space[Any]) -> int:
+    """Return how many numbers an observation holds once flattened; see ``observation_shape``."""
+    return math.prod(observation_shape(space))
 
 
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:

@@ -66,15 +66,16 @@ class Network(StateModule):
         """Advance one env step (``ticks`` ticks), updating states and traces in place.
 
         Args:
-            x: the input of every tick, [*lives, n_in].
+            x: [*lives, n_in], held over all ticks; or [*lives, ticks, n_in], one input per tick.
 
         Returns:
             The readout's y after the last tick, [*lives, n_out].
         """
         credit, wiring = self.credit, self.wiring
-        for _ in range(self.ticks):
+        held = x.dim() == self.flat.dim()
+        for tick in range(self.ticks):
             credit.begin_tick()
-            handed = {INPUT: x}
+            handed = {INPUT: x if held else x[..., tick, :]}
             before = {i: wiring.nodes[i].layer.spikes.clone() for i in self._delayed}
             for i, node in enumerate(wiring.nodes):
                 parts = [handed[source] for source in node.sources] + [before[source] for source in node.delayed]

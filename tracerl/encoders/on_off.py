@@ -1,0 +1,51 @@
+"""On/off split: each input beside its negative, both rectified, as the two kinds of cells of the retina."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracerl.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.lives import Lives
+
+
+def on_off(x: Tensor) -> Tensor:
+    """Return max(x, 0) beside max(-x, 0).
+
+    Kuffler 1953, "Discharge patterns and functional organization of mammalian retina"
+    (https://doi.org/10.1152/jn.1953.16.1.37), has the cells; the rectified split is the usual idealisation.
+
+    Args:
+        x: [..., n].
+
+    Returns:
+        [..., 2 n], 0 or above.
+    """
+    return torch.cat([x, -x], -1).relu_()
+
+
+@dataclass(frozen=True)
+class OnOff(EncoderSettings):
+    """Each input beside its negative, both rectified; ``build`` makes the encoder."""
+
+    def build(self, shape: Shape, ticks: int, lives: Lives) -> "OnOffEncoder":
+        """Make the encoder; see ``EncoderSettings.build``."""
+        return OnOffEncoder(shape, lives, self)
+
+
+class OnOffEncoder(Encoder):
+    """Hand on the on/off split of the observation: currents of 0 or above, half of them 0.
+
+    So one neuron can weigh both sides of a feature's mean apart. The code's shape is (2, *shape of the observation).
+    """
+
+    name = "on_off"
+
+    def __init__(self, shape: Shape, lives: Lives, settings: OnOff) -> None:
+        """Start with nothing seen."""
+        super().__init__((2, *shape), math.prod(shape), settings, lives)
+
+    def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
+        """Encode one observation; see ``Encoder.forward``."""
+        return on_off(self.standardise(observation)).to(self.dtype)
