@@ -1,31 +1,25 @@
 """Networks: hidden spiking layers under a leaky-integrator readout, their parameters in one flat buffer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.layers import LI, LIF
 from tracerl.layers.credit import PathCredit, ReadoutCredit
 from tracerl.lives import Lives
-from tracerl.module import StateModule
 
 
-class Sequential(StateModule):
+class Sequential(FlatModule):
     """Hidden layers in a row under a readout.
 
     Attributes:
         layers: the hidden layers, bottom first.
         readout: the layer on top.
-        flat: every parameter of the network in one buffer, [*lives, n]; the layers' parameters are views of it.
-        score: the gradient of the objective by every parameter, [*lives, n]; their ``.grad`` are views of it.
     """
 
-    flat: Tensor
-    score: Tensor
     layers: list[LIF]
 
     def __init__(self, hidden: list[LIF], readout: LI, lives: Lives, ticks: int = 1) -> None:
@@ -47,7 +41,7 @@ class Sequential(StateModule):
         self.readout = readout
         self.ticks = ticks
         self.layers = hidden  # as the ModuleList holds them, typed
-        self._flatten()
+        self.flatten(lives.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one env step (``ticks`` ticks) on a held input, updating states and traces in place.
@@ -107,35 +101,6 @@ class Sequential(StateModule):
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
-
-    def _flatten(self) -> None:
-        """Gather every parameter, and its ``.grad``, in the two flat buffers."""
-        lead = self.readout.affine.shape[:-2]
-        flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
-        self.register_buffer("flat", flat, persistent=False)
-        self.register_buffer("score", torch.zeros_like(flat), persistent=False)
-        self.bind_parameters()
-
-    def bind_parameters(self) -> None:
-        """Make every parameter, and its ``.grad``, a view of ``flat`` and ``score`` where they now are."""
-        start = 0
-        for parameter in self.parameters():
-            shape = parameter.shape[self.flat.dim() - 1 :]
-            stop = start + shape.numel()
-            parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
-            parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
-            start = stop
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sequential":
-        """Move to another device or dtype, then flatten again: moving tears the views apart."""
-        super()._apply(fn, recurse)
-        self._flatten()
-        return self
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copied or unpickled network, then bind again: copying tears the views apart."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.bind_parameters()
 
 
 @dataclass(frozen=True)
