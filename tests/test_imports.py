@@ -34,8 +34,9 @@ ALLOWED = {
     "layers": BASE,
     "encoders": BASE | {"scaling"},
     "network": BASE | {"flat", "layers"},
+    "trace_network": BASE | {"layers"},
     "optim": BASE | {"flat"},
-    "rules": BASE | {"network", "optim"},
+    "rules": BASE | {"flat", "network", "optim", "trace_network"},
     "arena": BASE | {"flat"},
     # agents and compiled: names of types only
     "kernels": BASE | {"agent", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
@@ -55,7 +56,7 @@ ALLOWED = {
     "run": BASE | {"episodes", "experiment", "population", "stats", "summary", "threads", "world"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"arena", "kernels", "threads"},
+    | {"arena", "kernels", "threads", "trace_network"},
     "envs": BASE | {"compiled", "stats", "world"},
 }
 

@@ -2,5 +2,7 @@
 
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
+from tracerl.layers.trace_lif import TraceLIF
+from tracerl.layers.trace_lis import TraceLIS
 
-__all__ = ["LI", "LIF"]
+__all__ = ["LI", "LIF", "TraceLIF", "TraceLIS"]
