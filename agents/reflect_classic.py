@@ -202,6 +202,7 @@ class ConstantReward:
                 f"the first {_PATIENCE:,} rewards were all {self._reward:g}, which says nothing about any action:"
                 " agent=reflect_classic learns from the reward minus its average alone and has nothing to learn from"
                 " here. agent=reflect, with the td error of its critic, does.",
+                checks.ConfigWarning,
                 stacklevel=2,
             )
         return self._left <= 0

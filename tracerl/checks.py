@@ -25,6 +25,10 @@ class ConfigError(ValueError):
         return ConfigError(f"{prefix}.{self.key}", self.problem)
 
 
+class ConfigWarning(UserWarning):
+    """Settings that can be used, together with which nothing can come of the run; the command line shows it plainly."""
+
+
 def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
     """Check a real number in a range.
 
