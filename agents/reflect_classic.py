@@ -151,8 +151,8 @@ class ReflectClassicAgent(StateModule):
     def _watch(self) -> None:
         """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
         advantage = self.policy.timescales.advantage
-        one = torch.ones_like(advantage)
-        seen = (advantage, advantage.abs(), self.head.entropy(), self.policy.average_log_probability(), one)
+        logprob, one = self.policy.timescales.logprob, torch.ones_like(advantage)
+        seen = (advantage, advantage.abs(), self.head.entropy(), logprob, one)
         self.sums.add_(torch.stack(seen, -1))
 
     @torch.inference_mode()

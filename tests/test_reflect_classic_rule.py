@@ -48,7 +48,7 @@ def test_500_steps_are_tracetorchs() -> None:
         theirs.decay.grad = None
         expected_loss, expected = theirs.backward(reward)
         torch.testing.assert_close(mine.backward(reward), expected, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(timescales.loss, expected_loss.detach(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(timescales.loss(), expected_loss.detach(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(timescales.raw_decay.grad.squeeze(), theirs.decay.grad, rtol=1e-5, atol=1e-5)
 
 
@@ -64,32 +64,31 @@ def test_two_steps_by_hand() -> None:
     # rho = 1, A = 3 - .5 = 2.5, y = (.5, 1), signal = -2.5 * .5 * y
     torch.testing.assert_close(reflect.backward(torch.tensor(3.0)), torch.tensor([-0.625, -1.25], dtype=DOUBLE))
     # l = 1.5 (log .25, log .75) = (-2.0794415, -.4315231), loss = -2.5 * .25 * (.5 l_0 + l_1) = .9195275
-    assert float(timescales.loss) == pytest.approx(0.9195275, rel=1e-6)
+    assert float(timescales.loss()) == pytest.approx(0.9195275, rel=1e-6)
     # d loss / d raw = 2 * 2.5 * .5 * (.5 l_0 + l_1) * .25 = -.9195275
     assert float(timescales.raw_decay.grad) == pytest.approx(-0.9195275, rel=1e-6)
     assert float(timescales.reward_trace) == 3.5
 
 
 def test_several_timescales_are_mixed_by_a_softmax() -> None:
-    """The loss is sum_k w_k loss_k, the signal sum_k w_k signal_k: by autograd of traceTorch's definition of each k."""
-    lives, decays = Lives(0, DOUBLE), (0.5, 0.9, 0.99)
-    timescales = timescales_of(*decays, lives=lives)
+    """The averages of ReflectMTF (traceTorch, commit ae73a81), its loss differentiated by autograd."""
+    lives = Lives(0, DOUBLE)
+    timescales = timescales_of(0.5, 0.9, 0.99, lives=lives)
     timescales.raw_mixture.copy_(torch.tensor([0.3, -1.0, 0.5]))
     reflect = Reflect(timescales, 4, lives)
     raw, mixture = timescales.raw_decay.clone().requires_grad_(), timescales.raw_mixture.clone().requires_grad_()
-    l_t, y_t, rho = (torch.zeros(3, n, dtype=DOUBLE) for n in (4, 4, 1))
+    l_t, y_t, rho = torch.zeros(3, 4, dtype=DOUBLE), torch.zeros(3, 4, dtype=DOUBLE), torch.zeros(3, dtype=DOUBLE)
     for p, output, reward in stream(50, 4, DOUBLE):
-        d = torch.sigmoid(raw).unsqueeze(-1)
-        l_t, y_t = (d * l_t + torch.log(p + 1e-12)).detach(), (d * y_t + output).detach()
-        advantage = (reward - (1 - d) * rho).detach()
+        d, share = torch.sigmoid(raw), torch.softmax(mixture, -1) * (1 - torch.sigmoid(raw))
+        l_t, y_t = ((d[:, None] * trace + new).detach() for trace, new in ((l_t, torch.log(p + 1e-12)), (y_t, output)))
+        advantage = (reward - share @ rho).detach()
         rho = (d * rho + reward).detach()
-        average = ((1 - d) * l_t).detach().requires_grad_()
-        held = (1 - d) * l_t + average - average.detach()  # its value and decay's path, and a place to ask at
-        loss = (torch.softmax(mixture, -1) * (-advantage * (1 - d) * y_t * held).sum(-1)).sum()
-        by_average, by_raw, by_mixture = torch.autograd.grad(loss, [average, raw, mixture])
+        average_logprob = share @ l_t
+        loss = -advantage * ((share @ y_t) * average_logprob).sum()
+        expected, by_raw, by_mixture = torch.autograd.grad(loss, [average_logprob, raw, mixture])
         reflect(p, output)
-        torch.testing.assert_close(reflect.backward(reward), by_average.sum(0))
-        torch.testing.assert_close(timescales.loss, loss.detach())
+        torch.testing.assert_close(reflect.backward(reward), expected)
+        torch.testing.assert_close(timescales.loss(), loss.detach())
         torch.testing.assert_close(timescales.raw_decay.grad, by_raw)
         torch.testing.assert_close(timescales.raw_mixture.grad, by_mixture)
 
@@ -195,12 +194,13 @@ def test_paired_losses_by_autograd() -> None:
     for score, _, reward in stream(20, 4, DOUBLE):
         d = torch.sigmoid(raw)
         trace, zeta = (d * trace + score[0]).detach(), (d.unsqueeze(-1) * zeta + score).detach()
-        share = torch.softmax(mixture, -1) * -(reward - (1 - d) * rho).detach() * (1 - d)
+        share = torch.softmax(mixture, -1) * (1 - d)
+        advantage = (reward - share @ rho).detach()
         rho = (d * rho + reward).detach()
-        loss = (share * trace).sum()
+        loss = -advantage * (share @ trace)
         paired(score[0], score)
-        torch.testing.assert_close(paired.backward(reward), (share.unsqueeze(-1) * zeta).sum(0).detach())
-        torch.testing.assert_close(timescales.loss, loss.detach())
+        torch.testing.assert_close(paired.backward(reward), (-advantage * share @ zeta).detach())
+        torch.testing.assert_close(timescales.loss(), loss.detach())
         by_raw, by_mixture = torch.autograd.grad(loss, [raw, mixture])
         torch.testing.assert_close(timescales.raw_decay.grad, by_raw)
         torch.testing.assert_close(timescales.raw_mixture.grad, by_mixture)

@@ -73,18 +73,6 @@ class ClassicLearner(FlatModule):
             self.score[..., : self._n].copy_(self.paired.backward(reward))
         self.step_rule(self, self.score.neg(), self._one)
 
-    def average_log_probability(self) -> Tensor:
-        """Return the averaged log-probability of the actions, over the timescales' mean, in nats: [*lives].
-
-        Without pairs it is sum_i (1-d) y_i (1-d) l_i, an average of products of averages.
-        """
-        remain = 1 - self.timescales.decays()
-        if self.paired is not None:
-            return (remain * self.paired.logprob_trace).mean(-1)
-        assert self.averaged is not None
-        product = (self.averaged.output_trace * self.averaged.logprob_trace).sum(-1)
-        return (remain * remain * product).mean(-1)
-
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and traces, in place, in the lives of the mask (bool, [*lives]) or in all."""
         self.network.reset_state(mask)

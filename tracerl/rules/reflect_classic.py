@@ -1,13 +1,16 @@
 """traceTorch's REFLECT: averages of log-probabilities and of outputs, multiplied, times reward minus its average.
 
-traceTorch 0.3.0, ``loss.Reflect``; with several timescales it is the ``ReflectMTF`` of its commit ae73a81. For each
-timescale k with decay d (p_t: probabilities, o_t: the output chosen, one-hot, r: the reward),
+traceTorch 0.3.0, ``loss.Reflect``; with several timescales, ``ReflectMTF`` of its commit ae73a81. Of each timescale k,
+with decay d (p_t: probabilities, o_t: the output chosen, one-hot, r: the reward),
 
-    l = d l + log(p_t + 1e-12)      y = d y + o_t      A = r - (1-d) rho      rho = d rho + r
-    loss_k = -A sum (1-d) y (1-d) l          signal_k = d loss_k / d (1-d) l = -A (1-d) y
+    l = d l + log(p_t + 1e-12)      y = d y + o_t      rho = d rho + r
 
-and loss = sum_k w_k loss_k, signal = sum_k w_k signal_k with w = softmax of a free parameter. One timescale has w = 1.
-A is a constant to the derivatives. ``.grad`` is that of the loss, to be descended; each call overwrites it.
+and with averages lbar = sum_k w_k (1-d) l, ybar = sum_k w_k (1-d) y and rbar = sum_k w_k (1-d) rho before this reward,
+
+    A = r - rbar      loss = -A sum ybar lbar      signal = d loss / d lbar = -A ybar
+
+w is the softmax of a free parameter; one timescale has w = 1, and is 0.3.0. A is a constant to the derivatives.
+``.grad`` is that of the loss, to be descended; each call overwrites it.
 """
 
 from collections.abc import Sequence
@@ -23,11 +26,17 @@ _EPSILON = 1e-12  # traceTorch's, added to probabilities
 
 
 class Scales(NamedTuple):
-    """What a reward means at each timescale, each [*lives, K]."""
+    """What a reward is multiplied by.
 
-    decay: Tensor
+    Attributes:
+        advantage: A, [*lives, 1].
+        weight: w, [*lives, K].
+        remain: 1 - d, [*lives, K].
+    """
+
     advantage: Tensor
     weight: Tensor
+    remain: Tensor
 
 
 class Timescales(StateModule):
@@ -37,14 +46,14 @@ class Timescales(StateModule):
         raw_decay: d is its sigmoid, [*lives, K].
         raw_mixture: w is its softmax, [*lives, K].
         reward_trace: rho; kept over episodes, the average is of the whole life, [*lives, K].
-        loss: of the last reward, [*lives].
-        advantage: sum_k w_k A_k of the last reward, [*lives].
+        logprob: average log-probability of what was chosen, sum ybar lbar, at the last reward, [*lives].
+        advantage: A of the last reward, [*lives].
     """
 
     raw_decay: Tensor
     raw_mixture: Tensor
     reward_trace: Tensor
-    loss: Tensor
+    logprob: Tensor
     advantage: Tensor
 
     def __init__(self, decays: Sequence[float], lives: Lives, *, learn_decay: bool, learn_mixture: bool) -> None:
@@ -62,7 +71,7 @@ class Timescales(StateModule):
         self._hold("raw_decay", lives.zeros(n) + raw.to(lives.device, lives.dtype), learn_decay)
         self._hold("raw_mixture", lives.zeros(n), learn_mixture)
         self.register_buffer("reward_trace", lives.zeros(n))
-        self.register_buffer("loss", lives.zeros())
+        self.register_buffer("logprob", lives.zeros())
         self.register_buffer("advantage", lives.zeros())
 
     def _hold(self, name: str, value: Tensor, learn: bool) -> None:
@@ -76,29 +85,33 @@ class Timescales(StateModule):
         return torch.sigmoid(self.raw_decay)
 
     def compare(self, reward: Tensor) -> Scales:
-        """Set a reward ([*lives]) against the averages of those before it and take it in, in place."""
-        decay = self.decays()
-        reward = reward.unsqueeze(-1)
-        advantage = reward - self.reward_trace * (1 - decay)
-        self.reward_trace.mul_(decay).add_(reward)
-        weight = torch.softmax(self.raw_mixture, -1)
-        self.advantage.copy_((weight * advantage).sum(-1))
-        return Scales(decay, advantage, weight)
+        """Set a reward ([*lives]) against the average of those before it and take it in, in place."""
+        decay, weight = self.decays(), torch.softmax(self.raw_mixture, -1)
+        torch.sub(reward, (weight * (1 - decay) * self.reward_trace).sum(-1), out=self.advantage)
+        self.reward_trace.mul_(decay).add_(reward.unsqueeze(-1))
+        return Scales(self.advantage.unsqueeze(-1), weight, 1 - decay)
 
-    def write(self, scales: Scales, loss: Tensor, by_decay: Tensor) -> None:
-        """Write ``loss`` and the gradients of the parameters, in place.
+    def loss(self) -> Tensor:
+        """Return the loss of the last reward, [*lives]."""
+        return -self.advantage * self.logprob
+
+    def write(self, scales: Scales, logprob: Tensor, by_share: Tensor) -> None:
+        """Write ``logprob`` and the gradients of the parameters, in place.
 
         Args:
             scales: of the reward.
-            loss: loss_k, [*lives, K].
-            by_decay: d loss_k / d d_k, [*lives, K].
+            logprob: [*lives].
+            by_share: derivative of ``logprob`` by each timescale's share w_k (1-d_k) in the averages, [*lives, K].
         """
-        weight, decay = scales.weight, scales.decay
-        self.loss.copy_((weight * loss).sum(-1))
+        weight, remain = scales.weight, scales.remain
+        self.logprob.copy_(logprob)
+        by_share = -scales.advantage * by_share  # of the loss
         if self.raw_decay.grad is not None:
-            torch.mul(weight * by_decay, decay * (1 - decay), out=self.raw_decay.grad)
+            torch.mul(-weight * by_share, (1 - remain) * remain, out=self.raw_decay.grad)
         if self.raw_mixture.grad is not None:
-            torch.mul(weight, loss - self.loss.unsqueeze(-1), out=self.raw_mixture.grad)
+            by_weight = remain * by_share
+            mean = (weight * by_weight).sum(-1, keepdim=True)
+            torch.mul(weight, by_weight - mean, out=self.raw_mixture.grad)
 
 
 class Reflect(StateModule):
@@ -141,11 +154,11 @@ class Reflect(StateModule):
             [*lives, n].
         """
         scales = self.timescales.compare(reward)
-        remain = 1 - scales.decay
-        product = scales.advantage * remain * (self.output_trace * self.logprob_trace).sum(-1)  # [*lives, K]
-        self.timescales.write(scales, -remain * product, 2 * product)
-        share = -scales.weight * scales.advantage * remain
-        return (share.unsqueeze(-1) * self.output_trace).sum(-2)
+        share = (scales.weight * scales.remain).unsqueeze(-1)
+        logprob, output = (share * self.logprob_trace).sum(-2), (share * self.output_trace).sum(-2)  # averages
+        paths = self.output_trace * logprob.unsqueeze(-2) + self.logprob_trace * output.unsqueeze(-2)
+        self.timescales.write(scales, (output * logprob).sum(-1), paths.sum(-1))
+        return -scales.advantage * output
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Forget the episode, not the rewards, in place, in the lives of the mask (bool, [*lives]) or in all."""
@@ -156,8 +169,8 @@ class Reflect(StateModule):
 class PairedReflect(StateModule):
     """REFLECT with the trace of the product, one per parameter and timescale: which action was taken where is kept.
 
-        L = d L + log p_t(a_t)      zeta = d zeta + grad log p_t(a_t)
-        loss_k = -A (1-d) L         gradient_k = -A (1-d) zeta
+        L = d L + log p_t(a_t)                    zeta = d zeta + grad log p_t(a_t)
+        loss = -A sum_k w_k (1-d) L               gradient = -A sum_k w_k (1-d) zeta
 
     Attributes:
         logprob_trace: L, [*lives, K].
@@ -196,9 +209,9 @@ class PairedReflect(StateModule):
             [*lives, n].
         """
         scales = self.timescales.compare(reward)
-        share = -scales.advantage * (1 - scales.decay)
-        self.timescales.write(scales, share * self.logprob_trace, scales.advantage * self.logprob_trace)
-        return ((scales.weight * share).unsqueeze(-1) * self.eligibility_trace).sum(-2)
+        share = scales.weight * scales.remain
+        self.timescales.write(scales, (share * self.logprob_trace).sum(-1), self.logprob_trace)
+        return -scales.advantage * (share.unsqueeze(-1) * self.eligibility_trace).sum(-2)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Forget the episode, not the rewards, in place, in the lives of the mask (bool, [*lives]) or in all."""
