@@ -121,8 +121,10 @@ class ReflectClassicAgent(StateModule):
             with self.memory.only(starting):
                 first: Tensor = self.encoder(self._tensor(observations), first=True)
                 current = torch.where(self._mask(starting).unsqueeze(-1), first, current)
-        with self.memory.only(starting | (verbs == Verb.STEP)):
-            self._act(current)
+        acting = starting | (verbs == Verb.STEP)
+        if acting.any():
+            with self.memory.only(acting):
+                self._act(current)
         return self.head.action.cpu().numpy() + self.first_action
 
     def _learn(self, rewards: Any, observation: Observation, learning: Any = True) -> Tensor:

@@ -40,11 +40,17 @@ class ClassicLearner(FlatModule):
         self._n = sum(parameter.numel() for parameter in network.parameters()) // len(lives.seeds)
         self.paired = PairedReflect(timescales, self._n, lives) if paired else None
         self.averaged = None if paired else Reflect(timescales, n_out, lives)
-        self.timescales = timescales
         self.register_buffer("probabilities", lives.full(1 / n_out, n_out))
         self.register_buffer("_one", lives.full(1.0))
         self.flatten(lives.shape)
         self.step_rule = rule.build(self, 0.0, lives)  # what it is handed is no trace: nothing of it decays
+
+    @property
+    def timescales(self) -> Timescales:
+        """The reward against its averages, and the parameters of these."""
+        part = self.averaged or self.paired
+        assert part is not None
+        return part.timescales
 
     def forward(self, current: Tensor) -> Tensor:
         """Let the network see, [*lives, n_in]; return the logits, [*lives, n_out]: the readout's own membranes."""
