@@ -26,7 +26,7 @@ class ConfigError(ValueError):
 
 
 class ConfigWarning(UserWarning):
-    """Settings that can be used, together with which nothing can come of the run; the command line shows it plainly."""
+    """Settings with which a run goes on but cannot come to anything; the command line shows it in one line."""
 
 
 def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
