@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from tracerl.agents.reflect_classic import ReflectClassicAgent
+from tracerl.agents.reflect_classic import ConstantReward, ReflectClassicAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import compose, lived, lived_together, make_agent
@@ -172,14 +172,19 @@ def test_an_agent_with_nothing_to_learn_is_refused() -> None:
 
 def test_cartpole_is_warned_of_once() -> None:
     with pytest.warns(ConfigWarning, match=r"first 1,000 rewards were all 1, .* nothing to learn") as caught:
-        lived("CartPole-v1", 2100, AGENT, SMALL)
+        lived("CartPole-v1", 1300, AGENT, SMALL)
     assert len(caught) == 1
 
 
-def test_many_lives_are_warned_of_once() -> None:
-    with pytest.warns(ConfigWarning, match="first 1,000 rewards were all 1,") as caught:
-        lived_together("CartPole-v1", 1200, AGENT, SMALL, seeds=[0, 1])
-    assert len(caught) == 1
+def test_many_lives_are_warned_of_where_none_saw_another_reward() -> None:
+    """The second life is skipped: what stands in its place is not read."""
+    counted = np.array([True, False, True])
+    differing, same = ConstantReward(3), ConstantReward(3)
+    assert differing.settled(np.array([0.0, 5.0, 1.0]), counted)
+    for _ in range(1499):
+        assert not same.settled(np.array([2.0, 5.0, 2.0]), counted)
+    with pytest.warns(ConfigWarning, match="first 1,000 rewards were all 2,"):
+        assert same.settled(np.array([2.0, 5.0, 2.0]), counted)
 
 
 def test_the_command_line_shows_the_warning_in_one_line(tmp_path: Path) -> None:
@@ -198,13 +203,12 @@ def test_a_bandit_is_not_warned_of_even_if_it_is_solved() -> None:
 # What it can learn.
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("switches", [[], SWITCHES])
-def test_the_contextual_bandit(seed: int, switches: list[str]) -> None:
-    _, record = lived(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches, seed=seed)
+def test_the_contextual_bandit(switches: list[str]) -> None:
+    _, record = lived(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
     assert record.mean_return() >= 0.75
 
 
-def test_a_random_policy_does_not_solve_it() -> None:
-    _, record = lived(BANDIT, 500, "agent=reflect_classic", "optimizer=sgd", "optimizer.policy.lr=1e-9")
+def test_a_policy_that_does_not_learn_does_not_solve_it() -> None:
+    _, record = lived(BANDIT, 300, AGENT, "optimizer=sgd", "optimizer.policy.lr=1e-9")
     assert record.mean_return() < 0.5
