@@ -206,10 +206,7 @@ class StreamACAgent:
         )
         n_actions, self.first_action = discrete_actions(action_space)
         self.discount, self.entropy_weight, self.device = discount, entropy, lives.device
-        self.encoder = encoder.build(observation_shape(observation_space), 1, lives)
-        if self.encoder.temporal:
-            problem = f"must hold its code for an agent without ticks, which {self.encoder.name} does not (stream_ac)"
-            raise checks.ConfigError("encoder", problem)
+        self.encoder = encoder.build_held(observation_shape(observation_space), lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         sizes = [self.encoder.n_out, *hidden]

@@ -30,14 +30,16 @@ ALLOWED = {
     "scaling": BASE,
     "heads": BASE,
     "spaces": BASE,
+    "flat": {"module"},
     "layers": BASE,
     "encoders": BASE | {"scaling", "streams"},
     "topology": set(),
     "credit": BASE | {"layers", "topology"},
-    "network": BASE | {"credit", "layers", "topology"},
-    "optim": BASE | {"network"},
-    "rules": BASE | {"network", "optim"},
-    "arena": BASE | {"network"},
+    "network": BASE | {"credit", "flat", "layers", "topology"},
+    "trace_network": BASE | {"layers"},
+    "optim": BASE | {"flat"},
+    "rules": BASE | {"flat", "network", "optim", "trace_network"},
+    "arena": BASE | {"flat"},
     "online": BASE | {"agent", "arena"},
     # agents and compiled: names of types only
     "kernels": BASE | {"agent", "credit", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
@@ -57,7 +59,7 @@ ALLOWED = {
     "run": BASE | {"episodes", "experiment", "population", "stats", "summary", "threads", "world"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"kernels", "online", "threads"},
+    | {"kernels", "online", "threads", "trace_network"},
     "envs": BASE | {"compiled", "stats", "world"},
 }
 

@@ -194,7 +194,7 @@ BAD = {
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
     "encoder=latency": "network.ticks must be 2 or above for the encoder latency",
-    "encoder=rate agent=stream_ac": "encoder must hold its code for an agent without ticks, which rate does not",
+    "encoder=rate agent=stream_ac": "encoder must not be rate: this agent has no ticks for a code in time",
     "engine=fused agent=random": "engine cannot be fused: agent=random has no kernels",
     "lifetimes=0": "lifetimes must be a whole number of 1 or above, got 0",
     "lifetimes=2 seed=4294967295": "seed must be a whole number from 0 to 4294967294",

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 
 Array = np.ndarray[Any, Any]
 Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
@@ -40,9 +40,9 @@ class Arena:
             (wide if tensor.element_size() == 8 else narrow).append((owner, name, tensor))
         self.wide = _gather(wide, torch.int64, lives)
         self.real = _gather(narrow, lives.dtype, lives) if narrow else self.wide.view(lives.dtype)
-        for network in module.modules():
-            if isinstance(network, Network):
-                network.bind_parameters()
+        for part in module.modules():
+            if isinstance(part, FlatModule):
+                part.bind_parameters()
 
     @contextmanager
     def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:

@@ -25,6 +25,10 @@ class ConfigError(ValueError):
         return ConfigError(f"{prefix}.{self.key}", self.problem)
 
 
+class ConfigWarning(UserWarning):
+    """Settings with which a run goes on but cannot come to anything; the command line shows it in one line."""
+
+
 def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
     """Check a real number in a range.
 

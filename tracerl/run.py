@@ -9,6 +9,8 @@ import os
 import re
 import sys
 import uuid
+import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from tracerl import checks
-from tracerl.checks import ConfigError
+from tracerl.checks import ConfigError, ConfigWarning
 
 if TYPE_CHECKING:
     from tracerl.experiment import Setup
@@ -40,6 +42,7 @@ def main() -> None:
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
     OmegaConf.register_new_resolver("tracerl.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
     OmegaConf.register_new_resolver("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name), replace=True)
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     entry = hydra.main(version_base="1.3", config_path=_CONFIG_PATH, config_name="run")(job)
     try:
         entry()
@@ -60,6 +63,16 @@ def main() -> None:
 def _stop(message: str, code: int) -> None:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _show_warning(
+    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
+) -> None:
+    """Show the project's own warnings in one line, others as Python does (``usual``)."""
+    if issubclass(category, ConfigWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        usual(message, category, *where, **more)
 
 
 def job(cfg: DictConfig) -> float | None:

@@ -43,6 +43,19 @@ class EncoderSettings:
         """
         raise NotImplementedError
 
+    def build_held(self, shape: Shape, lives: Lives) -> "Encoder":
+        """Make the encoder for an agent without ticks; see ``build``.
+
+        Raises:
+            ConfigError: its code is in time.
+        """
+        encoder = self.build(shape, 1, lives)
+        if encoder.temporal:
+            raise checks.ConfigError(
+                "encoder", f"must not be {encoder.name}: this agent has no ticks for a code in time"
+            )
+        return encoder
+
 
 class Encoder(StateModule):
     """Turn an observation into the code that enters the network. Part of the agent and of its state.

@@ -6,5 +6,7 @@ from tracerl.layers.lif import LIF
 from tracerl.layers.spiking import Firing, SpikingLayer
 from tracerl.layers.synapses import DenseSynapses
 from tracerl.layers.synaptic import SynapticLIF
+from tracerl.layers.trace_lif import TraceLIF
+from tracerl.layers.trace_lis import TraceLIS
 
-__all__ = ["ALIF", "LI", "LIF", "DenseSynapses", "Firing", "SpikingLayer", "SynapticLIF"]
+__all__ = ["ALIF", "LI", "LIF", "DenseSynapses", "Firing", "SpikingLayer", "SynapticLIF", "TraceLIF", "TraceLIS"]

@@ -31,6 +31,7 @@ class Constrained(StateModule):
         lives: Lives,
         kind: Literal["decay", "positive"],
         learn: bool = False,
+        per_neuron: bool = False,
     ) -> None:
         """Draw the initial values.
 
@@ -40,10 +41,11 @@ class Constrained(StateModule):
             lives: maker of tensors.
             kind: ``decay`` in [0, 1) or ``positive``.
             learn: make it a parameter.
+            per_neuron: keep one value per neuron also where the ends are equal.
         """
         super().__init__()
         low, high = span
-        value = lives.full(low, 1) if low == high else lives.uniform(low, high, n)
+        value = lives.full(low, n if per_neuron else 1) if low == high else lives.uniform(low, high, n)
         if learn and kind == "decay":
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
         self.kind = kind

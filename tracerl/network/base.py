@@ -1,34 +1,29 @@
 """A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
+from tracerl.flat import FlatModule
 from tracerl.layers import LI, LIF, SpikingLayer
 from tracerl.lives import Lives
-from tracerl.module import StateModule
 from tracerl.topology import INPUT, Node, Wiring
 
 CreditKind = Literal["otpe", "presynaptic", "exact"]
 _CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
 
 
-class Network(StateModule):
+class Network(FlatModule):
     """Layers that receive the input, each other's spikes, or both, under a readout that receives some of them.
 
     Attributes:
         layers: the spiking layers, in the order in which they are advanced.
         readout: the layer on top.
         credit: what the scores of the layers are made of.
-        flat: every parameter of the network in one buffer, [*lives, n]; the layers' parameters are views of it.
-        score: the gradient of the objective by every parameter, [*lives, n]; their ``.grad`` are views of it.
     """
-
-    flat: Tensor
-    score: Tensor
 
     def __init__(
         self,
@@ -60,7 +55,7 @@ class Network(StateModule):
         self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
         self.credit = _CREDITS[credit](self.wiring, lives)
         self._delayed = sorted({source for node in nodes for source in node.delayed})
-        self._flatten()
+        self.flatten(lives.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one env step (``ticks`` ticks), updating states and traces in place.
@@ -110,32 +105,3 @@ class Network(StateModule):
         if not isinstance(self.credit, OTPE):
             return "it has no kernel for this credit"
         return None
-
-    def _flatten(self) -> None:
-        """Gather every parameter, and its ``.grad``, in the two flat buffers."""
-        lead = self.readout.affine.shape[:-2]
-        flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
-        self.register_buffer("flat", flat, persistent=False)
-        self.register_buffer("score", torch.zeros_like(flat), persistent=False)
-        self.bind_parameters()
-
-    def bind_parameters(self) -> None:
-        """Make every parameter, and its ``.grad``, a view of ``flat`` and ``score`` where they now are."""
-        start = 0
-        for parameter in self.parameters():
-            shape = parameter.shape[self.flat.dim() - 1 :]
-            stop = start + shape.numel()
-            parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
-            parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
-            start = stop
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Network":
-        """Move to another device or dtype, then flatten again: moving tears the views apart."""
-        super()._apply(fn, recurse)
-        self._flatten()
-        return self
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copied or unpickled network, then bind again: copying tears the views apart."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.bind_parameters()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 from tracerl.optim.obgd import bounded_step_size_
 from tracerl.optim.rule import StepRule
 
@@ -34,7 +34,7 @@ class AdaptiveObGD:
         checks.positive("kappa", self.kappa)
         checks.decay("update_decay", self.update_decay)
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> "AdaptiveOvershootingBounded":
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "AdaptiveOvershootingBounded":
         """Make the rule for one network."""
         return AdaptiveOvershootingBounded(self, network.flat.shape[-1], lives)
 
@@ -60,7 +60,7 @@ class AdaptiveOvershootingBounded(StepRule):
         self.register_buffer("second_moment", lives.zeros(n))
         self.register_buffer("unseen", lives.zeros(1, dtype=torch.float64) + 1)
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         decay = self.settings.update_decay
         signal = signal.unsqueeze(-1)

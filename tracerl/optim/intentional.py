@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 from tracerl.optim.rule import StepRule
 
 _TINY = 1e-8  # added to every scale, and the least denominator
@@ -42,7 +42,7 @@ class Intentional:
         checks.decay("slow_decay", self.slow_decay)
         checks.positive("clip", self.clip)
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> "BoundedIntentional":
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "BoundedIntentional":
         """Make the rule for one network."""
         return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lives)
 
@@ -90,7 +90,7 @@ class BoundedIntentional(StepRule):
         self._decays = torch.tensor(decays, dtype=torch.float64, device=lives.device)
         self.register_buffer("unseen", lives.zeros(3, dtype=torch.float64) + 1)
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         seen = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
         seen_score, seen_trace, seen_slow = seen.split(1, -1)  # each [*lives, 1]

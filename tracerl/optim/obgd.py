@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 from tracerl.optim.rule import StepRule
 
 
@@ -28,7 +28,7 @@ class ObGD:
         checks.positive("lr", self.lr)
         checks.positive("kappa", self.kappa)
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> "OvershootingBounded":
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "OvershootingBounded":
         """Make the rule; it keeps nothing per parameter."""
         return OvershootingBounded(self, lives)
 
@@ -44,7 +44,7 @@ class OvershootingBounded(StepRule):
         super().__init__(lives)
         self.settings = settings
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         norm = trace.abs().sum(-1, keepdim=True)
         signal = signal.unsqueeze(-1)

@@ -4,9 +4,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
 from tracerl.module import StateModule
-from tracerl.network import Network
 
 
 class StepRule(StateModule):
@@ -23,7 +23,7 @@ class StepRule(StateModule):
         super().__init__()
         self.register_buffer("step_size", lives.zeros(1))
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step along ``signal * trace`` (ascent), updating the network's parameters in place.
 
         Args:
@@ -41,6 +41,6 @@ class StepRule(StateModule):
 class StepRuleSettings(Protocol):
     """Settings of a step-size rule, as a yaml names them."""
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> StepRule:
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> StepRule:
         """Make the rule for one network whose traces decay by ``trace_decay`` per env step."""
         ...

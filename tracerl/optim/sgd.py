@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 from tracerl.optim.rule import StepRule
 
 
@@ -24,7 +24,7 @@ class SGD:
         """Check the setting, raising a ConfigError that names it."""
         checks.positive("lr", self.lr)
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> "FixedStep":
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "FixedStep":
         """Make the rule; it keeps nothing per parameter."""
         return FixedStep(self, lives)
 
@@ -37,6 +37,6 @@ class FixedStep(StepRule):
         super().__init__(lives)
         self.step_size.fill_(settings.lr)
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         network.flat.addcmul_(trace, self.step_size * signal.unsqueeze(-1))

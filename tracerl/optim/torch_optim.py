@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.network import Network
 from tracerl.optim.rule import StepRule
 
 
@@ -50,7 +50,7 @@ class TorchOptim:
         made: torch.optim.Optimizer = getattr(torch.optim, self.name)(parameters, **self.kwargs)
         return made
 
-    def build(self, network: Network, trace_decay: float, lives: Lives) -> "TorchStep":
+    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "TorchStep":
         """Make the rule for one network."""
         return TorchStep(self, network, lives)
 
@@ -61,7 +61,7 @@ class TorchStep(StepRule):
     While the optimiser steps, its update stands in the parameters' ``.grad``; the score has its place back after.
     """
 
-    def __init__(self, settings: TorchOptim, network: Network, lives: Lives) -> None:
+    def __init__(self, settings: TorchOptim, network: FlatModule, lives: Lives) -> None:
         """Make the optimiser."""
         super().__init__(lives)
         self._parameters_of_network = list(network.parameters())
@@ -75,7 +75,7 @@ class TorchStep(StepRule):
             start += shape.numel()
         self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
 
-    def forward(self, network: Network, trace: Tensor, signal: Tensor) -> None:
+    def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         torch.mul(trace, -signal.unsqueeze(-1), out=self._update)
         scores = [parameter.grad for parameter in self._parameters_of_network]

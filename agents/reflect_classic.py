@@ -1,0 +1,185 @@
+"""REFLECT as traceTorch 0.3.0 has it, to the number, with a switch for each of its known defects."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from gymnasium import Space
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.encoders import EncoderSettings
+from tracerl.heads import Categorical
+from tracerl.lives import Lives
+from tracerl.module import StateModule
+from tracerl.online import OnlineAgent
+from tracerl.optim.rule import StepRuleSettings
+from tracerl.rules.classic_learner import ClassicLearner
+from tracerl.rules.reflect_classic import Timescales
+from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.streams import UniformStream
+from tracerl.trace_network import TraceDense
+
+WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
+_PATIENCE = 1000  # rewards per life that must all be the same before the agent says so
+
+
+class ReflectClassicAgent(OnlineAgent):
+    """Spiking layers under a softmax, taught by REFLECT: no critic, no eligibility of a synapse.
+
+    One env step: the reward's signal is carried back through the layers, one step down the gradient is taken; then the
+    network sees the new observation and acts. The end of an episode clears membranes and traces; the reward's average
+    is of the whole life. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
+    """
+
+    sums: Tensor
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        lives: Lives,
+        *,
+        network: TraceDense,
+        encoder: EncoderSettings,
+        optimizer: StepRuleSettings,
+        decays: Sequence[float],
+        learn_decay: bool,
+        learn_mixture: bool,
+        paired_traces: bool,
+    ) -> None:
+        """Build the agent for the spaces of an env.
+
+        Args:
+            observation_space: a Box; observations are flattened.
+            action_space: a Discrete space.
+            lives: how many lives, from which seeds; maker of all tensors.
+            network: of the policy.
+            encoder: from observations to input currents.
+            optimizer: step-size rule.
+            decays: of REFLECT's averages per env step, one for each of its timescales.
+            learn_decay: make them parameters.
+            learn_mixture: make the weights of the timescales parameters; one timescale has nothing to mix.
+            paired_traces: keep the trace of the product of state and action, per parameter, in place of two averages.
+
+        Raises:
+            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+        """
+        super().__init__()
+        n_actions, first_action = discrete_actions(action_space)
+        checks.flag("paired_traces", paired_traces)
+        self.encoder = encoder.build_held(observation_shape(observation_space), lives)
+        self.head = Categorical(n_actions, lives)
+        self.stream = UniformStream(lives)
+        built = network.build(self.encoder.n_out, n_actions, lives)
+        if not list(built.parameters()):
+            raise checks.ConfigError("network.learn_weight", "must be true where nothing else is learned")
+        timescales = _timescales(decays, learn_decay, learn_mixture, lives)
+        self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
+        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self.constant_reward = ConstantReward(lives)
+        self._pack(lives, first_action)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectClassicAgent":
+        """Refuse to be moved: views would go on looking at the old memory."""
+        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
+
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode and return its current."""
+        current: Tensor = self.encoder(observation, first=True)
+        return current
+
+    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+        """Update the policy from the last reward and return the current of the new observation."""
+        self.constant_reward(reward)
+        self.policy.learn(reward.to(self.lives.dtype))
+        self._watch()
+        current: Tensor = self.encoder(observation)
+        return current
+
+    def _act(self, current: Tensor) -> Tensor:
+        """Let the policy see the current, sample an action and remember it."""
+        action = self.head.sample(self.policy(current), self.stream.draw())
+        self.policy.remember(action, self.head.log_probability())
+        return action
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        self.policy.reset_state(mask)
+
+    def _newest_action(self) -> Tensor:
+        return self.head.action
+
+    def _foreign_state(self) -> list[Tensor]:
+        return self.policy.step_rule.foreign_state()
+
+    def _watch(self) -> None:
+        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        advantage = self.policy.timescales.advantage
+        logprob, one = self.policy.timescales.logprob, torch.ones_like(advantage)
+        seen = (advantage, advantage.abs(), self.head.entropy(), logprob, one)
+        self.sums.add_(torch.stack(seen, -1))
+
+    @torch.inference_mode()
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
+        found = dict(zip(WATCHED, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
+        self.sums.zero_()
+        found["learn/step_size_policy"] = float(self.policy.step_rule.step_size.mean())
+        for i, layer in enumerate(self.policy.network.layers):
+            found[f"spikes/policy_{i}_rate"] = float(layer.rate.mean())
+        return found
+
+
+def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lives: Lives) -> Timescales:
+    """Check the settings of REFLECT's timescales and make them."""
+    if isinstance(decays, (str, float, int)) or not decays:
+        raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {decays!r}")
+    for decay in decays:
+        checks.number("decays", decay, "numbers between 0 and 1", 0.0, 1.0, closed="()")
+    checks.flag("learn_decay", learn_decay)
+    checks.flag("learn_mixture", learn_mixture)
+    return Timescales(decays, lives, learn_decay=learn_decay, learn_mixture=learn_mixture)
+
+
+class ConstantReward(StateModule):
+    """Watch the first rewards of all lives and warn where each was the same: their difference from their average is 0.
+
+    Attributes:
+        first: the first reward of each life, float64, [*lives].
+        seen: how many rewards were, int64, [*lives].
+        differs: 1 where one of them was not the first one's like, int64, [*lives].
+    """
+
+    first: Tensor
+    seen: Tensor
+    differs: Tensor
+
+    def __init__(self, lives: Lives) -> None:
+        """Start with nothing seen."""
+        super().__init__()
+        self._settled = False
+        self.register_buffer("first", lives.zeros(dtype=torch.float64))
+        self.register_buffer("seen", lives.zeros(dtype=torch.int64))
+        self.register_buffer("differs", lives.zeros(dtype=torch.int64))
+
+    def forward(self, reward: Tensor) -> None:
+        """Take in the rewards, [*lives], in place; warn once where the last of those that count was like the others."""
+        if self._settled:
+            return
+        if bool((self.differs > 0).any()):
+            self._settled = True
+        elif int(self.seen.sum()) >= _PATIENCE * self.seen.numel():
+            self._settled = True
+            warnings.warn(
+                f"the first {_PATIENCE:,} rewards were all {self.first.flatten()[0]:g}, which says nothing about any"
+                " action: agent=reflect_classic learns from the reward minus its average alone and has nothing to learn"
+                " from here. agent=reflect, with the td error of its critic, does.",
+                checks.ConfigWarning,
+                stacklevel=2,
+            )
+        self.first.copy_(torch.where(self.seen == 0, reward, self.first))
+        self.seen.add_(1)
+        self.differs.add_(reward != self.first)

@@ -1,0 +1,215 @@
+"""The agent of traceTorch's REFLECT: order of a step, ends of episodes, lives, its warning, and what it can learn."""
+
+import copy
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tracerl.agents.reflect_classic import ConstantReward, ReflectClassicAgent
+
+import tests.worlds  # noqa: F401  registers the probes
+from tests.helpers import compose, lived, lived_together, make_agent
+from tracerl.checks import ConfigError, ConfigWarning
+from tracerl.lives import Lives
+
+AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")
+BANDIT = "tracerl.envs:tracerl/ContextualBandit-v0"
+SWITCHES = [
+    "agent.network.exact_trace_decay=true",
+    "agent.network.zero_rate_at_rest=true",
+    "agent.network.log_prob_signal=true",
+    "agent.paired_traces=true",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)  # networks this small are slower on more
+
+
+def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: Any) -> ReflectClassicAgent:
+    return make_agent(gym.make("CartPole-v1"), AGENT, SMALL, *overrides, dtype=dtype, **options)
+
+
+def observation(i: int) -> np.ndarray:
+    return np.random.default_rng(i).normal(size=4).astype(np.float32)
+
+
+def some_steps(agent: ReflectClassicAgent, steps: int = 30) -> None:
+    agent.start(observation(0))
+    for i in range(1, steps):
+        agent.step(float(i % 3), observation(i))
+
+
+def test_the_default_is_tracetorchs_and_every_switch_is_off() -> None:
+    config = compose(AGENT).agent
+    network = config.network
+    assert not (network.exact_trace_decay or network.zero_rate_at_rest or network.log_prob_signal)
+    assert not config.paired_traces and list(config.decays) == [0.9]
+    for name in ("learn_weight", "learn_membrane_decay", "learn_threshold", "learn_input_trace_decay"):
+        assert network[name]
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_one_step_is_learn_then_see_then_act(paired: bool) -> None:
+    agent = agent_for(*SGD, f"agent.paired_traces={str(paired).lower()}")
+    some_steps(agent)
+    twin = copy.deepcopy(agent)
+    action = agent.step(2.0, observation(50))
+    with torch.inference_mode():
+        twin.policy.learn(torch.tensor(2.0, dtype=torch.float64))
+        logits = twin.policy(twin.encoder(torch.as_tensor(observation(50), dtype=torch.float64)))
+        assert twin.head.sample(logits, twin.stream.draw()).item() == action
+    torch.testing.assert_close(agent.policy.flat, twin.policy.flat)
+    torch.testing.assert_close(agent.policy.probabilities, torch.softmax(logits, -1))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(paired: bool) -> None:
+    for terminated in (False, True):
+        agent = agent_for(f"agent.paired_traces={str(paired).lower()}")
+        some_steps(agent)
+        agent.end(1.0, observation(99), terminated)
+        for layer in (*agent.policy.network.layers, agent.policy.network.readout):
+            assert layer.membrane.abs().max() == layer.input_trace.abs().max() == 0
+        part = agent.policy.paired if paired else agent.policy.averaged
+        assert part.logprob_trace.abs().max() == 0
+        assert (part.eligibility_trace if paired else part.output_trace).abs().max() == 0
+        assert agent.policy.timescales.reward_trace > 0
+        assert agent.encoder.normalizer.moments.count == 31
+
+
+@pytest.mark.parametrize("paired", ["false", "true"])
+def test_a_life_among_many_is_the_life_alone(paired: str) -> None:
+    """With episodes that end at different times."""
+    settings = (AGENT, SMALL, *SGD, f"agent.paired_traces={paired}", "agent.decays=[0.8,0.95]")
+    many, records = lived_together("CartPole-v1", 300, *settings, seeds=[4, 5, 6], dtype=torch.float64)
+    for life, seed in enumerate([4, 5, 6]):
+        alone, record = lived("CartPole-v1", 300, *settings, seed=seed, dtype=torch.float64)
+        assert list(record.returns) == list(records[life].returns)
+        torch.testing.assert_close(many.policy.flat[life], alone.policy.flat)
+
+
+def test_memory_is_constant_and_keeps_no_graph() -> None:
+    agent = agent_for("optimizer=adaptive_obgd", "agent.paired_traces=true")
+    with torch.enable_grad():
+        some_steps(agent, 10)
+    early = [(name, value.shape) for name, value in agent.state_dict().items()]
+    some_steps(agent, 500)
+    assert [(name, value.shape) for name, value in agent.state_dict().items()] == early
+    for name, tensor in agent.state_dict(keep_vars=True).items():
+        assert tensor.grad_fn is None and not tensor.requires_grad, name
+
+
+def test_a_restored_agent_goes_on_to_the_bit() -> None:
+    agent, other = agent_for("optimizer=adaptive_obgd"), agent_for("optimizer=adaptive_obgd", seed=5)
+    some_steps(agent)
+    other.load_state_dict(copy.deepcopy(agent.state_dict()))
+    for i in range(100, 150):
+        assert agent.step(1.0, observation(i)) == other.step(1.0, observation(i))
+    assert torch.equal(agent.policy.flat, other.policy.flat)
+
+
+def test_diagnostics_average_since_the_last_look() -> None:
+    agent = agent_for()
+    agent.start(observation(0))
+    seen = []
+    for i in range(1, 20):
+        agent.step(float(i % 3), observation(i))
+        seen.append(agent.policy.timescales.advantage.item())
+    found = agent.diagnostics()
+    assert found["learn/td_error"] == pytest.approx(np.mean(seen))
+    assert found["learn/td_error_magnitude"] == pytest.approx(np.abs(seen).mean())
+    assert 0 < found["learn/entropy"] <= np.log(2) and found["learn/logprob_trace"] < 0
+    assert 0 <= found["spikes/policy_0_rate"] <= 1
+    agent.step(0.0, observation(99))
+    assert agent.diagnostics()["learn/td_error"] == pytest.approx(agent.policy.timescales.advantage.item())
+
+
+def test_frozen_decays_stay() -> None:
+    frozen = [f"agent.network.learn_{name}=false" for name in ("membrane_decay", "threshold", "input_trace_decay")]
+    agent = agent_for(*SGD, *frozen, "agent.learn_decay=false", "agent.decays=[0.8]")
+    some_steps(agent)
+    assert len(list(agent.policy.network.parameters())) == 2  # the weights
+    torch.testing.assert_close(agent.policy.timescales.decays(), torch.tensor([0.8], dtype=torch.float64))
+    torch.testing.assert_close(agent.policy.network.layers[0].membrane_decay.value, torch.full((8,), 0.9).double())
+
+
+def test_an_agent_says_that_it_cannot_be_moved() -> None:
+    with pytest.raises(RuntimeError, match="build it with Lives"):
+        agent_for().float()
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("agent.decays=0.9", "decays"),
+        ("agent.decays=[]", "decays"),
+        ("agent.decays=[0.9,1.0]", "decays"),
+        ("agent.learn_decay=1", "learn_decay"),
+        ("agent.learn_mixture=1", "learn_mixture"),
+        ("agent.paired_traces=1", "paired_traces"),
+    ],
+)
+def test_bad_settings_name_their_key(override: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key} must be"):
+        agent_for(override)
+
+
+def test_an_agent_with_nothing_to_learn_is_refused() -> None:
+    names = ("weight", "membrane_decay", "threshold", "input_trace_decay")
+    with pytest.raises(ConfigError, match=r"^network.learn_weight must be true"):
+        agent_for(*[f"agent.network.learn_{name}=false" for name in names])
+
+
+# Where every step is paid the same there is nothing to learn, and it says so.
+
+
+def test_cartpole_is_warned_of_once() -> None:
+    with pytest.warns(ConfigWarning, match=r"first 1,000 rewards were all 1, .* nothing to learn") as caught:
+        lived("CartPole-v1", 1300, AGENT, SMALL)
+    assert len(caught) == 1
+
+
+def test_many_lives_are_warned_of_where_none_saw_another_reward() -> None:
+    rewards = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    same, differing = ConstantReward(Lives([0, 1])), ConstantReward(Lives([0, 1]))
+    for i in range(1000):
+        same(rewards)
+        differing(rewards + (i == 999))
+    differing(rewards)
+    with pytest.warns(ConfigWarning, match="first 1,000 rewards were all 2,"):
+        same(rewards)
+
+
+def test_the_command_line_shows_the_warning_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tracerl.run", "env=CartPole", AGENT, SMALL, "steps=1100", "logger=none"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    (line,) = [line for line in result.stderr.splitlines() if "arning" in line]
+    assert line.startswith("warning: the first 1,000 rewards were all 1,")
+
+
+def test_a_bandit_is_not_warned_of_even_if_it_is_solved() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lived(BANDIT, 1100, AGENT, SMALL)
+
+
+# What it can learn.
+
+
+@pytest.mark.parametrize("switches", [[], SWITCHES])
+def test_the_contextual_bandit(switches: list[str]) -> None:
+    _, record = lived(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
+    assert record.mean_return() >= 0.75
+
+
+def test_a_policy_that_does_not_learn_does_not_solve_it() -> None:
+    _, record = lived(BANDIT, 300, AGENT, "optimizer=sgd", "optimizer.policy.lr=1e-9")
+    assert record.mean_return() < 0.5

@@ -1,0 +1,87 @@
+"""A network of traceTorch's layers with its REFLECT: what is remembered at an action and learned at a reward."""
+
+import torch
+from torch import Tensor
+
+from tracerl.flat import FlatModule
+from tracerl.lives import Lives
+from tracerl.optim.rule import StepRuleSettings
+from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
+from tracerl.trace_network import TraceNetwork
+
+
+class ClassicLearner(FlatModule):
+    """Join a network, a REFLECT and the step-size rule that moves the parameters of both.
+
+    The score is the gradient of REFLECT's loss. The rule is handed its negative as the trace, with the signal 1: the
+    loss has the advantage in it already.
+
+    Attributes:
+        probabilities: p_t of the newest observation, [*lives, n_out].
+    """
+
+    probabilities: Tensor
+
+    def __init__(
+        self, network: TraceNetwork, timescales: Timescales, paired: bool, rule: StepRuleSettings, lives: Lives
+    ) -> None:
+        """Start with nothing seen.
+
+        Args:
+            network: whose parameters are learned.
+            timescales: of REFLECT.
+            paired: keep the trace of the product (``PairedReflect``); else traces apart (``Reflect``).
+            rule: makes the step-size rule.
+            lives: maker of tensors.
+        """
+        super().__init__()
+        self.network = network
+        n_out = network.readout.n_out
+        self._n = sum(parameter.numel() for parameter in network.parameters()) // len(lives.seeds)
+        self.paired = PairedReflect(timescales, self._n, lives) if paired else None
+        self.averaged = None if paired else Reflect(timescales, n_out, lives)
+        self.register_buffer("probabilities", lives.full(1 / n_out, n_out))
+        self.register_buffer("_one", lives.full(1.0))
+        self.flatten(lives.shape)
+        self.step_rule = rule.build(self, 0.0, lives)  # what it is handed is no trace: nothing of it decays
+
+    @property
+    def timescales(self) -> Timescales:
+        """The reward against its averages, and the parameters of these."""
+        part = self.averaged or self.paired
+        assert part is not None
+        return part.timescales
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Let the network see, [*lives, n_in]; return the logits, [*lives, n_out]: the readout's own membranes."""
+        self.probabilities.copy_(self.network(current))
+        return self.network.readout.membrane
+
+    def remember(self, action: Tensor, log_probability: Tensor) -> None:
+        """Take in the action chosen from the newest probabilities, in place.
+
+        Args:
+            action: its index, int64, [*lives].
+            log_probability: of it, [*lives].
+        """
+        chosen = torch.zeros_like(self.probabilities).scatter_(-1, action.unsqueeze(-1), 1.0)
+        if self.averaged is not None:
+            self.averaged(self.probabilities, chosen)
+        if self.paired is not None:
+            self.network.backward(chosen)
+            self.paired(log_probability, self.score[..., : self._n])
+
+    def learn(self, reward: Tensor) -> None:
+        """Take one step down the loss of a reward, [*lives], in place."""
+        if self.averaged is not None:
+            self.network.backward(self.averaged.backward(reward))
+        if self.paired is not None:
+            self.score[..., : self._n].copy_(self.paired.backward(reward))
+        self.step_rule(self, self.score.neg(), self._one)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Clear membranes and traces, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        self.network.reset_state(mask)
+        for part in (self.averaged, self.paired):
+            if part is not None:
+                part.reset_state(mask)
