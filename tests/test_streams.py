@@ -1,6 +1,7 @@
 """The random streams against the published numbers of SplitMix64."""
 
 import numpy as np
+import pytest
 import torch
 
 from tracerl.lives import Lives
@@ -37,3 +38,11 @@ def test_a_restored_stream_goes_on_where_it_was() -> None:
     other = UniformStream(Lives(9))
     other.load_state_dict(saved)
     assert [float(other.draw()) for _ in range(3)] == expected
+
+
+@pytest.mark.parametrize("seeds", [3, [3, 4]])
+def test_many_numbers_at_once_are_those_of_single_draws(seeds: int | list[int]) -> None:
+    one_by_one, at_once = UniformStream(Lives(seeds)), UniformStream(Lives(seeds))
+    expected = torch.stack([one_by_one.draw() for _ in range(7)], -1)
+    assert torch.equal(torch.cat([at_once.draw_many(4), at_once.draw_many(3)], -1), expected)
+    assert torch.equal(at_once.draw(), one_by_one.draw())

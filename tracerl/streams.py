@@ -35,6 +35,11 @@ def splitmix64(counter: Tensor) -> Tensor:
     return _xor_shift(bits, 31)
 
 
+def _unit(bits: Tensor) -> Tensor:
+    """Turn 64 random bits into a number in [0, 1), by the upper 53 of them: float64."""
+    return (bits >> 11).bitwise_and_((1 << 53) - 1).to(torch.float64).mul_(2.0**-53)
+
+
 class UniformStream(StateModule):
     """Uniform random numbers in [0, 1), one independent stream per life."""
 
@@ -53,5 +58,18 @@ class UniformStream(StateModule):
             float64, [*lives].
         """
         self.counter.add_(_GAMMA)
-        bits = (splitmix64(self.counter) >> 11).bitwise_and_((1 << 53) - 1)
-        return bits.to(torch.float64).mul_(2.0**-53)
+        return _unit(splitmix64(self.counter))
+
+    def draw_many(self, n: int) -> Tensor:
+        """Draw the numbers that n calls of ``draw`` would, and advance the streams as far.
+
+        Args:
+            n: at least 1.
+
+        Returns:
+            float64, [*lives, n].
+        """
+        strides = torch.arange(1, n + 1, device=self.counter.device) * _GAMMA  # wraps, as the counter does
+        counters = self.counter.unsqueeze(-1) + strides
+        self.counter.copy_(counters[..., -1])
+        return _unit(splitmix64(counters))
