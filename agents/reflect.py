@@ -1,6 +1,6 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -170,10 +170,6 @@ class ReflectAgent(OnlineAgent):
         if type(self.encoder) not in FUSED_ENCODERS:
             return f"it has no kernel for the encoder {self.encoder.name}"
         return self.policy.network.obstacle_to_fusing()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectAgent":
-        """Refuse to be moved: views and kernels would go on looking at the old memory."""
-        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
 
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]

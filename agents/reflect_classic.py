@@ -1,7 +1,7 @@
 """REFLECT as traceTorch 0.3.0 has it, to the number, with a switch for each of its known defects."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -80,10 +80,6 @@ class ReflectClassicAgent(OnlineAgent):
         self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
         self.constant_reward = ConstantReward(lives)
         self._pack(lives, first_action)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ReflectClassicAgent":
-        """Refuse to be moved: views would go on looking at the old memory."""
-        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""

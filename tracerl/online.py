@@ -1,6 +1,6 @@
 """The verbs of an agent that computes in torch, for one life and for many, over four steps of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,10 @@ class OnlineAgent(StateModule):
         self.lives, self.first_action = lives, first_action
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.memory = Arena(self, lives)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OnlineAgent":
+        """Refuse to be moved: views and kernels would go on looking at the old memory."""
+        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode.

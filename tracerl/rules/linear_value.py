@@ -1,0 +1,81 @@
+"""A linear critic: the value of a state as a weighted sum of its features, learned by TD(lambda)."""
+
+from torch import Tensor
+
+from tracerl import functional as F
+from tracerl.lives import Lives, clear_
+from tracerl.module import StateModule
+
+
+class LinearValue(StateModule):
+    """V(s) = w . phi(s) with an eligibility trace (Sutton and Barto 2018, section 12.2); phi ends in a constant 1.
+
+        z_t = gamma lambda z_{t-1} + phi(s_t)            w <- w + alpha / max(1, z_t . phi(s_t)) delta_t z_t
+
+    The bound lets no step move V(s_t) by more than alpha delta (in the spirit of Dabney and Barto 2012, AAAI 26,
+    872-878): in long episodes the trace grows to 1 / (1 - gamma lambda) times the features and the plain rule diverges.
+
+    Memory per life: three numbers per feature.
+
+    Attributes:
+        weight: w, [*lives, n + 1].
+        features: phi of the state seen last, [*lives, n + 1].
+        eligibility_trace: z, [*lives, n + 1].
+        value: V of the state seen last, as computed when it was seen, [*lives].
+    """
+
+    weight: Tensor
+    features: Tensor
+    eligibility_trace: Tensor
+    value: Tensor
+
+    def __init__(self, n: int, step_size: float, discount: float, trace_decay: float, lives: Lives) -> None:
+        """Start with all values 0.
+
+        Args:
+            n: features, without the constant.
+            step_size: alpha, in (0, 1].
+            discount: gamma per env step.
+            trace_decay: lambda.
+            lives: maker of tensors.
+        """
+        super().__init__()
+        self.step_size, self.discount, self.decay = step_size, discount, discount * trace_decay
+        for name in ("weight", "eligibility_trace"):
+            self.register_buffer(name, lives.zeros(n + 1))
+        self.register_buffer("features", lives.full(1.0, n + 1))
+        self.register_buffer("value", lives.zeros())
+
+    def see(self, features: Tensor) -> Tensor:
+        """Look at a state, in place, and return its value.
+
+        Args:
+            features: [*lives, n].
+
+        Returns:
+            V, [*lives].
+        """
+        self.features[..., :-1].copy_(features)
+        return self.value.copy_((self.weight * self.features).sum(-1))
+
+    def learn(self, reward: Tensor, features: Tensor, continues: Tensor) -> Tensor:
+        """Learn from one transition, in place, and look at the state it led to.
+
+        Args:
+            reward: [*lives].
+            features: of the new state, [*lives, n].
+            continues: 0 where the episode terminated, 1 elsewhere, [*lives].
+
+        Returns:
+            The td error, [*lives].
+        """
+        F.accumulate_(self.eligibility_trace, self.decay, self.features)
+        step = self.step_size / (self.eligibility_trace * self.features).sum(-1).clamp_(min=1.0)
+        value_t = self.value.clone()
+        delta = F.td_error(reward, value_t, self.see(features), self.discount, continues)
+        self.weight.addcmul_(self.eligibility_trace, (delta * step).unsqueeze(-1))
+        return delta
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Clear the trace at the end of an episode, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        clear_(self.eligibility_trace, mask)
