@@ -23,7 +23,7 @@ from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_size
+from tracerl.spaces import code_shape, discrete_actions, observation_size
 from tracerl.streams import UniformStream
 from tracerl.threads import available_cores
 
@@ -127,6 +127,7 @@ class ReflectAgent(StateModule):
         n_actions, self.first_action = discrete_actions(action_space)
         self.lives = lives
         self.encoder = encoder.build(observation_size(observation_space), lives)
+        self.code_shape = code_shape(observation_space, self.encoder.n_out)
         self.head = Categorical(n_actions, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
@@ -178,7 +179,7 @@ class ReflectAgent(StateModule):
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
 
     def _learner(self, network: Dense, n_outputs: int, rule: StepRuleSettings, decay: float) -> TraceLearner:
-        built = network.build((self.encoder.n_out,), n_outputs, self.lives)
+        built = network.build(self.code_shape, n_outputs, self.lives)
         return TraceLearner(built, rule.build(built, decay, self.lives), decay, self.lives)
 
     def start(self, observation: Observation) -> Action:

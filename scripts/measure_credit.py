@@ -1,9 +1,10 @@
 """Measure how well a stack's lower layers know their gradient: cosine to backpropagation through time, in float64.
 
-python scripts/measure_credit.py            # from the root of the repository; prints the table of docs/credit.md
+python scripts/measure_credit.py            # from the root of the repository; prints the tables of docs/credit.md
 
-A network of random weights sees 200 steps of Gaussian noise; the gradient of a fixed mix of its outputs at the last
-step by a layer's weights and biases is compared with autograd's. The layer under the readout is exact (cosine 1).
+A network of random weights sees 200 steps of Gaussian noise, a convolutional one images of it; the gradient of a fixed
+mix of its outputs at the last step by a layer's weights and biases is compared with autograd's. The layer under the
+readout is exact (cosine 1).
 """
 
 import argparse
@@ -14,9 +15,9 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.oracles import SETTINGS, bptt, scores_of  # noqa: E402  the oracle stands with the tests
+from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle stands with the tests
 from tracerl.lives import Lives  # noqa: E402
-from tracerl.network import Dense  # noqa: E402
+from tracerl.network import Convolutional, Dense, Network  # noqa: E402
 
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
 DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
@@ -29,13 +30,35 @@ CASES: dict[str, dict[str, Any]] = {
     "drawn, hard reset": {**DRAWN, "reset": "hard"},
     "the same, spike kept in it": {**DRAWN, "reset": "hard", "detach_reset": False},
 }
+IMAGE = dict(channels=[8], kernel=3, stride=1, padding=0, pool=1, pool_kind="average", channels_last=True, hidden=[])
+CONVOLUTIONS: dict[str, dict[str, Any]] = {
+    "alone": {},
+    "average pooling": dict(pool=2),
+    "max pooling": dict(pool=2, pool_kind="max"),
+    "a dense layer of 32 on top": dict(hidden=[32]),
+    "pooling and a dense layer": dict(pool=2, hidden=[32]),
+    "another convolution on top": dict(channels=[8, 8]),
+    "layer_norm": dict(layer_norm=True),
+    "credit presynaptic": dict(credit="presynaptic"),
+}
 
 
-def cosines(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[float]:
-    """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
+def dense(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[float]:
+    """Cosines of the layers of a dense network."""
     network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build((4,), 2, Lives(seed, torch.float64))
-    noise = torch.Generator().manual_seed(1000 + seed)
-    inputs, g = torch.randn(200, 4, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
+    return cosines(network, seed)
+
+
+def convolutional(seed: int, changes: dict[str, Any]) -> float:
+    """Cosine of the lowest layer of a network over images of 8 x 8 x 2."""
+    settings = Convolutional(**{**BASE, **IMAGE, **changes})
+    return cosines(settings.build((8, 8, 2), 2, Lives(seed, torch.float64)), seed)[0]
+
+
+def cosines(network: Network, seed: int) -> list[float]:
+    """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
+    noise, n_in = torch.Generator().manual_seed(1000 + seed), network.wiring.n_in
+    inputs, g = torch.randn(200, n_in, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
     for x in inputs:
         network(x)
     network.backward(g)
@@ -48,12 +71,12 @@ def cosines(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[
                 dim=0,
             )
         )
-        for i in range(depth)
+        for i, _ in spiking(network)
     ]
 
 
 def main() -> None:
-    """Print a markdown table: settings x depth."""
+    """Print two markdown tables: settings x depth of dense networks, and settings x decays of convolutional ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--width", type=int, default=32)
@@ -61,9 +84,16 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| settings | 2 hidden: lower | 3 hidden: lowest | 3 hidden: middle |\n|---|---|---|---|")
     for name, changes in CASES.items():
-        two = torch.tensor([cosines(2, arguments.width, seed, changes) for seed in range(arguments.seeds)])
-        three = torch.tensor([cosines(3, arguments.width, seed, changes) for seed in range(arguments.seeds)])
+        two = torch.tensor([dense(2, arguments.width, seed, changes) for seed in range(arguments.seeds)])
+        three = torch.tensor([dense(3, arguments.width, seed, changes) for seed in range(arguments.seeds)])
         cells = [f"{column.mean():.3f} ({column.min():.3f})" for column in (two[:, 0], three[:, 0], three[:, 1])]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print("\n| the lowest convolution | m = .5, k = .5 | drawn per neuron |\n|---|---|---|")
+    for name, changes in CONVOLUTIONS.items():
+        cells = []
+        for drawn in ({}, DRAWN):
+            column = torch.tensor([convolutional(seed, {**drawn, **changes}) for seed in range(arguments.seeds)])
+            cells.append(f"{column.mean():.3f} ({column.min():.3f})")
         print(f"| {name} | {' | '.join(cells)} |")
 
 

@@ -163,10 +163,10 @@ def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])
         return build_agents(agent_class, partial(make, **spaces), partial(_lives, cfg), seeds)
     except ConfigError as error:
-        if error.key == "engine":
-            raise
         if error.key == "env":
             raise ConfigError("env", f"{error.problem} ({names})") from error
+        if error.key.split(".")[0] in cfg:  # the engine, and the agent's parts, are settings of their own
+            raise
         raise error.under("agent") from error
 
 

@@ -19,6 +19,12 @@ def observation_size(space: Space[Any]) -> int:
     return math.prod(space.shape)
 
 
+def code_shape(space: Space[Any], size: int) -> tuple[int, ...]:
+    """Return the shape of an encoder's code: the observations' own, where its size is theirs, else that of a vector."""
+    own = space.shape
+    return own if own is not None and math.prod(own) == size else (size,)
+
+
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     """Return the number of actions and the first one's number.
 

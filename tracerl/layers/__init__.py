@@ -1,10 +1,22 @@
 """Layers of spiking neurons: each owns its parameters, its state and the derivatives it carries forward."""
 
 from tracerl.layers.alif import ALIF
+from tracerl.layers.convolution import ConvolutionalSynapses
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
+from tracerl.layers.pooling import Pooling
 from tracerl.layers.spiking import Firing, SpikingLayer
 from tracerl.layers.synapses import DenseSynapses
 from tracerl.layers.synaptic import SynapticLIF
 
-__all__ = ["ALIF", "LI", "LIF", "DenseSynapses", "Firing", "SpikingLayer", "SynapticLIF"]
+__all__ = [
+    "ALIF",
+    "LI",
+    "LIF",
+    "ConvolutionalSynapses",
+    "DenseSynapses",
+    "Firing",
+    "Pooling",
+    "SpikingLayer",
+    "SynapticLIF",
+]

@@ -16,7 +16,7 @@ class Synapses(Protocol):
     Attributes:
         n_in: numbers received.
         n_out: neurons.
-        rows: parameters per neuron, biases included.
+        rows: parameters per neuron, the last one its bias.
         out_shape: of the neurons' spikes; its product is n_out.
     """
 

@@ -1,7 +1,8 @@
 """Networks: spiking layers under a leaky-integrator readout, their parameters in one flat buffer."""
 
 from tracerl.network.base import Network
+from tracerl.network.convolutional import Convolutional
 from tracerl.network.neurons import Neurons
 from tracerl.network.sequential import Dense, Sequential
 
-__all__ = ["Dense", "Network", "Neurons", "Sequential"]
+__all__ = ["Convolutional", "Dense", "Network", "Neurons", "Sequential"]

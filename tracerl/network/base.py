@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.layers import LI, LIF, SpikingLayer
+from tracerl.layers import LI, LIF, DenseSynapses, SpikingLayer
 from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.topology import INPUT, Node, Wiring
@@ -102,6 +102,8 @@ class Network(StateModule):
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
         for layer in self.layers:
+            if not isinstance(layer.synapses, DenseSynapses):
+                return "it has no kernel for convolution"
             if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
                 return "it has no kernel for these neurons"
         if not isinstance(self.credit, OTPE):
