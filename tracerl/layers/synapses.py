@@ -30,7 +30,7 @@ class Synapses(Protocol):
         ...
 
     def drive(self) -> Tensor:
-        """Return d I_h / d (parameter r of neuron h), [*lives, rows, n_out or 1]."""
+        """Return d I_h / d (parameter r of neuron h): [*lives, rows, n_out], or 1 where all neurons see the same."""
         ...
 
     def push(self, tangents: Tensor) -> Tensor:

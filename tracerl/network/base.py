@@ -101,6 +101,8 @@ class Network(StateModule):
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
+        if len(self.layers) < len(self.wiring.nodes):
+            return "it has no kernel for pooling"
         for layer in self.layers:
             if not isinstance(layer.synapses, DenseSynapses):
                 return "it has no kernel for convolution"

@@ -49,7 +49,8 @@ class Convolutional(Dense):
 
     ``kernel``, ``stride``, ``padding`` and ``pool`` are one number for all convolutional layers or a list of one for
     each. Neurons are those of ``Neurons``; what is drawn or learned per neuron differs from position to position, only
-    the weights are shared. ``recurrent`` is for the dense layers: convolutional ones do not hear themselves.
+    the weights are shared. Layers hand on flat vectors, so that dense ones follow as they are. ``recurrent`` is for the
+    dense layers: convolutional ones do not hear themselves.
 
     Attributes:
         hidden: neurons of each dense layer on top, bottom first; may be empty.
@@ -76,7 +77,7 @@ class Convolutional(Dense):
             Neurons.__post_init__(self)
         else:
             super().__post_init__()
-        if isinstance(self.channels, (int, str)) or not self.channels:
+        if not isinstance(self.channels, (list, tuple)) or not self.channels:
             raise checks.ConfigError(
                 "channels", f"must be a list of channels per layer such as [16], got {self.channels!r}"
             )
