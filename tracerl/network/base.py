@@ -101,13 +101,13 @@ class Network(StateModule):
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
-        if len(self.layers) < len(self.wiring.nodes):
-            return "it has no kernel for pooling"
         for layer in self.layers:
             if not isinstance(layer.synapses, DenseSynapses):
                 return "it has no kernel for convolution"
             if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
                 return "it has no kernel for these neurons"
+        if len(self.layers) < len(self.wiring.nodes):
+            return "it has no kernel for pooling"
         if not isinstance(self.credit, OTPE):
             return "it has no kernel for this credit"
         return None
