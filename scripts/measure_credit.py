@@ -3,8 +3,9 @@
 python scripts/measure_credit.py            # from the root of the repository; prints the tables of docs/credit.md
 python scripts/measure_credit.py --write docs/credit.md
 
-A network of random weights sees 200 steps of Gaussian noise; the gradient of a fixed mix of its outputs at the last
-step by a layer's weights and biases is compared with autograd's. Credit `exact` is exact (cosine 1) everywhere.
+A network of random weights sees 200 steps of Gaussian noise, a convolutional one images of it; the gradient of a fixed
+mix of its outputs at the last step by a layer's weights and biases is compared with autograd's. Credit `exact` is exact
+(cosine 1) everywhere.
 """
 
 import argparse
@@ -15,9 +16,9 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.oracles import SETTINGS, bptt, scores_of  # noqa: E402  the oracle stands with the tests
+from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle stands with the tests
 from tracerl.lives import Lives  # noqa: E402
-from tracerl.network import Dense  # noqa: E402
+from tracerl.network import Convolutional, Dense, Network  # noqa: E402
 
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
 DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
@@ -41,15 +42,36 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "drawn, neuron=synaptic": {**DRAWN, "neuron": "synaptic", "synapse_decay": [0.0, 0.5]},
 }
+IMAGE = dict(channels=[8], kernel=3, stride=1, padding=0, pool=1, pool_kind="average", channels_last=True, hidden=[])
+CONVOLUTIONS: dict[str, dict[str, Any]] = {
+    "alone": {},
+    "average pooling": dict(pool=2),
+    "max pooling": dict(pool=2, pool_kind="max"),
+    "a dense layer of 32 on top": dict(hidden=[32]),
+    "pooling and a dense layer": dict(pool=2, hidden=[32]),
+    "another convolution on top": dict(channels=[8, 8]),
+    "layer_norm": dict(layer_norm=True),
+    "credit presynaptic": dict(credit="presynaptic"),
+}
 STACKS = {"1 hidden": (1, 0), "2: upper": (2, 1), "2: lower": (2, 0), "3: lowest": (3, 0)}  # depth, layer
 
 
-def cosines(depth: int, width: int, seed: int, changes: dict[str, Any], credit: str) -> list[float]:
+def dense(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[float]:
+    """Cosines of the layers of a dense network."""
+    network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build((4,), 2, Lives(seed, torch.float64))
+    return cosines(network, seed)
+
+
+def convolutional(seed: int, changes: dict[str, Any]) -> float:
+    """Cosine of the lowest layer of a network over images of 8 x 8 x 2."""
+    settings = Convolutional(**{**BASE, **IMAGE, **changes})
+    return cosines(settings.build((8, 8, 2), 2, Lives(seed, torch.float64)), seed)[0]
+
+
+def cosines(network: Network, seed: int) -> list[float]:
     """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
-    settings = {**BASE, **changes, "hidden": [width] * depth, "credit": credit}
-    network = Dense(**settings).build((4,), 2, Lives(seed, torch.float64))
-    noise = torch.Generator().manual_seed(1000 + seed)
-    inputs, g = torch.randn(200, 4, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
+    noise, n_in = torch.Generator().manual_seed(1000 + seed), network.wiring.n_in
+    inputs, g = torch.randn(200, n_in, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
     for x in inputs:
         network(x)
     network.backward(g)
@@ -62,7 +84,7 @@ def cosines(depth: int, width: int, seed: int, changes: dict[str, Any], credit: 
                 dim=0,
             )
         )
-        for i in range(depth)
+        for i, _ in spiking(network)
     ]
 
 
@@ -71,12 +93,21 @@ def table(credit: str, width: int, seeds: int) -> str:
     lines = [f"| settings | {' | '.join(STACKS)} |", "|---" * (len(STACKS) + 1) + "|"]
     for name, changes in CASES.items():
         found = {
-            depth: torch.tensor([cosines(depth, width, seed, changes, credit) for seed in range(seeds)])
+            depth: torch.tensor([dense(depth, width, seed, {**changes, "credit": credit}) for seed in range(seeds)])
             for depth in (1, 2, 3)
         }
         columns = [found[depth][:, layer] for depth, layer in STACKS.values()]
         cells = [f"{column.mean():.3f} ({column.min():.3f})" for column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def convolution_table(seeds: int) -> str:
+    """Return a markdown table of convolutional networks: settings x decays, mean and worst seed."""
+    lines = ["| the lowest convolution | m = .5, k = .5 | drawn per neuron |", "|---|---|---|"]
+    for name, changes in CONVOLUTIONS.items():
+        columns = [torch.tensor([convolutional(seed, {**d, **changes}) for seed in range(seeds)]) for d in ({}, DRAWN)]
+        lines.append(f"| {name} | {' | '.join(f'{c.mean():.3f} ({c.min():.3f})' for c in columns)} |")
     return "\n".join(lines)
 
 
@@ -88,19 +119,20 @@ def write(path: Path, name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Print or write a table for otpe and one for presynaptic credit."""
+    """Print or write a table for otpe, one for presynaptic credit and one of convolutions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--write", type=Path, help="markdown file with markers such as <!-- otpe -->")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for credit in ("otpe", "presynaptic"):
-        found = table(credit, arguments.width, arguments.seeds)
+    found = {credit: table(credit, arguments.width, arguments.seeds) for credit in ("otpe", "presynaptic")}
+    found["convolutions"] = convolution_table(arguments.seeds)
+    for name, text in found.items():
         if arguments.write is None:
-            print(f"{credit}\n\n{found}\n")
+            print(f"{name}\n\n{text}\n")
         else:
-            write(arguments.write, credit, found)
+            write(arguments.write, name, text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.layers import ALIF, SpikingLayer, SynapticLIF
+from tracerl.layers import ALIF, ConvolutionalSynapses, SpikingLayer, SynapticLIF
 from tracerl.network import Network
 from tracerl.topology import INPUT
 
@@ -116,7 +116,7 @@ def tick(
             advanced, handed[i] = neurons(p, state, i, received, node.layer)
             new |= {name: value for name, value in advanced.items() if name in state}
         else:
-            handed[i] = node.layer(received)
+            handed[i] = pooled(received, node.layer)
     spikes = torch.cat([handed[i] for i in network.wiring.outputs])
     new["zbar"] = p["k"] * state["zbar"] + (1 - p["k"]) * spikes
     return new, p["V"] @ new["zbar"] + p["c"]
@@ -146,8 +146,23 @@ def neurons(
 
 
 def currents(weight: Tensor, bias: Tensor, received: Tensor, synapses: Any) -> Tensor:
-    """W x + b."""
-    return weight @ received + bias
+    """W x + b, or a convolution with W over the image that x is."""
+    if not isinstance(synapses, ConvolutionalSynapses):
+        return weight @ received + bias
+    channels, height, width = synapses.in_shape
+    if synapses.channels_last:
+        image = received.reshape(height, width, channels).permute(2, 0, 1)
+    else:
+        image = received.reshape(channels, height, width)
+    kernels = weight.reshape(-1, channels, synapses.kernel, synapses.kernel)
+    geometry = dict(stride=synapses.stride, padding=synapses.padding)
+    return torch.nn.functional.conv2d(image.unsqueeze(0), kernels, bias, **geometry).flatten()
+
+
+def pooled(received: Tensor, pooling: Any) -> Tensor:
+    """The average or the maximum of squares of an image."""
+    pool = torch.nn.functional.avg_pool2d if pooling.kind == "average" else torch.nn.functional.max_pool2d
+    return pool(received.reshape(1, *pooling.in_shape), pooling.size).flatten()
 
 
 def bptt(network: Network, inputs: Tensor, g: Tensor, stop: bool = False) -> Parameters:

@@ -7,6 +7,7 @@ import hydra
 import pytest
 import tracerl.configs
 
+import tests.worlds  # noqa: F401  registers Image
 from tests.helpers import compose
 from tracerl.agent import Agent
 from tracerl.lives import Lives
@@ -43,7 +44,7 @@ def test_envs(name: str) -> None:
     + [f"{group}={name}" for group in ("network", "encoder", "optimizer") for name in choices(group)],
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
-    env = gym.make("CartPole-v1", disable_env_checker=True)
+    env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)
     make = hydra.utils.instantiate(
         compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
     )

@@ -191,6 +191,7 @@ BAD = {
     "steps=many": "steps must be",
     "seed=-1": "seed must be",
     "device=gpu": "device must be",
+    "network=conv": "network.channels needs observations of two or three dimensions, got shape (4,)",
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
     "encoder=latency": "network.ticks must be 2 or above for the encoder latency",

@@ -95,6 +95,25 @@ class OneStepMemory(World):
         return np.zeros(2, np.float32), 1.0 if action == self.cue else -1.0, True, False, {}
 
 
+class Image(World):
+    """One step; a bright square on one side of a noisy image, pays 1 for naming the side, else -1: needs an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(-10, 10, (6, 6, 2), np.float32)
+
+    def begin(self) -> np.ndarray:
+        self.side = int(self.np_random.integers(2))
+        row, column = int(self.np_random.integers(4)), 3 * self.side
+        image = self.np_random.normal(0.0, 0.1, (6, 6, 2)).astype(np.float32)
+        image[row : row + 3, column : column + 3, 0] += 1.0
+        return image
+
+    def step(self, action: int) -> Step:
+        nothing = np.zeros(self.observation_space.shape, np.float32)
+        return nothing, 1.0 if action == self.side else -1.0, True, False, {}
+
+
 class Broken(World):
     """Misbehaves at its 50th step in the way it is told: ``raise``, ``observation`` (NaN) or ``reward`` (NaN)."""
 
@@ -120,5 +139,15 @@ class DictObservation(World):
         self.observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,), np.float32)})
 
 
-for _world in (Null, ConstantReward, Bandit, ContextualBandit, DelayedReward, OneStepMemory, Broken, DictObservation):
+for _world in (
+    Null,
+    ConstantReward,
+    Bandit,
+    ContextualBandit,
+    DelayedReward,
+    OneStepMemory,
+    Image,
+    Broken,
+    DictObservation,
+):
     gym.register(f"{_world.__name__}-v0", _world)

@@ -214,11 +214,17 @@ class OTPE(StateModule):
 
         A weight moves the currents of all of them. How they then go on is what their own eligibilities say of the same
         input, so the sum over them is exact for the mean; for the deviation, present currents stand for those of then.
+        Where neurons see different inputs, as behind a convolution, their eligibilities by the bias, through which all
+        receive 1, say how they go on, and present inputs stand for those of then.
         """
         layer: SpikingLayer = self.wiring.nodes[node].layer
         if layer.norm is not None:
-            driven = score[..., : layer.synapses.rows, :]
-            driven.copy_(layer.norm.centre(driven))
+            driven, drive = score[..., : layer.synapses.rows, :], layer.synapses.drive()
+            if drive.shape[-1] == 1:
+                driven.copy_(layer.norm.centre(driven))
+            else:
+                by_bias = driven[..., -1:, :]
+                driven.addcmul_(drive, by_bias - layer.norm.centre(by_bias), value=-1)
         layer.write_score(score)
 
     def _of_outputs(self, values: Tensor, node: int) -> Tensor:

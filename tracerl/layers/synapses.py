@@ -16,7 +16,7 @@ class Synapses(Protocol):
     Attributes:
         n_in: numbers received.
         n_out: neurons.
-        rows: parameters per neuron, biases included.
+        rows: parameters per neuron, the last one its bias.
         out_shape: of the neurons' spikes; its product is n_out.
     """
 
@@ -30,7 +30,7 @@ class Synapses(Protocol):
         ...
 
     def drive(self) -> Tensor:
-        """Return d I_h / d (parameter r of neuron h), [*lives, rows, n_out or 1]."""
+        """Return d I_h / d (parameter r of neuron h): [*lives, rows, n_out], or 1 where all neurons see the same."""
         ...
 
     def push(self, tangents: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Networks: spiking layers under a leaky-integrator readout, their parameters in one flat buffer."""
 
 from tracerl.network.base import Network
+from tracerl.network.convolutional import Convolutional
 from tracerl.network.graph import Graph
 from tracerl.network.neurons import Neurons
 from tracerl.network.sequential import Dense, Sequential
 
-__all__ = ["Dense", "Graph", "Network", "Neurons", "Sequential"]
+__all__ = ["Convolutional", "Dense", "Graph", "Network", "Neurons", "Sequential"]

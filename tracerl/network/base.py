@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
 from tracerl.flat import FlatModule
-from tracerl.layers import LI, LIF, SpikingLayer
+from tracerl.layers import LI, LIF, DenseSynapses, SpikingLayer
 from tracerl.lives import Lives
 from tracerl.topology import INPUT, Node, Wiring
 
@@ -98,8 +98,12 @@ class Network(FlatModule):
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
         for layer in self.layers:
+            if not isinstance(layer.synapses, DenseSynapses):
+                return "it has no kernel for convolution"
             if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
                 return "it has no kernel for these neurons"
+        if len(self.layers) < len(self.wiring.nodes):
+            return "it has no kernel for pooling"
         if self.readout.feedback is not None:
             return f"it has no kernel for feedback={self.readout.feedback_kind}"
         if not isinstance(self.credit, OTPE):
