@@ -88,7 +88,7 @@ TABLES = {
     "cartpole": Table("env=CartPole env.backend=compiled", 40, 450, RULES),
     "long": Table("env=CartPole env.backend=compiled steps=600000", 12, 450, RULES),
     "acrobot": Table("env=Acrobot env.backend=compiled", 20, -120, RULES),
-    "bandit": Table("env=ContextualBandit", 20, 0.9, RULES),
+    "bandit": Table("env=ContextualBandit threads=1", 20, 0.9, RULES),
     "trials": Table("env=CartPole env.vectorization=native engine=torch", 20, 450, TRIALS),
 }
 
@@ -245,7 +245,7 @@ def tabulate(name: str, table: Table, seed: int, out: Path) -> str:
 def speeds(rounds: int, lives: int = 8, steps: int = 20_000) -> str:
     """Time three rules in turn, in lives without an env of Gymnasium, and tell their speeds as ratios."""
     rows = {row.label: row for row in (RULES[0], RULES[-1], RULES[-2])}
-    shared = f"env=CartPole env.backend=compiled steps={steps}"
+    shared = f"env=CartPole env.backend=compiled threads=1 steps={steps}"
     timings: dict[str, list[Found]] = {label: [] for label in rows}
     for _ in range(rounds + 1):  # the first warms up
         for label, row in rows.items():
@@ -255,7 +255,8 @@ def speeds(rounds: int, lives: int = 8, steps: int = 20_000) -> str:
     first = seconds[RULES[0].label]
     for label, runs in timings.items():
         lines.append(f"| {label} | {runs[0]['state']:.2f} | {seconds[label] / first:.2f} |")
-    about = f"{lives} lives of {steps:,} steps of CartPole, compiled, H=128; median of {rounds} rounds, in turn."
+    where = f"{lives} lives of {steps:,} steps of CartPole, compiled, H=128, one thread"
+    about = f"{where}; median of {rounds} rounds, in turn."
     return "\n".join([*lines, "", about])
 
 
