@@ -48,7 +48,7 @@ def test_the_trace_is_the_gradient_with_spikes_of_others_held(network: str) -> N
     state, total = initial_state(learner.network), torch.zeros((), dtype=torch.float64)
     for observation, action in zip(seen, actions, strict=True):
         state, y = tick(p, state, torch.as_tensor(observation), learner.network, stop=True)
-        objective = torch.log_softmax(y[:-1], -1)[action] + 0.5 * y[-1]
+        objective = torch.log_softmax(y[:-1], -1)[action] + 0.2 * y[-1]
         total = learner.trace_decay * total + objective
     truth = dict(zip(p, torch.autograd.grad(total, list(p.values())), strict=True))
     learner.network.score.copy_(learner.eligibility_trace)
@@ -69,7 +69,7 @@ def test_one_step_by_hand() -> None:
     action = agent.start(np.ones(4))
     agent.end(1.0, np.ones(4), terminated=True)
     sign = 1.0 if action == 0 else -1.0
-    expected = [[0.5 * sign, 0.5 * sign], [-0.5 * sign, -0.5 * sign], [0.5, 0.5]]
+    expected = [[0.5 * sign, 0.5 * sign], [-0.5 * sign, -0.5 * sign], [0.2, 0.2]]
     torch.testing.assert_close(network.readout.affine, torch.tensor(expected, dtype=torch.float64))
 
 

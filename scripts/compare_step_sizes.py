@@ -1,0 +1,339 @@
+"""Compare step-size rules: learning, a long life, entropy, memory, speed; the tables and picture of docs/step-size.md.
+
+python scripts/compare_step_sizes.py --write docs/step-size.md        # ten minutes on two cores
+python scripts/compare_step_sizes.py --only acrobot --lives 5         # one table, printed
+python scripts/compare_step_sizes.py --trials                         # the trial rules in the torch engine: an hour
+
+Every row is one run in this process, with the default agent but for its settings; what it measured is kept in
+``--out`` and not measured again. ``--write`` replaces what stands between a table's markers and draws the picture
+beside the file. Seeds are 0 to lives - 1 unless ``--seed`` says otherwise.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+import matplotlib
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from step_size_trials import Trial
+
+from tracerl.lives import Lives
+from tracerl.population import build_agents
+from tracerl.stats import Milestone, Record
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
+
+Found = dict[str, Any]  # what one row measured, as JSON
+PARTS = 12  # a life is reported in so many equal parts
+
+
+@dataclass(frozen=True)
+class Row:
+    """One rule: a label, settings of ``tracerl.run``, and the trial that takes the place of the policy's rule."""
+
+    label: str
+    overrides: str = ""
+    trial: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rules in one env.
+
+    Attributes:
+        overrides: what all its rows share.
+        lives: of each row.
+        good: mean of the last 100 returns from which a life counts as good.
+        rows: the rules.
+    """
+
+    overrides: str
+    lives: int
+    good: float
+    rows: Sequence[Row]
+
+
+FLOORS = [Row(f"bounded Intentional, floor {floor}", f"optimizer.policy.floor={floor}") for floor in (0.6, 0.3, 0)]
+RULES = [
+    Row("bounded Intentional (the default: eta .05, floor 1)"),
+    Row("bounded Intentional, eta .02", "optimizer.policy.eta=0.02"),
+    *FLOORS,
+    Row("ObGD", "optimizer=obgd"),
+    Row("AdaptiveObGD", "optimizer=adaptive_obgd"),
+]
+TRIALS = [
+    Row("sampled norm, floor 1 (the default)"),
+    Row("expected norm, floor 1", "", {"expected": True}),
+    Row("sampled norm, floor 0", "optimizer.policy.floor=0"),
+    Row("expected norm, floor 0", "optimizer.policy.floor=0", {"expected": True}),
+    Row("floor 0, KL .001 by variance", "optimizer.policy.floor=0", {"kl": 0.001}),
+    Row("floor 0, KL .001 by range", "optimizer.policy.floor=0", {"kl": 0.001, "exact": True}),
+    Row("floor 1, KL .001 by variance", "", {"kl": 0.001}),
+]
+TABLES = {
+    "cartpole": Table("env=CartPole env.backend=compiled", 40, 450, RULES),
+    "long": Table("env=CartPole env.backend=compiled steps=600000", 12, 450, RULES),
+    "acrobot": Table("env=Acrobot env.backend=compiled", 20, -120, RULES),
+    "bandit": Table("env=ContextualBandit threads=1", 20, 0.9, RULES),
+    "trials": Table("env=CartPole env.vectorization=native engine=torch", 20, 450, TRIALS),
+}
+
+
+class Parts:
+    """Episodes and the policy's entropy by part of the life, gathered while the lives go on.
+
+    Attributes:
+        every: env steps of a part.
+        entropy: of the policy in each part, in nats, mean over steps and lives.
+    """
+
+    def __init__(self, steps: int, lives: int) -> None:
+        """Start empty."""
+        self.every = math.ceil(steps / PARTS)
+        self.entropy: list[float] = []
+        self._sums, self._counts = np.zeros((lives, PARTS)), np.zeros((lives, PARTS))
+
+    def keep(self, life: int, step: int, episode_return: float, length: int) -> None:
+        """Count an episode in the part in which it ended; see ``Record.keep``."""
+        part = min((step - 1) // self.every, PARTS - 1)
+        self._sums[life, part] += episode_return
+        self._counts[life, part] += 1
+
+    def look(self, records: Any, agent: Any) -> None:
+        """Read the entropy since the last look; see ``Monitor.look``."""
+        self.entropy.append(agent.diagnostics()["learn/entropy"])
+
+    def returns(self) -> list[list[float]]:
+        """Return every life's mean return by part; one without an episode has that of the part before."""
+        means = np.divide(self._sums, self._counts, out=np.full_like(self._sums, np.nan), where=self._counts > 0)
+        for part in range(1, PARTS):
+            missing = np.isnan(means[:, part])
+            means[missing, part] = means[missing, part - 1]
+        found: list[list[float]] = means.tolist()
+        return found
+
+
+def compose(overrides: str) -> DictConfig:
+    """Return the config that a command line would give."""
+    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+        return hydra.compose("run", overrides.split())
+
+
+def build(config: DictConfig, seeds: list[int], trial: dict[str, Any]) -> tuple[Any, Any, list[str]]:
+    """Make the world, the agent of all lives and the names of the milestones."""
+    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    world = spec.open(seeds)
+    make = hydra.utils.instantiate(config.agent, _convert_="all", _partial_=True)
+    make = partial(make, world.observation_space, world.action_space)
+    if trial:
+        rules = hydra.utils.instantiate(config.optimizer, _convert_="all")
+        make = partial(make, optimizer={**rules, "policy": Trial(rules["policy"], **trial)})
+    agent_class = hydra.utils.get_object(config.agent["_target_"])
+    agent = build_agents(agent_class, make, partial(Lives, dtype=getattr(torch, config.dtype)), seeds)
+    world.prepare(agent)
+    return world, agent, list(spec.milestones)
+
+
+def live(row: Row, shared: str, lives: int, seed: int) -> Found:
+    """Live the lives of one row and return what is told of them."""
+    config = compose(f"{shared} {row.overrides}")
+    steps = int(config.steps)
+    torch.set_num_threads(1)
+    world, agent, milestones = build(config, [seed + life for life in range(lives)], row.trial)
+    parts = Parts(steps, lives)
+    records = [Record([Milestone.parse(name) for name in milestones], life, parts.keep) for life in range(lives)]
+    started = time.perf_counter()
+    world.live(agent, steps, records, [parts], lambda: False)
+    seconds = time.perf_counter() - started
+    world.close()
+    return {
+        "steps": steps,
+        "seconds": seconds,
+        "last100": [record.mean_return(partial=True) for record in records],
+        "milestones": {
+            name: [record.milestones[i].reached_at for record in records] for i, name in enumerate(milestones)
+        },
+        "returns": parts.returns(),
+        "entropy": parts.entropy[:PARTS],
+        "state": state_per_parameter(agent),
+    }
+
+
+def state_per_parameter(agent: Any) -> float:
+    """Return how many numbers the policy's rule keeps per parameter."""
+    kept = sum(buffer.numel() for buffer in agent.policy.step_rule.buffers())
+    return float(kept / agent.policy.network.flat.numel())
+
+
+def measured(name: str, table: Table, row: Row, seed: int, out: Path) -> Found:
+    """Return what a row measured, from an earlier run with the same settings where there was one."""
+    asked = {"overrides": f"{table.overrides} {row.overrides}", "trial": row.trial, "lives": table.lives, "seed": seed}
+    path = out / name / f"{re.sub(r'[^a-z0-9.]+', '-', row.label.lower()).strip('-')}.json"
+    if path.exists() and (kept := json.loads(path.read_text()))["asked"] == asked:
+        found: Found = kept
+        return found
+    found = {"asked": asked, **live(row, table.overrides, table.lives, seed)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found))
+    return found
+
+
+def mean_by_part(found: Found) -> list[float]:
+    """Return the mean over lives of their mean returns in each part."""
+    means: list[float] = np.nanmean(np.array(found["returns"]), 0).tolist()
+    return means
+
+
+def reached(steps: Sequence[int | None]) -> str:
+    """Say in how many lives a milestone was reached and, where in half of them, the median step."""
+    middle = statistics.median_low([math.inf if step is None else step for step in steps])
+    count = f"{sum(step is not None for step in steps)}/{len(steps)}"
+    return count if middle == math.inf else f"{count}, {middle:,.0f}"
+
+
+def number(value: float) -> str:
+    """Write a return: two decimals where it is small, else none."""
+    return f"{value:.2f}" if abs(value) < 2 else f"{value:.0f}"
+
+
+def line(row: Row, found: Found, good: float) -> str:
+    """Format a row: final returns, lives that are good, worst part, milestones, entropy at the start and at the end."""
+    last, by_part = found["last100"], mean_by_part(found)
+    second_half = np.array(found["returns"])[:, PARTS // 2 :]
+    cells = [
+        row.label,
+        f"{number(statistics.mean(last))} ({number(min(last))})",
+        f"{sum(value >= good for value in last)}/{len(last)}",
+        number(float(np.nanmin(second_half))),
+        " ".join(number(by_part[part]) for part in (0, 1, 3, 5, 7, 9, 11)),
+        *(reached(steps) for steps in found["milestones"].values()),
+        f"{found['entropy'][0]:.2f}, {found['entropy'][-1]:.3f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def tabulate(name: str, table: Table, seed: int, out: Path) -> str:
+    """Measure the rows of a table and return it in markdown, with where and when it was made."""
+    lines: list[str] = []
+    for row in table.rows:
+        found = measured(name, table, row, seed, out)
+        lines.append(line(row, found, table.good))
+        print(f"{name}: {lines[-1]} {found['seconds']:.0f} s", flush=True)
+    cells = ["rule", "last 100 (lowest life)", f"lives of {number(table.good)} or more", "worst part, second half"]
+    cells += [f"return in parts 1, 2, 4, 6, 8, 10, 12 of {PARTS}", *found["milestones"], "entropy, first and last part"]
+    about = (
+        f"{found['steps']:,} steps, `{table.overrides}`, seeds {seed}-{seed + table.lives - 1}; "
+        f"{datetime.date.today()}, {len(os.sched_getaffinity(0))} cores of {cpu()}, torch {torch.__version__}."
+    )
+    return "\n".join([f"| {' | '.join(cells)} |", "|---" * len(cells) + "|", *lines, "", about])
+
+
+def speeds(rounds: int, lives: int = 8, steps: int = 20_000) -> str:
+    """Time three rules in turn, in lives without an env of Gymnasium, and tell their speeds as ratios."""
+    rows = {row.label: row for row in (RULES[0], RULES[-1], RULES[-2])}
+    shared = f"env=CartPole env.backend=compiled threads=1 steps={steps}"
+    timings: dict[str, list[Found]] = {label: [] for label in rows}
+    for _ in range(rounds + 1):  # the first warms up
+        for label, row in rows.items():
+            timings[label].append(live(row, shared, lives, 0))
+    seconds = {label: statistics.median(found["seconds"] for found in runs[1:]) for label, runs in timings.items()}
+    lines = ["| rule | numbers kept per parameter | time per step, default = 1 |", "|---|---|---|"]
+    first = seconds[RULES[0].label]
+    for label, runs in timings.items():
+        lines.append(f"| {label} | {runs[0]['state']:.2f} | {seconds[label] / first:.2f} |")
+    where = f"{lives} lives of {steps:,} steps of CartPole, compiled, H=128, one thread"
+    about = f"{where}; median of {rounds} rounds, in turn."
+    return "\n".join([*lines, "", about])
+
+
+def draw(tables: dict[str, Table], picture: Path, seed: int, out: Path) -> None:
+    """Draw returns in CartPole, the policy's entropy there, and returns in Acrobot."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    colours = ["#0b3c5d", "#328cc1", "#6a9a3b", "#d9a520", "#c0392b", "#7d3c98", "#7f8c8d"]
+    panels = [("cartpole", "returns", "mean return"), ("cartpole", "entropy", "entropy of the policy, nats")]
+    for panel, (name, what, title) in zip(axes, [*panels, ("acrobot", "returns", "mean return")], strict=True):
+        table = tables[name]
+        for row, colour in zip(table.rows, colours, strict=True):
+            found = measured(name, table, row, seed, out)
+            values = mean_by_part(found) if what == "returns" else found["entropy"]
+            middles = (np.arange(PARTS) + 0.5) * found["steps"] / PARTS / 1000
+            panel.plot(middles, values, color=colour, linewidth=2, marker="o", markersize=3, label=row.label)
+        panel.set(title=f"{name.replace('cartpole', 'CartPole').replace('acrobot', 'Acrobot')}: {title}")
+        panel.set_xlabel("thousand env steps")
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[1].set_ylim(bottom=0)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(picture, dpi=130)
+    print(picture)
+
+
+def cpu() -> str:
+    """Name the processor."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return found[1] if found else "an unnamed processor"
+
+
+def replace_between(text: str, name: str, content: str) -> str:
+    """Return the text with what stands between the markers of a table replaced.
+
+    Raises:
+        ValueError: the text has no such markers.
+    """
+    begin, end = f"<!-- compare_step_sizes {name} -->\n", f"\n<!-- end {name} -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"no markers of the table {name}: {begin.strip()} and {end.strip()}")
+    before, rest = text.split(begin)
+    return before + begin + content + end + rest.split(end, 1)[1]
+
+
+def resized(table: Table, arguments: argparse.Namespace) -> Table:
+    """Return the table with the lives and steps that the command line asks for."""
+    steps = "" if arguments.steps is None else f" steps={arguments.steps}"
+    return replace(table, overrides=table.overrides + steps, lives=arguments.lives or table.lives)
+
+
+def main() -> None:
+    """Read the arguments, measure, print or write tables and picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=[*TABLES, "speed"], action="append", help="one table (may be given again)")
+    parser.add_argument("--trials", action="store_true", help="the table of the trial rules alone")
+    parser.add_argument("--lives", type=int, help="of every row (default: the table's)")
+    parser.add_argument("--steps", type=int, help="env steps of every life (default: the table's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first life")
+    parser.add_argument("--rounds", type=int, default=5, help="of the timings")
+    parser.add_argument("--out", type=Path, default=Path("runs/step_sizes"), help="folder of what was measured")
+    parser.add_argument("--write", type=Path, help="file to put the tables into")
+    arguments = parser.parse_args()
+    names = ["trials"] if arguments.trials else arguments.only or [*(n for n in TABLES if n != "trials"), "speed"]
+    for name in names:
+        if name == "speed":
+            content = speeds(arguments.rounds)
+        else:
+            content = tabulate(name, resized(TABLES[name], arguments), arguments.seed, arguments.out)
+        if arguments.write is None:
+            print(f"\n{name}\n\n{content}")
+        else:
+            arguments.write.write_text(replace_between(arguments.write.read_text(), name, content))
+    if arguments.write is not None and {"cartpole", "acrobot"} <= set(names):
+        tables = {name: resized(TABLES[name], arguments) for name in ("cartpole", "acrobot")}
+        draw(tables, arguments.write.with_suffix(".png"), arguments.seed, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

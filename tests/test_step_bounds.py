@@ -1,0 +1,53 @@
+"""What each step-size rule guarantees (docs/step-size.md), over steps with heavy-tailed scores and signals."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_optim import tensor, two_parameters
+from tracerl.lives import Lives
+from tracerl.network import Sequential
+from tracerl.optim import AdaptiveObGD, Intentional, ObGD
+from tracerl.optim.rule import StepRuleSettings
+
+LIVES, DECAY, STEPS = Lives(0, torch.float64), 0.9405, 2000
+
+
+def steps_of(settings: StepRuleSettings) -> list[tuple[torch.Tensor, torch.Tensor, float]]:
+    """Let a rule take many steps; return the score, the change of the parameters and the signal of each."""
+    network: Sequential = two_parameters()
+    rule = settings.build(network, DECAY, LIVES)
+    rng, trace, found = np.random.default_rng(0), tensor(0.0, 0.0), []
+    for t in range(STEPS):
+        fading = 0.998**t  # as the scores of a policy that settles
+        network.score = torch.from_numpy(rng.standard_t(2, 2) * [1.0, 0.1] * fading)
+        trace = DECAY * trace + network.score
+        signal, before = torch.tensor(rng.standard_t(2), dtype=torch.float64), network.flat.clone()
+        rule(network, trace, signal)
+        found.append((network.score.clone(), network.flat - before, float(signal)))
+    return found
+
+
+def intentional(floor: float) -> Intentional:
+    return Intentional(0.05, floor, False, score_decay=0.999, slow_decay=0.9998, clip=1e9)
+
+
+@pytest.mark.parametrize("floor", [0.0, 1.0])
+def test_intentional_moves_the_output_by_no_more_than_it_intends(floor: float) -> None:
+    for score, change, signal in steps_of(intentional(floor)):
+        assert abs(float(score @ change)) <= 0.05 * abs(signal) / (1 - DECAY) ** 0.5 * (1 + 1e-9)
+
+
+def test_only_the_floor_keeps_steps_small_where_scores_fade() -> None:
+    free, floored = (
+        torch.stack([change.abs().sum() / abs(signal) for _, change, signal in steps_of(intentional(floor))])
+        for floor in (0.0, 1.0)
+    )
+    assert free[-200:].median() > 5 * free[:200].median()
+    assert floored[-200:].median() < floored[:200].median()
+
+
+@pytest.mark.parametrize("settings", [ObGD(1.0, 3.0), ObGD(50.0, 2.0), AdaptiveObGD(1.0, 3.0, 0.999)])
+def test_obgd_moves_the_parameters_by_no_more_than_one_over_kappa(settings: ObGD | AdaptiveObGD) -> None:
+    for _, change, signal in steps_of(settings):
+        assert float(change.abs().sum()) <= min(abs(signal), 1.0) / settings.kappa * (1 + 1e-9)
