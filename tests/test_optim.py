@@ -57,8 +57,10 @@ def test_sgd_by_hand() -> None:
     assert network.flat.tolist() == pytest.approx([0.3, -0.6])
 
 
-def intentional(eta: float = 0.1, floor: float = 1.0, normalize: bool = False, clip: float = 20.0) -> Intentional:
-    return Intentional(eta, floor, normalize, score_decay=0.999, slow_decay=0.9998, clip=clip)
+def intentional(
+    eta: float = 0.1, floor: float = 1.0, normalize: bool = False, clip: float = 20.0, signal_floor: float = 0.0
+) -> Intentional:
+    return Intentional(eta, floor, normalize, signal_floor, score_decay=0.999, slow_decay=0.9998, clip=clip)
 
 
 def test_intentional_first_step_by_hand() -> None:
@@ -70,10 +72,11 @@ def test_intentional_first_step_by_hand() -> None:
     assert network.flat.tolist() == pytest.approx([0.1 / 2.5 * 3, -0.1 / 2.5 * 3], rel=1e-6)
 
 
-def test_intentional_against_its_equations_over_many_steps() -> None:
+@pytest.mark.parametrize("least", [0.0, 1.5])
+def test_intentional_against_its_equations_over_many_steps(least: float) -> None:
     rng, d, eta, floor, clip = np.random.default_rng(0), 0.94, 0.05, 0.8, 2.0
     network = two_parameters()
-    rule = intentional(eta, floor, normalize=True, clip=clip).build(network, d, LIVES)
+    rule = intentional(eta, floor, normalize=True, clip=clip, signal_floor=least).build(network, d, LIVES)
     theta, zeta, nu = np.zeros(2), np.zeros(2), np.zeros(2)
     sigma = mean_u = magnitude = 0.0
     square = 1.0
@@ -89,11 +92,11 @@ def test_intentional_against_its_equations_over_many_steps() -> None:
         cap = clip * math.sqrt(square / (1 - 0.9998**t))
         bounded = min(max(signal, -cap), cap)
         magnitude = 0.9998 * magnitude + 0.0002 * abs(bounded)
-        bounded /= magnitude / (1 - 0.9998**t)
+        bounded /= max(magnitude / (1 - 0.9998**t), least)
         theta += eta / max(u, floor * mean_u / (1 - 0.9998**t)) * bounded * zeta / scale
         network.score = torch.from_numpy(g)
         rule(network, torch.from_numpy(zeta), torch.tensor(signal, dtype=torch.float64))
-        np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9)
+        np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9, atol=1e-12)
 
 
 def saturated_arm_steps(floor: float) -> Tensor:

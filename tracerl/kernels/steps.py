@@ -79,7 +79,7 @@ def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> 
         return signal
     magnitude = f[p[at + P.SIGNAL_MAGNITUDE]] + fresh * (abs(signal) - f[p[at + P.SIGNAL_MAGNITUDE]])
     f[p[at + P.SIGNAL_MAGNITUDE]] = magnitude
-    return signal / max(magnitude / seen, real(1e-12))
+    return signal / max(magnitude / seen, max(real(q[qat + P.SIGNAL_FLOOR]), real(1e-12)))
 
 
 @kernel

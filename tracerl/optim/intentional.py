@@ -11,6 +11,7 @@ from tracerl.lives import Lives
 from tracerl.optim.rule import StepRule
 
 _TINY = 1e-8  # added to every scale, and the least denominator
+_LEAST = 1e-12  # the least magnitude of a signal that is divided by
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Intentional:
         eta: intended change of the output (log pi, or V) per step and unit of signal.
         floor: least denominator, as a share of its own running mean; 0 gives the unbounded rule.
         normalize_signal: divide the signal by its running mean magnitude (policies).
+        signal_floor: least magnitude to divide by, in the signal's own units; 0 magnifies signals however small.
         score_decay: forgetting of the second moment of the scores per step.
         slow_decay: forgetting of the running signal and denominator statistics per step.
         clip: bound of the signal, in root-mean-squares of itself.
@@ -29,6 +31,7 @@ class Intentional:
     eta: float
     floor: float
     normalize_signal: bool
+    signal_floor: float
     score_decay: float
     slow_decay: float
     clip: float
@@ -38,6 +41,7 @@ class Intentional:
         checks.positive("eta", self.eta)
         checks.non_negative("floor", self.floor)
         checks.flag("normalize_signal", self.normalize_signal)
+        checks.non_negative("signal_floor", self.signal_floor)
         checks.decay("score_decay", self.score_decay)
         checks.decay("slow_decay", self.slow_decay)
         checks.positive("clip", self.clip)
@@ -58,8 +62,9 @@ class BoundedIntentional(StepRule):
         theta += eta/u' signal zeta/nu_hat
 
     The signal is clipped at ``clip`` times its running root-mean-square (which starts at 1) and, for a policy,
-    divided by its running mean magnitude. The floor is tracerl's own: a policy that is nearly deterministic has
-    scores, and so u, near zero, and the step that would still move log pi by eta is unbounded.
+    divided by its running mean magnitude or ``signal_floor``, whichever is larger. The floor under u is tracerl's own:
+    a policy that is nearly deterministic has scores, and so u, near zero, and the step that would still move log pi by
+    eta is unbounded.
 
     Attributes:
         second_moment: nu, [*lives, n].
@@ -120,7 +125,7 @@ class BoundedIntentional(StepRule):
         if not self.settings.normalize_signal:
             return signal
         self.signal_magnitude.lerp_(signal.abs(), fresh)
-        return signal / (self.signal_magnitude / seen).clamp_(min=1e-12)
+        return signal / (self.signal_magnitude / seen).clamp_(min=max(self.settings.signal_floor, _LEAST))
 
 
 def _weighted_norm(score: Tensor, scale: Tensor) -> Tensor:
