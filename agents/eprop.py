@@ -26,7 +26,7 @@ WATCHED = (  # what is summed at every step
     "learn/td_error_magnitude",
     "learn/entropy",
     "learn/value",
-    "learn/step_size",
+    "learn/step_size_policy",
 )
 
 

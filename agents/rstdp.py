@@ -34,7 +34,7 @@ from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 
 SIGNALS = ("advantage", "reward", "td")
-WATCHED = ("learn/signal", "learn/signal_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
+WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
 _TINY = 2.0**-54  # keeps a uniform number off 0, where a normal one is infinite
 
 

@@ -139,7 +139,7 @@ def test_diagnostics_are_averages_since_the_last_call() -> None:
         agent.step(1.0, observation)
     found = agent.diagnostics()
     assert 0 < found["learn/entropy"] <= np.log(3)
-    assert {"learn/td_error", "learn/value", "learn/step_size", "spikes/policy_0_rate"} <= set(found)
+    assert {"learn/td_error", "learn/value", "learn/step_size_policy", "spikes/policy_0_rate"} <= set(found)
     assert agent.diagnostics()["learn/entropy"] == 0
 
 

@@ -215,10 +215,10 @@ def test_diagnostics_average_since_the_last_look() -> None:
     agent = agent_for("agent.signal=reward")
     some_steps(agent, 20)
     found = agent.diagnostics()
-    assert found["learn/signal"] == pytest.approx(np.mean([i % 3 for i in range(1, 20)]))
+    assert found["learn/td_error"] == pytest.approx(np.mean([i % 3 for i in range(1, 20)]))
     assert 0 < found["spikes/action_rate"] < 1 and 0 <= found["learn/weight_at_bounds"] <= 1
     agent.step(5.0, observation(99))
-    assert agent.diagnostics()["learn/signal"] == pytest.approx(5.0)
+    assert agent.diagnostics()["learn/td_error"] == pytest.approx(5.0)
 
 
 def test_actions_start_where_the_space_says() -> None:

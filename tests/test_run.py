@@ -59,6 +59,9 @@ def test_engines_can_be_chosen_and_auto_says_why_not(tmp_path: Path) -> None:
     assert "engine: torch\n" in run(tmp_path, *QUICK, "engine=torch", "logger=none").stdout
     reason = "engine: torch (not fused: it has no torch.optim optimisers)"
     assert reason in run(tmp_path, *QUICK, "optimizer=torch", "logger=none").stdout
+    without = run(tmp_path, "agent=rstdp", "steps=20", "logger=none")
+    assert "engine: torch (not fused: agent=rstdp has no kernels)" in without.stdout
+    assert json.loads(Path(last_line(without)).read_text())["engine"] == "torch"
 
 
 def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
@@ -194,8 +197,14 @@ BAD = {
     "network=conv": "network.channels needs observations of two or three dimensions, got shape (4,)",
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
+    "network.credit=bptt": "network.credit must be one of otpe, presynaptic, exact",
+    "network=graph network.edges=[[input,late]]": "network.edges must have one to output",
+    "agent=rstdp agent.stdp.lr=0": "agent.stdp.lr must be",
+    "agent=eprop agent.value_weight=0": "agent.value_weight must be a number above 0",
+    "agent=reflect_classic agent.decays=0.9": "agent.decays must be a list",
     "encoder=latency": "network.ticks must be 2 or above for the encoder latency",
     "encoder=rate agent=stream_ac": "encoder must not be rate: this agent has no ticks for a code in time",
+    "engine=fused agent=eprop": "engine cannot be fused: agent=eprop has no kernels",
     "engine=fused agent=random": "engine cannot be fused: agent=random has no kernels",
     "lifetimes=0": "lifetimes must be a whole number of 1 or above, got 0",
     "lifetimes=2 seed=4294967295": "seed must be a whole number from 0 to 4294967294",

@@ -27,11 +27,13 @@ class OnlineAgent(StateModule):
         lives: maker of the agent's tensors.
         first_action: number of the first action of the env's action space.
         memory: of all lives, set by ``_pack``.
+        engine: what computes the steps; an agent with kernels sets its own.
     """
 
     lives: Lives
     first_action: int
     memory: Arena
+    engine = "torch"
 
     def _pack(self, lives: Lives, first_action: int) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""

@@ -266,11 +266,11 @@ def _say_which_engine(cfg: DictConfig, agent: Any, agent_name: str) -> None:
         ConfigError: ``fused`` is asked of an agent that has no kernels.
     """
     engine = getattr(agent, "engine", None)
+    if cfg.engine == "fused" and engine != "fused":
+        raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")
     if engine is None:
-        if cfg.engine == "fused":
-            raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")
         return
-    reason = getattr(agent, "engine_reason", None)
+    reason = getattr(agent, "engine_reason", f"agent={agent_name} has no kernels" if cfg.engine == "auto" else None)
     print(f"engine: {engine}" + (f" (not fused: {reason})" if reason else ""), flush=True)
 
 
