@@ -1,13 +1,13 @@
 """A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.layers import LI, LIF, SpikingLayer
+from tracerl.layers import ALIF, LI, LIF, DenseSynapses, SpikingLayer, SynapticLIF
 from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.topology import INPUT, Node, Wiring
@@ -101,12 +101,22 @@ class Network(StateModule):
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
+        lacking = next(self._without_kernel(), None)
+        return lacking and f"it has no kernel for {lacking}"
+
+    def _without_kernel(self) -> Iterator[str]:
+        """Yield the names of what the kernels lack."""
+        wiring, n = self.wiring, len(self.wiring.nodes)
+        in_a_row = all(node.sources == (i - 1 if i else INPUT,) for i, node in enumerate(wiring.nodes))
+        if not in_a_row or self._delayed or tuple(wiring.outputs) != (n - 1,) or len(self.layers) < n:
+            yield "layers that are not in a row"
         for layer in self.layers:
-            if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
-                return "it has no kernel for these neurons"
-        if not isinstance(self.credit, OTPE):
-            return "it has no kernel for this credit"
-        return None
+            if not isinstance(layer.synapses, DenseSynapses):
+                yield "synapses that are not dense"
+            if type(layer) not in (LIF, ALIF):
+                yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
+        if isinstance(self.credit, Exact):
+            yield "credit=exact"
 
     def _flatten(self) -> None:
         """Gather every parameter, and its ``.grad``, in the two flat buffers."""
