@@ -13,22 +13,6 @@ from tracerl.kernels.memory import part, per_neuron, row_of
 
 
 @kernel
-def receive(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> Any:
-    """``SpikingLayer.receive``: return the currents of the inputs and, in a recurrent layer, of its own spikes."""
-    n_in, n, rows = p[at + P.N_IN], p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
-    inputs = part(f, p[at + P.INPUTS], rows)
-    for i in range(n_in):
-        inputs[i] = x[i]
-    if rows > n_in + 1:
-        own, spikes = part(f, p[at + P.INPUTS] + n_in, n), part(f, p[at + P.SPIKES], n)
-        for h in range(n):
-            own[h] = spikes[h]
-    current = row_of(s, S.CURRENT, n)
-    affine(f, p[at + P.AFFINE], inputs, current)
-    return normalize(f, p, at, q, qat, current) if p[at + P.NORMALIZED] >= 0 else current
-
-
-@kernel
 def affine(f: Any, at: int, inputs: Any, current: Any) -> None:
     """I = W x + b, with a row of weights per input and the biases as the last row."""
     n_in, n = inputs.size - 1, current.size
@@ -44,33 +28,36 @@ def affine(f: Any, at: int, inputs: Any, current: Any) -> None:
 
 
 @kernel
-def normalize(f: Any, p: Any, at: int, q: Any, qat: int, current: Any) -> Any:
-    """``CurrentNorm.forward``."""
+def take_own_spikes(f: Any, p: Any, at: int) -> None:
+    """Put the spikes of the tick before beside the inputs of a recurrent layer."""
+    n = p[at + P.N_OUT]
+    own, spikes = part(f, p[at + P.INPUTS] + p[at + P.N_IN], n), part(f, p[at + P.SPIKES], n)
+    for h in range(n):
+        own[h] = spikes[h]
+
+
+@kernel
+def normalize(f: Any, p: Any, at: int, q: Any, qat: int, current: Any) -> None:
+    """``CurrentNorm.forward``, leaving the normalised currents in ``current`` too."""
     real, n = f.dtype.type, current.size
     normalized, mean, variance = part(f, p[at + P.NORMALIZED], n), real(0), real(0)
     for h in range(n):
         mean += current[h]
     mean /= real(n)
     for h in range(n):
-        centred = current[h] - mean
-        normalized[h] = centred
-        variance += centred * centred
+        current[h] -= mean
+        variance += current[h] * current[h]
     inverse = real(1) / math.sqrt(variance / real(n) + real(q[qat + P.EPSILON]))
     for h in range(n):
-        normalized[h] *= inverse
+        current[h] *= inverse
+        normalized[h] = current[h]
     f[p[at + P.INVERSE]] = inverse
-    return normalized
 
 
 @kernel
-def per_current(f: Any, p: Any, at: int, complement: Any, s: Any) -> Any:
-    """Return d u_t / d (current of the synapses) within the tick, a normalised current's projection left out."""
-    if p[at + P.NORMALIZED] < 0:
-        return complement
-    row, inverse = row_of(s, S.GAIN, complement.size), f[p[at + P.INVERSE]]
-    for h in range(complement.size):
-        row[h] = complement[h] * inverse
-    return row
+def norm_scale(f: Any, p: Any, at: int) -> Any:
+    """Return 1/std of a layer's currents where they are normalised, else 1."""
+    return f[p[at + P.INVERSE]] if p[at + P.NORMALIZED] >= 0 else f.dtype.type(1)
 
 
 @kernel
@@ -78,9 +65,9 @@ def at_currents(f: Any, p: Any, layer: int, signal: Any, s: Any) -> None:
     """``SpikingLayer.at_currents`` of one signal, in place."""
     n = p[layer + P.N_OUT]
     complement = per_neuron(f, p[layer + P.DECAY_COMPLEMENT], p[layer + P.DECAY_N], row_of(s, S.COMPLEMENT, n))
-    psi, gain = part(f, p[layer + P.SURROGATE], n), per_current(f, p, layer, complement, s)
+    psi, scale = part(f, p[layer + P.SURROGATE], n), norm_scale(f, p, layer)
     for h in range(n):
-        signal[h] *= psi[h] * gain[h]
+        signal[h] *= scale * psi[h] * complement[h]
     if p[layer + P.NORMALIZED] >= 0:
         centre(signal, part(f, p[layer + P.NORMALIZED], n))
 

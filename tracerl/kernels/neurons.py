@@ -12,7 +12,7 @@ import numpy as np
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.currents import per_current, receive
+from tracerl.kernels.currents import affine, normalize, take_own_spikes
 from tracerl.kernels.memory import part, per_neuron, row_of
 
 
@@ -49,30 +49,38 @@ def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_de
 @kernel
 def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> None:
     """``SpikingLayer.forward``: one tick of a layer; x is its input, the spikes are left in the layer's memory."""
-    n = p[at + P.N_OUT]
+    n_in, n, rows = p[at + P.N_IN], p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
     if p[at + P.DECAY_RAW] >= 0:
         refresh(f, p[at + P.DECAY_RAW], p[at + P.DECAY], p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], True)
     if p[at + P.THRESHOLD_RAW] >= 0:
         refresh(f, p[at + P.THRESHOLD_RAW], p[at + P.THRESHOLD], -1, p[at + P.THRESHOLD_N], False)
-    current = receive(f, p, at, q, qat, x, s)
     m = per_neuron(f, p[at + P.DECAY], p[at + P.DECAY_N], row_of(s, S.DECAY, n))
     complement = per_neuron(f, p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], row_of(s, S.COMPLEMENT, n))
     theta = per_neuron(f, p[at + P.THRESHOLD], p[at + P.THRESHOLD_N], row_of(s, S.THRESHOLD, n))
+    inputs, current, leak = part(f, p[at + P.INPUTS], rows), row_of(s, S.CURRENT, n), row_of(s, S.LEAK, n)
+    for i in range(n_in):
+        inputs[i] = x[i]
+    if rows > n_in + 1:
+        take_own_spikes(f, p, at)
+    affine(f, p[at + P.AFFINE], inputs, current)
+    if p[at + P.NORMALIZED] >= 0:
+        normalize(f, p, at, q, qat, current)
     if p[at + P.SENSITIVITY] >= 0:
-        leak, gain = row_of(s, S.LEAK, n), part(f, p[at + P.RESET_GAIN], n)
+        gain = part(f, p[at + P.RESET_GAIN], n)
         for h in range(n):
             leak[h] = m[h] * gain[h]
         if p[at + P.ADAPTED] >= 0:
             carry_adaptation(f, p, at, q, qat, leak, m, s)
-        carry_sensitivity(f, p, at, leak, m, per_current(f, p, at, complement, s), current)
+        carry_sensitivity(f, p, at, leak, m, complement, current)
     if p[at + P.ADAPTED] >= 0:
-        theta = adapt(f, p, at, q, qat, theta, s)
+        adapt(f, p, at, q, qat, theta, s)
+        theta = row_of(s, S.THRESHOLD, n)
     lif_fire(f, p, at, q, qat, current, m, complement, theta)
 
 
 @kernel
-def adapt(f: Any, p: Any, at: int, q: Any, qat: int, theta: Any, s: Any) -> Any:
-    """The threshold of ``ALIF.fire``: advance a_t and return theta + beta a_t."""
+def adapt(f: Any, p: Any, at: int, q: Any, qat: int, theta: Any, s: Any) -> None:
+    """The threshold of ``ALIF.fire``: advance a_t and leave theta + beta a_t in the scratch row THRESHOLD."""
     one, n, n_rho = f.dtype.type(1), theta.size, p[at + P.ADAPTATION_DECAY_N]
     beta, lifted = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.THRESHOLD, n)
     rho = per_neuron(f, p[at + P.ADAPTATION_DECAY], n_rho, row_of(s, S.KEEP, n))
@@ -81,7 +89,6 @@ def adapt(f: Any, p: Any, at: int, q: Any, qat: int, theta: Any, s: Any) -> Any:
         a = rho[h] * adapted[h] + (one - rho[h]) * spikes[h]
         adapted[h] = a
         lifted[h] = theta[h] + beta * a
-    return lifted
 
 
 @kernel
@@ -116,14 +123,15 @@ def lif_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, co
 
 
 @kernel
-def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, gain: Any, current: Any) -> None:
-    """``SpikingLayer._carry_potential``, row by row; ``gain`` is how the currents of the synapses move u_t."""
+def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: Any, current: Any) -> None:
+    """``SpikingLayer._carry_potential``, row by row."""
     n, driven = p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
     inputs, start = part(f, p[at + P.INPUTS], driven), p[at + P.SENSITIVITY]
+    scale = f[p[at + P.INVERSE]] if p[at + P.NORMALIZED] >= 0 else f.dtype.type(1)
     for i in range(driven):
-        xi, row = inputs[i], part(f, start + i * n, n)
+        xi, row = scale * inputs[i], part(f, start + i * n, n)
         for h in range(n):
-            row[h] = leak[h] * row[h] + gain[h] * xi
+            row[h] = leak[h] * row[h] + complement[h] * xi
     at_row = start + driven * n
     if p[at + P.DECAY_RAW] >= 0:
         row, membrane = part(f, at_row, n), part(f, p[at + P.MEMBRANE], n)
@@ -147,7 +155,7 @@ def carry_adaptation(f: Any, p: Any, at: int, q: Any, qat: int, leak: Any, m: An
         through[h] = beta * m[h] * drive[h]
     for i in range(rows):
         row, adapted = part(f, p[at + P.SENSITIVITY] + i * n, n), part(f, p[at + P.ADAPTATION_SENSITIVITY] + i * n, n)
-        shift = direct_threshold(f, p, at, i)
+        shift = one if i == rows - 1 and p[at + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
             a = adapted[h]
             e = psi[h] * (row[h] - beta * a - shift)
@@ -155,26 +163,6 @@ def carry_adaptation(f: Any, p: Any, at: int, q: Any, qat: int, leak: Any, m: An
             row[h] = leak[h] * row[h] + through[h] * a
     for h in range(n):
         leak[h] = one
-
-
-@kernel
-def excess(f: Any, p: Any, at: int, q: Any, qat: int, i: int, s: Any) -> Any:
-    """Return row i of the derivative that psi turns into the eligibility: du, in adaptive neurons du - beta da."""
-    n = p[at + P.N_OUT]
-    row = part(f, p[at + P.SENSITIVITY] + i * n, n)
-    if p[at + P.ADAPTED] < 0:
-        return row
-    beta, lowered = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.EXCESS, n)
-    adapted = part(f, p[at + P.ADAPTATION_SENSITIVITY] + i * n, n)
-    for h in range(n):
-        lowered[h] = row[h] - beta * adapted[h]
-    return lowered
-
-
-@kernel
-def direct_threshold(f: Any, p: Any, at: int, i: int) -> Any:
-    """Return how far the parameter of row i lifts the threshold itself: 1 for a learned threshold, else 0."""
-    return f.dtype.type(1) if i == p[at + P.ROWS] - 1 and p[at + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
 
 
 @kernel

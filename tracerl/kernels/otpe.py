@@ -9,7 +9,7 @@ from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import at_currents, centre, pull
 from tracerl.kernels.memory import part, per_neuron, row_of, zero
-from tracerl.kernels.neurons import chain, direct_threshold, excess
+from tracerl.kernels.neurons import chain
 
 
 @kernel
@@ -32,10 +32,12 @@ def readout_credit(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, s: Any
     for h in range(n):
         add[h] = complement[h] * psi[h]
     for i in range(rows):
-        trace, row = part(f, p[layer + P.ELIGIBILITY] + i * n, n), excess(f, p, layer, q, qat, i, s)
-        shift = direct_threshold(f, p, layer, i)
+        trace, row = part(f, p[layer + P.ELIGIBILITY] + i * n, n), part(f, p[layer + P.SENSITIVITY] + i * n, n)
+        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
             trace[h] = keep[h] * trace[h] + add[h] * (row[h] - shift)
+    if p[layer + P.ADAPTED] >= 0:
+        take_adaptation(f, p, layer, q, qat, p[layer + P.ELIGIBILITY], add)
 
 
 @kernel
@@ -66,7 +68,8 @@ def path_credit(f: Any, p: Any, layer: int, q: Any, qat: int, leaks: Any, kept: 
     n, rows = p[layer + P.N_OUT], p[layer + P.ROWS]
     psi, local, size = part(f, p[layer + P.SURROGATE], n), row_of(s, S.CURRENT, n), rows * n
     for i in range(rows):
-        row, shift = excess(f, p, layer, q, qat, i, s), direct_threshold(f, p, layer, i)
+        row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
+        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
             local[h] = psi[h] * (row[h] - shift)
         for level in range(p[layer + P.N_ABOVE]):
@@ -79,6 +82,27 @@ def path_credit(f: Any, p: Any, layer: int, q: Any, qat: int, leaks: Any, kept: 
             projected, opened = part(f, p[layer + P.PROJECTED] + j * size + i * n, n), path[j]
             for h in range(n):
                 projected[h] = kept * projected[h] + opened[h] * local[h]
+    if p[layer + P.ADAPTED] >= 0:
+        for level in range(p[layer + P.N_ABOVE]):
+            take_adaptation(f, p, layer, q, qat, p[layer + P.CARRIED] + level * size, psi)
+        factor = row_of(s, S.ADD, n)
+        for j in range(path.shape[0]):
+            for h in range(n):
+                factor[h] = path[j, h] * psi[h]
+            take_adaptation(f, p, layer, q, qat, p[layer + P.PROJECTED] + j * size, factor)
+
+
+@kernel
+def take_adaptation(f: Any, p: Any, layer: int, q: Any, qat: int, start: int, factor: Any) -> None:
+    """Subtract ``factor`` times beta da from a matrix to which ``factor`` times du was added.
+
+    A pass of its own: a call within the loops above, even one that is not taken, costs a tenth of their time.
+    """
+    n, beta = factor.size, f.dtype.type(q[qat + P.ADAPTATION])
+    for i in range(p[layer + P.ROWS]):
+        row, adapted = part(f, start + i * n, n), part(f, p[layer + P.ADAPTATION_SENSITIVITY] + i * n, n)
+        for h in range(n):
+            row[h] -= beta * factor[h] * adapted[h]
 
 
 @kernel
@@ -98,10 +122,10 @@ def score_layer(f: Any, p: Any, layer: int, shift: int, g: Any, s: Any) -> None:
                 trace = part(f, p[layer + P.PROJECTED] + (j * rows + i) * n, n)
                 for h in range(n):
                     row[h] += g[j] * trace[h]
-        if i < driven:
-            if p[layer + P.NORMALIZED] >= 0:
-                centre(row, part(f, p[layer + P.NORMALIZED], n))
-        elif i == driven and p[layer + P.DECAY_RAW] >= 0:
+        if i == driven and p[layer + P.DECAY_RAW] >= 0:
             chain(f, p[layer + P.DECAY_RAW], shift, p[layer + P.DECAY], p[layer + P.DECAY_N], spare, True)
-        else:
+        elif i >= driven:
             chain(f, p[layer + P.THRESHOLD_RAW], shift, p[layer + P.THRESHOLD], p[layer + P.THRESHOLD_N], spare, False)
+    if p[layer + P.NORMALIZED] >= 0:
+        for i in range(driven):
+            centre(part(f, p[layer + P.AFFINE] + shift + i * n, n), part(f, p[layer + P.NORMALIZED], n))

@@ -5,17 +5,15 @@ from typing import Any
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.currents import at_currents, pull
+from tracerl.kernels.currents import at_currents, norm_scale, pull
 from tracerl.kernels.memory import part, per_neuron, row_of
 
 
 @kernel
 def presynaptic_trace(f: Any, p: Any, layer: int) -> None:
     """``PresynapticTrace.update``."""
-    real, rows, n_m = f.dtype.type, p[layer + P.SYNAPSE_ROWS], p[layer + P.DECAY_N]
-    kept, scale = part(f, p[layer + P.DECAY], n_m).mean(), real(1)
-    if p[layer + P.NORMALIZED] >= 0:
-        scale = f[p[layer + P.INVERSE]]
+    rows, n_m = p[layer + P.SYNAPSE_ROWS], p[layer + P.DECAY_N]
+    kept, scale = part(f, p[layer + P.DECAY], n_m).mean(), norm_scale(f, p, layer)
     trace, inputs = part(f, p[layer + P.PRESYNAPTIC], rows), part(f, p[layer + P.INPUTS], rows)
     for i in range(rows):
         trace[i] = kept * trace[i] + scale * inputs[i]
@@ -32,16 +30,14 @@ def presynaptic_scores(f: Any, p: Any, at: int, shift: int, s: Any) -> None:
     arriving, leaving = S.BELOW, S.FURTHER_BELOW
     for i in range(p[at + P.N_LAYERS] - 1, -1, -1):
         layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
-        n, driven, unscaled = p[layer + P.N_OUT], p[layer + P.SYNAPSE_ROWS], f.dtype.type(1)
+        n, driven = p[layer + P.N_OUT], p[layer + P.SYNAPSE_ROWS]
         signal = row_of(s, arriving, n)
         at_currents(f, p, layer, signal, s)
         if i > 0:
             pull(f, p, layer, signal, row_of(s, leaving, p[layer + P.N_IN]))
-        if p[layer + P.NORMALIZED] >= 0:  # the scale is in the trace
-            unscaled /= f[p[layer + P.INVERSE]]
-        trace = part(f, p[layer + P.PRESYNAPTIC], driven)
+        scale, trace = norm_scale(f, p, layer), part(f, p[layer + P.PRESYNAPTIC], driven)
         for r in range(driven):
-            row, received = part(f, p[layer + P.AFFINE] + shift + r * n, n), unscaled * trace[r]
+            row, received = part(f, p[layer + P.AFFINE] + shift + r * n, n), trace[r] / scale  # which is in the trace
             for h in range(n):
                 row[h] = received * signal[h]
         arriving, leaving = leaving, arriving

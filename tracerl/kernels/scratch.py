@@ -6,10 +6,8 @@
     DECAY,
     COMPLEMENT,
     THRESHOLD,
-    GAIN,
     KEEP,
     ADD,
-    EXCESS,
     BELOW,
     FURTHER_BELOW,
     CODE,
@@ -17,4 +15,4 @@
     OUTPUT,
     SIGNAL,
     SCRATCH_ROWS,
-) = range(16)
+) = range(14)
