@@ -1,4 +1,4 @@
-"""A whole network forward and backward: ``network.Sequential`` and the layers' ``backward``, one to one."""
+"""A whole network forward and backward: ``network.Network`` for layers in a row; arguments as in ``neurons``."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tracerl.kernels.presynaptic import presynaptic_scores, presynaptic_trace
 
 @kernel
 def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
-    """``Sequential.forward``: one env step on the held input x; writes the readout's y."""
+    """``Network.forward``: one env step on the held input x; writes the readout's y."""
     n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
     leaks = s[S.LEAKS]
     top, presynaptic = first + (n_layers - 1) * P.LAYER_INTS, p[first + P.PRESYNAPTIC] >= 0
@@ -37,7 +37,7 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
 
 @kernel
 def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
-    """``Sequential.backward``: write the score of every parameter for the signal g at the outputs."""
+    """``Network.backward``: write the score of every parameter for the signal g at the outputs."""
     n_in, n_out = p[at + P.READOUT_IN], p[at + P.READOUT_OUT]
     shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
     below = row_of(s, S.BELOW, n_in)
