@@ -16,8 +16,9 @@ from tracerl.checks import ConfigError
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
-ALIF, NORM, PRESYNAPTIC = "network=alif", "network.layer_norm=true", "network.credit=presynaptic"
-KINDS = ("network.neuron=alif", "network.recurrent=true", NORM, PRESYNAPTIC)
+ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
+PRESYNAPTIC = "network.credit=presynaptic"
+KINDS = (ALIF, RECURRENT, NORM, PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
     "two layers": ("network.hidden=[7,5]",),
@@ -48,18 +49,33 @@ CASES = {
     "nothing scaled": ("network.hidden=[9]", "encoder.normalize=false", "agent.scale_reward=false"),
     "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
     "one neuron": ("network.hidden=[1]",),
-    "recurrent": ("network=recurrent", "network.hidden=[9]"),
-    "recurrent, two layers": ("network=recurrent", "network.hidden=[7,5]", "network.ticks=2"),
-    "adaptive": (ALIF, "network.recurrent=false", "network.hidden=[9]"),
-    "adaptive, recurrent, learned": (ALIF, "network.hidden=[9]", *LEARN),
-    "adaptive, three layers, shared": (ALIF, "network.hidden=[6,5,4]", "network.adaptation_decay=0.8", *LEARN, *SHARED),
+    "recurrent": (RECURRENT, "network.hidden=[9]"),
+    "recurrent, two layers": (RECURRENT, "network.hidden=[7,5]", "network.ticks=2"),
+    "adaptive": (ALIF, "network.hidden=[9]"),
+    "adaptive, recurrent, learned": (ALIF, RECURRENT, "network.hidden=[9]", *LEARN),
+    "adaptive, three layers, shared": (
+        ALIF,
+        RECURRENT,
+        "network.hidden=[6,5,4]",
+        "network.adaptation_decay=0.8",
+        *LEARN,
+        *SHARED,
+    ),
     "normalised": ("network.hidden=[9]", NORM),
     "normalised, two layers, learned": ("network.hidden=[7,5]", NORM, *LEARN),
     "presynaptic": ("network.hidden=[9]", PRESYNAPTIC),
     "presynaptic, three layers": ("network.hidden=[6,5,4]", PRESYNAPTIC, *SHARED, "network.learn_readout_decay=true"),
-    "presynaptic, adaptive": (ALIF, "network.hidden=[7,5]", PRESYNAPTIC),
-    "presynaptic, recurrent, normalised": ("network=recurrent", "network.hidden=[5,6,4]", PRESYNAPTIC, NORM),
-    "everything at once": (ALIF, "network.hidden=[6,5]", NORM, *LEARN, "network.ticks=3", "network.reset=hard"),
+    "presynaptic, adaptive": (ALIF, RECURRENT, "network.hidden=[7,5]", PRESYNAPTIC),
+    "presynaptic, recurrent, normalised": (RECURRENT, "network.hidden=[5,6,4]", PRESYNAPTIC, NORM),
+    "everything at once": (
+        ALIF,
+        RECURRENT,
+        "network.hidden=[6,5]",
+        NORM,
+        *LEARN,
+        "network.ticks=3",
+        "network.reset=hard",
+    ),
 }
 
 
