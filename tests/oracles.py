@@ -33,6 +33,7 @@ SETTINGS: dict[str, Any] = dict(  # of ``Dense``: a net whose outputs are not al
     recurrent=False,
     layer_norm=False,
     weight_scale=0.7,
+    recurrent_scale=0.7,
     bias_scale=1.0,
     sparsity=0.0,
     output_scale=1.0,

@@ -101,8 +101,8 @@ def test_without_memory_every_credit_is_exact(credit: str, layer_norm: bool) -> 
     ("bound", "shape"),
     [
         (0.95, dict(layer_norm=True)),
-        (0.95, dict(recurrent=True)),
-        (0.95, dict(neuron="alif", recurrent=True)),
+        (0.9, dict(recurrent=True)),
+        (0.9, dict(neuron="alif", recurrent=True)),
         (0.85, dict(neuron="alif", hidden=[16, 16])),
         (0.83, dict(neuron="synaptic", hidden=[16, 16])),
         (0.88, dict(layer_norm=True, hidden=[16, 16])),

@@ -16,6 +16,9 @@ from tracerl.checks import ConfigError
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
+ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
+PRESYNAPTIC = "network.credit=presynaptic"
+KINDS = (ALIF, RECURRENT, NORM, PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
     "two layers": ("network.hidden=[7,5]",),
@@ -47,6 +50,33 @@ CASES = {
     "nothing scaled": ("network.hidden=[9]", "encoder.normalize=false", "agent.scale_reward=false"),
     "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
     "one neuron": ("network.hidden=[1]",),
+    "recurrent": (RECURRENT, "network.hidden=[9]"),
+    "recurrent, two layers": (RECURRENT, "network.hidden=[7,5]", "network.ticks=2"),
+    "adaptive": (ALIF, "network.hidden=[9]"),
+    "adaptive, recurrent, learned": (ALIF, RECURRENT, "network.hidden=[9]", *LEARN),
+    "adaptive, three layers, shared": (
+        ALIF,
+        RECURRENT,
+        "network.hidden=[6,5,4]",
+        "network.adaptation_decay=0.8",
+        *LEARN,
+        *SHARED,
+    ),
+    "normalised": ("network.hidden=[9]", NORM),
+    "normalised, two layers, learned": ("network.hidden=[7,5]", NORM, *LEARN),
+    "presynaptic": ("network.hidden=[9]", PRESYNAPTIC),
+    "presynaptic, three layers": ("network.hidden=[6,5,4]", PRESYNAPTIC, *SHARED, "network.learn_readout_decay=true"),
+    "presynaptic, adaptive": (ALIF, RECURRENT, "network.hidden=[7,5]", PRESYNAPTIC),
+    "presynaptic, recurrent, normalised": (RECURRENT, "network.hidden=[5,6,4]", PRESYNAPTIC, NORM),
+    "everything at once": (
+        ALIF,
+        RECURRENT,
+        "network.hidden=[6,5]",
+        NORM,
+        *LEARN,
+        "network.ticks=3",
+        "network.reset=hard",
+    ),
 }
 
 
@@ -91,18 +121,20 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
     live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 2000)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=24, deadline=None, derandomize=True, database=None)
 @given(
     size=st.integers(1, 19),
     actions=st.integers(1, 18),
     hidden=st.lists(st.integers(1, 17), min_size=1, max_size=3),
+    kind=st.sets(st.sampled_from(KINDS)),
     seed=st.integers(0, 99),
 )
-@example(size=1, actions=18, hidden=[1], seed=0)
-@example(size=2, actions=1, hidden=[1, 1, 1], seed=1)
-@example(size=2, actions=2, hidden=[65], seed=2)
-def test_any_shape(size: int, actions: int, hidden: list[int], seed: int) -> None:
-    overrides = (f"network.hidden={hidden}", "network.output_scale=1")
+@example(size=1, actions=18, hidden=[1], kind=set(), seed=0)
+@example(size=2, actions=1, hidden=[1, 1, 1], kind=set(KINDS), seed=1)
+@example(size=2, actions=2, hidden=[65], kind=set(), seed=2)
+@example(size=2, actions=2, hidden=[65, 3], kind=set(KINDS), seed=3)
+def test_any_shape(size: int, actions: int, hidden: list[int], kind: set[str], seed: int) -> None:
+    overrides = (f"network.hidden={hidden}", "network.output_scale=1", *sorted(kind))
     live_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed)
 
 
@@ -182,6 +214,9 @@ def test_auto_takes_kernels_where_it_can_and_says_why_not() -> None:
     agent = make_agent(env, "engine=auto", "optimizer=torch")
     assert (agent.engine, agent.engine_reason) == ("torch", "it has no torch.optim optimisers")
     assert make_agent(env, "engine=torch").engine_reason is None
+    for setting in ("neuron=synaptic", "credit=exact"):
+        agent = make_agent(env, "engine=auto", "network.hidden=[3]", f"network.{setting}")
+        assert (agent.engine, agent.engine_reason) == ("torch", f"it has no kernel for {setting}")
     with pytest.raises(ConfigError, match="engine cannot be fused: it has no torch.optim optimisers"):
         make_agent(env, "engine=fused", "optimizer=torch")
     with pytest.raises(ConfigError, match="engine must be one of auto, torch, fused"):

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl.credit import OTPE
+from tracerl.credit import OTPE, Credit, Presynaptic
 from tracerl.encoders import ContrastEncoder
 from tracerl.kernels import plan as P
-from tracerl.kernels.neurons import SCRATCH_ROWS
 from tracerl.kernels.plan import offset
-from tracerl.layers import DenseSynapses, SpikingLayer
+from tracerl.kernels.scratch import SCRATCH_ROWS
+from tracerl.layers import ALIF, DenseSynapses, SpikingLayer
+from tracerl.layers.normalization import EPSILON
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
@@ -63,9 +64,10 @@ class Plan:
         self._ints.append(_row(ints, P.NETWORK_INTS, np.int64))
         self._floats.append(_row(floats, P.NETWORK_FLOATS, np.float64))
         for i, layer in enumerate(learner.network.layers):
-            assert isinstance(learner.network.credit, OTPE)
-            self._ints.append(_row(_layer_fields(layer, learner.network.credit, i), P.LAYER_INTS, np.int64))
-            numbers: Fields = {P.SLOPE: layer.slope, P.RATE_DECAY: layer.rate_decay}
+            fields = _layer_fields(layer) | _adaptation_fields(layer) | _credit_fields(learner.network.credit, i)
+            self._ints.append(_row(fields, P.LAYER_INTS, np.int64))
+            numbers: Fields = {P.SLOPE: layer.slope, P.RATE_DECAY: layer.rate_decay, P.EPSILON: EPSILON}
+            numbers[P.ADAPTATION] = layer.adaptation if isinstance(layer, ALIF) else 0.0
             self._floats.append(_row(numbers, P.LAYER_FLOATS, np.float64))
 
 
@@ -163,16 +165,18 @@ def _network_fields(learner: TraceLearner) -> tuple[Fields, Fields]:
     return ints, floats
 
 
-def _layer_fields(layer: SpikingLayer, credit: OTPE, node: int) -> Fields:
-    direct, path = credit.direct.get(node), credit.indirect.get(node)
-    synapses = layer.synapses
+def _layer_fields(layer: SpikingLayer) -> Fields:
+    synapses, norm = layer.synapses, layer.norm
     assert isinstance(synapses, DenseSynapses)
     return {
         P.N_IN: layer.n_in,
         P.N_OUT: layer.n_out,
+        P.SYNAPSE_ROWS: synapses.rows,
         P.ROWS: layer.rows,
         P.AFFINE: offset(synapses.affine),
         P.INPUTS: offset(synapses.inputs),
+        P.NORMALIZED: offset(norm.normalized if norm else None),
+        P.INVERSE: offset(norm.inverse if norm else None),
         P.MEMBRANE: offset(layer.membrane),
         P.SPIKES: offset(layer.spikes),
         P.SURROGATE: offset(layer.surrogate),
@@ -180,10 +184,6 @@ def _layer_fields(layer: SpikingLayer, credit: OTPE, node: int) -> Fields:
         P.RESET_DRIVE: offset(layer.reset_drive),
         P.SENSITIVITY: offset(layer.sensitivity),
         P.RATE: offset(layer.rate),
-        P.ELIGIBILITY: offset(direct.eligibility if direct else None),
-        P.CARRIED: offset(path.carried if path else None),
-        P.PROJECTED: offset(path.projected if path else None),
-        P.N_ABOVE: path.carried.shape[-3] if path else 0,
         P.DECAY: offset(layer.membrane_decay.value),
         P.DECAY_N: layer.membrane_decay.value.shape[-1],
         P.DECAY_COMPLEMENT: offset(layer.membrane_decay.complement),
@@ -195,3 +195,29 @@ def _layer_fields(layer: SpikingLayer, credit: OTPE, node: int) -> Fields:
         P.DETACH_RESET: layer.detach_reset,
         P.ARCTAN: layer.surrogate_kind == "arctan",
     }
+
+
+def _adaptation_fields(layer: SpikingLayer) -> Fields:
+    if not isinstance(layer, ALIF):
+        return {P.ADAPTED: P.ABSENT, P.ADAPTATION_SENSITIVITY: P.ABSENT}
+    return {
+        P.ADAPTED: offset(layer.adapted),
+        P.ADAPTATION_SENSITIVITY: offset(layer.adaptation_sensitivity if layer.sensitivity is not None else None),
+        P.ADAPTATION_DECAY: offset(layer.adaptation_decay.value),
+        P.ADAPTATION_DECAY_N: layer.adaptation_decay.value.shape[-1],
+    }
+
+
+def _credit_fields(credit: Credit, node: int) -> Fields:
+    fields: Fields = dict.fromkeys((P.ELIGIBILITY, P.CARRIED, P.PROJECTED, P.PRESYNAPTIC), P.ABSENT)
+    if isinstance(credit, Presynaptic):
+        fields[P.PRESYNAPTIC] = offset(credit.traces[node].trace)
+        return fields
+    assert isinstance(credit, OTPE)
+    if node in credit.direct:
+        fields[P.ELIGIBILITY] = offset(credit.direct[node].eligibility)
+    if node in credit.indirect:
+        path = credit.indirect[node]
+        fields[P.CARRIED], fields[P.PROJECTED] = offset(path.carried), offset(path.projected)
+        fields[P.N_ABOVE] = path.carried.shape[-3]
+    return fields

@@ -1,79 +1,46 @@
-"""A whole network forward and backward: ``network.Sequential`` and the layers' ``backward``, one to one."""
+"""A whole network forward and backward: ``network.Network`` for layers in a row; arguments as in ``neurons``."""
 
 from typing import Any
 
-import numpy as np
-
-from tracerl.kernels import neurons as N
 from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.memory import part, per_neuron, row_of, zero
+from tracerl.kernels.memory import part, row_of, zero
+from tracerl.kernels.neurons import chain, layer_forward, li_forward
+from tracerl.kernels.otpe import mean_of_leak, readout_credit, score_layer, trace_lower
+from tracerl.kernels.presynaptic import presynaptic_scores, presynaptic_trace
 
 
 @kernel
 def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
-    """``Sequential.forward``: one env step on the held input x; writes the readout's y."""
+    """``Network.forward``: one env step on the held input x; writes the readout's y."""
     n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
-    leaks = s[N.LEAKS]
-    top = first + (n_layers - 1) * P.LAYER_INTS
+    leaks = s[S.LEAKS]
+    top, presynaptic = first + (n_layers - 1) * P.LAYER_INTS, p[first + P.PRESYNAPTIC] >= 0
     for _ in range(p[at + P.TICKS]):
         for i in range(1, n_layers):
-            leaks[i] = N.mean_of_leak(f, p, first + i * P.LAYER_INTS)
+            leaks[i] = mean_of_leak(f, p, first + i * P.LAYER_INTS)
         signal = x
         for i in range(n_layers):
             layer = first + i * P.LAYER_INTS
-            N.lif_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
+            layer_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
             signal = part(f, p[layer + P.SPIKES], p[layer + P.N_OUT])
-        N.li_forward(f, p, at, signal, y, s)
-        N.readout_credit(f, p, at, top, s)
+        li_forward(f, p, at, signal, y, s)
+        if presynaptic:
+            for i in range(n_layers):
+                presynaptic_trace(f, p, first + i * P.LAYER_INTS)
+            continue
+        readout_credit(f, p, at, top, q, floats + (n_layers - 1) * P.LAYER_FLOATS, s)
         if n_layers > 1:
-            trace_lower(f, p, at, leaks, s)
-
-
-@kernel
-def trace_lower(f: Any, p: Any, at: int, leaks: Any, s: Any) -> None:
-    """``Sequential._trace`` for the layers that are not under the readout."""
-    n_layers, n_out, first = p[at + P.N_LAYERS], p[at + P.READOUT_OUT], p[at + P.FIRST_LAYER]
-    n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, N.COMPLEMENT, n))
-    path, kept = np.empty((n_out, n), f.dtype), part(f, p[at + P.READOUT_DECAY], n_k).mean()
-    for j in range(n_out):
-        opened, weights = path[j], part(f, p[at + P.READOUT_AFFINE] + j * (n + 1), n)
-        for h in range(n):
-            opened[h] = weights[h] * complement[h]
-    for i in range(n_layers - 2, -1, -1):
-        layer, above = first + i * P.LAYER_INTS, first + (i + 1) * P.LAYER_INTS
-        through_spikes(f, p, above, path, s)
-        n, n_above = p[layer + P.N_OUT], p[above + P.N_OUT]
-        below = np.empty((n_out, n), f.dtype)
-        for j in range(n_out):
-            for h in range(n):
-                total, opened, weights = f.dtype.type(0), path[j], part(f, p[above + P.AFFINE] + h * n_above, n_above)
-                for g in range(n_above):
-                    total += opened[g] * weights[g]
-                below[j, h] = total
-        N.path_credit(f, p, layer, leaks[i + 1 :], kept, below, s)
-        path = below
-
-
-@kernel
-def through_spikes(f: Any, p: Any, layer: int, path: Any, s: Any) -> None:
-    """Multiply a path by ``LIF.input_gain``, psi (1-m), of the layer that it goes through."""
-    n = p[layer + P.N_OUT]
-    complement = per_neuron(f, p[layer + P.DECAY_COMPLEMENT], p[layer + P.DECAY_N], row_of(s, N.COMPLEMENT, n))
-    psi = part(f, p[layer + P.SURROGATE], n)
-    for j in range(path.shape[0]):
-        opened = path[j]
-        for h in range(n):
-            opened[h] *= psi[h] * complement[h]
+            trace_lower(f, p, at, q, leaks, s)
 
 
 @kernel
 def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
-    """``Sequential.backward``: write the score of every parameter for the signal g at the outputs."""
+    """``Network.backward``: write the score of every parameter for the signal g at the outputs."""
     n_in, n_out = p[at + P.READOUT_IN], p[at + P.READOUT_OUT]
     shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
-    below = row_of(s, N.BELOW, n_in)
+    below = row_of(s, S.BELOW, n_in)
     zero(below, 0, n_in)
     for a in range(n_out):
         start = p[at + P.READOUT_AFFINE] + a * (n_in + 1)
@@ -85,54 +52,16 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
         for h in range(n_in):
             below[h] += ga * weights[h]
     if p[at + P.READOUT_RAW] >= 0:
-        row = row_of(s, N.ADD, n_in)
+        row = row_of(s, S.ADD, n_in)
         sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
         for h in range(n_in):
             row[h] = below[h] * sensitivity[h]
         chain(f, p[at + P.READOUT_RAW], shift, p[at + P.READOUT_DECAY], p[at + P.READOUT_DECAY_N], row, True)
+    if p[p[at + P.FIRST_LAYER] + P.PRESYNAPTIC] >= 0:
+        presynaptic_scores(f, p, at, shift, s)
+        return
     for i in range(p[at + P.N_LAYERS]):
-        layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
-        score_layer(f, p, layer, shift, i == p[at + P.N_LAYERS] - 1, g, s)
-
-
-@kernel
-def score_layer(f: Any, p: Any, layer: int, shift: int, top: bool, g: Any, s: Any) -> None:
-    """``LIF.backward`` with ``Credit.score`` and ``LIF.write_score``, row by row."""
-    n_in, n, rows = p[layer + P.N_IN], p[layer + P.N_OUT], p[layer + P.ROWS]
-    below, spare = row_of(s, N.BELOW, n), row_of(s, N.ADD, n)
-    for i in range(rows):
-        start = p[layer + P.AFFINE] + shift + i * n
-        row = part(f, start, n) if i <= n_in else spare
-        if top:
-            trace = part(f, p[layer + P.ELIGIBILITY] + i * n, n)
-            for h in range(n):
-                row[h] = below[h] * trace[h]
-        else:
-            zero(row, 0, n)
-            for j in range(g.size):
-                start = p[layer + P.PROJECTED] + (j * rows + i) * n
-                trace = part(f, start, n)
-                for h in range(n):
-                    row[h] += g[j] * trace[h]
-        if i == n_in + 1 and p[layer + P.DECAY_RAW] >= 0:
-            chain(f, p[layer + P.DECAY_RAW], shift, p[layer + P.DECAY], p[layer + P.DECAY_N], spare, True)
-        elif i > n_in:
-            chain(f, p[layer + P.THRESHOLD_RAW], shift, p[layer + P.THRESHOLD], p[layer + P.THRESHOLD_N], spare, False)
-
-
-@kernel
-def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_decay: bool) -> None:
-    """``Constrained.write_score``: from the gradient by each neuron's value to the score of the raw parameter."""
-    one = f.dtype.type(1)
-    if n == 1:
-        total = f.dtype.type(0)
-        for h in range(gradient.size):
-            total += gradient[h]
-        gradient[0] = total
-    for h in range(n):
-        v = f[value + h]
-        slope = v * (one - v) if is_decay else -np.expm1(-v)
-        f[raw + shift + h] = gradient[h] * slope
+        score_layer(f, p, p[at + P.FIRST_LAYER] + i * P.LAYER_INTS, shift, g, s)
 
 
 @kernel
@@ -146,7 +75,14 @@ def clear(f: Any, p: Any, at: int) -> None:
         n, size = p[layer + P.N_OUT], p[layer + P.N_OUT] * p[layer + P.ROWS]
         for field in (P.MEMBRANE, P.SPIKES, P.SURROGATE, P.RESET_GAIN, P.RESET_DRIVE):
             zero(f, p[layer + field], n)
+        if p[layer + P.ADAPTED] >= 0:
+            zero(f, p[layer + P.ADAPTED], n)
+        if p[layer + P.PRESYNAPTIC] >= 0:
+            zero(f, p[layer + P.PRESYNAPTIC], p[layer + P.SYNAPSE_ROWS])
+            continue
         zero(f, p[layer + P.SENSITIVITY], size)
+        if p[layer + P.ADAPTED] >= 0:
+            zero(f, p[layer + P.ADAPTATION_SENSITIVITY], size)
         if p[layer + P.ELIGIBILITY] >= 0:
             zero(f, p[layer + P.ELIGIBILITY], size)
         else:

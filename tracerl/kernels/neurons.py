@@ -7,12 +7,13 @@
 import math
 from typing import Any
 
-from tracerl.kernels import plan as P
-from tracerl.kernels.compile import kernel
-from tracerl.kernels.memory import part, per_neuron, row_of
+import numpy as np
 
-# Scratch rows.
-CURRENT, LEAK, DECAY, COMPLEMENT, THRESHOLD, KEEP, ADD, BELOW, CODE, LEAKS, OUTPUT, SIGNAL, SCRATCH_ROWS = range(13)
+from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
+from tracerl.kernels.compile import kernel
+from tracerl.kernels.currents import affine, normalize, take_own_spikes
+from tracerl.kernels.memory import part, per_neuron, row_of
 
 
 @kernel
@@ -31,41 +32,63 @@ def refresh(f: Any, raw: int, value: int, complement: int, n: int, is_decay: boo
 
 
 @kernel
-def lif_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> None:
-    """``LIF.forward``: one tick of a layer; x is its input, the spikes are left in the layer's memory."""
-    n_in, n = p[at + P.N_IN], p[at + P.N_OUT]
+def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_decay: bool) -> None:
+    """``Constrained.write_score``: from the gradient by each neuron's value to the score of the raw parameter."""
+    one = f.dtype.type(1)
+    if n == 1:
+        total = f.dtype.type(0)
+        for h in range(gradient.size):
+            total += gradient[h]
+        gradient[0] = total
+    for h in range(n):
+        v = f[value + h]
+        slope = v * (one - v) if is_decay else -np.expm1(-v)
+        f[raw + shift + h] = gradient[h] * slope
+
+
+@kernel
+def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> None:
+    """``SpikingLayer.forward``: one tick of a layer; x is its input, the spikes are left in the layer's memory."""
+    n_in, n, rows = p[at + P.N_IN], p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
     if p[at + P.DECAY_RAW] >= 0:
         refresh(f, p[at + P.DECAY_RAW], p[at + P.DECAY], p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], True)
     if p[at + P.THRESHOLD_RAW] >= 0:
         refresh(f, p[at + P.THRESHOLD_RAW], p[at + P.THRESHOLD], -1, p[at + P.THRESHOLD_N], False)
-    m = per_neuron(f, p[at + P.DECAY], p[at + P.DECAY_N], row_of(s, DECAY, n))
-    complement = per_neuron(f, p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], row_of(s, COMPLEMENT, n))
-    theta = per_neuron(f, p[at + P.THRESHOLD], p[at + P.THRESHOLD_N], row_of(s, THRESHOLD, n))
-    inputs = part(f, p[at + P.INPUTS], n_in + 1)
+    m = per_neuron(f, p[at + P.DECAY], p[at + P.DECAY_N], row_of(s, S.DECAY, n))
+    complement = per_neuron(f, p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], row_of(s, S.COMPLEMENT, n))
+    theta = per_neuron(f, p[at + P.THRESHOLD], p[at + P.THRESHOLD_N], row_of(s, S.THRESHOLD, n))
+    inputs, current, leak = part(f, p[at + P.INPUTS], rows), row_of(s, S.CURRENT, n), row_of(s, S.LEAK, n)
     for i in range(n_in):
         inputs[i] = x[i]
-    current, leak = row_of(s, CURRENT, n), row_of(s, LEAK, n)
+    if rows > n_in + 1:
+        take_own_spikes(f, p, at)
     affine(f, p[at + P.AFFINE], inputs, current)
-    gain = part(f, p[at + P.RESET_GAIN], n)
-    for h in range(n):
-        leak[h] = m[h] * gain[h]
-    carry_sensitivity(f, p, at, leak, m, complement, current)
+    if p[at + P.NORMALIZED] >= 0:
+        normalize(f, p, at, q, qat, current)
+    if p[at + P.SENSITIVITY] >= 0:
+        gain = part(f, p[at + P.RESET_GAIN], n)
+        for h in range(n):
+            leak[h] = m[h] * gain[h]
+        if p[at + P.ADAPTED] >= 0:
+            carry_adaptation(f, p, at, q, qat, leak, m, s)
+        carry_sensitivity(f, p, at, leak, m, complement, current)
+    if p[at + P.ADAPTED] >= 0:
+        adapt(f, p, at, q, qat, theta, s)
+        theta = row_of(s, S.THRESHOLD, n)
     lif_fire(f, p, at, q, qat, current, m, complement, theta)
 
 
 @kernel
-def affine(f: Any, at: int, inputs: Any, current: Any) -> None:
-    """I = W x + b, with a row of weights per input and the biases as the last row."""
-    n_in, n = inputs.size - 1, current.size
-    bias = part(f, at + n_in * n, n)
+def adapt(f: Any, p: Any, at: int, q: Any, qat: int, theta: Any, s: Any) -> None:
+    """The threshold of ``ALIF.fire``: advance a_t and leave theta + beta a_t in the scratch row THRESHOLD."""
+    one, n, n_rho = f.dtype.type(1), theta.size, p[at + P.ADAPTATION_DECAY_N]
+    beta, lifted = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.THRESHOLD, n)
+    rho = per_neuron(f, p[at + P.ADAPTATION_DECAY], n_rho, row_of(s, S.KEEP, n))
+    adapted, spikes = part(f, p[at + P.ADAPTED], n), part(f, p[at + P.SPIKES], n)
     for h in range(n):
-        current[h] = bias[h]
-    for i in range(n_in):
-        xi = inputs[i]
-        if xi != 0:  # spikes are mostly zeros
-            weights = part(f, at + i * n, n)
-            for h in range(n):
-                current[h] += xi * weights[h]
+        a = rho[h] * adapted[h] + (one - rho[h]) * spikes[h]
+        adapted[h] = a
+        lifted[h] = theta[h] + beta * a
 
 
 @kernel
@@ -101,14 +124,15 @@ def lif_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, co
 
 @kernel
 def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: Any, current: Any) -> None:
-    """``functional.carry_sensitivity_`` with ``LIF._drive``, row by row."""
-    n_in, n = p[at + P.N_IN], p[at + P.N_OUT]
-    inputs, start = part(f, p[at + P.INPUTS], n_in + 1), p[at + P.SENSITIVITY]
-    for i in range(n_in + 1):
-        xi, row = inputs[i], part(f, start + i * n, n)
+    """``SpikingLayer._carry_potential``, row by row."""
+    n, driven = p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
+    inputs, start = part(f, p[at + P.INPUTS], driven), p[at + P.SENSITIVITY]
+    scale = f[p[at + P.INVERSE]] if p[at + P.NORMALIZED] >= 0 else f.dtype.type(1)
+    for i in range(driven):
+        xi, row = scale * inputs[i], part(f, start + i * n, n)
         for h in range(n):
             row[h] = leak[h] * row[h] + complement[h] * xi
-    at_row = start + (n_in + 1) * n
+    at_row = start + driven * n
     if p[at + P.DECAY_RAW] >= 0:
         row, membrane = part(f, at_row, n), part(f, p[at + P.MEMBRANE], n)
         for h in range(n):
@@ -121,14 +145,35 @@ def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: An
 
 
 @kernel
+def carry_adaptation(f: Any, p: Any, at: int, q: Any, qat: int, leak: Any, m: Any, s: Any) -> None:
+    """What ``ALIF.carry`` does before the potential is driven: da whole, du leaked, after which ``leak`` is 1."""
+    one, n, rows, n_rho = f.dtype.type(1), p[at + P.N_OUT], p[at + P.ROWS], p[at + P.ADAPTATION_DECAY_N]
+    beta, through = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.ADD, n)
+    rho = per_neuron(f, p[at + P.ADAPTATION_DECAY], n_rho, row_of(s, S.KEEP, n))
+    psi, drive = part(f, p[at + P.SURROGATE], n), part(f, p[at + P.RESET_DRIVE], n)
+    for h in range(n):
+        through[h] = beta * m[h] * drive[h]
+    for i in range(rows):
+        row, adapted = part(f, p[at + P.SENSITIVITY] + i * n, n), part(f, p[at + P.ADAPTATION_SENSITIVITY] + i * n, n)
+        shift = one if i == rows - 1 and p[at + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
+        for h in range(n):
+            a = adapted[h]
+            e = psi[h] * (row[h] - beta * a - shift)
+            adapted[h] = rho[h] * a + (one - rho[h]) * e
+            row[h] = leak[h] * row[h] + through[h] * a
+    for h in range(n):
+        leak[h] = one
+
+
+@kernel
 def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any, s: Any) -> None:
     """``LI.forward``: one tick of the readout of the network at ``at``; writes y."""
     n_in, n_out, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_OUT], p[at + P.READOUT_DECAY_N]
     learned = p[at + P.READOUT_RAW] >= 0
     if learned:
         refresh(f, p[at + P.READOUT_RAW], p[at + P.READOUT_DECAY], p[at + P.READOUT_COMPLEMENT], n_k, True)
-    k = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, KEEP, n_in))
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, ADD, n_in))
+    k = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, S.KEEP, n_in))
+    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.ADD, n_in))
     zbar = part(f, p[at + P.FILTERED], n_in + 1)
     if learned:
         sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
@@ -142,51 +187,3 @@ def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any, s: Any) -> None:
         for h in range(n_in):
             total += weights[h] * zbar[h]
         y[a] = total
-
-
-@kernel
-def readout_credit(f: Any, p: Any, at: int, layer: int, s: Any) -> None:
-    """``ReadoutCredit.update`` of the layer under the readout: E = k E + (1-k) psi sensitivity."""
-    n, rows, n_k = p[layer + P.N_OUT], p[layer + P.ROWS], p[at + P.READOUT_DECAY_N]
-    keep = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, KEEP, n))
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, COMPLEMENT, n))
-    psi, add = part(f, p[layer + P.SURROGATE], n), row_of(s, ADD, n)
-    for h in range(n):
-        add[h] = complement[h] * psi[h]
-    for i in range(rows):
-        trace, row = part(f, p[layer + P.ELIGIBILITY] + i * n, n), part(f, p[layer + P.SENSITIVITY] + i * n, n)
-        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
-        for h in range(n):
-            trace[h] = keep[h] * trace[h] + add[h] * (row[h] - shift)
-
-
-@kernel
-def mean_of_leak(f: Any, p: Any, layer: int) -> Any:
-    """Mean of m dv/du over a layer, as its last tick left it."""
-    n, n_m, total = p[layer + P.N_OUT], p[layer + P.DECAY_N], f.dtype.type(0)
-    m, gain = part(f, p[layer + P.DECAY], n_m), part(f, p[layer + P.RESET_GAIN], n)
-    for h in range(n):
-        total += m[h if n_m > 1 else 0] * gain[h]
-    return total / n
-
-
-@kernel
-def path_credit(f: Any, p: Any, layer: int, leaks: Any, kept: Any, path: Any, s: Any) -> None:
-    """``PathCredit.update``: carry e_t through the layers above, project it on every output."""
-    n, rows = p[layer + P.N_OUT], p[layer + P.ROWS]
-    psi, local, size = part(f, p[layer + P.SURROGATE], n), row_of(s, CURRENT, n), rows * n
-    for i in range(rows):
-        row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
-        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
-        for h in range(n):
-            local[h] = psi[h] * (row[h] - shift)
-        for level in range(p[layer + P.N_ABOVE]):
-            carried, leak = part(f, p[layer + P.CARRIED] + level * size + i * n, n), leaks[level]
-            for h in range(n):
-                local[h] += leak * carried[h]
-            for h in range(n):
-                carried[h] = local[h]
-        for j in range(path.shape[0]):
-            projected, opened = part(f, p[layer + P.PROJECTED] + j * size + i * n, n), path[j]
-            for h in range(n):
-                projected[h] = kept * projected[h] + opened[h] * local[h]

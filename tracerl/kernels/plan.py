@@ -9,20 +9,28 @@ from torch import Tensor
 (
     N_IN,
     N_OUT,
+    SYNAPSE_ROWS,
     ROWS,
     AFFINE,
     INPUTS,
+    NORMALIZED,  # absent where currents are not
+    INVERSE,
     MEMBRANE,
     SPIKES,
     SURROGATE,
     RESET_GAIN,
     RESET_DRIVE,
-    SENSITIVITY,
+    SENSITIVITY,  # absent where credit is presynaptic
     RATE,
+    ADAPTED,  # of adaptive neurons
+    ADAPTATION_SENSITIVITY,
+    ADAPTATION_DECAY,
+    ADAPTATION_DECAY_N,
     ELIGIBILITY,  # of a ReadoutCredit
     CARRIED,  # of a PathCredit
     PROJECTED,
     N_ABOVE,
+    PRESYNAPTIC,  # of a PresynapticTrace
     DECAY,
     DECAY_N,
     DECAY_COMPLEMENT,
@@ -34,8 +42,8 @@ from torch import Tensor
     DETACH_RESET,
     ARCTAN,
     LAYER_INTS,
-) = range(27)
-SLOPE, RATE_DECAY, LAYER_FLOATS = range(3)
+) = range(35)
+SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
 
 # One network with its readout, trace and step rule.
 (

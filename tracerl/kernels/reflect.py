@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from tracerl.agent import Verb
-from tracerl.kernels import networks, neurons, steps, streams
+from tracerl.kernels import networks, steps, streams
 from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import entry, kernel
 from tracerl.kernels.memory import row_of
 
@@ -31,11 +32,11 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
     """
     if verb == SKIP:
         return int(w[p[P.ACTION]])
-    d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[neurons.CODE]
+    d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, code)
         if p[P.CRITIC] >= 0:
-            value = s[neurons.OUTPUT]
+            value = s[S.OUTPUT]
             networks.forward(f, p, p[P.CRITIC], q, code, value, s)
             f[p[P.VALUE]] = value[0]
         return act(f, w, p, q, code, s)
@@ -58,7 +59,7 @@ def learn(
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     if critic >= 0:
-        g = row_of(s, neurons.SIGNAL, 1)
+        g = row_of(s, S.SIGNAL, 1)
         g[0] = 1
         networks.backward(f, p, critic, g, s)
         steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
@@ -66,7 +67,7 @@ def learn(
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     n = p[P.N_ACTIONS]
-    g = row_of(s, neurons.SIGNAL, n)
+    g = row_of(s, S.SIGNAL, n)
     for a in range(n):
         probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
         g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])
@@ -84,7 +85,7 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
     """``ReflectAgent._compute_signal``, with the signals of ``rules/signals.py``."""
     real = f.dtype.type
     if p[P.SIGNAL_KIND] == P.TD:
-        value = s[neurons.OUTPUT]
+        value = s[S.OUTPUT]
         networks.forward(f, p, p[P.CRITIC], q, code, value, s)
         bootstrap = real(0) if verb == TERMINATED else real(q[P.DISCOUNT]) * value[0]
         signal = reward - f[p[P.VALUE]] + bootstrap
@@ -105,7 +106,7 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
 @kernel
 def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> int:
     """``ReflectAgent._act``: let the policy see the code and sample an action."""
-    logits = s[neurons.OUTPUT]
+    logits = s[S.OUTPUT]
     networks.forward(f, p, p[P.POLICY], q, code, logits, s)
     streams.sample(f, w, p, logits)
     decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])

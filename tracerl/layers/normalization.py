@@ -6,7 +6,7 @@ from torch import Tensor
 from tracerl.lives import Lives
 from tracerl.module import StateModule
 
-_EPSILON = 1e-5  # added to the variance
+EPSILON = 1e-5  # added to the variance
 
 
 class CurrentNorm(StateModule):
@@ -34,7 +34,7 @@ class CurrentNorm(StateModule):
         """Return J_t, [*lives, n]: the norm's own buffer."""
         centred = current - current.mean(-1, keepdim=True)
         variance = (centred * centred).mean(-1, keepdim=True)
-        torch.rsqrt(variance + _EPSILON, out=self.inverse)
+        torch.rsqrt(variance + EPSILON, out=self.inverse)
         torch.mul(centred, self.inverse, out=self.normalized)
         return self.normalized
 

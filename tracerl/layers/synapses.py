@@ -65,6 +65,8 @@ class DenseSynapses(StateModule):
         weight_scale: float = 0.7,
         bias_scale: float = 1.0,
         sparsity: float = 0.0,
+        late: int = 0,
+        late_scale: float = 0.0,
     ) -> None:
         """Draw the parameters.
 
@@ -72,14 +74,19 @@ class DenseSynapses(StateModule):
             n_in: inputs.
             n_out: neurons.
             lives: maker of tensors.
-            weight_scale: weights are drawn from N(0, weight_scale^2 / n_in).
+            weight_scale: weights are drawn from N(0, weight_scale^2 / inputs), late ones not counted.
             bias_scale: biases are drawn from U(-bias_scale, bias_scale).
             sparsity: share of each neuron's weights that start at zero, in [0, 1).
+            late: how many of the inputs, the last ones, are spikes of the tick before (recurrence, delayed edges).
+            late_scale: their weights are drawn from N(0, late_scale^2 / late).
         """
         super().__init__()
         self.n_in, self.n_out, self.rows = n_in, n_out, n_in + 1
         self.out_shape: tuple[int, ...] = (n_out,)
-        weight = lives.normal(weight_scale / n_in**0.5, n_out, n_in)
+        prompt = n_in - late
+        weight = lives.normal(weight_scale / max(prompt, 1) ** 0.5, n_out, prompt)
+        if late:
+            weight = torch.cat([weight, lives.normal(late_scale / late**0.5, n_out, late)], -1)
         bias = lives.uniform(-bias_scale, bias_scale, 1, n_out)
         if sparsity:
             sparsify_(weight, sparsity, lives)

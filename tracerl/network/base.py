@@ -1,6 +1,6 @@
 """A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
 from tracerl.flat import FlatModule
-from tracerl.layers import LI, LIF, DenseSynapses, SpikingLayer
+from tracerl.layers import ALIF, LI, LIF, DenseSynapses, SpikingLayer, SynapticLIF
 from tracerl.lives import Lives
 from tracerl.topology import INPUT, Node, Wiring
 
@@ -97,15 +97,23 @@ class Network(FlatModule):
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""
+        lacking = next(self._without_kernel(), None)
+        return lacking and f"it has no kernel for {lacking}"
+
+    def _without_kernel(self) -> Iterator[str]:
+        """Yield the names of what the kernels lack."""
+        wiring, n = self.wiring, len(self.wiring.nodes)
+        if len(self.layers) < n:
+            yield "pooling"
+        in_a_row = all(node.sources == (i - 1 if i else INPUT,) for i, node in enumerate(wiring.nodes))
+        if not in_a_row or self._delayed or tuple(wiring.outputs) != (n - 1,):
+            yield "layers that are not in a row"
         for layer in self.layers:
             if not isinstance(layer.synapses, DenseSynapses):
-                return "it has no kernel for convolution"
-            if type(layer) is not LIF or layer.recurrent or layer.norm is not None:
-                return "it has no kernel for these neurons"
-        if len(self.layers) < len(self.wiring.nodes):
-            return "it has no kernel for pooling"
+                yield "convolution"
+            if type(layer) not in (LIF, ALIF):
+                yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
         if self.readout.feedback is not None:
-            return f"it has no kernel for feedback={self.readout.feedback_kind}"
-        if not isinstance(self.credit, OTPE):
-            return "it has no kernel for this credit"
-        return None
+            yield f"feedback={self.readout.feedback_kind}"
+        if isinstance(self.credit, Exact):
+            yield "credit=exact"

@@ -128,7 +128,8 @@ class Graph(Neurons):
             sources, delayed = self._sources(name, False), self._sources(name, True)
             others = [source for source in delayed if source != name]
             settings = replace(settings, recurrent=settings.recurrent or name in delayed)
-            layer = settings.dense(sum(sizes[source] for source in sources + others), neurons, lives)
+            late = sum(sizes[source] for source in others)
+            layer = settings.dense(sum(sizes[source] for source in sources) + late, neurons, lives, late)
             nodes.append(Node(layer, tuple(number[s] for s in sources), tuple(number[s] for s in others)))
         outputs = [name for name in order if name in self._sources("output", False)]
         readout = self.readout(sum(sizes[name] for name in outputs), n_out, lives)

@@ -34,6 +34,7 @@ class Neurons:
         recurrent: whether the neurons of a layer receive each other's spikes, a tick later.
         layer_norm: standardise the currents of a layer over its neurons.
         weight_scale: hidden weights are drawn from N(0, weight_scale^2 / inputs).
+        recurrent_scale: weights of spikes of the tick before are drawn from N(0, recurrent_scale^2 / their number).
         bias_scale: hidden biases are drawn from U(-bias_scale, bias_scale).
         sparsity: share of each neuron's weights that start at zero, in [0, 1).
         output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
@@ -60,6 +61,7 @@ class Neurons:
     recurrent: bool
     layer_norm: bool
     weight_scale: float
+    recurrent_scale: float
     bias_scale: float
     sparsity: float
     output_scale: float
@@ -86,7 +88,7 @@ class Neurons:
             checks.flag("detach_reset", self.detach_reset)
         checks.choice("surrogate", self.surrogate, ("arctan", "triangle"))
         checks.positive("slope", self.slope)
-        for name in ("adaptation", "weight_scale", "bias_scale", "output_scale"):
+        for name in ("adaptation", "weight_scale", "recurrent_scale", "bias_scale", "output_scale"):
             checks.non_negative(name, getattr(self, name))
         checks.decay("sparsity", self.sparsity)
         checks.whole("ticks", self.ticks, 1)
@@ -100,12 +102,22 @@ class Neurons:
             if self.credit == "presynaptic" and getattr(self, name):
                 raise checks.ConfigError(name, "must be false where credit is presynaptic, which has no trace for it")
 
-    def dense(self, n_in: int, n_out: int, lives: Lives) -> SpikingLayer:
-        """Make a layer in which every neuron receives every input and, where recurrent, every other neuron."""
+    def dense(self, n_in: int, n_out: int, lives: Lives, delayed: int = 0) -> SpikingLayer:
+        """Make a layer in which every neuron receives every input and, where recurrent, every other neuron.
+
+        Args:
+            n_in: inputs.
+            n_out: neurons.
+            lives: maker of tensors.
+            delayed: how many of the inputs, the last ones, are spikes of the tick before.
+        """
+        own = n_out if self.recurrent else 0
         synapses = DenseSynapses(
-            n_in + (n_out if self.recurrent else 0),
+            n_in + own,
             n_out,
             lives,
+            late=delayed + own,
+            late_scale=self.recurrent_scale,
             weight_scale=self.weight_scale,
             bias_scale=self.bias_scale,
             sparsity=self.sparsity,
