@@ -38,7 +38,8 @@ def observations(n: int) -> np.ndarray:
 def test_the_trace_is_the_gradient_with_spikes_of_others_held(network: str) -> None:
     """With weights held: zeta = d/dtheta sum_k d^(t-k) (log pi(a_k) + c_V V(s_k)), z_{t-1} a constant."""
     still = ("optimizer=sgd", "optimizer.policy.lr=1e-300", "agent.entropy=0", "encoder.normalize=false")
-    agent = agent_for(f"network={network}", *still, "network.output_scale=1")
+    drawn = ("network.output_scale=1", "network.recurrent_scale=0.7", "network.layer_norm=false")
+    agent = agent_for(f"network={network}", *still, *drawn)
     seen = observations(40)
     actions = [agent.start(seen[0])]
     for observation in seen[1:]:
@@ -62,7 +63,7 @@ def test_one_step_by_hand() -> None:
     env = Space()
     env.action_space = gym.spaces.Discrete(2)
     plain = ("optimizer=sgd", "optimizer.policy.lr=1", "agent.scale_reward=false", "agent.entropy=0")
-    still = ("network.hidden=[1]", "network.readout_decay=0", "network.weight_scale=0", "encoder.normalize=false")
+    still = ("network.hidden=[1]", "network.readout_decay=0", "network.weight_scale=0", "network.layer_norm=false")
     agent = make_agent(env, "agent=eprop", *plain, *still, "network.recurrent=false", dtype=torch.float64)
     network = agent.learner.network
     network.layers[0].synapses.affine[-1] = 9.0
