@@ -3,10 +3,13 @@
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 from gymnasium import Space
 
 from tracerl.agent import Action, Observation
 from tracerl.lives import Lives
+
+_PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
 
 
 class RandomAgent:
@@ -21,7 +24,8 @@ class RandomAgent:
             lives: whose (one) seed starts the sampler.
         """
         self._space = deepcopy(action_space)  # its sampler is this agent's own
-        self._space.seed(lives.seeds[0])
+        # Not the life's seed itself: an env that draws the like, such as a bandit its context, draws with that one.
+        self._space.seed(int(np.random.SeedSequence((lives.seeds[0], _PURPOSE)).generate_state(1)[0]))
 
     def start(self, observation: Observation) -> Action:
         """Return a random action."""

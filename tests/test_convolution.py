@@ -14,7 +14,7 @@ from tests.oracles import SETTINGS, currents, initial_state, parameters_of, pool
 from tests.test_credit import NEURONS, G, assert_exact, compare, cosine
 from tests.test_gradients import LEARN_ALL, relative_error, stream
 from tracerl.checks import ConfigError
-from tracerl.layers import LIF, ConvolutionalSynapses, Firing, Pooling
+from tracerl.layers import LIF, ConvolutionalSynapses, LayerSettings, Pooling
 from tracerl.lives import Lives
 from tracerl.network import Convolutional, Network
 
@@ -223,7 +223,7 @@ def test_moving_and_copying_a_network_keep_what_it_does() -> None:
 
 
 def test_presynaptic_credit_keeps_one_trace_of_the_size_that_the_docstring_names() -> None:
-    layer = LIF(ConvolutionalSynapses((4, 10, 10), 16, 3, Lives(0)), Lives(0), Firing())
+    layer = LIF(ConvolutionalSynapses((4, 10, 10), 16, 3, Lives(0)), Lives(0), LayerSettings())
     layer.track(Lives(0))
     assert layer.sensitivity is not None and layer.sensitivity.numel() == 37_888
     assert layer.synapses.affine.numel() == 592

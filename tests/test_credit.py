@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.oracles import Parameters, bptt, initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import LEARN_ALL, build, relative_error, run, stream
 from tracerl.checks import ConfigError
-from tracerl.layers import ALIF, DenseSynapses, Firing, SynapticLIF
+from tracerl.layers import ALIF, DenseSynapses, LayerSettings, SynapticLIF
 from tracerl.lives import Lives
 from tracerl.network import Network
 
@@ -169,7 +169,7 @@ def test_an_adaptive_threshold_by_hand() -> None:
     """With theta 1, beta 2, rho .5, m 0: a current of 1.5 fires once, then waits for the threshold to come down."""
     lives = Lives(0, torch.float64)
     synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
-    layer = ALIF(synapses, lives, Firing(threshold=(1.0, 1.0)), (0.0, 0.0), 2.0, (0.5, 0.5))
+    layer = ALIF(synapses, lives, LayerSettings((0.0, 0.0), (1.0, 1.0)), 2.0, (0.5, 0.5))
     synapses.affine[-1] = 1.5
     spikes = [float(layer(torch.zeros(1, dtype=torch.float64))) for _ in range(6)]
     # thresholds: 1, 1 + 2 * .5 = 2, 1.5, 1 + 2 * (.125 + .5) = 2.25, 1.625, 1.3125
@@ -181,7 +181,7 @@ def test_a_filtered_current_by_hand() -> None:
     """With a .5, m .5 and no spike: the current rises as 1/2, 3/4 and the membrane as 1/4, 1/2."""
     lives = Lives(0, torch.float64)
     synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
-    layer = SynapticLIF(synapses, lives, Firing(threshold=(9.0, 9.0)), (0.5, 0.5), (0.5, 0.5))
+    layer = SynapticLIF(synapses, lives, LayerSettings((0.5, 0.5), (9.0, 9.0)), (0.5, 0.5))
     synapses.affine[-1] = 1.0
     seen = []
     for _ in range(2):

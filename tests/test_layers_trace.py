@@ -9,7 +9,7 @@ from torch import Tensor
 from tracetorch import snn
 
 from tracerl.flat import FlatModule
-from tracerl.layers import LIF, DenseSynapses, Firing, TraceLIF, TraceLIS
+from tracerl.layers import LIF, DenseSynapses, LayerSettings, TraceLIF, TraceLIS
 from tracerl.layers.trace_lif import rate_window
 from tracerl.lives import Lives
 from tracerl.trace_network import TraceDense, TraceNetwork
@@ -208,7 +208,7 @@ def test_both_kinds_of_layer_spike_alike() -> None:
     """The current of ``LIF`` is normalised by 1-m, that of ``TraceLIF`` is not; the membrane is the same after that."""
     lives = Lives(0, torch.float64)
     synapses = DenseSynapses(4, 6, lives, bias_scale=0.0)
-    mine = LIF(synapses, lives, Firing(threshold=(0.5, 0.5)), (0.8, 0.8))
+    mine = LIF(synapses, lives, LayerSettings((0.8, 0.8), (0.5, 0.5)))
     trace = TraceLIF(4, 6, lives, membrane_decay=0.8, threshold=0.5)
     trace.weight.copy_(0.2 * synapses.weight)
     generator, spikes = torch.Generator().manual_seed(0), 0.0

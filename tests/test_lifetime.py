@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.random import RandomAgent
 
 import tests.worlds  # noqa: F401  registers the envs
@@ -143,3 +144,11 @@ def test_random_agents_sample_any_space_reproducibly() -> None:
         return [float(agent.step(0.0, np.zeros(3))[0]) for _ in range(5)]
 
     assert actions(1) == actions(1) != actions(2)
+
+
+def test_random_agents_know_nothing_of_what_the_env_draws() -> None:
+    """The same seed starts both; a bandit's contexts and random actions are drawn alike."""
+    env = gym.make("tracerl/ContextualBandit-v0", disable_env_checker=True)
+    record = Record()
+    live(RandomAgent(env.observation_space, env.action_space, Lives(3)), env, 400, 3, record)
+    assert 0.1 < record.mean_return() < 0.45  # by chance .25

@@ -5,7 +5,7 @@ from tracerl.layers.convolution import ConvolutionalSynapses
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
 from tracerl.layers.pooling import Pooling
-from tracerl.layers.spiking import Firing, SpikingLayer
+from tracerl.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.layers.synapses import DenseSynapses
 from tracerl.layers.synaptic import SynapticLIF
 from tracerl.layers.trace_lif import TraceLIF
@@ -17,7 +17,7 @@ __all__ = [
     "LIF",
     "ConvolutionalSynapses",
     "DenseSynapses",
-    "Firing",
+    "LayerSettings",
     "Pooling",
     "SpikingLayer",
     "SynapticLIF",

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tracerl import functional as F
 from tracerl.layers.constrained import Constrained
-from tracerl.layers.spiking import Firing, SpikingLayer
+from tracerl.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.layers.synapses import Synapses
 from tracerl.lives import Lives, clear_
 
@@ -39,37 +39,20 @@ class ALIF(SpikingLayer):
         self,
         synapses: Synapses,
         lives: Lives,
-        firing: Firing | None = None,
-        membrane_decay: tuple[float, float] = (0.0, 0.9),
+        settings: LayerSettings,
         adaptation: float = 0.5,
         adaptation_decay: tuple[float, float] = (0.9, 0.99),
-        *,
-        learn_membrane_decay: bool = False,
-        recurrent: bool = False,
-        layer_norm: bool = False,
     ) -> None:
         """Draw parameters and start at rest; see ``SpikingLayer``.
 
         Args:
             synapses: see there.
             lives: see there.
-            firing: see there.
-            membrane_decay: see there.
+            settings: see there.
             adaptation: beta, 0 or above.
             adaptation_decay: rho per tick, range to draw from per neuron; equal ends: shared.
-            learn_membrane_decay: see there.
-            recurrent: see there.
-            layer_norm: see there.
         """
-        super().__init__(
-            synapses,
-            lives,
-            firing or Firing(),
-            membrane_decay,
-            learn_membrane_decay=learn_membrane_decay,
-            recurrent=recurrent,
-            layer_norm=layer_norm,
-        )
+        super().__init__(synapses, lives, settings)
         self.adaptation = adaptation
         self.adaptation_decay = Constrained(adaptation_decay, self.n_out, lives, "decay")
         self.register_buffer("adapted", lives.zeros(self.n_out))

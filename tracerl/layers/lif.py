@@ -3,9 +3,7 @@
 from torch import Tensor
 
 from tracerl import functional as F
-from tracerl.layers.spiking import Firing, SpikingLayer
-from tracerl.layers.synapses import Synapses
-from tracerl.lives import Lives
+from tracerl.layers.spiking import SpikingLayer
 
 
 class LIF(SpikingLayer):
@@ -16,28 +14,6 @@ class LIF(SpikingLayer):
     The derivative of u_t by a neuron's own parameter obeys s_t = m dv_{t-1}/du_{t-1} s_{t-1} + (1-m) dI_t, which is
     exact in a layer without recurrence (equations and sources in ``tracerl.functional``).
     """
-
-    def __init__(
-        self,
-        synapses: Synapses,
-        lives: Lives,
-        firing: Firing | None = None,
-        membrane_decay: tuple[float, float] = (0.0, 0.9),
-        *,
-        learn_membrane_decay: bool = False,
-        recurrent: bool = False,
-        layer_norm: bool = False,
-    ) -> None:
-        """Draw parameters and start at rest; see ``SpikingLayer``."""
-        super().__init__(
-            synapses,
-            lives,
-            firing or Firing(),
-            membrane_decay,
-            learn_membrane_decay=learn_membrane_decay,
-            recurrent=recurrent,
-            layer_norm=layer_norm,
-        )
 
     def carry(self, d_current: Tensor, current: Tensor) -> None:
         """Advance d u_t / d parameter; see ``SpikingLayer.carry``."""

@@ -14,24 +14,34 @@ from tracerl.module import StateModule
 
 
 @dataclass(frozen=True)
-class Firing:
-    """How neurons fire and what stands in for the derivative of that.
+class LayerSettings:
+    """What layers of every kind of neuron have in common.
 
     Attributes:
+        membrane_decay: m per tick: range to draw from per neuron; equal ends: shared.
         threshold: theta, in units of the membrane: range to draw from per neuron; equal ends: shared.
         reset: ``soft`` subtracts the threshold, ``hard`` returns to 0.
         detach_reset: leave out the derivative of the spike in the reset.
         surrogate: ``triangle`` or ``arctan``.
         slope: of the surrogate.
+        learn_membrane_decay: make m a parameter.
         learn_threshold: make theta a parameter.
+        recurrent: whether the synapses receive the layer's own spikes too.
+        layer_norm: standardise the currents over the neurons.
+        rate_decay: forgetting of ``rate`` per tick.
     """
 
+    membrane_decay: tuple[float, float] = (0.0, 0.9)
     threshold: tuple[float, float] = (0.25, 0.25)
     reset: F.Reset = "soft"
     detach_reset: bool = False
     surrogate: F.Surrogate = "arctan"
     slope: float = 1.0
+    learn_membrane_decay: bool = False
     learn_threshold: bool = False
+    recurrent: bool = False
+    layer_norm: bool = False
+    rate_decay: float = 0.999
 
 
 class SpikingLayer(StateModule):
@@ -66,40 +76,25 @@ class SpikingLayer(StateModule):
     membrane_decay: Constrained
     sensitivity: Tensor | None
 
-    def __init__(
-        self,
-        synapses: Synapses,
-        lives: Lives,
-        firing: Firing,
-        membrane_decay: tuple[float, float],
-        *,
-        learn_membrane_decay: bool = False,
-        recurrent: bool = False,
-        layer_norm: bool = False,
-        rate_decay: float = 0.999,
-    ) -> None:
+    def __init__(self, synapses: Synapses, lives: Lives, settings: LayerSettings) -> None:
         """Draw parameters and start at rest, tracking no derivatives.
 
         Args:
             synapses: of the inputs and, in a recurrent layer, of the layer's own spikes after them.
             lives: maker of tensors.
-            firing: threshold, reset and surrogate.
-            membrane_decay: m per tick, range to draw from per neuron; equal ends: shared.
-            learn_membrane_decay: make m a parameter.
-            recurrent: whether the synapses receive the layer's own spikes too.
-            layer_norm: standardise the currents over the neurons.
-            rate_decay: forgetting of ``rate`` per tick.
+            settings: of the neurons.
         """
         super().__init__()
-        self.synapses, self.recurrent, self.rate_decay = synapses, recurrent, rate_decay
+        self.synapses, self.recurrent, self.rate_decay = synapses, settings.recurrent, settings.rate_decay
         self.n_out = synapses.n_out
-        self.n_in = synapses.n_in - (self.n_out if recurrent else 0)
-        self.slope, self.surrogate_kind = firing.slope, firing.surrogate
-        self.reset, self.detach_reset = firing.reset, firing.detach_reset
-        self.norm = CurrentNorm(self.n_out, lives) if layer_norm else None
-        self.membrane_decay = Constrained(membrane_decay, self.n_out, lives, "decay", learn_membrane_decay)
-        self.threshold = Constrained(firing.threshold, self.n_out, lives, "positive", firing.learn_threshold)
-        self.rows = synapses.rows + int(learn_membrane_decay) + int(firing.learn_threshold)
+        self.n_in = synapses.n_in - (self.n_out if settings.recurrent else 0)
+        self.slope, self.surrogate_kind = settings.slope, settings.surrogate
+        self.reset, self.detach_reset = settings.reset, settings.detach_reset
+        self.norm = CurrentNorm(self.n_out, lives) if settings.layer_norm else None
+        learns_m, learns_theta = settings.learn_membrane_decay, settings.learn_threshold
+        self.membrane_decay = Constrained(settings.membrane_decay, self.n_out, lives, "decay", learns_m)
+        self.threshold = Constrained(settings.threshold, self.n_out, lives, "positive", learns_theta)
+        self.rows = synapses.rows + int(learns_m) + int(learns_theta)
         for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
             self.register_buffer(name, lives.zeros(self.n_out))
         self.register_buffer("sensitivity", None)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tracerl import functional as F
 from tracerl.layers.constrained import Constrained
-from tracerl.layers.spiking import Firing, SpikingLayer
+from tracerl.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.layers.synapses import Synapses
 from tracerl.lives import Lives, clear_
 
@@ -34,35 +34,18 @@ class SynapticLIF(SpikingLayer):
         self,
         synapses: Synapses,
         lives: Lives,
-        firing: Firing | None = None,
-        membrane_decay: tuple[float, float] = (0.0, 0.9),
+        settings: LayerSettings,
         synapse_decay: tuple[float, float] = (0.0, 0.5),
-        *,
-        learn_membrane_decay: bool = False,
-        recurrent: bool = False,
-        layer_norm: bool = False,
     ) -> None:
         """Draw parameters and start at rest; see ``SpikingLayer``.
 
         Args:
             synapses: see there.
             lives: see there.
-            firing: see there.
-            membrane_decay: see there.
+            settings: see there.
             synapse_decay: a per tick, range to draw from per neuron; equal ends: shared.
-            learn_membrane_decay: see there.
-            recurrent: see there.
-            layer_norm: see there.
         """
-        super().__init__(
-            synapses,
-            lives,
-            firing or Firing(),
-            membrane_decay,
-            learn_membrane_decay=learn_membrane_decay,
-            recurrent=recurrent,
-            layer_norm=layer_norm,
-        )
+        super().__init__(synapses, lives, settings)
         self.synapse_decay = Constrained(synapse_decay, self.n_out, lives, "decay")
         self.register_buffer("filtered_current", lives.zeros(self.n_out))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracerl import checks
-from tracerl.layers import ALIF, LI, LIF, DenseSynapses, Firing, SpikingLayer, SynapticLIF
+from tracerl.layers import ALIF, LI, LIF, DenseSynapses, LayerSettings, SpikingLayer, SynapticLIF
 from tracerl.layers.synapses import Synapses
 from tracerl.lives import Lives
 
@@ -126,25 +126,23 @@ class Neurons:
 
     def layer(self, synapses: Synapses, lives: Lives, recurrent: bool = False) -> SpikingLayer:
         """Make a layer of these neurons behind some synapses."""
-        firing = Firing(
+        settings = LayerSettings(
+            membrane_decay=self._span("membrane_decay"),
             threshold=checks.span("threshold", self.threshold, "", 0.0, float("inf"), closed="()"),
             reset=self.reset,
             detach_reset=self.reset == "hard" if self.detach_reset is None else self.detach_reset,
             surrogate=self.surrogate,
             slope=self.slope,
+            learn_membrane_decay=self.learn_membrane_decay,
             learn_threshold=self.learn_threshold,
+            recurrent=recurrent,
+            layer_norm=self.layer_norm,
         )
-        decay = self._span("membrane_decay")
-        common: dict[str, Any] = {
-            "learn_membrane_decay": self.learn_membrane_decay,
-            "recurrent": recurrent,
-            "layer_norm": self.layer_norm,
-        }
         if self.neuron == "alif":
-            return ALIF(synapses, lives, firing, decay, self.adaptation, self._span("adaptation_decay"), **common)
+            return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
         if self.neuron == "synaptic":
-            return SynapticLIF(synapses, lives, firing, decay, self._span("synapse_decay"), **common)
-        return LIF(synapses, lives, firing, decay, **common)
+            return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
+        return LIF(synapses, lives, settings)
 
     def readout(self, n_in: int, n_out: int, lives: Lives) -> LI:
         """Make the readout."""
