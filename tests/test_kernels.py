@@ -90,7 +90,8 @@ class Space(gym.Env):
 
 def pair(size: int, actions: int, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:
     env = Space(size, actions)
-    first, second = (make_agent(env, *overrides, f"engine={name}", **options) for name in ("torch", "fused"))
+    drawn = "network.recurrent_scale=0.7"  # the default starts them at zero
+    first, second = (make_agent(env, drawn, *overrides, f"engine={name}", **options) for name in ("torch", "fused"))
     assert (first.engine, second.engine) == ("torch", "fused")
     return first, second
 
