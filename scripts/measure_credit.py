@@ -32,11 +32,11 @@ CASES: dict[str, dict[str, Any]] = {
     "the same, spike kept in it": {**DRAWN, "reset": "hard", "detach_reset": False},
     "drawn, recurrent": {**DRAWN, "recurrent": True},
     "drawn, currents normalised": {**DRAWN, "layer_norm": True},
-    "drawn, neuron=alif": {**DRAWN, "neuron": "alif", "adaptation": 0.5, "adaptation_decay": [0.9, 0.99]},
+    "drawn, neuron=alif": {**DRAWN, "neuron": "alif", "adaptation": 0.1, "adaptation_decay": [0.9, 0.99]},
     "drawn, neuron=alif, recurrent": {
         **DRAWN,
         "neuron": "alif",
-        "adaptation": 0.5,
+        "adaptation": 0.1,
         "adaptation_decay": [0.9, 0.99],
         "recurrent": True,
     },
