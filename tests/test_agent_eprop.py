@@ -9,6 +9,7 @@ import torch
 import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.eprop import EpropAgent
 
+import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, lived_together, make_agent
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
@@ -122,6 +123,16 @@ def test_adaptive_feedback_approaches_the_readout() -> None:
 def test_it_learns_the_contextual_bandit(feedback: str) -> None:
     _, record = lived(BANDIT, 1500, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
     assert record.mean_return() > 0.75  # by chance .25
+
+
+@pytest.mark.parametrize(
+    ("probe", "steps", "least"),
+    [("Bandit-v0", 600, 0.9), ("DelayedReward-v0", 1500, 0.9), ("OneStepMemory-v0", 3000, 0.7)],
+)
+def test_probes(probe: str, steps: int, least: float) -> None:
+    """What pays, what pays later, and what was seen a step ago."""
+    _, record = lived(probe, steps, "agent=eprop", "network.hidden=[32]")
+    assert record.mean_return() > least
 
 
 def test_many_lives_are_the_single_lives() -> None:

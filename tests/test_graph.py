@@ -14,9 +14,16 @@ from tracerl.lives import Lives
 from tracerl.network import Dense, Graph, Network
 
 SHAPE = {name: value for name, value in SETTINGS.items() if name != "hidden"} | {"weight_scale": 2.0}
-CHAIN = dict(nodes={"a": 6, "b": 5}, edges=[["input", "a"], ["a", "b"], ["b", "output"]])
+
+
+def nodes(**neurons: Any) -> list[dict[str, Any]]:
+    """Nodes by name: a number of neurons, or a mapping of settings."""
+    return [{"name": n, **(given if isinstance(given, dict) else {"neurons": given})} for n, given in neurons.items()]
+
+
+CHAIN = dict(nodes=nodes(a=6, b=5), edges=[["input", "a"], ["a", "b"], ["b", "output"]])
 WEB: dict[str, Any] = dict(  # a skip, two joins, a loop through two nodes, a loop through one
-    nodes={"late": 5, "early": {"neurons": 6, "threshold": 0.1}, "side": 4},
+    nodes=nodes(late=5, early={"neurons": 6, "threshold": 0.1}, side=4),
     edges=[
         ["input", "early"],
         ["early", "late"],
@@ -91,15 +98,15 @@ def test_lives_are_apart() -> None:
 
 
 def test_a_node_can_differ_from_the_others() -> None:
-    nodes = {"a": {"neurons": 6, "neuron": "alif", "membrane_decay": 0.3}, "b": 5}
-    network = build(**{**CHAIN, "nodes": nodes})
+    mixed = nodes(a={"neurons": 6, "neuron": "alif", "membrane_decay": 0.3}, b=5)
+    network = build(**{**CHAIN, "nodes": mixed})
     a, b = network.layers
     assert (type(a).__name__, type(b).__name__) == ("ALIF", "LIF")
     assert a.membrane_decay.value.tolist() == [0.3] and b.membrane_decay.value.numel() == 5
 
 
 def test_a_graph_learns_the_bandit() -> None:
-    shape = ("network=graph", "network.nodes={early:8,late:8}")
+    shape = ("network=graph", "network.nodes=[{name:early,neurons:8},{name:late,neurons:8}]")
     _, record = lived("tracerl.envs:tracerl/ContextualBandit-v0", 1500, *shape)
     assert record.mean_return() > 0.9
 
@@ -110,12 +117,15 @@ EDGES = CHAIN["edges"]
 @pytest.mark.parametrize(
     ("message", "changes"),
     [
-        ("nodes must map names", dict(nodes=[])),
-        ("nodes must not be named input", dict(nodes={"input": 3})),
-        ("nodes.a must be a whole number", dict(nodes={"a": 0, "b": 5})),
-        ("nodes.a.neurons must be a whole number", dict(nodes={"a": {"threshold": 1.0}, "b": 5})),
-        ("nodes.a.threshold must be", dict(nodes={"a": {"neurons": 3, "threshold": -1}, "b": 5})),
-        ("nodes.a.ticks does not exist", dict(nodes={"a": {"neurons": 3, "ticks": 2}, "b": 5})),
+        ("nodes must be a list", dict(nodes=[])),
+        ("nodes must be a list", dict(nodes={"a": 3})),
+        ("nodes must be a list", dict(nodes=[{"neurons": 3}])),
+        ("nodes must not be named input", dict(nodes=nodes(input=3))),
+        ("nodes must have names of their own, a is", dict(nodes=[*nodes(a=3), *nodes(a=3)])),
+        ("nodes.a.neurons must be a whole number", dict(nodes=nodes(a=0, b=5))),
+        ("nodes.a.neurons must be a whole number", dict(nodes=nodes(a={"threshold": 1.0}, b=5))),
+        ("nodes.a.threshold must be", dict(nodes=nodes(a={"neurons": 3, "threshold": -1}, b=5))),
+        ("nodes.a.ticks does not exist", dict(nodes=nodes(a={"neurons": 3, "ticks": 2}, b=5))),
         ("edges must be a list", dict(edges="input->a")),
         (r"edges must each be \[from, to\]", dict(edges=[["a"]])),
         (r"edges must each be \[from, to\]", dict(edges=[["a", "b", "late"]])),
@@ -127,7 +137,7 @@ EDGES = CHAIN["edges"]
         ("edges must form no cycle", dict(edges=[*EDGES, ["b", "b"]])),
         ("edges must have one to output", dict(edges=EDGES[:2])),
         ("edges must have one from input", dict(edges=[["a", "a", "delayed"], *EDGES[1:]])),
-        ("edges must have one to c", dict(nodes={"a": 1, "b": 1, "c": 1})),
+        ("edges must have one to c", dict(nodes=nodes(a=1, b=1, c=1))),
         ("hidden must be null", dict(hidden=[3])),
     ],
 )

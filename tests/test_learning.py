@@ -36,6 +36,21 @@ def test_two_hidden_layers_learn_cartpole() -> None:
     assert record.mean_return(20) >= 195
 
 
+@pytest.mark.parametrize("network", ["recurrent", "alif"])
+def test_recurrent_networks_learn_both_tasks(network: str) -> None:
+    for env_id, steps, least in (("CartPole-v1", 80_000, 400), ("Acrobot-v1", 60_000, -130)):
+        together = lived_together(
+            env_id, steps, "engine=fused", f"network={network}", seeds=[0, 1, 2, 3], backend="compiled"
+        )
+        returns = [record.mean_return() for record in together[1]]
+        assert sum(value >= least for value in returns) >= 3, (env_id, returns)
+
+
+def test_eprop_learns_cartpole() -> None:
+    _, records = lived_together("CartPole-v1", 20_000, "agent=eprop", "network.hidden=[64]", seeds=list(range(4)))
+    assert sum(record.mean_return(20) >= 150 for record in records) >= 3
+
+
 def test_the_torch_engine_learns_cartpole() -> None:
     _, record = lived("CartPole-v1", 120_000, seed=0)
     assert record.mean_return() >= 450

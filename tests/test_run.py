@@ -183,6 +183,7 @@ BAD = {
     "agent=reflec": "random",
     "optimizer=adam": "adaptive_obgd",
     "agent.trace_decy=0.9": "Did you mean agent.trace_decay?",
+    "seed.first=3": "seed is a value, there is no seed.first in it",
     "netwrk.hidden=[8]": "Did you mean network?",
     "+agent.foo=1": "agent.foo does not exist",
     "agent.trace_decay=high": "agent.trace_decay must be a number in [0, 1], got 'high'",

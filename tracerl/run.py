@@ -292,6 +292,8 @@ def _explain(error: Exception, arguments: list[str]) -> str:
         parent, _, name = parent.rpartition(".")
         exists = _keys_of(parent, others)
     path = f"{parent}." if parent else ""
+    if name in exists:
+        return f"{path}{name} is a value, there is no {key} in it"
     near = difflib.get_close_matches(name, exists, 1, cutoff=0.5)
     hint = f" Did you mean {path}{near[0]}?" if near else ""
     return (

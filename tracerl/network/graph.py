@@ -34,7 +34,7 @@ class Graph(Neurons):
     edges only is not trained by it. ``exact`` follows all.
 
     Attributes:
-        nodes: by name, the number of neurons, or a mapping of ``neurons`` and the settings that differ in this node.
+        nodes: mappings of ``name``, ``neurons`` and whatever settings differ in this node.
         edges: ``[from, to]`` or ``[from, to, delayed]``, of names of nodes, ``input`` and ``output``.
         hidden: must be None.
     """
@@ -48,12 +48,17 @@ class Graph(Neurons):
         super().__post_init__()
         if self.hidden is not None:
             raise ConfigError("hidden", f"must be null: a graph has nodes instead, got {self.hidden!r}")
-        if not isinstance(self.nodes, Mapping) or not self.nodes:
-            raise ConfigError("nodes", f"must map names to numbers of neurons, such as {{a: 64}}, got {self.nodes!r}")
-        for name in self.nodes:
-            if name in ("input", "output"):
-                raise ConfigError("nodes", f"must not be named {name}, which is what edges begin or end with")
-            self._settings_of(name)
+        wanted = "must be a list such as [{name: a, neurons: 64}]"
+        if not isinstance(self.nodes, Sequence) or isinstance(self.nodes, str) or not self.nodes:
+            raise ConfigError("nodes", f"{wanted}, got {self.nodes!r}")
+        for node in self.nodes:
+            if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+                raise ConfigError("nodes", f"{wanted}, got {node!r} in it")
+            if node["name"] in ("input", "output"):
+                raise ConfigError("nodes", f"must not be named {node['name']}, which is what edges begin or end with")
+            if self._names().count(node["name"]) > 1:
+                raise ConfigError("nodes", f"must have names of their own, {node['name']} is there twice")
+            self._settings_of(node["name"])
         if not isinstance(self.edges, Sequence) or isinstance(self.edges, str):
             raise ConfigError("edges", f"must be a list such as [[input, a], [a, output]], got {self.edges!r}")
         for edge in self.edges:
@@ -61,7 +66,7 @@ class Graph(Neurons):
         for end, place in (("input", 0), ("output", 1)):
             if not any(edge[place] == end for edge in self.edges):
                 raise ConfigError("edges", f"must have one {'from' if place == 0 else 'to'} {end}")
-        for name in self.nodes:
+        for name in self._names():
             if not any(edge[1] == name for edge in self.edges):
                 raise ConfigError("edges", f"must have one to {name}, which receives nothing")
         self._order()
@@ -74,8 +79,8 @@ class Graph(Neurons):
         if delayed and delayed != ["delayed"]:
             raise ConfigError("edges", f"{wanted}, got {list(edge)}")
         for name, end in ((source, "input"), (target, "output")):
-            if name not in self.nodes and name != end:
-                known = ", ".join([end, *self.nodes])
+            if name not in self._names() and name != end:
+                known = ", ".join([end, *self._names()])
                 verb = "begin" if end == "input" else "end"
                 raise ConfigError("edges", f"must {verb} at one of {known}; got {name!r}")
         if delayed and (source == "input" or target == "output"):
@@ -83,20 +88,26 @@ class Graph(Neurons):
         if sum(list(other[:2]) == [source, target] for other in self.edges) > 1:
             raise ConfigError("edges", f"must be given once, {source} to {target} is there twice")
 
+    def _names(self) -> list[str]:
+        return [node["name"] for node in self.nodes]
+
     def _settings_of(self, name: str) -> tuple[int, "Graph"]:
         """Return a node's number of neurons and its settings."""
-        given = self.nodes[name]
-        if not isinstance(given, Mapping):
-            return checks.whole(f"nodes.{name}", given, 1), self
-        own = dict(given)
-        neurons = checks.whole(f"nodes.{name}.neurons", own.pop("neurons", None), 1)
+        own = dict(self.nodes[self._names().index(name)])
+        neurons = checks.whole(f"nodes.{own.pop('name')}.neurons", own.pop("neurons", None), 1)
         allowed = sorted(set(Neurons.__dataclass_fields__) - _OF_THE_WHOLE)
         for key in own:
             if key not in allowed:
-                problem = f"does not exist. Keys of a node: neurons, {', '.join(allowed)}"
+                problem = f"does not exist. Keys of a node: name, neurons, {', '.join(allowed)}"
                 raise ConfigError(f"nodes.{name}.{key}", problem)
+        if not own:
+            return neurons, self
+        alone: dict[str, Any] = {
+            "nodes": [{"name": name, "neurons": neurons}],
+            "edges": [["input", name], [name, "output"]],
+        }
         try:
-            return neurons, replace(self, **own, nodes={name: neurons}, edges=[["input", name], [name, "output"]])
+            return neurons, replace(self, **own, **alone)
         except ConfigError as error:
             raise error.under(f"nodes.{name}") from error
 
@@ -107,7 +118,7 @@ class Graph(Neurons):
     def _order(self) -> list[str]:
         """Return the nodes, each after those it receives within a tick."""
         order: list[str] = []
-        waiting = list(self.nodes)
+        waiting = self._names()
         while waiting:
             ready = [n for n in waiting if all(s == "input" or s in order for s in self._sources(n, False))]
             if not ready:
