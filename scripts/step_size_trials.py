@@ -90,8 +90,7 @@ class TrialRule(BoundedIntentional):
         self.score_norm.lerp_((square * scale).sum(-1, keepdim=True), 1 - self.trace_decay)
         direction = trace * scale
         denominator = (self.score_norm / seen_trace * (direction * trace).sum(-1, keepdim=True)).sqrt()
-        self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
-        least = self.mean_denominator / seen_slow * self.settings.floor
+        least = self._least(denominator, seen_slow)
         bounded = self._bound(signal.unsqueeze(-1), seen_slow)
         size = self.settings.eta / torch.maximum(denominator, least).clamp(min=_TINY)
         if self.trial.kl < math.inf:

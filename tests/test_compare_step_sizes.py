@@ -16,7 +16,7 @@ from tracerl.optim import Intentional
 
 LIVES = Lives(0, torch.float64)
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-RULE = Intentional(0.05, 0.0, True, signal_floor=0.0, score_decay=0.999, slow_decay=0.9998, clip=20.0)
+RULE = Intentional(0.05, 0.0, 0.0, True, signal_floor=0.0, score_decay=0.999, slow_decay=0.9998, clip=20.0)
 
 
 def script(name: str) -> ModuleType:

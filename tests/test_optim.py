@@ -1,6 +1,7 @@
 """Step-size rules against numbers worked by hand, and what the floor is for."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,10 +58,9 @@ def test_sgd_by_hand() -> None:
     assert network.flat.tolist() == pytest.approx([0.3, -0.6])
 
 
-def intentional(
-    eta: float = 0.1, floor: float = 1.0, normalize: bool = False, clip: float = 20.0, signal_floor: float = 0.0
-) -> Intentional:
-    return Intentional(eta, floor, normalize, signal_floor, score_decay=0.999, slow_decay=0.9998, clip=clip)
+def intentional(eta: float = 0.1, floor: float = 1.0, **changes: Any) -> Intentional:
+    settings = dict(peak_decay=0.0, normalize_signal=False, signal_floor=0.0, clip=20.0) | changes
+    return Intentional(eta, floor, score_decay=0.999, slow_decay=0.9998, **settings)
 
 
 def test_intentional_first_step_by_hand() -> None:
@@ -72,13 +72,14 @@ def test_intentional_first_step_by_hand() -> None:
     assert network.flat.tolist() == pytest.approx([0.1 / 2.5 * 3, -0.1 / 2.5 * 3], rel=1e-6)
 
 
-@pytest.mark.parametrize("least", [0.0, 1.5])
-def test_intentional_against_its_equations_over_many_steps(least: float) -> None:
+@pytest.mark.parametrize(("least", "peak_decay"), [(0.0, 0.0), (1.5, 0.0), (0.3, 0.999)])
+def test_intentional_against_its_equations_over_many_steps(least: float, peak_decay: float) -> None:
     rng, d, eta, floor, clip = np.random.default_rng(0), 0.94, 0.05, 0.8, 2.0
     network = two_parameters()
-    rule = intentional(eta, floor, normalize=True, clip=clip, signal_floor=least).build(network, d, LIVES)
+    changes = dict(normalize_signal=True, clip=clip, signal_floor=least, peak_decay=peak_decay)
+    rule = intentional(eta, floor, **changes).build(network, d, LIVES)
     theta, zeta, nu = np.zeros(2), np.zeros(2), np.zeros(2)
-    sigma = mean_u = magnitude = 0.0
+    sigma = mean_u = peak = magnitude = 0.0
     square = 1.0
     for t in range(1, 300):
         g, signal = rng.normal(size=2) * [1.0, 0.1], rng.standard_t(2)
@@ -93,7 +94,8 @@ def test_intentional_against_its_equations_over_many_steps(least: float) -> None
         bounded = min(max(signal, -cap), cap)
         magnitude = 0.9998 * magnitude + 0.0002 * abs(bounded)
         bounded /= max(magnitude / (1 - 0.9998**t), least)
-        theta += eta / max(u, floor * mean_u / (1 - 0.9998**t)) * bounded * zeta / scale
+        peak = max(peak_decay * peak, mean_u / (1 - 0.9998**t))
+        theta += eta / max(u, floor * peak) * bounded * zeta / scale
         network.score = torch.from_numpy(g)
         rule(network, torch.from_numpy(zeta), torch.tensor(signal, dtype=torch.float64))
         np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9, atol=1e-12)
@@ -106,7 +108,7 @@ def saturated_arm_steps(floor: float) -> Tensor:
     its rare other action comes up.
     """
     network = two_parameters()
-    rule = intentional(0.05, floor, normalize=True).build(network, 0.9405, LIVES)
+    rule = intentional(0.05, floor, normalize_signal=True).build(network, 0.9405, LIVES)
     trace, changes = torch.zeros(2, dtype=torch.float64), []
     noise = torch.Generator().manual_seed(0)
     for t in range(4000):
@@ -127,6 +129,22 @@ def test_the_floor_prevents_the_collapse_of_a_saturated_policy() -> None:
     assert unbounded[saturated].median() > 10  # logits a step: the policy is thrown about
     assert bounded[saturated].max() < 1
     assert bounded[saturated].median() < bounded[:500].median()
+
+
+def test_a_floor_that_remembers_does_not_sink_with_the_scores() -> None:
+    """Scores shrink a thousandfold for good: steps keep their size without the memory, and shrink with it."""
+
+    def last_step(peak_decay: float) -> float:
+        network = two_parameters()
+        rule = intentional(0.05, 0.7, peak_decay=peak_decay).build(network, 0.9, LIVES)
+        noise = torch.Generator().manual_seed(0)
+        for t in range(30_000):
+            network.score = torch.randn(2, generator=noise, dtype=torch.float64) * (1.0 if t < 3000 else 1e-3)
+            before = network.flat.clone()
+            rule(network, network.score, torch.tensor(1.0, dtype=torch.float64))
+        return float((network.flat - before).norm())
+
+    assert last_step(0.999999) < 0.2 * last_step(0.0)
 
 
 def test_torch_optimisers_ascend_signal_times_trace() -> None:

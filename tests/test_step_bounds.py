@@ -29,7 +29,7 @@ def steps_of(settings: StepRuleSettings) -> list[tuple[torch.Tensor, torch.Tenso
 
 
 def intentional(floor: float) -> Intentional:
-    return Intentional(0.05, floor, False, signal_floor=0.0, score_decay=0.999, slow_decay=0.9998, clip=1e9)
+    return Intentional(0.05, floor, 0.99, False, signal_floor=0.0, score_decay=0.999, slow_decay=0.9998, clip=1e9)
 
 
 @pytest.mark.parametrize("floor", [0.0, 1.0])

@@ -149,7 +149,8 @@ def _network_fields(learner: TraceLearner) -> tuple[Fields, Fields]:
         ints.update({P.SIGNAL_SQUARE: offset(rule.signal_square), P.SIGNAL_MAGNITUDE: offset(rule.signal_magnitude)})
         floats.update({P.ETA: rule.settings.eta, P.FLOOR: rule.settings.floor, P.CLIP: rule.settings.clip})
         floats.update({P.SCORE_DECAY: rule.settings.score_decay, P.SLOW_DECAY: rule.settings.slow_decay})
-        floats[P.SIGNAL_FLOOR] = rule.settings.signal_floor
+        ints[P.PEAK_DENOMINATOR] = offset(rule.peak_denominator)
+        floats.update({P.SIGNAL_FLOOR: rule.settings.signal_floor, P.PEAK_DECAY: rule.settings.peak_decay})
     elif isinstance(rule, OvershootingBounded):
         ints[P.RULE] = P.OBGD
         floats.update({P.LR: rule.settings.lr, P.KAPPA: rule.settings.kappa})

@@ -59,7 +59,9 @@ def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) 
     denominator = math.sqrt(sigma / seen_trace * reach)
     mean = f[p[at + P.MEAN_DENOMINATOR]] + (one - slow) * (denominator - f[p[at + P.MEAN_DENOMINATOR]])
     f[p[at + P.MEAN_DENOMINATOR]] = mean
-    size = real(q[qat + P.ETA]) / max(max(denominator, mean * (real(q[qat + P.FLOOR]) / seen_slow)), tiny)
+    peak = max(f[p[at + P.PEAK_DENOMINATOR]] * real(q[qat + P.PEAK_DECAY]), mean / seen_slow)
+    f[p[at + P.PEAK_DENOMINATOR]] = peak
+    size = real(q[qat + P.ETA]) / max(max(denominator, peak * real(q[qat + P.FLOOR])), tiny)
     f[p[at + P.STEP_SIZE]] = size
     change = size * bound(f, p, at, q, qat, signal, seen_slow)
     for i in range(n):

@@ -20,7 +20,8 @@ class Intentional:
 
     Attributes:
         eta: intended change of the output (log pi, or V) per step and unit of signal.
-        floor: least denominator, as a share of its own running mean; 0 gives the unbounded rule.
+        floor: least denominator, as a share of the largest running mean it has had; 0 gives the unbounded rule.
+        peak_decay: forgetting of that largest mean per step; 0 makes it the running mean itself.
         normalize_signal: divide the signal by its running mean magnitude (policies).
         signal_floor: least magnitude to divide by, in the signal's own units; 0 magnifies signals however small.
         score_decay: forgetting of the second moment of the scores per step.
@@ -30,6 +31,7 @@ class Intentional:
 
     eta: float
     floor: float
+    peak_decay: float
     normalize_signal: bool
     signal_floor: float
     score_decay: float
@@ -40,6 +42,7 @@ class Intentional:
         """Check every setting, raising a ConfigError that names it."""
         checks.positive("eta", self.eta)
         checks.non_negative("floor", self.floor)
+        checks.decay("peak_decay", self.peak_decay)
         checks.flag("normalize_signal", self.normalize_signal)
         checks.non_negative("signal_floor", self.signal_floor)
         checks.decay("score_decay", self.score_decay)
@@ -58,18 +61,20 @@ class BoundedIntentional(StepRule):
 
         nu = .999 nu + .001 g^2                        nu_hat = sqrt(nu / (1-.999^t)) + 1e-8
         sigma = d sigma + (1-d) sum g^2/nu_hat         u = sqrt( sigma/(1-d^t) sum zeta^2/nu_hat )
-        ubar = .9998 ubar + .0002 u                    u' = max(u, floor ubar/(1-.9998^t))
-        theta += eta/u' signal zeta/nu_hat
+        ubar = .9998 ubar + .0002 u                    peak = max(peak_decay peak, ubar/(1-.9998^t))
+        u' = max(u, floor peak)                        theta += eta/u' signal zeta/nu_hat
 
     The signal is clipped at ``clip`` times its running root-mean-square (which starts at 1) and, for a policy,
     divided by its running mean magnitude or ``signal_floor``, whichever is larger. The floor under u is tracerl's own:
     a policy that is nearly deterministic has scores, and so u, near zero, and the step that would still move log pi by
-    eta is unbounded.
+    eta is unbounded. So are the memory of its largest mean, without which the floor sinks with the scores, and
+    ``signal_floor``, without which a signal that is all but noise is magnified: a task solved for good was unlearned.
 
     Attributes:
         second_moment: nu, [*lives, n].
         score_norm: sigma, [*lives, 1].
         mean_denominator: ubar, [*lives, 1].
+        peak_denominator: peak, [*lives, 1].
         signal_square: running mean of signal^2, [*lives, 1].
         signal_magnitude: running mean of the clipped |signal|, [*lives, 1].
         unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [*lives, 3]: what the starts still weigh.
@@ -78,6 +83,7 @@ class BoundedIntentional(StepRule):
     second_moment: Tensor
     score_norm: Tensor
     mean_denominator: Tensor
+    peak_denominator: Tensor
     signal_square: Tensor
     signal_magnitude: Tensor
     unseen: Tensor
@@ -88,7 +94,7 @@ class BoundedIntentional(StepRule):
         self.settings = settings
         self.trace_decay = trace_decay
         self.register_buffer("second_moment", lives.zeros(n))
-        for name in ("score_norm", "mean_denominator", "signal_magnitude"):
+        for name in ("score_norm", "mean_denominator", "peak_denominator", "signal_magnitude"):
             self.register_buffer(name, lives.zeros(1))
         self.register_buffer("signal_square", lives.full(1.0, 1))
         decays = [settings.score_decay, trace_decay, settings.slow_decay]
@@ -104,8 +110,7 @@ class BoundedIntentional(StepRule):
         direction = trace * scale
         reach = (direction * trace).sum(-1, keepdim=True)
         denominator = (self.score_norm / seen_trace).mul_(reach).sqrt_()
-        self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
-        least = (self.mean_denominator / seen_slow).mul_(self.settings.floor)
+        least = self._least(denominator, seen_slow)
         torch.reciprocal(torch.maximum(denominator, least).clamp_(min=_TINY), out=self.step_size)
         self.step_size.mul_(self.settings.eta)
         network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), seen_slow))
@@ -115,6 +120,13 @@ class BoundedIntentional(StepRule):
         decay = self.settings.score_decay
         self.second_moment.mul_(decay).addcmul_(score, score, value=1 - decay)
         return (self.second_moment / seen).sqrt_().add_(_TINY).reciprocal_()
+
+    def _least(self, denominator: Tensor, seen: Tensor) -> Tensor:
+        """Take in the denominator and return the least one that is divided by: [*lives, 1]."""
+        self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
+        self.peak_denominator.mul_(self.settings.peak_decay)
+        torch.maximum(self.peak_denominator, self.mean_denominator / seen, out=self.peak_denominator)
+        return self.peak_denominator * self.settings.floor
 
     def _bound(self, signal: Tensor, seen: Tensor) -> Tensor:
         """Clip the signal and, where asked, normalise it: [*lives, 1]."""
