@@ -67,28 +67,34 @@ class Table:
     rows: Sequence[Row]
 
 
-FLOORS = [Row(f"bounded Intentional, floor {floor}", f"optimizer.policy.floor={floor}") for floor in (0.6, 0.3, 0)]
+# The floor a share of the running mean, and the signal divided by its mean size however small that is.
+FORGETFUL = "optimizer.policy.peak_decay=0 optimizer.value.peak_decay=0 optimizer.policy.signal_floor=0"
+FLOORS = [
+    Row(f"bounded Intentional, forgetful floor {floor}", f"{FORGETFUL} optimizer.policy.floor={floor}")
+    for floor in (1, 0.3, 0)
+]
 RULES = [
-    Row("bounded Intentional (the default: eta .05, floor 1)"),
+    Row("bounded Intentional (the default: eta .05, floor .7 of the peak)"),
     Row("bounded Intentional, eta .02", "optimizer.policy.eta=0.02"),
+    Row("bounded Intentional, floor 1 of the peak", "optimizer.policy.floor=1"),
     *FLOORS,
     Row("ObGD", "optimizer=obgd"),
     Row("AdaptiveObGD", "optimizer=adaptive_obgd"),
 ]
 TRIALS = [
-    Row("sampled norm, floor 1 (the default)"),
-    Row("expected norm, floor 1", "", {"expected": True}),
-    Row("sampled norm, floor 0", "optimizer.policy.floor=0"),
-    Row("expected norm, floor 0", "optimizer.policy.floor=0", {"expected": True}),
-    Row("floor 0, KL .001 by variance", "optimizer.policy.floor=0", {"kl": 0.001}),
-    Row("floor 0, KL .001 by range", "optimizer.policy.floor=0", {"kl": 0.001, "exact": True}),
-    Row("floor 1, KL .001 by variance", "", {"kl": 0.001}),
+    Row("sampled norm, floor 1", f"{FORGETFUL} optimizer.policy.floor=1"),
+    Row("expected norm, floor 1", f"{FORGETFUL} optimizer.policy.floor=1", {"expected": True}),
+    Row("sampled norm, floor 0", f"{FORGETFUL} optimizer.policy.floor=0"),
+    Row("expected norm, floor 0", f"{FORGETFUL} optimizer.policy.floor=0", {"expected": True}),
+    Row("floor 0, KL .001 by variance", f"{FORGETFUL} optimizer.policy.floor=0", {"kl": 0.001}),
+    Row("floor 0, KL .001 by range", f"{FORGETFUL} optimizer.policy.floor=0", {"kl": 0.001, "exact": True}),
+    Row("floor 1, KL .001 by variance", f"{FORGETFUL} optimizer.policy.floor=1", {"kl": 0.001}),
 ]
 TABLES = {
     "cartpole": Table("env=CartPole env.backend=compiled", 40, 450, RULES),
     "long": Table("env=CartPole env.backend=compiled steps=600000", 12, 450, RULES),
     "acrobot": Table("env=Acrobot env.backend=compiled", 20, -120, RULES),
-    "bandit": Table("env=ContextualBandit threads=1", 20, 0.9, RULES),
+    "bandit": Table("env=ContextualBandit steps=100000 threads=1", 20, 0.9, RULES),
     "trials": Table("env=CartPole env.vectorization=native engine=torch", 20, 450, TRIALS),
 }
 
@@ -263,7 +269,7 @@ def speeds(rounds: int, lives: int = 8, steps: int = 20_000) -> str:
 def draw(tables: dict[str, Table], picture: Path, seed: int, out: Path) -> None:
     """Draw returns in CartPole, the policy's entropy there, and returns in Acrobot."""
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    colours = ["#0b3c5d", "#328cc1", "#6a9a3b", "#d9a520", "#c0392b", "#7d3c98", "#7f8c8d"]
+    colours = ["#0b3c5d", "#328cc1", "#6a9a3b", "#d9a520", "#c0392b", "#7d3c98", "#7f8c8d", "#1c1c1c"]
     panels = [("cartpole", "returns", "mean return"), ("cartpole", "entropy", "entropy of the policy, nats")]
     for panel, (name, what, title) in zip(axes, [*panels, ("acrobot", "returns", "mean return")], strict=True):
         table = tables[name]
@@ -277,7 +283,7 @@ def draw(tables: dict[str, Table], picture: Path, seed: int, out: Path) -> None:
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     axes[1].set_ylim(bottom=0)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(picture, dpi=130)
     print(picture)
 
