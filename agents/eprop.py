@@ -20,6 +20,7 @@ from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
+from tracerl.watch import Watch
 
 WATCHED = (  # what is summed at every step
     "learn/td_error",
@@ -79,7 +80,6 @@ class EpropAgent(OnlineAgent):
     signal: Tensor
     entropy: Tensor
     bonus: Tensor
-    sums: Tensor
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class EpropAgent(OnlineAgent):
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lives.zeros())
         self.register_buffer("bonus", torch.zeros_like(body.flat))
-        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self.watched = Watch(WATCHED, lives)
         self._value_signal = lives.full(value_weight, 1)
         self._pack(lives, first_action)
 
@@ -179,15 +179,11 @@ class EpropAgent(OnlineAgent):
         return self.learner.step_rule.foreign_state()
 
     def _watch(self) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        """Add this step's numbers, in the order of ``WATCHED``."""
         step_size = self.learner.step_rule.step_size.squeeze(-1)
-        one = torch.ones_like(step_size)
-        self.sums.add_(torch.stack([self.signal, self.signal.abs(), self.entropy, self.value, step_size, one], -1))
+        self.watched.add(self.signal, self.signal.abs(), self.entropy, self.value, step_size)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
-        found = dict(zip(WATCHED, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
-        self.sums.zero_()
-        return found | self.learner.diagnostics("policy")
+        return self.watched.means() | self.learner.diagnostics("policy")

@@ -20,6 +20,7 @@ from tracerl.rules.reflect_classic import Timescales
 from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 from tracerl.trace_network import TraceDense
+from tracerl.watch import Watch
 
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
 _PATIENCE = 1000  # rewards per life that must all be the same before the agent says so
@@ -32,8 +33,6 @@ class ReflectClassicAgent(OnlineAgent):
     network sees the new observation and acts. The end of an episode clears membranes and traces; the reward's average
     is of the whole life. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
     """
-
-    sums: Tensor
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class ReflectClassicAgent(OnlineAgent):
             raise checks.ConfigError("network.learn_weight", "must be true where nothing else is learned")
         timescales = _timescales(decays, learn_decay, learn_mixture, lives)
         self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
-        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self.watched = Watch(WATCHED, lives)
         self.constant_reward = ConstantReward(lives)
         self._pack(lives, first_action)
 
@@ -111,18 +110,14 @@ class ReflectClassicAgent(OnlineAgent):
         return self.policy.step_rule.foreign_state()
 
     def _watch(self) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        """Add this step's numbers, in the order of ``WATCHED``."""
         advantage = self.policy.timescales.advantage
-        logprob, one = self.policy.timescales.logprob, torch.ones_like(advantage)
-        seen = (advantage, advantage.abs(), self.head.entropy(), logprob, one)
-        self.sums.add_(torch.stack(seen, -1))
+        self.watched.add(advantage, advantage.abs(), self.head.entropy(), self.policy.timescales.logprob)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
-        found = dict(zip(WATCHED, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
-        self.sums.zero_()
+        found = self.watched.means()
         found["learn/step_size_policy"] = float(self.policy.step_rule.step_size.mean())
         for i, layer in enumerate(self.policy.network.layers):
             found[f"spikes/policy_{i}_rate"] = float(layer.rate.mean())

@@ -32,6 +32,7 @@ from tracerl.rules.stdp import STDP
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
+from tracerl.watch import Watch
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
@@ -103,7 +104,6 @@ class RSTDPAgent(OnlineAgent):
 
     counts: Tensor
     action: Tensor
-    sums: Tensor
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class RSTDPAgent(OnlineAgent):
         self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
         self.register_buffer("counts", lives.zeros(n_actions))
         self.register_buffer("action", lives.zeros(dtype=torch.int64))
-        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self.watched = Watch(WATCHED, lives)
         self._pack(lives, first_action)
 
     def _rates(self, current: Tensor) -> Tensor:
@@ -265,17 +265,15 @@ class RSTDPAgent(OnlineAgent):
         return self.action
 
     def _watch(self, signal: Tensor, rates: Tensor) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        """Add this step's numbers, in the order of ``WATCHED``."""
         best = self.counts.topk(2, -1).values if self.counts.shape[-1] > 1 else self.counts.expand(2)
         margin = best[..., 0] - best[..., 1]
-        self.sums.add_(torch.stack([signal, signal.abs(), rates.mean(-1), margin, torch.ones_like(signal)], -1))
+        self.watched.add(signal, signal.abs(), rates.mean(-1), margin)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
-        found = dict(zip(WATCHED, (sums[:-1] / sums[-1].clamp(min=1)).tolist(), strict=True))
-        self.sums.zero_()
+        found = self.watched.means()
         rule, weight = self.synapses.settings, self.synapses.weight
         found["spikes/action_rate"] = float(self.neurons.rate.mean())
         found["learn/weight"] = float(weight.mean())

@@ -40,6 +40,7 @@ ALLOWED = {
     "optim": BASE | {"flat"},
     "rules": BASE | {"flat", "network", "optim", "trace_network"},
     "arena": BASE | {"flat"},
+    "watch": BASE,
     "online": BASE | {"agent", "arena"},
     # agents and compiled: names of types only
     "kernels": BASE | {"agent", "credit", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
@@ -59,7 +60,7 @@ ALLOWED = {
     "run": BASE | {"episodes", "experiment", "population", "stats", "summary", "threads", "world"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"kernels", "online", "threads", "trace_network"},
+    | {"kernels", "online", "threads", "trace_network", "watch"},
     "envs": BASE | {"compiled", "stats", "world"},
 }
 
