@@ -43,10 +43,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
-        checks.unit_interval("discount", self.discount)
-        checks.unit_interval("trace_decay", self.trace_decay)
-        if self.discount * self.trace_decay >= 1:
-            raise checks.ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+        checks.fading(self.discount, self.trace_decay)
         checks.non_negative("entropy", self.entropy)
         checks.positive("value_weight", self.value_weight)
         checks.flag("scale_reward", self.scale_reward)

@@ -20,6 +20,7 @@ from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation
 from tracerl.encoders import EncoderSettings
+from tracerl.layers.synapses import sparsify_
 from tracerl.lives import Lives
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_shape
@@ -59,10 +60,7 @@ class Settings:
         if any(round(self.sparsity * size) == size for size in self.hidden):  # nothing would get past that layer
             problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
             raise checks.ConfigError("sparsity", problem)
-        checks.unit_interval("discount", self.discount)
-        checks.unit_interval("trace_decay", self.trace_decay)
-        if self.discount * self.trace_decay >= 1:
-            raise checks.ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+        checks.fading(self.discount, self.trace_decay)
         checks.non_negative("entropy", self.entropy)
         for name in ("lr", "kappa_policy", "kappa_value"):
             checks.positive(name, getattr(self, name))
@@ -86,9 +84,7 @@ def sparse_weight(n_in: int, n_out: int, sparsity: float, lives: Lives) -> Tenso
         [n_out, n_in].
     """
     bound = 1 / math.sqrt(n_in)
-    weight = lives.uniform(-bound, bound, n_out, n_in)
-    order = lives.uniform(0.0, 1.0, n_out, n_in).argsort(-1)
-    return weight.scatter_(-1, order[:, : round(sparsity * n_in)], 0.0)
+    return sparsify_(lives.uniform(-bound, bound, n_out, n_in), sparsity, lives)
 
 
 class TracedPerceptron:

@@ -33,6 +33,7 @@ import gymnasium as gym
 import hydra
 import numpy as np
 import torch
+from doc_tables import write_table
 from omegaconf import DictConfig
 
 import tracerl
@@ -315,16 +316,6 @@ def cpu() -> str:
     return named[1] if named else platform.machine()
 
 
-def write(path: Path, name: str, content: str) -> None:
-    """Replace what stands between the markers of a table."""
-    begin, end = f"<!-- bench_speed {name} -->\n", f"\n<!-- end {name} -->"
-    text = path.read_text()
-    if begin not in text or end not in text:
-        raise SystemExit(f"{path} must have the markers of the table {name}: {begin.strip()} and {end.strip()}")
-    before, rest = text.split(begin)
-    path.write_text(before + begin + content + end + rest.split(end, 1)[1])
-
-
 def main() -> None:
     """Read the arguments, time, print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -345,7 +336,7 @@ def main() -> None:
     for name in arguments.only or TABLES:
         content = table(TABLES[name], arguments.rounds)
         if arguments.write:
-            write(arguments.write, name, content)
+            write_table("bench_speed", arguments.write, name, content)
         else:
             print(f"\n{name}\n\n{content}")
 

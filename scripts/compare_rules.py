@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from doc_tables import write_table
+
 ENVS = {  # env: env steps per life
     "ContextualBandit": 5_000,
     "DelayedBandit": 15_000,
@@ -105,16 +107,13 @@ def main() -> None:
     parser.add_argument("--lives", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs") / "rules")
-    parser.add_argument("--write", type=Path, help="markdown file with the markers <!-- rules --> in it")
+    parser.add_argument("--write", type=Path, help="markdown file with <!-- compare_rules agents --> in it")
     arguments = parser.parse_args()
     found = table(arguments.agents, arguments.envs, arguments.lives, arguments.out.resolve(), arguments.jobs)
     if arguments.write is None:
         print(found)
         return
-    before, rest = arguments.write.read_text(encoding="utf-8").split("<!-- rules -->")
-    after = rest.split("<!-- end of rules -->")[1]
-    text = f"{before}<!-- rules -->\n{found}\n<!-- end of rules -->{after}"
-    arguments.write.write_text(text, encoding="utf-8")
+    write_table("compare_rules", arguments.write, "agents", found)
 
 
 if __name__ == "__main__":

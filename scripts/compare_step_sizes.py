@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import doc_tables
 import hydra
 import matplotlib
 import numpy as np
@@ -37,6 +38,7 @@ from tracerl.stats import Milestone, Record
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
 
+replace_between = partial(doc_tables.replace_between, "compare_step_sizes")
 Found = dict[str, Any]  # what one row measured, as JSON
 PARTS = 12  # a life is reported in so many equal parts
 
@@ -293,19 +295,6 @@ def cpu() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     return found[1] if found else "an unnamed processor"
-
-
-def replace_between(text: str, name: str, content: str) -> str:
-    """Return the text with what stands between the markers of a table replaced.
-
-    Raises:
-        ValueError: the text has no such markers.
-    """
-    begin, end = f"<!-- compare_step_sizes {name} -->\n", f"\n<!-- end {name} -->"
-    if begin not in text or end not in text:
-        raise ValueError(f"no markers of the table {name}: {begin.strip()} and {end.strip()}")
-    before, rest = text.split(begin)
-    return before + begin + content + end + rest.split(end, 1)[1]
 
 
 def resized(table: Table, arguments: argparse.Namespace) -> Table:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from doc_tables import write_table
+
 from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle stands with the tests
 from tracerl.lives import Lives  # noqa: E402
 from tracerl.network import Convolutional, Dense, Network  # noqa: E402
@@ -111,19 +113,12 @@ def convolution_table(seeds: int) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, name: str, text: str) -> None:
-    """Put a text between the two markers of a name in a file."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, rest = path.read_text(encoding="utf-8").split(begin)
-    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
-
-
 def main() -> None:
     """Print or write a table for otpe, one for presynaptic credit and one of convolutions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--write", type=Path, help="markdown file with markers such as <!-- otpe -->")
+    parser.add_argument("--write", type=Path, help="markdown file with markers such as <!-- measure_credit otpe -->")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = {credit: table(credit, arguments.width, arguments.seeds) for credit in ("otpe", "presynaptic")}
@@ -132,7 +127,7 @@ def main() -> None:
         if arguments.write is None:
             print(f"{name}\n\n{text}\n")
         else:
-            write(arguments.write, name, text)
+            write_table("measure_credit", arguments.write, name, text)
 
 
 if __name__ == "__main__":

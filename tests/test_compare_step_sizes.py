@@ -29,6 +29,7 @@ def script(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+script("doc_tables")  # which the scripts import as their neighbour
 trials = script("step_size_trials")
 
 

@@ -76,6 +76,14 @@ def unit_interval(key: str, value: Any) -> float:
     return number(key, value, "a number in [0, 1]", 0.0, 1.0)
 
 
+def fading(discount: Any, trace_decay: Any) -> None:
+    """Check gamma (``discount``) and lambda (``trace_decay``), of which a trace fades by the product."""
+    unit_interval("discount", discount)
+    unit_interval("trace_decay", trace_decay)
+    if discount * trace_decay >= 1:
+        raise ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+
+
 def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
     """Check a whole number of at least ``low`` and, where given, at most ``high``."""
     fits = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)

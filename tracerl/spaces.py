@@ -1,6 +1,5 @@
 """What agents read from a Gymnasium space, with errors that name the env."""
 
-import math
 from typing import Any
 
 from gymnasium import Space, spaces
@@ -17,11 +16,6 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
     if not isinstance(space, spaces.Box):
         raise ConfigError("env", f"must have a Box observation space for this agent, got {space}")
     return space.shape
-
-
-def observation_size(space: Space[Any]) -> int:
-    """Return how many numbers an observation holds once flattened; see ``observation_shape``."""
-    return math.prod(observation_shape(space))
 
 
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tracerl.layers.synapses import sparsify_
+from tracerl.layers.synapses import AffineSynapses
 from tracerl.lives import Lives
-from tracerl.module import StateModule
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -18,7 +17,7 @@ def convolved(in_shape: Shape, channels: int, kernel: int, stride: int = 1, padd
     return channels, height, width
 
 
-class ConvolutionalSynapses(StateModule):
+class ConvolutionalSynapses(AffineSynapses):
     """A two-dimensional convolution: I[c, p] = sum_r W[r, c] x[patch r of position p] + b[c].
 
     Inputs and currents are flat vectors, like those of any other layer; ``out_shape`` says that the currents are
@@ -32,8 +31,8 @@ class ConvolutionalSynapses(StateModule):
     Attributes:
         in_shape: channels, height and width of the image.
         out_shape: channels, height H' and width W' of the currents.
-        affine: [*lives, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, one column per channel,
-            with the biases as last row.
+        affine: [*lives, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, which is laid out as
+            (in_channels, kernel, kernel), row by row; one column per channel, with the biases as last row.
         patches: [*lives, K + 1, H' W'], what each position sees of x_t, with a constant 1 for the bias.
     """
 
@@ -75,21 +74,8 @@ class ConvolutionalSynapses(StateModule):
         self.channels, seen = channels, in_shape[0] * kernel * kernel
         self.rows = seen + 1
         weight = lives.normal(weight_scale / seen**0.5, channels, seen)
-        bias = lives.uniform(-bias_scale, bias_scale, 1, channels)
-        if sparsity:
-            sparsify_(weight, sparsity, lives)
-        self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
+        self._draw(weight, bias_scale, sparsity, lives)
         self.register_buffer("patches", lives.full(1.0, self.rows, self.n_out // channels))
-
-    @property
-    def weight(self) -> Tensor:
-        """Weights W, a view: [*lives, channels, K], a patch as (in_channels, kernel, kernel), row by row."""
-        return self.affine[..., :-1, :].transpose(-1, -2)
-
-    @property
-    def bias(self) -> Tensor:
-        """Biases b, a view: [*lives, channels]."""
-        return self.affine[..., -1, :]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents; see ``Synapses``."""

@@ -46,7 +46,34 @@ class Synapses(Protocol):
         ...
 
 
-class DenseSynapses(StateModule):
+class AffineSynapses(StateModule):
+    """Base of synapses whose parameters are one matrix: a row of weights per input of a neuron, and one of biases.
+
+    Attributes:
+        affine: [*lives, rows, columns].
+    """
+
+    affine: nn.Parameter
+
+    def _draw(self, weight: Tensor, bias_scale: float, sparsity: float, lives: Lives) -> None:
+        """Make the matrix of weights already drawn, [*lives, columns, rows - 1], and of biases drawn here."""
+        bias = lives.uniform(-bias_scale, bias_scale, 1, weight.shape[-2])
+        if sparsity:
+            sparsify_(weight, sparsity, lives)
+        self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """Weights W, a view: [*lives, columns, rows - 1]."""
+        return self.affine[..., :-1, :].transpose(-1, -2)
+
+    @property
+    def bias(self) -> Tensor:
+        """Biases b, a view: [*lives, columns]."""
+        return self.affine[..., -1, :]
+
+
+class DenseSynapses(AffineSynapses):
     """Every input to every neuron: I = W x + b.
 
     Attributes:
@@ -87,21 +114,8 @@ class DenseSynapses(StateModule):
         weight = lives.normal(weight_scale / max(prompt, 1) ** 0.5, n_out, prompt)
         if late:
             weight = torch.cat([weight, lives.normal(late_scale / late**0.5, n_out, late)], -1)
-        bias = lives.uniform(-bias_scale, bias_scale, 1, n_out)
-        if sparsity:
-            sparsify_(weight, sparsity, lives)
-        self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
+        self._draw(weight, bias_scale, sparsity, lives)
         self.register_buffer("inputs", lives.full(1.0, n_in + 1))
-
-    @property
-    def weight(self) -> Tensor:
-        """Weights W, a view: [*lives, n_out, n_in]."""
-        return self.affine[..., :-1, :].transpose(-1, -2)
-
-    @property
-    def bias(self) -> Tensor:
-        """Biases b, a view: [*lives, n_out]."""
-        return self.affine[..., -1, :]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents; see ``Synapses``."""
