@@ -1,9 +1,8 @@
 """Settings of a Gymnasium env, and the making of one or of many."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +13,9 @@ from tracerl.checks import ConfigError
 from tracerl.stats import Milestone
 from tracerl.world import SingleWorld, VectorWorld, World
 
+Env = gym.Env[Any, Any]
+Wrap = Callable[[Env], Env]
+
 
 @dataclass(frozen=True)
 class EnvSpec:
@@ -23,6 +25,8 @@ class EnvSpec:
         name: short name, used in folders and titles.
         id: as Gymnasium registers it; ``module:Id`` imports the module first.
         kwargs: handed to ``gymnasium.make``.
+        wrappers: put around the env, the first one innermost: each takes an env and returns one.
+        extra: of tracerl, which installs the packages that the env needs; None where it needs none.
         steps: env steps a life in it lasts by default.
         backend: ``gymnasium``: the env itself. ``compiled``: a twin of it inside the fused engine.
         vectorization: of many lives' envs. ``sync``: one env per life, stepped in turn, each seeded as if alone.
@@ -35,6 +39,8 @@ class EnvSpec:
     kwargs: Mapping[str, Any]
     steps: int
     milestones: Sequence[str]
+    wrappers: Sequence[Wrap] = ()
+    extra: str | None = None
     backend: str = "gymnasium"
     vectorization: str = "sync"
 
@@ -44,6 +50,9 @@ class EnvSpec:
             raise ConfigError("id", f"must be the id of a Gymnasium env, got {self.id!r}")
         if not isinstance(self.kwargs, Mapping):
             raise ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
+        if isinstance(self.wrappers, (str, Mapping)) or not all(callable(wrap) for wrap in self.wrappers):
+            shape = "[{_target_: ..., _partial_: true}]"
+            raise ConfigError("wrappers", f"must be a list such as {shape}, got {self.wrappers!r}")
         checks.whole("steps", self.steps, 1)
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))
         checks.choice("vectorization", self.vectorization, ("sync", "native"))
@@ -56,42 +65,53 @@ class EnvSpec:
         """Make what the lives of these seeds take place in.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs``, ``backend`` or ``vectorization``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``backend`` or ``vectorization``.
         """
         if self.backend == "compiled":
-            if self.kwargs:
-                raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
-            from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
-
-            return CompiledWorld(self.id, seeds)
+            return self._open_compiled(seeds)
         if len(seeds) > 1:
             return VectorWorld(self.make_many(len(seeds)), seeds)
         if self.vectorization == "native":
             raise ConfigError("vectorization", "must be sync for one life, got 'native'")
         return SingleWorld(self.make(), seeds[0])
 
-    def make(self) -> gym.Env[Any, Any]:
-        """Make the env.
+    def _open_compiled(self, seeds: Sequence[int]) -> World:
+        if self.kwargs:
+            raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
+        if self.wrappers:
+            raise ConfigError("wrappers", "must be empty with backend=compiled: a twin is the bare env")
+        from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
+
+        return CompiledWorld(self.id, seeds)
+
+    def make(self) -> Env:
+        """Make the env, in its wrappers.
 
         Raises:
-            ConfigError: naming ``id`` or ``kwargs``.
+            ConfigError: naming ``id``, ``kwargs`` or ``wrappers``.
         """
         with self._naming_keys():
-            return gym.make(self.id, disable_env_checker=True, **self.kwargs)
+            env = gym.make(self.id, disable_env_checker=True, **self.kwargs)
+        for i, wrap in enumerate(self.wrappers):
+            try:
+                env = wrap(env)
+            except Exception as error:
+                raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
+        return env
 
     def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
         """Make the envs of n lives.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs`` or ``vectorization``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``vectorization``.
         """
         if self.vectorization == "native":
             return self._make_native(n)
-        with self._naming_keys():
-            make = partial(gym.make, self.id, disable_env_checker=True, **self.kwargs)
-            return SyncVectorEnv([make] * n, autoreset_mode=AutoresetMode.DISABLED)
+        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.DISABLED)
 
     def _make_native(self, n: int) -> VectorEnv[Any, Any, Any]:
+        if self.wrappers:
+            raise ConfigError("wrappers", "must be empty with vectorization=native: they take one env")
         with self._naming_keys():
             spec = gym.spec(self.id)
         if spec.vector_entry_point is None:
@@ -108,8 +128,18 @@ class EnvSpec:
         try:
             yield
         except gym.error.DependencyNotInstalled as error:
-            raise ConfigError("id", f"{self.id} needs a package that is not installed: {error}") from error
+            raise self._missing_package(error) from error
         except (gym.error.Error, ModuleNotFoundError) as error:
+            if self.extra is not None and isinstance(error, ModuleNotFoundError):
+                raise self._missing_package(error) from error
             raise ConfigError("id", f"must be an env that Gymnasium can make, got {self.id!r}: {error}") from error
         except Exception as error:
             raise ConfigError("kwargs", f"must suit {self.id}, got {dict(self.kwargs)}: {error}") from error
+
+    def _missing_package(self, error: Exception) -> ConfigError:
+        """Say what to install for an env whose packages are not there."""
+        if self.extra is None:
+            return ConfigError("id", f"{self.id} needs a package that is not installed: {error}")
+        return ConfigError(
+            "id", f'{self.id} needs packages that are not installed: pip install "tracerl[{self.extra}]"'
+        )

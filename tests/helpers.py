@@ -44,7 +44,9 @@ def lived_together(
 ) -> tuple[ReflectAgent, list[Record]]:
     """Live many lives in the envs that the command line would make and return their agent and records."""
     milestones = options.pop("milestones", [])
-    spec = EnvSpec(env_id, env_id, {}, steps, milestones, backend, options.pop("vectorization", "sync"))
+    spec = EnvSpec(
+        env_id, env_id, {}, steps, milestones, backend=backend, vectorization=options.pop("vectorization", "sync")
+    )
     world = spec.open(seeds)
     agent = make_agent(world, *overrides, seed=seeds, **options)
     records = [Record([Milestone.parse(name) for name in milestones], life) for life in range(len(seeds))]

@@ -38,6 +38,15 @@ def test_envs(name: str) -> None:
     env.close()
 
 
+def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
+    wrap = "{_target_: gymnasium.wrappers.%s, _partial_: true, %s}"
+    inner, outer = wrap % ("TimeLimit", "max_episode_steps: 3"), wrap % ("TransformReward", "func: null")
+    config = compose(f"env.wrappers=[{inner}, {outer}]".replace(" ", ""))
+    env = hydra.utils.instantiate(config.env, _convert_="all").make()
+    assert isinstance(env, gym.wrappers.TransformReward) and isinstance(env.env, gym.wrappers.TimeLimit)
+    env.close()
+
+
 @pytest.mark.parametrize(
     "override",
     [f"agent={name}" for name in choices("agent")]

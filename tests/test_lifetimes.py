@@ -210,7 +210,7 @@ def test_monitors_look_on_their_schedule_and_an_interrupt_ends_the_lives_after_a
 
 
 def test_compiled_lives_are_looked_at_and_interrupted_between_two_looks() -> None:
-    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], "compiled").open([0, 1])
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend="compiled").open([0, 1])
     agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=life) for life in range(2)]
     looks = Looks(70)
     assert world.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"

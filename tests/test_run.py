@@ -225,8 +225,16 @@ BAD = {
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
     "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
     "env=gymnasium env.id=tests.worlds:DictObservation-v0": "env must have a Box observation space",
-    "+env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
-    "env=ContextualBandit +env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
+    "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
+    "env=ContextualBandit env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
+    "env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,min_reward:-1}]": "env.wrappers.0 cannot be built",
+    "env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,_partial_:true,low:-1}]": "env.wrappers.0 must suit",
+    "env.wrappers=[no]": "env.wrappers must be a list such as [{_target_: ..., _partial_: true}]",
+    "env.backend=compiled env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,_partial_:true}]": "env.wrappers must",
+    "env.vectorization=native lifetimes=2 env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,_partial_:true}]": (
+        "env.wrappers must be empty with vectorization=native"
+    ),
+    "env.extra=sky env.id=nosuchmodule:Env-v0": 'pip install "tracerl[sky]"',
     "env.milestones=[soon]": "env.milestones must look like",
     "agent=random network=dense": "there is no network",
     "hydra.run.dir=/dev/null/runs": "hydra.run.dir must be a folder that can be written",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracerl.world import World
 
 _CONFIG_PATH = "pkg://tracerl.configs"
+_OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")  # keys that others name, which Hydra would want a + for
 
 
 class RunEnded(Exception):
@@ -43,6 +44,7 @@ def main() -> None:
     OmegaConf.register_new_resolver("tracerl.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
     OmegaConf.register_new_resolver("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name), replace=True)
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    sys.argv[1:] = [_OPEN.sub(r"++\g<0>", argument) for argument in sys.argv[1:]]
     entry = hydra.main(version_base="1.3", config_path=_CONFIG_PATH, config_name="run")(job)
     try:
         entry()
@@ -235,7 +237,7 @@ def _build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
         return hydra.utils.instantiate(cfg[key], _convert_="all", _partial_=partly)
     except InstantiationException as error:
         found = re.search(r"full_key: ([\w.]+)", str(error))
-        where = found[1] if found else key
+        where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", found[1]) if found else key  # wrappers.0, for wrappers0
         inner = where.removeprefix("agent.")
         where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
         if isinstance(error.__cause__, ConfigError):
