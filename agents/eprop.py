@@ -11,14 +11,14 @@ from torch import Tensor
 from tracerl import checks
 from tracerl import functional as F
 from tracerl.encoders import EncoderSettings
-from tracerl.heads import Categorical
+from tracerl.heads import head_for
 from tracerl.lives import Lives, clear_
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
 from tracerl.watch import Watch
 
@@ -56,7 +56,7 @@ class EpropAgent(OnlineAgent):
     other neurons made of its spikes left out; the readout's filter of it is ebar_t; a neuron's learning signal is what
     the outputs' objective sends back through B:
 
-        L_t = B^T g_t      g_t = (onehot(a_t) - pi_t, c_V)            (ascent on log pi and V)
+        L_t = B^T g_t      g_t = (d log pi(a_t) / d outputs, c_V)      (ascent on log pi and V)
         zeta_t = gamma lambda zeta_{t-1} + L_t ebar_t                 theta += alpha_t delta_t zeta_t
         delta_t = r + gamma V(s') [s' not terminal] - V(s)
 
@@ -97,7 +97,7 @@ class EpropAgent(OnlineAgent):
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: a Discrete space.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
             network: the body; recurrent, if it shall be what e-prop is for.
             encoder: from observations to input currents.
@@ -113,12 +113,11 @@ class EpropAgent(OnlineAgent):
         """
         super().__init__()
         self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
-        n_actions, first_action = discrete_actions(action_space)
         self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        self.head = Categorical(n_actions, lives)
+        self.head = head_for(action_space, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
-        body = network.build(self.encoder.shape, n_actions + 1, lives)
+        body = network.build(self.encoder.shape, self.head.n_outputs + 1, lives)
         decay = discount * trace_decay
         self.learner = TraceLearner(body, optimizer["policy"].build(body, decay, lives), decay, lives)
         for name in ("value", "signal", "entropy"):
@@ -126,7 +125,7 @@ class EpropAgent(OnlineAgent):
         self.register_buffer("bonus", torch.zeros_like(body.flat))
         self.watched = Watch(WATCHED, lives)
         self._value_signal = lives.full(value_weight, 1)
-        self._pack(lives, first_action)
+        self._pack(lives)
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode."""
@@ -146,21 +145,20 @@ class EpropAgent(OnlineAgent):
         return outputs
 
     def _see(self, current: Tensor) -> Tensor:
-        """Let the network see the current; return its outputs, [*lives, n_actions + 1]."""
+        """Let the network see the current; return its outputs, [*lives, head.n_outputs + 1]."""
         outputs: Tensor = self.learner.network(current)
         self.value.copy_(outputs[..., -1])
         return outputs
 
-    def _act(self, seen: Tensor) -> Tensor:
+    def _act(self, seen: Tensor) -> None:
         """Sample an action and let its score join the trace."""
-        action = self.head.sample(seen[..., :-1], self.stream.draw())
+        self.head.sample(seen[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
         network, nothing = self.learner.network, torch.zeros_like(seen[..., :1])
-        network.backward(torch.cat([self.head.entropy_gradient(self.entropy), nothing], -1))
+        network.backward(torch.cat([self.head.entropy_gradient(), nothing], -1))
         self.bonus.copy_(network.score)
         score = self.head.score()
         self.learner.accumulate(torch.cat([score, self._value_signal.expand_as(nothing)], -1))
-        return action
 
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
@@ -169,8 +167,8 @@ class EpropAgent(OnlineAgent):
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
 
-    def _newest_action(self) -> Tensor:
-        return self.head.action
+    def _chosen(self) -> Any:
+        return self.head.chosen()
 
     def _foreign_state(self) -> list[Tensor]:
         return self.learner.step_rule.foreign_state()

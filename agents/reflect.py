@@ -13,7 +13,7 @@ from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation
 from tracerl.encoders import ContrastEncoder, EncoderSettings, RawEncoder
-from tracerl.heads import Categorical
+from tracerl.heads import head_for
 from tracerl.lives import Lives
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
@@ -22,7 +22,7 @@ from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
 from tracerl.threads import available_cores
 
@@ -100,7 +100,7 @@ class ReflectAgent(OnlineAgent):
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: a Discrete space.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
             network: of the policy and of the critic, which differ in their outputs only.
             encoder: from observations to the code that enters both networks.
@@ -121,10 +121,9 @@ class ReflectAgent(OnlineAgent):
         """
         super().__init__()
         self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
-        n_actions, first_action = discrete_actions(action_space)
         self.lives = lives
         self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        self.head = Categorical(n_actions, lives)
+        self.head = head_for(action_space, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         decay = discount * trace_decay
@@ -136,7 +135,7 @@ class ReflectAgent(OnlineAgent):
             self.register_buffer(name, lives.zeros())
         self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
         self._one = lives.full(1.0, 1)
-        self._pack(lives, first_action)
+        self._pack(lives)
         self._sums = self.sums.unbind(-1)
         self.fused = self._choose_engine(engine, threads)
 
@@ -201,8 +200,8 @@ class ReflectAgent(OnlineAgent):
     def _foreign_state(self) -> list[Tensor]:
         return [state for rule in self._rules() for state in rule.foreign_state()]
 
-    def _newest_action(self) -> Tensor:
-        return self.head.action
+    def _chosen(self) -> Any:
+        return self.head.chosen()
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""
@@ -218,7 +217,7 @@ class ReflectAgent(OnlineAgent):
         current: Tensor = self.encoder(observation)
         self._compute_signal(reward, current, continues)
         signal = self.signal
-        bonus = self.head.entropy_gradient(self.entropy) * (self.settings.entropy * signal.sign()).unsqueeze(-1)
+        bonus = self.head.entropy_gradient() * (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.policy.accumulate(bonus.add_(self.head.score()))
         self.policy.update(signal)
         if self.critic is not None:
@@ -238,12 +237,11 @@ class ReflectAgent(OnlineAgent):
         self.signal.copy_(F.td_error(scaled, self.value, value_tp1, self.settings.discount, continues))
         self.value.copy_(value_tp1)
 
-    def _act(self, current: Tensor) -> Tensor:
+    def _act(self, current: Tensor) -> None:
         """Let the policy see the current and sample an action."""
-        action = self.head.sample(self.policy.network(current), self.stream.draw())
+        self.head.sample(self.policy.network(current), self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
-        return action
 
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""

@@ -69,7 +69,7 @@ class ReflectClassicAgent(OnlineAgent):
         n_actions, first_action = discrete_actions(action_space)
         checks.flag("paired_traces", paired_traces)
         self.encoder = encoder.build_held(observation_shape(observation_space), lives)
-        self.head = Categorical(n_actions, lives)
+        self.head = Categorical(n_actions, lives, first_action)
         self.stream = UniformStream(lives)
         built = network.build(self.encoder.n_out, n_actions, lives)
         if not list(built.parameters()):
@@ -78,7 +78,7 @@ class ReflectClassicAgent(OnlineAgent):
         self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
         self.watched = Watch(WATCHED, lives)
         self.constant_reward = ConstantReward(lives)
-        self._pack(lives, first_action)
+        self._pack(lives)
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""
@@ -93,18 +93,17 @@ class ReflectClassicAgent(OnlineAgent):
         current: Tensor = self.encoder(observation)
         return current
 
-    def _act(self, current: Tensor) -> Tensor:
+    def _act(self, current: Tensor) -> None:
         """Let the policy see the current, sample an action and remember it."""
-        action = self.head.sample(self.policy(current), self.stream.draw())
-        self.policy.remember(action, self.head.log_probability())
-        return action
+        self.head.sample(self.policy(current), self.stream)
+        self.policy.remember(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
         self.policy.reset_state(mask)
 
-    def _newest_action(self) -> Tensor:
-        return self.head.action
+    def _chosen(self) -> Any:
+        return self.head.chosen()
 
     def _foreign_state(self) -> list[Tensor]:
         return self.policy.step_rule.foreign_state()

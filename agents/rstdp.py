@@ -164,7 +164,7 @@ class RSTDPAgent(OnlineAgent):
             signal, discount, trace_decay, value_step, average_decay, scale_reward, ticks, population, rate_gain,
             tonic_rate, input_gain, membrane_decay, threshold, inhibition, noise, winner_only,
         )  # fmt: skip
-        n_actions, first_action = discrete_actions(action_space)
+        n_actions, self.first_action = discrete_actions(action_space)
         self.encoder = encoder.build_held(observation_shape(observation_space), lives)
         self.n_inputs = 2 * self.encoder.n_out + 1
         self.input_scale = input_gain / self.encoder.n_out**0.5
@@ -186,7 +186,7 @@ class RSTDPAgent(OnlineAgent):
         self.register_buffer("counts", lives.zeros(n_actions))
         self.register_buffer("action", lives.zeros(dtype=torch.int64))
         self.watched = Watch(WATCHED, lives)
-        self._pack(lives, first_action)
+        self._pack(lives)
 
     def _rates(self, current: Tensor) -> Tensor:
         return on_off_rates(current, self.settings.rate_gain, self.settings.tonic_rate)
@@ -212,8 +212,8 @@ class RSTDPAgent(OnlineAgent):
         self._watch(signal, rates)
         return rates
 
-    def _act(self, rates: Tensor) -> Tensor:
-        """Let the neurons spike for an env step, choose an action and credit the spikes: int64, [*lives]."""
+    def _act(self, rates: Tensor) -> None:
+        """Let the neurons spike for an env step, choose an action and credit the spikes."""
         inputs, currents, lots = self._drive(rates)
         outputs = torch.empty_like(currents)
         for tick in range(self.settings.ticks):
@@ -223,7 +223,6 @@ class RSTDPAgent(OnlineAgent):
         lots = lots.to(self.counts.dtype).mul_(_LOT / self.settings.population)
         self.action.copy_((self.counts + lots).argmax(-1))
         self._credit(inputs, outputs)
-        return self.action
 
     def _credit(self, inputs: Tensor, outputs: Tensor) -> None:
         """Let the spikes of an env step, [*lives, ticks, n_inputs] and [*lives, ticks, n], meet at the synapses."""
@@ -261,8 +260,10 @@ class RSTDPAgent(OnlineAgent):
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
 
-    def _newest_action(self) -> Tensor:
-        return self.action
+    def _chosen(self) -> Any:
+        if self.action.dim() == 0:
+            return self.action.item() + self.first_action
+        return self.action.cpu().numpy() + self.first_action
 
     def _watch(self, signal: Tensor, rates: Tensor) -> None:
         """Add this step's numbers, in the order of ``WATCHED``."""

@@ -2,7 +2,7 @@
 
 Elsayed, Vasan and Mahmood 2024, "Streaming deep reinforcement learning finally works"
 (https://arxiv.org/abs/2410.14606), written from its equations. Left out: many lives at once, since autograd runs one
-graph per env step; continuous actions.
+graph per env step.
 """
 
 import math
@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, leaky_relu, linear
 
 from tracerl import checks
-from tracerl import functional as F
 from tracerl.agent import Action, Observation
 from tracerl.encoders import EncoderSettings
+from tracerl.heads import head_for
 from tracerl.layers.synapses import sparsify_
 from tracerl.lives import Lives
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
 
 WATCHED = (  # what is summed at every step
@@ -178,7 +178,7 @@ class StreamACAgent:
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: a Discrete space.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
             lives: one life, without a leading axis; maker of all tensors.
             encoder: from observations to the networks' inputs; one that holds its code, since there are no ticks.
             hidden: units of each hidden layer of policy and critic, bottom first.
@@ -200,16 +200,15 @@ class StreamACAgent:
         settings = Settings(
             hidden, sparsity, discount, trace_decay, entropy, lr, kappa_policy, kappa_value, scale_reward
         )
-        n_actions, self.first_action = discrete_actions(action_space)
         self.discount, self.entropy_weight, self.device = discount, entropy, lives.device
         self.encoder = encoder.build_held(observation_shape(observation_space), lives)
-        self.stream = UniformStream(lives)
+        self.head, self.stream = head_for(action_space, lives), UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         sizes = [self.encoder.n_out, *hidden]
-        self.policy = TracedPerceptron([*sizes, n_actions], settings, kappa_policy, lives)
+        self.policy = TracedPerceptron([*sizes, self.head.n_outputs], settings, kappa_policy, lives)
         self.critic = TracedPerceptron([*sizes, 1], settings, kappa_value, lives)
         self.inputs = lives.zeros(1, self.encoder.n_out)
-        self.log_probability = self.entropy = lives.zeros(1)  # of the last action, with the policy's graph
+        self.outputs = lives.zeros(1, self.head.n_outputs)  # of the policy, with its graph
         self.td_error = 0.0
         self._sums, self._steps = dict.fromkeys(WATCHED, 0.0), 0
 
@@ -242,20 +241,17 @@ class StreamACAgent:
         bonus = math.copysign(self.entropy_weight, self.td_error) if self.td_error else 0.0
         self.critic.fade()
         self.policy.fade()
-        torch.autograd.backward((value_t, self.log_probability + bonus * self.entropy))  # adds to both traces
+        score = self.head.score() + bonus * self.head.entropy_gradient()
+        torch.autograd.backward((value_t, self.outputs), (torch.ones_like(value_t), score[None]))  # adds to both traces
         self.critic.update(self.td_error)
         self.policy.update(self.td_error)
         self._watch(value)
 
     def _act(self) -> Action:
-        """Let the policy see the inputs and sample an action, by inverting the cumulative distribution."""
-        log_probabilities = torch.log_softmax(self.policy(self.inputs), -1)  # [1, n_actions]
-        probabilities = log_probabilities.exp()
-        cumulative = probabilities.detach().cumsum(-1)[:, :-1]
-        action = int((cumulative <= self.stream.draw().unsqueeze(-1)).sum())
-        self.log_probability = log_probabilities[:, action]
-        self.entropy = F.categorical_entropy(probabilities, log_probabilities)
-        return action + self.first_action
+        """Let the policy see the inputs and sample an action."""
+        self.outputs = self.policy(self.inputs)
+        self.head.sample(self.outputs.detach()[0], self.stream)
+        return self.head.chosen()
 
     def _scaled(self, reward: float) -> float:
         if self.reward_scaler is None:
@@ -269,7 +265,7 @@ class StreamACAgent:
     def _watch(self, value: float) -> None:
         """Add this step's numbers, in the order of ``WATCHED``, to what ``diagnostics`` averages."""
         delta = self.td_error
-        seen = (delta, abs(delta), self.entropy.item(), value, self.policy.step_size, self.critic.step_size)
+        seen = (delta, abs(delta), self.head.entropy().item(), value, self.policy.step_size, self.critic.step_size)
         for name, number in zip(WATCHED, seen, strict=True):
             self._sums[name] += number
         self._steps += 1

@@ -226,7 +226,7 @@ def test_diagnostics_average_since_the_last_look() -> None:
     agent.start(observation(0))
     seen = []
     for i in range(1, 20):
-        entropy = agent.entropy.item()
+        entropy = agent.head.entropy().item()
         agent.step(float(i % 3), observation(i))
         seen.append((agent.td_error, abs(agent.td_error), entropy, agent.critic.step_size))
     found = agent.diagnostics()

@@ -1,40 +1,234 @@
-"""The categorical head against torch.distributions and autograd."""
+"""Every action head against torch.distributions and autograd."""
 
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
-from torch.distributions import Categorical as Reference
+from gymnasium import spaces
+from torch import Tensor, distributions
 
-from tracerl.heads import Categorical
+from tests.helpers import lived, lived_together
+from tracerl.checks import ConfigError
+from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
 from tracerl.lives import Lives
+from tracerl.streams import UniformStream
+
+BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
+MANY = Lives([*range(4000)])
 
 
+def softplus(x: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(x, threshold=1e9)
+
+
+def multi(outputs: Tensor) -> list[Any]:
+    return [distributions.Categorical(logits=part) for part in outputs.split((2, 3, 4), -1)]
+
+
+def bells(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [distributions.Normal(mean, softplus(rho) + 1e-3)]
+
+
+CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
+    "discrete": (spaces.Discrete(4, start=-1), lambda logits: [distributions.Categorical(logits=logits)]),
+    "multi-discrete": (spaces.MultiDiscrete([2, 3, 4]), multi),
+    "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
+    "box": (BOX, bells),
+}
+
+
+def references(head: Head, outputs: Tensor, make: Callable[[Tensor], list[Any]]) -> tuple[Tensor, Tensor]:
+    """Log-probability of the head's action and entropy, by torch.distributions."""
+    parts, lives = make(outputs), outputs.dim() - 1
+    actions = head.action.to(outputs.dtype)
+    each = actions.unbind(-1) if len(parts) > 1 else [actions]
+
+    def total(numbers: list[Tensor]) -> Tensor:
+        return torch.stack([x.flatten(lives).sum(-1) if x.dim() > lives else x for x in numbers]).sum(0)
+
+    of_action = [part.log_prob(action) for part, action in zip(parts, each, strict=True)]
+    return total(of_action), total([part.entropy() for part in parts])
+
+
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("seeds", [0, [0, 1, 2]])
-def test_score_and_entropy_equal_autograd(seeds: int | list[int]) -> None:
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_log_probability_entropy_and_their_gradients_equal_autograd(
+    name: str, seeds: int | list[int], scale: float
+) -> None:
+    space, make = CASES[name]
     lives = Lives(seeds, torch.float64)
-    head = Categorical(4, lives)
-    logits = lives.normal(2.0, 4).requires_grad_()
-    uniform = lives.uniform(0, 1)
+    head = head_for(space, lives)
+    outputs = lives.normal(scale, head.n_outputs).requires_grad_()
     with torch.no_grad():
-        action = head.sample(logits, uniform)
-    reference = Reference(logits=logits)
-    torch.testing.assert_close(head.log_probability(), reference.log_prob(action).detach())
-    torch.testing.assert_close(head.entropy(), reference.entropy().detach())
-    (score,) = torch.autograd.grad(reference.log_prob(action).sum(), logits, retain_graph=True)
-    (entropy_gradient,) = torch.autograd.grad(reference.entropy().sum(), logits)
+        head.sample(outputs, UniformStream(lives))
+    log_probability, entropy = references(head, outputs, make)
+    torch.testing.assert_close(head.log_probability(), log_probability.detach())
+    torch.testing.assert_close(head.entropy(), entropy.detach())
+    (score,) = torch.autograd.grad(log_probability.sum(), outputs, retain_graph=True)
+    (entropy_gradient,) = torch.autograd.grad(entropy.sum(), outputs)
     torch.testing.assert_close(head.score(), score)
-    torch.testing.assert_close(head.entropy_gradient(head.entropy()), entropy_gradient)
+    torch.testing.assert_close(head.entropy_gradient(), entropy_gradient)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype: torch.dtype) -> None:
+    space, _ = CASES[name]
+    lives = Lives(3, dtype)
+    head, stream = head_for(space, lives), UniformStream(lives)
+    for scale in (0.0, 1.0, 50.0, 1e4):
+        for _ in range(20):
+            head.sample(lives.normal(scale, head.n_outputs), stream)
+            assert space.contains(head.chosen())
+            for number in (head.log_probability(), head.entropy(), *head.score(), *head.entropy_gradient()):
+                assert torch.isfinite(number)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_many_lives_choose_what_each_would_alone(name: str) -> None:
+    space, _ = CASES[name]
+    together = Lives([5, 6], torch.float64)
+    outputs = torch.linspace(-1, 1, head_for(space, together).n_outputs, dtype=torch.float64)
+    many, streams = head_for(space, together), UniformStream(together)
+    singles = [
+        (head_for(space, lives), UniformStream(lives)) for lives in (Lives(5, torch.float64), Lives(6, torch.float64))
+    ]
+    for _ in range(5):
+        many.sample(outputs.expand(2, -1), streams)
+        for i, (head, stream) in enumerate(singles):
+            head.sample(outputs, stream)
+            np.testing.assert_array_equal(many.chosen()[i], head.chosen())
+            assert many.log_probability()[i] == head.log_probability()
+    assert space.contains(space.dtype.type(many.chosen()[0]) if name == "discrete" else many.chosen()[0])
+
+
+class Grid:
+    """Stands in for a stream: numbers evenly spread over [0, 1)."""
+
+    def __init__(self, n: int) -> None:
+        self.numbers = iter((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+
+    def draw(self) -> Tensor:
+        return next(self.numbers)
 
 
 def test_actions_come_as_often_as_their_probability() -> None:
-    head = Categorical(3, Lives(0, torch.float64))
-    logits = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log()
-    grid = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    actions = [int(head.sample(logits, uniform)) for uniform in grid]
+    head, grid = Categorical(3, Lives(0, torch.float64)), Grid(1000)
+    logits, actions = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log(), []
+    for _ in range(1000):
+        head.sample(logits, grid)  # type: ignore[arg-type]
+        actions.append(head.chosen())
     assert [actions.count(action) for action in range(3)] == [200, 500, 300]
 
 
-def test_no_random_number_leaves_the_action_space() -> None:
-    head = Categorical(3, Lives(0))
-    logits = torch.tensor([-50.0, 50.0, -50.0])
-    for uniform in (0.0, 1 - 2**-53):
-        assert int(head.sample(logits, torch.tensor(uniform, dtype=torch.float64))) in range(3)
+@pytest.mark.parametrize(
+    ("head", "outputs", "means"),
+    [
+        (
+            MultiCategorical(spaces.MultiDiscrete([2, 3]), Lives([*range(4000)])),
+            [0.0, 1.0, 0.0, 0.0, 2.0],
+            [0.731, 1.68],
+        ),
+        (Bernoulli(spaces.MultiBinary(2), Lives([*range(4000)])), [-1.0, 2.0], [0.269, 0.881]),
+        (Gaussian(BOX, Lives([*range(4000)])), [0.3, -0.2, 0.0, -2.0], [0.3, -0.2]),
+    ],
+    ids=["multi-discrete", "multi-binary", "box"],
+)
+def test_components_come_as_the_outputs_say(head: Head, outputs: list[float], means: list[float]) -> None:
+    head.sample(torch.tensor(outputs).expand(4000, -1), UniformStream(MANY))
+    drawn = head.action.double()
+    torch.testing.assert_close(drawn.mean(0), torch.tensor(means, dtype=torch.float64), atol=0.04, rtol=0)
+    if isinstance(head, Gaussian):
+        torch.testing.assert_close(drawn.std(0), head.std[0].double(), rtol=0.04, atol=0)
+    correlation = np.corrcoef(drawn.numpy().T)[0, 1]
+    assert abs(correlation) < 0.05  # components are independent
+
+
+def test_starts_and_shapes_are_those_of_the_space() -> None:
+    space = spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[10, 20], [30, 40]])
+    lives = Lives(0)
+    head = head_for(space, lives)
+    for _ in range(50):
+        head.sample(lives.normal(1.0, head.n_outputs), UniformStream(lives))
+        assert head.chosen().shape == (2, 2) and space.contains(head.chosen())
+    assert isinstance(head_for(spaces.Discrete(3, start=7), lives).chosen(), int)
+    assert head_for(spaces.Discrete(3, start=7), lives).chosen() == 7
+
+
+def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action() -> None:
+    lives = Lives(0, torch.float64)
+    head = Gaussian(BOX, lives)
+    head.sample(torch.tensor([0.5, -0.5, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_allclose(head.chosen(), [1.0, 2.5], atol=0.02)  # half-way up from the middle, half-way down
+    head.sample(torch.tensor([3.0, -9.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_array_equal(head.chosen(), np.array([2.0, 0.0], np.float32))
+    np.testing.assert_allclose(head.action, [3.0, -9.0], atol=0.01)
+    expected = distributions.Normal(head.mean, head.std).log_prob(head.action).sum()
+    torch.testing.assert_close(head.log_probability(), expected)
+
+
+def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
+    largest = np.finfo(np.float32).max
+    low, high = np.array([-np.inf, 0, -largest], np.float32), np.array([np.inf, np.inf, largest], np.float32)
+    lives = Lives(0, torch.float64)
+    head = Gaussian(spaces.Box(low, high), lives)
+    head.sample(torch.tensor([70.0, -70.0, 5.0, -60.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_allclose(head.chosen(), [70.0, 0.0, 5.0], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(0, 9, (2,), np.int64),
+        spaces.Dict({"a": spaces.Discrete(2)}),
+        spaces.Text(3),
+        spaces.Box(-1, 1, (0,), np.float32),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_other_spaces_are_named(space: spaces.Space) -> None:
+    with pytest.raises(ConfigError, match="^env must have a Discrete, MultiDiscrete, MultiBinary or float Box action"):
+        head_for(space, Lives(0))
+
+
+class Echo(gym.Env):
+    """One step; pays for the action of any space that the observation asks for."""
+
+    def __init__(self, kind: str) -> None:
+        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = {
+            "multi-discrete": spaces.MultiDiscrete([3, 2], start=[1, 0]),
+            "multi-binary": spaces.MultiBinary(2),
+            "box": spaces.Box(-3, 1, (2,), np.float32),
+        }[kind]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.asked = self.np_random.choice(np.array([-1.0, 1.0], np.float32), 2)
+        return self.asked, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        if isinstance(self.action_space, spaces.Box):
+            target = self.asked - 1
+            return self.asked, float(-np.abs(action - target).sum()), True, False, {}
+        wanted = (self.asked > 0).astype(int) + (self.action_space.start if hasattr(self.action_space, "start") else 0)
+        return self.asked, float((action == wanted).mean()), True, False, {}
+
+
+gym.register("Echo-v0", Echo)
+for kind in ("multi-discrete", "multi-binary", "box"):
+    gym.register(f"Echo-{kind}-v0", Echo, kwargs={"kind": kind})
+
+
+@pytest.mark.parametrize(("kind", "floor"), [("multi-discrete", 0.9), ("multi-binary", 0.9), ("box", -0.7)])
+def test_the_default_agent_learns_with_every_head_alone_and_with_others(kind: str, floor: float) -> None:
+    _, record = lived(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]")
+    assert record.mean_return() > floor
+    _, records = lived_together(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
+    assert records[0].mean_return() == record.mean_return()

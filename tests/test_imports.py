@@ -28,7 +28,7 @@ ALLOWED = {
     "threads": set(),
     "streams": BASE,
     "scaling": BASE,
-    "heads": BASE,
+    "heads": BASE | {"streams"},
     "spaces": BASE,
     "flat": {"module"},
     "layers": BASE,
@@ -43,7 +43,9 @@ ALLOWED = {
     "watch": BASE,
     "online": BASE | {"agent", "arena"},
     # agents and compiled: names of types only
-    "kernels": BASE | {"agent", "credit", "encoders", "layers", "network", "optim", "rules", "agents", "compiled"},
+    "kernels": BASE
+    | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "agents"}
+    | {"compiled"},
     "stats": BASE,
     "lifetime": BASE | {"agent", "stats"},
     "lifetimes": BASE | {"agent", "lifetime", "stats"},

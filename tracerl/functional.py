@@ -180,6 +180,66 @@ def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tenso
     return (log_probabilities + entropy.unsqueeze(-1)).mul_(probabilities).neg_()
 
 
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), at any x."""
+    return x.clamp(min=0.0).add_(torch.log1p(x.abs().neg_().exp_()))
+
+
+def bernoulli_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """Entropy of independent coins in nats, the sum of softplus(l) - p l: [*lives].
+
+    Args:
+        logits: l = log p / (1-p), [*lives, n].
+        probabilities: p = sigmoid(l), [*lives, n].
+    """
+    return (softplus(logits) - probabilities * logits).sum(-1)
+
+
+def bernoulli_entropy_gradient(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """Differentiate the entropy by the logits: -l p (1-p), [*lives, n]."""
+    return logits * probabilities * (probabilities - 1)
+
+
+def box_muller(uniform: Tensor) -> Tensor:
+    """Make a standard normal number of each pair of uniform ones: sqrt(-2 log(1-u)) cos(2 pi u').
+
+    The first half of Box and Muller 1958 (https://doi.org/10.1214/aoms/1177706645): their sine would be a second
+    number, which is left out for a draw to stand by itself.
+
+    Args:
+        uniform: (u, u') in [0, 1), [..., n, 2].
+
+    Returns:
+        [..., n].
+    """
+    first, second = uniform.unbind(-1)
+    radius = torch.log1p(-first).mul_(-2).sqrt_()
+    return (second * (2 * math.pi)).cos_().mul_(radius)
+
+
+def gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Log-density of independent normal numbers in nats, the sum of -z^2/2 - log sigma - log(2 pi)/2: [*lives].
+
+    Args:
+        action: a, [*lives, n].
+        mean: mu, [*lives, n].
+        std: sigma > 0, [*lives, n]; z = (a - mu) / sigma.
+    """
+    z = (action - mean) / std
+    return (z.square().mul_(-0.5) - std.log()).sum(-1).sub_(std.shape[-1] * 0.5 * math.log(2 * math.pi))
+
+
+def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lives, n]."""
+    z = (action - mean) / std
+    return z / std, z.square().sub_(1).div_(std)
+
+
+def gaussian_entropy(std: Tensor) -> Tensor:
+    """Differential entropy of independent normal numbers in nats, the sum of log sigma + log(2 pi e)/2: [*lives]."""
+    return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))
+
+
 def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float, continues: Tensor) -> Tensor:
     """One-step temporal-difference error r + gamma V(s') [s' not terminal] - V(s) (Sutton and Barto 2018, eq. 6.5).
 

@@ -19,25 +19,23 @@ class OnlineAgent(StateModule):
     """Base of agents whose tensors carry the lives axis: both ``Agent`` and ``ManyAgents``.
 
     What an agent of its own kind adds: ``_begin`` (see the first observation of an episode), ``_learn`` (from one
-    transition), ``_act`` (choose an action) and ``_clear`` (what belongs to an episode). None of them knows of masks:
-    all lives are computed, and what happened to those that a verb does not concern is undone. Every tensor that belongs
-    to a life is a buffer, which ``_pack`` moves into one memory.
+    transition), ``_act`` (choose an action), ``_chosen`` (hand it over) and ``_clear`` (what belongs to an episode).
+    None of them knows of masks: all lives are computed, and what happened to those that a verb does not concern is
+    undone. Every tensor that belongs to a life is a buffer, which ``_pack`` moves into one memory.
 
     Attributes:
         lives: maker of the agent's tensors.
-        first_action: number of the first action of the env's action space.
         memory: of all lives, set by ``_pack``.
         engine: what computes the steps; an agent with kernels sets its own.
     """
 
     lives: Lives
-    first_action: int
     memory: Arena
     engine = "torch"
 
-    def _pack(self, lives: Lives, first_action: int) -> None:
+    def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
-        self.lives, self.first_action = lives, first_action
+        self.lives = lives
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.memory = Arena(self, lives)
 
@@ -69,16 +67,16 @@ class OnlineAgent(StateModule):
         """
         raise NotImplementedError
 
-    def _act(self, seen: Tensor) -> Tensor:
-        """Choose an action: its index, int64, [*lives], in a buffer that keeps it."""
+    def _act(self, seen: Tensor) -> None:
+        """Choose an action and keep it in a buffer."""
         raise NotImplementedError
 
     def _clear(self, mask: Tensor | None) -> None:
         """Clear what belongs to an episode, in the lives of the mask (bool, [*lives]) or in all."""
         raise NotImplementedError
 
-    def _newest_action(self) -> Tensor:
-        """Return the buffer that ``_act`` writes."""
+    def _chosen(self) -> Any:
+        """Return the newest action as the env's action space has it; of many lives an array, [lives, ...]."""
         raise NotImplementedError
 
     def _foreign_state(self) -> Sequence[Tensor]:
@@ -88,13 +86,15 @@ class OnlineAgent(StateModule):
     @torch.inference_mode()
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
-        return self._act(self._begin(self._tensor(observation))).item() + self.first_action
+        self._act(self._begin(self._tensor(observation)))
+        return self._chosen()
 
     @torch.inference_mode()
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn from one transition and act; see ``Agent.step``."""
         seen = self._learn(self._scalar(reward), self._tensor(observation), self._continues[False])
-        return self._act(seen).item() + self.first_action
+        self._act(seen)
+        return self._chosen()
 
     @torch.inference_mode()
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
@@ -125,7 +125,7 @@ class OnlineAgent(StateModule):
         if seen is not None and acting.any():
             with self.memory.only(acting):
                 self._act(seen)
-        newest: Array = self._newest_action().cpu().numpy() + self.first_action
+        newest: Array = self._chosen()
         return newest
 
     def _mask(self, mask: Array) -> Tensor:

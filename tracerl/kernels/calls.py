@@ -23,18 +23,18 @@ def address_of(kernel: Any, *arguments: Any) -> int:
 def _call_at(
     context: Any, address: Any, f: Any, w: Any, p: Any, s: Any, verb: Any, reward: Any, observation: Any
 ) -> tuple[Any, Any]:
-    """Call the ``advance_life`` that stands at an address, and return its int64.
+    """Call the ``advance_life`` that stands at an address, and return its float64.
 
     The compiler may round sums in another order wherever it compiles a kernel anew. Called by its address, one piece of
     machine code serves one life, many lives and lives in compiled twins, so that all of them have the same bits.
     """
-    signature = types.int64(address, f, w, p, s, verb, reward, observation)
+    signature = types.float64(address, f, w, p, s, verb, reward, observation)
 
     def generate(target: Any, builder: Any, called: Any, values: Any) -> Any:
         argument_types = called.args[1:]
-        function_type = target.call_conv.get_function_type(types.int64, argument_types)
+        function_type = target.call_conv.get_function_type(types.float64, argument_types)
         function = builder.inttoptr(values[0], llvmlite.ir.PointerType(function_type))
-        status, result = target.call_conv.call_function(builder, function, types.int64, argument_types, values[1:])
+        status, result = target.call_conv.call_function(builder, function, types.float64, argument_types, values[1:])
         if_unlikely: Any = cgutils.if_unlikely
         with if_unlikely(builder, status.is_error):
             target.call_conv.return_status_propagate(builder, status)

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from tracerl.credit import OTPE, Credit, Presynaptic
 from tracerl.encoders import ContrastEncoder
+from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
 from tracerl.kernels import plan as P
 from tracerl.kernels.plan import offset
 from tracerl.kernels.scratch import SCRATCH_ROWS
@@ -50,12 +52,20 @@ class Plan:
             self._add_network(learner, at, floats_at)
             at += P.NETWORK_INTS + n_layers * P.LAYER_INTS
             floats_at += P.NETWORK_FLOATS + n_layers * P.LAYER_FLOATS
-        ints[P.FLOATS] = at
+        ints |= self._add_head(agent.head, at, floats_at)
+        ints[P.FLOATS] = at + self._ints[-1].size
         numbers = np.concatenate([_row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         self.tables = np.concatenate([_row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
         layers = agent.policy.network.layers
         widths = [agent.encoder.n_out, agent.head.n_outputs, len(layers), *(layer.n_out for layer in layers)]
         self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(widths)
+
+    def _add_head(self, head: Head, at: int, floats_at: int) -> Fields:
+        sizes = head.sizes if isinstance(head, (Categorical, MultiCategorical)) else ()
+        self._ints.append(np.array(sizes, np.int64))
+        if isinstance(head, Gaussian):
+            self._floats.append(torch.cat([head.low, head.high, head.centre, head.half_range]).numpy())
+        return _head_fields(head) | {P.SIZES: at, P.BOUNDS: floats_at}
 
     def _add_network(self, learner: TraceLearner, at: int, floats_at: int) -> None:
         ints, floats = _network_fields(learner)
@@ -79,14 +89,13 @@ def _row(fields: Fields, size: int, dtype: type) -> np.ndarray[Any, Any]:
 
 
 def _agent_fields(agent: "ReflectAgent") -> tuple[Fields, Fields]:
-    encoder, head, settings, scaler = agent.encoder, agent.head, agent.settings, agent.reward_scaler
+    encoder, settings, scaler = agent.encoder, agent.settings, agent.reward_scaler
     contrast = isinstance(encoder, ContrastEncoder)
     baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
     moments = encoder.normalizer.moments if encoder.normalizer is not None else None
     ints: Fields = {
         P.N_OBSERVED: encoder.n_out // 2 if contrast else encoder.n_out,
         P.N_CODE: encoder.n_out,
-        P.N_ACTIONS: head.n_outputs,
         P.CONTRAST: contrast,
         P.NORMALIZE: moments is not None,
         P.SCALE_REWARD: scaler is not None,
@@ -95,13 +104,10 @@ def _agent_fields(agent: "ReflectAgent") -> tuple[Fields, Fields]:
         P.SIGNAL: offset(agent.signal),
         P.ENTROPY: offset(agent.entropy),
         P.LOG_PROB_TRACE: offset(agent.log_prob_trace.trace),
-        P.LOG_PROBABILITIES: offset(head.log_probabilities),
-        P.PROBABILITIES: offset(head.probabilities),
         P.SUMS: offset(agent.sums),
         P.AVERAGE: offset(baseline.average if baseline else None),
         P.AVERAGE_UNSEEN: offset(baseline.unseen if baseline else None),
         P.CONTRAST_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
-        P.ACTION: offset(head.action),
         P.COUNTER: offset(agent.stream.counter),
     }
     if moments is not None:
@@ -119,6 +125,22 @@ def _agent_fields(agent: "ReflectAgent") -> tuple[Fields, Fields]:
         P.AVERAGE_DECAY: settings.average_decay,
     }
     return ints, floats
+
+
+def _head_fields(head: Head) -> Fields:
+    found: Fields = {P.N_OUTPUTS: head.n_outputs, P.ACTION: offset(head.action)}
+    if isinstance(head, (Categorical, MultiCategorical)):
+        found.update({P.HEAD: P.CATEGORICAL, P.N_COMPONENTS: len(head.sizes)})
+        found.update({P.LOG_PROBABILITIES: offset(head.log_probabilities), P.PROBABILITIES: offset(head.probabilities)})
+    elif isinstance(head, Bernoulli):
+        found.update({P.HEAD: P.BERNOULLI, P.N_COMPONENTS: head.n_outputs})
+        found.update({P.LOGITS: offset(head.logits), P.PROBABILITIES: offset(head.probabilities)})
+    else:
+        assert isinstance(head, Gaussian)
+        found.update({P.HEAD: P.GAUSSIAN, P.N_COMPONENTS: head.n_outputs // 2})
+        found.update({P.MEAN: offset(head.mean), P.STD: offset(head.std)})
+        found.update({P.STD_GAIN: offset(head.std_gain), P.SENT: offset(head.sent)})
+    return found
 
 
 def _network_fields(learner: TraceLearner) -> tuple[Fields, Fields]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from tracerl.agent import Observation
+from tracerl.agent import Action, Observation
 from tracerl.kernels import lives, reflect
 from tracerl.kernels import plan as P
 from tracerl.kernels.calls import address_of
@@ -35,7 +35,7 @@ class FusedEngine:
         """
         self._memory = agent.memory
         self._plan = Plan(agent)
-        self._first_action: int = agent.first_action
+        self._head = agent.head
         self._shares = min(threads, len(agent.lives.seeds))
         self._bind()
 
@@ -44,7 +44,6 @@ class FusedEngine:
         real, wide = (memory.reshape(-1, memory.shape[-1]).numpy() for memory in (self._memory.real, self._memory.wide))
         tables = self._plan.tables
         self._n_observed = int(tables[P.N_OBSERVED])
-        self._actions = wide[:, tables[P.ACTION]]
         self._arrived = np.zeros((len(real), lives.OBSERVATION + self._n_observed))
         self._observation = np.zeros(self._n_observed)
         self._address: int | None = None
@@ -71,18 +70,18 @@ class FusedEngine:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave arrays out of copies: a copy's arrays are views of the copied memory."""
-        return {name: self.__dict__[name] for name in ("_memory", "_plan", "_first_action", "_shares")}
+        return {name: self.__dict__[name] for name in ("_memory", "_plan", "_head", "_shares")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""
         self.__dict__.update(state)
         self._bind()
 
-    def start(self, observation: Observation) -> int:
+    def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
         return self.carry_out(reflect.START, 0.0, observation)
 
-    def step(self, reward: float, observation: Observation) -> int:
+    def step(self, reward: float, observation: Observation) -> Action:
         """Learn and act; see ``Agent.step``."""
         return self.carry_out(reflect.STEP, reward, observation)
 
@@ -90,12 +89,13 @@ class FusedEngine:
         """Learn from the last transition and clear the episode; see ``Agent.end``."""
         self.carry_out(reflect.TERMINATED if terminated else reflect.TRUNCATED, reward, observation)
 
-    def carry_out(self, verb: int, reward: float, observation: Observation) -> int:
+    def carry_out(self, verb: int, reward: float, observation: Observation) -> Action:
         """Carry out a ``Verb`` for the only life and return its newest action."""
         if observation.size != self._n_observed:
             raise ValueError(f"observation must hold {self._n_observed} numbers, got {observation.size}")
         self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
-        return self._first_action + reflect.advance_life(*self._one, verb, float(reward), self._observation)
+        reflect.advance_life(*self._one, verb, float(reward), self._observation)
+        return self._head.chosen()
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
         """Carry out one verb per life; see ``ManyAgents.advance``."""
@@ -106,7 +106,7 @@ class FusedEngine:
         self._arrived[:, lives.REWARD] = rewards
         self._arrived[:, lives.OBSERVATION :] = observations.reshape(len(verbs), -1)
         lives.advance_all(self._agent(), *self._all, self._arrived)
-        newest: Array = self._actions + self._first_action
+        newest: Array = self._head.chosen()
         return newest
 
     def live(self, world: "CompiledWorld", until: int, steps: int) -> None:

@@ -123,7 +123,7 @@ def live_one(
             continue
         if lived[LIVED] >= until:
             return count
-        reward, terminated = advance_world(kind, world, e, float(action), seen)
+        reward, terminated = advance_world(kind, world, e, action, seen)
         lived[LIVED] += 1
         numbers[RETURN] += reward
         verb = TERMINATED if terminated else TRUNCATED if world[ELAPSED] >= limit else STEP

@@ -95,7 +95,11 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
 (
     N_OBSERVED,
     N_CODE,
-    N_ACTIONS,
+    HEAD,
+    N_OUTPUTS,
+    N_COMPONENTS,  # of an action
+    SIZES,  # place in the plan of the number of actions of each component (CATEGORICAL)
+    BOUNDS,  # place in the plan's floats of low, high, centre and half range of each component (GAUSSIAN)
     CONTRAST,
     NORMALIZE,
     SCALE_REWARD,
@@ -106,6 +110,10 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     LOG_PROB_TRACE,
     LOG_PROBABILITIES,
     PROBABILITIES,
+    LOGITS,
+    MEAN,
+    STD,
+    STD_GAIN,
     SUMS,
     AVERAGE,
     AVERAGE_UNSEEN,
@@ -117,7 +125,8 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     REWARD_MEAN,
     REWARD_SQUARES,
     DISCOUNTED,
-    ACTION,
+    ACTION,  # of a GAUSSIAN in the real memory
+    SENT,
     COUNTER,
     POLICY,  # places of the networks in the plan
     CRITIC,
@@ -125,11 +134,12 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(32)
+) = range(41)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, CONTRAST_DECAY, AVERAGE_DECAY, AGENT_FLOATS = range(7)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)
 TD, ADVANTAGE, REWARD = range(3)
+CATEGORICAL, BERNOULLI, GAUSSIAN = range(3)
 ABSENT = -1  # offset of what an agent does not have
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.agent import Verb
-from tracerl.kernels import networks, steps, streams
+from tracerl.kernels import heads, networks, steps, streams
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import entry, kernel
@@ -15,7 +15,7 @@ SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)
 
 
 @entry
-def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> int:
+def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> float:
     """Carry out one verb for one life.
 
     Args:
@@ -28,10 +28,10 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
         observation: float64, [n_observed]; not read at a SKIP.
 
     Returns:
-        Index of the life's newest action.
+        The life's newest action; see ``heads.chosen``.
     """
     if verb == SKIP:
-        return int(w[p[P.ACTION]])
+        return heads.chosen(w, p)
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, code)
@@ -49,7 +49,7 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
     f[p[P.LOG_PROB_TRACE]] = 0
     if p[P.SCALE_REWARD] == 1:
         d[p[P.DISCOUNTED]] = 0
-    return int(w[p[P.ACTION]])
+    return heads.chosen(w, p)
 
 
 @kernel
@@ -66,12 +66,8 @@ def learn(
     streams.encode(d, p, q, observation, False, code)
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
-    n = p[P.N_ACTIONS]
-    g = row_of(s, S.SIGNAL, n)
-    for a in range(n):
-        probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
-        g[a] = -probability - weight * probability * (log_probability + f[p[P.ENTROPY]])
-    g[w[p[P.ACTION]]] += real(1)
+    g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
+    heads.learning_signal(f, w, p, weight, g)
     networks.backward(f, p, policy, g, s)
     steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
     steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
@@ -104,16 +100,15 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
 
 
 @kernel
-def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> int:
+def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> float:
     """``ReflectAgent._act``: let the policy see the code and sample an action."""
-    logits = s[S.OUTPUT]
-    networks.forward(f, p, p[P.POLICY], q, code, logits, s)
-    streams.sample(f, w, p, logits)
+    outputs = s[S.OUTPUT]
+    networks.forward(f, p, p[P.POLICY], q, code, outputs, s)
+    heads.sample(f, w, p, q, outputs)
     decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
-    action = w[p[P.ACTION]]
-    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + f[p[P.LOG_PROBABILITIES] + action]
-    f[p[P.ENTROPY]] = streams.entropy(f, p)
-    return int(action)
+    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p)
+    f[p[P.ENTROPY]] = heads.entropy(f, p)
+    return heads.chosen(w, p)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What comes in and what goes out: scaling, encoding, random numbers and the categorical head, one to one."""
+"""What comes in: scaling, encoding and random numbers, one to one."""
 
 import math
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from tracerl.kernels import plan as P
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.memory import part
 
 _EPSILON = 1e-8
 _LEAST_SHARE = 0.01
@@ -72,34 +71,3 @@ def scale_reward(d: Any, p: Any, q: Any, reward: float) -> float:
     mean_square = squares / count + mean * mean
     variance = max(squares / (count - 1), mean_square * _LEAST_SHARE) if count > 1 else mean_square
     return reward / math.sqrt(variance + _EPSILON)
-
-
-@kernel
-def sample(f: Any, w: Any, p: Any, logits: Any) -> None:
-    """``Categorical.sample`` with the log-probability trace's and the entropy's update left to the caller."""
-    n = p[P.N_ACTIONS]
-    log_probabilities = part(f, p[P.LOG_PROBABILITIES], n)
-    probabilities = part(f, p[P.PROBABILITIES], n)
-    largest, total = logits[0], f.dtype.type(0)
-    for a in range(1, n):
-        largest = max(largest, logits[a])
-    for a in range(n):
-        total += math.exp(logits[a] - largest)
-    log_total = math.log(total)
-    chance, cumulative, action = uniform(w, p[P.COUNTER]), f.dtype.type(0), 0
-    for a in range(n):
-        log_probabilities[a] = logits[a] - largest - log_total
-        probabilities[a] = math.exp(log_probabilities[a])
-        cumulative += probabilities[a]
-        if a < n - 1 and cumulative <= chance:
-            action += 1
-    w[p[P.ACTION]] = action
-
-
-@kernel
-def entropy(f: Any, p: Any) -> Any:
-    """``Categorical.entropy``."""
-    total = f.dtype.type(0)
-    for a in range(p[P.N_ACTIONS]):
-        total -= f[p[P.PROBABILITIES] + a] * f[p[P.LOG_PROBABILITIES] + a]
-    return total

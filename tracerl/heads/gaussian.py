@@ -1,0 +1,92 @@
+"""A bell around each number of a Box."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from tracerl import functional as F
+from tracerl.heads.base import Head
+from tracerl.lives import Lives
+from tracerl.streams import UniformStream
+
+LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
+_UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
+
+
+class Gaussian(Head):
+    """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
+
+        (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
+
+    Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
+    units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds; log pi and its
+    gradient are those of a itself, which keeps them exact.
+
+    Attributes:
+        mean: mu of the last outputs, [*lives, n].
+        std: sigma, [*lives, n].
+        std_gain: d sigma / d rho, [*lives, n].
+        action: the last a, [*lives, n].
+        sent: what the env gets, in its own units, float64, [*lives, n].
+        low: least number sent, float64, [n].
+        high: largest number sent, float64, [n].
+        centre: what a = 0 becomes, float64, [n].
+        half_range: what a unit of a is worth, float64, [n].
+    """
+
+    mean: Tensor
+    std: Tensor
+    std_gain: Tensor
+    sent: Tensor
+
+    def __init__(self, space: spaces.Box, lives: Lives) -> None:
+        """Start around the middle of the Box; numbers in row-major order."""
+        super().__init__()
+        low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
+        bounded = (np.abs(low) < _UNBOUNDED) & (np.abs(high) < _UNBOUNDED)
+        with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
+            centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
+        self.low, self.high, self.centre, self.half_range = (
+            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
+        )
+        n = len(low)
+        self.n_outputs = 2 * n
+        self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
+        for name in ("mean", "std", "std_gain", "action"):
+            self.register_buffer(name, lives.zeros(n))
+        self.register_buffer("sent", lives.zeros(n, dtype=torch.float64))
+
+    def sample(self, outputs: Tensor, stream: UniformStream) -> None:
+        """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
+        mean, rho = outputs.chunk(2, -1)
+        self.mean.copy_(mean)
+        self.std.copy_(F.softplus(rho).add_(LEAST_STD))
+        torch.sigmoid(rho, out=self.std_gain)
+        noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
+        torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), out=self.action)
+        torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
+        torch.clamp(self.sent, self.low, self.high, out=self.sent)
+
+    def log_probability(self) -> Tensor:
+        """Return log pi of the unclipped action, in nats, its density taken over a: [*lives]."""
+        return F.gaussian_log_probability(self.action, self.mean, self.std)
+
+    def entropy(self) -> Tensor:
+        """Return the differential entropy, in nats; it can be below 0: [*lives]."""
+        return F.gaussian_entropy(self.std)
+
+    def score(self) -> Tensor:
+        """Return the gradient of log pi of the unclipped action by mu and rho: [*lives, 2 n]."""
+        by_mean, by_std = F.gaussian_score(self.action, self.mean, self.std)
+        return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
+
+    def entropy_gradient(self) -> Tensor:
+        """Return the gradient of the entropy by mu, on which it does not depend, and rho: [*lives, 2 n]."""
+        return torch.cat([torch.zeros_like(self.mean), self.std_gain / self.std], -1)
+
+    def chosen(self) -> Any:
+        """Return what the env gets, in the space's dtype, [*lives, *shape]."""
+        return self.sent.cpu().numpy().reshape(self._shape).astype(self._dtype)
