@@ -6,11 +6,11 @@ python scripts/bench_learning.py --env CartPole,Acrobot --agents reflect,random 
 python scripts/bench_learning.py --rows scripts/bench_learning.yaml --write docs/benchmarks.md
 
 ``--rows`` names a file of rows: envs with their own labels, seeds and settings (its head says how). Each seed is one
-``python -m tracerl.run`` in a process of its own; ``--together`` lives the seeds of a line in one process, in compiled
-twins where there are any, which in the fused engine gives the same lives sooner. A run is kept in ``--out`` and not
-made again while its settings and the version of tracerl stand; an outdated one is replaced. A seed that fails is
-reported and misses every milestone; the mean is over the others, and the table says how many failed. ``--write``
-replaces what stands between the markers of the table ``--name``, which must be there.
+``python -m tracerl.run`` in a process of its own; ``--together`` lives the seeds of a line in one process where the env
+has a compiled twin and the agent kernels: the same lives (docs/lifetimes.md), sooner, but if one fails, so do all. A
+run is kept in ``--out`` and not made again while its settings and the version of tracerl stand; an outdated one is
+replaced. A seed that fails is reported and misses every milestone; the mean is over the others, and the table says how
+many failed. ``--write`` replaces what stands between the markers of the table ``--name``, which must be there.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from pathlib import Path
 from bench_rows import Line, Row, lines_of, parse_seeds, read_rows, seeds_in_words
 from bench_runs import Life, Run, carry_out, lives_of, runs_of, summary_of
 from bench_table import Measured, life_line, report, table
-from doc_tables import replaced, write_table
+from doc_tables import made_on, replaced, write_table
 
 from tracerl.stats import WINDOW
 
 
-def about_runs(runs: Sequence[Run], jobs: int) -> str:
+def about_runs(runs: Sequence[Run]) -> str:
     """Say when and on what machine runs were made."""
     summaries = [run.folder / "summary.json" for run in runs if (run.folder / "summary.json").exists()]
     days = sorted({str(datetime.date.fromtimestamp(path.stat().st_mtime)) for path in summaries})
@@ -41,14 +41,14 @@ def about_runs(runs: Sequence[Run], jobs: int) -> str:
     seeds = sorted({seed for run in runs for seed in run.seeds})
     when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "nothing ran"
     where = "; ".join(sorted(machines)) or "an unnamed machine"
-    how = f"{jobs} process{'es' if jobs > 1 else ''} at a time"
     what = f"last 100: mean return of a seed's last {WINDOW} episodes"
-    return f"{when}, {where}; {how}, seeds {seeds_in_words(seeds)}; {what}."
+    return f"{when}, {where}; seeds {seeds_in_words(seeds)}; {what}."
 
 
-def measure(run: Run, name: str, threads: int) -> list[Life]:
-    """Make a run where there is need to, and print a line per seed."""
-    error = carry_out(run, threads)
+def measure(run: Run, name: str, jobs: int, threads: int) -> list[Life]:
+    """Make a run, one of ``jobs`` at a time, where there is need to, and print a line per seed."""
+    where = f"{made_on()}, {jobs} process{'es' if jobs > 1 else ''} at a time"
+    error = carry_out(run, threads, where)
     summary = summary_of(run)
     lives = lives_of(run, summary, error)
     speed = summary["steps_per_second"] if summary is not None else None
@@ -65,7 +65,8 @@ def measure_all(plan: Sequence[tuple[Line, list[Run]]], jobs: int) -> list[Measu
     with ThreadPoolExecutor(jobs) as pool:
         try:
             work = [
-                (line, runs, [pool.submit(measure, run, line.name, threads) for run in runs]) for line, runs in plan
+                (line, runs, [pool.submit(measure, run, line.name, jobs, threads) for run in runs])
+                for line, runs in plan
             ]
             for line, runs, futures in work:
                 found.append(gathered(line, runs, futures))
@@ -112,7 +113,7 @@ def main() -> None:
     which.add_argument("--rows", type=Path, help="file of rows")
     parser.add_argument("--seeds", default="0-9", help="0-9 or 0,3,7; of rows that name none")
     parser.add_argument("--agents", help="yamls of configs/agent, with commas between them, in place of the rows' own")
-    parser.add_argument("--together", action="store_true", help="the seeds of a line in one process")
+    parser.add_argument("--together", action="store_true", help="the seeds of a line in one process, in twins")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder of all runs")
     parser.add_argument("--write", type=Path, help="file to put the table into")
@@ -130,7 +131,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on with what is missing", file=sys.stderr)
         raise SystemExit(130) from None
-    content = table(found, about_runs([run for _, runs in plan for run in runs], arguments.jobs))
+    content = table(found, about_runs([run for _, runs in plan for run in runs]))
     if arguments.write is None:
         print(content)
     else:

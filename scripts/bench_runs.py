@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench_rows import Line, seeds_in_words
-from doc_tables import made_on
 from omegaconf import OmegaConf
 
 import tracerl
@@ -78,22 +77,20 @@ def runs_of(line: Line, out: Path, together: bool) -> list[Run]:
     Args:
         line: of the table.
         out: folder of all runs.
-        together: all lives in one process, in a compiled twin where the env has one and the agent has kernels.
+        together: all lives in one process, where they can be those of a compiled twin.
 
     Raises:
         ValueError: ``tracerl.run`` refuses the settings, or seeds that live together are not consecutive.
     """
     seeds, settings = line.row.seeds, settings_of(line.command)
-    if not together or len(seeds) == 1:
+    if not together or len(seeds) == 1 or not lives_in_twins(settings):
         return [
             Run((*line.command, f"seed={seed}"), (seed,), settings | {"seed": seed}, line.folder(out) / f"seed{seed}")
             for seed in seeds
         ]
     if seeds != tuple(range(seeds[0], seeds[-1] + 1)):
         raise ValueError(f"seeds that live together must be consecutive, got {seeds_in_words(seeds)} ({line.name})")
-    command = (*line.command, f"seed={seeds[0]}", f"lifetimes={len(seeds)}")
-    if lives_in_twins(settings):
-        command = (*command, "env.backend=compiled")
+    command = (*line.command, f"seed={seeds[0]}", f"lifetimes={len(seeds)}", "env.backend=compiled")
     return [Run(command, seeds, settings_of(command), line.folder(out) / f"seeds{seeds_in_words(seeds)}")]
 
 
@@ -109,9 +106,9 @@ def lives_in_twins(settings: Settings) -> bool:
     env = settings["env"]
     if env.get("id") not in TWINS or env.get("kwargs") or env.get("wrappers"):
         return False
-    world = hydra.utils.instantiate(env, _convert_="all").open([0])
     make = hydra.utils.instantiate(settings["agent"], _convert_="all", _partial_=True)
     try:
+        world = hydra.utils.instantiate(env, _convert_="all").open([0])
         lives = Lives(0, getattr(torch, settings["dtype"]), settings["device"])
         agent = make(observation_space=world.observation_space, action_space=world.action_space, lives=lives)
     except ConfigError:  # which the run itself will report
@@ -145,8 +142,17 @@ def differences(old: Any, new: Any, key: str = "") -> list[str]:
     return [] if old == new else [f"{key} {old} -> {new}"]
 
 
-def carry_out(run: Run, threads: int) -> str | None:
-    """Make a run where there is need to, in place of an outdated one, and return why it failed, if it did."""
+def carry_out(run: Run, threads: int, where: str) -> str | None:
+    """Make a run where there is need to, in place of an outdated one.
+
+    Args:
+        run: which.
+        threads: for the lives that share it.
+        where: is written beside it: machine and versions.
+
+    Returns:
+        Why it failed, if it did.
+    """
     reason = reason_to_run(run)
     if reason is None:
         return None
@@ -157,7 +163,7 @@ def carry_out(run: Run, threads: int) -> str | None:
     command = [sys.executable, "-m", "tracerl.run", *run.overrides, f"hydra.run.dir={run.folder}"]
     made = subprocess.run([*command, f"threads={threads}"], capture_output=True, text=True)
     if run.folder.exists():
-        (run.folder / "machine.txt").write_text(made_on() + "\n", encoding="utf-8")
+        (run.folder / "machine.txt").write_text(where + "\n", encoding="utf-8")
     return None if made.returncode == 0 else reason_of_failure(made.returncode, made.stderr)
 
 

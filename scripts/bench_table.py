@@ -16,6 +16,7 @@ HEAD = [
     "seeds",
     "last 100: IQM [95% interval], lowest",
     "milestones: seeds, median step",
+    "steps/s",
 ]
 
 
@@ -100,8 +101,7 @@ def table_line(found: Measured) -> str:
 
 def table(found: Sequence[Measured], about: str) -> str:
     """Return the table in markdown, with a line about where and when its runs were made."""
-    head = [*HEAD, "steps/s"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(table_line(one) for one in found)]
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *(table_line(one) for one in found)]
     return "\n".join([*lines, "", about])
 
 

@@ -10,7 +10,7 @@ import tracerl.configs
 from omegaconf import OmegaConf
 
 import tracerl
-from tests.helpers import SCRIPTS, script
+from tests.helpers import SCRIPTS, compose, script
 
 script("doc_tables")  # which the scripts import as their neighbours
 rows, runs, tables, bench = (script(f"bench_{name}") for name in ("rows", "runs", "table", "learning"))
@@ -114,7 +114,7 @@ def test_a_finished_run_with_the_same_settings_is_not_made_again(tmp_path: Path,
     monkeypatch.setattr(subprocess, "run", None)
     run = made(tmp_path, {**SETTINGS, "threads": 8})  # threads change no life
     assert runs.reason_to_run(run) is None
-    assert runs.carry_out(run, threads=1) is None
+    assert runs.carry_out(run, threads=1, where="here") is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_outdated_run_is_replaced_and_says_why(
     run = made(tmp_path / "run", {**SETTINGS, **settings}, **summary)
     failed = subprocess.CompletedProcess([], 1, "", "some progress\nerror: broken\n")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: failed)
-    assert runs.carry_out(run, threads=1) == "broken"
+    assert runs.carry_out(run, threads=1, where="here") == "broken"
     assert reason in capsys.readouterr().out
     assert runs.summary_of(run) is None  # what was there before is not taken for what failed now
     assert runs.reason_to_run(run) == "not run yet"
@@ -145,10 +145,10 @@ def test_the_settings_asked_for_are_those_that_a_run_writes(tmp_path: Path) -> N
     (line,) = rows.lines_of([one], ["random"], [])
     (run,) = runs.runs_of(line, tmp_path, together=False)
     assert run.folder == tmp_path / "late" / "random" / "seed5"
-    (life,) = bench.measure(run, line.name, threads=1)
+    (life,) = bench.measure(run, line.name, jobs=1, threads=1)
     assert life.error is None and life.seed == 5 and list(life.milestones) == ["w100>=0.9"]
     assert runs.reason_to_run(run) is None
-    assert "tracerl" in (run.folder / "machine.txt").read_text()
+    assert "1 process at a time" in (run.folder / "machine.txt").read_text()
 
 
 def test_settings_that_cannot_be_used_are_refused_before_anything_runs() -> None:
@@ -156,10 +156,36 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_runs() -> None
         runs.settings_of(("env=CartPole", "no_such=1"))
 
 
-def test_seeds_that_live_together_are_consecutive() -> None:
-    (line,) = rows.lines_of([rows.Row("ContextualBandit", "b", (0, 2))], ["random"], [])
+@pytest.mark.parametrize("twins", [True, False])
+def test_seeds_live_together_where_that_changes_nothing(monkeypatch: Any, twins: bool) -> None:
+    monkeypatch.setattr(runs, "settings_of", lambda command: SETTINGS)
+    monkeypatch.setattr(runs, "lives_in_twins", lambda settings: twins)
+    line, gappy = rows.lines_of([row("a"), row("b", (0, 2))], [], [])
+    found = runs.runs_of(line, Path(), together=True)
+    if not twins:
+        assert [run.seeds for run in found + runs.runs_of(gappy, Path(), together=True)] == [
+            (i,) for i in (*range(4), 0, 2)
+        ]
+        return
+    assert [(run.seeds, run.folder) for run in found] == [((0, 1, 2, 3), Path("a/seeds0-3"))]
+    assert found[0].overrides == ("env=Env", "seed=0", "lifetimes=4", "env.backend=compiled")
     with pytest.raises(ValueError, match="must be consecutive, got 0,2"):
-        runs.runs_of(line, Path(), together=True)
+        runs.runs_of(gappy, Path(), together=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "twins"),
+    [
+        (("env=CartPole",), True),
+        (("env=CartPole", "engine=torch"), False),
+        (("env=CartPole", "agent=random"), False),
+        (("env=CartPole", "+env.kwargs.sutton_barto_reward=true"), False),
+        (("env=DelayedBandit",), False),
+    ],
+)
+def test_twins_need_an_env_at_its_defaults_and_an_agent_with_kernels(overrides: tuple[str, ...], twins: bool) -> None:
+    settings = OmegaConf.to_container(compose(*overrides), resolve=True)
+    assert runs.lives_in_twins(settings) == twins
 
 
 def test_lives_of_a_run_are_told_apart_and_fail_together(tmp_path: Path) -> None:
@@ -222,6 +248,6 @@ def test_the_line_under_a_table_tells_where_its_runs_were_made(tmp_path: Path) -
     made_there = [made(tmp_path / name) for name in ("a", "b")]
     for run, machine in zip(made_there, ("one core", "two cores"), strict=True):
         (run.folder / "machine.txt").write_text(machine + "\n")
-    assert ", one core; two cores; 2 processes at a time, seeds 3; " in bench.about_runs(made_there, jobs=2)
+    assert ", one core; two cores; seeds 3; " in bench.about_runs(made_there)
     table = tables.table([measured(1.0, 2.0)], "about")
     assert table.splitlines()[0].startswith("| env, steps | agent, settings |") and table.endswith("|\n\nabout")
