@@ -15,8 +15,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
-import re
 import resource
 import statistics
 import subprocess
@@ -33,10 +31,9 @@ import gymnasium as gym
 import hydra
 import numpy as np
 import torch
-from doc_tables import write_table
+from doc_tables import made_on, write_table
 from omegaconf import DictConfig
 
-import tracerl
 from tracerl.agent import Verb
 from tracerl.lifetime import Monitor
 from tracerl.lives import Lives
@@ -298,22 +295,8 @@ def table(rows: list[Row], rounds: int) -> str:
     for row in rows:
         lines.append(line(row, in_process(row, rounds)))
         print(lines[-1], file=sys.stderr, flush=True)
-    import numba
-
-    cores = len(os.sched_getaffinity(0))
-    about = (
-        f"{datetime.date.today()}, {cores} core{'s' if cores > 1 else ''} of {cpu()}, tracerl {tracerl.__version__}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}, "
-        f"Gymnasium {gym.__version__}; median of {rounds} rounds."
-    )
+    about = f"{datetime.date.today()}, {made_on()}; median of {rounds} rounds."
     return "\n".join([*lines, "", about])
-
-
-def cpu() -> str:
-    """Name the processor."""
-    info = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return named[1] if named else platform.machine()
 
 
 def main() -> None:

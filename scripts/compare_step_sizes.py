@@ -13,7 +13,6 @@ import argparse
 import datetime
 import json
 import math
-import os
 import re
 import statistics
 import time
@@ -245,7 +244,7 @@ def tabulate(name: str, table: Table, seed: int, out: Path) -> str:
     cells += [f"return in parts 1, 2, 4, 6, 8, 10, 12 of {PARTS}", *found["milestones"], "entropy, first and last part"]
     about = (
         f"{found['steps']:,} steps, `{table.overrides}`, seeds {seed}-{seed + table.lives - 1}; "
-        f"{datetime.date.today()}, {len(os.sched_getaffinity(0))} cores of {cpu()}, torch {torch.__version__}."
+        f"{datetime.date.today()}, {doc_tables.made_on()}."
     )
     return "\n".join([f"| {' | '.join(cells)} |", "|---" * len(cells) + "|", *lines, "", about])
 
@@ -288,13 +287,6 @@ def draw(tables: dict[str, Table], picture: Path, seed: int, out: Path) -> None:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(picture, dpi=130)
     print(picture)
-
-
-def cpu() -> str:
-    """Name the processor."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return found[1] if found else "an unnamed processor"
 
 
 def resized(table: Table, arguments: argparse.Namespace) -> Table:

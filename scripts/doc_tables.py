@@ -1,6 +1,12 @@
 """Tables that a script writes into a page of docs/, between two markers that name script and table."""
 
+import os
+import platform
+import re
+from importlib.metadata import version
 from pathlib import Path
+
+import tracerl
 
 
 def replace_between(script: str, text: str, name: str, content: str) -> str:
@@ -24,8 +30,29 @@ def replace_between(script: str, text: str, name: str, content: str) -> str:
 
 def write_table(script: str, path: Path, name: str, content: str) -> None:
     """Replace what stands between the markers of a table in a file; exit where it has none."""
+    path.write_text(replaced(script, path, name, content), encoding="utf-8")
+
+
+def replaced(script: str, path: Path, name: str, content: str = "") -> str:
+    """Return what ``write_table`` would write; exit where the file has no markers of the table, or is none."""
     try:
-        text = replace_between(script, path.read_text(encoding="utf-8"), name, content)
-    except ValueError as error:
+        return replace_between(script, path.read_text(encoding="utf-8"), name, content)
+    except (OSError, ValueError) as error:
         raise SystemExit(f"{path}: {error}") from error
-    path.write_text(text, encoding="utf-8")
+
+
+def made_on() -> str:
+    """Name this machine and the versions on it, for the line under a table."""
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{cores} core{'s' if cores > 1 else ''} of {cpu()}, tracerl {tracerl.__version__}, "
+        f"Python {platform.python_version()}, torch {version('torch')}, numba {version('numba')}, "
+        f"Gymnasium {version('gymnasium')}"
+    )
+
+
+def cpu() -> str:
+    """Name the processor."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return named[1] if named else platform.machine()

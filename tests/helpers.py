@@ -1,5 +1,9 @@
 """Agents and envs built from the project's own yamls, as the command line builds them."""
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +16,18 @@ from tracerl.envs.spec import EnvSpec
 from tracerl.lifetime import live
 from tracerl.lives import Lives
 from tracerl.stats import Milestone, Record
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def script(name: str) -> ModuleType:
+    """Import a script under its own name; those that it imports as its neighbours come first."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def compose(*overrides: str) -> DictConfig:

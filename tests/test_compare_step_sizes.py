@@ -1,32 +1,18 @@
 """The trial rules of ``scripts/step_size_trials.py`` against autograd, and how the tables are put together."""
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
+from tests.helpers import script
 from tests.oracles import SETTINGS, bptt
 from tracerl.lives import Lives
 from tracerl.network import Dense, Network
 from tracerl.optim import Intentional
 
 LIVES = Lives(0, torch.float64)
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 RULE = Intentional(0.05, 0.0, 0.0, True, signal_floor=0.0, score_decay=0.999, slow_decay=0.9998, clip=20.0)
-
-
-def script(name: str) -> ModuleType:
-    """Import a script under its own name."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 script("doc_tables")  # which the scripts import as their neighbour

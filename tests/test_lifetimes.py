@@ -71,6 +71,8 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         ("CartPole-v1", 2000, ("optimizer=obgd", "network.hidden=[7,5]", "network.learn_threshold=true")),
         ("Acrobot-v1", 1200, ("encoder=contrast",)),
         ("MountainCar-v0", 1000, ("optimizer=adaptive_obgd",)),
+        ("Pendulum-v1", 1000, ("agent.signal=advantage",)),
+        ("MountainCarContinuous-v0", 2000, ()),
     ],
 )
 def test_lives_in_compiled_twins_are_the_lives_in_gymnasium(

@@ -48,14 +48,14 @@ class World:
 
 
 def random_actions(env: gym.Env, count: int) -> Iterator[tuple[Any, float]]:
-    """Actions as Gymnasium and as the twin takes them; some torques are out of bounds."""
+    """Actions as Gymnasium and as the twin takes them; every fifth torque or force is out of bounds."""
     rng = np.random.default_rng(1)
     for _ in range(count):
         if isinstance(env.action_space, gym.spaces.Discrete):
             action = int(rng.integers(env.action_space.n))
             yield action, float(action)
         else:
-            torque = rng.uniform(-2.5, 2.5, 1).astype(np.float32)
+            torque = rng.uniform(-1.25, 1.25, 1).astype(np.float32) * env.action_space.high
             yield torque, float(torque[0])
 
 
@@ -90,7 +90,7 @@ def test_long_free_lives_equal_gymnasiums_to_the_bit(name: str) -> None:
 
 
 @pytest.mark.skipif(not ONE_LIBRARY, reason="numpy has its own sine here: bits differ")
-@pytest.mark.parametrize(("name", "speed"), [("Acrobot-v1", 5), ("MountainCar-v0", 1)])
+@pytest.mark.parametrize(("name", "speed"), [("Acrobot-v1", 5), ("MountainCar-v0", 1), ("MountainCarContinuous-v0", 1)])
 def test_goals_are_reached_in_the_same_step(name: str, speed: int) -> None:
     """Random actions hardly ever reach them; pushing along with the motion does."""
     env, world = gym.make(name), World(name, world_rows([4])[0])
@@ -99,9 +99,10 @@ def test_goals_are_reached_in_the_same_step(name: str, speed: int) -> None:
         world.begin()
         terminated = truncated = False
         while not terminated and not truncated:
-            action = 2 if observation[speed] > 0 else 0
+            left, right = (0, 2) if TWINS[name].n_actions else (np.full(1, -0.9, np.float32), np.ones(1, np.float32))
+            action = right if observation[speed] > 0 else left
             observation, reward, terminated, truncated, _ = env.step(action)
-            assert world.advance(float(action)) == (reward, terminated)
+            assert world.advance(np.float64(action).item()) == (reward, terminated)
             assert np.array_equal(*world.state(env))
         assert terminated
 

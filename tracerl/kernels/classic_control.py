@@ -174,6 +174,44 @@ def advance_mountain_car(s: Any, action: float) -> bool:
     return position >= _GOAL and speed >= 0
 
 
+# MountainCarContinuous: the same valley, its goal 0.05 nearer, and an engine of any force within [-1, 1].
+_ENGINE, _SLOPE = 0.0015, 0.0025
+_NARROW_ENGINE, _NARROW_SPEED_BOUND = np.float32(_ENGINE), np.float32(_CAR_SPEED_BOUND)
+_NARROW_LEFT, _NARROW_RIGHT, _NARROW_GOAL = np.float32(_FARTHEST_LEFT), np.float32(_FARTHEST_RIGHT), np.float32(0.45)
+
+
+@exact
+def advance_continuous_mountain_car(s: Any, action: float, first: bool) -> tuple[float, bool]:
+    """Drive with a force, rounded to the space's float32, for one step; return the reward and whether it is there.
+
+    Gymnasium's state is of float64 after a reset, which ``first`` says, and of float32 from then on. No bound can be
+    met in the first step.
+    """
+    force = np.float32(action)
+    speed, position = np.float32(s[1]), np.float32(s[0])
+    push = engine_and_slope(force, 3 * s[0] if first else np.float64(np.float32(3.0) * position))
+    if first:
+        s[1] += push
+        speed, position = np.float32(s[1]), np.float32(s[0] + s[1])
+    else:
+        speed = min(max(speed + np.float32(push), -_NARROW_SPEED_BOUND), _NARROW_SPEED_BOUND)
+        position = min(max(position + speed, _NARROW_LEFT), _NARROW_RIGHT)
+        if position == _NARROW_LEFT and speed < 0:
+            speed = np.float32(0.0)
+    s[0], s[1] = position, speed
+    there = bool(position >= _NARROW_GOAL and speed >= 0)
+    return (100.0 if there else 0.0) - square(np.float64(force)) * 0.1, there
+
+
+@exact
+def engine_and_slope(force: Any, angle: float) -> float:
+    """Return what a step adds to the speed, in float32 but where a bound, a Python number, replaces the force."""
+    slope = _SLOPE * math.cos(angle)
+    if abs(force) > 1:
+        return (_ENGINE if force > 0 else -_ENGINE) - slope
+    return np.float64(force * _NARROW_ENGINE - np.float32(slope))
+
+
 # Pendulum: a rod of 1 kg and 1 m under a gravity of 10 m/s^2.
 _PENDULUM_SECONDS, _PENDULUM_SPEED_BOUND = 0.05, 8.0
 

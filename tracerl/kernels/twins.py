@@ -16,6 +16,7 @@ import numpy as np
 from tracerl.kernels.classic_control import (
     advance_acrobot,
     advance_cartpole,
+    advance_continuous_mountain_car,
     advance_mountain_car,
     advance_pendulum,
     observe_acrobot,
@@ -32,7 +33,7 @@ STATE = ELAPSED + 1
 N_STATE = 4
 WORLD_WORDS = STATE + N_STATE
 
-CARTPOLE, ACROBOT, MOUNTAIN_CAR, PENDULUM = range(4)
+CARTPOLE, ACROBOT, MOUNTAIN_CAR, PENDULUM, CONTINUOUS_MOUNTAIN_CAR = range(5)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Twin:
     Attributes:
         kind: which dynamics ``begin`` and ``advance_world`` take.
         n_observed: numbers in an observation.
-        n_actions: of a discrete action; 0 where the action is a torque.
+        n_actions: of a discrete action; 0 where the action is a torque or a force.
     """
 
     kind: int
@@ -55,6 +56,7 @@ TWINS = {
     "Acrobot-v1": Twin(ACROBOT, 6, 3),
     "MountainCar-v0": Twin(MOUNTAIN_CAR, 2, 3),
     "Pendulum-v1": Twin(PENDULUM, 3, 0),
+    "MountainCarContinuous-v0": Twin(CONTINUOUS_MOUNTAIN_CAR, 2, 0),
 }
 
 
@@ -88,7 +90,7 @@ def begin(kind: int, w: Any, e: Any, observation: Any) -> None:
     """``env.reset()``: draw where an episode begins.
 
     Args:
-        kind: CARTPOLE, ACROBOT, MOUNTAIN_CAR or PENDULUM.
+        kind: CARTPOLE, ACROBOT, MOUNTAIN_CAR, PENDULUM or CONTINUOUS_MOUNTAIN_CAR.
         w: the world, int64, [WORLD_WORDS]; changed in place.
         e: the same memory, float64.
         observation: written, float64, [n_observed]; rounded to float32 as Gymnasium's are.
@@ -103,7 +105,7 @@ def begin(kind: int, w: Any, e: Any, observation: Any) -> None:
         for i in range(4):
             s[i] = np.float32(s[i])
         observe_first_acrobot(s, observation)
-    elif kind == MOUNTAIN_CAR:
+    elif kind == MOUNTAIN_CAR or kind == CONTINUOUS_MOUNTAIN_CAR:
         s[0], s[1] = uniform_between(w, -0.6, -0.4), 0.0
         observe_state(s, observation)
     elif kind == PENDULUM:
@@ -124,10 +126,10 @@ def advance_world(kind: int, w: Any, e: Any, action: float, observation: Any) ->
     """Take one step as Gymnasium does, but for the time limit; after a terminated step comes ``begin``.
 
     Args:
-        kind: CARTPOLE, ACROBOT, MOUNTAIN_CAR or PENDULUM.
+        kind: CARTPOLE, ACROBOT, MOUNTAIN_CAR, PENDULUM or CONTINUOUS_MOUNTAIN_CAR.
         w: the world, int64, [WORLD_WORDS]; changed in place.
         e: the same memory, float64.
-        action: index of a discrete action, or a torque in N m.
+        action: index of a discrete action, a torque in N m or a force, which are rounded to float32 as a Box has them.
         observation: written, float64, [n_observed]; rounded to float32 as Gymnasium's are.
 
     Returns:
@@ -149,4 +151,7 @@ def advance_world(kind: int, w: Any, e: Any, action: float, observation: Any) ->
     elif kind == PENDULUM:
         reward = advance_pendulum(s, action)
         observe_pendulum(s, observation)
+    elif kind == CONTINUOUS_MOUNTAIN_CAR:
+        reward, terminated = advance_continuous_mountain_car(s, action, w[ELAPSED] == 1)
+        observe_state(s, observation)
     return reward, terminated
