@@ -81,7 +81,7 @@ def test_lives_in_compiled_twins_are_the_lives_in_gymnasium(
     by_kernel, ours = lived_together(*arguments, seeds=[0, 1, 2], backend="compiled")
     for a, b in zip(ours, theirs, strict=True):
         assert (a.step, a.episodes, a.returns, a.lengths) == (b.step, b.episodes, b.returns, b.lengths)
-        assert (a.episode_return, a.episode_length) == (b.episode_return, b.episode_length)
+        assert (a.episode_return, a.episode_length, a.earned) == (b.episode_return, b.episode_length, b.earned)
     assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
 
 

@@ -39,7 +39,7 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
     summary = json.loads(path.read_text())
     assert set(summary) >= {
         *("env", "agent", "engine", "device", "seed", "lifetimes", "steps", "episodes", "steps_per_second"),
-        *("wall_seconds", "return_last100", "milestones", "peak_rss_mb", "version", "status"),
+        *("wall_seconds", "return_last100", "reward_rate_last10000", "milestones", "peak_rss_mb", "version", "status"),
     }
     expected = {"env": "CartPole", "agent": "reflect", "engine": "fused", "steps": 2000, "status": "finished"}
     assert {key: summary[key] for key in expected} == expected
@@ -85,6 +85,19 @@ def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
     assert compiled["return_last100"] == found
     alone = json.loads(Path(last_line(run(tmp_path, *shared, "lifetimes=1", "seed=7"))).read_text())
     assert alone["return_last100"]["mean"] == found["per_life"][2]
+
+
+def test_a_life_of_one_endless_episode_reports_what_a_step_earns(tmp_path: Path) -> None:
+    result = run(tmp_path, "env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
+    path = Path(last_line(result))
+    summary = json.loads(path.read_text())
+    assert (summary["episodes"], summary["return_last100"]["mean"], summary["steps"]) == (0, None, 3000)
+    rate = summary["reward_rate_last10000"]["mean"]
+    assert 1 / 30 < -rate < 1 / 15  # a fall every 22 steps, by chance
+    points = EventAccumulator(str(path.parent)).Reload().Scalars("rollout/reward_rate")
+    assert [point.step for point in points] == [1000, 2000, 3000] and points[-1].value == pytest.approx(rate)
+    assert f"mean reward of the last 10,000 steps: {rate:.5f}" in result.stdout
+    assert f"3,000/3,000 steps, reward {rate:.4f} a step" in result.stderr
 
 
 def test_agents_without_an_axis_of_lives_live_many_too(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tracerl.episodes import EpisodeLog
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import Diverged, EnvFailed, Monitor
 from tracerl.progress import ProgressBar
-from tracerl.stats import Record
+from tracerl.stats import Marker, Record
 from tracerl.summary import Outcome, seeds_in_words, summarize, write_json
 from tracerl.world import World
 
@@ -72,7 +72,8 @@ def run(setup: Setup) -> dict[str, Any]:
     status, error = "failed", None
     try:
         with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
-            monitors = [progress] if setup.log is None else [setup.log, progress]
+            logs = [] if setup.log is None else [setup.log]
+            monitors: list[Monitor] = [Marker(), *logs, progress]  # a step is marked before others look at it
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except (EnvFailed, Diverged) as failure:
         status = "failed" if isinstance(failure, EnvFailed) else "diverged"
