@@ -171,23 +171,40 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "status", "message"),
+    ("how", "lifetimes", "status", "steps", "message"),
     [
-        ("raise", "failed", "RuntimeError: the simulator lost its head"),
-        ("observation", "diverged", "env handed out nan in the observation"),
-        ("reward", "diverged", "env handed out the reward nan"),
+        ("raise", 1, "failed", 49, "the env failed in step 50: RuntimeError: the simulator lost its head"),
+        ("reset", 1, "failed", 50, "the env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("observation", 1, "diverged", 49, "env handed out nan in the observation"),
+        ("shape", 1, "failed", 49, "env handed out an observation of shape (3,) after 49 steps"),
+        ("reward", 1, "diverged", 49, "env handed out the reward nan"),
+        ("two", 1, "failed", 49, "env handed out the reward array([1., 1.]) in step 50: TypeError"),
+        ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of life 0"),
     ],
 )
-def test_a_broken_env_leaves_a_summary_and_a_message(tmp_path: Path, how: str, status: str, message: str) -> None:
-    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}")
-    result = run(tmp_path, *world, "network.hidden=[8]")
+def test_a_broken_env_leaves_a_summary_and_one_line(
+    tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
+) -> None:
+    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
+    result = run(tmp_path, *world, "network.hidden=[8]", "logger=none")
     assert result.returncode == 1
-    assert message in result.stderr and "Traceback" not in result.stderr
+    hydras, ours = result.stderr.splitlines()
+    assert hydras.startswith("Error executing job with overrides") and ours.startswith(f"error: {status}: {message}")
     (path,) = tmp_path.glob("runs/*/reflect/*/summary.json")
     summary = json.loads(path.read_text())
-    assert (summary["status"], summary["steps"], summary["episodes"]) == (status, 49, 4)
+    assert (summary["status"], summary["steps"], summary["episodes"]) == (status, steps, lifetimes * (steps // 10))
     assert message in summary["error"]
     assert "Traceback" in (path.parent / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_an_env_that_cannot_be_closed_costs_a_warning(tmp_path: Path, lifetimes: int) -> None:
+    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
+    result = run(tmp_path, *world, "agent=random", "steps=60", "logger=none")
+    assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
+    assert "warning: the env failed to close: RuntimeError: the simulator does not let go" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 BAD = {

@@ -109,8 +109,16 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
-    setup.world.close()
+    _let_go(setup.world)
     return summary
+
+
+def _let_go(world: World) -> None:
+    """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
+    try:
+        world.close()
+    except Exception as failure:
+        print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
 
 
 def _keep_traceback(folder: Path, failure: BaseException) -> None:
