@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl import checks
@@ -26,6 +27,9 @@ class EnvSpec:
         id: as Gymnasium registers it; ``module:Id`` imports the module first.
         kwargs: handed to ``gymnasium.make``.
         wrappers: put around the env, the first one innermost: each takes an env and returns one.
+        time_aware: show the share of the time limit that has passed, 0 to 1, as one more number at the end of the
+            observation: where a time limit belongs to the task, the state is incomplete without it (Pardo et al. 2018,
+            https://arxiv.org/abs/1712.00378, section 3).
         extra: of tracerl, which installs the packages that the env needs; None where it needs none.
         steps: env steps a life in it lasts by default.
         backend: ``gymnasium``: the env itself. ``compiled``: a twin of it inside the fused engine.
@@ -40,6 +44,7 @@ class EnvSpec:
     steps: int
     milestones: Sequence[str]
     wrappers: Sequence[Wrap] = ()
+    time_aware: bool = False
     extra: str | None = None
     backend: str = "gymnasium"
     vectorization: str = "sync"
@@ -53,6 +58,7 @@ class EnvSpec:
         if isinstance(self.wrappers, (str, Mapping)) or not all(callable(wrap) for wrap in self.wrappers):
             shape = "[{_target_: ..., _partial_: true}]"
             raise ConfigError("wrappers", f"must be a list such as {shape}, got {self.wrappers!r}")
+        checks.flag("time_aware", self.time_aware)
         checks.whole("steps", self.steps, 1)
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))
         checks.choice("vectorization", self.vectorization, ("sync", "native"))
@@ -65,7 +71,7 @@ class EnvSpec:
         """Make what the lives of these seeds take place in.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``backend`` or ``vectorization``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend`` or ``vectorization``.
         """
         if self.backend == "compiled":
             return self._open_compiled(seeds)
@@ -80,6 +86,8 @@ class EnvSpec:
             raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
         if self.wrappers:
             raise ConfigError("wrappers", "must be empty with backend=compiled: a twin is the bare env")
+        if self.time_aware:
+            raise ConfigError("time_aware", "must be false with backend=compiled: a twin is the bare env")
         from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
 
         return CompiledWorld(self.id, seeds)
@@ -88,7 +96,7 @@ class EnvSpec:
         """Make the env, in its wrappers.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs`` or ``wrappers``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``time_aware``.
         """
         with self._naming_keys():
             env = gym.make(self.id, disable_env_checker=True, **self.kwargs)
@@ -97,13 +105,22 @@ class EnvSpec:
                 env = wrap(env)
             except Exception as error:
                 raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
-        return env
+        return self._show_time(env) if self.time_aware else env
+
+    def _show_time(self, env: Env) -> Env:
+        """Put Gymnasium's own wrapper around all others."""
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise ConfigError("time_aware", f"must be false where observations are no Box of one axis, got {space}")
+        if env.spec is None or env.spec.max_episode_steps is None:
+            raise ConfigError("time_aware", f"must be false for {self.id}: it has no time limit as it is made here")
+        return gym.wrappers.TimeAwareObservation(env, flatten=True, normalize_time=True)
 
     def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
         """Make the envs of n lives.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``vectorization``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware`` or ``vectorization``.
         """
         if self.vectorization == "native":
             return self._make_native(n)
@@ -112,6 +129,8 @@ class EnvSpec:
     def _make_native(self, n: int) -> VectorEnv[Any, Any, Any]:
         if self.wrappers:
             raise ConfigError("wrappers", "must be empty with vectorization=native: they take one env")
+        if self.time_aware:
+            raise ConfigError("time_aware", "must be false with vectorization=native: it takes one env")
         with self._naming_keys():
             spec = gym.spec(self.id)
         if spec.vector_entry_point is None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import hydra
+import numpy as np
 import pytest
 import tracerl.configs
 
@@ -45,6 +46,22 @@ def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
     env = hydra.utils.instantiate(config.env, _convert_="all").make()
     assert isinstance(env, gym.wrappers.TransformReward) and isinstance(env.env, gym.wrappers.TimeLimit)
     env.close()
+
+
+def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> None:
+    wrap = "{_target_:tracerl.envs.masked_observation.MaskedObservation,_partial_:true,hidden:[1,3]}"
+    config = compose("env.time_aware=true", "+env.kwargs.max_episode_steps=4", f"env.wrappers=[{wrap}]")
+    env = hydra.utils.instantiate(config.env, _convert_="all").make()
+    whole = gym.make("CartPole-v1", disable_env_checker=True)
+    seen, expected = [env.reset(seed=1)[0]], [whole.reset(seed=1)[0]]
+    for _ in range(4):
+        seen.append(env.step(0)[0])
+        expected.append(whole.step(0)[0])
+    assert [observation[-1] for observation in seen] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert env.reset()[0][-1] == 0.0
+    np.testing.assert_array_equal(np.array(seen)[:, :2], np.array(expected)[:, [0, 2]])
+    assert all(env.observation_space.contains(observation) for observation in seen)
+    assert seen[0].dtype == np.float32
 
 
 @pytest.mark.parametrize(

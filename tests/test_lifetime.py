@@ -113,21 +113,38 @@ def test_an_interrupt_ends_the_life_after_the_running_step() -> None:
     assert looks.steps == [3]
 
 
-@pytest.mark.parametrize(
-    ("how", "error", "message"),
-    [
-        ("raise", EnvFailed, "step 50"),
-        ("observation", Diverged, r"nan in the observation at index \[0\]"),
-        ("reward", Diverged, "reward nan in step 50"),
-    ],
-)
-def test_a_broken_env_is_named(how: str, error: type[Exception], message: str) -> None:
+BROKEN = {
+    "raise": (EnvFailed, 49, "the env failed in step 50"),
+    "reset": (EnvFailed, 50, "the env failed in reset after 50 steps"),
+    "tuple": (EnvFailed, 49, "the env failed in step 50"),
+    "flag": (EnvFailed, 49, "the env failed in step 50"),
+    "observation": (Diverged, 49, r"nan in the observation at index \[0\] after 49 steps"),
+    "first": (Diverged, 50, r"nan in the observation at index \[0\] after 50 steps"),
+    "shape": (EnvFailed, 49, r"an observation of shape \(3,\) after 49 steps: its space says \(1,\)"),
+    "list": (EnvFailed, 49, r"an observation \[0.0\] after 49 steps: its space says \(1,\)"),
+    "reward": (Diverged, 49, "the reward nan in step 50"),
+    "infinity": (Diverged, 49, "the reward inf in step 50"),
+    "none": (EnvFailed, 49, "the reward None in step 50"),
+    "two": (EnvFailed, 49, r"the reward array\(\[1., 1.\]\) in step 50"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_env_is_named(how: str) -> None:
+    error, steps, message = BROKEN[how]
     env = gym.make("Broken-v0", disable_env_checker=True, how=how)
     agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
     record = Record()
     with pytest.raises(error, match=message):
         live(agent, env, 100, 0, record)
-    assert record.step == 49
+    assert (record.step, record.episodes) == (steps, steps // 10)
+
+
+def test_numpys_own_numbers_and_flags_are_as_good_as_pythons() -> None:
+    env, record = gym.make("Broken-v0", disable_env_checker=True, how="well"), Record()
+    agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
+    assert live(agent, env, 100, 0, record) == "finished"
+    assert list(record.returns) == [10.0] * 10 and type(record.returns[0]) is float
 
 
 def test_huge_but_finite_observations_pass() -> None:

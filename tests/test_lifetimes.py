@@ -83,7 +83,7 @@ def test_lives_in_compiled_twins_are_the_lives_in_gymnasium(
     by_kernel, ours = lived_together(*arguments, seeds=[0, 1, 2], backend="compiled")
     for a, b in zip(ours, theirs, strict=True):
         assert (a.step, a.episodes, a.returns, a.lengths) == (b.step, b.episodes, b.returns, b.lengths)
-        assert (a.episode_return, a.episode_length) == (b.episode_return, b.episode_length)
+        assert (a.episode_return, a.episode_length, a.earned) == (b.episode_return, b.episode_length, b.earned)
     assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
 
 
@@ -228,20 +228,40 @@ def test_native_vector_envs_live_all_their_steps_and_learn() -> None:
     assert np.mean([record.mean_return(20) for record in records]) > 60  # 22 by chance
 
 
-def test_a_broken_env_is_named_and_leaves_the_records_up_to_date() -> None:
+def test_a_reward_that_is_not_a_number_is_named_with_its_life() -> None:
     records = [Record(life=life) for life in range(2)]
     with pytest.raises(Diverged, match=r"reward nan in step 1 of life 0"):
         live_many(Witness(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], Tally(records))
+
+
+BROKEN = {
+    "raise": (EnvFailed, 49, "an env failed in step 50"),
+    "reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
+    "tuple": (EnvFailed, 49, "an env failed in step 50"),
+    "flag": (EnvFailed, 49, "an env failed in step 50"),
+    "observation": (Diverged, 49, r"nan in the observation of life 0 at index \[0\] after 49 steps"),
+    "first": (Diverged, 50, r"nan in the observation of life 0 at index \[0\] after 50 steps"),
+    "shape": (EnvFailed, 49, "an env failed in step 50"),
+    "reward": (Diverged, 49, "the reward nan in step 50 of life 0"),
+    "infinity": (Diverged, 49, "the reward inf in step 50 of life 0"),
+    "none": (Diverged, 49, "the reward nan in step 50 of life 0"),  # so Gymnasium's vector env writes it down
+    "two": (EnvFailed, 49, "an env failed in step 50"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_env_of_many_is_named_and_leaves_the_records_up_to_date(how: str) -> None:
+    error, steps, message = BROKEN[how]
+    records = [Record(life=life) for life in range(2)]
     envs = gym.vector.SyncVectorEnv(
-        [lambda: gym.make("Broken-v0", disable_env_checker=True)] * 2, autoreset_mode=AutoresetMode.DISABLED
+        [lambda: gym.make("Broken-v0", disable_env_checker=True, how=how)] * 2, autoreset_mode=AutoresetMode.DISABLED
     )
     agents = Population(
         [RandomAgent(envs.single_observation_space, envs.single_action_space, Lives(i)) for i in (0, 1)]
     )
-    with pytest.raises(EnvFailed, match="step 50"):
+    with pytest.raises(error, match=message):
         live_many(agents, envs, 100, [0, 1], Tally(records))
-    assert [record.step for record in records] == [49, 49]
-    assert [record.episodes for record in records] == [4, 4]
+    assert [(record.step, record.episodes) for record in records] == [(steps, steps // 10)] * 2
 
 
 def test_agents_that_know_one_life_live_many_as_if_alone() -> None:

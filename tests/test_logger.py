@@ -38,10 +38,11 @@ def log_two_points(folder: Path) -> None:
 def test_curves_read_back_by_tensorboard(tmp_path: Path) -> None:
     log_two_points(tmp_path)
     events = EventAccumulator(str(tmp_path)).Reload()
-    tags = {"learn/td_error", "rollout/ep_rew_mean", "rollout/ep_len_mean", "time/fps"}
+    tags = {"learn/td_error", "rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/reward_rate", "time/fps"}
     assert set(events.Tags()["scalars"]) == tags
     points = events.Scalars("rollout/ep_rew_mean")
     assert [(point.step, point.value) for point in points] == [(10, 10.0), (20, 10.0)]
+    assert [point.value for point in events.Scalars("rollout/reward_rate")] == [1.0, 1.0]
     assert "steps: 3" in events.Tensors("config")[0].tensor_proto.string_val[0].decode()
     assert len(list(tmp_path.iterdir())) == 1
 

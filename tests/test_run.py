@@ -39,7 +39,7 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
     summary = json.loads(path.read_text())
     assert set(summary) >= {
         *("env", "agent", "engine", "device", "seed", "lifetimes", "steps", "episodes", "steps_per_second"),
-        *("wall_seconds", "return_last100", "milestones", "peak_rss_mb", "version", "status"),
+        *("wall_seconds", "return_last100", "reward_rate_last10000", "milestones", "peak_rss_mb", "version", "status"),
     }
     expected = {"env": "CartPole", "agent": "reflect", "engine": "fused", "steps": 2000, "status": "finished"}
     assert {key: summary[key] for key in expected} == expected
@@ -85,6 +85,19 @@ def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
     assert compiled["return_last100"] == found
     alone = json.loads(Path(last_line(run(tmp_path, *shared, "lifetimes=1", "seed=7"))).read_text())
     assert alone["return_last100"]["mean"] == found["per_life"][2]
+
+
+def test_a_life_of_one_endless_episode_reports_what_a_step_earns(tmp_path: Path) -> None:
+    result = run(tmp_path, "env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
+    path = Path(last_line(result))
+    summary = json.loads(path.read_text())
+    assert (summary["episodes"], summary["return_last100"]["mean"], summary["steps"]) == (0, None, 3000)
+    rate = summary["reward_rate_last10000"]["mean"]
+    assert 1 / 30 < -rate < 1 / 15  # a fall every 22 steps, by chance
+    points = EventAccumulator(str(path.parent)).Reload().Scalars("rollout/reward_rate")
+    assert [point.step for point in points] == [1000, 2000, 3000] and points[-1].value == pytest.approx(rate)
+    assert f"mean reward of the last 10,000 steps: {rate:.5f}" in result.stdout
+    assert f"3,000/3,000 steps, reward {rate:.4f} a step" in result.stderr
 
 
 def test_agents_without_an_axis_of_lives_live_many_too(tmp_path: Path) -> None:
@@ -158,23 +171,40 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "status", "message"),
+    ("how", "lifetimes", "status", "steps", "message"),
     [
-        ("raise", "failed", "RuntimeError: the simulator lost its head"),
-        ("observation", "diverged", "env handed out nan in the observation"),
-        ("reward", "diverged", "env handed out the reward nan"),
+        ("raise", 1, "failed", 49, "the env failed in step 50: RuntimeError: the simulator lost its head"),
+        ("reset", 1, "failed", 50, "the env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("observation", 1, "diverged", 49, "env handed out nan in the observation"),
+        ("shape", 1, "failed", 49, "env handed out an observation of shape (3,) after 49 steps"),
+        ("reward", 1, "diverged", 49, "env handed out the reward nan"),
+        ("two", 1, "failed", 49, "env handed out the reward array([1., 1.]) in step 50: TypeError"),
+        ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of life 0"),
     ],
 )
-def test_a_broken_env_leaves_a_summary_and_a_message(tmp_path: Path, how: str, status: str, message: str) -> None:
-    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}")
-    result = run(tmp_path, *world, "network.hidden=[8]")
+def test_a_broken_env_leaves_a_summary_and_one_line(
+    tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
+) -> None:
+    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
+    result = run(tmp_path, *world, "network.hidden=[8]", "logger=none")
     assert result.returncode == 1
-    assert message in result.stderr and "Traceback" not in result.stderr
+    hydras, ours = result.stderr.splitlines()
+    assert hydras.startswith("Error executing job with overrides") and ours.startswith(f"error: {status}: {message}")
     (path,) = tmp_path.glob("runs/*/reflect/*/summary.json")
     summary = json.loads(path.read_text())
-    assert (summary["status"], summary["steps"], summary["episodes"]) == (status, 49, 4)
+    assert (summary["status"], summary["steps"], summary["episodes"]) == (status, steps, lifetimes * (steps // 10))
     assert message in summary["error"]
     assert "Traceback" in (path.parent / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_an_env_that_cannot_be_closed_costs_a_warning(tmp_path: Path, lifetimes: int) -> None:
+    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
+    result = run(tmp_path, *world, "agent=random", "steps=60", "logger=none")
+    assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
+    assert "warning: the env failed to close: RuntimeError: the simulator does not let go" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 BAD = {
@@ -234,6 +264,14 @@ BAD = {
     "env.vectorization=native lifetimes=2 env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,_partial_:true}]": (
         "env.wrappers must be empty with vectorization=native"
     ),
+    "env.time_aware=1": "env.time_aware must be true or false",
+    "env.time_aware=true env.backend=compiled": "env.time_aware must be false with backend=compiled",
+    "env.time_aware=true env.vectorization=native lifetimes=2": "env.time_aware must be false with vector",
+    "env.time_aware=true env=CartPoleForever": "env.time_aware must be false for CartPole-v1: it has no time limit",
+    "env.time_aware=true env=gymnasium env.id=FrozenLake-v1": "env.time_aware must be false where observations are",
+    "env=CartPoleForever env.kwargs.max_episode_steps=9": "env.wrappers.0 must suit CartPole-v1: NeverReset needs",
+    "env=CartPolePositions env.wrappers.0.hidden=[9]": "hidden must be a whole number from 0 to 3, got 9",
+    "env=CartPoleDrift env.wrappers.0.every=0": "every must be a whole number of 1 or above, got 0",
     "env.extra=sky env.id=nosuchmodule:Env-v0": 'pip install "tracerl[sky]"',
     "env.milestones=[soon]": "env.milestones must look like",
     "agent=random network=dense": "there is no network",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracerl.checks import ConfigError
-from tracerl.stats import Milestone, Record, Tally, bootstrap_interval, interquartile_mean
+from tracerl.stats import Marker, Milestone, Record, Tally, bootstrap_interval, interquartile_mean
 from tracerl.summary import Outcome, closing_lines, summarize, write_json
 
 
@@ -50,6 +50,34 @@ def test_nothing_to_average_is_nan() -> None:
     assert math.isnan(Record().mean_return(partial=True))
     assert math.isnan(lived([1.0]).mean_return())
     assert lived([1.0]).mean_return(partial=True) == 1.0
+
+
+def marked(rewards: np.ndarray, ends: int) -> Record:
+    """A life of these rewards, marked as a run marks it, with an episode's end after each ``ends`` steps."""
+    record, marker = Record(), Marker()
+    for step, reward in enumerate(rewards.tolist(), 1):
+        record.add(reward)
+        if step % ends == 0:
+            record.end_episode()
+        if step % marker.every == 0:
+            marker.look([record], None)
+    marker.look([record], None)
+    return record
+
+
+def test_the_reward_rate_is_that_of_the_last_10_000_steps_with_or_without_episodes() -> None:
+    rewards = np.random.default_rng(0).normal(size=25_000)
+    for ends in (100, 333, 10**9):
+        assert marked(rewards, ends).reward_rate() == pytest.approx(rewards[-10_000:].mean())
+    assert len(marked(rewards, 7).marks) == 11
+    odd = marked(rewards[:12_345], 50)
+    assert odd.reward_rate() == pytest.approx(rewards[odd.marks[0][0] : 12_345].mean())
+    assert 9_000 <= 12_345 - odd.marks[0][0] <= 11_000
+
+
+def test_the_reward_rate_of_a_short_life_is_that_of_all_of_it() -> None:
+    assert math.isnan(Record().reward_rate())
+    assert marked(np.array([1.0, 2.0, 6.0]), 2).reward_rate() == 3.0
 
 
 @pytest.mark.parametrize(
@@ -130,6 +158,22 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
         write_json(path, {"steps": 2})
     assert json.loads(path.read_text()) == {"steps": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_said_of_an_endless_episode_is_its_reward_rate() -> None:
+    lives = [Record(), Record(life=1)]
+    for record, reward in zip(lives, (-1.0, -3.0), strict=True):
+        record.add(reward)
+        record.add(0.0)
+    summary = summarize(OUTCOME, lives)
+    assert summary["reward_rate_last10000"]["per_life"] == [-0.5, -1.5]
+    line = closing_lines(summary, Path("runs/x"))[1]
+    assert line.startswith(
+        "mean return of the last 100 episodes: no episode ended; mean reward of the last 10,000 steps: -1.00000 (IQM"
+    )
+    alone = closing_lines(summarize(OUTCOME, lives[:1]), Path("runs/x"))[1]
+    assert alone.endswith("mean reward of the last 10,000 steps: -0.50000")
+    assert closing_lines(summarize(OUTCOME, [Record()]), Path("runs/x"))[1].endswith("no episode ended")
 
 
 def test_summary_of_a_life_without_an_ended_episode() -> None:

@@ -115,20 +115,38 @@ class Image(World):
 
 
 class Broken(World):
-    """Misbehaves at its 50th step in the way it is told: ``raise``, ``observation`` (NaN) or ``reward`` (NaN)."""
+    """Misbehaves after its 49th step in the way it is told; episodes last ten steps, so the 50th ends one.
+
+    Args:
+        how: ``raise``, ``observation`` (NaN), ``shape``, ``list``, ``reward`` (NaN), ``infinity``, ``none``, ``two``
+            (rewards), ``flag`` (no truth value), ``tuple`` (of four): in the 50th step; ``reset`` (raises), ``first``
+            (NaN): in the reset after it; ``close``: raises when closed; ``well``: not at all, with numpy's own types.
+    """
 
     def __init__(self, how: str = "raise") -> None:
         super().__init__()
         self.how, self.count = how, 0
 
-    def step(self, action: int) -> Step:
-        self.count += 1
-        now = self.count == 50
-        if now and self.how == "raise":
+    def begin(self) -> np.ndarray:
+        if self.count == 50 and self.how == "reset":
             raise RuntimeError("the simulator lost its head")
-        observation = np.full(1, np.nan if now and self.how == "observation" else self.count % 3, np.float32)
-        reward = float("nan") if now and self.how == "reward" else 1.0
-        return observation, reward, self.count % 10 == 0, False, {}
+        return np.full(1, np.nan if self.count == 50 and self.how == "first" else 0.0, np.float32)
+
+    def step(self, action: int) -> Any:
+        self.count += 1
+        how = self.how if self.count == 50 else "well"
+        if how == "raise":
+            raise RuntimeError("the simulator lost its head")
+        seen = np.array([self.count % 3], np.float32)
+        observation = {"observation": seen + np.nan, "shape": np.zeros(3, np.float32), "list": [0.0]}.get(how, seen)
+        rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2)}
+        terminated = np.ones(2, bool) if how == "flag" else np.bool_(self.count % 10 == 0)
+        step = observation, rewards.get(how, np.float32(1.0)), terminated, np.bool_(False), {}
+        return step[:4] if how == "tuple" else step
+
+    def close(self) -> None:
+        if self.how == "close":
+            raise RuntimeError("the simulator does not let go")
 
 
 class DictObservation(World):

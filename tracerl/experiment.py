@@ -14,7 +14,7 @@ from tracerl.episodes import EpisodeLog
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import Diverged, EnvFailed, Monitor
 from tracerl.progress import ProgressBar
-from tracerl.stats import Record
+from tracerl.stats import Marker, Record
 from tracerl.summary import Outcome, seeds_in_words, summarize, write_json
 from tracerl.world import World
 
@@ -72,7 +72,8 @@ def run(setup: Setup) -> dict[str, Any]:
     status, error = "failed", None
     try:
         with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
-            monitors = [progress] if setup.log is None else [setup.log, progress]
+            logs = [] if setup.log is None else [setup.log]
+            monitors: list[Monitor] = [Marker(), *logs, progress]  # a step is marked before others look at it
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except (EnvFailed, Diverged) as failure:
         status = "failed" if isinstance(failure, EnvFailed) else "diverged"
@@ -108,8 +109,16 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
-    setup.world.close()
+    _let_go(setup.world)
     return summary
+
+
+def _let_go(world: World) -> None:
+    """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
+    try:
+        world.close()
+    except Exception as failure:
+        print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
 
 
 def _keep_traceback(folder: Path, failure: BaseException) -> None:

@@ -11,10 +11,11 @@ from tracerl.agent import Agent, ManyAgents
 from tracerl.stats import Record
 
 Ending = Literal["finished", "interrupted"]
+Shape = tuple[int, ...] | None  # of the observations that are arrays; None where they need not be
 
 
 class EnvFailed(RuntimeError):
-    """The env raised an exception, which is this error's ``__cause__``."""
+    """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces."""
 
 
 class Diverged(ValueError):
@@ -89,13 +90,14 @@ def live(
         How it ended.
 
     Raises:
-        EnvFailed: the env raised.
+        EnvFailed: the env raised, or handed out an observation of another shape or a reward that is no number.
         Diverged: the env handed out a number that is not finite.
     """
     schedule = Schedule(monitors, record.step)
-    action = agent.start(_reset(env, seed, record))
+    shape = env.observation_space.shape or None
+    action = agent.start(_reset(env, seed, record, shape))
     while record.step < steps:
-        observation, reward, terminated, truncated = _step(env, action, record)
+        observation, reward, terminated, truncated = _step(env, action, record, shape)
         record.add(reward)
         if terminated:
             agent.end(reward, observation, terminated=True)
@@ -106,7 +108,7 @@ def live(
         if terminated or truncated:
             record.end_episode()
             if record.step < steps:
-                action = agent.start(_reset(env, None, record))
+                action = agent.start(_reset(env, None, record, shape))
         if record.step >= schedule.next:
             schedule.look(record.step, [record], agent)
         if interrupted():
@@ -115,29 +117,36 @@ def live(
     return "finished" if record.step >= steps else "interrupted"
 
 
-def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record) -> Any:
+def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
     try:
         observation, _ = env.reset(seed=seed)
     except Exception as error:
         raise EnvFailed(f"the env failed in reset after {record.step:,} steps") from error
-    _check_finite(observation, record)
+    _check_observation(observation, record, shape)
     return observation
 
 
-def _step(env: gym.Env[Any, Any], action: Any, record: Record) -> tuple[Any, float, bool, bool]:
+def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
     try:
-        observation, reward, terminated, truncated, _ = env.step(action)
-        reward = float(reward)
+        observation, paid, terminated, truncated, _ = env.step(action)
+        terminated, truncated = bool(terminated), bool(truncated)
     except Exception as error:
         raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
-    _check_finite(observation, record)
+    try:
+        reward = float(paid)
+    except Exception as error:
+        raise EnvFailed(f"env handed out the reward {paid!r} in step {record.step + 1:,}") from error
+    _check_observation(observation, record, shape)
     if not math.isfinite(reward):
         raise Diverged(f"env handed out the reward {reward} in step {record.step + 1:,}: rewards must be finite")
-    return observation, reward, bool(terminated), bool(truncated)
+    return observation, reward, terminated, truncated
 
 
-def _check_finite(observation: Any, record: Record) -> None:
-    """Raise Diverged where a float observation holds NaN or infinity; half a microsecond where it does not."""
+def _check_observation(observation: Any, record: Record, shape: Shape) -> None:
+    """Raise where an observation has another shape or a float one is not finite; half a microsecond if all is well."""
+    if shape is not None and getattr(observation, "shape", None) != shape:
+        came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
+        raise EnvFailed(f"env handed out an observation {came} after {record.step:,} steps: its space says {shape}")
     if not isinstance(observation, np.ndarray) or observation.dtype.kind != "f":
         return
     if math.isfinite(np.vdot(observation, observation)) or np.isfinite(observation).all():

@@ -103,14 +103,13 @@ class TensorBoardLog(Monitor):
 
 
 def _rollout(records: Sequence[Record]) -> dict[str, float]:
-    """Return what the lives earned lately, by tag; of many, with their spread. Nothing before an episode ended."""
+    """Return what the lives earned lately, by tag; of many, with their spread. No returns before an episode ended."""
+    values = {"rollout/reward_rate": average(record.reward_rate() for record in records)}
     returns = [record.mean_return(partial=True) for record in records if record.episodes]
     if not returns:
-        return {}
-    values = {
-        "rollout/ep_rew_mean": average(returns),
-        "rollout/ep_len_mean": average(record.mean_length() for record in records),
-    }
+        return values
+    values["rollout/ep_rew_mean"] = average(returns)
+    values["rollout/ep_len_mean"] = average(record.mean_length() for record in records)
     if len(returns) > 1:
         spread = interquartile_mean(returns), *bootstrap_interval(returns, resamples=_RESAMPLES)
         values.update(zip(SPREAD, spread, strict=True))

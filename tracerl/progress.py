@@ -35,7 +35,7 @@ class ProgressBar(Monitor):
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("return {task.fields[mean_return]}"),
+            TextColumn("{task.fields[earned]}"),
             TextColumn("{task.fields[speed]} steps/s"),
             TimeRemainingColumn(),
         )
@@ -45,7 +45,7 @@ class ProgressBar(Monitor):
         """Show the bar."""
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=self._steps, mean_return="-", speed="-")
+            self._task = self._bar.add_task(self._title, total=self._steps, earned="return -", speed="-")
         return self
 
     def __exit__(
@@ -63,12 +63,19 @@ class ProgressBar(Monitor):
         now = time.perf_counter()
         speed = f"{(steps - self._looked_steps) / (now - self._looked):,.0f}"
         self._looked, self._looked_steps = now, steps
-        mean = average(record.mean_return(partial=True) for record in records)
-        shown = "-" if math.isnan(mean) else f"{mean:,.1f}"
+        shown = _earned(records)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, mean_return=shown, speed=speed)
+            self._bar.update(self._task, completed=step, earned=shown, speed=speed)
             return
         left = (now - self._started) / max(step, 1) * (self._steps - step)
         done = f"{step:,}/{self._steps:,} steps"
-        line = f"{self._title}: {done}, return {shown}, {speed} steps/s, {left:,.0f} s left"
+        line = f"{self._title}: {done}, {shown}, {speed} steps/s, {left:,.0f} s left"
         self._console.print(line, soft_wrap=True)
+
+
+def _earned(records: Sequence[Record]) -> str:
+    """The mean return or, as long as no episode has ended, the mean reward of a step."""
+    mean = average(record.mean_return(partial=True) for record in records)
+    if not math.isnan(mean):
+        return f"return {mean:,.1f}"
+    return f"reward {average(record.reward_rate() for record in records):,.4f} a step"

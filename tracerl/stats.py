@@ -13,6 +13,8 @@ import numpy as np
 from tracerl.checks import ConfigError
 
 WINDOW = 100  # episodes: the widest window a milestone may ask for, and that of the reported return
+RATE_WINDOW = 10_000  # env steps: that of the reported reward rate
+MARK_EVERY = 1_000  # env steps between two marks of what a life has earned
 
 
 @dataclass
@@ -61,6 +63,8 @@ class Record:
         lengths: their lengths in env steps.
         episode_return: return of the running episode so far.
         episode_length: its length so far.
+        earned: sum of the returns of all ended episodes.
+        marks: env steps and the rewards earned up to them, as far back as the reward rate looks.
     """
 
     milestones: Sequence[Milestone] = ()
@@ -72,6 +76,10 @@ class Record:
     lengths: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
     episode_return: float = 0.0
     episode_length: int = 0
+    earned: float = 0.0
+    marks: deque[tuple[int, float]] = field(
+        default_factory=lambda: deque([(0, 0.0)], maxlen=RATE_WINDOW // MARK_EVERY + 1)
+    )
 
     def add(self, reward: float) -> None:
         """Count one env step and its reward."""
@@ -84,6 +92,7 @@ class Record:
         self.returns.append(self.episode_return)
         self.lengths.append(self.episode_length)
         self.episodes += 1
+        self.earned += self.episode_return
         if self.keep is not None:
             self.keep(self.life, self.step, self.episode_return, self.episode_length)
         self.episode_return, self.episode_length = 0.0, 0
@@ -110,6 +119,32 @@ class Record:
     def mean_length(self) -> float:
         """Return the mean length of the last 100 episodes, in env steps; NaN before the first ended."""
         return sum(self.lengths) / len(self.lengths) if self.lengths else math.nan
+
+    def mark(self) -> None:
+        """Note what has been earned up to now; ``reward_rate`` looks from mark to mark."""
+        if self.step > self.marks[-1][0]:
+            self.marks.append((self.step, self.earned + self.episode_return))
+
+    def reward_rate(self) -> float:
+        """Return the mean reward per env step of the last 10,000 steps, or of all if fewer; NaN before the first.
+
+        The performance of a life that ends no episode (Sutton and Barto 2018, section 10.3). It costs a step nothing:
+        the window begins at a mark, so it is 10,000 steps to within the distance of two marks.
+        """
+        since, before = self.marks[0]
+        steps = self.step - since
+        return (self.earned + self.episode_return - before) / steps if steps else math.nan
+
+
+class Marker:
+    """A monitor that marks what each life has earned."""
+
+    every = MARK_EVERY
+
+    def look(self, records: Sequence[Record], agent: object) -> None:
+        """Mark; see ``Monitor.look``."""
+        for record in records:
+            record.mark()
 
 
 class Tally:

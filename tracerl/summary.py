@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.stats import WINDOW, Record, bootstrap_interval, interquartile_mean
+from tracerl.stats import RATE_WINDOW, WINDOW, Record, bootstrap_interval, interquartile_mean
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
         "episodes": sum(record.episodes for record in records),
         "steps_per_second": agent_steps / outcome.wall_seconds if outcome.wall_seconds > 0 else None,
         "wall_seconds": outcome.wall_seconds,
-        f"return_last{WINDOW}": _returns([record.mean_return(partial=True) for record in records]),
+        f"return_last{WINDOW}": _over_lives([record.mean_return(partial=True) for record in records]),
+        f"reward_rate_last{RATE_WINDOW}": _over_lives([record.reward_rate() for record in records]),
         "milestones": milestones,
         "peak_rss_mb": _peak_memory(),
         "version": tracerl.__version__,
@@ -66,13 +67,13 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
     }
 
 
-def _returns(per_life: list[float]) -> dict[str, Any]:
-    """Mean, interquartile mean and its 95% interval over the lives that ended an episode (two for an interval)."""
-    ended = [value for value in per_life if not math.isnan(value)]
-    low, high = bootstrap_interval(ended) if len(ended) > 1 else (None, None)
+def _over_lives(per_life: list[float]) -> dict[str, Any]:
+    """Mean, interquartile mean and its 95% interval over the lives that have a number (two for an interval)."""
+    there = [value for value in per_life if not math.isnan(value)]
+    low, high = bootstrap_interval(there) if len(there) > 1 else (None, None)
     return {
-        "mean": sum(ended) / len(ended) if ended else None,
-        "iqm": interquartile_mean(ended) if ended else None,
+        "mean": sum(there) / len(there) if there else None,
+        "iqm": interquartile_mean(there) if there else None,
         "ci_low": low,
         "ci_high": high,
         "per_life": [None if math.isnan(value) else value for value in per_life],
@@ -122,22 +123,35 @@ def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
     names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
     return [
         f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
-        f"mean return of the last {WINDOW} episodes: {_return_in_words(summary[f'return_last{WINDOW}'])}",
+        _earned_in_words(summary),
         *(f"{name}: {_milestone_in_words(reached)}" for name, reached in summary["milestones"].items()),
         f"tensorboard --logdir {shlex.quote(str(folder))}",
         str(folder / "summary.json"),
     ]
 
 
-def _return_in_words(found: dict[str, Any]) -> str:
+def _earned_in_words(summary: dict[str, Any]) -> str:
+    """The mean return or, where no episode ended, the mean reward of a step."""
+    returns, rates = summary[f"return_last{WINDOW}"], summary[f"reward_rate_last{RATE_WINDOW}"]
+    if returns["mean"] is not None:
+        return f"mean return of the last {WINDOW} episodes: {_spread_in_words(returns, 2)}"
+    nothing = f"mean return of the last {WINDOW} episodes: no episode ended"
+    if rates["mean"] is None:
+        return nothing
+    return f"{nothing}; mean reward of the last {RATE_WINDOW:,} steps: {_spread_in_words(rates, 5)}"
+
+
+def _spread_in_words(found: dict[str, Any], digits: int) -> str:
     """One life: its mean. Many: their interquartile mean, its interval and the lowest and highest life."""
-    if found["mean"] is None:
-        return "no episode ended"
+
+    def shown(value: float) -> str:
+        return f"{value:,.{digits}f}"
+
     if found["ci_low"] is None:
-        return f"{found['mean']:,.2f}"
-    ended = [value for value in found["per_life"] if value is not None]
-    interval = f"95% interval {found['ci_low']:,.2f} to {found['ci_high']:,.2f}"
-    return f"{found['iqm']:,.2f} (IQM over lives; {interval}; lives {min(ended):,.2f} to {max(ended):,.2f})"
+        return shown(found["mean"])
+    there = [value for value in found["per_life"] if value is not None]
+    interval = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
+    return f"{shown(found['iqm'])} (IQM over lives; {interval}; lives {shown(min(there))} to {shown(max(there))})"
 
 
 def _milestone_in_words(reached: list[int | None]) -> str:

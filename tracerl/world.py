@@ -106,4 +106,7 @@ class VectorWorld:
 
     def close(self) -> None:
         """Close the envs."""
-        self._envs.close()
+        try:
+            self._envs.close()
+        finally:
+            self._envs.closed = True  # or they would try again when they are deleted

@@ -1,0 +1,170 @@
+"""A wrapper whose world changes every so many env steps of a life: what was learnt has to be learnt anew."""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+
+from .masked_observation import feature_box
+
+Array = np.ndarray[Any, Any]
+_STREAM = 1  # of the seed: the wrapper draws from its child of this number, the env from the seed itself
+
+
+class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Change the world after every ``every`` env steps of the life, whatever the episode is doing.
+
+    The first ``every`` steps are lived in the env as it is; step ``every`` + 1 is the first in another world. The
+    change does not wait for an episode to end: nothing announces it, it comes at the same step in every life, so that
+    curves of many can be averaged, and it comes in lives that never end an episode (``NeverReset``, on either side of
+    this wrapper). The price is one episode and one trace per change that mix two worlds.
+
+    What changes, in any combination:
+
+    - ``parameters``: each attribute becomes its original value times a factor drawn log-uniformly from [low, high], so
+      that half and double are equally far. Worlds do not wander off: each is drawn around the original.
+    - ``permute_observation``: the numbers of the observation change places, to another order than before.
+    - ``flip_reward``: the reward changes its sign, and back at the next change.
+
+    The draws come from a generator of this wrapper's own, seeded by the seed given to ``reset``: the env draws what it
+    would draw without it. A reset with a seed begins a new life, in the original world. ``info["drift"]`` counts the
+    changes before the step. Left out: gradual drift, and worlds that come back.
+
+    Attributes:
+        steps: env steps of the life.
+        changes: how many changes there have been.
+        factors: of the parameters now, by name; 1 before the first change.
+        order: which number of the env's observation stands at each place, int64, [n]; None where none is permuted.
+        sign: of the reward, 1 or -1.
+        generator: of the draws.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        every: int = 50_000,
+        parameters: Mapping[str, Sequence[float]] | None = None,
+        permute_observation: bool = False,
+        flip_reward: bool = False,
+    ) -> None:
+        """Note the original world.
+
+        Args:
+            env: whose world changes.
+            every: env steps between changes.
+            parameters: by name of a numeric attribute of ``env.unwrapped``, the factors [low, high], both above 0. Of
+                attributes that an env computes from others when it is made, only CartPole's follow.
+            permute_observation: needs observations that are a Box of one axis, of two numbers or more.
+            flip_reward: the sign alternates.
+
+        Raises:
+            ConfigError: naming the argument; also where nothing would change.
+        """
+        parameters = {} if parameters is None else parameters
+        checks.whole("every", every, 1)
+        checks.flag("permute_observation", permute_observation)
+        checks.flag("flip_reward", flip_reward)
+        if not isinstance(parameters, Mapping):
+            raise ConfigError("parameters", f"must map attributes to factors [low, high], got {parameters!r}")
+        if not (parameters or permute_observation or flip_reward):
+            raise ConfigError("parameters", "must name what changes where neither observation nor reward does")
+        gym.utils.RecordConstructorArgs.__init__(
+            self,
+            every=every,
+            parameters=dict(parameters),
+            permute_observation=permute_observation,
+            flip_reward=flip_reward,
+        )
+        gym.Wrapper.__init__(self, env)
+        self.every, self.flip_reward = every, flip_reward
+        self.spans = {name: _span(name, ends) for name, ends in parameters.items()}
+        self.originals = {name: _number(env, name) for name in parameters}
+        self._n = self._permutable() if permute_observation else 0
+        self._begin_life(None)
+
+    def _permutable(self) -> int:
+        """Make the space one that holds the observation in any order, and return how many numbers it has."""
+        space = feature_box(self.env, "permute_observation")
+        n = space.shape[0]
+        if n < 2:
+            raise ConfigError("permute_observation", f"needs observations of two numbers or more, got {space}")
+        self.observation_space = spaces.Box(space.low.min(), space.high.max(), space.shape, space.dtype.type)
+        return n
+
+    def _begin_life(self, seed: int | None) -> None:
+        """Go back to the original world."""
+        self.generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM,)))
+        self.steps, self.changes, self.sign = 0, 0, 1.0
+        self.order: Array | None = np.arange(self._n) if self._n else None
+        self.factors = dict.fromkeys(self.spans, 1.0)
+        self._set_parameters()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode in the world as it is now; with a seed, a life in the original one."""
+        if seed is not None:
+            self._begin_life(seed)
+        observation, info = super().reset(seed=seed, options=options)
+        return self._shown(observation), {**info, "drift": self.changes}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step in the world as it is now, and change it after every ``every`` steps."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        observation, info = self._shown(observation), {**info, "drift": self.changes}
+        reward = self.sign * float(reward) if self.flip_reward else reward
+        self.steps += 1
+        if self.steps % self.every == 0:
+            self._change()
+        return observation, reward, terminated, truncated, info
+
+    def _shown(self, observation: Any) -> Any:
+        return observation if self.order is None else observation[self.order]
+
+    def _change(self) -> None:
+        """Draw another world."""
+        self.changes += 1
+        for name, (low, high) in self.spans.items():
+            self.factors[name] = math.exp(self.generator.uniform(math.log(low), math.log(high)))
+        self._set_parameters()
+        if self.order is not None:
+            before = self.order
+            while np.array_equal(self.order, before):
+                self.order = self.generator.permutation(self._n)
+        self.sign = -self.sign
+
+    def _set_parameters(self) -> None:
+        world: Any = self.unwrapped
+        for name, original in self.originals.items():
+            setattr(world, name, original * self.factors[name])
+        if self.originals:
+            derive(world)
+
+
+def derive(world: Any) -> None:
+    """Compute what an env computed from its parameters when it was made; an env with such attributes belongs here.
+
+    Of Gymnasium's classic control only CartPole has them: its equations use the total mass and the pole's moment.
+    """
+    if isinstance(world, CartPoleEnv):
+        world.total_mass = world.masspole + world.masscart
+        world.polemass_length = world.masspole * world.length
+
+
+def _span(name: str, ends: Any) -> tuple[float, float]:
+    return checks.span(f"parameters.{name}", ends, "a factor above 0", 0.0, math.inf, closed="()")
+
+
+def _number(env: gym.Env[Any, Any], name: str) -> float:
+    """Return the value of an attribute of the bare env."""
+    value = getattr(env.unwrapped, name, None)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        kind = type(env.unwrapped).__name__
+        raise ConfigError(f"parameters.{name}", f"must be a numeric attribute of {kind}, got {value!r} there")
+    return float(value)

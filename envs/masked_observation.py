@@ -1,0 +1,71 @@
+"""A wrapper that hides some of what is observed: the state is then to be remembered or inferred."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+
+Array = np.ndarray[Any, Any]
+
+
+def feature_box(env: gym.Env[Any, Any], what: str) -> spaces.Box:
+    """Return the observation space of an env, where it is a Box of one axis.
+
+    Args:
+        env: whose observations are asked about.
+        what: needs such observations; named in the error.
+
+    Raises:
+        ConfigError: it is another space.
+    """
+    space = env.observation_space
+    if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+        raise ConfigError(what, f"needs observations that are a Box of one axis, got {space}")
+    return space
+
+
+class MaskedObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Drop some numbers of a one-axis Box observation: what is hidden is not there, not 0.
+
+    CartPole without its two velocities is the common example: an agent without memory cannot tell a falling pole from
+    a rising one. ``gymnasium.wrappers.TransformObservation`` does the same from a function and a space, neither of
+    which a yaml can write down; hence this class.
+
+    Attributes:
+        kept: indices of the numbers that are shown, int64, ascending.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], hidden: Sequence[int]) -> None:
+        """Shrink the observation space.
+
+        Args:
+            env: with observations of n numbers.
+            hidden: indices of the numbers to drop, each from 0 to n - 1; at least one, not all.
+
+        Raises:
+            ConfigError: the observation is no one-axis Box; an index is outside or named twice; nothing would be left.
+        """
+        space = feature_box(env, "MaskedObservation")
+        n = space.shape[0]
+        if isinstance(hidden, str) or not isinstance(hidden, Sequence) or not hidden:
+            raise ConfigError("hidden", f"must be a list of indices such as [1, 3], got {hidden!r}")
+        for index in hidden:
+            checks.whole("hidden", index, 0, n - 1)
+        if len(set(hidden)) < len(hidden):
+            raise ConfigError("hidden", f"must name each index once, got {list(hidden)}")
+        if len(hidden) == n:
+            raise ConfigError("hidden", f"must leave something of the {n} numbers to see, got {list(hidden)}")
+        gym.utils.RecordConstructorArgs.__init__(self, hidden=list(hidden))
+        gym.ObservationWrapper.__init__(self, env)
+        self.kept: Array = np.setdiff1d(np.arange(n), hidden)
+        self.observation_space = spaces.Box(space.low[self.kept], space.high[self.kept], dtype=space.dtype.type)
+
+    def observation(self, observation: Array) -> Array:
+        """Return what is shown: [n - hidden], of the same dtype."""
+        shown: Array = observation[self.kept]
+        return shown

@@ -1,0 +1,56 @@
+"""Observations of which something is hidden."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from tracerl.envs.masked_observation import MaskedObservation
+
+from tracerl.checks import ConfigError
+
+
+def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
+    return gym.make(env_id, disable_env_checker=True, **kwargs)
+
+
+def test_what_is_hidden_is_gone_and_the_rest_is_what_it_was() -> None:
+    env, whole = MaskedObservation(bare(), [3, 1]), bare()
+    assert env.observation_space.shape == (2,) and env.observation_space.dtype == np.float32
+    np.testing.assert_array_equal(env.observation_space.high, whole.observation_space.high[[0, 2]])
+    np.testing.assert_array_equal(env.reset(seed=4)[0], whole.reset(seed=4)[0][[0, 2]])
+    for action in (0, 1, 1):
+        ours, theirs = env.step(action), whole.step(action)
+        np.testing.assert_array_equal(ours[0], theirs[0][[0, 2]])
+        assert ours[1:] == theirs[1:] and env.observation_space.contains(ours[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")  # it is a wrapper
+def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
+    env = MaskedObservation(bare("Acrobot-v1"), [1])
+    check_env(env, skip_render_check=True)
+    again = gym.make(env.spec)
+    assert isinstance(again, MaskedObservation) and again.kept.tolist() == [0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "message"),
+    [
+        ([4], "hidden must be a whole number from 0 to 3, got 4"),
+        ([-1], "hidden must be a whole number from 0 to 3, got -1"),
+        ([1, 1], "hidden must name each index once"),
+        ([0, 1, 2, 3], "hidden must leave something of the 4 numbers"),
+        ([], "hidden must be a list of indices"),
+        (1, "hidden must be a list of indices"),
+    ],
+)
+def test_bad_indices_are_named(hidden: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MaskedObservation(bare(), hidden)
+
+
+def test_other_observations_are_refused() -> None:
+    for env in (bare("FrozenLake-v1"), gym.wrappers.ReshapeObservation(bare(), (2, 2))):
+        with pytest.raises(ConfigError, match="needs observations that are a Box of one axis"):
+            MaskedObservation(env, [0])
