@@ -6,6 +6,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from tracerl import checks
+
+from . import drawing
+
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -15,21 +19,20 @@ class ContextualBandit(gym.Env[Observation, np.int64]):
     The return of a random agent is 1/contexts on average, that of a perfect one 1.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
 
-    def __init__(self, contexts: int = 4, render_mode: None = None) -> None:
+    def __init__(self, contexts: int = 4, render_mode: str | None = None) -> None:
         """Make the spaces.
 
         Args:
             contexts: how many, each with one right action; at least 2.
-            render_mode: only None: there is nothing to see.
+            render_mode: None, or ``rgb_array``: what is seen above what was named.
 
         Raises:
-            ValueError: fewer than two contexts.
+            ConfigError: fewer than two contexts, or another render mode.
         """
-        if not isinstance(contexts, int) or contexts < 2:
-            raise ValueError(f"contexts must be a whole number of 2 or above, got {contexts!r}")
-        self.contexts, self.render_mode = contexts, render_mode
+        self.contexts = checks.whole("contexts", contexts, 2)
+        self.render_mode = drawing.checked_mode(render_mode)
         self.observation_space = spaces.Box(0.0, 1.0, (contexts,), np.float32)
         self.action_space = spaces.Discrete(contexts)
 
@@ -39,14 +42,26 @@ class ContextualBandit(gym.Env[Observation, np.int64]):
         """Draw a context and show it, one-hot: float32, [contexts]."""
         super().reset(seed=seed)
         self.context = int(self.np_random.integers(self.contexts))
+        self.named: int | None = None
+        self.paid: float | None = None
         return self._show(self.context), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Pay for the action and end the episode; the last observation is blank."""
-        return self._show(None), float(action == self.context), True, False, {}
+        self.named, self.paid = int(action), float(action == self.context)
+        return self._show(None), self.paid, True, False, {}
 
     def _show(self, context: int | None) -> Observation:
         observation = np.zeros(self.contexts, np.float32)
         if context is not None:
             observation[context] = 1.0
         return observation
+
+    def render(self) -> drawing.Picture | None:
+        """Draw what is seen above what was named; None without a render mode."""
+        return None if self.render_mode is None else self._draw()
+
+    def _draw(self) -> drawing.Picture:
+        seen = self._show(self.context if self.named is None else None)
+        answer = drawing.answer(self.contexts, self.named, self.paid)
+        return drawing.stacked(drawing.tiles(drawing.shades(seen[np.newaxis])), answer)

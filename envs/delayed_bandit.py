@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from tracerl import checks
+
+from . import drawing
 from .contextual_bandit import ContextualBandit, Observation
 
 
@@ -14,33 +17,37 @@ class DelayedBandit(ContextualBandit):
     of the past can connect the reward with it. Returns are those of ``ContextualBandit``.
     """
 
-    def __init__(self, contexts: int = 4, delay: int = 5, render_mode: None = None) -> None:
+    def __init__(self, contexts: int = 4, delay: int = 5, render_mode: str | None = None) -> None:
         """Make the spaces.
 
         Args:
             contexts: how many, each with one right action; at least 2.
             delay: blank env steps between the choice and its reward; an episode lasts ``delay`` + 1 steps.
-            render_mode: only None: there is nothing to see.
+            render_mode: None, or ``rgb_array``: what is seen above the first action, over the time that has passed.
 
         Raises:
-            ValueError: fewer than two contexts, or a negative delay.
+            ConfigError: fewer than two contexts, a negative delay, or another render mode.
         """
         super().__init__(contexts, render_mode)
-        if not isinstance(delay, int) or delay < 0:
-            raise ValueError(f"delay must be a whole number of 0 or above, got {delay!r}")
-        self.delay = delay
+        self.delay = checks.whole("delay", delay, 0)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Draw a context and show it; see ``ContextualBandit.reset``."""
-        self.elapsed, self.earned = 0, 0.0
+        self.elapsed = 0
         return super().reset(seed=seed, options=options)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Remember whether the first action was right; pay for it in the last step."""
+        """Remember the first action; pay for it in the last step."""
         if self.elapsed == 0:
-            self.earned = float(action == self.context)
+            self.named = int(action)
         over = self.elapsed == self.delay
         self.elapsed += 1
-        return self._show(None), self.earned if over else 0.0, over, False, {}
+        if over:
+            self.paid = float(self.named == self.context)
+        return self._show(None), self.paid or 0.0, over, False, {}
+
+    def _draw(self) -> drawing.Picture:
+        picture = super()._draw()
+        return drawing.stacked(picture, drawing.bar(self.elapsed / (self.delay + 1), picture.shape[1]))

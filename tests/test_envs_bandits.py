@@ -14,7 +14,7 @@ BANDITS = ("tracerl/ContextualBandit-v0", "tracerl/DelayedBandit-v0")
 @pytest.mark.parametrize("name", BANDITS)
 @pytest.mark.parametrize("contexts", [2, 5])
 def test_gymnasiums_own_checker_passes(name: str, contexts: int) -> None:
-    check_env(gym.make(name, contexts=contexts).unwrapped, skip_render_check=True)
+    check_env(gym.make(name, contexts=contexts).unwrapped)
 
 
 def play(env: gym.Env, offset: int) -> tuple[list[float], list[np.ndarray]]:

@@ -1,0 +1,134 @@
+"""Handwritten digits as a bandit: name the digit shown, learn from being right or wrong only."""
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import DependencyNotInstalled
+
+from tracerl import checks
+
+from . import drawing
+
+Observation = np.ndarray[Any, np.dtype[np.float32]]
+SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # of scikit-learn's images
+
+
+class Digits(gym.Env[Observation, np.int64]):
+    """Each episode is one image of a handwritten digit; the action of the same number pays 1, any other 0.
+
+    The images are the 1,797 of 8 x 8 pixels that come with scikit-learn (``load_digits``: the test half of Alpaydin
+    and Kaynak 1998, https://doi.org/10.24432/C50P49), drawn with replacement. The agent is not told the digit, only
+    whether it was right. An episode lasts ``showings`` steps, in which the image stays; only the last action counts.
+    A random agent gets 0.1 on average, a perfect one 1. The final observation shows the image once more, and nothing
+    follows it: running statistics of observations then see images only.
+
+    A fixed random part is held out: ``split=train`` never shows it, ``split=held_out`` shows nothing else. The part
+    depends on ``held_out`` alone, not on seeds. Writers are in both parts: it tests new images, not new hands. The
+    reward is the label in disguise, so an agent that learns in the held-out env is no longer tested; let it act
+    without learning, as ``scripts/held_out_digits.py`` does.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 2}
+
+    def __init__(
+        self,
+        split: str = "train",
+        held_out: float = 0.2,
+        bernoulli: bool = False,
+        showings: int = 1,
+        render_mode: str | None = None,
+    ) -> None:
+        """Load the images and make the spaces.
+
+        Args:
+            split: ``train`` or ``held_out``.
+            held_out: share of the images that is held out, in [0.01, 0.99]; 0.2: 360 images.
+            bernoulli: false: pixels are intensities in [0, 1]. true: each is 1 with the chance of its intensity and
+                else 0, drawn anew at every showing.
+            showings: env steps that an image is shown before the answer counts, at least 1.
+            render_mode: None, or ``rgb_array``: the image above the newest action.
+
+        Raises:
+            ConfigError: naming the argument that does not fit.
+            DependencyNotInstalled: scikit-learn is not installed.
+        """
+        self.split = checks.choice("split", split, ("train", "held_out"))
+        checks.number("held_out", held_out, "a number in [0.01, 0.99]", 0.01, 0.99)
+        self.bernoulli, self.showings = checks.flag("bernoulli", bernoulli), checks.whole("showings", showings, 1)
+        self.render_mode = drawing.checked_mode(render_mode)
+        images, labels = _load()
+        chosen = _chosen(len(labels), split, held_out)
+        self.images, self.labels = images[chosen], labels[chosen]  # [n, 8, 8], [n]
+        self.observation_space = spaces.Box(0.0, 1.0, (SIDE, SIDE), np.float32)
+        self.action_space = spaces.Discrete(CLASSES)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Draw an image and show it: float32, [8, 8].
+
+        Args:
+            seed: of the images drawn and of Bernoulli pixels.
+            options: ``{"image": i}`` shows the i-th image of the split instead, counted from 0.
+
+        Returns:
+            The observation, and an info with ``label`` (the digit) and ``held_out`` (whether the image is).
+
+        Raises:
+            ConfigError: there is no such image.
+        """
+        super().reset(seed=seed)
+        if options is not None and "image" in options:
+            self.number = checks.whole("options.image", options["image"], 0, len(self.labels) - 1)
+        else:
+            self.number = int(self.np_random.integers(len(self.labels)))
+        self.label, self.elapsed = int(self.labels[self.number]), 0
+        self.named: int | None = None
+        self.paid: float | None = None
+        return self._show(), self._info()
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Show the image again; pay for the action in the last step."""
+        self.elapsed += 1
+        self.named = int(action)
+        over = self.elapsed == self.showings
+        if over:
+            self.paid = float(self.named == self.label)
+        return self._show(), self.paid or 0.0, over, False, self._info()
+
+    def _show(self) -> Observation:
+        image: Observation = self.images[self.number]
+        if self.bernoulli:
+            image = (self.np_random.random(image.shape) < image).astype(np.float32)
+        self.shown = image.copy()
+        return self.shown.copy()
+
+    def _info(self) -> dict[str, Any]:
+        return {"label": self.label, "held_out": self.split == "held_out"}
+
+    def render(self) -> drawing.Picture | None:
+        """Draw the image as it was shown last above the newest action; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        answer = drawing.answer(CLASSES, self.named, self.paid, side=22)
+        return drawing.stacked(drawing.enlarged(self.shown, 32), answer)
+
+
+def _load() -> tuple[Observation, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return all images, float32 in [0, 1], [n, 8, 8], and their digits, [n]."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DependencyNotInstalled('scikit-learn is not installed: pip install "tracerl[digits]"') from error
+    found = load_digits()
+    return (found.images / BRIGHTEST).astype(np.float32), found.target.astype(np.int64)
+
+
+def _chosen(n: int, split: str, held_out: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return which of n images a split has, in ascending order."""
+    order = np.random.RandomState(0).permutation(n)  # a generator that NumPy has frozen: one split for all versions
+    n_held_out = math.ceil(held_out * n)
+    return np.sort(order[:n_held_out] if split == "held_out" else order[n_held_out:])

@@ -1,0 +1,120 @@
+"""Evidence that comes in bits over time: which of two streams of clicks had more?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from tracerl import checks
+
+from . import drawing
+
+Observation = np.ndarray[Any, np.dtype[np.float32]]
+Clicks = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class PoissonClicks(gym.Env[Observation, np.int64]):
+    """Clicks on the left and on the right, a silent gap, a go cue: the action that answers it names the richer side.
+
+    The task of Brunton, Botvinick and Brody 2013 (Science 340, 95, https://doi.org/10.1126/science.1233912) in discrete
+    time: each side clicks or not in every step, independently (Bernoulli), with the chances
+
+        rate (1 + contrast) / 2  on the one side      rate (1 - contrast) / 2  on the other
+
+    where the side and the contrast are drawn for every episode. An episode lasts ``evidence`` + ``gap`` + 1 steps;
+    actions before the cue change nothing. Action 0 is left, 1 is right.
+
+    As in the paper, the side that *had* more clicks pays 1, the other 0, whichever had the higher rate: whoever counts
+    is then always right (return 1), so that what an agent lacks is the agent's. Clicks of an episode are drawn again
+    where both sides have equally many. A random agent gets 0.5 on average.
+
+    Noise flips a click to none and none to a click, each with that chance, in the steps of evidence only: so every
+    observation stays a click or none, as a spiking network's own messages are, and the gap stays silent. The reward
+    follows the clicks before noise; a counter of what it hears then gets 0.95 on average with noise 0.05, 0.90 with
+    0.1 and 0.81 with 0.2, the other arguments at their defaults.
+
+    Left out: clicks that come closer to each other than a step, their adaptation, stereo clicks at the start, durations
+    that vary.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 10}
+
+    def __init__(
+        self,
+        evidence: int = 20,
+        gap: int = 5,
+        rate: float = 0.4,
+        contrast: float | Sequence[float] = (0.2, 0.8),
+        noise: float = 0.0,
+        render_mode: str | None = None,
+    ) -> None:
+        """Make the spaces.
+
+        Args:
+            evidence: env steps in which there may be clicks, at least 1.
+            gap: silent env steps before the go cue.
+            rate: clicks per env step of both sides together, in [0.01, 1].
+            contrast: difference of the two sides' rates over their sum, in [0, 1], or a pair [low, high] to draw from
+                evenly; 0: none but by chance, 1: all clicks on one side.
+            noise: chance that a step's click on one side is not heard, or heard where there was none, in [0, 0.5].
+            render_mode: None, or ``rgb_array``: everything heard so far (left, right, cue) above the newest action.
+
+        Raises:
+            ConfigError: naming the argument that does not fit.
+        """
+        self.evidence, self.gap = checks.whole("evidence", evidence, 1), checks.whole("gap", gap, 0)
+        self.rate = checks.number("rate", rate, "a number in [0.01, 1]", 0.01, 1.0)
+        self.contrast = checks.span("contrast", contrast, "a number in [0, 1]", 0.0, 1.0, closed="[]")
+        self.noise = checks.number("noise", noise, "a number in [0, 0.5]", 0.0, 0.5)
+        self.render_mode = drawing.checked_mode(render_mode)
+        self.observation_space = spaces.Box(0.0, 1.0, (3,), np.float32)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Draw an episode and show its first step: float32, [3]: left click, right click, go cue."""
+        super().reset(seed=seed)
+        clicks = self._draw_clicks()
+        self.counts = clicks.sum(0)
+        heard = clicks ^ (self.np_random.random(clicks.shape) < self.noise)
+        self.heard = np.zeros((self.evidence + self.gap + 2, 3), np.float32)  # the last row: after the end
+        self.heard[: self.evidence, :2] = heard
+        self.heard[-2, 2] = 1.0
+        self.elapsed = 0
+        self.named: int | None = None
+        self.paid: float | None = None
+        return self.heard[0].copy(), {}
+
+    def _draw_clicks(self) -> Clicks:
+        """Draw the clicks of an episode, more on one side than on the other: [evidence, 2]."""
+        contrast = self.np_random.uniform(*self.contrast) * self.np_random.choice((-1, 1))
+        chances = self.rate * (1 + contrast * np.array([1, -1])) / 2
+        while True:
+            clicks: Clicks = self.np_random.random((self.evidence, 2)) < chances
+            if clicks[:, 0].sum() != clicks[:, 1].sum():
+                return clicks
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Go on; pay for the action that answers the cue and end the episode, with a blank observation.
+
+        The last step's info has ``clicks``: how many there were on the left and on the right.
+        """
+        self.elapsed += 1
+        self.named = int(action)
+        over = self.elapsed == len(self.heard) - 1
+        info = {}
+        if over:
+            self.paid = float(self.named == self.counts.argmax())
+            info = {"clicks": tuple(self.counts.tolist())}
+        return self.heard[self.elapsed].copy(), self.paid or 0.0, over, False, info
+
+    def render(self) -> drawing.Picture | None:
+        """Draw everything heard so far, time going right, and the newest action; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        colours = drawing.shades(self.heard[:-1].T)  # [3, steps, 3]
+        colours[:, self.elapsed + 1 :] = drawing.BACKGROUND
+        return drawing.stacked(drawing.tiles(colours, side=8), drawing.answer(2, self.named, self.paid, side=24))

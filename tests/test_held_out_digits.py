@@ -1,0 +1,59 @@
+"""Testing on held-out digits leaves the agent as it was."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import hydra
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def script(name: str) -> ModuleType:
+    """Import a script under its own name."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+script("bench_learning")  # which the script imports as its neighbour
+held_out_digits = script("held_out_digits")
+SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.kwargs.split=held_out")
+
+
+@pytest.mark.parametrize("showings", [1, 3])
+def test_accuracy_reads_the_likeliest_action_and_leaves_no_trace(showings: int) -> None:
+    config = held_out_digits.settings([*SMALL, f"env.kwargs.showings={showings}"])
+    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    agent, _ = held_out_digits.trained(config, spec, 20, seed=0)
+    before = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
+    found = held_out_digits.accuracy(agent, spec.make(), seed=0)
+    assert 0.0 <= found <= 1.0
+    assert found == held_out_digits.accuracy(agent, spec.make(), seed=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in agent.state_dict().items())
+    assert all(not layer.membrane.any() for layer in agent.policy.network.layers)
+
+
+def test_an_agent_that_always_names_one_digit_gets_its_share() -> None:
+    config = held_out_digits.settings(list(SMALL))
+    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    agent, _ = held_out_digits.trained(config, spec, 1, seed=0)
+    env = spec.make()
+    with torch.inference_mode():
+        agent.policy.network.flat.zero_()
+        agent.policy.network.readout.affine[7, -1] = 10.0
+    share = float((env.unwrapped.labels == 7).mean())
+    assert held_out_digits.accuracy(agent, env, seed=0) == pytest.approx(share)
+
+
+def test_an_agent_without_a_head_is_refused() -> None:
+    config = held_out_digits.settings(["agent=random"])
+    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    with pytest.raises(SystemExit, match="RandomAgent has no head"):
+        held_out_digits.trained(config, spec, 1, seed=0)
