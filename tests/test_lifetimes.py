@@ -54,10 +54,11 @@ def test_life_i_is_the_single_life_in_torch_too(optimizer: str) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize(("n", "backend"), [(50, "gymnasium"), (5, "gymnasium"), (5, "compiled")])
+def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
     lives = [
-        lived_together("CartPole-v1", 600, SMALL, "engine=fused", f"threads={threads}", seeds=list(range(5)))
-        for threads in (1, 2, 3, 9)
+        lived_together("CartPole-v1", 200, SMALL, "engine=fused", f"threads={i}", seeds=[*range(n)], backend=backend)
+        for i in (1, 2, 3, 9)
     ]
     for agent, records in lives[1:]:
         assert [record.returns for record in records] == [record.returns for record in lives[0][1]]

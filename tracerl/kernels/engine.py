@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracerl.compiled import CompiledWorld
 
 Array = np.ndarray[Any, Any]
+_WORTH_A_THREAD = 16  # lives in one step: with fewer, threads that wait for each other on busy cores take all the time
 
 
 class FusedEngine:
@@ -48,6 +49,8 @@ class FusedEngine:
         self._observation = np.zeros(self._n_observed)
         self._address: int | None = None
         scratch = np.zeros((self._shares, self._plan.scratch_rows, self._plan.scratch_width), real.dtype)
+        many = self._shares > 1 and len(real) >= _WORTH_A_THREAD * self._shares
+        self._advance = lives.advance_all if many else lives.advance_in_turn
         self._one = real[0], wide[0], tables, scratch[0]
         self._all = real, wide, tables, scratch
         numba.set_num_threads(min(self._shares, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
@@ -57,7 +60,7 @@ class FusedEngine:
         self._arrived[:, lives.VERB] = reflect.SKIP
         agent = self._agent()
         if self._memory.real.dim() > 1:
-            lives.advance_all(agent, *self._all, self._arrived)
+            self._advance(agent, *self._all, self._arrived)
 
     def _agent(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
@@ -105,7 +108,7 @@ class FusedEngine:
         self._arrived[:, lives.VERB] = verbs
         self._arrived[:, lives.REWARD] = rewards
         self._arrived[:, lives.OBSERVATION :] = observations.reshape(len(verbs), -1)
-        lives.advance_all(self._agent(), *self._all, self._arrived)
+        self._advance(self._agent(), *self._all, self._arrived)
         newest: Array = self._head.chosen()
         return newest
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from tracerl.kernels.calls import call_at
-from tracerl.kernels.compile import kernel, shared
+from tracerl.kernels.compile import entry, kernel, shared
 from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED
 from tracerl.kernels.twins import ELAPSED, advance_world, begin
 
@@ -18,6 +18,21 @@ VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life
 # What a life remembers beside its world and its agent: a row of 64-bit words.
 LIVED, NEXT_VERB, RETURN, LIFE_WORDS = range(4)  # env steps; START or SKIP; return of the running episode, a float
 ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended episode
+
+
+@entry
+def advance_in_turn(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
+    """Do what ``advance_all`` does on one thread: for few lives, waking others takes longer than the work."""
+    advance_share(agent, real, wide, p, scratch[0], arrived, 0, len(real))
+
+
+@kernel
+def advance_share(agent: int, real: Any, wide: Any, p: Any, s: Any, arrived: Any, start: int, stop: int) -> None:
+    """Carry out the verbs of the lives from ``start`` to ``stop``."""
+    for life in range(start, stop):
+        row = arrived[life]
+        verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
+        call_at(agent, real[life], wide[life], p, s, verb, reward, observation)
 
 
 @shared
@@ -36,10 +51,8 @@ def advance_all(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived:
     """
     n, shares = len(real), len(scratch)
     for share in prange(shares):
-        for life in range(share * n // shares, (share + 1) * n // shares):
-            row = arrived[life]
-            verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
-            call_at(agent, real[life], wide[life], p, scratch[share], verb, reward, observation)
+        start, stop = share * n // shares, (share + 1) * n // shares
+        advance_share(agent, real, wide, p, scratch[share], arrived, start, stop)
 
 
 @shared
