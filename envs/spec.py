@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +13,8 @@ from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.stats import Milestone
 from tracerl.world import SingleWorld, VectorWorld, World
+
+from .observations import as_box, as_boxes
 
 Env = gym.Env[Any, Any]
 Wrap = Callable[[Env], Env]
@@ -85,7 +88,7 @@ class EnvSpec:
         return CompiledWorld(self.id, seeds)
 
     def make(self) -> Env:
-        """Make the env, in its wrappers.
+        """Make the env, in its wrappers, with observations that are a Box where they can be made one.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs`` or ``wrappers``.
@@ -95,9 +98,11 @@ class EnvSpec:
         for i, wrap in enumerate(self.wrappers):
             try:
                 env = wrap(env)
+            except gym.error.DependencyNotInstalled as error:
+                raise self._missing_package(error) from error
             except Exception as error:
                 raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
-        return env
+        return as_box(env)
 
     def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
         """Make the envs of n lives.
@@ -112,15 +117,18 @@ class EnvSpec:
     def _make_native(self, n: int) -> VectorEnv[Any, Any, Any]:
         if self.wrappers:
             raise ConfigError("wrappers", "must be empty with vectorization=native: they take one env")
+        module, _, name = self.id.rpartition(":")
         with self._naming_keys():
-            spec = gym.spec(self.id)
+            if module:
+                import_module(module)  # as gymnasium.make does, but gymnasium.spec does not
+            spec = gym.spec(name)
         if spec.vector_entry_point is None:
             raise ConfigError("vectorization", f"must be sync: {self.id} has no vector form of its own")
         with self._naming_keys():
             envs = gym.make_vec(self.id, n, "vector_entry_point", **self.kwargs)
         if envs.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
             raise ConfigError("vectorization", f"must be sync: {self.id}'s own vector form hides final observations")
-        return envs
+        return as_boxes(envs)
 
     @contextmanager
     def _naming_keys(self) -> Iterator[None]:

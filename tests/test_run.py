@@ -224,7 +224,10 @@ BAD = {
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
     "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
-    "env=gymnasium env.id=tests.worlds:DictObservation-v0": "env must have a Box observation space",
+    "env=gymnasium env.id=tests.worlds:Words-v0": (
+        "env must have observations of a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
+        " for this agent, got Dict('said': Text("
+    ),
     "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
     "env=ContextualBandit env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
     "env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,min_reward:-1}]": "env.wrappers.0 cannot be built",
