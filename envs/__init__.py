@@ -4,3 +4,4 @@ from gymnasium import register
 
 register("tracerl/ContextualBandit-v0", "tracerl.envs.contextual_bandit:ContextualBandit")
 register("tracerl/DelayedBandit-v0", "tracerl.envs.delayed_bandit:DelayedBandit")
+register("tracerl/MinAtar-v0", "tracerl.envs.minatar:MinAtar", max_episode_steps=5000)

@@ -178,7 +178,7 @@ def test_a_broken_env_leaves_a_summary_and_a_message(tmp_path: Path, how: str, s
 
 
 BAD = {
-    "env=CartPol": "CartPole",
+    "env=CartPol": "Could not find 'env/CartPol'\nThere are: Acrobot, Ant, ",
     "evn=CartPole": "Did you mean env?",
     "agent=reflec": "random",
     "optimizer=adam": "adaptive_obgd",
