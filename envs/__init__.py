@@ -7,3 +7,4 @@ register("tracerl/DelayedBandit-v0", "tracerl.envs.delayed_bandit:DelayedBandit"
 register("tracerl/PoissonClicks-v0", "tracerl.envs.poisson_clicks:PoissonClicks")
 register("tracerl/MemoryChain-v0", "tracerl.envs.memory_chain:MemoryChain")
 register("tracerl/Digits-v0", "tracerl.envs.digits:Digits")
+register("tracerl/MinAtar-v0", "tracerl.envs.minatar:MinAtar", max_episode_steps=5000)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +14,8 @@ from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.stats import Milestone
 from tracerl.world import SingleWorld, VectorWorld, World
+
+from .observations import as_box, as_boxes
 
 Env = gym.Env[Any, Any]
 Wrap = Callable[[Env], Env]
@@ -93,7 +96,7 @@ class EnvSpec:
         return CompiledWorld(self.id, seeds)
 
     def make(self) -> Env:
-        """Make the env, in its wrappers.
+        """Make the env, in its wrappers, with observations that are a Box where they can be made one.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``time_aware``.
@@ -103,8 +106,11 @@ class EnvSpec:
         for i, wrap in enumerate(self.wrappers):
             try:
                 env = wrap(env)
+            except gym.error.DependencyNotInstalled as error:
+                raise self._missing_package(error) from error
             except Exception as error:
                 raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
+        env = as_box(env)
         return self._show_time(env) if self.time_aware else env
 
     def _show_time(self, env: Env) -> Env:
@@ -131,15 +137,18 @@ class EnvSpec:
             raise ConfigError("wrappers", "must be empty with vectorization=native: they take one env")
         if self.time_aware:
             raise ConfigError("time_aware", "must be false with vectorization=native: it takes one env")
+        module, _, name = self.id.rpartition(":")
         with self._naming_keys():
-            spec = gym.spec(self.id)
+            if module:
+                import_module(module)  # as gymnasium.make does, but gymnasium.spec does not
+            spec = gym.spec(name)
         if spec.vector_entry_point is None:
             raise ConfigError("vectorization", f"must be sync: {self.id} has no vector form of its own")
         with self._naming_keys():
             envs = gym.make_vec(self.id, n, "vector_entry_point", **self.kwargs)
         if envs.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
             raise ConfigError("vectorization", f"must be sync: {self.id}'s own vector form hides final observations")
-        return envs
+        return as_boxes(envs)
 
     @contextmanager
     def _naming_keys(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from typing import Any
 import gymnasium as gym
 import hydra
 import torch
-from bench_learning import parse_seeds
+from bench_rows import parse_seeds
 from omegaconf import DictConfig
 
 from tracerl.lives import Lives

@@ -32,11 +32,9 @@ def test_every_group_is_covered_here() -> None:
 @pytest.mark.parametrize("name", choices("env"))
 def test_envs(name: str) -> None:
     config = compose(f"env={name}", *(["env.id=CartPole-v1"] if name == "gymnasium" else []))
-    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    spec = hydra.utils.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
     assert config.steps == spec.steps
-    env = spec.make()
-    assert env.observation_space.contains(env.reset(seed=0)[0])
-    env.close()
+    assert spec.name.startswith(name) or spec.name == spec.id
 
 
 def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:

@@ -20,7 +20,7 @@ from tracerl.network import Convolutional, Network
 
 SHAPE = (6, 5, 2)  # height, width, channels
 CONVOLUTION: dict[str, Any] = dict(
-    hidden=[], channels=[3], kernel=3, stride=1, padding=0, pool=1, pool_kind="average", channels_last=True
+    hidden=[], channels=[3], kernel=3, stride=1, padding=0, pool=1, pool_kind="average", channels_last=None
 )
 
 
@@ -198,12 +198,31 @@ def test_lives_are_kept_apart_and_reset_clears_what_an_episode_left(credit: str)
 
 def test_channels_may_come_first_or_last_or_not_at_all() -> None:
     two = dict(channels=[2, 3], kernel=2)
-    last, first = build(0, (4, 5, 3), **two), build(0, (3, 4, 5), channels_last=False, **two)
+    last, first = build(0, (4, 5, 3), **two), build(0, (3, 4, 5), **two)
     flat, plain = build(0, (4, 5), **two), build(0, (4, 5, 1), **two)
     for x in torch.randn(20, 4, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64):
         torch.testing.assert_close(last(x.flatten()), first(x.permute(2, 0, 1).flatten()))
         assert torch.equal(flat(x[..., 0].flatten()), plain(x[..., 0].flatten()))
     assert last.layers[1].rate.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels_last", "expected"),
+    [
+        ((10, 10, 4), None, (4, 10, 10)),
+        ((4, 84, 84), None, (4, 84, 84)),
+        ((8, 6, 8), None, (8, 8, 6)),
+        ((5, 9, 6), None, (5, 9, 6)),
+        ((5, 9, 6), True, (6, 5, 9)),
+        ((6, 9, 5), False, (6, 9, 5)),
+    ],
+)
+def test_channels_are_the_shorter_of_the_outer_axes_unless_settings_say_which(
+    shape: tuple[int, ...], channels_last: bool | None, expected: tuple[int, ...]
+) -> None:
+    synapses = build(0, shape, channels_last=channels_last).layers[0].synapses
+    assert synapses.in_shape == expected
+    assert synapses.channels_last == (expected[0] == shape[2] and expected[1:] == shape[:2])
 
 
 def test_initial_weights_follow_their_scales() -> None:

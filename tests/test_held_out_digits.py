@@ -1,28 +1,12 @@
 """Testing on held-out digits leaves the agent as it was."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import hydra
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from tests.helpers import script
 
-
-def script(name: str) -> ModuleType:
-    """Import a script under its own name."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-script("bench_learning")  # which the script imports as its neighbour
+script("bench_rows")  # which the script imports as its neighbour
 held_out_digits = script("held_out_digits")
 SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.kwargs.split=held_out")
 

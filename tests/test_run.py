@@ -208,7 +208,7 @@ def test_an_env_that_cannot_be_closed_costs_a_warning(tmp_path: Path, lifetimes:
 
 
 BAD = {
-    "env=CartPol": "CartPole",
+    "env=CartPol": "Could not find 'env/CartPol'\nThere are: Acrobot, Ant, ",
     "evn=CartPole": "Did you mean env?",
     "agent=reflec": "random",
     "optimizer=adam": "adaptive_obgd",
@@ -254,7 +254,10 @@ BAD = {
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
     "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
-    "env=gymnasium env.id=tests.worlds:DictObservation-v0": "env must have a Box observation space",
+    "env=gymnasium env.id=tests.worlds:Words-v0": (
+        "env must have observations of a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
+        " for this agent, got Dict('said': Text("
+    ),
     "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
     "env=ContextualBandit env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
     "env.wrappers=[{_target_:gymnasium.wrappers.ClipReward,min_reward:-1}]": "env.wrappers.0 cannot be built",

@@ -149,12 +149,25 @@ class Broken(World):
             raise RuntimeError("the simulator does not let go")
 
 
-class DictObservation(World):
-    """Observations no dense agent takes."""
+class Shown(World):
+    """Shows what it is given, again and again: for observation spaces of any kind."""
+
+    def __init__(self, space: gym.Space, shown: Any) -> None:
+        super().__init__()
+        self.observation_space, self.shown = space, shown
+
+    def begin(self) -> Any:
+        return self.shown
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return self.shown, 1.0, False, False, {}
+
+
+class Words(Shown):
+    """Observations that no agent reads: they cannot be made numbers."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,), np.float32)})
+        super().__init__(spaces.Dict({"said": spaces.Text(5)}), {"said": "hello"})
 
 
 for _world in (
@@ -166,6 +179,6 @@ for _world in (
     OneStepMemory,
     Image,
     Broken,
-    DictObservation,
+    Words,
 ):
     gym.register(f"{_world.__name__}-v0", _world)

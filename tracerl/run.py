@@ -280,7 +280,8 @@ def _explain(error: Exception, arguments: list[str]) -> str:
     """Turn an error of Hydra's into one screen that names the key and lists what exists."""
     message = str(error)
     if isinstance(error, MissingConfigException):
-        return message.split("Config search path")[0].strip()
+        there = f"\nThere are: {', '.join(error.options)}" if error.options else ""
+        return message.splitlines()[0] + there
     if "Missing mandatory value" in message:
         return str(_missing(message))
     found = re.search(r"Could not override '([^']+)'", message)

@@ -11,10 +11,11 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
     """Return the shape of an observation.
 
     Raises:
-        ConfigError: not a Box.
+        ConfigError: not a Box, nor made one by ``tracerl.envs.observations.as_box``, as the command line does.
     """
     if not isinstance(space, spaces.Box):
-        raise ConfigError("env", f"must have a Box observation space for this agent, got {space}")
+        supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
+        raise ConfigError("env", f"must have observations of {supported} for this agent, got {space}")
     return space.shape
 
 

@@ -60,7 +60,8 @@ class Convolutional(Dense):
         padding: pixels of zeros around the image.
         pool: side of the squares that are pooled after a layer, in pixels; 1 pools nothing.
         pool_kind: ``average``, or ``max``: whether any neuron of the square fired.
-        channels_last: whether observations of three dimensions are (height, width, channels), else channels come first.
+        channels_last: whether observations of three dimensions are (height, width, channels), else channels come first;
+            None: the shorter of the first and the last axis holds the channels, the last where they are equal.
     """
 
     channels: Any
@@ -69,7 +70,7 @@ class Convolutional(Dense):
     padding: Any
     pool: Any
     pool_kind: Any
-    channels_last: bool
+    channels_last: bool | None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -87,7 +88,8 @@ class Convolutional(Dense):
             for value in self._per_layer(name):
                 checks.whole(name, value, 0 if name == "padding" else 1)
         checks.choice("pool_kind", self.pool_kind, ("average", "max"))
-        checks.flag("channels_last", self.channels_last)
+        if self.channels_last is not None and not isinstance(self.channels_last, bool):
+            raise checks.ConfigError("channels_last", f"must be true, false or null, got {self.channels_last!r}")
         if self.recurrent and not self.hidden:
             raise checks.ConfigError("recurrent", "must be false where no dense layer is there to hear itself")
 
@@ -111,7 +113,7 @@ class Convolutional(Dense):
                 lives,
                 stride=stage.stride,
                 padding=stage.padding,
-                channels_last=self.channels_last and not layers,
+                channels_last=not layers and len(shape) == 3 and self._channels_at(shape) == 2,
                 weight_scale=self.weight_scale,
                 bias_scale=self.bias_scale,
                 sparsity=self.sparsity,
@@ -148,9 +150,14 @@ class Convolutional(Dense):
         if len(shape) != 3:
             expected = f"needs observations of two or three dimensions, got shape {tuple(shape)}"
             raise checks.ConfigError("network.channels", expected)
-        channels_at = 2 if self.channels_last else 0
+        channels_at = self._channels_at(shape)
         height, width = (side for axis, side in enumerate(shape) if axis != channels_at)
         return shape[channels_at], height, width
+
+    def _channels_at(self, shape: Sequence[int]) -> int:
+        """Return the axis of the channels in observations of three dimensions."""
+        last = shape[2] <= shape[0] if self.channels_last is None else self.channels_last
+        return 2 if last else 0
 
     def _per_layer(self, name: str) -> list[Any]:
         """Return a setting for each convolutional layer."""

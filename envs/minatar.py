@@ -1,0 +1,101 @@
+"""MinAtar, five arcade games of ten by ten cells, as a Gymnasium env."""
+
+import colorsys
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+Observation = np.ndarray[Any, np.dtype[np.float32]]
+
+GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
+_PIXELS = 16  # side of a cell in a rendered frame
+
+
+class MinAtar(gym.Env[Observation, np.int64]):
+    """A game of MinAtar (Young and Tian 2019, arXiv 1903.03176): each channel says where one kind of object is.
+
+    The games are those of the package MinAtar; this is another face to them. Unlike that package's own, an episode
+    depends on nothing but the seed and the actions (there, the action that sticks outlives the episode), all random
+    numbers come from ``np_random``, and frames need neither seaborn nor matplotlib. No time limit is in it; the
+    registered ``tracerl/MinAtar-v0`` cuts an episode off after 5000 steps: in Seaquest a submarine that never dives
+    lives for ever, in Breakout a ball that always comes back does.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        game: str,
+        minimal_actions: bool = True,
+        sticky_action_prob: float = 0.1,
+        difficulty_ramping: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
+        """Make the game and the spaces.
+
+        Args:
+            game: one of ``GAMES``.
+            minimal_actions: only the actions that do something in this game; else all six: none, left, up, right, down,
+                fire.
+            sticky_action_prob: probability per step that the last action is taken again instead of the one given.
+            difficulty_ramping: asterix, seaquest and space_invaders get faster as they go on.
+            render_mode: ``rgb_array``, or None.
+
+        Raises:
+            ValueError: naming the argument.
+            DependencyNotInstalled: the package MinAtar is not there.
+        """
+        if game not in GAMES:
+            raise ValueError(f"game must be one of {', '.join(GAMES)}; got {game!r}")
+        if not 0 <= sticky_action_prob <= 1:
+            raise ValueError(f"sticky_action_prob must be a number in [0, 1], got {sticky_action_prob!r}")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be rgb_array or None, got {render_mode!r}")
+        try:
+            module = import_module(f"minatar.environments.{game}")
+        except ImportError as error:
+            raise gym.error.DependencyNotInstalled(
+                'MinAtar is not installed: pip install "tracerl[minatar]"'
+            ) from error
+        self._game: Any = module.Env(ramping=difficulty_ramping)
+        self._actions: list[int] = self._game.minimal_action_set() if minimal_actions else list(range(6))
+        self.sticky_action_prob, self.render_mode = sticky_action_prob, render_mode
+        self.observation_space = spaces.Box(0.0, 1.0, tuple(self._game.state_shape()), np.float32)
+        self.action_space = spaces.Discrete(len(self._actions))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin a game and show it: float32, [10, 10, channels], 1 where an object is, else 0."""
+        super().reset(seed=seed)
+        # The games ask for NumPy's old interface; this one draws from the env's own generator.
+        self._game.random = np.random.RandomState(self.np_random.bit_generator)
+        self._game.reset()
+        self._last = 0  # none
+        return self._show(), {}
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Take the action, or the last one again."""
+        if self.np_random.random() >= self.sticky_action_prob:
+            self._last = self._actions[action]
+        reward, terminated = self._game.act(self._last)
+        return self._show(), float(reward), bool(terminated), False, {}
+
+    def render(self) -> Any:
+        """Draw the cells, each channel in a colour of its own, the last on top: uint8, [160, 160, 3], or None."""
+        if self.render_mode is None:
+            return None
+        state = self._game.state()
+        channels = state.shape[-1]
+        hues = [colorsys.hsv_to_rgb(channel / channels, 0.7, 1.0) for channel in range(channels)]
+        colours = np.array([(0.0, 0.0, 0.0), *hues])
+        top = (state * np.arange(1, channels + 1)).max(-1)  # [10, 10], 0 where nothing is
+        frame = (255 * colours[top]).astype(np.uint8)
+        return frame.repeat(_PIXELS, 0).repeat(_PIXELS, 1)
+
+    def _show(self) -> Observation:
+        observation: Observation = self._game.state().astype(np.float32)
+        return observation

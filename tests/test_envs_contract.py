@@ -1,0 +1,133 @@
+"""What every env of configs/env keeps to, whoever wrote it; a new yaml is tested here unasked."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import hydra
+import numpy as np
+import pytest
+import tracerl.configs
+from gymnasium.utils.env_checker import check_env
+from tracerl.envs.spec import EnvSpec
+
+from tests.helpers import compose
+from tracerl.checks import ConfigError
+
+NAMES = sorted(path.stem for path in (Path(tracerl.configs.__file__).parent / "env").glob("*.yaml"))
+NEEDS = {"gymnasium": ["env.id=CartPole-v1"]}
+HEAVY = ("mujoco", "atari")  # extras whose envs make a few hundred or thousand steps per second
+
+Make = Callable[[], gym.Env]
+
+
+@cache
+def spec_of(name: str) -> EnvSpec:
+    return hydra.utils.instantiate(compose(f"env={name}", *NEEDS.get(name, [])).env, _convert_="all")
+
+
+@pytest.fixture
+def make(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Make the env of a yaml; skip the test where the env's packages are not installed."""
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log to where it is run
+    made: list[gym.Env] = []
+
+    def one() -> gym.Env:
+        try:
+            made.append(spec_of(name).make())
+        except ConfigError as error:
+            if "pip install" not in str(error):
+                raise
+            pytest.skip(str(error))
+        return made[-1]
+
+    yield one
+    for env in made:
+        env.close()
+
+
+def life(env: gym.Env, seed: int, steps: int) -> list[Any]:
+    """What comes of a seed: observations, rewards and ends, over an end or, where none comes, over a reset half way."""
+    env.action_space.seed(0)
+    seen: list[Any] = [env.reset(seed=seed)[0]]
+    ended = False
+    for step in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        seen += [observation, reward, terminated, truncated]
+        if terminated or truncated or (step == steps // 2 and not ended):
+            ended = True
+            seen.append(env.reset()[0])
+    return seen
+
+
+def same(ours: list[Any], theirs: list[Any]) -> bool:
+    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore:.*A Box (observation|action) space (minimum|maximum) value is -?infinity")
+@pytest.mark.filterwarnings("ignore:.*we recommend using a symmetric and normalized space")
+@pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
+def test_gymnasiums_own_checker_passes(make: Make) -> None:
+    """On the env as agents see it, in its wrappers. The warnings left out are advice about bounds, and the wrappers."""
+    check_env(make(), skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_decides_everything_for_a_new_env_and_for_a_used_one(make: Make) -> None:
+    first, second = make(), make()
+    once = life(first, 5, 300)
+    assert same(once, life(second, 5, 300))
+    assert same(once, life(first, 5, 300))
+    assert not same(once, life(second, 6, 300))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [(name, 1000 if spec_of(name).extra in HEAVY else 10_000) for name in NAMES]
+    + [pytest.param(name, 10_000, marks=pytest.mark.slow) for name in NAMES if spec_of(name).extra in HEAVY],
+)
+def test_random_steps_stay_within_the_spaces_and_episodes_end_as_they_should(make: Make, steps: int) -> None:
+    """Where there is a time limit, an episode is cut off at it, neither before nor after."""
+    env = make()
+    assert env.spec is not None
+    limit, space = env.spec.max_episode_steps, env.observation_space
+    env.action_space.seed(0)
+    observation, _ = env.reset(seed=0)
+    elapsed = 0
+    for _ in range(steps):
+        assert observation.dtype == space.dtype and space.contains(observation), observation
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        elapsed += 1
+        assert np.isfinite(float(reward))
+        assert isinstance(terminated, (bool, np.bool_)) and isinstance(truncated, (bool, np.bool_))
+        assert limit is None or truncated == (elapsed == limit)
+        if terminated or truncated:
+            assert observation.dtype == space.dtype and space.contains(observation), observation
+            observation, _ = env.reset()
+            elapsed = 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resetting_one_of_many_leaves_the_others_as_they_are(make: Make, name: str) -> None:
+    """Life 1 of two, the other one reset every few steps, sees what it would see alone."""
+    alone, envs = make(), spec_of(name).make_many(2)
+    alone.action_space.seed(0)
+    observations, _ = envs.reset(seed=[0, 1])
+    expected, _ = alone.reset(seed=1)
+    for step in range(60):
+        np.testing.assert_array_equal(observations[1], expected)
+        actions = np.stack([alone.action_space.sample(), alone.action_space.sample()])
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
+        expected, reward, *ends, _ = alone.step(actions[1])
+        assert rewards[1] == reward and [terminated[1], truncated[1]] == ends
+        which = terminated | truncated | [step % 5 == 0, False]
+        if which.any():
+            before = observations.copy()
+            observations, _ = envs.reset(options={"reset_mask": which})
+            np.testing.assert_array_equal(observations[~which], before[~which])
+        if which[1]:
+            expected, _ = alone.reset()
+    envs.close()

@@ -1,0 +1,127 @@
+"""Observation spaces of any kind become a Box, or are refused by name."""
+
+from typing import Any
+
+import gymnasium as gym
+import hydra
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from tracerl.envs.observations import as_box, as_boxes
+from tracerl.envs.spec import EnvSpec
+
+from tests.helpers import compose, make_agent
+from tests.worlds import Shown, Words
+from tracerl.checks import ConfigError
+from tracerl.lives import Lives
+
+PLACE = spaces.Box(-1, 1, (2,), np.float32)
+HALF = np.array([0.5, -0.5], np.float32)
+FLAT: dict[str, tuple[gym.Space, Any, list[float]]] = {
+    "Discrete": (spaces.Discrete(4, start=2), np.int64(3), [0, 1, 0, 0]),
+    "MultiBinary": (spaces.MultiBinary([2, 2]), np.array([[1, 0], [0, 1]], np.int8), [1, 0, 0, 1]),
+    "MultiDiscrete": (spaces.MultiDiscrete([2, 3]), np.array([1, 2]), [0, 1, 0, 0, 1]),
+    "Tuple": (spaces.Tuple([spaces.Discrete(2), PLACE]), (np.int64(1), HALF), [0, 1, 0.5, -0.5]),
+    "Dict": (
+        spaces.Dict({"a": spaces.Dict({"place": PLACE}), "b": spaces.Discrete(3)}),
+        {"a": {"place": HALF}, "b": np.int64(0)},
+        [0.5, -0.5, 1, 0, 0],
+    ),
+    "number": (spaces.Box(0, 9, (), np.float32), np.array(7, np.float32), [7]),
+}
+IMAGES: dict[str, tuple[spaces.Box, list[list[float]], list[list[float]]]] = {
+    "uint8": (spaces.Box(0, 255, (1, 3), np.uint8), [[0, 51, 255]], [[0, 0.2, 1]]),
+    "bool": (spaces.Box(0, 1, (2, 1), np.bool_), [[False], [True]], [[0], [1]]),
+    "int16": (spaces.Box(-3, 5, (2, 2), np.int16), [[-3, 1], [5, 3]], [[0, 0.5], [1, 0.75]]),
+    "pixels of their own bounds, one that never changes": (
+        spaces.Box(np.array([[0, 2]]), np.array([[4, 2]]), dtype=np.int64),
+        [[1, 2]],
+        [[0.25, 0]],
+    ),
+}
+KEPT = [
+    spaces.Box(-1, 1, (3,), np.float64),
+    spaces.Box(0, 255, (3,), np.uint8),
+    spaces.Box(0, 1, (4, 4, 2), np.float32),
+    spaces.Box(np.iinfo(np.int32).min, np.inf, (2, 2), np.int32),
+]
+REFUSED = [
+    spaces.Text(5),
+    spaces.Graph(PLACE, None),
+    spaces.Sequence(PLACE),
+    spaces.OneOf([PLACE, spaces.Discrete(2)]),
+    spaces.Tuple([PLACE, spaces.Text(5)]),
+    spaces.Dict({}),
+]
+
+
+def shows(env: gym.Env, expected: Any) -> None:
+    """Reset and step show the expected array, which the Box contains."""
+    for observation in (env.reset(seed=0)[0], env.step(0)[0]):
+        np.testing.assert_array_equal(observation, expected)
+        assert observation.dtype == env.observation_space.dtype
+        assert env.observation_space.contains(observation)
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_choices_become_one_hot_and_compounds_one_vector(name: str) -> None:
+    space, shown, expected = FLAT[name]
+    env = as_box(Shown(space, shown))
+    assert isinstance(env.observation_space, spaces.Box) and env.observation_space.shape == (len(expected),)
+    shows(env, expected)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_are_scaled_from_their_bounds_to_between_0_and_1(name: str) -> None:
+    space, shown, expected = IMAGES[name]
+    env = as_box(Shown(space, np.array(shown, space.dtype)))
+    assert env.observation_space == spaces.Box(0, 1, space.shape, np.float32)
+    shows(env, np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize("space", KEPT, ids=str)
+def test_numbers_stay_as_they_are_at_no_cost(space: spaces.Box) -> None:
+    env = Shown(space, space.sample())
+    assert as_box(env) is env
+    envs = SyncVectorEnv([lambda: env] * 2)
+    assert as_boxes(envs) is envs
+
+
+@pytest.mark.parametrize("space", REFUSED, ids=lambda space: type(space).__name__)
+def test_what_has_no_numbers_is_left_and_an_agent_that_needs_them_says_so(space: gym.Space) -> None:
+    env = Shown(space, None)
+    assert as_box(env) is env
+    with pytest.raises(ConfigError) as caught:
+        make_agent(env)
+    assert "Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple" in str(caught.value)
+    assert str(caught.value).endswith(f"got {space}")
+
+
+@pytest.mark.parametrize("name", [*FLAT, *IMAGES])
+def test_a_vector_form_shows_each_life_what_it_would_see_alone(name: str) -> None:
+    space, shown, _ = {**FLAT, **IMAGES}[name]
+    if isinstance(space, spaces.Box):
+        shown = np.array(shown, space.dtype)
+    alone = as_box(Shown(space, shown))
+    envs = as_boxes(SyncVectorEnv([lambda: Shown(space, shown)] * 2, autoreset_mode=AutoresetMode.NEXT_STEP))
+    assert envs.single_observation_space == alone.observation_space
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    for observations in (envs.reset(seed=0)[0], envs.step(np.zeros(2, np.int64))[0]):
+        np.testing.assert_array_equal(observations, [alone.reset()[0]] * 2)
+        assert observations.dtype == alone.observation_space.dtype
+
+
+def test_a_spec_makes_its_envs_show_a_box() -> None:
+    spec = EnvSpec("Lake", "FrozenLake-v1", {}, 1, [])
+    np.testing.assert_array_equal(spec.make().reset(seed=0)[0], np.eye(16)[0])
+    envs = spec.make_many(2)
+    np.testing.assert_array_equal(envs.reset(seed=[0, 1])[0], np.eye(16)[[0, 0]])
+
+
+def test_one_life_and_many_of_the_random_agent_do_without_numbers() -> None:
+    make = hydra.utils.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
+    spec = EnvSpec("Words", "tests.worlds:Words-v0", {}, 1, [])
+    assert isinstance(spec.make().unwrapped, Words)
+    for world in (spec.open([0]), spec.open([0, 1])):
+        assert make(world.observation_space, world.action_space, Lives(0)).start(None) in world.action_space

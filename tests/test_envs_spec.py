@@ -1,0 +1,92 @@
+"""How envs are made: what to install where their packages are missing, and vector forms by module and id."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from tracerl.envs.spec import EnvSpec
+
+from tests.test_envs_contract import NAMES, spec_of
+from tracerl.checks import ConfigError
+
+EXTRAS: dict[str, list[str]] = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
+    "optional-dependencies"
+]
+NEED = [name for name in NAMES if spec_of(name).extra]
+WITHOUT = """
+import sys
+for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn"):
+    sys.modules[name] = None  # importing it fails
+import hydra
+with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+    for name in sys.argv[1:]:
+        spec = hydra.utils.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")
+        try:
+            spec.make()
+        except ValueError as error:
+            print(name, error)
+"""
+
+
+def line(name: str) -> str:
+    spec = spec_of(name)
+    return f'id {spec.id} needs packages that are not installed: pip install "tracerl[{spec.extra}]"'
+
+
+def test_a_missing_package_is_answered_by_the_line_that_installs_it() -> None:
+    """For every env of an extra, whether the env, Gymnasium or Python notices."""
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT, *NEED]
+    found = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == [f"{name} {line(name)}" for name in NEED]
+
+
+def test_so_is_one_that_only_a_wrapper_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ale_py")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ConfigError) as caught:
+        spec_of("Atari").make()
+    assert str(caught.value) == line("Atari")
+
+
+def test_every_extra_exists_and_that_of_all_envs_and_of_the_tests_brings_it() -> None:
+    (everything,) = EXTRAS["envs"]
+    assert "tracerl[envs]" in EXTRAS["test"]
+    for name in NEED:
+        extra = spec_of(name).extra
+        assert extra in EXTRAS and extra in everything.removeprefix("tracerl[").removesuffix("]").split(",")
+
+
+class Dots(VectorEnv):
+    """A vector form that shows images; its module registers it."""
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self.single_observation_space = spaces.Box(0, 255, (2, 2), np.uint8)
+        self.single_action_space = spaces.Discrete(2)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        return np.full((self.num_envs, 2, 2), 255, np.uint8), {}
+
+
+def test_a_vector_form_is_found_by_module_and_id_and_shows_a_box(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    register = "gym.register('Dots-v0', 'tests.test_envs_spec:Dots', vector_entry_point='tests.test_envs_spec:Dots')"
+    (tmp_path / "dots.py").write_text(f"import gymnasium as gym\n\n{register}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.envs.registration.registry))
+    envs = EnvSpec("Dots", "dots:Dots-v0", {}, 1, [], vectorization="native").make_many(3)
+    assert envs.single_observation_space == spaces.Box(0, 1, (2, 2), np.float32)
+    np.testing.assert_array_equal(envs.reset()[0], np.ones((3, 2, 2)))
