@@ -128,9 +128,23 @@ def test_a_job_of_a_sweep_equals_the_single_run(tmp_path: Path) -> None:
 
 def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     result = run(tmp_path, "-m", *QUICK, "logger=none", "network.threshold=-1,0.25")
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert "network.threshold must be" in result.stderr
     assert [path.parent.name for path in tmp_path.glob("runs/sweeps/*/*/summary.json")] == ["1"]
+    (error,) = tmp_path.glob("runs/sweeps/*/*/error.txt")
+    assert error.parent.name == "0" and "network.threshold must be" in error.read_text()
+
+
+def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(tmp_path: Path) -> None:
+    arguments = (*QUICK, "logger=none", "hydra.run.dir=here")
+    summary = Path(last_line(run(tmp_path, *arguments)))
+    lived_at = summary.stat().st_mtime_ns
+    result = run(tmp_path, *arguments)
+    assert result.returncode == 2 and "hydra.run.dir holds a run already" in result.stderr
+    assert last_line(run(tmp_path, *arguments, "resume=true")) == f"finished before: {summary}"
+    assert summary.stat().st_mtime_ns == lived_at
+    result = run(tmp_path, *arguments, "resume=true", "seed=1")
+    assert result.returncode == 2 and "seed must be 0, as in the run to be gone on with" in result.stderr
 
 
 def test_random_agents_take_any_env(tmp_path: Path) -> None:
@@ -253,7 +267,7 @@ BAD = {
     "env=gymnasium": "env.id must be given",
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
-    "env=gymnasium env.id=Pendulum-v1": "env must have a Discrete action space",
+    "env=gymnasium env.id=Pendulum-v1 agent=rstdp": "env must have a Discrete action space",
     "env=gymnasium env.id=tests.worlds:Words-v0": (
         "env must have observations of a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
         " for this agent, got Dict('said': Text("
@@ -271,7 +285,7 @@ BAD = {
     "env.time_aware=true env.backend=compiled": "env.time_aware must be false with backend=compiled",
     "env.time_aware=true env.vectorization=native lifetimes=2": "env.time_aware must be false with vector",
     "env.time_aware=true env=CartPoleForever": "env.time_aware must be false for CartPole-v1: it has no time limit",
-    "env.time_aware=true env=gymnasium env.id=FrozenLake-v1": "env.time_aware must be false where observations are",
+    "env.time_aware=true env=gymnasium env.id=tests.worlds:Image-v0": "env.time_aware must be false where",
     "env=CartPoleForever env.kwargs.max_episode_steps=9": "env.wrappers.0 must suit CartPole-v1: NeverReset needs",
     "env=CartPolePositions env.wrappers.0.hidden=[9]": "hidden must be a whole number from 0 to 3, got 9",
     "env=CartPoleDrift env.wrappers.0.every=0": "every must be a whole number of 1 or above, got 0",

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from tracerl.agent import Agent, ManyAgents
 from tracerl.episodes import EpisodeLog
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import Diverged, EnvFailed, Monitor
+from tracerl.presence import Presence
 from tracerl.progress import ProgressBar
 from tracerl.stats import Marker, Record
 from tracerl.summary import Outcome, seeds_in_words, summarize, write_json
@@ -43,6 +43,7 @@ class Setup:
         folder: of the run, writable.
         log: of the run, if any.
         episodes: where every episode is written.
+        presence: the sign that the run is going on, which it keeps fresh; put up and taken away by the caller.
     """
 
     env_name: str
@@ -56,6 +57,7 @@ class Setup:
     folder: Path
     log: Log | None
     episodes: EpisodeLog
+    presence: Presence
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -73,17 +75,18 @@ def run(setup: Setup) -> dict[str, Any]:
     try:
         with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
-            monitors: list[Monitor] = [Marker(), *logs, progress]  # a step is marked before others look at it
+            # A step is marked before others look at it.
+            monitors: list[Monitor] = [Marker(), *logs, progress, setup.presence]
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except (EnvFailed, Diverged) as failure:
         status = "failed" if isinstance(failure, EnvFailed) else "diverged"
         error = describe(failure)
-        _keep_traceback(setup.folder, failure)
+        keep_traceback(setup.folder, failure)
     except KeyboardInterrupt:
         status = "interrupted"
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
-        _keep_traceback(setup.folder, failure)
+        keep_traceback(setup.folder, failure)
         raise
     finally:
         summary = _close(setup, status, error, time.perf_counter() - started)
@@ -121,20 +124,9 @@ def _let_go(world: World) -> None:
         print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
 
 
-def _keep_traceback(folder: Path, failure: BaseException) -> None:
+def keep_traceback(folder: Path, failure: BaseException) -> None:
     """Write the traceback into the run's folder, where the disk allows."""
     try:
         (folder / "error.txt").write_text("".join(traceback.format_exception(failure)), encoding="utf-8")
     except OSError as problem:
         print(f"warning: cannot write {folder / 'error.txt'}: {problem}", file=sys.stderr)
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted name, without the ``_target_`` entries: what a reader compares runs by."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        elif key != "_target_" and value is not None:
-            flat[prefix + key] = value
-    return flat
