@@ -21,11 +21,12 @@ def replace_between(script: str, text: str, name: str, content: str) -> str:
     Raises:
         ValueError: the text has no such markers.
     """
-    begin, end = f"<!-- {script} {name} -->\n", f"\n<!-- end {name} -->"
-    if begin not in text or end not in text:
-        raise ValueError(f"no markers of the table {name}: {begin.strip()} and {end.strip()}")
-    before, rest = text.split(begin)
-    return before + begin + content + end + rest.split(end, 1)[1]
+    begin, end = f"<!-- {script} {name} -->\n", f"<!-- end {name} -->"
+    before, _, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not ended:
+        raise ValueError(f"no markers of the table {name}: {begin.strip()} and {end}")
+    return f"{before}{begin}{content}\n{end}{after}"
 
 
 def write_table(script: str, path: Path, name: str, content: str) -> None:

@@ -12,6 +12,7 @@ from tracerl.lives import Lives
 from tracerl.optim import SGD
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
+from tracerl.streams import UniformStream
 
 LIVES = Lives(0, torch.float64)
 
@@ -22,8 +23,10 @@ def follow(decay: float, steps: int) -> tuple[TraceLearner, LogProbTrace, Tensor
     learner = TraceLearner(network, SGD(lr=1.0).build(network, decay, LIVES), decay, LIVES)
     head, log_prob_trace = Categorical(3, LIVES), LogProbTrace(decay, LIVES)
     inputs, actions = stream(0, steps), []
-    for i, x in enumerate(inputs):
-        actions.append(head.sample(network(x), torch.tensor((i * 0.37) % 1, dtype=torch.float64)).clone())
+    random = UniformStream(LIVES)
+    for x in inputs:
+        head.sample(network(x), random)
+        actions.append(head.action.clone())
         log_prob_trace.accumulate(head.log_probability())
         learner.accumulate(head.score())
     return learner, log_prob_trace, inputs, torch.stack(actions)
