@@ -15,7 +15,7 @@ from tracerl.heads import head_for
 from tracerl.lives import Lives, clear_
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
-from tracerl.optim.rule import StepRuleSettings
+from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
@@ -138,9 +138,12 @@ class EpropAgent(OnlineAgent):
         scaled = reward if self.reward_scaler is None else self.reward_scaler(reward)
         signal = F.td_error(scaled.to(value_t.dtype), value_t, self.value, self.settings.discount, continues)
         self.signal.copy_(signal)
+        if not self._sound(signal):
+            return outputs
         weight = (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.learner.eligibility_trace.addcmul_(self.bonus, weight)
         self.learner.update(signal)
+        self._sound(self.learner.step_rule.step_size.squeeze(-1))
         self._watch()
         return outputs
 
@@ -154,6 +157,7 @@ class EpropAgent(OnlineAgent):
         """Sample an action and let its score join the trace."""
         self.head.sample(seen[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
         network, nothing = self.learner.network, torch.zeros_like(seen[..., :1])
         network.backward(torch.cat([self.head.entropy_gradient(), nothing], -1))
         self.bonus.copy_(network.score)
@@ -170,8 +174,8 @@ class EpropAgent(OnlineAgent):
     def _chosen(self) -> Any:
         return self.head.chosen()
 
-    def _foreign_state(self) -> list[Tensor]:
-        return self.learner.step_rule.foreign_state()
+    def _rules(self) -> list[StepRule]:
+        return [self.learner.step_rule]
 
     def _watch(self) -> None:
         """Add this step's numbers, in the order of ``WATCHED``."""

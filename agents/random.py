@@ -1,13 +1,18 @@
 """The agent that learns nothing: the floor every other one is compared with."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import Space
+from torch import Tensor
 
 from tracerl.agent import Action, Observation
+from tracerl.generators import generators, set_words, words
 from tracerl.lives import Lives
+from tracerl.memories import check_names
 
 _PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
 
@@ -37,6 +42,20 @@ class RandomAgent:
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Do nothing."""
+
+    def capture(self) -> dict[str, Tensor]:
+        """Return the states of the sampler's generators; see ``Stateful.capture``."""
+        return {f"sampler.{i}": torch.from_numpy(words(each)) for i, each in enumerate(generators(self._space))}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on drawing where ``capture`` was called; see ``Stateful.restore``."""
+        samplers = {f"sampler.{i}": generator for i, generator in enumerate(generators(self._space))}
+        check_names(samplers, state)
+        for name, generator in samplers.items():
+            set_words(generator, state[name].numpy())
+
+    def abandon(self) -> None:
+        """Do nothing: an episode leaves nothing behind; see ``Stateful.abandon``."""
 
     def diagnostics(self) -> dict[str, float]:
         """Return nothing: there is nothing to watch."""

@@ -197,9 +197,6 @@ class ReflectAgent(OnlineAgent):
             return super().advance(verbs, rewards, observations)
         return self.fused.advance(verbs, rewards, observations)
 
-    def _foreign_state(self) -> list[Tensor]:
-        return [state for rule in self._rules() for state in rule.foreign_state()]
-
     def _chosen(self) -> Any:
         return self.head.chosen()
 
@@ -217,11 +214,15 @@ class ReflectAgent(OnlineAgent):
         current: Tensor = self.encoder(observation)
         self._compute_signal(reward, current, continues)
         signal = self.signal
+        if not self._sound(signal):
+            return current
         bonus = self.head.entropy_gradient() * (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.policy.accumulate(bonus.add_(self.head.score()))
         self.policy.update(signal)
+        self._sound(self.policy.step_rule.step_size.squeeze(-1))
         if self.critic is not None:
             self.critic.update(signal)
+            self._sound(self.critic.step_rule.step_size.squeeze(-1))
         self._watch()
         return current
 
@@ -242,6 +243,7 @@ class ReflectAgent(OnlineAgent):
         self.head.sample(self.policy.network(current), self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
 
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""

@@ -14,7 +14,7 @@ from tracerl.heads import Categorical
 from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.online import OnlineAgent
-from tracerl.optim.rule import StepRuleSettings
+from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
 from tracerl.spaces import discrete_actions, observation_shape
@@ -96,6 +96,7 @@ class ReflectClassicAgent(OnlineAgent):
     def _act(self, current: Tensor) -> None:
         """Let the policy see the current, sample an action and remember it."""
         self.head.sample(self.policy(current), self.stream)
+        self._sound(self.head.entropy())
         self.policy.remember(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:
@@ -105,8 +106,8 @@ class ReflectClassicAgent(OnlineAgent):
     def _chosen(self) -> Any:
         return self.head.chosen()
 
-    def _foreign_state(self) -> list[Tensor]:
-        return self.policy.step_rule.foreign_state()
+    def _rules(self) -> list[StepRule]:
+        return [self.policy.step_rule]
 
     def _watch(self) -> None:
         """Add this step's numbers, in the order of ``WATCHED``."""
@@ -161,7 +162,8 @@ class ConstantReward(StateModule):
             return
         if bool((self.differs > 0).any()):
             self._settled = True
-        elif int(self.seen.sum()) >= _PATIENCE * self.seen.numel():
+            return
+        if int(self.seen.sum()) >= _PATIENCE * self.seen.numel():
             self._settled = True
             warnings.warn(
                 f"the first {_PATIENCE:,} rewards were all {self.first.flatten()[0]:g}, which says nothing about any"
@@ -170,6 +172,7 @@ class ConstantReward(StateModule):
                 checks.ConfigWarning,
                 stacklevel=2,
             )
+            return
         self.first.copy_(torch.where(self.seen == 0, reward, self.first))
         self.seen.add_(1)
         self.differs.add_(reward != self.first)

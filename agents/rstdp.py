@@ -208,6 +208,8 @@ class RSTDPAgent(OnlineAgent):
             signal = self.critic.learn(reward, rates[..., :-1], continues)
         else:
             signal = self.baseline(reward)
+        if not self._sound(signal):
+            return rates
         self.synapses.update(signal)
         self._watch(signal, rates)
         return rates

@@ -6,11 +6,12 @@ graph per env step.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import Space
 from torch import Tensor
@@ -22,6 +23,8 @@ from tracerl.encoders import EncoderSettings
 from tracerl.heads import head_for
 from tracerl.layers.synapses import sparsify_
 from tracerl.lives import Lives
+from tracerl.memories import check_names, memories, write
+from tracerl.module import StateModule
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
@@ -210,7 +213,47 @@ class StreamACAgent:
         self.inputs = lives.zeros(1, self.encoder.n_out)
         self.outputs = lives.zeros(1, self.head.n_outputs)  # of the policy, with its graph
         self.td_error = 0.0
+        self.lives, self.faults = lives, np.zeros((), np.int64)
         self._sums, self._steps = dict.fromkeys(WATCHED, 0.0), 0
+
+    def _parts(self) -> dict[str, StateModule]:
+        parts: dict[str, StateModule | None] = {
+            "encoder": self.encoder,
+            "head": self.head,
+            "stream": self.stream,
+            "reward_scaler": self.reward_scaler,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def capture(self) -> dict[str, Tensor]:
+        """Return everything the agent remembers; see ``Stateful.capture``."""
+        found = {f"{part}.{name}": t for part, module in self._parts().items() for name, t in memories(module)}
+        for name, network in (("policy", self.policy), ("critic", self.critic)):
+            found |= {f"{name}.flat": network.flat.detach(), f"{name}.trace": network.eligibility_trace}
+            found[f"{name}.step_size"] = torch.tensor(network.step_size, dtype=torch.float64)
+        found["inputs"] = self.inputs
+        watched = [self.td_error, *self._sums.values(), self._steps]
+        return found | {"watched": torch.tensor(watched, dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become the agent that ``capture`` was called of; see ``Stateful.restore``."""
+        mine = self.capture()
+        check_names(mine, state)
+        with torch.no_grad():
+            for name, tensor in mine.items():
+                write(name, tensor, state[name])  # the memory itself, but for the numbers that follow
+        for name, network in (("policy", self.policy), ("critic", self.critic)):
+            network.step_size = state[f"{name}.step_size"].item()
+        self.td_error, *sums, steps = state["watched"].tolist()
+        self._sums, self._steps = dict(zip(WATCHED, sums, strict=True)), int(steps)
+        self.outputs = self.policy(self.inputs)  # of the same parameters as when it acted, with a graph again
+
+    def abandon(self) -> None:
+        """Clear what belongs to the running episode; see ``Stateful.abandon``."""
+        self.policy.eligibility_trace.zero_()
+        self.critic.eligibility_trace.zero_()
+        if self.reward_scaler is not None:
+            self.reward_scaler.end_episode()
 
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
@@ -225,10 +268,7 @@ class StreamACAgent:
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the traces; see ``Agent.end``."""
         self._learn(reward, observation, terminated)
-        self.policy.eligibility_trace.zero_()
-        self.critic.eligibility_trace.zero_()
-        if self.reward_scaler is not None:
-            self.reward_scaler.end_episode()
+        self.abandon()
 
     def _learn(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Update both networks from one transition; ``inputs`` becomes that of the new observation."""
@@ -238,6 +278,9 @@ class StreamACAgent:
             value_tp1 = 0.0 if terminated else self.critic(self.inputs).item()
         value = value_t.item()
         self.td_error = self._scaled(reward) + self.discount * value_tp1 - value
+        if not math.isfinite(self.td_error):
+            self.faults[()] = 1
+            return
         bonus = math.copysign(self.entropy_weight, self.td_error) if self.td_error else 0.0
         self.critic.fade()
         self.policy.fade()

@@ -65,3 +65,41 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_rows(
     log.close()
     assert "No space left" in capsys.readouterr().err
     assert (tmp_path / "returns.part").stat().st_size == 24
+
+
+def filled(log: EpisodeLog, start: int, stop: int) -> None:
+    for step in range(start, stop):
+        log.keep(step % 2, step, step / 3, 1)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_run_that_goes_on_drops_what_came_after_its_checkpoint(tmp_path: Path, closed: bool) -> None:
+    """Whether it was killed, and left rows with one torn, or ended, and left columns."""
+    log = EpisodeLog(tmp_path)
+    filled(log, 0, 5)
+    assert log.flush() == 5
+    filled(log, 100, 103)
+    if closed:
+        log.close()
+    else:
+        log._file.write(b"torn")
+        log._file.close()
+    second = EpisodeLog(tmp_path, rows=5)
+    filled(second, 5, 8)
+    assert second.flush() == 8
+    second.close()
+    whole = EpisodeLog(tmp_path / "..")
+    filled(whole, 0, 8)
+    whole.close()
+    with np.load(second.path) as ours, np.load(whole.path) as theirs:
+        for name in theirs.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    whole.path.unlink()
+
+
+def test_episodes_that_are_gone_are_named(tmp_path: Path) -> None:
+    log = EpisodeLog(tmp_path)
+    filled(log, 0, 2)
+    log._file.close()
+    with pytest.raises(ValueError, match="returns.part must hold 7 episodes, got"):
+        EpisodeLog(tmp_path, rows=7)

@@ -1,6 +1,7 @@
 """Event files, read back by TensorBoard's own reader."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -120,3 +121,33 @@ def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -
 def test_silence_writes_nothing(tmp_path: Path) -> None:
     assert Silent().open(tmp_path, {}, "") is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curve(tmp_path: Path) -> None:
+    settings, records = TensorBoard(every=10), [Record()]
+
+    def on(log: Any, steps: range) -> None:
+        for _ in steps:
+            for _ in range(10):
+                records[0].add(1.0)
+            records[0].end_episode()
+            log.look(records, Numbers(float(records[0].step)))
+
+    log = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n")
+    on(log, range(2))
+    place, step = log.place(), records[0].step
+    on(log, range(3))
+    log.close(success=False)
+    records = [Record()]
+    for _ in range(step):
+        records[0].add(1.0)
+    second = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", 1, place)
+    second.begin_at(step)
+    second.look(records, Numbers(-1.0))  # that step was logged
+    on(second, range(2))
+    second.close(success=True)
+    assert len(list(tmp_path.glob("events*"))) == 1
+    found = EventAccumulator(str(tmp_path)).Reload()
+    points = found.Scalars("learn/td_error")
+    assert [(point.step, point.value) for point in points] == [(10, 10.0), (20, 20.0), (30, 30.0), (40, 40.0)]
+    assert len(found.summary_metadata) == len(set(found.summary_metadata))

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from tracerl.checks import ConfigError
-from tracerl.stats import Marker, Milestone, Record, Tally, bootstrap_interval, interquartile_mean
+from tracerl.stats import (
+    Marker,
+    Milestone,
+    Record,
+    Tally,
+    bootstrap_interval,
+    capture_records,
+    interquartile_mean,
+    restore_records,
+)
 from tracerl.summary import Outcome, closing_lines, summarize, write_json
 
 
@@ -179,3 +188,28 @@ def test_what_is_said_of_an_endless_episode_is_its_reward_rate() -> None:
 def test_summary_of_a_life_without_an_ended_episode() -> None:
     summary = summarize(OUTCOME, [Record()])
     assert summary["return_last100"] == {"mean": None, "iqm": None, "ci_low": None, "ci_high": None, "per_life": [None]}
+
+
+def test_records_come_back_to_the_bit() -> None:
+    def lives() -> list[Record]:
+        return [Record([Milestone.parse("w2>=1"), Milestone.parse("w1>=99")], life) for life in range(2)]
+
+    records, rng = lives(), np.random.default_rng(0)
+    for step in range(2500):
+        for record in records:
+            record.add(float(rng.normal()) + record.life)
+            if rng.random() < 0.01:
+                record.end_episode()
+            if step % 1000 == 0:
+                record.mark()
+    twins = lives()
+    state = {name: array.copy() for name, array in capture_records(records).items()}
+    restore_records(twins, state)
+    for record, twin in zip(records, twins, strict=True):
+        assert twin == record and type(twin.step) is int and type(twin.earned) is float
+        for _ in range(3):
+            for one in (record, twin):
+                one.add(0.1)
+                one.end_episode()
+                one.mark()
+        assert twin == record and twin.reward_rate() == record.reward_rate()

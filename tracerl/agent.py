@@ -1,9 +1,13 @@
 """The protocols between agents and their lives: three verbs for one life, one call for many."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Observation = np.ndarray[Any, np.dtype[Any]]
 Action = Any
@@ -48,6 +52,27 @@ class Agent(Protocol):
 
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, by TensorBoard tag, averaged since the last call."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a checkpoint asks of an agent, of one life or of many. An agent without it is not resumed."""
+
+    def capture(self) -> dict[str, "Tensor"]:
+        """Return everything that the agent remembers, by name; what is returned may share its memory."""
+        ...
+
+    def restore(self, state: Mapping[str, "Tensor"]) -> None:
+        """Become, to the bit, the agent that ``capture`` was called of; built with the same settings, it has not lived.
+
+        Raises:
+            ValueError: naming what is missing, left over, or of another shape or dtype.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Clear what belongs to the running episodes, learning nothing: their envs could not be kept."""
         ...
 
 

@@ -1,17 +1,18 @@
 """Lives in compiled twins of Gymnasium's classic control: no Python between two looks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from tracerl.checks import ConfigError
+from tracerl.guard import Guard
 from tracerl.kernels.lives import ENDED_FIELDS, LIFE_WORDS, LIVED, NEXT_VERB, RETURN
 from tracerl.kernels.reflect import START
 from tracerl.kernels.twins import ELAPSED, TWINS, max_episode_steps, world_rows
 from tracerl.lifetime import Ending, Monitor, Schedule
-from tracerl.stats import Record
+from tracerl.stats import Record, lived_by_all
 
 _AT_ONCE = 2**18  # env steps of all lives together in one kernel call: about a second, in which Ctrl-C has to wait
 
@@ -25,6 +26,7 @@ class CompiledWorld:
         seen: the newest observations, float64, [lives, n_observed].
         ended: episodes that ended in the last call, float64, [lives, ..., ENDED_FIELDS].
         n_ended: how many did, int64, [lives].
+        guard: deals with numbers that are not finite.
     """
 
     def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
@@ -44,6 +46,7 @@ class CompiledWorld:
         self.lived[:, NEXT_VERB] = START
         self.seen, self.n_ended = np.zeros((n, self.twin.n_observed)), np.zeros(n, np.int64)
         self.ended = np.zeros((n, 0, ENDED_FIELDS))
+        self.guard = Guard()
 
     def prepare(self, agent: Any) -> None:
         """Compile whole lives; see ``World.prepare``."""
@@ -63,15 +66,19 @@ class CompiledWorld:
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Live the lives of a fused agent; see ``World.live``."""
-        step = int(self.lived[0, LIVED])
+        step = lived_by_all(records)
         schedule = Schedule(monitors, step)
         while step < steps:
             until = int(min(schedule.next, steps, step + self._most))
-            if self.ended.shape[1] < until - step:
-                self.ended = np.zeros((len(records), until - step, ENDED_FIELDS))
+            behind = until - int(self.lived[:, LIVED].min())  # a life that was born anew has steps to catch up
+            if self.ended.shape[1] < behind:
+                self.ended = np.zeros((len(records), behind, ENDED_FIELDS))
             agent.fused.live(self, until, steps)
             step = until
             self._tell(records)
+            if agent.faults.any():  # the kernel left each such life where it noticed
+                for life in self.guard.examine(agent, [record.step for record in records]):
+                    records[life].frozen = True
             if step >= schedule.next:
                 schedule.look(step, records, agent)
             if interrupted():
@@ -88,6 +95,22 @@ class CompiledWorld:
             record.step = int(self.lived[i, LIVED])
             record.episode_return = float(self.lived[i].view(np.float64)[RETURN])
             record.episode_length = int(self.rows[i, ELAPSED])
+
+    def obstacle(self) -> None:
+        """Nothing stands in the way of keeping a twin's state; see ``World.obstacle``."""
+
+    def capture(self) -> dict[str, Any]:
+        """Return the worlds and what each life remembers; see ``World.capture``."""
+        return {"rows": self.rows, "lived": self.lived, "seen": self.seen}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called; see ``World.restore``."""
+        for name in ("rows", "lived", "seen"):
+            mine, theirs = getattr(self, name), state[name]
+            if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+                raise ValueError(f"{name} must be {mine.dtype} {mine.shape}, got {theirs.dtype} {theirs.shape}")
+            mine[:] = theirs
+        return True
 
     def close(self) -> None:
         """Nothing is held that must be let go."""

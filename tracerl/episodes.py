@@ -1,5 +1,6 @@
 """Every episode of a run, streamed to disk: ``returns.npz``."""
 
+import os
 import struct
 import sys
 import zipfile
@@ -20,21 +21,43 @@ class EpisodeLog:
     one warning, not the life. Left out: keeping them in memory until the end.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Create the file.
+    def __init__(self, folder: Path, rows: int = 0) -> None:
+        """Create the file, or go on with that of an earlier part of the run.
+
+        Args:
+            folder: of the run.
+            rows: episodes of the earlier part; whatever follows them there is dropped.
 
         Raises:
             OSError: the folder cannot be written.
+            ValueError: fewer episodes are there.
         """
         self.path = folder / "returns.npz"
         self._part = folder / "returns.part"
-        self._file = self._part.open("wb")
-        self._warned = False
+        if rows and not self._part.exists():
+            self._part.write_bytes(_rows_of(self.path))
+        there = self._part.stat().st_size if rows else 0
+        if there < rows * _FIELDS.itemsize:
+            raise ValueError(f"{self._part} must hold {rows} episodes, got {there // _FIELDS.itemsize}")
+        self._file = self._part.open("ab" if rows else "wb")
+        self._file.truncate(rows * _FIELDS.itemsize)
+        self.path.unlink(missing_ok=True)
+        self._rows, self._warned = rows, False
+
+    def flush(self) -> int:
+        """Bring every episode so far to the file and return how many there are."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._warn(error)
+        return self._rows
 
     def keep(self, life: int, step: int, episode_return: float, length: int) -> None:
         """Add one ended episode."""
         try:
             self._file.write(_ROW.pack(life, length, step, episode_return))
+            self._rows += 1
         except OSError as error:
             self._warn(error)
 
@@ -53,6 +76,15 @@ class EpisodeLog:
         if not self._warned:
             print(f"warning: cannot write {self.path}: {error}; the life goes on", file=sys.stderr)
         self._warned = True
+
+
+def _rows_of(path: Path) -> bytes:
+    """Return the rows that the columns of a ``returns.npz`` were."""
+    with np.load(path, allow_pickle=False) as columns:
+        rows = np.empty(len(columns["step"]), _FIELDS)
+        for name in ("life", "step", "length", "return"):
+            rows[name] = columns[name]
+    return rows.tobytes()
 
 
 def _write_columns(rows: Path, target: Path) -> None:

@@ -24,17 +24,29 @@ class EventWriter:
     torch.utils.tensorboard, which writes one event per scalar.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Create the event file.
+    def __init__(self, folder: Path, place: tuple[str, int] | None = None) -> None:
+        """Create the event file, or go on with an earlier one.
+
+        Args:
+            folder: of the run.
+            place: name of the earlier file and how many bytes of it count; whatever follows them is dropped.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written, or the earlier file is gone.
         """
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.0"
-        self.path = folder / name
+        self.path = folder / (place[0] if place else name)
+        if place:
+            os.truncate(self.path, min(place[1], self.path.stat().st_size))
         self._file = self.path.open("ab")
         self._records = RecordWriter(self._file)
+        if place:
+            return
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def place(self) -> tuple[str, int]:
+        """Return the file's name and its size in bytes: where to go on from."""
+        return self.path.name, self._file.tell()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by tag in one event."""

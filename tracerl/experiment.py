@@ -4,23 +4,34 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tracerl.agent import Agent, ManyAgents
+from tracerl.agent import Agent, ManyAgents, Stateful
+from tracerl.checkpoint import write
+from tracerl.checkpointing import Checkpoints, CheckpointSettings
 from tracerl.episodes import EpisodeLog
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import Diverged, EnvFailed, Monitor
 from tracerl.presence import Presence
 from tracerl.progress import ProgressBar
-from tracerl.stats import Marker, Record
+from tracerl.stats import Marker, Record, lived_by_all
 from tracerl.summary import Outcome, seeds_in_words, summarize, write_json
 from tracerl.world import World
 
 
 class Log(Monitor, Protocol):
     """A monitor with a file to close."""
+
+    def place(self) -> tuple[str, int]:
+        """Return where the log stands, for a later part of the run to go on from."""
+        ...
+
+    def begin_at(self, steps: int) -> None:
+        """Take it that so many env steps, of all lives together, were logged in an earlier part of the run."""
+        ...
 
     def close(self, success: bool) -> None:
         """Mark how the run ended and close."""
@@ -44,6 +55,11 @@ class Setup:
         log: of the run, if any.
         episodes: where every episode is written.
         presence: the sign that the run is going on, which it keeps fresh; put up and taken away by the caller.
+        interrupted: notes signals that ask the run to end.
+        checkpoints: when checkpoints are made; None: never.
+        settings: by dotted name, kept in checkpoints to be compared.
+        seconds: that earlier parts of the run took.
+        resumed: where the run was gone on with: env step, and whether a new episode began there.
     """
 
     env_name: str
@@ -58,6 +74,11 @@ class Setup:
     log: Log | None
     episodes: EpisodeLog
     presence: Presence
+    interrupted: DeferredInterrupt
+    checkpoints: CheckpointSettings | None
+    settings: Mapping[str, Any]
+    seconds: float = 0.0
+    resumed: Sequence[Mapping[str, Any]] = ()
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -73,10 +94,10 @@ def run(setup: Setup) -> dict[str, Any]:
     started = time.perf_counter()
     status, error = "failed", None
     try:
-        with DeferredInterrupt() as interrupted, ProgressBar(title, setup.steps) as progress:
+        with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
-            # A step is marked before others look at it.
-            monitors: list[Monitor] = [Marker(), *logs, progress, setup.presence]
+            # A step is marked before others look at it, and kept when all have.
+            monitors: list[Monitor] = [Marker(), *logs, progress, setup.presence, *_checkpoints(setup, started)]
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except (EnvFailed, Diverged) as failure:
         status = "failed" if isinstance(failure, EnvFailed) else "diverged"
@@ -89,8 +110,27 @@ def run(setup: Setup) -> dict[str, Any]:
         keep_traceback(setup.folder, failure)
         raise
     finally:
-        summary = _close(setup, status, error, time.perf_counter() - started)
+        summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     return summary
+
+
+def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
+    """Return the monitor that makes checkpoints, if one shall."""
+    if setup.checkpoints is None:
+        return []
+
+    def describe() -> dict[str, Any]:
+        return {
+            "settings": setup.settings,
+            "seconds": setup.seconds + time.perf_counter() - started,
+            "episodes": setup.episodes.flush(),
+            "log": None if setup.log is None else setup.log.place(),
+            "resumed": setup.resumed,
+            "obstacle": setup.world.obstacle(),
+        }
+
+    folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted
+    return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe)]
 
 
 def describe(failure: BaseException) -> str:
@@ -106,7 +146,10 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
         setup.log.close(success=status == "finished")
     engine = getattr(setup.agent, "engine", None)
     outcome = Outcome(setup.env_name, setup.agent_name, engine, setup.device, setup.seed, seconds, status, error)
-    summary = summarize(outcome, setup.records)
+    problems = setup.world.guard.problems
+    summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
+    if problems:
+        _keep_evidence(setup, problems)
     try:
         write_json(setup.folder / "summary.json", summary)
     except OSError as failure:
@@ -114,6 +157,21 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
     _let_go(setup.world)
     return summary
+
+
+def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
+    """Write what the agent remembers, what is not finite included, into ``diverged``, where the disk allows."""
+    if not isinstance(setup.agent, Stateful):
+        return
+    try:
+        write(
+            setup.folder / "diverged",
+            lived_by_all(setup.records),
+            {"agent": setup.agent.capture()},
+            {"problems": {str(life): text for life, text in problems.items()}},
+        )
+    except OSError as problem:
+        print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 
 
 def _let_go(world: World) -> None:

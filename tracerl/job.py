@@ -5,6 +5,7 @@ What a life needs is imported inside the functions, so that ``--help`` and a mis
 
 import inspect
 import re
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import instantiate
-from tracerl.resume import InUse, finished_run, flat
+from tracerl.resume import InUse, clear, finished_run, flat
 
 if TYPE_CHECKING:
     from tracerl.experiment import Setup
@@ -72,13 +73,17 @@ def _live(cfg: DictConfig, folder: Path, key: str) -> float | None:
     steps = _check(cfg)
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     with Presence(folder, steps, key) as presence:
-        summary = finished_run(folder, settings, cfg.resume, key)
+        summary = finished_run(folder, settings, cfg.resume is not False, key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return _objective(summary)
-        summary = run(_setup(cfg, settings, folder, steps, presence))
+        setup = _setup(cfg, settings, folder, steps, presence)
+        summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
+        setup.interrupted.hand_on()
+        if setup.interrupted.signal not in (None, signal.SIGINT):
+            raise SystemExit(128 + setup.interrupted.signal)
         raise KeyboardInterrupt
     if summary["status"] != "finished":
         raise RunEnded(f"{summary['status']}: {summary['error']} (traceback in {folder / 'error.txt'})")
@@ -99,45 +104,79 @@ def _check(cfg: DictConfig) -> int:
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
     checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last life's is below 2^32
-    checks.flag("resume", cfg.resume)
+    if not isinstance(cfg.resume, (bool, str)):
+        raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
     if cfg.threads is not None:
         checks.whole("threads", cfg.threads, 1)
     return steps
 
 
 def _setup(cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, presence: "Presence") -> "Setup":
-    """Build everything the lives need from the config."""
+    """Build everything the lives need from the config, and bring it to where an earlier part of the run left off."""
+    from tracerl.checkpointing import find, take_up
     from tracerl.episodes import EpisodeLog
     from tracerl.experiment import Setup
+    from tracerl.guard import Guard
+    from tracerl.interrupt import DeferredInterrupt
     from tracerl.stats import Milestone, Record
 
-    spec = _build(cfg, "env")
-    logger = _build(cfg, "logger")
+    spec, logger, checkpoints = _build(cfg, "env"), _build(cfg, "logger"), _build(cfg, "checkpoint")
     agent_name = HydraConfig.get().runtime.choices["agent"]
     world, agent = _world_and_agent(cfg, spec, agent_name)
     _say_which_engine(cfg, agent, agent_name)
+    records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
+    world.guard = Guard(cfg.on_nonfinite)
+    world.guard.remember(agent)
+    before, past = find(folder, cfg.resume, flat(settings)), {}
+    if before is None:
+        clear(folder, steps)
+    else:
+        past = take_up(before, agent, world, records)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     own = {**settings, "agent": {"name": agent_name, **_own_settings(cfg)}}
     shown = {k: v for k, v in flat(own).items() if not k.endswith("_target_") and v is not None}
-    episodes = EpisodeLog(folder)
+    episodes = EpisodeLog(folder, past.get("episodes", 0))
+    for record in records:
+        record.keep = episodes.keep
+    log = logger.open(folder, shown, config, cfg.lifetimes, past.get("log"))
+    if log is not None:
+        log.begin_at(sum(record.step for record in records))
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,
         agent=agent,
         world=world,
-        records=[
-            Record([Milestone.parse(name) for name in spec.milestones], life, episodes.keep)
-            for life in range(cfg.lifetimes)
-        ],
+        records=records,
         steps=steps,
         seed=cfg.seed,
         device=cfg.device,
         folder=folder,
-        log=logger.open(folder, shown, config, cfg.lifetimes),
+        log=log,
         episodes=episodes,
         presence=presence,
+        interrupted=DeferredInterrupt(),
+        checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
+        settings=flat(settings),
+        seconds=past.get("seconds", 0.0),
+        resumed=past.get("resumed", ()),
     )
+
+
+def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:
+    """Return the settings of the run's checkpoints; None, with a warning, where it can have none."""
+    from tracerl.agent import Stateful
+
+    agents = getattr(agent, "agents", [agent])
+    if not settings.wanted:
+        return None
+    if not all(isinstance(each, Stateful) for each in agents):
+        print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and abandon", file=sys.stderr)
+        return None
+    obstacle = world.obstacle()
+    if obstacle:
+        print(f"warning: a resumed run will begin a new episode: {obstacle}", file=sys.stderr)
+    return settings
 
 
 def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["World", Any]:

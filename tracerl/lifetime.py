@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import gymnasium as gym
 import numpy as np
 
 from tracerl.agent import Agent, ManyAgents
+from tracerl.guard import Diverged as Diverged
+from tracerl.guard import Guard, faults_of
 from tracerl.stats import Record
 
 Ending = Literal["finished", "interrupted"]
@@ -16,10 +19,6 @@ Shape = tuple[int, ...] | None  # of the observations that are arrays; None wher
 
 class EnvFailed(RuntimeError):
     """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces."""
-
-
-class Diverged(ValueError):
-    """A number stopped being finite."""
 
 
 class Monitor(Protocol):
@@ -37,8 +36,25 @@ class Monitor(Protocol):
         ...
 
 
+@dataclass
+class Moment:
+    """Where a life, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
+
+    Attributes:
+        begun: the first episode has begun.
+        ended: an episode has ended and the next one has not begun: a bool, or of many lives a mask, bool, [lives].
+        action: the action to be taken next; of many lives those of all.
+        guard: deals with numbers that are not finite.
+    """
+
+    begun: bool = False
+    ended: Any = False
+    action: Any = None
+    guard: Guard = field(default_factory=Guard)
+
+
 class Schedule:
-    """When the monitors look next.
+    """When the monitors look next: at every multiple of their ``every``, whenever the loop began.
 
     Attributes:
         next: the env step at which the first of them is due; infinity where there are none.
@@ -46,7 +62,7 @@ class Schedule:
 
     def __init__(self, monitors: Sequence[Monitor], step: int) -> None:
         """Start counting at an env step."""
-        self._due = {monitor: step + monitor.every for monitor in monitors}
+        self._due = {monitor: (step // monitor.every + 1) * monitor.every for monitor in monitors}
         self.next: float = min(self._due.values(), default=math.inf)
 
     def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
@@ -54,12 +70,16 @@ class Schedule:
         for monitor, due in self._due.items():
             if step >= due:
                 monitor.look(records, agent)
-                self._due[monitor] = step + monitor.every
+                self._due[monitor] = (step // monitor.every + 1) * monitor.every
         self.next = min(self._due.values(), default=math.inf)
 
     def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Let all of them look, whatever the time."""
-        for monitor in self._due:
+        """Let all of them look, whatever the time.
+
+        The last of them first: what it keeps shall be what it would have kept if the life went on.
+        """
+        monitors = list(self._due)
+        for monitor in [*monitors[-1:], *monitors[:-1]]:
             monitor.look(records, agent)
 
 
@@ -71,6 +91,7 @@ def live(
     record: Record,
     monitors: Sequence[Monitor] = (),
     interrupted: Callable[[], bool] = lambda: False,
+    moment: Moment | None = None,
 ) -> Ending:
     """Live one life: stream the env through the agent, each observation once.
 
@@ -85,17 +106,23 @@ def live(
         record: of the life so far, updated in place.
         monitors: look at the life on their schedules.
         interrupted: asked after every step; true ends the life.
+        moment: where the life stands, to go on from there; updated in place.
 
     Returns:
         How it ended.
 
     Raises:
         EnvFailed: the env raised, or handed out an observation of another shape or a reward that is no number.
-        Diverged: the env handed out a number that is not finite.
+        Diverged: the env handed out a number that is not finite, or the agent computed one.
     """
-    schedule = Schedule(monitors, record.step)
+    schedule, moment = Schedule(monitors, record.step), moment or Moment()
     shape = env.observation_space.shape or None
-    action = agent.start(_reset(env, seed, record, shape))
+    if moment.begun and not moment.ended:
+        action = moment.action
+    else:
+        action = agent.start(_reset(env, None if moment.begun else seed, record, shape))
+    moment.begun, moment.ended = True, False
+    faults = faults_of(agent)
     while record.step < steps:
         observation, reward, terminated, truncated = _step(env, action, record, shape)
         record.add(reward)
@@ -107,8 +134,14 @@ def live(
             action = agent.step(reward, observation)
         if terminated or truncated:
             record.end_episode()
-            if record.step < steps:
-                action = agent.start(_reset(env, None, record, shape))
+            moment.ended = record.step >= steps
+            if not moment.ended:
+                observation = _reset(env, None, record, shape)
+                action = agent.start(observation)
+        if faults is not None and faults[()]:
+            moment.guard.examine(agent, [record.step])
+            action = agent.start(observation)  # born anew
+        moment.action = action
         if record.step >= schedule.next:
             schedule.look(record.step, [record], agent)
         if interrupted():

@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.agent import ManyAgents, Verb
-from tracerl.lifetime import Diverged, Ending, EnvFailed, Monitor, Schedule
+from tracerl.guard import Guard, faults_of
+from tracerl.lifetime import Ending, EnvFailed, Moment, Monitor, Schedule
 from tracerl.stats import Tally
 
 Array = np.ndarray[Any, Any]
@@ -22,6 +23,7 @@ def live_many(
     tally: Tally,
     monitors: Sequence[Monitor] = (),
     interrupted: Callable[[], bool] = lambda: False,
+    moment: Moment | None = None,
 ) -> Ending:
     """Live many lives: what ``live`` does, for each of them.
 
@@ -37,6 +39,7 @@ def live_many(
         tally: of the lives so far, updated in place.
         monitors: look at the lives on their schedules, in env steps per life.
         interrupted: asked after every step of all; true ends the lives.
+        moment: where the lives stand, to go on from there; updated in place.
 
     Returns:
         How they ended.
@@ -46,7 +49,8 @@ def live_many(
         Diverged: an env handed out a number that is not finite.
     """
     try:
-        return _live(agents, envs, steps, seeds, tally, Schedule(monitors, tally.step()), interrupted)
+        schedule = Schedule(monitors, tally.step())
+        return _live(agents, envs, steps, seeds, tally, schedule, interrupted, moment or Moment())
     finally:
         tally.records()  # brought up to date, however it ended
 
@@ -59,20 +63,31 @@ def _live(
     tally: Tally,
     schedule: Schedule,
     interrupted: Callable[[], bool],
+    moment: Moment,
 ) -> Ending:
     by_themselves = envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
-    starting = np.zeros(envs.num_envs, np.bool_)  # lives whose next observation is the first of an episode
-    actions = _begin(agents, envs, ~starting, tally, seeds)
+    nobody = np.zeros(envs.num_envs, np.bool_)
+    if not moment.begun:
+        moment.action = _begin(agents, envs, ~nobody, tally, moment.guard, seeds)
+        moment.begun, moment.ended = True, nobody
+    elif moment.ended.any() and not by_themselves:
+        moment.action, moment.ended = _begin(agents, envs, moment.ended, tally, moment.guard), nobody
+    starting = moment.ended  # lives whose next observation is the first of an episode, of envs that reset themselves
+    actions, faults = moment.action, faults_of(agents)
     while tally.step() < steps:
-        observations, rewards, terminated, truncated = _step(envs, actions, tally)
-        verbs = _verbs(terminated, truncated, starting, tally.steps >= steps)
+        observations, rewards, terminated, truncated = _step(envs, actions, tally, moment.guard)
+        verbs = _verbs(terminated, truncated, starting, (tally.steps >= steps) | tally.frozen)
         actions = agents.advance(verbs, rewards, observations)
+        if faults is not None and faults.any():
+            for life in moment.guard.examine(agents, (tally.steps + 1).tolist()):
+                tally.freeze(life)
         ended = verbs >= Verb.TERMINATED
         tally.add(rewards, verbs >= Verb.STEP, ended)
         if by_themselves:
             starting = ended
-        elif ended.any() and tally.step() < steps:
-            actions = _begin(agents, envs, ended, tally)
+        elif (ended := ended | (tally.frozen & (terminated | truncated))).any() and tally.step() < steps:
+            actions, ended = _begin(agents, envs, ended, tally, moment.guard), nobody
+        moment.action, moment.ended = actions, ended
         if tally.step() >= schedule.next:
             schedule.look(tally.step(), tally.records(), agents)
         if interrupted():
@@ -98,8 +113,10 @@ def _verbs(terminated: Array, truncated: Array, starting: Array, done: Array) ->
     return verbs
 
 
-def _begin(agents: ManyAgents, envs: Envs, which: Array, tally: Tally, seeds: Sequence[int] | None = None) -> Array:
-    """Reset the envs of some lives and let these lives begin an episode; return the newest actions of all."""
+def _begin(
+    agents: ManyAgents, envs: Envs, which: Array, tally: Tally, guard: Guard, seeds: Sequence[int] | None = None
+) -> Array:
+    """Reset the envs of some lives and let them begin an episode, but frozen ones; return the newest actions of all."""
     seed: Any = None if seeds is None else list(seeds)
     if seeds is not None and envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
         seed = seeds[0]  # a vector form of an env's own draws for all lives from one generator
@@ -108,35 +125,40 @@ def _begin(agents: ManyAgents, envs: Envs, which: Array, tally: Tally, seeds: Se
         observations, _ = envs.reset(seed=seed, options=options)
     except Exception as error:
         raise EnvFailed(f"an env failed in reset after {tally.step():,} steps") from error
-    _check_finite(observations, tally)
-    verbs = np.where(which, Verb.START, Verb.SKIP).astype(np.int8)
+    _check_finite(observations, tally, guard)
+    verbs = np.where(which & ~tally.frozen, Verb.START, Verb.SKIP).astype(np.int8)
     return agents.advance(verbs, np.zeros(len(which)), observations)
 
 
-def _step(envs: Envs, actions: Any, tally: Tally) -> tuple[Any, Array, Array, Array]:
+def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Array, Array, Array]:
     if isinstance(envs, SyncVectorEnv) and actions.ndim == 1:
         actions = actions.tolist()  # its envs check a Python number in a tenth of the time
     try:
         observations, rewards, terminated, truncated, _ = envs.step(actions)
     except Exception as error:
         raise EnvFailed(f"an env failed in step {tally.step() + 1:,}") from error
-    _check_finite(observations, tally)
+    _check_finite(observations, tally, guard)
     if not np.isfinite(rewards).all():
-        life = int(np.flatnonzero(~np.isfinite(rewards))[0])
-        raise Diverged(
-            f"env handed out the reward {rewards[life]} in step {tally.step() + 1:,} of life {life}:"
-            " rewards must be finite"
-        )
+        for life in np.flatnonzero(~np.isfinite(rewards) & ~tally.frozen).tolist():
+            problem = f"reward {rewards[life]} in step {tally.step() + 1:,} of life {life}: rewards must be finite"
+            _freeze(life, f"env handed out the {problem}", tally, guard)
     return observations, np.asarray(rewards, np.float64), terminated, truncated
 
 
-def _check_finite(observations: Any, tally: Tally) -> None:
-    """Raise Diverged where a float observation holds NaN or infinity."""
+def _check_finite(observations: Any, tally: Tally, guard: Guard) -> None:
+    """Freeze, or raise Diverged for, the lives whose float observation holds NaN or infinity."""
     if not isinstance(observations, np.ndarray) or observations.dtype.kind != "f" or np.isfinite(observations).all():
         return
-    life, *worst = np.argwhere(~np.isfinite(observations))[0].tolist()
-    value = observations[(life, *worst)]
-    raise Diverged(
-        f"env handed out {value} in the observation of life {life} at index {worst} after {tally.step():,} steps:"
-        " observations must be finite"
-    )
+    for life in range(len(observations)):
+        bad = np.argwhere(~np.isfinite(observations[life]))
+        if len(bad) and not tally.frozen[life]:
+            index = bad[0].tolist()
+            value, where = observations[(life, *index)], f"life {life} at index {index} after {tally.step():,} steps"
+            problem = f"env handed out {value} in the observation of {where}: observations must be finite"
+            _freeze(life, problem, tally, guard)
+
+
+def _freeze(life: int, problem: str, tally: Tally, guard: Guard) -> None:
+    """Let a life end whose env is of no use any more, whatever the guard's policy does about agents."""
+    guard.report(life, problem, len(tally.frozen))
+    tally.freeze(life)

@@ -11,7 +11,7 @@ from typing import Any
 from tracerl import checks
 from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Diverged, Monitor
-from tracerl.stats import Record, average, bootstrap_interval, interquartile_mean
+from tracerl.stats import Record, average, bootstrap_interval, interquartile_mean, lived_by_all
 
 _RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
 SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
@@ -31,7 +31,14 @@ class TensorBoard:
         """Check the setting, raising a ConfigError that names it."""
         checks.whole("every", self.every, 1)
 
-    def open(self, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> "TensorBoardLog":
+    def open(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        config: str,
+        lifetimes: int = 1,
+        place: tuple[str, int] | None = None,
+    ) -> "TensorBoardLog":
         """Start the event stream of a run.
 
         Args:
@@ -39,35 +46,61 @@ class TensorBoard:
             settings: hyperparameters by dotted name.
             config: the resolved config as yaml.
             lifetimes: how many lives are logged: with two or more, their spread is too.
+            place: where an earlier part of the run left off, to go on from; see ``TensorBoardLog.place``.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        return TensorBoardLog(self.every, folder, settings, config, lifetimes)
+        return TensorBoardLog(self.every, folder, settings, config, lifetimes, place)
 
 
 @dataclass(frozen=True)
 class Silent:
     """Log nothing."""
 
-    def open(self, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> None:
+    def open(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        config: str,
+        lifetimes: int = 1,
+        place: tuple[str, int] | None = None,
+    ) -> None:
         """Return None."""
 
 
 class TensorBoardLog(Monitor):
     """One event stream of a run: returns, learning and spikes on a schedule, settings and config at its start."""
 
-    def __init__(self, every: int, folder: Path, settings: Mapping[str, Any], config: str, lifetimes: int = 1) -> None:
-        """Create the event file; see ``TensorBoard.open``."""
+    def __init__(
+        self,
+        every: int,
+        folder: Path,
+        settings: Mapping[str, Any],
+        config: str,
+        lifetimes: int = 1,
+        place: tuple[str, int] | None = None,
+    ) -> None:
+        """Create the event file, or go on with it; see ``TensorBoard.open``."""
         from tracerl.events import EventWriter  # imports TensorBoard, which runs that log nothing need not wait for
 
         self.every = every
-        self._events = EventWriter(folder)
+        self._events = EventWriter(folder, place)
+        self._time, self._steps, self._warned = time.perf_counter(), 0, False
+        if place:
+            return
         self._events.hyperparameters(settings, ["rollout/ep_rew_mean", "rollout/ep_len_mean"])
         self._events.text("config", "```yaml\n" + config + "```")
         if lifetimes > 1:
             self._events.band("return of the last 100 episodes, over lives", *SPREAD)
-        self._time, self._steps, self._warned = time.perf_counter(), 0, False
+
+    def place(self) -> tuple[str, int]:
+        """Return where the log stands: its file's name and size in bytes."""
+        return self._events.place()
+
+    def begin_at(self, steps: int) -> None:
+        """Take it that so many env steps, of all lives together, were lived in an earlier part of the run."""
+        self._steps = steps
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write one event with every tag of ``docs/tags.md``.
@@ -80,7 +113,7 @@ class TensorBoardLog(Monitor):
         steps = sum(record.step for record in records)
         if steps == self._steps:
             return
-        step = min(record.step for record in records)
+        step = lived_by_all(records)
         values = check_finite(agent.diagnostics(), step)
         now = time.perf_counter()
         values["time/fps"] = (steps - self._steps) / (now - self._time)

@@ -1,6 +1,6 @@
 """The verbs of an agent that computes in torch, for one life and for many, over four steps of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,12 @@ from torch import Tensor
 from tracerl.agent import Action, Observation, Verb
 from tracerl.arena import Arena
 from tracerl.lives import Lives
+from tracerl.memories import memories, recall
 from tracerl.module import StateModule
+from tracerl.optim.rule import StepRule
 
 Array = np.ndarray[Any, Any]
+_FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
 
 
 class OnlineAgent(StateModule):
@@ -26,18 +29,34 @@ class OnlineAgent(StateModule):
     Attributes:
         lives: maker of the agent's tensors.
         memory: of all lives, set by ``_pack``.
+        fault: 1 where a number of the life stopped being finite, int64, [*lives]; such a life learns no more.
+        faults: the same memory as an array.
         engine: what computes the steps; an agent with kernels sets its own.
     """
 
     lives: Lives
     memory: Arena
+    fault: Tensor
     engine = "torch"
 
     def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
         self.lives = lives
+        self.register_buffer("fault", lives.zeros(dtype=torch.int64))
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.memory = Arena(self, lives)
+
+    @property
+    def faults(self) -> Array:
+        """The faults of the lives: int64, [*lives]; on the CPU a view of the memory."""
+        found: Array = self.fault.cpu().numpy()
+        return found
+
+    def _sound(self, number: Tensor) -> bool:
+        """Note which lives' number, [*lives], is not finite; false where none is."""
+        finite = torch.isfinite(number)
+        self.fault.bitwise_or_(~finite)
+        return bool(finite.any())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OnlineAgent":
         """Refuse to be moved: views and kernels would go on looking at the old memory."""
@@ -79,9 +98,23 @@ class OnlineAgent(StateModule):
         """Return the newest action as the env's action space has it; of many lives an array, [lives, ...]."""
         raise NotImplementedError
 
-    def _foreign_state(self) -> Sequence[Tensor]:
-        """Return what belongs to lives outside the memory, each [*lives, ...]."""
+    def _rules(self) -> Sequence[StepRule]:
+        """Return the step-size rules, which may hold what belongs to lives outside the memory."""
         return ()
+
+    def _foreign_state(self) -> list[Tensor]:
+        """Return what belongs to lives outside the memory, each [*lives, ...]."""
+        return [state for rule in self._rules() for state in rule.foreign_state()]
+
+    def _capture_foreign(self) -> dict[str, Tensor]:
+        found = enumerate(self._rules())
+        return {f"{i}.{name}": tensor for i, rule in found for name, tensor in rule.capture_foreign().items()}
+
+    def _restore_foreign(self, state: Mapping[str, Tensor]) -> None:
+        for i, rule in enumerate(self._rules()):
+            start = f"{i}."
+            own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+            rule.restore_foreign(own)
 
     @torch.inference_mode()
     def start(self, observation: Observation) -> Action:
@@ -109,7 +142,9 @@ class OnlineAgent(StateModule):
         See ``ManyAgents.advance``.
         """
         observation, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
-        learning, seen = verbs >= Verb.STEP, None
+        sound = self.faults == 0
+        starting, ended = starting & sound, ended & sound
+        learning, seen = (verbs >= Verb.STEP) & sound, None
         if learning.any():
             continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
             with self.memory.only(learning, self._foreign_state()):
@@ -121,12 +156,29 @@ class OnlineAgent(StateModule):
                 first = self._begin(observation)
             mask = self._mask(starting)
             seen = first if seen is None else torch.where(mask.reshape(-1, *[1] * (first.dim() - 1)), first, seen)
-        acting = starting | (verbs == Verb.STEP)
+        acting = starting | ((verbs == Verb.STEP) & (self.faults == 0))
         if seen is not None and acting.any():
             with self.memory.only(acting):
                 self._act(seen)
         newest: Array = self._chosen()
         return newest
+
+    def capture(self) -> dict[str, Tensor]:
+        """Return everything the agent remembers; see ``Stateful.capture``."""
+        foreign = {f"{_FOREIGN}{name}": tensor for name, tensor in self._capture_foreign().items()}
+        return dict(memories(self)) | foreign
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become the agent that ``capture`` was called of; see ``Stateful.restore``."""
+        foreign = {name: tensor for name, tensor in state.items() if name.startswith(_FOREIGN)}
+        recall(self, {name: tensor for name, tensor in state.items() if name not in foreign})
+        self._restore_foreign({name.removeprefix(_FOREIGN): tensor for name, tensor in foreign.items()})
+
+    @torch.inference_mode()
+    def abandon(self) -> None:
+        """Clear what belongs to the running episodes; see ``Stateful.abandon``."""
+        self._clear(None)
 
     def _mask(self, mask: Array) -> Tensor:
         return torch.from_numpy(mask).to(self.lives.device)

@@ -1,6 +1,6 @@
 """The agents of a run: one for its one life, one for all lives, or, where a class knows one life only, one for each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,23 @@ class Population:
             elif verb != Verb.SKIP:
                 agent.end(float(rewards[i]), observations[i], bool(verb == Verb.TERMINATED))
         return np.asarray(self._actions)
+
+    def capture(self) -> dict[str, Any]:
+        """Return everything that each agent remembers; see ``Stateful.capture``."""
+        each = enumerate(self.agents)
+        return {f"{i}.{name}": tensor for i, agent in each for name, tensor in agent.capture().items()}  # type: ignore[attr-defined]
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Give each agent its own back; see ``Stateful.restore``."""
+        for i, agent in enumerate(self.agents):
+            start = f"{i}."
+            own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+            agent.restore(own)  # type: ignore[attr-defined]
+
+    def abandon(self) -> None:
+        """Clear what belongs to the running episodes; see ``Stateful.abandon``."""
+        for agent in self.agents:
+            agent.abandon()  # type: ignore[attr-defined]
 
     def diagnostics(self) -> dict[str, float]:
         """Return the mean over the agents of what each would plot."""

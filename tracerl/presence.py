@@ -13,7 +13,7 @@ from typing import Any
 from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Monitor
 from tracerl.resume import InUse
-from tracerl.stats import Record, average
+from tracerl.stats import Record, average, lived_by_all
 
 NAME = "running.json"
 _FRESH = 120.0  # seconds for which a sign from another machine counts
@@ -96,7 +96,7 @@ class Presence(Monitor):
         if time.time() - self._written < _SECONDS:
             return
         mean = average(record.mean_return(partial=True) for record in records)
-        self._write(min(record.step for record in records), None if math.isnan(mean) else mean)
+        self._write(lived_by_all(records), None if math.isnan(mean) else mean)
 
     def _write(self, step: int, mean_return: float | None) -> None:
         self._written = time.time()

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Monitor
-from tracerl.stats import Record, average
+from tracerl.stats import Record, average, lived_by_all
 
 _LINES = 10  # plain lines per life
 
@@ -57,7 +57,7 @@ class ProgressBar(Monitor):
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Bring bar or lines up to date."""
-        step, steps = min(record.step for record in records), sum(record.step for record in records)
+        step, steps = lived_by_all(records), sum(record.step for record in records)
         if steps == self._looked_steps:
             return
         now = time.perf_counter()

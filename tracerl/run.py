@@ -15,6 +15,7 @@ from tracerl import hydra_versions
 from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.explain import explain
 from tracerl.job import RunEnded, job
+from tracerl.resume import command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 _OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")  # keys that others name, which Hydra would want a + for
@@ -22,7 +23,7 @@ _LAUNCHERS = ("joblib", "optuna", "ray", "submitit")  # packages whose errors sa
 
 
 def main() -> None:
-    """Run what the command line asks for, and exit with 0, or 1 (failed), 2 (bad settings) or 130 (interrupted)."""
+    """Run what the command line asks for; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal."""
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
     run_id = uuid.uuid4().hex[:6]  # one for all jobs of a sweep, which their numbers tell apart
     hydra_versions.register("tracerl.id", lambda: run_id, use_cache=True)
@@ -31,6 +32,7 @@ def main() -> None:
     sys.argv[1:] = [_OPEN.sub(r"++\g<0>", argument) for argument in sys.argv[1:]]
     entry = hydra_versions.main(job, _CONFIG_PATH, "run")
     try:
+        sys.argv[1:] = command_line(sys.argv[1:])
         entry()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -65,6 +65,7 @@ class Record:
         episode_length: its length so far.
         earned: sum of the returns of all ended episodes.
         marks: env steps and the rewards earned up to them, as far back as the reward rate looks.
+        frozen: the life ended early, its numbers having diverged; the others do not wait for it.
     """
 
     milestones: Sequence[Milestone] = ()
@@ -80,6 +81,7 @@ class Record:
     marks: deque[tuple[int, float]] = field(
         default_factory=lambda: deque([(0, 0.0)], maxlen=RATE_WINDOW // MARK_EVERY + 1)
     )
+    frozen: bool = False
 
     def add(self, reward: float) -> None:
         """Count one env step and its reward."""
@@ -136,6 +138,43 @@ class Record:
         return (self.earned + self.episode_return - before) / steps if steps else math.nan
 
 
+def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return everything that records hold, as arrays: what has one length in all lives by name, deques life by life."""
+    found: dict[str, np.ndarray[Any, Any]] = {
+        name: np.array([getattr(record, name) for record in records]) for name in _COUNTERS
+    }
+    reached = [[m.reached_at or 0 for m in record.milestones] for record in records]
+    found["reached"] = np.array(reached, np.int64).reshape(len(records), -1)  # 0 where not yet
+    for i, record in enumerate(records):
+        found[f"returns.{i}"], found[f"lengths.{i}"] = np.array(record.returns, float), np.array(record.lengths, int)
+        found[f"marks.{i}"] = np.array(record.marks, float)
+    return found
+
+
+def restore_records(records: Sequence[Record], state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Bring records to where ``capture_records`` was called, in place; their milestones are those of the env."""
+    for i, record in enumerate(records):
+        for name in _COUNTERS:
+            setattr(record, name, state[name][i].item())
+        for milestone, step in zip(record.milestones, state["reached"][i].tolist(), strict=True):
+            milestone.reached_at = step or None
+        record.returns.clear()
+        record.returns.extend(state[f"returns.{i}"].tolist())
+        record.lengths.clear()
+        record.lengths.extend(state[f"lengths.{i}"].tolist())
+        record.marks.clear()
+        record.marks.extend((int(step), earned) for step, earned in state[f"marks.{i}"].tolist())
+
+
+_COUNTERS = ("step", "episodes", "episode_return", "episode_length", "earned", "frozen")
+
+
+def lived_by_all(records: Sequence[Record]) -> int:
+    """Return the env steps that every life has lived, but for those that are frozen."""
+    going_on = [record.step for record in records if not record.frozen]
+    return min(going_on) if going_on else max(record.step for record in records)
+
+
 class Marker:
     """A monitor that marks what each life has earned."""
 
@@ -152,18 +191,24 @@ class Tally:
 
     Attributes:
         steps: env steps lived, int64, [lives].
+        frozen: lives that ended early, bool, [lives].
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
         """Go on from one record per life."""
         self._records = list(records)
         self.steps = np.array([record.step for record in records], np.int64)
+        self.frozen = np.array([record.frozen for record in records])
         self._returns = np.array([record.episode_return for record in records])
         self._lengths = np.array([record.episode_length for record in records], np.int64)
 
     def step(self) -> int:
-        """Return the env steps that every life has lived."""
-        return int(self.steps.min())
+        """Return the env steps that every life has lived, but for those that are frozen."""
+        return int(self.steps.min() if not self.frozen.any() else self.steps[~self.frozen].min())
+
+    def freeze(self, life: int) -> None:
+        """Let a life end here; the last one that lives is not frozen, for then the run ends."""
+        self.frozen[life] = self._records[life].frozen = True
 
     def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:
         """Count one env step.

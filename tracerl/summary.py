@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.stats import RATE_WINDOW, WINDOW, Record, bootstrap_interval, interquartile_mean
+from tracerl.stats import RATE_WINDOW, WINDOW, Record, bootstrap_interval, interquartile_mean, lived_by_all
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
         outcome: of the run.
         records: one per life.
     """
-    steps = min(record.step for record in records)
+    steps = lived_by_all(records)
     agent_steps = sum(record.step for record in records)
     milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
     found = asdict(outcome)

@@ -1,15 +1,19 @@
 """What lives are lived in: one env, an env per life, or compiled twins; each with the loop that goes with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import VectorEnv
 
 from tracerl.agent import Agent, ManyAgents
-from tracerl.lifetime import Ending, Monitor, live
+from tracerl.guard import Guard
+from tracerl.lifetime import Ending, Moment, Monitor, live
 from tracerl.lifetimes import live_many
 from tracerl.stats import Record, Tally
+
+Plain = dict[str, Any]  # nested, of numbers, texts and NumPy arrays: what ``tracerl.envs.state`` makes of an env
 
 
 class World(Protocol):
@@ -18,8 +22,10 @@ class World(Protocol):
     Attributes:
         observation_space: of one life.
         action_space: of one life.
+        guard: deals with numbers that are not finite.
     """
 
+    guard: Guard
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
@@ -42,6 +48,25 @@ class World(Protocol):
         """Live ``steps`` env steps in each life; see ``lifetime.live``."""
         ...
 
+    def obstacle(self) -> str | None:
+        """Say why the env's state cannot be kept, so that a resumed life begins a new episode; None where it can."""
+        ...
+
+    def capture(self) -> Plain:
+        """Return everything the lives need to go on here, of the state it is in; without the env where it cannot."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called.
+
+        Returns:
+            False where the env's state is not in it and a new episode will begin.
+
+        Raises:
+            ValueError: it is not the state of such a world.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the envs."""
         ...
@@ -58,7 +83,7 @@ class SingleWorld:
 
     def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
         """Take an env and the seed of its first reset."""
-        self._env, self._seed = env, seed
+        self._env, self._seed, self._moment, self.guard = env, seed, Moment(), Guard()
         self.observation_space, self.action_space = env.observation_space, env.action_space
 
     def prepare(self, agent: Agent) -> None:
@@ -74,7 +99,34 @@ class SingleWorld:
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Live the life; see ``World.live``."""
-        return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted)
+        self._moment.guard = self.guard
+        return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted, self._moment)
+
+    def obstacle(self) -> str | None:
+        """Name the layer of the env whose state cannot be kept; see ``World.obstacle``."""
+        from tracerl.envs import state
+
+        return state.obstacle(self._env)
+
+    def capture(self) -> Plain:
+        """Return the env's state and the action to come; see ``World.capture``."""
+        from tracerl.envs import state
+
+        env = None if state.obstacle(self._env) else state.capture(self._env)
+        return {"env": env, "ended": bool(self._moment.ended), "action": np.asarray(self._moment.action)}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called; see ``World.restore``."""
+        from tracerl.envs import state as env_state
+
+        if state["env"] is None:
+            self._seed = fresh_seed(self._seed, state)
+            return False
+        env_state.restore(self._env, state["env"])
+        action = state["action"]
+        action = action.item() if action.ndim == 0 else action
+        self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], action
+        return True
 
     def close(self) -> None:
         """Close the env."""
@@ -86,7 +138,7 @@ class VectorWorld:
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int]) -> None:
         """Take the envs and the seeds of their first resets."""
-        self._envs, self._seeds = envs, seeds
+        self._envs, self._seeds, self._moment, self.guard = envs, list(seeds), Moment(), Guard()
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
 
     def prepare(self, agent: ManyAgents) -> None:
@@ -102,7 +154,32 @@ class VectorWorld:
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Live the lives together; see ``World.live``."""
-        return live_many(agent, self._envs, steps, self._seeds, Tally(records), monitors, interrupted)
+        tally, self._moment.guard = Tally(records), self.guard
+        return live_many(agent, self._envs, steps, self._seeds, tally, monitors, interrupted, self._moment)
+
+    def obstacle(self) -> str | None:
+        """Name what cannot be kept; see ``World.obstacle``."""
+        from tracerl.envs import state
+
+        return state.obstacle_many(self._envs)
+
+    def capture(self) -> Plain:
+        """Return the envs' states and the actions to come; see ``World.capture``."""
+        from tracerl.envs import state
+
+        envs = None if state.obstacle_many(self._envs) else state.capture_many(self._envs)
+        return {"env": envs, "ended": np.asarray(self._moment.ended), "action": np.asarray(self._moment.action)}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called; see ``World.restore``."""
+        from tracerl.envs import state as env_state
+
+        if state["env"] is None:
+            self._seeds = [fresh_seed(seed, state) for seed in self._seeds]
+            return False
+        env_state.restore_many(self._envs, state["env"])
+        self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], state["action"]
+        return True
 
     def close(self) -> None:
         """Close the envs."""
@@ -110,3 +187,8 @@ class VectorWorld:
             self._envs.close()
         finally:
             self._envs.closed = True  # or they would try again when they are deleted
+
+
+def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:
+    """Return a seed for an env that goes on without its state: not that of the first episode, which was lived."""
+    return int(np.random.SeedSequence((seed, int(state["step"]))).generate_state(1)[0])

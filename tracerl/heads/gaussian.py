@@ -88,5 +88,8 @@ class Gaussian(Head):
         return torch.cat([torch.zeros_like(self.mean), self.std_gain / self.std], -1)
 
     def chosen(self) -> Any:
-        """Return what the env gets, in the space's dtype, [*lives, *shape]."""
-        return self.sent.cpu().numpy().reshape(self._shape).astype(self._dtype)
+        """Return what the env gets, in the space's dtype, [*lives, *shape]; the centre for a number that diverged."""
+        sent = self.sent.cpu().numpy()
+        if not np.isfinite(sent).all():
+            sent = np.where(np.isnan(sent), self.centre.cpu().numpy(), sent)
+        return sent.reshape(self._shape).astype(self._dtype)

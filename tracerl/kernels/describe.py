@@ -109,6 +109,7 @@ def _agent_fields(agent: "ReflectAgent") -> tuple[Fields, Fields]:
         P.AVERAGE_UNSEEN: offset(baseline.unseen if baseline else None),
         P.CONTRAST_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
         P.COUNTER: offset(agent.stream.counter),
+        P.FAULT: offset(agent.fault),
     }
     if moments is not None:
         seen = (P.SEEN_COUNT, moments.count), (P.SEEN_MEAN, moments.mean), (P.SEEN_SQUARES, moments.squares)

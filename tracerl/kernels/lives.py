@@ -10,6 +10,7 @@ from numba import prange
 
 from tracerl.kernels.calls import call_at
 from tracerl.kernels.compile import entry, kernel, shared
+from tracerl.kernels.plan import FAULT
 from tracerl.kernels.reflect import SKIP, START, STEP, TERMINATED, TRUNCATED
 from tracerl.kernels.twins import ELAPSED, advance_world, begin
 
@@ -122,6 +123,8 @@ def live_one(
     lived[NEXT_VERB] = SKIP
     while True:
         action = call_at(agent, f, w, p, s, verb, reward, seen)
+        if w[p[FAULT]] != 0:
+            return count
         if verb >= TERMINATED:
             ended[count, ENDED_AT] = lived[LIVED]
             ended[count, ENDED_RETURN] = numbers[RETURN]
@@ -130,6 +133,7 @@ def live_one(
             numbers[RETURN] = 0.0
             if lived[LIVED] >= steps:
                 world[ELAPSED] = 0
+                lived[NEXT_VERB] = START  # for a life that is given more steps
                 return count
             begin(kind, world, e, seen)
             verb = START

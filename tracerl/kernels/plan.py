@@ -128,13 +128,14 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     ACTION,  # of a GAUSSIAN in the real memory
     SENT,
     COUNTER,
+    FAULT,
     POLICY,  # places of the networks in the plan
     CRITIC,
     POLICY_FLOATS,
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(41)
+) = range(42)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, CONTRAST_DECAY, AVERAGE_DECAY, AGENT_FLOATS = range(7)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)

@@ -1,5 +1,6 @@
 """The verbs of the reflect agent over its memory: ``agents/reflect.py``, one to one."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
     Returns:
         The life's newest action; see ``heads.chosen``.
     """
-    if verb == SKIP:
+    if verb == SKIP or w[p[P.FAULT]] != 0:
         return heads.chosen(w, p)
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
@@ -41,6 +42,8 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
             f[p[P.VALUE]] = value[0]
         return act(f, w, p, q, code, s)
     learn(f, d, w, p, q, s, code, verb, reward, observation)
+    if w[p[P.FAULT]] != 0:
+        return heads.chosen(w, p)
     if verb == STEP:
         return act(f, w, p, q, code, s)
     networks.clear(f, p, p[P.POLICY])
@@ -65,14 +68,19 @@ def learn(
         steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
     streams.encode(d, p, q, observation, False, code)
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
+    if not math.isfinite(signal):
+        w[p[P.FAULT]] = 1
+        return
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
     heads.learning_signal(f, w, p, weight, g)
     networks.backward(f, p, policy, g, s)
     steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
-    steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
+    sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
     if critic >= 0:
-        steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)
+        sound &= steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)
+    if not sound:
+        w[p[P.FAULT]] = 1
     watch(f, p, q)
 
 
@@ -108,6 +116,8 @@ def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> float:
     decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
     f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p)
     f[p[P.ENTROPY]] = heads.entropy(f, p)
+    if not math.isfinite(f[p[P.ENTROPY]]):
+        w[p[P.FAULT]] = 1
     return heads.chosen(w, p)
 
 

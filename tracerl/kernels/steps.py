@@ -19,19 +19,22 @@ def accumulate(f: Any, p: Any, at: int, q: Any, qat: int) -> None:
 
 
 @kernel
-def step(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> None:
-    """Step along ``signal * trace`` by the network's rule, updating its parameters."""
+def step(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> bool:
+    """Step along ``signal * trace`` by the network's rule, updating its parameters.
+
+    Returns:
+        False, with the parameters as they were, where a number of the trace is not finite. ``SGD`` does not look.
+    """
     rule = p[at + P.RULE]
     if rule == P.INTENTIONAL:
-        intentional(f, d, p, at, q, qat, signal)
-    elif rule == P.ADAPTIVE_OBGD:
-        adaptive_obgd(f, d, p, at, q, qat, signal)
-    else:
-        plain(f, p, at, q, qat, signal, rule == P.OBGD)
+        return intentional(f, d, p, at, q, qat, signal)
+    if rule == P.ADAPTIVE_OBGD:
+        return adaptive_obgd(f, d, p, at, q, qat, signal)
+    return plain(f, p, at, q, qat, signal, rule == P.OBGD)
 
 
 @kernel
-def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> None:
+def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> bool:
     """``BoundedIntentional``, its equations in the same order."""
     real, n = f.dtype.type, p[at + P.N_PARAMETERS]
     unseen = p[at + P.UNSEEN]
@@ -64,8 +67,11 @@ def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) 
     size = real(q[qat + P.ETA]) / max(max(denominator, peak * real(q[qat + P.FLOOR])), tiny)
     f[p[at + P.STEP_SIZE]] = size
     change = size * bound(f, p, at, q, qat, signal, seen_slow)
+    if not math.isfinite(change):
+        return False
     for i in range(n):
         flat[i] += change * score[i]
+    return True
 
 
 @kernel
@@ -85,7 +91,7 @@ def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> 
 
 
 @kernel
-def plain(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, bounded: bool) -> None:
+def plain(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, bounded: bool) -> bool:
     """``OvershootingBounded`` or ``FixedStep``."""
     real, n = f.dtype.type, p[at + P.N_PARAMETERS]
     flat, trace = part(f, p[at + P.FLAT], n), part(f, p[at + P.TRACE], n)
@@ -95,8 +101,11 @@ def plain(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, bounded: bool)
             norm += abs(trace[i])
         f[p[at + P.STEP_SIZE]] = bounded_step_size(real(q[qat + P.LR]), real(q[qat + P.KAPPA]), norm, signal)
     change = f[p[at + P.STEP_SIZE]] * signal
+    if not math.isfinite(change):
+        return False
     for i in range(n):
         flat[i] += change * trace[i]
+    return True
 
 
 @kernel
@@ -107,7 +116,7 @@ def bounded_step_size(lr: Any, kappa: Any, norm: Any, signal: Any) -> Any:
 
 
 @kernel
-def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> None:
+def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> bool:
     """``AdaptiveOvershootingBounded``."""
     real, n = f.dtype.type, p[at + P.N_PARAMETERS]
     d[p[at + P.UNSEEN]] *= q[qat + P.UPDATE_DECAY]
@@ -125,5 +134,8 @@ def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any
         norm += abs(score[i])
     f[p[at + P.STEP_SIZE]] = bounded_step_size(real(q[qat + P.LR]), real(q[qat + P.KAPPA]), norm, signal)
     change = f[p[at + P.STEP_SIZE]] * signal
+    if not math.isfinite(change):
+        return False
     for i in range(n):
         flat[i] += change * score[i]
+    return True

@@ -1,5 +1,6 @@
 """What every step-size rule has in common."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -36,6 +37,19 @@ class StepRule(StateModule):
     def foreign_state(self) -> list[Tensor]:
         """Return what the rule remembers per life outside its own buffers, each [*lives, ...]."""
         return []
+
+    def capture_foreign(self) -> dict[str, Tensor]:
+        """Return everything the rule remembers outside its own buffers, by name."""
+        return {}
+
+    def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what ``capture_foreign`` returned.
+
+        Raises:
+            ValueError: naming what cannot be.
+        """
+        if state:
+            raise ValueError(f"the agent's state has {next(iter(state))} of another step-size rule")
 
 
 class StepRuleSettings(Protocol):

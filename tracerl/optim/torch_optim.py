@@ -90,10 +90,22 @@ class TorchStep(StepRule):
         states = [(p, s) for p in self._parameters_of_network for s in self._optimizer.state.get(p, {}).values()]
         return [state for parameter, state in states if isinstance(state, Tensor) and state.shape == parameter.shape]
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return the optimiser's own state, for ``state_dict``."""
-        return self._optimizer.state_dict()
+    def capture_foreign(self) -> dict[str, Tensor]:
+        """Return the optimiser's own state by parameter and name; see ``StepRule.capture_foreign``."""
+        found = {}
+        for i, state in self._optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                if value is not None:
+                    found[f"{i}.{name}"] = torch.as_tensor(value)
+        return found
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore the optimiser's own state."""
-        self._optimizer.load_state_dict(state)
+    def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
+        """Take back the optimiser's own state; see ``StepRule.restore_foreign``."""
+        whole = self._optimizer.state_dict()
+        whole["state"] = {}
+        for name, tensor in state.items():
+            i, _, inner = name.partition(".")
+            if not i.isdecimal() or int(i) >= len(self._parameters_of_network):
+                raise ValueError(f"the agent's state has {name}, of which the optimiser has no parameter")
+            whole["state"].setdefault(int(i), {})[inner] = tensor.clone()
+        self._optimizer.load_state_dict(whole)

@@ -1,0 +1,136 @@
+"""Kill a real run with SIGKILL at random moments, let it go on, and compare what is left with a run nobody killed.
+
+python -m tests.kills 3 CartPole:engine=fused     # three kills of one case; prints "same" or what differs
+
+Runs are forked from this process, which has imported everything and computed nothing: a start costs a second, not four.
+"""
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tracerl.checkpoint import newest_good
+
+import tracerl.run
+from tracerl import presence
+
+CLOCKED = "time/fps"  # the only tag that is about the machine
+
+
+def start(folder: Path, arguments: list[str]) -> int:
+    """Fork a run and return its process."""
+    process = os.fork()
+    if process:
+        return process
+    log = os.open(folder.parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.argv = ["tracerl.run", *arguments, f"hydra.run.dir={folder}"]
+    code = 1
+    try:
+        tracerl.run.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        os._exit(code)
+
+
+def wait(process: int) -> int:
+    """Return the exit code; minus the signal where one ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def kill_somewhere(process: int, folder: Path, rng: random.Random, steps: int) -> bool:
+    """Kill a run some time after a random step; false where it had ended before."""
+    step, after = rng.randrange(steps), rng.random() * 0.05
+    while True:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            if code:
+                raise SystemExit(f"the run failed with {code}: {(folder.parent / 'log.txt').read_text()[-2000:]}")
+            return False
+        sign = presence.read(folder)
+        if sign is not None and sign["pid"] == process and sign["step"] >= step:
+            time.sleep(after)
+            os.kill(process, signal.SIGKILL)
+            return wait(process) == -signal.SIGKILL
+        time.sleep(0.002)
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar of a run's events, and that there is one file of them."""
+    assert len(list(folder.glob("events*"))) == 1, folder
+    found = EventAccumulator(str(folder), {"scalars": 0}).Reload()
+    tags = found.Tags()["scalars"]
+    return {tag: [(p.step, p.value) for p in found.Scalars(tag)] for tag in tags if tag != CLOCKED}
+
+
+def differences(whole: Path, parts: Path) -> list[str]:
+    """Name what differs between the last checkpoints, episodes and curves of two runs."""
+    found = []
+    (ours, _), (theirs, _) = newest_good(whole / "checkpoints"), newest_good(parts / "checkpoints")
+    assert ours is not None and theirs is not None
+    if ours.step != theirs.step:
+        found.append(f"step {ours.step}, {theirs.step}")
+    for part, tensors in ours.parts.items():
+        for name, tensor in tensors.items():
+            other = theirs.parts[part].get(name)
+            if other is None or not torch.equal(tensor.view(torch.uint8), other.view(torch.uint8)):
+                found.append(f"{part} {name}")
+    if ours.info["world"] != theirs.info["world"]:
+        found.append("world")
+    with np.load(whole / "returns.npz") as a, np.load(parts / "returns.npz") as b:
+        found += [f"returns.npz {name}" for name in a.files if not np.array_equal(a[name], b[name])]
+    if curves(whole) != curves(parts):
+        found.append("curves")
+    return found
+
+
+def check(case: str, kills: int, seed: int, steps: int) -> None:
+    """Live one case whole and in pieces.
+
+    Raises:
+        SystemExit: saying what differs.
+    """
+    rng = random.Random(f"{case} {seed}")
+    arguments = [f"env={case.split(':')[0]}", *case.split(":")[1:]]
+    every = rng.randrange(steps // 12, steps // 4)
+    arguments += [f"steps={steps}", f"checkpoint.every={every}", f"logger.every={steps // 9}", f"seed={seed}"]
+    with tempfile.TemporaryDirectory() as work:
+        whole, parts = Path(work) / "a" / "whole", Path(work) / "b" / "parts"
+        for folder in (whole, parts):
+            folder.parent.mkdir()
+        if wait(start(whole, arguments)):
+            raise SystemExit(f"{case}: {(whole.parent / 'log.txt').read_text()[-2000:]}")
+        landed = 0
+        for _ in range(kills):
+            landed += kill_somewhere(start(parts, [*arguments, "resume=auto"]), parts, rng, steps)
+        code = wait(start(parts, [*arguments, "resume=auto"]))
+        if code:
+            raise SystemExit(f"{case}: {(parts.parent / 'log.txt').read_text()[-2000:]}")
+        found = differences(whole, parts)
+        if found:
+            raise SystemExit(f"{case}, seed {seed}: differ in {', '.join(found[:9])}")
+    print(f"same: {case}, seed {seed}, every {every}, {landed} kills", flush=True)
+
+
+def main() -> None:
+    """Check every case of the command line: kills, then ENV:override:override@steps."""
+    kills: Any = int(sys.argv[1])
+    for seed, argument in enumerate(sys.argv[2:]):
+        case, _, steps = argument.partition("@")
+        check(case, kills, seed, int(steps or 20_000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Every agent goes on, to the bit, from what it captured: of one life and of many, in the middle of an episode."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from tests.helpers import make_agent
+from tracerl.agent import Stateful, Verb
+
+CASES = {
+    "reflect, torch": ("network.hidden=[9]",),
+    "reflect, fused": ("network.hidden=[9]", "engine=fused"),
+    "two layers, learned": (
+        "engine=fused",
+        "network.hidden=[7,5]",
+        "network.learn_threshold=true",
+        "network.learn_membrane_decay=true",
+    ),
+    "recurrent, adaptive, ticks": ("network=alif", "network.hidden=[7]", "network.ticks=2"),
+    "synaptic": ("network=synaptic", "network.hidden=[7]"),
+    "graph": ("network=graph",),
+    "exact credit": ("network.hidden=[5]", "network.credit=exact"),
+    "presynaptic": ("network.hidden=[7,5]", "network.credit=presynaptic"),
+    "contrast": ("network.hidden=[9]", "encoder=contrast", "engine=fused"),
+    "spikes drawn": ("network.hidden=[9]", "encoder=rate", "network.ticks=4"),
+    "obgd": ("network.hidden=[9]", "optimizer=obgd"),
+    "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
+    "torch's Adam": ("network.hidden=[9]", "optimizer=torch"),
+    "torch's momentum": (
+        "network.hidden=[9]",
+        "optimizer=torch",
+        "optimizer.policy.name=SGD",
+        "+optimizer.policy.kwargs.momentum=0.9",
+    ),
+    "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
+    "eprop": ("agent=eprop", "network.hidden=[9]"),
+    "eprop, adaptive feedback": ("agent=eprop", "network.hidden=[9]", "network.feedback=adaptive"),
+    "rstdp": ("agent=rstdp",),
+    "reflect_classic": ("agent=reflect_classic", "agent.network.hidden=[7]"),
+    "reflect_classic, several decays": (
+        "agent=reflect_classic",
+        "agent.network.hidden=[7]",
+        "agent.decays=[0.5,0.9]",
+        "agent.paired_traces=true",
+    ),
+    "stream_ac": ("agent=stream_ac", "agent.hidden=[7,6]"),
+    "random": ("agent=random",),
+}
+SPACES: dict[str, spaces.Space] = {
+    "discrete": spaces.Discrete(3),
+    "box": spaces.Box(-1, 2, (2,), np.float32),
+    "bits": spaces.MultiBinary(3),
+    "several": spaces.MultiDiscrete([2, 3]),
+}
+
+
+class Spaces(gym.Env):
+    def __init__(self, action_space: spaces.Space) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+        self.action_space = action_space
+
+
+def script(steps: int, lives: int | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Verbs, rewards and observations of every step, for one life (as many of one) or many."""
+    rng, n = np.random.default_rng(0), lives or 1
+    verbs = np.full(n, Verb.START)
+    found = []
+    for _ in range(steps):
+        found.append((verbs.astype(np.int8), rng.normal(size=n), rng.normal(size=(n, 4)).astype(np.float32)))
+        ended = verbs >= Verb.TERMINATED
+        verbs = np.where(rng.random(n) < 0.1, rng.choice([Verb.TERMINATED, Verb.TRUNCATED], n), Verb.STEP)
+        verbs[ended] = Verb.START
+    return found
+
+
+def play(agent: Any, steps: list, lives: int | None) -> list[Any]:
+    """Carry out the steps and return the actions."""
+    actions: list[Any] = []
+    for verbs, rewards, observations in steps:
+        if lives is not None:
+            actions.append(np.copy(agent.advance(verbs, rewards, observations)))
+        elif verbs[0] == Verb.START:
+            actions.append(agent.start(observations[0]))
+        elif verbs[0] == Verb.STEP:
+            actions.append(agent.step(float(rewards[0]), observations[0]))
+        else:
+            agent.end(float(rewards[0]), observations[0], bool(verbs[0] == Verb.TERMINATED))
+    return actions
+
+
+def copied(agent: Stateful) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in agent.capture().items()}
+
+
+def goes_on(space: spaces.Space, overrides: tuple[str, ...], lives: int | None) -> None:
+    seed: Any = 3 if lives is None else [3 + i for i in range(lives)]
+    steps = script(80, lives)
+    whole, half, second = (make_agent(Spaces(space), *overrides, seed=seed) for _ in range(3))
+    assert isinstance(half, Stateful)
+    expected = play(whole, steps, lives)
+    play(half, steps[:37], lives)
+    state = copied(half)
+    second.restore(state)
+    assert all(torch.equal(state[name], tensor) for name, tensor in second.capture().items())
+    rest = play(second, steps[37:], lives)
+    for ours, theirs in zip(rest, expected[-len(rest) :], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    final = copied(second)
+    for name, tensor in whole.capture().items():
+        assert torch.equal(tensor, final[name]), name
+    assert second.diagnostics() == whole.diagnostics()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_life(case: str) -> None:
+    goes_on(SPACES["discrete"], CASES[case], None)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("stream_ac", "random")])
+def test_many_lives(case: str) -> None:
+    goes_on(SPACES["discrete"], CASES[case], 3)
+
+
+@pytest.mark.parametrize("space", [space for space in SPACES if space != "discrete"])
+@pytest.mark.parametrize("case", ["reflect, torch", "reflect, fused", "eprop", "stream_ac", "random"])
+def test_other_actions(space: str, case: str) -> None:
+    goes_on(SPACES[space], CASES[case], None)
+
+
+@pytest.mark.parametrize("case", ["reflect, fused", "stream_ac", "random", "torch's Adam"])
+def test_a_state_of_other_settings_is_refused_by_name(case: str) -> None:
+    agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
+    play(agent, script(9, None), None)
+    state = copied(agent)
+    name = next(iter(state))
+    with pytest.raises(ValueError, match=f"lacks {name}"):
+        agent.restore({key: tensor for key, tensor in state.items() if key != name})
+    with pytest.raises(ValueError, match="more"):
+        agent.restore({**state, "more": torch.zeros(1)})
+    if case != "random":
+        with pytest.raises(ValueError, match=rf"{name} of the agent's state must be"):
+            agent.restore({**state, name: torch.zeros(99)})
+
+
+@pytest.mark.parametrize("case", ["reflect, torch", "eprop", "rstdp", "stream_ac"])
+def test_an_abandoned_episode_leaves_no_trace_and_teaches_nothing(case: str) -> None:
+    agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
+    play(agent, script(5, None)[:4], None)
+    before = copied(agent)
+    agent.abandon()
+    after = agent.capture()
+    traces = [name for name in after if "trace" in name.split(".")[-1] or "eligibility" in name.split(".")[-1]]
+    assert traces and all(not after[name].any() for name in traces if "peak" not in name and "contrast" not in name)
+    weights = [name for name in after if name.endswith((".affine", ".weight", "policy.flat"))]
+    assert weights and all(torch.equal(after[name], before[name]) for name in weights)

@@ -1,0 +1,126 @@
+"""Numbers that stop being finite: noticed in the step in which they do, named, and kept from spreading.
+
+An agent that takes part has ``faults``, int64, [*lives]: 0 as long as the life's numbers are finite. It looks at the
+few numbers through which all others pass - the signal and the entropy of the policy - and leaves a life with a fault as
+it is, so that what caused it can be found.
+"""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tracerl import checks
+
+Faults = np.ndarray[Any, np.dtype[np.int64]]
+POLICIES = ("freeze", "stop", "reset_life")
+
+
+class Diverged(ValueError):
+    """A number stopped being finite."""
+
+
+class Guard:
+    """What a run does about lives whose numbers stop being finite.
+
+    Attributes:
+        policy: ``freeze``: such a life is left as it is and the others live on, as long as there are any. ``stop``: the
+            run ends. ``reset_life``: the life begins anew with the weights it was born with, its steps counting on.
+        problems: what was found, by life; of ``reset_life`` the newest.
+    """
+
+    def __init__(self, policy: str = "freeze") -> None:
+        """Watch by a policy.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        self.policy = checks.choice("on_nonfinite", policy, POLICIES)
+        self.problems: dict[int, str] = {}
+        self._born: dict[str, Tensor] = {}
+
+    def remember(self, agent: Any) -> None:
+        """Keep what the agent's lives were born with, if that will be needed."""
+        if self.policy == "reset_life" and hasattr(agent, "capture"):
+            self._born = {name: tensor.clone() for name, tensor in agent.capture().items()}
+
+    def examine(self, agent: Any, steps: Sequence[int]) -> list[int]:
+        """Deal with the lives that have a new fault.
+
+        Args:
+            agent: of all lives.
+            steps: env steps that each life has lived.
+
+        Returns:
+            Those that are to be left as they are.
+
+        Raises:
+            Diverged: the run shall end, or no life is left.
+        """
+        lives = np.flatnonzero(np.atleast_1d(agent.faults)).tolist()
+        for life in lives:
+            if life not in self.problems or self.policy == "reset_life":
+                problem = diagnose(agent, int(steps[life]), life if len(steps) > 1 else None)
+                self.report(life, problem, len(steps))
+            if self.policy == "reset_life":
+                self._rebirth(agent, life)
+        return [] if self.policy == "reset_life" else lives
+
+    def report(self, life: int, problem: str, n_lives: int) -> None:
+        """Note what is wrong with a life.
+
+        Raises:
+            Diverged: the run shall end, or no life is left.
+        """
+        self.problems[life] = problem
+        if self.policy == "stop" or (self.policy == "freeze" and len(self.problems) == n_lives):
+            raise Diverged(problem)
+        then = "it begins anew" if self.policy == "reset_life" else "it is left as it is"
+        print(f"warning: {problem}; {then}", file=sys.stderr)
+
+    def _rebirth(self, agent: Any, life: int) -> None:
+        """Give one life the memory it was born with; its fault is gone with it."""
+        for name, tensor in agent.capture().items():
+            born = self._born[name]
+            if agent.lives.shape:
+                tensor[life] = born[life]
+            else:
+                tensor.copy_(born)
+
+
+def faults_of(agent: Any) -> Faults | None:
+    """Return the faults of an agent's lives, a view that stays true; None of an agent that keeps none."""
+    found: Faults | None = getattr(agent, "faults", None)
+    return found
+
+
+def diagnose(agent: Any, step: int, life: int | None) -> str:
+    """Say which number of a faulty life is not finite, by the names of ``Stateful.capture``.
+
+    Args:
+        agent: of one life or of many.
+        step: env step in which it was noticed.
+        life: which one; None where there is one.
+    """
+    whose = "" if life is None else f" of life {life}"
+    for name, index, value in nonfinite(agent.capture(), life if getattr(agent.lives, "shape", ()) else None):
+        place = f" at {list(index)}" if index else ""
+        return f"the agent's {name}{whose} is {value}{place} in step {step:,}: try a smaller step size"
+    return f"the agent's td error{whose} was not finite in step {step:,}: try a smaller step size"
+
+
+def nonfinite(state: Mapping[str, Tensor], life: int | None) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """Yield the first number of every tensor that holds one that is not finite: its name, index and value.
+
+    Weights come first, then what was computed from them.
+    """
+    for name in sorted(state, key=lambda name: not name.endswith((".affine", ".weight", ".raw"))):
+        tensor = state[name] if life is None else state[name][life]
+        if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+            continue
+        index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
+        value = tensor[index].item()
+        yield name, index, math.nan if math.isnan(value) else value
