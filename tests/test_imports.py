@@ -60,6 +60,7 @@ ALLOWED = {
     "summary": {"stats"},
     "resume": {"checks"},
     "presence": {"agent", "lifetime", "resume", "stats"},
+    "checkpoint": {"checks", "presence"},
     "experiment": {"agent", "episodes", "interrupt", "lifetime", "presence", "progress", "stats", "summary", "world"},
     "explain": {"checks"},
     "hydra_versions": set(),

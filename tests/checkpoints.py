@@ -1,0 +1,108 @@
+"""Checkpoints to try things on: written, looked at, and forged; and a disk that fails."""
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tracerl.checkpoint import disk, plain
+from tracerl.checkpoint.manifest import render, sha256
+from tracerl.checkpoint.read import newest_good
+from tracerl.checkpoint.store import write
+
+CALLS = ("create", "write", "sync", "close", "open_folder", "make_folder", "rename", "remove_file", "remove_tree")
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Leave it to the system when it brings files to the disk, which takes a test's time many times over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "sync", lambda file: None)
+        yield
+
+
+def save(root: Path, step: int, value: float, score: float | None = None) -> Path:
+    parts = {"agent": {"weight": torch.full((20,), value)}, "world": {"position": np.array(value)}}
+    return write(root, step, parts, {"value": value, "score": score})
+
+
+def found(root: Path) -> tuple[int, float] | None:
+    """The step and the value of the newest good checkpoint; there must never be a bad one."""
+    checkpoint, messages = newest_good(root)
+    assert messages == []
+    if checkpoint is None:
+        return None
+    value = checkpoint.info["value"]
+    assert checkpoint.parts["agent"]["weight"].tolist() == [value] * 20
+    assert checkpoint.parts["world"]["position"].item() == value
+    return checkpoint.step, value
+
+
+def forge(folder: Path, **changes: Any) -> None:
+    """Change a manifest and give it the digest of one who means it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest.update(changes)
+    del manifest["digest"]
+    (folder / "manifest.json").write_bytes(render({**manifest, "digest": sha256(plain.canonical(manifest))}))
+
+
+def put(folder: Path, data: bytes, name: str = "agent.safetensors") -> None:
+    """Put a file into a checkpoint that its manifest vouches for."""
+    (folder / name).write_bytes(data)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    forge(folder, files={**files, name: {"bytes": len(data), "sha256": sha256(data)}})
+
+
+class Killed(BaseException):
+    """Nothing that the process would do after this call is done."""
+
+
+class Disk:
+    """The calls of ``disk``, of which one fails.
+
+    ``killed before`` and ``killed within`` a call: no other call is made. ``fails once``: the call raises after half of
+    it. ``full from then on``: nothing can be written any more, but names can be changed and files removed.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str, at: int) -> None:
+        self.kind, self.at, self.made, self.dead = kind, at, 0, False
+        for name in CALLS:
+            monkeypatch.setattr(disk, name, self.wrapped(name, getattr(disk, name)))
+
+    def wrapped(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self.made += 1
+            if self.dead or (self.made == self.at and self.kind == "killed before"):
+                self.dead = True
+                if name == "close":  # as the system does for the dead
+                    real(*arguments)
+                raise Killed
+            if self.made == self.at and self.kind == "killed within":
+                self.dead = True
+                half(name, real, arguments)
+                raise Killed
+            full = self.kind == "full from then on" and self.made >= self.at and not name.startswith("remove")
+            if (self.kind == "fails once" and self.made == self.at) or (full and name not in ("close", "rename")):
+                if name in ("close", "write"):
+                    half(name, real, arguments)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*arguments)
+
+        return call
+
+
+def half(name: str, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Do half of a call that has halves, and all of any other."""
+    if name == "write":
+        real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+    elif name == "remove_tree" and (inside := sorted(arguments[0].iterdir())):
+        os.unlink(inside[0])
+    else:
+        real(*arguments)

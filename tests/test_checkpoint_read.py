@@ -1,0 +1,98 @@
+"""Checkpoints from the disk: whole, or an error that names the file; and which of them is used."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.checkpoints import forge, without_waiting
+from tracerl.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
+from tracerl.checkpoint.store import write
+from tracerl.checks import ConfigError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    with without_waiting():
+        yield
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    parts = {"agent": {"a": torch.arange(3.0), "b": torch.tensor([True])}, "world": {"x": torch.tensor(1)}}
+    return write(tmp_path, 5, parts, {"rate": 1e-05, "name": "é"})
+
+
+def test_a_bit_that_flips_anywhere_is_noticed_and_its_file_named(good: Path) -> None:
+    for path in sorted(good.iterdir()):
+        data = path.read_bytes()
+        for position in range(0, len(data), 3):  # 3 and 8 have no common divisor: all bits of a byte
+            changed = bytearray(data)
+            changed[position] ^= 1 << position % 8
+            path.write_bytes(changed)
+            with pytest.raises(BadCheckpoint, match="^step-000000000005 cannot be used: ") as error:
+                read(good)
+            assert error.value.file == path.name and path.name in str(error.value)
+        path.write_bytes(data)
+    read(good)
+
+
+def test_a_file_cut_off_anywhere_or_longer_is_noticed_and_named(good: Path) -> None:
+    for path in sorted(good.iterdir()):
+        data = path.read_bytes()
+        for changed in [data[:length] for length in range(0, len(data), 3)] + [data + b"\n", data + data]:
+            path.write_bytes(changed)
+            with pytest.raises(BadCheckpoint) as error:
+                read(good)
+            assert error.value.file == path.name
+            if path.suffix == ".safetensors":
+                says = f"{path.name} has {len(changed):,} bytes, the manifest says {len(data):,}"
+                assert str(error.value) == f"{good.name} cannot be used: {says}"
+                with pytest.raises(BadCheckpoint, match="the manifest says"):
+                    look(good)
+        path.write_bytes(data)
+
+
+def test_the_same_manifest_in_other_letters_is_noticed(good: Path) -> None:
+    path = good / "manifest.json"
+    text = path.read_text()
+    for old, new in [("1e-05", "1E-05"), ("1e-05", "0.00001"), ("é", "\\u00e9"), ('": 5', '":  5'), ("\n}\n", "\n}")]:
+        assert old in text
+        path.write_text(text.replace(old, new))
+        with pytest.raises(BadCheckpoint, match="manifest.json does not match its digest"):
+            read(good)
+
+
+def test_a_folder_that_is_none_is_refused_in_words(good: Path) -> None:
+    (good.parent / "link").symlink_to(good)
+    (good.parent / "file").touch()
+    for name, says in [("link", "is a symbolic link"), ("file", "is a file, not a folder"), ("none", "is missing")]:
+        with pytest.raises(BadCheckpoint, match=f"^{name} cannot be used: it {says}") as error:
+            read(good.parent / name)
+        assert error.value.file is None and isinstance(error.value, ConfigError)
+    assert read(good.rename(good.parent / "mine")).step == 5  # a name of one's own says nothing of the step
+
+
+def test_the_newest_that_verifies_is_used_and_each_passed_over_is_told(tmp_path: Path) -> None:
+    assert newest(tmp_path / "none") is None and newest_good(tmp_path / "none") == (None, [])
+    for step in (2, 10, 10**12):
+        write(tmp_path, step, {"agent": {"w": torch.ones(4)}}, {})
+    for name in ("step-5", "step-9999999999999999", "step-0000000000099", "step-000000000099x", ".step-000000000099"):
+        (tmp_path / name).mkdir()  # not names of checkpoints
+    assert newest(tmp_path) == tmp_path / "step-1000000000000"
+    torn = tmp_path / "step-1000000000000" / "agent.safetensors"
+    size = torn.stat().st_size
+    torn.write_bytes(b"x" * 50)
+    forge(tmp_path / "step-000000000010", format=2)
+    found, messages = newest_good(tmp_path)
+    assert found is not None and found.step == 2
+    assert messages == [
+        f"step-1000000000000 cannot be used: agent.safetensors has 50 bytes, the manifest says {size};"
+        " using step-000000000002",
+        "step-000000000010 cannot be used: manifest.json was written by a newer tracerl (format 2); this one reads 1;"
+        " using step-000000000002",
+    ]
+    (tmp_path / "step-000000000002" / "manifest.json").unlink()
+    found, messages = newest_good(tmp_path)
+    assert found is None and messages[2].endswith("manifest.json is missing; there is no other to use")

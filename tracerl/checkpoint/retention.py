@@ -1,0 +1,66 @@
+"""Which checkpoints stay: the last few and the best few."""
+
+from pathlib import Path
+from typing import Any
+
+from tracerl.checkpoint import disk, names
+from tracerl.checkpoint.folder import BadCheckpoint
+from tracerl.checkpoint.read import look, read
+from tracerl.checkpoint.store import put_aside
+from tracerl.checks import whole
+
+
+def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
+    """Remove checkpoints, but for the last few and the best few.
+
+    The newest stays whatever the numbers, and so does the newest that verifies to the last bit. One that cannot be read
+    (damaged, or of a newer format) counts for neither number and is never removed: that is for its owner to do.
+
+    Args:
+        root: folder of a run's checkpoints.
+        keep_last: how many of the newest stay.
+        keep_best: how many of those with the highest ``score`` in their info stay; of equals, the newer. Those
+            without a score are never among them.
+
+    Returns:
+        The folders that were removed, newest first.
+
+    Raises:
+        ConfigError: a number below 0.
+        OSError: the folder cannot be listed or changed. What was to be removed is either there as it was, or gone for
+            readers, its rest to be removed by the next writer.
+    """
+    whole("keep_last", keep_last, 0)
+    whole("keep_best", keep_best, 0)
+    found = names.checkpoints(root)
+    scores = {path: manifest["info"].get("score") for path in found if (manifest := _look(path)) is not None}
+    rated = sorted((path for path in scores if _is_score(scores[path])), key=lambda path: -scores[path])  # stable
+    keep = {*found[:1], *list(scores)[:keep_last], *rated[:keep_best], *_newest_verified(list(scores))}
+    removed = [path for path in scores if path not in keep]
+    asides = [put_aside(path) for path in removed]
+    if asides:
+        disk.sync_folder(root)  # no name of a checkpoint may outlive its files
+    for aside in asides:
+        disk.remove(aside)
+    return removed
+
+
+def _look(path: Path) -> dict[str, Any] | None:
+    try:
+        return look(path)
+    except BadCheckpoint:
+        return None
+
+
+def _newest_verified(paths: list[Path]) -> list[Path]:
+    for path in paths:
+        try:
+            read(path)
+        except BadCheckpoint:
+            continue
+        return [path]
+    return []
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
