@@ -89,6 +89,7 @@ class ReflectClassicAgent(OnlineAgent):
         """Update the policy from the last reward and return the current of the new observation."""
         self.constant_reward(reward)
         self.policy.learn(reward.to(self.lives.dtype))
+        self._sound(self.policy.flat.sum(-1))  # spikes drawn by a rate that is NaN look like any other
         self._watch()
         current: Tensor = self.encoder(observation)
         return current

@@ -1,6 +1,7 @@
 """Agents and envs built from the project's own yamls, as the command line builds them."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,11 +9,14 @@ from typing import Any
 
 import gymnasium as gym
 import hydra
+import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
 
+import tracerl.run
 from tracerl.lifetime import live
 from tracerl.lives import Lives
 from tracerl.stats import Milestone, Record
@@ -28,6 +32,23 @@ def script(name: str) -> ModuleType:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    """Run the command line in this process and return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["tracerl.run", *arguments])
+    monkeypatch.setitem(os.environ, "HYDRA_FULL_ERROR", "1")
+    threads = torch.get_num_threads()
+    GlobalHydra.instance().clear()
+    try:
+        tracerl.run.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        GlobalHydra.instance().clear()
+        torch.set_num_threads(threads)
+    return 0
 
 
 def compose(*overrides: str) -> DictConfig:

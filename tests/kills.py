@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tracerl.checkpoint import newest_good
 
 import tracerl.run
 from tracerl import presence
+from tracerl.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that is about the machine
 
@@ -75,6 +75,12 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(p.step, p.value) for p in found.Scalars(tag)] for tag in tags if tag != CLOCKED}
 
 
+def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Compare tensors bit for bit, NaN and the sign of zero included."""
+    kinds = one.dtype == other.dtype and one.shape == other.shape
+    return kinds and one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
+
+
 def differences(whole: Path, parts: Path) -> list[str]:
     """Name what differs between the last checkpoints, episodes and curves of two runs."""
     found = []
@@ -85,7 +91,7 @@ def differences(whole: Path, parts: Path) -> list[str]:
     for part, tensors in ours.parts.items():
         for name, tensor in tensors.items():
             other = theirs.parts[part].get(name)
-            if other is None or not torch.equal(tensor.view(torch.uint8), other.view(torch.uint8)):
+            if other is None or not same_bits(tensor, other):
                 found.append(f"{part} {name}")
     if ours.info["world"] != theirs.info["world"]:
         found.append("world")

@@ -121,7 +121,10 @@ def test_the_run_ends_where_it_shall_or_no_life_is_left(policy: str) -> None:
     world.guard = Guard(policy)
     name = name_of_a_weight(agent, "policy")
     poisons = [Poison(100, name, 1), Poison(150, name, 0)]
-    with pytest.raises(Diverged, match="of life 0" if policy == "freeze" else "of life 1"):
+    with pytest.raises(
+        Diverged,
+        match="no life is left; the first to go: .* of life 1" if policy == "freeze" else "^the agent's .* of life 1",
+    ):
         world.live(agent, 900, records, poisons, lambda: False)
     world.close()
 

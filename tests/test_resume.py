@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from tracerl.checks import ConfigError
-from tracerl.resume import InUse, finished_run, flat
+from tracerl.resume import OVERRIDES, InUse, clear, command_line, finished_run, flat
 
-SETTINGS = {"steps": 10, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
+SETTINGS = {"steps": 10, "seed": 0, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
 
 
 def left(folder: Path, status: str | None) -> None:
@@ -18,24 +18,26 @@ def left(folder: Path, status: str | None) -> None:
     for name in ("returns.part", "error.txt", "events.out.tfevents.1.host.2.0", "notes.md"):
         (folder / name).write_text("old")
     if status is not None:
-        (folder / "summary.json").write_text(json.dumps({"status": status}))
+        (folder / "summary.json").write_text(json.dumps({"status": status, "steps": 10}))
 
 
 def test_a_fresh_folder_is_free(tmp_path: Path) -> None:
     for resume in (False, True):
-        assert finished_run(tmp_path, SETTINGS, resume, "hydra.run.dir") is None
+        assert finished_run(tmp_path, flat(SETTINGS), resume, "hydra.run.dir", 10) is None
 
 
 def test_a_folder_that_holds_a_run_is_refused_unless_resumed(tmp_path: Path) -> None:
     left(tmp_path, "finished")
     with pytest.raises(InUse, match=rf"^hydra.sweep.dir holds a run already, .*resume=true.*{tmp_path.name}"):
-        finished_run(tmp_path, SETTINGS, False, "hydra.sweep.dir")
+        finished_run(tmp_path, flat(SETTINGS), False, "hydra.sweep.dir", 10)
     assert (tmp_path / "returns.part").exists()
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     left(tmp_path, "finished")
-    assert finished_run(tmp_path, {**SETTINGS, "threads": 8, "resume": False}, True, "k") == {"status": "finished"}
+    other = flat({**SETTINGS, "threads": 8, "resume": False, "steps": 9, "logger": {"every": 3}})
+    assert finished_run(tmp_path, other, True, "k", 9) == {"status": "finished", "steps": 10}
+    assert finished_run(tmp_path, other, True, "k", 11) is None  # there are steps to live
     assert (tmp_path / "returns.part").read_text() == "old"
 
 
@@ -44,14 +46,15 @@ def test_an_unfinished_run_makes_room_and_other_files_stay(tmp_path: Path, statu
     left(tmp_path, status)
     if status == "torn":
         (tmp_path / "summary.json").write_text('{"status": "fin')
-    assert finished_run(tmp_path, SETTINGS, True, "k") is None
+    assert finished_run(tmp_path, flat(SETTINGS), True, "k", 10) is None
+    clear(tmp_path, 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.md"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 11}, r"^steps must be 10, as in the run to be gone on with \(.*\), got 11"),
+        ({"seed": 1}, r"^seed must be 0, as in the run to be gone on with \(.*\), got 1"),
         ({"env": {"id": "B", "kwargs": {}}}, r"^env.id must be 'A'"),
         ({"env": {"id": "A", "kwargs": {"x": 1}}}, r"^env.kwargs"),
         ({"list": [1]}, r"^list must be \[1, 2\]"),
@@ -61,8 +64,47 @@ def test_an_unfinished_run_makes_room_and_other_files_stay(tmp_path: Path, statu
 def test_other_settings_are_named_and_nothing_is_removed(tmp_path: Path, change: dict, message: str) -> None:
     left(tmp_path, None)
     with pytest.raises(ConfigError, match=message):
-        finished_run(tmp_path, {**SETTINGS, **change}, True, "k")
+        finished_run(tmp_path, flat({**SETTINGS, **change}), True, "k", 10)
     assert (tmp_path / "returns.part").exists()
+
+
+def test_what_an_agent_has_from_elsewhere_is_compared_there(tmp_path: Path) -> None:
+    there = {"agent": {"x": 1, "network": {"hidden": [8]}}, "network": {"hidden": [8]}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(there))
+    assert finished_run(tmp_path, flat({**there, "agent": {"x": 1}}), True, "k", 1) is None
+    with pytest.raises(ConfigError, match="^network.hidden must be"):
+        finished_run(tmp_path, flat({"agent": {"x": 1}, "network": {"hidden": [9]}}), True, "k", 1)
+    with pytest.raises(ConfigError, match="^agent.x must be 1"):
+        finished_run(tmp_path, flat({"agent": {"x": 2}, "network": {"hidden": [8]}}), True, "k", 1)
+
+
+def test_what_was_learned_is_not_lived_over(tmp_path: Path) -> None:
+    left(tmp_path, "finished")
+    with pytest.raises(ConfigError, match="^steps must be 10 or below: .* has no checkpoint to go on from, got 20"):
+        clear(tmp_path, 20)
+    assert (tmp_path / "returns.part").exists()
+
+
+def test_a_path_becomes_the_command_line_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "a run"
+    (run / "checkpoints" / "step-3").mkdir(parents=True)
+    (run / "config.yaml").write_text("")
+    (run / OVERRIDES).write_text(yaml.safe_dump(["env=Acrobot", "+agent.x=1", "steps=10", "resume=auto"]))
+    folder = f"hydra.run.dir='{run}'"
+    assert command_line(["resume=a run", "steps=20"]) == [
+        "env=Acrobot",
+        "+agent.x=1",
+        "steps=20",
+        f"resume='{run}'",
+        folder,
+    ]
+    checkpoint = run / "checkpoints" / "step-3"
+    assert command_line([f"resume='{checkpoint}'"])[-2:] == [f"resume='{checkpoint}'", folder]
+    for arguments in ([], ["resume=true"], ["resume=auto", "seed=1"], ["seed=1"]):
+        assert command_line(arguments) == arguments
+    with pytest.raises(ConfigError, match="^resume must be true, false, auto, or the folder of a run"):
+        command_line(["resume=elsewhere"])
 
 
 def test_flat_keeps_every_setting() -> None:

@@ -182,3 +182,20 @@ for _world in (
     Words,
 ):
     gym.register(f"{_world.__name__}-v0", _world)
+
+
+class Forgetful:
+    """An agent of three verbs, with nothing to keep in a checkpoint."""
+
+    def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, lives: Any) -> None: ...
+
+    def start(self, observation: np.ndarray) -> int:
+        return 0
+
+    def step(self, reward: float, observation: np.ndarray) -> int:
+        return 0
+
+    def end(self, reward: float, observation: np.ndarray, terminated: bool) -> None: ...
+
+    def diagnostics(self) -> dict[str, float]:
+        return {}

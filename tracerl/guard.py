@@ -76,8 +76,10 @@ class Guard:
             Diverged: the run shall end, or no life is left.
         """
         self.problems[life] = problem
-        if self.policy == "stop" or (self.policy == "freeze" and len(self.problems) == n_lives):
+        if self.policy == "stop" or n_lives == 1 and self.policy == "freeze":
             raise Diverged(problem)
+        if self.policy == "freeze" and len(self.problems) == n_lives:
+            raise Diverged(f"no life is left; the first to go: {next(iter(self.problems.values()))}")
         then = "it begins anew" if self.policy == "reset_life" else "it is left as it is"
         print(f"warning: {problem}; {then}", file=sys.stderr)
 
@@ -109,7 +111,7 @@ def diagnose(agent: Any, step: int, life: int | None) -> str:
     for name, index, value in nonfinite(agent.capture(), life if getattr(agent.lives, "shape", ()) else None):
         place = f" at {list(index)}" if index else ""
         return f"the agent's {name}{whose} is {value}{place} in step {step:,}: try a smaller step size"
-    return f"the agent's td error{whose} was not finite in step {step:,}: try a smaller step size"
+    return f"the agent's step{whose} along its trace is not finite in step {step:,}: try a smaller step size"
 
 
 def nonfinite(state: Mapping[str, Tensor], life: int | None) -> Iterator[tuple[str, tuple[int, ...], float]]:

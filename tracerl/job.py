@@ -22,7 +22,7 @@ from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import instantiate
-from tracerl.resume import InUse, clear, finished_run, flat
+from tracerl.resume import OVERRIDES, InUse, clear, finished_run, flat
 
 if TYPE_CHECKING:
     from tracerl.experiment import Setup
@@ -73,7 +73,7 @@ def _live(cfg: DictConfig, folder: Path, key: str) -> float | None:
     steps = _check(cfg)
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     with Presence(folder, steps, key) as presence:
-        summary = finished_run(folder, settings, cfg.resume is not False, key, steps)
+        summary = finished_run(folder, compared(cfg, settings), cfg.resume is not False, key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return _objective(summary)
@@ -127,13 +127,15 @@ def _setup(cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, 
     records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
     world.guard = Guard(cfg.on_nonfinite)
     world.guard.remember(agent)
-    before, past = find(folder, cfg.resume, flat(settings)), {}
+    before, past = find(folder, cfg.resume, compared(cfg, settings)), {}
     if before is None:
         clear(folder, steps)
     else:
         past = take_up(before, agent, world, records)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     (folder / "config.yaml").write_text(config, encoding="utf-8")
+    overrides = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
+    (folder / OVERRIDES).write_text(overrides, encoding="utf-8")
     own = {**settings, "agent": {"name": agent_name, **_own_settings(cfg)}}
     shown = {k: v for k, v in flat(own).items() if not k.endswith("_target_") and v is not None}
     episodes = EpisodeLog(folder, past.get("episodes", 0))
@@ -157,7 +159,7 @@ def _setup(cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, 
         presence=presence,
         interrupted=DeferredInterrupt(),
         checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
-        settings=flat(settings),
+        settings=compared(cfg, settings),
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
@@ -226,6 +228,13 @@ def _value(cfg: DictConfig, key: str) -> Any:
         if isinstance(error, MissingMandatoryValue):
             raise missing(str(error)) from error
         raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
+
+
+def compared(cfg: DictConfig, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings, by dotted name, in which a run to be gone on with must not differ, each in one place."""
+    raw: Any = OmegaConf.to_container(cfg.agent, resolve=False)
+    own = {key: value for key, value in settings["agent"].items() if not str(raw[key]).startswith("${")}
+    return flat({**settings, "agent": own})
 
 
 def _own_settings(cfg: DictConfig) -> dict[str, Any]:

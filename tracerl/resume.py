@@ -9,6 +9,8 @@ import yaml
 
 from tracerl.checks import ConfigError
 
+OVERRIDES = "overrides.yaml"  # the command line of a run, once its settings were accepted; Hydra's own is not
+
 
 class InUse(ConfigError):
     """A folder that belongs to another run."""
@@ -26,7 +28,7 @@ def finished_run(
 
     Args:
         folder: of the run, which exists.
-        settings: of the run to come, nested.
+        settings: of the run to come, by dotted name.
         resume: go on with what is there.
         key: setting that named the folder, for messages.
         steps: env steps that each life shall live.
@@ -42,7 +44,7 @@ def finished_run(
         return None
     if not resume:
         raise InUse(key, f"holds a run already, which resume=true goes on with: {folder}")
-    refuse_other(flat(yaml.safe_load(config.read_text(encoding="utf-8")) or {}), flat(settings), folder)
+    refuse_other(flat(yaml.safe_load(config.read_text(encoding="utf-8")) or {}), settings, folder)
     summary = read_summary(folder)
     finished = summary is not None and summary.get("status") == "finished"
     return summary if summary is not None and finished and summary.get("steps", 0) >= steps else None
@@ -69,8 +71,11 @@ def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path)
     Raises:
         ConfigError: naming the first that differs and counts.
     """
-    for key in sorted(there.keys() | here.keys()):
-        if key.split(".")[0] not in _FREE and there.get(key) != here.get(key):
+    parts = {".".join(key.split(".")[:2]) for key in here}
+    for key in sorted(key for key in there.keys() | here.keys() if key.split(".")[0] not in _FREE):
+        # What an agent has from elsewhere, such as agent.network.hidden, is compared there.
+        elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
+        if not elsewhere and there.get(key) != here.get(key):
             wanted = f"must be {there.get(key)!r}, as in the run to be gone on with ({where})"
             raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
 
@@ -110,7 +115,7 @@ def command_line(arguments: list[str]) -> list[str]:
     path = Path(paths[-1].strip("'\"")).absolute()
     folder = path if (path / "config.yaml").is_file() else path.parent.parent  # of checkpoints/step-...
     try:
-        before = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+        before = yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         problem = f"must be true, false, auto, or the folder of a run or of one of its checkpoints, got {paths[-1]!r}"
         raise ConfigError("resume", problem) from None
