@@ -61,7 +61,7 @@ ALLOWED = {
     "resume": {"checks"},
     "presence": {"agent", "lifetime", "resume", "stats"},
     "experiment": {"agent", "episodes", "interrupt", "lifetime", "presence", "progress", "stats", "summary", "world"},
-    "explain": {"checks"},
+    "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "job": BASE
     | {"episodes", "experiment", "explain", "hydra_versions", "population", "presence", "resume", "stats", "summary"}
