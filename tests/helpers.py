@@ -17,6 +17,7 @@ from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
 
 import tracerl.run
+from tracerl import hydra_versions
 from tracerl.lifetime import live
 from tracerl.lives import Lives
 from tracerl.stats import Milestone, Record
@@ -53,7 +54,7 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
 
 def compose(*overrides: str) -> DictConfig:
     """The config that a command line would give, without Hydra's own node."""
-    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+    with hydra_versions.configs("tracerl.configs"):
         return hydra.compose("run", list(overrides))
 
 
@@ -61,7 +62,7 @@ def make_agent(
     env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
 ) -> ReflectAgent:
     """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
-    make = hydra.utils.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
+    make = hydra_versions.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lives(seed, dtype))
 
 

@@ -7,9 +7,11 @@ import hydra
 import numpy as np
 import pytest
 import tracerl.configs
+from omegaconf import DictConfig
 
 import tests.worlds  # noqa: F401  registers Image
 from tests.helpers import compose
+from tracerl import hydra_versions
 from tracerl.agent import Agent
 from tracerl.lives import Lives
 
@@ -20,19 +22,25 @@ NEEDS = {
 }  # what a code in time makes sense with
 
 
+def whole(*overrides: str) -> DictConfig:
+    """The config that a command line would give, with Hydra's own node."""
+    with hydra_versions.configs("tracerl.configs"):
+        return hydra.compose("run", list(overrides), return_hydra_config=True)
+
+
 def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / group).glob("*.yaml"))
 
 
 def test_every_group_is_covered_here() -> None:
     groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
-    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "hydra"}
+    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "experiment", "hydra"}
 
 
 @pytest.mark.parametrize("name", choices("env"))
 def test_envs(name: str) -> None:
     config = compose(f"env={name}", *(["env.id=CartPole-v1"] if name == "gymnasium" else []))
-    spec = hydra.utils.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
+    spec = hydra_versions.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
     assert config.steps == spec.steps
     assert spec.name.startswith(name) or spec.name == spec.id
 
@@ -41,7 +49,7 @@ def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
     wrap = "{_target_: gymnasium.wrappers.%s, _partial_: true, %s}"
     inner, outer = wrap % ("TimeLimit", "max_episode_steps: 3"), wrap % ("TransformReward", "func: null")
     config = compose(f"env.wrappers=[{inner}, {outer}]".replace(" ", ""))
-    env = hydra.utils.instantiate(config.env, _convert_="all").make()
+    env = hydra_versions.instantiate(config.env, _convert_="all").make()
     assert isinstance(env, gym.wrappers.TransformReward) and isinstance(env.env, gym.wrappers.TimeLimit)
     env.close()
 
@@ -49,7 +57,7 @@ def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
 def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> None:
     wrap = "{_target_:tracerl.envs.masked_observation.MaskedObservation,_partial_:true,hidden:[1,3]}"
     config = compose("env.time_aware=true", "+env.kwargs.max_episode_steps=4", f"env.wrappers=[{wrap}]")
-    env = hydra.utils.instantiate(config.env, _convert_="all").make()
+    env = hydra_versions.instantiate(config.env, _convert_="all").make()
     whole = gym.make("CartPole-v1", disable_env_checker=True)
     seen, expected = [env.reset(seed=1)[0]], [whole.reset(seed=1)[0]]
     for _ in range(4):
@@ -69,7 +77,7 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)
-    make = hydra.utils.instantiate(
+    make = hydra_versions.instantiate(
         compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
     )
     agent = make(env.observation_space, env.action_space, Lives(0))
@@ -86,9 +94,28 @@ def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
 
 @pytest.mark.parametrize("name", choices("logger"))
 def test_loggers(name: str, tmp_path: Path) -> None:
-    log = hydra.utils.instantiate(compose(f"logger={name}").logger).open(tmp_path, {}, "")
+    log = hydra_versions.instantiate(compose(f"logger={name}").logger).open(tmp_path, {}, "")
     if log is not None:
         log.close(success=True)
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_experiments(name: str) -> None:
+    if "/hydra/sweeper: optuna" in (ROOT / "experiment" / f"{name}.yaml").read_text():
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    config = whole(f"experiment={name}")
+    assert config.hydra.sweeper.params
+    for key, choice in config.hydra.sweeper.params.items():
+        value = choice.split(",")[0]
+        first = compose(f"experiment={name}", f"{key}={value if '(' not in value else 1}")
+        assert hydra_versions.instantiate(first.env, _convert_="all").steps
+
+
+@pytest.mark.parametrize("name", choices("hydra/launcher"))
+def test_launchers(name: str) -> None:
+    pytest.importorskip("hydra_plugins")
+    launcher = whole(f"hydra/launcher={name}").hydra.launcher
+    assert launcher._target_.startswith("hydra_plugins.")
 
 
 def test_a_yaml_says_everything_once() -> None:

@@ -41,17 +41,20 @@ ALLOWED = {
     "rules": BASE | {"flat", "network", "optim", "trace_network"},
     "arena": BASE | {"flat"},
     "watch": BASE,
-    "online": BASE | {"agent", "arena"},
+    "memories": {"flat"},
+    "generators": set(),
+    "guard": {"checks"},
+    "online": BASE | {"agent", "arena", "memories", "optim"},
     # agents and compiled: names of types only
     "kernels": BASE
     | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "agents"}
     | {"compiled"},
     "stats": BASE,
-    "lifetime": BASE | {"agent", "stats"},
-    "lifetimes": BASE | {"agent", "lifetime", "stats"},
+    "lifetime": BASE | {"agent", "guard", "stats"},
+    "lifetimes": BASE | {"agent", "guard", "lifetime", "stats"},
     "population": BASE | {"agent"},
-    "compiled": BASE | {"kernels", "lifetime", "stats"},
-    "world": {"agent", "lifetime", "lifetimes", "stats"},
+    "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
+    "world": {"agent", "envs", "guard", "lifetime", "lifetimes", "stats"},
     "episodes": set(),
     "events": set(),
     "logger": BASE | {"agent", "lifetime", "stats", "events"},
@@ -61,17 +64,19 @@ ALLOWED = {
     "resume": {"checks"},
     "presence": {"agent", "lifetime", "resume", "stats"},
     "checkpoint": {"checks", "presence"},
-    "experiment": {"agent", "episodes", "interrupt", "lifetime", "presence", "progress", "stats", "summary", "world"},
-    "explain": {"checks"},
+    "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "resume", "stats", "world"},
+    "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
+    | {"stats", "summary", "world"},
+    "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "job": BASE
     | {"episodes", "experiment", "explain", "hydra_versions", "population", "presence", "resume", "stats", "summary"}
-    | {"threads", "world"},
-    "run": {"checks", "explain", "hydra_versions", "job"},
+    | {"agent", "checkpointing", "guard", "interrupt", "threads", "world"},
+    "run": {"checks", "explain", "hydra_versions", "job", "resume"},
     "sweep": {"episodes", "stats", "summary"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"kernels", "online", "threads", "trace_network", "watch"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "watch"},
     "envs": BASE | {"compiled", "stats", "world"},
 }
 

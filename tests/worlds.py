@@ -1,5 +1,8 @@
 """Small envs for tests: probes that each need one ability, and envs that misbehave. Importing registers them."""
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -149,6 +152,25 @@ class Broken(World):
             raise RuntimeError("the simulator does not let go")
 
 
+class Killing(World):
+    """Kills its own process in its 50th step, as a machine that goes down does, unless a file says that it has.
+
+    Args:
+        once: path of the file; a job that must not be killed has none.
+    """
+
+    def __init__(self, once: str | None = None) -> None:
+        super().__init__()
+        self.once, self.count = None if once is None else Path(once), 0
+
+    def step(self, action: int) -> Step:
+        self.count += 1
+        if self.count == 50 and self.once is not None and not self.once.exists():
+            self.once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.begin(), 1.0, self.count % 10 == 0, False, {}
+
+
 class Shown(World):
     """Shows what it is given, again and again: for observation spaces of any kind."""
 
@@ -179,6 +201,7 @@ for _world in (
     OneStepMemory,
     Image,
     Broken,
+    Killing,
     Words,
 ):
     gym.register(f"{_world.__name__}-v0", _world)

@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from tracerl import hydra_versions
 from tracerl.checks import ConfigError
 
 
@@ -55,7 +56,7 @@ def _keys_of(parent: str, arguments: list[str]) -> list[str]:
     for overrides in (chosen, []):
         GlobalHydra.instance().clear()
         try:
-            with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+            with hydra_versions.configs("tracerl.configs"):
                 node: Any = hydra.compose("run", overrides)
             for part in filter(None, parent.split(".")):
                 node = node[part]

@@ -1,9 +1,12 @@
 """What differs between Hydra 1.3 and 1.4, in one place."""
 
+import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import hydra
+from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 # From 1.4 on, Hydra wants to be told which targets a config may name. Here it is the user's own command line that names
@@ -19,6 +22,13 @@ def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callab
     return entry
 
 
+def configs(module: str) -> AbstractContextManager[Any]:
+    """Return a context in which ``hydra.compose`` reads the configs of a module."""
+    options = {"version_base": "1.3"} if _UNCHECKED is None else {}
+    context: AbstractContextManager[Any] = hydra.initialize_config_module(module, **options)
+    return context
+
+
 def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:
     """Register a resolver for ``${name:...}``, replacing an earlier one."""
     omegaconf: Any = OmegaConf  # 1.3's has an older function by the name of 1.4's
@@ -26,8 +36,34 @@ def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -
     add(name, resolver, use_cache=use_cache, replace=True)
 
 
+class NotBuilt(Exception):
+    """What a ``_target_`` names could not be built.
+
+    Attributes:
+        key: dotted name of the node, as Hydra gives it.
+        reason: the error of what was called or looked for.
+    """
+
+    def __init__(self, key: str, reason: BaseException) -> None:
+        """Keep both."""
+        super().__init__(f"{key}: {reason}")
+        self.key, self.reason = key, reason
+
+
 def instantiate(config: Any, **options: Any) -> Any:
-    """Return ``hydra.utils.instantiate`` of a config."""
+    """Return ``hydra.utils.instantiate`` of a config.
+
+    Raises:
+        NotBuilt: with the error that 1.3 wraps up and 1.4 lets through with a note.
+        MissingMandatoryValue: a value was not given.
+    """
     if _UNCHECKED is not None:
         options["_execution_whitelist_"] = _UNCHECKED
-    return hydra.utils.instantiate(config, **options)
+    try:
+        return hydra.utils.instantiate(config, **options)
+    except Exception as error:
+        own = [str(error)] if isinstance(error, InstantiationException) else []
+        found = re.search(r"full_key: ([\w.]+)", "\n".join(own + getattr(error, "__notes__", [])))
+        if found is None:
+            raise
+        raise NotBuilt(found[1], error.__cause__ or error if own else error) from error

@@ -4,6 +4,7 @@ What a life needs is imported inside the functions, so that ``--help`` and a mis
 """
 
 import inspect
+import os
 import re
 import signal
 import sys
@@ -21,7 +22,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.explain import missing
-from tracerl.hydra_versions import instantiate
+from tracerl.hydra_versions import NotBuilt, instantiate
 from tracerl.resume import OVERRIDES, InUse, clear, finished_run, flat
 
 if TYPE_CHECKING:
@@ -71,13 +72,16 @@ def _live(cfg: DictConfig, folder: Path, key: str) -> float | None:
     from tracerl.summary import closing_lines
 
     steps = _check(cfg)
+    if key == "hydra.run.dir" and HydraConfig.get().sweeper.get("params"):
+        raise ConfigError("hydra.sweeper.params", "is given, so this is a sweep: python -m tracerl.run -m ...")
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    resume = cfg.resume or _started_again()
     with Presence(folder, steps, key) as presence:
-        summary = finished_run(folder, compared(cfg, settings), cfg.resume is not False, key, steps)
+        summary = finished_run(folder, compared(cfg, settings), bool(resume), key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return _objective(summary)
-        setup = _setup(cfg, settings, folder, steps, presence)
+        setup = _setup(cfg, settings, folder, steps, presence, resume)
         summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
@@ -90,6 +94,11 @@ def _live(cfg: DictConfig, folder: Path, key: str) -> float | None:
     if not (folder / "summary.json").exists():
         raise RunEnded("the life finished, but its summary could not be written: it is printed above")
     return _objective(summary)
+
+
+def _started_again() -> bool:
+    """Say whether SLURM has put this very job back into the queue, at its time limit or when its machine went down."""
+    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
 
 
 def _objective(summary: dict[str, Any]) -> float | None:
@@ -111,7 +120,9 @@ def _check(cfg: DictConfig) -> int:
     return steps
 
 
-def _setup(cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, presence: "Presence") -> "Setup":
+def _setup(
+    cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, presence: "Presence", resume: bool | str
+) -> "Setup":
     """Build everything the lives need from the config, and bring it to where an earlier part of the run left off."""
     from tracerl.checkpointing import find, take_up
     from tracerl.episodes import EpisodeLog
@@ -127,7 +138,7 @@ def _setup(cfg: DictConfig, settings: dict[str, Any], folder: Path, steps: int, 
     records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
     world.guard = Guard(cfg.on_nonfinite)
     world.guard.remember(agent)
-    before, past = find(folder, cfg.resume, compared(cfg, settings)), {}
+    before, past = find(folder, resume, compared(cfg, settings)), {}
     if before is None:
         clear(folder, steps)
     else:
@@ -271,14 +282,15 @@ def _build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
     _refuse_unknown(cfg[key], key)
     try:
         return instantiate(cfg[key], _convert_="all", _partial_=partly)
-    except InstantiationException as error:
-        found = re.search(r"full_key: ([\w.]+)", str(error))
-        where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", found[1]) if found else key  # wrappers.0, for wrappers0
+    except NotBuilt as error:
+        where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", error.key)  # wrappers.0, for wrappers0
         inner = where.removeprefix("agent.")
         where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
-        if isinstance(error.__cause__, ConfigError):
-            raise error.__cause__.under(where) from error
-        raise ConfigError(where, f"cannot be built: {error.__cause__ or error}") from error
+        if isinstance(error.reason, ConfigError):
+            raise error.reason.under(where) from error
+        raise ConfigError(where, f"cannot be built: {error.reason}") from error
+    except InstantiationException as error:
+        raise ConfigError(key, f"cannot be built: {error}") from error
     except MissingMandatoryValue as error:
         raise missing(str(error)) from error
 

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import traceback
 import uuid
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from tracerl.resume import command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 _OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")  # keys that others name, which Hydra would want a + for
-_LAUNCHERS = ("joblib", "optuna", "ray", "submitit")  # packages whose errors say that a worker is gone
+_PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
 
 
 def main() -> None:
@@ -47,11 +48,20 @@ def main() -> None:
             raise
         _stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
     except Exception as error:
-        package = type(error).__module__.partition(".")[0]
-        if full_error != "1" or package not in _LAUNCHERS:
+        plugin = _plugin(error)
+        if full_error != "1" or plugin is None:
             raise
-        reason = str(error).strip().splitlines() or [""]
-        _stop(f"{package} gave the sweep up: {type(error).__name__}: {reason[0]}", 1)
+        reason = (str(error).strip().splitlines() or [""])[0]
+        _stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
+
+
+def _plugin(error: Exception) -> str | None:
+    """Return which launcher or sweeper an error went through, if any: jobs keep theirs to themselves."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        found = _PLUGIN.match(frame.f_globals.get("__name__", ""))
+        if found:
+            return found[1]
+    return None
 
 
 def _stop(message: str, code: int) -> None:

@@ -1,10 +1,14 @@
 """How many threads there are to share."""
 
 import os
+import re
 
 
 def available_cores() -> int:
-    """Return the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the cores this process may run on, or fewer where ``OMP_NUM_THREADS`` says so.
+
+    That is what joblib and Ray set for their workers, which share the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked_for = re.match(r"[1-9]\d*", os.environ.get("OMP_NUM_THREADS", ""))  # 4, or 4,2 for nested teams
+    return min(cores, int(asked_for[0])) if asked_for else cores
