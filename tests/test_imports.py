@@ -73,7 +73,7 @@ ALLOWED = {
     | {"episodes", "experiment", "explain", "hydra_versions", "population", "presence", "resume", "stats", "summary"}
     | {"agent", "checkpointing", "guard", "interrupt", "threads", "world"},
     "run": {"checks", "explain", "hydra_versions", "job", "resume"},
-    "sweep": {"episodes", "stats", "summary"},
+    "sweep": {"episodes", "presence", "stats"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "watch"},

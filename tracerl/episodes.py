@@ -5,10 +5,12 @@ import struct
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 _FIELDS = np.dtype([("life", "<i4"), ("length", "<i4"), ("step", "<i8"), ("return", "<f8")])
+_COLUMNS = ("life", "step", "length", "return")
 _ROW = struct.Struct("<iiqd")
 _CHUNK = 65536  # rows held in memory while the file is rewritten
 
@@ -82,7 +84,7 @@ def _rows_of(path: Path) -> bytes:
     """Return the rows that the columns of a ``returns.npz`` were."""
     with np.load(path, allow_pickle=False) as columns:
         rows = np.empty(len(columns["step"]), _FIELDS)
-        for name in ("life", "step", "length", "return"):
+        for name in _COLUMNS:
             rows[name] = columns[name]
     return rows.tobytes()
 
@@ -91,7 +93,7 @@ def _write_columns(rows: Path, target: Path) -> None:
     """Write a compressed npz of the rows, a chunk at a time."""
     n = rows.stat().st_size // _FIELDS.itemsize
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("life", "step", "length", "return"):
+        for name in _COLUMNS:
             column = _FIELDS[name]
             with archive.open(f"{name}.npy", "w", force_zip64=True) as out, rows.open("rb") as source:
                 header = {"descr": column.str, "fortran_order": False, "shape": (n,)}
@@ -99,3 +101,25 @@ def _write_columns(rows: Path, target: Path) -> None:
                 for start in range(0, n, _CHUNK):
                     chunk = np.fromfile(source, _FIELDS, min(_CHUNK, n - start))
                     out.write(chunk[name].tobytes())
+
+
+def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return every episode of a run by column, of one that goes on or was killed too; empty where there is none.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.
+    """
+    try:
+        with np.load(folder / "returns.npz", allow_pickle=False) as columns:
+            return {name: columns[name] for name in _COLUMNS}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass
+    try:
+        data = (folder / "returns.part").read_bytes()
+    except OSError:
+        data = b""
+    rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)  # the last one may be torn
+    return {name: rows[name] for name in _COLUMNS}

@@ -1,0 +1,197 @@
+"""The table of a sweep, from folders made by hand: statuses, grouping of seeds, sorting, torn files, exit codes."""
+
+import csv
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from tracerl.sweep.__main__ import main
+from tracerl.sweep.jobs import jobs_asked_for, read_jobs
+from tracerl.sweep.table import report, rows_of, write_csv
+
+ROW = struct.Struct("<iiqd")
+
+
+def job(folder: Path, *overrides: str, **files: Any) -> Path:
+    """A job's folder: its overrides and, by name without dots, what else it holds."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def summary(*returns: float | None, status: str = "finished", steps: int = 1000, **more: Any) -> dict[str, Any]:
+    reached = {"w20>=9": [100 * i if value else None for i, value in enumerate(returns, 1)]}
+    found = {"status": status, "steps": steps, "lifetimes": len(returns), "steps_per_second": 500.0}
+    return {**found, "return_last100": {"per_life": list(returns)}, "milestones": reached, **more}
+
+
+def sign(pid: int, host: str | None = None, updated: float | None = None) -> dict[str, Any]:
+    return {
+        "host": host or socket.gethostname(),
+        "pid": pid,
+        "updated": updated or time.time(),
+        "step": 40,
+        "steps": 90,
+    }
+
+
+def gone() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_job_is_what_its_files_say(tmp_path: Path) -> None:
+    job(tmp_path / "0", summary__json=summary(1.0))
+    job(tmp_path / "1", summary__json=summary(1.0, status="diverged"))
+    job(tmp_path / "2", error__txt="Traceback ...\nConfigError: no")
+    job(tmp_path / "3", config__yaml="", running__json=sign(os.getpid()))
+    job(tmp_path / "4", config__yaml="", running__json=sign(gone()))
+    job(tmp_path / "5", config__yaml="", running__json=sign(1, "elsewhere", time.time() - 60))
+    job(tmp_path / "6", config__yaml="", running__json=sign(1, "elsewhere", time.time() - 600))
+    job(tmp_path / "7", config__yaml="")
+    job(tmp_path / "8")
+    job(tmp_path / "9", summary__json='{"status": "fin', config__yaml="")
+    job(tmp_path / "10", running__json=sign(os.getpid()), summary__json=summary(2.0, status="interrupted"))
+    jobs = read_jobs(tmp_path)
+    expected = [
+        "finished",
+        "diverged",
+        "refused",
+        "running",
+        "killed",
+        "running",
+        "killed",
+        "killed",
+        "waiting",
+        "killed",
+    ]
+    assert [found.status for found in jobs] == [*expected, "running"]  # the last: gone on with
+    assert jobs[2].error == "ConfigError: no" and jobs[3].steps == 40
+
+
+def test_seeds_are_taken_together_and_the_best_is_on_top(tmp_path: Path) -> None:
+    for i, (decay, seed, *returns) in enumerate(
+        [("0.5", 0, 1.0, 3.0), ("0.5", 1, 2.0), ("0.9", 0, 8.0), ("0.9", 1, None)]
+    ):
+        job(tmp_path / str(i), f"agent.x={decay}", f"seed={seed}", "hydra.run.dir=x", summary__json=summary(*returns))
+    job(tmp_path / "4", "agent.x=0.7", "seed=0", error__txt="no")
+    rows = rows_of(read_jobs(tmp_path))
+    assert [(row["agent.x"], row["jobs"], row["lives"]) for row in rows] == [
+        ("0.9", 2, 2),
+        ("0.5", 2, 3),
+        ("0.7", 1, 0),
+    ]
+    assert rows[0]["iqm"] == 8.0 and rows[0]["ci_low"] is None and rows[0]["w20>=9"] == "1/2, 100"
+    assert rows[1]["iqm"] == pytest.approx(2.0) and rows[1]["lowest"] == 1.0
+    assert 1.0 <= rows[1]["ci_low"] <= 2.0 <= rows[1]["ci_high"] <= 3.0
+    assert rows[2]["iqm"] is None and rows[2]["status"] == "refused"
+
+
+def test_rows_can_be_sorted_by_any_column_numbers_as_numbers(tmp_path: Path) -> None:
+    for i, width in enumerate(("100", "9", "20")):
+        job(tmp_path / str(i), f"n={width}", summary__json=summary(float(i)))
+    assert [row["n"] for row in rows_of(read_jobs(tmp_path), sort="n")] == ["9", "20", "100"]
+    with pytest.raises(ValueError, match="--sort must be one of n, status, .*; got 'm'"):
+        rows_of(read_jobs(tmp_path), sort="m")
+
+
+def test_the_table_says_once_what_all_have_and_cuts_nothing(tmp_path: Path) -> None:
+    long = "agent." + "x" * 60
+    for i in range(2):
+        job(tmp_path / str(i), "env=CartPole", f"{long}={i}", "seed=0", summary__json=summary(float(i), 2.0))
+    out = io.StringIO()
+    jobs = report(tmp_path, Console(file=out, width=40))
+    said = out.getvalue()
+    assert len(jobs) == 2 and "all with env=CartPole" in said and long in said and "…" not in said
+    assert f"{tmp_path}: 2 jobs begun: 2 finished" in said.replace("\n", "")
+
+
+def test_csv_has_every_column_in_full(tmp_path: Path) -> None:
+    job(tmp_path / "0", "a=1", summary__json=summary(1 / 3, 2 / 3))
+    job(tmp_path / "1", "a=2", "b=x,y", summary__json=summary(0.5))
+    file = io.StringIO()
+    write_csv(rows_of(read_jobs(tmp_path)), file)
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert rows[0]["a"] == "1" and float(rows[0]["iqm"]) == pytest.approx(0.5, abs=1e-15) and rows[0]["b"] == ""
+    assert rows[1]["b"] == "x,y"
+
+
+def test_the_number_of_jobs_asked_for_is_that_of_the_grid(tmp_path: Path) -> None:
+    task = ["env=CartPole,Acrobot", "seed=range(5)", "steps=10"]
+    hydra = {"sweeper": {"params": {"agent.x": "0.1,0.2"}}, "overrides": {"task": task}}
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    assert jobs_asked_for(tmp_path) == 20
+    (tmp_path / "multirun.yaml").write_text("torn: [")
+    assert jobs_asked_for(tmp_path) is None
+
+
+def said_by(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["sweep", *arguments])
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    job(tmp_path / "s" / "0", "a=1", summary__json=summary(1.0))
+    (tmp_path / "empty").mkdir()
+    code, out, _ = said_by(monkeypatch, capsys, str(tmp_path / "s"), "--jobs", "--csv", str(tmp_path / "t.csv"))
+    assert code == 0 and "finished" in out and (tmp_path / "t.csv").read_text().startswith("job,a,")
+    assert said_by(monkeypatch, capsys, str(tmp_path / "s"), "--csv", "-")[1].startswith("a,status")
+    for arguments, message in (
+        ([str(tmp_path / "none")], "there is no folder"),
+        ([str(tmp_path / "empty")], "no run has begun in"),
+        ([str(tmp_path / "s"), "--sort", "z"], "--sort must be one of"),
+        ([str(tmp_path / "s"), "--csv", "/dev/null/x"], "/dev/null/x"),
+    ):
+        code, _, error = said_by(monkeypatch, capsys, *arguments)
+        assert code == 2 and message in error and len(error.splitlines()) == 1
+
+
+def episodes(returns: list[float], life: int = 0, torn: bytes = b"") -> bytes:
+    return b"".join(ROW.pack(life, 1, 10 * i, value) for i, value in enumerate(returns, 1)) + torn
+
+
+def test_curves_are_the_means_of_lives_that_ended_and_of_those_that_go_on(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from tracerl.sweep.plot import band, curves, differing, draw_curves, draw_effects
+    from tracerl.sweep.table import group
+
+    for i, values in enumerate(([1.0, 3.0, 5.0], [3.0, 5.0, 7.0])):
+        folder = job(tmp_path / str(i), "a=1", f"seed={i}", summary__json=summary(values[-1]))
+        (folder / "returns.part").write_bytes(episodes(values, torn=b"torn"))
+    jobs = read_jobs(tmp_path)
+    lives = curves(jobs)
+    assert lives[0][0].tolist() == [10, 20, 30] and lives[0][1].tolist() == [1.0, 2.0, 3.0]
+    steps, middle, low, high = band(lives)
+    assert (steps[0], steps[-1]) == (10, 30)
+    np.testing.assert_allclose([middle[0], middle[-1]], [2.0, 4.0])
+    assert np.all(low <= middle) and np.all(middle <= high) and low[0] >= 1.0 and high[0] <= 3.0
+    job(tmp_path / "2", "a=50", "b=word", summary__json=summary(2.0))
+    jobs = read_jobs(tmp_path)
+    assert differing(group(jobs)) == ["a", "b"]
+    for draw in (draw_curves, draw_effects):
+        draw(jobs, tmp_path / "p.png")
+        assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

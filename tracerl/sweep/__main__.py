@@ -1,0 +1,61 @@
+"""The command line: ``python -m tracerl.sweep DIR``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tracerl.sweep.jobs import read_jobs
+from tracerl.sweep.table import report, rows_of, write_csv
+
+
+def main() -> None:
+    """Print the table of a sweep, also while it runs; exit with 0, or 2 (bad input)."""
+    parser = argparse.ArgumentParser(prog="python -m tracerl.sweep", description="What came of the jobs of a sweep.")
+    parser.add_argument("folder", type=Path, help="of a sweep, of several, or of runs")
+    parser.add_argument("--jobs", action="store_true", help="a row per job, not per setting")
+    parser.add_argument("--sort", metavar="COLUMN", help="sort by a column, ascending (default: the best mean first)")
+    parser.add_argument("--csv", metavar="FILE", help="write the rows in full precision; - is the screen")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw learning curves with bands (tracerl[plots])")
+    parser.add_argument("--effects", type=Path, metavar="FILE", help="draw what each setting does (tracerl[plots])")
+    arguments = parser.parse_args()
+    try:
+        _show(arguments)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        _stop('pictures need packages that are missing: pip install "tracerl[plots]"')
+    except (OSError, ValueError) as error:
+        _stop(str(error))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    if not arguments.folder.is_dir():
+        raise ValueError(f"there is no folder {arguments.folder}")
+    jobs = read_jobs(arguments.folder)
+    if not jobs:
+        raise ValueError(f"no run has begun in {arguments.folder}")
+    if arguments.csv == "-":
+        write_csv(rows_of(jobs, arguments.jobs, arguments.sort), sys.stdout)
+    else:
+        report(arguments.folder, Console(highlight=False), arguments.jobs, arguments.sort)
+        if arguments.csv:
+            with Path(arguments.csv).open("w", encoding="utf-8", newline="") as file:
+                write_csv(rows_of(jobs, arguments.jobs, arguments.sort), file)
+    if arguments.plot or arguments.effects:
+        from tracerl.sweep.plot import draw_curves, draw_effects
+
+        if arguments.plot:
+            draw_curves(jobs, arguments.plot)
+        if arguments.effects:
+            draw_effects(jobs, arguments.effects)
+
+
+def _stop(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The table of a sweep: a row per setting, seeds taken together, the best on top."""
+
+import csv
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from tracerl.stats import bootstrap_interval, interquartile_mean
+from tracerl.sweep.jobs import STATUSES, Job, jobs_asked_for, read_jobs
+
+Row = dict[str, Any]
+_WIDE = 1000  # characters of a line where nobody looks at it as it comes
+
+
+@dataclass(frozen=True)
+class Group:
+    """The jobs that differ in their seeds only.
+
+    Attributes:
+        overrides: of all of them.
+        jobs: which.
+    """
+
+    overrides: Mapping[str, str]
+    jobs: Sequence[Job]
+
+    def row(self) -> Row:
+        """Return what the table says of them, by column; what is not known is None."""
+        returns = [value for job in self.jobs for value in job.returns]
+        low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
+        speeds = [float(job.summary["steps_per_second"]) for job in self.jobs if job.summary.get("steps_per_second")]
+        return {
+            **self.overrides,
+            "status": statuses(self.jobs),
+            "jobs": len(self.jobs),
+            "lives": sum(int(job.summary.get("lifetimes", 0)) for job in self.jobs),
+            "lived": min(job.steps for job in self.jobs),
+            "iqm": interquartile_mean(returns) if returns else None,
+            "ci_low": low,
+            "ci_high": high,
+            "lowest": min(returns, default=None),
+            **self._milestones(),
+            "steps_per_second": statistics.median(speeds) if speeds else None,
+        }
+
+    def _milestones(self) -> Row:
+        """Return how many lives reached each milestone, and the median step; one that never did counts as latest."""
+        found: Row = {}
+        for name in {name: None for job in self.jobs for name in job.summary.get("milestones", {})}:
+            each = [step for job in self.jobs for step in job.summary.get("milestones", {}).get(name, [])]
+            middle = statistics.median_low([math.inf if step is None else step for step in each])
+            reached = sum(step is not None for step in each)
+            found[name] = f"{reached}/{len(each)}" + (f", {middle:,}" if middle < math.inf else "")
+        return found
+
+
+def statuses(jobs: Sequence[Job]) -> str:
+    """Count the jobs by status, in words."""
+    counts = Counter(job.status for job in jobs)
+    order = sorted(counts, key=lambda status: STATUSES.index(status) if status in STATUSES else len(STATUSES))
+    if len(counts) == 1 and len(jobs) == 1:
+        return order[0]
+    return ", ".join(f"{counts[status]} {status}" for status in order)
+
+
+def group(jobs: Sequence[Job], each: bool = False) -> list[Group]:
+    """Take the jobs together that differ in their seeds only or, with ``each``, none."""
+    found: dict[Any, list[Job]] = {}
+    for job in jobs:
+        settings = tuple((key, value) for key, value in job.overrides.items() if key != "seed")
+        found.setdefault(job.folder if each else settings, []).append(job)
+    return [Group(_settings(members[0], each), members) for members in found.values()]
+
+
+def _settings(job: Job, each: bool) -> dict[str, str]:
+    own = {"job": job.folder.name} if each else {}
+    return own | {key: value for key, value in job.overrides.items() if each or key != "seed"}
+
+
+def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) -> list[Row]:
+    """Return the rows of the table, the highest mean first, or sorted by another column.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    rows = [found.row() for found in group(jobs, each)]
+    if each:
+        rows = [row | {"error": found.jobs[0].error} for row, found in zip(rows, group(jobs, each), strict=True)]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    if sort is not None and sort not in columns:
+        raise ValueError(f"--sort must be one of {', '.join(columns)}; got {sort!r}")
+    return sorted(rows, key=_descending("iqm") if sort is None else _ascending(sort))
+
+
+def _descending(column: str) -> Callable[[Row], Any]:
+    return lambda row: math.inf if row.get(column) is None else -row[column]
+
+
+def _ascending(column: str) -> Callable[[Row], Any]:
+    def key(row: Row) -> tuple[bool, bool, Any]:
+        value = row.get(column)
+        number = _number(value)
+        return value is None, number is None, str(value) if number is None else number
+
+    return key
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def write_csv(rows: Sequence[Row], file: TextIO) -> None:
+    """Write the rows as they are, in full precision."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(file, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
+    """Print the table of a folder's jobs and return them.
+
+    Args:
+        folder: of a sweep, of several, or of runs.
+        console: to print to; where it is no terminal, the table is as wide as it needs.
+        each: a row per job instead of per setting.
+        sort: column to sort by, ascending; None: by the mean, the highest first.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    terminal = console.is_terminal
+    if not terminal:
+        console = Console(file=console.file, width=_WIDE, highlight=False)
+    jobs = read_jobs(folder)
+    rows = rows_of(jobs, each, sort)
+    shared = {key: value for key, value in (rows[0] if rows else {}).items() if _everywhere(rows, key, value, jobs)}
+    _print_head(folder, jobs, shared, console)
+    columns = [column for column in dict.fromkeys(c for row in rows for c in row) if column not in shared]
+    shown = [column for column in columns if column not in ("ci_low", "ci_high")]
+    table = Table(box=SIMPLE)
+    for column in shown:
+        number = column not in shared and column not in ("status", "error", "job") and "." not in column
+        table.add_column(
+            column.replace("_per_second", "/s"), justify="right" if number else "left", no_wrap=not terminal
+        )
+    for row in rows:
+        table.add_row(*[_cell(row, column) for column in shown])
+    if rows:
+        console.print(table)
+    return jobs
+
+
+def _everywhere(rows: Sequence[Row], key: str, value: Any, jobs: Sequence[Job]) -> bool:
+    """Say whether an override is the same in every row."""
+    is_override = any(key in job.overrides for job in jobs)
+    return is_override and all(row.get(key) == value for row in rows)
+
+
+def _print_head(folder: Path, jobs: Sequence[Job], shared: Row, console: Console) -> None:
+    asked = jobs_asked_for(folder)
+    of = f" of {asked}" if asked is not None and asked >= len(jobs) else ""
+    common = ", ".join(f"{key}={value}" for key, value in shared.items())
+    console.print(f"{folder}: {len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else f"{folder}: no job has begun")
+    if common:
+        console.print(f"all with {common}", highlight=False)
+
+
+def _cell(row: Row, column: str) -> str:
+    value = row.get(column)
+    if value is None:
+        return "-"
+    if column == "iqm" and row["ci_low"] is not None:
+        return f"{_short(value)} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
+    return _short(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3}f}"
