@@ -89,7 +89,7 @@ def test_one_step_in_the_order_of_the_docstring() -> None:
         scaled = twin.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
         delta = F.td_error(scaled, twin.value, value_tp1, 0.99, torch.ones(()))
         entropy = twin.head.entropy()
-        twin.policy.network.backward(twin.head.score() + 0.3 * delta.sign() * twin.head.entropy_gradient(entropy))
+        twin.policy.network.backward(twin.head.score() + 0.3 * delta.sign() * twin.head.entropy_gradient())
         policy_trace = 0.99 * 0.95 * twin.policy.eligibility_trace + twin.policy.network.score
         torch.testing.assert_close(agent.critic.network.flat, twin.critic.network.flat + 1e-3 * delta * critic_trace)
         torch.testing.assert_close(agent.policy.network.flat, twin.policy.network.flat + 1e-3 * delta * policy_trace)
