@@ -9,6 +9,8 @@ from gymnasium import spaces
 from tracerl import checks
 
 from . import drawing
+from .state import fields
+from .state.forms import optional, real, whole
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -56,6 +58,26 @@ class ContextualBandit(gym.Env[Observation, np.int64]):
         if context is not None:
             observation[context] = 1.0
         return observation
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
+        return fields.read(self, self._fields())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        fields.write(self, state, self._fields(), late=self._fields())
+
+    def _fields(self) -> fields.Fields:
+        """Return what a reset sets."""
+        return {
+            "context": whole(0, self.contexts - 1),
+            "named": optional(whole(0, self.contexts - 1)),
+            "paid": optional(real),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw what is seen above what was named; None without a render mode."""

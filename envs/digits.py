@@ -11,6 +11,8 @@ from gymnasium.error import DependencyNotInstalled
 from tracerl import checks
 
 from . import drawing
+from .state import fields, forms
+from .state.forms import optional, real, whole
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # of scikit-learn's images
@@ -108,6 +110,29 @@ class Digits(gym.Env[Observation, np.int64]):
 
     def _info(self) -> dict[str, Any]:
         return {"label": self.label, "held_out": self.split == "held_out"}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
+        return fields.read(self, self._fields())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        fields.write(self, state, self._fields(), late=self._fields())
+
+    def _fields(self) -> fields.Fields:
+        """Return what a reset sets."""
+        return {
+            "number": whole(0, len(self.labels) - 1),
+            "label": whole(0, CLASSES - 1),
+            "elapsed": whole(0),
+            "named": optional(whole(0, CLASSES - 1)),
+            "paid": optional(real),
+            "shown": forms.array((SIDE, SIDE), "f"),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw the image as it was shown last above the newest action; None without a render mode."""

@@ -10,6 +10,8 @@ from gymnasium import spaces
 from tracerl import checks
 
 from . import drawing
+from .state import fields, forms
+from .state.forms import optional, real, whole
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 Clicks = np.ndarray[Any, np.dtype[np.bool_]]
@@ -110,6 +112,28 @@ class PoissonClicks(gym.Env[Observation, np.int64]):
             self.paid = float(self.named == self.counts.argmax())
             info = {"clicks": tuple(self.counts.tolist())}
         return self.heard[self.elapsed].copy(), self.paid or 0.0, over, False, info
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
+        return fields.read(self, self._fields())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        fields.write(self, state, self._fields(), late=self._fields())
+
+    def _fields(self) -> fields.Fields:
+        """Return what a reset sets."""
+        return {
+            "counts": forms.array((2,), "iu"),
+            "heard": forms.array((self.evidence + self.gap + 2, 3), "f"),
+            "elapsed": whole(0, self.evidence + self.gap + 1),
+            "named": optional(whole(0, 1)),
+            "paid": optional(real),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw everything heard so far, time going right, and the newest action; None without a render mode."""
