@@ -2,20 +2,18 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
 from .state import fields
 from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 
-
-class ContextualBandit(gym.Env[Observation, np.int64]):
+class ContextualBandit(Episodic):
     """One step per episode: a context is shown, the action of the same number pays 1, any other 0.
 
     The return of a random agent is 1/contexts on average, that of a perfect one 1.
@@ -59,20 +57,7 @@ class ContextualBandit(gym.Env[Observation, np.int64]):
             observation[context] = 1.0
         return observation
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
-        return fields.read(self, self._fields())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned.
-
-        Raises:
-            ValueError: naming what does not fit.
-        """
-        fields.write(self, state, self._fields(), late=self._fields())
-
     def _fields(self) -> fields.Fields:
-        """Return what a reset sets."""
         return {
             "context": whole(0, self.contexts - 1),
             "named": optional(whole(0, self.contexts - 1)),

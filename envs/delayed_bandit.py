@@ -7,7 +7,8 @@ import numpy as np
 from tracerl import checks
 
 from . import drawing
-from .contextual_bandit import ContextualBandit, Observation
+from .contextual_bandit import ContextualBandit
+from .episodic import Observation
 from .state import fields
 from .state.forms import whole
 

@@ -2,20 +2,18 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
 from .state import fields
 from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 
-
-class MemoryChain(gym.Env[Observation, np.int64]):
+class MemoryChain(Episodic):
     """A cue in the first step, ``length`` blank steps, a recall signal: the action that answers it names the cue.
 
     After the experiment on memory length of bsuite (Osband et al. 2020, https://arxiv.org/abs/1908.03568). An episode
@@ -74,20 +72,7 @@ class MemoryChain(gym.Env[Observation, np.int64]):
             observation[-1] = 1.0
         return observation
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
-        return fields.read(self, self._fields())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned.
-
-        Raises:
-            ValueError: naming what does not fit.
-        """
-        fields.write(self, state, self._fields(), late=self._fields())
-
     def _fields(self) -> fields.Fields:
-        """Return what a reset sets."""
         return {
             "cue": whole(0, self.cues - 1),
             "elapsed": whole(0),

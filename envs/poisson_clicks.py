@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
 from .state import fields, forms
 from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 Clicks = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-class PoissonClicks(gym.Env[Observation, np.int64]):
+class PoissonClicks(Episodic):
     """Clicks on the left and on the right, a silent gap, a go cue: the action that answers it names the richer side.
 
     The task of Brunton, Botvinick and Brody 2013 (Science 340, 95, https://doi.org/10.1126/science.1233912) in discrete
@@ -113,20 +112,7 @@ class PoissonClicks(gym.Env[Observation, np.int64]):
             info = {"clicks": tuple(self.counts.tolist())}
         return self.heard[self.elapsed].copy(), self.paid or 0.0, over, False, info
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an episode has drawn and what has been done in it; see ``tracerl.envs.state``."""
-        return fields.read(self, self._fields())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned.
-
-        Raises:
-            ValueError: naming what does not fit.
-        """
-        fields.write(self, state, self._fields(), late=self._fields())
-
     def _fields(self) -> fields.Fields:
-        """Return what a reset sets."""
         return {
             "counts": forms.array((2,), "iu"),
             "heard": forms.array((self.evidence + self.gap + 2, 3), "f"),

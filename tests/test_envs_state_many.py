@@ -72,6 +72,6 @@ def test_other_numbers_and_kinds_of_vector_envs_are_refused() -> None:
 def test_envs_in_other_processes_are_refused() -> None:
     envs = AsyncVectorEnv([pole])
     try:
-        assert "no adapter for AsyncVectorEnv: its envs live where" in str(states.obstacle(envs))
+        assert "no adapter for AsyncVectorEnv: only SyncVectorEnv" in str(states.obstacle(envs))
     finally:
         envs.close()

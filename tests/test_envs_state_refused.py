@@ -52,7 +52,7 @@ def test_another_stack_is_refused_with_both_named() -> None:
         (2, {"step": 1.0}, "CartPoleEnv has no step in its state"),
         (2, {"render_mode": "human"}, "CartPoleEnv has no render_mode in its state"),
         (1, {"_has_reset": 1}, "OrderEnforcing._has_reset must be true or false, got 1"),
-        (0, {"_elapsed_steps": -1}, "TimeLimit._elapsed_steps must be a whole number from 0"),
+        (0, {"_elapsed_steps": -1}, "TimeLimit._elapsed_steps must be a whole number of 0 or above, got -1"),
         (0, {"_elapsed_steps": 1.5}, "TimeLimit._elapsed_steps must be a whole number"),
     ],
 )

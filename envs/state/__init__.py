@@ -9,9 +9,9 @@ Known are Gymnasium's classic control, toy text, MuJoCo and its wrappers, Atari 
 class with ``state_dict`` and ``load_state_dict`` (see ``methods``), as this project's own envs and wrappers have them.
 ``obstacle`` says what stands in the way of another env.
 
-Exact is what the env computes on the machine and with the packages of the same versions. Left out: what is drawn and
-windows, settings that an env is made with, and functions that a wrapper was given (``TransformObservation``), which
-must not remember anything.
+The env goes on to the bit on a machine of the same kind with packages of the same versions. Left out: windows,
+settings of wrappers, and functions that a wrapper was given (``TransformObservation``), which must not remember
+anything.
 """
 
 from typing import Any

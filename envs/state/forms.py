@@ -22,14 +22,14 @@ def _bare(value: Any) -> Any:
 
 
 def whole(low: int | None = None, high: int | None = None) -> Check:
-    """Ask for a whole number within bounds, both of them allowed; Python's or NumPy's."""
+    """Ask for a whole number, Python's or NumPy's: any, or one of ``low`` or above, or one from ``low`` to ``high``."""
 
     def check(name: str, value: Any) -> Any:
         number = _bare(value)
-        if not isinstance(number, (int, np.integer)) or isinstance(number, bool):
-            raise _refuse(name, "a whole number", value)
-        if (low is not None and number < low) or (high is not None and number > high):
-            raise _refuse(name, f"a whole number from {low} to {'any' if high is None else high}", value)
+        fits = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not fits or (low is not None and number < low) or (high is not None and number > high):
+            span = "" if low is None else f" of {low} or above" if high is None else f" from {low} to {high}"
+            raise _refuse(name, "a whole number" + span, value)
         return value
 
     return check

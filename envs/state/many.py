@@ -25,7 +25,7 @@ def obstacle(envs: Any) -> str | None:
         return next((reason for reason in map(stack.obstacle, bare.envs) if reason is not None), None)
     if _is_cart_poles(bare):
         return None
-    return f"no adapter for {type(bare).__name__}: its envs live where their state cannot be reached"
+    return f"no adapter for {type(bare).__name__}: only SyncVectorEnv and CartPoleVectorEnv give out their envs' state"
 
 
 def capture(envs: Any) -> EnvState:
@@ -55,7 +55,8 @@ def restore(envs: Any, state: EnvState) -> None:
         raise ValueError(f"the state must be of {ours}, got format {state['format']} of {state['classes']}")
     inner = bare.envs if type(bare) is SyncVectorEnv else []
     if not isinstance(state["envs"], list) or len(state["envs"]) != len(inner):
-        raise ValueError(f"the state must be of {len(inner)} envs, got {len(state['envs'])}")
+        came = len(state["envs"]) if isinstance(state["envs"], list) else repr(state["envs"])
+        raise ValueError(f"the state must be of {len(inner)} envs, got {came}")
     values = decode(state["state"], names[-1])
     if not isinstance(values, dict):
         raise ValueError(f"the state of {names[-1]} must be a dict, got {values!r}")
