@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
+from .state import fields
+from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 
-
-class ContextualBandit(gym.Env[Observation, np.int64]):
+class ContextualBandit(Episodic):
     """One step per episode: a context is shown, the action of the same number pays 1, any other 0.
 
     The return of a random agent is 1/contexts on average, that of a perfect one 1.
@@ -56,6 +56,13 @@ class ContextualBandit(gym.Env[Observation, np.int64]):
         if context is not None:
             observation[context] = 1.0
         return observation
+
+    def _fields(self) -> fields.Fields:
+        return {
+            "context": whole(0, self.contexts - 1),
+            "named": optional(whole(0, self.contexts - 1)),
+            "paid": optional(real),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw what is seen above what was named; None without a render mode."""

@@ -7,7 +7,10 @@ import numpy as np
 from tracerl import checks
 
 from . import drawing
-from .contextual_bandit import ContextualBandit, Observation
+from .contextual_bandit import ContextualBandit
+from .episodic import Observation
+from .state import fields
+from .state.forms import whole
 
 
 class DelayedBandit(ContextualBandit):
@@ -47,6 +50,9 @@ class DelayedBandit(ContextualBandit):
         if over:
             self.paid = float(self.named == self.context)
         return self._show(None), self.paid or 0.0, over, False, {}
+
+    def _fields(self) -> fields.Fields:
+        return {**super()._fields(), "elapsed": whole(0, self.delay + 1)}
 
     def _draw(self) -> drawing.Picture:
         picture = super()._draw()

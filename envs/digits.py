@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import DependencyNotInstalled
@@ -11,12 +10,14 @@ from gymnasium.error import DependencyNotInstalled
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
+from .state import fields, forms
+from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # of scikit-learn's images
 
 
-class Digits(gym.Env[Observation, np.int64]):
+class Digits(Episodic):
     """Each episode is one image of a handwritten digit; the action of the same number pays 1, any other 0.
 
     The images are the 1,797 of 8 x 8 pixels that come with scikit-learn (``load_digits``: the test half of Alpaydin
@@ -108,6 +109,16 @@ class Digits(gym.Env[Observation, np.int64]):
 
     def _info(self) -> dict[str, Any]:
         return {"label": self.label, "held_out": self.split == "held_out"}
+
+    def _fields(self) -> fields.Fields:
+        return {
+            "number": whole(0, len(self.labels) - 1),
+            "label": whole(0, CLASSES - 1),
+            "elapsed": whole(0),
+            "named": optional(whole(0, CLASSES - 1)),
+            "paid": optional(real),
+            "shown": forms.array((SIDE, SIDE), "f"),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw the image as it was shown last above the newest action; None without a render mode."""

@@ -14,6 +14,8 @@ from tracerl import checks
 from tracerl.checks import ConfigError
 
 from .masked_observation import feature_box
+from .state import fields, forms, generators
+from .state.forms import real, whole
 
 Array = np.ndarray[Any, Any]
 _STREAM = 1  # of the seed: the wrapper draws from its child of this number, the env from the seed itself
@@ -123,6 +125,34 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         if self.steps % self.every == 0:
             self._change()
         return observation, reward, terminated, truncated, info
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the world as it is now, the time and the generator of the next worlds; see ``tracerl.envs.state``."""
+        return {**fields.read(self, self._fields()), "generator": generators.read(self.generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned, in that world.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        values = fields.checked(self, state, {**self._fields(), "generator": forms.anything})
+        if self._n and not np.array_equal(np.sort(values["order"]), np.arange(self._n)):
+            raise ValueError(f"Drift.order must have each of 0 to {self._n - 1} once, got {values['order'].tolist()}")
+        self.generator = generators.write(values.pop("generator"), None)
+        for name, value in values.items():
+            setattr(self, name, value)
+        self._set_parameters()
+
+    def _fields(self) -> fields.Fields:
+        """Return what changes during a life, but the generator."""
+        return {
+            "steps": whole(0),
+            "changes": whole(0),
+            "factors": forms.of_dict(dict.fromkeys(self.spans, real)),
+            "order": forms.array((self._n,), "i") if self._n else forms.nothing,
+            "sign": real,
+        }
 
     def _shown(self, observation: Any) -> Any:
         return observation if self.order is None else observation[self.order]

@@ -10,6 +10,8 @@ from gymnasium import spaces
 from tracerl import checks
 from tracerl.checks import ConfigError
 
+from .state import fields
+
 Array = np.ndarray[Any, Any]
 
 
@@ -64,6 +66,18 @@ class MaskedObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordC
         gym.ObservationWrapper.__init__(self, env)
         self.kept: Array = np.setdiff1d(np.arange(n), hidden)
         self.observation_space = spaces.Box(space.low[self.kept], space.high[self.kept], dtype=space.dtype.type)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: what is shown depends on the newest observation alone."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Check that there is nothing to go on from.
+
+        Raises:
+            ValueError: there is something.
+        """
+        fields.write(self, state, {})
 
     def observation(self, observation: Array) -> Array:
         """Return what is shown: [n - hidden], of the same dtype."""

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
+from .state import fields
+from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 
-
-class MemoryChain(gym.Env[Observation, np.int64]):
+class MemoryChain(Episodic):
     """A cue in the first step, ``length`` blank steps, a recall signal: the action that answers it names the cue.
 
     After the experiment on memory length of bsuite (Osband et al. 2020, https://arxiv.org/abs/1908.03568). An episode
@@ -71,6 +71,14 @@ class MemoryChain(gym.Env[Observation, np.int64]):
         elif self.elapsed == self.length + 1:
             observation[-1] = 1.0
         return observation
+
+    def _fields(self) -> fields.Fields:
+        return {
+            "cue": whole(0, self.cues - 1),
+            "elapsed": whole(0),
+            "named": optional(whole(0, self.cues - 1)),
+            "paid": optional(real),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw what is seen, what was named last and the time passed; None without a render mode."""

@@ -8,10 +8,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from .state import fields, forms
+
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 _PIXELS = 16  # side of a cell in a rendered frame
+_FIXED = ("channels", "action_map", "random")  # of a game's attributes, those that are no part of its state
 
 
 class MinAtar(gym.Env[Observation, np.int64]):
@@ -83,6 +86,27 @@ class MinAtar(gym.Env[Observation, np.int64]):
             self._last = self._actions[action]
         reward, terminated = self._game.act(self._last)
         return self._show(), float(reward), bool(terminated), False, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the game keeps, and the action that may be taken again; see ``tracerl.envs.state``."""
+        game = {name: value for name, value in vars(self._game).items() if name not in _FIXED}
+        return {"game": game, "last": getattr(self, "_last", None)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned; the game draws from ``np_random``, which is there by then.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        known = {name: forms.like(value) for name, value in vars(self._game).items() if name not in _FIXED}
+        last = forms.optional(forms.whole(0, 5))
+        values = fields.checked(self, state, {"game": forms.of_dict(known), "last": last})
+        vars(self._game).update(values["game"])
+        if values["last"] is None:  # there has been no reset, and np_random is made by the first
+            vars(self).pop("_last", None)
+            return
+        self._game.random = np.random.RandomState(self.np_random.bit_generator)
+        self._last = values["last"]
 
     def render(self) -> Any:
         """Draw the cells, each channel in a colour of its own, the last on top: uint8, [160, 160, 3], or None."""

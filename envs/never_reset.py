@@ -7,6 +7,9 @@ import gymnasium as gym
 from tracerl import checks
 from tracerl.checks import ConfigError
 
+from .state import fields
+from .state.forms import whole
+
 
 class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Turn an episodic task into a continuing one: what would end the episode throws the world back to a start instead.
@@ -67,3 +70,15 @@ class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
             observation, info = super().reset()
             self.starts += 1
         return observation, reward, False, False, {**info, "starts": self.starts}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of starts; see ``tracerl.envs.state``."""
+        return {"starts": self.starts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` returned.
+
+        Raises:
+            ValueError: naming what does not fit.
+        """
+        fields.write(self, state, {"starts": whole(0)})

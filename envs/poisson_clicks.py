@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from tracerl import checks
 
 from . import drawing
+from .episodic import Episodic, Observation
+from .state import fields, forms
+from .state.forms import optional, real, whole
 
-Observation = np.ndarray[Any, np.dtype[np.float32]]
 Clicks = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-class PoissonClicks(gym.Env[Observation, np.int64]):
+class PoissonClicks(Episodic):
     """Clicks on the left and on the right, a silent gap, a go cue: the action that answers it names the richer side.
 
     The task of Brunton, Botvinick and Brody 2013 (Science 340, 95, https://doi.org/10.1126/science.1233912) in discrete
@@ -110,6 +111,15 @@ class PoissonClicks(gym.Env[Observation, np.int64]):
             self.paid = float(self.named == self.counts.argmax())
             info = {"clicks": tuple(self.counts.tolist())}
         return self.heard[self.elapsed].copy(), self.paid or 0.0, over, False, info
+
+    def _fields(self) -> fields.Fields:
+        return {
+            "counts": forms.array((2,), "iu"),
+            "heard": forms.array((self.evidence + self.gap + 2, 3), "f"),
+            "elapsed": whole(0, self.evidence + self.gap + 1),
+            "named": optional(whole(0, 1)),
+            "paid": optional(real),
+        }
 
     def render(self) -> drawing.Picture | None:
         """Draw everything heard so far, time going right, and the newest action; None without a render mode."""

@@ -1,0 +1,88 @@
+"""Attributes by name: which of an object belong to its state, reading them and setting them."""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .forms import Check, like
+
+Fields = Mapping[str, Check]  # by name of the attribute; ``a.b`` is the attribute b of the attribute a
+
+
+def read(owner: Any, fields: Fields) -> dict[str, Any]:
+    """Return the attributes of these names that there are; a deque as a list.
+
+    Raises:
+        ValueError: a value does not fit: what could not be restored is not captured either.
+    """
+    found = {}
+    for name, check in fields.items():
+        try:
+            value = attrgetter(name)(owner)
+        except AttributeError:
+            continue  # an episode's own, before the first reset
+        value = list(value) if isinstance(value, deque) else value
+        found[name] = check(f"{type(owner).__name__}.{name}", value)
+    return found
+
+
+def checked(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection[str] = ()) -> dict[str, Any]:
+    """Check the values of a state; see ``write``."""
+    kind = type(owner).__name__
+    unknown, missing = sorted(set(state) - set(fields)), sorted(set(fields) - set(state))
+    if unknown:
+        raise ValueError(f"{kind} has no {', '.join(unknown)} in its state, which is {', '.join(fields) or 'empty'}")
+    if missing and set(missing) != set(late):
+        raise ValueError(f"the state of {kind} must have {', '.join(missing)}")
+    return {name: fields[name](f"{kind}.{name}", value) for name, value in state.items()}
+
+
+def write(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection[str] = ()) -> None:
+    """Set attributes to what ``read`` found; all are checked before the first is set.
+
+    Args:
+        owner: of the attributes.
+        state: the values by name.
+        fields: every name that may be set, and its check.
+        late: names that the first reset makes: a state has all or none of them, and with none they are deleted.
+
+    Raises:
+        ValueError: a name is unknown or missing, or a value does not fit; nothing is set.
+    """
+    values = checked(owner, state, fields, late)
+    for name in set(fields) - set(state):
+        vars(owner).pop(name, None)
+    for name, value in values.items():
+        parent, _, attribute = name.rpartition(".")
+        holder = attrgetter(parent)(owner) if parent else owner
+        held = getattr(holder, attribute, None)
+        if isinstance(held, deque):
+            held.clear()
+            held.extend(value)
+        else:
+            setattr(holder, attribute, value)
+
+
+# Attributes of envs that are no part of a life: how it is drawn, where files lie, how it was made.
+_APART = {"render_mode", "isopen", "screen_width", "screen_height", "screen_dim", "width", "height", "fullpath"}
+_APART |= {"camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "_np_random_seed"}
+
+
+def parameters(env: Any, but: Collection[str]) -> Fields:
+    """Return the attributes of an env, less those named, that are numbers, bools, strings, arrays or tuples of numbers.
+
+    ``Drift`` and users change them. Left out: what is no part of a life (drawing, paths, how the env was made), the
+    generator and the spaces, which are kept apart, and whatever is of another kind, such as a window.
+    """
+    return {name: like(value) for name, value in vars(env).items() if name not in _APART | set(but) and _simple(value)}
+
+
+def _simple(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_simple(item) for item in value)
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    return isinstance(value, (bool, int, float, str, np.bool_, np.integer, np.floating))

@@ -1,0 +1,144 @@
+"""Gymnasium's own wrappers."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import fields, forms
+from .adapter import is_named
+from .fields import Fields
+from .forms import flag, optional, real, whole
+
+PACKAGE = "gymnasium.wrappers"
+
+# What these do depends on the newest observation, action or reward alone. A function that one is given
+# (TransformObservation and its like) is taken to be so too. Those of the third line draw, from the env's generator.
+STATELESS = {
+    *("DtypeObservation", "DiscretizeObservation", "FilterObservation", "FlattenObservation", "GrayscaleObservation"),
+    *("TransformObservation", "ResizeObservation", "ReshapeObservation", "RescaleObservation", "AddRenderObservation"),
+    *("AddWhiteNoise", "ObstructView"),
+    *("ClipAction", "DiscretizeAction", "TransformAction", "RescaleAction", "RepeatAction"),
+    *("ClipReward", "TransformReward", "HumanRendering"),
+    *("ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"),
+}
+
+
+class Stateless:
+    """Wrappers that keep nothing from one step to the next."""
+
+    def matches(self, env: Any) -> bool:
+        """See ``Adapter.matches``."""
+        return is_named(env, PACKAGE, STATELESS)
+
+    def obstacle(self, env: Any) -> str | None:
+        """Return None: there is nothing to capture."""
+        return None
+
+    def capture(self, env: Any) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def restore(self, env: Any, state: dict[str, Any]) -> None:
+        """Check that there is nothing to set."""
+        fields.write(env, state, {})
+
+
+class Stateful:
+    """Wrappers with attributes that change from step to step.
+
+    Settings of a wrapper, such as the time limit, are no part of its state: the new wrapper's own hold.
+    """
+
+    def matches(self, env: Any) -> bool:
+        """See ``Adapter.matches``."""
+        return is_named(env, PACKAGE, FIELDS)
+
+    def obstacle(self, env: Any) -> str | None:
+        """Return None: all that counts are attributes."""
+        return None
+
+    def capture(self, env: Any) -> dict[str, Any]:
+        """Return the attributes; the start of an episode as the seconds since, for no clock outlives a process."""
+        state = fields.read(env, FIELDS[type(env).__name__](env))
+        if _has_clock(state):
+            state[_CLOCK] = time.perf_counter() - state[_CLOCK]
+        return state
+
+    def restore(self, env: Any, state: dict[str, Any]) -> None:
+        """Set the attributes."""
+        fields.write(env, state, FIELDS[type(env).__name__](env))
+        if _has_clock(state):
+            env.episode_start_time = time.perf_counter() - state[_CLOCK]
+        if hasattr(env, "checked_data_reuse"):
+            # PassiveEnvChecker compares what two calls handed out, which is not kept: it has nothing to compare with.
+            env.checked_data_reuse, env._previous_data = True, ((), {})
+
+
+_CLOCK = "episode_start_time"
+
+
+def _has_clock(state: dict[str, Any]) -> bool:
+    """Tell whether an episode's clock runs: before the first episode it stands at -1."""
+    return bool(state.get(_CLOCK, -1) != -1)
+
+
+def _statistics(env: Any) -> Fields:
+    return {
+        "episode_count": whole(0),
+        _CLOCK: real,
+        "episode_returns": real,
+        "episode_lengths": whole(0),
+        "time_queue": forms.several(real, most=env.time_queue.maxlen),
+        "return_queue": forms.several(real, most=env.return_queue.maxlen),
+        "length_queue": forms.several(whole(0), most=env.length_queue.maxlen),
+    }
+
+
+def _stack(env: Any) -> Fields:
+    # Left out: padding_value, which every reset sets where it is not a setting.
+    return {"obs_queue": forms.several(forms.of_space(env.env.observation_space), n=env.stack_size)}
+
+
+def _delay(env: Any) -> Fields:
+    return {"observation_queue": forms.several(forms.of_space(env.env.observation_space), most=env.delay)}
+
+
+def _atari(env: Any) -> Fields:
+    frame = forms.array(np.shape(env.obs_buffer[0]), "u")
+    return {"obs_buffer": forms.several(frame, n=2), "lives": whole(0), "game_over": flag}
+
+
+def _running(name: str, shape: tuple[int, ...]) -> Fields:
+    """Return the fields of a ``RunningMeanStd`` and of the switch that stops it."""
+    numbers = forms.array(shape, "f")
+    return {f"{name}.mean": numbers, f"{name}.var": numbers, f"{name}.count": real, "_update_running_mean": flag}
+
+
+def _sticky(env: Any) -> Fields:
+    return {
+        "last_action": optional(forms.of_space(env.action_space)),
+        "is_sticky_actions": flag,
+        "num_repeats": whole(0),
+        "repeats_taken": whole(0),
+    }
+
+
+FIELDS: dict[str, Callable[[Any], Fields]] = {
+    "TimeLimit": lambda env: {"_elapsed_steps": optional(whole(0))},
+    "Autoreset": lambda env: {"autoreset": flag},
+    "OrderEnforcing": lambda env: {"_has_reset": flag},
+    "PassiveEnvChecker": lambda env: {"checked_reset": flag, "checked_step": flag, "checked_render": flag},
+    "RecordEpisodeStatistics": _statistics,
+    "TimeAwareObservation": lambda env: {"timesteps": whole(0)},
+    "FrameStackObservation": _stack,
+    "DelayObservation": _delay,
+    "MaxAndSkipObservation": lambda env: {
+        "_obs_buffer": forms.array(env._obs_buffer.shape, env._obs_buffer.dtype.kind)
+    },
+    "NormalizeObservation": lambda env: _running("obs_rms", env.observation_space.shape),
+    "NormalizeReward": lambda env: {**_running("return_rms", ()), "discounted_reward": forms.array((1,), "f")},
+    "AtariPreprocessing": _atari,
+    "StickyAction": _sticky,
+}

@@ -1,0 +1,77 @@
+"""Vector envs go on from a state as they would have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from gymnasium import wrappers
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from tracerl.envs import state as states
+
+from tests.test_envs_state import WRAPPED, pole, same, stored
+
+
+def together(mode: AutoresetMode) -> SyncVectorEnv:
+    return SyncVectorEnv([WRAPPED["FrameStackObservation"]] * 3, autoreset_mode=mode)
+
+
+VECTORS: dict[str, Callable[[], Any]] = {
+    "disabled": lambda: together(AutoresetMode.DISABLED),
+    "next step": lambda: together(AutoresetMode.NEXT_STEP),
+    "same step": lambda: together(AutoresetMode.SAME_STEP),
+    "native": lambda: gym.make_vec("CartPole-v1", 3, "vector_entry_point", max_episode_steps=30),
+    "flattened": lambda: wrappers.vector.FlattenObservation(gym.make_vec("CartPole-v1", 3, "vector_entry_point")),
+}
+
+
+def lived_together(envs: Any, steps: int) -> list[Any]:
+    seen: list[Any] = []
+    for _ in range(steps):
+        observations, rewards, terminated, truncated, _ = envs.step(envs.action_space.sample())
+        seen.append((observations, rewards, terminated, truncated))
+        which = terminated | truncated
+        if envs.metadata["autoreset_mode"] == AutoresetMode.DISABLED and which.any():
+            seen.append(envs.reset(options={"reset_mask": which})[0])
+    return seen
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vector_envs_go_on_as_they_would_have(name: str) -> None:
+    envs = VECTORS[name]()
+    envs.action_space.seed(0)
+    envs.reset(seed=0)
+    assert states.obstacle(envs) is None
+    for age in (0, 1, 11, 30):
+        lived_together(envs, age)
+        state = stored(states.capture_many(envs))
+        new, old = VECTORS[name](), VECTORS[name]()
+        old.reset(seed=5)
+        lived_together(old, 9)
+        states.restore_many(new, state)
+        states.restore_many(old, state)
+        expected = lived_together(envs, 40)
+        assert same(lived_together(new, 40), expected) and same(lived_together(old, 40), expected)
+
+
+def test_other_numbers_and_kinds_of_vector_envs_are_refused() -> None:
+    three, two = VECTORS["disabled"](), SyncVectorEnv([WRAPPED["FrameStackObservation"]] * 2)
+    three.reset(seed=0)
+    state = states.capture_many(three)
+    with pytest.raises(ValueError, match="the state must be of 2 envs, got 3"):
+        states.restore_many(two, state)
+    with pytest.raises(ValueError, match="CartPoleVectorEnv"):
+        states.restore_many(VECTORS["native"](), state)
+    assert "no adapter for RecordEpisodeStatistics" in str(
+        states.obstacle(wrappers.vector.RecordEpisodeStatistics(VECTORS["native"]()))
+    )
+    unknown = SyncVectorEnv([lambda: wrappers.RenderCollection(pole(render_mode="rgb_array"))])
+    assert "no adapter for RenderCollection" in str(states.obstacle(unknown))
+
+
+def test_envs_in_other_processes_are_refused() -> None:
+    envs = AsyncVectorEnv([pole])
+    try:
+        assert "no adapter for AsyncVectorEnv: only SyncVectorEnv" in str(states.obstacle(envs))
+    finally:
+        envs.close()

@@ -1,0 +1,110 @@
+"""What cannot be captured or does not fit is named, and what was expected."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import wrappers
+from tracerl.envs import state as states
+
+from tests.test_envs_contract import spec_of
+from tests.test_envs_state import WRAPPED, pole
+
+
+def test_classes_without_a_known_state_are_named() -> None:
+    class Unknown(gym.Wrapper):
+        pass
+
+    class MyLimit(wrappers.TimeLimit):
+        pass
+
+    assert states.obstacle(pole()) is None
+    assert "no adapter for Unknown: it has no state_dict" in str(states.obstacle(MyLimit(Unknown(pole()), 3).env))
+    assert "no adapter for MyLimit" in str(states.obstacle(MyLimit(Unknown(pole()), 3)))
+    recorded = wrappers.RenderCollection(pole(render_mode="rgb_array"))
+    assert "no adapter for RenderCollection: it keeps every picture" in str(states.obstacle(recorded))
+
+
+def cart_pole_state() -> tuple[gym.Env, states.EnvState]:
+    env = pole(disable_env_checker=True)
+    env.reset(seed=0)
+    return env, states.capture(env)
+
+
+def test_another_stack_is_refused_with_both_named() -> None:
+    env, state = cart_pole_state()
+    there, here = "TimeLimit<OrderEnforcing<CartPoleEnv>>", "TimeLimit<OrderEnforcing<PendulumEnv>>"
+    with pytest.raises(ValueError, match=f"the state is of {there}, the env is {here}"):
+        states.restore(gym.make("Pendulum-v1", disable_env_checker=True), state)
+    with pytest.raises(ValueError, match=f"the state is of {there}, the env is OrderEnforcing<CartPoleEnv>"):
+        states.restore(env.env, state)
+
+
+@pytest.mark.parametrize(
+    ("layer", "changes", "message"),
+    [
+        (2, {"state": np.zeros(3)}, "CartPoleEnv.state must be"),
+        (2, {"state": np.zeros(4, np.int64)}, "CartPoleEnv.state must be"),
+        (2, {"length": "long"}, "CartPoleEnv.length must be a number, got 'long'"),
+        (2, {"length": np.zeros(2)}, r"CartPoleEnv.length must be a number, got an array of float64, \[2\]"),
+        (2, {"__class__": 1.0}, "CartPoleEnv has no __class__ in its state"),
+        (2, {"step": 1.0}, "CartPoleEnv has no step in its state"),
+        (2, {"render_mode": "human"}, "CartPoleEnv has no render_mode in its state"),
+        (1, {"_has_reset": 1}, "OrderEnforcing._has_reset must be true or false, got 1"),
+        (0, {"_elapsed_steps": -1}, "TimeLimit._elapsed_steps must be a whole number of 0 or above, got -1"),
+        (0, {"_elapsed_steps": 1.5}, "TimeLimit._elapsed_steps must be a whole number"),
+    ],
+)
+def test_values_that_do_not_fit_are_named(layer: int, changes: dict[str, Any], message: str) -> None:
+    env, state = cart_pole_state()
+    state["layers"][layer]["state"].update(changes)
+    with pytest.raises(ValueError, match=message):
+        states.restore(env, state)
+
+
+@pytest.mark.parametrize("key", ["format", "layers", "generator", "seed"])
+def test_parts_that_are_missing_or_odd_are_named(key: str) -> None:
+    env, state = cart_pole_state()
+    with pytest.raises(ValueError, match=key):
+        states.restore(env, {**state, key: "odd"})
+    del state[key]
+    with pytest.raises(ValueError, match=f"must be a dict of .*{key}"):
+        states.restore(env, state)
+
+
+def test_a_missing_attribute_is_named() -> None:
+    env, state = cart_pole_state()
+    del state["layers"][-1]["state"]["state"]
+    with pytest.raises(ValueError, match="the state of CartPoleEnv must have state"):
+        states.restore(env, state)
+
+
+def test_our_own_worlds_name_what_does_not_fit() -> None:
+    spec = spec_of("MemoryChain")
+    env = spec.make()
+    env.reset(seed=0)
+    state = states.capture(env)
+    state["layers"][-1]["state"]["cue"] = 2
+    with pytest.raises(ValueError, match="MemoryChain.cue must be a whole number from 0 to 1, got 2"):
+        states.restore(env, state)
+    drifting = WRAPPED["Drift, MaskedObservation"]()
+    drifting.reset(seed=0)
+    state = states.capture(drifting)
+    state["layers"][1]["state"]["order"] = np.array([0, 0, 1, 2])
+    with pytest.raises(ValueError, match="Drift.order must have each of 0 to 3 once"):
+        states.restore(drifting, state)
+
+
+def test_an_atari_game_takes_no_state_of_another_game() -> None:
+    ale_py = pytest.importorskip("ale_py")
+    gym.register_envs(ale_py)
+    options = {"frameskip": 1, "repeat_action_probability": 0.0, "disable_env_checker": True}
+    breakout, pong = gym.make("ALE/Breakout-v5", **options), gym.make("ALE/Pong-v5", **options)
+    breakout.reset(seed=0)
+    state = states.capture(breakout)
+    with pytest.raises(ValueError, match=r"AtariEnv.emulator must be a state of this game \(pong\)"):
+        states.restore(pong, state)
+    state["layers"][-1]["state"]["emulator"] = np.zeros(100, np.uint8)
+    with pytest.raises(ValueError, match="AtariEnv.emulator must be a state of this game"):
+        states.restore(breakout, state)
