@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import numpy as np
 import pytest
 import tracerl.configs
@@ -14,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
+from tracerl import hydra_versions
 from tracerl.checks import ConfigError
 
 NAMES = sorted(path.stem for path in (Path(tracerl.configs.__file__).parent / "env").glob("*.yaml"))
@@ -25,7 +25,7 @@ Make = Callable[[], gym.Env]
 
 @cache
 def spec_of(name: str) -> EnvSpec:
-    return hydra.utils.instantiate(compose(f"env={name}", *NEEDS.get(name, [])).env, _convert_="all")
+    return hydra_versions.instantiate(compose(f"env={name}", *NEEDS.get(name, [])).env, _convert_="all")
 
 
 @pytest.fixture

@@ -275,6 +275,21 @@ def test_a_running_ray_cluster_is_joined_by_its_address(
 
 
 @pytest.mark.sweeps
+@pytest.mark.parametrize(
+    ("launcher", "reason"),
+    [("ray_cluster", "ConnectionError: Could not find any running Ray"), ("slurm", "RuntimeError: Could not detect")],
+)
+def test_a_cluster_that_is_not_there_costs_one_line(tmp_path: Path, launcher: str, reason: str) -> None:
+    pytest.importorskip("hydra_plugins")
+    if os.environ.get("RAY_ADDRESS") or shutil.which("srun"):
+        pytest.skip("there is one")
+    result = run(tmp_path, "-m", *SWEEP, f"hydra/launcher={launcher}")
+    assert result.returncode == 1
+    assert re.match(rf"error: \w+ gave the sweep up, .*{reason}", result.stderr.splitlines()[-1])
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.sweeps
 def test_a_study_is_shared_by_commands_and_gone_on_with(tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     search = ("experiment=step_sizes", "steps=500", "lifetimes=2", "hydra.sweeper.n_trials=2")

@@ -1,6 +1,7 @@
 """What a person sees while a life goes on: a bar on a terminal, plain lines elsewhere."""
 
 import math
+import multiprocessing
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -26,7 +27,8 @@ class ProgressBar(Monitor):
             steps: of each life.
         """
         self._console = Console(stderr=True, highlight=False)
-        self._live = self._console.is_terminal
+        # Workers that share a terminal would draw their bars over each other.
+        self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
         self.every = max(1, steps // (500 if self._live else _LINES))
         self._title, self._steps = title, steps
         self._started = self._looked = time.perf_counter()

@@ -43,16 +43,14 @@ def main() -> None:
         _stop(str(error), 2)
     except (HydraException, OmegaConfBaseException) as error:
         _stop(explain(error, sys.argv[1:]), 2)
-    except OSError as error:
-        if full_error != "1" or error.filename is None:
-            raise
-        _stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
     except Exception as error:
-        plugin = _plugin(error)
-        if full_error != "1" or plugin is None:
-            raise
         reason = (str(error).strip().splitlines() or [""])[0]
-        _stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
+        plugin = _plugin(error)
+        if full_error == "1" and plugin is not None:
+            _stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
+        if full_error == "1" and isinstance(error, OSError) and error.filename is not None:
+            _stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
+        raise
 
 
 def _plugin(error: Exception) -> str | None:
