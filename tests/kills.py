@@ -5,6 +5,7 @@ python -m tests.kills 3 CartPole:engine=fused     # three kills of one case; pri
 Runs are forked from this process, which has imported everything and computed nothing: a start costs a second, not four.
 """
 
+import json
 import os
 import random
 import signal
@@ -19,7 +20,6 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
-from tracerl import presence
 from tracerl.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that is about the machine
@@ -49,22 +49,23 @@ def wait(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def kill_somewhere(process: int, folder: Path, rng: random.Random, steps: int) -> bool:
-    """Kill a run some time after a random step; false where it had ended before."""
-    step, after = rng.randrange(steps), rng.random() * 0.05
-    while True:
+def kill_somewhere(process: int, seconds: float) -> bool:
+    """Kill a run after some seconds; false where it had ended before.
+
+    Raises:
+        SystemExit: it failed by itself.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
             if code:
-                raise SystemExit(f"the run failed with {code}: {(folder.parent / 'log.txt').read_text()[-2000:]}")
+                raise SystemExit(f"the run failed with {code}")
             return False
-        sign = presence.read(folder)
-        if sign is not None and sign["pid"] == process and sign["step"] >= step:
-            time.sleep(after)
-            os.kill(process, signal.SIGKILL)
-            return wait(process) == -signal.SIGKILL
-        time.sleep(0.002)
+        time.sleep(0.001)
+    os.kill(process, signal.SIGKILL)
+    return wait(process) == -signal.SIGKILL
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -116,11 +117,14 @@ def check(case: str, kills: int, seed: int, steps: int) -> None:
         whole, parts = Path(work) / "a" / "whole", Path(work) / "b" / "parts"
         for folder in (whole, parts):
             folder.parent.mkdir()
+        begun = time.monotonic()
         if wait(start(whole, arguments)):
             raise SystemExit(f"{case}: {(whole.parent / 'log.txt').read_text()[-2000:]}")
-        landed = 0
-        for _ in range(kills):
-            landed += kill_somewhere(start(parts, [*arguments, "resume=auto"]), parts, rng, steps)
+        lasted, landed = time.monotonic() - begun, 0
+        living = json.loads((whole / "summary.json").read_text())["wall_seconds"]
+        for _ in range(kills):  # most of them while the life goes on, some before it begins
+            after = lasted - living * rng.uniform(0.1, 1.2)
+            landed += kill_somewhere(start(parts, [*arguments, "resume=auto"]), after)
         code = wait(start(parts, [*arguments, "resume=auto"]))
         if code:
             raise SystemExit(f"{case}: {(parts.parent / 'log.txt').read_text()[-2000:]}")

@@ -88,7 +88,6 @@ def test_one_step_in_the_order_of_the_docstring() -> None:
         value_tp1 = twin.critic.network(current).squeeze(-1)
         scaled = twin.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
         delta = F.td_error(scaled, twin.value, value_tp1, 0.99, torch.ones(()))
-        entropy = twin.head.entropy()
         twin.policy.network.backward(twin.head.score() + 0.3 * delta.sign() * twin.head.entropy_gradient())
         policy_trace = 0.99 * 0.95 * twin.policy.eligibility_trace + twin.policy.network.score
         torch.testing.assert_close(agent.critic.network.flat, twin.critic.network.flat + 1e-3 * delta * critic_trace)

@@ -26,7 +26,7 @@ from tracerl.checks import ConfigError
 
 Make = Callable[[], gym.Env]
 
-CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D", "Atari": "repeat_action_probability=0.25"}
+CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D"}
 
 
 @pytest.fixture(autouse=True)

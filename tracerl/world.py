@@ -106,7 +106,8 @@ class SingleWorld:
         """Name the layer of the env whose state cannot be kept; see ``World.obstacle``."""
         from tracerl.envs import state
 
-        return state.obstacle(self._env)
+        found: str | None = state.obstacle(self._env)
+        return found
 
     def capture(self) -> Plain:
         """Return the env's state and the action to come; see ``World.capture``."""
@@ -140,6 +141,8 @@ class VectorWorld:
         """Take the envs and the seeds of their first resets."""
         self._envs, self._seeds, self._moment, self.guard = envs, list(seeds), Moment(), Guard()
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
+        for space in (envs.observation_space, envs.action_space, self.observation_space, self.action_space):
+            space.seed(self._seeds[0])  # Gymnasium starts their samplers by chance, and a checkpoint holds them
 
     def prepare(self, agent: ManyAgents) -> None:
         """Compile the verbs; see ``World.prepare``."""
@@ -161,13 +164,14 @@ class VectorWorld:
         """Name what cannot be kept; see ``World.obstacle``."""
         from tracerl.envs import state
 
-        return state.obstacle_many(self._envs)
+        found: str | None = state.obstacle(self._envs)
+        return found
 
     def capture(self) -> Plain:
         """Return the envs' states and the actions to come; see ``World.capture``."""
         from tracerl.envs import state
 
-        envs = None if state.obstacle_many(self._envs) else state.capture_many(self._envs)
+        envs = None if state.obstacle(self._envs) else state.capture_many(self._envs)
         return {"env": envs, "ended": np.asarray(self._moment.ended), "action": np.asarray(self._moment.action)}
 
     def restore(self, state: Mapping[str, Any]) -> bool:

@@ -43,7 +43,7 @@ class SweepEnding(Callback):
         jobs = report(Path(config.hydra.sweep.dir), Console())
         # Where several commands work on one study, each tells of its own jobs.
         jobs = [job for job in jobs if self._command in job.folder.name] or jobs
-        if sys.exc_info()[0] is None and any(job.status != "finished" for job in jobs):
+        if sys.exc_info()[0] is None and (not jobs or any(job.status != "finished" for job in jobs)):
             sys.exit(1)
 
 

@@ -1,0 +1,45 @@
+"""Real runs killed with SIGKILL at random moments end where they would have ended: to the bit."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Engines, numbers of lives, kinds of world: env and overrides, and steps. Small networks: it is the state that counts.
+CASES = [
+    "CartPole:network.hidden=[16]@15000",
+    "CartPole:engine=torch:network.hidden=[8]@2500",
+    "CartPole:engine=torch:lifetimes=16:network.hidden=[8]@800",
+    "CartPole:lifetimes=16:network.hidden=[8]@3000",
+    "CartPole:lifetimes=16:env.backend=compiled:network.hidden=[16]@15000",
+    "Acrobot:env.backend=compiled:network.hidden=[64]@15000",
+    "MountainCar:network.hidden=[16]@15000",
+    "Pendulum:network.hidden=[16]@8000",
+    "MinAtarBreakout:network.hidden=[16]@4000",
+    "Hopper:network.hidden=[16]@4000",
+    "MemoryChain:network.hidden=[64]@20000",
+    "CartPoleDrift:env.wrappers.0.every=700:network.hidden=[16]@9000",
+    "CartPole:agent=stream_ac@2000",
+    "Pendulum:agent=eprop:network.hidden=[8]@1500",
+]
+
+
+def killed(kills: int, cases: list[str], seconds: int) -> None:
+    command = [sys.executable, "-m", "tests.kills", str(kills), *cases]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("same: ") == len(cases)
+    landed = sum(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines())
+    assert landed >= kills * len(cases) / 2, result.stdout  # the others came too late
+
+
+def test_twenty_kills() -> None:
+    quick = [case for case in CASES if not case.startswith(("CartPole:engine=torch:lifetimes", "CartPole:agent"))]
+    killed(2, quick[:10], 400)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills() -> None:
+    killed(15, CASES, 3600)
