@@ -219,10 +219,11 @@ class ReflectAgent(OnlineAgent):
         bonus = self.head.entropy_gradient() * (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.policy.accumulate(bonus.add_(self.head.score()))
         self.policy.update(signal)
-        self._sound(self.policy.step_rule.step_size.squeeze(-1))
+        moved = self.policy.step_rule.step_size
         if self.critic is not None:
             self.critic.update(signal)
-            self._sound(self.critic.step_rule.step_size.squeeze(-1))
+            moved = moved + self.critic.step_rule.step_size
+        self._sound(moved.squeeze(-1))
         self._watch()
         return current
 

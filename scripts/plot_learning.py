@@ -6,7 +6,6 @@ python scripts/plot_learning.py runs/forty -o docs/cartpole.png --title "CartPol
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,25 +13,8 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
 
-WINDOW = 100  # episodes
-Curve = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # env steps, mean return of the last 100 episodes
-
-
-def read_curves(path: Path) -> list[Curve]:
-    """Return the curve of every life in a ``returns.npz``."""
-    with np.load(path) as found:
-        episodes = {name: found[name] for name in ("life", "step", "return")}
-    lives = (episodes["life"] == life for life in np.unique(episodes["life"]))
-    return [(episodes["step"][mine], rolling_mean(episodes["return"][mine])) for mine in lives]
-
-
-def rolling_mean(returns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Average each return with the 99 before it, or with all before it where they are fewer."""
-    sums = np.concatenate([[0.0], np.cumsum(returns)])
-    last = np.arange(1, len(sums))
-    first = np.maximum(last - WINDOW, 0)
-    means: np.ndarray[Any, Any] = (sums[last] - sums[first]) / (last - first)
-    return means
+from tracerl.sweep.jobs import read_jobs  # noqa: E402
+from tracerl.sweep.plot import curves  # noqa: E402
 
 
 def main() -> None:
@@ -42,15 +24,15 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--title", default="")
     arguments = parser.parse_args()
-    curves = [curve for path in sorted(arguments.folder.rglob("returns.npz")) for curve in read_curves(path)]
-    if not curves:
-        raise SystemExit(f"no episodes in a returns.npz under {arguments.folder}")
+    lives = curves(read_jobs(arguments.folder))
+    if not lives:
+        raise SystemExit(f"no run with an episode under {arguments.folder}")
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for steps, values in curves:
+    for steps, values in lives:
         axes.plot(steps, values, color="#7aa6c2", linewidth=0.8, alpha=0.8)
-    grid = np.linspace(max(c[0][0] for c in curves), min(c[0][-1] for c in curves), 400)
-    median = np.median([np.interp(grid, steps, values) for steps, values in curves], axis=0)
-    axes.plot(grid, median, color="#0b3c5d", linewidth=2.2, label=f"median of {len(curves)} lives")
+    grid = np.linspace(max(life[0][0] for life in lives), min(life[0][-1] for life in lives), 400)
+    median = np.median([np.interp(grid, steps, values) for steps, values in lives], axis=0)
+    axes.plot(grid, median, color="#0b3c5d", linewidth=2.2, label=f"median of {len(lives)} lives")
     axes.set(title=arguments.title, xlabel="env steps", ylabel="mean return, last 100 episodes")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k")
     axes.grid(alpha=0.25)

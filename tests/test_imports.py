@@ -64,7 +64,7 @@ ALLOWED = {
     "resume": {"checks"},
     "presence": {"agent", "lifetime", "resume", "stats"},
     "checkpoint": {"checks", "presence"},
-    "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "resume", "stats", "world"},
+    "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
     | {"stats", "summary", "world"},
     "explain": {"checks", "hydra_versions"},

@@ -13,6 +13,7 @@ from tracerl.agent import Agent, ManyAgents, Stateful
 from tracerl.checkpoint import BadCheckpoint, Checkpoint, newest_good, prune, read, write
 from tracerl.checks import ConfigError
 from tracerl.lifetime import Monitor
+from tracerl.presence import look_every
 from tracerl.resume import refuse_other
 from tracerl.stats import Record, average, capture_records, lived_by_all, restore_records
 from tracerl.world import World
@@ -76,7 +77,7 @@ class Checkpoints(Monitor):
             interrupted: whether the run is asked to end.
             describe: what else to keep, as JSON.
         """
-        self.every = settings.every or max(1, steps // 500)
+        self.every = settings.every or look_every(steps)
         self._settings, self._root, self._steps = settings, folder / FOLDER, steps
         self._world, self._interrupted, self._describe = world, interrupted, describe
         self._made, self._made_at, self._warned = -1, time.monotonic(), False

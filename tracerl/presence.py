@@ -18,6 +18,7 @@ from tracerl.stats import Record, average, lived_by_all
 NAME = "running.json"
 _FRESH = 120.0  # seconds for which a sign from another machine counts
 _SECONDS = 1.0  # between two writings
+_OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled lives are interrupted by every look
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -45,6 +46,11 @@ def alive(sign: Mapping[str, Any]) -> bool:
     return True
 
 
+def look_every(steps: int) -> int:
+    """Return the env steps between two looks at a clock, in a life of so many: half a minute of the slowest envs."""
+    return max(1, min(steps // 100, _OFTEN))
+
+
 class Presence(Monitor):
     """A context in which ``running.json`` says where the run goes on and how far it is; a monitor that keeps it fresh.
 
@@ -60,7 +66,7 @@ class Presence(Monitor):
             steps: env steps of each life.
             key: setting that named the folder, for messages.
         """
-        self.every = max(1, steps // 500)
+        self.every = look_every(steps)
         self._path, self._steps, self._key = folder / NAME, steps, key
         self._started, self._written = time.time(), 0.0
 
