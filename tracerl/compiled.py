@@ -87,11 +87,14 @@ class CompiledWorld:
         return "finished" if step >= steps else "interrupted"
 
     def _tell(self, records: Sequence[Record]) -> None:
-        """Bring the records up to date with the lives."""
+        """Bring the records up to date with the lives, episodes in the order in which they ended."""
+        lives = range(len(records))
+        ended = [(at, i, *rest) for i in lives for at, *rest in self.ended[i, : self.n_ended[i]].tolist()]
+        for at, i, episode_return, length in sorted(ended):
+            record = records[i]
+            record.step, record.episode_return, record.episode_length = int(at), episode_return, int(length)
+            record.end_episode()
         for i, record in enumerate(records):
-            for at, episode_return, length in self.ended[i, : self.n_ended[i]].tolist():
-                record.step, record.episode_return, record.episode_length = int(at), episode_return, int(length)
-                record.end_episode()
             record.step = int(self.lived[i, LIVED])
             record.episode_return = float(self.lived[i].view(np.float64)[RETURN])
             record.episode_length = int(self.rows[i, ELAPSED])
