@@ -67,10 +67,11 @@ ALLOWED = {
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
     | {"stats", "summary", "world"},
+    "building": {"checks", "explain", "hydra_versions"},
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "job": BASE
-    | {"episodes", "experiment", "explain", "hydra_versions", "population", "presence", "resume", "stats", "summary"}
+    | {"building", "episodes", "experiment", "population", "presence", "resume", "stats", "summary"}
     | {"agent", "checkpointing", "guard", "interrupt", "threads", "world"},
     "run": {"checks", "explain", "hydra_versions", "job", "resume"},
     "sweep": {"episodes", "presence", "stats"},
@@ -112,7 +113,7 @@ def test_arrows_go_one_way() -> None:
     assert seen == set(ALLOWED)
 
 
-HYDRA = ("run.py", "job.py", "explain.py", "hydra_versions.py", "ending.py", "jobs.py")
+HYDRA = ("run.py", "job.py", "building.py", "explain.py", "hydra_versions.py", "ending.py", "jobs.py")
 
 
 def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an_env() -> None:

@@ -3,9 +3,7 @@
 What a life needs is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
 """
 
-import inspect
 import os
-import re
 import signal
 import sys
 from functools import partial
@@ -14,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from tracerl import checks
+from tracerl.building import build, value
 from tracerl.checks import ConfigError
-from tracerl.explain import missing
-from tracerl.hydra_versions import NotBuilt, instantiate
 from tracerl.resume import OVERRIDES, InUse, clear, finished_run, flat
 
 if TYPE_CHECKING:
@@ -109,7 +104,7 @@ def _objective(summary: dict[str, Any]) -> float | None:
 
 def _check(cfg: DictConfig) -> int:
     """Check the settings of the run itself and return its steps."""
-    steps = _value(cfg, "steps")
+    steps = value(cfg, "steps")
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
     checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last life's is below 2^32
@@ -131,7 +126,7 @@ def _setup(
     from tracerl.interrupt import DeferredInterrupt
     from tracerl.stats import Milestone, Record
 
-    spec, logger, checkpoints = _build(cfg, "env"), _build(cfg, "logger"), _build(cfg, "checkpoint")
+    spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     agent_name = HydraConfig.get().runtime.choices["agent"]
     world, agent = _world_and_agent(cfg, spec, agent_name)
     _say_which_engine(cfg, agent, agent_name)
@@ -218,7 +213,7 @@ def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any
     from tracerl.population import build_agents
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
-    make = _build(cfg, "agent", partly=True)
+    make = build(cfg, "agent", partly=True)
     spaces = {"observation_space": world.observation_space, "action_space": world.action_space}
     try:
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])
@@ -229,16 +224,6 @@ def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any
         if error.key.split(".")[0] in cfg:  # engine, or a setting of a group that another one cannot do with
             raise
         raise error.under("agent") from error
-
-
-def _value(cfg: DictConfig, key: str) -> Any:
-    """Return a setting that another group may have left open."""
-    try:
-        return OmegaConf.select(cfg, key, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        if isinstance(error, MissingMandatoryValue):
-            raise missing(str(error)) from error
-        raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
 
 
 def compared(cfg: DictConfig, settings: dict[str, Any]) -> dict[str, Any]:
@@ -269,44 +254,6 @@ def _lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":
         reason = str(error).splitlines()[0]
         raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
     return Lives(seeds, getattr(torch, cfg.dtype), device)
-
-
-def _build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
-    """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
-
-    Args:
-        cfg: the whole config.
-        key: of the group.
-        partly: return a function that takes the remaining arguments.
-    """
-    _refuse_unknown(cfg[key], key)
-    try:
-        return instantiate(cfg[key], _convert_="all", _partial_=partly)
-    except NotBuilt as error:
-        where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", error.key)  # wrappers.0, for wrappers0
-        inner = where.removeprefix("agent.")
-        where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
-        if isinstance(error.reason, ConfigError):
-            raise error.reason.under(where) from error
-        raise ConfigError(where, f"cannot be built: {error.reason}") from error
-    except InstantiationException as error:
-        raise ConfigError(key, f"cannot be built: {error}") from error
-    except MissingMandatoryValue as error:
-        raise missing(str(error)) from error
-
-
-def _refuse_unknown(node: DictConfig, key: str) -> None:
-    """Refuse settings added with ``+`` that what a group builds does not take.
-
-    Raises:
-        ConfigError: naming the first one.
-    """
-    taken = inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
-    names = [str(name) for name in node]
-    for name in names:
-        if name not in taken and name != "_target_":
-            exists = sorted(other for other in names if other in taken)
-            raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
 
 
 def _say_which_engine(cfg: DictConfig, agent: Any, agent_name: str) -> None:

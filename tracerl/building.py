@@ -1,0 +1,62 @@
+"""From a group of the config to what its ``_target_`` names, with errors that name the key on the command line."""
+
+import inspect
+import re
+from typing import Any
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from tracerl.checks import ConfigError
+from tracerl.explain import missing
+from tracerl.hydra_versions import NotBuilt, instantiate
+
+
+def value(cfg: DictConfig, key: str) -> Any:
+    """Return a setting that another group may have left open."""
+    try:
+        return OmegaConf.select(cfg, key, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        if isinstance(error, MissingMandatoryValue):
+            raise missing(str(error)) from error
+        raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
+
+
+def build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
+    """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
+
+    Args:
+        cfg: the whole config.
+        key: of the group.
+        partly: return a function that takes the remaining arguments.
+    """
+    _refuse_unknown(cfg[key], key)
+    try:
+        return instantiate(cfg[key], _convert_="all", _partial_=partly)
+    except NotBuilt as error:
+        where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", error.key)  # wrappers.0, for wrappers0
+        inner = where.removeprefix("agent.")
+        where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
+        if isinstance(error.reason, ConfigError):
+            raise error.reason.under(where) from error
+        raise ConfigError(where, f"cannot be built: {error.reason}") from error
+    except InstantiationException as error:
+        raise ConfigError(key, f"cannot be built: {error}") from error
+    except MissingMandatoryValue as error:
+        raise missing(str(error)) from error
+
+
+def _refuse_unknown(node: DictConfig, key: str) -> None:
+    """Refuse settings added with ``+`` that what a group builds does not take.
+
+    Raises:
+        ConfigError: naming the first one.
+    """
+    taken = inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
+    names = [str(name) for name in node]
+    for name in names:
+        if name not in taken and name != "_target_":
+            exists = sorted(other for other in names if other in taken)
+            raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
