@@ -127,7 +127,7 @@ class ReflectClassicAgent(OnlineAgent):
 
 def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lives: Lives) -> Timescales:
     """Check the settings of REFLECT's timescales and make them."""
-    if isinstance(decays, (str, float, int)) or not decays:
+    if not isinstance(decays, (list, tuple)) or not decays:
         raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {decays!r}")
     for decay in decays:
         checks.number("decays", decay, "numbers between 0 and 1", 0.0, 1.0, closed="()")

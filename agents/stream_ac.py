@@ -55,7 +55,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
-        if isinstance(self.hidden, (int, str)) or not self.hidden:
+        if not isinstance(self.hidden, (list, tuple)) or not self.hidden:
             raise checks.ConfigError("hidden", f"must be a list of layer widths such as [128], got {self.hidden!r}")
         for size in self.hidden:
             checks.whole("hidden", size, 1)

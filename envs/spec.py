@@ -58,14 +58,14 @@ class EnvSpec:
             raise ConfigError("id", f"must be the id of a Gymnasium env, got {self.id!r}")
         if not isinstance(self.kwargs, Mapping):
             raise ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
-        if isinstance(self.wrappers, (str, Mapping)) or not all(callable(wrap) for wrap in self.wrappers):
+        if not isinstance(self.wrappers, (list, tuple)) or not all(callable(wrap) for wrap in self.wrappers):
             shape = "[{_target_: ..., _partial_: true}]"
             raise ConfigError("wrappers", f"must be a list such as {shape}, got {self.wrappers!r}")
         checks.flag("time_aware", self.time_aware)
         checks.whole("steps", self.steps, 1)
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))
         checks.choice("vectorization", self.vectorization, ("sync", "native"))
-        if isinstance(self.milestones, str):
+        if not isinstance(self.milestones, (list, tuple)):
             raise ConfigError("milestones", f"must be a list such as ['w20>=475'], got {self.milestones!r}")
         for milestone in self.milestones:
             Milestone.parse(milestone)

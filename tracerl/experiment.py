@@ -5,7 +5,9 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,10 +129,20 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
             "log": None if setup.log is None else setup.log.place(),
             "resumed": setup.resumed,
             "obstacle": setup.world.obstacle(),
+            "env_packages": _env_packages(),
         }
 
     folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted
     return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe)]
+
+
+def _env_packages() -> dict[str, str]:
+    """Return the versions of what envs may run on, where it is installed: another one may step another way."""
+    found = {}
+    for name in ("ale-py", "box2d", "MinAtar", "mujoco", "scikit-learn"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def describe(failure: BaseException) -> str:

@@ -95,7 +95,7 @@ class TraceDense:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
-        if isinstance(self.hidden, (int, str)) or self.hidden is None:
+        if not isinstance(self.hidden, (list, tuple)):
             raise checks.ConfigError("hidden", f"must be a list of layer widths such as [64], got {self.hidden!r}")
         for size in self.hidden:
             checks.whole("hidden", size, 1)

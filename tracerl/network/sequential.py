@@ -66,7 +66,7 @@ def check_widths(sizes: Any) -> None:
     Raises:
         ConfigError: naming ``hidden``.
     """
-    if isinstance(sizes, (int, str)) or not sizes:
+    if not isinstance(sizes, (list, tuple)) or not sizes:
         raise checks.ConfigError("hidden", f"must be a list of layer widths such as [128], got {sizes!r}")
     for size in sizes:
         checks.whole("hidden", size, 1)

@@ -1,0 +1,57 @@
+"""Whatever stands behind a key, a group either takes it or names the key: no other error, from nowhere deeper."""
+
+import math
+from typing import Any
+
+import hydra
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from tests.helpers import compose
+from tracerl.checks import ConfigError
+
+GROUPS = {
+    "network": "network",
+    "network=conv": "network",
+    "encoder": "encoder",
+    "encoder=population": "encoder",
+    "optimizer": "optimizer.policy",
+    "optimizer=obgd": "optimizer.policy",
+    "optimizer=adaptive_obgd": "optimizer.value",
+    "optimizer=sgd": "optimizer.policy",
+    "env": "env",
+    "logger": "logger",
+    "checkpoint": "checkpoint",
+    "agent=rstdp": "agent.stdp",
+}
+NUMBERS = st.one_of(st.integers(-3, 3), st.integers(), st.floats(allow_nan=True, allow_infinity=True))
+SIMPLE = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=4))
+VALUES = st.one_of(SIMPLE, st.lists(SIMPLE, max_size=3), st.dictionaries(st.text(max_size=2), SIMPLE, max_size=2))
+
+
+def node(group: str) -> tuple[Any, dict[str, Any]]:
+    """The class that a group names and its settings."""
+    config = compose(*([group] if "=" in group else []))
+    found: Any = OmegaConf.to_container(OmegaConf.select(config, GROUPS[group]), resolve=True)
+    return hydra.utils.get_object(found.pop("_target_")), found
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_any_value_is_taken_or_its_key_is_named(group: str) -> None:
+    build, defaults = node(group)
+
+    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @given(key=st.sampled_from(sorted(defaults)), value=VALUES)
+    def check(key: str, value: Any) -> None:
+        try:
+            build(**{**defaults, key: value})
+        except ConfigError as error:
+            assert error.key, error
+            assert len(str(error)) < 500
+        if isinstance(value, float) and not math.isfinite(value):
+            with pytest.raises(ConfigError):  # no setting of any group may be NaN or infinite
+                build(**{**defaults, key: value})
+
+    check()
