@@ -122,6 +122,19 @@ def test_the_table_says_once_what_all_have_and_cuts_nothing(tmp_path: Path) -> N
     assert f"{tmp_path}: 2 jobs begun: 2 finished" in said.replace("\n", "")
 
 
+def test_odd_files_and_brackets_cost_their_own_job_only(tmp_path: Path) -> None:
+    job(tmp_path / "0", "env.milestones=[w20>=5]", "network.reset=[reset]", error__txt="Error: no [/tmp/x] here")
+    job(tmp_path / "1", summary__json={"status": "finished", "return_last100": None, "milestones": {}})
+    job(tmp_path / "2", running__json={"host": "elsewhere", "updated": "x"}, config__yaml="")
+    job(tmp_path / "3", running__json={"host": socket.gethostname(), "pid": 0}, config__yaml="")
+    for i, content in enumerate((b"5", b"\xff\xfe", b"[torn")):
+        (job(tmp_path / str(4 + i)) / ".hydra" / "overrides.yaml").write_bytes(content)
+    out = io.StringIO()
+    jobs = report(tmp_path, Console(file=out), each=True)
+    assert [found.status for found in jobs] == ["refused", "finished", "killed", "killed", *["waiting"] * 3]
+    assert "[w20>=5]" in out.getvalue() and "no [/tmp/x] here" in out.getvalue()
+
+
 def test_csv_has_every_column_in_full(tmp_path: Path) -> None:
     job(tmp_path / "0", "a=1", summary__json=summary(1 / 3, 2 / 3))
     job(tmp_path / "1", "a=2", "b=x,y", summary__json=summary(0.5))
@@ -137,6 +150,9 @@ def test_the_number_of_jobs_asked_for_is_that_of_the_grid(tmp_path: Path) -> Non
     hydra = {"sweeper": {"params": {"agent.x": "0.1,0.2"}}, "overrides": {"task": task}}
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
     assert jobs_asked_for(tmp_path) == 20
+    hydra["sweeper"]["_target_"] = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    assert jobs_asked_for(tmp_path) is None
     (tmp_path / "multirun.yaml").write_text("torn: [")
     assert jobs_asked_for(tmp_path) is None
 

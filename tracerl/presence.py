@@ -35,11 +35,14 @@ def alive(sign: Mapping[str, Any]) -> bool:
 
     On this machine, whether its process is there; of another, whether the sign is less than two minutes old.
     """
+    updated, process = sign.get("updated"), sign.get("pid")
     if sign.get("host") != socket.gethostname():
-        return time.time() - float(sign.get("updated", 0)) < _FRESH
+        return isinstance(updated, (int, float)) and time.time() - updated < _FRESH
+    if not isinstance(process, int) or process <= 0:  # which would be every process
+        return False
     try:
-        os.kill(int(sign.get("pid", 0)), 0)
-    except ProcessLookupError:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # somebody else's
         return True

@@ -52,7 +52,7 @@ class Job:
     @property
     def returns(self) -> list[float]:
         """Mean return of the last 100 episodes of each life that ended one."""
-        per_life = self.summary.get("return_last100", {}).get("per_life", [])
+        per_life = (self.summary.get("return_last100") or {}).get("per_life") or []
         return [float(value) for value in per_life if value is not None]
 
     @property
@@ -100,7 +100,9 @@ def _read(folder: Path) -> Job:
 def _overrides(path: Path) -> dict[str, str]:
     try:
         lines = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except (OSError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    if not isinstance(lines, list):
         return {}
     pairs = (str(line).lstrip("+~").partition("=") for line in lines)
     return {key: value for key, _, value in pairs if key.split(".")[0] not in _NOT_SETTINGS}
@@ -118,6 +120,8 @@ def jobs_asked_for(folder: Path) -> int | None:
     """Return how many jobs a grid has, by the ``multirun.yaml`` that Hydra writes first; None where it is not known."""
     try:
         settings = yaml.safe_load((folder / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        if not settings["sweeper"].get("_target_", "BasicSweeper").endswith("BasicSweeper"):
+            return None
         params = [f"{key}={value}" for key, value in (settings["sweeper"].get("params") or {}).items()]
         overrides = OverridesParser.create().parse_overrides([*params, *settings["overrides"]["task"]])
         return prod(len(list(o.sweep_string_iterator())) for o in overrides if o.is_sweep_override())

@@ -76,7 +76,7 @@ def draw_curves(jobs: Sequence[Job], path: Path) -> None:
             axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set(xlabel="env steps", ylabel=f"return, mean of the last {WINDOW} episodes")
     axes.set_title("interquartile mean over lives (their number), 95% interval", fontsize=10)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k" if value >= 1000 else f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,g}k" if value >= 1000 else f"{value:,.0f}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.has_data():

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tracerl.stats import bootstrap_interval, interquartile_mean
 from tracerl.sweep.jobs import STATUSES, Job, jobs_asked_for, read_jobs
@@ -153,10 +154,10 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
     for column in shown:
         number = column not in shared and column not in ("status", "error", "job") and "." not in column
         table.add_column(
-            column.replace("_per_second", "/s"), justify="right" if number else "left", no_wrap=not terminal
+            Text(column.replace("_per_second", "/s")), justify="right" if number else "left", no_wrap=not terminal
         )
     for row in rows:
-        table.add_row(*[_cell(row, column) for column in shown])
+        table.add_row(*[Text(_cell(row, column)) for column in shown])  # brackets in it are no markup
     if rows:
         console.print(table)
     return jobs
@@ -172,9 +173,10 @@ def _print_head(folder: Path, jobs: Sequence[Job], shared: Row, console: Console
     asked = jobs_asked_for(folder)
     of = f" of {asked}" if asked is not None and asked >= len(jobs) else ""
     common = ", ".join(f"{key}={value}" for key, value in shared.items())
-    console.print(f"{folder}: {len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else f"{folder}: no job has begun")
+    begun = f"{len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else "no job has begun"
+    console.print(f"{folder}: {begun}", markup=False)
     if common:
-        console.print(f"all with {common}", highlight=False)
+        console.print(f"all with {common}", highlight=False, markup=False)
 
 
 def _cell(row: Row, column: str) -> str:
