@@ -98,8 +98,10 @@ def differences(whole: Path, parts: Path) -> list[str]:
         found.append("world")
     with np.load(whole / "returns.npz") as a, np.load(parts / "returns.npz") as b:
         found += [f"returns.npz {name}" for name in a.files if not np.array_equal(a[name], b[name])]
-    if curves(whole) != curves(parts):
-        found.append("curves")
+    ours_by_tag, theirs_by_tag = curves(whole), curves(parts)
+    for tag in sorted(ours_by_tag.keys() | theirs_by_tag.keys()):
+        if ours_by_tag.get(tag) != theirs_by_tag.get(tag):
+            found.append(f"{tag}: {ours_by_tag.get(tag)}, {theirs_by_tag.get(tag)}")
     return found
 
 

@@ -142,7 +142,6 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     for _ in range(step):
         records[0].add(1.0)
     second = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", 1, place)
-    second.begin_at(step)
     second.look(records, Numbers(-1.0))  # that step was logged
     on(second, range(2))
     second.close(success=True)
@@ -151,3 +150,20 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     points = found.Scalars("learn/td_error")
     assert [(point.step, point.value) for point in points] == [(10, 10.0), (20, 20.0), (30, 30.0), (40, 40.0)]
     assert len(found.summary_metadata) == len(set(found.summary_metadata))
+
+
+def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path: Path) -> None:
+    """At the end of a run the checkpoint comes first; one that is killed in between logs its last step after all."""
+    settings, record = TensorBoard(every=10), Record()
+    log = settings.open(tmp_path, {}, "")
+    for _ in range(13):
+        record.add(1.0)
+        if record.step == 10:
+            log.look([record], Numbers(1.0))
+    place = log.place()
+    second = settings.open(tmp_path, {}, "", 1, place)
+    second.look([record], Numbers(2.0))
+    log.close(success=False)
+    second.close(success=True)
+    points = EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")
+    assert [(point.step, point.value) for point in points][:2] == [(10, 1.0), (13, 2.0)]

@@ -27,12 +27,8 @@ from tracerl.world import World
 class Log(Monitor, Protocol):
     """A monitor with a file to close."""
 
-    def place(self) -> tuple[str, int]:
+    def place(self) -> tuple[str, int, int]:
         """Return where the log stands, for a later part of the run to go on from."""
-        ...
-
-    def begin_at(self, steps: int) -> None:
-        """Take it that so many env steps, of all lives together, were logged in an earlier part of the run."""
         ...
 
     def close(self, success: bool) -> None:

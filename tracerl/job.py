@@ -148,8 +148,6 @@ def _setup(
     for record in records:
         record.keep = episodes.keep
     log = logger.open(folder, shown, config, cfg.lifetimes, past.get("log"))
-    if log is not None:
-        log.begin_at(sum(record.step for record in records))
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,

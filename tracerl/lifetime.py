@@ -117,11 +117,10 @@ def live(
     """
     schedule, moment = Schedule(monitors, record.step), moment or Moment()
     shape = env.observation_space.shape or None
-    if moment.begun and not moment.ended:
-        action = moment.action
-    else:
+    action = moment.action
+    if record.step < steps and (moment.ended or not moment.begun):
         action = agent.start(_reset(env, None if moment.begun else seed, record, shape))
-    moment.begun, moment.ended = True, False
+        moment.begun, moment.ended = True, False
     faults = faults_of(agent)
     while record.step < steps:
         observation, reward, terminated, truncated = _step(env, action, record, shape)

@@ -70,7 +70,7 @@ def _live(
     if not moment.begun:
         moment.action = _begin(agents, envs, ~nobody, tally, moment.guard, seeds)
         moment.begun, moment.ended = True, nobody
-    elif moment.ended.any() and not by_themselves:
+    elif moment.ended.any() and not by_themselves and tally.step() < steps:
         moment.action, moment.ended = _begin(agents, envs, moment.ended, tally, moment.guard), nobody
     starting = moment.ended  # lives whose next observation is the first of an episode, of envs that reset themselves
     actions, faults = moment.action, faults_of(agents)

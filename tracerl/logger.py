@@ -37,7 +37,7 @@ class TensorBoard:
         settings: Mapping[str, Any],
         config: str,
         lifetimes: int = 1,
-        place: tuple[str, int] | None = None,
+        place: tuple[str, int, int] | None = None,
     ) -> "TensorBoardLog":
         """Start the event stream of a run.
 
@@ -64,7 +64,7 @@ class Silent:
         settings: Mapping[str, Any],
         config: str,
         lifetimes: int = 1,
-        place: tuple[str, int] | None = None,
+        place: tuple[str, int, int] | None = None,
     ) -> None:
         """Return None."""
 
@@ -79,14 +79,14 @@ class TensorBoardLog(Monitor):
         settings: Mapping[str, Any],
         config: str,
         lifetimes: int = 1,
-        place: tuple[str, int] | None = None,
+        place: tuple[str, int, int] | None = None,
     ) -> None:
         """Create the event file, or go on with it; see ``TensorBoard.open``."""
         from tracerl.events import EventWriter  # imports TensorBoard, which runs that log nothing need not wait for
 
         self.every = every
-        self._events = EventWriter(folder, place)
-        self._time, self._steps, self._warned = time.perf_counter(), 0, False
+        self._events = EventWriter(folder, (place[0], place[1]) if place else None)
+        self._time, self._steps, self._warned = time.perf_counter(), place[2] if place else 0, False
         if place:
             return
         self._events.hyperparameters(settings, ["rollout/ep_rew_mean", "rollout/ep_len_mean"])
@@ -94,13 +94,9 @@ class TensorBoardLog(Monitor):
         if lifetimes > 1:
             self._events.band("return of the last 100 episodes, over lives", *SPREAD)
 
-    def place(self) -> tuple[str, int]:
-        """Return where the log stands: its file's name and size in bytes."""
-        return self._events.place()
-
-    def begin_at(self, steps: int) -> None:
-        """Take it that so many env steps, of all lives together, were lived in an earlier part of the run."""
-        self._steps = steps
+    def place(self) -> tuple[str, int, int]:
+        """Return where the log stands: its file's name and size in bytes, and the env steps of all lives at its end."""
+        return *self._events.place(), self._steps
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write one event with every tag of ``docs/tags.md``.
