@@ -42,7 +42,8 @@ ALLOWED = {
     "arena": BASE | {"flat"},
     "watch": BASE,
     "memories": {"flat"},
-    "generators": set(),
+    "generators": {"spaces"},
+    "torn": set(),
     "guard": {"checks"},
     "online": BASE | {"agent", "arena", "memories", "optim"},
     # agents and compiled: names of types only
@@ -61,8 +62,8 @@ ALLOWED = {
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"stats"},
-    "resume": {"checks"},
-    "presence": {"agent", "lifetime", "resume", "stats"},
+    "resume": {"checks", "torn"},
+    "presence": {"agent", "lifetime", "resume", "stats", "torn"},
     "checkpoint": {"checks", "presence"},
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
@@ -74,11 +75,11 @@ ALLOWED = {
     | {"building", "episodes", "experiment", "population", "presence", "resume", "stats", "summary"}
     | {"agent", "checkpointing", "guard", "interrupt", "threads", "world"},
     "run": {"checks", "explain", "hydra_versions", "job", "resume"},
-    "sweep": {"episodes", "presence", "stats"},
+    "sweep": {"episodes", "presence", "stats", "torn"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "watch"},
-    "envs": BASE | {"compiled", "stats", "world"},
+    "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
 

@@ -117,15 +117,15 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
     if setup.checkpoints is None:
         return []
 
+    always = {"settings": setup.settings, "obstacle": setup.world.obstacle(), "env_packages": _env_packages()}
+
     def describe() -> dict[str, Any]:
         return {
-            "settings": setup.settings,
+            **always,
             "seconds": setup.seconds + time.perf_counter() - started,
             "episodes": setup.episodes.flush(),
             "log": None if setup.log is None else setup.log.place(),
             "resumed": setup.resumed,
-            "obstacle": setup.world.obstacle(),
-            "env_packages": _env_packages(),
         }
 
     folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from gymnasium import Space
 
+from tracerl.spaces import parts_of
+
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 _LOW = 2**64 - 1
 
@@ -46,6 +48,5 @@ def set_words(generator: np.random.Generator, state: Words) -> None:
 def generators(space: Space[Any]) -> Iterator[np.random.Generator]:
     """Yield every generator that samples of a space are drawn with, in the order of its parts."""
     yield space.np_random
-    parts: Any = getattr(space, "spaces", ())
-    for part in parts.values() if hasattr(parts, "values") else parts:
+    for part in parts_of(space):
         yield from generators(part)

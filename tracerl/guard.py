@@ -5,15 +5,16 @@ few numbers through which all others pass - the signal and the entropy of the po
 it is, so that what caused it can be found.
 """
 
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from tracerl import checks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Faults = np.ndarray[Any, np.dtype[np.int64]]
 POLICIES = ("freeze", "stop", "reset_life")
@@ -108,21 +109,24 @@ def diagnose(agent: Any, step: int, life: int | None) -> str:
         life: which one; None where there is one.
     """
     whose = "" if life is None else f" of life {life}"
-    for name, index, value in nonfinite(agent.capture(), life if getattr(agent.lives, "shape", ()) else None):
-        place = f" at {list(index)}" if index else ""
-        return f"the agent's {name}{whose} is {value}{place} in step {step:,}: try a smaller step size"
-    return f"the agent's step{whose} along its trace is not finite in step {step:,}: try a smaller step size"
+    found = _first_nonfinite(agent.capture(), life)
+    if found is None:
+        return f"the agent's step{whose} along its trace is not finite in step {step:,}: try a smaller step size"
+    name, index, value = found
+    place = f" at {list(index)}" if index else ""
+    return f"the agent's {name}{whose} is {value}{place} in step {step:,}: try a smaller step size"
 
 
-def nonfinite(state: Mapping[str, Tensor], life: int | None) -> Iterator[tuple[str, tuple[int, ...], float]]:
-    """Yield the first number of every tensor that holds one that is not finite: its name, index and value.
+def _first_nonfinite(state: Mapping[str, "Tensor"], life: int | None) -> tuple[str, tuple[int, ...], float] | None:
+    """Return the name, index and value of the first number that is not finite; weights first, then what follows them.
 
-    Weights come first, then what was computed from them.
+    Args:
+        state: tensors by name.
+        life: row of each that counts; None where there is one life.
     """
     for name in sorted(state, key=lambda name: not name.endswith((".affine", ".weight", ".raw"))):
         tensor = state[name] if life is None else state[name][life]
-        if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
-            continue
-        index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
-        value = tensor[index].item()
-        yield name, index, math.nan if math.isnan(value) else value
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
+            return name, index, tensor[index].item()
+    return None

@@ -69,10 +69,10 @@ def _live(cfg: DictConfig, folder: Path, key: str) -> float | None:
     steps = _check(cfg)
     if key == "hydra.run.dir" and HydraConfig.get().sweeper.get("params"):
         raise ConfigError("hydra.sweeper.params", "is given, so this is a sweep: python -m tracerl.run -m ...")
-    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    settings = _compared(cfg)
     resume = cfg.resume or _started_again()
     with Presence(folder, steps, key) as presence:
-        summary = finished_run(folder, compared(cfg, settings), bool(resume), key, steps)
+        summary = finished_run(folder, settings, bool(resume), key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return _objective(summary)
@@ -133,7 +133,7 @@ def _setup(
     records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
     world.guard = Guard(cfg.on_nonfinite)
     world.guard.remember(agent)
-    before, past = find(folder, resume, compared(cfg, settings)), {}
+    before, past = find(folder, resume, settings), {}
     if before is None:
         clear(folder, steps)
     else:
@@ -142,8 +142,8 @@ def _setup(
     (folder / "config.yaml").write_text(config, encoding="utf-8")
     overrides = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
     (folder / OVERRIDES).write_text(overrides, encoding="utf-8")
-    own = {**settings, "agent": {"name": agent_name, **_own_settings(cfg)}}
-    shown = {k: v for k, v in flat(own).items() if not k.endswith("_target_") and v is not None}
+    named = {**settings, "agent.name": agent_name}
+    shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
@@ -163,7 +163,7 @@ def _setup(
         presence=presence,
         interrupted=DeferredInterrupt(),
         checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
-        settings=compared(cfg, settings),
+        settings=settings,
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
@@ -224,18 +224,12 @@ def _agent(cfg: DictConfig, world: "World", seeds: list[int], names: str) -> Any
         raise error.under("agent") from error
 
 
-def compared(cfg: DictConfig, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings, by dotted name, in which a run to be gone on with must not differ, each in one place."""
+def _compared(cfg: DictConfig) -> dict[str, Any]:
+    """Return the settings by dotted name, each in one place: of the agent its own, without the groups it refers to."""
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
     raw: Any = OmegaConf.to_container(cfg.agent, resolve=False)
     own = {key: value for key, value in settings["agent"].items() if not str(raw[key]).startswith("${")}
     return flat({**settings, "agent": own})
-
-
-def _own_settings(cfg: DictConfig) -> dict[str, Any]:
-    """Return the agent's own numbers, without the groups it refers to."""
-    raw = OmegaConf.to_container(cfg.agent, resolve=False)
-    assert isinstance(raw, dict)
-    return {str(key): value for key, value in raw.items() if not str(value).startswith("${")}
 
 
 def _lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":

@@ -14,6 +14,7 @@ from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Monitor
 from tracerl.resume import InUse
 from tracerl.stats import Record, average, lived_by_all
+from tracerl.torn import read_json
 
 NAME = "running.json"
 _FRESH = 120.0  # seconds for which a sign from another machine counts
@@ -23,11 +24,7 @@ _OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled liv
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return what the sign in a folder says; None where there is none that can be read."""
-    try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    return read_json(folder / NAME)
 
 
 def alive(sign: Mapping[str, Any]) -> bool:

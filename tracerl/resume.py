@@ -1,6 +1,5 @@
 """A folder that holds a run already: refused, left as it is where the run has finished, or gone on with."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from tracerl.checks import ConfigError
+from tracerl.torn import read_json
 
 OVERRIDES = "overrides.yaml"  # the command line of a run, once its settings were accepted; Hydra's own is not
 
@@ -45,7 +45,7 @@ def finished_run(
     if not resume:
         raise InUse(key, f"holds a run already, which resume=true goes on with: {folder}")
     refuse_other(flat(yaml.safe_load(config.read_text(encoding="utf-8")) or {}), settings, folder)
-    summary = read_summary(folder)
+    summary = read_json(folder / "summary.json")
     finished = summary is not None and summary.get("status") == "finished"
     return summary if summary is not None and finished and summary.get("steps", 0) >= steps else None
 
@@ -56,7 +56,7 @@ def clear(folder: Path, steps: int) -> None:
     Raises:
         ConfigError: the run there has finished, with fewer steps: what it learned would be lost.
     """
-    summary = read_summary(folder)
+    summary = read_json(folder / "summary.json")
     if summary is not None and summary.get("status") == "finished":
         problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to go on from, got {steps}"
         raise ConfigError("steps", problem)
@@ -89,15 +89,6 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
-
-
-def read_summary(folder: Path) -> dict[str, Any] | None:
-    """Return a run's summary; None where there is none that can be read."""
-    try:
-        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def command_line(arguments: list[str]) -> list[str]:

@@ -28,3 +28,16 @@ def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     if not isinstance(space, spaces.Discrete):
         raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
     return int(space.n), int(space.start)
+
+
+def parts_of(space: Space[Any]) -> list[Space[Any]]:
+    """Return the spaces that a space is made of."""
+    if isinstance(space, spaces.Dict):
+        return list(space.spaces.values())
+    if isinstance(space, (spaces.Tuple, spaces.OneOf)):
+        return list(space.spaces)
+    if isinstance(space, spaces.Sequence):
+        return [space.feature_space]
+    if isinstance(space, spaces.Graph):
+        return [part for part in (space.node_space, space.edge_space) if part is not None]
+    return []

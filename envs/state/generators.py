@@ -4,7 +4,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+
+from tracerl.spaces import parts_of
 
 from .plain import decode, encode
 
@@ -62,7 +63,7 @@ def from_plain(data: Any, current: np.random.Generator | None) -> Any:
 def from_space(space: Space) -> dict[str, Any] | None:
     """Return the generators of a space and of its parts as plain data; None where none has been made yet."""
     own = to_plain(space._np_random)
-    parts = [from_space(part) for part in _parts(space)]
+    parts = [from_space(part) for part in parts_of(space)]
     if own is None and all(part is None for part in parts):
         return None
     return {"generator": own, "parts": parts}
@@ -74,7 +75,7 @@ def to_space(space: Space, data: Any) -> None:
     Raises:
         ValueError: the data is not what ``from_space`` makes of such a space.
     """
-    inner = _parts(space)
+    inner = parts_of(space)
     if data is None:
         data = {"generator": None, "parts": [None] * len(inner)}
     if not isinstance(data, dict) or set(data) != {"generator", "parts"} or not isinstance(data["parts"], list):
@@ -84,16 +85,3 @@ def to_space(space: Space, data: Any) -> None:
     space._np_random = from_plain(data["generator"], space._np_random)
     for part, state in zip(inner, data["parts"], strict=True):
         to_space(part, state)
-
-
-def _parts(space: Space) -> list[Space]:
-    """Return the spaces that a space is made of."""
-    if isinstance(space, spaces.Dict):
-        return list(space.spaces.values())
-    if isinstance(space, (spaces.Tuple, spaces.OneOf)):
-        return list(space.spaces)
-    if isinstance(space, spaces.Sequence):
-        return [space.feature_space]
-    if isinstance(space, spaces.Graph):
-        return [part for part in (space.node_space, space.edge_space) if part is not None]
-    return []

@@ -1,6 +1,5 @@
 """The jobs of a sweep as their folders tell of them, finished or not."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tracerl import presence
+from tracerl.torn import read_json
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
 _NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides that say nothing of what was learned
@@ -94,7 +94,7 @@ def _natural(path: Path) -> tuple[str, float, str]:
 
 def _read(folder: Path) -> Job:
     sign = presence.read(folder) or {}
-    return Job(folder, _overrides(folder / ".hydra" / "overrides.yaml"), _json(folder / "summary.json"), sign)
+    return Job(folder, _overrides(folder / ".hydra" / "overrides.yaml"), read_json(folder / "summary.json") or {}, sign)
 
 
 def _overrides(path: Path) -> dict[str, str]:
@@ -106,14 +106,6 @@ def _overrides(path: Path) -> dict[str, str]:
         return {}
     pairs = (str(line).lstrip("+~").partition("=") for line in lines)
     return {key: value for key, _, value in pairs if key.split(".")[0] not in _NOT_SETTINGS}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def jobs_asked_for(folder: Path) -> int | None:

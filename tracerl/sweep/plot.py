@@ -10,7 +10,7 @@ import numpy as np
 from tracerl.episodes import read_episodes
 from tracerl.stats import WINDOW, bootstrap_interval, interquartile_mean
 from tracerl.sweep.jobs import Job
-from tracerl.sweep.table import Group, group
+from tracerl.sweep.table import Group, group, number_in
 
 Array = np.ndarray[Any, Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f", "#8c6d31", "#6b4c9a")
@@ -113,7 +113,7 @@ def draw_effects(jobs: Sequence[Job], path: Path) -> None:
 def _draw_effect(axes: Any, jobs: Sequence[Job], key: str) -> None:
     """Draw one panel: values of a setting, on a numeric axis where they all are numbers."""
     names = list(dict.fromkeys(job.overrides.get(key, "default") for job in jobs))
-    numbers = [_number(name) for name in names]
+    numbers = [number_in(name) for name in names]
     numeric = all(number is not None for number in numbers)
     places = [float(n) for n in numbers if n is not None] if numeric else [float(i) for i in range(len(names))]
     for name, place in sorted(zip(names, places, strict=True), key=lambda pair: pair[1]):
@@ -130,10 +130,3 @@ def _draw_effect(axes: Any, jobs: Sequence[Job], key: str) -> None:
     axes.set_xlabel(key)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -108,13 +108,14 @@ def _descending(column: str) -> Callable[[Row], Any]:
 def _ascending(column: str) -> Callable[[Row], Any]:
     def key(row: Row) -> tuple[bool, bool, Any]:
         value = row.get(column)
-        number = _number(value)
+        number = number_in(value)
         return value is None, number is None, str(value) if number is None else number
 
     return key
 
 
-def _number(value: Any) -> float | None:
+def number_in(value: Any) -> float | None:
+    """Return a number that may stand in a text; None where none does."""
     try:
         return float(value)
     except (TypeError, ValueError):
