@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tracerl import checks
 from tracerl import functional as F
+from tracerl.averages import Averages
 from tracerl.encoders import EncoderSettings
 from tracerl.heads import head_for
 from tracerl.lives import Lives, clear_
@@ -20,7 +21,7 @@ from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
-from tracerl.watch import Watch
+from tracerl.view import SpikingNeurons
 
 WATCHED = (  # what is summed at every step
     "learn/td_error",
@@ -123,7 +124,7 @@ class EpropAgent(OnlineAgent):
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lives.zeros())
         self.register_buffer("bonus", torch.zeros_like(body.flat))
-        self.watched = Watch(WATCHED, lives)
+        self.watched = Averages(WATCHED, lives)
         self._value_signal = lives.full(value_weight, 1)
         self._pack(lives)
 
@@ -170,6 +171,10 @@ class EpropAgent(OnlineAgent):
         clear_(self.bonus, mask)
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the layers of the network; see ``tracerl.view.Visible``."""
+        return self.learner.spiking_layers("policy")
 
     def _chosen(self) -> Any:
         return self.head.chosen()

@@ -1,7 +1,7 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
 from tracerl.threads import available_cores
+from tracerl.view import Outlook, SpikingNeurons
 
 if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
@@ -196,6 +197,16 @@ class ReflectAgent(OnlineAgent):
         if self.fused is None:
             return super().advance(verbs, rewards, observations)
         return self.fused.advance(verbs, rewards, observations)
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the layers of both networks; see ``tracerl.view.Visible``."""
+        found = self.policy.spiking_layers("policy")
+        return found if self.critic is None else found | self.critic.spiking_layers("value")
+
+    def outlook(self) -> Outlook:
+        """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
+        outlook = super().outlook()
+        return outlook if self.critic is not None else replace(outlook, value=None)
 
     def _chosen(self) -> Any:
         return self.head.chosen()

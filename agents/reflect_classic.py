@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.averages import Averages
 from tracerl.encoders import EncoderSettings
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
@@ -20,7 +22,7 @@ from tracerl.rules.reflect_classic import Timescales
 from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
 from tracerl.trace_network import TraceDense
-from tracerl.watch import Watch
+from tracerl.view import Outlook, SpikingNeurons
 
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
 _PATIENCE = 1000  # rewards per life that must all be the same before the agent says so
@@ -76,7 +78,7 @@ class ReflectClassicAgent(OnlineAgent):
             raise checks.ConfigError("network.learn_weight", "must be true where nothing else is learned")
         timescales = _timescales(decays, learn_decay, learn_mixture, lives)
         self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
-        self.watched = Watch(WATCHED, lives)
+        self.watched = Averages(WATCHED, lives)
         self.constant_reward = ConstantReward(lives)
         self._pack(lives)
 
@@ -103,6 +105,14 @@ class ReflectClassicAgent(OnlineAgent):
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
         self.policy.reset_state(mask)
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the layers of the policy; see ``tracerl.view.Visible``."""
+        return {f"policy_{i}": layer for i, layer in enumerate(self.policy.network.layers)}
+
+    def outlook(self) -> Outlook:
+        """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
+        return replace(super().outlook(), td_error=self.policy.timescales.advantage)
 
     def _chosen(self) -> Any:
         return self.head.chosen()

@@ -22,6 +22,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl import checks
+from tracerl.averages import Averages
 from tracerl.encoders import EncoderSettings
 from tracerl.layers.competing import CompetingLIF
 from tracerl.lives import Lives
@@ -32,7 +33,7 @@ from tracerl.rules.stdp import STDP
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import discrete_actions, observation_shape
 from tracerl.streams import UniformStream
-from tracerl.watch import Watch
+from tracerl.view import Outlook, SpikingNeurons
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
@@ -185,7 +186,7 @@ class RSTDPAgent(OnlineAgent):
         self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
         self.register_buffer("counts", lives.zeros(n_actions))
         self.register_buffer("action", lives.zeros(dtype=torch.int64))
-        self.watched = Watch(WATCHED, lives)
+        self.watched = Averages(WATCHED, lives)
         self._pack(lives)
 
     def _rates(self, current: Tensor) -> Tensor:
@@ -261,6 +262,19 @@ class RSTDPAgent(OnlineAgent):
             self.critic.reset_state(mask)
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
+
+    def _learned(self) -> list[Tensor]:
+        learned = [self.synapses.weight]
+        return learned if self.critic is None else [*learned, self.critic.weight]
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the action neurons; see ``tracerl.view.Visible``."""
+        return {"action": self.neurons}
+
+    def outlook(self) -> Outlook:
+        """Return the share of the neurons' spikes that each action had; see ``tracerl.view.Visible``."""
+        total = self.counts.sum(-1, keepdim=True)
+        return Outlook(self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value)
 
     def _chosen(self) -> Any:
         if self.action.dim() == 0:

@@ -38,14 +38,15 @@ ALLOWED = {
     "network": BASE | {"credit", "flat", "layers", "topology"},
     "trace_network": BASE | {"layers"},
     "optim": BASE | {"flat"},
-    "rules": BASE | {"flat", "network", "optim", "trace_network"},
+    "rules": BASE | {"flat", "network", "optim", "trace_network", "view"},
     "arena": BASE | {"flat"},
-    "watch": BASE,
+    "averages": BASE,
+    "view": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
     "guard": {"checks"},
-    "online": BASE | {"agent", "arena", "memories", "optim"},
+    "online": BASE | {"agent", "arena", "memories", "optim", "view"},
     # agents and compiled: names of types only
     "kernels": BASE
     | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "agents"}
@@ -71,14 +72,17 @@ ALLOWED = {
     "building": {"checks", "explain", "hydra_versions"},
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
-    "job": BASE
-    | {"building", "episodes", "experiment", "population", "presence", "resume", "stats", "summary"}
-    | {"agent", "checkpointing", "guard", "interrupt", "threads", "world"},
-    "run": {"checks", "explain", "hydra_versions", "job", "resume"},
+    "assembly": BASE | {"building", "population", "threads", "world"},
+    "launch": BASE
+    | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
+    | {"agent", "checkpointing", "guard", "interrupt", "world"},
+    "job": {"checks", "experiment", "launch", "resume"},
+    "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "run": {"checks", "explain", "hydra_versions", "job", "launch", "resume"},
     "sweep": {"episodes", "presence", "stats", "torn"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "watch"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
@@ -114,7 +118,22 @@ def test_arrows_go_one_way() -> None:
     assert seen == set(ALLOWED)
 
 
-HYDRA = ("run.py", "job.py", "building.py", "explain.py", "hydra_versions.py", "ending.py", "jobs.py")
+HYDRA = {
+    f"{name}.py"
+    for name in (
+        "assembly",
+        "building",
+        "ending",
+        "explain",
+        "hydra_versions",
+        "job",
+        "jobs",
+        "launch",
+        "library",
+        "run",
+        "runs",
+    )
+}
 
 
 def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an_env() -> None:

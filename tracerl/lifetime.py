@@ -1,9 +1,9 @@
 """The lifetime loop: the only place that steps an env."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -36,6 +36,31 @@ class Monitor(Protocol):
         ...
 
 
+class Step(NamedTuple):
+    """One env step, as it was lived.
+
+    Attributes:
+        observation: that the action was chosen on; None in the first step after a checkpoint.
+        action: as the env's action space has it.
+        reward: that it was paid.
+        next_observation: that it led to.
+        terminated: the episode ended by the task's own rules.
+        truncated: it was cut off.
+    """
+
+    observation: Any
+    action: Any
+    reward: float
+    next_observation: Any
+    terminated: bool
+    truncated: bool
+
+    @property
+    def last(self) -> bool:
+        """Whether the episode ended with this step."""
+        return self.terminated or self.truncated
+
+
 @dataclass
 class Moment:
     """Where a life, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
@@ -44,17 +69,28 @@ class Moment:
         begun: the first episode has begun.
         ended: an episode has ended and the next one has not begun: a bool, or of many lives a mask, bool, [lives].
         action: the action to be taken next; of many lives those of all.
+        observation: that it was chosen on, of one life; None where the life goes on from a checkpoint.
         guard: deals with numbers that are not finite.
     """
 
     begun: bool = False
     ended: Any = False
     action: Any = None
+    observation: Any = None
     guard: Guard = field(default_factory=Guard)
 
 
+def next_look(monitor: Monitor, step: int) -> int:
+    """Return the env step after ``step`` at which a monitor looks: a multiple of ``every``, or what it says itself.
+
+    A monitor with other plans, such as several steps in a row, has a method ``next_look(step)``.
+    """
+    plan: Callable[[int], int] | None = getattr(monitor, "next_look", None)
+    return (step // monitor.every + 1) * monitor.every if plan is None else plan(step)
+
+
 class Schedule:
-    """When the monitors look next: at every multiple of their ``every``, whenever the loop began.
+    """When the monitors look next, whenever the loop began; see ``next_look``.
 
     Attributes:
         next: the env step at which the first of them is due; infinity where there are none.
@@ -62,7 +98,7 @@ class Schedule:
 
     def __init__(self, monitors: Sequence[Monitor], step: int) -> None:
         """Start counting at an env step."""
-        self._due = {monitor: (step // monitor.every + 1) * monitor.every for monitor in monitors}
+        self._due = {monitor: next_look(monitor, step) for monitor in monitors}
         self.next: float = min(self._due.values(), default=math.inf)
 
     def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
@@ -70,7 +106,7 @@ class Schedule:
         for monitor, due in self._due.items():
             if step >= due:
                 monitor.look(records, agent)
-                self._due[monitor] = (step // monitor.every + 1) * monitor.every
+                self._due[monitor] = next_look(monitor, step)
         self.next = min(self._due.values(), default=math.inf)
 
     def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
@@ -93,6 +129,30 @@ def live(
     interrupted: Callable[[], bool] = lambda: False,
     moment: Moment | None = None,
 ) -> Ending:
+    """Live one life to its end; see ``stream`` for what it takes and raises.
+
+    Returns:
+        How it ended.
+    """
+    lived = stream(agent, env, steps, seed, record, monitors, interrupted, moment)
+    try:
+        while True:
+            next(lived)
+    except StopIteration as ended:
+        ending: Ending = ended.value
+        return ending
+
+
+def stream(
+    agent: Agent,
+    env: gym.Env[Any, Any],
+    steps: int,
+    seed: int,
+    record: Record,
+    monitors: Sequence[Monitor] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+    moment: Moment | None = None,
+) -> Generator[Step, None, Ending]:
     """Live one life: stream the env through the agent, each observation once.
 
     ``terminated`` (nothing follows, by the task's own rules) and ``truncated`` (cut off) are handed to the agent
@@ -108,6 +168,9 @@ def live(
         interrupted: asked after every step; true ends the life.
         moment: where the life stands, to go on from there; updated in place.
 
+    Yields:
+        Every step, once the agent has learned from it and the next action is chosen.
+
     Returns:
         How it ended.
 
@@ -117,14 +180,17 @@ def live(
     """
     schedule, moment = Schedule(monitors, record.step), moment or Moment()
     shape = env.observation_space.shape or None
-    action = moment.action
+    action, observation = moment.action, moment.observation
     if record.step < steps and (moment.ended or not moment.begun):
-        action = agent.start(_reset(env, None if moment.begun else seed, record, shape))
+        observation = _reset(env, None if moment.begun else seed, record, shape)
+        action = agent.start(observation)
         moment.begun, moment.ended = True, False
     faults = faults_of(agent)
     while record.step < steps:
+        before, taken = observation, action
         observation, reward, terminated, truncated = _step(env, action, record, shape)
         record.add(reward)
+        step = Step(before, taken, reward, observation, terminated, truncated)
         if terminated:
             agent.end(reward, observation, terminated=True)
         elif truncated:
@@ -140,9 +206,10 @@ def live(
         if faults is not None and faults[()]:
             moment.guard.examine(agent, [record.step])
             action = agent.start(observation)  # born anew
-        moment.action = action
+        moment.action, moment.observation = action, observation
         if record.step >= schedule.next:
             schedule.look(record.step, [record], agent)
+        yield step
         if interrupted():
             break
     schedule.look_at_last([record], agent)

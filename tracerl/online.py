@@ -14,6 +14,7 @@ from tracerl.lives import Lives
 from tracerl.memories import memories, recall
 from tracerl.module import StateModule
 from tracerl.optim.rule import StepRule
+from tracerl.view import Outlook, SpikingNeurons
 
 Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
@@ -33,12 +34,14 @@ class OnlineAgent(StateModule):
         fault: 1 where a number of the life stopped being finite, int64, [*lives]; such a life learns no more.
         faults: the same memory as an array.
         engine: what computes the steps; an agent with kernels sets its own.
+        frozen: it acts, and learns no more; see ``freeze``.
     """
 
     lives: Lives
     memory: Arena
     fault: Tensor
     engine = "torch"
+    frozen = False
 
     def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
@@ -105,6 +108,53 @@ class OnlineAgent(StateModule):
         """Return the step-size rules, which may hold what belongs to lives outside the memory."""
         return ()
 
+    def _learned(self) -> list[Tensor]:
+        """Return what learning changes: the parameters, and what else an agent of its own kind learns."""
+        return [parameter.detach() for parameter in self.parameters()]
+
+    def freeze(self) -> None:
+        """Learn no more: what has been learned stays as it is, to the bit; for watching.
+
+        All else goes on, so that what is watched is what would happen: membranes, traces, the running scales of
+        observations and rewards, the averages that step sizes rest on.
+
+        Raises:
+            ValueError: the fused engine computes the steps, and it has no kernel that leaves learning out.
+        """
+        if self.engine != "torch":
+            raise ValueError(f"only engine=torch can freeze an agent, got engine={self.engine}")
+        self._kept, self.frozen = [tensor.clone() for tensor in self._learned()], True
+
+    def act_greedily(self) -> None:
+        """Take the likeliest action from now on, in place of a sample; of continuous ones the mean.
+
+        Raises:
+            ValueError: the agent has no distribution over actions, or the fused engine samples.
+        """
+        head = getattr(self, "head", None)
+        if head is None or self.engine != "torch":
+            lacking = "an agent with a distribution over actions" if head is None else "engine=torch"
+            raise ValueError(f"only {lacking} can act greedily, got {type(self).__name__}, engine={self.engine}")
+        head.greedy = True
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the layers of spiking neurons by name; see ``tracerl.view.Visible``."""
+        return {}
+
+    def outlook(self) -> Outlook:
+        """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
+        head = getattr(self, "head", None)
+        of_head = {name: getattr(head, name, None) for name in ("probabilities", "mean", "std")}
+        return Outlook(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
+
+    def _take_in(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+        """Learn from one transition, unless the agent is frozen; see ``_learn``."""
+        seen = self._learn(reward, observation, continues)
+        if self.frozen:
+            for tensor, kept in zip(self._learned(), self._kept, strict=True):
+                tensor.copy_(kept)
+        return seen
+
     def _foreign_state(self) -> list[Tensor]:
         """Return what belongs to lives outside the memory, each [*lives, ...]."""
         return [state for rule in self._rules() for state in rule.foreign_state()]
@@ -128,14 +178,14 @@ class OnlineAgent(StateModule):
     @torch.inference_mode()
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn from one transition and act; see ``Agent.step``."""
-        seen = self._learn(self._scalar(reward), self._tensor(observation), self._continues[False])
+        seen = self._take_in(self._scalar(reward), self._tensor(observation), self._continues[False])
         self._act(seen)
         return self._chosen()
 
     @torch.inference_mode()
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``."""
-        self._learn(self._scalar(reward), self._tensor(observation), self._continues[terminated])
+        self._take_in(self._scalar(reward), self._tensor(observation), self._continues[terminated])
         self._clear(None)
 
     @torch.inference_mode()
@@ -151,7 +201,7 @@ class OnlineAgent(StateModule):
         if learning.any():
             continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
             with self.memory.only(learning, self._foreign_state()):
-                seen = self._learn(self._scalar(rewards), observation, continues)
+                seen = self._take_in(self._scalar(rewards), observation, continues)
         if ended.any():
             self._clear(self._mask(ended))
         if starting.any():

@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from tracerl import hydra_versions
 from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.explain import explain
-from tracerl.job import RunEnded, job
+from tracerl.job import job
+from tracerl.launch import RunEnded
 from tracerl.resume import command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"

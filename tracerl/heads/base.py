@@ -17,10 +17,12 @@ class Head(StateModule):
     Attributes:
         n_outputs: numbers the head asks of the network.
         action: the newest sample, [*lives] or [*lives, components].
+        greedy: take the likeliest action in place of a sample: for watching, since what learns needs samples.
     """
 
     n_outputs: int
     action: Tensor
+    greedy: bool = False
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
         """Draw an action, remembering it in place.

@@ -37,7 +37,8 @@ class Bernoulli(Head):
         """Toss the coins, one number each; see ``Head.sample``."""
         self.logits.copy_(outputs)
         torch.sigmoid(outputs, out=self.probabilities)
-        self.action.copy_(stream.draw_many(self.n_outputs) < self.probabilities)
+        drawn = stream.draw_many(self.n_outputs)
+        self.action.copy_((0.5 if self.greedy else drawn) < self.probabilities)
 
     def log_probability(self) -> Tensor:
         """Return log pi of the bits, in nats: [*lives]."""

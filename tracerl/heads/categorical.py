@@ -44,7 +44,8 @@ class Categorical(Head):
         """Choose an action by inverting the cumulative distribution; see ``Head.sample``."""
         torch.log_softmax(outputs, -1, out=self.log_probabilities)
         torch.exp(self.log_probabilities, out=self.probabilities)
-        self.action.copy_(_inverted(self.probabilities, stream.draw()))
+        drawn = stream.draw()
+        self.action.copy_(self.probabilities.argmax(-1) if self.greedy else _inverted(self.probabilities, drawn))
 
     def log_probability(self) -> Tensor:
         """Return log pi of the action, in nats: [*lives]."""
@@ -104,7 +105,8 @@ class MultiCategorical(Head):
         torch.cat([torch.log_softmax(logits, -1) for logits in self._parts(outputs)], -1, out=self.log_probabilities)
         torch.exp(self.log_probabilities, out=self.probabilities)
         for i, probabilities in enumerate(self._parts(self.probabilities)):
-            self.action[..., i] = _inverted(probabilities, uniform[..., i])
+            drawn = uniform[..., i]
+            self.action[..., i] = probabilities.argmax(-1) if self.greedy else _inverted(probabilities, drawn)
 
     def log_probability(self) -> Tensor:
         """Return log pi of the action, in nats: [*lives]."""

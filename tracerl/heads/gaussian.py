@@ -66,7 +66,7 @@ class Gaussian(Head):
         self.std.copy_(F.softplus(rho).add_(LEAST_STD))
         torch.sigmoid(rho, out=self.std_gain)
         noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
-        torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), out=self.action)
+        torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), value=0 if self.greedy else 1, out=self.action)
         torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
 

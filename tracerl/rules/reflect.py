@@ -17,6 +17,7 @@ from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 from tracerl.network import Network
 from tracerl.optim.rule import StepRule
+from tracerl.view import SpikingNeurons
 
 
 class TraceLearner(StateModule):
@@ -67,6 +68,10 @@ class TraceLearner(StateModule):
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
         self.network.reset_state(mask)
         clear_(self.eligibility_trace, mask)
+
+    def spiking_layers(self, name: str) -> dict[str, SpikingNeurons]:
+        """Return the layers by name, as their tags have them."""
+        return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
 
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""

@@ -9,7 +9,7 @@ from tracerl.lives import Lives
 from tracerl.module import StateModule
 
 
-class Watch(StateModule):
+class Averages(StateModule):
     """Sums of numbers that every step yields, per life, and their means over steps and lives since the last look.
 
     Attributes:

@@ -1,0 +1,150 @@
+"""A run's folder, read back: its config, its agent as it was at a checkpoint, and its env."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from omegaconf import DictConfig, OmegaConf
+
+from tracerl import checks
+from tracerl.agent import Stateful
+from tracerl.assembly import build_agent
+from tracerl.building import build
+from tracerl.checkpoint import BadCheckpoint, Checkpoint, newest_good, read
+from tracerl.checkpointing import FOLDER
+from tracerl.checks import ConfigError
+
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run with a checkpoint.
+
+    Attributes:
+        folder: of the run.
+        config: its settings, as resolved when it began.
+        checkpoint: what it remembered.
+    """
+
+    folder: Path
+    config: DictConfig
+    checkpoint: Checkpoint
+
+    @property
+    def step(self) -> int:
+        """Env steps that each life had lived at the checkpoint."""
+        return self.checkpoint.step
+
+    @property
+    def lifetimes(self) -> int:
+        """How many lives there are."""
+        return int(self.config.lifetimes)
+
+    @property
+    def spec(self) -> Any:
+        """The env's ``EnvSpec``, through Gymnasium whatever the run's backend."""
+        plain = OmegaConf.merge(self.config, {"env": {"backend": "gymnasium", "vectorization": "sync"}})
+        assert isinstance(plain, DictConfig)
+        return build(plain, "env")
+
+    def env(self, **kwargs: Any) -> gym.Env[Any, Any]:
+        """Make one env as the run had it; ``kwargs`` go to ``gymnasium.make``, such as ``render_mode="rgb_array"``.
+
+        Raises:
+            ConfigError: the env does not take them, or its packages are not installed.
+        """
+        spec = self.spec
+        try:
+            env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
+        except ConfigError as error:
+            raise error.under("env") from error
+        return env
+
+    def agent(self, life: int = 0, engine: str = "torch") -> Any:
+        """Build the agent of one life as it was at the checkpoint, between two episodes.
+
+        Args:
+            life: number among the run's lives.
+            engine: ``torch``, ``fused`` or ``auto``, whichever the run had: both share one memory.
+
+        Raises:
+            ConfigError: there is no such life, or the checkpoint is of an agent with other settings.
+        """
+        checks.whole("life", life, 0, self.lifetimes - 1)
+        single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + life})
+        assert isinstance(single, DictConfig)
+        if "engine" in single.agent:  # resolved when the run began
+            single.agent.engine = engine
+        env = self.env()
+        try:
+            names = f"env.id={self.config.env.id}, {CONFIG} in {self.folder}"
+            spaces = env.observation_space, env.action_space
+            agent = build_agent(single, *spaces, [single.seed], names)
+        finally:
+            env.close()
+        if not isinstance(agent, Stateful):
+            raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
+        try:
+            agent.restore(_of_life(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
+        except (ValueError, KeyError, IndexError) as error:
+            raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
+        agent.abandon()
+        return agent
+
+
+def load(path: str | Path, checkpoint: str | Path | None = None) -> SavedRun:
+    """Read a run back.
+
+    Args:
+        path: the run's folder, or one of its checkpoints.
+        checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound.
+
+    Raises:
+        ConfigError: there is no run, or no sound checkpoint.
+    """
+    given = Path(path)
+    folder = given
+    if not (given / CONFIG).is_file() and (given.parent.parent / CONFIG).is_file():
+        folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
+    if not (folder / CONFIG).is_file():
+        raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
+    try:
+        config = OmegaConf.load(folder / CONFIG)
+    except Exception as error:  # whatever the yaml parser makes of it
+        raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
+    if not isinstance(config, DictConfig) or "agent" not in config or "env" not in config:
+        raise ConfigError("run", f"has a {CONFIG} that is not a run's: {folder}")
+    return SavedRun(folder, config, _checkpoint(folder, checkpoint))
+
+
+def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
+    if which is not None:
+        found = Path(which) if Path(which).exists() else folder / FOLDER / which
+        try:
+            return read(found)
+        except BadCheckpoint as error:
+            raise ConfigError("checkpoint", f"must be sound: {error}") from error
+    newest, passed_over = newest_good(folder / FOLDER)
+    if newest is None:
+        why = f": {passed_over[-1]}" if passed_over else ": there is none (checkpoint.every and checkpoint.minutes)"
+        raise ConfigError("run", f"must have a checkpoint in {folder / FOLDER}{why}")
+    return newest
+
+
+def _of_life(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
+    """Return one life's part of what an agent captured.
+
+    Args:
+        state: of all lives, by name.
+        life: which one.
+        lifetimes: how many there are.
+        own: what an agent of one life captures, for the names.
+    """
+    if lifetimes == 1:
+        return state
+    start = f"{life}."  # agents built one per life have theirs under its number
+    if not any(name in state for name in own):
+        return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+    return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # else shared by all
