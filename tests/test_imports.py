@@ -73,12 +73,15 @@ ALLOWED = {
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "assembly": BASE | {"building", "population", "threads", "world"},
-    "launch": BASE
+    "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
     | {"agent", "checkpointing", "guard", "interrupt", "world"},
-    "job": {"checks", "experiment", "launch", "resume"},
+    "job": {"checks", "experiment", "launching", "resume"},
+    "library": BASE
+    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
+    "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
-    "run": {"checks", "explain", "hydra_versions", "job", "launch", "resume"},
+    "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "sweep": {"episodes", "presence", "stats", "torn"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
@@ -128,7 +131,7 @@ HYDRA = {
         "hydra_versions",
         "job",
         "jobs",
-        "launch",
+        "launching",
         "library",
         "run",
         "runs",

@@ -13,6 +13,13 @@ from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import NotBuilt, instantiate
 
+_OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")
+
+
+def open_keys(overrides: list[str]) -> list[str]:
+    """Put a ++ before settings whose keys others name, of an env or an optimiser: Hydra wants it for what is new."""
+    return [_OPEN.sub(r"++\g<0>", override) for override in overrides]
+
 
 def value(cfg: DictConfig, key: str) -> Any:
     """Return a setting that another group may have left open."""

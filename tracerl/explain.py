@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -54,7 +53,6 @@ def _keys_of(parent: str, arguments: list[str]) -> list[str]:
     """List the keys under a dotted name, in the config with the groups that the command line chose."""
     chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
     for overrides in (chosen, []):
-        GlobalHydra.instance().clear()
         try:
             with hydra_versions.configs("tracerl.configs"):
                 node: Any = hydra.compose("run", overrides)

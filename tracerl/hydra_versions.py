@@ -1,11 +1,12 @@
 """What differs between Hydra 1.3 and 1.4, in one place."""
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
@@ -22,11 +23,17 @@ def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callab
     return entry
 
 
-def configs(module: str) -> AbstractContextManager[Any]:
-    """Return a context in which ``hydra.compose`` reads the configs of a module."""
+@contextmanager
+def configs(module: str) -> Iterator[None]:
+    """A context in which ``hydra.compose`` reads the configs of a module, also in a program that uses Hydra itself."""
     options = {"version_base": "1.3"} if _UNCHECKED is None else {}
-    context: AbstractContextManager[Any] = hydra.initialize_config_module(module, **options)
-    return context
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module(module, **options):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = outer  # a new instance: Hydra leaves another one behind
 
 
 def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from tracerl.checks import ConfigError
-from tracerl.launch import Origin, RunEnded, launch
+from tracerl.launching import Origin, RunEnded, launch
 from tracerl.resume import InUse
 
 

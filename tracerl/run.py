@@ -13,14 +13,14 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from tracerl import hydra_versions
+from tracerl.building import open_keys
 from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.explain import explain
 from tracerl.job import job
-from tracerl.launch import RunEnded
+from tracerl.launching import RunEnded
 from tracerl.resume import command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
-_OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")  # keys that others name, which Hydra would want a + for
 _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     hydra_versions.register("tracerl.id", lambda: run_id, use_cache=True)
     hydra_versions.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
-    sys.argv[1:] = [_OPEN.sub(r"++\g<0>", argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = open_keys(sys.argv[1:])
     entry = hydra_versions.main(job, _CONFIG_PATH, "run")
     try:
         sys.argv[1:] = command_line(sys.argv[1:])

@@ -1,0 +1,171 @@
+"""tracerl from Python: envs, agents and runs out of the settings that the command line has, without Hydra in sight."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from tracerl import checks, hydra_versions
+from tracerl.building import build, open_keys
+from tracerl.checks import ConfigError
+from tracerl.explain import explain
+
+if TYPE_CHECKING:
+    from tracerl.agent import Agent
+
+Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidden": [64], "encoder": "contrast"}
+
+
+def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> gym.Env[Any, Any]:
+    """Make an env whose observations are a Box, in which any agent can live.
+
+    Args:
+        env: name of one in ``configs/env``, id of one in Gymnasium, or an env, which is wrapped where it has to be.
+        settings: of the env, such as ``{"env.kwargs.length": 8}``; only where ``env`` is a name.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if isinstance(env, str):
+        spec = build(compose({**_env(env), **(settings or {})}), "env")
+        with _under("env"):
+            made: gym.Env[Any, Any] = spec.make()
+        return made
+    if not isinstance(env, gym.Env):
+        raise ConfigError("env", f"must be a name, an id of Gymnasium, or a Gymnasium env, got {env!r}")
+    if settings:
+        raise ConfigError("settings", f"must be empty where the env is made already, got {dict(settings)}")
+    from tracerl.envs.observations import as_box
+
+    with _under("env"):
+        boxed: gym.Env[Any, Any] = as_box(env)
+    return boxed
+
+
+def make_agent(
+    env: gym.Env[Any, Any], agent: str = "reflect", settings: Settings | None = None, *, seed: int = 0
+) -> "Agent":
+    """Make an agent for the spaces of an env.
+
+    >>> import tracerl
+    >>> env = tracerl.make_env("CartPole")
+    >>> agent = tracerl.make_agent(env, settings={"network.hidden": [32], "agent.entropy": 0.01}, seed=3)
+    >>> agent.policy.network.layers[0].n_out
+    32
+
+    Args:
+        env: where it shall live; ``make_env`` makes one that any agent can live in.
+        agent: name of one in ``configs/agent``. One of your own is made by its class.
+        settings: by the keys of the command line; those of an env's yaml count for nothing here.
+        seed: of its weights and actions.
+
+    Raises:
+        ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+    """
+    from tracerl.assembly import build_agent, check_engine
+    from tracerl.world import compile_verbs
+
+    checks.whole("seed", seed, 0, 2**32 - 1)
+    cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
+    spaces = env.observation_space, env.action_space
+    made: Agent = build_agent(cfg, *spaces, [seed], f"{env}, agent={agent}")
+    check_engine(cfg.engine, made, agent)
+    compile_verbs(made)
+    return made
+
+
+def launch(settings: Settings, folder: str | Path | None = None) -> dict[str, Any]:
+    """Live a whole run, as ``python -m tracerl.run`` does, and return its ``summary.json``.
+
+    Args:
+        settings: by the keys of the command line: ``{"env": "CartPole", "lifetimes": 40, "env.backend": "compiled"}``.
+        folder: of the run, with its config, TensorBoard events, episodes, checkpoints and summary; None: a new one
+            under ``runs/``.
+
+    Raises:
+        ConfigError: naming the setting.
+        RunEnded: the env failed or a number diverged; the summary is written.
+        KeyboardInterrupt: the run was interrupted; its summary is written.
+    """
+    from tracerl.launching import Origin
+    from tracerl.launching import launch as start
+
+    cfg, overrides = compose(settings), _overrides(settings)
+    agent_name = str(settings.get("agent", "reflect"))
+    place = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
+    place.mkdir(parents=True, exist_ok=True)
+    return start(cfg, Origin(place, "folder", agent_name, overrides))
+
+
+def compose(settings: Settings) -> DictConfig:
+    """Return the whole config that the command line would make of these settings.
+
+    Raises:
+        ConfigError: there is no such key or choice.
+    """
+    overrides = _overrides(settings)
+    try:
+        with hydra_versions.configs("tracerl.configs"):
+            return hydra.compose("run", overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError("settings", f"cannot be used: {explain(error, overrides)}") from error
+
+
+def _overrides(settings: Settings) -> list[str]:
+    """Write settings as the command line has them."""
+    return open_keys([f"{key}={_text(value)}" for key, value in settings.items()])
+
+
+def _text(value: Any) -> str:
+    """Write a value in Hydra's grammar.
+
+    Raises:
+        ConfigError: it is none that a config can hold.
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (str, Path)):
+        return str(value) if re.fullmatch(r"[A-Za-z][\w.-]*", str(value)) else _quoted(str(value))
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_text(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_text, value)) + "]"
+    raise ConfigError("settings", f"must hold numbers, texts, lists and mappings, got {value!r}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _env(name: str) -> dict[str, str]:
+    """Return the settings that choose an env by the name of its yaml or, where there is none, by its id."""
+    there = (files("tracerl.configs") / "env" / f"{name}.yaml").is_file() if re.fullmatch(r"[\w-]+", name) else False
+    return {"env": name} if there else {"env": "gymnasium", "env.id": name}
+
+
+def _new_folder(cfg: DictConfig, agent_name: str) -> Path:
+    """Return where the command line would put the run."""
+    import time
+    import uuid
+
+    name = re.sub(r"[^\w.-]+", "-", str(cfg.env.name))
+    return Path("runs") / name / agent_name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{uuid.uuid4().hex[:6]}"
+
+
+@contextmanager
+def _under(key: str) -> Iterator[None]:
+    """Place the keys of errors under a parent."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.under(key) from error
