@@ -42,6 +42,8 @@ ALLOWED = {
     "arena": BASE | {"flat"},
     "averages": BASE,
     "view": set(),
+    "recording": {"checks", "lifetime", "view"},
+    "pictures": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
