@@ -208,6 +208,11 @@ class ReflectAgent(OnlineAgent):
         outlook = super().outlook()
         return outlook if self.critic is not None else replace(outlook, value=None)
 
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces of both networks; see ``tracerl.view.Distributed``."""
+        found = self.policy.distributions("policy")
+        return found if self.critic is None else found | self.critic.distributions("value")
+
     def _chosen(self) -> Any:
         return self.head.chosen()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tracerl.module import StateModule
 
@@ -38,6 +38,13 @@ class FlatModule(StateModule):
             parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
             parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
             start = stop
+
+    def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
+        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``: [*lives, m]."""
+        own = {id(parameter) for parameter in part.parameters()}
+        sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in self.parameters()]
+        pieces = zip(self.parameters(), laid_out.split(sizes, -1), strict=True)
+        return torch.cat([laid_out[..., :0], *[piece for parameter, piece in pieces if id(parameter) in own]], -1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FlatModule":
         """Move to another device or dtype, then flatten again: moving tears the views apart."""

@@ -166,6 +166,12 @@ def distributions(agent: Any) -> dict[str, Numbers]:
     return {tag: tensor.detach().reshape(-1).cpu().numpy() for tag, tensor in agent.distributions().items()}
 
 
+def constants(agent: Any) -> dict[str, Numbers]:
+    """Return the decays and thresholds of all lives of an agent, copied, by tag, each [n]."""
+    groups = ("decays/", "thresholds/")
+    return {tag: values.copy() for tag, values in distributions(agent).items() if tag.startswith(groups)}
+
+
 _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 
@@ -195,9 +201,7 @@ def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
     threshold = getattr(getattr(neurons, "threshold", None), "value", None)
     spikes = found(neurons.spikes)
     theta = np.array(np.nan) if threshold is None else found(threshold)
-    return LayerView(
-        name, spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate)
-    )
+    return LayerView(name, spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate))
 
 
 def _memory(agent: Any) -> set[int]:

@@ -13,6 +13,7 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
+from tracerl.layers import LI, SpikingLayer
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 from tracerl.network import Network
@@ -72,6 +73,15 @@ class TraceLearner(StateModule):
     def spiking_layers(self, name: str) -> dict[str, SpikingNeurons]:
         """Return the layers by name, as their tags have them."""
         return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
+
+    def distributions(self, name: str) -> dict[str, Tensor]:
+        """Return what the layers and the readout are made of, and their traces; see ``tracerl.view.Distributed``."""
+        network, found = self.network, dict[str, Tensor]()
+        parts: list[tuple[str, SpikingLayer | LI]] = [(f"{name}_{i}", layer) for i, layer in enumerate(network.layers)]
+        for part_name, part in [*parts, (f"{name}_readout", network.readout)]:
+            found |= part.distributions(part_name)
+            found[f"traces/{part_name}"] = network.share(part, self.eligibility_trace)
+        return found
 
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
