@@ -76,7 +76,6 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     log._events._file.close()
     log._events._file = open("/dev/full", "wb")  # noqa: SIM115
-    log._events._records._writer = log._events._file
     record = Record()
     for _ in range(3):
         record.add(1.0)

@@ -18,9 +18,9 @@ from tensorboard.plugins.histogram import metadata as histograms
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.image import metadata as images
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tracerl.layout import Category, Chart
+from tracerl.records import write_record
 
 Array = np.ndarray[Any, Any]
 BUCKETS = 30  # of a histogram, as TensorBoard's own have
@@ -48,7 +48,6 @@ class EventWriter:
         if place:
             os.truncate(self.path, min(place[1], self.path.stat().st_size))
         self._file = self.path.open("ab")
-        self._records = RecordWriter(self._file)
         if place:
             return
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
@@ -73,11 +72,11 @@ class EventWriter:
             found.append(_value(tag, histograms.PLUGIN_NAME, tensor, content))
         self._tell(found, step)
 
-    def image(self, tag: str, png: bytes, width: int, height: int, step: int) -> None:
-        """Write a picture, a PNG file of so many pixels."""
+    def images(self, pngs: Mapping[str, tuple[bytes, int, int]], step: int) -> None:
+        """Write pictures by tag in one event, each a PNG file, its width and its height in pixels."""
         content = images.create_summary_metadata(None, None).plugin_data.content
-        tensor = _texts([str(width).encode(), str(height).encode(), png])
-        self._tell([_value(tag, images.PLUGIN_NAME, tensor, content)], step)
+        parts = {tag: [str(width).encode(), str(height).encode(), png] for tag, (png, width, height) in pngs.items()}
+        self._tell([_value(tag, images.PLUGIN_NAME, _texts(three), content) for tag, three in parts.items()], step)
 
     def text(self, tag: str, content: str) -> None:
         """Write a markdown text."""
@@ -130,8 +129,7 @@ class EventWriter:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._file.flush()
+        write_record(self._file, event.SerializeToString())
 
 
 def histogram(values: Array, buckets: int = BUCKETS) -> Array:

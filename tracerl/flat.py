@@ -40,11 +40,16 @@ class FlatModule(StateModule):
             start = stop
 
     def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
-        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``: [*lives, m]."""
-        own = {id(parameter) for parameter in part.parameters()}
-        sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in self.parameters()]
-        pieces = zip(self.parameters(), laid_out.split(sizes, -1), strict=True)
-        return torch.cat([laid_out[..., :0], *[piece for parameter, piece in pieces if id(parameter) in own]], -1)
+        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lives, m].
+
+        Args:
+            part: a module within this one; its parameters stand side by side.
+            laid_out: [*lives, n].
+        """
+        sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
+        first = next(part.parameters(), self.flat)
+        start = first.storage_offset() - self.flat.storage_offset()
+        return laid_out[..., start : start + sum(sizes)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FlatModule":
         """Move to another device or dtype, then flatten again: moving tears the views apart."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracerl import checks
 from tracerl.agent import Agent, ManyAgents
-from tracerl.layout import GUIDE, SPREAD, charts_of
+from tracerl.layout import GUIDE, SPREAD, Category, charts_of
 from tracerl.lifetime import Diverged, Monitor
 from tracerl.stats import (
     Record,
@@ -85,7 +85,7 @@ class TensorBoard:
     every: int
     histograms_every: float | None = None
     pictures_every: float | None = None
-    picture_steps: int = 200
+    picture_steps: int = 100
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -149,7 +149,7 @@ class TensorBoardLog(Monitor):
         self._snapshots = _snapshots(settings, run)
         self._events = EventWriter(run.folder, place and (place.file, place.size))
         self._time, self._steps, self._warned = time.perf_counter(), place.steps if place else 0, False
-        self._charts = list(place.charts) if place else []
+        self._charts, self._tags = list(place.charts) if place else [], set[str]()
         if place:
             return
         self._events.hyperparameters(run.settings, _metrics(run.milestones, run.lifetimes > 1))
@@ -207,7 +207,12 @@ class TensorBoardLog(Monitor):
         values.update(_milestones(records))
         self._time, self._steps = now, steps
         self._try(lambda: self._events.scalars(values, step))
-        charts = charts_of(values)
+        if values.keys() != self._tags:
+            self._tags = set(values)
+            self._declare(charts_of(values), step)
+
+    def _declare(self, charts: Sequence[Category], step: int) -> None:
+        """Declare charts, if there are more of them than before."""
         titles = [chart.title for category in charts for chart in category.charts]
         if not set(titles) <= set(self._charts):
             self._charts = titles
@@ -217,9 +222,10 @@ class TensorBoardLog(Monitor):
         from tracerl.pictures import png
 
         assert self._snapshots is not None
-        for tag, picture in self._snapshots.look(step, records, agent).items():
-            height, width = picture.shape[:2]
-            self._try(lambda: self._events.image(tag, png(picture, exact=False), width, height, step))  # noqa: B023
+        found = self._snapshots.look(step, records, agent)
+        if found:
+            pngs = {tag: (png(picture, exact=False), *picture.shape[1::-1]) for tag, picture in found.items()}
+            self._try(lambda: self._events.images(pngs, step))
 
     def close(self, success: bool) -> None:
         """Mark how the run ended and close the file."""

@@ -35,12 +35,9 @@ def raster_sheet(recording: Recording) -> Picture | None:
 
 
 def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
-    """Draw one layer's spikes and membranes, dark at the lowest membrane and bright at the threshold."""
+    """Draw one layer's spikes and membranes, the latter dark at a deviation below their mean, bright at the threshold."""
     height = min(max(layer.spikes.shape[1], _NEURONS[0]), _NEURONS[1])
-    finite = layer.membrane[np.isfinite(layer.membrane)]
-    low, top = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    thresholds = layer.threshold[np.isfinite(layer.threshold)]
-    high = float(thresholds.max()) if thresholds.size else top
+    low, high = _scale(layer.membrane, layer.threshold[-1])
     spikes = pictures.ruled(pictures.raster(layer.spikes, width, height), ends)
     membranes = pictures.ruled(pictures.shades(layer.membrane, low, high, width, height), ends)
     return np.concatenate(
@@ -49,6 +46,14 @@ def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
             pictures.titled(membranes, f"{layer.name}: membranes, {low:.2g} to {high:.2g}"),
         ]
     )
+
+
+def _scale(membrane: Numbers, threshold: Numbers) -> tuple[float, float]:
+    """Return between which membranes, [steps, n], to tell differences; a few far below would hide all others."""
+    finite, thresholds = membrane[np.isfinite(membrane)], threshold[np.isfinite(threshold)]
+    if not finite.size:
+        return 0.0, 1.0
+    return float(finite.mean() - finite.std()), float((thresholds if thresholds.size else finite).max())
 
 
 def _outlook(recording: Recording, width: int, ends: Numbers) -> Iterator[Picture]:
@@ -79,8 +84,8 @@ def constants_sheet(born: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> 
         None where there are none.
     """
     panels = []
-    for tag, values in now.items():
-        before = born.get(tag, values)
+    for tag in sorted(now, key=lambda tag: tag.partition("/")[0]):  # decays, then thresholds, each in their order
+        values, before = now[tag], born.get(tag, now[tag])
         if np.isfinite(values).any() and np.isfinite(before).any():
             low, high = (0.0, 1.0) if tag.startswith("decays/") else (None, None)
             panels.append(pictures.titled(pictures.histogram(values, _WIDTH[0], _BARS, low, high, before), tag))
