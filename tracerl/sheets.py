@@ -9,7 +9,10 @@ from tracerl.pictures import Picture
 from tracerl.recording import LayerRecording, Recording
 from tracerl.view import Numbers
 
-_WIDTH = (200, 400)  # of a panel, least and most: a pixel per env step in between
+_WIDTH = (
+    172,
+    400,
+)  # of a panel, least and most: a pixel per env step in between; two are as wide as TensorBoard's cards
 _NEURONS = (32, 128)  # of a raster's height, the same per neuron
 _LINES, _BARS = 56, 64  # heights
 _SERIES = len(pictures.COLOURS)  # lines that can be told apart
@@ -35,7 +38,7 @@ def raster_sheet(recording: Recording) -> Picture | None:
 
 
 def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
-    """Draw one layer's spikes and membranes, the latter dark at a deviation below their mean, bright at the threshold."""
+    """Draw one layer's spikes and membranes, these dark a deviation below their mean and bright at the threshold."""
     height = min(max(layer.spikes.shape[1], _NEURONS[0]), _NEURONS[1])
     low, high = _scale(layer.membrane, layer.threshold[-1])
     spikes = pictures.ruled(pictures.raster(layer.spikes, width, height), ends)
