@@ -45,6 +45,15 @@ TEXT = """(() => {
   return parts.join(' ').replace(/\\s+/g, ' ');
 })()"""
 
+# All elements of a page with those of its shadow roots.
+ELEMENTS = """(() => {
+  const walk = root => [...root.querySelectorAll('*')].flatMap(e => [e, ...(e.shadowRoot ? walk(e.shadowRoot) : [])]);
+  return walk(document);
+})"""
+PICTURE = "e.tagName === 'IMG' && e.src.includes('individualImage') && e.complete && e.naturalWidth > 0"
+LINE = "e.tagName === 'path' && (e.getAttribute('d') || '').length > 20"  # of a chart
+_PAUSE = 0.1  # seconds between two looks at a page
+
 
 def find_chromium() -> str | None:
     """Return the path of a Chromium; None where there is none."""
@@ -112,10 +121,16 @@ class Browser:
         os.close(self._from)
         self._profile.cleanup()
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size, in pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._ask("Emulation.setDeviceMetricsOverride", **size)
+
     def open(self, url: str) -> None:
         """Go to a page, from a blank one: one that differs behind the # alone would not load anew."""
         self._ask("Page.navigate", url="about:blank")
         self._ask("Page.navigate", url=url)
+        self.wait_until("document.readyState === 'complete' && document.body !== null")
 
     def evaluate(self, javascript: str) -> Any:
         """Return the value of an expression in the page; a promise is waited for.
@@ -132,6 +147,15 @@ class Browser:
         """Return all text of the page, that of hidden elements and shadow roots included."""
         return str(self.evaluate(TEXT))
 
+    def elements(self, where: str, value: str = "true") -> Any:
+        """Return values of the page's elements, those of shadow roots included.
+
+        Args:
+            where: which of them, in JavaScript of ``e``.
+            value: of each, the same.
+        """
+        return self.evaluate(f"({ELEMENTS})().filter(e => {where}).map(e => {value})")
+
     def wait_for(self, *words: str, seconds: float = 30.0) -> str:
         """Return the text of the page once it holds all these words.
 
@@ -146,7 +170,27 @@ class Browser:
                 return text
             if time.monotonic() > end:
                 raise TimeoutError(f"the page never showed {missing}; it shows: {text[:2000]}")
-            time.sleep(0.2)
+            time.sleep(_PAUSE)
+
+    def wait_until(self, javascript: str, seconds: float = 30.0) -> None:
+        """Return once an expression is true in the page.
+
+        Raises:
+            TimeoutError: it never was.
+        """
+        end = time.monotonic() + seconds
+        while not self.evaluate(javascript):
+            if time.monotonic() > end:
+                raise TimeoutError(f"never came true in the page: {javascript}")
+            time.sleep(_PAUSE)
+
+    def wait_for_elements(self, where: str, n: int, seconds: float = 30.0) -> None:
+        """Return once there are n or more elements; see ``elements``.
+
+        Raises:
+            TimeoutError: there never were.
+        """
+        self.wait_until(f"({ELEMENTS})().filter(e => {where}).length >= {n}", seconds)
 
     def screenshot(self) -> bytes:
         """Return what is seen of the page, as a PNG file."""

@@ -66,9 +66,17 @@ def _outlook(recording: Recording, width: int, ends: Numbers) -> Iterator[Pictur
     found = [(title, list(array.T[:_SERIES])) for title, array in several if array is not None]
     found += [(title, [array]) for title, array in single if array is not None]
     for title, series in found:
-        bounds = (0.0, 1.0) if title == "probabilities" else (None, None)
-        panel = pictures.lines(series, width, _LINES, *bounds)
+        low, high = (0.0, 1.0) if title == "probabilities" else _ends(series)
+        panel = pictures.lines(series, width, _LINES, low, high)
         yield pictures.titled(pictures.ruled(panel, ends), title)
+
+
+def _ends(series: Sequence[Numbers]) -> tuple[float, float]:
+    """Return the least and the largest number that is finite, a little apart."""
+    there = np.concatenate(series)
+    there = there[np.isfinite(there)]
+    low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _in_pairs(panels: Sequence[Picture]) -> list[Picture]:
