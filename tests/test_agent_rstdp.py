@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import tracerl.envs  # noqa: F401  registers the bandits
-from tracerl.agents.rstdp import RSTDPAgent, on_off_rates
+from tracerl.agents.rstdp import RSTDPAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, lived_together, make_agent
@@ -34,11 +34,6 @@ def some_steps(agent: RSTDPAgent, steps: int = 20) -> None:
     agent.start(observation(0))
     for i in range(1, steps):
         agent.step(float(i % 3), observation(i))
-
-
-def test_rates_split_at_zero_and_are_bounded_by_one_spike_per_tick() -> None:
-    found = on_off_rates(torch.tensor([0.5, -2.0, 9.0]), 0.4, 0.3)
-    torch.testing.assert_close(found, torch.tensor([0.2, 0.0, 1.0, 0.0, 0.8, 0.0, 0.3]))
 
 
 def test_inputs_spike_as_often_as_their_rates_say() -> None:
