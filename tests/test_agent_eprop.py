@@ -85,9 +85,7 @@ def test_only_termination_ends_the_value(terminated: bool) -> None:
     agent.end(0.5, seen[2], terminated)
     bootstrap = 0.0 if terminated else 0.99 * float(agent.value)
     assert float(agent.signal) == pytest.approx(0.5 + bootstrap - value_t)
-    for name in ("eligibility_trace",):
-        assert getattr(agent.learner, name).abs().max() == 0
-    assert agent.bonus.abs().max() == 0
+    assert agent.learner.eligibility_trace.abs().max() == agent.bonus.abs().max() == 0
 
 
 def test_random_feedback_stays_and_carries_the_signal() -> None:

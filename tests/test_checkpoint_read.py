@@ -43,7 +43,7 @@ def test_a_file_cut_off_anywhere_or_longer_is_noticed_and_named(good: Path) -> N
         data = path.read_bytes()
         for changed in [data[:length] for length in range(0, len(data), 3)] + [data + b"\n", data + data]:
             path.write_bytes(changed)
-            with pytest.raises(BadCheckpoint) as error:
+            with pytest.raises(BadCheckpoint, match=f"^{good.name} cannot be used: {path.name} ") as error:
                 read(good)
             assert error.value.file == path.name
             if path.suffix == ".safetensors":

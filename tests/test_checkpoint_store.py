@@ -168,10 +168,10 @@ def test_a_step_is_a_whole_number(tmp_path: Path, step: Any) -> None:
 
 
 def test_a_folder_that_vanished_is_an_oserror_and_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="checkpoints"):
         save(tmp_path / "run" / "checkpoints", 1, 1.0)
     (tmp_path / "file").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="file"):
         save(tmp_path / "file", 1, 1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
