@@ -1,21 +1,14 @@
 """Checkpoints from the disk: whole, or an error that names the file; and which of them is used."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.checkpoints import forge, without_waiting
+from tests.checkpoints import forge, quick  # noqa: F401  quick is a fixture
 from tracerl.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
 from tracerl.checkpoint.store import write
 from tracerl.checks import ConfigError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 @pytest.fixture

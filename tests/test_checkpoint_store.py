@@ -7,24 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.checkpoints import Disk, Killed, found, save, without_waiting
+from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
 from tracerl.checkpoint import disk
 from tracerl.checkpoint.names import aside
 from tracerl.checkpoint.read import newest, newest_good, read
 from tracerl.checkpoint.store import write
 from tracerl.checks import ConfigError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 def first(root: Path) -> None:
