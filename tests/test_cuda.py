@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.helpers import compose, make_agent
-from tests.test_kernels import Space
+from tests.worlds import Space
 from tracerl import hydra_versions
 from tracerl.agent import Verb
 from tracerl.lives import Lives
