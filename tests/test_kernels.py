@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tracerl.agents.reflect import ReflectAgent
 
 from tests.helpers import lived, make_agent
+from tests.worlds import Space
 from tracerl.checks import ConfigError
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
@@ -78,14 +79,6 @@ CASES = {
         "network.reset=hard",
     ),
 }
-
-
-class Space(gym.Env):
-    """Only spaces."""
-
-    def __init__(self, size: int, actions: int | gym.Space) -> None:
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-        self.action_space = gym.spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 
 def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:
