@@ -236,7 +236,7 @@ def test_latency_needs_ticks() -> None:
 
 def test_an_agent_without_ticks_takes_held_codes_only() -> None:
     env = gym.make("CartPole-v1")
-    assert make_agent(env, "agent=stream_ac", "encoder=population").policy.hidden[0][0].shape[1] == 4 * 8
+    assert make_agent(env, "agent=stream_ac", "encoder=population").policy.network.in_a_row[0].n_in == 4 * 8
     for overrides in (["encoder=rate"], ["encoder=population", "encoder.spikes=true"]):
         with pytest.raises(ConfigError, match="^encoder must not be .*: this agent has no ticks"):
             make_agent(env, "agent=stream_ac", *overrides)
