@@ -13,10 +13,10 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
-from tracerl.layers import LI, SpikingLayer
+from tracerl.layers import distributions_of
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
-from tracerl.network import Network
+from tracerl.network import ScoredNetwork
 from tracerl.optim.rule import StepRule
 from tracerl.view import SpikingNeurons
 
@@ -32,7 +32,7 @@ class TraceLearner(StateModule):
 
     eligibility_trace: Tensor
 
-    def __init__(self, network: Network, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
         """Start with an empty trace.
 
         Args:
@@ -63,7 +63,7 @@ class TraceLearner(StateModule):
             signal: the scalar everything is multiplied by, [*lives].
         """
         self.step_rule(self.network, self.eligibility_trace, signal)
-        self.network.readout.align()
+        self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
@@ -75,12 +75,11 @@ class TraceLearner(StateModule):
         return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the layers and the readout are made of, and their traces; see ``tracerl.view.Distributed``."""
-        network, found = self.network, dict[str, Tensor]()
-        parts: list[tuple[str, SpikingLayer | LI]] = [(f"{name}_{i}", layer) for i, layer in enumerate(network.layers)]
-        for part_name, part in [*parts, (f"{name}_readout", network.readout)]:
-            found |= part.distributions(part_name)
-            found[f"traces/{part_name}"] = network.share(part, self.eligibility_trace)
+        """Return what the network is made of, and the trace of each of its parts; see ``tracerl.view.Distributed``."""
+        found = dict[str, Tensor]()
+        for part_name, part in self.network.parts(name).items():
+            found |= distributions_of(part, part_name)
+            found[f"traces/{part_name}"] = self.network.share(part, self.eligibility_trace)
         return found
 
     def diagnostics(self, name: str) -> dict[str, float]:
