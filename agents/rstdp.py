@@ -262,6 +262,13 @@ class RSTDPAgent(OnlineAgent):
         total = self.counts.sum(-1, keepdim=True)
         return Outlook(self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value)
 
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights and eligibility of the synapses and of the critic; see ``tracerl.view.Distributed``."""
+        found = {"weights/action": self.synapses.weight, "traces/action": self.synapses.eligibility}
+        if self.critic is None:
+            return found
+        return found | {"weights/value": self.critic.weight, "traces/value": self.critic.eligibility_trace}
+
     def _chosen(self) -> Any:
         if self.action.dim() == 0:
             return self.action.item() + self.first_action

@@ -190,6 +190,11 @@ class ActorCritic(OnlineAgent):
         outlook = super().outlook()
         return outlook if self.critic is not None else replace(outlook, value=None)
 
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces of both networks; see ``tracerl.view.Distributed``."""
+        found = self.policy.distributions("policy")
+        return found if self.critic is None else found | self.critic.distributions("value")
+
     def _chosen(self) -> Any:
         return self.head.chosen()
 
@@ -252,8 +257,8 @@ class ActorCritic(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
-        means = sums[:-1] / sums[-1].clamp(min=1)
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy().sum(0)
+        means = sums[:-1] / max(sums[-1], 1)
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()

@@ -111,7 +111,9 @@ def _setup(
     from tracerl.experiment import Setup
     from tracerl.guard import Guard
     from tracerl.interrupt import DeferredInterrupt
+    from tracerl.logger import LoggedRun
     from tracerl.stats import Milestone, Record
+    from tracerl.view import constants
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
@@ -122,6 +124,7 @@ def _setup(
     records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
     world.guard = Guard(cfg.on_nonfinite)
     world.guard.remember(agent)
+    born = constants(agent)
     before, past = find(folder, resume, settings), {}
     if before is None:
         clear(folder, steps)
@@ -131,7 +134,19 @@ def _setup(
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
-    log = logger.open(folder, _shown(settings, agent_name), config, cfg.lifetimes, past.get("log"))
+    log = logger.open(
+        LoggedRun(
+            folder=folder,
+            settings=_shown(settings, agent_name),
+            config=config,
+            steps=steps,
+            lifetimes=cfg.lifetimes,
+            milestones=spec.milestones,
+            born=born,
+            place=past.get("log"),
+            kept=past.get("kept", {}),
+        )
+    )
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,

@@ -1,6 +1,7 @@
 """What every network has in common that can be given a learning signal at its outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -16,6 +17,13 @@ class ScoredNetwork(FlatModule):
     """
 
     layers: Sequence[SpikingLayer] = ()
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return the layers that have parameters, by the end of their names in TensorBoard's tags.
+
+        Each has ``distributions(name)``, the numbers worth a histogram by tag.
+        """
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """See one input of an env step, updating states in place.
