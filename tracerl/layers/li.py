@@ -135,7 +135,7 @@ class LI(StateModule):
 
     def distributions(self, name: str) -> dict[str, Tensor]:
         """Return weights, biases and decays by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        return {f"weights/{name}": self.weight, f"biases/{name}": self.bias, f"decays/{name}": self.decay.value}
+        return {f"weights/{name}": self.weight, f"weights/{name}_bias": self.bias, f"decays/{name}": self.decay.value}
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return to rest, in place, in the lives of the mask or in all."""

@@ -229,7 +229,7 @@ class SpikingLayer(StateModule):
     def distributions(self, name: str) -> dict[str, Tensor]:
         """Return weights, biases, decays and thresholds by TensorBoard tag; see ``tracerl.view.Distributed``."""
         synapses = self.synapses
-        weights = {f"weights/{name}": synapses.weight, f"biases/{name}": synapses.bias}
+        weights = {f"weights/{name}": synapses.weight, f"weights/{name}_bias": synapses.bias}
         return weights | constants_of(self, name)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
