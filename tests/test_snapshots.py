@@ -72,8 +72,8 @@ def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
 
 def test_decays_that_nothing_changed_have_one_picture_and_what_cannot_be_seen_none() -> None:
     env = tracerl.make_env("CartPole")
-    monitor = Restarted(False)
-    tracerl.live(tracerl.make_agent(env, settings={"network.hidden": [4]}), env, 40, callbacks=[monitor]).finish()
+    monitor, settings = Restarted(False), {"network.hidden": [4], "engine": "torch"}
+    tracerl.live(tracerl.make_agent(env, settings=settings), env, 40, callbacks=[monitor]).finish()
     assert [step for step, tag, _ in monitor.pictures if tag == "pictures/decays"] == [6]
     unseen = Snapshots(EVERY, LENGTH, None)
     assert unseen.look(1, [Record()], object()) == {}  # type: ignore[arg-type]

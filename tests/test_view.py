@@ -18,6 +18,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "eprop": {"network.hidden": [5]},
     "rstdp": {"agent.signal": "td"},
     "reflect_classic": {},
+    "stream_ac": {"agent.hidden": [5], "engine": "torch"},
 }
 
 
@@ -61,7 +62,7 @@ def test_every_spiking_agent_says_how_its_numbers_are_distributed(name: str) -> 
     found = distributions(agent)
     groups = {tag.split("/")[0] for tag in found}
     assert groups >= {"weights", "traces"}
-    assert groups >= {"decays", "thresholds"} or name == "rstdp"
+    assert groups >= {"decays", "thresholds"} or name in ("rstdp", "stream_ac")
     assert all(values.ndim == 1 and values.size for values in found.values())
     kept = constants(agent)
     assert set(kept) == {tag for tag in found if tag.startswith(("decays/", "thresholds/"))}
