@@ -1,7 +1,8 @@
 """Pictures of a sweep: learning curves with bands, and what each setting does. Needs ``tracerl[plots]``."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,6 @@ def band(lives: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array, Arr
 
 def draw_curves(jobs: Sequence[Job], path: Path) -> None:
     """Draw the learning curves of the ten best settings."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
     def mean(found: Group) -> float:
         returns = [value for job in found.jobs for value in job.returns]
@@ -66,16 +63,36 @@ def draw_curves(jobs: Sequence[Job], path: Path) -> None:
 
     best = sorted(group(jobs), key=mean, reverse=True)[: len(COLOURS)]
     differ = differing(best)
+    named = {}
+    for found in best:
+        label = ", ".join(f"{key}={found.overrides.get(key, 'default')}" for key in differ) or "all"
+        named[label] = curves(found.jobs)
+    save_bands(named, path)
+
+
+def save_bands(named: Mapping[str, Sequence[tuple[Array, Array]]], path: Path, title: str = "") -> None:
+    """Draw the band of each set of learning curves, by its label.
+
+    Args:
+        named: the curves of the lives of each set; one without lives is left out.
+        path: of the picture.
+        title: above it.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for found, colour in zip(best, COLOURS, strict=False):
-        lives = curves(found.jobs)
+    for (label, found), colour in zip(named.items(), itertools.cycle(COLOURS)):
+        lives = [curve for curve in found if len(curve[0])]
         if lives:
             steps, middle, low, high = band(lives)
-            label = ", ".join(f"{key}={found.overrides.get(key, 'default')}" for key in differ) or "all"
             axes.plot(steps, middle, color=colour, linewidth=1.8, label=f"{label} ({len(lives)})")
             axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set(xlabel="env steps", ylabel=f"return, mean of the last {WINDOW} episodes")
-    axes.set_title("interquartile mean over lives (their number), 95% interval", fontsize=10)
+    about = "interquartile mean over lives (their number), 95% interval"
+    axes.set_title(f"{title}: {about}" if title else about, fontsize=10)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,g}k" if value >= 1000 else f"{value:,.0f}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
