@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WORDS = {"iqm": "interquartile mean", "mean": "mean", "median": "median"}
 _MOST_COLUMNS = 3  # of panels
 _LINES = 0.33  # inches that two lines of text take
+_TALL = 2.6  # inches, from which on there is room for the name of an axis in one line
 _WIDE = 5.0  # inches, from which on there is room beside a title
 
 
@@ -40,7 +41,7 @@ def draw_curves(
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
-    height = height or rows * max(2.0, 0.55 * width / columns)
+    height = height or rows * max(2.0, 0.55 * width / columns) + (0.5 if len(panels) > 1 else 0.0)
     with style():
         figure = new_figure(width, height)
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -50,22 +51,25 @@ def draw_curves(
             shown = [found for found in bands if (found.env, found.measure) == (env, measure)]
             _draw_panel(axes, shown, colours)
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
-            axes.set_ylabel(measure)
-            _explain(axes, shown, ends, width / columns, height / rows)
-        if title and len(panels) > 1:
+            axes.set_ylabel(measure if height / rows > _TALL else measure.replace(", ", ",\n"))
+            if len(panels) == 1:
+                _explain(axes, shown, ends, width, height)
+        if len(panels) > 1:
+            _explain_all(figure, bands, labels, colours, min(len(labels), max(1, int(width / 1.8))))
             figure.suptitle(title, fontsize=10)
     return figure
 
 
 def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str]) -> None:
-    for found in bands:
-        colour, whole = colours[found.label], found.lives == found.lives.max()
-        axes.fill_between(found.steps, found.low, found.high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(found.steps, np.where(whole, found.middle, np.nan), color=colour, label=_named(found))
+    for i, found in enumerate(bands):
+        look: dict[str, Any] = {"color": colours[found.label], "zorder": 3 - i / len(bands)}  # the first on top
+        whole = found.lives == found.lives.max()
+        axes.fill_between(found.steps, found.low, found.high, alpha=0.18, linewidth=0, **look)
+        axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **look)
         # A line with a gap, so that the first and the last point of the full one belong to the dashed one too.
         inner = whole & np.roll(whole, 1) & np.roll(whole, -1)
         if not whole.all():
-            axes.plot(found.steps, np.where(inner, np.nan, found.middle), color=colour, linestyle=(0, (2, 1.5)))
+            axes.plot(found.steps, np.where(inner, np.nan, found.middle), linestyle=(0, (2, 1.5)), **look)
     axes.margins(x=0)
     steps_axis(axes)
 
@@ -75,15 +79,31 @@ def _named(found: Band) -> str:
     return f"{found.label} ({most} {'life' if most == 1 else 'lives'})" if found.label else f"{most} lives"
 
 
-def _explain(axes: "Axes", bands: Sequence[Band], ends: bool, room: float, height: float) -> None:
-    """Say what the lines are, and what line and band are of the lives."""
+def _said(bands: Sequence[Band]) -> str:
+    """Say what line and band are of the lives; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
-    many = any(found.lives.max() > 1 for found in bands)
-    said = f"{words} over lives, 95% interval" if many else ""
+    return f"{words} over lives, 95% interval" if any(found.lives.max() > 1 for found in bands) else ""
+
+
+def _explain_all(
+    figure: "Figure", bands: Sequence[Band], labels: Sequence[str], colours: dict[str, str], columns: int
+) -> None:
+    """Put one legend under all panels."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colours[label]) for label in labels]
+    counts = {label: sorted({int(f.lives.max()) for f in bands if f.label == label}) for label in labels}
+    names = [f"{label} ({'-'.join(map(str, dict.fromkeys(n[:1] + n[-1:])))} lives)" for label, n in counts.items()]
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, title=_said(bands))
+
+
+def _explain(axes: "Axes", bands: Sequence[Band], ends: bool, width: float, height: float) -> None:
+    """Say what the lines are, and what line and band are of the lives; sizes in inches."""
+    said = _said(bands)
     if ends:
         _name_ends(axes, bands, height)
         axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)
-    elif room > _WIDE:
+    elif width > _WIDE:
         axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)
         axes.legend(loc="best")
     else:

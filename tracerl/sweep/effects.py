@@ -24,7 +24,7 @@ def draw_effects(jobs: "Sequence[Job]") -> "Figure":
     envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
     keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
     with style():
-        figure = new_figure(1 + 2.6 * len(keys), 0.4 + 2.8 * len(envs))
+        figure = new_figure(max(4.0, 1 + 2.6 * len(keys)), 0.4 + 2.8 * len(envs))
         panels = figure.subplots(len(envs), len(keys), sharey="row", squeeze=False)
         for row, env in zip(panels, envs, strict=True):
             here = [found for found in groups if found.jobs[0].env == env]
