@@ -229,6 +229,13 @@ def test_lines_are_dashed_where_lives_are_missing() -> None:
     assert np.isfinite(np.where(np.isnan(full.get_ydata()), dashed.get_ydata(), full.get_ydata())).all()
 
 
+def test_lives_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
+    bands = [band(curves(100, 200, 300), label="x")]
+    ends = {line.get_xdata()[-1] for line in draw_curves(bands, lives=True).axes[0].get_lines() if line.get_alpha()}
+    assert ends == {100, 200, 300}
+    assert len(draw_curves(bands).axes[0].collections) == 1 and not draw_curves(bands, lives=True).axes[0].collections
+
+
 def test_names_at_the_ends_of_curves_keep_their_distance_and_order() -> None:
     found = spread(np.array([5.0, 1.0, 5.1, 9.0]), 1.0)
     np.testing.assert_allclose(found, [4.55, 1.0, 5.55, 9.0])
@@ -298,6 +305,7 @@ def test_tables_and_numbers_come_out_as_files_or_on_the_screen(two: Path, said: 
     assert (two / "t.md").read_text().startswith("| run |")
     assert said(two, "-o", two / "c.csv")[0] == 0
     assert said(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
+    assert "--lives needs runs" in said(two / "c.csv", "--lives")[2]
     assert said(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
 

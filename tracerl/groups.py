@@ -11,7 +11,7 @@ import numpy as np
 
 from tracerl.checks import ConfigError
 from tracerl.folders import Job
-from tracerl.stats import WINDOW, Milestone
+from tracerl.stats import RATE_WINDOW, WINDOW, Milestone
 
 Array = np.ndarray[Any, Any]
 Settings = Mapping[str, str]
@@ -67,6 +67,12 @@ class Life:
         if not self.job.summary:
             return float(self.returns[-WINDOW:].mean()) if len(self.returns) else None
         value = _entry((self.job.summary.get(f"return_last{WINDOW}") or {}).get("per_life"), self.index)
+        return None if value is None else float(value)
+
+    @property
+    def reward_rate(self) -> float | None:
+        """Mean reward per env step of its last 10,000; None where its run does not say, as before it ends."""
+        value = _entry((self.job.summary.get(f"reward_rate_last{RATE_WINDOW}") or {}).get("per_life"), self.index)
         return None if value is None else float(value)
 
     @property

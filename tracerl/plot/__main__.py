@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--by", default="settings", help="what is compared: settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names in the order of what is compared (default: what differs)")
     add("--ends", action="store_true", help="name curves at their ends, in place of a legend")
+    add("--lives", action="store_true", help="draw every life as a thin line, in place of the band")
     add(
         "--decays",
         nargs="+",

@@ -108,14 +108,17 @@ def _argument(path: Path, part: Group) -> Group:
 
 
 def _named(groups: Sequence[Group], by: str) -> list[str]:
-    """Name groups by what differs apart from the env, whose panel says it; by the agent where nothing else does."""
+    """Name groups by what differs between those in the same env; by the agent where nothing does."""
     if by != "settings":
         paths = [Path(found.overrides[by]) for found in groups]
         short = [path.resolve().name for path in paths]
         return short if len(set(short)) == len(set(paths)) else [str(path) for path in paths]
-    plain = [Group({k: v for k, v in found.overrides.items() if k != "env"}, found.jobs) for found in groups]
-    named = names(plain)
-    return [name or found.jobs[0].agent for name, found in zip(named, groups, strict=True)]
+    labels = [""] * len(groups)
+    for env in dict.fromkeys(found.jobs[0].env for found in groups):
+        here = [i for i, found in enumerate(groups) if found.jobs[0].env == env]
+        for i, name in zip(here, names([groups[i] for i in here]), strict=True):
+            labels[i] = name or groups[i].jobs[0].agent
+    return labels
 
 
 def best_bands(jobs: Sequence[Job], statistic: str = "iqm") -> list[Band]:

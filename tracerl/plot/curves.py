@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl.plot.series import Band
+from tracerl.plot.series import RATE, Band
 from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WORDS = {"iqm": "interquartile mean", "mean": "mean", "median": "median"}
 _MOST_COLUMNS = 3  # of panels
 _LINES = 0.33  # inches that two lines of text take
+_LETTER = 0.062  # inches of a letter in a legend
 _TALL = 2.6  # inches, from which on there is room for the name of an axis in one line
 _WIDE = 5.0  # inches, from which on there is room beside a title
 
@@ -26,6 +27,7 @@ def draw_curves(
     width: float = WIDTHS["two"],
     height: float | None = None,
     ends: bool = False,
+    lives: bool = False,
 ) -> "Figure":
     """Draw learning curves. Where some of the lives have not begun or have ended, a line is dashed.
 
@@ -35,13 +37,17 @@ def draw_curves(
         width: of the figure, in inches.
         height: of the figure, in inches; None: as suits the panels.
         ends: name the curves at their ends, in place of a legend.
+        lives: draw every life as a thin line, in place of the band.
     """
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
     labels = list(dict.fromkeys(found.label for found in bands))
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
-    height = height or rows * max(2.0, 0.55 * width / columns) + (0.5 if len(panels) > 1 else 0.0)
+    said = _said(bands, lives)
+    legend = _Legend(bands, labels, said, width) if len(panels) > 1 else None
+    height = height or rows * max(2.0, 0.55 * width / columns) + (0.0 if legend is None else legend.height)
+    tall = (height - (0.0 if legend is None else legend.height)) / rows > _TALL
     with style():
         figure = new_figure(width, height)
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -49,22 +55,27 @@ def draw_curves(
             axes.set_visible(False)
         for axes, (env, measure) in zip(grid.flat, panels, strict=False):
             shown = [found for found in bands if (found.env, found.measure) == (env, measure)]
-            _draw_panel(axes, shown, colours)
+            _draw_panel(axes, shown, colours, lives)
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
-            axes.set_ylabel(measure if height / rows > _TALL else measure.replace(", ", ",\n"))
-            if len(panels) == 1:
-                _explain(axes, shown, ends, width, height)
-        if len(panels) > 1:
-            _explain_all(figure, bands, labels, colours, min(len(labels), max(1, int(width / 1.8))))
+            axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
+            if legend is None:
+                _explain(axes, shown, said, ends, width, height)
+        if legend is not None:
+            legend.draw(figure, colours)
             figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str]) -> None:
+def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], lives: bool) -> None:
     for i, found in enumerate(bands):
         look: dict[str, Any] = {"color": colours[found.label], "zorder": 3 - i / len(bands)}  # the first on top
         whole = found.lives == found.lives.max()
-        axes.fill_between(found.steps, found.low, found.high, alpha=0.18, linewidth=0, **look)
+        if lives:
+            for curve in found.curves:
+                steps, values = (np.append(curve.steps, curve.end), np.append(curve.values, curve.values[-1]))
+                axes.plot(steps, values, color=look["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
+        else:
+            axes.fill_between(found.steps, found.low, found.high, color=look["color"], alpha=0.18, lw=0, zorder=1.5)
         axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **look)
         # A line with a gap, so that the first and the last point of the full one belong to the dashed one too.
         inner = whole & np.roll(whole, 1) & np.roll(whole, -1)
@@ -75,31 +86,40 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str]) ->
 
 
 def _named(found: Band) -> str:
-    most = int(found.lives.max())
-    return f"{found.label} ({most} {'life' if most == 1 else 'lives'})" if found.label else f"{most} lives"
+    most, (one, many) = int(found.lives.max()), ("run", "runs") if found.measure == RATE else ("life", "lives")
+    counted = f"{most} {one if most == 1 else many}"
+    return f"{found.label} ({counted})" if found.label else counted
 
 
-def _said(bands: Sequence[Band]) -> str:
+def _said(bands: Sequence[Band], lives: bool) -> str:
     """Say what line and band are of the lives; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
-    return f"{words} over lives, 95% interval" if any(found.lives.max() > 1 for found in bands) else ""
+    beside = "each life" if lives else "95% interval"
+    return f"{words} over lives, {beside}" if any(found.lives.max() > 1 for found in bands) else ""
 
 
-def _explain_all(
-    figure: "Figure", bands: Sequence[Band], labels: Sequence[str], colours: dict[str, str], columns: int
-) -> None:
-    """Put one legend under all panels."""
-    from matplotlib.lines import Line2D
+class _Legend:
+    """One legend under all panels; sizes in inches."""
 
-    lines = [Line2D([], [], color=colours[label]) for label in labels]
-    counts = {label: sorted({int(f.lives.max()) for f in bands if f.label == label}) for label in labels}
-    names = [f"{label} ({'-'.join(map(str, dict.fromkeys(n[:1] + n[-1:])))} lives)" for label, n in counts.items()]
-    figure.legend(lines, names, loc="outside lower center", ncols=columns, title=_said(bands))
+    def __init__(self, bands: Sequence[Band], labels: Sequence[str], title: str, width: float) -> None:
+        """Find how many names stand side by side, and how high that makes it."""
+        self.labels, self.title = labels, title
+        shared = {label: [found for found in bands if found.label == label] for label in labels}
+        self.names = [_named(max(found, key=lambda band: band.lives.max())) for found in shared.values()]
+        longest = max(map(len, self.names)) * _LETTER + 0.5
+        self.columns = min(len(labels), max(1, int(width / longest)))
+        self.height = 0.25 + 0.17 * -(-len(labels) // self.columns)
+
+    def draw(self, figure: "Figure", colours: dict[str, str]) -> None:
+        """Put it there."""
+        from matplotlib.lines import Line2D
+
+        lines = [Line2D([], [], color=colours[label]) for label in self.labels]
+        figure.legend(lines, self.names, loc="outside lower center", ncols=self.columns, title=self.title)
 
 
-def _explain(axes: "Axes", bands: Sequence[Band], ends: bool, width: float, height: float) -> None:
+def _explain(axes: "Axes", bands: Sequence[Band], said: str, ends: bool, width: float, height: float) -> None:
     """Say what the lines are, and what line and band are of the lives; sizes in inches."""
-    said = _said(bands)
     if ends:
         _name_ends(axes, bands, height)
         axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)

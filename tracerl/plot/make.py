@@ -81,6 +81,8 @@ def _bands(wish: argparse.Namespace) -> list[Band]:
             _note(f"the best {len(style.COLOURS)} of {len(set(chosen.labels))} are drawn; --what table has all")
             chosen = chosen.best()
         return drawable(chosen, wish.statistic)
+    if wish.lives:
+        raise ConfigError("--lives", f"needs runs: {files[0]} has the middle and the band of lives only")
     bands = [found for path in files for found in read_bands(path)]
     if wish.labels is None:
         return bands
@@ -94,7 +96,7 @@ def _bands(wish: argparse.Namespace) -> list[Band]:
 def _curves(wish: argparse.Namespace) -> "Figure":
     from tracerl.plot.curves import draw_curves
 
-    return draw_curves(_bands(wish), ends=wish.ends, **_looks(wish))
+    return draw_curves(_bands(wish), ends=wish.ends, lives=wish.lives, **_looks(wish))
 
 
 def _running(wish: argparse.Namespace) -> "Figure":

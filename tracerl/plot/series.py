@@ -56,6 +56,7 @@ class Band:
         low: lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none.
         high: upper end, [points].
         lives: how many lives there were at each point, [points].
+        curves: of the lives, where they are at hand.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Band:
     low: Array
     high: Array
     lives: Array
+    curves: Sequence[Curve] = ()
 
 
 def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
@@ -150,7 +152,7 @@ def band(
         low[i] = high[i] = middle[i] = STATISTICS[statistic](there) if len(there) else np.nan
         if len(there) > 1:
             low[i], high[i] = bootstrap_interval(there, resamples=_RESAMPLES, statistic=statistic)
-    return Band(label, env, measure, statistic, steps, middle, low, high, lives)
+    return Band(label, env, measure, statistic, steps, middle, low, high, lives, curves)
 
 
 def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
@@ -204,7 +206,13 @@ def read_bands(path: Path) -> list[Band]:
                 found.setdefault(key, []).append([float(row[name]) for name in _COLUMNS[4:]])
         except (TypeError, ValueError) as error:
             raise ConfigError("RUN", f"has no number where one should be: {path}, line {rows.line_num}") from error
-    return [Band(*key, *map(np.array, zip(*points, strict=True))) for key, points in found.items()]
+    return [_read(key, np.array(points).T) for key, points in found.items()]
+
+
+def _read(key: tuple[str, str, str, str], numbers: Array) -> Band:
+    """Return a band of its columns, [steps and what follows, points]."""
+    steps, middle, low, high, lives = numbers
+    return Band(*key, steps, middle, low, high, lives)
 
 
 def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:

@@ -39,6 +39,9 @@ def _row(group: Group, label: str) -> Row:
         "iqm_low": low,
         "iqm_high": high,
     }
+    rates = [rate for life in group.lives if (rate := life.reward_rate) is not None]
+    if rates and not returns:  # no episode has ended
+        row["iqm per step"] = interquartile_mean(rates)
     for name, steps in group.milestones.items():
         row[f"{name} share"] = sum(step is not None for step in steps) / len(steps)
         row[f"{name} median"] = median_step(steps)
@@ -74,14 +77,16 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
     milestones = [column.removesuffix(" share") for column in columns if column.endswith(" share")]
     many_envs = len({row["env"] for row in rows}) > 1
     head = [*(["env"] if many_envs else []), "run", "lives", "env steps"]
-    head += [f"mean, last {WINDOW}", "lowest life", "IQM [95% interval]", *milestones]
-    return [head, *([*([row["env"]] if many_envs else []), *_body(row, milestones)] for row in rows)]
+    rate = ["IQM per step"] if "iqm per step" in columns else []
+    head += [f"mean, last {WINDOW}", "lowest life", "IQM [95% interval]", *rate, *milestones]
+    return [head, *([*([row["env"]] if many_envs else []), *_body(row, rate, milestones)] for row in rows)]
 
 
-def _body(row: Row, milestones: Sequence[str]) -> list[str]:
+def _body(row: Row, rate: Sequence[str], milestones: Sequence[str]) -> list[str]:
     interval = "" if row["iqm_low"] is None else f" [{_number(row['iqm_low'])}, {_number(row['iqm_high'])}]"
     cells = [row["run"], str(row["lives"]), f"{row['steps']:,}", _number(row["mean"]), _number(row["lowest"])]
-    return [*cells, _number(row["iqm"]) + interval, *(_milestone(row, name) for name in milestones)]
+    rates = [_number(row.get(column.lower())) for column in rate]
+    return [*cells, _number(row["iqm"]) + interval, *rates, *(_milestone(row, name) for name in milestones)]
 
 
 def _milestone(row: Row, name: str) -> str:
