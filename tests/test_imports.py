@@ -49,9 +49,12 @@ ALLOWED = {
     "torn": set(),
     "guard": {"checks"},
     "online": BASE | {"agent", "arena", "memories", "optim", "view"},
-    # agents and compiled: names of types only
+    "actor_critic": BASE
+    | {"agent", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling", "streams"}
+    | {"threads", "view"},
+    # actor_critic and compiled: names of types only
     "kernels": BASE
-    | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "agents"}
+    | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "actor_critic"}
     | {"compiled"},
     "stats": BASE,
     "lifetime": BASE | {"agent", "guard", "stats"},
@@ -89,7 +92,19 @@ ALLOWED = {
     "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
     "sweep": {"checks", "folders", "groups", "plot", "stats"},
     "agents": BASE
-    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
+    | {
+        "actor_critic",
+        "agent",
+        "encoders",
+        "heads",
+        "network",
+        "optim",
+        "rules",
+        "scaling",
+        "spaces",
+        "streams",
+        "layers",
+    }
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }

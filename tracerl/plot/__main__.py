@@ -97,7 +97,6 @@ def _check(arguments: argparse.Namespace) -> None:
         ConfigError: naming the option.
     """
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
-    checks.choice("--by", arguments.by, ("settings", "run", "argument"))
     for decay in arguments.decays:
         checks.decay("--decays", decay)
     checks.whole("--life", arguments.life, 0)

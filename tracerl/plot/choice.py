@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.folders import Job, read_jobs
 from tracerl.groups import Group, group, names, of_a_life, without_seed
@@ -12,7 +13,7 @@ from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
 from tracerl.stats import interquartile_mean
 
-BY = ("settings", "run", "argument")
+BY = ("settings", "run", "argument")  # what may be compared
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _middle(found: Group) -> float:
     return interquartile_mean(found.returns) if found.returns else -math.inf
 
 
-def choose(paths: Sequence[Path], by: str = "settings", labels: Sequence[str] | None = None) -> Chosen:
+def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[str] | None = None) -> Chosen:
     """Find the runs that are compared.
 
     Args:
@@ -70,7 +71,8 @@ def choose(paths: Sequence[Path], by: str = "settings", labels: Sequence[str] | 
     Raises:
         ConfigError: there is no such folder, no run in it, or another number of names than of what is compared.
     """
-    found = [(path, jobs_in(path)) for path in paths]
+    checks.choice("--by", by, BY)
+    found = [(Path(path), jobs_in(Path(path))) for path in paths]
     if by == "settings":
         groups = group([job for _, jobs in found for job in jobs], of_a_life)
     elif by == "run":

@@ -95,7 +95,8 @@ def _said(bands: Sequence[Band], lives: bool) -> str:
     """Say what line and band are of the lives; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
     beside = "each life" if lives else "95% interval"
-    return f"{words} over lives, {beside}" if any(found.lives.max() > 1 for found in bands) else ""
+    units = "runs" if all(found.measure == RATE for found in bands) else "lives"
+    return f"{words} over {units}, {beside}" if any(found.lives.max() > 1 for found in bands) else ""
 
 
 class _Legend:
