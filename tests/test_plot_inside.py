@@ -151,3 +151,4 @@ def test_agents_of_any_kind_show_their_weights_and_traces(agent: str) -> None:
     quantities = {quantity for layer in found.values() for quantity in layer}
     assert "weights" in quantities
     assert agent == "reflect_classic" or "eligibility trace" in quantities
+    assert agent != "stream_ac" or [len(found[f"policy_{i}"]["biases"]) for i in range(2)] == [128, 128]

@@ -27,7 +27,7 @@ def distributions_of(memory: "Mapping[str, Tensor]") -> Layers:
     found: Layers = {}
     for name, tensor in memory.items():
         layer, rest = _place(name)
-        for quantity, values in _quantities(rest, tensor):
+        for quantity, values in _quantities(layer, rest, tensor):
             found.setdefault(layer, {})[quantity] = values
     for name, trace in traces_of(memory).items():
         for layer, values in _shared_out(name, trace.detach().double().cpu().numpy().ravel(), memory):
@@ -56,12 +56,13 @@ def _place(name: str) -> tuple[str, str]:
     return network_name(name), name.partition(".")[2]
 
 
-def _quantities(rest: str, tensor: "Tensor") -> Iterator[tuple[str, Array]]:
+def _quantities(layer: str, rest: str, tensor: "Tensor") -> Iterator[tuple[str, Array]]:
     """Yield what a memory is, in words, and its numbers; nothing of one that no picture is made of."""
     *owner, last = rest.split(".")
     values = tensor.detach().double().cpu().numpy()
-    if last == "affine":  # of synapses, the biases are its last row; of a readout its last column
-        weights, biases = (values[:-1], values[-1]) if owner else (values[:, :-1], values[:, -1])
+    if last == "affine":  # of a readout, the biases are its last column; of layers below its last row
+        readout = layer.endswith("readout")
+        weights, biases = (values[:, :-1], values[:, -1]) if readout else (values[:-1], values[-1])
         yield "weights", weights.ravel()
         yield "biases", biases.ravel()
     elif last in ("weight", "flat"):
