@@ -91,7 +91,10 @@ ALLOWED = {
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
-    "sweep": {"episodes", "presence", "stats", "torn"},
+    "folders": {"episodes", "presence", "torn"},
+    "groups": {"checks", "folders", "stats"},
+    "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
+    "sweep": {"checks", "folders", "groups", "plot", "stats"},
     "agents": BASE
     | {
         "actor_critic",
@@ -170,7 +173,8 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
 
 
 def test_the_command_line_answers_without_loading_torch() -> None:
-    heavy = ("torch", "numba", "tensorboard", "gymnasium")
-    code = f"import sys, tracerl.run; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    heavy = ("torch", "numba", "tensorboard", "gymnasium", "matplotlib", "numpy")
+    for module, there in (("tracerl.run", heavy[:-1]), ("tracerl.plot.__main__", heavy)):
+        code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "[]", module
