@@ -19,6 +19,7 @@ from tracerl.network import Dense
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.optim.torch_optim import TorchStep
+from tracerl.parts import Part
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
@@ -202,6 +203,11 @@ class ReflectAgent(OnlineAgent):
         """Return the layers of both networks; see ``tracerl.view.Visible``."""
         found = self.policy.spiking_layers("policy")
         return found if self.critic is None else found | self.critic.spiking_layers("value")
+
+    def parts(self) -> dict[str, Part]:
+        """Return the policy and, where there is one, the critic; see ``tracerl.parts.Portable``."""
+        found = {"policy": Part(self.policy.network)}
+        return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def outlook(self) -> Outlook:
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""

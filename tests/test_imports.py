@@ -42,6 +42,7 @@ ALLOWED = {
     "arena": BASE | {"flat"},
     "averages": BASE,
     "view": set(),
+    "parts": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
@@ -81,11 +82,13 @@ ALLOWED = {
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "export": BASE
+    | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "sweep": {"episodes", "presence", "stats", "torn"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
-    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view", "parts"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
