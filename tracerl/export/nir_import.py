@@ -14,6 +14,7 @@ from tracerl.encoders import Encoder
 from tracerl.export.blueprint import Blueprint, Dense
 from tracerl.export.draw import part_of
 from tracerl.export.packages import check_packages
+from tracerl.layers import SynapticLIF
 from tracerl.layers.constrained import Constrained
 from tracerl.library import make_agent
 from tracerl.network import Network
@@ -21,6 +22,7 @@ from tracerl.network import Network
 if TYPE_CHECKING:
     from tracerl.agent import Agent
 
+AGENTS = ("reflect", "eprop")  # whose policy is a network=dense
 _STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # of the network, which settings cannot change
 
 
@@ -52,9 +54,11 @@ def from_nir(
         ConfigError: naming the node that cannot be read, or what does not fit.
     """
     check_packages("nir")
-    from tracerl.export.nir_read import from_graph, read_file, seconds_per_tick, spans
+    from tracerl.export.nir_read import check_graph, from_graph, read_file, seconds_per_tick, spans
 
+    checks.choice("agent", agent, AGENTS)
     graph = read_file(path) if isinstance(path, (str, Path)) else path
+    check_graph(graph)
     given = dict(settings or {})
     period = seconds_per_tick(graph) if dt is None else checks.positive("dt", dt)
     checks.choice("dtype", given.get("dtype", "float32"), ("float32", "float64"))
@@ -66,8 +70,7 @@ def from_nir(
     about: Mapping[str, Any] = graph.metadata
     made = make_agent(env, agent, {"network": "dense", **inferred, **_encoding(about), **given}, seed=seed)
     part = part_of(made, "policy")
-    if not isinstance(part.network, Network):
-        raise ConfigError("agent", f"must be one with network=dense, such as reflect or eprop; got {agent}")
+    assert isinstance(part.network, Network)
     _check_ends(blueprint, part.network, made)
     with torch.no_grad():
         _write(blueprint, part.network, part.outputs)
@@ -95,6 +98,8 @@ def _check_ends(blueprint: Blueprint, network: Network, agent: Any) -> None:
 
 def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
     """Write every number of a blueprint into a network, in place."""
+    from tracerl.export.nir_read import synapse_decay
+
     for stage, layer in zip(blueprint.neurons, network.layers, strict=True):
         synapses: Any = layer.synapses
         assert isinstance(stage.synapses, Dense)
@@ -103,8 +108,8 @@ def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
         synapses.affine.copy_(rows.T)
         _assign(layer.membrane_decay, stage.membrane_decay)
         _assign(layer.threshold, stage.threshold)
-        if stage.synapse_decay is not None:
-            _assign(layer.synapse_decay, stage.synapse_decay)
+        if isinstance(layer, SynapticLIF):
+            _assign(layer.synapse_decay, synapse_decay(stage))
     if blueprint.readout is not None:
         network.readout.weight[outputs].copy_(blueprint.readout.weight)
         network.readout.bias[outputs].copy_(blueprint.readout.bias)

@@ -23,11 +23,19 @@ def read_file(path: str | Path) -> Any:
     Raises:
         ConfigError: there is no NIR file.
     """
+    if not Path(path).is_file():
+        raise ConfigError("path", f"must be a NIR file, there is none at {str(path)!r}")
     try:
         return nir.read(path)
     except Exception as error:  # whatever h5py and the constructors of nodes make of another kind of file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {reason}") from error
+
+
+def check_graph(graph: Any) -> None:
+    """Check that it is a graph, raising a ConfigError."""
+    if not isinstance(graph, nir.NIRGraph):
+        raise ConfigError("path", f"must be a NIR file or a nir.NIRGraph, got {type(graph).__name__}")
 
 
 def seconds_per_tick(graph: Any) -> float:
@@ -53,8 +61,6 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
     Raises:
         ConfigError: naming the node that tracerl has no equivalent for.
     """
-    if not isinstance(graph, nir.NIRGraph):
-        raise ConfigError("path", f"must hold a NIR graph, got a {type(graph).__name__}")
     own = str(graph.metadata.get("writer", "")).startswith("tracerl")
     stages: list[Neurons] = []
     walk, n_in, readout = _Walk(graph), 0, None
@@ -66,8 +72,10 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
         n_in = n_in or weight.shape[1]
         if isinstance(walk.node, (nir.LIF, nir.CubaLIF)):
             stages.append(_neurons(walk, weight, bias, dt, dtype, own, len(stages)))
-        else:
+        elif isinstance(walk.node, (nir.LI, nir.Output)):
             readout = _plain_readout(walk, name, weight, bias, dt)
+        else:
+            raise walk.refusal(f"tracerl cannot read: {_STACK} is expected")
     if not stages:
         raise ConfigError("path", f"must hold {_STACK}, there is no LIF in it")
     if not walk.arrived:
@@ -218,10 +226,10 @@ def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
     yield "hidden", [layer.n for layer in layers]
     yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
     yield "threshold", _span([layer.threshold for layer in layers])
-    yield "neuron", _common("neuron", ["lif" if layer.synapse_decay is None else "synaptic" for layer in layers])
-    synaptic = [layer.synapse_decay for layer in layers if layer.synapse_decay is not None]
+    synaptic = any(layer.synapse_decay is not None for layer in layers)
+    yield "neuron", "synaptic" if synaptic else "lif"
     if synaptic:
-        yield "synapse_decay", _span(synaptic)
+        yield "synapse_decay", _span([synapse_decay(layer) for layer in layers])
     if blueprint.readout is not None:
         yield "readout_decay", _span([blueprint.readout.input_decay])
     yield "reset", _common("reset", [layer.reset for layer in layers])
@@ -229,6 +237,11 @@ def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
     yield "recurrent", _common("recurrent", own)
     yield "layer_norm", False
     yield "ticks", blueprint.ticks
+
+
+def synapse_decay(layer: Neurons) -> Tensor:
+    """Return a per tick, [n]: 0 where currents do not decay, which is the same."""
+    return torch.zeros_like(layer.membrane_decay) if layer.synapse_decay is None else layer.synapse_decay
 
 
 def _span(values: list[Tensor]) -> Any:
@@ -241,7 +254,5 @@ def _span(values: list[Tensor]) -> Any:
 def _common(key: str, values: list[Any]) -> Any:
     """Return what all layers have in common."""
     if len(set(values)) > 1:
-        raise ConfigError(
-            "path", f"holds layers that differ in network.{key}, which tracerl sets for all of them: {values}"
-        )
+        raise ConfigError("path", f"holds layers that differ in network.{key}, which is one for all: {values}")
     return values[0]
