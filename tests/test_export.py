@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import nir
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ from tests.helpers import command, script
 from tracerl.export.__main__ import main
 from tracerl.export.files import write_whole
 from tracerl.export.program import program_of
+from tracerl.export.program_ends import Choice
 from tracerl.export.program_files import torch_export_bytes
+from tracerl.heads import head_for
+from tracerl.lives import Lives
+from tracerl.streams import UniformStream
 
 RUN = ["steps=400", "lifetimes=2", "network.hidden=[12]", "network.reset=hard", "network.output_scale=1", "logger=none"]
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
@@ -158,7 +163,13 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "images": (
         "MinAtarBreakout",
         "reflect",
-        {"network": "conv", "network.channels": [2], "network.pool": 2, "network.pool_kind": "max"},
+        {
+            "network": "conv",
+            "network.channels": [2],
+            "network.pool": 2,
+            "network.pool_kind": "max",
+            "network.credit": "presynaptic",
+        },
     ),
 }
 
@@ -202,6 +213,29 @@ def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mean, deviation = normalizer.moments.mean.clone(), normalizer.moments.deviation()
     clip = normalizer.clip
     monkeypatch.setattr(normalizer, "forward", lambda x: ((x - mean) / deviation).clamp(-clip, clip))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym.spaces.Discrete(4, start=-2),
+        gym.spaces.MultiDiscrete([3, 2, 4], start=[1, 0, -1]),
+        gym.spaces.MultiBinary([2, 3]),
+        gym.spaces.Box(np.float32([-1, 0]), np.float32([3, 0.5])),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
+    lives = Lives(0)
+    head = head_for(space, lives)
+    head.greedy = True
+    choice, stream = Choice(head), UniformStream(lives)
+    seen = set()
+    for outputs in torch.randn(40, head.n_outputs, generator=torch.Generator().manual_seed(0)):
+        head.sample(outputs, stream)
+        np.testing.assert_allclose(choice(outputs).numpy(), np.ravel(head.chosen()), rtol=1e-6)
+        seen.add(tuple(choice(outputs).tolist()))
+    assert len(seen) > 3
 
 
 def test_a_critics_program_has_a_value_and_no_action() -> None:

@@ -1,5 +1,6 @@
 """A NIR graph becomes the policy of an agent that learns on."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,30 @@ def test_it_comes_back_from_the_scaled_form_to_rounding(env: Any) -> None:
     layer, other = agent.policy.network.layers[0], again.policy.network.layers[0]
     torch.testing.assert_close(layer.threshold.value, other.threshold.value)
     assert torch.equal(layer.synapse_decay.value, other.synapse_decay.value)
+
+
+def test_a_network_of_snntorch_learns_on_in_tracerl(env: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what torch deprecates
+        import snntorch
+        from snntorch.export_nir import export_to_nir
+
+        draw = torch.Generator().manual_seed(0)
+        decays, thresholds = torch.rand(8, generator=draw) * 0.9, torch.rand(8, generator=draw) + 0.2
+        leaky = snntorch.Leaky(decays, thresholds, reset_mechanism="zero", reset_delay=False, init_hidden=True)
+        theirs = torch.nn.Sequential(torch.nn.Linear(4, 8), leaky, torch.nn.Linear(8, 2))
+        for parameter in theirs.parameters():
+            parameter.data.normal_(generator=draw)
+        graph = export_to_nir(theirs, torch.zeros(1, 4), ignore_dims=[0])
+    leaky.reset_mem()
+    agent = tracerl.from_nir(graph, env, settings=TORCH)
+    fired = 0.0
+    with torch.no_grad():
+        for code in torch.randn(100, 4, generator=draw) * 2:
+            torch.testing.assert_close(agent.policy.network(code), theirs(code.unsqueeze(0)).squeeze(0))
+            fired += float(agent.policy.network.layers[0].spikes.mean()) / 100
+    assert 0.01 < fired < 0.99
+    tracerl.live(agent, env, 20).finish()
 
 
 def test_the_agent_learns_on(env: Any) -> None:

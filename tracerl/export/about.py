@@ -10,7 +10,7 @@ from torch import Tensor
 import tracerl
 from tracerl.checks import ConfigError
 from tracerl.encoders import Encoder, RawEncoder
-from tracerl.export.blueprint import Blueprint, Dense, Neurons
+from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons
 from tracerl.export.units import DT
 from tracerl.topology import INPUT
 
@@ -20,7 +20,8 @@ def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
     assert encoder.normalizer is not None
     found = encoder.normalizer.moments
     seen = float(found.count) > 1
-    return found.mean.clone(), found.deviation() if seen else torch.ones_like(found.mean)
+    deviation = found.deviation() if seen else torch.ones_like(found.mean)
+    return found.mean.to("cpu", copy=True), deviation.cpu()
 
 
 def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
@@ -69,7 +70,7 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
         found["normalizer_mean"], found["normalizer_std"] = mean.numpy(), deviation.numpy()
         found["normalizer_clip"] = float(encoder.clip)
         found["normalizer_count"] = float(encoder.normalizer.moments.count)
-        found["normalizer_squares"] = encoder.normalizer.moments.squares.numpy().copy()
+        found["normalizer_squares"] = encoder.normalizer.moments.squares.cpu().numpy().copy()
     readout = blueprint.readout
     if readout is not None:
         found["readout_weight"] = readout.weight.numpy()
@@ -95,6 +96,8 @@ def left_out(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> Iterato
             )
     else:
         yield f"input: the code of encoder={encoder.name}, which is not in the file."
+    if any(isinstance(layer.synapses, Convolution) for layer in blueprint.neurons):
+        yield "images go in as (channels, height, width), without a batch axis."
     if blueprint.ticks > 1:
         yield f"an env step is {blueprint.ticks} ticks; the output is that after the last."
     yield "membranes begin at 0 with every episode. Choosing an action from the output is left to the reader."

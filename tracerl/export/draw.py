@@ -32,7 +32,7 @@ def part_of(agent: Any, name: str) -> Part:
 
 
 def draw(part: Part) -> Blueprint:
-    """Describe the network of a part, of one life; tensors are copies."""
+    """Describe the network of a part, of one life; tensors are copies on the CPU."""
     network = part.network
     if isinstance(network, TraceNetwork):
         return _draw_classic(network)
@@ -64,7 +64,7 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
 
 def _synapses(node: Node, wiring: Wiring) -> Dense | Convolution:
     synapses = node.layer.synapses
-    weight, bias = synapses.weight.detach().clone(), synapses.bias.detach().clone()
+    weight, bias = _copied(synapses.weight), _copied(synapses.bias)
     if isinstance(synapses, ConvolutionalSynapses):
         channels, height, width = synapses.out_shape
         kernels = weight.reshape(channels, synapses.in_shape[0], synapses.kernel, synapses.kernel)
@@ -77,7 +77,7 @@ def _synapses(node: Node, wiring: Wiring) -> Dense | Convolution:
 
 
 def _readout(layer: LI, sources: tuple[int, ...], outputs: slice) -> Readout:
-    weight, bias = layer.weight.detach()[outputs].clone(), layer.bias.detach()[outputs].clone()
+    weight, bias = _copied(layer.weight[outputs]), _copied(layer.bias[outputs])
     return Readout(sources, weight, bias, _each(layer.decay, layer.n_in))
 
 
@@ -106,10 +106,13 @@ def _draw_classic(network: TraceNetwork) -> Blueprint:
 
 def _normalised(layer: TraceLIF | TraceLIS) -> Tensor:
     layer.membrane_decay.refresh()
-    weight: Tensor = layer.weight.detach() / layer.membrane_decay.complement.unsqueeze(-1)
-    return weight
+    return _copied(layer.weight / layer.membrane_decay.complement.unsqueeze(-1))
 
 
 def _each(constrained: Constrained, n: int) -> Tensor:
     """Return one value per neuron, those that are learned brought up to date: [n]."""
-    return constrained.refresh().detach().expand(n).clone()
+    return _copied(constrained.refresh().expand(n))
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True)

@@ -14,6 +14,7 @@ from tracerl.export.blueprint import Blueprint, Dense, Neurons, Readout
 from tracerl.export.units import DT, decay_of, threshold_above
 from tracerl.topology import INPUT
 
+_ROUNDING = 1e-6  # of a time constant in float32, relative: one that equals dt may seem to be below it
 _STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"
 
 
@@ -152,6 +153,7 @@ def _tensor(values: Any) -> Tensor:
 def _decay(walk: _Walk, tau: Any, dt: float) -> Tensor:
     """Return the decay per tick of a time constant of the node, float64."""
     decay = decay_of(np.asarray(tau, np.float64), dt)
+    decay = np.where((decay < 0) & (decay > -_ROUNDING), 0.0, decay)
     if not ((decay >= 0) & (decay < 1)).all():
         raise walk.refusal(f"has a time constant below dt = {dt:g} s or without end; pass dt, in seconds per tick")
     return torch.from_numpy(decay)

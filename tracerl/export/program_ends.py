@@ -73,7 +73,7 @@ class Choice(nn.Module):
         self.kind, self.sizes = type(head), getattr(head, "sizes", (head.n_outputs,))
         if isinstance(head, Gaussian):
             for name in ("low", "high", "centre", "half_range"):
-                self.register_buffer(name, getattr(head, name))
+                self.register_buffer(name, getattr(head, name).cpu())
         else:
             start = np.ravel(getattr(head, "_start", 0)).astype(np.int64)
             self.register_buffer("start", torch.from_numpy(start))
