@@ -147,20 +147,25 @@ def test_a_neuron_at_its_threshold_fires_in_nir_too(env: Any) -> None:
         assert simulate(tracerl.to_nir(agent), code.numpy(), 1e-4)[1]["lif_0"].item() == fires
 
 
-def test_images_are_convolved_and_pooled_in_nir(codes: torch.Tensor) -> None:
+def test_images_are_convolved_and_pooled_in_nir(readers: Any) -> None:
     env = tracerl.make_env("MinAtarBreakout")
     shape = {"network": "conv", "network.channels": [3, 2], "network.pool": 2, "network.hidden": [8]}
-    shape |= {"network.padding": [1, 0], "network.kernel": [3, 2], "network.credit": "presynaptic"}
-    agent = tracerl.make_agent(env, settings={**HARD, **shape})
+    shape |= {"network.padding": [1, 0], "network.kernel": [3, 2], "network.membrane_decay": 0.5}
+    agent = tracerl.make_agent(env, settings={**HARD, **shape, "network.credit": "presynaptic"})
     network = agent.policy.network
     flat = torch.from_numpy(np.random.default_rng(0).normal(size=(20, network.wiring.n_in)).astype(np.float32))
-    images = flat.reshape(20, *env.observation_space.shape)
+    images = flat.reshape(20, *env.observation_space.shape).movedim(-1, 1)
+    expected, spikes = computed(network, flat)
     graph = stored(tracerl.to_nir(agent))
-    first = network.layers[0].synapses
-    images = images.movedim(-1, 1) if first.channels_last else images
-    assert tuple(graph.nodes["input"].input_type["input"]) == tuple(images.shape[1:]) == first.in_shape
-    outputs, _ = simulate(graph, images.numpy(), 1e-4)
-    np.testing.assert_allclose(outputs, computed(network, flat)[0], atol=2e-6)
+    assert tuple(graph.nodes["input"].input_type["input"]) == images.shape[1:]
+    np.testing.assert_allclose(simulate(graph, images.numpy(), 1e-4)[0], expected, atol=2e-6)
+    with contextlib.redirect_stdout(io.StringIO()):
+        read, state = readers.snntorch(stored(tracerl.to_nir(agent, without_readout=True))), None
+    with torch.no_grad():
+        for image, sent in zip(images, spikes, strict=True):
+            found, state = read(image, state)
+            np.testing.assert_array_equal(found, sent)
+    assert 0.05 < spikes.mean() < 0.95
 
 
 def test_the_classic_agent_and_the_one_network_of_eprop(env: Any, codes: torch.Tensor) -> None:

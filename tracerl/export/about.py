@@ -117,7 +117,9 @@ def hints(blueprint: Blueprint, form: str, dt: float, with_readout: bool) -> Ite
     layers, readout = blueprint.neurons, blueprint.readout
     shared = all(bool((v == v[0]).all()) for layer in layers for v in (layer.membrane_decay, layer.threshold))
     if form == "plain" and not (shared and all(layer.synapse_decay is None for layer in layers)):
-        yield "snnTorch's reader takes one membrane decay and one threshold per layer: for it, use --form scaled."
+        images = any(isinstance(layer.synapses, Convolution) for layer in layers)
+        instead = "train with one of each" if images else "use --form scaled"
+        yield f"snnTorch's reader takes one membrane decay and one threshold per layer: for it, {instead}."
     if any(isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers):
         yield "snnTorch's reader stops at recurrent layers."
     if dt != DT:
