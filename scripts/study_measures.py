@@ -4,9 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from bench_runs import Run, summary_of
 from study_plan import Cell
 
@@ -16,7 +14,6 @@ from tracerl.sweep.compare import area, lowest_late
 
 SCORES = ("final_100", "area", "lowest_late")  # higher is better; milestones follow
 COLUMNS = ("study", "task", "setting", "agent", "seed", "steps", "status", "measure", "value")
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ ALLOWED = {
     "view": set(),
     "recording": {"checks", "lifetime", "view"},
     "pictures": set(),
+    "parts": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
@@ -90,6 +91,8 @@ ALLOWED = {
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "export": BASE
+    | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "folders": {"episodes", "presence", "torn"},
     "groups": {"checks", "folders", "stats"},
@@ -109,7 +112,7 @@ ALLOWED = {
         "streams",
         "layers",
     }
-    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view", "parts"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
