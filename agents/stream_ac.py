@@ -28,6 +28,7 @@ from tracerl.module import StateModule
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
 from tracerl.streams import UniformStream
+from tracerl.view import Outlook, SpikingNeurons
 
 WATCHED = (  # what is summed at every step
     "learn/td_error",
@@ -158,7 +159,12 @@ class StreamACAgent:
     Rewards and observations are scaled as everywhere in tracerl (``tracerl.scaling``).
 
     The policy's graph is kept from acting until the reward is there: its parameters do not change in between.
+
+    Attributes:
+        frozen: it acts, and learns no more; see ``freeze``.
     """
+
+    frozen = False
 
     def __init__(
         self,
@@ -255,6 +261,25 @@ class StreamACAgent:
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode()
 
+    def freeze(self) -> None:
+        """Learn no more, and act as before; see ``OnlineAgent.freeze``."""
+        self.frozen = True
+
+    def act_greedily(self) -> None:
+        """Take the likeliest action from now on; see ``OnlineAgent.act_greedily``."""
+        self.head.greedy = True
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return nothing: no neuron spikes; see ``tracerl.view.Visible``."""
+        return {}
+
+    @torch.no_grad()
+    def outlook(self) -> Outlook:
+        """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
+        of_head = {name: getattr(self.head, name, None) for name in ("probabilities", "mean", "std")}
+        td_error = torch.tensor(self.td_error, dtype=torch.float64)
+        return Outlook(**of_head, value=self.critic(self.inputs).squeeze(), td_error=td_error)
+
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
         self.inputs = self.encoder(self._tensor(observation), first=True).unsqueeze(0)
@@ -286,8 +311,9 @@ class StreamACAgent:
         self.policy.fade()
         score = self.head.score() + bonus * self.head.entropy_gradient()
         torch.autograd.backward((value_t, self.outputs), (torch.ones_like(value_t), score[None]))  # adds to both traces
-        self.critic.update(self.td_error)
-        self.policy.update(self.td_error)
+        if not self.frozen:
+            self.critic.update(self.td_error)
+            self.policy.update(self.td_error)
         self._watch(value)
 
     def _act(self) -> Action:

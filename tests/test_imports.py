@@ -85,6 +85,7 @@ ALLOWED = {
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "sweep": {"episodes", "presence", "stats", "torn"},
+    "watch": {"checks", "interrupt", "lifetime", "pictures", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
@@ -152,6 +153,6 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
 
 def test_the_command_line_answers_without_loading_torch() -> None:
     heavy = ("torch", "numba", "tensorboard", "gymnasium")
-    code = f"import sys, tracerl.run; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, tracerl.run, tracerl.watch.__main__; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
