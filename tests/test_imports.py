@@ -85,7 +85,7 @@ ALLOWED = {
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "sweep": {"episodes", "presence", "stats", "torn"},
-    "watch": {"checks", "interrupt", "lifetime", "pictures", "recording", "runs", "stats", "view"},
+    "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},

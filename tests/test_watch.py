@@ -113,6 +113,13 @@ def test_what_is_watched_learns_only_where_told_and_writes_nothing_back(
     assert ("nothing is written back" in capsys.readouterr().err) is learn
 
 
+def test_an_agent_that_cannot_be_frozen_is_watched_all_the_same(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(run.parent / "random", video=tmp_path / "a.gif", steps=3, **SMALL)
+    assert capsys.readouterr().err.startswith("RandomAgent cannot be frozen; what it learns is not written back")
+
+
 def test_greedy_takes_the_likeliest_action(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agents = watched_agents(monkeypatch)
     watch(run, raster=tmp_path / "a.png", steps=5)

@@ -61,8 +61,9 @@ def test_membranes_without_a_threshold_are_drawn_by_their_own_size() -> None:
 def test_membrane_traces_have_a_stroke_per_spike() -> None:
     neurons, colours = np.array([1, 2]), [P.BLUE, P.ORANGE]
     picture = traces_panel(layer(), neurons, AXIS, 40, (-1.0, 2.0), colours)
-    top = places(picture[:9], P.ORANGE)
-    assert set(top[:, 1]) == {20, 21, 22} and not len(places(picture[:4], P.BLUE))
+    strokes = places(picture[:10], P.ORANGE)  # above the curves, two rows of strokes
+    assert picture.shape == (40, 80, 3) and set(strokes[:, 1]) == {20, 21, 22}
+    assert not len(places(picture[:10], P.BLUE)) and len(places(picture[10:], P.ORANGE))
 
 
 def test_shares_fill_the_height() -> None:

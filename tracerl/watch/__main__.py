@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,14 @@ def main() -> None:
 def _watch(options: Options) -> int:
     """Watch and say what came of it; return the exit code."""
     from tracerl.lifetime import Diverged, EnvFailed  # torch, which bad options need not wait for
+    from tracerl.progress import ProgressBar
     from tracerl.watch.playing import play, to_stderr
 
+    shown = None if options.wants_window or options.last_step is None else options.last_step
     with DeferredInterrupt() as interrupted:
         try:
-            record, files = play(options, to_stderr, interrupted)
+            with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:
+                record, files = play(options, to_stderr, interrupted, () if bar is None else (bar,))
         except EnvFailed as error:
             _stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
         except (Diverged, OSError) as error:

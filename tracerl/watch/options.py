@@ -72,6 +72,8 @@ class Options:
             raise ConfigError("video", "must name each file once")
 
     def _check_size(self) -> None:
+        if not isinstance(self.size, tuple) or [type(length) for length in self.size] != [int, int]:
+            raise ConfigError("size", f"must be a width and a height in pixels, got {self.size!r}")
         within = all(
             low <= length <= high for low, length, high in zip(LEAST_SIZE, self.size, LARGEST_SIZE, strict=True)
         )

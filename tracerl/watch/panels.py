@@ -67,12 +67,13 @@ def traces_panel(
     ends: tuple[float, float],
     colours: Sequence[Colour],
 ) -> Picture:
-    """Draw the membranes of a few neurons over a line at the threshold, each spike a stroke at the top."""
-    series = list(charge(layer)[:, neurons].T)
-    picture = curves_panel(series, axis, height, ends, colours, level=1.0)
+    """Draw the membranes of a few neurons over a line at the threshold, above them a stroke per spike."""
+    series, above = list(charge(layer)[:, neurons].T), 4 * len(neurons) + 2
+    curves = curves_panel(series, axis, height - above, ends, colours, level=1.0)
+    picture = np.concatenate([np.full((above, axis.width, 3), P.PANEL, np.uint8), curves])
     for row, (neuron, colour) in enumerate(zip(neurons.tolist(), colours, strict=False)):
         for i in np.flatnonzero(layer.spikes[:, neuron]).tolist():
-            picture[1 + 4 * row : 4 + 4 * row, axis.left(i) : max(axis.left(i) + 1, axis.left(i + 1) - 1)] = colour
+            picture[2 + 4 * row : 5 + 4 * row, axis.left(i) : max(axis.left(i) + 1, axis.left(i + 1) - 1)] = colour
     return picture
 
 

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 from tracerl.checks import ConfigError
-from tracerl.lifetime import Moment, Step, stream
+from tracerl.lifetime import Moment, Monitor, Step, stream
 from tracerl.recording import Recorder
 from tracerl.runs import SavedRun, load
 from tracerl.stats import Record
@@ -24,13 +24,19 @@ _STRETCH = 2_000  # newest env steps that the picture of a stretch shows
 _FOR_EVER = 2**62  # env steps
 
 
-def play(options: Options, say: Callable[[str], None], interrupted: Callable[[], bool]) -> tuple[Record, list[str]]:
+def play(
+    options: Options,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
+    monitors: Sequence[Monitor] = (),
+) -> tuple[Record, list[str]]:
     """Watch a run's agent.
 
     Args:
         options: checked already.
         say: called with lines for the user.
         interrupted: asked after every step; true ends the watching, and files are finished.
+        monitors: look at the life on their schedules.
 
     Returns:
         What was earned, and a line about each file.
@@ -47,9 +53,10 @@ def play(options: Options, say: Callable[[str], None], interrupted: Callable[[],
         )
     with _drawing_unseen(not options.wants_window):
         saved = load(options.run, options.checkpoint)
-        with closing(open_stage(saved, say)) as stage:
+        draws = bool(options.videos) or options.wants_window
+        with closing(open_stage(saved, say) if draws else Stage(saved.env(), say)) as stage:
             agent = _agent(saved, options, say)
-            return _Show(saved, stage, agent, options).play(say, interrupted)
+            return _Show(saved, stage, agent, options).play(say, interrupted, monitors)
 
 
 class _Show:
@@ -58,7 +65,7 @@ class _Show:
     def __init__(self, saved: SavedRun, stage: Stage, agent: Any, options: Options) -> None:
         self._saved, self._stage, self._agent, self._options = saved, stage, agent, options
         self._pace = Pace(stage.rate, options.speed, options.fps)
-        self._titles = _titles(saved, options)
+        self._titles = _titles(saved, options, hasattr(agent, "freeze"))
         self._sheet = Sheet(options.size, stage.action_space, *self._titles, options.span)
         self._newest = Recorder(self._sheet.span)
         self._all = Recorder(_STRETCH if options.raster else 1)
@@ -66,7 +73,9 @@ class _Show:
         self._moment = Moment()
         self._window: Window | None = None
 
-    def play(self, say: Callable[[str], None], interrupted: Callable[[], bool]) -> tuple[Record, list[str]]:
+    def play(
+        self, say: Callable[[str], None], interrupted: Callable[[], bool], monitors: Sequence[Monitor]
+    ) -> tuple[Record, list[str]]:
         """Watch to the end; see ``play``."""
         options = self._options
         self._files = Files(options.videos, options.raster, options.size, self._pace.fps, self._sheet.colours)
@@ -74,7 +83,7 @@ class _Show:
             if options.wants_window:
                 self._window = Window(self._titles[0], options.size, self._pace, interrupted)
                 say(KEYS)
-            self._live(interrupted)
+            self._live(interrupted, monitors)
         except BaseException as error:
             self._close(say, isinstance(error, Exception) and not isinstance(error, ConfigError))
             raise
@@ -103,11 +112,12 @@ class _Show:
         whole = stretch(self._all.recording(), self._stage.action_space, self._titles, self._record) if there else None
         return self._files.finish(whole)
 
-    def _live(self, interrupted: Callable[[], bool]) -> None:
+    def _live(self, interrupted: Callable[[], bool], monitors: Sequence[Monitor]) -> None:
         options, saved = self._options, self._saved
         seed = int(saved.config.seed) + options.life if options.seed is None else options.seed
         steps = options.last_step or _FOR_EVER
-        with closing(stream(self._agent, self._stage, steps, seed, self._record, moment=self._moment)) as lived:
+        lived = stream(self._agent, self._stage, steps, seed, self._record, monitors, moment=self._moment)
+        with closing(lived):
             for step in lived:
                 enough = self._look(step)
                 if enough or interrupted() or (self._window is not None and self._window.closed):
@@ -151,6 +161,8 @@ def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any
         say("the agent learns while it is watched; nothing is written back into the run")
     elif hasattr(agent, "freeze"):
         agent.freeze()
+    else:
+        say(f"{type(agent).__name__} cannot be frozen; what it learns is not written back into the run")
     if options.greedy:
         try:
             agent.act_greedily()
@@ -160,12 +172,12 @@ def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any
     return agent
 
 
-def _titles(saved: SavedRun, options: Options) -> tuple[str, str]:
+def _titles(saved: SavedRun, options: Options, can_freeze: bool) -> tuple[str, str]:
     """Return which run this is, and how it is watched."""
     agent = str(saved.config.agent.get("_target_", "agent")).split(".")[-2:][0]
     lives = f"life {options.life} of {saved.lifetimes}, " if saved.lifetimes > 1 else ""
     which = f"{saved.config.env.name} · {agent} · {lives}{saved.step:,} steps old"
-    how = "learning" if options.learn else "frozen"
+    how = "frozen" if can_freeze and not options.learn else "learning"
     return which, f"{how}, {'greedy' if options.greedy else 'sampling'}"
 
 

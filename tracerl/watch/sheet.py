@@ -43,7 +43,7 @@ class Sheet:
         self._left = round(_LEFT * size[0])
         across = size[0] - self._left - 3 * _MARGIN - GUTTER
         self.span = max(10, across // 4) if span is None else span
-        self._plots = across if span is not None else 4 * self.span
+        self._plots = across - across % self.span if across >= self.span else across  # steps of one width
         self._timeline = Timeline(space)
         self.colours = theme(actions.count(space))
 

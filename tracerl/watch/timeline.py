@@ -134,7 +134,7 @@ class Timeline:
             f"{layer.name}: membranes of {len(neurons)}",
             "line: threshold, strokes: spikes",
             (f"{ends[1]:g}", f"{ends[0]:g}"),
-            1.3,
+            1.8,
             lambda axis, height: traces_panel(layer, neurons, axis, height, ends, TRACES),
         )
 
@@ -229,11 +229,11 @@ def _ticks(pen: ImageDraw.ImageDraw, axis: Axis, top: int, first: int, n: int) -
     unit = next(unit for unit in _units() if axis.span / unit <= max(2, axis.width // 90))
     for step in range(-(-first // unit) * unit, first + axis.span, unit):
         x = GUTTER + axis.left(step - first + 0.5)
-        pen.line([(x, top), (x, top + 3)], fill=P.QUIET)
         half = P.font(10).getlength(f"{step:,}") / 2
-        if GUTTER - 8 <= x - half and x + half <= GUTTER + axis.width - 52:
+        if GUTTER <= x - half and x + half <= GUTTER + axis.width:
+            pen.line([(x, top), (x, top + 3)], fill=P.QUIET)
             pen.text((x, top + 5), f"{step:,}", fill=P.QUIET, font=P.font(10), anchor="mt")
-    pen.text((GUTTER + axis.width, top + 5), "env step", fill=P.QUIET, font=P.font(10), anchor="rt")
+    pen.text((GUTTER - 5, top + 5), "step", fill=P.QUIET, font=P.font(10), anchor="rt")
 
 
 def _units() -> list[int]:
