@@ -14,6 +14,7 @@ import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, make_agent
 from tracerl.checks import ConfigError
 from tracerl.lives import Lives
+from tracerl.view import view
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
 PLAIN = ("encoder.normalize=false", "agent.scale_reward=false")  # so that the tests see what the networks see
@@ -205,6 +206,24 @@ def test_memory_is_constant_and_no_graph_grows() -> None:
     for parameter in agent.policy.parameters + agent.critic.parameters:
         assert parameter.is_leaf
     assert not agent.inputs.requires_grad
+
+
+def test_it_can_be_looked_into_frozen_and_greedy() -> None:
+    agent = agent_for(*PLAIN)
+    agent.start(observation(0))
+    agent.freeze()
+    agent.act_greedily()
+    weights = [network.flat.detach().clone() for network in (agent.policy, agent.critic)]
+    for i in range(1, 6):
+        action = agent.step(1.0, observation(i))
+        seen = view(agent)
+        assert seen.probabilities is not None and action == seen.probabilities.argmax() and len(seen.layers) == 0
+        assert seen.td_error == agent.td_error != 0
+        value = agent.critic(torch.as_tensor(observation(i), dtype=torch.float64).unsqueeze(0)).item()
+        assert seen.value == pytest.approx(value)
+    for network, before in zip((agent.policy, agent.critic), weights, strict=True):
+        assert torch.equal(network.flat, before)
+        assert network.eligibility_trace.abs().sum() > 0  # all else goes on
 
 
 def test_the_contrast_encoder_doubles_the_inputs() -> None:

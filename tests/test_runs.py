@@ -116,7 +116,7 @@ def test_a_run_without_checkpoints_says_which_settings_make_them(
         ("eprop", ["policy_0"], {"probabilities", "value", "td_error"}),
         ("reflect_classic", ["policy_0"], {"probabilities", "td_error"}),
         ("rstdp", ["action"], {"probabilities"}),
-        ("stream_ac", [], set()),
+        ("stream_ac", [], {"probabilities", "value", "td_error"}),
         ("random", [], set()),
     ],
 )

@@ -15,11 +15,12 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
-from tests.helpers import command
+from tests.helpers import command, script
 from tracerl.checks import ConfigError
 from tracerl.runs import SavedRun, load
 from tracerl.watch import watch
 from tracerl.watch.__main__ import main
+from tracerl.watch.mp4 import Mp4
 from tracerl.watch.options import Options
 from tracerl.watch.playing import play
 
@@ -159,6 +160,20 @@ def test_an_env_that_fails_leaves_the_video_so_far(
     err = capsys.readouterr().err
     assert "error: the env failed in step 5: the pole broke" in err and "kept" in err
     assert len(frames_of(tmp_path / "a.mp4")) == 4
+
+
+def test_a_video_that_breaks_off_is_dropped_and_the_others_are_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Mp4, "add", after(3, Mp4.add, full))
+    files = ["--video", tmp_path / "a.gif", "--video", tmp_path / "a.mp4", "--raster", tmp_path / "a.png"]
+    assert cli(monkeypatch, run, *files, *FLAGS) == 1
+    err = capsys.readouterr().err
+    assert f"error: {tmp_path / 'a.mp4'}: no space left" in err and err.count("kept") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.png"]
 
 
 def after(calls: int, method: Callable[..., Any], then: Callable[[], None]) -> Callable[..., Any]:
@@ -314,6 +329,17 @@ def test_closing_the_window_ends_the_watching(run: Path, monkeypatch: pytest.Mon
     assert not pygame.display.get_init()
 
 
+def test_the_script_of_the_readmes_pictures(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = script("make_animation")
+    monkeypatch.setitem(module.GIF, "steps", 2)
+    monkeypatch.setattr(module, "RASTER_STEPS", 5)
+    monkeypatch.setattr(sys, "argv", ["make_animation.py", "--run", str(run), "--into", str(tmp_path)])
+    module.main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cartpole.gif", "raster.png"]
+
+
 def test_options_from_python_are_checked_too(run: Path) -> None:
     with pytest.raises(ConfigError, match="steps must be"):
         watch(run, steps=1.5)
+    with pytest.raises(ConfigError, match="size must be a width and a height"):
+        watch(run, size=640)

@@ -71,9 +71,19 @@ class Files:
         return bool(self._videos)
 
     def add(self, picture: Picture) -> None:
-        """Write a frame into all videos."""
-        for _, writer in self._videos:
-            writer.add(picture)
+        """Write a frame into all videos.
+
+        Raises:
+            OSError: one could not take it; that one is dropped.
+        """
+        for video in list(self._videos):
+            part, writer = video
+            try:
+                writer.add(picture)
+            except OSError as error:
+                self._videos.remove(video)
+                _drop(part, writer)
+                raise OSError(f"{part.path}: {error}") from error
 
     def finish(self, stretch: Picture | None) -> tuple[list[str], OSError | None]:
         """Finish all files and put them in their places.
@@ -107,13 +117,17 @@ class Files:
     def drop(self) -> None:
         """Remove what is not in its place."""
         for part, writer in self._videos:
-            try:
-                writer.close()
-            except OSError:
-                pass  # it is thrown away
-            part.drop()
+            _drop(part, writer)
         if self._raster is not None:
             self._raster.drop()
+
+
+def _drop(part: Part, writer: Writer) -> None:
+    try:
+        writer.close()
+    except OSError:
+        pass  # it is thrown away
+    part.drop()
 
 
 def _writer(path: Path, size: tuple[int, int], fps: float, colours: Sequence[Colour]) -> Writer:

@@ -1,7 +1,9 @@
 """The env of a watched life, and the frames that it draws."""
 
-import warnings
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -51,17 +53,15 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
         """
         if not self._draws:
             return None
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module="glfw")  # of each graphics library that MuJoCo tries in vain
+        with _drawing_without_display():
+            try:
                 drawn = np.asarray(self.env.render())
-        except DependencyNotInstalled as error:
-            raise ConfigError(
-                "env", f'needs packages to draw its frames: pip install "tracerl[watch]" ({error})'
-            ) from error
-        except Exception as error:  # whatever a graphics library raises without a display or a driver
-            self._do_without(f"{type(error).__name__}: {str(error).strip() or 'it gave no reason'}".splitlines()[0])
-            return None
+            except DependencyNotInstalled as error:
+                extra = 'needs packages to draw its frames: pip install "tracerl[watch]"'
+                raise ConfigError("env", f"{extra} ({error})") from error
+            except Exception as error:  # whatever a graphics library raises without a display or a driver
+                self._do_without(f"{type(error).__name__}: {str(error).strip() or 'it gave no reason'}".splitlines()[0])
+                return None
         if drawn.ndim != 3 or drawn.shape[2] != 3 or not drawn.size:
             self._do_without(f"it drew an array of shape {drawn.shape}")
             return None
@@ -71,6 +71,25 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
     def _do_without(self, reason: str) -> None:
         self._draws = False
         self._say(f"no frames of the env: it cannot be drawn here: {reason}")
+
+
+@contextmanager
+def _drawing_without_display() -> Iterator[None]:
+    """Let MuJoCo draw by EGL where there is no display: by itself it takes a library that needs one.
+
+    Not before: without EGL, MuJoCo asked for it could not even be imported.
+    """
+    shown = not sys.platform.startswith("linux") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    ours = not shown and "MUJOCO_GL" not in os.environ
+    if ours:
+        os.environ["MUJOCO_GL"] = "egl"
+    complaints, sys.unraisablehook = sys.unraisablehook, lambda _: None  # of a viewer that was only half made
+    try:
+        yield
+    finally:
+        sys.unraisablehook = complaints
+        if ours:
+            os.environ.pop("MUJOCO_GL", None)
 
 
 def open_stage(saved: SavedRun, say: Callable[[str], None]) -> Stage:
