@@ -176,6 +176,10 @@ class EpropAgent(OnlineAgent):
         """Return the layers of the network; see ``tracerl.view.Visible``."""
         return self.learner.spiking_layers("policy")
 
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        return self.learner.distributions("policy")
+
     def _chosen(self) -> Any:
         return self.head.chosen()
 

@@ -114,6 +114,10 @@ class ReflectClassicAgent(OnlineAgent):
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
         return replace(super().outlook(), td_error=self.policy.timescales.advantage)
 
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        return self.policy.distributions("policy")
+
     def _chosen(self) -> Any:
         return self.head.chosen()
 

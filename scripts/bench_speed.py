@@ -35,8 +35,9 @@ from doc_tables import made_on, write_table
 from omegaconf import DictConfig
 
 from tracerl.agent import Verb
-from tracerl.lifetime import Monitor
+from tracerl.lifetime import Monitor, next_look
 from tracerl.lives import Lives
+from tracerl.logger import LoggedRun
 from tracerl.population import build_agents
 from tracerl.stats import Record
 
@@ -86,7 +87,8 @@ TABLES: dict[str, list[Row]] = {
         Row(f"fused, {OBGD}, H=64", obgd("64")),
         Row(f"torch, {INTENTIONAL}, H=128", "engine=torch", 3000),
         Row(f"torch, {OBGD}, H=64", f"engine=torch {obgd('64')}", 3000),
-        Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac", 3000),
+        Row("Stream AC(lambda), fused, 2 x 128", "agent=stream_ac", 30_000),
+        Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac engine=torch", 3000),
     ],
     "sizes": [
         Row(f"{rule}, {hidden}", f"network.hidden=[{hidden}] {'optimizer=obgd' if rule == OBGD else ''}")
@@ -190,7 +192,9 @@ class Bench:
     def logged_loop(self) -> float:
         """Live, with TensorBoard, noting the share of the time that the log takes."""
         with tempfile.TemporaryDirectory() as folder:
-            log = hydra.utils.instantiate(self.config.logger).open(Path(folder), {}, "", self.n)
+            log = hydra.utils.instantiate(self.config.logger).open(
+                LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n)
+            )
             watch = Watch(log)
             speed = self._live(watch)
             self.log_share = watch.seconds * speed / (self.n * self.steps)
@@ -234,6 +238,10 @@ class Watch:
     def __init__(self, monitor: Monitor) -> None:
         """Watch a monitor."""
         self.monitor, self.every, self.seconds = monitor, monitor.every, 0.0
+
+    def next_look(self, step: int) -> int:
+        """Return what the monitor plans."""
+        return next_look(self.monitor, step)
 
     def look(self, records: Any, agent: Any) -> None:
         """Look, and add up how long it took."""

@@ -38,7 +38,7 @@ ALLOWED = {
     "network": BASE | {"credit", "flat", "layers", "topology"},
     "trace_network": BASE | {"layers"},
     "optim": BASE | {"flat"},
-    "rules": BASE | {"flat", "network", "optim", "trace_network", "view"},
+    "rules": BASE | {"flat", "layers", "network", "optim", "trace_network", "view"},
     "arena": BASE | {"flat"},
     "averages": BASE,
     "view": set(),
@@ -49,9 +49,12 @@ ALLOWED = {
     "torn": set(),
     "guard": {"checks"},
     "online": BASE | {"agent", "arena", "memories", "optim", "view"},
-    # agents and compiled: names of types only
+    "actor_critic": BASE
+    | {"agent", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling", "streams"}
+    | {"threads", "view"},
+    # actor_critic and compiled: names of types only
     "kernels": BASE
-    | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "agents"}
+    | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "actor_critic"}
     | {"compiled"},
     "stats": BASE,
     "lifetime": BASE | {"agent", "guard", "stats"},
@@ -60,8 +63,12 @@ ALLOWED = {
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
     "world": {"agent", "envs", "guard", "lifetime", "lifetimes", "stats"},
     "episodes": set(),
-    "events": set(),
-    "logger": BASE | {"agent", "lifetime", "stats", "events"},
+    "layout": set(),
+    "records": set(),
+    "events": {"layout", "records"},
+    "sheets": {"pictures", "recording", "view"},
+    "snapshots": {"agent", "pictures", "recording", "sheets", "stats", "view"},
+    "logger": BASE | {"agent", "events", "layout", "lifetime", "pictures", "snapshots", "stats", "view"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"stats"},
@@ -77,7 +84,7 @@ ALLOWED = {
     "assembly": BASE | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
-    | {"agent", "checkpointing", "guard", "interrupt", "world"},
+    | {"agent", "checkpointing", "guard", "interrupt", "logger", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
@@ -87,7 +94,19 @@ ALLOWED = {
     "sweep": {"episodes", "presence", "stats", "torn"},
     "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
-    | {"agent", "encoders", "heads", "network", "optim", "rules", "scaling", "spaces", "streams", "layers"}
+    | {
+        "actor_critic",
+        "agent",
+        "encoders",
+        "heads",
+        "network",
+        "optim",
+        "rules",
+        "scaling",
+        "spaces",
+        "streams",
+        "layers",
+    }
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }

@@ -9,8 +9,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
+from tracerl.layout import SPREAD
 from tracerl.lifetime import Diverged
-from tracerl.logger import SPREAD, Silent, TensorBoard
+from tracerl.logger import LoggedRun, Silent, TensorBoard
 from tracerl.stats import Record
 
 
@@ -25,7 +26,9 @@ class Numbers:
 
 
 def log_two_points(folder: Path) -> None:
-    log = TensorBoard(every=10).open(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+    log = TensorBoard(every=10).open(
+        LoggedRun(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+    )
     record = Record()
     for _ in range(2):
         for _ in range(10):
@@ -61,7 +64,7 @@ def test_hyperparameters_stand_in_the_same_run(tmp_path: Path) -> None:
 
 
 def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
     record.add(1.0)
     log.look([record], Numbers())
@@ -70,10 +73,9 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     log._events._file.close()
     log._events._file = open("/dev/full", "wb")  # noqa: SIM115
-    log._events._records._writer = log._events._file
     record = Record()
     for _ in range(3):
         record.add(1.0)
@@ -85,7 +87,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
     record.add(1.0)
     with pytest.raises(Diverged, match="learn/td_error is nan after 1 steps"):
@@ -94,7 +96,7 @@ def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
 
 
 def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
-    log = TensorBoard(every=10).open(tmp_path, {}, "", lifetimes=5)
+    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=5))
     records = [Record(life=life) for life in range(5)]
     log.look(records, Numbers())  # nothing lived yet: nothing to write
     for record in records:
@@ -112,14 +114,14 @@ def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -
     assert 0 <= found["ci_low"] < 2.0 < found["ci_high"] <= 4.0
     assert events.Scalars("rollout/ep_rew_mean")[0].value == 2.0
     layout = layout_pb2.Layout.FromString(
-        events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)[0].tensor_proto.string_val[0]
+        events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)[-1].tensor_proto.string_val[0]
     )
     (series,) = layout.category[0].chart[0].margin.series
     assert (series.value, series.lower, series.upper) == SPREAD
 
 
 def test_silence_writes_nothing(tmp_path: Path) -> None:
-    assert Silent().open(tmp_path, {}, "") is None
+    assert Silent().open(LoggedRun(tmp_path)) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,7 +135,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
             records[0].end_episode()
             log.look(records, Numbers(float(records[0].step)))
 
-    log = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n")
+    log = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n"))
     on(log, range(2))
     place, step = log.place(), records[0].step
     on(log, range(3))
@@ -141,7 +143,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     records = [Record()]
     for _ in range(step):
         records[0].add(1.0)
-    second = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", 1, place)
+    second = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", place=place))
     second.look(records, Numbers(-1.0))  # that step was logged
     on(second, range(2))
     second.close(success=True)
@@ -155,13 +157,13 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
 def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path: Path) -> None:
     """At the end of a run the checkpoint comes first; one that is killed in between logs its last step after all."""
     settings, record = TensorBoard(every=10), Record()
-    log = settings.open(tmp_path, {}, "")
+    log = settings.open(LoggedRun(tmp_path))
     for _ in range(13):
         record.add(1.0)
         if record.step == 10:
             log.look([record], Numbers(1.0))
     place = log.place()
-    second = settings.open(tmp_path, {}, "", 1, place)
+    second = settings.open(LoggedRun(tmp_path, place=place))
     second.look([record], Numbers(2.0))
     log.close(success=False)
     second.close(success=True)

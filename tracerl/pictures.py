@@ -7,7 +7,7 @@ axes with ticks, log scales, legends: what is drawn here is read at a glance, wh
 
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 from math import isfinite
 from typing import Any
@@ -25,6 +25,7 @@ CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, 
 COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of several series, in this order
 GAP = 6  # between pictures
 _CAPTION = 16  # height of a line of text
+_LEVELS = 64  # shades between dark and lit
 
 
 def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
@@ -47,7 +48,7 @@ def shades(values: Numbers, low: float, high: float, width: int, height: int, co
 
 def membranes(shares: Numbers, width: int, height: int) -> Picture:
     """Draw membranes as shares of their thresholds, [steps, n], time to the right: bluer toward 1, darker toward -1."""
-    ramp = np.concatenate([_ramp(DRAINED, PANEL)[::2], _ramp(PANEL, CHARGED)[1::2]])
+    ramp = np.concatenate([_ramp(DRAINED, PANEL), _ramp(PANEL, CHARGED)])
     return _cells((np.clip(shares, -1.0, 1.0) + 1) / 2, width, height, ramp)
 
 
@@ -59,22 +60,26 @@ def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
 
 
 def _ramp(dark: Colour, lit: Colour) -> Picture:
-    """Return 256 colours from one to another, uint8, [256, 3]."""
-    share = np.linspace(0.0, 1.0, 256)[:, np.newaxis]
-    ramp: Picture = (np.array(dark) + share * (np.array(lit) - np.array(dark))).round().astype(np.uint8)
+    """Return the colours from one to another, uint8, [levels, 3]."""
+    shares = np.linspace(0.0, 1.0, _LEVELS)[:, np.newaxis]
+    ramp: Picture = (np.array(dark) + shares * (np.array(lit) - dark)).round().astype(np.uint8)
     return ramp
 
 
 def _cells(share: Numbers, width: int, height: int, ramp: Picture) -> Picture:
     """Draw a share in [0, 1] per step and neuron; where there are more of them than pixels, the largest is shown."""
-    levels = (np.asarray(share, np.float64).T * 255).round().astype(np.uint8)
-    return ramp[_largest(_largest(levels, height, 0), width, 1)]
+    levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (len(ramp) - 1)).round().astype(np.uint8)
+    colours: Picture = ramp.take(_largest(_largest(levels, height, 0), width, 1), axis=0)  # [height, width, 3]
+    return colours
 
 
 def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
     """Bring an axis to a number of pixels: its entries repeated where they are fewer, the largest taken where more."""
     firsts = np.arange(pixels) * values.shape[axis] // pixels
-    fitted: Numbers = np.maximum.reduceat(values, firsts, axis)  # of one that is repeated, the entry itself
+    if pixels >= values.shape[axis]:
+        taken: Numbers = values.take(firsts, axis)
+        return taken
+    fitted: Numbers = np.maximum.reduceat(values, firsts, axis)
     return fitted
 
 
@@ -138,7 +143,14 @@ def bars(
     return np.asarray(image).copy()
 
 
-def histogram(values: Numbers, width: int, height: int, low: float | None = None, high: float | None = None) -> Picture:
+def histogram(
+    values: Numbers,
+    width: int,
+    height: int,
+    low: float | None = None,
+    high: float | None = None,
+    before: Numbers | None = None,
+) -> Picture:
     """Draw how numbers are distributed, with the ends of their range; those that are not finite are left out.
 
     Args:
@@ -147,16 +159,27 @@ def histogram(values: Numbers, width: int, height: int, low: float | None = None
         height: of the picture.
         low: lower end of the range; None: the least.
         high: upper end; None: the largest.
+        before: as many numbers at an earlier time, drawn as an outline.
     """
-    finite = values[np.isfinite(values)]
-    ends = (float(finite.min()) if low is None else low, float(finite.max()) if high is None else high)
+    finite = [part[np.isfinite(part)] for part in (values, before) if part is not None]
+    ends = (
+        float(min(part.min() for part in finite)) if low is None else low,
+        float(max(part.max() for part in finite)) if high is None else high,
+    )
     if ends[1] <= ends[0]:
         ends = ends[0] - 0.5, ends[0] + 0.5
-    counts, _ = np.histogram(finite, bins=max(1, min(40, width // 4)), range=ends)
+    counts = [np.histogram(part, bins=max(1, min(40, width // 4)), range=ends)[0] for part in finite]
     image, pen = _panel(width, height)
-    pitch, room = width / len(counts), height - _CAPTION
-    for i, count in enumerate((counts / max(1, counts.max()) * (room - 2)).tolist()):
+    pitch, room = width / len(counts[0]), height - _CAPTION
+    tallest = max(1, *(count.max() for count in counts))
+    for i, count in enumerate((counts[0] / tallest * (room - 2)).tolist()):
         pen.rectangle([i * pitch, room - count, (i + 1) * pitch - 1, room], fill=BLUE)
+    for count in counts[1:]:
+        heights = room - count / tallest * (room - 2)
+        corners = zip(
+            (np.arange(len(count) + 1) * pitch).repeat(2)[1:-1].tolist(), heights.repeat(2).tolist(), strict=True
+        )
+        pen.line(list(corners), fill=ORANGE, width=1)
     pen.text((3, height - 2), f"{ends[0]:.3g}", fill=QUIET, font=font(10), anchor="lb")
     pen.text((width - 3, height - 2), f"{ends[1]:.3g}", fill=QUIET, font=font(10), anchor="rb")
     return np.asarray(image).copy()
@@ -164,9 +187,14 @@ def histogram(values: Numbers, width: int, height: int, low: float | None = None
 
 def titled(picture: Picture, title: str) -> Picture:
     """Put a line of text above a picture, cut where the picture ends."""
-    image = Image.new("RGB", (picture.shape[1], _CAPTION), BACKGROUND)
-    ImageDraw.Draw(image).text((1, _CAPTION - 3), title, fill=INK, font=font(11), anchor="ls")
-    return np.concatenate([np.asarray(image), picture])
+    return np.concatenate([_caption(title, picture.shape[1]), picture])
+
+
+def ruled(picture: Picture, shares: Numbers) -> Picture:
+    """Return a picture with vertical lines at shares of its width, each in [0, 1)."""
+    lined = picture.copy()
+    lined[:, (shares * picture.shape[1]).astype(int)] = QUIET
+    return lined
 
 
 def resized(picture: Picture, height: int) -> Picture:
@@ -177,15 +205,19 @@ def resized(picture: Picture, height: int) -> Picture:
 
 def beside(*pictures: Picture) -> Picture:
     """Put pictures next to each other, from the top, ``GAP`` pixels between them."""
-    turned = [picture.swapaxes(0, 1) for picture in pictures]
-    return stacked(*turned).swapaxes(0, 1)
+    width = sum(picture.shape[1] for picture in pictures) + GAP * (len(pictures) - 1)
+    sheet = _sheet(width, max(picture.shape[0] for picture in pictures))
+    left = 0
+    for picture in pictures:
+        sheet[: picture.shape[0], left : left + picture.shape[1]] = picture
+        left += picture.shape[1] + GAP
+    return sheet
 
 
 def stacked(*pictures: Picture) -> Picture:
     """Put pictures below each other, from the left, ``GAP`` pixels between them."""
-    width = max(picture.shape[1] for picture in pictures)
     height = sum(picture.shape[0] for picture in pictures) + GAP * (len(pictures) - 1)
-    sheet = np.full((height, width, 3), BACKGROUND, np.uint8)
+    sheet = _sheet(max(picture.shape[1] for picture in pictures), height)
     top = 0
     for picture in pictures:
         sheet[top : top + picture.shape[0], : picture.shape[1]] = picture
@@ -193,11 +225,40 @@ def stacked(*pictures: Picture) -> Picture:
     return sheet
 
 
-def png(picture: Picture) -> bytes:
-    """Return a picture as a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG")
+def _sheet(width: int, height: int) -> Picture:
+    sheet = np.empty((height, width, 3), np.uint8)
+    sheet[:] = BACKGROUND
+    return sheet
+
+
+def png(picture: Picture, exact: bool = True) -> bytes:
+    """Return a picture as a PNG file.
+
+    Args:
+        picture: what is in it.
+        exact: keep every colour. False: take the nearest of those that pictures of this module have, which makes the
+            file half as large in a quarter of the time.
+    """
+    image, buffer = Image.fromarray(np.ascontiguousarray(picture)), io.BytesIO()
+    if exact:
+        image.save(buffer, "PNG")
+    else:
+        image.quantize(palette=_palette(), dither=Image.Dither.NONE).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _palette() -> Image.Image:
+    """Return an image with the colours that are drawn here, and those between each and what it is drawn on."""
+    shares = np.linspace(0.0, 1.0, _PALETTE_LEVELS)[:, np.newaxis]
+    blends = [(PANEL, colour) for colour in (*COLOURS, QUIET, INK)] + [(BACKGROUND, INK), (PANEL, GRID)]
+    colours = np.concatenate([np.array(dark) + shares * (np.array(lit) - dark) for dark, lit in blends])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.round().astype(np.uint8).tobytes())
+    return palette
+
+
+_PALETTE_LEVELS = 25  # shades of each of ten colours: 250 of the 256 that a file can have
 
 
 def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -205,7 +266,14 @@ def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     return image, ImageDraw.Draw(image)
 
 
-@cache
+@lru_cache(maxsize=64)
+def _caption(title: str, width: int) -> Picture:
+    image = Image.new("RGB", (width, _CAPTION), BACKGROUND)
+    ImageDraw.Draw(image).text((1, _CAPTION - 3), title, fill=INK, font=font(11), anchor="ls")
+    return np.asarray(image)
+
+
+@lru_cache(maxsize=16)
 def font(size: int) -> Any:
     """Return the font of all text, which comes with Pillow, in a size."""
     return ImageFont.load_default(size)

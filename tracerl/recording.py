@@ -1,6 +1,7 @@
 """A stretch of one life, as arrays: what was seen of an agent at each of the newest env steps, in constant memory."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from tracerl import checks
 from tracerl.lifetime import Step
-from tracerl.view import Numbers, View
+from tracerl.view import LayerView, Numbers, View
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,32 @@ class Recorder:
         """Forget everything."""
         self._seen.clear()
 
+    def capture(self) -> dict[str, Numbers]:
+        """Return the views that are kept, as arrays by name, for ``restore``; the env steps are left out.
+
+        Raises:
+            ValueError: nothing is kept.
+        """
+        found = self.recording()
+        outlook = {name: array for name in _OUTLOOK if (array := getattr(found, name)) is not None}
+        views = [seen for seen, _ in self._seen]
+        for i, layer in enumerate(found.layers):
+            rate = np.array([seen.layers[i].rate for seen in views])
+            parts = {**{part: getattr(layer, part) for part in _OVER_STEPS}, "rate": rate}
+            outlook |= {f"{i}.{layer.name}.{part}": array for part, array in parts.items()}
+        return outlook
+
+    def restore(self, state: Mapping[str, Numbers]) -> None:
+        """Keep the views, and no others, that ``capture`` returned."""
+        layers = sorted({name.rpartition(".")[0] for name in state if "." in name}, key=_number)
+        self.clear()
+        for row in range(len(next(iter(state.values()), ()))):
+            seen = {name: state[name][row] for name in state}
+            outlook: list[Any] = [seen.get(name) for name in _OUTLOOK]
+            parts = [[seen[f"{layer}.{part}"] for part in (*_OVER_STEPS, "rate")] for layer in layers]
+            names = [layer.partition(".")[2] for layer in layers]
+            self.add(View([LayerView(name, *part) for name, part in zip(names, parts, strict=True)], *outlook))
+
     def recording(self) -> Recording:
         """Return what is kept, as arrays of its own.
 
@@ -124,4 +151,10 @@ def _layer(views: list[View], i: int) -> LayerRecording:
     return LayerRecording(layers[-1].name, **over_steps, rate=layers[-1].rate)
 
 
+def _number(layer: str) -> int:
+    """Return the place of a layer among the others from ``0.policy_0``."""
+    return int(layer.partition(".")[0])
+
+
 _OVER_STEPS = ("spikes", "membrane", "threshold")
+_OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")

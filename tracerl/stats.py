@@ -245,6 +245,13 @@ def average(values: Iterable[float]) -> float:
     return sum(there) / len(there) if there else math.nan
 
 
+def median_reached(reached: Sequence[int | None]) -> int | None:
+    """Return the env step by which half of the lives, rounded up, had reached a milestone; None before that."""
+    steps = sorted(step for step in reached if step is not None)
+    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
+    return steps[middle] if middle < len(steps) else None
+
+
 def _quartile_weights(n: int) -> np.ndarray[Any, Any]:
     """Share of each of n sorted values in the middle half, adding up to 1."""
     edges = np.arange(n + 1) / n

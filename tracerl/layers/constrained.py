@@ -79,3 +79,19 @@ class Constrained(StateModule):
         slope = self.value * self.complement if self.kind == "decay" else -torch.expm1(-self.value)
         assert self.raw.grad is not None
         torch.mul(gradient, slope, out=self.raw.grad)
+
+
+def constants_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
+    """Return the decays and thresholds of a layer by TensorBoard tag, each [*lives, n or 1].
+
+    Args:
+        layer: whose parts they are, ``membrane_decay`` or ``threshold``.
+        name: of the layer, such as ``policy_0``.
+    """
+    found = {}
+    for part_name, part in layer.named_children():
+        if isinstance(part, Constrained):
+            decays = part.kind == "decay"
+            tag = f"decays/{name}_{part_name.removesuffix('_decay')}" if decays else f"{part_name}s/{name}"
+            found[tag] = part.value
+    return found

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.flat import FlatModule
 from tracerl.layers import ALIF, LI, LIF, DenseSynapses, SpikingLayer, SynapticLIF
 from tracerl.lives import Lives
+from tracerl.network.scored import ScoredNetwork
 from tracerl.topology import INPUT, Node, Wiring
 
 CreditKind = Literal["otpe", "presynaptic", "exact"]
 _CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
 
 
-class Network(FlatModule):
+class Network(ScoredNetwork):
     """Layers that receive the input, each other's spikes, or both, under a readout that receives some of them.
 
     Attributes:
@@ -88,12 +88,20 @@ class Network(FlatModule):
         """
         self.credit.write_scores(self.readout.backward(learning_signal), learning_signal)
 
+    def parts(self) -> dict[str, SpikingLayer | LI]:
+        """Return the spiking layers by number, and the readout; see ``ScoredNetwork.parts``."""
+        return {str(i): layer for i, layer in enumerate(self.layers)} | {"readout": self.readout}
+
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
         self.credit.reset_state(mask)
+
+    def align(self) -> None:
+        """Let what carries signals back from the readout follow it; see ``LI.align``."""
+        self.readout.align()
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""

@@ -79,6 +79,16 @@ class ClassicLearner(FlatModule):
             self.score[..., : self._n].copy_(self.paired.backward(reward))
         self.step_rule(self, self.score.neg(), self._one)
 
+    def distributions(self, name: str) -> dict[str, Tensor]:
+        """Return what the layers are made of, and their traces; see ``tracerl.view.Distributed``."""
+        layers = [(f"{name}_{i}", layer) for i, layer in enumerate(self.network.layers)]
+        found = dict[str, Tensor]()
+        for part_name, part in [*layers, (f"{name}_readout", self.network.readout)]:
+            found |= part.distributions(part_name)
+        if self.paired is not None:
+            found[f"traces/{name}"] = self.paired.eligibility_trace
+        return found
+
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and traces, in place, in the lives of the mask (bool, [*lives]) or in all."""
         self.network.reset_state(mask)

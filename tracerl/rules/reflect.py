@@ -15,7 +15,7 @@ from torch import Tensor
 from tracerl import functional as F
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
-from tracerl.network import Network
+from tracerl.network import ScoredNetwork
 from tracerl.optim.rule import StepRule
 from tracerl.view import SpikingNeurons
 
@@ -31,7 +31,7 @@ class TraceLearner(StateModule):
 
     eligibility_trace: Tensor
 
-    def __init__(self, network: Network, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
         """Start with an empty trace.
 
         Args:
@@ -62,7 +62,7 @@ class TraceLearner(StateModule):
             signal: the scalar everything is multiplied by, [*lives].
         """
         self.step_rule(self.network, self.eligibility_trace, signal)
-        self.network.readout.align()
+        self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
@@ -73,14 +73,22 @@ class TraceLearner(StateModule):
         """Return the layers by name, as their tags have them."""
         return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
 
+    def distributions(self, name: str) -> dict[str, Tensor]:
+        """Return what the layers and the readout are made of, and their traces; see ``tracerl.view.Distributed``."""
+        found: dict[str, Tensor] = {}
+        for end, part in self.network.parts().items():
+            found |= part.distributions(f"{name}_{end}")
+            found[f"traces/{name}_{end}"] = self.network.share(part, self.eligibility_trace)
+        return found
+
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
         found = {f"learn/trace_norm_{name}": float(self.eligibility_trace.norm(dim=-1).mean())}
         for i, layer in enumerate(self.network.layers):
-            rate = layer.rate
+            rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
             found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
-            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())
-            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).float().mean())
+            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).mean())
+            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).mean())
         return found
 
 
