@@ -98,6 +98,7 @@ ALLOWED = {
     "groups": {"checks", "folders", "stats"},
     "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
     "sweep": {"checks", "folders", "groups", "plot", "stats"},
+    "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {
         "actor_critic",
@@ -177,7 +178,11 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
 
 def test_the_command_line_answers_without_loading_torch() -> None:
     heavy = ("torch", "numba", "tensorboard", "gymnasium", "matplotlib", "numpy")
-    for module, there in (("tracerl.run", heavy[:-1]), ("tracerl.plot.__main__", heavy)):
+    for module, there in (
+        ("tracerl.run", heavy[:-1]),
+        ("tracerl.plot.__main__", heavy),
+        ("tracerl.watch.__main__", heavy[:-1]),
+    ):
         code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert found.stdout.strip() == "[]", module
