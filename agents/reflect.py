@@ -1,6 +1,6 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from tracerl import checks
 from tracerl import functional as F
 from tracerl.agent import Action, Observation
-from tracerl.encoders import ContrastEncoder, EncoderSettings, RawEncoder
-from tracerl.heads import head_for
+from tracerl.encoders import EncoderSettings
+from tracerl.heads import Head, head_for
+from tracerl.kernels.coverage import without_kernel
 from tracerl.lives import Lives
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
-from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.scaling import RewardScaler
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
 
 SIGNALS = ("td", "advantage", "reward")
-FUSED_ENCODERS = (RawEncoder, ContrastEncoder)
 WATCHED = (  # what is summed at every step, the critic's last
     "learn/td_error",
     "learn/td_error_magnitude",
@@ -96,6 +95,7 @@ class ReflectAgent(OnlineAgent):
         average_decay: float,
         engine: str,
         threads: int | None = None,
+        head: Callable[[Space[Any], Lives], Head] | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -116,6 +116,7 @@ class ReflectAgent(OnlineAgent):
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
+            head: makes the distribution over actions; None: the one that goes with the action space.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -124,7 +125,7 @@ class ReflectAgent(OnlineAgent):
         self.settings = Settings(signal, discount, trace_decay, entropy, scale_reward, average_decay)
         self.lives = lives
         self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        self.head = head_for(action_space, lives)
+        self.head = head_for(action_space, lives, head)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         decay = discount * trace_decay
@@ -162,11 +163,10 @@ class ReflectAgent(OnlineAgent):
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         if self.lives.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lives.device}"
-        if any(isinstance(rule, TorchStep) for rule in self._rules()):
-            return "it has no torch.optim optimisers"
-        if type(self.encoder) not in FUSED_ENCODERS:
-            return f"it has no kernel for the encoder {self.encoder.name}"
-        return self.policy.network.obstacle_to_fusing()
+        if type(self) is not ReflectAgent:
+            return f"it has no kernels for {type(self).__name__}"
+        missing = without_kernel(self.encoder, self.head, self._rules())
+        return missing or self.policy.network.obstacle_to_fusing()
 
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]

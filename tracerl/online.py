@@ -141,6 +141,10 @@ class OnlineAgent(StateModule):
         """Return the layers of spiking neurons by name; see ``tracerl.view.Visible``."""
         return {}
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting: nothing, unless an agent of its own kind adds it; see ``Agent.diagnostics``."""
+        return {}
+
     def outlook(self) -> Outlook:
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
         head = getattr(self, "head", None)
