@@ -142,7 +142,7 @@ class OnlineAgent(StateModule):
         return {}
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting: nothing, unless an agent of its own kind adds it; see ``Agent.diagnostics``."""
+        """Return nothing: what is worth plotting is an agent of its own kind's to say; see ``Agent.diagnostics``."""
         return {}
 
     def outlook(self) -> Outlook:
