@@ -6,11 +6,12 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tests.helpers import command, compose
+from tests.helpers import command, compose, script
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -85,6 +86,31 @@ def commands() -> list[str]:
 
 
 def test_the_settings_of_every_command_exist() -> None:
-    assert len(commands()) > 30
+    assert len(commands()) > 15
     for line in commands():
         compose(*(re.sub(r"^(env|optimizer\.\w+)\.kwargs\.", r"++\g<0>", word) for word in shlex.split(line)))
+
+
+def test_links_out_of_the_docs_become_pages_or_names(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("mkdocs")
+    hooks = script("site_hooks")
+
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="extend/env.md"))
+
+    def shown(text: str) -> str:
+        return hooks.on_page_markdown(text, page, None, None)
+
+    assert shown("[it](../../SECURITY.md#a)") == "[it](../security.md#a)"
+    assert shown("[the loop](../../tracerl/lifetime.py)") == "the loop (`tracerl/lifetime.py`)"
+    assert (
+        shown("[tags](../tags.md) ![a](../a.png) [b](https://b.c)")
+        == "[tags](../tags.md) ![a](../a.png) [b](https://b.c)"
+    )
+    assert not caplog.records
+    shown("[gone](../../gone.py)")
+    assert "gone.py, which is not in the repository" in caplog.text
+
+
+def test_figures_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("how-*.png")}
+    assert len(sizes) == 3 and max(sizes.values()) < 150_000

@@ -63,12 +63,6 @@ def make_agent(
 ) -> "Agent":
     """Make an agent for the spaces of an env.
 
-    >>> import tracerl
-    >>> env = tracerl.make_env("CartPole")
-    >>> agent = tracerl.make_agent(env, settings={"network.hidden": [32], "agent.entropy": 0.01}, seed=3)
-    >>> agent.policy.network.layers[0].n_out
-    32
-
     Args:
         env: where it shall live; ``make_env`` makes one that any agent can live in.
         agent: name of one in ``configs/agent``. One of your own is made by its class.
@@ -77,6 +71,13 @@ def make_agent(
 
     Raises:
         ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+
+    Examples:
+        >>> import tracerl
+        >>> env = tracerl.make_env("CartPole")
+        >>> agent = tracerl.make_agent(env, settings={"network.hidden": [32], "agent.entropy": 0.01}, seed=3)
+        >>> agent.policy.network.layers[0].n_out
+        32
     """
     from tracerl.assembly import build_agent, check_engine
     from tracerl.world import compile_verbs
@@ -95,12 +96,6 @@ def make_network(
 ) -> "Network":
     """Make a network alone, of one life, to be taught by whatever signal you have.
 
-    >>> import torch, tracerl
-    >>> network = tracerl.make_network(3, 1, {"network.hidden": [8], "network.readout_decay": 0.5})
-    >>> error = 1 - network(torch.ones(3))     # one tick: membranes and traces advance
-    >>> network.backward(error)                # d objective / d outputs; the score of every parameter
-    >>> network.flat += 0.1 * network.score    # a step of your own
-
     Args:
         inputs: numbers that it receives per tick, or their shape where the network is for images.
         outputs: of the readout.
@@ -109,6 +104,13 @@ def make_network(
 
     Raises:
         ConfigError: naming the setting.
+
+    Examples:
+        >>> import torch, tracerl
+        >>> network = tracerl.make_network(3, 1, {"network.hidden": [8], "network.readout_decay": 0.5})
+        >>> error = 1 - network(torch.ones(3))     # one tick: membranes and traces advance
+        >>> network.backward(error)                # d objective / d outputs; the score of every parameter
+        >>> network.flat += 0.1 * network.score    # a step of your own
     """
     from tracerl.assembly import new_lives
 

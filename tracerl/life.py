@@ -127,14 +127,6 @@ def live(
 ) -> Life:
     """Live one life: an iterator of step records, or to the end with ``finish``.
 
-    >>> import tracerl
-    >>> env = tracerl.make_env("CartPole")
-    >>> life = tracerl.live(tracerl.make_agent(env), env, steps=200)
-    >>> sum(step.reward for step in life)
-    200.0
-    >>> life.record.episodes == len(life.record.returns)
-    True
-
     Args:
         agent: anything with the three verbs of ``tracerl.Verbs``; it learns as it lives.
         env: a Gymnasium env that does not reset itself.
@@ -146,5 +138,14 @@ def live(
 
     Raises:
         ConfigError: naming the argument.
+
+    Examples:
+        >>> import tracerl
+        >>> env = tracerl.make_env("CartPole")
+        >>> life = tracerl.live(tracerl.make_agent(env), env, steps=200)
+        >>> sum(step.reward for step in life)
+        200.0
+        >>> life.record.episodes == len(life.record.returns)
+        True
     """
     return Life(agent, env, steps, seed, callbacks, milestones, on_nonfinite)
