@@ -108,7 +108,7 @@ def _comment(line: str) -> str:
 def _about(lines: list[str], row: int) -> str:
     """Return the comment of a line, after those that stand above it at the same indentation."""
     indentation = re.match(r"\s*", lines[row])
-    above = []
+    above: list[str] = []
     start = (indentation[0] if indentation else "") + "#"
     while row - 1 - len(above) >= 0 and lines[row - 1 - len(above)].startswith(start):
         above.append(_comment(lines[row - 1 - len(above)]))

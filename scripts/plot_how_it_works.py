@@ -29,8 +29,9 @@ def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -
     settings = LayerSettings(
         membrane_decay=(0.85, 0.85), threshold=(threshold, threshold), surrogate="triangle", slope=2.0
     )
-    layer = LIF(DenseSynapses(2, 1, lives), lives, settings)
-    layer.synapses.affine.copy_(torch.tensor([[1.6], [1.1], [0.0]]))  # two weights and the bias
+    synapses = DenseSynapses(2, 1, lives)
+    layer = LIF(synapses, lives, settings)
+    synapses.affine.copy_(torch.tensor([[1.6], [1.1], [0.0]]))  # two weights and the bias
     layer.track(lives)
     inputs = (torch.rand(ticks, 2, generator=torch.Generator().manual_seed(4)) < 0.28).float()
     inputs[ticks // 2 : ticks // 2 + 12] = 0
@@ -39,9 +40,10 @@ def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -
     for x in inputs:
         current = layer.receive(x)
         potential = F.lif_potential(current, layer.membrane, layer.membrane_decay.value)
-        layer.carry(layer.synapses.drive(), current)
+        layer.carry(synapses.drive(), current)
         layer.fire(current)
         F.low_pass_(filtered, readout_decay, layer.eligibility()[0])
+        assert layer.sensitivity is not None
         derivatives = layer.surrogate, layer.sensitivity[0], filtered
         for name, number in zip(seen, (x[0], x[1], potential, layer.membrane, layer.spikes, *derivatives), strict=True):
             seen[name].append(float(number))

@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}  # at the top of the repository, pages here
+LINKED = {**PAGES, "examples/README.md": "examples.md"}  # what links to the repository mean on the site
 MAPPED = ("agents", "envs", "configs")  # part of the package, beside it in the repository
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -31,7 +32,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that stand at the top of the repository."""
     for source, page in PAGES.items():
         text = (ROOT / source).read_text().replace("](docs/", "](")
-        for other, its_page in PAGES.items():
+        for other, its_page in LINKED.items():
             text = text.replace(f"]({other})", f"]({its_page})")
         files.append(File.generated(config, page, content=text))
     return files
@@ -49,8 +50,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         path = posixpath.normpath(posixpath.join("docs", folder, target))
         if "://" in target or path.startswith("docs/"):
             return found[0]
-        if path in PAGES:
-            return f"[{text}]({posixpath.relpath(PAGES[path], folder or '.')}{found['anchor'] or ''})"
+        if path in LINKED:
+            return f"[{text}]({posixpath.relpath(LINKED[path], folder or '.')}{found['anchor'] or ''})"
         if not (ROOT / path).exists():
             _log.warning("%s links to %s, which is not in the repository", page.file.src_uri, target)
         return f"{text} (`{path}`)" if text.strip("`") != path else f"`{path}`"

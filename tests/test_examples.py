@@ -38,8 +38,8 @@ def main_of(name: str) -> Any:
 def test_all_are_here_and_in_their_list() -> None:
     there = {path.stem for path in EXAMPLES.glob("*.py")}
     assert there == set(FEW) == set(LEARNED)
-    listed = (EXAMPLES / "README.md").read_text()
-    assert all(f"`{name}.py`" in listed for name in there)
+    listed, shown = (EXAMPLES / "README.md").read_text(), (EXAMPLES.parent / "docs" / "examples.md").read_text()
+    assert all(f"`{name}.py`" in listed and f'--8<-- "examples/{name}.py"' in shown for name in there)
 
 
 @pytest.mark.parametrize("name", sorted(FEW))
