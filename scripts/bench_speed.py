@@ -86,7 +86,8 @@ TABLES: dict[str, list[Row]] = {
         Row(f"fused, {OBGD}, H=64", obgd("64")),
         Row(f"torch, {INTENTIONAL}, H=128", "engine=torch", 3000),
         Row(f"torch, {OBGD}, H=64", f"engine=torch {obgd('64')}", 3000),
-        Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac", 3000),
+        Row("Stream AC(lambda), fused, 2 x 128", "agent=stream_ac", 30_000),
+        Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac engine=torch", 3000),
     ],
     "sizes": [
         Row(f"{rule}, {hidden}", f"network.hidden=[{hidden}] {'optimizer=obgd' if rule == OBGD else ''}")

@@ -1,4 +1,4 @@
-"""Stream AC(lambda): traces and steps against an independent network, ends of episodes, start, and what it learns."""
+"""Stream AC(lambda): traces and steps against autograd, ends of episodes, start, kernels, lives, and what it learns."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from tracerl.agents.stream_ac import StreamACAgent, TracedPerceptron, sparse_weight
+from tracerl.agents.stream_ac import StreamACAgent
 
 import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import lived, make_agent
+from tests.engines import SPACES, live_together, pair
+from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
+from tracerl.layers.rectified import sparse_weight
 from tracerl.lives import Lives
+from tracerl.network import Perceptron
+from tracerl.rules.reflect import TraceLearner
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
 PLAIN = ("encoder.normalize=false", "agent.scale_reward=false")  # so that the tests see what the networks see
@@ -27,15 +31,33 @@ def observation(i: int) -> np.ndarray:
     return np.random.default_rng(i).normal(size=4).astype(np.float32)
 
 
-def twin_of(network: TracedPerceptron) -> torch.nn.Sequential:
+def parameters_of(learner: TraceLearner) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The weights and biases of each layer, bottom first."""
+    network = learner.network
+    assert isinstance(network, Perceptron)
+    return [(layer.weight, layer.bias) for layer in [*network.in_a_row, network.readout]]
+
+
+def of_learner(flat: torch.Tensor, learner: TraceLearner) -> torch.Tensor:
+    """Numbers laid out as a learner's ``flat``, in the order of torch.nn's parameters: weights, biases, per layer."""
+    network, start, found = learner.network, 0, []
+    for layer in [*network.in_a_row, network.readout]:
+        n = layer.affine.numel()
+        block = flat[start : start + n].view(layer.affine.shape)
+        block = block if layer is network.readout else block.T  # [n_out, n_in + 1]
+        found += [block[:, :-1].flatten(), block[:, -1]]
+        start += n
+    return torch.cat(found)
+
+
+def twin_of(learner: TraceLearner) -> torch.nn.Sequential:
     """The same network, written with the modules of torch.nn, with weights of its own."""
-    pairs = [*network.hidden, network.readout]
     layers: list[torch.nn.Module] = []
-    for weight, bias in pairs:
+    for weight, bias in parameters_of(learner):
         n_out, n_in = weight.shape
         linear = torch.nn.Linear(n_in, n_out, dtype=torch.float64)
-        linear.weight.data.copy_(weight.detach())
-        linear.bias.data.copy_(bias.detach())
+        linear.weight.data.copy_(weight)
+        linear.bias.data.copy_(bias)
         layers += [linear, torch.nn.LayerNorm(n_out, elementwise_affine=False), torch.nn.LeakyReLU()]
     return torch.nn.Sequential(*layers[:-2])
 
@@ -71,11 +93,11 @@ class Oracle:
 
 
 def assert_equal(agent: StreamACAgent, oracle: Oracle) -> None:
-    for mine, its in ((agent.policy, oracle.policy), (agent.critic, oracle.critic)):
-        flat = torch.nn.utils.parameters_to_vector(its.parameters())
-        torch.testing.assert_close(mine.flat, flat.detach(), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(agent.policy.eligibility_trace, oracle.z_theta, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(agent.critic.eligibility_trace, oracle.z_w, rtol=1e-10, atol=1e-12)
+    for mine, its, trace in ((agent.policy, oracle.policy, oracle.z_theta), (agent.critic, oracle.critic, oracle.z_w)):
+        flat = torch.nn.utils.parameters_to_vector(its.parameters()).detach()
+        torch.testing.assert_close(of_learner(mine.network.flat, mine), flat, rtol=1e-10, atol=1e-12)
+        found = of_learner(mine.eligibility_trace, mine)
+        torch.testing.assert_close(found, trace.expand_as(found), rtol=1e-10, atol=1e-12)
 
 
 def test_traces_and_steps_equal_the_equations() -> None:
@@ -87,7 +109,7 @@ def test_traces_and_steps_equal_the_equations() -> None:
         reward = 3.0 * (-1) ** i
         following = agent.step(reward, observation(i))
         delta = oracle.learn([observation(i - 1), observation(i)], action, reward, True)
-        assert agent.td_error == pytest.approx(delta, rel=1e-10)
+        assert float(agent.signal) == pytest.approx(delta, rel=1e-10)
         assert_equal(agent, oracle)
         action = following
         signs.add(delta > 0)
@@ -105,11 +127,9 @@ def test_truncation_bootstraps_termination_does_not_and_either_clears_the_traces
         assert_equal(agent, oracle)
         agent.end(2.0, observation(i + 2), terminated)
         delta = oracle.learn([observation(i + 1), observation(i + 2)], second, 2.0, not terminated)
-        assert agent.td_error == pytest.approx(delta, rel=1e-10)
+        assert float(agent.signal) == pytest.approx(delta, rel=1e-10)
         oracle.z_theta, oracle.z_w = torch.zeros_like(oracle.z_theta), torch.zeros_like(oracle.z_w)
         assert_equal(agent, oracle)
-        for network in (agent.policy, agent.critic):
-            assert all(not parameter.grad.any() for parameter in network.parameters)
 
 
 def test_rewards_and_observations_are_scaled_and_the_rest_of_a_scale_outlives_the_episode() -> None:
@@ -120,37 +140,11 @@ def test_rewards_and_observations_are_scaled_and_the_rest_of_a_scale_outlives_th
     agent.end(5.0, observation(6), terminated=True)
     seen = np.stack([observation(i) for i in range(7)]).astype(np.float64)
     expected = (seen[6] - seen.mean(0)) / seen.std(0, ddof=1)
-    torch.testing.assert_close(agent.inputs[0], torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        agent.critic.network.in_a_row[0].inputs[:-1], torch.from_numpy(expected), rtol=1e-6, atol=1e-6
+    )
     assert agent.reward_scaler.discounted == 0
     assert agent.reward_scaler.moments.count == 6
-
-
-def traced(lr: float, kappa: float) -> TracedPerceptron:
-    network = agent_for(f"agent.lr={lr}", f"agent.kappa_value={kappa}").critic
-    network.flat.zero_()
-    network.eligibility_trace.zero_()
-    network.eligibility_trace[:2] = torch.tensor([0.5, -1.5])  # of norm 2
-    return network
-
-
-@pytest.mark.parametrize(
-    ("lr", "kappa", "td_error", "step_size"),
-    [
-        (0.125, 2.0, 0.5, 0.125),  # M = 1/8 2 1 2 = 1/2: not bounded, and |delta| below 1 counts as 1
-        (1.0, 2.0, 0.5, 0.25),  # M = 1 2 1 2 = 4
-        (1.0, 2.0, -5.0, 0.05),  # M = 1 2 5 2 = 20
-        (0.5, 4.0, 3.0, 0.5 / 12),  # M = 1/2 4 3 2 = 12
-    ],
-)
-def test_the_step_is_bounded_as_worked_by_hand(lr: float, kappa: float, td_error: float, step_size: float) -> None:
-    network = traced(lr, kappa)
-    network.update(td_error)
-    assert network.step_size == pytest.approx(step_size, rel=1e-12)
-    expected = torch.tensor([0.5, -1.5], dtype=torch.float64) * step_size * td_error
-    torch.testing.assert_close(network.flat[:2], expected)
-    assert not network.flat[2:].any()
-    weight, _ = network.hidden[0]
-    torch.testing.assert_close(weight.detach().flatten()[:2], expected)  # parameters are views of the buffer
 
 
 @pytest.mark.parametrize(("n_in", "zeros"), [(128, 115), (100, 90), (10, 9), (6, 5), (4, 4)])
@@ -165,52 +159,36 @@ def test_every_unit_starts_with_nine_tenths_of_its_inputs_cut(n_in: int, zeros: 
 
 def test_a_bottom_layer_that_starts_at_zero_learns() -> None:
     agent = agent_for()
-    weight, _ = agent.policy.hidden[0]
+    weight, _ = parameters_of(agent.policy)[0]
     assert not weight.any()
     agent.start(observation(0))
     for i in range(1, 4):  # the first standardised observation is zero
         agent.step(1.0, observation(i))
-    assert weight.detach().abs().sum(-1).all()
+    assert weight.abs().sum(-1).all()
 
 
 def test_all_layers_of_both_networks_start_sparse_without_biases_and_apart() -> None:
     agent = agent_for("agent.hidden=[20,30]", "agent.sparsity=0.5")
     for network in (agent.policy, agent.critic):
-        for weight, bias in (*network.hidden, network.readout):
+        for weight, bias in parameters_of(network):
             assert ((weight == 0).sum(-1) == weight.shape[1] // 2).all()
             assert not bias.any()
-    assert not torch.equal(agent.policy.hidden[0][0], agent.critic.hidden[0][0])
+    policy, critic = (parameters_of(learner)[0][0] for learner in (agent.policy, agent.critic))
+    assert not torch.equal(policy, critic)
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
     (one, record), (other, again), (_, different) = (lived("CartPole-v1", 200, AGENT, seed=seed) for seed in (3, 3, 4))
     assert list(record.returns) == list(again.returns) != list(different.returns)
     for mine, its in ((one.policy, other.policy), (one.critic, other.critic)):
-        assert torch.equal(mine.flat, its.flat)
+        assert torch.equal(mine.network.flat, its.network.flat)
         assert torch.equal(mine.eligibility_trace, its.eligibility_trace)
-
-
-def test_memory_is_constant_and_no_graph_grows() -> None:
-    agent = agent_for(dtype=torch.float32)
-    agent.start(observation(0))
-    where = [parameter.grad.data_ptr() for parameter in agent.policy.parameters]
-    for i in range(200):
-        agent.step(1.0, observation(i % 7))
-    attributes = set(vars(agent))
-    for i in range(200):
-        agent.step(1.0, observation(i % 7))
-    assert set(vars(agent)) == attributes
-    assert [parameter.grad.data_ptr() for parameter in agent.policy.parameters] == where  # added to in place
-    assert agent.policy.flat.grad_fn is None and not agent.policy.eligibility_trace.requires_grad
-    for parameter in agent.policy.parameters + agent.critic.parameters:
-        assert parameter.is_leaf
-    assert not agent.inputs.requires_grad
 
 
 def test_the_contrast_encoder_doubles_the_inputs() -> None:
     agent = agent_for("encoder=contrast")
     assert agent.start(observation(0)) in (0, 1)
-    assert agent.policy.hidden[0][0].shape == (8, 8)
+    assert parameters_of(agent.policy)[0][0].shape == (8, 8)
 
 
 def test_actions_start_where_the_space_says() -> None:
@@ -228,13 +206,13 @@ def test_diagnostics_average_since_the_last_look() -> None:
     for i in range(1, 20):
         entropy = agent.head.entropy().item()
         agent.step(float(i % 3), observation(i))
-        seen.append((agent.td_error, abs(agent.td_error), entropy, agent.critic.step_size))
+        seen.append((float(agent.signal), abs(float(agent.signal)), entropy, float(agent.critic.step_rule.step_size)))
     found = agent.diagnostics()
     tags = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/step_size_value")
     assert [found[tag] for tag in tags] == pytest.approx(np.mean(seen, 0))
     assert found["learn/trace_norm_policy"] == pytest.approx(float(agent.policy.eligibility_trace.norm()))
     agent.step(0.0, observation(99))
-    assert agent.diagnostics()["learn/td_error"] == pytest.approx(agent.td_error)
+    assert agent.diagnostics()["learn/td_error"] == pytest.approx(float(agent.signal))
 
 
 @pytest.mark.parametrize(
@@ -248,9 +226,6 @@ def test_diagnostics_average_since_the_last_look() -> None:
         ("agent.discount=1.1", "discount"),
         ("agent.trace_decay=-0.1", "trace_decay"),
         ("agent.entropy=-1", "entropy"),
-        ("agent.lr=0", "lr"),
-        ("agent.kappa_policy=0", "kappa_policy"),
-        ("agent.kappa_value=-1", "kappa_value"),
         ("agent.scale_reward=2", "scale_reward"),
     ],
 )
@@ -264,9 +239,53 @@ def test_a_trace_that_would_never_fade_is_refused() -> None:
         agent_for("agent.discount=1", "agent.trace_decay=1")
 
 
-def test_many_lives_are_refused() -> None:
-    with pytest.raises(ValueError, match="one life"):
-        agent_for(seed=[0, 1])
+# Its kernels.
+
+CASES = {
+    "two layers": ("agent.hidden=[9,7]",),
+    "one layer": ("agent.hidden=[9]",),
+    "three layers": ("agent.hidden=[6,5,4]", "agent.sparsity=0.5"),
+    "contrast, nothing scaled": (SMALL, "encoder=contrast", *PLAIN),
+    "intentional": (SMALL, "optimizer=intentional"),
+    "sgd": (SMALL, "optimizer=sgd"),
+    "as in the paper": (),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_equals_torch_step_by_step(case: str) -> None:
+    live_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, 2000, joined_every=50)
+
+
+@pytest.mark.parametrize("space", ["box", "multi-discrete"])
+def test_fused_equals_torch_with_other_heads(space: str) -> None:
+    overrides = (AGENT, SMALL, "agent.sparsity=0.3", "agent.entropy=0.3")
+    live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000, joined_every=50)
+
+
+def test_whole_lives_in_a_kernel_are_those_through_gymnasium() -> None:
+    options = {"seeds": [3, 4, 5], "milestones": ["w5>=20"]}
+    inside, records = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", backend="compiled", **options)
+    through, expected = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", **options)
+    assert torch.equal(inside.policy.network.flat, through.policy.network.flat)
+    assert [record.returns for record in records] == [record.returns for record in expected]
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_a_life_among_many_is_the_life_of_its_seed(engine: str) -> None:
+    arguments = ("CartPole-v1", 300, AGENT, SMALL, f"engine={engine}")
+    together, records = lived_together(*arguments, seeds=[3, 4], dtype=torch.float64)
+    for i in range(2):
+        alone, record = lived(*arguments, seed=3 + i, dtype=torch.float64)
+        assert records[i].returns == record.returns
+        torch.testing.assert_close(together.policy.network.flat[i], alone.policy.network.flat, rtol=1e-9, atol=1e-12)
+
+
+def test_auto_takes_the_kernels_and_says_why_not() -> None:
+    env = gym.make("CartPole-v1")
+    assert make_agent(env, AGENT, SMALL, "engine=auto").engine == "fused"
+    agent = make_agent(env, AGENT, SMALL, "engine=auto", "encoder=population")
+    assert (agent.engine, agent.engine_reason) == ("torch", "it has no kernel for the encoder population")
 
 
 # What it can learn.

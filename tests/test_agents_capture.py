@@ -48,6 +48,7 @@ CASES = {
         "agent.paired_traces=true",
     ),
     "stream_ac": ("agent=stream_ac", "agent.hidden=[7,6]"),
+    "stream_ac, fused": ("agent=stream_ac", "agent.hidden=[7,6]", "engine=fused"),
     "random": ("agent=random",),
 }
 SPACES: dict[str, spaces.Space] = {
@@ -120,13 +121,15 @@ def test_one_life(case: str) -> None:
     goes_on(SPACES["discrete"], CASES[case], None)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in ("stream_ac", "random")])
+@pytest.mark.parametrize("case", [case for case in CASES if case != "random"])
 def test_many_lives(case: str) -> None:
     goes_on(SPACES["discrete"], CASES[case], 3)
 
 
 @pytest.mark.parametrize("space", [space for space in SPACES if space != "discrete"])
-@pytest.mark.parametrize("case", ["reflect, torch", "reflect, fused", "eprop", "stream_ac", "random"])
+@pytest.mark.parametrize(
+    "case", ["reflect, torch", "reflect, fused", "eprop", "stream_ac", "stream_ac, fused", "random"]
+)
 def test_other_actions(space: str, case: str) -> None:
     goes_on(SPACES[space], CASES[case], None)
 

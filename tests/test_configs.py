@@ -97,6 +97,7 @@ def test_loggers(name: str, tmp_path: Path) -> None:
     log = hydra_versions.instantiate(compose(f"logger={name}").logger).open(tmp_path, {}, "")
     if log is not None:
         log.close(success=True)
+    assert bool(list(tmp_path.iterdir())) is (name != "none")
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMPLETE = ["library.md", "protocol.md", *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md"))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-SHORT = 40  # env steps, in place of those that a page names
+SHORT = 20  # env steps, in place of those that a page names
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -57,7 +57,8 @@ def run(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, short: 
     assert words[0] == "python", words
     if words[1:3] == ["-m", "tracerl.run"]:
         settings = [word for word in words[3:] if not (short and word.startswith("steps="))]
-        assert command([*settings, *([f"steps={SHORT}"] if short else [])], monkeypatch, folder) == 0
+        less = [f"steps={SHORT}"] if short else []
+        assert command([*settings, *less, "threads=1"], monkeypatch, folder) == 0  # tests share the machine
     else:
         monkeypatch.setattr(sys, "argv", words[1:])
         runpy.run_path(words[1], run_name="__main__")

@@ -1,7 +1,6 @@
 """The fused engine against the torch engine, step by step in float64, and on shapes nobody would choose."""
 
 import copy
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tracerl.agents.reflect import ReflectAgent
 
+from tests.engines import SPACES, live_together, pair
 from tests.helpers import lived, make_agent
+from tests.worlds import Space
 from tracerl.checks import ConfigError
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
@@ -80,56 +80,9 @@ CASES = {
 }
 
 
-class Space(gym.Env):
-    """Only spaces."""
-
-    def __init__(self, size: int, actions: int | gym.Space) -> None:
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-        self.action_space = gym.spaces.Discrete(actions) if isinstance(actions, int) else actions
-
-
-def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:
-    env = Space(size, actions)
-    drawn = "network.recurrent_scale=0.7"  # the default starts them at zero
-    first, second = (make_agent(env, drawn, *overrides, f"engine={name}", **options) for name in ("torch", "fused"))
-    assert (first.engine, second.engine) == ("torch", "fused")
-    return first, second
-
-
-def live_together(agents: tuple[ReflectAgent, ReflectAgent], size: int, steps: int, seed: int = 0) -> None:
-    """Feed both agents the same episodes and compare actions and signals at every step, all state at the end."""
-    rng = np.random.default_rng(seed)
-    torch_agent, fused_agent = agents
-    actions = [agent.start(np.zeros(size, np.float32)) for agent in agents]
-    for i in range(steps):
-        np.testing.assert_allclose(
-            actions[0], actions[1], rtol=1e-6, atol=1e-7 if isinstance(actions[0], np.ndarray) else 0
-        )
-        seen = rng.normal(size=size).astype(np.float32)
-        reward = float(rng.normal()) if i % 3 else 0.0
-        if rng.random() < 0.03:
-            terminated = bool(rng.integers(2))
-            for agent in agents:
-                agent.end(reward, seen, terminated)
-            actions = [agent.start(seen) for agent in agents]
-        else:
-            actions = [agent.step(reward, seen) for agent in agents]
-        assert float(fused_agent.signal) == pytest.approx(float(torch_agent.signal), rel=1e-9, abs=1e-10), i
-    for (name, ours), theirs in zip(torch_agent.state_dict().items(), fused_agent.state_dict().values(), strict=True):
-        torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
     live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 2000)
-
-
-SPACES = {
-    "discrete from 3": gym.spaces.Discrete(4, start=3),
-    "multi-discrete": gym.spaces.MultiDiscrete([[2, 3], [1, 5]]),
-    "multi-binary": gym.spaces.MultiBinary(3),
-    "box": gym.spaces.Box(np.array([-1.0, 0.0, -np.inf]), np.array([1.0, 9.0, np.inf]), dtype=np.float64),
-}
 
 
 @pytest.mark.parametrize("space", SPACES)

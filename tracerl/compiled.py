@@ -9,8 +9,8 @@ import numpy as np
 from tracerl.checks import ConfigError
 from tracerl.guard import Guard
 from tracerl.kernels.lives import ENDED_FIELDS, LIFE_WORDS, LIVED, NEXT_VERB, RETURN
-from tracerl.kernels.reflect import START
 from tracerl.kernels.twins import ELAPSED, TWINS, max_episode_steps, world_rows
+from tracerl.kernels.verbs import START
 from tracerl.lifetime import Ending, Monitor, Schedule
 from tracerl.stats import Record, lived_by_all
 

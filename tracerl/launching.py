@@ -127,16 +127,11 @@ def _setup(
         clear(folder, steps)
     else:
         past = take_up(before, agent, world, records)
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    (folder / "config.yaml").write_text(config, encoding="utf-8")
-    overrides = OmegaConf.to_yaml(list(origin.overrides))
-    (folder / OVERRIDES).write_text(overrides, encoding="utf-8")
-    named = {**settings, "agent.name": agent_name}
-    shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
+    config = _write_settings(cfg, origin)
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
-    log = logger.open(folder, shown, config, cfg.lifetimes, past.get("log"))
+    log = logger.open(folder, _shown(settings, agent_name), config, cfg.lifetimes, past.get("log"))
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,
@@ -156,6 +151,20 @@ def _setup(
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
+
+
+def _write_settings(cfg: DictConfig, origin: Origin) -> str:
+    """Leave the resolved config and the command line in the run's folder; return the config, as yaml."""
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    (origin.folder / "config.yaml").write_text(config, encoding="utf-8")
+    (origin.folder / OVERRIDES).write_text(OmegaConf.to_yaml(list(origin.overrides)), encoding="utf-8")
+    return config
+
+
+def _shown(settings: dict[str, Any], agent_name: str) -> dict[str, Any]:
+    """Return the settings that a log shows as hyperparameters."""
+    named = {**settings, "agent.name": agent_name}
+    return {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
 
 
 def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:

@@ -13,10 +13,11 @@ from tracerl.heads.categorical import Categorical, MultiCategorical
 from tracerl.heads.gaussian import Gaussian
 from tracerl.lives import Lives
 
+MakeHead = Callable[[Space[Any], Lives], Head]  # from an action space to a distribution over it
 SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
-def head_for(space: Space[Any], lives: Lives, make: Callable[[Space[Any], Lives], Head] | None = None) -> Head:
+def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None) -> Head:
     """Make the head of an action space.
 
     Args:

@@ -51,8 +51,10 @@ def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False,
     return compiled
 
 
-def announce(name: str) -> None:
-    """Tell a person who is about to wait that a kernel is compiled, where no earlier process left it."""
+def announce(compiled: Any) -> None:
+    """Tell a person who is about to wait that an entry is compiled, where no earlier process left it."""
+    function = compiled.py_func
+    name = f"{function.__module__.rpartition('.')[-1]}.{function.__name__}"
     asked_for = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     if not any(Path(asked_for or _cache_folder()).rglob(f"{name}-*.nbi")):
         print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)

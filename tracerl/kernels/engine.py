@@ -6,14 +6,14 @@ import numba
 import numpy as np
 
 from tracerl.agent import Action, Observation
-from tracerl.kernels import lives, reflect
+from tracerl.kernels import lives, verbs
 from tracerl.kernels import plan as P
 from tracerl.kernels.calls import address_of
 from tracerl.kernels.compile import announce
 from tracerl.kernels.describe import Plan
 
 if TYPE_CHECKING:
-    from tracerl.agents.reflect import ReflectAgent
+    from tracerl.actor_critic import ActorCritic
     from tracerl.compiled import CompiledWorld
 
 Array = np.ndarray[Any, Any]
@@ -21,20 +21,21 @@ _WORTH_A_THREAD = 16  # lives in one step: with fewer, threads that wait for eac
 
 
 class FusedEngine:
-    """Kernels over the memory of a reflect agent.
+    """Kernels over the memory of an actor-critic.
 
     The agent's tensors stay where ``state_dict``, logging and the torch engine expect them: they are views of the
     arrays that the kernels work on.
     """
 
-    def __init__(self, agent: "ReflectAgent", threads: int) -> None:
+    def __init__(self, agent: "ActorCritic", advance_life: Any, threads: int) -> None:
         """Write the plan of an agent whose memory is packed; kernels are compiled where they are first called.
 
         Args:
             agent: on the CPU.
+            advance_life: the compiled verbs of its kind; see ``reflect.advance_life``.
             threads: at most this many at a time; the results do not depend on it.
         """
-        self._memory = agent.memory
+        self._memory, self._advance_life = agent.memory, advance_life
         self._plan = Plan(agent)
         self._head = agent.head
         self._shares = min(threads, len(agent.lives.seeds))
@@ -57,7 +58,7 @@ class FusedEngine:
 
     def compile_verbs(self) -> None:
         """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
-        self._arrived[:, lives.VERB] = reflect.SKIP
+        self._arrived[:, lives.VERB] = verbs.SKIP
         agent = self._agent()
         if self._memory.real.dim() > 1:
             self._advance(agent, *self._all, self._arrived)
@@ -65,15 +66,15 @@ class FusedEngine:
     def _agent(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
         if self._address is None:
-            announce("reflect.advance_life")
-            skip = (*self._one, reflect.SKIP, 0.0, self._observation)
-            reflect.advance_life(*skip)
-            self._address = address_of(reflect.advance_life, *skip)
+            announce(self._advance_life)
+            skip = (*self._one, verbs.SKIP, 0.0, self._observation)
+            self._advance_life(*skip)
+            self._address = address_of(self._advance_life, *skip)
         return self._address
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave arrays out of copies: a copy's arrays are views of the copied memory."""
-        return {name: self.__dict__[name] for name in ("_memory", "_plan", "_head", "_shares")}
+        return {name: self.__dict__[name] for name in ("_memory", "_plan", "_head", "_shares", "_advance_life")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""
@@ -82,22 +83,22 @@ class FusedEngine:
 
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""
-        return self.carry_out(reflect.START, 0.0, observation)
+        return self.carry_out(verbs.START, 0.0, observation)
 
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn and act; see ``Agent.step``."""
-        return self.carry_out(reflect.STEP, reward, observation)
+        return self.carry_out(verbs.STEP, reward, observation)
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``."""
-        self.carry_out(reflect.TERMINATED if terminated else reflect.TRUNCATED, reward, observation)
+        self.carry_out(verbs.TERMINATED if terminated else verbs.TRUNCATED, reward, observation)
 
     def carry_out(self, verb: int, reward: float, observation: Observation) -> Action:
         """Carry out a ``Verb`` for the only life and return its newest action."""
         if observation.size != self._n_observed:
             raise ValueError(f"observation must hold {self._n_observed} numbers, got {observation.size}")
         self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
-        reflect.advance_life(*self._one, verb, float(reward), self._observation)
+        self._advance_life(*self._one, verb, float(reward), self._observation)
         return self._head.chosen()
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:

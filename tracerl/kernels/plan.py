@@ -3,7 +3,12 @@
 ``describe.Plan`` writes down the offsets. The fields are plain ints so that numba compiles them into the code.
 """
 
+from typing import Any
+
+import numpy as np
 from torch import Tensor
+
+Fields = dict[int, float]  # what stands in a table, by its place there
 
 # One layer: sizes, offsets into the real memory, switches.
 (
@@ -17,7 +22,7 @@ from torch import Tensor
     INVERSE,
     MEMBRANE,
     SPIKES,
-    SURROGATE,
+    SURROGATE,  # of a perceptron: the slope of its rectifier
     RESET_GAIN,
     RESET_DRIVE,
     SENSITIVITY,  # absent where credit is presynaptic
@@ -56,7 +61,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     READOUT_IN,
     READOUT_OUT,
     READOUT_AFFINE,
-    FILTERED,
+    FILTERED,  # of a perceptron: what its readout receives
     READOUT_DECAY,
     READOUT_DECAY_N,
     READOUT_COMPLEMENT,
@@ -147,3 +152,11 @@ ABSENT = -1  # offset of what an agent does not have
 def offset(tensor: Tensor | None) -> int:
     """Return where a packed tensor of the first life begins in its memory; ABSENT for None."""
     return ABSENT if tensor is None else int(tensor.storage_offset())
+
+
+def row(fields: Fields, size: int, dtype: type) -> np.ndarray[Any, Any]:
+    """Return a table of ``size`` numbers, zero where no field says otherwise."""
+    found: np.ndarray[Any, Any] = np.zeros(size, dtype)
+    for field, value in fields.items():
+        found[field] = value
+    return found

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.agent import Verb
 from tracerl.kernels import heads, networks, steps, streams
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
+from tracerl.kernels.actor_critic import choose, watch
 from tracerl.kernels.compile import entry, kernel
 from tracerl.kernels.memory import row_of
-
-SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)
+from tracerl.kernels.verbs import SKIP, START, STEP, TERMINATED
 
 
 @entry
@@ -109,28 +108,7 @@ def compute_signal(f: Any, d: Any, p: Any, q: Any, s: Any, code: Any, verb: int,
 
 @kernel
 def act(f: Any, w: Any, p: Any, q: Any, code: Any, s: Any) -> float:
-    """``ReflectAgent._act``: let the policy see the code and sample an action."""
+    """``ActorCritic._act``: let the policy see the code and sample an action."""
     outputs = s[S.OUTPUT]
     networks.forward(f, p, p[P.POLICY], q, code, outputs, s)
-    heads.sample(f, w, p, q, outputs)
-    decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
-    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p)
-    f[p[P.ENTROPY]] = heads.entropy(f, p)
-    if not math.isfinite(f[p[P.ENTROPY]]):
-        w[p[P.FAULT]] = 1
-    return heads.chosen(w, p)
-
-
-@kernel
-def watch(f: Any, p: Any, q: Any) -> None:
-    """``ReflectAgent._watch``, in the order of ``WATCHED``."""
-    sums = p[P.SUMS]
-    f[sums] += f[p[P.SIGNAL]]
-    f[sums + 1] += abs(f[p[P.SIGNAL]])
-    f[sums + 2] += f[p[P.ENTROPY]]
-    f[sums + 3] += f.dtype.type(1 - q[P.AGENT_TRACE_DECAY]) * f[p[P.LOG_PROB_TRACE]]
-    f[sums + 4] += f[p[p[P.POLICY] + P.STEP_SIZE]]
-    if p[P.CRITIC] >= 0:
-        f[sums + 5] += f[p[P.VALUE]]
-        f[sums + 6] += f[p[p[P.CRITIC] + P.STEP_SIZE]]
-    f[sums + 7] += 1
+    return choose(f, w, p, q, outputs)

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.flat import FlatModule
 from tracerl.layers import ALIF, LI, LIF, DenseSynapses, SpikingLayer, SynapticLIF
 from tracerl.lives import Lives
+from tracerl.network.scored import ScoredNetwork
 from tracerl.topology import INPUT, Node, Wiring
 
 CreditKind = Literal["otpe", "presynaptic", "exact"]
 _CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
 
 
-class Network(FlatModule):
+class Network(ScoredNetwork):
     """Layers that receive the input, each other's spikes, or both, under a readout that receives some of them.
 
     Attributes:
@@ -94,6 +94,10 @@ class Network(FlatModule):
             layer.reset_state(mask)
         self.readout.reset_state(mask)
         self.credit.reset_state(mask)
+
+    def align(self) -> None:
+        """Let what carries signals back from the readout follow it; see ``LI.align``."""
+        self.readout.align()
 
     def obstacle_to_fusing(self) -> str | None:
         """Say what of this network the fused engine has no kernel for; None where it has all."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from tracerl import functional as F
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
-from tracerl.network import Network
+from tracerl.network import ScoredNetwork
 from tracerl.optim.rule import StepRule
 from tracerl.view import SpikingNeurons
 
@@ -31,7 +31,7 @@ class TraceLearner(StateModule):
 
     eligibility_trace: Tensor
 
-    def __init__(self, network: Network, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
         """Start with an empty trace.
 
         Args:
@@ -62,7 +62,7 @@ class TraceLearner(StateModule):
             signal: the scalar everything is multiplied by, [*lives].
         """
         self.step_rule(self.network, self.eligibility_trace, signal)
-        self.network.readout.align()
+        self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
