@@ -11,6 +11,7 @@ from tracerl import checks
 from tracerl import functional as F
 from tracerl.actor_critic import ActorCritic, ActorCriticSettings
 from tracerl.encoders import EncoderSettings
+from tracerl.heads import MakeHead
 from tracerl.lives import Lives
 from tracerl.network import Dense
 from tracerl.optim.rule import StepRuleSettings
@@ -63,6 +64,7 @@ class ReflectAgent(ActorCritic):
         average_decay: float,
         engine: str,
         threads: int | None = None,
+        head: MakeHead | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -83,6 +85,7 @@ class ReflectAgent(ActorCritic):
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
+            head: makes the distribution over actions; None: the one that goes with the action space.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -96,7 +99,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        super().__init__(action_space, lives, built, self.settings)
+        super().__init__(action_space, lives, built, self.settings, head)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":

@@ -13,6 +13,7 @@ from torch import Tensor
 from tracerl import functional as F
 from tracerl.actor_critic import ActorCritic, ActorCriticSettings
 from tracerl.encoders import EncoderSettings
+from tracerl.heads import MakeHead
 from tracerl.lives import Lives
 from tracerl.network import Perceptron, PerceptronSettings
 from tracerl.optim.rule import StepRuleSettings
@@ -53,6 +54,7 @@ class StreamACAgent(ActorCritic):
         scale_reward: bool,
         engine: str,
         threads: int | None = None,
+        head: MakeHead | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -71,6 +73,7 @@ class StreamACAgent(ActorCritic):
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
+            head: makes the distribution over actions; None: the one that goes with the action space.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -79,7 +82,8 @@ class StreamACAgent(ActorCritic):
         settings = ActorCriticSettings(
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
-        super().__init__(action_space, lives, encoder.build_held(observation_shape(observation_space), lives), settings)
+        built = encoder.build_held(observation_shape(observation_space), lives)
+        super().__init__(action_space, lives, built, settings, head)
         n_in = self.encoder.n_out
         self.policy = self._learner(network.build(n_in, self.head.n_outputs, lives), optimizer["policy"])
         self.critic = self._learner(network.build(n_in, 1, lives), optimizer["value"])

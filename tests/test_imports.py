@@ -88,7 +88,8 @@ ALLOWED = {
     | {"agent", "checkpointing", "guard", "interrupt", "logger", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
-    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
+    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
+    | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
     "export": BASE
