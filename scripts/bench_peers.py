@@ -1,6 +1,6 @@
 """Let PPO and A2C of Stable-Baselines3 live in an env, with its default settings, and leave runs that can be plotted.
 
-pip install stable-baselines3
+pip install "tracerl[bench]"
 python scripts/bench_peers.py ppo --env CartPole-v1 --seeds 0-9 --out runs/peers
 python -m tracerl.plot runs/peers -o peers.png
 
@@ -10,6 +10,7 @@ those that the agent explores in included. A seed whose folder has a summary is 
 
 import argparse
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=("ppo", "a2c"))
     parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="of Gymnasium (default: %(default)s)")
-    parser.add_argument("--seeds", default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
+    parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="holds a folder per algorithm and seed")
     arguments = parser.parse_args()
-    for seed in parse_seeds(arguments.seeds):
+    if find_spec("stable_baselines3") is None:
+        raise SystemExit('error: the peers need packages that are missing: pip install "tracerl[bench]"')
+    for seed in arguments.seeds:
         folder = arguments.out / arguments.algorithm / str(seed)
         if not (folder / "summary.json").exists():
             summary = live(arguments.algorithm, arguments.env, arguments.steps, seed, folder)

@@ -9,8 +9,8 @@ python -m tracerl.run lifetimes=40 env.backend=compiled hydra.run.dir=runs/readm
 python -m tracerl.run agent=stream_ac lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/stream_ac
 python -m tracerl.run agent=eprop lifetimes=10 hydra.run.dir=runs/readme/eprop
 python -m tracerl.run agent=random lifetimes=40 hydra.run.dir=runs/readme/random
-python scripts/bench_peers.py ppo --seeds 0-9 --out runs/readme
-python scripts/bench_peers.py a2c --seeds 0-9 --out runs/readme
+python scripts/bench_peers.py ppo --seeds 0-7 --out runs/readme
+python scripts/bench_peers.py a2c --seeds 0-4 --out runs/readme
 
 all of CartPole-v1, 120,000 env steps, from seed 0 on. The csv is what ``python -m tracerl.plot RUN... -o FILE.csv``
 writes, with the names of the agents for labels.

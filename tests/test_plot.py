@@ -239,6 +239,7 @@ def test_lives_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
 def test_names_at_the_ends_of_curves_keep_their_distance_and_order() -> None:
     found = spread(np.array([5.0, 1.0, 5.1, 9.0]), 1.0)
     np.testing.assert_allclose(found, [4.55, 1.0, 5.55, 9.0])
+    np.testing.assert_allclose(spread(np.array([5.0, 5.1, 0.0]), 1.0, 5.2), [4.2, 5.2, 0.0])
 
 
 def test_a_running_mean_weighs_the_newest_most_and_starts_unbiased() -> None:

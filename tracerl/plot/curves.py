@@ -137,7 +137,7 @@ def _name_ends(axes: "Axes", bands: Sequence[Band], height: float) -> None:
     names = [_named(found).replace(" (", "\n(") for found in bands]
     apart = (high - low) * _LINES / height
     ends = np.array([found.middle[np.isfinite(found.middle)][-1] for found in bands])
-    places = spread(ends, apart)
+    places = spread(ends, apart, high - apart / 3)
     for found, name, end, place, line in zip(bands, names, ends, places, _lines(axes, bands), strict=True):
         axes.annotate(
             name,
@@ -160,8 +160,10 @@ def _lines(axes: "Axes", bands: Sequence[Band]) -> list[Any]:
     return [named[_named(found)] for found in bands]
 
 
-def spread(places: Any, apart: float) -> Any:
+def spread(places: Any, apart: float, high: float = np.inf) -> Any:
     """Move places as little as can be (in squares) so that no two are closer than ``apart``; their order stays.
+
+    Those that would come above ``high`` then move down, and others before them.
 
     With the distance owed taken off, they have to rise, and the nearest rising numbers are the means of those that
     fall (isotonic regression by pooling neighbours).
@@ -172,8 +174,9 @@ def spread(places: Any, apart: float) -> Any:
     for place in np.asarray(places, float)[order] - owed:
         pools.append((place, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (low, n), (high, m) = pools[-2:]
-            pools[-2:] = [((low * n + high * m) / (n + m), n + m)]
+            (one, n), (other, m) = pools[-2:]
+            pools[-2:] = [((one * n + other * m) / (n + m), n + m)]
     moved = np.empty(len(order))
     moved[order] = np.concatenate([[mean] * n for mean, n in pools]) + owed
+    moved[order] = np.minimum(moved[order], high - apart * np.arange(len(order))[::-1])
     return moved
