@@ -14,6 +14,7 @@ from tracerl.encoders import EncoderSettings
 from tracerl.lives import Lives
 from tracerl.network import Dense
 from tracerl.optim.rule import StepRuleSettings
+from tracerl.parts import Part
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.spaces import observation_shape
 
@@ -108,6 +109,11 @@ class ReflectAgent(ActorCritic):
         from tracerl.kernels.reflect import advance_life
 
         return advance_life
+
+    def parts(self) -> dict[str, Part]:
+        """Return the policy and, where there is one, the critic; see ``tracerl.parts.Portable``."""
+        found = {"policy": Part(self.policy.network)}
+        return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update both networks from one transition and return the current of the new observation."""

@@ -62,6 +62,19 @@ def test_a_histogram_is_highest_where_most_numbers_are() -> None:
     assert drawn[72:76].max() > 5 * drawn[8:12].max() > 0
 
 
+def test_what_a_histogram_was_before_is_a_line() -> None:
+    drawn = P.histogram(np.full(9, 0.9), 80, 60, 0.0, 1.0, before=np.full(9, 0.1))
+    assert is_colour(drawn, P.BLUE).sum(0)[72:76].max() > 30
+    line = is_colour(drawn, P.ORANGE).any(0)
+    assert line[8:12].all() and is_colour(drawn[:30], P.ORANGE).any(0)[:6].sum() == 0
+
+
+def test_lines_at_shares_of_the_width_rule_a_picture() -> None:
+    plain = np.zeros((5, 40, 3), np.uint8)
+    ruled = P.ruled(plain, np.array([0.25, 0.5]))
+    assert np.flatnonzero(is_colour(ruled, P.QUIET).all(0)).tolist() == [10, 20] and not plain.any()
+
+
 def test_pictures_are_joined_without_losing_a_pixel() -> None:
     one, other = np.full((10, 20, 3), 200, np.uint8), np.full((30, 8, 3), 90, np.uint8)
     below, right = P.stacked(one, other), P.beside(one, other)
@@ -75,3 +88,14 @@ def test_pictures_are_joined_without_losing_a_pixel() -> None:
 def test_a_png_can_be_read_back() -> None:
     picture = P.raster(np.eye(5), 20, 10)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(P.png(P.beside(picture))))), picture)
+
+
+def test_a_png_of_fewer_colours_is_smaller_and_close() -> None:
+    rng = np.random.default_rng(0)
+    panels = [P.raster(rng.integers(0, 2, (90, 40)), 90, 40), P.shades(rng.random((90, 40)), 0.0, 1.0, 90, 40)]
+    picture = P.titled(P.beside(*panels, P.lines([rng.random(9)], 90, 40)), "a name")
+    small = P.png(picture, exact=False)
+    assert len(small) < len(P.png(picture))
+    with Image.open(io.BytesIO(small)) as image:
+        seen = np.asarray(image.convert("RGB"))
+    assert np.abs(seen.astype(int) - picture).max() < 40 and np.abs(seen.astype(int) - picture).mean() < 2

@@ -33,6 +33,26 @@ def test_it_keeps_the_newest_steps_of_a_life() -> None:
     assert found.value.shape == found.td_error.shape == (30,)
 
 
+def test_views_that_were_kept_elsewhere_come_back_in_their_order() -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(
+        env, settings={"network.hidden": [8] * 11, "engine": "torch"}
+    )  # policy_10 after policy_9
+    recorder, other = Recorder(5), Recorder(5)
+    for _ in tracerl.live(agent, env, 6):
+        recorder.add(view(agent))
+    other.restore(dict(sorted(recorder.capture().items())))
+    one, same = recorder.recording(), other.recording()
+    assert [layer.name for layer in same.layers] == [layer.name for layer in one.layers]
+    for mine, theirs in zip(one.layers, same.layers, strict=True):
+        np.testing.assert_array_equal(theirs.membrane, mine.membrane)
+        np.testing.assert_array_equal(theirs.rate, mine.rate)
+    np.testing.assert_array_equal(same.value, one.value)
+    np.testing.assert_array_equal(same.probabilities, one.probabilities)
+    other.restore({})
+    assert len(other) == 0
+
+
 def test_what_nobody_handed_in_is_none() -> None:
     recorder = Recorder(2)
     recorder.add(NOTHING)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracerl.agent import Agent as Agent
     from tracerl.checks import ConfigError as ConfigError
+    from tracerl.export.nir_export import to_nir as to_nir
+    from tracerl.export.nir_import import from_nir as from_nir
     from tracerl.library import launch as launch
     from tracerl.library import make_agent as make_agent
     from tracerl.library import make_env as make_env
@@ -28,6 +30,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "agent": ("Agent",),
     "checks": ("ConfigError",),
+    "export.nir_export": ("to_nir",),
+    "export.nir_import": ("from_nir",),
     "library": ("launch", "make_agent", "make_env"),
     "life": ("Every", "Life", "live"),
     "lifetime": ("Diverged", "EnvFailed", "Step"),

@@ -86,14 +86,14 @@ GUIDE = """
 | | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the point before |
 | | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons |
 | | `time/` | env steps per second, of all lives together |
-| Histograms | `weights/`, `biases/`, `traces/` | how the numbers of a layer are distributed, over all lives |
+| Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lives |
 | | `decays/`, `thresholds/` | the same of its neurons' constants |
 | Images | `pictures/raster` | life 0 over consecutive env steps: spikes, membranes, probabilities, value, td error |
 | | `pictures/decays` | decays and thresholds now (filled) and at birth (line), over all lives |
 | HParams | | runs compared: every setting against returns and milestones |
 | Text | `config` | the resolved settings |
 
-Learning goes well where returns rise, the td error's magnitude falls, entropy falls slowly and few neurons are silent
-or saturated. An entropy that drops to zero early, or a td error that grows, asks for a smaller step size.
+Learning goes well where returns rise while entropy falls slowly and few neurons are silent or saturated. An entropy
+that is at zero before returns are high leaves nothing to try out: more `agent.entropy`, or a smaller step size.
 `docs/tags.md` has every tag with its unit, `docs/tensorboard.md` the pages with pictures.
 """

@@ -154,7 +154,7 @@ class TensorBoardLog(Monitor):
             return
         self._events.hyperparameters(run.settings, _metrics(run.milestones, run.lifetimes > 1))
         self._events.text("config", "```yaml\n" + run.config + "```")
-        self._events.text("how_to_read_this", GUIDE)
+        self._events.text("about_these_pages", GUIDE)
 
     def place(self) -> Place:
         """Return where the log stands."""
@@ -269,10 +269,20 @@ def _milestones(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _metrics(milestones: Sequence[str], many: bool) -> list[str]:
-    """Return the tags that runs are compared by."""
-    reached = [f"milestones/{name}{ending}" for name in milestones for ending in ("", "_lives")[: 1 + many]]
-    spread = list(SPREAD) if many else []
-    return ["rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/reward_rate", *spread, *reached]
+    """Return the tags that runs are compared by; TensorBoard shows the first five of them unasked."""
+    reached = [f"milestones/{name}" for name in milestones]
+    if not many:
+        return ["rollout/ep_rew_mean", *reached, "rollout/ep_len_mean", "rollout/reward_rate"]
+    shares = [f"{tag}_lives" for tag in reached]
+    return [
+        "rollout/ep_rew_mean",
+        SPREAD[0],
+        *reached,
+        "rollout/ep_len_mean",
+        "rollout/reward_rate",
+        *SPREAD[1:],
+        *shares,
+    ]
 
 
 def check_finite(values: dict[str, float], step: int) -> dict[str, float]:

@@ -9,7 +9,10 @@ from tracerl.pictures import Picture
 from tracerl.recording import LayerRecording, Recording
 from tracerl.view import Numbers
 
-_WIDTH = (200, 400)  # of a panel, least and most: a pixel per env step in between
+_WIDTH = (
+    172,
+    400,
+)  # of a panel, least and most: a pixel per env step in between; two are as wide as TensorBoard's cards
 _NEURONS = (32, 128)  # of a raster's height, the same per neuron
 _LINES, _BARS = 56, 64  # heights
 _SERIES = len(pictures.COLOURS)  # lines that can be told apart
@@ -35,7 +38,7 @@ def raster_sheet(recording: Recording) -> Picture | None:
 
 
 def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
-    """Draw one layer's spikes and membranes: dark at a deviation below their mean, bright at the threshold."""
+    """Draw one layer's spikes and membranes, these dark a deviation below their mean and bright at the threshold."""
     height = min(max(layer.spikes.shape[1], _NEURONS[0]), _NEURONS[1])
     low, high = _scale(layer.membrane, layer.threshold[-1])
     spikes = pictures.ruled(pictures.raster(layer.spikes, width, height), ends)
@@ -63,9 +66,17 @@ def _outlook(recording: Recording, width: int, ends: Numbers) -> Iterator[Pictur
     found = [(title, list(array.T[:_SERIES])) for title, array in several if array is not None]
     found += [(title, [array]) for title, array in single if array is not None]
     for title, series in found:
-        bounds = (0.0, 1.0) if title == "probabilities" else (None, None)
-        panel = pictures.lines(series, width, _LINES, *bounds)
+        low, high = (0.0, 1.0) if title == "probabilities" else _ends(series)
+        panel = pictures.lines(series, width, _LINES, low, high)
         yield pictures.titled(pictures.ruled(panel, ends), title)
+
+
+def _ends(series: Sequence[Numbers]) -> tuple[float, float]:
+    """Return the least and the largest number that is finite, a little apart."""
+    there = np.concatenate(series)
+    there = there[np.isfinite(there)]
+    low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _in_pairs(panels: Sequence[Picture]) -> list[Picture]:

@@ -81,10 +81,11 @@ class Snapshots:
         self._forget()
         now = constants(agent)
         changed = any(not np.array_equal(now[tag], self._born.get(tag)) for tag in now)  # type: ignore[arg-type]
-        found = {
-            "pictures/raster": raster_sheet(replace(recording, ended=ended)),
-            "pictures/decays": constants_sheet(self._born, now) if changed or step == self.length else None,
-        }
+        with np.errstate(all="ignore"):  # a life that diverges is drawn as far as it can be
+            found = {
+                "pictures/raster": raster_sheet(replace(recording, ended=ended)),
+                "pictures/decays": constants_sheet(self._born, now) if changed or step == self.length else None,
+            }
         return {tag: picture for tag, picture in found.items() if picture is not None}
 
     def _forget(self) -> None:

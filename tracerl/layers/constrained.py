@@ -54,8 +54,25 @@ class Constrained(StateModule):
             self.register_buffer("complement", 1 - value)
         self.raw = None
         if learn:
-            raw = torch.logit(value) if kind == "decay" else value + torch.log(-torch.expm1(-value))
-            self.raw = nn.Parameter(raw, requires_grad=False)
+            self.raw = nn.Parameter(self._freed(value), requires_grad=False)
+
+    def _freed(self, value: Tensor) -> Tensor:
+        """Return the free parameter that stands for a value."""
+        return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))
+
+    def assign(self, value: Tensor) -> None:
+        """Take on other values, in place.
+
+        Args:
+            value: within the range, as many as there are: [*lives, n] or, shared by the layer, [*lives, 1].
+        """
+        if self.raw is not None and self.kind == "decay":
+            value = value.clamp(_SMALLEST, 1 - _SMALLEST)
+        self.value.copy_(value)
+        if self.kind == "decay":
+            torch.sub(1, self.value, out=self.complement)
+        if self.raw is not None:
+            self.raw.copy_(self._freed(self.value))
 
     def refresh(self) -> Tensor:
         """Bring ``value`` and ``complement`` up to date with the learned parameter, in place; return the value."""
@@ -79,19 +96,3 @@ class Constrained(StateModule):
         slope = self.value * self.complement if self.kind == "decay" else -torch.expm1(-self.value)
         assert self.raw.grad is not None
         torch.mul(gradient, slope, out=self.raw.grad)
-
-
-def constants_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
-    """Return the decays and thresholds of a layer by TensorBoard tag, each [*lives, n or 1].
-
-    Args:
-        layer: whose parts they are, ``membrane_decay`` or ``threshold``.
-        name: of the layer, such as ``policy_0``.
-    """
-    found = {}
-    for part_name, part in layer.named_children():
-        if isinstance(part, Constrained):
-            decays = part.kind == "decay"
-            tag = f"decays/{name}_{part_name.removesuffix('_decay')}" if decays else f"{part_name}s/{name}"
-            found[tag] = part.value
-    return found

@@ -133,10 +133,6 @@ class LI(StateModule):
             self.weight.mul_(1 - self.feedback_decay)
             self.feedback.mul_(1 - self.feedback_decay)
 
-    def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return weights, biases and decays by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        return {f"weights/{name}": self.weight, f"biases/{name}": self.bias, f"decays/{name}": self.decay.value}
-
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return to rest, in place, in the lives of the mask or in all."""
         clear_(self.filtered[..., :-1], mask)

@@ -92,10 +92,6 @@ class Rectified(StateModule):
         torch.mul(self.inputs.unsqueeze(-1), at_currents.unsqueeze(-2), out=self.affine.grad)
         return F.affine(self.affine[..., :-1, :], at_currents)
 
-    def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return weights and biases by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        return {f"weights/{name}": self.weight, f"biases/{name}": self.bias}
-
 
 class Linear(StateModule):
     """A readout: y = V h + c.
@@ -135,7 +131,3 @@ class Linear(StateModule):
         assert self.affine.grad is not None
         torch.mul(signal.unsqueeze(-1), self.inputs.unsqueeze(-2), out=self.affine.grad)
         return F.affine_transposed(self.weight, signal)
-
-    def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return weights and biases by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        return {f"weights/{name}": self.weight, f"biases/{name}": self.bias}

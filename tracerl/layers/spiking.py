@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tracerl import functional as F
-from tracerl.layers.constrained import Constrained, constants_of
+from tracerl.layers.constrained import Constrained
 from tracerl.layers.normalization import CurrentNorm
 from tracerl.layers.synapses import Synapses
 from tracerl.lives import Lives, clear_
@@ -225,12 +225,6 @@ class SpikingLayer(StateModule):
         self.synapses.write_score(score[..., :n, :])
         self.membrane_decay.write_score(score[..., n, :])
         self.threshold.write_score(score[..., -1, :])
-
-    def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return weights, biases, decays and thresholds by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        synapses = self.synapses
-        weights = {f"weights/{name}": synapses.weight, f"biases/{name}": synapses.bias}
-        return weights | constants_of(self, name)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return membranes and tracked derivatives to rest, in place.

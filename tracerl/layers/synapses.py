@@ -18,24 +18,12 @@ class Synapses(Protocol):
         n_out: neurons.
         rows: parameters per neuron, the last one its bias.
         out_shape: of the neurons' spikes; its product is n_out.
-        weight: a view, [*lives, ...].
-        bias: a view, [*lives, ...].
     """
 
     n_in: int
     n_out: int
     rows: int
     out_shape: tuple[int, ...]
-
-    @property
-    def weight(self) -> Tensor:
-        """Weights W."""
-        ...
-
-    @property
-    def bias(self) -> Tensor:
-        """Biases b."""
-        ...
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents I_t, [*lives, n_out], of inputs [*lives, n_in], which are remembered."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl import functional as F
-from tracerl.layers.constrained import Constrained, constants_of
+from tracerl.layers.constrained import Constrained
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 
@@ -103,10 +103,6 @@ class TraceLayer(StateModule):
         below = F.affine_transposed(self.weight, gradient)
         self.input_trace_decay.write_score(-below * self.input_trace)
         return below
-
-    def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return weights, decays, thresholds and the trace by TensorBoard tag; see ``tracerl.view.Distributed``."""
-        return {f"weights/{name}": self.weight, f"traces/{name}_inputs": self.input_trace} | constants_of(self, name)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return membrane and trace to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""

@@ -88,9 +88,9 @@ class Network(ScoredNetwork):
         """
         self.credit.write_scores(self.readout.backward(learning_signal), learning_signal)
 
-    def parts(self) -> dict[str, SpikingLayer | LI]:
-        """Return the spiking layers by number, and the readout; see ``ScoredNetwork.parts``."""
-        return {str(i): layer for i, layer in enumerate(self.layers)} | {"readout": self.readout}
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the spiking layers and the readout; see ``ScoredNetwork.parts``."""
+        return {f"{name}_{i}": layer for i, layer in enumerate(self.layers)} | {f"{name}_readout": self.readout}
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""

@@ -1,9 +1,8 @@
 """What every network has in common that can be given a learning signal at its outputs."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tracerl.flat import FlatModule
 from tracerl.layers import SpikingLayer
@@ -17,13 +16,6 @@ class ScoredNetwork(FlatModule):
     """
 
     layers: Sequence[SpikingLayer] = ()
-
-    def parts(self) -> Mapping[str, Any]:
-        """Return the layers that have parameters, by the end of their names in TensorBoard's tags.
-
-        Each has ``distributions(name)``, the numbers worth a histogram by tag.
-        """
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """See one input of an env step, updating states in place.
@@ -41,6 +33,14 @@ class ScoredNetwork(FlatModule):
 
         Args:
             learning_signal: g = d objective / d y_t, [*lives, n_out].
+        """
+        raise NotImplementedError
+
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the layers with parameters, bottom first, by the names that their tags carry: ``policy_0``.
+
+        Args:
+            name: of the network.
         """
         raise NotImplementedError
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tracerl.flat import FlatModule
+from tracerl.layers import distributions_of
 from tracerl.lives import Lives
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
@@ -84,7 +85,7 @@ class ClassicLearner(FlatModule):
         layers = [(f"{name}_{i}", layer) for i, layer in enumerate(self.network.layers)]
         found = dict[str, Tensor]()
         for part_name, part in [*layers, (f"{name}_readout", self.network.readout)]:
-            found |= part.distributions(part_name)
+            found |= distributions_of(part, part_name) | {f"traces/{part_name}_inputs": part.input_trace}
         if self.paired is not None:
             found[f"traces/{name}"] = self.paired.eligibility_trace
         return found

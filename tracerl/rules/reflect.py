@@ -13,6 +13,7 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
+from tracerl.layers import distributions_of
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 from tracerl.network import ScoredNetwork
@@ -74,11 +75,11 @@ class TraceLearner(StateModule):
         return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the layers and the readout are made of, and their traces; see ``tracerl.view.Distributed``."""
-        found: dict[str, Tensor] = {}
-        for end, part in self.network.parts().items():
-            found |= part.distributions(f"{name}_{end}")
-            found[f"traces/{name}_{end}"] = self.network.share(part, self.eligibility_trace)
+        """Return what the network is made of, and the trace of each of its parts; see ``tracerl.view.Distributed``."""
+        found = dict[str, Tensor]()
+        for part_name, part in self.network.parts(name).items():
+            found |= distributions_of(part, part_name)
+            found[f"traces/{part_name}"] = self.network.share(part, self.eligibility_trace)
         return found
 
     def diagnostics(self, name: str) -> dict[str, float]:
