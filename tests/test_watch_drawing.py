@@ -96,6 +96,8 @@ def test_panels_share_one_axis_and_episodes_are_marked_in_all_of_them() -> None:
     [
         (spaces.Discrete(2), {"layers": []}),
         (spaces.Discrete(2), {"layers": [], "probabilities": None, "value": None, "td_error": None}),
+        (spaces.Discrete(2), {"layers": [layer(f"policy_{i}") for i in range(12)]}),
+        (spaces.Discrete(40), {"probabilities": np.full((STEPS, 40), 1 / 40)}),
         (spaces.MultiBinary(2), {}),
         (
             spaces.Box(-1, 1, (7,)),
@@ -109,7 +111,7 @@ def test_panels_share_one_axis_and_episodes_are_marked_in_all_of_them() -> None:
 def test_a_sheet_has_its_size_whatever_there_is_to_show(
     space: Any, changed: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    sheet = Sheet(size, space, "a title", "frozen", STEPS)
+    sheet = Sheet(size, space, "a title that is longer than all sheets are wide " * 4, "frozen", STEPS)
     shown = recording(**changed)
     scene = Scene(None, shown, 20, 2, 11, 11.0, None, space.sample())
     picture = sheet.compose(scene)

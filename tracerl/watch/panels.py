@@ -175,7 +175,7 @@ class Scales:
 
 def _round_ends(low: float, high: float) -> tuple[float, float]:
     """Widen a range to multiples of 1, 2 or 5 times a power of ten, about a quarter of it."""
-    width = max(high - low, 0.1 * abs(high), 0.1 * abs(low), 1e-6)
+    width = max(high - low, 0.1 * abs(high), 0.1 * abs(low)) or 1.0
     power = 10.0 ** math.floor(math.log10(width / 4))
     unit = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width / 4)
     return math.floor(low / unit) * unit, max(math.ceil(high / unit) * unit, math.floor(low / unit) * unit + unit)

@@ -11,7 +11,7 @@ from tracerl.lifetime import Moment, Monitor, Step, stream
 from tracerl.recording import Recorder
 from tracerl.runs import SavedRun, load
 from tracerl.stats import Record
-from tracerl.view import view
+from tracerl.view import Viewer
 from tracerl.watch.options import KEYS, Options
 from tracerl.watch.outputs import Files
 from tracerl.watch.pace import Pace
@@ -64,6 +64,7 @@ class _Show:
 
     def __init__(self, saved: SavedRun, stage: Stage, agent: Any, options: Options) -> None:
         self._saved, self._stage, self._agent, self._options = saved, stage, agent, options
+        self._viewer = Viewer(agent)
         self._pace = Pace(stage.rate, options.speed, options.fps)
         self._titles = _titles(saved, options, hasattr(agent, "freeze"))
         self._sheet = Sheet(options.size, stage.action_space, *self._titles, options.span)
@@ -127,7 +128,7 @@ class _Show:
         """Show what an env step led to; true after the last episode asked for."""
         if step.last:
             self._show(lambda: self._ending(step))
-        seen = view(self._agent, 0)
+        seen = self._viewer()
         self._newest.add(seen, step)
         self._all.add(seen, step)
         over = self._options.episodes is not None and self._record.episodes >= self._options.episodes

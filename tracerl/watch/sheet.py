@@ -52,8 +52,7 @@ class Sheet:
         width, height = self.size
         image = Image.new("RGB", self.size, P.BACKGROUND)
         pen = ImageDraw.Draw(image)
-        pen.text((_MARGIN, 22), self._title, fill=P.INK, font=P.font(14), anchor="ls")
-        pen.text((width - _MARGIN, 22), self._mode, fill=P.QUIET, font=P.font(12), anchor="rs")
+        _write_titles(pen, width, self._title, self._mode)
         top = self._show_frame(image, pen, scene)
         top = self._write_numbers(pen, scene, top + 14)
         self._draw_outlook(image, pen, scene, top + 12)
@@ -157,14 +156,21 @@ def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: R
     size = 2 * _MARGIN + GUTTER + plots, _TALL
     image = Image.new("RGB", size, P.BACKGROUND)
     pen = ImageDraw.Draw(image)
-    pen.text((_MARGIN, 22), titles[0], fill=P.INK, font=P.font(14), anchor="ls")
-    pen.text((size[0] - _MARGIN, 22), titles[1], fill=P.QUIET, font=P.font(12), anchor="rs")
+    _write_titles(pen, size[0], *titles)
     ended_now = record.episode_length == 0
     episode = record.episodes + (0 if ended_now else 1)
     room = GUTTER + plots, size[1] - _HEADER - _MARGIN
     panels = Timeline(space).draw(recording, record.step, episode, room, n)
     image.paste(Image.fromarray(panels), (_MARGIN, _HEADER))
     return np.asarray(image).copy()
+
+
+def _write_titles(pen: ImageDraw.ImageDraw, width: int, title: str, mode: str) -> None:
+    """Write which run this is, cut where it has no room, and how it is watched."""
+    room = width - 3 * _MARGIN - P.font(12).getlength(mode)
+    cut = next((title[:n] for n in range(len(title), 0, -1) if P.font(14).getlength(title[:n] + "…") <= room), "")
+    pen.text((_MARGIN, 22), title if cut == title else f"{cut}…", fill=P.INK, font=P.font(14), anchor="ls")
+    pen.text((width - _MARGIN, 22), mode, fill=P.QUIET, font=P.font(12), anchor="rs")
 
 
 def _mark(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:

@@ -26,7 +26,7 @@ from tracerl.watch.panels import (
 
 GUTTER = 40  # left of the panels, for scales
 _TITLE, _STRIP, _TICKS, _GAP = 17, 16, 18, 7  # heights of a title, the strip of episodes and the ticks; between panels
-_TALLEST = 130  # of a panel that counts once
+_TALLEST, _LEAST = 110, 20  # heights: of a panel that counts once, beyond the least that any needs
 _MOST_SERIES = 6  # components of a continuous action that are drawn
 _ROOM = 12  # pixels that an episode must have on average for lines between them
 _BANDS = 3  # of them that are drawn with their deviations, which would hide each other
@@ -42,6 +42,7 @@ class Panel:
         ends: of its scale: top and bottom.
         share: of the height, beside those of the others.
         draw: makes the picture from an axis and a height.
+        least: height that it needs.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Panel:
     ends: tuple[str, str]
     share: float
     draw: Callable[[Axis, int], Picture]
+    least: int = _LEAST
 
 
 class Timeline:
@@ -76,11 +78,11 @@ class Timeline:
         begun = [] if recording.ended is None else np.flatnonzero(recording.ended).tolist()
         n = _steps(recording)
         _strip(pen, axis, n, begun, episode)
-        panels = self._panels(recording)
-        room = height - _STRIP - _TICKS - len(panels) * (_TITLE + _GAP) + _GAP
+        panels = self._panels(recording, (height - _STRIP - _TICKS + _GAP) // (_TITLE + _GAP + _LEAST) - 1)
+        room = height - _STRIP - _TICKS - len(panels) * (_TITLE + _GAP) + _GAP - sum(panel.least for panel in panels)
         per_share, top = min(_TALLEST, room / sum(panel.share for panel in panels)), _STRIP
         for panel in panels:
-            tall = int(panel.share * per_share)
+            tall = panel.least + int(panel.share * per_share)
             _place(image, pen, panel, axis, top, tall)
             for i in begun if len(begun) * _ROOM <= width else ():
                 x = GUTTER + axis.left(i)
@@ -89,12 +91,19 @@ class Timeline:
         _ticks(pen, axis, top - _GAP, last_step - n + 1, n)
         return np.asarray(image).copy()
 
-    def _panels(self, recording: Recording) -> list[Panel]:
-        """Return the panels that there is something for."""
-        tallest = max((layer.spikes.shape[1] for layer in recording.layers), default=1)
-        found = [self._of_layer(layer, tallest) for layer in recording.layers]
-        if recording.layers:
-            found.append(self._of_traces(_last_of_policy(recording.layers)))
+    def _panels(self, recording: Recording, fit: int) -> list[Panel]:
+        """Return the panels that there is something for, at most as many as fit: of layers the first ones."""
+        others = self._of_outlook(recording)
+        shown = recording.layers[: max(1, fit - len(others) - 1)]
+        if not shown:
+            return others
+        tallest = max(layer.spikes.shape[1] for layer in shown)
+        traces = self._of_traces(_last_of_policy(shown))
+        return [*(self._of_layer(layer, tallest) for layer in shown), traces, *others]
+
+    def _of_outlook(self, recording: Recording) -> list[Panel]:
+        """Return the panels of what the agent is about to do and what it expects."""
+        found = []
         if recording.probabilities is not None:
             found.append(self._of_probabilities(recording.probabilities))
         if recording.mean is not None and recording.std is not None:
@@ -116,9 +125,9 @@ class Timeline:
         colour = layer_colour(layer.name)
         return Panel(
             f"{layer.name}: spikes over membranes",
-            f"{fired} of {n} fire",
+            f"firing: {fired} of {n}",
             ("busy", "quiet"),
-            1.2 + 1.8 * n / tallest,
+            0.6 + 4.4 * n / tallest,
             lambda axis, height: layer_panel(layer, order, axis, height, colour),
         )
 
@@ -134,8 +143,9 @@ class Timeline:
             f"{layer.name}: membranes of {len(neurons)}",
             "line: threshold, strokes: spikes",
             (f"{ends[1]:g}", f"{ends[0]:g}"),
-            1.8,
+            1.0,
             lambda axis, height: traces_panel(layer, neurons, axis, height, ends, TRACES),
+            2 * _LEAST,
         )
 
     def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
@@ -173,7 +183,11 @@ class Timeline:
         shown = min(mean.shape[1], _MOST_SERIES)
         means, stds = list(mean.T[:shown]), list(std.T[:shown])
         banded = shown <= _BANDS
-        held = np.concatenate([mean[:, :shown] - std[:, :shown], mean[:, :shown] + std[:, :shown]]) if banded else mean
+        held = (
+            np.concatenate([mean[:, :shown] - std[:, :shown], mean[:, :shown] + std[:, :shown]])
+            if banded
+            else mean[:, :shown]
+        )
         ends = self._scales.ends("mean", held)
         title = "action: mean and deviation" if banded else f"action: means of {shown} of {mean.shape[1]} numbers"
         return Panel(
