@@ -125,12 +125,12 @@ def _row(entry: Any, seeds: tuple[int, ...]) -> Row:
         env=str(entry["env"]),
         label=str(entry.get("label", entry["env"])),
         seeds=parse_seeds(str(entry["seeds"])) if "seeds" in entry else seeds,
-        overrides=_overrides("overrides", entry.get("overrides")),
-        agents={str(name): _overrides(f"agents.{name}", own) for name, own in agents.items()},
+        overrides=overrides_of("overrides", entry.get("overrides")),
+        agents={str(name): overrides_of(f"agents.{name}", own) for name, own in agents.items()},
     )
 
 
-def _overrides(key: str, found: Any) -> Overrides:
+def overrides_of(key: str, found: Any) -> Overrides:
     """Return settings given as a text or as a list of texts."""
     settings = shlex.split(found) if isinstance(found, str) else ([] if found is None else found)
     if not isinstance(settings, list) or not all(isinstance(one, str) and "=" in one for one in settings):

@@ -134,21 +134,30 @@ def reason_to_run(run: Run) -> str | None:
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """List what changed between two nested settings, but for the number of threads, which changes no life."""
+    """List what changed between two nested settings, but for threads and going on, which change no life."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        names = sorted((set(old) | set(new)) - {"threads"}, key=str)
+        names = sorted((set(old) | set(new)) - {"threads", "resume"}, key=str)
         parts = [differences(old.get(n), new.get(n), f"{key}.{n}" if key else str(n)) for n in names]
         return [change for part in parts for change in part]
     return [] if old == new else [f"{key} {old} -> {new}"]
 
 
-def carry_out(run: Run, threads: int, where: str) -> str | None:
+def can_go_on(run: Run) -> bool:
+    """Say whether a run's folder holds a part of it, ended or killed, with today's settings."""
+    summary, config = summary_of(run), run.folder / "config.yaml"
+    if not config.exists() or differences(_parse(config.read_text(encoding="utf-8")), run.settings):
+        return False
+    return summary is None or summary["status"] in ("interrupted", "killed")
+
+
+def carry_out(run: Run, threads: int, where: str, go_on: bool = False) -> str | None:
     """Make a run where there is need to, in place of an outdated one.
 
     Args:
         run: which.
         threads: for the lives that share it.
         where: is written beside it: machine and versions.
+        go_on: with the part of it that is there, where there is one.
 
     Returns:
         Why it failed, if it did.
@@ -156,12 +165,14 @@ def carry_out(run: Run, threads: int, where: str) -> str | None:
     reason = reason_to_run(run)
     if reason is None:
         return None
-    if run.folder.exists():
+    resume = go_on and can_go_on(run)
+    if run.folder.exists() and not resume:
         print(f"{run.folder}: running again, {reason}", flush=True)
         if (run.folder / "config.yaml").exists():  # a run's folder and nothing else
             shutil.rmtree(run.folder)
     command = [sys.executable, "-m", "tracerl.run", *run.overrides, f"hydra.run.dir={run.folder}"]
-    made = subprocess.run([*command, f"threads={threads}"], capture_output=True, text=True)
+    command += [f"threads={threads}", *(["resume=auto"] if resume else [])]
+    made = subprocess.run(command, capture_output=True, text=True)
     if run.folder.exists():
         (run.folder / "machine.txt").write_text(where + "\n", encoding="utf-8")
     return None if made.returncode == 0 else reason_of_failure(made.returncode, made.stderr)

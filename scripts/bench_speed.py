@@ -32,6 +32,7 @@ import hydra
 import numpy as np
 import torch
 from doc_tables import made_on, write_table
+from env_speed import Null, many_envs, one_env, per_second
 from omegaconf import DictConfig
 
 from tracerl.agent import Verb
@@ -43,27 +44,6 @@ from tracerl.stats import Record
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
 NULL = "env=gymnasium env.id=Null-v0"
-
-
-class Null(gym.Env[Any, Any]):
-    """An env that costs next to nothing: four constant numbers, reward 1, an end every 500 steps."""
-
-    observation_space = gym.spaces.Box(-1, 1, (4,), np.float32)
-    action_space = gym.spaces.Discrete(2)
-    nothing = np.zeros(4, np.float32)
-    count = 0
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin."""
-        self.count = 0
-        return self.nothing, {}
-
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Do nothing."""
-        self.count += 1
-        return self.nothing, 1.0, self.count == 500, False, {}
 
 
 @dataclass(frozen=True)
@@ -141,31 +121,8 @@ class Bench:
     def env_alone(self) -> float:
         """Step the env, or all envs, under random actions."""
         if self.n == 1:
-            return self._one_env()
-        envs = self.spec.make_many(self.n)
-        envs.action_space.seed(0)
-        actions = [envs.action_space.sample() for _ in range(self.steps)]
-        resets = envs.metadata["autoreset_mode"] == gym.vector.AutoresetMode.DISABLED
-        envs.reset(seed=0)
-        started = time.perf_counter()
-        for action in actions:
-            _, _, terminated, truncated, _ = envs.step(action)
-            ended = terminated | truncated
-            if resets and ended.any():
-                envs.reset(options={"reset_mask": ended})
-        return per_second(self.n * self.steps, started)
-
-    def _one_env(self) -> float:
-        env = self.spec.make()
-        env.action_space.seed(0)
-        actions = [env.action_space.sample() for _ in range(self.steps)]
-        env.reset(seed=0)
-        started = time.perf_counter()
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return per_second(self.steps, started)
+            return one_env(self.spec.make(), self.steps)
+        return many_envs(self.spec.make_many(self.n), self.steps)
 
     def agent_alone(self) -> float:
         """Let the agent, or all agents, learn from recorded observations."""
@@ -225,11 +182,6 @@ class Bench:
         compiled = self.spec.backend == "compiled"
         parts = {} if compiled else {"env": self.env_alone, "agent": self.agent_alone, "call": self.call}
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
-
-
-def per_second(steps: int, started: float) -> float:
-    """Return the steps per second since a time."""
-    return steps / (time.perf_counter() - started)
 
 
 class Watch:

@@ -17,6 +17,7 @@ from tracerl.checks import ConfigError
 from tracerl.layers.rectified import sparse_weight
 from tracerl.lives import Lives
 from tracerl.network import Perceptron
+from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
@@ -234,6 +235,14 @@ def test_bad_settings_name_their_key(override: str, key: str) -> None:
         agent_for(override)
 
 
+def test_its_own_numbers_of_obgd_are_those_of_the_optimizer() -> None:
+    named = agent_for("agent.lr=0.5", "agent.kappa_policy=4", "agent.kappa_value=5")
+    rules = [rule.settings for rule in named._rules()]
+    assert rules == [ObGD(0.5, 4.0), ObGD(0.5, 5.0)]
+    plain = [rule.settings for rule in agent_for("agent.kappa_value=5")._rules()]
+    assert plain == [ObGD(1.0, 3.0), ObGD(1.0, 5.0)]
+
+
 def test_a_trace_that_would_never_fade_is_refused() -> None:
     with pytest.raises(ConfigError, match="^trace_decay must be below 1"):
         agent_for("agent.discount=1", "agent.trace_decay=1")
@@ -254,13 +263,15 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
-    live_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, 2000, joined_every=50)
+    steps = 2000 if case == "two layers" else 500
+    live_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, steps, joined_every=50)
 
 
 @pytest.mark.parametrize("space", ["box", "multi-discrete"])
 def test_fused_equals_torch_with_other_heads(space: str) -> None:
     overrides = (AGENT, SMALL, "agent.sparsity=0.3", "agent.entropy=0.3")
-    live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000, joined_every=50)
+    steps = 2000 if space == "box" else 500
+    live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps, joined_every=50)
 
 
 def test_whole_lives_in_a_kernel_are_those_through_gymnasium() -> None:

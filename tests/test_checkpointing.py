@@ -17,6 +17,8 @@ import torch
 from tests.helpers import command
 from tests.kills import differences
 from tracerl.checkpoint import newest_good
+from tracerl.checkpointing import FOLDER, Checkpoints, CheckpointSettings
+from tracerl.stats import Record
 
 QUICK = ["network.hidden=[8]", "logger.every=400"]
 
@@ -119,6 +121,7 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
         stderr=subprocess.DEVNULL,
     )
     while not (tmp_path / "here" / "config.yaml").exists():
+        assert running.poll() is None  # it may be slow to start, but not gone
         time.sleep(0.05)
     time.sleep(1.0)
     running.send_signal(number)
@@ -143,10 +146,6 @@ def test_numbers_that_diverge_leave_evidence(run: Any, tmp_path: Path, capfd: py
 
 
 def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import tracerl.checkpointing as module
-    from tracerl.checkpointing import Checkpoints, CheckpointSettings
-    from tracerl.stats import Record
-
     class Remembers:
         def capture(self) -> dict[str, torch.Tensor]:
             return {"weight": torch.zeros(3)}
@@ -171,5 +170,5 @@ def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: 
     for _ in range(10):
         record.add(1.0)
     monitor.look([record], Remembers())  # type: ignore[arg-type]
-    assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / module.FOLDER).iterdir()] == [40]
-    assert os.listdir(tmp_path / "gone") == [module.FOLDER]
+    assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / FOLDER).iterdir()] == [40]
+    assert os.listdir(tmp_path / "gone") == [FOLDER]

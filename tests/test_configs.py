@@ -35,7 +35,7 @@ def choices(group: str) -> list[str]:
 
 def test_every_group_is_covered_here() -> None:
     groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
-    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "experiment", "hydra"}
+    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "experiment", "hydra", "study"}
 
 
 @pytest.mark.parametrize("name", choices("env"))

@@ -44,6 +44,7 @@ ALLOWED = {
     "view": set(),
     "recording": {"checks", "lifetime", "view"},
     "pictures": set(),
+    "parts": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
@@ -87,11 +88,18 @@ ALLOWED = {
     | {"agent", "checkpointing", "guard", "interrupt", "logger", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
-    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
+    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
+    | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "export": BASE
+    | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
-    "sweep": {"episodes", "presence", "stats", "torn"},
+    "folders": {"episodes", "presence", "torn"},
+    "groups": {"checks", "folders", "stats"},
+    "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
+    "sweep": {"checks", "folders", "groups", "plot", "stats"},
+    "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {
         "actor_critic",
@@ -106,7 +114,7 @@ ALLOWED = {
         "streams",
         "layers",
     }
-    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view", "parts"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
@@ -170,7 +178,12 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
 
 
 def test_the_command_line_answers_without_loading_torch() -> None:
-    heavy = ("torch", "numba", "tensorboard", "gymnasium")
-    code = f"import sys, tracerl.run; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    heavy = ("torch", "numba", "tensorboard", "gymnasium", "matplotlib", "numpy")
+    for module, there in (
+        ("tracerl.run", heavy[:-1]),
+        ("tracerl.plot.__main__", heavy),
+        ("tracerl.watch.__main__", heavy[:-1]),
+    ):
+        code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "[]", module

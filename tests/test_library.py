@@ -106,6 +106,9 @@ def test_callbacks_look_on_their_schedules_and_at_the_end() -> None:
     callback = tracerl.Every(10, lambda record, agent: seen.append(record.step))
     tracerl.live(Lazy(), env, 25, callbacks=[callback]).finish()
     assert seen == [10, 20, 25]
+    for _ in range(2):  # an end on schedule is seen once, and another life anew
+        tracerl.live(Lazy(), env, 20, callbacks=[callback]).finish()
+    assert seen == [10, 20, 25, 10, 20, 10, 20]
 
 
 def test_milestones_are_noted() -> None:
@@ -150,6 +153,14 @@ def test_settings_are_written_as_the_command_line_wants_them() -> None:
     assert config.agent.entropy == 1e-3 and config.network.recurrent is True
 
 
+def test_a_network_alone_is_that_of_the_settings_and_the_seed() -> None:
+    settings = {"network": "conv", "network.channels": [2], "network.hidden": [5], "dtype": "float64"}
+    images = [tracerl.make_network((6, 6), 3, settings, seed=seed) for seed in (1, 1, 2)]
+    assert [layer.n_out for layer in images[0].layers] == [2 * 4 * 4, 5]
+    assert images[0](torch.ones(36, dtype=torch.float64)).shape == (3,)
+    assert torch.equal(images[0].flat, images[1].flat) and not torch.equal(images[0].flat, images[2].flat)
+
+
 def test_it_works_inside_a_program_that_uses_hydra_itself() -> None:
     with hydra_versions.configs("tracerl.configs"):
         hydra.compose("run")
@@ -176,6 +187,9 @@ ENV = gym.make("CartPole-v1")
         (lambda: tracerl.make_agent(gym.make("FrozenLake-v1")), "env must have"),
         (lambda: tracerl.make_agent(ENV, seed=-1), "seed must be"),
         (lambda: tracerl.make_agent(ENV, "random", {"engine": "fused"}), "engine cannot be fused"),
+        (lambda: tracerl.make_network(0, 1), "inputs and outputs must be"),
+        (lambda: tracerl.make_network(2, 1, {"network.slope": 0}), r"network\.slope must be"),
+        (lambda: tracerl.make_network(2, 1, {"dtype": "half"}), "dtype must be one of"),
         (lambda: tracerl.live(Lazy(), ENV, 0), "steps must be"),
         (lambda: tracerl.live(object(), ENV, 5), "agent must have the verbs"),
         (lambda: tracerl.live(Lazy(), ENV, 5, milestones=["w1>475"]), "milestones must look like"),

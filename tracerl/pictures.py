@@ -21,35 +21,55 @@ Colour = tuple[int, int, int]
 
 BACKGROUND, PANEL, GRID, INK, QUIET = (18, 18, 24), (28, 28, 36), (64, 64, 76), (226, 226, 232), (140, 140, 152)
 SPIKE, BLUE, ORANGE, GREEN, RED = (245, 205, 80), (96, 160, 240), (240, 150, 70), (96, 200, 130), (232, 96, 96)
+CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, and one as far below zero
 COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of several series, in this order
 GAP = 6  # between pictures
 _CAPTION = 16  # height of a line of text
 _LEVELS = 64  # shades between dark and lit
 
 
-def raster(spikes: Numbers, width: int, height: int) -> Picture:
+def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
     """Draw spikes, one row per neuron, time to the right; where neurons share a row, it is lit if one of them fired.
 
     Args:
         spikes: 0 or 1, [steps, n].
         width: of the picture.
         height: of the picture.
+        colour: of a spike.
     """
-    return _cells(spikes, width, height, np.array(SPIKE), np.array(PANEL))
+    return _cells(spikes, width, height, _ramp(PANEL, colour))
 
 
-def shades(values: Numbers, low: float, high: float, width: int, height: int) -> Picture:
-    """Draw numbers as shades of blue from ``low`` (dark) to ``high``: values [steps, n], time to the right."""
+def shades(values: Numbers, low: float, high: float, width: int, height: int, colour: Colour = BLUE) -> Picture:
+    """Draw numbers as shades from ``low`` (dark) to ``high`` (the colour): values [steps, n], time to the right."""
     share = np.clip((values - low) / max(high - low, 1e-12), 0.0, 1.0)
-    return _cells(share, width, height, np.array(BLUE), np.array(PANEL))
+    return _cells(share, width, height, _ramp(PANEL, colour))
 
 
-def _cells(share: Numbers, width: int, height: int, lit: Numbers, dark: Numbers) -> Picture:
+def membranes(shares: Numbers, width: int, height: int) -> Picture:
+    """Draw membranes as shares of their thresholds, [steps, n], time to the right: bluer toward 1, darker toward -1."""
+    ramp = np.concatenate([_ramp(DRAINED, PANEL), _ramp(PANEL, CHARGED)])
+    return _cells((np.clip(shares, -1.0, 1.0) + 1) / 2, width, height, ramp)
+
+
+def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
+    """Draw spikes, 0 or 1, [steps, n], over a picture, as ``raster`` does."""
+    height, width, _ = picture.shape
+    fired = _largest(_largest((spikes > 0).T, height, 0), width, 1)
+    return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
+
+
+def _ramp(dark: Colour, lit: Colour) -> Picture:
+    """Return the colours from one to another, uint8, [levels, 3]."""
+    shares = np.linspace(0.0, 1.0, _LEVELS)[:, np.newaxis]
+    ramp: Picture = (np.array(dark) + shares * (np.array(lit) - dark)).round().astype(np.uint8)
+    return ramp
+
+
+def _cells(share: Numbers, width: int, height: int, ramp: Picture) -> Picture:
     """Draw a share in [0, 1] per step and neuron; where there are more of them than pixels, the largest is shown."""
-    levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (_LEVELS - 1)).round().astype(np.uint8)
-    cells = _largest(_largest(levels, height, 0), width, 1)  # [height, width]
-    shades = dark + np.linspace(0.0, 1.0, _LEVELS)[:, np.newaxis] * (lit - dark)
-    colours: Picture = shades.round().astype(np.uint8).take(cells, axis=0)
+    levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (len(ramp) - 1)).round().astype(np.uint8)
+    colours: Picture = ramp.take(_largest(_largest(levels, height, 0), width, 1), axis=0)  # [height, width, 3]
     return colours
 
 
@@ -90,20 +110,36 @@ def lines(
             points = list(part)
             if there:
                 pen.line(points if len(points) > 1 else points * 2, fill=COLOURS[i % len(COLOURS)], width=1)
-    pen.text((3, 1), f"{top:.3g}", fill=QUIET, font=_font(10))
-    pen.text((3, height - 13), f"{bottom:.3g}", fill=QUIET, font=_font(10))
+    pen.text((3, 1), f"{top:.3g}", fill=QUIET, font=font(10))
+    pen.text((3, height - 13), f"{bottom:.3g}", fill=QUIET, font=font(10))
     return np.asarray(image).copy()
 
 
-def bars(shares: Numbers, labels: Sequence[str], width: int, height: int, marked: int | None = None) -> Picture:
-    """Draw shares in [0, 1] as bars that grow to the right, one under the other, the marked one in another colour."""
+def bars(
+    shares: Numbers,
+    labels: Sequence[str],
+    width: int,
+    height: int,
+    marked: int | None = None,
+    colours: Sequence[Colour] = (),
+) -> Picture:
+    """Draw shares in [0, 1] as bars that grow to the right, one under the other.
+
+    Args:
+        shares: of the bars, [n].
+        labels: one per bar.
+        width: of the picture.
+        height: of the picture.
+        marked: the bar in another colour.
+        colours: of each bar; none: all are blue.
+    """
     image, pen = _panel(width, height)
-    pitch, font = height / len(shares), _font(min(12, max(8, int(height / len(shares)) - 3)))
+    pitch, letters = height / len(shares), font(min(12, max(8, int(height / len(shares)) - 3)))
     for i, (share, label) in enumerate(zip(shares.tolist(), labels, strict=True)):
         top = i * pitch
-        fill = ORANGE if i == marked else BLUE
+        fill = ORANGE if i == marked else colours[i] if colours else BLUE
         pen.rectangle([0, top + 1, max(0.0, min(1.0, share)) * (width - 1), top + pitch - 2], fill=fill)
-        pen.text((4, top + pitch / 2), f"{label} {share:.2f}", fill=INK, font=font, anchor="lm")
+        pen.text((4, top + pitch / 2), f"{label} {share:.2f}", fill=INK, font=letters, anchor="lm")
     return np.asarray(image).copy()
 
 
@@ -144,8 +180,8 @@ def histogram(
             (np.arange(len(count) + 1) * pitch).repeat(2)[1:-1].tolist(), heights.repeat(2).tolist(), strict=True
         )
         pen.line(list(corners), fill=ORANGE, width=1)
-    pen.text((3, height - 2), f"{ends[0]:.3g}", fill=QUIET, font=_font(10), anchor="lb")
-    pen.text((width - 3, height - 2), f"{ends[1]:.3g}", fill=QUIET, font=_font(10), anchor="rb")
+    pen.text((3, height - 2), f"{ends[0]:.3g}", fill=QUIET, font=font(10), anchor="lb")
+    pen.text((width - 3, height - 2), f"{ends[1]:.3g}", fill=QUIET, font=font(10), anchor="rb")
     return np.asarray(image).copy()
 
 
@@ -233,10 +269,11 @@ def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
 @lru_cache(maxsize=64)
 def _caption(title: str, width: int) -> Picture:
     image = Image.new("RGB", (width, _CAPTION), BACKGROUND)
-    ImageDraw.Draw(image).text((1, _CAPTION - 3), title, fill=INK, font=_font(11), anchor="ls")
+    ImageDraw.Draw(image).text((1, _CAPTION - 3), title, fill=INK, font=font(11), anchor="ls")
     return np.asarray(image)
 
 
-@lru_cache(maxsize=8)
-def _font(size: int) -> Any:
+@lru_cache(maxsize=16)
+def font(size: int) -> Any:
+    """Return the font of all text, which comes with Pillow, in a size."""
     return ImageFont.load_default(size)

@@ -1,0 +1,149 @@
+"""Run a study: tasks x settings x seeds from a yaml, over all cores; leave a tidy table, a report and pictures.
+
+python scripts/study.py bar                        # configs/study/bar.yaml; any path of a yaml does too
+python scripts/study.py bar --tasks CartPole --settings reflect,stream_ac --seeds 0-4
+python scripts/study.py bar --report               # of what has been lived so far, running nothing
+
+A study names a question, a prediction, seeds, tasks (env, steps, overrides), settings (overrides of tracerl.run) and
+the setting that is the bar. Lives of a task whose env has a compiled twin share one process, others have one each. A
+run is kept in OUT/STUDY/SETTING/TASK: the same command goes on where it was interrupted or killed, makes again what has
+other settings now, and leaves alone what stands. In OUT/STUDY it writes table.csv (a row per life and measure),
+report.md and a picture per task (tracerl[plots]). Exit code: 0, 1 where lives failed, 2 for bad input, 130 where it was
+interrupted.
+"""
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+from bench_rows import parse_seeds, seeds_in_words
+from bench_runs import Run, carry_out, reason_to_run
+from doc_tables import made_on
+from study_measures import lives_of_cell, write_table
+from study_plan import Cell, Study, cells_of, find, read_study
+from study_report import draw, report
+
+from tracerl.checks import ConfigError
+
+
+def narrowed(study: Study, arguments: argparse.Namespace) -> Study:
+    """Return the part of a study that the command line asks for.
+
+    Raises:
+        ConfigError: it has no such part.
+    """
+    asked = _chosen("tasks", arguments.tasks, [task.name for task in study.tasks])
+    tasks = [task for task in study.tasks if task.name in asked]
+    names = _chosen("settings", arguments.settings, list(study.settings))
+    if study.bar not in names:
+        raise ConfigError("--settings", f"must have the bar among them, {study.bar}, got {arguments.settings}")
+    if arguments.seeds is not None:
+        try:
+            few = parse_seeds(arguments.seeds)
+        except ValueError as error:
+            raise ConfigError("--seeds", str(error).removeprefix("seeds ")) from error
+        tasks = [replace(task, seeds=tuple(seed for seed in few if seed in task.seeds)) for task in tasks]
+        if not all(task.seeds for task in tasks):
+            raise ConfigError("--seeds", f"must be among those of every task, got {arguments.seeds}")
+    return replace(study, tasks=tasks, settings={name: study.settings[name] for name in names})
+
+
+def _chosen(key: str, text: str | None, there: Sequence[str]) -> list[str]:
+    asked = text.split(",") if text is not None else list(there)
+    unknown = [name for name in asked if name not in there]
+    if unknown:
+        raise ConfigError(f"--{key}", f"must be among {', '.join(there)}, got {unknown[0]!r}")
+    return [name for name in there if name in asked]
+
+
+def make(cells: Sequence[Cell], jobs: int) -> int:
+    """Make every run that has to be made, so many processes at a time, longest first; return how many failed."""
+    due = [(cell, run) for cell in cells for run in cell.runs if reason_to_run(run) is not None]
+    total = sum(len(cell.runs) for cell in cells)
+    print(f"{total} runs, {total - len(due)} of them done", flush=True)
+    due.sort(key=lambda pair: -len(pair[1].seeds) * float(pair[1].settings["steps"]))
+    threads = max(1, len(os.sched_getaffinity(0)) // max(1, min(jobs, len(due))))
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            work = {pool.submit(_make_one, run, threads): (cell, run) for cell, run in due}
+            for i, future in enumerate(as_completed(work)):
+                print(f"[{i + 1}/{len(due)}] {_told(*work[future], future)}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return sum(future.result() is not None for future in work)
+
+
+def _make_one(run: Run, threads: int) -> str | None:
+    return carry_out(run, threads, made_on(), go_on=True)
+
+
+def _told(cell: Cell, run: Run, future: Future[str | None]) -> str:
+    error = future.result()
+    seeds = f"seed{'s' if len(run.seeds) > 1 else ''} {seeds_in_words(run.seeds)}"
+    return f"{cell.task.name}, {cell.setting}, {seeds}: {f'FAILED: {error}' if error else 'done'}"
+
+
+def write(study: Study, cells: Sequence[Cell], folder: Path) -> None:
+    """Write table, report and pictures."""
+    lives = {(cell.task.name, cell.setting): lives_of_cell(cell) for cell in cells}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / "table.csv", study.name, lives)
+    text = report(study, lives, about([run for cell in cells for run in cell.runs]))
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    print(folder / "table.csv")
+    try:
+        draw(study, lives, folder)
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        print('no pictures: pip install "tracerl[plots]"', file=sys.stderr)
+    print(folder / "report.md")
+
+
+def about(runs: Sequence[Run]) -> str:
+    """Say when and on what machines runs were made."""
+    there = [run.folder / "machine.txt" for run in runs if (run.folder / "machine.txt").exists()]
+    days = sorted({str(datetime.date.fromtimestamp(path.stat().st_mtime)) for path in there})
+    machines = sorted({path.read_text(encoding="utf-8").strip() for path in there})
+    when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "nothing ran"
+    return f"{when}; {'; '.join(machines) or 'no machine'}."
+
+
+def main() -> None:
+    """Read the arguments, make the runs, write what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", help="name of a yaml in configs/study, or the path of one")
+    parser.add_argument("--tasks", help="some of them, with commas between")
+    parser.add_argument("--settings", help="some of them, the bar among them")
+    parser.add_argument("--seeds", help="some of them: 0-9 or 0,3,7")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of all studies")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error(f"--jobs must be 1 or more, got {arguments.jobs}")
+    try:
+        study = narrowed(read_study(find(arguments.study)), arguments)
+        cells = cells_of(study, arguments.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    try:
+        failed = 0 if arguments.report else make(cells, arguments.jobs)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with what is missing", file=sys.stderr)
+        raise SystemExit(130) from None
+    write(study, cells, arguments.out / study.name)
+    if failed:
+        print(f"error: {failed} runs failed, as told above", file=sys.stderr)
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

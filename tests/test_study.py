@@ -1,0 +1,223 @@
+"""``scripts/study.py``: studies that ship, bad yamls, what is run again, the tidy table and the report."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers import command, script
+from tracerl.checks import ConfigError
+from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
+
+script("doc_tables")
+for name in ("rows", "runs", "table"):
+    script(f"bench_{name}")
+plan, measures, reports = (script(f"study_{name}") for name in ("plan", "measures", "report"))
+study = script("study")
+
+TINY = """
+question: Does it learn?
+prediction: It does.
+seeds: 0-2
+bar: slow
+tasks:
+  CartPole: { steps: 400 }
+  bandit: { env: ContextualBandit, steps: 60, seeds: 4, overrides: env.kwargs.contexts=3 }
+settings:
+  slow: agent=random
+  small: ["network.hidden=[8]", engine=fused]
+"""
+
+
+def written(folder: Path, text: str = TINY) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+# What is asked.
+
+
+@pytest.mark.parametrize("path", sorted(plan.folder_of_studies().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
+    found = plan.read_study(plan.find(path.stem))
+    cells = plan.cells_of(found, tmp_path)
+    assert len(cells) == len(found.tasks) * len(found.settings)
+    for cell in cells:
+        assert sum(len(run.seeds) for run in cell.runs) == len(cell.task.seeds)
+        assert cell.runs[0].settings["env"]["milestones"], "a task has milestones"
+    assert len({run.folder for cell in cells for run in cell.runs}) == sum(len(cell.runs) for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("question: Does it learn?", "", "question must be a text, got None"),
+        ("bar: slow", "bar: fast", "bar must be one of the settings slow, small, got 'fast'"),
+        ("seeds: 0-2", "seeds: 2-0", "seeds must be one or more"),
+        ("seeds: 0-2", "", "seeds must look like 0-9"),
+        ("seeds: 0-2", "seeds: 200-239", "seeds must be below 100 .final: false., so that nothing is chosen"),
+        ("seeds: 0-2", "seeds: 0-2\nfinal: true", r"seeds must be 200 to 239 \(final: true\)"),
+        ("seeds: 0-2", "seed: 0-2", "study has no seed; keys are question"),
+        ("{ steps: 400 }", "{ steps: 0 }", "tasks.CartPole.steps must be"),
+        ("{ steps: 400 }", "{ step: 4 }", "tasks.CartPole has no step; keys are env"),
+        ("{ steps: 400 }", "[400]", "tasks.CartPole must be a mapping"),
+        ("seeds: 4,", "seeds: x,", "tasks.bandit.seeds must look like"),
+        ("slow: agent=random", "slow: agent", "settings.slow must be settings such as steps=60000, got 'agent'"),
+        ("slow: agent=random", "slow: seed=3", "settings.slow must leave seed to the study's own keys"),
+        ("slow: agent=random", "slow: steps=3", "settings.slow must leave steps to the study's own keys"),
+        ("question: Does", "question: [Does", "cannot be read"),
+    ],
+)
+def test_a_yaml_that_cannot_be_used_names_its_key(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    assert old in TINY
+    with pytest.raises(ConfigError, match=problem) as caught:
+        plan.read_study(written(tmp_path, TINY.replace(old, new, 1)))
+    assert str(caught.value).startswith(str(tmp_path / "tiny.yaml"))
+
+
+def test_settings_that_no_run_takes_are_named_with_their_task(tmp_path: Path) -> None:
+    found = plan.read_study(written(tmp_path, TINY.replace("agent=random", "agent=randm")))
+    with pytest.raises(ConfigError, match="tasks.CartPole with settings.slow cannot be used: .*randm"):
+        plan.cells_of(found, tmp_path)
+
+
+def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match="study must be one of .*bar.*, or the path of a yaml, got 'bra'"):
+        plan.find("bra")
+
+
+def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(tmp_path: Path) -> None:
+    cells = plan.cells_of(plan.read_study(written(tmp_path)), tmp_path)
+    told = {(cell.task.name, cell.setting): [run.seeds for run in cell.runs] for cell in cells}
+    assert told == {
+        ("CartPole", "slow"): [(0,), (1,), (2,)],
+        ("CartPole", "small"): [(0, 1, 2)],
+        ("bandit", "slow"): [(4,)],
+        ("bandit", "small"): [(4,)],
+    }
+    together = next(cell for cell in cells if len(cell.runs[0].seeds) > 1).runs[0]
+    assert {"steps=400", "lifetimes=3", "env.backend=compiled", "logger=none"} <= set(together.overrides)
+    assert together.folder == tmp_path / "tiny" / "small" / "CartPole" / "seeds0-2"
+
+
+# What is run.
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make runs in this process, and list their command lines."""
+    made: list[list[str]] = []
+
+    def run(line: list[str], **_: Any) -> Any:
+        made.append(line[3:])
+        with monkeypatch.context() as inside:
+            return SimpleNamespace(returncode=command(line[3:], inside, tmp_path), stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
+    try:
+        study.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (str(written(tmp_path)), "--jobs", "1", "--out", str(tmp_path / "out"))
+    assert start(monkeypatch, *arguments) == 0
+    assert len(here) == 6
+    folder = tmp_path / "out" / "tiny"
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    assert {(row["task"], row["setting"], row["seed"]) for row in rows if row["setting"] == "small"} == {
+        ("CartPole", "small", "0"),
+        ("CartPole", "small", "1"),
+        ("CartPole", "small", "2"),
+        ("bandit", "small", "4"),
+    }
+    text = (folder / "report.md").read_text()
+    for part in ("Does it learn?", "## bandit", "| slow (bar) | 3 |", "| small | 3 |", "w20>=195", "(CartPole.png)"):
+        assert part in text, part
+    assert (folder / "CartPole.png").stat().st_size > 1000
+
+    assert start(monkeypatch, *arguments) == 0 and len(here) == 6  # nothing is made again
+    written(tmp_path, TINY.replace("hidden=[8]", "hidden=[9]"))
+    one = folder / "slow" / "CartPole" / "seed1"
+    (one / "summary.json").unlink()  # as if it had been killed
+    assert start(monkeypatch, *arguments) == 0
+    place = f"hydra.run.dir={folder}/"
+    again = {part.removeprefix(place): line[-1] for line in here[6:] for part in line if part.startswith(place)}
+    assert sorted(again) == ["slow/CartPole/seed1", "small/CartPole/seeds0-2", "small/bandit/seed4"]
+    assert again["slow/CartPole/seed1"] == "resume=auto" and again["small/bandit/seed4"].startswith("threads=")
+
+
+def test_a_part_of_a_study_and_what_is_not_a_part(
+    tmp_path: Path, here: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    arguments = (str(written(tmp_path)), "--out", str(tmp_path / "out"))
+    assert start(monkeypatch, *arguments, "--report") == 0 and not here  # nothing was lived, nothing is
+    assert "0 of 3 (missing)" in (tmp_path / "out" / "tiny" / "report.md").read_text()
+    for option, value, problem in (
+        ("--tasks", "Cart", "--tasks must be among CartPole, bandit, got 'Cart'"),
+        ("--settings", "small", "--settings must have the bar among them, slow, got small"),
+        ("--seeds", "7", "--seeds must be among those of every task"),
+        ("--seeds", "a", "--seeds must look like"),
+    ):
+        assert start(monkeypatch, *arguments, option, value) == 2
+        assert capsys.readouterr().err.startswith(f"error: {problem}")
+    assert start(monkeypatch, *arguments, "--tasks", "bandit", "--settings", "slow", "--jobs", "1") == 0
+    assert len(here) == 1
+
+
+def test_a_failed_life_is_told_and_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda line, **_: SimpleNamespace(returncode=1, stderr="error: no luck"))
+    arguments = (str(written(tmp_path)), "--tasks", "bandit", "--jobs", "1", "--out", str(tmp_path / "out"))
+    assert start(monkeypatch, *arguments) == 1
+    told = capsys.readouterr()
+    assert "bandit, slow, seed 4: FAILED: no luck" in told.out and told.err == "error: 2 runs failed, as told above\n"
+    assert "| small | 0 of 1 (missing) |" in (tmp_path / "out" / "tiny" / "report.md").read_text()
+
+
+# What is measured.
+
+
+def test_the_area_is_the_return_that_an_average_step_belongs_to() -> None:
+    assert area(np.array([10, 30]), np.array([1.0, 5.0])) == 4.0
+    assert area(np.array([], int), np.array([])) is None
+
+
+def test_the_lowest_late_mean_looks_at_the_second_half_of_a_life() -> None:
+    steps = np.arange(1, 301)
+    means = np.where(steps == 260, 3.0, np.where(steps == 140, -9.0, 7.0))
+    assert lowest_late(steps, means, 300) == 3.0
+    assert lowest_late(steps[:120], means[:120], 120) == 7.0  # the first 99 episodes have no hundred before them
+    assert lowest_late(steps[:90], means[:90], 90) is None
+
+
+def test_the_probability_of_improvement_counts_pairs_and_ties_half() -> None:
+    assert improvement([1, 2, 3], [2]) == pytest.approx(0.5)
+    assert improvement([1, 2], [0, 3]) == pytest.approx(0.5)
+    assert improvement([4, 5], [1, 2]) == 1.0
+    assert improvement_interval([([4, 5], [1, 2])]) == (1.0, 1.0)
+
+
+def test_its_interval_is_that_of_lives_drawn_anew_within_each_task() -> None:
+    rng = np.random.default_rng(1)
+    pairs = [(rng.normal(0.5, 1, 12), rng.normal(0, 1, 15)), (rng.normal(0, 1, 8), rng.normal(0, 1, 8))]
+    drawn = [
+        np.mean([improvement(rng.choice(x, len(x)), rng.choice(y, len(y))) for x, y in pairs]) for _ in range(2000)
+    ]
+    expected = np.quantile(drawn, [0.025, 0.975])
+    assert improvement_interval(pairs) == pytest.approx(tuple(expected), abs=0.03)
