@@ -197,8 +197,15 @@ class Watch:
 
     def look(self, records: Any, agent: Any) -> None:
         """Look, and add up how long it took."""
+        self._timed(self.monitor.look, records, agent)
+
+    def look_at_last(self, records: Any, agent: Any) -> None:
+        """Look for the last time, and add up how long it took."""
+        self._timed(getattr(self.monitor, "look_at_last", self.monitor.look), records, agent)
+
+    def _timed(self, look: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
         started = time.perf_counter()
-        self.monitor.look(records, agent)
+        look(records, agent)
         self.seconds += time.perf_counter() - started
 
 

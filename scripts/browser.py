@@ -240,9 +240,9 @@ def tensorboard(logs: Path, seconds: float = 60.0) -> Iterator[str]:
     Raises:
         RuntimeError: it did not start.
     """
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs.name, "--host", "127.0.0.1", "--port", "0"]
     with tempfile.TemporaryFile() as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(command, cwd=logs.parent, stdout=output, stderr=subprocess.STDOUT)
         try:
             yield _address(server, output, seconds)
         finally:

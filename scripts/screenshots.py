@@ -19,6 +19,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "screenshots"
+WIDTH = 1440  # of a page, in pixels: below, its tabs overlap
 LARGEST = 200_000  # bytes of a picture
 RUNS = {
     "twenty lives": "env=CartPole env.backend=compiled lifetimes=20 steps=60000",
@@ -55,10 +56,10 @@ def _box(label: str) -> str:
 
 SHOTS = (
     Shot("scalars", 900, ["learn/td_error", "milestones"], (LINE, 6)),
-    Shot("custom_scalars", 1500, ["returns 5", "learning 6", "Matches (2)"], (LINE, 10)),
-    Shot("images", 1200, ["pictures/raster"], (PICTURE, 4)),
+    Shot("custom_scalars", 1680, ["returns 5", "learning 6", "Matches (2)"], (LINE, 10)),
+    Shot("images", 1240, ["pictures/raster"], (PICTURE, 4)),
     Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("e.tagName === 'path'", 10)),
-    Shot("hparams", 420, ["rollout/ep_rew_mean"], click=[_box(label) for label in (*SHOWN, *CHOSEN)]),
+    Shot("hparams", 400, ["rollout/ep_rew_mean"], click=[_box(label) for label in (*SHOWN, *CHOSEN)]),
     Shot("text", 1000, ["about_these_pages", "the charts to begin with"]),
 )
 
@@ -73,7 +74,7 @@ def live(folder: Path) -> None:
 
 def shoot(browser: Browser, url: str, shot: Shot) -> bytes:
     """Return a picture of a page once it is drawn."""
-    browser.resize(1280, shot.height)
+    browser.resize(WIDTH, shot.height)
     browser.open(f"{url}/#{shot.page}")
     browser.wait_for(*shot.words)
     for where in shot.click:

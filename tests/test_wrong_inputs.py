@@ -110,6 +110,7 @@ BAD = {
     "checkpoint.evry=3": "Did you mean checkpoint.every?",
     "logger.every=-5": "logger.every must be",
     "logger.every=1.5": "logger.every must be",
+    "logger.pictures_every=1.5": "logger.pictures_every must be env steps, 1 or above, a share of the run",
     "logger=tensorbord": "tensorboard",
     # the agent
     "agent.discount=1.5": "agent.discount must be a number in [0, 1], got 1.5",

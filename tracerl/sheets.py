@@ -46,7 +46,7 @@ def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
     return np.concatenate(
         [
             pictures.titled(spikes, f"{layer.name}: spikes"),
-            pictures.titled(membranes, f"{layer.name}: membranes, {low:.2g} to {high:.2g}"),
+            pictures.titled(membranes, f"{layer.name}: v, {low:.1g} to {high:.2g}"),
         ]
     )
 
