@@ -61,7 +61,12 @@ class Line:
     def folder(self, out: Path) -> Path:
         """Return where the runs are kept."""
         parts = [self.row.label] if self.agent is None else [self.row.label, self.agent]
-        return out.joinpath(*(re.sub(r"[^\w.-]+", "-", part) for part in parts))
+        return out.joinpath(*map(file_name, parts))
+
+
+def file_name(text: str) -> str:
+    """Return a text with what no file name should have replaced."""
+    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The runs of ``bench_learning.py``: one process each, kept in a folder and not run again while its settings stand."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -170,12 +171,18 @@ def carry_out(run: Run, threads: int, where: str, go_on: bool = False) -> str | 
         print(f"{run.folder}: running again, {reason}", flush=True)
         if (run.folder / "config.yaml").exists():  # a run's folder and nothing else
             shutil.rmtree(run.folder)
-    command = [sys.executable, "-m", "tracerl.run", *run.overrides, f"hydra.run.dir={run.folder}"]
+    command = [sys.executable, "-m", "tracerl.run", *run.overrides, f"hydra.run.dir={quoted(run.folder)}"]
     command += [f"threads={threads}", *(["resume=auto"] if resume else [])]
     made = subprocess.run(command, capture_output=True, text=True)
     if run.folder.exists():
         (run.folder / "machine.txt").write_text(where + "\n", encoding="utf-8")
     return None if made.returncode == 0 else reason_of_failure(made.returncode, made.stderr)
+
+
+def quoted(folder: Path) -> str:
+    """Return a path in Hydra's grammar, in which commas, brackets and spaces mean something."""
+    escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return str(folder) if re.fullmatch(r"[\w./-]+", str(folder)) else f"'{escaped}'"
 
 
 def reason_of_failure(code: int, stderr: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from bench_rows import OURS, Line, Overrides, Row, overrides_of, parse_seeds
+from bench_rows import OURS, Line, Overrides, Row, file_name, overrides_of, parse_seeds
 from bench_runs import Run, Settings, lives_in_twins
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
@@ -121,6 +121,11 @@ def _study(name: str, found: Any) -> Study:
     named = _mapping("settings", entries.get("settings"))
     settings = {str(key): _settings(f"settings.{key}", own) for key, own in named.items()}
     tasks = [_task(str(key), own, seeds, final) for key, own in _mapping("tasks", entries.get("tasks")).items()]
+    for key, names in (("tasks", [task.name for task in tasks]), ("settings", list(settings))):
+        folders = [file_name(one) for one in names]
+        twice = [one for one, folder in zip(names, folders, strict=True) if folders.count(folder) > 1]
+        if twice:
+            raise ConfigError(key, f"must have names that differ in letters or digits, got {', '.join(twice)}")
     if entries["bar"] not in settings:
         raise ConfigError("bar", f"must be one of the settings {', '.join(settings)}, got {entries['bar']!r}")
     return Study(name, entries["question"].strip(), entries["prediction"].strip(), entries["bar"], tasks, settings)
@@ -194,7 +199,9 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
             overrides = (*steps, "logger=none", *task.overrides, *own)
             row = Row(task.env, task.name, task.seeds, overrides)
             where = f"tasks.{task.name} with settings.{setting}"
-            found.append(Cell(task, setting, _runs(Line(row, None, overrides), out / study.name / setting, where)))
+            found.append(
+                Cell(task, setting, _runs(Line(row, None, overrides), out / study.name / file_name(setting), where))
+            )
     return found
 
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench_rows import seeds_in_words
+from bench_rows import file_name, seeds_in_words
 from bench_table import number
 from study_measures import Life
 from study_plan import Study
@@ -58,7 +58,7 @@ def report(study: Study, lives: Lives, about: str) -> str:
 
 def picture(task: str) -> str:
     """Return the file name of a task's learning curves."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in task) + ".png"
+    return f"{file_name(task)}.png"
 
 
 def settings_table(study: Study) -> str:
