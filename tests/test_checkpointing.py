@@ -16,6 +16,7 @@ import torch
 
 from tests.helpers import command
 from tests.kills import differences
+from tracerl import presence
 from tracerl.checkpoint import newest_good
 from tracerl.checkpointing import FOLDER, Checkpoints, CheckpointSettings
 from tracerl.stats import Record
@@ -121,12 +122,11 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (tmp_path / "here" / "config.yaml").exists():
-        assert running.poll() is None  # it may be slow to start, but not gone
+    while not (presence.read(tmp_path / "here") or {}).get("step"):  # until it lives: it may be slow, but not gone
+        assert running.poll() is None
         time.sleep(0.05)
-    time.sleep(1.0)
     running.send_signal(number)
-    assert running.wait(20) == code
+    assert running.wait(60) == code
     summary = json.loads((tmp_path / "here" / "summary.json").read_text())
     assert summary["status"] == "interrupted" and 0 < summary["steps"] < 40000
     assert not (tmp_path / "here" / "running.json").exists()
