@@ -17,6 +17,7 @@ from tracerl.lives import Lives, clear_
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
+from tracerl.parts import Part
 from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
 from tracerl.spaces import observation_shape
@@ -175,6 +176,15 @@ class EpropAgent(OnlineAgent):
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
         """Return the layers of the network; see ``tracerl.view.Visible``."""
         return self.learner.spiking_layers("policy")
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        return self.learner.distributions("policy")
+
+    def parts(self) -> dict[str, Part]:
+        """Return the one network as policy and as critic; see ``tracerl.parts.Portable``."""
+        network = self.learner.network
+        return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
 
     def _chosen(self) -> Any:
         return self.head.chosen()

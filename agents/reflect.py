@@ -11,9 +11,11 @@ from tracerl import checks
 from tracerl import functional as F
 from tracerl.actor_critic import ActorCritic, ActorCriticSettings
 from tracerl.encoders import EncoderSettings
+from tracerl.heads import MakeHead
 from tracerl.lives import Lives
 from tracerl.network import Dense
 from tracerl.optim.rule import StepRuleSettings
+from tracerl.parts import Part
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.spaces import observation_shape
 
@@ -62,6 +64,7 @@ class ReflectAgent(ActorCritic):
         average_decay: float,
         engine: str,
         threads: int | None = None,
+        head: MakeHead | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -82,6 +85,7 @@ class ReflectAgent(ActorCritic):
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
+            head: makes the distribution over actions; None: the one that goes with the action space.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -95,7 +99,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        super().__init__(action_space, lives, built, self.settings)
+        super().__init__(action_space, lives, built, self.settings, head)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":
@@ -108,6 +112,11 @@ class ReflectAgent(ActorCritic):
         from tracerl.kernels.reflect import advance_life
 
         return advance_life
+
+    def parts(self) -> dict[str, Part]:
+        """Return the policy and, where there is one, the critic; see ``tracerl.parts.Portable``."""
+        found = {"policy": Part(self.policy.network)}
+        return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update both networks from one transition and return the current of the new observation."""

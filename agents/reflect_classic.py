@@ -17,6 +17,7 @@ from tracerl.lives import Lives
 from tracerl.module import StateModule
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
+from tracerl.parts import Part
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
 from tracerl.spaces import discrete_actions, observation_shape
@@ -110,9 +111,17 @@ class ReflectClassicAgent(OnlineAgent):
         """Return the layers of the policy; see ``tracerl.view.Visible``."""
         return {f"policy_{i}": layer for i, layer in enumerate(self.policy.network.layers)}
 
+    def parts(self) -> dict[str, Part]:
+        """Return the policy's network; see ``tracerl.parts.Portable``."""
+        return {"policy": Part(self.policy.network)}
+
     def outlook(self) -> Outlook:
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
         return replace(super().outlook(), td_error=self.policy.timescales.advantage)
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        return self.policy.distributions("policy")
 
     def _chosen(self) -> Any:
         return self.head.chosen()

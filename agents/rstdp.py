@@ -24,6 +24,7 @@ from torch import Tensor
 from tracerl import checks
 from tracerl.averages import Averages
 from tracerl.encoders import EncoderSettings
+from tracerl.encoders.on_off import on_off_rates
 from tracerl.layers.competing import CompetingLIF
 from tracerl.lives import Lives
 from tracerl.online import OnlineAgent
@@ -77,21 +78,6 @@ class Settings:
         checks.decay("membrane_decay", self.membrane_decay)
         for name in ("inhibition", "noise"):
             checks.non_negative(name, getattr(self, name))
-
-
-def on_off_rates(current: Tensor, gain: float, tonic_rate: float) -> Tensor:
-    """Split real numbers into two rates each, what is above 0 and what is below, beside one that never changes.
-
-    Args:
-        current: x, [*lives, n].
-        gain: spikes per tick and unit of x.
-        tonic_rate: of the last input, spikes per tick: it serves the neurons as a bias.
-
-    Returns:
-        min(1, gain max(0, x)), min(1, gain max(0, -x)), tonic rate: probability of a spike per tick, [*lives, 2 n + 1].
-    """
-    tonic = torch.full_like(current[..., :1], tonic_rate)
-    return torch.cat([(current * gain).clamp_(0.0, 1.0), (current * -gain).clamp_(0.0, 1.0), tonic], -1)
 
 
 class RSTDPAgent(OnlineAgent):
@@ -275,6 +261,13 @@ class RSTDPAgent(OnlineAgent):
         """Return the share of the neurons' spikes that each action had; see ``tracerl.view.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
         return Outlook(self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value)
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights and eligibility of the synapses and of the critic; see ``tracerl.view.Distributed``."""
+        found = {"weights/action": self.synapses.weight, "traces/action": self.synapses.eligibility}
+        if self.critic is None:
+            return found
+        return found | {"weights/value": self.critic.weight, "traces/value": self.critic.eligibility_trace}
 
     def _chosen(self) -> Any:
         if self.action.dim() == 0:

@@ -5,16 +5,20 @@ Elsayed, Vasan and Mahmood 2024, "Streaming deep reinforcement learning finally 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gymnasium import Space
 from torch import Tensor
 
+from tracerl import checks
 from tracerl import functional as F
 from tracerl.actor_critic import ActorCritic, ActorCriticSettings
 from tracerl.encoders import EncoderSettings
+from tracerl.heads import MakeHead
 from tracerl.lives import Lives
 from tracerl.network import Perceptron, PerceptronSettings
+from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
 from tracerl.spaces import observation_shape
@@ -53,6 +57,10 @@ class StreamACAgent(ActorCritic):
         scale_reward: bool,
         engine: str,
         threads: int | None = None,
+        head: MakeHead | None = None,
+        lr: float | None = None,
+        kappa_policy: float | None = None,
+        kappa_value: float | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -71,6 +79,10 @@ class StreamACAgent(ActorCritic):
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
+            head: makes the distribution over actions; None: the one that goes with the action space.
+            lr: of ObGD, in both networks; None: what ``optimizer`` says.
+            kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
+            kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -79,10 +91,13 @@ class StreamACAgent(ActorCritic):
         settings = ActorCriticSettings(
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
-        super().__init__(action_space, lives, encoder.build_held(observation_shape(observation_space), lives), settings)
+        built = encoder.build_held(observation_shape(observation_space), lives)
+        super().__init__(action_space, lives, built, settings, head)
         n_in = self.encoder.n_out
-        self.policy = self._learner(network.build(n_in, self.head.n_outputs, lives), optimizer["policy"])
-        self.critic = self._learner(network.build(n_in, 1, lives), optimizer["value"])
+        policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
+        value_rule = _with_own(optimizer, "value", lr, kappa_value)
+        self.policy = self._learner(network.build(n_in, self.head.n_outputs, lives), policy_rule)
+        self.critic = self._learner(network.build(n_in, 1, lives), value_rule)
         self._pack(lives)
         self._choose_engine(engine, threads)
 
@@ -102,3 +117,18 @@ class StreamACAgent(ActorCritic):
         self.signal.copy_(F.td_error(self._scaled(reward), value_t, self.value, self.discount, continues))
         self._improve()
         return code
+
+
+def _with_own(
+    optimizer: Mapping[str, StepRuleSettings], name: str, lr: float | None, kappa: float | None
+) -> StepRuleSettings:
+    """Return a step-size rule with the agent's own numbers in place of those of ObGD.
+
+    Raises:
+        ConfigError: one is no number above 0, or the rule is not ObGD.
+    """
+    rule, keys = optimizer[name], {"lr": ("lr", lr), "kappa": (f"kappa_{name}", kappa)}
+    own = {part: checks.positive(key, number) for part, (key, number) in keys.items() if number is not None}
+    if own and not isinstance(rule, ObGD):
+        raise checks.ConfigError(keys[next(iter(own))][0], f"belongs to optimizer=obgd: set optimizer.{name} instead")
+    return replace(rule, **own) if isinstance(rule, ObGD) else rule

@@ -8,6 +8,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from tracerl import checks
+
+from . import drawing
 from .state import fields, forms
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
@@ -27,7 +30,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
     lives for ever, in Breakout a ball that always comes back does.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 10}
 
     def __init__(
         self,
@@ -48,15 +51,14 @@ class MinAtar(gym.Env[Observation, np.int64]):
             render_mode: ``rgb_array``, or None.
 
         Raises:
-            ValueError: naming the argument.
+            ConfigError: naming the argument.
             DependencyNotInstalled: the package MinAtar is not there.
         """
-        if game not in GAMES:
-            raise ValueError(f"game must be one of {', '.join(GAMES)}; got {game!r}")
-        if not 0 <= sticky_action_prob <= 1:
-            raise ValueError(f"sticky_action_prob must be a number in [0, 1], got {sticky_action_prob!r}")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be rgb_array or None, got {render_mode!r}")
+        checks.choice("game", game, GAMES)
+        checks.unit_interval("sticky_action_prob", sticky_action_prob)
+        for name, switch in (("minimal_actions", minimal_actions), ("difficulty_ramping", difficulty_ramping)):
+            checks.flag(name, switch)
+        self.render_mode = drawing.checked_mode(render_mode)
         try:
             module = import_module(f"minatar.environments.{game}")
         except ImportError as error:
@@ -65,7 +67,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
             ) from error
         self._game: Any = module.Env(ramping=difficulty_ramping)
         self._actions: list[int] = self._game.minimal_action_set() if minimal_actions else list(range(6))
-        self.sticky_action_prob, self.render_mode = sticky_action_prob, render_mode
+        self.sticky_action_prob = sticky_action_prob
         self.observation_space = spaces.Box(0.0, 1.0, tuple(self._game.state_shape()), np.float32)
         self.action_space = spaces.Discrete(len(self._actions))
 

@@ -32,37 +32,18 @@ import hydra
 import numpy as np
 import torch
 from doc_tables import made_on, write_table
+from env_speed import Null, many_envs, one_env, per_second
 from omegaconf import DictConfig
 
 from tracerl.agent import Verb
-from tracerl.lifetime import Monitor
+from tracerl.lifetime import Monitor, next_look
 from tracerl.lives import Lives
+from tracerl.logger import LoggedRun
 from tracerl.population import build_agents
 from tracerl.stats import Record
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
 NULL = "env=gymnasium env.id=Null-v0"
-
-
-class Null(gym.Env[Any, Any]):
-    """An env that costs next to nothing: four constant numbers, reward 1, an end every 500 steps."""
-
-    observation_space = gym.spaces.Box(-1, 1, (4,), np.float32)
-    action_space = gym.spaces.Discrete(2)
-    nothing = np.zeros(4, np.float32)
-    count = 0
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin."""
-        self.count = 0
-        return self.nothing, {}
-
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Do nothing."""
-        self.count += 1
-        return self.nothing, 1.0, self.count == 500, False, {}
 
 
 @dataclass(frozen=True)
@@ -140,31 +121,8 @@ class Bench:
     def env_alone(self) -> float:
         """Step the env, or all envs, under random actions."""
         if self.n == 1:
-            return self._one_env()
-        envs = self.spec.make_many(self.n)
-        envs.action_space.seed(0)
-        actions = [envs.action_space.sample() for _ in range(self.steps)]
-        resets = envs.metadata["autoreset_mode"] == gym.vector.AutoresetMode.DISABLED
-        envs.reset(seed=0)
-        started = time.perf_counter()
-        for action in actions:
-            _, _, terminated, truncated, _ = envs.step(action)
-            ended = terminated | truncated
-            if resets and ended.any():
-                envs.reset(options={"reset_mask": ended})
-        return per_second(self.n * self.steps, started)
-
-    def _one_env(self) -> float:
-        env = self.spec.make()
-        env.action_space.seed(0)
-        actions = [env.action_space.sample() for _ in range(self.steps)]
-        env.reset(seed=0)
-        started = time.perf_counter()
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return per_second(self.steps, started)
+            return one_env(self.spec.make(), self.steps)
+        return many_envs(self.spec.make_many(self.n), self.steps)
 
     def agent_alone(self) -> float:
         """Let the agent, or all agents, learn from recorded observations."""
@@ -191,7 +149,9 @@ class Bench:
     def logged_loop(self) -> float:
         """Live, with TensorBoard, noting the share of the time that the log takes."""
         with tempfile.TemporaryDirectory() as folder:
-            log = hydra.utils.instantiate(self.config.logger).open(Path(folder), {}, "", self.n)
+            log = hydra.utils.instantiate(self.config.logger).open(
+                LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n)
+            )
             watch = Watch(log)
             speed = self._live(watch)
             self.log_share = watch.seconds * speed / (self.n * self.steps)
@@ -224,11 +184,6 @@ class Bench:
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
 
 
-def per_second(steps: int, started: float) -> float:
-    """Return the steps per second since a time."""
-    return steps / (time.perf_counter() - started)
-
-
 class Watch:
     """A monitor with a clock around it."""
 
@@ -236,10 +191,21 @@ class Watch:
         """Watch a monitor."""
         self.monitor, self.every, self.seconds = monitor, monitor.every, 0.0
 
+    def next_look(self, step: int) -> int:
+        """Return what the monitor plans."""
+        return next_look(self.monitor, step)
+
     def look(self, records: Any, agent: Any) -> None:
         """Look, and add up how long it took."""
+        self._timed(self.monitor.look, records, agent)
+
+    def look_at_last(self, records: Any, agent: Any) -> None:
+        """Look for the last time, and add up how long it took."""
+        self._timed(getattr(self.monitor, "look_at_last", self.monitor.look), records, agent)
+
+    def _timed(self, look: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
         started = time.perf_counter()
-        self.monitor.look(records, agent)
+        look(records, agent)
         self.seconds += time.perf_counter() - started
 
 

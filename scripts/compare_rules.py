@@ -63,12 +63,13 @@ def state_bytes(agent: str) -> int | None:
     import gymnasium as gym
     import hydra
 
+    from tracerl.hydra_versions import configs, instantiate
     from tracerl.lives import Lives
 
     env = gym.make("CartPole-v1")
-    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+    with configs("tracerl.configs"):
         config = hydra.compose("run", list(AGENTS[agent])).agent
-    make = hydra.utils.instantiate(config, _convert_="all", _partial_=True)
+    make = instantiate(config, _convert_="all", _partial_=True)
     memory = getattr(make(env.observation_space, env.action_space, Lives(0)), "memory", None)
     if memory is None:
         return None

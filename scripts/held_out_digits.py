@@ -25,13 +25,14 @@ import torch
 from bench_rows import parse_seeds
 from omegaconf import DictConfig
 
+from tracerl.hydra_versions import configs, instantiate
 from tracerl.lives import Lives
 from tracerl.stats import Record
 
 
 def settings(overrides: list[str]) -> DictConfig:
     """Compose the config of ``env=Digits`` with some settings changed."""
-    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+    with configs("tracerl.configs"):
         return hydra.compose("run", ["env=Digits", *overrides])
 
 
@@ -44,7 +45,7 @@ def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, 
         steps: env steps, rounded up to whole episodes.
         seed: of weights, actions and env.
     """
-    make = hydra.utils.instantiate(config.agent, _convert_="all", _partial_=True)
+    make = instantiate(config.agent, _convert_="all", _partial_=True)
     world, record = spec.open([seed]), Record()
     agent = make(world.observation_space, world.action_space, Lives(seed))
     if not hasattr(agent, "head") or not hasattr(agent, "memory"):
@@ -94,7 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = settings(arguments.overrides)
-    spec = hydra.utils.instantiate(config.env, _convert_="all")
+    spec = instantiate(config.env, _convert_="all")
     splits = [replace(spec, kwargs={**spec.kwargs, "split": split}) for split in ("train", "held_out")]
     rows = []
     for seed in arguments.seeds:

@@ -4,19 +4,16 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from bench_runs import Run, summary_of
 from study_plan import Cell
 
 from tracerl.episodes import read_episodes
+from tracerl.plot.series import Curve, rolling_mean
 from tracerl.sweep.compare import area, lowest_late
-from tracerl.sweep.plot import rolling_mean
 
 SCORES = ("final_100", "area", "lowest_late")  # higher is better; milestones follow
 COLUMNS = ("study", "task", "setting", "agent", "seed", "steps", "status", "measure", "value")
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Life:
         status: of its run; ``missing`` where there is none.
         scores: by the names in ``SCORES``; None where there is no such number.
         milestones: the env step of each; None where it was not reached.
-        curve: env steps, and the mean return of the last 100 episodes at each.
+        curve: mean return of the last 100 episodes; None where no episode ended.
     """
 
     seed: int
@@ -39,7 +36,7 @@ class Life:
     status: str
     scores: Mapping[str, float | None]
     milestones: Mapping[str, int | None]
-    curve: tuple[Array, Array]
+    curve: Curve | None
 
     @property
     def counts(self) -> bool:
@@ -67,7 +64,8 @@ def _lives_of(run: Run) -> list[Life]:
         status = "no episode ended" if status == "finished" and final is None else status
         reached = {name: per_life[i] for name, per_life in milestones.items()}
         named = dict(zip(SCORES, scores, strict=True))
-        found.append(Life(seed, str(summary.get("agent", "")), lived, status, named, reached, (steps, means)))
+        curve = Curve(steps, means, lived) if len(steps) else None
+        found.append(Life(seed, str(summary.get("agent", "")), lived, status, named, reached, curve))
     return found
 
 

@@ -10,9 +10,11 @@ from bench_table import number
 from study_measures import Life
 from study_plan import Study
 
+from tracerl.plot.curves import draw_curves
+from tracerl.plot.series import band
+from tracerl.plot.style import save
 from tracerl.stats import WINDOW, bootstrap_interval, interquartile_mean
 from tracerl.sweep.compare import improvement, improvement_interval
-from tracerl.sweep.plot import save_bands
 
 Lives = Mapping[tuple[str, str], Sequence[Life]]
 HEAD = (
@@ -150,7 +152,10 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def draw(study: Study, lives: Lives, folder: Path) -> None:
     """Draw the learning curves of every task."""
     for task in study.tasks:
-        curves = {
-            setting: [life.curve for life in lives[task.name, setting] if life.counts] for setting in study.settings
-        }
-        save_bands(curves, folder / picture(task.name), task.name)
+        bands = []
+        for setting in study.settings:
+            curves = [life.curve for life in lives[task.name, setting] if life.counts and life.curve is not None]
+            if curves:
+                bands.append(band(curves, label=setting, env=task.name))
+        if bands:
+            save(draw_curves(bands, title=task.name), folder / picture(task.name))

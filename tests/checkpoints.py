@@ -4,7 +4,6 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from tracerl.checkpoint.store import write
 CALLS = ("create", "write", "sync", "close", "open_folder", "make_folder", "rename", "remove_file", "remove_tree")
 
 
-@contextmanager
-def without_waiting() -> Iterator[None]:
-    """Leave it to the system when it brings files to the disk, which takes a test's time many times over."""
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """In a module that imports this, the system brings files to the disk when it likes: waiting takes far longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk, "sync", lambda file: None)
         yield

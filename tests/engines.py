@@ -9,6 +9,7 @@ import torch
 from tracerl.agents.reflect import ReflectAgent
 
 from tests.helpers import make_agent
+from tests.worlds import Space
 
 SPACES = {
     "discrete from 3": gym.spaces.Discrete(4, start=3),
@@ -16,14 +17,6 @@ SPACES = {
     "multi-binary": gym.spaces.MultiBinary(3),
     "box": gym.spaces.Box(np.array([-1.0, 0.0, -np.inf]), np.array([1.0, 9.0, np.inf]), dtype=np.float64),
 }
-
-
-class Space(gym.Env):
-    """Only spaces."""
-
-    def __init__(self, size: int, actions: int | gym.Space) -> None:
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-        self.action_space = gym.spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 
 def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:

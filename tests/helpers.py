@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import hydra
+import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -58,12 +59,29 @@ def compose(*overrides: str) -> DictConfig:
         return hydra.compose("run", list(overrides))
 
 
+def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
+    """An env of Gymnasium's as ``EnvSpec`` makes it, before any wrapper of ours."""
+    return gym.make(env_id, disable_env_checker=True, **kwargs)
+
+
 def make_agent(
     env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
 ) -> ReflectAgent:
     """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
     make = hydra_versions.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lives(seed, dtype))
+
+
+def observation(i: int) -> np.ndarray:
+    """The i-th of a series of observations of CartPole's size, each drawn by itself."""
+    return np.random.default_rng(i).normal(size=4).astype(np.float32)
+
+
+def some_steps(agent: Any, steps: int = 30) -> None:
+    """Begin an episode and live some of it."""
+    agent.start(observation(0))
+    for i in range(1, steps):
+        agent.step(float(i % 3), observation(i))
 
 
 def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any) -> tuple[ReflectAgent, Record]:

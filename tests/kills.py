@@ -68,12 +68,16 @@ def kill_somewhere(process: int, seconds: float) -> bool:
     return wait(process) == -signal.SIGKILL
 
 
-def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Every scalar of a run's events, and that there is one file of them."""
+def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
+    """Every scalar, histogram and picture of a run's events, and that there is one file of them."""
     assert len(list(folder.glob("events*"))) == 1, folder
-    found = EventAccumulator(str(folder), {"scalars": 0}).Reload()
-    tags = found.Tags()["scalars"]
-    return {tag: [(p.step, p.value) for p in found.Scalars(tag)] for tag in tags if tag != CLOCKED}
+    found = EventAccumulator(str(folder), {"scalars": 0, "tensors": 0}).Reload()
+    tags = found.Tags()
+    points: dict[str, list[tuple[int, Any]]] = {
+        tag: [(p.step, p.value) for p in found.Scalars(tag)] for tag in tags["scalars"] if tag != CLOCKED
+    }
+    drawn = [tag for tag in tags["tensors"] if not tag.startswith("_hparams_/") and tag != "config"]
+    return points | {tag: [(p.step, p.tensor_proto.SerializeToString()) for p in found.Tensors(tag)] for tag in drawn}
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -101,7 +105,7 @@ def differences(whole: Path, parts: Path) -> list[str]:
     ours_by_tag, theirs_by_tag = curves(whole), curves(parts)
     for tag in sorted(ours_by_tag.keys() | theirs_by_tag.keys()):
         if ours_by_tag.get(tag) != theirs_by_tag.get(tag):
-            found.append(f"{tag}: {ours_by_tag.get(tag)}, {theirs_by_tag.get(tag)}")
+            found.append(f"{tag}: {ours_by_tag.get(tag)}, {theirs_by_tag.get(tag)}"[:1000])
     return found
 
 
@@ -115,6 +119,7 @@ def check(case: str, kills: int, seed: int, steps: int) -> None:
     arguments = [f"env={case.split(':')[0]}", *case.split(":")[1:]]
     every = rng.randrange(steps // 12, steps // 4)
     arguments += [f"steps={steps}", f"checkpoint.every={every}", f"logger.every={steps // 9}", f"seed={seed}"]
+    arguments += [f"logger.pictures_every={steps // 5}", f"logger.picture_steps={steps // 10}"]  # half of all steps
     with tempfile.TemporaryDirectory() as work:
         whole, parts = Path(work) / "a" / "whole", Path(work) / "b" / "parts"
         for folder in (whole, parts):

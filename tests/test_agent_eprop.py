@@ -2,33 +2,24 @@
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.eprop import EpropAgent
 
-import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, lived_together, make_agent
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
+from tests.worlds import Space  # and registers the probes
 from tracerl.checks import ConfigError
 
 SMALL = "network.hidden=[12]"
 BANDIT = "tracerl/ContextualBandit-v0"
 
 
-class Space(gym.Env):
-    """Only spaces: 4 numbers in, 3 actions."""
-
-    def __init__(self) -> None:
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
-        self.action_space = gym.spaces.Discrete(3)
-
-
 def agent_for(*overrides: str, **options: Any) -> EpropAgent:
-    return make_agent(Space(), "agent=eprop", SMALL, *overrides, dtype=torch.float64, **options)
+    return make_agent(Space(4, 3), "agent=eprop", SMALL, *overrides, dtype=torch.float64, **options)
 
 
 def observations(n: int) -> np.ndarray:
@@ -61,11 +52,9 @@ def test_the_trace_is_the_gradient_with_spikes_of_others_held(network: str) -> N
 
 def test_one_step_by_hand() -> None:
     """One sure neuron: zbar = 1, pi = 1/2, V = 0, r = 1; lr 1 moves logits by 1/2 and V's bias by c_V."""
-    env = Space()
-    env.action_space = gym.spaces.Discrete(2)
     plain = ("optimizer=sgd", "optimizer.policy.lr=1", "agent.scale_reward=false", "agent.entropy=0")
     still = ("network.hidden=[1]", "network.readout_decay=0", "network.weight_scale=0", "network.layer_norm=false")
-    agent = make_agent(env, "agent=eprop", *plain, *still, "network.recurrent=false", dtype=torch.float64)
+    agent = make_agent(Space(4, 2), "agent=eprop", *plain, *still, "network.recurrent=false", dtype=torch.float64)
     network = agent.learner.network
     network.layers[0].synapses.affine[-1] = 9.0
     action = agent.start(np.ones(4))
@@ -85,9 +74,7 @@ def test_only_termination_ends_the_value(terminated: bool) -> None:
     agent.end(0.5, seen[2], terminated)
     bootstrap = 0.0 if terminated else 0.99 * float(agent.value)
     assert float(agent.signal) == pytest.approx(0.5 + bootstrap - value_t)
-    for name in ("eligibility_trace",):
-        assert getattr(agent.learner, name).abs().max() == 0
-    assert agent.bonus.abs().max() == 0
+    assert agent.learner.eligibility_trace.abs().max() == agent.bonus.abs().max() == 0
 
 
 def test_random_feedback_stays_and_carries_the_signal() -> None:

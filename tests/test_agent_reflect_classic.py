@@ -14,7 +14,7 @@ import torch
 from tracerl.agents.reflect_classic import ConstantReward, ReflectClassicAgent
 
 import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import compose, lived, lived_together, make_agent
+from tests.helpers import compose, lived, lived_together, make_agent, observation, some_steps
 from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.lives import Lives
 
@@ -35,16 +35,6 @@ def one_thread() -> None:
 
 def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: Any) -> ReflectClassicAgent:
     return make_agent(gym.make("CartPole-v1"), AGENT, SMALL, *overrides, dtype=dtype, **options)
-
-
-def observation(i: int) -> np.ndarray:
-    return np.random.default_rng(i).normal(size=4).astype(np.float32)
-
-
-def some_steps(agent: ReflectClassicAgent, steps: int = 30) -> None:
-    agent.start(observation(0))
-    for i in range(1, steps):
-        agent.step(float(i % 3), observation(i))
 
 
 def test_the_default_is_tracetorchs_and_every_switch_is_off() -> None:

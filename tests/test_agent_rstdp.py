@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 import tracerl.envs  # noqa: F401  registers the bandits
-from tracerl.agents.rstdp import RSTDPAgent, on_off_rates
+from tracerl.agents.rstdp import RSTDPAgent
 
-import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import lived, lived_together, make_agent
-from tests.test_kernels import Space
+from tests.helpers import lived, lived_together, make_agent, observation, some_steps
+from tests.worlds import Space  # and registers the probes
 from tracerl.agent import ManyAgents, Verb
 from tracerl.checks import ConfigError
 
@@ -24,21 +23,6 @@ def agent_for(*overrides: str, seed: int | list[int] = 0) -> RSTDPAgent:
         Space(4, 3), "agent=rstdp", "agent.scale_reward=false", *overrides, seed=seed, dtype=torch.float64
     )
     return found
-
-
-def observation(i: int) -> np.ndarray:
-    return np.random.default_rng(i).normal(size=4).astype(np.float32)
-
-
-def some_steps(agent: RSTDPAgent, steps: int = 20) -> None:
-    agent.start(observation(0))
-    for i in range(1, steps):
-        agent.step(float(i % 3), observation(i))
-
-
-def test_rates_split_at_zero_and_are_bounded_by_one_spike_per_tick() -> None:
-    found = on_off_rates(torch.tensor([0.5, -2.0, 9.0]), 0.4, 0.3)
-    torch.testing.assert_close(found, torch.tensor([0.2, 0.0, 1.0, 0.0, 0.8, 0.0, 0.3]))
 
 
 def test_inputs_spike_as_often_as_their_rates_say() -> None:
@@ -137,7 +121,7 @@ def test_membranes_and_traces_clear_at_either_end_and_weights_are_kept(terminate
         assert state.abs().max() == 0
     assert synapses.weight.max() > 0 and agent.critic.weight.abs().max() > 0 and agent.neurons.rate.max() > 0
     assert agent.reward_scaler.discounted == 0
-    assert agent.encoder.normalizer.moments.count == 21
+    assert agent.encoder.normalizer.moments.count == 31
 
 
 def test_truncation_bootstraps_and_termination_does_not() -> None:

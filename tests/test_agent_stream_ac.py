@@ -17,6 +17,7 @@ from tracerl.checks import ConfigError
 from tracerl.layers.rectified import sparse_weight
 from tracerl.lives import Lives
 from tracerl.network import Perceptron
+from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
@@ -232,6 +233,14 @@ def test_diagnostics_average_since_the_last_look() -> None:
 def test_bad_settings_name_their_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         agent_for(override)
+
+
+def test_its_own_numbers_of_obgd_are_those_of_the_optimizer() -> None:
+    named = agent_for("agent.lr=0.5", "agent.kappa_policy=4", "agent.kappa_value=5")
+    rules = [rule.settings for rule in named._rules()]
+    assert rules == [ObGD(0.5, 4.0), ObGD(0.5, 5.0)]
+    plain = [rule.settings for rule in agent_for("agent.kappa_value=5")._rules()]
+    assert plain == [ObGD(1.0, 3.0), ObGD(1.0, 5.0)]
 
 
 def test_a_trace_that_would_never_fade_is_refused() -> None:

@@ -7,22 +7,16 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.checkpoints import forge, put, without_waiting
+from tests.checkpoints import forge, put, quick  # noqa: F401  quick is a fixture
 from tracerl.checkpoint.read import BadCheckpoint, read
 from tracerl.checkpoint.store import write
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 @pytest.fixture

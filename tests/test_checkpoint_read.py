@@ -1,21 +1,14 @@
 """Checkpoints from the disk: whole, or an error that names the file; and which of them is used."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.checkpoints import forge, without_waiting
+from tests.checkpoints import forge, quick  # noqa: F401  quick is a fixture
 from tracerl.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
 from tracerl.checkpoint.store import write
 from tracerl.checks import ConfigError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 @pytest.fixture
@@ -43,7 +36,7 @@ def test_a_file_cut_off_anywhere_or_longer_is_noticed_and_named(good: Path) -> N
         data = path.read_bytes()
         for changed in [data[:length] for length in range(0, len(data), 3)] + [data + b"\n", data + data]:
             path.write_bytes(changed)
-            with pytest.raises(BadCheckpoint) as error:
+            with pytest.raises(BadCheckpoint, match=f"^{good.name} cannot be used: {path.name} ") as error:
                 read(good)
             assert error.value.file == path.name
             if path.suffix == ".safetensors":

@@ -5,16 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import Disk, Killed, found, save, without_waiting
+from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
 from tracerl.checkpoint.read import newest_good, read
 from tracerl.checkpoint.retention import prune
 from tracerl.checks import ConfigError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once"])

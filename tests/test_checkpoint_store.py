@@ -7,24 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.checkpoints import Disk, Killed, found, save, without_waiting
+from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
 from tracerl.checkpoint import disk
 from tracerl.checkpoint.names import aside
 from tracerl.checkpoint.read import newest, newest_good, read
 from tracerl.checkpoint.store import write
 from tracerl.checks import ConfigError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 def first(root: Path) -> None:
@@ -168,10 +162,10 @@ def test_a_step_is_a_whole_number(tmp_path: Path, step: Any) -> None:
 
 
 def test_a_folder_that_vanished_is_an_oserror_and_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="checkpoints"):
         save(tmp_path / "run" / "checkpoints", 1, 1.0)
     (tmp_path / "file").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="file"):
         save(tmp_path / "file", 1, 1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.checkpoints import without_waiting
+from tests.checkpoints import quick  # noqa: F401  quick is a fixture
 from tracerl.checkpoint.read import read
 from tracerl.checkpoint.store import write
 from tracerl.checks import ConfigError
 
 DTYPES = [getattr(torch, name) for name in "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64".split()]
 DTYPES += [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with without_waiting():
-        yield
 
 
 def bits(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...], bytes]:

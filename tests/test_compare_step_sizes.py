@@ -17,6 +17,7 @@ RULE = Intentional(0.05, 0.0, 0.0, True, signal_floor=0.0, score_decay=0.999, sl
 
 script("doc_tables")  # which the scripts import as their neighbour
 trials = script("step_size_trials")
+lives = script("step_size_lives")
 
 
 def seen_network(n_out: int = 3) -> tuple[Network, torch.Tensor]:
@@ -86,11 +87,14 @@ def test_tables_are_put_between_their_markers_alone() -> None:
 
 
 def test_episodes_are_counted_in_the_part_in_which_they_end() -> None:
-    pytest.importorskip("matplotlib")
-    compare = script("compare_step_sizes")
-    parts = compare.Parts(steps=1200, lives=1)
+    parts = lives.Parts(steps=1200, lives=1)
     for step, value in ((99, 1.0), (100, 3.0), (101, 7.0), (1200, 9.0)):
         parts.keep(0, step, value, 1)
     assert parts.returns() == [[2.0] + [7.0] * 10 + [9.0]]
+
+
+def test_a_milestone_has_a_median_step_where_half_of_the_lives_reach_it() -> None:
+    pytest.importorskip("matplotlib")
+    compare = script("compare_step_sizes")
     assert compare.reached([5, None, 3]) == "2/3, 5"
     assert compare.reached([None, None, 3]) == "1/3"

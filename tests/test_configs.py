@@ -14,6 +14,7 @@ from tests.helpers import compose
 from tracerl import hydra_versions
 from tracerl.agent import Agent
 from tracerl.lives import Lives
+from tracerl.logger import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
 NEEDS = {
@@ -94,9 +95,10 @@ def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
 
 @pytest.mark.parametrize("name", choices("logger"))
 def test_loggers(name: str, tmp_path: Path) -> None:
-    log = hydra_versions.instantiate(compose(f"logger={name}").logger).open(tmp_path, {}, "")
+    log = hydra_versions.instantiate(compose(f"logger={name}").logger).open(LoggedRun(tmp_path))
     if log is not None:
         log.close(success=True)
+    assert bool(list(tmp_path.iterdir())) is (name != "none")
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

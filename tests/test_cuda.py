@@ -1,12 +1,12 @@
 """The torch engine on a GPU; skipped where there is none."""
 
-import hydra
 import numpy as np
 import pytest
 import torch
 
 from tests.helpers import compose, make_agent
-from tests.test_kernels import Space
+from tests.worlds import Space
+from tracerl import hydra_versions
 from tracerl.agent import Verb
 from tracerl.lives import Lives
 
@@ -18,7 +18,7 @@ def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
     env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
     overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
     here = make_agent(env, *overrides, seed=seeds)
-    make = hydra.utils.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
+    make = hydra_versions.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
     there = make(env.observation_space, env.action_space, Lives(seeds, torch.float32, "cuda"))
     verbs = np.full(8, Verb.START, np.int8)
     for i in range(60):
@@ -32,6 +32,6 @@ def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
 
 def test_auto_takes_torch_there_and_says_why() -> None:
     env = Space(4, 2)
-    make = hydra.utils.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
+    make = hydra_versions.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lives([0, 1], torch.float32, "cuda"))
     assert (agent.engine, agent.engine_reason) == ("torch", "it runs on the CPU, not on cuda")

@@ -11,6 +11,7 @@ import torch
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
 from tracerl.encoders import Contrast, Encoder, EncoderSettings, Latency, OnOff, Population, Rate, Raw
+from tracerl.encoders.on_off import on_off_rates
 from tracerl.lives import Lives
 from tracerl.streams import CODE, UniformStream
 
@@ -74,6 +75,11 @@ def test_contrast_standardises_both_halves() -> None:
 
 def test_on_off_by_hand() -> None:
     assert encode(build(OnOff(**PLAIN), 3), 1.5, -5.0, 0.0).tolist() == [1.5, 0.0, 0.0, 0.0, 5.0, 0.0]
+
+
+def test_rates_of_the_split_are_bounded_by_one_spike_per_tick() -> None:
+    found = on_off_rates(torch.tensor([0.5, -2.0, 9.0]), 0.4, 0.3)
+    torch.testing.assert_close(found, torch.tensor([0.2, 0.0, 1.0, 0.0, 0.8, 0.0, 0.3]))
 
 
 def test_on_off_splits_what_is_standardised() -> None:

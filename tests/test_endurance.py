@@ -11,7 +11,7 @@ import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import make_agent
 from tracerl.episodes import EpisodeLog
 from tracerl.lifetime import live
-from tracerl.logger import TensorBoard
+from tracerl.logger import LoggedRun, TensorBoard
 from tracerl.stats import Marker, Record
 
 STEPS = 10_000_000
@@ -34,7 +34,7 @@ def test_ten_million_steps(tmp_path: Path) -> None:
     env = gym.make("Null-v0", disable_env_checker=True)
     agent, episodes, memory = make_agent(env, "engine=fused"), EpisodeLog(tmp_path), Memory()
     record = Record(keep=episodes.keep)
-    log = TensorBoard(every=100_000).open(tmp_path, {}, "")
+    log = TensorBoard(every=100_000).open(LoggedRun(tmp_path))
     assert live(agent, env, STEPS, 0, record, [Marker(), log, memory]) == "finished"
     episodes.close()
     log.close(success=True)

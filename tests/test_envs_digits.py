@@ -4,13 +4,13 @@ import sys
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import numpy as np
 import pytest
 import tracerl.envs  # noqa: F401  registers it
 from gymnasium.utils.env_checker import check_env
 
 from tests.helpers import compose
+from tracerl import hydra_versions
 from tracerl.checks import ConfigError
 
 NAME = "tracerl/Digits-v0"
@@ -93,6 +93,6 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(gym.error.DependencyNotInstalled, match=r'pip install "tracerl\[digits\]"'):
         make()
-    spec = hydra.utils.instantiate(compose("env=Digits").env, _convert_="all")
+    spec = hydra_versions.instantiate(compose("env=Digits").env, _convert_="all")
     with pytest.raises(ConfigError, match=r'pip install "tracerl\[digits\]"'):
         spec.make()

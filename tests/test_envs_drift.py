@@ -10,13 +10,10 @@ from gymnasium.utils.env_checker import check_env
 from tracerl.envs.drift import Drift
 from tracerl.envs.never_reset import NeverReset
 
+from tests.helpers import bare
 from tracerl.checks import ConfigError
 
 POLE = {"length": [0.5, 2.0], "masspole": [0.5, 2.0], "force_mag": [0.5, 2.0]}
-
-
-def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
-    return gym.make(env_id, disable_env_checker=True, **kwargs)
 
 
 def lived(env: gym.Env, steps: int, seed: int = 3) -> list[tuple[np.ndarray, float, bool, int]]:

@@ -8,11 +8,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from tracerl.envs.masked_observation import MaskedObservation
 
+from tests.helpers import bare
 from tracerl.checks import ConfigError
-
-
-def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
-    return gym.make(env_id, disable_env_checker=True, **kwargs)
 
 
 def test_what_is_hidden_is_gone_and_the_rest_is_what_it_was() -> None:

@@ -83,6 +83,8 @@ def test_frames_show_every_channel_in_a_colour_of_its_own() -> None:
     [
         ({"game": "pong"}, "game must be one of asterix, breakout, freeway, seaquest, space_invaders; got 'pong'"),
         ({"game": "breakout", "sticky_action_prob": 2}, r"sticky_action_prob must be a number in \[0, 1\], got 2"),
+        ({"game": "breakout", "minimal_actions": "all"}, "minimal_actions must be true or false, got 'all'"),
+        ({"game": "breakout", "difficulty_ramping": 2}, "difficulty_ramping must be true or false, got 2"),
     ],
 )
 def test_bad_arguments_are_named(kwargs: Any, message: str) -> None:

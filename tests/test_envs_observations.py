@@ -3,7 +3,6 @@
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -13,6 +12,7 @@ from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose, make_agent
 from tests.worlds import Shown, Words
+from tracerl import hydra_versions
 from tracerl.checks import ConfigError
 from tracerl.lives import Lives
 
@@ -120,7 +120,7 @@ def test_a_spec_makes_its_envs_show_a_box() -> None:
 
 
 def test_one_life_and_many_of_the_random_agent_do_without_numbers() -> None:
-    make = hydra.utils.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
+    make = hydra_versions.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
     spec = EnvSpec("Words", "tests.worlds:Words-v0", {}, 1, [])
     assert isinstance(spec.make().unwrapped, Words)
     for world in (spec.open([0]), spec.open([0, 1])):

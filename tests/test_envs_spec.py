@@ -26,9 +26,10 @@ import sys
 for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn"):
     sys.modules[name] = None  # importing it fails
 import hydra
-with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
+from tracerl import hydra_versions
+with hydra_versions.configs("tracerl.configs"):
     for name in sys.argv[1:]:
-        spec = hydra.utils.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")
+        spec = hydra_versions.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")
         try:
             spec.make()
         except ValueError as error:

@@ -9,7 +9,7 @@ from gymnasium import wrappers
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from tracerl.envs import state as states
 
-from tests.test_envs_state import WRAPPED, pole, same, stored
+from tests.states import WRAPPED, pole, same, stored
 
 
 def together(mode: AutoresetMode) -> SyncVectorEnv:

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from tracerl.envs import state as states
 from tracerl.envs.state.plain import decode, encode
 
-from tests.test_envs_state import same, stored
+from tests.states import same, stored
 
 
 class Counting(gym.Env):

@@ -8,8 +8,8 @@ import pytest
 from gymnasium import wrappers
 from tracerl.envs import state as states
 
+from tests.states import WRAPPED, pole
 from tests.test_envs_contract import spec_of
-from tests.test_envs_state import WRAPPED, pole
 
 
 def test_classes_without_a_known_state_are_named() -> None:

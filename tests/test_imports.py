@@ -38,10 +38,13 @@ ALLOWED = {
     "network": BASE | {"credit", "flat", "layers", "topology"},
     "trace_network": BASE | {"layers"},
     "optim": BASE | {"flat"},
-    "rules": BASE | {"flat", "network", "optim", "trace_network", "view"},
+    "rules": BASE | {"flat", "layers", "network", "optim", "trace_network", "view"},
     "arena": BASE | {"flat"},
     "averages": BASE,
     "view": set(),
+    "recording": {"checks", "lifetime", "view"},
+    "pictures": set(),
+    "parts": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
     "torn": set(),
@@ -61,8 +64,12 @@ ALLOWED = {
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
     "world": {"agent", "envs", "guard", "lifetime", "lifetimes", "stats"},
     "episodes": set(),
-    "events": set(),
-    "logger": BASE | {"agent", "lifetime", "stats", "events"},
+    "layout": set(),
+    "records": set(),
+    "events": {"layout", "records"},
+    "sheets": {"pictures", "recording", "view"},
+    "snapshots": {"agent", "pictures", "recording", "sheets", "stats", "view"},
+    "logger": BASE | {"agent", "events", "layout", "lifetime", "pictures", "snapshots", "stats", "view"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"stats"},
@@ -78,14 +85,21 @@ ALLOWED = {
     "assembly": BASE | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
-    | {"agent", "checkpointing", "guard", "interrupt", "world"},
+    | {"agent", "checkpointing", "guard", "interrupt", "logger", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
-    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"},
+    | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
+    | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "export": BASE
+    | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
-    "sweep": {"episodes", "presence", "stats", "torn"},
+    "folders": {"episodes", "presence", "torn"},
+    "groups": {"checks", "folders", "stats"},
+    "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
+    "sweep": {"checks", "folders", "groups", "plot", "stats"},
+    "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {
         "actor_critic",
@@ -100,7 +114,7 @@ ALLOWED = {
         "streams",
         "layers",
     }
-    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view"},
+    | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view", "parts"},
     "envs": BASE | {"compiled", "spaces", "stats", "world"},
 }
 
@@ -164,7 +178,12 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
 
 
 def test_the_command_line_answers_without_loading_torch() -> None:
-    heavy = ("torch", "numba", "tensorboard", "gymnasium")
-    code = f"import sys, tracerl.run; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    heavy = ("torch", "numba", "tensorboard", "gymnasium", "matplotlib", "numpy")
+    for module, there in (
+        ("tracerl.run", heavy[:-1]),
+        ("tracerl.plot.__main__", heavy),
+        ("tracerl.watch.__main__", heavy[:-1]),
+    ):
+        code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "[]", module

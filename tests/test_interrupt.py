@@ -40,9 +40,14 @@ def test_a_launchers_own_handler_has_the_signal_once_all_is_written() -> None:
 
 
 def test_pythons_own_handlers_are_not_called() -> None:
-    with DeferredInterrupt() as interrupted:
-        os.kill(os.getpid(), signal.SIGINT)
-    interrupted.hand_on()  # would raise KeyboardInterrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs lack
+    try:
+        with DeferredInterrupt() as interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert interrupted.signal == signal.SIGINT and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        interrupted.hand_on()  # would raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_outside_the_main_thread_nothing_is_taken_over() -> None:

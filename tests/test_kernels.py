@@ -9,8 +9,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, Space, live_together, pair
+from tests.engines import SPACES, live_together, pair
 from tests.helpers import lived, make_agent
+from tests.worlds import Space
 from tracerl.checks import ConfigError
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")

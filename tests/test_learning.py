@@ -10,7 +10,7 @@ import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.episodes import EpisodeLog
 from tracerl.lifetime import live
-from tracerl.logger import TensorBoard
+from tracerl.logger import LoggedRun, TensorBoard
 from tracerl.stats import Record
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_a_long_life_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> No
     """Resident memory after a hundred thousand and after five million steps, everything logged and kept."""
     env = gym.make("Null-v0", disable_env_checker=True)
     agent = make_agent(env, "engine=fused", "network.hidden=[8]", "optimizer=obgd")
-    episodes, log = EpisodeLog(tmp_path), TensorBoard(2000).open(tmp_path, {}, "")
+    episodes, log = EpisodeLog(tmp_path), TensorBoard(2000).open(LoggedRun(tmp_path))
     record = Record(keep=episodes.keep)
 
     def resident_after(steps: int) -> float:

@@ -10,9 +10,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from tracerl.agents.random import RandomAgent
 from tracerl.envs.spec import EnvSpec
 
-import tests.worlds  # noqa: F401  registers the envs
 from tests.helpers import lived, lived_together, make_agent
-from tests.test_kernels import Space
+from tests.worlds import Space  # and registers the probes
 from tracerl.agent import ManyAgents, Verb
 from tracerl.checks import ConfigError
 from tracerl.lifetime import Diverged, EnvFailed, live

@@ -1,17 +1,26 @@
 """Event files, read back by TensorBoard's own reader."""
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from tensorboard.util.tensor_util import make_ndarray
 
+import tracerl
+from tracerl.checks import ConfigError
+from tracerl.layout import SPREAD
 from tracerl.lifetime import Diverged
-from tracerl.logger import SPREAD, Silent, TensorBoard
-from tracerl.stats import Record
+from tracerl.logger import LoggedRun, Silent, TensorBoard
+from tracerl.stats import Milestone, Record
 
 
 class Numbers:
@@ -25,7 +34,9 @@ class Numbers:
 
 
 def log_two_points(folder: Path) -> None:
-    log = TensorBoard(every=10).open(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+    log = TensorBoard(every=10).open(
+        LoggedRun(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+    )
     record = Record()
     for _ in range(2):
         for _ in range(10):
@@ -61,7 +72,7 @@ def test_hyperparameters_stand_in_the_same_run(tmp_path: Path) -> None:
 
 
 def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
     record.add(1.0)
     log.look([record], Numbers())
@@ -70,10 +81,9 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     log._events._file.close()
     log._events._file = open("/dev/full", "wb")  # noqa: SIM115
-    log._events._records._writer = log._events._file
     record = Record()
     for _ in range(3):
         record.add(1.0)
@@ -85,7 +95,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
-    log = TensorBoard(every=1).open(tmp_path, {}, "")
+    log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
     record.add(1.0)
     with pytest.raises(Diverged, match="learn/td_error is nan after 1 steps"):
@@ -94,7 +104,7 @@ def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
 
 
 def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
-    log = TensorBoard(every=10).open(tmp_path, {}, "", lifetimes=5)
+    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=5))
     records = [Record(life=life) for life in range(5)]
     log.look(records, Numbers())  # nothing lived yet: nothing to write
     for record in records:
@@ -112,14 +122,131 @@ def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -
     assert 0 <= found["ci_low"] < 2.0 < found["ci_high"] <= 4.0
     assert events.Scalars("rollout/ep_rew_mean")[0].value == 2.0
     layout = layout_pb2.Layout.FromString(
-        events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)[0].tensor_proto.string_val[0]
+        events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)[-1].tensor_proto.string_val[0]
     )
     (series,) = layout.category[0].chart[0].margin.series
     assert (series.value, series.lower, series.upper) == SPREAD
 
 
+class Neurons(Numbers):
+    """An agent with numbers to count, as ``view.Distributed``."""
+
+    def distributions(self) -> dict[str, torch.Tensor]:
+        return {"weights/policy_0": torch.tensor([-1.0, 0.0, 0.0, 5.0, torch.nan]), "decays/k": torch.tensor([0.5])}
+
+
+def test_histograms_count_every_number_in_buckets_as_tensorboard_has_them(tmp_path: Path) -> None:
+    log = TensorBoard(every=10, histograms_every=0.25).open(LoggedRun(tmp_path, steps=20))
+    record, step = Record(), 0
+    while (due := log.next_look(step)) <= 20:
+        for _ in range(due - step):
+            record.add(1.0)
+        step = due
+        log.look([record], Neurons())
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.summary_metadata["weights/policy_0"].plugin_data.plugin_name == "histograms"
+    points = events.Tensors("weights/policy_0")
+    assert [point.step for point in points] == [1, 5, 10, 15, 20]
+    rows = make_ndarray(points[0].tensor_proto)
+    assert rows.shape == (30, 3) and rows.dtype == np.float64
+    assert (rows[0, 0], rows[-1, 1], rows[:, 2].sum()) == (-1.0, 5.0, 4.0)
+    np.testing.assert_allclose(rows[1:, 0], rows[:-1, 1])
+    assert rows[0, 2] == rows[-1, 2] == 1 and rows[5, 2] == 2  # 0 begins the sixth
+    same = make_ndarray(events.Tensors("decays/k")[0].tensor_proto)
+    assert same[0, 0] < 0.5 < same[-1, 1] and same[:, 2].sum() == 1
+    assert [point.step for point in events.Scalars("learn/td_error")] == [10, 20]
+
+
+def test_pictures_are_png_files_of_the_size_they_say(tmp_path: Path) -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(env, settings={"network.hidden": [4], "engine": "torch"})
+    log = TensorBoard(every=100, pictures_every=20, picture_steps=10).open(LoggedRun(tmp_path))
+    tracerl.live(agent, env, 45, callbacks=[log]).finish()
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [point.step for point in events.Tensors("pictures/raster")] == [10, 20, 40]
+    assert events.summary_metadata["pictures/raster"].plugin_data.plugin_name == "images"
+    width, height, png = events.Tensors("pictures/raster")[0].tensor_proto.string_val
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.size == (int(width), int(height))
+    assert [point.step for point in events.Scalars("learn/td_error")] == [45]  # the last, whatever the schedule
+
+
+def test_the_last_point_is_written_also_where_a_picture_ends_with_the_life(tmp_path: Path) -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(env, settings={"network.hidden": [4], "engine": "torch"})
+    log = TensorBoard(every=100, pictures_every=20).open(LoggedRun(tmp_path))
+    tracerl.live(agent, env, 40, callbacks=[log]).finish()
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [point.step for point in events.Scalars("learn/td_error")] == [40]
+    assert [point.step for point in events.Tensors("pictures/raster")] == [20, 40]
+
+
+def test_charts_are_declared_as_soon_as_they_have_something_to_show(tmp_path: Path) -> None:
+    settings, record = TensorBoard(every=10), Record()
+    log = settings.open(LoggedRun(tmp_path))
+    for ends in (False, False, True, True):
+        for _ in range(10):
+            record.add(1.0)
+        if ends:
+            record.end_episode()
+        log.look([record], Numbers())
+    place = log.place()
+    log.close(success=False)
+    log = settings.open(LoggedRun(tmp_path, place=json.loads(json.dumps(place))))
+    record.add(1.0)
+    log.look_at_last([record], Numbers())
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    found = events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)
+    assert [point.step for point in found] == [10, 30]
+    first, last = (layout_pb2.Layout.FromString(point.tensor_proto.string_val[0]) for point in found)
+    assert [category.title for category in first.category] == ["returns", "learning"]
+    assert [len(layout.category[0].chart) for layout in (first, last)] == [1, 3]
+
+
+def test_runs_are_compared_by_returns_and_by_when_they_reached_a_milestone(tmp_path: Path) -> None:
+    names = ["w1>=3", "w1>=9"]
+    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=3, milestones=names))
+    records = [Record([Milestone.parse(name) for name in names], life) for life in range(3)]
+    for record in records:
+        for _ in range(record.life + 2):
+            record.add(1.0)
+        record.end_episode()
+    log.look(records, Numbers())
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    content = events.summary_metadata[metadata.EXPERIMENT_TAG].plugin_data.content
+    experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
+    tags = [info.name.tag for info in experiment.metric_infos]
+    assert tags[:4] == ["rollout/ep_rew_mean", "lives/return_iqm", "milestones/w1>=3", "milestones/w1>=9"]
+    assert set(tags) >= {*SPREAD, "rollout/ep_len_mean", "rollout/reward_rate", "milestones/w1>=3_lives"}
+    scalars = set(events.Tags()["scalars"])
+    assert set(tags) - scalars == {"milestones/w1>=9"}
+    assert events.Scalars("milestones/w1>=3")[0].value == 4.0  # the second life's, of 3 and 4; one never reached it
+    assert events.Scalars("milestones/w1>=3_lives")[0].value == pytest.approx(2 / 3)
+    assert events.Scalars("milestones/w1>=9_lives")[0].value == 0.0
+
+
+def test_wrong_schedules_are_named() -> None:
+    for wrong in (0, -1, 1.5, True, "often", 0.0):
+        for name in ("histograms_every", "pictures_every"):
+            with pytest.raises(ConfigError, match=f"{name} must be env steps"):
+                TensorBoard(every=1, **{name: wrong})
+    with pytest.raises(ConfigError, match="picture_steps must be"):
+        TensorBoard(every=1, picture_steps=0)
+
+
+def test_the_text_page_says_how_to_read_the_others(tmp_path: Path) -> None:
+    TensorBoard(every=1).open(LoggedRun(tmp_path)).close(success=True)
+    text = EventAccumulator(str(tmp_path)).Reload().Tensors("about_these_pages")[0].tensor_proto.string_val[0].decode()
+    assert "`pictures/raster`" in text
+
+
 def test_silence_writes_nothing(tmp_path: Path) -> None:
-    assert Silent().open(tmp_path, {}, "") is None
+    assert Silent().open(LoggedRun(tmp_path)) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,7 +260,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
             records[0].end_episode()
             log.look(records, Numbers(float(records[0].step)))
 
-    log = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n")
+    log = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n"))
     on(log, range(2))
     place, step = log.place(), records[0].step
     on(log, range(3))
@@ -141,7 +268,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     records = [Record()]
     for _ in range(step):
         records[0].add(1.0)
-    second = settings.open(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", 1, place)
+    second = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", place=place))
     second.look(records, Numbers(-1.0))  # that step was logged
     on(second, range(2))
     second.close(success=True)
@@ -155,13 +282,13 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
 def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path: Path) -> None:
     """At the end of a run the checkpoint comes first; one that is killed in between logs its last step after all."""
     settings, record = TensorBoard(every=10), Record()
-    log = settings.open(tmp_path, {}, "")
+    log = settings.open(LoggedRun(tmp_path))
     for _ in range(13):
         record.add(1.0)
         if record.step == 10:
             log.look([record], Numbers(1.0))
     place = log.place()
-    second = settings.open(tmp_path, {}, "", 1, place)
+    second = settings.open(LoggedRun(tmp_path, place=place))
     second.look([record], Numbers(2.0))
     log.close(success=False)
     second.close(success=True)

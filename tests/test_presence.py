@@ -67,3 +67,4 @@ def test_a_folder_that_vanishes_costs_nothing(tmp_path: Path) -> None:
         folder.rmdir()
         presence._written = 0.0
         presence.look([Record()], None)  # type: ignore[arg-type]
+    assert not folder.exists()

@@ -1,4 +1,4 @@
-"""The command line as a user meets it, in processes of its own."""
+"""The command line as a user meets it, in processes of its own where that could make a difference."""
 
 import json
 import os
@@ -7,27 +7,46 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests import helpers
+
 ROOT = Path(__file__).parents[1]
 QUICK = ("steps=300", "network.hidden=[8]")
+
+Result = subprocess.CompletedProcess[str]
+Run = Callable[..., Result]
 
 
 def command(*overrides: str) -> list[str]:
     return [sys.executable, "-W", "error::DeprecationWarning:tracerl", "-m", "tracerl.run", *overrides]
 
 
-def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *overrides: str) -> Result:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the test envs: env.id=tests.worlds:...
     return subprocess.run(command(*overrides), cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def last_line(result: subprocess.CompletedProcess[str]) -> str:
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """``run``, without the seconds that a new process takes to import everything."""
+
+    def run_in_this_process(*overrides: str) -> Result:
+        capfd.readouterr()
+        code = helpers.command([*overrides], monkeypatch, tmp_path)
+        return subprocess.CompletedProcess(overrides, code, *capfd.readouterr())
+
+    return run_in_this_process
+
+
+def last_line(result: Result) -> str:
     assert result.returncode == 0, result.stderr
     return result.stdout.strip().splitlines()[-1]
 
@@ -55,18 +74,18 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
     assert "2,000/2,000 steps" in result.stderr  # plain lines where there is no terminal
 
 
-def test_engines_can_be_chosen_and_auto_says_why_not(tmp_path: Path) -> None:
-    assert "engine: torch\n" in run(tmp_path, *QUICK, "engine=torch", "logger=none").stdout
+def test_engines_can_be_chosen_and_auto_says_why_not(run_here: Run) -> None:
+    assert "engine: torch\n" in run_here(*QUICK, "engine=torch", "logger=none").stdout
     reason = "engine: torch (not fused: it has no torch.optim optimisers)"
-    assert reason in run(tmp_path, *QUICK, "optimizer=torch", "logger=none").stdout
-    without = run(tmp_path, "agent=rstdp", "steps=20", "logger=none")
+    assert reason in run_here(*QUICK, "optimizer=torch", "logger=none").stdout
+    without = run_here("agent=rstdp", "steps=20", "logger=none")
     assert "engine: torch (not fused: agent=rstdp has no kernels)" in without.stdout
     assert json.loads(Path(last_line(without)).read_text())["engine"] == "torch"
 
 
-def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
+def test_many_lives_and_their_statistics(run_here: Run) -> None:
     shared = ("steps=2000", "network.hidden=[8]", "logger.every=500", "lifetimes=3", "seed=5")
-    result = run(tmp_path, *shared)
+    result = run_here(*shared)
     path = Path(last_line(result))
     summary = json.loads(path.read_text())
     assert (summary["lifetimes"], summary["steps"], summary["seed"]) == (3, 2000, 5)
@@ -81,14 +100,14 @@ def test_many_lives_and_their_statistics(tmp_path: Path) -> None:
     events = EventAccumulator(str(path.parent)).Reload()
     assert [point.step for point in events.Scalars("lives/return_ci_high")] == [500, 1000, 1500, 2000]
     assert "seeds 5-7, 3 lives of 2,000 steps" in result.stdout
-    compiled = json.loads(Path(last_line(run(tmp_path, *shared, "env.backend=compiled", "threads=1"))).read_text())
+    compiled = json.loads(Path(last_line(run_here(*shared, "env.backend=compiled", "threads=1"))).read_text())
     assert compiled["return_last100"] == found
-    alone = json.loads(Path(last_line(run(tmp_path, *shared, "lifetimes=1", "seed=7"))).read_text())
+    alone = json.loads(Path(last_line(run_here(*shared, "lifetimes=1", "seed=7"))).read_text())
     assert alone["return_last100"]["mean"] == found["per_life"][2]
 
 
-def test_a_life_of_one_endless_episode_reports_what_a_step_earns(tmp_path: Path) -> None:
-    result = run(tmp_path, "env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
+def test_a_life_of_one_endless_episode_reports_what_a_step_earns(run_here: Run) -> None:
+    result = run_here("env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
     path = Path(last_line(result))
     summary = json.loads(path.read_text())
     assert (summary["episodes"], summary["return_last100"]["mean"], summary["steps"]) == (0, None, 3000)
@@ -100,14 +119,14 @@ def test_a_life_of_one_endless_episode_reports_what_a_step_earns(tmp_path: Path)
     assert f"3,000/3,000 steps, reward {rate:.4f} a step" in result.stderr
 
 
-def test_agents_without_an_axis_of_lives_live_many_too(tmp_path: Path) -> None:
-    path = last_line(run(tmp_path, "env=Pendulum", "agent=random", "steps=400", "lifetimes=2"))
+def test_agents_without_an_axis_of_lives_live_many_too(run_here: Run) -> None:
+    path = last_line(run_here("env=Pendulum", "agent=random", "steps=400", "lifetimes=2"))
     assert json.loads(Path(path).read_text())["episodes"] == 4
 
 
-def test_the_folder_can_be_chosen(tmp_path: Path) -> None:
+def test_the_folder_can_be_chosen(run_here: Run, tmp_path: Path) -> None:
     target = tmp_path / "a folder"
-    assert last_line(run(tmp_path, *QUICK, f"hydra.run.dir='{target}'")) == str(target / "summary.json")
+    assert last_line(run_here(*QUICK, f"hydra.run.dir='{target}'")) == str(target / "summary.json")
 
 
 def test_a_sweep_gives_each_job_its_folder(tmp_path: Path) -> None:
@@ -135,20 +154,20 @@ def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert error.parent.name == "0" and "network.threshold must be" in error.read_text()
 
 
-def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(run_here: Run) -> None:
     arguments = (*QUICK, "logger=none", "hydra.run.dir=here")
-    summary = Path(last_line(run(tmp_path, *arguments)))
+    summary = Path(last_line(run_here(*arguments)))
     lived_at = summary.stat().st_mtime_ns
-    result = run(tmp_path, *arguments)
+    result = run_here(*arguments)
     assert result.returncode == 2 and "hydra.run.dir holds a run already" in result.stderr
-    assert last_line(run(tmp_path, *arguments, "resume=true")) == f"finished before: {summary}"
+    assert last_line(run_here(*arguments, "resume=true")) == f"finished before: {summary}"
     assert summary.stat().st_mtime_ns == lived_at
-    result = run(tmp_path, *arguments, "resume=true", "seed=1")
+    result = run_here(*arguments, "resume=true", "seed=1")
     assert result.returncode == 2 and "seed must be 0, as in the run to be gone on with" in result.stderr
 
 
-def test_random_agents_take_any_env(tmp_path: Path) -> None:
-    path = last_line(run(tmp_path, "env=gymnasium", "env.id=Pendulum-v1", "agent=random", "steps=500"))
+def test_random_agents_take_any_env(run_here: Run) -> None:
+    path = last_line(run_here("env=gymnasium", "env.id=Pendulum-v1", "agent=random", "steps=500"))
     assert json.loads(Path(path).read_text())["episodes"] == 2
 
 
@@ -160,6 +179,14 @@ def test_help_shows_uses_choices_and_settings(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def entropies(folder: Path) -> list[Any]:
+    """The points of a curve that the only run in a folder has logged so far."""
+    for events in folder.glob("runs/CartPole/reflect/*/events*"):
+        found = EventAccumulator(str(events.parent)).Reload()
+        return list(found.Scalars("learn/entropy")) if "learn/entropy" in found.Tags()["scalars"] else []
+    return []
+
+
 def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("steps=100000", "engine=torch", "logger.every=500"),
@@ -169,10 +196,8 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
         text=True,
     )
     deadline = time.monotonic() + 60
-    events: list[Path] = []
-    while time.monotonic() < deadline and not (events and events[0].stat().st_size > 8000):
+    while time.monotonic() < deadline and not (curve := entropies(tmp_path)):
         time.sleep(0.1)
-        events = list(tmp_path.glob("runs/CartPole/reflect/*/events*"))
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -180,8 +205,7 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
     summary = json.loads(Path(output.strip().splitlines()[-1]).read_text())
     assert summary["status"] == "interrupted"
     assert 500 <= summary["steps"] < 100000
-    curve = EventAccumulator(str(events[0].parent)).Reload().Scalars("learn/entropy")
-    assert curve[-1].step == summary["steps"]
+    assert curve and entropies(tmp_path)[-1].step == summary["steps"]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +222,10 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_env_leaves_a_summary_and_one_line(
-    tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
+    run_here: Run, tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
 ) -> None:
     world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
-    result = run(tmp_path, *world, "network.hidden=[8]", "logger=none")
+    result = run_here(*world, "network.hidden=[8]", "logger=none")
     assert result.returncode == 1
     hydras, ours = result.stderr.splitlines()[-2:]
     assert hydras.startswith("Error executing job with overrides")
@@ -215,9 +239,9 @@ def test_a_broken_env_leaves_a_summary_and_one_line(
 
 
 @pytest.mark.parametrize("lifetimes", [1, 2])
-def test_an_env_that_cannot_be_closed_costs_a_warning(tmp_path: Path, lifetimes: int) -> None:
+def test_an_env_that_cannot_be_closed_costs_a_warning(run_here: Run, lifetimes: int) -> None:
     world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
-    result = run(tmp_path, *world, "agent=random", "steps=60", "logger=none")
+    result = run_here(*world, "agent=random", "steps=60", "logger=none")
     assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
     assert "warning: the env failed to close: RuntimeError: the simulator does not let go" in result.stderr
     assert "Traceback" not in result.stderr

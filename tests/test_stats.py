@@ -111,7 +111,8 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lives() -> Non
     assert bootstrap_interval([3.0, 3.0]) == (3.0, 3.0)
 
 
-def test_a_tally_keeps_many_lives_as_their_records_would(rng: np.random.Generator = np.random.default_rng(0)) -> None:
+def test_a_tally_keeps_many_lives_as_their_records_would() -> None:
+    rng = np.random.default_rng(0)
     alone, together = [Record(life=i) for i in range(3)], [Record(life=i) for i in range(3)]
     tally = Tally(together)
     for _ in range(200):

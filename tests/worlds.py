@@ -192,6 +192,14 @@ class Words(Shown):
         super().__init__(spaces.Dict({"said": spaces.Text(5)}), {"said": "hello"})
 
 
+class Space(gym.Env):
+    """Only spaces: for agents that are told what happens."""
+
+    def __init__(self, size: int, actions: int | gym.Space) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = spaces.Discrete(actions) if isinstance(actions, int) else actions
+
+
 for _world in (
     Null,
     ConstantReward,

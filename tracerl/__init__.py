@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracerl.agent import Agent as Agent
+    from tracerl.agent import Verbs as Verbs
     from tracerl.checks import ConfigError as ConfigError
+    from tracerl.export.nir_export import to_nir as to_nir
+    from tracerl.export.nir_import import from_nir as from_nir
     from tracerl.library import launch as launch
     from tracerl.library import make_agent as make_agent
     from tracerl.library import make_env as make_env
+    from tracerl.library import make_network as make_network
     from tracerl.life import Every as Every
     from tracerl.life import Life as Life
     from tracerl.life import live as live
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from tracerl.lifetime import EnvFailed as EnvFailed
     from tracerl.lifetime import Step as Step
     from tracerl.lives import Lives as Lives
+    from tracerl.network import Network as Network
     from tracerl.online import OnlineAgent as OnlineAgent
     from tracerl.runs import load as load
     from tracerl.stats import Record as Record
@@ -26,12 +31,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "agent": ("Agent",),
+    "agent": ("Agent", "Verbs"),
     "checks": ("ConfigError",),
-    "library": ("launch", "make_agent", "make_env"),
+    "export.nir_export": ("to_nir",),
+    "export.nir_import": ("from_nir",),
+    "library": ("launch", "make_agent", "make_env", "make_network"),
     "life": ("Every", "Life", "live"),
     "lifetime": ("Diverged", "EnvFailed", "Step"),
     "lives": ("Lives",),
+    "network": ("Network",),
     "online": ("OnlineAgent",),
     "runs": ("load",),
     "stats": ("Record",),

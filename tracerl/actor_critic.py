@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from tracerl import checks
 from tracerl.agent import Action, Observation
-from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
-from tracerl.heads import head_for
+from tracerl.encoders import Encoder
+from tracerl.heads import MakeHead, head_for
+from tracerl.kernels.coverage import without_kernel
 from tracerl.lives import Lives
 from tracerl.network import ScoredNetwork
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
-from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.scaling import RewardScaler
 from tracerl.streams import UniformStream
@@ -26,7 +26,6 @@ from tracerl.view import Outlook, SpikingNeurons
 if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
 
-FUSED_ENCODERS = (RawEncoder, ContrastEncoder)
 WATCHED = (  # what is summed at every step, the critic's last
     "learn/td_error",
     "learn/td_error_magnitude",
@@ -88,7 +87,14 @@ class ActorCritic(OnlineAgent):
     fused: "FusedEngine | None" = None
     engine_reason: str | None = None
 
-    def __init__(self, action_space: Space[Any], lives: Lives, encoder: Encoder, settings: ActorCriticSettings) -> None:
+    def __init__(
+        self,
+        action_space: Space[Any],
+        lives: Lives,
+        encoder: Encoder,
+        settings: ActorCriticSettings,
+        head: MakeHead | None = None,
+    ) -> None:
         """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
 
         Args:
@@ -96,10 +102,14 @@ class ActorCritic(OnlineAgent):
             lives: how many lives, from which seeds; maker of all tensors.
             encoder: from observations to the code that enters both networks.
             settings: of the agent.
+            head: makes the distribution over actions; None: the one that goes with the action space.
+
+        Raises:
+            ConfigError: naming ``head``, or ``env`` where the action space does not fit.
         """
         super().__init__()
         self.lives, self.encoder = lives, encoder
-        self.head = head_for(action_space, lives)
+        self.head = head_for(action_space, lives, head)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy
@@ -148,11 +158,10 @@ class ActorCritic(OnlineAgent):
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         if self.lives.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lives.device}"
-        if any(isinstance(rule, TorchStep) for rule in self._rules()):
-            return "it has no torch.optim optimisers"
-        if type(self.encoder) not in FUSED_ENCODERS:
-            return f"it has no kernel for the encoder {self.encoder.name}"
-        return self.policy.network.obstacle_to_fusing()
+        if "_kernel" not in vars(type(self)):  # a class that inherits computes something else
+            return f"it has no kernels for {type(self).__name__}"
+        missing = without_kernel(self.encoder, self.head, self._rules())
+        return missing or self.policy.network.obstacle_to_fusing()
 
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
@@ -189,6 +198,11 @@ class ActorCritic(OnlineAgent):
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
         outlook = super().outlook()
         return outlook if self.critic is not None else replace(outlook, value=None)
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces of both networks; see ``tracerl.view.Distributed``."""
+        found = self.policy.distributions("policy")
+        return found if self.critic is None else found | self.critic.distributions("value")
 
     def _chosen(self) -> Any:
         return self.head.chosen()
@@ -252,8 +266,8 @@ class ActorCritic(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).sum(0)
-        means = sums[:-1] / sums[-1].clamp(min=1)
+        sums = self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy().sum(0)
+        means = sums[:-1] / max(sums[-1], 1)
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()

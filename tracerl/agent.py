@@ -24,11 +24,11 @@ class Verb(IntEnum):
 
 
 @runtime_checkable
-class Agent(Protocol):
+class Verbs(Protocol):
     """What the lifetime loop asks of an agent: RL-Glue's three verbs (Tanner and White 2009, JMLR 10, 2133-2136).
 
     A life is start, then step or end after each action, and start again after an end. Each observation is handed
-    over once. ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml.
+    over once.
     """
 
     def start(self, observation: Observation) -> Action:
@@ -49,6 +49,14 @@ class Agent(Protocol):
                 observation is 0. False: it was cut off (a time limit) and its value is what the agent expects.
         """
         ...
+
+
+@runtime_checkable
+class Agent(Verbs, Protocol):
+    """What a run asks of an agent: the three verbs, and what to plot.
+
+    ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml.
+    """
 
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, by TensorBoard tag, averaged since the last call."""

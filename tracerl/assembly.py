@@ -57,7 +57,7 @@ def build_agent(
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])
-        return build_agents(agent_class, partial(make, **spaces), partial(_lives, cfg), seeds)
+        return build_agents(agent_class, partial(make, **spaces), partial(new_lives, cfg), seeds)
     except ConfigError as error:
         if error.key == "env":
             raise ConfigError("env", f"{error.problem} ({names})") from error
@@ -66,8 +66,12 @@ def build_agent(
         raise error.under("agent") from error
 
 
-def _lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":
-    """Check device and dtype and return the maker of the agent's tensors."""
+def new_lives(cfg: DictConfig, seeds: int | list[int]) -> "Lives":
+    """Return the maker of the tensors of one life or of many.
+
+    Raises:
+        ConfigError: naming ``device`` or ``dtype``.
+    """
     import torch
 
     from tracerl.lives import Lives

@@ -59,9 +59,16 @@ def _refuse_unknown(node: DictConfig, key: str) -> None:
     """Refuse settings added with ``+`` that what a group builds does not take.
 
     Raises:
-        ConfigError: naming the first one.
+        ConfigError: naming the first one, or ``_target_`` where it names nothing.
     """
-    taken = inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
+    target = node["_target_"]
+    try:
+        taken = inspect.signature(hydra.utils.get_object(target)).parameters
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        reason = error.__cause__ or error
+        raise ConfigError(
+            f"{key}._target_", f"must name a class that can be imported, got {target!r}: {reason}"
+        ) from error
     names = [str(name) for name in node]
     for name in names:
         if name not in taken and name != "_target_":

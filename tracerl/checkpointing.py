@@ -19,6 +19,7 @@ from tracerl.stats import Record, average, capture_records, lived_by_all, restor
 from tracerl.world import World
 
 FOLDER = "checkpoints"  # in the run's folder
+Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Checkpoints(Monitor):
         world: World,
         interrupted: Callable[[], bool],
         describe: Callable[[], Mapping[str, Any]],
+        others: Callable[[], Parts] = dict,
     ) -> None:
         """Prepare them.
 
@@ -76,10 +78,12 @@ class Checkpoints(Monitor):
             world: what the lives take place in.
             interrupted: whether the run is asked to end.
             describe: what else to keep, as JSON.
+            others: what else to keep, as arrays by part and name.
         """
         self.every = settings.every or look_every(steps)
         self._settings, self._root, self._steps = settings, folder / FOLDER, steps
         self._world, self._interrupted, self._describe = world, interrupted, describe
+        self._others = others
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
@@ -104,10 +108,10 @@ class Checkpoints(Monitor):
         from tracerl.envs.state import split
 
         arrays, plain = split(self._world.capture())
-        parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
+        mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
         score = average(record.mean_return(partial=True) for record in records)
         info = {**self._describe(), "world": plain, "score": None if math.isnan(score) else score}
-        write(self._root, step, parts, info)
+        write(self._root, step, {**mine, **self._others()}, info)
         prune(self._root, self._settings.keep_last, self._settings.keep_best)
 
 
@@ -146,7 +150,7 @@ def take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequ
     Where the env could not be kept, a new episode begins, of which the agent is told.
 
     Returns:
-        What the files of the run need to go on: ``episodes``, ``log``, ``seconds``, ``resumed``.
+        What the files of the run need to go on: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``.
 
     Raises:
         ConfigError: the checkpoint is of a run of other settings.
@@ -157,8 +161,10 @@ def take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequ
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {error}") from error
     print(f"resumed at step {checkpoint.step:,}" + ("" if kept else ", with a new episode"), flush=True)
     info = checkpoint.info
+    kept_of_log = {name: tensor.numpy() for name, tensor in checkpoint.parts.get("log", {}).items()}
     resumed = [*info["resumed"], {"step": checkpoint.step, "new_episode": not kept}]
-    return {"episodes": info["episodes"], "log": info["log"], "seconds": info["seconds"], "resumed": resumed}
+    files = {"episodes": info["episodes"], "log": info["log"], "kept": kept_of_log}
+    return {**files, "seconds": info["seconds"], "resumed": resumed}
 
 
 def _take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record]) -> bool:

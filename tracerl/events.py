@@ -3,18 +3,27 @@
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.plugins.histogram import metadata as histograms
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.image import metadata as images
+
+from tracerl.layout import Category, Chart
+from tracerl.records import write_record
+
+Array = np.ndarray[Any, Any]
+BUCKETS = 30  # of a histogram, as TensorBoard's own have
 
 
 class EventWriter:
@@ -39,7 +48,6 @@ class EventWriter:
         if place:
             os.truncate(self.path, min(place[1], self.path.stat().st_size))
         self._file = self.path.open("ab")
-        self._records = RecordWriter(self._file)
         if place:
             return
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
@@ -50,28 +58,42 @@ class EventWriter:
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by tag in one event."""
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+        self._tell([Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
+
+    def histograms(self, values: Mapping[str, Array], step: int) -> None:
+        """Write how numbers, each of any shape, are distributed, by tag in one event; see ``histogram``."""
+        content = histograms.create_summary_metadata(None, None).plugin_data.content
+        found = []
+        for tag, numbers in values.items():
+            rows = histogram(numbers)
+            tensor = TensorProto(dtype=DT_DOUBLE, tensor_content=rows.tobytes())
+            for size in rows.shape:
+                tensor.tensor_shape.dim.add(size=size)
+            found.append(_value(tag, histograms.PLUGIN_NAME, tensor, content))
+        self._tell(found, step)
+
+    def images(self, pngs: Mapping[str, tuple[bytes, int, int]], step: int) -> None:
+        """Write pictures by tag in one event, each a PNG file, its width and its height in pixels."""
+        content = images.create_summary_metadata(None, None).plugin_data.content
+        parts = {tag: [str(width).encode(), str(height).encode(), png] for tag, (png, width, height) in pngs.items()}
+        self._tell([_value(tag, images.PLUGIN_NAME, _texts(three), content) for tag, three in parts.items()], step)
 
     def text(self, tag: str, content: str) -> None:
         """Write a markdown text."""
-        plugin = SummaryMetadata.PluginData(plugin_name="text")
-        tensor = TensorProto(dtype=DT_STRING, string_val=[content.encode()])
-        tensor.tensor_shape.dim.add(size=1)
-        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)
-        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+        self._tell([_value(tag, "text", _texts([content.encode()]))])
 
-    def band(self, title: str, value: str, lower: str, upper: str) -> None:
-        """Declare a chart of one tag between two others, for TensorBoard's Custom Scalars page."""
-        series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
-        chart = layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
-        layout = layout_pb2.Layout(category=[layout_pb2.Category(title="lives", chart=[chart])])
-        plugin = SummaryMetadata.PluginData(plugin_name=custom_scalar.PLUGIN_NAME)
-        value_ = Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=SummaryMetadata(plugin_data=plugin))
-        value_.tensor.CopyFrom(TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()]))
-        self._write(Event(wall_time=time.time(), summary=Summary(value=[value_])))
+    def layout(self, categories: Sequence[Category], step: int) -> None:
+        """Declare the charts of TensorBoard's Custom Scalars page; a later declaration takes an earlier one's place."""
+        layout = layout_pb2.Layout(
+            category=[
+                layout_pb2.Category(title=category.title, chart=[_chart(chart) for chart in category.charts])
+                for category in categories
+            ]
+        )
+        tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
+        self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, custom_scalar.PLUGIN_NAME, tensor)], step)
 
-    def hyperparameters(self, settings: Mapping[str, Any], metrics: list[str]) -> None:
+    def hyperparameters(self, settings: Mapping[str, Any], metrics: Sequence[str]) -> None:
         """Declare the run's settings and the tags they are compared by, in TensorBoard's HParams form."""
         experiment = api_pb2.Experiment(
             hparam_infos=[api_pb2.HParamInfo(name=name) for name in settings],
@@ -86,26 +108,64 @@ class EventWriter:
                 slot.number_value = value
             else:
                 slot.string_value = str(value)
-        self._hparams(metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment, version=0))
-        self._hparams(
-            metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=session, version=0)
-        )
+        self._session(hparams.EXPERIMENT_TAG, experiment=experiment)
+        self._session(hparams.SESSION_START_INFO_TAG, session_start_info=session)
 
     def end_session(self, success: bool) -> None:
         """Mark the run's HParams session as ended."""
         status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
         end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end, version=0))
+        self._session(hparams.SESSION_END_INFO_TAG, session_end_info=end)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _hparams(self, tag: str, content: plugin_data_pb2.HParamsPluginData) -> None:
-        plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString())
-        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)
-        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+    def _session(self, tag: str, **content: Any) -> None:
+        packed = plugin_data_pb2.HParamsPluginData(version=0, **content).SerializeToString()
+        self._tell([_value(tag, hparams.PLUGIN_NAME, hparams.NULL_TENSOR, packed)])
+
+    def _tell(self, values: Sequence[Summary.Value], step: int = 0) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._file.flush()
+        write_record(self._file, event.SerializeToString())
+
+
+def histogram(values: Array, buckets: int = BUCKETS) -> Array:
+    """Count numbers in buckets of one width from the least to the largest.
+
+    Args:
+        values: any shape; those that are not finite are left out.
+        buckets: how many.
+
+    Returns:
+        Left end, right end and count of each, float64, [buckets, 3].
+    """
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if high - low <= 1e-9 * abs(low) or high == low:  # one number: as wide around it as one can see
+        low, high = low - max(0.5, abs(low) / 2), low + max(0.5, abs(low) / 2)
+    places = ((finite - low) * (buckets / (high - low))).astype(np.intp).clip(0, buckets - 1)
+    edges = np.linspace(low, high, buckets + 1)
+    return np.stack([edges[:-1], edges[1:], np.bincount(places, minlength=buckets)], -1)
+
+
+def _value(tag: str, plugin: str, tensor: TensorProto, content: bytes = b"") -> Summary.Value:
+    """Return what a plugin of TensorBoard's reads: a tensor, and a few bytes about it."""
+    data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
+    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
+
+
+def _texts(parts: Sequence[bytes]) -> TensorProto:
+    tensor = TensorProto(dtype=DT_STRING, string_val=parts)
+    tensor.tensor_shape.dim.add(size=len(parts))
+    return tensor
+
+
+def _chart(chart: Chart) -> layout_pb2.Chart:
+    if chart.band is None:
+        return layout_pb2.Chart(title=chart.title, multiline=layout_pb2.MultilineChartContent(tag=[chart.tags]))
+    value, lower, upper = chart.band
+    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+    return layout_pb2.Chart(title=chart.title, margin=layout_pb2.MarginChartContent(series=[series]))

@@ -27,8 +27,12 @@ from tracerl.world import World
 class Log(Monitor, Protocol):
     """A monitor with a file to close."""
 
-    def place(self) -> tuple[str, int, int]:
-        """Return where the log stands, for a later part of the run to go on from."""
+    def place(self) -> Sequence[Any]:
+        """Return where the log stands, for a later part of the run to go on from, as JSON."""
+        ...
+
+    def capture(self) -> Mapping[str, Any]:
+        """Return what it has not written yet, as arrays by name; empty where there is nothing."""
         ...
 
     def close(self, success: bool) -> None:
@@ -128,8 +132,12 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
             "resumed": setup.resumed,
         }
 
+    def others() -> dict[str, Mapping[str, Any]]:
+        unwritten = {} if setup.log is None else setup.log.capture()
+        return {"log": unwritten} if unwritten else {}
+
     folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted
-    return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe)]
+    return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe, others)]
 
 
 def _env_packages() -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tracerl.module import StateModule
 
@@ -38,6 +38,18 @@ class FlatModule(StateModule):
             parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
             parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
             start = stop
+
+    def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
+        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lives, m].
+
+        Args:
+            part: a module within this one; its parameters stand side by side.
+            laid_out: [*lives, n].
+        """
+        sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
+        first = next(part.parameters(), self.flat)
+        start = first.storage_offset() - self.flat.storage_offset()
+        return laid_out[..., start : start + sum(sizes)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FlatModule":
         """Move to another device or dtype, then flatten again: moving tears the views apart."""

@@ -111,7 +111,9 @@ def _setup(
     from tracerl.experiment import Setup
     from tracerl.guard import Guard
     from tracerl.interrupt import DeferredInterrupt
+    from tracerl.logger import LoggedRun
     from tracerl.stats import Milestone, Record
+    from tracerl.view import constants
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
@@ -122,21 +124,29 @@ def _setup(
     records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
     world.guard = Guard(cfg.on_nonfinite)
     world.guard.remember(agent)
+    born = constants(agent)
     before, past = find(folder, resume, settings), {}
     if before is None:
         clear(folder, steps)
     else:
         past = take_up(before, agent, world, records)
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    (folder / "config.yaml").write_text(config, encoding="utf-8")
-    overrides = OmegaConf.to_yaml(list(origin.overrides))
-    (folder / OVERRIDES).write_text(overrides, encoding="utf-8")
-    named = {**settings, "agent.name": agent_name}
-    shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
+    config = _write_settings(cfg, origin)
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
-    log = logger.open(folder, shown, config, cfg.lifetimes, past.get("log"))
+    log = logger.open(
+        LoggedRun(
+            folder=folder,
+            settings=_shown(settings, agent_name),
+            config=config,
+            steps=steps,
+            lifetimes=cfg.lifetimes,
+            milestones=spec.milestones,
+            born=born,
+            place=past.get("log"),
+            kept=past.get("kept", {}),
+        )
+    )
     return Setup(
         env_name=spec.name,
         agent_name=agent_name,
@@ -156,6 +166,20 @@ def _setup(
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
+
+
+def _write_settings(cfg: DictConfig, origin: Origin) -> str:
+    """Leave the resolved config and the command line in the run's folder; return the config, as yaml."""
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    (origin.folder / "config.yaml").write_text(config, encoding="utf-8")
+    (origin.folder / OVERRIDES).write_text(OmegaConf.to_yaml(list(origin.overrides)), encoding="utf-8")
+    return config
+
+
+def _shown(settings: dict[str, Any], agent_name: str) -> dict[str, Any]:
+    """Return the settings that a log shows as hyperparameters."""
+    named = {**settings, "agent.name": agent_name}
+    return {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
 
 
 def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:

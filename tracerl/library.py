@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium as gym
 import hydra
@@ -20,6 +20,8 @@ from tracerl.explain import explain
 
 if TYPE_CHECKING:
     from tracerl.agent import Agent
+    from tracerl.network import Network
+    from tracerl.online import OnlineAgent
 
 Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidden": [64], "encoder": "contrast"}
 
@@ -50,16 +52,16 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     return boxed
 
 
+@overload
+def make_agent(
+    env: gym.Env[Any, Any], agent: Literal["reflect"] = ..., settings: Settings | None = ..., *, seed: int = ...
+) -> "OnlineAgent": ...
+@overload
+def make_agent(env: gym.Env[Any, Any], agent: str, settings: Settings | None = ..., *, seed: int = ...) -> "Agent": ...
 def make_agent(
     env: gym.Env[Any, Any], agent: str = "reflect", settings: Settings | None = None, *, seed: int = 0
 ) -> "Agent":
     """Make an agent for the spaces of an env.
-
-    >>> import tracerl
-    >>> env = tracerl.make_env("CartPole")
-    >>> agent = tracerl.make_agent(env, settings={"network.hidden": [32], "agent.entropy": 0.01}, seed=3)
-    >>> agent.policy.network.layers[0].n_out
-    32
 
     Args:
         env: where it shall live; ``make_env`` makes one that any agent can live in.
@@ -69,6 +71,13 @@ def make_agent(
 
     Raises:
         ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+
+    Examples:
+        >>> import tracerl
+        >>> env = tracerl.make_env("CartPole")
+        >>> agent = tracerl.make_agent(env, settings={"network.hidden": [32], "agent.entropy": 0.01}, seed=3)
+        >>> agent.policy.network.layers[0].n_out
+        32
     """
     from tracerl.assembly import build_agent, check_engine
     from tracerl.world import compile_verbs
@@ -79,6 +88,38 @@ def make_agent(
     made: Agent = build_agent(cfg, *spaces, [seed], f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
     compile_verbs(made)
+    return made
+
+
+def make_network(
+    inputs: int | tuple[int, ...], outputs: int, settings: Settings | None = None, *, seed: int = 0
+) -> "Network":
+    """Make a network alone, of one life, to be taught by whatever signal you have.
+
+    Args:
+        inputs: numbers that it receives per tick, or their shape where the network is for images.
+        outputs: of the readout.
+        settings: by the keys of the command line: ``network``, ``network.*``, ``dtype``, ``device``.
+        seed: of its weights.
+
+    Raises:
+        ConfigError: naming the setting.
+
+    Examples:
+        >>> import torch, tracerl
+        >>> network = tracerl.make_network(3, 1, {"network.hidden": [8], "network.readout_decay": 0.5})
+        >>> error = 1 - network(torch.ones(3))     # one tick: membranes and traces advance
+        >>> network.backward(error)                # d objective / d outputs; the score of every parameter
+        >>> network.flat += 0.1 * network.score    # a step of your own
+    """
+    from tracerl.assembly import new_lives
+
+    shape = inputs if isinstance(inputs, tuple) else (inputs,)
+    for size in (*shape, outputs):
+        checks.whole("inputs and outputs", size, 1)
+    checks.whole("seed", seed, 0, 2**32 - 1)
+    cfg = compose({"agent": "reflect", **(settings or {})})
+    made: Network = build(cfg, "network").build(shape, outputs, new_lives(cfg, seed))
     return made
 
 

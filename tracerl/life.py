@@ -2,37 +2,41 @@
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import gymnasium as gym
 
 from tracerl import checks
-from tracerl.agent import Agent, ManyAgents, Stateful
+from tracerl.agent import Agent, ManyAgents, Stateful, Verbs
 from tracerl.guard import Guard
 from tracerl.lifetime import Ending, Moment, Monitor, Step, stream
 from tracerl.stats import Marker, Milestone, Record
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Every:
     """Call a function on a schedule: a callback of ``live``.
 
     Attributes:
-        every: env steps between two calls; it is called at the end too.
+        every: env steps between two calls; it is called at the end too, once where that is a multiple of them.
         function: called with the life's record and its agent.
     """
 
     every: int
     function: Callable[[Record, Any], None]
+    _seen: tuple[Record, int] | None = field(default=None, init=False, repr=False)  # at the last call
 
     def __post_init__(self) -> None:
         """Check the schedule."""
         checks.whole("every", self.every, 1)
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Call the function; see ``Monitor.look``."""
-        self.function(records[0], agent)
+        """Call the function, unless it has seen this step of this life; see ``Monitor.look``."""
+        record = records[0]
+        if self._seen is None or self._seen[0] is not record or self._seen[1] != record.step:
+            self._seen = record, record.step
+            self.function(record, agent)
 
 
 class Life(Iterator[Step]):
@@ -46,7 +50,7 @@ class Life(Iterator[Step]):
 
     def __init__(
         self,
-        agent: Agent,
+        agent: Verbs,
         env: gym.Env[Any, Any],
         steps: int,
         seed: int,
@@ -70,7 +74,8 @@ class Life(Iterator[Step]):
 
     def _stream(self, steps: int) -> Generator[Step, None, Ending]:
         moment, monitors = self._moment, self._monitors
-        return stream(self.agent, self.env, steps, self._seed, self.record, monitors, moment=moment)
+        agent = cast(Agent, self.agent)  # the loop asks for the verbs alone
+        return stream(agent, self.env, steps, self._seed, self.record, monitors, moment=moment)
 
     def __next__(self) -> Step:
         """Live one env step.
@@ -111,7 +116,7 @@ class Life(Iterator[Step]):
 
 
 def live(
-    agent: Agent,
+    agent: Verbs,
     env: gym.Env[Any, Any],
     steps: int,
     *,
@@ -122,16 +127,8 @@ def live(
 ) -> Life:
     """Live one life: an iterator of step records, or to the end with ``finish``.
 
-    >>> import tracerl
-    >>> env = tracerl.make_env("CartPole")
-    >>> life = tracerl.live(tracerl.make_agent(env), env, steps=200)
-    >>> sum(step.reward for step in life)
-    200.0
-    >>> life.record.episodes == len(life.record.returns)
-    True
-
     Args:
-        agent: anything with the three verbs of ``tracerl.Agent``; it learns as it lives.
+        agent: anything with the three verbs of ``tracerl.Verbs``; it learns as it lives.
         env: a Gymnasium env that does not reset itself.
         steps: env steps to live.
         seed: of the env's first reset; that of the agent was given to ``make_agent``.
@@ -141,5 +138,14 @@ def live(
 
     Raises:
         ConfigError: naming the argument.
+
+    Examples:
+        >>> import tracerl
+        >>> env = tracerl.make_env("CartPole")
+        >>> life = tracerl.live(tracerl.make_agent(env), env, steps=200)
+        >>> sum(step.reward for step in life)
+        200.0
+        >>> life.record.episodes == len(life.record.returns)
+        True
     """
     return Life(agent, env, steps, seed, callbacks, milestones, on_nonfinite)

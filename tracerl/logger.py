@@ -4,17 +4,71 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracerl import checks
 from tracerl.agent import Agent, ManyAgents
+from tracerl.layout import GUIDE, SPREAD, Category, charts_of
 from tracerl.lifetime import Diverged, Monitor
-from tracerl.stats import Record, average, bootstrap_interval, interquartile_mean, lived_by_all
+from tracerl.stats import (
+    Record,
+    average,
+    bootstrap_interval,
+    interquartile_mean,
+    lived_by_all,
+    median_reached,
+)
+from tracerl.view import Numbers, distributions
+
+if TYPE_CHECKING:
+    from tracerl.snapshots import Snapshots
 
 _RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
-SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
+
+
+class Place(NamedTuple):
+    """Where a log stands, for a later part of the run to go on from.
+
+    Attributes:
+        file: name of the event file.
+        size: of it, in bytes.
+        steps: env steps of all lives together at its last point.
+        charts: titles of the charts declared so far.
+    """
+
+    file: str
+    size: int
+    steps: int
+    charts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a run tells its logger about itself.
+
+    Attributes:
+        folder: of the run.
+        settings: hyperparameters by dotted name.
+        config: the resolved config as yaml.
+        steps: env steps that each life shall live.
+        lifetimes: how many lives there are: of two or more, their spread is logged too.
+        milestones: names of those of the env.
+        born: decays and thresholds of the newborn agent (``view.constants``); None: those at the first look.
+        place: where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts.
+        kept: what ``TensorBoardLog.capture`` returned there, as arrays by name.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+    steps: int = 1
+    lifetimes: int = 1
+    milestones: Sequence[str] = ()
+    born: Mapping[str, Numbers] | None = None
+    place: Sequence[Any] | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -22,100 +76,156 @@ class TensorBoard:
     """Log to TensorBoard; ``open`` starts the stream.
 
     Attributes:
-        every: env steps (per life) between looks.
+        every: env steps (per life) between points of the curves.
+        histograms_every: env steps between histograms, a share of the run where it is below 1; None: none.
+        pictures_every: the same of pictures.
+        picture_steps: consecutive env steps in a picture, no more than lie between two.
     """
 
     every: int
+    histograms_every: float | None = None
+    pictures_every: float | None = None
+    picture_steps: int = 100
 
     def __post_init__(self) -> None:
-        """Check the setting, raising a ConfigError that names it."""
+        """Check every setting, raising a ConfigError that names it."""
         checks.whole("every", self.every, 1)
+        for name in ("histograms_every", "pictures_every"):
+            _check_period(name, getattr(self, name))
+        checks.whole("picture_steps", self.picture_steps, 1)
 
-    def open(
-        self,
-        folder: Path,
-        settings: Mapping[str, Any],
-        config: str,
-        lifetimes: int = 1,
-        place: tuple[str, int, int] | None = None,
-    ) -> "TensorBoardLog":
-        """Start the event stream of a run.
-
-        Args:
-            folder: of the run.
-            settings: hyperparameters by dotted name.
-            config: the resolved config as yaml.
-            lifetimes: how many lives are logged: with two or more, their spread is too.
-            place: where an earlier part of the run left off, to go on from; see ``TensorBoardLog.place``.
+    def open(self, run: LoggedRun) -> "TensorBoardLog":
+        """Start the event stream of a run, or go on with it.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        return TensorBoardLog(self.every, folder, settings, config, lifetimes, place)
+        return TensorBoardLog(self, run)
+
+
+def _check_period(name: str, value: Any) -> None:
+    if value is None or (isinstance(value, float) and 0 < value < 1):
+        return
+    if not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        problem = f"must be env steps, 1 or above, a share of the run between 0 and 1, or null, got {value!r}"
+        raise checks.ConfigError(name, problem)
+
+
+def _in_steps(period: float | None, steps: int) -> int:
+    """Return a period in env steps; below 1 it is a share of the run's; 0: none."""
+    if period is None:
+        return 0
+    return int(period) if period >= 1 else max(1, int(period * steps))
+
+
+def _snapshots(settings: TensorBoard, run: LoggedRun) -> "Snapshots | None":
+    """Return what takes the pictures, if any are to be taken."""
+    every = _in_steps(settings.pictures_every, run.steps)
+    if not every:
+        return None
+    from tracerl.snapshots import Snapshots  # imports Pillow
+
+    return Snapshots(every, settings.picture_steps, run.born, run.kept)
 
 
 @dataclass(frozen=True)
 class Silent:
     """Log nothing."""
 
-    def open(
-        self,
-        folder: Path,
-        settings: Mapping[str, Any],
-        config: str,
-        lifetimes: int = 1,
-        place: tuple[str, int, int] | None = None,
-    ) -> None:
+    def open(self, run: LoggedRun) -> None:
         """Return None."""
 
 
 class TensorBoardLog(Monitor):
-    """One event stream of a run: returns, learning and spikes on a schedule, settings and config at its start."""
+    """One event stream of a run: curves, histograms and pictures on schedules, settings and config at its start."""
 
-    def __init__(
-        self,
-        every: int,
-        folder: Path,
-        settings: Mapping[str, Any],
-        config: str,
-        lifetimes: int = 1,
-        place: tuple[str, int, int] | None = None,
-    ) -> None:
+    def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
         """Create the event file, or go on with it; see ``TensorBoard.open``."""
         from tracerl.events import EventWriter  # imports TensorBoard, which runs that log nothing need not wait for
 
-        self.every = every
-        self._events = EventWriter(folder, (place[0], place[1]) if place else None)
-        self._time, self._steps, self._warned = time.perf_counter(), place[2] if place else 0, False
+        place = None if run.place is None else Place(*run.place)
+        self.every = settings.every
+        self._histograms_every = _in_steps(settings.histograms_every, run.steps)
+        self._snapshots = _snapshots(settings, run)
+        self._events = EventWriter(run.folder, place and (place.file, place.size))
+        self._time, self._steps, self._warned = time.perf_counter(), place.steps if place else 0, False
+        self._charts, self._tags = list(place.charts) if place else [], set[str]()
         if place:
             return
-        self._events.hyperparameters(settings, ["rollout/ep_rew_mean", "rollout/ep_len_mean"])
-        self._events.text("config", "```yaml\n" + config + "```")
-        if lifetimes > 1:
-            self._events.band("return of the last 100 episodes, over lives", *SPREAD)
+        self._events.hyperparameters(run.settings, _metrics(run.milestones, run.lifetimes > 1))
+        self._events.text("config", "```yaml\n" + run.config + "```")
+        self._events.text("about_these_pages", GUIDE)
 
-    def place(self) -> tuple[str, int, int]:
-        """Return where the log stands: its file's name and size in bytes, and the env steps of all lives at its end."""
-        return *self._events.place(), self._steps
+    def place(self) -> Place:
+        """Return where the log stands."""
+        return Place(*self._events.place(), self._steps, self._charts)
+
+    def capture(self) -> dict[str, Any]:
+        """Return what a picture that is being taken is made of so far, as arrays by name; usually nothing."""
+        return {} if self._snapshots is None else self._snapshots.capture()
+
+    def next_look(self, step: int) -> int:
+        """Return the env step after ``step`` at which something is due; see ``lifetime.next_look``."""
+        due = [(step // self.every + 1) * self.every]
+        if self._histograms_every:
+            due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)
+        if self._snapshots is not None:
+            due.append(self._snapshots.next_look(step))
+        return min(due)
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write one event with every tag of ``docs/tags.md``.
+        """Write what is due at this env step; every tag is in ``docs/tags.md``.
 
-        A full disk costs this event and one warning, not the life.
+        A full disk costs what was to be written and one warning, not the life.
 
         Raises:
             Diverged: one of the agent's numbers is not finite.
         """
+        step = lived_by_all(records)
+        distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
+        pictured = self._snapshots is not None and self._snapshots.next_look(step - 1) == step
+        if step % self.every == 0 or not (distributed or pictured):  # a step that was not asked for is the last
+            self._points(step, records, agent)
+        if distributed:
+            self._try(lambda: self._events.histograms(distributions(agent), step))
+        if pictured:
+            self._pictures(step, records, agent)
+
+    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Write the last points of the curves; see ``Schedule.look_at_last``."""
+        self._points(lived_by_all(records), records, agent)
+
+    def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Write a point of every curve in one event, and declare the charts that have something to show from now on."""
         steps = sum(record.step for record in records)
         if steps == self._steps:
             return
-        step = lived_by_all(records)
         values = check_finite(agent.diagnostics(), step)
         now = time.perf_counter()
         values["time/fps"] = (steps - self._steps) / (now - self._time)
         values.update(_rollout(records))
+        values.update(_milestones(records))
         self._time, self._steps = now, steps
         self._try(lambda: self._events.scalars(values, step))
+        if values.keys() != self._tags:
+            self._tags = set(values)
+            self._declare(charts_of(values), step)
+
+    def _declare(self, charts: Sequence[Category], step: int) -> None:
+        """Declare charts, if there are more of them than before."""
+        titles = [chart.title for category in charts for chart in category.charts]
+        if not set(titles) <= set(self._charts):
+            self._charts = titles
+            self._try(lambda: self._events.layout(charts, step))
+
+    def _pictures(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        from tracerl.pictures import png
+
+        assert self._snapshots is not None
+        found = self._snapshots.look(step, records, agent)
+        if found:
+            pngs = {tag: (png(picture, exact=False), *picture.shape[1::-1]) for tag, picture in found.items()}
+            self._try(lambda: self._events.images(pngs, step))
 
     def close(self, success: bool) -> None:
         """Mark how the run ended and close the file."""
@@ -143,6 +253,36 @@ def _rollout(records: Sequence[Record]) -> dict[str, float]:
         spread = interquartile_mean(returns), *bootstrap_interval(returns, resamples=_RESAMPLES)
         values.update(zip(SPREAD, spread, strict=True))
     return values
+
+
+def _milestones(records: Sequence[Record]) -> dict[str, float]:
+    """Return when each milestone was reached, by tag: the median over the lives, and the share of those that did."""
+    values = {}
+    for i, milestone in enumerate(records[0].milestones):
+        reached = [record.milestones[i].reached_at for record in records]
+        middle = median_reached(reached)
+        if middle is not None:
+            values[f"milestones/{milestone.name}"] = float(middle)
+        if len(records) > 1:
+            values[f"milestones/{milestone.name}_lives"] = sum(step is not None for step in reached) / len(reached)
+    return values
+
+
+def _metrics(milestones: Sequence[str], many: bool) -> list[str]:
+    """Return the tags that runs are compared by; TensorBoard shows the first five of them unasked."""
+    reached = [f"milestones/{name}" for name in milestones]
+    if not many:
+        return ["rollout/ep_rew_mean", *reached, "rollout/ep_len_mean", "rollout/reward_rate"]
+    shares = [f"{tag}_lives" for tag in reached]
+    return [
+        "rollout/ep_rew_mean",
+        SPREAD[0],
+        *reached,
+        "rollout/ep_len_mean",
+        "rollout/reward_rate",
+        *SPREAD[1:],
+        *shares,
+    ]
 
 
 def check_finite(values: dict[str, float], step: int) -> dict[str, float]:

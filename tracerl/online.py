@@ -141,6 +141,10 @@ class OnlineAgent(StateModule):
         """Return the layers of spiking neurons by name; see ``tracerl.view.Visible``."""
         return {}
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return nothing: what is worth plotting is an agent of its own kind's to say; see ``Agent.diagnostics``."""
+        return {}
+
     def outlook(self) -> Outlook:
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
         head = getattr(self, "head", None)

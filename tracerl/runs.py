@@ -62,6 +62,17 @@ class SavedRun:
             raise error.under("env") from error
         return env
 
+    def memory(self, life: int = 0) -> dict[str, Any]:
+        """Return what the agent of one life remembered, its running episode included: tensors, by name.
+
+        Raises:
+            ConfigError: there is no such life.
+        """
+        checks.whole("life", life, 0, self.lifetimes - 1)
+        state = self.checkpoint.parts["agent"]
+        numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per life
+        return _of_life(state, life, self.lifetimes, {} if numbered else state)
+
     def agent(self, life: int = 0, engine: str = "torch") -> Any:
         """Build the agent of one life as it was at the checkpoint, between two episodes.
 

@@ -245,6 +245,13 @@ def average(values: Iterable[float]) -> float:
     return sum(there) / len(there) if there else math.nan
 
 
+def median_reached(reached: Sequence[int | None]) -> int | None:
+    """Return the env step by which half of the lives, rounded up, had reached a milestone; None before that."""
+    steps = sorted(step for step in reached if step is not None)
+    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
+    return steps[middle] if middle < len(steps) else None
+
+
 def _quartile_weights(n: int) -> np.ndarray[Any, Any]:
     """Share of each of n sorted values in the middle half, adding up to 1."""
     edges = np.arange(n + 1) / n
@@ -258,19 +265,34 @@ def interquartile_mean(values: Sequence[float]) -> float:
 
     Agarwal et al. 2021 (https://arxiv.org/abs/2108.13264), section 4.3.
     """
-    return float(np.sort(np.asarray(values, np.float64)) @ _quartile_weights(len(values)))
+    return float(_interquartile_means(np.asarray(values, np.float64)))
 
 
-def bootstrap_interval(values: Sequence[float], level: float = 0.95, resamples: int = 2000) -> tuple[float, float]:
-    """Percentile bootstrap interval of the interquartile mean, from a fixed seed.
+def _interquartile_means(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the interquartile means over the last axis."""
+    means: np.ndarray[Any, Any] = np.sort(values, axis=-1) @ _quartile_weights(values.shape[-1])
+    return means
+
+
+STATISTICS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {  # of lives, over the last axis
+    "iqm": _interquartile_means,
+    "mean": lambda values: values.mean(-1),
+    "median": lambda values: np.median(values, axis=-1),
+}
+
+
+def bootstrap_interval(
+    values: Sequence[float], level: float = 0.95, resamples: int = 2000, statistic: str = "iqm"
+) -> tuple[float, float]:
+    """Percentile bootstrap interval, from a fixed seed.
 
     Args:
         values: one per life; at least two.
         level: coverage.
         resamples: bootstrap samples.
+        statistic: what the interval is of, one of ``STATISTICS``: the interquartile mean, the mean, the median.
     """
     data = np.asarray(values, np.float64)
     picks = np.random.default_rng(0).integers(len(data), size=(resamples, len(data)))
-    means = np.sort(data[picks], axis=-1) @ _quartile_weights(len(data))
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(STATISTICS[statistic](data[picks]), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

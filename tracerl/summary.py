@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.stats import RATE_WINDOW, WINDOW, Record, bootstrap_interval, interquartile_mean, lived_by_all
+from tracerl.stats import (
+    RATE_WINDOW,
+    WINDOW,
+    Record,
+    bootstrap_interval,
+    interquartile_mean,
+    lived_by_all,
+    median_reached,
+)
 
 
 @dataclass(frozen=True)
@@ -156,9 +164,8 @@ def _spread_in_words(found: dict[str, Any], digits: int) -> str:
 
 def _milestone_in_words(reached: list[int | None]) -> str:
     """One life: when. Many: in how many lives, and the median of when."""
-    steps = sorted(step for step in reached if step is not None)
+    there, middle = sum(step is not None for step in reached), median_reached(reached)
     if len(reached) == 1:
-        return f"at step {steps[0]:,}" if steps else "not reached"
-    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
-    when = f", median step {steps[middle]:,}" if middle < len(steps) else ""
-    return f"reached by {len(steps)} of {len(reached)} lives{when}"
+        return "not reached" if middle is None else f"at step {middle:,}"
+    when = "" if middle is None else f", median step {middle:,}"
+    return f"reached by {there} of {len(reached)} lives{when}"

@@ -1,6 +1,6 @@
 """What there is to see of an agent between two steps: spikes, membranes, what it expects and what it is about to do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -51,6 +51,15 @@ class Visible(Protocol):
         ...
 
 
+@runtime_checkable
+class Distributed(Protocol):
+    """An agent with numbers of which it is worth knowing how they are distributed."""
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return them by TensorBoard tag, such as ``weights/policy_0``, each [*lives, ...]; they may share memory."""
+        ...
+
+
 @dataclass(frozen=True)
 class LayerView:
     """One layer of one life, after the last tick of the newest env step.
@@ -91,40 +100,112 @@ class View:
     td_error: float | None
 
 
-def view(agent: Any, life: int = 0) -> View:
-    """Look into one life of an agent, whichever engine computes it; nothing of it changes.
+Found = Callable[[Tensor], Numbers]  # from a tensor, [*lives, ...], to what belongs to one life, not copied
 
-    Args:
-        agent: of one life or of many; one that is not ``Visible`` shows nothing.
-        life: number among the agent's lives.
+
+class Viewer:
+    """Looks into one life of an agent, whichever engine computes it, as often as it is called; nothing of it changes.
+
+    An agent that keeps its tensors in one memory (``tracerl.arena``) is asked for them once, which makes every further
+    look ten times cheaper.
     """
-    agents = getattr(agent, "agents", None)  # one agent per life
+
+    def __init__(self, agent: Any, life: int = 0) -> None:
+        """Choose a life.
+
+        Args:
+            agent: of one life or of many; one that is not ``Visible`` shows nothing.
+            life: number among the agent's lives.
+        """
+        agents = getattr(agent, "agents", None)  # one agent per life
+        self._agent, self._life = (agent, life) if agents is None else (agents[life], 0)
+        self._visible = isinstance(self._agent, Visible)
+        self._kept: _Glimpse | None = None
+
+    def __call__(self) -> View:
+        """Look."""
+        if not self._visible:
+            return View((), None, None, None, None, None)
+        return (self._kept or self._glimpse()).view()
+
+    def _glimpse(self) -> "_Glimpse":
+        """Find the arrays to look at, and keep them where they stay what they are."""
+        agent, life = self._agent, self._life
+        many, own, steady = bool(agent.lives.shape), _memory(agent), True
+
+        def found(tensor: Tensor) -> Numbers:
+            nonlocal steady
+            steady = steady and tensor.untyped_storage().data_ptr() in own
+            numbers: Numbers = (tensor[life] if many else tensor).detach().cpu().numpy()
+            return numbers
+
+        outlook = agent.outlook()
+        layers = [_layer(name, neurons, found) for name, neurons in agent.spiking_layers().items()]
+        numbers = {name: found(number) for name in _OUTLOOK if (number := getattr(outlook, name)) is not None}
+        glimpse = _Glimpse(layers, numbers)
+        self._kept = glimpse if steady else None
+        return glimpse
+
+
+def view(agent: Any, life: int = 0) -> View:
+    """Look into one life of an agent once; see ``Viewer``."""
+    return Viewer(agent, life)()
+
+
+def distributions(agent: Any) -> dict[str, Numbers]:
+    """Return the numbers of all lives of an agent by tag, each flat, [n]; nothing of one that is not ``Distributed``.
+
+    They may share the agent's memory: copy what shall stay as it is.
+    """
+    agents = getattr(agent, "agents", None)
     if agents is not None:
-        return view(agents[life])
-    if not isinstance(agent, Visible):
-        return View((), None, None, None, None, None)
-    many = bool(agent.lives.shape)  # type: ignore[attr-defined]
-
-    def seen(tensor: Tensor | None) -> Numbers | None:
-        if tensor is None:
-            return None
-        found: Numbers = (tensor[life] if many else tensor).detach().double().cpu().numpy().copy()
-        return found
-
-    outlook = agent.outlook()
-    value, td_error = seen(outlook.value), seen(outlook.td_error)
-    return View(
-        [_layer(name, neurons, seen) for name, neurons in agent.spiking_layers().items()],
-        seen(outlook.probabilities),
-        seen(outlook.mean),
-        seen(outlook.std),
-        None if value is None else float(value),
-        None if td_error is None else float(td_error),
-    )
+        each = [distributions(one) for one in agents]
+        return {tag: np.concatenate([found[tag] for found in each]) for tag in each[0]}
+    if not isinstance(agent, Distributed):
+        return {}
+    return {tag: tensor.detach().reshape(-1).cpu().numpy() for tag, tensor in agent.distributions().items()}
 
 
-def _layer(name: str, neurons: SpikingNeurons, seen: Any) -> LayerView:
+def constants(agent: Any) -> dict[str, Numbers]:
+    """Return the decays and thresholds of all lives of an agent, copied, by tag, each [n]."""
+    groups = ("decays/", "thresholds/")
+    return {tag: values.copy() for tag, values in distributions(agent).items() if tag.startswith(groups)}
+
+
+_OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
+
+
+@dataclass(frozen=True)
+class _Glimpse:
+    """Arrays of one life that may share the agent's memory: of its layers, and of its outlook by name."""
+
+    layers: Sequence[LayerView]
+    outlook: Mapping[str, Numbers]
+
+    def view(self) -> View:
+        """Copy them."""
+        copies = {name: float(array) if array.ndim == 0 else _copy(array) for name, array in self.outlook.items()}
+        return View([_copied(layer) for layer in self.layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
+
+
+def _copy(array: Numbers) -> Numbers:
+    return np.array(array, np.float64)
+
+
+def _copied(layer: LayerView) -> LayerView:
+    copies = _copy(layer.spikes), _copy(layer.membrane), _copy(layer.threshold), _copy(layer.rate)
+    return LayerView(layer.name, *copies)
+
+
+def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
     threshold = getattr(getattr(neurons, "threshold", None), "value", None)
-    spikes = seen(neurons.spikes)
-    theta = np.full(spikes.shape, np.nan) if threshold is None else np.broadcast_to(seen(threshold), spikes.shape)
-    return LayerView(name, spikes, seen(neurons.membrane), theta, seen(neurons.rate))
+    spikes = found(neurons.spikes)
+    theta = np.array(np.nan) if threshold is None else found(threshold)
+    return LayerView(name, spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate))
+
+
+def _memory(agent: Any) -> set[int]:
+    """Return where the memory of an agent lies that it never leaves; empty of one without such, or on a device."""
+    arena = getattr(agent, "memory", None)
+    tensors = [getattr(arena, name, None) for name in ("real", "wide")]
+    return {t.untyped_storage().data_ptr() for t in tensors if isinstance(t, Tensor) and t.device.type == "cpu"}

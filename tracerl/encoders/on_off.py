@@ -25,6 +25,21 @@ def on_off(x: Tensor) -> Tensor:
     return torch.cat([x, -x], -1).relu_()
 
 
+def on_off_rates(x: Tensor, gain: float, tonic_rate: float) -> Tensor:
+    """Return how often each half of the split spikes, beside an input that tells nothing.
+
+    Args:
+        x: [..., n].
+        gain: spikes per tick and unit of x, at most one per tick.
+        tonic_rate: of the last input, spikes per tick: it serves neurons as a bias.
+
+    Returns:
+        min(1, gain max(x, 0)), min(1, gain max(-x, 0)), tonic_rate: chance of a spike at a tick, [..., 2 n + 1].
+    """
+    tonic = torch.full_like(x[..., :1], tonic_rate)
+    return torch.cat([on_off(x).mul_(gain).clamp_(max=1.0), tonic], -1)
+
+
 @dataclass(frozen=True)
 class OnOff(EncoderSettings):
     """Each input beside its negative, both rectified; ``build`` makes the encoder."""

@@ -1,5 +1,6 @@
 """Which head goes with which action space."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,26 @@ from tracerl.heads.categorical import Categorical, MultiCategorical
 from tracerl.heads.gaussian import Gaussian
 from tracerl.lives import Lives
 
+MakeHead = Callable[[Space[Any], Lives], Head]  # from an action space to a distribution over it
 SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
-def head_for(space: Space[Any], lives: Lives) -> Head:
+def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None) -> Head:
     """Make the head of an action space.
 
     Args:
         space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; of any shape and start.
         lives: maker of tensors.
+        make: makes another head, for whatever space; None: the one that goes with it.
 
     Raises:
-        ConfigError: another space, or an empty one.
+        ConfigError: another space, or an empty one; or ``make`` makes no head.
     """
+    if make is not None:
+        head = make(space, lives) if callable(make) else None
+        if not isinstance(head, Head):
+            raise ConfigError("head", f"must be null or _target_ of a head, with _partial_: true; got {make!r}")
+        return head
     if isinstance(space, spaces.Discrete):
         return Categorical(int(space.n), lives, int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.size:

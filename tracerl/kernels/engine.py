@@ -54,7 +54,11 @@ class FusedEngine:
         self._advance = lives.advance_all if many else lives.advance_in_turn
         self._one = real[0], wide[0], tables, scratch[0]
         self._all = real, wide, tables, scratch
-        numba.set_num_threads(min(self._shares, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+        self._use_threads(self._shares)
+
+    @staticmethod
+    def _use_threads(n: int) -> None:
+        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
     def compile_verbs(self) -> None:
         """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
@@ -116,6 +120,9 @@ class FusedEngine:
     def live(self, world: "CompiledWorld", until: int, steps: int) -> None:
         """Live every life up to an env step; see ``kernels.lives.live``."""
         per_life = world.rows, world.lived, world.seen, world.ended, world.n_ended
+        ahead = until - int(world.lived[:, lives.LIVED].min())
+        many = ahead * len(world.lived) >= _WORTH_A_THREAD * self._shares
+        self._use_threads(self._shares if many else 1)
         lives.live(self._agent(), *self._all, *per_life, world.twin.kind, world.limit, until, steps)
 
     def compile_lives(self, world: "CompiledWorld") -> None:

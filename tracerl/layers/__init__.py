@@ -2,6 +2,7 @@
 
 from tracerl.layers.alif import ALIF
 from tracerl.layers.convolution import ConvolutionalSynapses
+from tracerl.layers.distributions import distributions_of
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
 from tracerl.layers.pooling import Pooling
@@ -23,4 +24,5 @@ __all__ = [
     "SynapticLIF",
     "TraceLIF",
     "TraceLIS",
+    "distributions_of",
 ]

@@ -54,8 +54,25 @@ class Constrained(StateModule):
             self.register_buffer("complement", 1 - value)
         self.raw = None
         if learn:
-            raw = torch.logit(value) if kind == "decay" else value + torch.log(-torch.expm1(-value))
-            self.raw = nn.Parameter(raw, requires_grad=False)
+            self.raw = nn.Parameter(self._freed(value), requires_grad=False)
+
+    def _freed(self, value: Tensor) -> Tensor:
+        """Return the free parameter that stands for a value."""
+        return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))
+
+    def assign(self, value: Tensor) -> None:
+        """Take on other values, in place.
+
+        Args:
+            value: within the range, as many as there are: [*lives, n] or, shared by the layer, [*lives, 1].
+        """
+        if self.raw is not None and self.kind == "decay":
+            value = value.clamp(_SMALLEST, 1 - _SMALLEST)
+        self.value.copy_(value)
+        if self.kind == "decay":
+            torch.sub(1, self.value, out=self.complement)
+        if self.raw is not None:
+            self.raw.copy_(self._freed(self.value))
 
     def refresh(self) -> Tensor:
         """Bring ``value`` and ``complement`` up to date with the learned parameter, in place; return the value."""

@@ -88,6 +88,10 @@ class Network(ScoredNetwork):
         """
         self.credit.write_scores(self.readout.backward(learning_signal), learning_signal)
 
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the spiking layers and the readout; see ``ScoredNetwork.parts``."""
+        return {f"{name}_{i}": layer for i, layer in enumerate(self.layers)} | {f"{name}_readout": self.readout}
+
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
         for layer in self.layers:

@@ -125,8 +125,17 @@ class Neurons:
         return self.layer(synapses, lives, self.recurrent)
 
     def layer(self, synapses: Synapses, lives: Lives, recurrent: bool = False) -> SpikingLayer:
-        """Make a layer of these neurons behind some synapses."""
-        settings = LayerSettings(
+        """Make a layer of these neurons behind some synapses; what a network of neurons of its own kind overrides."""
+        settings = self.layer_settings(recurrent)
+        if self.neuron == "alif":
+            return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
+        if self.neuron == "synaptic":
+            return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
+        return LIF(synapses, lives, settings)
+
+    def layer_settings(self, recurrent: bool = False) -> LayerSettings:
+        """Return the settings that layers of all kinds of neurons share."""
+        return LayerSettings(
             membrane_decay=self._span("membrane_decay"),
             threshold=checks.span("threshold", self.threshold, "", 0.0, float("inf"), closed="()"),
             reset=self.reset,
@@ -138,11 +147,6 @@ class Neurons:
             recurrent=recurrent,
             layer_norm=self.layer_norm,
         )
-        if self.neuron == "alif":
-            return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
-        if self.neuron == "synaptic":
-            return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
-        return LIF(synapses, lives, settings)
 
     def readout(self, n_in: int, n_out: int, lives: Lives) -> LI:
         """Make the readout."""

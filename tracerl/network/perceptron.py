@@ -58,6 +58,10 @@ class Perceptron(ScoredNetwork):
         for layer in reversed(self.in_a_row):
             signal = layer.backward(signal)
 
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the hidden layers and the readout; see ``ScoredNetwork.parts``."""
+        return {f"{name}_{i}": layer for i, layer in enumerate(self.in_a_row)} | {f"{name}_readout": self.readout}
+
     def obstacle_to_fusing(self) -> None:
         """Say that nothing stands in the way of fusing; see ``ScoredNetwork``."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tracerl.flat import FlatModule
 from tracerl.layers import SpikingLayer
@@ -33,6 +33,14 @@ class ScoredNetwork(FlatModule):
 
         Args:
             learning_signal: g = d objective / d y_t, [*lives, n_out].
+        """
+        raise NotImplementedError
+
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the layers with parameters, bottom first, by the names that their tags carry: ``policy_0``.
+
+        Args:
+            name: of the network.
         """
         raise NotImplementedError
 

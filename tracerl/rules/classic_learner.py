@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tracerl.flat import FlatModule
+from tracerl.layers import distributions_of
 from tracerl.lives import Lives
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
@@ -78,6 +79,16 @@ class ClassicLearner(FlatModule):
         if self.paired is not None:
             self.score[..., : self._n].copy_(self.paired.backward(reward))
         self.step_rule(self, self.score.neg(), self._one)
+
+    def distributions(self, name: str) -> dict[str, Tensor]:
+        """Return what the layers are made of, and their traces; see ``tracerl.view.Distributed``."""
+        layers = [(f"{name}_{i}", layer) for i, layer in enumerate(self.network.layers)]
+        found = dict[str, Tensor]()
+        for part_name, part in [*layers, (f"{name}_readout", self.network.readout)]:
+            found |= distributions_of(part, part_name) | {f"traces/{part_name}_inputs": part.input_trace}
+        if self.paired is not None:
+            found[f"traces/{name}"] = self.paired.eligibility_trace
+        return found
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and traces, in place, in the lives of the mask (bool, [*lives]) or in all."""

@@ -13,6 +13,7 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
+from tracerl.layers import distributions_of
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 from tracerl.network import ScoredNetwork
@@ -73,14 +74,22 @@ class TraceLearner(StateModule):
         """Return the layers by name, as their tags have them."""
         return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
 
+    def distributions(self, name: str) -> dict[str, Tensor]:
+        """Return what the network is made of, and the trace of each of its parts; see ``tracerl.view.Distributed``."""
+        found = dict[str, Tensor]()
+        for part_name, part in self.network.parts(name).items():
+            found |= distributions_of(part, part_name)
+            found[f"traces/{part_name}"] = self.network.share(part, self.eligibility_trace)
+        return found
+
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
         found = {f"learn/trace_norm_{name}": float(self.eligibility_trace.norm(dim=-1).mean())}
         for i, layer in enumerate(self.network.layers):
-            rate = layer.rate
+            rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
             found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
-            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).float().mean())
-            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).float().mean())
+            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).mean())
+            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).mean())
         return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tracerl.sweep.jobs import read_jobs
+from tracerl.folders import read_jobs
 from tracerl.sweep.table import report, rows_of, write_csv
 
 
@@ -43,13 +43,17 @@ def _show(arguments: argparse.Namespace) -> None:
         if arguments.csv:
             with Path(arguments.csv).open("w", encoding="utf-8", newline="") as file:
                 write_csv(rows_of(jobs, arguments.jobs, arguments.sort), file)
-    if arguments.plot or arguments.effects:
-        from tracerl.sweep.plot import draw_curves, draw_effects
+    if arguments.plot:
+        from tracerl.plot.choice import best_bands
+        from tracerl.plot.curves import draw_curves
+        from tracerl.plot.style import save
 
-        if arguments.plot:
-            draw_curves(jobs, arguments.plot)
-        if arguments.effects:
-            draw_effects(jobs, arguments.effects)
+        save(draw_curves(best_bands(jobs)), arguments.plot)
+    if arguments.effects:
+        from tracerl.plot.style import save
+        from tracerl.sweep.effects import draw_effects
+
+        save(draw_effects(jobs), arguments.effects)
 
 
 def _stop(message: str) -> None:

@@ -4,8 +4,7 @@ import csv
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,53 +13,39 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tracerl.folders import STATUSES, Job, read_jobs
+from tracerl.groups import Group, group, median_step, without_seed
 from tracerl.stats import bootstrap_interval, interquartile_mean
-from tracerl.sweep.jobs import STATUSES, Job, jobs_asked_for, read_jobs
+from tracerl.sweep.jobs import jobs_asked_for
 
 Row = dict[str, Any]
 _WIDE = 1000  # characters of a line where nobody looks at it as it comes
 
 
-@dataclass(frozen=True)
-class Group:
-    """The jobs that differ in their seeds only.
+def row_of(found: Group) -> Row:
+    """Return what the table says of jobs that differ in their seeds only, by column; what is not known is None."""
+    returns = found.returns
+    low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
+    speeds = [float(job.summary["steps_per_second"]) for job in found.jobs if job.summary.get("steps_per_second")]
+    return {
+        **found.overrides,
+        "status": statuses(found.jobs),
+        "jobs": len(found.jobs),
+        "lives": len(found.lives),
+        "lived": min(job.steps for job in found.jobs),
+        "iqm": interquartile_mean(returns) if returns else None,
+        "ci_low": low,
+        "ci_high": high,
+        "lowest": min(returns, default=None),
+        **{name: _reached(steps) for name, steps in found.milestones.items()},
+        "steps_per_second": statistics.median(speeds) if speeds else None,
+    }
 
-    Attributes:
-        overrides: of all of them.
-        jobs: which.
-    """
 
-    overrides: Mapping[str, str]
-    jobs: Sequence[Job]
-
-    def row(self) -> Row:
-        """Return what the table says of them, by column; what is not known is None."""
-        returns = [value for job in self.jobs for value in job.returns]
-        low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
-        speeds = [float(job.summary["steps_per_second"]) for job in self.jobs if job.summary.get("steps_per_second")]
-        return {
-            **self.overrides,
-            "status": statuses(self.jobs),
-            "jobs": len(self.jobs),
-            "lives": sum(int(job.summary.get("lifetimes", 0)) for job in self.jobs),
-            "lived": min(job.steps for job in self.jobs),
-            "iqm": interquartile_mean(returns) if returns else None,
-            "ci_low": low,
-            "ci_high": high,
-            "lowest": min(returns, default=None),
-            **self._milestones(),
-            "steps_per_second": statistics.median(speeds) if speeds else None,
-        }
-
-    def _milestones(self) -> Row:
-        """Return how many lives reached each milestone, and the median step; one that never did counts as latest."""
-        found: Row = {}
-        for name in {name: None for job in self.jobs for name in job.summary.get("milestones", {})}:
-            each = [step for job in self.jobs for step in job.summary.get("milestones", {}).get(name, [])]
-            middle = statistics.median_low([math.inf if step is None else step for step in each])
-            reached = sum(step is not None for step in each)
-            found[name] = f"{reached}/{len(each)}" + (f", {middle:,}" if middle < math.inf else "")
-        return found
+def _reached(steps: Sequence[int | None]) -> str:
+    """Say how many lives reached a milestone, and the median step; one that never did counts as latest."""
+    middle, there = median_step(steps), sum(step is not None for step in steps)
+    return f"{there}/{len(steps)}" + ("" if middle is None else f", {middle:,}")
 
 
 def statuses(jobs: Sequence[Job]) -> str:
@@ -72,18 +57,11 @@ def statuses(jobs: Sequence[Job]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in order)
 
 
-def group(jobs: Sequence[Job], each: bool = False) -> list[Group]:
+def _groups(jobs: Sequence[Job], each: bool) -> list[Group]:
     """Take the jobs together that differ in their seeds only or, with ``each``, none."""
-    found: dict[Any, list[Job]] = {}
-    for job in jobs:
-        settings = tuple((key, value) for key, value in job.overrides.items() if key != "seed")
-        found.setdefault(job.folder if each else settings, []).append(job)
-    return [Group(_settings(members[0], each), members) for members in found.values()]
-
-
-def _settings(job: Job, each: bool) -> dict[str, str]:
-    own = {"job": job.folder.name} if each else {}
-    return own | {key: value for key, value in job.overrides.items() if each or key != "seed"}
+    if each:
+        return [Group({"job": job.folder.name, **job.overrides}, [job]) for job in jobs]
+    return group(jobs, without_seed)
 
 
 def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) -> list[Row]:
@@ -92,9 +70,8 @@ def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) ->
     Raises:
         ValueError: there is no such column.
     """
-    rows = [found.row() for found in group(jobs, each)]
-    if each:
-        rows = [row | {"error": found.jobs[0].error} for row, found in zip(rows, group(jobs, each), strict=True)]
+    groups = _groups(jobs, each)
+    rows = [row_of(found) | ({"error": found.jobs[0].error} if each else {}) for found in groups]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if sort is not None and sort not in columns:
         raise ValueError(f"--sort must be one of {', '.join(columns)}; got {sort!r}")

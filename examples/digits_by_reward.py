@@ -1,0 +1,36 @@
+"""Name handwritten digits, told only whether the answer was right; then images never seen. Needs ``tracerl[digits]``.
+
+python examples/digits_by_reward.py [STEPS]
+"""
+
+import sys
+from typing import Any
+
+import tracerl
+
+
+def report(record: tracerl.Record, agent: Any) -> None:
+    """Print the share of right answers lately."""
+    print(f"{record.step:6,} images shown: {record.mean_return(partial=True):4.0%} of the last 100 were named right")
+
+
+def main(steps: int = 20_000) -> float:
+    """See that many images, one each step; return the share of held-out images that are named right."""
+    env = tracerl.make_env("Digits")
+    agent = tracerl.make_agent(env, seed=0)
+    tracerl.live(agent, env, steps, seed=0, callbacks=[tracerl.Every(max(1, steps // 10), report)]).finish()
+
+    # The same agent in the readable engine, which can stop learning and take the likeliest answer.
+    tested = tracerl.make_agent(env, settings={"engine": "torch"}, seed=0)
+    tested.restore(agent.capture())
+    tested.freeze()
+    tested.act_greedily()
+    unseen = tracerl.make_env("Digits", {"env.kwargs.split": "held_out"})
+    right = [step.reward for step in tracerl.live(tested, unseen, min(steps, 500), seed=0)]
+    share = sum(right) / len(right)
+    print(f"of {len(right)} draws from images it never saw: {share:.0%}")
+    return share
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

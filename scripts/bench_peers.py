@@ -1,0 +1,99 @@
+"""Let PPO and A2C of Stable-Baselines3 live in an env, with its default settings, and leave runs that can be plotted.
+
+pip install "tracerl[bench]"
+python scripts/bench_peers.py ppo --env CartPole-v1 --seeds 0-9 --out runs/peers
+python -m tracerl.plot runs/peers -o peers.png
+
+Each seed is one agent in one env, counted as tracerl counts a life: every env step and every episode from the first on,
+those that the agent explores in included. A seed whose folder has a summary is not lived again.
+"""
+
+import argparse
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from bench_rows import parse_seeds
+
+from tracerl.episodes import EpisodeLog
+from tracerl.stats import Marker, Milestone, Record
+from tracerl.summary import Outcome, summarize, write_json
+
+MILESTONES = {"CartPole-v1": ("w20>=195", "w20>=475", "w100>=475"), "Acrobot-v1": ("w20>=-100", "w100>=-100")}
+
+
+class Counted(gym.Wrapper[Any, Any, Any, Any]):
+    """An env whose steps and episodes a record counts, up to a number of steps."""
+
+    def __init__(self, env: gym.Env[Any, Any], record: Record, steps: int) -> None:
+        """Count what happens in ``env`` from now on."""
+        super().__init__(env)
+        self.record, self.steps, self.marker = record, steps, Marker()
+
+    def step(self, action: Any) -> Any:
+        """Take a step and count it."""
+        found = self.env.step(action)
+        if self.record.step < self.steps:
+            self.record.add(float(found[1]))
+            if found[2] or found[3]:
+                self.record.end_episode()
+            if self.record.step % self.marker.every == 0:
+                self.marker.look([self.record], None)
+        return found
+
+
+def live(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Live one seed and write its episodes and its summary.
+
+    Args:
+        algorithm: ``ppo`` or ``a2c``.
+        env_id: of Gymnasium.
+        steps: env steps that are counted; the agent may take some more to fill its last rollout.
+        seed: of weights, actions and env.
+        folder: of the run, made here.
+    """
+    import stable_baselines3
+    import torch
+
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = env_id.rpartition("-v")[0]
+    (folder / "overrides.yaml").write_text(f"- env={name}\n- agent={algorithm}\n- seed={seed}\n", encoding="utf-8")
+    record = Record([Milestone.parse(m) for m in MILESTONES.get(env_id, ())])
+    episodes = EpisodeLog(folder)
+    record.keep = episodes.keep
+    env = Counted(gym.make(env_id), record, steps)
+    agent = getattr(stable_baselines3, algorithm.upper())("MlpPolicy", env, seed=seed, device="cpu")
+    started = time.perf_counter()
+    agent.learn(steps)
+    seconds = time.perf_counter() - started
+    env.close()
+    episodes.close()
+    outcome = Outcome(name, algorithm, None, "cpu", seed, seconds, "finished")
+    summary = {**summarize(outcome, [record]), "version": f"stable-baselines3 {stable_baselines3.__version__}"}
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def main() -> None:
+    """Live the seeds that are not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("algorithm", choices=("ppo", "a2c"))
+    parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="of Gymnasium (default: %(default)s)")
+    parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="holds a folder per algorithm and seed")
+    arguments = parser.parse_args()
+    if find_spec("stable_baselines3") is None:
+        raise SystemExit('error: the peers need packages that are missing: pip install "tracerl[bench]"')
+    for seed in arguments.seeds:
+        folder = arguments.out / arguments.algorithm / str(seed)
+        if not (folder / "summary.json").exists():
+            summary = live(arguments.algorithm, arguments.env, arguments.steps, seed, folder)
+            print(f"{folder}: {summary['return_last100']['mean']}, {summary['wall_seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

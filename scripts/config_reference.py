@@ -1,0 +1,223 @@
+"""Write docs/config.md: every setting of configs/ with its default and what its comment says, units among it.
+
+python scripts/config_reference.py
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"
+STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # how things are put together: nothing to set
+OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of a table of their own
+HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that another group's stands for
+GROUPS = {  # in the order of the page: what each is, and its default
+    "agent": ("What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.", "reflect"),
+    "network": ("Of the policy and of the critic. `network=NAME`, `network.KEY=`.", "dense"),
+    "encoder": ("What the network sees of an observation ([input codes](encoders.md)).", "raw"),
+    "optimizer": ("The step-size rule of each network ([what each bounds](step-size.md)).", "intentional"),
+    "logger": ("Where curves go ([what is logged](tags.md)).", "tensorboard"),
+}
+INTRODUCTION = """# Every setting
+
+Each is given on the command line as `key=value`, and from Python as `{"key": value}`. Lists are written `[0.0,0.9]`,
+nothing is `null`. A wrong key or value is answered by name. `python -m tracerl.run --help` lists the same keys,
+`python -m tracerl.run --cfg job` prints what a command line would set.
+
+This page is made of the comments of `configs/` by `scripts/config_reference.py`.
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a yaml.
+
+    Attributes:
+        key: dotted, from the top of the file.
+        default: as it is written there.
+        comment: what it is, with its unit; empty where the yaml has none.
+    """
+
+    key: str
+    default: str
+    comment: str
+
+
+def introduction(path: Path) -> str:
+    """Return the comment that a yaml begins with, in one line."""
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        if "@package" not in line:
+            lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def settings(path: Path) -> list[Setting]:
+    """Return the settings of a yaml, in its order; lists and flow mappings stay whole, but for those of wrappers."""
+    text = path.read_text()
+    lines = text.splitlines()
+    return [] if not text.strip() else list(_of_mapping(yaml.compose(text), "", lines))
+
+
+def _of_mapping(node: Any, prefix: str, lines: list[str]) -> Iterator[Setting]:
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        if key.value in STRUCTURE:
+            continue
+        row = key.start_mark.line
+        if isinstance(value, yaml.MappingNode) and value.value and not value.flow_style:
+            yield from _of_mapping(value, f"{name}.", lines)
+        elif isinstance(value, yaml.SequenceNode) and not value.flow_style:
+            yield from _of_list(value, name, _about(lines, row), lines)
+        else:
+            yield Setting(name, _written(lines[row]), _about(lines, row))
+
+
+def _of_list(node: Any, name: str, about: str, lines: list[str]) -> Iterator[Setting]:
+    """Settings of the mappings in a list, by their place in it; a list of anything else is one setting."""
+    if all(isinstance(part, yaml.MappingNode) and not part.flow_style for part in node.value):
+        for i, part in enumerate(node.value):
+            yield from _of_mapping(part, f"{name}.{i}.", lines)
+        return
+    inside = lines[node.start_mark.line : node.end_mark.line]
+    whole = ", ".join(_without_comment(line).strip().removeprefix("- ") for line in inside)
+    yield Setting(name, f"[{whole}]", about or " ".join(filter(None, map(_comment, inside))))
+
+
+def _without_comment(line: str) -> str:
+    return re.sub(r"\s+#.*", "", line)
+
+
+def _written(line: str) -> str:
+    """Return the value of a line, as it is written."""
+    return _without_comment(line).split(":", 1)[1].strip()
+
+
+def _comment(line: str) -> str:
+    found = re.search(r"(?:^|\s)#\s?(.*)", line)
+    return found[1].strip() if found else ""
+
+
+def _about(lines: list[str], row: int) -> str:
+    """Return the comment of a line, after those that stand above it at the same indentation."""
+    indentation = re.match(r"\s*", lines[row])
+    above: list[str] = []
+    start = (indentation[0] if indentation else "") + "#"
+    while row - 1 - len(above) >= 0 and lines[row - 1 - len(above)].startswith(start):
+        above.append(_comment(lines[row - 1 - len(above)]))
+    if len(above) == row and above:  # what the file begins with is about all of it
+        above = []
+    return " ".join(filter(None, [*reversed(above), _comment(lines[row])]))
+
+
+def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
+    """Give settings without a comment that of the same key elsewhere.
+
+    Args:
+        found: the settings of one yaml.
+        known: comments by key, of the yamls that it is made of.
+
+    Raises:
+        SystemExit: nothing says what a setting is.
+    """
+    last = {setting.key.split(".")[-1]: setting.comment for setting in reversed(found) if setting.comment}
+    complete = []
+    for setting in found:
+        name = setting.key.split(".")[-1]
+        comment = setting.comment or known.get(setting.key, "") or last.get(name, "")
+        if not comment:
+            raise SystemExit(f"nothing in configs/ says what {setting.key} is, of default {setting.default}")
+        complete.append(Setting(setting.key, setting.default, comment))
+    return complete
+
+
+def table(rows: list[Setting], prefix: str = "") -> str:
+    """Lay settings out as a table of markdown."""
+    lines = ["| key | default | what it is |", "|---|---|---|"]
+    for row in rows:
+        default = f"`{row.default}`" if row.default != "???" else "must be given"
+        lines.append(f"| `{prefix}{row.key}` | {default} | {escaped(row.comment)} |")
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Write a comment so that markdown shows it as it is."""
+    return re.sub(r"([|*_\[\]<])", r"\\\1", text)
+
+
+def parts(path: Path) -> list[Path]:
+    """Return the yamls of the same group that a yaml is made of, the nearest first."""
+    defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
+    named = [path.with_name(f"{name}.yaml") for name in defaults if isinstance(name, str)]
+    found = [part for part in named if part.is_file()]  # others are of other groups, or of other packages
+    return found + [further for part in found for further in parts(part)]
+
+
+def comments(paths: list[Path]) -> dict[str, str]:
+    """Return the comments of yamls by key; the first that has one counts."""
+    return {setting.key: setting.comment for path in reversed(paths) for setting in settings(path) if setting.comment}
+
+
+def section(group: str, heading: str, default: str = "") -> Iterator[str]:
+    """Write the choices of one group, the default first, each with its settings."""
+    prefix = group.replace("/", ".")
+    yield f"## {group}\n\n{heading}\n"
+    for path in sorted((CONFIGS / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem)):
+        own = [setting for setting in settings(path) if not HANDED_ON.fullmatch(setting.default)]
+        own = [Setting(s.key.removeprefix(f"{prefix}."), s.default, s.comment) for s in own]
+        name = f"{group}={path.stem}{' (default)' if path.stem == default else ''}"
+        yield f"### {name}\n\n{escaped(introduction(path))}\n"
+        if own:
+            yield table(explained(own, comments(parts(path))), f"{prefix}.") + "\n"
+
+
+def envs() -> Iterator[str]:
+    """Write the settings that all envs have, the list of envs, and the settings that some have alone."""
+    folder = CONFIGS / "env"
+    general = settings(folder / "gymnasium.yaml")
+    everyone = comments([folder / "gymnasium.yaml"])
+    yield "## env\n\nWhat is lived in ([environments](environments.md)). `env=NAME` chooses it, `env.KEY=` sets it.\n"
+    yield table(explained(general, {"name": "of the env, in the names of its runs"}), "env.") + "\n"
+    yield "### The envs\n\n| `env=` | what it is | `env.steps` | `env.milestones` | extra |\n|---|---|---|---|---|"
+    paths = [path for path in sorted(folder.glob("*.yaml")) if path.stem != "gymnasium"]
+    for path in paths:
+        inherited = {s.key: s.default for part in reversed([path, *parts(path)]) for s in settings(part)}
+        extra = "" if inherited["extra"] == "null" else f"`{inherited['extra']}`"
+        about, steps, milestones = escaped(introduction(path)), int(inherited["steps"]), inherited["milestones"]
+        yield f"| `{path.stem}` | {about} | {steps:,} | `{milestones}` | {extra} |"
+    yield "\n### Settings of single envs\n"
+    for path in paths:
+        own = [s for s in settings(path) if s.key not in OF_ENVS - {"wrappers"}]
+        if own:
+            yield f"`env={path.stem}`\n\n{table(explained(own, everyone), 'env.')}\n"
+
+
+def page() -> str:
+    """Return the whole page."""
+    run = [setting for setting in settings(CONFIGS / "run.yaml") if setting.key != "experiment"]
+    blocks = [INTRODUCTION, "## The run\n", table(explained(run, {})) + "\n"]
+    blocks.append("`hydra.run.dir=PATH` sets the folder of a run, `hydra.sweep.dir=PATH` that of a sweep.\n")
+    blocks += envs()
+    for group, (heading, default) in GROUPS.items():
+        blocks += section(group, heading, default)
+    blocks.append("## experiment\n\nSweeps made beforehand: `python -m tracerl.run -m experiment=NAME`.\n")
+    blocks += [f"- `{path.stem}`: {escaped(introduction(path))}" for path in sorted(CONFIGS.glob("experiment/*.yaml"))]
+    blocks += ["", *section("hydra/launcher", "Where the jobs of a sweep run ([sweeps](sweeps.md)).")]
+    return "\n".join(blocks).rstrip() + "\n"
+
+
+def main() -> None:
+    """Write the page and name it."""
+    PAGE.write_text(page())
+    print(PAGE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""How far snnTorch and Norse, reading a run's policy as NIR, spike like the agent itself.
+
+python scripts/measure_export.py runs/CartPole/reflect/2026-11-25_10-00-00-a1b2c3 --steps 200
+
+The agent lives on, greedily and without learning, and what its policy receives is handed to both readers, whose own
+functions import the same file, written with ``form="scaled"`` and ``without_readout=True``. Needs ``snntorch``,
+``norse`` and ``nirtorch``.
+"""
+
+import argparse
+import contextlib
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nir
+import torch
+from torch import Tensor
+
+import tracerl
+from tracerl.lifetime import stream
+from tracerl.stats import Record
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import norse.torch
+    from snntorch.import_nir import import_from_nir
+
+
+def received_and_sent(saved: Any, life: int, steps: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
+    """Let a run's agent act.
+
+    Returns:
+        The agent; what its policy received and which spikes its last layer sent at every env step, by episode.
+    """
+    agent, env = saved.agent(life), saved.env()
+    agent.freeze()
+    agent.act_greedily()
+    network = agent.parts()["policy"].network
+    codes: list[list[Tensor]] = [[]]
+    spikes: list[list[Tensor]] = [[]]
+    network.register_forward_pre_hook(lambda _, inputs: codes[-1].append(inputs[0].clone()))
+    network.register_forward_hook(lambda *_: spikes[-1].append(network.layers[-1].spikes.clone()))
+    for step in stream(agent, env, steps, 0, Record()):
+        if step.last:
+            codes.append([])
+            spikes.append([])
+    env.close()
+    return agent, codes, spikes
+
+
+def mismatches(read: Any, file: Any, ticks: int, codes: list[list[Tensor]], spikes: list[list[Tensor]]) -> int:
+    """Count the neurons and env steps, at the last tick of each, at which a reader's network spikes otherwise."""
+    wrong = 0
+    for episode, expected in zip(codes, spikes, strict=True):
+        network, state = read(nir.read(file)), None
+        for code, sent in zip(episode, expected, strict=True):
+            for _ in range(ticks):
+                with torch.no_grad():
+                    found, state = network(code.unsqueeze(0), state)
+            wrong += int((found.squeeze(0) != sent).sum())
+    return wrong
+
+
+def main() -> None:
+    """Print a line per reader."""
+    parser = argparse.ArgumentParser(description="Spikes of a run's policy in snnTorch and Norse.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--life", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=200, help="env steps")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    agent, codes, spikes = received_and_sent(tracerl.load(arguments.run), arguments.life, arguments.steps)
+    file = io.BytesIO()
+    nir.write(file, tracerl.to_nir(agent, form="scaled", without_readout=True))
+    all_of_them = torch.stack([sent for episode in spikes for sent in episode])
+    print(f"{all_of_them.numel():,} neuron steps, a spike in {all_of_them.mean():.1%} of them")
+    readers = {"snnTorch": import_from_nir, "Norse": lambda graph: norse.torch.from_nir(graph, dt=1e-4)}
+    for name, read in readers.items():
+        with contextlib.redirect_stdout(io.StringIO()):  # what the readers have to say
+            wrong = mismatches(read, file, agent.parts()["policy"].network.ticks, codes, spikes)
+        print(f"{name}: {wrong:,} differ ({wrong / all_of_them.numel():.2%})")
+
+
+if __name__ == "__main__":
+    main()

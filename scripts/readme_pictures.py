@@ -1,0 +1,67 @@
+"""Draw the learning curves at the top of the README, docs/learning.png, from the numbers in docs/data/learning.csv.
+
+python scripts/readme_pictures.py                                     # draws; needs no run
+python scripts/readme_pictures.py runs/readme                         # takes the numbers from runs first
+
+where the runs are those of
+
+python -m tracerl.run lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/reflect
+python -m tracerl.run agent=stream_ac lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/stream_ac
+python -m tracerl.run agent=eprop lifetimes=10 hydra.run.dir=runs/readme/eprop
+python -m tracerl.run agent=random lifetimes=40 hydra.run.dir=runs/readme/random
+python scripts/bench_peers.py ppo --seeds 0-7 --out runs/readme
+python scripts/bench_peers.py a2c --seeds 0-4 --out runs/readme
+
+all of CartPole-v1, 120,000 env steps, from seed 0 on. The csv is what ``python -m tracerl.plot RUN... -o FILE.csv``
+writes, with the names of the agents for labels.
+"""
+
+import argparse
+from pathlib import Path
+
+from tracerl.plot import Band, choose, draw_curves, save
+from tracerl.plot.series import bands_as_csv, bands_of, read_bands, renamed
+from tracerl.plot.style import write_whole
+
+DOCS = Path(__file__).parents[1] / "docs"
+NAMES = {  # by agent, in the order of the colours
+    "reflect": "reflect, spiking",
+    "stream_ac": "Stream AC",
+    "ppo": "PPO",
+    "eprop": "e-prop, spiking",
+    "a2c": "A2C",
+    "random": "random actions",
+}
+
+
+def taken_from(folder: Path) -> list[Band]:
+    """Return the curves of runs, in the order of ``NAMES``.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    chosen = choose([folder])
+    agents = [found.jobs[0].agent for found in chosen.groups]
+    found = dict(zip(agents, bands_of(chosen.groups, agents), strict=True))
+    return [found[agent] for agent in NAMES if agent in found]
+
+
+def main() -> None:
+    """Take the numbers from runs where a folder of them is given, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=Path, help="folder of the runs")
+    parser.add_argument("--data", type=Path, default=DOCS / "data" / "learning.csv", help="numbers of the curves")
+    parser.add_argument("-o", "--output", type=Path, default=DOCS / "learning.png", help="(default: %(default)s)")
+    arguments = parser.parse_args()
+    if arguments.runs is not None:
+        arguments.data.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(arguments.data, bands_as_csv(taken_from(arguments.runs)).encode())
+    bands = read_bands(arguments.data)
+    labelled = renamed(bands, [NAMES[found.label] for found in bands])
+    figure = draw_curves(labelled, title="CartPole-v1", width=7.2, height=3.9, ends=True)
+    save(figure, arguments.output)
+    print(arguments.output)
+
+
+if __name__ == "__main__":
+    main()

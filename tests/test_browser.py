@@ -1,0 +1,73 @@
+"""TensorBoard's pages of a real run, as a browser renders them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.helpers import script
+
+pytestmark = pytest.mark.browser
+browser = script("browser")
+
+RUN = ("steps=2000", "logger.every=200", "network.hidden=[8]", "network.learn_membrane_decay=true", "lifetimes=3")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+    """The address of a TensorBoard over one short run, and a page of a browser."""
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "tracerl.run", "env=CartPole", *RUN, f"hydra.run.dir={folder / 'short'}"]
+    subprocess.run(command, check=True, capture_output=True)
+    with browser.tensorboard(folder) as url, browser.Browser() as page:
+        yield url, page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("scalars", ["learn/td_error", "learn/entropy", "lives 3", "milestones", "rollout", "spikes", "time"]),
+        (
+            "custom_scalars",
+            [
+                "returns 5",
+                "mean return of the last 100 episodes",
+                "return of the last 100 episodes, over lives",
+                "learning 6",
+                "step size",
+                "learn/step_size_policy (short)",
+                "norm of the eligibility traces",
+                "spikes 3",
+                "share of silent neurons",
+            ],
+        ),
+        ("images", ["pictures/raster", "pictures/decays", "step 2,000"]),
+        ("histograms", ["decays/policy_0_membrane", "decays 4", "thresholds 2", "traces 4", "weights 8"]),
+        (
+            "hparams",
+            ["agent.trace_decay", "rollout/ep_rew_mean", "lives/return_iqm", "milestones/w20>=475_lives", "short"],
+        ),
+        ("text", ["config", "about_these_pages", "the charts to begin with"]),
+    ],
+)
+def test_the_page_shows_the_run(pages: tuple[str, Any], name: str, words: list[str]) -> None:
+    url, page = pages
+    page.open(f"{url}/#{name}")
+    page.wait_for(*words)
+
+
+def test_the_pictures_are_loaded_and_as_large_as_they_were_drawn(pages: tuple[str, Any]) -> None:
+    url, page = pages
+    page.open(f"{url}/#images")
+    page.wait_for_elements(browser.PICTURE, 2)
+    sizes = page.elements(browser.PICTURE, "[e.naturalWidth, e.naturalHeight]")
+    assert all(width == 350 and height > 100 for width, height in sizes)
+
+
+def test_charts_have_lines(pages: tuple[str, Any]) -> None:
+    url, page = pages
+    page.open(f"{url}/#custom_scalars")
+    page.wait_for("mean return of the last 100 episodes", "Matches (1)")
+    page.wait_for_elements(browser.LINE, 3)

@@ -1,0 +1,46 @@
+"""docs/config.md: what the yamls say, and all of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.helpers import compose, script
+
+reference = script("config_reference")
+PAGE = reference.PAGE.read_text()
+
+
+def test_the_page_is_what_the_yamls_say() -> None:
+    assert reference.page() == PAGE, "run python scripts/config_reference.py"
+
+
+def keys(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        if str(key).startswith("_"):
+            continue
+        if isinstance(value, dict) and value and key != "kwargs":
+            yield from keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.parametrize("agent", ["reflect", "eprop", "rstdp", "stream_ac", "reflect_classic"])
+def test_every_key_of_a_composed_config_is_there(agent: str) -> None:
+    config = OmegaConf.to_container(compose(f"agent={agent}", "env=gymnasium", "env.id=CartPole-v1"))
+    handed_on = {"agent.network", "agent.encoder", "agent.optimizer", "agent.engine", "agent.threads"}
+    missing = [key for key in keys(config) if f"| `{key}` |" not in PAGE and key not in handed_on]
+    assert not missing
+
+
+def test_a_key_that_nothing_explains_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("# A group.\n# of two lines\nfirst: 1 # unit | of it\nsecond: [2]\n")
+    first, second = reference.settings(tmp_path / "a.yaml")
+    assert reference.introduction(tmp_path / "a.yaml") == "A group. of two lines"
+    assert (first.key, first.default, first.comment) == ("first", "1", "unit | of it")
+    assert reference.table([first]).endswith("| `first` | `1` | unit \\| of it |")
+    with pytest.raises(SystemExit, match="nothing in configs/ says what second is"):
+        reference.explained([second], {})
+    assert reference.explained([second], {"second": "else"})[0].comment == "else"

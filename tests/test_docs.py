@@ -1,0 +1,117 @@
+"""The pages of docs/: their examples run as they stand, and the settings of their commands exist."""
+
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.helpers import command, compose, script
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+COMPLETE = ["library.md", "protocol.md", *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+SHORT = 20  # env steps, in place of those that a page names
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """The fenced blocks of a page: language, file that the block is, text."""
+    return FENCE.findall((ROOT / "docs" / page).read_text())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to be in, whose modules are gone afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    torch.set_num_threads(1)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+
+
+def follow(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, short: bool) -> int:
+    """Do what a page says, from its top to its end; return how many commands there were."""
+    followed = 0
+    for language, name, text in blocks(page):
+        if name:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        elif language == "bash":
+            for line in text.splitlines():
+                run(shlex.split(line, comments=True), folder, monkeypatch, short)
+                followed += 1
+    return followed
+
+
+def run(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, short: bool) -> None:
+    assert words[0] == "python", words
+    if words[1:3] == ["-m", "tracerl.run"]:
+        settings = [word for word in words[3:] if not (short and word.startswith("steps="))]
+        less = [f"steps={SHORT}"] if short else []
+        assert command([*settings, *less, "threads=1"], monkeypatch, folder) == 0  # tests share the machine
+    else:
+        monkeypatch.setattr(sys, "argv", words[1:])
+        runpy.run_path(words[1], run_name="__main__")
+
+
+@pytest.mark.parametrize("page", COMPLETE)
+def test_what_a_page_says_works(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert follow(page, folder, monkeypatch, short=True) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", COMPLETE)
+def test_what_a_page_says_works_in_full(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert follow(page, folder, monkeypatch, short=False) > 0
+
+
+def commands() -> list[str]:
+    """Every single run that a page names, whose settings are all of the project's own."""
+    found = set()
+    for page in PAGES:
+        for line in re.findall(r"python -m tracerl\.run ([^\n`#|]+)", page.read_text()):
+            foreign = ("-m ", "--", "resume=", "...", "hydra", "NAME", "KEY", "PATH", "my_", "corridor", "experiment=")
+            if "=" in line and not any(word in line for word in foreign):
+                found.add(line.strip())
+    return sorted(found)
+
+
+def test_the_settings_of_every_command_exist() -> None:
+    assert len(commands()) > 15
+    for line in commands():
+        compose(*(re.sub(r"^(env|optimizer\.\w+)\.kwargs\.", r"++\g<0>", word) for word in shlex.split(line)))
+
+
+def test_links_out_of_the_docs_become_pages_or_names(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("mkdocs")
+    hooks = script("site_hooks")
+
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="extend/env.md"))
+
+    def shown(text: str) -> str:
+        return hooks.on_page_markdown(text, page, None, None)
+
+    assert shown("[it](../../SECURITY.md#a)") == "[it](../security.md#a)"
+    assert shown("[the loop](../../tracerl/lifetime.py)") == "the loop (`tracerl/lifetime.py`)"
+    assert (
+        shown("[tags](../tags.md) ![a](../a.png) [b](https://b.c)")
+        == "[tags](../tags.md) ![a](../a.png) [b](https://b.c)"
+    )
+    assert not caplog.records
+    shown("[gone](../../gone.py)")
+    assert "gone.py, which is not in the repository" in caplog.text
+
+
+def test_figures_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("how-*.png")}
+    assert len(sizes) == 3 and max(sizes.values()) < 150_000

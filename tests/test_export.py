@@ -1,0 +1,295 @@
+"""The command line of the export, and its files in the hands of others."""
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import nir
+import numpy as np
+import pytest
+import torch
+
+import tracerl
+from tests.helpers import command, script
+from tracerl.export.__main__ import main
+from tracerl.export.files import write_whole
+from tracerl.export.program import program_of
+from tracerl.export.program_ends import Choice
+from tracerl.export.program_files import torch_export_bytes
+from tracerl.heads import head_for
+from tracerl.lives import Lives
+from tracerl.streams import UniformStream
+
+RUN = ["steps=400", "lifetimes=2", "network.hidden=[12]", "network.reset=hard", "network.output_scale=1", "logger=none"]
+PAGE = Path(__file__).parents[1] / "docs" / "export.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks this small are slower on more
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run ``run``."""
+    folder = tmp_path_factory.mktemp("export")
+    with pytest.MonkeyPatch.context() as patch:
+        assert command([*RUN, "env.backend=compiled", "hydra.run.dir=run"], patch, folder) == 0
+        assert command(["agent=random", "steps=20", "logger=none", "hydra.run.dir=random"], patch, folder) == 0
+    return folder
+
+
+def export(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the command line in this process and return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["tracerl.export", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_the_newest_checkpoint_of_a_life_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(["run", "--nir", "one.nir", "--life", "1"], folder, monkeypatch) == 0
+    said = capsys.readouterr()
+    assert "wrote one.nir: policy of run, life 1, step 400" in said.out
+    assert "input -> affine_0 -> lif_0 -> li -> readout -> output" in said.out
+    assert "12 neurons, 72 synapses" in said.out and "--fold-normalizer" in said.out and said.err == ""
+    graph, agent = nir.read(folder / "one.nir"), tracerl.load(folder / "run").agent(1)
+    np.testing.assert_array_equal(graph.nodes["affine_0"].weight, agent.policy.network.layers[0].synapses.weight)
+    np.testing.assert_array_equal(graph.nodes["readout"].weight, agent.policy.network.readout.weight)
+    assert (graph.metadata["env"], graph.metadata["step"], graph.metadata["seed"]) == ("CartPole", 400, 1)
+
+
+def test_a_soft_reset_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["steps=50", "logger=none", "hydra.run.dir=soft"], monkeypatch, tmp_path) == 0
+    capsys.readouterr()
+    assert export(["soft", "--nir", "soft.nir"], tmp_path, monkeypatch) == 0
+    assert re.search(r"^warning: network\.reset=soft has no NIR equivalent", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run"], "there is nothing to write: give --nir FILE"),
+        (["nowhere", "--nir", "x"], "run must be the folder of a run"),
+        (["run", "--nir", "x", "--checkpoint", "step-7"], "--checkpoint must be sound"),
+        (["run", "--nir", "x", "--life", "2"], "--life must be a whole number from 0 to 1, got 2"),
+        (["random", "--nir", "x"], "agent must have a network of spiking neurons, RandomAgent has none"),
+        (["run", "--pt2", "x", "--network", "actor"], "--network must be one of policy, value .* got 'actor'"),
+        (["run", "--nir", "x", "--form", "odd"], "--form must be one of plain, scaled"),
+        (["run", "--nir", "x", "--dt", "nan"], "--dt must be a number above 0"),
+        (["run", "--nir", "."], "--nir must be a file that can be written, got '.': it is a folder"),
+        (["run", "--nir", "no/x"], "--nir must be .* there is no folder no"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    arguments: list[str], problem: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert export(arguments, folder, monkeypatch) == 2
+    said = capsys.readouterr()
+    assert re.search(rf"^error: .*{problem}", said.err), said.err
+    assert said.err.count("\n") == 1 and said.out == "" and not (folder / "x").exists()
+
+
+@pytest.mark.parametrize(("option", "package"), [("nir", "nir"), ("onnx", "onnxscript")])
+def test_a_missing_extra_says_how_to_install_it(
+    option: str, package: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert export(["run", f"--{option}", "x"], folder, monkeypatch) == 2
+    expected = f'error: --{option} needs packages that are missing: pip install "tracerl[{option}]"\n'
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch deprecates, as snnTorch and Norse go
+def test_the_script_that_measures_finds_no_difference(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["measure_export", "run", "--life", "1", "--steps", "30"])
+    script("measure_export").main()
+    said = capsys.readouterr().out
+    assert said.startswith("372 neuron steps, a spike in ")
+    assert "snnTorch: 0 differ" in said and "Norse: 0 differ" in said
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "net.nir"
+    write_whole(path, b"first", "nir")
+
+    def fail(*_: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch, pytest.raises(tracerl.ConfigError, match="nir must be .*: disk full"):
+        patch.setattr(os, "replace", fail)
+        write_whole(path, b"second", "nir")
+    assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
+    write_whole(path, b"third", "nir")
+    assert path.read_bytes() == b"third" and path.stat().st_mode & 0o444 == 0o444 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "default": ("CartPole", "reflect", {}),
+    "contrast, adaptive, ticks": (
+        "CartPole",
+        "reflect",
+        {"encoder": "contrast", "network": "alif", "network.recurrent_scale": 0.5, "network.ticks": 3},
+    ),
+    "synaptic, two layers": ("CartPole", "reflect", {"network": "synaptic", "network.hidden": [16, 8]}),
+    "graph": ("CartPole", "reflect", {"network": "graph", "network.credit": "presynaptic"}),
+    "eprop": ("CartPole", "eprop", {"network.hidden": [16]}),
+    "classic": ("CartPole", "reflect_classic", {}),
+    "continuous": ("MountainCarContinuous", "reflect", {"network.hidden": [16]}),
+    "images": (
+        "MinAtarBreakout",
+        "reflect",
+        {
+            "network": "conv",
+            "network.channels": [2],
+            "network.pool": 2,
+            "network.pool_kind": "max",
+            "network.credit": "presynaptic",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_program_acts_as_its_agent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, kind, settings = AGENTS[name]
+    env = tracerl.make_env(world)
+    agent: Any = tracerl.make_agent(
+        env, kind, {"engine": "torch", **settings} if kind == "reflect" else settings, seed=1
+    )
+    tracerl.live(agent, env, 60).finish()
+    agent.abandon()
+    agent.freeze()
+    agent.act_greedily()
+    program = program_of(agent)
+    _stop_averaging(agent.encoder.normalizer, monkeypatch)
+    layers = agent.parts()["policy"].network.layers
+    observation, _ = env.reset(seed=3)
+    expected, state, fired = agent.start(observation), torch.zeros(program.n_state), 0.0
+    for _ in range(200):
+        action, outputs, state = program(torch.tensor(np.ravel(observation), dtype=torch.float32), state)
+        spikes = torch.cat([state[place] for part, place in program.places.items() if part.startswith("spikes")])
+        assert torch.equal(spikes, torch.cat([layer.spikes for layer in layers]))
+        np.testing.assert_allclose(action.numpy(), np.ravel(expected), atol=1e-6)
+        assert len(outputs) == agent.head.n_outputs
+        fired += float(spikes.mean()) / 200
+        observation, reward, terminated, truncated, _ = env.step(expected)
+        if terminated or truncated:
+            agent.end(float(reward), observation, terminated)
+            observation, _ = env.reset()
+            expected, state = agent.start(observation), torch.zeros_like(state)
+        else:
+            expected = agent.step(float(reward), observation)
+    assert 0.01 < fired < 0.99
+    env.close()
+
+
+def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a normaliser stay as it is, which it does in a program."""
+    mean, deviation = normalizer.moments.mean.clone(), normalizer.moments.deviation()
+    clip = normalizer.clip
+    monkeypatch.setattr(normalizer, "forward", lambda x: ((x - mean) / deviation).clamp(-clip, clip))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym.spaces.Discrete(4, start=-2),
+        gym.spaces.MultiDiscrete([3, 2, 4], start=[1, 0, -1]),
+        gym.spaces.MultiBinary([2, 3]),
+        gym.spaces.Box(np.float32([-1, 0]), np.float32([3, 0.5])),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
+    lives = Lives(0)
+    head = head_for(space, lives)
+    head.greedy = True
+    choice, stream = Choice(head), UniformStream(lives)
+    seen = set()
+    for outputs in torch.randn(40, head.n_outputs, generator=torch.Generator().manual_seed(0)):
+        head.sample(outputs, stream)
+        np.testing.assert_allclose(choice(outputs).numpy(), np.ravel(head.chosen()), rtol=1e-6)
+        seen.add(tuple(choice(outputs).tolist()))
+    assert len(seen) > 3
+
+
+def test_a_critics_program_has_a_value_and_no_action() -> None:
+    env = tracerl.make_env("CartPole")
+    agent: Any = tracerl.make_agent(env, settings={"engine": "torch", "network.output_scale": 1.0})
+    program = program_of(agent, "value")
+    value, state = program(torch.ones(4), torch.zeros(program.n_state))
+    torch.testing.assert_close(value, agent.critic.network(torch.ones(4)))
+    assert state.shape == (program.n_state,)
+
+
+def test_a_code_that_is_drawn_makes_no_program() -> None:
+    env = tracerl.make_env("CartPole")
+    with pytest.raises(tracerl.ConfigError, match="encoder must be raw or contrast for a program, got rate"):
+        program_of(tracerl.make_agent(env, settings={"encoder": "rate", "network.ticks": 2}))
+
+
+def test_a_file_does_not_hold_what_its_tensors_were_cut_from() -> None:
+    env = tracerl.make_env("CartPole")
+    program = program_of(tracerl.make_agent(env, settings={"network.hidden": [512], "engine": "torch"}))
+    numbers = sum(buffer.numel() for buffer in program.buffers())
+    assert len(torch_export_bytes(program)) < 4 * numbers + 60_000
+
+
+@pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")
+def test_the_page_about_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Every snippet of docs/export.md runs, in order, and computes what the agent does."""
+    files = ["--pt2", "net.pt2", "--onnx", "net.onnx"]
+    assert export(["run", *files], folder, monkeypatch) == 0
+    n_state = int(re.findall(r"state \[(\d+)\]", capsys.readouterr().out)[0])
+    observations = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32))
+    network = tracerl.load("run").agent().policy.network
+    names: dict[str, Any] = {"codes": observations, "observations": observations, "n_state": n_state}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what torch deprecates, as snnTorch and Norse are imported
+        import norse.torch  # noqa: F401
+        import snntorch  # noqa: F401
+    with torch.no_grad():
+        logits = [network(code).clone() for code in observations][-1]
+    program = program_of(tracerl.load("run").agent())
+    expected, state = [], torch.zeros(n_state)
+    for observation in observations:
+        action, outputs, state = program(observation, state)
+        expected.append(int(action))
+    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(snippets) == 7
+    for number, snippet in enumerate(snippets):
+        exec(snippet, names)
+        if number in (1, 3):  # snnTorch and Norse with the readout
+            np.testing.assert_allclose(np.asarray(names["logits"]), logits, atol=1e-5)
+        elif number == 2:  # Norse without
+            np.testing.assert_array_equal(names["spikes"][0], network.layers[-1].spikes)
+        elif number in (5, 6):  # torch.export and ONNX
+            np.testing.assert_allclose(np.asarray(names["outputs"]), outputs, atol=1e-5)
+            np.testing.assert_allclose(np.asarray(names["state"]), state, atol=1e-5)
+            assert int(names["action"][0]) == expected[-1]
+    assert isinstance(names["agent"], tracerl.OnlineAgent) and names["agent"].engine == "fused"

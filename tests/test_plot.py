@@ -1,0 +1,373 @@
+"""Curves, bands, tables and comparisons from run folders made by hand, and the command line that draws them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tracerl.checks import ConfigError
+from tracerl.episodes import EpisodeLog
+from tracerl.events import EventWriter
+from tracerl.folders import read_jobs
+from tracerl.groups import Life, group, median_step, of_a_life, reached, without_seed
+from tracerl.plot import __main__ as command_line
+from tracerl.plot.choice import best_bands, choose
+from tracerl.plot.curves import draw_curves, spread
+from tracerl.plot.lines import draw_running
+from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
+from tracerl.plot.style import count_in_words, save
+from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
+from tracerl.sweep.effects import draw_effects
+
+
+def run(
+    folder: Path,
+    *overrides: str,
+    lives: list[list[float]],
+    length: int = 10,
+    ended: bool = True,
+    env: str = "CartPole",
+    seed: int = 0,
+    **more: Any,
+) -> Path:
+    """A run's folder: of each life the returns of its episodes, all of one length."""
+    folder.mkdir(parents=True)
+    lines = [f"env={env}", f"seed={seed}", f"lifetimes={len(lives)}", *overrides]
+    (folder / "overrides.yaml").write_text(yaml.safe_dump(lines))
+    log = EpisodeLog(folder)
+    for i in range(max(map(len, lives))):
+        for life, returns in enumerate(lives):
+            if i < len(returns):
+                log.keep(life, (i + 1) * length, returns[i], length)
+    log.flush()
+    settings = {"seed": seed, "lifetimes": len(lives), "agent": {"_target_": "elsewhere.Agent"}}
+    config = {"env": {"name": env, "milestones": ["w2>=3"]}, **settings}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    if ended:
+        log.close()
+        per_life = [float(np.mean(returns[-100:])) if returns else None for returns in lives]
+        summary = {"env": env, "agent": "reflect", "seed": seed, "lifetimes": len(lives), "status": "finished"}
+        summary |= {"steps": max(map(len, lives)) * length, "return_last100": {"per_life": per_life}}
+        (folder / "summary.json").write_text(json.dumps({**summary, "milestones": {"w2>=3": [None, 7]}, **more}))
+    else:
+        log._file.close()
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A folder with two settings, of two lives each."""
+    run(tmp_path / "a", "agent.x=1", lives=[[1.0, 3.0, 5.0], [3.0, 5.0, 7.0]])
+    run(tmp_path / "b", "agent.x=2", lives=[[0.0, 0.0], [1.0, 1.0]])
+    return tmp_path
+
+
+def curves(*ends: int) -> list[Curve]:
+    return [Curve(np.array([10.0 * (i + 1)]), np.array([float(i)]), end) for i, end in enumerate(ends)]
+
+
+def test_a_band_goes_on_after_the_shortest_life_and_says_how_many_are_left() -> None:
+    found = band(curves(100, 200, 300, 400), "mean")
+    assert (found.steps[0], found.steps[-1]) == (20, 300)  # where there are two
+    there = dict(zip(found.lives.tolist(), found.middle.tolist(), strict=True))
+    assert there == {2: 2.5, 3: 2.0, 4: 1.5}
+    assert found.lives[0] == 2 and found.lives.max() == 4 and found.lives[-1] == 2
+    assert band(curves(50)).steps[-1] == 50
+
+
+def test_a_curve_holds_its_last_value_and_ends_where_its_life_does() -> None:
+    found = Curve(np.array([10.0, 20.0]), np.array([1.0, 2.0]), 25).at(np.array([5.0, 10.0, 19.0, 25.0, 26.0]))
+    np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, 2.0, np.nan])
+
+
+@pytest.mark.parametrize(("statistic", "middle"), [("mean", 26.5), ("median", 2.5), ("iqm", 2.5)])
+def test_the_middle_is_the_one_asked_for_and_lies_in_its_band(statistic: str, middle: float) -> None:
+    values = (1.0, 2.0, 3.0, 100.0)
+    found = band([Curve(np.array([0.0]), np.array([value]), 10) for value in values], statistic)
+    assert found.middle[0] == found.middle[-1] == middle
+    assert 1.0 <= found.low[0] <= middle <= found.high[0] <= 100.0
+
+
+def test_curves_are_rolling_means_of_the_episodes_of_each_life(two: Path) -> None:
+    chosen = choose([two])
+    assert chosen.labels == ["agent.x=1", "agent.x=2"]
+    one, other = bands_of(chosen.groups, chosen.labels, "mean")
+    assert (one.steps[0], one.steps[-1], other.steps[-1]) == (10, 30, 20)
+    assert (one.middle[0], one.middle[-1], other.middle[-1]) == (2.0, 4.0, 0.5)
+    assert one.measure == RETURN and one.env == "CartPole"
+
+
+def test_lives_in_two_runs_count_once_and_the_one_that_came_further_counts(tmp_path: Path) -> None:
+    run(tmp_path / "0", lives=[[1.0], [2.0], [3.0]], seed=0)
+    run(tmp_path / "1", lives=[[2.0, 4.0], [3.0, 5.0], [4.0, 6.0]], seed=1)
+    (found,) = choose([tmp_path]).groups
+    assert choose([tmp_path]).repeated == 2
+    assert sorted(life.returns.tolist() for life in found.lives) == [[1.0], [2.0, 4.0], [3.0, 5.0], [4.0, 6.0]]
+    (row,) = table_rows([found], ["x"])
+    assert row["lives"] == 4 and row["mean"] == pytest.approx((1 + 3 + 4 + 5) / 4)
+
+
+def test_runs_are_one_where_only_seed_lives_and_backend_differ(tmp_path: Path) -> None:
+    run(tmp_path / "0", "agent=reflect", lives=[[1.0]])
+    run(tmp_path / "1", "env.backend=compiled", "logger=none", lives=[[1.0], [2.0]], seed=1)
+    run(tmp_path / "2", "agent.x=3", lives=[[1.0]], seed=5)
+    jobs = read_jobs(tmp_path)
+    assert [len(found.lives) for found in group(jobs, of_a_life)] == [3, 1]
+    assert len(group(jobs, without_seed)) == 3  # a sweep's table has a row for each setting
+
+
+def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
+    assert choose([two], "run").labels == ["a", "b"]
+    both = choose([two], "argument")
+    assert both.labels == [two.name] and len(both.groups[0].lives) == 4  # the same seeds, other settings
+    assert choose([two / "a" / "summary.json"]).labels == ["reflect"]
+    assert choose([two], labels=["one", "other"]).labels == ["one", "other"]
+    with pytest.raises(ConfigError, match="--labels must be 2, one for each of: agent.x=1; agent.x=2; got 1"):
+        choose([two], labels=["one"])
+
+
+def test_runs_that_go_on_or_were_killed_are_read_as_far_as_they_are(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", lives=[[1.0, 5.0, 7.0], [2.0]], ended=False)
+    with (folder / "returns.part").open("ab") as file:
+        file.write(b"torn")
+    (folder / "running.json").write_text('{"step": 500, "torn')
+    (found,) = choose([tmp_path]).groups
+    assert [life.final_return for life in found.lives] == [pytest.approx(13 / 3), 2.0]
+    assert [life.reached for life in found.lives] == [{"w2>=3": 20}, {"w2>=3": None}]
+    assert [life.steps for life in found.lives] == [30, 30]
+
+
+def test_a_life_that_diverged_ends_with_its_last_episode(tmp_path: Path) -> None:
+    run(tmp_path / "a", lives=[[1.0] * 9, [2.0]], diverged_lives={"1": "weights"})
+    (job,) = read_jobs(tmp_path)
+    assert [Life(job, i).steps for i in range(2)] == [90, 10]
+
+
+def test_torn_and_odd_files_cost_no_more_than_what_was_in_them(tmp_path: Path) -> None:
+    for name, content in (("config.yaml", b"\xff: ["), ("summary.json", b"{"), ("returns.npz", b"PK torn")):
+        folder = run(tmp_path / f"of {name}", f"agent.x={name}", lives=[[1.0], [2.0]], ended=name == "returns.npz")
+        (folder / name).write_bytes(content)
+    chosen = choose([tmp_path])
+    assert [len(found.lives) for found in chosen.groups] == [2, 2, 2]
+    assert [len(found.returns) for found in chosen.groups] == [2, 2, 2]  # of the torn npz, those of the summary
+    assert len(bands_of(chosen.groups, chosen.labels)) == 2
+
+
+def test_milestones_are_reached_at_the_end_of_the_window() -> None:
+    ends, returns = np.array([10, 20, 30, 40]), np.array([0.0, 4.0, 2.0, 4.0])
+    assert reached("w2>=3", ends, returns) == 30
+    assert (reached("w4>=2.5", ends, returns), reached("w2>=5", ends, returns)) == (40, None)
+    assert reached("w9>=0", ends, returns) is reached("nonsense", ends, returns) is None
+    assert (median_step([5, None, 3]), median_step([None, 7]), median_step([None, None])) == (5, 7, None)
+
+
+def test_envs_stand_in_panels_of_their_own_with_one_colour_per_label(tmp_path: Path) -> None:
+    for i, env in enumerate(("CartPole", "Acrobot")):
+        for x in (1, 2):
+            run(tmp_path / f"{env}{x}", f"agent.x={x}", lives=[[1.0 * i, 2.0], [2.0, 2.0]], env=env)
+    figure = draw_curves(best_bands(read_jobs(tmp_path)))
+    left, right = figure.axes
+    assert {axes.get_title(loc="left") for axes in (left, right)} == {"CartPole", "Acrobot"}
+    for axes in (left, right):
+        assert len(axes.get_lines()) == 2
+    colours = [{line.get_label(): line.get_color() for line in axes.get_lines()} for axes in (left, right)]
+    assert colours[0] == colours[1] and len(set(colours[0].values())) == 2
+    effects = draw_effects(read_jobs(tmp_path))
+    assert [axes.get_title(loc="left") for axes in effects.axes] == ["Acrobot", "CartPole"]
+
+
+def test_lives_without_an_end_of_an_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
+    for seed in range(2):
+        folder = run(tmp_path / str(seed), lives=[[], []], env="Forever", seed=2 * seed)
+        events = EventWriter(folder)
+        for step in (1000, 2000):
+            events.scalars({"rollout/reward_rate": step / 1000 + seed, "learn/entropy": 9.0}, step)
+        events.close()
+    (found,) = bands_of(*_groups(tmp_path), "mean")
+    assert (found.measure, found.lives[0], found.middle[0], found.middle[-1]) == (RATE, 2, 1.5, 2.5)
+    for path in tmp_path.glob("*/events*"):
+        path.unlink()
+    assert bands_of(*_groups(tmp_path)) == []
+
+
+def _groups(folder: Path) -> tuple[Any, Any]:
+    chosen = choose([folder])
+    return chosen.groups, chosen.labels
+
+
+def test_bands_come_back_from_csv(two: Path, tmp_path: Path) -> None:
+    bands = bands_of(*_groups(two))
+    path = tmp_path / "bands.csv"
+    path.write_text(bands_as_csv(bands))
+    for before, after in zip(bands, read_bands(path), strict=True):
+        assert (before.label, before.env, before.statistic) == (after.label, after.env, after.statistic)
+        for name in ("middle", "low", "high", "lives"):
+            np.testing.assert_allclose(getattr(before, name), getattr(after, name), rtol=1e-5)
+    path.write_text(path.read_text() + "CartPole,x,y,iqm,1,2\n")
+    with pytest.raises(ConfigError, match="no number where one should be: .*line 402"):
+        read_bands(path)
+
+
+def test_only_the_ten_best_settings_of_a_sweep_are_drawn_the_best_first(tmp_path: Path) -> None:
+    for x in range(12):
+        run(tmp_path / str(x), f"agent.x={x}", lives=[[float(x)]])
+    assert [found.label for found in best_bands(read_jobs(tmp_path))] == [f"agent.x={x}" for x in range(11, 1, -1)]
+
+
+def test_lines_are_dashed_where_lives_are_missing() -> None:
+    full, dashed = draw_curves([band(curves(100, 200, 300), "mean", label="x")], ends=True).axes[0].get_lines()
+    assert np.isnan(full.get_ydata()[-1]) and np.isfinite(dashed.get_ydata()[-1])
+    assert dashed.get_linestyle() == "--" and full.get_linestyle() == "-"
+    assert np.isfinite(np.where(np.isnan(full.get_ydata()), dashed.get_ydata(), full.get_ydata())).all()
+
+
+def test_lives_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
+    bands = [band(curves(100, 200, 300), label="x")]
+    ends = {line.get_xdata()[-1] for line in draw_curves(bands, lives=True).axes[0].get_lines() if line.get_alpha()}
+    assert ends == {100, 200, 300}
+    assert len(draw_curves(bands).axes[0].collections) == 1 and not draw_curves(bands, lives=True).axes[0].collections
+
+
+def test_names_at_the_ends_of_curves_keep_their_distance_and_order() -> None:
+    found = spread(np.array([5.0, 1.0, 5.1, 9.0]), 1.0)
+    np.testing.assert_allclose(found, [4.55, 1.0, 5.55, 9.0])
+    np.testing.assert_allclose(spread(np.array([5.0, 5.1, 0.0]), 1.0, 5.2), [4.2, 5.2, 0.0])
+
+
+def test_a_running_mean_weighs_the_newest_most_and_starts_unbiased() -> None:
+    np.testing.assert_allclose(running_mean(np.array([1.0, 3.0, 0.0]), 0.5), [1.0, 7 / 3, 1.0])
+    np.testing.assert_array_equal(running_mean(np.array([1.0, 3.0]), 0.0), [1.0, 3.0])
+    figure = draw_running({"x": (np.arange(3), np.arange(3.0))}, [0.5, 0.9])
+    assert [line.get_label() for line in figure.axes[0].get_lines()][1:] == [
+        "decay 0.5, about 2",
+        "decay 0.9, about 10",
+    ]
+
+
+def test_tables_say_how_many_lives_reached_a_milestone_and_when(two: Path) -> None:
+    chosen = choose([two])
+    rows = table_rows(chosen.groups, chosen.labels)
+    assert (rows[0]["w2>=3 share"], rows[0]["w2>=3 median"], rows[0]["lowest"]) == (0.5, 7, 3.0)
+    text = as_text(rows).splitlines()
+    assert text[0].split("  ")[0] == "run" and "50%, median 7" in text[1] and "4.000 [3.000, 5.000]" in text[1]
+    assert as_markdown(rows).splitlines()[1] == "|---|---|---|---|---|---|---|"
+    parsed = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert float(parsed[1]["iqm"]) == 0.5 and parsed[0]["run"] == "agent.x=1"
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """The command line: what it says on stdout and stderr, and its exit code."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["plot", *map(str, arguments)])
+        code = 0
+        try:
+            command_line.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    yield call
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_curves_are_written_whole_in_each_format_and_the_same_each_time(
+    two: Path, said: Any, ending: str, start: bytes
+) -> None:
+    path = two / f"c.{ending}"
+    first, second = (said(two, "-o", path) and path.read_bytes() for _ in range(2))
+    assert first.startswith(start) and first == second
+    assert ending != "pdf" or (b"/Type3" not in first and b"/FontFile2" in first)  # letters stay letters
+    assert sorted(p.name for p in two.iterdir()) == ["a", "b", path.name]
+
+
+def test_widths_are_columns_or_inches(two: Path, said: Any) -> None:
+    from PIL import Image
+
+    for width, pixels in (("one", 700), ("two", 1440), ("5", 1000)):
+        assert said(two, "-o", two / "c.png", "--width", width)[0] == 0
+        with Image.open(two / "c.png") as picture:
+            assert picture.width == pixels
+
+
+def test_tables_and_numbers_come_out_as_files_or_on_the_screen(two: Path, said: Any) -> None:
+    assert said(two, "--what", "table")[1].startswith("run ")
+    assert said(two, "--what", "table", "--format", "csv")[1].startswith("env,run,lives")
+    assert said(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", "")
+    assert (two / "t.md").read_text().startswith("| run |")
+    assert said(two, "-o", two / "c.csv")[0] == 0
+    assert said(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
+    assert "--lives needs runs" in said(two / "c.csv", "--lives")[2]
+    assert said(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
+
+
+def test_lives_that_count_once_are_mentioned(tmp_path: Path, said: Any) -> None:
+    for i in range(2):
+        run(tmp_path / str(i), lives=[[1.0]])
+    assert said(tmp_path, "--what", "table")[2].startswith("note: 1 lives stand in more than one run")
+
+
+def test_what_is_wrong_is_said_in_one_line(two: Path, said: Any) -> None:
+    (two / "empty").mkdir()
+    run(two / "young", lives=[[]], ended=False)
+    for arguments, message in (
+        ((two / "none",), "RUN must be the folder of a run, of a sweep, or of several, got"),
+        ((two / "empty",), "RUN has no run in it"),
+        ((two / "young",), "no episode has ended, no reward rate was logged"),
+        ((two / "young", "--what", "running"), "no episode has ended"),
+        ((two, "-o", "x.bmp"), "--format must be one of png, pdf, svg; got 'bmp'"),
+        ((two, "-o", "/dev/null/x.png"), "/dev/null/x.png"),
+        ((two, "--statistic", "mode"), "--statistic must be one of iqm, mean, median; got 'mode'"),
+        ((two, "--what", "curve"), "argument --what: invalid choice: 'curve'"),
+        ((two, "--width", "wide"), "--width must be one, two"),
+        ((two, "--width", "0"), "--width must be a number of inches"),
+        ((two, "--by", "seed"), "--by must be one of"),
+        ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
+        ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
+        ((two / "a", "--what", "running", "--life", "2"), "--life must be below 2"),
+        ((two / "a", "--what", "raster"), "run must have a checkpoint"),
+        ((two, "--what", "raster"), "run must be the folder of a run"),
+        ((two, two, "--what", "frame"), "RUN must be one run for --what frame, got 2"),
+        ((two, "--what", "table", "--format", "png"), "--format must be one of text, markdown, csv"),
+        ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number of 1 or above"),
+    ):
+        code, out, error = said(*arguments)
+        assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error
+        assert out == ""
+
+
+def test_a_missing_extra_is_named(two: Path, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    code, _, error = said(two, "-o", two / "c.png")
+    assert code == 2 and 'pip install "tracerl[plots]"' in error
+    assert said(two, "--what", "table")[0] == 0  # needs no pictures
+
+
+def test_help_answers_without_what_drawing_needs() -> None:
+    found = subprocess.run([sys.executable, "-m", "tracerl.plot", "--help"], capture_output=True, text=True)
+    assert found.returncode == 0 and "learning curves" in found.stdout
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    figure = draw_running({"x": (np.arange(2), np.arange(2.0))})
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(OSError, match="No space left on device: .*f.png"):
+        save(figure, tmp_path / "f.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_env_steps_are_short_on_an_axis() -> None:
+    assert [count_in_words(n) for n in (0, 500, 2500, 120_000, 3_000_000)] == ["0", "500", "2.5k", "120k", "3M"]

@@ -1,0 +1,154 @@
+"""Pictures of what is inside a life: from arrays, from recordings, and from a run's checkpoint by the command line."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import command
+from tracerl.checks import ConfigError
+from tracerl.plot import __main__ as command_line
+from tracerl.plot.distributions import draw_distributions
+from tracerl.plot.frames import draw_frames
+from tracerl.plot.lines import draw_traces
+from tracerl.plot.living import live_on
+from tracerl.plot.memory import distributions_of
+from tracerl.plot.raster import draw_raster, return_so_far, telling_neurons
+from tracerl.recording import LayerRecording, Recording
+from tracerl.runs import load
+
+RUN = ["lifetimes=2", "steps=120", "network.hidden=[8,6]", "logger=none", "hydra.run.dir=run"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        assert command(["engine=torch", *RUN], patch, place) == 0
+    return place / "run"
+
+
+def recording(steps: int = 20, n: int = 5) -> Recording:
+    spikes = (np.arange(steps)[:, None] % (np.arange(n) + 1) == 0).astype(float)
+    layer = LayerRecording("policy_0", spikes, spikes - 0.5, np.full((steps, n), 0.25), spikes.mean(0))
+    ended = np.arange(steps) == 7
+    values = np.linspace(-1, 1, steps)
+    return Recording([layer], None, None, None, values, values, np.ones(steps), ended)
+
+
+def test_a_raster_has_a_line_for_every_spike_and_a_row_for_every_neuron() -> None:
+    found = recording()
+    figure = draw_raster(found, first=100, neurons=2)
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        "policy_0\nneurons",
+        "membranes",
+        "return\nso far",
+        "td error",
+    ]
+    marks = figure.axes[0].collections[0].get_segments()
+    assert len(marks) == found.layers[0].spikes.sum()
+    steps = np.array([mark[0, 0] for mark in marks])
+    rows = np.array([mark[:, 1].mean() for mark in marks]).round()
+    assert (steps.min(), steps.max()) == (101, 120)
+    counts = np.bincount(rows.astype(int), minlength=5)
+    assert counts.tolist() == sorted(found.layers[0].spikes.sum(0), reverse=True)
+    assert all(108.5 in [line.get_xdata()[0] for line in axes.get_lines()] for axes in figure.axes)  # an episode's end
+    with pytest.raises(ConfigError, match="without spiking neurons"):
+        draw_raster(Recording([], None, None, None, None, None, None, None))
+
+
+def test_the_return_starts_anew_after_the_end_of_an_episode() -> None:
+    ended = np.array([False, True, False, False])
+    assert return_so_far(np.array([1.0, 2.0, 3.0, 4.0]), ended).tolist() == [1, 3, 3, 7]
+
+
+def test_membranes_are_those_of_neurons_that_are_neither_silent_nor_always_on() -> None:
+    rates = np.array([1.0, 0.95, 0.6, 0.4, 0.2, 0.1, 0.0, 0.0])
+    assert telling_neurons(rates, 3).tolist() == [2, 3, 5]
+    assert len(telling_neurons(np.zeros(2), 4)) == 2
+
+
+def test_traces_have_a_panel_each_and_the_lines_that_move_most() -> None:
+    moving = np.outer(np.arange(10.0), np.arange(8.0))
+    figure = draw_traces({"one": np.arange(10.0), "many": moving}, first=50, names={"one": ["x"]})
+    assert [len(axes.get_lines()) for axes in figure.axes] == [1, 5]
+    assert [line.get_ydata()[-1] for line in figure.axes[1].get_lines()] == [27, 36, 45, 54, 63]
+    assert figure.axes[0].get_lines()[0].get_xdata()[0] == 51
+
+
+def test_distributions_have_a_row_per_layer_and_say_what_all_share() -> None:
+    numbers = np.linspace(0, 1, 50)
+    layers = {"a": {"weights": np.append(numbers, np.nan), "threshold": np.full(4, 0.25)}, "b": {"rate": numbers}}
+    figure = draw_distributions(layers)
+    assert len(figure.axes) == 6
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 50
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["all 0.25"]
+    with pytest.raises(ConfigError, match="has no weights"):
+        draw_distributions({"a": {}})
+
+
+def test_frames_are_shown_as_they_are() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (4, 6, 3)).astype(np.uint8)
+    figure = draw_frames({f"step {i}": image for i in range(7)})
+    np.testing.assert_array_equal(figure.axes[6].images[0].get_array(), image)
+    assert [axes.axison for axes in figure.axes] == [True] * 7 + [False] * 3
+
+
+def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
+    saved = load(folder)
+    agent, found = saved.agent(1), distributions_of(saved.memory(1))
+    assert set(found) >= {"policy_0", "policy_1", "policy_readout", "value_0", "value_1", "value_readout"}
+    layer, readout = agent.policy.network.layers[1], agent.policy.network.readout
+    np.testing.assert_array_equal(found["policy_1"]["weights"], layer.synapses.affine[:-1].ravel().numpy())
+    np.testing.assert_array_equal(found["policy_1"]["biases"], layer.synapses.bias.numpy())
+    np.testing.assert_array_equal(found["policy_1"]["membrane decay m"], layer.membrane_decay.value.numpy())
+    np.testing.assert_array_equal(found["policy_readout"]["biases"], readout.bias.numpy())
+    np.testing.assert_array_equal(found["policy_readout"]["readout decay k"], readout.decay.value.numpy())
+    assert found["value_0"]["threshold"].tolist() == [0.25] and found["value_0"]["rate"].shape == (8,)
+    whole = saved.memory(1)["policy.eligibility_trace"].numpy()
+    parts = [found[name]["eligibility trace"] for name in ("policy_0", "policy_1", "policy_readout")]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert [len(part) for part in parts] == [5 * 8, 9 * 6, 2 * 7] and whole.any()
+
+
+def test_a_life_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: Path) -> None:
+    saved = load(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    lived = live_on(saved, 40, life=1, frames=3)
+    assert (lived.first, len(lived.recording)) == (120, 40)
+    assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1", "value_0", "value_1"]
+    assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 108), "value": (40, 101)}
+    assert lived.traces["policy"][-1].any() and list(lived.frames) == [121, 140, 160]
+    assert all(frame.shape == (400, 600, 3) for frame in lived.frames.values())
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    again = live_on(saved, 40, life=1)
+    np.testing.assert_array_equal(lived.recording.layers[0].spikes, again.recording.layers[0].spikes)
+    with pytest.raises(ConfigError, match="life must be a whole number from 0 to 1"):
+        live_on(saved, 1, life=2)
+
+
+@pytest.mark.parametrize("what", ["raster", "traces", "distributions", "frame", "running"])
+def test_every_kind_of_picture_is_drawn_by_the_command_line(
+    folder: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.png"
+    options = ["--what", what, "-o", str(path), "--steps", "8", "--life", "1", "--frames", "2", "--title", "t"]
+    monkeypatch.setattr(sys, "argv", ["plot", str(folder / "summary.json"), *options])
+    threads = torch.get_num_threads()
+    command_line.main()
+    torch.set_num_threads(threads)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("agent", ["stream_ac", "rstdp", "reflect_classic"])
+def test_agents_of_any_kind_show_their_weights_and_traces(agent: str) -> None:
+    import tracerl
+
+    made = tracerl.make_agent(tracerl.make_env("CartPole"), agent)
+    found = distributions_of(made.capture())
+    quantities = {quantity for layer in found.values() for quantity in layer}
+    assert "weights" in quantities
+    assert agent == "reflect_classic" or "eligibility trace" in quantities
+    assert agent != "stream_ac" or [len(found[f"policy_{i}"]["biases"]) for i in range(2)] == [128, 128]

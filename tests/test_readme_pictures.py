@@ -1,0 +1,32 @@
+"""What is behind the picture at the top of the README: how peers are counted, and that it can be drawn again."""
+
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from tests.helpers import script
+from tracerl.stats import Record
+
+
+def test_peers_are_counted_as_lives_are_from_their_first_step_to_their_last() -> None:
+    script("bench_rows")
+    record, kept = Record(), []
+    record.keep = lambda life, step, earned, length: kept.append((step, earned, length))
+    env = script("bench_peers").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)
+    env.reset(seed=0)
+    for _ in range(90):
+        *_, terminated, truncated, _ = env.step(0)
+        if terminated or truncated:
+            env.reset()
+    env.close()
+    assert record.step == 60 and sum(length for _, _, length in kept) == kept[-1][0] <= 60
+    assert all(earned == length for _, earned, length in kept) and len(kept) >= 4
+
+
+def test_the_picture_is_drawn_from_the_numbers_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "learning.png"
+    monkeypatch.setattr(sys, "argv", ["readme_pictures", "-o", str(path)])
+    script("readme_pictures").main()
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,345 @@
+"""Watching a run: what a frame shows, what the files hold, and that the run's folder stays as it was."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from imageio_ffmpeg import get_ffmpeg_exe
+from PIL import Image
+
+from tests.helpers import command, script
+from tracerl.checks import ConfigError
+from tracerl.runs import SavedRun, load
+from tracerl.watch import watch
+from tracerl.watch.__main__ import main
+from tracerl.watch.mp4 import Mp4
+from tracerl.watch.options import Options
+from tracerl.watch.playing import play
+
+SMALL = {"size": (640, 400), "fps": 50.0}  # CartPole's own pace: every step is a frame
+FLAGS = ["--size", "640x400", "--fps", "50"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    settings = ["steps=100", "env.kwargs.max_episode_steps=8", "engine=torch", "logger=none"]
+    with pytest.MonkeyPatch.context() as patch:
+        assert command([*settings, "lifetimes=2", "network.hidden=[8]", "hydra.run.dir=run"], patch, folder) == 0
+        assert command([*settings, "agent=random", "hydra.run.dir=random"], patch, folder) == 0
+    return folder / "run"
+
+
+def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["tracerl.watch", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def frames_of(path: Path) -> np.ndarray:
+    """The frames of a video, uint8, [frames, 400, 640, 3]."""
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    read = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
+    return np.frombuffer(read, np.uint8).reshape(-1, 400, 640, 3)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def watched_agents(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The agents that are watched from here on, as they are left."""
+    made: list[Any] = []
+    build = SavedRun.agent
+
+    def keeping(self: SavedRun, *arguments: Any) -> Any:
+        made.append(build(self, *arguments))
+        return made[-1]
+
+    monkeypatch.setattr(SavedRun, "agent", keeping)
+    return made
+
+
+def test_files_hold_every_step_and_the_end_of_every_episode(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = contents(run)
+    files = ["--video", "out.mp4", "--video", "out.gif", "--raster", "out.png"]
+    assert cli(monkeypatch, run, "--episodes", 2, "--life", 1, *files, *FLAGS) == 0
+    said = capsys.readouterr().out.splitlines()
+    steps = int(said[0].split()[0])
+    assert "2 episodes ended" in said[0] and len(said) == 4
+    assert steps == 16
+    frames = steps + 1  # after the first episode, its end and the beginning of the next
+    assert len(frames_of(tmp_path / "out.mp4")) == frames
+    with Image.open("out.gif") as gif:
+        assert (gif.n_frames, gif.size) == (frames, (640, 400))  # type: ignore[attr-defined]
+    with Image.open("out.png") as picture:
+        assert picture.format == "PNG" and picture.size[0] > steps
+    assert contents(run) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.gif", "out.mp4", "out.png"]
+
+
+def test_a_video_shows_what_was_drawn(run: Path, tmp_path: Path) -> None:
+    watch(run, video=[tmp_path / "a.mp4", tmp_path / "a.gif"], steps=6, **SMALL)
+    frames = frames_of(tmp_path / "a.mp4")
+    assert len(frames) == 6
+    with Image.open(tmp_path / "a.gif") as gif:
+        for i, drawn in enumerate(frames):
+            gif.seek(i)
+            assert np.abs(drawn.astype(int) - np.asarray(gif.convert("RGB"))).mean() < 4
+    assert np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)).min() > 0.01  # it moves
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_what_is_watched_learns_only_where_told_and_writes_nothing_back(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], learn: bool
+) -> None:
+    before, agents = contents(run), watched_agents(monkeypatch)
+    watch(run, raster=tmp_path / "a.png", steps=30, learn=learn)
+    (kept,) = run.parent.glob("run/checkpoints/step-*")
+    weights = load(kept).checkpoint.parts["agent"]["policy.network.readout.affine"][0]
+    assert torch.equal(agents[0].policy.network.readout.affine, weights) is not learn
+    assert contents(run) == before
+    assert ("nothing is written back" in capsys.readouterr().err) is learn
+
+
+def test_an_agent_that_cannot_be_frozen_is_watched_all_the_same(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch(run.parent / "random", video=tmp_path / "a.gif", steps=3, **SMALL)
+    assert capsys.readouterr().err.startswith("RandomAgent cannot be frozen; what it learns is not written back")
+
+
+def test_greedy_takes_the_likeliest_action(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = watched_agents(monkeypatch)
+    watch(run, raster=tmp_path / "a.png", steps=5)
+    watch(run, raster=tmp_path / "a.png", steps=5, greedy=True)
+    assert [agent.head.greedy for agent in agents] == [False, True]
+    assert agents[1].head.action.item() == agents[1].head.probabilities.argmax().item()
+
+
+def test_an_interrupted_video_is_whole(run: Path, tmp_path: Path) -> None:
+    options = Options(run, videos=[tmp_path / "a.mp4", tmp_path / "a.gif"], raster=tmp_path / "a.png", **SMALL)
+    asked = iter([False] * 5 + [True] * 9)
+    record, lines = play(options, print, lambda: next(asked))
+    assert record.step == 6 and len(lines) == 3
+    assert len(frames_of(tmp_path / "a.mp4")) == 6
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 6  # type: ignore[attr-defined]
+
+
+def test_ctrl_c_finishes_the_files(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(CartPoleEnv, "step", after(4, CartPoleEnv.step, lambda: signal.raise_signal(signal.SIGINT)))
+    assert cli(monkeypatch, run, "--video", tmp_path / "a.gif", *FLAGS) == 130
+    out, err = capsys.readouterr()
+    assert "interrupted: what was watched is kept" in err and "5 frames" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_an_env_that_fails_leaves_the_video_so_far(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("the pole broke")
+
+    monkeypatch.setattr(CartPoleEnv, "step", after(4, CartPoleEnv.step, fail))
+    assert cli(monkeypatch, run, "--video", tmp_path / "a.mp4", *FLAGS) == 1
+    err = capsys.readouterr().err
+    assert "error: the env failed in step 5: the pole broke" in err and "kept" in err
+    assert len(frames_of(tmp_path / "a.mp4")) == 4
+
+
+def test_a_video_that_breaks_off_is_dropped_and_the_others_are_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Mp4, "add", after(3, Mp4.add, full))
+    files = ["--video", tmp_path / "a.gif", "--video", tmp_path / "a.mp4", "--raster", tmp_path / "a.png"]
+    assert cli(monkeypatch, run, *files, *FLAGS) == 1
+    err = capsys.readouterr().err
+    assert f"error: {tmp_path / 'a.mp4'}: no space left" in err and err.count("kept") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.png"]
+
+
+def after(calls: int, method: Callable[..., Any], then: Callable[[], None]) -> Callable[..., Any]:
+    """A method that does something else first, once it was called a number of times."""
+    seen = []
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        seen.append(1)
+        if len(seen) == calls + 1:
+            then()
+        return method(self, *arguments)
+
+    return counted
+
+
+def test_envs_that_draw_no_frames_are_watched_without(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_driver(self: Any) -> None:
+        raise OSError("no driver\nwith a long story")
+
+    monkeypatch.setattr(CartPoleEnv, "render", no_driver)
+    watch(run, video=tmp_path / "a.gif", steps=3, **SMALL)
+    expected = "no frames of the env: it cannot be drawn here: OSError: no driver\n"
+    assert capsys.readouterr().err == expected
+    monkeypatch.setattr(CartPoleEnv, "metadata", {"render_modes": []})
+    watch(run, video=tmp_path / "b.gif", steps=3, size=(640, 400))
+    assert capsys.readouterr().err == "no frames of the env: it has no render_mode rgb_array\n"
+    with Image.open(tmp_path / "b.gif") as gif:
+        assert gif.n_frames == 3  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nowhere"], "run must be the folder of a run"),
+        (["run", "--video", "a.avi"], "video must be a file whose name ends in .mp4 or .gif, got 'a.avi'"),
+        (["run", "--video", "gone/a.mp4"], "video must be a file that can be written: 'gone/a.mp4'"),
+        (["run", "--raster", "a.jpg"], "raster must be a file whose name ends in .png"),
+        (["run", "--raster", "folder.png"], "raster must be a file, and 'folder.png' is a folder"),
+        (["run", "--video", "a.gif", "--video", "a.gif"], "video must name each file once"),
+        (["run", "--raster", "a.png", "--life", "2"], "life must be a whole number from 0 to 1, got 2"),
+        (["run", "--raster", "a.png", "--checkpoint", "step-1"], "checkpoint must be sound"),
+        (["run", "--raster", "a.png", "--steps", "0"], "steps must be a whole number of 1 or above"),
+        (["run", "--raster", "a.png", "--episodes", "0"], "episodes must be"),
+        (["run", "--raster", "a.png", "--seed", "-1"], "seed must be"),
+        (["run", "--raster", "a.png", "--span", "3"], "span must be a whole number of 10 or above"),
+        (["run", "--raster", "a.png", "--speed", "0"], "speed must be a number from 0.01"),
+        (["run", "--raster", "a.png", "--fps", "nan"], "fps must be a number from 1 to 120"),
+        (["run", "--video", "a.gif", "--fps", "60"], "fps must be at most 50 for a gif"),
+        (["run", "--video", "a.gif", "--size", "64x48"], "size must be from 640x400 to 3840x2160, got 64x48"),
+        (["run", "--video", "a.gif", "--size", "641x400"], "size must be even"),
+        (["run", "--video", "a.gif", "--size", "big"], "must look like 960x540, got 'big'"),
+        (["random", "--raster", "a.png", "--greedy"], "greedy needs an agent with a distribution over actions"),
+        (["run", "--vide", "a.gif"], "unrecognized arguments: --vide"),
+    ],
+)
+def test_what_cannot_be_used_is_named_before_anything_is_written(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    for name in ("run", "random"):
+        (tmp_path / name).symlink_to(run.parent / name)
+    (tmp_path / "folder.png").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    assert cli(monkeypatch, *arguments) == 2
+    said = capsys.readouterr().err
+    assert problem in said and "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.png", "random", "run"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a display is taken for granted")
+def test_without_a_display_the_options_that_need_none_are_named(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli(monkeypatch, run) == 2
+    assert "window needs a display, and there is none: --video out.mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("missing", "options"), [("imageio_ffmpeg", ["--video", "a.mp4"]), ("pygame", ["--window"])])
+def test_a_missing_package_is_named_with_its_extra(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    missing: str,
+    options: list[str],
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.chdir(tmp_path)
+    assert cli(monkeypatch, run, *options) == 2
+    assert 'pip install "tracerl[watch]"' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_without_pygame_name_the_extra(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(self: Any) -> None:
+        raise gym.error.DependencyNotInstalled("pygame is not installed")
+
+    monkeypatch.setattr(CartPoleEnv, "render", lacking)
+    with pytest.raises(ConfigError, match=r'env needs packages to draw its frames: pip install "tracerl\[watch\]"'):
+        watch(run, video=tmp_path / "a.gif", steps=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_keys_of_the_window(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+
+    from tracerl.watch.window import Window
+
+    captions: list[str] = []
+    show = Window.show
+    waiting = [[" "], ["+", "+", "-"], ["n"], ["n"], [" "], ["q"]]  # before each frame; paused, one gets past with n
+
+    def showing(self: Window, picture: Any) -> None:
+        keys = waiting.pop(0) if waiting else []
+        more = waiting.pop(0) + ["n"] if keys == [" "] and len(waiting) == 5 else []
+        for letter in keys + more:
+            pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=ord(letter), unicode=letter))
+        show(self, picture)
+        captions.append(pygame.display.get_caption()[0].rpartition("(")[2])
+
+    monkeypatch.setattr(Window, "show", showing)
+    record = watch(run, **SMALL)
+    assert captions == ["2x, paused)", "2x, paused)", "2x, paused)", "2x)", "2x)"]
+    assert record.step >= 5
+
+
+def test_closing_the_window_ends_the_watching(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    import pygame
+
+    from tracerl.watch.window import Window
+
+    show = Window.show
+
+    def showing(self: Window, picture: Any) -> None:
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+        show(self, picture)
+
+    monkeypatch.setattr(Window, "show", showing)
+    assert watch(run, **SMALL).step == 1
+    assert not pygame.display.get_init()
+
+
+def test_the_script_of_the_readmes_pictures(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = script("make_animation")
+    monkeypatch.setitem(module.GIF, "steps", 2)
+    monkeypatch.setattr(module, "RASTER_STEPS", 5)
+    monkeypatch.setattr(sys, "argv", ["make_animation.py", "--run", str(run), "--into", str(tmp_path)])
+    module.main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cartpole.gif", "raster.png"]
+
+
+def test_options_from_python_are_checked_too(run: Path) -> None:
+    with pytest.raises(ConfigError, match="steps must be"):
+        watch(run, steps=1.5)
+    with pytest.raises(ConfigError, match="size must be a width and a height"):
+        watch(run, size=640)

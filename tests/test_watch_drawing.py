@@ -1,0 +1,215 @@
+"""What a frame of a watched life shows, where; and gifs that come back as they were drawn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from PIL import Image
+
+from tracerl import pictures as P
+from tracerl.recording import LayerRecording, Recording
+from tracerl.watch import actions
+from tracerl.watch.gif import Gif
+from tracerl.watch.pace import Pace
+from tracerl.watch.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
+from tracerl.watch.scene import Scene
+from tracerl.watch.sheet import Sheet
+from tracerl.watch.timeline import Timeline
+
+STEPS, NEURONS = 20, 4
+AXIS = Axis(80, STEPS)  # four pixels a step
+
+
+def layer(name: str = "policy_0", threshold: float = 0.5) -> LayerRecording:
+    """Neuron 2 fires at step 5 alone; rates rise from neuron to neuron."""
+    spikes, membrane = np.zeros((STEPS, NEURONS)), np.zeros((STEPS, NEURONS))
+    spikes[5, 2] = 1
+    membrane[7, 0] = np.nan_to_num(threshold, nan=9.0)
+    rate = np.linspace(0.1, 0.4, NEURONS)
+    return LayerRecording(name, spikes, membrane, np.full((STEPS, NEURONS), threshold), rate)
+
+
+def recording(**changed: Any) -> Recording:
+    shares = np.tile([0.25, 0.75], (STEPS, 1))
+    ended = np.arange(STEPS) == 8
+    there: dict[str, Any] = dict.fromkeys(("mean", "std"))
+    there |= {"layers": [layer()], "probabilities": shares, "value": np.linspace(0, 1, STEPS)}
+    there |= {"td_error": np.zeros(STEPS), "reward": np.ones(STEPS), "ended": ended}
+    return Recording(**(there | changed))
+
+
+def places(picture: P.Picture, colour: P.Colour) -> np.ndarray:
+    """Where a picture has a colour: rows and columns, [n, 2]."""
+    return np.argwhere((picture == np.array(colour)).all(-1))
+
+
+def test_a_layers_spike_is_in_its_row_and_step_busy_neurons_at_the_top() -> None:
+    order = np.argsort(-layer().rate)
+    lit = places(layer_panel(layer(), order, AXIS, 40, P.SPIKE), P.SPIKE)
+    assert (lit.min(0).tolist(), lit.max(0).tolist()) == ([10, 20], [19, 23])  # neuron 2 is second
+    full = places(layer_panel(layer(), order, AXIS, 40, P.SPIKE), P.CHARGED)
+    assert (full.min(0).tolist(), full.max(0).tolist()) == ([30, 28], [39, 31])  # neuron 0, at its threshold
+
+
+def test_membranes_without_a_threshold_are_drawn_by_their_own_size() -> None:
+    picture = layer_panel(layer(threshold=np.nan), np.arange(NEURONS), AXIS, 40, P.SPIKE)
+    assert len(places(picture, P.CHARGED)) == 10 * 4
+
+
+def test_membrane_traces_have_a_stroke_per_spike() -> None:
+    neurons, colours = np.array([1, 2]), [P.BLUE, P.ORANGE]
+    picture = traces_panel(layer(), neurons, AXIS, 40, (-1.0, 2.0), colours)
+    strokes = places(picture[:10], P.ORANGE)  # above the curves, two rows of strokes
+    assert picture.shape == (40, 80, 3) and set(strokes[:, 1]) == {20, 21, 22}
+    assert not len(places(picture[:10], P.BLUE)) and len(places(picture[10:], P.ORANGE))
+
+
+def test_shares_fill_the_height() -> None:
+    picture = shares_panel(np.array([[0.25, 0.75], [1.0, 0.0]]), AXIS, 40, [P.BLUE, P.ORANGE])
+    assert (picture[30:, :4] == P.BLUE).all() and (picture[:30, :4] == P.ORANGE).all()
+    assert (picture[:, 4:8] == P.BLUE).all() and (picture[:, 8:] == P.PANEL).all()
+
+
+def test_curves_stand_in_the_middle_of_their_steps_and_leave_the_future_empty() -> None:
+    series = np.array([0.0, 0.0, 1.0, 0.0, 0.0])
+    picture = curves_panel([series], AXIS, 60, (0.0, 1.0), [P.GREEN])
+    drawn = (picture.astype(int) - np.array(P.PANEL)).clip(0)[..., 1] > 60
+    peak = np.flatnonzero(drawn[:6].any(0))
+    assert peak.min() >= 8 and peak.max() <= 11  # step 2: pixels 8 to 11
+    assert not drawn[:50, 24:].any()
+
+
+def test_panels_share_one_axis_and_episodes_are_marked_in_all_of_them() -> None:
+    picture = Timeline(spaces.Discrete(2)).draw(recording(), 20, 2, (440, 400), STEPS)  # gutter 40, 20 pixels a step
+    marks = places(picture, (176, 176, 183))
+    assert set(marks[:, 1]) == {40 + 8 * 20}
+    runs = np.flatnonzero(np.diff(np.unique(marks[:, 0])) > 1)
+    assert len(runs) + 1 == 5  # layer, membranes, probabilities, value, td error
+    spikes = places(picture[:90], P.SPIKE)
+    assert spikes[:, 1].min() == 40 + 5 * 20 and spikes[:, 1].max() == 40 + 6 * 20 - 1
+
+
+@pytest.mark.parametrize(
+    ("space", "changed"),
+    [
+        (spaces.Discrete(2), {"layers": []}),
+        (spaces.Discrete(2), {"layers": [], "probabilities": None, "value": None, "td_error": None}),
+        (spaces.Discrete(2), {"layers": [layer(f"policy_{i}") for i in range(12)]}),
+        (spaces.Discrete(40), {"probabilities": np.full((STEPS, 40), 1 / 40)}),
+        (spaces.MultiBinary(2), {}),
+        (
+            spaces.Box(-1, 1, (7,)),
+            {"probabilities": None, "mean": np.zeros((STEPS, 7)), "std": np.ones((STEPS, 7))},
+        ),
+        (spaces.Box(-1, 1, (2,)), {"probabilities": None, "mean": np.zeros((STEPS, 2)), "std": np.ones((STEPS, 2))}),
+        (spaces.Discrete(2), {"value": np.full(STEPS, np.nan), "layers": [layer(threshold=np.nan)]}),
+    ],
+)
+@pytest.mark.parametrize("size", [(640, 400), (1280, 720)])
+def test_a_sheet_has_its_size_whatever_there_is_to_show(
+    space: Any, changed: dict[str, Any], size: tuple[int, int]
+) -> None:
+    sheet = Sheet(size, space, "a title that is longer than all sheets are wide " * 4, "frozen", STEPS)
+    shown = recording(**changed)
+    scene = Scene(None, shown, 20, 2, 11, 11.0, None, space.sample())
+    picture = sheet.compose(scene)
+    assert picture.shape == (size[1], size[0], 3)
+    middle = picture[:, size[0] // 2 : -12]
+    assert (middle != np.array(P.BACKGROUND)).any()
+    assert (picture[:, -10:] == np.array(P.BACKGROUND)).all()  # nothing reaches over the margin
+    assert (picture[-4:] == np.array(P.BACKGROUND)).all()
+
+
+def test_a_sheet_holds_the_frame_the_bars_and_a_mark_at_the_action() -> None:
+    frame = np.full((40, 60, 3), (10, 200, 250), np.uint8)
+    sheet = Sheet((960, 540), spaces.Discrete(2), "a title", "frozen")
+    assert sheet.span == 139
+    picture = sheet.compose(Scene(frame, recording(), 20, 2, 11, 11.0, (1, 9.0, 9.0), 1))
+    framed = places(picture, (10, 200, 250))
+    assert np.ptp(framed, axis=0).tolist() == [40 * 5 - 1, 60 * 5 - 1]  # whole pixels, five times as large
+    ended = sheet.compose(Scene(frame, None, 0, 1, 1, 1.0, (1, 1.0, 1.0), 1, "terminated"))
+    assert (ended[:, 400:900] == P.BACKGROUND).mean() > 0.95
+    marks = [
+        places(sheet.compose(Scene(frame, recording(), 20, 2, 11, 11.0, None, a))[:, 320:346], P.INK) for a in (0, 1)
+    ]
+    assert marks[1][:, 0].mean() - marks[0][:, 0].mean() == pytest.approx(26)
+
+
+def test_scales_hold_what_is_shown_and_do_not_change_at_every_frame() -> None:
+    scales = Scales()
+    assert scales.ends("value", np.array([0.13, 0.88])) == (0.0, 1.0)
+    assert scales.ends("value", np.array([0.3, 0.99])) == (0.0, 1.0)
+    assert scales.ends("value", np.array([0.3, 7.1])) == (0.0, 8.0)
+    assert scales.ends("value", np.array([5.0, 5.5])) == pytest.approx((5.0, 5.6))
+    assert scales.ends("other", np.full(3, 2.0))[0] <= 2.0 < scales.ends("other", np.full(3, 2.0))[1]
+    low, high = scales.ends("none", np.full(3, np.nan))
+    assert low < high
+
+
+def test_the_pace_skips_moments_where_the_env_is_faster() -> None:
+    pace = Pace(rate=50.0, speed=1.0, fps=25.0)
+    assert [pace.due() for _ in range(6)] == [True, False, True, False, True, False]
+    assert pace.fps == 25
+    slow = Pace(rate=4.0, speed=0.5, fps=25.0)
+    assert slow.fps == 2 and all(slow.due() for _ in range(5))
+    uneven = Pace(rate=50.0, speed=1.0, fps=30.0)
+    assert sum(uneven.due() for _ in range(500)) == 300
+
+
+@pytest.mark.parametrize(
+    ("space", "action", "n", "names", "marked"),
+    [
+        (spaces.Discrete(3, start=-1), 0, 3, ["-1", "0", "1"], [1]),
+        (spaces.MultiDiscrete([2, 3]), np.array([1, 0]), 5, ["0: 0", "0: 1", "1: 0", "1: 1", "1: 2"], [1, 2]),
+        (spaces.MultiBinary(3), np.array([1, 0, 1]), 3, ["0", "1", "2"], [0, 2]),
+        (spaces.Box(-2, 2, (2,)), np.array([1.0, -2.0]), 2, ["0", "1"], []),
+    ],
+)
+def test_actions_have_names_and_marks(space: Any, action: Any, n: int, names: list[str], marked: list[int]) -> None:
+    assert (actions.labels(space, n), list(actions.marks(space, action, n))) == (names, marked)
+
+
+def test_continuous_actions_are_shown_in_the_units_of_the_policy() -> None:
+    space = spaces.Box(np.array([0.0, -np.inf], np.float32), np.array([10.0, np.inf], np.float32))
+    found = actions.in_units_of_the_policy(space, np.array([7.5, 3.0]))
+    assert found is not None and found.tolist() == [0.5, 3.0]
+    assert actions.in_units_of_the_policy(spaces.Discrete(2), 1) is None
+
+
+def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (6, 3)).astype(np.uint8)
+    pictures = [colours[rng.integers(0, 6, (30, 50))]]
+    for i in range(6):
+        newer = pictures[-1].copy()
+        newer[5 + i, 7:20] = colours[i]
+        pictures.append(newer)
+    pictures += [pictures[-1], np.full((30, 50, 3), (1, 250, 3), np.uint8)]  # nothing new; a colour it did not have
+    gif = Gif(tmp_path / "a.gif", (50, 30), 30.0)
+    for picture in pictures:
+        gif.add(picture)
+    gif.close()
+    with Image.open(tmp_path / "a.gif") as found:
+        assert (found.n_frames, found.info["loop"]) == (len(pictures), 0)  # type: ignore[attr-defined]
+        time = 0
+        for i, picture in enumerate(pictures):
+            found.seek(i)
+            time += found.info["duration"]
+            np.testing.assert_array_equal(np.asarray(found.convert("RGB")), picture)
+    assert time == 300  # milliseconds
+
+
+def test_a_gif_keeps_colours_that_come_up_later(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    later = noise.copy()
+    later[10:14, 10:14] = P.ORANGE
+    gif = Gif(tmp_path / "a.gif", (64, 64), 25.0, [P.ORANGE])
+    for picture in (noise, later):
+        gif.add(picture)
+    gif.close()
+    with Image.open(tmp_path / "a.gif") as found:
+        found.seek(1)
+        assert (np.asarray(found.convert("RGB"))[10:14, 10:14] == P.ORANGE).all()

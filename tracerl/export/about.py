@@ -1,0 +1,128 @@
+"""What goes with a network out of an agent: the standardising of observations, and what a file says about itself."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import tracerl
+from tracerl.checks import ConfigError
+from tracerl.encoders import Encoder, RawEncoder
+from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons
+from tracerl.export.units import DT
+from tracerl.topology import INPUT
+
+
+def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """Return the mean and the deviation that observations are standardised by, as they stand: float64, [n]."""
+    assert encoder.normalizer is not None
+    found = encoder.normalizer.moments
+    seen = float(found.count) > 1
+    deviation = found.deviation() if seen else torch.ones_like(found.mean)
+    return found.mean.to("cpu", copy=True), deviation.cpu()
+
+
+def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
+    """Fold the standardising of observations into the weights that read them: W' = W / std, b' = b - W (mean / std).
+
+    The network then takes observations as the env hands them out. What is not affine stays out: the bound of ``clip``
+    standard deviations; and mean and deviation are those of now, which an agent that lives goes on averaging.
+
+    Raises:
+        ConfigError: the code is not the observation, or the first weights are those of a convolution.
+    """
+    if not isinstance(encoder, RawEncoder):
+        raise ConfigError("fold_normalizer", f"needs encoder=raw, whose code is affine, got encoder={encoder.name}")
+    if encoder.normalizer is None:
+        return blueprint
+    mean, deviation = moments(encoder)
+
+    def with_it(stage: Any) -> Any:
+        if not isinstance(stage, Neurons) or INPUT not in stage.sources:
+            return stage
+        synapses = stage.synapses
+        if not isinstance(synapses, Dense):
+            raise ConfigError("fold_normalizer", "cannot be used with network=conv: each pixel has a scale of its own")
+        place = stage.sources.index(INPUT)
+        weight = synapses.weights[place].double() / deviation
+        bias = synapses.bias.double() - weight @ mean
+        dtype = synapses.bias.dtype
+        weights = tuple(weight.to(dtype) if i == place else other for i, other in enumerate(synapses.weights))
+        return replace(stage, synapses=replace(synapses, weights=weights, bias=bias.to(dtype)))
+
+    return replace(blueprint, stages=tuple(map(with_it, blueprint.stages)))
+
+
+def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
+    """Return what a file says beside its nodes, as numbers, arrays and texts.
+
+    Args:
+        blueprint: of the network, with its readout.
+        encoder: of the agent.
+        is_folded: whether the standardising is in the first weights.
+    """
+    found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
+    found["normalizer"] = "none" if encoder.normalizer is None else "folded" if is_folded else "apart"
+    if encoder.normalizer is not None:
+        mean, deviation = moments(encoder)
+        found["normalizer_mean"], found["normalizer_std"] = mean.numpy(), deviation.numpy()
+        found["normalizer_clip"] = float(encoder.clip)
+        found["normalizer_count"] = float(encoder.normalizer.moments.count)
+        found["normalizer_squares"] = encoder.normalizer.moments.squares.cpu().numpy().copy()
+    readout = blueprint.readout
+    if readout is not None:
+        found["readout_weight"] = readout.weight.numpy()
+        found["readout_bias"] = readout.bias.numpy()
+        found["readout_decay"] = readout.input_decay.double().numpy()
+    return found
+
+
+def left_out(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> Iterator[str]:
+    """Yield, a sentence each, what of an agent's way from observation to action a NIR file does not hold."""
+    if isinstance(encoder, RawEncoder):
+        if encoder.normalizer is None:
+            yield "input: the observation, flattened."
+        elif is_folded:
+            yield (
+                f"input: the observation, flattened; it was bounded at {encoder.clip:g} standard deviations in the"
+                " agent, which is not in the file."
+            )
+        else:
+            yield (
+                "input: the observation, standardised by normalizer_mean and normalizer_std of the metadata and bounded"
+                f" at {encoder.clip:g}; --fold-normalizer puts all but the bound into the first weights."
+            )
+    else:
+        yield f"input: the code of encoder={encoder.name}, which is not in the file."
+    if any(isinstance(layer.synapses, Convolution) for layer in blueprint.neurons):
+        yield "images go in as (channels, height, width), without a batch axis."
+    if blueprint.ticks > 1:
+        yield f"an env step is {blueprint.ticks} ticks; the output is that after the last."
+    yield "membranes begin at 0 with every episode. Choosing an action from the output is left to the reader."
+
+
+def warnings_of(blueprint: Blueprint) -> Iterator[str]:
+    """Yield, a sentence each, what a NIR file gets wrong about a network."""
+    if any(stage.reset == "soft" for stage in blueprint.neurons):
+        yield (
+            "network.reset=soft has no NIR equivalent: others read the file as reset to 0, which spikes differently;"
+            " train with network.reset=hard, or subtract the threshold where the metadata says soft"
+        )
+
+
+def hints(blueprint: Blueprint, form: str, dt: float, with_readout: bool) -> Iterator[str]:
+    """Yield, a sentence each, what the readers of snnTorch 1.0 and Norse 1.1 make of a NIR file."""
+    layers, readout = blueprint.neurons, blueprint.readout
+    shared = all(bool((v == v[0]).all()) for layer in layers for v in (layer.membrane_decay, layer.threshold))
+    if form == "plain" and not (shared and all(layer.synapse_decay is None for layer in layers)):
+        images = any(isinstance(layer.synapses, Convolution) for layer in layers)
+        instead = "train with one of each" if images else "use --form scaled"
+        yield f"snnTorch's reader takes one membrane decay and one threshold per layer: for it, {instead}."
+    if any(isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers):
+        yield "snnTorch's reader stops at recurrent layers."
+    if dt != DT:
+        yield f"snnTorch's reader takes dt = {DT:g} for granted; Norse's is told it."
+    if with_readout and readout is not None and (bool(readout.input_decay.any()) or readout.output_decay is not None):
+        yield "the readers of snnTorch and Norse know no LI: for them, use --without-readout, or docs/export.md."

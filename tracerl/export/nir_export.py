@@ -1,0 +1,54 @@
+"""An agent's network as a NIR graph; see ``tracerl.to_nir``."""
+
+from dataclasses import replace
+from typing import Any
+
+from tracerl import checks
+from tracerl.export.about import folded, metadata
+from tracerl.export.draw import draw, part_of
+from tracerl.export.packages import check_packages
+from tracerl.export.units import DT
+
+
+def to_nir(
+    agent: Any,
+    *,
+    network: str = "policy",
+    dt: float = DT,
+    form: Any = "plain",
+    without_readout: bool = False,
+    fold_normalizer: bool = False,
+    about: dict[str, Any] | None = None,
+) -> Any:
+    """Return a network of an agent as a NIR graph, which ``nir.write`` writes; needs ``tracerl[nir]``.
+
+    Args:
+        agent: of one life.
+        network: ``policy`` or ``value``.
+        dt: seconds per tick.
+        form: ``plain``, or ``scaled``: the same spikes, as snnTorch's reader takes them where decays or thresholds
+            differ within a layer.
+        without_readout: end with the spikes of the last layer; the weights of the outputs are in the metadata alone.
+        fold_normalizer: put the standardising of observations into the first weights.
+        about: more metadata of the graph.
+
+    Returns:
+        A ``nir.NIRGraph``.
+
+    Raises:
+        ConfigError: the agent has no such network, or NIR no word for it.
+    """
+    check_packages("nir")
+    from tracerl.export.nir_write import FORMS, to_graph
+
+    checks.positive("dt", dt)
+    checks.choice("form", form, FORMS)
+    blueprint = draw(part_of(agent, network))
+    words = metadata(blueprint, agent.encoder, fold_normalizer) | {"network": network} | (about or {})
+    if fold_normalizer:
+        blueprint = folded(blueprint, agent.encoder)
+    if without_readout:
+        if len(blueprint.readout.sources if blueprint.readout else ()) != 1 or not blueprint.stages:
+            raise checks.ConfigError("without_readout", "cannot be had: what is below it is not one layer of spikes")
+        blueprint = replace(blueprint, readout=None)
+    return to_graph(blueprint, dt=dt, form=form, metadata=words)

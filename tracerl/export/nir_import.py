@@ -1,0 +1,135 @@
+"""An agent whose policy is the network of a NIR graph; see ``tracerl.from_nir``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+from tracerl.encoders import Encoder
+from tracerl.export.blueprint import Blueprint, Dense
+from tracerl.export.draw import part_of
+from tracerl.export.packages import check_packages
+from tracerl.layers import SynapticLIF
+from tracerl.layers.constrained import Constrained
+from tracerl.library import make_agent
+from tracerl.network import Network
+
+if TYPE_CHECKING:
+    from tracerl.agent import Agent
+
+AGENTS = ("reflect", "eprop")  # whose policy is a network=dense
+_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # of the network, which settings cannot change
+
+
+def from_nir(
+    path: Any,
+    env: gym.Env[Any, Any],
+    agent: str = "reflect",
+    settings: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    dt: float | None = None,
+) -> "Agent":
+    """Make an agent whose policy begins as a NIR network and goes on learning; needs ``tracerl[nir]``.
+
+    The settings of the network are read off the graph: widths, decays, thresholds, reset, recurrence. Where the graph
+    ends with spikes, the readout is new. So is the critic, which is built like the policy with weights of its own. A
+    file of tracerl's own brings the encoder's name and the mean and deviation of observations with it; to any other
+    network observations are shown as they are (``encoder.normalize=false``), unless ``settings`` say otherwise.
+
+    Args:
+        path: of a NIR file, or a ``nir.NIRGraph``: Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output.
+        env: where it shall live; its spaces must fit the network.
+        agent: ``reflect`` or ``eprop``.
+        settings: by the keys of the command line.
+        seed: of the weights that the graph does not hold, and of actions.
+        dt: seconds per tick; None: what the metadata say, else 1e-4.
+
+    Raises:
+        ConfigError: naming the node that cannot be read, or what does not fit.
+    """
+    check_packages("nir")
+    from tracerl.export.nir_read import check_graph, from_graph, read_file, seconds_per_tick, spans
+
+    checks.choice("agent", agent, AGENTS)
+    graph = read_file(path) if isinstance(path, (str, Path)) else path
+    check_graph(graph)
+    given = dict(settings or {})
+    period = seconds_per_tick(graph) if dt is None else checks.positive("dt", dt)
+    checks.choice("dtype", given.get("dtype", "float32"), ("float32", "float64"))
+    blueprint = from_graph(graph, period, getattr(torch, given.get("dtype", "float32")))
+    inferred = {f"network.{key}": value for key, value in spans(blueprint)}
+    for key in (f"network.{name}" for name in _STRUCTURE):
+        if key in given and given[key] != inferred[key]:
+            raise ConfigError(key, f"must be {inferred[key]!r}, as in the NIR graph, got {given[key]!r}")
+    about: Mapping[str, Any] = graph.metadata
+    made = make_agent(env, agent, {"network": "dense", **inferred, **_encoding(about), **given}, seed=seed)
+    part = part_of(made, "policy")
+    assert isinstance(part.network, Network)
+    _check_ends(blueprint, part.network, made)
+    with torch.no_grad():
+        _write(blueprint, part.network, part.outputs)
+        _restore_moments(about, made.encoder)  # type: ignore[attr-defined]
+    return made
+
+
+def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the encoder that a graph's metadata tell."""
+    found: dict[str, Any] = {"encoder.normalize": about.get("normalizer") == "apart"}
+    return {"encoder": about["encoder"], **found} if "normalizer" in about else found
+
+
+def _check_ends(blueprint: Blueprint, network: Network, agent: Any) -> None:
+    """Check that the network fits the env."""
+    code, outputs = agent.encoder.n_out, agent.head.n_outputs
+    if blueprint.n_in != code:
+        raise ConfigError(
+            "env", f"must make {blueprint.n_in} numbers for the NIR graph, encoder={agent.encoder.name} makes {code}"
+        )
+    if blueprint.readout is not None and len(blueprint.readout.bias) != outputs:
+        n = len(blueprint.readout.bias)
+        raise ConfigError("env", f"must have actions for the NIR graph's {n} outputs, its actions take {outputs}")
+
+
+def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
+    """Write every number of a blueprint into a network, in place."""
+    from tracerl.export.nir_read import synapse_decay
+
+    for stage, layer in zip(blueprint.neurons, network.layers, strict=True):
+        synapses: Any = layer.synapses
+        assert isinstance(stage.synapses, Dense)
+        own = [] if stage.synapses.own is None else [stage.synapses.own]
+        rows = torch.cat([*stage.synapses.weights, *own, stage.synapses.bias.unsqueeze(-1)], -1)
+        synapses.affine.copy_(rows.T)
+        _assign(layer.membrane_decay, stage.membrane_decay)
+        _assign(layer.threshold, stage.threshold)
+        if isinstance(layer, SynapticLIF):
+            _assign(layer.synapse_decay, synapse_decay(stage))
+    if blueprint.readout is not None:
+        network.readout.weight[outputs].copy_(blueprint.readout.weight)
+        network.readout.bias[outputs].copy_(blueprint.readout.bias)
+        _assign(network.readout.decay, blueprint.readout.input_decay)
+
+
+def _assign(constrained: Any, values: Tensor) -> None:
+    assert isinstance(constrained, Constrained)
+    constrained.assign(values[: constrained.value.shape[-1]].to(constrained.value.dtype))
+
+
+def _restore_moments(about: Mapping[str, Any], encoder: Encoder) -> None:
+    """Let the normaliser, where the graph brings one, go on from what it had seen."""
+    if about.get("normalizer") != "apart" or encoder.normalizer is None:
+        return
+    moments = encoder.normalizer.moments
+    for name in ("count", "mean", "squares"):
+        mine, found = getattr(moments, name), torch.as_tensor(about[f"normalizer_{name}"], dtype=torch.float64)
+        if found.dim() and found.shape != mine.shape:
+            raise ConfigError(
+                "env", f"must have {len(found)} numbers to standardise, as the NIR graph, got {len(mine)}"
+            )
+        mine.copy_(found)

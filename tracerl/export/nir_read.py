@@ -1,0 +1,260 @@
+"""From a NIR graph, a stack of Affine and LIF nodes under a readout, to a blueprint."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracerl.checks import ConfigError
+from tracerl.export.blueprint import Blueprint, Dense, Neurons, Readout
+from tracerl.export.units import DT, decay_of, threshold_above
+from tracerl.topology import INPUT
+
+_ROUNDING = 1e-6  # of a time constant in float32, relative: one that equals dt may seem to be below it
+_STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"
+
+
+def read_file(path: str | Path) -> Any:
+    """Read a ``nir.NIRGraph``.
+
+    Raises:
+        ConfigError: there is no NIR file.
+    """
+    if not Path(path).is_file():
+        raise ConfigError("path", f"must be a NIR file, there is none at {str(path)!r}")
+    try:
+        return nir.read(path)
+    except Exception as error:  # whatever h5py and the constructors of nodes make of another kind of file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {reason}") from error
+
+
+def check_graph(graph: Any) -> None:
+    """Check that it is a graph, raising a ConfigError."""
+    if not isinstance(graph, nir.NIRGraph):
+        raise ConfigError("path", f"must be a NIR file or a nir.NIRGraph, got {type(graph).__name__}")
+
+
+def seconds_per_tick(graph: Any) -> float:
+    """Return the dt that the metadata of a graph or of its nodes tell, else the usual one."""
+    for owner in (graph, *graph.nodes.values()):
+        found = getattr(owner, "metadata", {}).get("dt")
+        if found is not None:
+            return float(found)
+    return DT
+
+
+def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
+    """Describe the network of a NIR graph.
+
+    Membranes are measured from rest and normalised: W' = R W, whatever form the file is in. Neurons reset to rest,
+    unless a file of tracerl's own says that they subtract their threshold.
+
+    Args:
+        graph: a ``nir.NIRGraph`` that is a stack.
+        dt: seconds per tick.
+        dtype: of the network to come, in which thresholds are rounded.
+
+    Raises:
+        ConfigError: naming the node that tracerl has no equivalent for.
+    """
+    own = str(graph.metadata.get("writer", "")).startswith("tracerl")
+    stages: list[Neurons] = []
+    walk, n_in, readout = _Walk(graph), 0, None
+    while readout is None and not walk.arrived:
+        if isinstance(walk.node, nir.LI):
+            readout = _filtered_readout(walk, dt)
+            break
+        name, weight, bias = walk.affine()
+        n_in = n_in or weight.shape[1]
+        if isinstance(walk.node, (nir.LIF, nir.CubaLIF)):
+            stages.append(_neurons(walk, weight, bias, dt, dtype, own, len(stages)))
+        elif isinstance(walk.node, (nir.LI, nir.Output)):
+            readout = _plain_readout(walk, name, weight, bias, dt)
+        else:
+            raise walk.refusal(f"tracerl cannot read: {_STACK} is expected")
+    if not stages:
+        raise ConfigError("path", f"must hold {_STACK}, there is no LIF in it")
+    if not walk.arrived:
+        raise walk.refusal(f"cannot follow the readout of {_STACK}")
+    on_top = None if readout is None else Readout((len(stages) - 1,), *readout)
+    return Blueprint(tuple(stages), on_top, n_in, int(graph.metadata.get("ticks", 1)))
+
+
+class _Walk:
+    """A walk from the input of a graph along its only way.
+
+    Attributes:
+        name: of the node arrived at.
+        node: itself.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self._nodes, self._edges = graph.nodes, [tuple(edge) for edge in graph.edges]
+        inputs = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+        if len(inputs) != 1:
+            raise ConfigError("path", f"must hold a graph with one Input, got {', '.join(inputs) or 'none'}")
+        self.name, self.node = inputs[0], graph.nodes[inputs[0]]
+        self.on()
+
+    @property
+    def arrived(self) -> bool:
+        """Whether this is the output."""
+        return isinstance(self.node, nir.Output)
+
+    def refusal(self, problem: str) -> ConfigError:
+        """Return an error about the node."""
+        return ConfigError("path", f"holds the node {self.name} ({type(self.node).__name__}), which {problem}")
+
+    def on(self, but: str | None = None) -> None:
+        """Go to the one node that receives this one, leaving one out."""
+        ahead = [end for start, end in self._edges if start == self.name and end != but]
+        if len(ahead) != 1:
+            raise self.refusal(f"must lead to one other node in {_STACK}, it leads to {len(ahead)}")
+        before = [start for start, end in self._edges if end == ahead[0] and start != self.name]
+        self.name, self.node = ahead[0], self._nodes[ahead[0]]
+        if any((self.name, start) not in self._edges for start in before):
+            raise self.refusal(f"receives several others, {', '.join(before)} among them: {_STACK} is expected")
+
+    def affine(self) -> tuple[str, Tensor, Tensor]:
+        """Take weights, float64 [n, n_in], and biases, [n], and go on."""
+        name, node = self.name, self.node
+        if not isinstance(node, (nir.Affine, nir.Linear)) or node.weight.ndim != 2:
+            raise self.refusal(f"tracerl cannot read: {_STACK} is expected")
+        self.on()
+        return name, *_affine(node)
+
+    def recurrence(self) -> str | None:
+        """Return the node through which this one receives itself."""
+        around = [end for start, end in self._edges if start == self.name and (end, self.name) in self._edges]
+        if len(around) > 1:
+            raise self.refusal("receives itself along several ways")
+        return around[0] if around else None
+
+    def other(self, name: str) -> Any:
+        """Return a node by name."""
+        return self._nodes[name]
+
+
+def _affine(node: Any) -> tuple[Tensor, Tensor]:
+    weight = _tensor(node.weight)
+    bias = getattr(node, "bias", None)
+    return weight, torch.zeros_like(weight[:, 0]) if bias is None else _tensor(bias)
+
+
+def _tensor(values: Any) -> Tensor:
+    return torch.from_numpy(np.array(values, np.float64))
+
+
+def _decay(walk: _Walk, tau: Any, dt: float) -> Tensor:
+    """Return the decay per tick of a time constant of the node, float64."""
+    decay = decay_of(np.asarray(tau, np.float64), dt)
+    decay = np.where((decay < 0) & (decay > -_ROUNDING), 0.0, decay)
+    if not ((decay >= 0) & (decay < 1)).all():
+        raise walk.refusal(f"has a time constant below dt = {dt:g} s or without end; pass dt, in seconds per tick")
+    return torch.from_numpy(decay)
+
+
+def _neurons(
+    walk: _Walk, weight: Tensor, bias: Tensor, dt: float, dtype: torch.dtype, own: bool, number: int
+) -> Neurons:
+    """Take a layer of neurons behind its weights, and go on."""
+    node, synaptic = walk.node, isinstance(walk.node, nir.CubaLIF)
+    n = len(bias)
+    rest = np.broadcast_to(node.v_leak, n)
+    if not np.allclose(node.v_reset, rest):
+        raise walk.refusal("resets to another level than it rests at; tracerl's neurons reset to rest")
+    scale = _tensor(np.broadcast_to(node.metadata.get("scale", 1.0) if own else 1.0, n))
+    gain = _tensor(np.broadcast_to(node.r * node.w_in if synaptic else node.r, n)) / scale
+    threshold = threshold_above(np.broadcast_to(node.v_threshold, n) - rest, dtype).double() / scale
+    if not bool((threshold > 0).all()):
+        raise walk.refusal("has a threshold that is not above its rest")
+    around, recurrent = walk.recurrence(), None
+    if around is not None:
+        if not isinstance(walk.other(around), (nir.Affine, nir.Linear)):
+            raise walk.refusal(f"receives itself through {around}, which is neither Affine nor Linear")
+        recurrent, own_bias = _affine(walk.other(around))
+        recurrent, bias = recurrent * gain.unsqueeze(-1), bias + own_bias
+    decay = _decay(walk, node.tau_mem if synaptic else node.tau, dt).expand(n)
+    outlasts = _decay(walk, node.tau_syn, dt).expand(n) if synaptic else torch.zeros(n)
+    reset: Any = node.metadata.get("reset", "hard") if own else "hard"
+    walk.on(but=around)
+    synapses = Dense((weight * gain.unsqueeze(-1),), bias * gain, own=recurrent)
+    return Neurons(
+        sources=(number - 1 if number else INPUT,),
+        synapses=synapses,
+        membrane_decay=decay,
+        threshold=threshold,
+        reset=reset,
+        synapse_decay=outlasts if bool(outlasts.any()) else None,
+    )
+
+
+def _integrators(walk: _Walk, dt: float) -> tuple[Tensor, Tensor]:
+    """Take leaky integrators, their decays and gains, each float64 [n], and go on."""
+    node = walk.node
+    if np.any(node.v_leak):
+        raise walk.refusal("rests at another level than 0")
+    found = _decay(walk, np.atleast_1d(node.tau), dt), _tensor(np.atleast_1d(node.r))
+    walk.on()
+    return found
+
+
+def _filtered_readout(walk: _Walk, dt: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Take LI -> Affine: V, c, k."""
+    decay, gain = _integrators(walk, dt)
+    _, weight, bias = walk.affine()
+    return weight * gain, bias, decay.expand(weight.shape[1])
+
+
+def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Take what follows the Affine that is above the last spikes: V, c, k."""
+    if not isinstance(walk.node, nir.LI):
+        return weight, bias, torch.zeros_like(weight[0])
+    decay, gain = _integrators(walk, dt)
+    if bool((decay != decay[0]).any()) or (bool(decay[0] > 0) and bool((bias != 0).any())):
+        where = f"holds {name} under leaky integrators that differ, or with a bias that they filter"
+        raise ConfigError("path", f"{where}; tracerl filters spikes, with the bias added after")
+    return weight * gain.unsqueeze(-1), bias * gain, decay[:1].expand(weight.shape[1])
+
+
+def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of ``network=dense`` that a blueprint shows, by their keys."""
+    layers = blueprint.neurons
+    yield "hidden", [layer.n for layer in layers]
+    yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
+    yield "threshold", _span([layer.threshold for layer in layers])
+    synaptic = any(layer.synapse_decay is not None for layer in layers)
+    yield "neuron", "synaptic" if synaptic else "lif"
+    if synaptic:
+        yield "synapse_decay", _span([synapse_decay(layer) for layer in layers])
+    if blueprint.readout is not None:
+        yield "readout_decay", _span([blueprint.readout.input_decay])
+    yield "reset", _common("reset", [layer.reset for layer in layers])
+    own = [isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers]
+    yield "recurrent", _common("recurrent", own)
+    yield "layer_norm", False
+    yield "ticks", blueprint.ticks
+
+
+def synapse_decay(layer: Neurons) -> Tensor:
+    """Return a per tick, [n]: 0 where currents do not decay, which is the same."""
+    return torch.zeros_like(layer.membrane_decay) if layer.synapse_decay is None else layer.synapse_decay
+
+
+def _span(values: list[Tensor]) -> Any:
+    """Return one number where all are equal, else their range."""
+    together = torch.cat(values)
+    low, high = float(together.min()), float(together.max())
+    return low if low == high else [low, high]
+
+
+def _common(key: str, values: list[Any]) -> Any:
+    """Return what all layers have in common."""
+    if len(set(values)) > 1:
+        raise ConfigError("path", f"holds layers that differ in network.{key}, which is one for all: {values}")
+    return values[0]

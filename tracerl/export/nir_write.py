@@ -1,0 +1,248 @@
+"""From a blueprint to a NIR graph (https://neuroir.org; Pedersen et al. 2024, doi 10.1038/s41467-024-52259-9)."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracerl.checks import ConfigError
+from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons, Pool, Readout
+from tracerl.export.units import DT, threshold_below, time_constant
+from tracerl.topology import INPUT
+
+Form = Literal["plain", "scaled"]
+FORMS = ("plain", "scaled")
+
+
+@dataclass
+class _Draft:
+    """A graph that grows from its input to its output.
+
+    Attributes:
+        dt: seconds per tick.
+        form: see ``to_graph``.
+        nodes: by name.
+        edges: of names.
+        ends: name of the node that hands on what a stage does.
+        shapes: of what a stage hands on.
+    """
+
+    dt: float
+    form: Form
+    nodes: dict[str, Any] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+    ends: dict[int, str] = field(default_factory=dict)
+    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def add(self, name: str, node: Any, *sources: str) -> str:
+        """Add a node that receives others; return its name."""
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return name
+
+    def flat(self, stage: int) -> str:
+        """Return the node that hands on what a stage does as a vector."""
+        shape = self.shapes[stage]
+        if len(shape) > 1:
+            node = nir.Flatten(np.array(shape), start_dim=0, end_dim=-1)
+            self.ends[stage] = self.add(f"flatten_{stage}", node, self.ends[stage])
+            self.shapes[stage] = (int(np.prod(shape)),)
+        return self.ends[stage]
+
+
+def to_graph(
+    blueprint: Blueprint, *, dt: float = DT, form: Form = "plain", metadata: Mapping[str, Any] | None = None
+) -> Any:
+    """Write a network as a NIR graph.
+
+    Args:
+        blueprint: of the network; where it has no readout, the output is the spikes of the last layer.
+        dt: seconds per tick.
+        form: ``plain``: R = 1, weights as they are. ``scaled``: R = tau / dt, weights times (1-m), membranes scaled so
+            that the neurons of a layer share one threshold, in a CubaLIF whose current does not outlast its tick
+            (tau_syn = dt): the same spikes, in the one form that the readers of snnTorch and Norse both take right
+            where decays or thresholds differ within a layer.
+        metadata: of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
+
+    Returns:
+        A ``nir.NIRGraph``.
+
+    Raises:
+        ConfigError: naming the setting that NIR has no word for.
+    """
+    draft = _Draft(dt, form)
+    _refuse(blueprint)
+    _add_input(draft, blueprint)
+    for i, stage in enumerate(blueprint.stages):
+        if isinstance(stage, Pool):
+            _add_pool(draft, i, stage)
+        else:
+            if form == "scaled" and stage.synapse_decay is None:
+                stage = replace(stage, synapse_decay=torch.zeros_like(stage.membrane_decay))
+            _add_neurons(draft, i, stage)
+    if blueprint.readout is None:
+        last = len(blueprint.stages) - 1
+        end, shape = draft.ends[last], draft.shapes[last]
+    else:
+        end, shape = _add_readout(draft, blueprint.readout), (len(blueprint.readout.bias),)
+    draft.add("output", nir.Output(np.array(shape)), end)
+    resets = {stage.reset for stage in blueprint.neurons}
+    about = {"dt": dt, "ticks": blueprint.ticks, "reset": "soft" if "soft" in resets else "hard", "form": form}
+    return nir.NIRGraph(draft.nodes, draft.edges, metadata={**about, **(metadata or {})})
+
+
+def graph_bytes(graph: Any) -> bytes:
+    """Return the file of a NIR graph: HDF5."""
+    memory = io.BytesIO()
+    nir.write(memory, graph)
+    return memory.getvalue()
+
+
+def _refuse(blueprint: Blueprint) -> None:
+    """Refuse what NIR has no word for."""
+    for stage in blueprint.stages:
+        if isinstance(stage, Pool):
+            if stage.kind == "max":
+                raise ConfigError("network.pool_kind", "must be average: NIR has no pooling by the maximum")
+        elif stage.adaptation_decay is not None:
+            raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron whose threshold adapts")
+        elif stage.layer_norm:
+            raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
+        elif stage.delayed:
+            raise ConfigError(
+                "network.edges", "must not be delayed between two nodes: in NIR only a cycle takes a tick"
+            )
+
+
+def _add_input(draft: _Draft, blueprint: Blueprint) -> None:
+    readers = [stage for stage in blueprint.neurons if INPUT in stage.sources]
+    images = [stage.synapses.in_shape for stage in readers if isinstance(stage.synapses, Convolution)]
+    draft.shapes[INPUT] = images[0] if images else (blueprint.n_in,)
+    draft.ends[INPUT] = draft.add("input", nir.Input(np.array(draft.shapes[INPUT])))
+
+
+def _add_neurons(draft: _Draft, i: int, stage: Neurons) -> None:
+    """Add a layer: its synapses, its neurons and, where they hear themselves, the cycle."""
+    gain, threshold = _gain(stage, draft.form)
+    shape: tuple[int, ...] = (stage.n,)
+    if isinstance(stage.synapses, Convolution):
+        shape, currents = stage.synapses.out_shape, [_add_convolution(draft, i, stage, gain)]
+    else:
+        currents = _add_dense(draft, i, stage.sources, stage.synapses, gain)
+    node = _neurons(draft, stage, gain, threshold, shape)
+    name = draft.add(f"{'lif' if stage.synapse_decay is None else 'cubalif'}_{i}", node, *currents)
+    if isinstance(stage.synapses, Dense) and stage.synapses.own is not None:
+        own = nir.Linear(_scaled(stage.synapses.own, gain))
+        draft.edges.append((draft.add(f"recurrent_{i}", own, name), name))
+    draft.ends[i], draft.shapes[i] = name, shape
+
+
+def _gain(stage: Neurons, form: Form) -> tuple[Tensor, Tensor]:
+    """Return what currents, and with them membranes, are multiplied by, float64 [n], and the thresholds, [n]."""
+    theta = stage.threshold
+    if form == "plain":
+        return torch.ones_like(theta, dtype=torch.float64), theta
+    assert stage.synapse_decay is not None
+    shared = theta if bool((theta == theta[0]).all()) else torch.ones_like(theta)
+    gain = (1 - stage.membrane_decay.double()) * (1 - stage.synapse_decay.double())
+    return gain * (shared.double() / theta.double()), shared
+
+
+def _neurons(draft: _Draft, stage: Neurons, gain: Tensor, threshold: Tensor, shape: tuple[int, ...]) -> Any:
+    """Return the node of a layer's neurons."""
+    scale = gain.numpy().copy()
+    tau, scaled = time_constant(stage.membrane_decay, draft.dt), draft.form == "scaled"
+    parameters = {"v_leak": np.zeros_like(tau), "v_reset": np.zeros_like(tau)}
+    parameters["v_threshold"] = threshold_below(threshold)
+    parameters["r"] = tau / draft.dt if scaled else np.ones_like(tau)
+    scale *= parameters["r"]
+    if stage.synapse_decay is None:
+        parameters["tau"] = tau
+    else:
+        tau_syn = time_constant(stage.synapse_decay, draft.dt)
+        parameters |= {"tau_mem": tau, "tau_syn": tau_syn, "w_in": tau_syn / draft.dt if scaled else np.ones_like(tau)}
+        scale *= parameters["w_in"]
+    parameters = {name: values.reshape(shape) for name, values in parameters.items()}
+    metadata = {"dt": draft.dt, "reset": stage.reset, "scale": scale.reshape(shape)}  # v here = scale * v in tracerl
+    kind = nir.LIF if stage.synapse_decay is None else nir.CubaLIF
+    return kind(**parameters, metadata=metadata)
+
+
+def _scaled(weight: Tensor, gain: Tensor) -> np.ndarray[Any, Any]:
+    """Return weights times the gain of their neuron, the first axis, in the dtype of the weights."""
+    values = weight.double() * gain.reshape(-1, *[1] * (weight.dim() - 1))
+    return values.to(weight.dtype).numpy()
+
+
+def _add_dense(draft: _Draft, i: int, sources: tuple[int, ...], synapses: Dense, gain: Tensor) -> list[str]:
+    """Add the synapses of a layer: an Affine for the first source, a Linear for each further one."""
+    added = []
+    for place, (source, weight) in enumerate(zip(sources, synapses.weights, strict=True)):
+        values = _scaled(weight, gain)
+        if place:
+            node, called = nir.Linear(values), f"linear_{i}_{place}"
+        else:
+            node, called = nir.Affine(values, _scaled(synapses.bias, gain)), f"affine_{i}"
+        added.append(draft.add(called, node, draft.flat(source)))
+    return added
+
+
+def _add_convolution(draft: _Draft, i: int, stage: Neurons, gain: Tensor) -> str:
+    synapses = stage.synapses
+    assert isinstance(synapses, Convolution)
+    channels = gain.reshape(synapses.out_shape[0], -1)
+    if bool((channels != channels[:, :1]).any()):
+        raise ConfigError(
+            "form", "must be plain: the neurons of a convolution share weights, which cannot be scaled for each"
+        )
+    node = nir.Conv2d(
+        input_shape=synapses.in_shape[1:],
+        weight=_scaled(synapses.weight, channels[:, 0]),
+        stride=synapses.stride,
+        padding=synapses.padding,
+        dilation=1,
+        groups=1,
+        bias=_scaled(synapses.bias, channels[:, 0]),
+    )
+    return draft.add(f"conv_{i}", node, draft.ends[stage.sources[0]])
+
+
+def _add_pool(draft: _Draft, i: int, stage: Pool) -> None:
+    sides = np.array([stage.size, stage.size])
+    node = nir.AvgPool2d(kernel_size=sides, stride=sides, padding=np.array([0, 0]))
+    draft.ends[i] = draft.add(f"pool_{i}", node, draft.ends[stage.sources[0]])
+    draft.shapes[i] = stage.out_shape
+
+
+def _add_readout(draft: _Draft, readout: Readout) -> str:
+    """Add the integrators, where they integrate, and the weights of the outputs; return the last node."""
+    ends, blocks, start = [], [], 0
+    for place, source in enumerate(readout.sources):
+        end = draft.flat(source)
+        columns = slice(start, start + draft.shapes[source][0])
+        if bool(readout.input_decay[columns].any()):
+            integrators = _integrators(draft, readout.input_decay[columns])
+            end = draft.add(f"li_{place}" if len(readout.sources) > 1 else "li", integrators, end)
+        ends.append(end)
+        blocks.append(readout.weight[:, columns].numpy())
+        start = columns.stop
+    if len(ends) == 1:
+        last = draft.add("readout", nir.Affine(blocks[0], readout.bias.numpy()), ends[0])
+    else:  # what arrives at a node is summed, but not every reader sums at the output
+        names = [draft.add(f"linear_out_{i}", nir.Linear(block), ends[i]) for i, block in enumerate(blocks)]
+        identity = np.eye(len(readout.bias), dtype=blocks[0].dtype)
+        last = draft.add("readout", nir.Affine(identity, readout.bias.numpy()), *names)
+    if readout.output_decay is None:
+        return last
+    return draft.add("li_out", _integrators(draft, readout.output_decay), last)
+
+
+def _integrators(draft: _Draft, decay: Tensor) -> Any:
+    tau = time_constant(decay, draft.dt)
+    metadata = {"dt": draft.dt, "scale": np.ones_like(tau)}
+    return nir.LI(tau=tau, r=np.ones_like(tau), v_leak=np.zeros_like(tau), metadata=metadata)

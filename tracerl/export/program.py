@@ -1,0 +1,106 @@
+"""An agent that acts and does not learn, as one function: (observation, state) -> (action, outputs, new state)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.encoders import Encoder
+from tracerl.export.blueprint import Blueprint
+from tracerl.export.draw import draw, part_of
+from tracerl.export.program_ends import Choice, Encoding
+from tracerl.export.program_layers import Output, State, stage_module
+from tracerl.heads import Head
+from tracerl.topology import INPUT
+
+
+class Program(nn.Module):
+    """The way of an agent from observation to action without anything that learns, and without a memory of its own.
+
+    The state is one vector, which the caller keeps: zeros at the start of an episode, then what the last call
+    returned. The mean and deviation of observations are those of the agent when the program was made.
+
+    Attributes:
+        places: where each part of the state is: ``membrane_0``, ``spikes_0``, ..., ``filtered``.
+        n_state: length of the state.
+        n_observation: length of an observation, flattened.
+    """
+
+    def __init__(self, blueprint: Blueprint, encoder: Encoder, head: Head | None) -> None:
+        """Take over the numbers; see ``program_of``.
+
+        Args:
+            blueprint: of the network.
+            encoder: of the agent.
+            head: of the agent; None: the outputs are no action's.
+
+        Raises:
+            ConfigError: the encoder draws its code, or has one in time.
+        """
+        super().__init__()
+        assert blueprint.readout is not None
+        self.encoder = Encoding(encoder)
+        stages = [stage_module(stage, i) for i, stage in enumerate(blueprint.stages)]
+        self.stages = nn.ModuleList(stages)
+        self.sources = [(stage.sources, getattr(stage, "delayed", ())) for stage in blueprint.stages]
+        self.readout, self.ticks = Output(blueprint.readout), blueprint.ticks
+        self.choice = None if head is None else Choice(head)
+        self.outputs = blueprint.readout.sources
+        self.n_observation = self.encoder.n_in
+        sizes: dict[str, int] = {}
+        for part in (self.encoder, *stages, self.readout):
+            sizes |= part.sizes
+        self.places = _places(sizes)
+        self.n_state = sum(sizes.values())
+
+    def forward(self, observation: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+        """Advance one env step.
+
+        Args:
+            observation: flattened, float32, [n_observation].
+            state: [n_state].
+
+        Returns:
+            The likeliest action, flattened, as the env takes it (absent where the outputs are no action's); the
+            outputs of the network: logits, a value, or means and deviations' raw form; the new state.
+        """
+        parts = {name: state[place] for name, place in self.places.items()}
+        code = self.encoder(observation, parts)
+        for _ in range(self.ticks):
+            outputs = self._tick(code, parts)
+        after = torch.cat([parts[name] for name in self.places])
+        return (outputs, after) if self.choice is None else (self.choice(outputs), outputs, after)
+
+    def _tick(self, code: Tensor, parts: State) -> Tensor:
+        """Advance every layer by one tick, replacing their parts of the state; return the outputs."""
+        handed = {INPUT: code}
+        before = {name: parts[name] for name in parts if name.startswith("spikes_")}
+        for i, (stage, (sources, delayed)) in enumerate(zip(self.stages, self.sources, strict=True)):
+            received = [handed[source] for source in sources] + [before[f"spikes_{source}"] for source in delayed]
+            handed[i] = stage(torch.cat(received), parts)
+        outputs: Tensor = self.readout(torch.cat([handed[source] for source in self.outputs]), parts)
+        return outputs
+
+
+def program_of(agent: Any, network: str = "policy") -> Program:
+    """Return an agent's policy, or its critic, as a program.
+
+    Raises:
+        ConfigError: the agent has no such network, or its encoder cannot be taken along.
+    """
+    part = part_of(agent, network)
+    program = Program(draw(part), agent.encoder, agent.head if network == "policy" else None)
+    for module in program.modules():  # no views of larger tensors, which a file would hold whole
+        for name, buffer in module.named_buffers(recurse=False):
+            module.register_buffer(name, buffer.clone(memory_format=torch.contiguous_format))
+    return program.eval()
+
+
+def _places(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Lay named parts out one after another."""
+    places, start = {}, 0
+    for name, size in sizes.items():
+        places[name] = slice(start, start + size)
+        start += size
+    return places

@@ -1,0 +1,89 @@
+"""What is before and behind the layers of a program: the code of an observation and the choice of an action."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tracerl.checks import ConfigError
+from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.export.about import moments
+from tracerl.export.program_layers import State
+from tracerl.heads import Head
+from tracerl.heads.bernoulli import Bernoulli
+from tracerl.heads.gaussian import Gaussian
+
+
+class Encoding(nn.Module):
+    """Standardise and bound observations by the moments as they are; before that, set contrasts beside them if asked.
+
+    Attributes:
+        n_in: length of an observation.
+        dtype: of the code.
+        sizes: of its parts of the state: of contrasts ``seen``, 0 at the start of an episode, and ``trace``.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Take over the numbers.
+
+        Raises:
+            ConfigError: the encoder is neither raw nor contrast.
+        """
+        super().__init__()
+        if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
+            raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
+        self.contrast = isinstance(encoder, ContrastEncoder)
+        self.n_in = encoder.n_out // 2 if self.contrast else encoder.n_out
+        self.trace_decay = encoder.trace_decay if isinstance(encoder, ContrastEncoder) else 0.0
+        self.sizes = {"seen": 1, "trace": self.n_in} if self.contrast else {}
+        self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
+        if self.standardises:
+            mean, deviation = moments(encoder)
+            self.register_buffer("mean", mean)
+            self.register_buffer("deviation", deviation)
+
+    def forward(self, observation: Tensor, parts: State) -> Tensor:
+        """Return the code of an observation, [n_out]."""
+        x = observation
+        if self.contrast:
+            seen = observation.to(self.dtype)
+            trace = torch.where(parts["seen"] > 0, parts["trace"], seen)
+            x = torch.cat([observation, observation - trace])
+            parts["trace"] = torch.lerp(trace, seen, 1 - self.trace_decay)
+            parts["seen"] = torch.ones_like(parts["seen"])
+        if self.standardises:
+            x = ((x.double() - self.mean) / self.deviation).clamp(-self.clip, self.clip)
+        return x.to(self.dtype)
+
+
+class Choice(nn.Module):
+    """The likeliest action, as ``Head.greedy`` has it."""
+
+    start: Tensor
+    low: Tensor
+    high: Tensor
+    centre: Tensor
+    half_range: Tensor
+
+    def __init__(self, head: Head) -> None:
+        """Take over what the actions are counted from, or the bounds of continuous ones."""
+        super().__init__()
+        self.kind, self.sizes = type(head), getattr(head, "sizes", (head.n_outputs,))
+        if isinstance(head, Gaussian):
+            for name in ("low", "high", "centre", "half_range"):
+                self.register_buffer(name, getattr(head, name).cpu())
+        else:
+            start = np.ravel(getattr(head, "_start", 0)).astype(np.int64)
+            self.register_buffer("start", torch.from_numpy(start))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return the action as the env takes it, flat: int64, or of continuous ones in the dtype of the outputs."""
+        if self.kind is Gaussian:
+            mean = outputs[: self.centre.shape[0]].double()
+            return torch.clamp(self.centre + mean * self.half_range, self.low, self.high).to(outputs.dtype)
+        if self.kind is Bernoulli:
+            return (outputs > 0).long()
+        best = [logits.argmax(-1, keepdim=True) for logits in outputs.split(self.sizes)]
+        return torch.cat(best) + self.start

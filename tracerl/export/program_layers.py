@@ -1,0 +1,151 @@
+"""The layers of a program; their equations are those of ``tracerl.layers``, without what learns.
+
+Each takes what it receives, [n_in], and the named parts of the state, of which it replaces its own.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tracerl import functional as F
+from tracerl.export.blueprint import Convolution, Dense, Neurons, Pool, Readout
+from tracerl.layers.normalization import EPSILON
+
+State = dict[str, Tensor]
+
+
+def stage_module(stage: Neurons | Pool, number: int) -> "Layer | Pooled":
+    """Return what computes a stage; its parts of the state carry its number."""
+    return Pooled(stage) if isinstance(stage, Pool) else Layer(stage, number)
+
+
+class Layer(nn.Module):
+    """A layer of spiking neurons of any kind.
+
+    Attributes:
+        sizes: of its parts of the state: ``membrane_0``, ``spikes_0`` and, of neurons that adapt or filter, ``slow_0``.
+    """
+
+    decay: Tensor
+    threshold: Tensor
+    slow_decay: Tensor
+
+    def __init__(self, stage: Neurons, number: int) -> None:
+        """Take over the numbers."""
+        super().__init__()
+        synapses = stage.synapses
+        self.currents = Convolved(synapses) if isinstance(synapses, Convolution) else Matrix(synapses)
+        self.hears_itself = isinstance(synapses, Dense) and synapses.own is not None
+        self.names = [f"{name}_{number}" for name in ("membrane", "spikes", "slow")]
+        self.hard, self.norm, self.adaptation = stage.reset == "hard", stage.layer_norm, stage.adaptation
+        slow = stage.synapse_decay if stage.synapse_decay is not None else stage.adaptation_decay
+        self.sizes = dict.fromkeys(self.names[: 2 if slow is None else 3], stage.n)
+        self.adapts, self.filters = stage.adaptation_decay is not None, stage.synapse_decay is not None
+        for name, values in (("decay", stage.membrane_decay), ("threshold", stage.threshold), ("slow_decay", slow)):
+            self.register_buffer(name, values)
+
+    def forward(self, x: Tensor, parts: State) -> Tensor:
+        """Advance one tick; return the spikes, [n]."""
+        membrane, spikes, slow = self.names
+        current: Tensor = self.currents(torch.cat([x, parts[spikes]]) if self.hears_itself else x)
+        if self.norm:
+            centred = current - current.mean()
+            current = centred * torch.rsqrt((centred * centred).mean() + EPSILON)
+        threshold = self.threshold
+        if self.adapts:
+            parts[slow] = torch.lerp(parts[spikes], parts[slow], self.slow_decay)
+            threshold = threshold + self.adaptation * parts[slow]
+        if self.filters:
+            parts[slow] = current = torch.lerp(current, parts[slow], self.slow_decay)
+        potential = F.lif_potential(current, parts[membrane], self.decay)
+        fired = (potential >= threshold).to(potential.dtype)
+        parts[membrane] = potential * (1 - fired) if self.hard else potential - threshold * fired
+        parts[spikes] = fired
+        return fired
+
+
+class Matrix(nn.Module):
+    """Dense synapses: I = W x + b, the biases as last column of the weights."""
+
+    weight: Tensor
+    one: Tensor
+
+    def __init__(self, synapses: Dense) -> None:
+        """Set the weights of all that is received side by side."""
+        super().__init__()
+        own = [] if synapses.own is None else [synapses.own]
+        blocks = [*synapses.weights, *synapses.delayed, *own, synapses.bias.unsqueeze(-1)]
+        self.register_buffer("weight", torch.cat(blocks, -1))
+        self.register_buffer("one", torch.ones_like(synapses.bias[:1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the currents, [n]."""
+        return F.affine(self.weight, torch.cat([x, self.one]))
+
+
+class Convolved(nn.Module):
+    """Convolutional synapses over flat images."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, synapses: Convolution) -> None:
+        """Take over the kernels."""
+        super().__init__()
+        self.shape, self.stride, self.padding = synapses.in_shape, synapses.stride, synapses.padding
+        self.channels_last = synapses.channels_last
+        self.register_buffer("weight", synapses.weight)
+        self.register_buffer("bias", synapses.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the currents, [n]."""
+        channels, height, width = self.shape
+        image = x.reshape(height, width, channels).permute(2, 0, 1) if self.channels_last else x.reshape(self.shape)
+        sizes = {"stride": self.stride, "padding": self.padding}
+        return nn.functional.conv2d(image.unsqueeze(0), self.weight, self.bias, **sizes).flatten()
+
+
+class Pooled(nn.Module):
+    """Pooling of flat images, which keeps no state."""
+
+    def __init__(self, stage: Pool) -> None:
+        """Take over the sizes."""
+        super().__init__()
+        self.shape, self.size = stage.in_shape, stage.size
+        self.sizes: dict[str, int] = {}
+        self.pool = nn.functional.max_pool2d if stage.kind == "max" else nn.functional.avg_pool2d
+
+    def forward(self, x: Tensor, parts: State) -> Tensor:
+        """Return the pooled image, flat."""
+        pooled: Tensor = self.pool(x.reshape(1, *self.shape), self.size, self.size)
+        return pooled.flatten()
+
+
+class Output(nn.Module):
+    """The readout: y = V zbar + c, and leaky integrators of y where there are any.
+
+    Attributes:
+        sizes: of its parts of the state, ``filtered`` and ``integrated``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    input_decay: Tensor
+    output_decay: Tensor
+
+    def __init__(self, readout: Readout) -> None:
+        """Take over the numbers."""
+        super().__init__()
+        self.sizes = {"filtered": len(readout.input_decay)}
+        if readout.output_decay is not None:
+            self.sizes["integrated"] = len(readout.output_decay)
+        self.integrates = readout.output_decay is not None
+        for name in ("weight", "bias", "input_decay", "output_decay"):
+            self.register_buffer(name, getattr(readout, name))
+
+    def forward(self, spikes: Tensor, parts: State) -> Tensor:
+        """Advance one tick; return the outputs, [n_out]."""
+        filtered = parts["filtered"] = torch.lerp(spikes, parts["filtered"], self.input_decay)
+        outputs = F.affine(self.weight, filtered) + self.bias
+        if self.integrates:
+            outputs = parts["integrated"] = torch.lerp(outputs, parts["integrated"], self.output_decay)
+        return outputs

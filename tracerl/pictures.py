@@ -1,0 +1,279 @@
+"""Pictures by NumPy and Pillow: rasters, line graphs, bars and histograms, each with its name, side by side.
+
+A picture is uint8, [height, width, 3]: red, green and blue, each from 0 to 255. Lengths are in pixels. Left out:
+axes with ticks, log scales, legends: what is drawn here is read at a glance, while it moves or beside a number;
+``python -m tracerl.plot`` draws for print.
+"""
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
+Numbers = np.ndarray[Any, np.dtype[Any]]
+Colour = tuple[int, int, int]
+
+BACKGROUND, PANEL, GRID, INK, QUIET = (18, 18, 24), (28, 28, 36), (64, 64, 76), (226, 226, 232), (140, 140, 152)
+SPIKE, BLUE, ORANGE, GREEN, RED = (245, 205, 80), (96, 160, 240), (240, 150, 70), (96, 200, 130), (232, 96, 96)
+CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, and one as far below zero
+COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of several series, in this order
+GAP = 6  # between pictures
+_CAPTION = 16  # height of a line of text
+_LEVELS = 64  # shades between dark and lit
+
+
+def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
+    """Draw spikes, one row per neuron, time to the right; where neurons share a row, it is lit if one of them fired.
+
+    Args:
+        spikes: 0 or 1, [steps, n].
+        width: of the picture.
+        height: of the picture.
+        colour: of a spike.
+    """
+    return _cells(spikes, width, height, _ramp(PANEL, colour))
+
+
+def shades(values: Numbers, low: float, high: float, width: int, height: int, colour: Colour = BLUE) -> Picture:
+    """Draw numbers as shades from ``low`` (dark) to ``high`` (the colour): values [steps, n], time to the right."""
+    share = np.clip((values - low) / max(high - low, 1e-12), 0.0, 1.0)
+    return _cells(share, width, height, _ramp(PANEL, colour))
+
+
+def membranes(shares: Numbers, width: int, height: int) -> Picture:
+    """Draw membranes as shares of their thresholds, [steps, n], time to the right: bluer toward 1, darker toward -1."""
+    ramp = np.concatenate([_ramp(DRAINED, PANEL), _ramp(PANEL, CHARGED)])
+    return _cells((np.clip(shares, -1.0, 1.0) + 1) / 2, width, height, ramp)
+
+
+def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
+    """Draw spikes, 0 or 1, [steps, n], over a picture, as ``raster`` does."""
+    height, width, _ = picture.shape
+    fired = _largest(_largest((spikes > 0).T, height, 0), width, 1)
+    return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
+
+
+def _ramp(dark: Colour, lit: Colour) -> Picture:
+    """Return the colours from one to another, uint8, [levels, 3]."""
+    shares = np.linspace(0.0, 1.0, _LEVELS)[:, np.newaxis]
+    ramp: Picture = (np.array(dark) + shares * (np.array(lit) - dark)).round().astype(np.uint8)
+    return ramp
+
+
+def _cells(share: Numbers, width: int, height: int, ramp: Picture) -> Picture:
+    """Draw a share in [0, 1] per step and neuron; where there are more of them than pixels, the largest is shown."""
+    levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (len(ramp) - 1)).round().astype(np.uint8)
+    colours: Picture = ramp.take(_largest(_largest(levels, height, 0), width, 1), axis=0)  # [height, width, 3]
+    return colours
+
+
+def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
+    """Bring an axis to a number of pixels: its entries repeated where they are fewer, the largest taken where more."""
+    firsts = np.arange(pixels) * values.shape[axis] // pixels
+    if pixels >= values.shape[axis]:
+        taken: Numbers = values.take(firsts, axis)
+        return taken
+    fitted: Numbers = np.maximum.reduceat(values, firsts, axis)
+    return fitted
+
+
+def lines(
+    series: Sequence[Numbers], width: int, height: int, low: float | None = None, high: float | None = None
+) -> Picture:
+    """Draw line graphs over the same steps, with the ends of their common scale and a line at zero.
+
+    Args:
+        series: each [steps], all of one length, in the order of ``COLOURS``; NaN leaves a gap.
+        width: of the picture.
+        height: of the picture.
+        low: lower end of the scale; None: the least number.
+        high: upper end; None: the largest.
+    """
+    stacked_up = np.array(series, np.float64)
+    finite = stacked_up[np.isfinite(stacked_up)]
+    bottom = low if low is not None else float(finite.min(initial=0.0))
+    top = high if high is not None else float(finite.max(initial=0.0))
+    image, pen = _panel(width, height)
+    scale = (height - 3) / max(top - bottom, 1e-12)
+    if bottom < 0 < top:
+        pen.line([(0, height - 2 + bottom * scale), (width, height - 2 + bottom * scale)], fill=GRID)
+    places = np.linspace(0, width - 1, stacked_up.shape[1])
+    heights = height - 2 - (np.clip(stacked_up, bottom, top) - bottom) * scale
+    for i, line in enumerate(heights):
+        for there, part in groupby(zip(places.tolist(), line.tolist(), strict=True), lambda point: isfinite(point[1])):
+            points = list(part)
+            if there:
+                pen.line(points if len(points) > 1 else points * 2, fill=COLOURS[i % len(COLOURS)], width=1)
+    pen.text((3, 1), f"{top:.3g}", fill=QUIET, font=font(10))
+    pen.text((3, height - 13), f"{bottom:.3g}", fill=QUIET, font=font(10))
+    return np.asarray(image).copy()
+
+
+def bars(
+    shares: Numbers,
+    labels: Sequence[str],
+    width: int,
+    height: int,
+    marked: int | None = None,
+    colours: Sequence[Colour] = (),
+) -> Picture:
+    """Draw shares in [0, 1] as bars that grow to the right, one under the other.
+
+    Args:
+        shares: of the bars, [n].
+        labels: one per bar.
+        width: of the picture.
+        height: of the picture.
+        marked: the bar in another colour.
+        colours: of each bar; none: all are blue.
+    """
+    image, pen = _panel(width, height)
+    pitch, letters = height / len(shares), font(min(12, max(8, int(height / len(shares)) - 3)))
+    for i, (share, label) in enumerate(zip(shares.tolist(), labels, strict=True)):
+        top = i * pitch
+        fill = ORANGE if i == marked else colours[i] if colours else BLUE
+        pen.rectangle([0, top + 1, max(0.0, min(1.0, share)) * (width - 1), top + pitch - 2], fill=fill)
+        pen.text((4, top + pitch / 2), f"{label} {share:.2f}", fill=INK, font=letters, anchor="lm")
+    return np.asarray(image).copy()
+
+
+def histogram(
+    values: Numbers,
+    width: int,
+    height: int,
+    low: float | None = None,
+    high: float | None = None,
+    before: Numbers | None = None,
+) -> Picture:
+    """Draw how numbers are distributed, with the ends of their range; those that are not finite are left out.
+
+    Args:
+        values: any shape, at least one finite.
+        width: of the picture.
+        height: of the picture.
+        low: lower end of the range; None: the least.
+        high: upper end; None: the largest.
+        before: as many numbers at an earlier time, drawn as an outline.
+    """
+    finite = [part[np.isfinite(part)] for part in (values, before) if part is not None]
+    ends = (
+        float(min(part.min() for part in finite)) if low is None else low,
+        float(max(part.max() for part in finite)) if high is None else high,
+    )
+    if ends[1] <= ends[0]:
+        ends = ends[0] - 0.5, ends[0] + 0.5
+    counts = [np.histogram(part, bins=max(1, min(40, width // 4)), range=ends)[0] for part in finite]
+    image, pen = _panel(width, height)
+    pitch, room = width / len(counts[0]), height - _CAPTION
+    tallest = max(1, *(count.max() for count in counts))
+    for i, count in enumerate((counts[0] / tallest * (room - 2)).tolist()):
+        pen.rectangle([i * pitch, room - count, (i + 1) * pitch - 1, room], fill=BLUE)
+    for count in counts[1:]:
+        heights = room - count / tallest * (room - 2)
+        corners = zip(
+            (np.arange(len(count) + 1) * pitch).repeat(2)[1:-1].tolist(), heights.repeat(2).tolist(), strict=True
+        )
+        pen.line(list(corners), fill=ORANGE, width=1)
+    pen.text((3, height - 2), f"{ends[0]:.3g}", fill=QUIET, font=font(10), anchor="lb")
+    pen.text((width - 3, height - 2), f"{ends[1]:.3g}", fill=QUIET, font=font(10), anchor="rb")
+    return np.asarray(image).copy()
+
+
+def titled(picture: Picture, title: str) -> Picture:
+    """Put a line of text above a picture, cut where the picture ends."""
+    return np.concatenate([_caption(title, picture.shape[1]), picture])
+
+
+def ruled(picture: Picture, shares: Numbers) -> Picture:
+    """Return a picture with vertical lines at shares of its width, each in [0, 1)."""
+    lined = picture.copy()
+    lined[:, (shares * picture.shape[1]).astype(int)] = QUIET
+    return lined
+
+
+def resized(picture: Picture, height: int) -> Picture:
+    """Scale a picture to a height, its proportions kept."""
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)).copy()
+
+
+def beside(*pictures: Picture) -> Picture:
+    """Put pictures next to each other, from the top, ``GAP`` pixels between them."""
+    width = sum(picture.shape[1] for picture in pictures) + GAP * (len(pictures) - 1)
+    sheet = _sheet(width, max(picture.shape[0] for picture in pictures))
+    left = 0
+    for picture in pictures:
+        sheet[: picture.shape[0], left : left + picture.shape[1]] = picture
+        left += picture.shape[1] + GAP
+    return sheet
+
+
+def stacked(*pictures: Picture) -> Picture:
+    """Put pictures below each other, from the left, ``GAP`` pixels between them."""
+    height = sum(picture.shape[0] for picture in pictures) + GAP * (len(pictures) - 1)
+    sheet = _sheet(max(picture.shape[1] for picture in pictures), height)
+    top = 0
+    for picture in pictures:
+        sheet[top : top + picture.shape[0], : picture.shape[1]] = picture
+        top += picture.shape[0] + GAP
+    return sheet
+
+
+def _sheet(width: int, height: int) -> Picture:
+    sheet = np.empty((height, width, 3), np.uint8)
+    sheet[:] = BACKGROUND
+    return sheet
+
+
+def png(picture: Picture, exact: bool = True) -> bytes:
+    """Return a picture as a PNG file.
+
+    Args:
+        picture: what is in it.
+        exact: keep every colour. False: take the nearest of those that pictures of this module have, which makes the
+            file half as large in a quarter of the time.
+    """
+    image, buffer = Image.fromarray(np.ascontiguousarray(picture)), io.BytesIO()
+    if exact:
+        image.save(buffer, "PNG")
+    else:
+        image.quantize(palette=_palette(), dither=Image.Dither.NONE).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _palette() -> Image.Image:
+    """Return an image with the colours that are drawn here, and those between each and what it is drawn on."""
+    shares = np.linspace(0.0, 1.0, _PALETTE_LEVELS)[:, np.newaxis]
+    blends = [(PANEL, colour) for colour in (*COLOURS, QUIET, INK)] + [(BACKGROUND, INK), (PANEL, GRID)]
+    colours = np.concatenate([np.array(dark) + shares * (np.array(lit) - dark) for dark, lit in blends])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.round().astype(np.uint8).tobytes())
+    return palette
+
+
+_PALETTE_LEVELS = 25  # shades of each of ten colours: 250 of the 256 that a file can have
+
+
+def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("RGB", (width, height), PANEL)
+    return image, ImageDraw.Draw(image)
+
+
+@lru_cache(maxsize=64)
+def _caption(title: str, width: int) -> Picture:
+    image = Image.new("RGB", (width, _CAPTION), BACKGROUND)
+    ImageDraw.Draw(image).text((1, _CAPTION - 3), title, fill=INK, font=font(11), anchor="ls")
+    return np.asarray(image)
+
+
+@lru_cache(maxsize=16)
+def font(size: int) -> Any:
+    """Return the font of all text, which comes with Pillow, in a size."""
+    return ImageFont.load_default(size)

@@ -1,0 +1,48 @@
+"""Figures and tables for print: ``python -m tracerl.plot RUN...``, and the functions that draw them, for arrays.
+
+The functions return a ``matplotlib.figure.Figure``, which ``save`` writes; they need the extra ``plots``. The names
+here are imported when they are first used, so that ``--help`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracerl.plot.choice import choose as choose
+    from tracerl.plot.curves import draw_curves as draw_curves
+    from tracerl.plot.distributions import draw_distributions as draw_distributions
+    from tracerl.plot.frames import draw_frames as draw_frames
+    from tracerl.plot.lines import draw_running as draw_running
+    from tracerl.plot.lines import draw_traces as draw_traces
+    from tracerl.plot.living import live_on as live_on
+    from tracerl.plot.memory import distributions_of as distributions_of
+    from tracerl.plot.raster import draw_raster as draw_raster
+    from tracerl.plot.series import Band as Band
+    from tracerl.plot.series import Curve as Curve
+    from tracerl.plot.series import band as band
+    from tracerl.plot.series import bands_of as bands_of
+    from tracerl.plot.style import save as save
+    from tracerl.plot.table import table_rows as table_rows
+
+_HOMES = {
+    "choice": ("choose",),
+    "curves": ("draw_curves",),
+    "distributions": ("draw_distributions",),
+    "frames": ("draw_frames",),
+    "lines": ("draw_running", "draw_traces"),
+    "living": ("live_on",),
+    "memory": ("distributions_of",),
+    "raster": ("draw_raster",),
+    "series": ("Band", "Curve", "band", "bands_of"),
+    "style": ("save",),
+    "table": ("table_rows",),
+}
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from where it is defined."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"tracerl.plot.{module}"), name)
+    raise AttributeError(f"module 'tracerl.plot' has no attribute {name!r}")

@@ -1,0 +1,146 @@
+"""From folders to what is compared: runs with the same settings together, named by what differs between them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+from tracerl.folders import Job, read_jobs
+from tracerl.groups import Group, group, names, of_a_life, without_seed
+from tracerl.plot.series import Band, bands_of
+from tracerl.plot.style import COLOURS
+from tracerl.stats import interquartile_mean
+
+BY = ("settings", "run", "argument")  # what may be compared
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is compared.
+
+    Attributes:
+        groups: of runs.
+        labels: their names; groups in different envs may share one.
+    """
+
+    groups: Sequence[Group]
+    labels: Sequence[str]
+
+    @property
+    def envs(self) -> list[str]:
+        """The envs of the runs, in order."""
+        return list(dict.fromkeys(found.jobs[0].env for found in self.groups))
+
+    @property
+    def repeated(self) -> int:
+        """How many lives stand in more than one run, and count once."""
+        return sum(len(found.all_lives) - len(found.lives) for found in self.groups)
+
+    def best(self) -> "Chosen":
+        """Return those under the ten names that rank best, on average over the envs, the best first."""
+        order = self._ranked()[: len(COLOURS)]
+        pairs = [(found, label) for found, label in zip(self.groups, self.labels, strict=True) if label in order]
+        pairs.sort(key=lambda pair: order.index(pair[1]))
+        return Chosen([found for found, _ in pairs], [label for _, label in pairs])
+
+    def _ranked(self) -> list[str]:
+        ranks: dict[str, list[int]] = {}
+        for env in self.envs:
+            here = [(f, label) for f, label in zip(self.groups, self.labels, strict=True) if f.jobs[0].env == env]
+            here.sort(key=lambda pair: _middle(pair[0]), reverse=True)
+            for rank, (_, label) in enumerate(here):
+                ranks.setdefault(label, []).append(rank)
+        return sorted(ranks, key=lambda label: sum(ranks[label]) / len(ranks[label]))
+
+
+def _middle(found: Group) -> float:
+    return interquartile_mean(found.returns) if found.returns else -math.inf
+
+
+def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[str] | None = None) -> Chosen:
+    """Find the runs that are compared.
+
+    Args:
+        paths: folders of runs, of sweeps, or of several of either; a run's ``summary.json`` is as good as its folder.
+        by: ``settings``: runs that differ in their seeds only are one, wherever they lie. ``run``: each is for itself.
+            ``argument``: all under one path are one.
+        labels: names for them, in their order; None: what differs between them.
+
+    Raises:
+        ConfigError: there is no such folder, no run in it, or another number of names than of what is compared.
+    """
+    checks.choice("--by", by, BY)
+    found = [(Path(path), jobs_in(Path(path))) for path in paths]
+    if by == "settings":
+        groups = group([job for _, jobs in found for job in jobs], of_a_life)
+    elif by == "run":
+        groups = [Group({**of_a_life(job), "run": str(job.folder)}, [job]) for _, jobs in found for job in jobs]
+    else:
+        groups = [_argument(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
+    chosen = Chosen(groups, _named(groups, by))
+    if labels is None:
+        return chosen
+    own = list(dict.fromkeys(chosen.labels))
+    if len(labels) != len(own):
+        listed = "; ".join(own)
+        raise ConfigError("--labels", f"must be {len(own)}, one for each of: {listed}; got {len(labels)}")
+    renamed = dict(zip(own, labels, strict=True))
+    return Chosen(groups, [renamed[label] for label in chosen.labels])
+
+
+def jobs_in(path: Path) -> list[Job]:
+    """Return the runs under a path.
+
+    Raises:
+        ConfigError: there is no such folder, or no run in it.
+    """
+    folder = path.parent if path.name == "summary.json" and path.is_file() else path
+    if not folder.is_dir():
+        raise ConfigError("RUN", f"must be the folder of a run, of a sweep, or of several, got {str(path)!r}")
+    jobs = read_jobs(folder)
+    if not jobs:
+        raise ConfigError("RUN", f"has no run in it: {path}")
+    return jobs
+
+
+def _argument(path: Path, part: Group) -> Group:
+    return Group({"argument": str(path), "env": part.jobs[0].env}, part.jobs)
+
+
+def _named(groups: Sequence[Group], by: str) -> list[str]:
+    """Name groups by what differs between those in the same env; by the agent where nothing does."""
+    if by != "settings":
+        paths = [Path(found.overrides[by]) for found in groups]
+        short = [path.resolve().name for path in paths]
+        return short if len(set(short)) == len(set(paths)) else [str(path) for path in paths]
+    labels = [""] * len(groups)
+    for env in dict.fromkeys(found.jobs[0].env for found in groups):
+        here = [i for i, found in enumerate(groups) if found.jobs[0].env == env]
+        for i, name in zip(here, names([groups[i] for i in here]), strict=True):
+            labels[i] = name or groups[i].jobs[0].agent
+    return labels
+
+
+def best_bands(jobs: Sequence[Job], statistic: str = "iqm") -> list[Band]:
+    """Return the curves of the ten best settings of a sweep, the best first.
+
+    Raises:
+        ConfigError: there is nothing to draw yet.
+    """
+    groups = group(jobs, without_seed)
+    return drawable(Chosen(groups, _named(groups, "settings")).best(), statistic)
+
+
+def drawable(chosen: Chosen, statistic: str) -> list[Band]:
+    """Return the curves of what is compared.
+
+    Raises:
+        ConfigError: there is nothing to draw.
+    """
+    bands = bands_of(chosen.groups, chosen.labels, statistic)
+    if not bands:
+        where = chosen.groups[0].jobs[0].folder
+        raise ConfigError("RUN", f"has nothing to draw: no episode has ended, no reward rate was logged in {where}")
+    return bands

@@ -1,0 +1,91 @@
+"""How numbers are distributed: weights, traces, decays, thresholds and rates of each layer."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracerl.checks import ConfigError
+from tracerl.plot.style import COLOURS, INK, WIDTHS, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = np.ndarray[Any, Any]
+_ORDER = ("weights", "biases", "eligibility trace", "membrane decay m", "readout decay k", "threshold", "rate")
+_BINS = 40
+
+
+def draw_distributions(
+    layers: Mapping[str, Mapping[str, Array]],
+    *,
+    title: str = "",
+    width: float = WIDTHS["two"],
+    height: float | None = None,
+) -> "Figure":
+    """Draw a histogram per layer (a row) and quantity (a column).
+
+    Args:
+        layers: numbers by layer and quantity, of any shape; those that are not finite are left out.
+        title: above the figure.
+        width: of the figure, in inches.
+        height: of the figure, in inches; None: as many rows need.
+
+    Raises:
+        ConfigError: there are no numbers.
+    """
+    there = {layer: {q: v[np.isfinite(v)] for q, v in found.items()} for layer, found in layers.items()}
+    there = {layer: {q: v for q, v in found.items() if len(v)} for layer, found in there.items()}
+    rows = sorted(layer for layer, found in there.items() if found)
+    quantities = list(dict.fromkeys(q for found in there.values() for q in found))
+    columns = sorted(quantities, key=lambda q: _ORDER.index(q) if q in _ORDER else len(_ORDER))
+    if not rows:
+        raise ConfigError("RUN", "has no weights, traces, decays, thresholds or rates that can be drawn")
+    with style():
+        figure = new_figure(width, height or 0.5 + 1.15 * len(rows))
+        panels = figure.subplots(len(rows), len(columns), squeeze=False)
+        for row, layer in zip(panels, rows, strict=True):
+            for axes, quantity, colour in zip(row, columns, (*COLOURS, *COLOURS), strict=False):
+                values = there[layer].get(quantity)
+                if values is None:
+                    axes.set_axis_off()
+                else:
+                    _draw_histogram(axes, values, colour)
+            _name_row(row[0], layer)
+        for axes, quantity in zip(panels[0], columns, strict=True):
+            axes.set_title("\n".join(textwrap.wrap(quantity, 12)), fontsize=8)
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    return figure
+
+
+def _draw_histogram(axes: "Axes", values: Array, colour: str) -> None:
+    """Draw one histogram, with the mean as a dashed line; of one number that all share, a line and the number."""
+    axes.grid(False)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(labelsize=6.5)
+    mean = float(values.mean())
+    if values.max() > values.min():
+        axes.hist(values, bins=min(_BINS, max(5, int(len(values) ** 0.5) * 2)), color=colour, alpha=0.75)
+        axes.locator_params(axis="x", nbins=2)
+        axes.ticklabel_format(axis="x", scilimits=(-2, 4))
+        axes.xaxis.get_offset_text().set_fontsize(6)
+        axes.axvline(mean, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
+    else:
+        axes.axvline(mean, color=colour, linewidth=2.0)
+        axes.set_xticks([mean], [f"all {mean:.3g}"])
+
+
+def _name_row(axes: "Axes", layer: str) -> None:
+    axes.annotate(
+        layer,
+        (-0.12, 0.5),
+        xycoords="axes fraction",
+        rotation=90,
+        ha="right",
+        va="center",
+        fontsize=8,
+        annotation_clip=False,
+    )

@@ -1,0 +1,100 @@
+"""Line graphs: traces over env steps, one panel under the other, and a measurement averaged at several decays."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracerl.plot.raster import mark_episodes
+from tracerl.plot.series import running_mean
+from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = np.ndarray[Any, Any]
+_MOST = 5  # lines of a panel
+
+
+def draw_traces(
+    traces: Mapping[str, Array],
+    *,
+    first: int = 0,
+    ended: Array | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
+    title: str = "",
+    width: float = WIDTHS["two"],
+    height: float | None = None,
+) -> "Figure":
+    """Draw traces over env steps, a panel for each name.
+
+    Args:
+        traces: by name, [steps] or [steps, n]; of more than five at once, those that move most.
+        first: env step of the life before the first.
+        ended: whether an episode ended with a step, bool, [steps].
+        names: of the n lines of a panel, in a legend.
+        title: above the figure.
+        width: of the figure, in inches.
+        height: of the figure, in inches; None: as many panels need.
+    """
+    with style():
+        figure = new_figure(width, height or 0.4 + 1.0 * len(traces))
+        panels = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (name, values) in zip(panels, traces.items(), strict=True):
+            lines = values.reshape(len(values), -1)
+            chosen = np.argsort(-lines.std(0), kind="stable")[:_MOST]
+            chosen.sort()
+            said = (names or {}).get(name)
+            for colour, i in zip(COLOURS, chosen, strict=False):
+                label = said[i] if said else None
+                axes.plot(first + 1 + np.arange(len(lines)), lines[:, i], color=colour, linewidth=1.0, label=label)
+            axes.set_ylabel(name)
+            if said:
+                axes.legend(loc="lower right", ncols=_MOST, bbox_to_anchor=(1, 0.98), borderaxespad=0)
+        mark_episodes(panels, ended, first)
+        panels[-1].set_xlim(first + 0.5, first + len(lines) + 0.5)
+        steps_axis(panels[-1])
+        panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        panels[0].set_title(title, loc="left")
+        figure.align_ylabels()
+    return figure
+
+
+def draw_running(
+    measurements: Mapping[str, tuple[Array, Array]],
+    decays: Sequence[float] = (0.9, 0.99, 0.999),
+    *,
+    what: str = "return",
+    title: str = "",
+    width: float = WIDTHS["two"],
+    height: float | None = None,
+) -> "Figure":
+    """Draw measurements as dots, and what exponential averages at several decays make of them as lines.
+
+    A decay d looks back over about 1 / (1 - d) values; see ``tracerl.plot.series.running_mean``.
+
+    Args:
+        measurements: env steps and values by name, each [n]; a panel for each.
+        decays: per value, in [0, 1).
+        what: is measured.
+        title: above the figure.
+        width: of the figure, in inches.
+        height: of the figure, in inches; None: as many panels need.
+    """
+    dots: dict[str, Any] = {"color": QUIET, "alpha": 0.35, "markersize": 2.5, "rasterized": True}
+    with style():
+        figure = new_figure(width, height or 0.4 + 0.3 * width * len(measurements))
+        panels = figure.subplots(len(measurements), 1, squeeze=False)[:, 0]
+        for axes, (name, (steps, values)) in zip(panels, measurements.items(), strict=True):
+            axes.plot(steps, values, ".", label=f"each {what}", **dots)
+            for decay, colour in zip(decays, COLOURS, strict=False):
+                label = f"decay {decay:g}, about {1 / (1 - decay):,.0f}"
+                axes.plot(steps, running_mean(values, decay), color=colour, label=label)
+            axes.set_ylabel(what)
+            axes.set_title(name if len(measurements) > 1 or not title else title, loc="left")
+            axes.margins(x=0)
+        panels[0].legend(loc="best")
+        steps_axis(panels[-1])
+        if title and len(measurements) > 1:
+            figure.suptitle(title, fontsize=10)
+    return figure

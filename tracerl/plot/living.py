@@ -1,0 +1,71 @@
+"""A stretch of life out of a run's checkpoint: everything that pictures of neurons, traces and envs are made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracerl import checks
+from tracerl.checks import ConfigError
+from tracerl.life import live
+from tracerl.plot.memory import network_name, traces_of
+from tracerl.recording import Recorder, Recording
+from tracerl.runs import SavedRun
+from tracerl.view import view
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What was lived.
+
+    Attributes:
+        first: env step of the life before the stretch.
+        recording: of every step.
+        traces: eligibility traces by network, float32, [steps, n].
+        frames: pictures of the env by env step of the life, [height, width, 3], as many as were asked for.
+    """
+
+    first: int
+    recording: Recording
+    traces: dict[str, Array]
+    frames: dict[int, Array]
+
+
+def live_on(saved: SavedRun, steps: int, life: int = 0, frames: int = 0) -> Stretch:
+    """Let a life go on from its checkpoint, in a new episode, learning as it did; the run's folder stays as it is.
+
+    Args:
+        saved: the run.
+        steps: env steps.
+        life: number among the run's lives.
+        frames: how many pictures of the env to take, evenly spaced.
+
+    Raises:
+        ConfigError: there is no such life, the env cannot be rendered, or nothing of the agent can be looked at.
+    """
+    checks.whole("--steps", steps, 1)
+    agent = saved.agent(life)
+    env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
+    recorder, first = Recorder(steps), saved.step
+    traces = {network_name(name): tensor for name, tensor in traces_of(agent.capture()).items()}
+    kept = {name: np.empty((steps, tensor.numel()), np.float32) for name, tensor in traces.items()}
+    due, taken = set(np.linspace(1, steps, frames).round().astype(int).tolist()), {}
+    try:
+        for i, step in enumerate(live(agent, env, steps, seed=int(saved.config.seed) + life)):
+            recorder.add(view(agent), step)
+            for name, tensor in traces.items():
+                kept[name][i] = tensor.detach().cpu().numpy().ravel()
+            if i + 1 in due:
+                taken[first + i + 1] = _rendered(env, saved)
+    finally:
+        env.close()
+    return Stretch(first, recorder.recording(), kept, taken)
+
+
+def _rendered(env: Any, saved: SavedRun) -> Array:
+    frame = env.render()
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+        raise ConfigError("RUN", f"has an env that renders no picture: {saved.config.env.id} in {saved.folder}")
+    return frame.copy()

@@ -1,0 +1,137 @@
+"""Spike trains as they are drawn in neuroscience: a raster per layer, membranes of some neurons, what came of it."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracerl.checks import ConfigError
+from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
+from tracerl.recording import LayerRecording, Recording
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = np.ndarray[Any, Any]
+_EPISODE = {"color": QUIET, "linewidth": 0.7, "linestyle": (0, (4, 3)), "alpha": 0.8}
+
+
+def draw_raster(
+    recording: Recording,
+    *,
+    first: int = 0,
+    neurons: int = 4,
+    title: str = "",
+    width: float = WIDTHS["two"],
+    height: float | None = None,
+) -> "Figure":
+    """Draw the spikes of every layer, the membranes of some neurons of the first, return and td error below.
+
+    The neurons of a raster are sorted by how often they spiked. A dashed line is the end of an episode.
+
+    Args:
+        recording: of at least one step.
+        first: env step of the life before the recording.
+        neurons: how many membranes, of neurons that are neither silent nor always on where there are enough.
+        title: above the figure.
+        width: of the figure, in inches.
+        height: of the figure, in inches; None: as suits what there is to see.
+
+    Raises:
+        ConfigError: there is no layer of spiking neurons.
+    """
+    if not recording.layers:
+        raise ConfigError("RUN", "has an agent without spiking neurons that can be looked at")
+    below = [values for values in (recording.reward, recording.td_error) if values is not None]
+    shown = min(neurons, recording.layers[0].spikes.shape[1])
+    inches = [*(_inches(layer.spikes.shape[1]) for layer in recording.layers), 0.3 + 0.25 * shown, *[0.6] * len(below)]
+    with style():
+        figure = new_figure(width, height or 0.5 + sum(inches))
+        panels = figure.subplots(len(inches), 1, sharex=True, squeeze=False, height_ratios=inches)[:, 0]
+        rest = iter(panels)
+        for i, layer in enumerate(recording.layers):
+            _draw_spikes(next(rest), layer, first, COLOURS[i % len(COLOURS)])
+        _draw_membranes(next(rest), recording.layers[0], first, neurons)
+        _draw_outcome(rest, recording, first)
+        mark_episodes(panels, recording.ended, first)
+        panels[-1].set_xlim(first + 0.5, first + len(recording) + 0.5)
+        steps_axis(panels[-1])
+        panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        panels[0].set_title(title, loc="left")
+        figure.align_ylabels()
+    return figure
+
+
+def _inches(neurons: int) -> float:
+    """Return the height of a raster: more for more neurons, but not as many times more."""
+    return float(np.clip(1.0 + 0.2 * np.log2(neurons / 32), 0.6, 2.4))
+
+
+def mark_episodes(panels: Any, ended: Array | None, first: int) -> None:
+    """Draw a line through panels wherever an episode ended: bool, [steps]."""
+    for end in [] if ended is None else np.flatnonzero(ended):
+        for axes in panels:
+            axes.axvline(first + end + 1.5, **_EPISODE)
+
+
+def _draw_spikes(axes: "Axes", layer: LayerRecording, first: int, colour: str) -> None:
+    """Draw a spike as a short line in the row of its neuron, those that spiked most at the bottom."""
+    order = np.argsort(-layer.spikes.sum(0), kind="stable")
+    steps, rows = np.nonzero(layer.spikes[:, order] > 0)
+    n = layer.spikes.shape[1]
+    # As pixels, also in a pdf: tens of thousands of marks as vectors make files that no viewer likes.
+    axes.vlines(first + steps + 1, rows - 0.42, rows + 0.42, color=colour, linewidth=0.8, rasterized=True)
+    axes.set(ylim=(-1, n), yticks=[0, n - 1], yticklabels=["1", str(n)], ylabel=f"{layer.name}\nneurons")
+    axes.grid(False)
+    rate = layer.spikes.mean()
+    axes.set_title(f"{rate:.2f} spikes per neuron and step", loc="right", fontsize=7, color=QUIET, pad=2)
+
+
+def _draw_membranes(axes: "Axes", layer: LayerRecording, first: int, neurons: int) -> None:
+    """Draw membranes one above the other, each on a scale of its own, with its threshold and its spikes above it."""
+    steps, order = first + 1 + np.arange(len(layer.membrane)), np.argsort(-layer.spikes.sum(0), kind="stable")
+    chosen = order[telling_neurons(layer.spikes[:, order].mean(0), neurons)]
+    for row, neuron in enumerate(chosen[::-1]):
+        colour, membrane, threshold = COLOURS[row % len(COLOURS)], layer.membrane[:, neuron], layer.threshold[:, neuron]
+        low = membrane.min()
+        scale = 0.62 / max(np.fmax(membrane, threshold).max() - low, 1e-9)
+        axes.plot(steps, (membrane - low) * scale + row, color=colour, linewidth=0.9)
+        axes.plot(steps, (threshold - low) * scale + row, color=colour, linewidth=0.7, linestyle=":")
+        fired = steps[layer.spikes[:, neuron] > 0]
+        axes.vlines(fired, row + 0.7, row + 0.85, color=colour, linewidth=0.8)
+    axes.set(ylabel="membranes", ylim=(-0.1, len(chosen)), yticks=np.arange(len(chosen)) + 0.3)
+    axes.set_yticklabels([f"no. {int(np.flatnonzero(order == neuron)[0]) + 1}" for neuron in chosen[::-1]])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False)
+
+
+def telling_neurons(rates: Array, n: int) -> Array:
+    """Choose neurons by their spikes per step, [neurons]: spread over those that are neither silent nor always on."""
+    ranked = np.argsort(np.abs(rates - 0.35), kind="stable")  # most to tell first
+    lively = int(((rates > 0.05) & (rates < 0.75)).sum())
+    candidates = np.sort(ranked[: max(n, lively)])
+    found: Array = candidates[np.unique(np.linspace(0, len(candidates) - 1, min(n, len(candidates))).astype(int))]
+    return found
+
+
+def _draw_outcome(rest: Any, recording: Recording, first: int) -> None:
+    """Draw the return of the running episode, and the td error."""
+    steps = first + 1 + np.arange(len(recording))
+    if recording.reward is not None:
+        axes = next(rest)
+        axes.plot(steps, return_so_far(recording.reward, recording.ended), color=COLOURS[2])
+        axes.set_ylabel("return\nso far")
+    if recording.td_error is not None:
+        axes = next(rest)
+        axes.axhline(0, color=QUIET, linewidth=0.6)
+        axes.plot(steps, recording.td_error, color=COLOURS[3], linewidth=1.0)
+        axes.set_ylabel("td error")
+
+
+def return_so_far(rewards: Array, ended: Array | None) -> Array:
+    """Return the rewards of the running episode up to each step, [steps]; ``ended``: bool, [steps]."""
+    total, found = 0.0, np.empty(len(rewards))
+    for i, reward in enumerate(rewards.tolist()):
+        total = reward if i and ended is not None and ended[i - 1] else total + reward
+        found[i] = total
+    return found

@@ -1,0 +1,220 @@
+"""Learning curves as numbers: one per life, and over lives a middle and a band. No drawing here."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracerl.checks import ConfigError
+from tracerl.folders import Job
+from tracerl.groups import Group, Life
+from tracerl.stats import RATE_WINDOW, STATISTICS, WINDOW, bootstrap_interval
+
+Array = np.ndarray[Any, Any]
+POINTS = 200  # of a curve
+RETURN, RATE = f"mean return, last {WINDOW} episodes", f"reward per env step, last {RATE_WINDOW:,}"
+_RESAMPLES = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What one life was worth at each of some env steps; each number holds until the next one, the last to ``end``.
+
+    Attributes:
+        steps: env steps, rising, [points].
+        values: [points].
+        end: env step up to which the life was lived.
+    """
+
+    steps: Array
+    values: Array
+    end: float
+
+    def at(self, steps: Array) -> Array:
+        """Return the values at env steps, NaN before the first and after the end: [len(steps)]."""
+        last = np.searchsorted(self.steps, steps, side="right") - 1
+        there = (last >= 0) & (steps <= self.end)
+        found: Array = np.where(there, self.values[last.clip(min=0)], np.nan)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A curve over lives.
+
+    Attributes:
+        label: of the lives, in a legend.
+        env: where they were lived; curves of different envs stand in different panels.
+        measure: what the numbers are, as an axis says it.
+        statistic: what the middle is of the lives, one of ``tracerl.stats.STATISTICS``.
+        steps: env steps, [points].
+        middle: [points].
+        low: lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none.
+        high: upper end, [points].
+        lives: how many lives there were at each point, [points].
+        curves: of the lives, where they are at hand.
+    """
+
+    label: str
+    env: str
+    measure: str
+    statistic: str
+    steps: Array
+    middle: Array
+    low: Array
+    high: Array
+    lives: Array
+    curves: Sequence[Curve] = ()
+
+
+def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
+    """Average each return with the 99 before it, or with all before it where they are fewer: [episodes]."""
+    sums = np.concatenate([[0.0], np.cumsum(returns)])
+    last = np.arange(1, len(sums))
+    first = np.maximum(last - window, 0)
+    means: Array = (sums[last] - sums[first]) / (last - first)
+    return means
+
+
+def running_mean(values: Array, decay: float) -> Array:
+    """Average a stream with exponentially fading weights: the sum of decay^(t-i) x_i over that of decay^(t-i).
+
+    Args:
+        values: x, [n].
+        decay: per value, in [0, 1).
+
+    Returns:
+        [n].
+    """
+    total, weight, means = 0.0, 0.0, np.empty(len(values))
+    for i, value in enumerate(values.tolist()):
+        total, weight = decay * total + value, decay * weight + 1
+        means[i] = total / weight
+    return means
+
+
+def curve_of(life: Life) -> Curve | None:
+    """Return the learning curve of a life, as far as it came; None while it has ended no episode."""
+    if not len(life.returns):
+        return None
+    return Curve(life.ends, rolling_mean(life.returns), life.steps)
+
+
+def curves_of(group: Group) -> list[Curve]:
+    """Return the learning curve of every life that has ended an episode."""
+    return [curve for curve in map(curve_of, group.lives) if curve is not None]
+
+
+def reward_rate(job: Job) -> Curve | None:
+    """Return what a step of a run was paid, over its lives, as its TensorBoard events tell; None where they do not."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    found: dict[int, float] = {}
+    for path in sorted(job.folder.glob("events.out.tfevents.*")):
+        try:
+            for event in LegacyEventFileLoader(str(path)).Load():
+                found |= {event.step: v.simple_value for v in event.summary.value if v.tag == "rollout/reward_rate"}
+        except Exception:  # of TensorBoard: a torn file tells as much as it holds
+            continue
+    if not found:
+        return None
+    steps = sorted(found)
+    return Curve(np.array(steps), np.array([found[step] for step in steps]), max(job.steps, steps[-1]))
+
+
+def band(
+    curves: Sequence[Curve], statistic: str = "iqm", *, label: str = "", env: str = "", measure: str = RETURN
+) -> Band:
+    """Return the middle of curves, with the 95% interval that bootstrapping over them gives it.
+
+    It goes from where two of the lives have a number to where two are left; ``lives`` tells how many there are.
+
+    Args:
+        curves: one per life, at least one.
+        statistic: ``iqm`` (interquartile mean), ``mean`` or ``median``.
+        label: see ``Band``.
+        env: see ``Band``.
+        measure: see ``Band``.
+    """
+    needed = min(2, len(curves)) - 1
+    first = sorted(curve.steps[0] for curve in curves)[needed]
+    last = sorted((curve.end for curve in curves), reverse=True)[needed]
+    steps = np.linspace(first, max(first, last), POINTS)
+    values = np.array([curve.at(steps) for curve in curves])  # [lives, points]
+    lives, middle, low, high = (np.zeros(POINTS) for _ in range(4))
+    for i, column in enumerate(values.T):
+        there = column[np.isfinite(column)]
+        lives[i] = len(there)
+        low[i] = high[i] = middle[i] = STATISTICS[statistic](there) if len(there) else np.nan
+        if len(there) > 1:
+            low[i], high[i] = bootstrap_interval(there, resamples=_RESAMPLES, statistic=statistic)
+    return Band(label, env, measure, statistic, steps, middle, low, high, lives, curves)
+
+
+def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
+    """Return a band for each group that can be drawn: of returns or, where no episode has ended, of reward rates.
+
+    A reward rate is logged over all lives of a run, and is a curve of the run.
+    """
+    found = []
+    for group, label in zip(groups, labels, strict=True):
+        curves, measure = curves_of(group), RETURN
+        if not curves:
+            rates = (reward_rate(job) for job in group.jobs)
+            curves, measure = [rate for rate in rates if rate is not None], RATE
+        if curves:
+            found.append(band(curves, statistic, label=label, env=group.jobs[0].env, measure=measure))
+    return found
+
+
+_COLUMNS = ("env", "label", "measure", "statistic", "step", "middle", "low", "high", "lives")
+
+
+def bands_as_csv(bands: Iterable[Band]) -> str:
+    """Return the numbers of bands, a row per point."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for found in bands:
+        for step, middle, low, high, lives in zip(
+            found.steps, found.middle, found.low, found.high, found.lives, strict=True
+        ):
+            numbers = (f"{step:.0f}", f"{middle:.6g}", f"{low:.6g}", f"{high:.6g}", int(lives))
+            rows.writerow((found.env, found.label, found.measure, found.statistic, *numbers))
+    return out.getvalue()
+
+
+def read_bands(path: Path) -> list[Band]:
+    """Return the bands that ``bands_as_csv`` wrote.
+
+    Raises:
+        ConfigError: the file has other columns, or no numbers in them.
+        OSError: it cannot be read.
+    """
+    found: dict[tuple[str, str, str, str], list[list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != _COLUMNS:
+            raise ConfigError("RUN", f"must be a csv with the columns {', '.join(_COLUMNS)}, got {path}")
+        try:
+            for row in rows:
+                key = (row["label"], row["env"], row["measure"], row["statistic"])
+                found.setdefault(key, []).append([float(row[name]) for name in _COLUMNS[4:]])
+        except (TypeError, ValueError) as error:
+            raise ConfigError("RUN", f"has no number where one should be: {path}, line {rows.line_num}") from error
+    return [_read(key, np.array(points).T) for key, points in found.items()]
+
+
+def _read(key: tuple[str, str, str, str], numbers: Array) -> Band:
+    """Return a band of its columns, [steps and what follows, points]."""
+    steps, middle, low, high, lives = numbers
+    return Band(*key, steps, middle, low, high, lives)
+
+
+def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:
+    """Return the same bands under other labels."""
+    return [replace(found, label=label) for found, label in zip(bands, labels, strict=True)]

@@ -1,0 +1,100 @@
+"""What came of runs, as a table: final returns over lives, and when each milestone was reached by how many."""
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tracerl.groups import Group, median_step
+from tracerl.stats import WINDOW, bootstrap_interval, interquartile_mean
+
+FORMATS = ("text", "markdown", "csv")
+Row = dict[str, Any]
+
+
+def table_rows(groups: Sequence[Group], labels: Sequence[str]) -> list[Row]:
+    """Return a row per group: lives, returns, and per milestone the share that reached it and the median step.
+
+    A life that never reached a milestone counts as the latest; None where more than half did not.
+
+    Args:
+        groups: of runs.
+        labels: their names.
+    """
+    return [_row(group, label) for group, label in zip(groups, labels, strict=True)]
+
+
+def _row(group: Group, label: str) -> Row:
+    returns = group.returns
+    low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
+    row: Row = {
+        "env": group.jobs[0].env,
+        "run": label,
+        "lives": len(group.lives),
+        "steps": min((life.steps for life in group.lives), default=0),
+        "mean": statistics.fmean(returns) if returns else None,
+        "lowest": min(returns, default=None),
+        "iqm": interquartile_mean(returns) if returns else None,
+        "iqm_low": low,
+        "iqm_high": high,
+    }
+    rates = [rate for life in group.lives if (rate := life.reward_rate) is not None]
+    if rates and not returns:  # no episode has ended
+        row["iqm per step"] = interquartile_mean(rates)
+    for name, steps in group.milestones.items():
+        row[f"{name} share"] = sum(step is not None for step in steps) / len(steps)
+        row[f"{name} median"] = median_step(steps)
+    return row
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Return the rows in full precision; what is not known is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(column for row in rows for column in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return a table for a page; returns are of the last 100 episodes."""
+    head, *cells = _cells(rows)
+    lines = ["| " + " | ".join(row).replace("\n", " ") + " |" for row in [head, *cells]]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Return a table for the screen."""
+    cells = _cells(rows)
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells) + "\n"
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    """Return head and body of a table that is read by people; envs are named where there are several."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    milestones = [column.removesuffix(" share") for column in columns if column.endswith(" share")]
+    many_envs = len({row["env"] for row in rows}) > 1
+    head = [*(["env"] if many_envs else []), "run", "lives", "env steps"]
+    rate = ["IQM per step"] if "iqm per step" in columns else []
+    head += [f"mean, last {WINDOW}", "lowest life", "IQM [95% interval]", *rate, *milestones]
+    return [head, *([*([row["env"]] if many_envs else []), *_body(row, rate, milestones)] for row in rows)]
+
+
+def _body(row: Row, rate: Sequence[str], milestones: Sequence[str]) -> list[str]:
+    interval = "" if row["iqm_low"] is None else f" [{_number(row['iqm_low'])}, {_number(row['iqm_high'])}]"
+    cells = [row["run"], str(row["lives"]), f"{row['steps']:,}", _number(row["mean"]), _number(row["lowest"])]
+    rates = [_number(row.get(column.lower())) for column in rate]
+    return [*cells, _number(row["iqm"]) + interval, *rates, *(_milestone(row, name) for name in milestones)]
+
+
+def _milestone(row: Row, name: str) -> str:
+    share, middle = row.get(f"{name} share"), row.get(f"{name} median")
+    if share is None:
+        return "-"
+    return f"{share:.0%}" + ("" if middle is None else f", median {middle:,.0f}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3}f}"

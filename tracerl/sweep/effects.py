@@ -1,0 +1,67 @@
+"""What each setting of a sweep does: final returns against its values, a row of panels per env."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tracerl.groups import Group, differing, group, without_seed
+from tracerl.plot.series import RETURN
+from tracerl.plot.style import COLOURS, new_figure, style
+from tracerl.stats import bootstrap_interval, interquartile_mean
+from tracerl.sweep.table import number_in
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from tracerl.folders import Job
+
+_LOGARITHMIC = 30.0  # of a numeric axis: the ratio of its ends from which on it is
+
+
+def draw_effects(jobs: "Sequence[Job]") -> "Figure":
+    """Draw the final returns against each setting that differs, a panel for each; dots are lives."""
+    groups = group(jobs, without_seed)
+    envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
+    keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
+    with style():
+        figure = new_figure(max(4.0, 1 + 2.6 * len(keys)), 0.4 + 2.8 * len(envs))
+        panels = figure.subplots(len(envs), len(keys), sharey="row", squeeze=False)
+        for row, env in zip(panels, envs, strict=True):
+            here = [found for found in groups if found.jobs[0].env == env]
+            for axes, key in zip(row, keys, strict=True):
+                _draw_effect(axes, here, key)
+            row[0].set_ylabel(RETURN)
+            row[0].set_title(env, loc="left")
+        figure.suptitle("each life, and the interquartile mean with its 95% interval", fontsize=9)
+    return figure
+
+
+def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
+    """Draw one panel: values of a setting, on a numeric axis where they all are numbers."""
+    returns = _by_value(groups, key)
+    names = list(returns)
+    numbers = [number_in(name) for name in names]
+    numeric = all(number is not None for number in numbers)
+    places = [float(n) for n in numbers if n is not None] if numeric else [float(i) for i in range(len(names))]
+    for name, place in sorted(zip(names, places, strict=True), key=lambda pair: pair[1]):
+        values = returns[name]
+        axes.plot([place] * len(values), values, "o", color=COLOURS[0], alpha=0.3, markersize=3, linewidth=0)
+        if len(values) > 1:
+            middle, (low, high) = interquartile_mean(values), bootstrap_interval(values)
+            reach = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
+            axes.errorbar([place], [middle], reach, fmt="o", color=COLOURS[1], markersize=4.5, capsize=3)
+    if numeric and min(places) > 0 and max(places) / min(places) >= _LOGARITHMIC:
+        axes.set_xscale("log")
+    if not numeric:
+        axes.set_xticks(places, names, rotation=20, ha="right")
+    axes.set_xlabel(key)
+
+
+def _by_value(groups: Sequence[Group], key: str) -> dict[str, list[Any]]:
+    """Return the final returns of the lives by the value of a setting; a seed is a life's own."""
+    found: dict[str, list[Any]] = {}
+    for one in groups:
+        for life in one.lives:
+            value = one.overrides.get(key, "default") if key != "seed" else str(life.identity)
+            found.setdefault(value, []).extend([] if life.final_return is None else [life.final_return])
+    return found

@@ -1,0 +1,116 @@
+"""The command line: ``python -m tracerl.watch RUN``."""
+
+import argparse
+import math
+import re
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracerl.checks import ConfigError
+from tracerl.interrupt import DeferredInterrupt
+from tracerl.watch.options import KEYS, STEPS, Options
+
+if TYPE_CHECKING:
+    from tracerl.stats import Record
+
+
+def main() -> None:
+    """Watch; exit with 0, 1 (the env failed, a number diverged, or a file broke off), 2 (bad input) or 128 + signal."""
+    arguments = vars(_parser().parse_args())
+    try:
+        options = Options(**arguments)
+        code = _watch(options)
+    except ConfigError as error:
+        _stop(str(error), 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code)
+
+
+def _watch(options: Options) -> int:
+    """Watch and say what came of it; return the exit code."""
+    from tracerl.lifetime import Diverged, EnvFailed  # torch, which bad options need not wait for
+    from tracerl.progress import ProgressBar
+    from tracerl.watch.playing import play, to_stderr
+
+    shown = None if options.wants_window or options.last_step is None else options.last_step
+    with DeferredInterrupt() as interrupted:
+        try:
+            with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:
+                record, files = play(options, to_stderr, interrupted, () if bar is None else (bar,))
+        except EnvFailed as error:
+            _stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
+        except (Diverged, OSError) as error:
+            _stop(str(error), 1)
+    if interrupted():
+        to_stderr("interrupted: what was watched is kept" if files else "interrupted")
+    print(_summary(record))
+    for line in files:
+        print(line)
+    return 128 + interrupted.signal if interrupted.signal is not None else 0
+
+
+def _summary(record: "Record") -> str:
+    """Say what was earned, in a line."""
+    watched = f"{record.step:,} steps watched"
+    if not record.episodes:
+        return f"{watched}, return so far {record.episode_return:,.4g}"
+    mean = record.mean_return(partial=True)
+    assert not math.isnan(mean)
+    episodes = "1 episode" if record.episodes == 1 else f"{record.episodes:,} episodes"
+    which = (
+        "return" if record.episodes == 1 else "mean return" if record.episodes <= 100 else "mean return of the last 100"
+    )
+    return f"{watched}, {episodes} ended, {which} {mean:,.4g}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tracerl.watch",
+        description="Watch a run's agent: its env beside spikes, membranes, action probabilities, value and td error.",
+        epilog=KEYS,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("run", type=Path, help="folder of a run, or of one of its checkpoints")
+    add(
+        "--video",
+        type=Path,
+        action="append",
+        default=[],
+        dest="videos",
+        metavar="FILE",
+        help="write .mp4 or .gif; may be given more than once",
+    )
+    add("--raster", type=Path, metavar="FILE", help="write one picture of the whole stretch, .png")
+    add("--window", action="store_true", default=None, help="show a window (the default where no file is asked for)")
+    add("--episodes", type=int, metavar="N", help="watch N episodes")
+    add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} into files, no end in a window)")
+    add("--life", type=int, default=0, metavar="I", help="which of the run's lives (default: 0)")
+    add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest that is sound)")
+    add("--greedy", action="store_true", help="take the likeliest action (default: sample, as in the run)")
+    add("--learn", action="store_true", help="go on learning; nothing is written into the run (default: frozen)")
+    add("--fps", type=float, default=30.0, metavar="F", help="frames per second, at most (default: 30)")
+    add("--speed", type=float, default=1.0, metavar="X", help="2: twice as fast as the env's own time (default: 1)")
+    add("--seed", type=int, metavar="S", help="of the env (default: that of the life)")
+    add("--span", type=int, metavar="N", help="env steps that the panels show (default: four pixels each)")
+    add("--size", type=_size, default=(960, 540), metavar="WxH", help="of a frame (default: 960x540)")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must look like 960x540, got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

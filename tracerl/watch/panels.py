@@ -1,0 +1,181 @@
+"""Panels over the newest env steps, time to the right, all on one axis: rasters, shares and curves.
+
+A panel is a picture without its title and scale, which the sheet writes beside it.
+"""
+
+import colorsys
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tracerl import pictures as P
+from tracerl.pictures import Colour, Numbers, Picture
+from tracerl.recording import LayerRecording
+
+TRACES = (P.SPIKE, (232, 140, 170), (120, 190, 235))  # colours of neurons whose membranes are drawn
+_FINE = 3  # curves are drawn this much larger, then shrunk: smooth edges
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where env steps stand in a panel.
+
+    Attributes:
+        width: of all panels, in pixels.
+        span: env steps across.
+    """
+
+    width: int
+    span: int
+
+    def left(self, i: float) -> int:
+        """Return the first pixel of a step, counted from the leftmost; of ``span`` the end."""
+        return math.ceil(i * self.width / self.span)
+
+    def centres(self, n: int) -> Numbers:
+        """Return the middles of the first n steps, in pixels."""
+        return (np.arange(n) + 0.5) * self.width / self.span
+
+    def filled(self, values: Numbers) -> Numbers:
+        """Put zeros after values [steps, ...] until there are ``span`` of them."""
+        room = [(0, self.span - len(values)), *[(0, 0)] * (values.ndim - 1)]
+        return np.pad(values, room)
+
+
+def layer_panel(layer: LayerRecording, order: Numbers, axis: Axis, height: int, colour: Colour) -> Picture:
+    """Draw spikes over membranes, a row per neuron, from the top in the order given."""
+    picture = P.membranes(axis.filled(charge(layer)[:, order]), axis.width, height)
+    return P.lit(picture, axis.filled(layer.spikes[:, order]), colour)
+
+
+def charge(layer: LayerRecording) -> Numbers:
+    """Return membranes as shares of their thresholds, else of the largest membrane: [steps, n]."""
+    known = bool(np.isfinite(layer.threshold).all())
+    limit = layer.threshold if known else np.full(1, np.abs(layer.membrane).max(initial=0.0))
+    share: Numbers = layer.membrane / np.maximum(limit, 1e-12)
+    return share
+
+
+def traces_panel(
+    layer: LayerRecording,
+    neurons: Numbers,
+    axis: Axis,
+    height: int,
+    ends: tuple[float, float],
+    colours: Sequence[Colour],
+) -> Picture:
+    """Draw the membranes of a few neurons over a line at the threshold, above them a stroke per spike."""
+    series, above = list(charge(layer)[:, neurons].T), 4 * len(neurons) + 2
+    curves = curves_panel(series, axis, height - above, ends, colours, level=1.0)
+    picture = np.concatenate([np.full((above, axis.width, 3), P.PANEL, np.uint8), curves])
+    for row, (neuron, colour) in enumerate(zip(neurons.tolist(), colours, strict=False)):
+        for i in np.flatnonzero(layer.spikes[:, neuron]).tolist():
+            picture[2 + 4 * row : 5 + 4 * row, axis.left(i) : max(axis.left(i) + 1, axis.left(i + 1) - 1)] = colour
+    return picture
+
+
+def shares_panel(shares: Numbers, axis: Axis, height: int, colours: Sequence[Colour]) -> Picture:
+    """Draw shares of one, [steps, n], as bands that fill the height together, the first at the bottom."""
+    tops = np.round(shares.cumsum(-1) * height)  # of each band, from the bottom
+    rows = np.arange(height)[::-1, np.newaxis, np.newaxis] + 0.5
+    band = (rows > tops).sum(-1).clip(max=shares.shape[1] - 1)  # [height, steps]
+    steps = np.arange(axis.width) * axis.span // axis.width
+    there = steps < len(shares)
+    picture = np.full((height, axis.width, 3), P.PANEL, np.uint8)
+    picture[:, there] = np.array(colours, np.uint8)[band[:, steps[there]]]
+    return picture
+
+
+def curves_panel(
+    series: Sequence[Numbers],
+    axis: Axis,
+    height: int,
+    ends: tuple[float, float],
+    colours: Sequence[Colour],
+    around: Sequence[Numbers] = (),
+    level: float = 0.0,
+) -> Picture:
+    """Draw curves [steps] on one scale, with a line at a level.
+
+    Args:
+        series: one or more.
+        axis: of the panel.
+        height: of the panel.
+        ends: of the scale, the lower first.
+        colours: of the curves.
+        around: half the height of the band around each curve, [steps]; none: no bands.
+        level: of the line, left out where it is not on the scale.
+    """
+    image = Image.new("RGB", (axis.width * _FINE, height * _FINE), P.PANEL)
+    pen = ImageDraw.Draw(image)
+    low, high = ends
+    scale = (height - 5) * _FINE / (high - low)
+
+    def place(values: Numbers) -> Numbers:
+        placed: Numbers = (height - 2.5) * _FINE - (np.clip(np.nan_to_num(values), low, high) - low) * scale
+        return placed
+
+    if low <= level <= high:
+        y = float(place(np.array(level)))
+        pen.line([(0, y), (image.width, y)], fill=P.GRID, width=_FINE)
+    across = axis.centres(len(series[0])) * _FINE
+    for line, half, colour in zip(series, around, colours, strict=False):
+        over, under = np.stack([across, place(line + half)], -1), np.stack([across, place(line - half)], -1)
+        if len(line) > 1:
+            pen.polygon([tuple(point) for point in [*over, *under[::-1]]], fill=mixed(colour, P.PANEL, 0.3))
+    for line, colour in zip(series, colours, strict=False):
+        points = [tuple(point) for point in np.stack([across, place(line)], -1)]
+        pen.line(points if len(points) > 1 else points * 2, fill=colour, width=_FINE + 2, joint="curve")
+        x, y = points[-1]
+        pen.ellipse([x - 2 * _FINE, y - 2 * _FINE, x + 2 * _FINE, y + 2 * _FINE], fill=colour)
+    return np.asarray(image.reduce(_FINE)).copy()
+
+
+def mixed(one: Colour, other: Colour, share: float) -> Colour:
+    """Return a colour that has a share of one and the rest of the other."""
+    red, green, blue = (round(share * a + (1 - share) * b) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+def action_colours(n: int) -> list[Colour]:
+    """Return n colours that can be told apart, those of ``pictures`` where they suffice."""
+    few = [P.BLUE, P.ORANGE, P.COLOURS[-1], (90, 190, 190)]
+    if n <= len(few):
+        return few[:n]
+    turns = [colorsys.hsv_to_rgb(0.58 + i / n, 0.55, 0.92) for i in range(n)]
+    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in turns]
+
+
+def theme(n: int) -> list[Colour]:
+    """Return the colours of all panels with n actions, whole and faint."""
+    whole = [P.INK, P.QUIET, P.GRID, P.CHARGED, P.DRAINED, P.SPIKE, P.GREEN, P.RED, *TRACES, *action_colours(n)[:20]]
+    faint = [mixed(colour, P.PANEL, share) for colour in whole[5:] for share in (0.3, 0.75)]
+    return [P.BACKGROUND, P.PANEL, *whole, *faint]
+
+
+class Scales:
+    """Ends of the scales of curves: round numbers that hold what is shown, and do not change at every frame."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._ends: dict[str, tuple[float, float]] = {}
+
+    def ends(self, name: str, values: Numbers) -> tuple[float, float]:
+        """Return the ends for the values shown; they shrink only where less than half of the scale is used."""
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        kept = self._ends.get(name)
+        if kept is None or low < kept[0] or high > kept[1] or high - low < (kept[1] - kept[0]) / 2.5:
+            self._ends[name] = _round_ends(low, high)
+        return self._ends[name]
+
+
+def _round_ends(low: float, high: float) -> tuple[float, float]:
+    """Widen a range to multiples of 1, 2 or 5 times a power of ten, about a quarter of it."""
+    width = max(high - low, 0.1 * abs(high), 0.1 * abs(low)) or 1.0
+    power = 10.0 ** math.floor(math.log10(width / 4))
+    unit = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width / 4)
+    return math.floor(low / unit) * unit, max(math.ceil(high / unit) * unit, math.floor(low / unit) * unit + unit)

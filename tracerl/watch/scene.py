@@ -1,0 +1,49 @@
+"""What is to be seen at one moment of a watched life."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tracerl.pictures import Picture
+from tracerl.recording import Recording
+from tracerl.stats import Record
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A moment: after an env step, or at the end of an episode, before the next one begins.
+
+    Attributes:
+        frame: of the env; None where it draws none.
+        recording: of the newest steps; None before the first.
+        step: number of the newest recorded env step, from 1.
+        episode: number of the running one, from 1.
+        length: its env steps.
+        earned: its return so far.
+        returns: number, mean and newest of the returns of the last episodes, up to 100; None before the first ended.
+        action: that is to be taken next or, at the end of an episode, that ended it; as the env has it.
+        verdict: how the episode ended; None while it goes on.
+    """
+
+    frame: Picture | None
+    recording: Recording | None
+    step: int
+    episode: int
+    length: int
+    earned: float
+    returns: tuple[int, float, float] | None
+    action: Any
+    verdict: str | None = None
+
+
+def going_on(frame: Picture | None, recording: Recording | None, record: Record, action: Any) -> Scene:
+    """Return the scene in the course of an episode."""
+    returns = (len(record.returns), record.mean_return(partial=True), record.returns[-1]) if record.returns else None
+    episode, length, earned = record.episodes + 1, record.episode_length, record.episode_return
+    return Scene(frame, recording, record.step, episode, length, earned, returns, action)
+
+
+def at_the_end(frame: Picture | None, recording: Recording | None, record: Record, action: Any, verdict: str) -> Scene:
+    """Return the scene of an episode that just ended, closed by the record already; its last step is not recorded."""
+    returns = len(record.returns), record.mean_return(partial=True), record.returns[-1]
+    length, earned = record.lengths[-1], record.returns[-1]
+    return Scene(frame, recording, record.step - 1, record.episodes, length, earned, returns, action, verdict)

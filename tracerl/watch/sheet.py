@@ -1,0 +1,189 @@
+"""One picture of a moment: the env and what the agent is about to do at the left, its life at the right."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tracerl import pictures as P
+from tracerl.pictures import Picture
+from tracerl.recording import Recording
+from tracerl.stats import Record
+from tracerl.watch import actions
+from tracerl.watch.panels import action_colours, mixed, theme
+from tracerl.watch.scene import Scene
+from tracerl.watch.timeline import GUTTER, Timeline
+
+_MARGIN, _HEADER = 12, 34
+_LEFT = 0.34  # of the width
+_NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # of the picture of a stretch
+_ROW = 26  # height of a bar at most
+
+
+class Sheet:
+    """Composes pictures of one size.
+
+    Attributes:
+        size: width and height.
+        span: env steps across the panels.
+        colours: of the panels.
+    """
+
+    def __init__(self, size: tuple[int, int], space: Any, title: str, mode: str, span: int | None = None) -> None:
+        """Lay out.
+
+        Args:
+            size: width and height of every picture.
+            space: of the actions.
+            title: at the top left: which run, which life.
+            mode: at the top right: how it is watched.
+            span: env steps across the panels; None: as many as are four pixels wide each.
+        """
+        self.size, self._space, self._title, self._mode = size, space, title, mode
+        self._left = round(_LEFT * size[0])
+        across = size[0] - self._left - 3 * _MARGIN - GUTTER
+        self.span = max(10, across // 4) if span is None else span
+        self._plots = across - across % self.span if across >= self.span else across  # steps of one width
+        self._timeline = Timeline(space)
+        self.colours = theme(actions.count(space))
+
+    def compose(self, scene: Scene) -> Picture:
+        """Draw a scene: uint8, [height, width, 3]."""
+        width, height = self.size
+        image = Image.new("RGB", self.size, P.BACKGROUND)
+        pen = ImageDraw.Draw(image)
+        _write_titles(pen, width, self._title, self._mode)
+        top = self._show_frame(image, pen, scene)
+        top = self._write_numbers(pen, scene, top + 14)
+        self._draw_outlook(image, pen, scene, top + 12)
+        if scene.recording is not None and (scene.recording.layers or len(scene.recording)):
+            size = GUTTER + self._plots, height - _HEADER - _MARGIN
+            panels = self._timeline.draw(scene.recording, scene.step, scene.episode, size, self.span)
+            image.paste(Image.fromarray(panels), (width - _MARGIN - size[0], _HEADER))
+        return np.asarray(image).copy()
+
+    def _show_frame(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene) -> int:
+        """Put the env's frame at the top left and return where it ends."""
+        room = self._left, round(0.42 * self.size[1])
+        if scene.frame is None:
+            pen.rectangle([_MARGIN, _HEADER, _MARGIN + room[0] - 1, _HEADER + 40], fill=P.PANEL)
+            middle = _MARGIN + room[0] / 2, _HEADER + 20
+            pen.text(middle, "no frame of the env", fill=P.QUIET, font=P.font(12), anchor="mm")
+            return _HEADER + 40
+        fitted = _fitted(scene.frame, *room)
+        tall = fitted.height
+        pen.rectangle([_MARGIN, _HEADER, _MARGIN + room[0] - 1, _HEADER + tall - 1], fill=P.PANEL)
+        image.paste(fitted, (_MARGIN + (room[0] - fitted.width) // 2, _HEADER))
+        return _HEADER + tall
+
+    def _write_numbers(self, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> int:
+        """Write episode, step and return, and what earlier episodes brought; return where the text ends."""
+        numbers = ("episode", f"{scene.episode:,}"), ("step", f"{scene.length:,}"), ("return", f"{scene.earned:,.4g}")
+        for i, (name, number) in enumerate(numbers):
+            left = _MARGIN + i * self._left / 3
+            pen.text((left, top), name, fill=P.QUIET, font=P.font(11), anchor="lt")
+            pen.text((left, top + 16), number, fill=P.INK, font=P.font(20), anchor="lt")
+        if scene.returns is not None:
+            n, mean, newest = scene.returns
+            text = scene.verdict or f"last return {newest:,.4g}"
+            text += f", mean of {n}: {mean:,.4g}" if n > 1 else ""
+            pen.text((_MARGIN, top + 46), text, fill=P.INK if scene.verdict else P.QUIET, font=P.font(11), anchor="lt")
+        return top + 60
+
+    def _draw_outlook(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> None:
+        """Draw what the agent is about to do."""
+        recording = scene.recording
+        if recording is None:
+            return
+        room = self.size[1] - _MARGIN - top - 18
+        name = "last action" if scene.verdict else "next action"
+        if recording.probabilities is not None:
+            shares = recording.probabilities[-1]
+            pen.text((_MARGIN, top), name, fill=P.INK, font=P.font(11), anchor="lt")
+            self._draw_shares(image, pen, shares, scene.action, top + 18, room)
+        elif recording.mean is not None and recording.std is not None:
+            pen.text((_MARGIN, top), f"{name}: mean, deviation, choice", fill=P.INK, font=P.font(11), anchor="lt")
+            self._draw_means(pen, recording.mean[-1], recording.std[-1], scene.action, top + 18, room)
+
+    def _draw_shares(
+        self, image: Image.Image, pen: ImageDraw.ImageDraw, shares: Any, action: Any, top: int, room: int
+    ) -> None:
+        """Draw a bar per action, with a mark at the one chosen."""
+        shown = max(1, min(len(shares), room // 10))
+        pitch = min(_ROW, room // shown)
+        names = actions.labels(self._space, len(shares))[:shown]
+        colours = [mixed(colour, P.PANEL, 0.75) for colour in action_colours(len(shares))][:shown]
+        picture = P.bars(shares[:shown], names, self._left - 16, pitch * shown, colours=colours)
+        image.paste(Image.fromarray(picture), (_MARGIN, top))
+        for i in actions.marks(self._space, action, len(shares)):
+            if i < shown:
+                _mark(pen, _MARGIN + self._left - 12, top + (i + 0.5) * pitch - 0.5)
+
+    def _draw_means(self, pen: ImageDraw.ImageDraw, mean: Any, std: Any, action: Any, top: int, room: int) -> None:
+        """Draw a bell's middle and width per number of the action, and the number sent, from -1.5 to 1.5 or wider."""
+        shown = max(1, min(len(mean), room // 10))
+        pitch = min(_ROW, room // shown)
+        taken = actions.in_units_of_the_policy(self._space, action)
+        most = max(1.5, float(np.abs(mean).max() + std.max()))
+
+        def place(number: float) -> float:
+            return _MARGIN + self._left * (0.5 + number / most / 2)
+
+        for i, colour in enumerate(action_colours(len(mean))[:shown]):
+            y = top + i * pitch
+            pen.rectangle([_MARGIN, y, _MARGIN + self._left - 1, y + pitch - 3], fill=P.PANEL)
+            low, high = place(mean[i] - std[i]), place(mean[i] + std[i])
+            pen.rectangle([low, y + 2, high, y + pitch - 5], fill=mixed(colour, P.PANEL, 0.45))
+            for edge in (-1.0, 1.0):
+                pen.line([(place(edge), y), (place(edge), y + pitch - 3)], fill=P.GRID)
+            pen.line([(place(mean[i]), y), (place(mean[i]), y + pitch - 3)], fill=colour, width=3)
+            if taken is not None:
+                x, middle = place(float(taken[i])), y + (pitch - 3) / 2
+                pen.ellipse([x - 3, middle - 3, x + 3, middle + 3], fill=P.INK)
+
+
+def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: Record) -> Picture:
+    """Draw all panels of a stretch of a life, without the env.
+
+    Args:
+        recording: of the stretch, up to the newest step.
+        space: of the actions.
+        titles: which run, and how it was watched.
+        record: what was earned.
+    """
+    n = len(recording)
+    plots = max(_NARROWEST, min(4, max(1, _WIDEST // n)) * n)
+    size = 2 * _MARGIN + GUTTER + plots, _TALL
+    image = Image.new("RGB", size, P.BACKGROUND)
+    pen = ImageDraw.Draw(image)
+    _write_titles(pen, size[0], *titles)
+    ended_now = record.episode_length == 0
+    episode = record.episodes + (0 if ended_now else 1)
+    room = GUTTER + plots, size[1] - _HEADER - _MARGIN
+    panels = Timeline(space).draw(recording, record.step, episode, room, n)
+    image.paste(Image.fromarray(panels), (_MARGIN, _HEADER))
+    return np.asarray(image).copy()
+
+
+def _write_titles(pen: ImageDraw.ImageDraw, width: int, title: str, mode: str) -> None:
+    """Write which run this is, cut where it has no room, and how it is watched."""
+    room = width - 3 * _MARGIN - P.font(12).getlength(mode)
+    cut = next((title[:n] for n in range(len(title), 0, -1) if P.font(14).getlength(title[:n] + "…") <= room), "")
+    pen.text((_MARGIN, 22), title if cut == title else f"{cut}…", fill=P.INK, font=P.font(14), anchor="ls")
+    pen.text((width - _MARGIN, 22), mode, fill=P.QUIET, font=P.font(12), anchor="rs")
+
+
+def _mark(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    """Draw a small triangle that points to the left."""
+    pen.polygon([(x, y), (x + 8, y - 5), (x + 8, y + 5)], fill=P.INK)
+
+
+def _fitted(frame: Picture, width: int, height: int) -> Image.Image:
+    """Scale a frame into a room, its proportions kept; small ones by whole numbers, so that their pixels stay sharp."""
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    scale = min(width / image.width, height / image.height)
+    if scale >= 2:
+        whole = int(scale)
+        return image.resize((image.width * whole, image.height * whole), Image.Resampling.NEAREST)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.BILINEAR)

@@ -1,0 +1,254 @@
+"""The right half of a sheet: panels over the newest env steps, with titles, scales and the ends of episodes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tracerl import pictures as P
+from tracerl.pictures import Colour, Numbers, Picture
+from tracerl.recording import LayerRecording, Recording
+from tracerl.watch import actions
+from tracerl.watch.panels import (
+    TRACES,
+    Axis,
+    Scales,
+    action_colours,
+    charge,
+    curves_panel,
+    layer_panel,
+    mixed,
+    shares_panel,
+    traces_panel,
+)
+
+GUTTER = 40  # left of the panels, for scales
+_TITLE, _STRIP, _TICKS, _GAP = 17, 16, 18, 7  # heights of a title, the strip of episodes and the ticks; between panels
+_TALLEST, _LEAST = 110, 20  # heights: of a panel that counts once, beyond the least that any needs
+_MOST_SERIES = 6  # components of a continuous action that are drawn
+_ROOM = 12  # pixels that an episode must have on average for lines between them
+_BANDS = 3  # of them that are drawn with their deviations, which would hide each other
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel, ready to be drawn.
+
+    Attributes:
+        title: at its left.
+        reading: at its right: the newest numbers.
+        ends: of its scale: top and bottom.
+        share: of the height, beside those of the others.
+        draw: makes the picture from an axis and a height.
+        least: height that it needs.
+    """
+
+    title: str
+    reading: str
+    ends: tuple[str, str]
+    share: float
+    draw: Callable[[Axis, int], Picture]
+    least: int = _LEAST
+
+
+class Timeline:
+    """Draws the panels of a recording."""
+
+    def __init__(self, space: Any) -> None:
+        """Draw for an action space."""
+        self._space, self._scales = space, Scales()
+        self._orders: dict[str, Numbers] = {}  # of each layer's neurons, kept as they are first seen
+
+    def draw(self, recording: Recording, last_step: int, episode: int, size: tuple[int, int], span: int) -> Picture:
+        """Draw all panels, one under the other.
+
+        Args:
+            recording: at least one step, at most ``span``.
+            last_step: number of its newest step.
+            episode: number of the episode that its newest step is in.
+            size: width and height of the picture.
+            span: env steps across.
+        """
+        width, height = size
+        image = Image.new("RGB", size, P.BACKGROUND)
+        pen = ImageDraw.Draw(image)
+        axis = Axis(width - GUTTER, span)
+        begun = [] if recording.ended is None else np.flatnonzero(recording.ended).tolist()
+        n = _steps(recording)
+        _strip(pen, axis, n, begun, episode)
+        panels = self._panels(recording, (height - _STRIP - _TICKS + _GAP) // (_TITLE + _GAP + _LEAST) - 1)
+        room = height - _STRIP - _TICKS - len(panels) * (_TITLE + _GAP) + _GAP - sum(panel.least for panel in panels)
+        per_share, top = min(_TALLEST, room / sum(panel.share for panel in panels)), _STRIP
+        for panel in panels:
+            tall = panel.least + int(panel.share * per_share)
+            _place(image, pen, panel, axis, top, tall)
+            for i in begun if len(begun) * _ROOM <= width else ():
+                x = GUTTER + axis.left(i)
+                pen.line([(x, top + _TITLE), (x, top + _TITLE + tall - 1)], fill=mixed(P.INK, P.PANEL, 0.75))
+            top += _TITLE + tall + _GAP
+        _ticks(pen, axis, top - _GAP, last_step - n + 1, n)
+        return np.asarray(image).copy()
+
+    def _panels(self, recording: Recording, fit: int) -> list[Panel]:
+        """Return the panels that there is something for, at most as many as fit: of layers the first ones."""
+        others = self._of_outlook(recording)
+        shown = recording.layers[: max(1, fit - len(others) - 1)]
+        if not shown:
+            return others
+        tallest = max(layer.spikes.shape[1] for layer in shown)
+        traces = self._of_traces(_last_of_policy(shown))
+        return [*(self._of_layer(layer, tallest) for layer in shown), traces, *others]
+
+    def _of_outlook(self, recording: Recording) -> list[Panel]:
+        """Return the panels of what the agent is about to do and what it expects."""
+        found = []
+        if recording.probabilities is not None:
+            found.append(self._of_probabilities(recording.probabilities))
+        if recording.mean is not None and recording.std is not None:
+            found.append(self._of_means(recording.mean, recording.std))
+        if recording.value is not None:
+            found.append(self._curve("value", recording.value, P.GREEN))
+        if recording.td_error is not None:
+            found.append(self._curve("td error", recording.td_error, P.RED))
+        elif recording.reward is not None:
+            found.append(self._curve("reward", recording.reward, P.RED, 0.0))
+        return found
+
+    def _order(self, layer: LayerRecording) -> Numbers:
+        """Return the layer's neurons, the busiest first, as they were when it was first drawn."""
+        return self._orders.setdefault(layer.name, np.argsort(-layer.rate, kind="stable"))
+
+    def _of_layer(self, layer: LayerRecording, tallest: int) -> Panel:
+        n, fired, order = layer.spikes.shape[1], int(layer.spikes[-1].sum()), self._order(layer)
+        colour = layer_colour(layer.name)
+        return Panel(
+            f"{layer.name}: spikes over membranes",
+            f"firing: {fired} of {n}",
+            ("busy", "quiet"),
+            0.6 + 4.4 * n / tallest,
+            lambda axis, height: layer_panel(layer, order, axis, height, colour),
+        )
+
+    def _of_traces(self, layer: LayerRecording) -> Panel:
+        """Show the membranes of those between the busiest and the quietest, which have most to tell."""
+        order = self._order(layer)
+        among = layer.rate[order]
+        middle = int((among > (among[0] + among[-1]) / 2).sum())
+        start = min(max(0, middle - len(TRACES) // 2), max(0, len(order) - len(TRACES)))
+        neurons = self._orders.setdefault(f"{layer.name} traces", order[start : start + len(TRACES)])
+        ends = self._scales.ends("membrane", np.append(charge(layer)[:, neurons], 1.0))
+        return Panel(
+            f"{layer.name}: membranes of {len(neurons)}",
+            "line: threshold, strokes: spikes",
+            (f"{ends[1]:g}", f"{ends[0]:g}"),
+            1.0,
+            lambda axis, height: traces_panel(layer, neurons, axis, height, ends, TRACES),
+            2 * _LEAST,
+        )
+
+    def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
+        """Draw a number over time, on a scale that also holds the numbers in ``shown``."""
+        ends = self._scales.ends(name, np.append(values, shown))
+        return Panel(
+            name,
+            f"{values[-1]:.2f}",
+            (f"{ends[1]:g}", f"{ends[0]:g}"),
+            1.0,
+            lambda axis, height: curves_panel([values], axis, height, ends, [colour]),
+        )
+
+    def _of_probabilities(self, shares: Any) -> Panel:
+        n = shares.shape[1]
+        if actions.add_up(self._space):
+            colours = action_colours(n)
+            reading = f"likeliest: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
+            return Panel(
+                "action probabilities",
+                reading,
+                ("1", "0"),
+                1.0,
+                lambda axis, height: shares_panel(shares, axis, height, colours),
+            )
+        return Panel(
+            "action probabilities",
+            f"{n} outputs, bright: 1",
+            ("0", str(n - 1)),
+            1.0,
+            lambda axis, height: P.shades(axis.filled(shares), 0.0, 1.0, axis.width, height),
+        )
+
+    def _of_means(self, mean: Any, std: Any) -> Panel:
+        shown = min(mean.shape[1], _MOST_SERIES)
+        means, stds = list(mean.T[:shown]), list(std.T[:shown])
+        banded = shown <= _BANDS
+        held = (
+            np.concatenate([mean[:, :shown] - std[:, :shown], mean[:, :shown] + std[:, :shown]])
+            if banded
+            else mean[:, :shown]
+        )
+        ends = self._scales.ends("mean", held)
+        title = "action: mean and deviation" if banded else f"action: means of {shown} of {mean.shape[1]} numbers"
+        return Panel(
+            title,
+            "",
+            (f"{ends[1]:g}", f"{ends[0]:g}"),
+            1.3,
+            lambda axis, height: curves_panel(means, axis, height, ends, action_colours(shown), stds if banded else ()),
+        )
+
+
+def layer_colour(name: str) -> Colour:
+    """Return the colour of a layer's spikes: that of the value for the critic's."""
+    return P.GREEN if name.startswith("value") else P.SPIKE
+
+
+def _last_of_policy(layers: list[LayerRecording]) -> LayerRecording:
+    return next((layer for layer in reversed(layers) if layer_colour(layer.name) != P.GREEN), layers[-1])
+
+
+def _steps(recording: Recording) -> int:
+    return len(recording) if recording.reward is None else len(recording.reward)
+
+
+def _place(image: Image.Image, pen: ImageDraw.ImageDraw, panel: Panel, axis: Axis, top: int, tall: int) -> None:
+    """Draw a panel with its title above and its scale at the left."""
+    small, right = P.font(10), GUTTER + axis.width
+    pen.text((GUTTER, top + _TITLE - 4), panel.title, fill=P.INK, font=P.font(11), anchor="ls")
+    pen.text((right, top + _TITLE - 4), panel.reading, fill=P.QUIET, font=P.font(11), anchor="rs")
+    image.paste(Image.fromarray(panel.draw(axis, tall)), (GUTTER, top + _TITLE))
+    pen.text((GUTTER - 5, top + _TITLE - 1), panel.ends[0], fill=P.QUIET, font=small, anchor="rt")
+    pen.text((GUTTER - 5, top + _TITLE + tall), panel.ends[1], fill=P.QUIET, font=small, anchor="rb")
+
+
+def _strip(pen: ImageDraw.ImageDraw, axis: Axis, n: int, begun: list[int], episode: int) -> None:
+    """Draw which steps are of which episode, above the panels."""
+    edges = [0, *begun, n]
+    first = episode - len(begun)
+    for i, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        left, right = GUTTER + axis.left(start), GUTTER + axis.left(end)
+        if right <= left:
+            continue
+        shade = mixed(P.INK, P.PANEL, 0.16 if (first + i) % 2 else 0.08)
+        pen.rectangle([left, 0, right - 1, _STRIP - 4], fill=shade)
+        for text in (f"episode {first + i}", str(first + i)):
+            if P.font(10).getlength(text) + 8 < right - left:
+                pen.text((left + 4, (_STRIP - 4) / 2), text, fill=P.INK, font=P.font(10), anchor="lm")
+                break
+
+
+def _ticks(pen: ImageDraw.ImageDraw, axis: Axis, top: int, first: int, n: int) -> None:
+    """Write the numbers of steps under the panels, at multiples of a round number."""
+    unit = next(unit for unit in _units() if axis.span / unit <= max(2, axis.width // 90))
+    for step in range(-(-first // unit) * unit, first + axis.span, unit):
+        x = GUTTER + axis.left(step - first + 0.5)
+        half = P.font(10).getlength(f"{step:,}") / 2
+        if GUTTER <= x - half and x + half <= GUTTER + axis.width:
+            pen.line([(x, top), (x, top + 3)], fill=P.QUIET)
+            pen.text((x, top + 5), f"{step:,}", fill=P.QUIET, font=P.font(10), anchor="mt")
+    pen.text((GUTTER - 5, top + 5), "step", fill=P.QUIET, font=P.font(10), anchor="rt")
+
+
+def _units() -> list[int]:
+    return [factor * 10**power for power in range(9) for factor in (1, 2, 5)]
