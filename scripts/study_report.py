@@ -137,6 +137,8 @@ def chance(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> str:
 
 def reached(name: str, members: Sequence[Life]) -> str:
     """Return the share of lives that reached a milestone, and the median step."""
+    if all(life.status == "missing" for life in members):
+        return "-"
     steps = [life.milestones.get(name) for life in members]
     latest = statistics.median_low([math.inf if step is None else step for step in steps])
     share = sum(step is not None for step in steps) / len(steps)
