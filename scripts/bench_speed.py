@@ -174,7 +174,7 @@ class Bench:
         seen = np.zeros(agent.encoder.n_out, np.float32)
         started = time.perf_counter()
         for _ in range(50_000):
-            agent.fused.carry_out(Verb.SKIP, 1.0, seen)
+            agent.fused.carry_out(int(Verb.SKIP), 1.0, seen)  # an enum costs ten times the call
         return (time.perf_counter() - started) / 0.05
 
     def timings(self) -> dict[str, Callable[[], float]]:
