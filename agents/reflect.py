@@ -65,6 +65,7 @@ class ReflectAgent(ActorCritic):
         engine: str,
         threads: int | None = None,
         head: MakeHead | None = None,
+        max_std: float | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -86,6 +87,7 @@ class ReflectAgent(ActorCritic):
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite; None: none.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -99,7 +101,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        super().__init__(action_space, lives, built, self.settings, head)
+        super().__init__(action_space, lives, built, self.settings, head, max_std)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":

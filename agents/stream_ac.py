@@ -58,6 +58,7 @@ class StreamACAgent(ActorCritic):
         engine: str,
         threads: int | None = None,
         head: MakeHead | None = None,
+        max_std: float | None = None,
         lr: float | None = None,
         kappa_policy: float | None = None,
         kappa_value: float | None = None,
@@ -80,6 +81,7 @@ class StreamACAgent(ActorCritic):
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite; None: none.
             lr: of ObGD, in both networks; None: what ``optimizer`` says.
             kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
             kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
@@ -92,7 +94,7 @@ class StreamACAgent(ActorCritic):
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
         built = encoder.build_held(observation_shape(observation_space), lives)
-        super().__init__(action_space, lives, built, settings, head)
+        super().__init__(action_space, lives, built, settings, head, max_std)
         n_in = self.encoder.n_out
         policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
         value_rule = _with_own(optimizer, "value", lr, kappa_value)

@@ -152,12 +152,12 @@ def currents(weight: Tensor, bias: Tensor, received: Tensor, synapses: Any) -> T
         return weight @ received + bias
     channels, height, width = synapses.in_shape
     if synapses.channels_last:
-        image = received.reshape(height, width, channels).permute(2, 0, 1)
+        image = received.reshape(synapses.codes, height, width, -1).permute(0, 3, 1, 2)
     else:
         image = received.reshape(channels, height, width)
     kernels = weight.reshape(-1, channels, synapses.kernel, synapses.kernel)
     geometry = dict(stride=synapses.stride, padding=synapses.padding)
-    return torch.nn.functional.conv2d(image.unsqueeze(0), kernels, bias, **geometry).flatten()
+    return torch.nn.functional.conv2d(image.reshape(1, *synapses.in_shape), kernels, bias, **geometry).flatten()
 
 
 def pooled(received: Tensor, pooling: Any) -> Tensor:

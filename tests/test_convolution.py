@@ -141,6 +141,16 @@ def test_channels_may_come_first_or_last_or_not_at_all() -> None:
     assert last.layers[1].rate.sum() > 0
 
 
+@pytest.mark.parametrize("image", [(4, 5, 2), (2, 4, 5), (4, 5)], ids=str)
+def test_several_codes_of_an_image_are_more_channels(image: tuple[int, ...]) -> None:
+    coded = build(0, (3, *image))
+    channels_first = build(0, (6 if len(image) == 3 else 3, 4, 5), channels_last=False)
+    codes = torch.randn(3, *image, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moved = codes.movedim(-1, 1) if image[-1] == 2 else codes
+    torch.testing.assert_close(coded(codes.flatten()), channels_first(moved.flatten()))
+    assert coded.layers[0].synapses.in_shape == channels_first.layers[0].synapses.in_shape
+
+
 @pytest.mark.parametrize(
     ("shape", "channels_last", "expected"),
     [

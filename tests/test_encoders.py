@@ -20,6 +20,7 @@ SCALED = dict(normalize=True, clip=2.0)
 ALL = {
     "raw": Raw(**SCALED),
     "contrast": Contrast(**SCALED, trace_decay=0.5),
+    "contrasts": Contrast(**SCALED, trace_decay=[0.5, 0.0, 0.99]),
     "on_off": OnOff(**SCALED),
     "rate": Rate(**SCALED),
     "population": Population(**SCALED, fields=5, beta=1.5, spikes=False),
@@ -56,6 +57,17 @@ def test_contrast_by_hand() -> None:
     assert encoder.n_out == 2
     found = [encode(encoder, o, first=i in (0, 3)).tolist() for i, o in enumerate([4.0, 8.0, 8.0, 100.0, 101.0])]
     assert found == [[4.0, 0.0], [8.0, 4.0], [8.0, 3.0], [100.0, 0.0], [101.0, 1.0]]
+
+
+def test_contrasts_of_several_traces_stand_behind_one_another() -> None:
+    encoder = build(Contrast(**PLAIN, trace_decay=[0.75, 0.0]), 2)
+    assert encoder.n_out == 6
+    assert encode(encoder, 4.0, 1.0, first=True).tolist() == [4.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    assert encode(encoder, 8.0, 1.0).tolist() == [8.0, 1.0, 4.0, 0.0, 4.0, 0.0]
+    assert encode(encoder, 8.0, 2.0).tolist() == [8.0, 2.0, 3.0, 1.0, 0.0, 1.0]
+    one, other = (build(Contrast(**PLAIN, trace_decay=decay), 1) for decay in (0.75, [0.75]))
+    for observation in (3.0, -1.0, 2.5):
+        assert torch.equal(encode(one, observation), encode(other, observation))
 
 
 def test_contrast_starts_anew_only_in_the_lives_that_begin() -> None:
@@ -109,7 +121,7 @@ def test_population_by_hand() -> None:
     """Centres -3, -1, 1, 3 over [-2, 2], as far apart as a field is wide; -9 counts as -2."""
     encoder = build(Population(**PLAIN, fields=4, beta=1.0, spikes=False), 2)
     assert encoder.centres.flatten().tolist() == [-3.0, -1.0, 1.0, 3.0]
-    activations = encode(encoder, 1.0, -9.0).unflatten(-1, encoder.shape)
+    activations = encode(encoder, 1.0, -9.0).unflatten(-1, (4, 2))
     assert activations[:, 0].tolist() == pytest.approx([math.exp(-2), math.exp(-0.5), 1.0, math.exp(-0.5)])
     assert activations[:, 1].tolist() == pytest.approx([math.exp(-d * d / 8) for d in (1, 1, 3, 5)])
 
@@ -152,6 +164,7 @@ def test_a_larger_input_never_comes_later() -> None:
     [
         ("raw", (3, 2), False),
         ("contrast", (2, 3, 2), False),
+        ("contrasts", (4, 3, 2), False),
         ("on_off", (2, 3, 2), False),
         ("rate", (2, 3, 2), True),
         ("population", (5, 3, 2), False),
@@ -251,6 +264,9 @@ FIELDS = dict(fields=8, beta=1.5, spikes=False)
         (Contrast, dict(normalize=1, clip=10.0, trace_decay=0.5), "normalize"),
         (Contrast, dict(normalize=True, clip=0.0, trace_decay=0.5), "clip"),
         (Contrast, dict(normalize=True, clip=10.0, trace_decay=1.0), "trace_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay="slow"), "trace_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=[]), "trace_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=[0.5, 1.5]), "trace_decay"),
         (OnOff, dict(normalize=True, clip=-1.0), "clip"),
         (Rate, dict(normalize="yes", clip=2.0), "normalize"),
         (Latency, dict(normalize=True, clip=0), "clip"),

@@ -33,11 +33,22 @@ def bells(outputs: Tensor) -> list[Any]:
     return [distributions.Normal(mean, softplus(rho) + 1e-3)]
 
 
+def bounded_bells(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [distributions.Normal(mean, 0.8 * rho.sigmoid() + 1e-3)]
+
+
+def head_of(name: str, lives: Lives) -> Head:
+    """The head of a case."""
+    return head_for(CASES[name][0], lives, max_std=0.8 if "bounded" in name else None)
+
+
 CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "discrete": (spaces.Discrete(4, start=-1), lambda logits: [distributions.Categorical(logits=logits)]),
     "multi-discrete": (spaces.MultiDiscrete([2, 3, 4]), multi),
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
     "box": (BOX, bells),
+    "box, bounded": (BOX, bounded_bells),
 }
 
 
@@ -60,9 +71,8 @@ def references(head: Head, outputs: Tensor, make: Callable[[Tensor], list[Any]])
 def test_log_probability_entropy_and_their_gradients_equal_autograd(
     name: str, seeds: int | list[int], scale: float
 ) -> None:
-    space, make = CASES[name]
     lives = Lives(seeds, torch.float64)
-    head = head_for(space, lives)
+    head, make = head_of(name, lives), CASES[name][1]
     outputs = lives.normal(scale, head.n_outputs).requires_grad_()
     with torch.no_grad():
         head.sample(outputs, UniformStream(lives))
@@ -80,7 +90,7 @@ def test_log_probability_entropy_and_their_gradients_equal_autograd(
 def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype: torch.dtype) -> None:
     space, _ = CASES[name]
     lives = Lives(3, dtype)
-    head, stream = head_for(space, lives), UniformStream(lives)
+    head, stream = head_of(name, lives), UniformStream(lives)
     for scale in (0.0, 1.0, 50.0, 1e4):
         for _ in range(20):
             head.sample(lives.normal(scale, head.n_outputs), stream)
@@ -93,10 +103,10 @@ def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype:
 def test_many_lives_choose_what_each_would_alone(name: str) -> None:
     space, _ = CASES[name]
     together = Lives([5, 6], torch.float64)
-    outputs = torch.linspace(-1, 1, head_for(space, together).n_outputs, dtype=torch.float64)
-    many, streams = head_for(space, together), UniformStream(together)
+    outputs = torch.linspace(-1, 1, head_of(name, together).n_outputs, dtype=torch.float64)
+    many, streams = head_of(name, together), UniformStream(together)
     singles = [
-        (head_for(space, lives), UniformStream(lives)) for lives in (Lives(5, torch.float64), Lives(6, torch.float64))
+        (head_of(name, lives), UniformStream(lives)) for lives in (Lives(5, torch.float64), Lives(6, torch.float64))
     ]
     for _ in range(5):
         many.sample(outputs.expand(2, -1), streams)
@@ -172,6 +182,24 @@ def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action()
     torch.testing.assert_close(head.log_probability(), expected)
 
 
+def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded() -> None:
+    lives, reached = Lives(0, torch.float64), []
+    for max_std in (None, 1.0):
+        head, outputs = Gaussian(BOX, lives, max_std), torch.zeros(4, dtype=torch.float64)
+        for _ in range(400):
+            head.sample(outputs, UniformStream(lives))
+            outputs += head.entropy_gradient()
+        reached.append(head.std.max().item())
+    assert reached[0] > 20 and 0.9 < reached[1] < 1.001
+
+
+@pytest.mark.parametrize("max_std", [0.0, -1, "wide"])
+def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
+    for space in (BOX, spaces.Discrete(2)):
+        with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
+            head_for(space, Lives(0), max_std=max_std)
+
+
 def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
     largest = np.finfo(np.float32).max
     low, high = np.array([-np.inf, 0, -largest], np.float32), np.array([np.inf, np.inf, largest], np.float32)
@@ -179,6 +207,9 @@ def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
     head = Gaussian(spaces.Box(low, high), lives)
     head.sample(torch.tensor([70.0, -70.0, 5.0, -60.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
     np.testing.assert_allclose(head.chosen(), [70.0, 0.0, 5.0], atol=0.01)
+    bounded = Gaussian(spaces.Box(low, high), lives, max_std=0.1)  # of halves of a range, which these have not
+    bounded.sample(torch.tensor([0.0, 0.0, 0.0, 5.0, 5.0, 5.0], dtype=torch.float64), UniformStream(lives))
+    assert (bounded.std > 5).all() and (bounded.std_gain > 0.9).all()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ CASES = {
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "reward": ("network.hidden=[9]", "agent.signal=reward"),
     "contrast": ("network.hidden=[9]", "encoder=contrast"),
+    "contrasts": ("network.hidden=[9]", "encoder=contrast", "encoder.trace_decay=[0.5,0.99]"),
     "nothing scaled": ("network.hidden=[9]", "encoder.normalize=false", "agent.scale_reward=false"),
     "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
     "one neuron": ("network.hidden=[1]",),
@@ -86,9 +87,10 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("entropy", [0.0, 0.3])
-def test_fused_equals_torch_with_every_head(space: str, entropy: float) -> None:
-    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}")
+@pytest.mark.parametrize(("entropy", "max_std"), [(0.0, "null"), (0.3, "0.7")])
+def test_fused_equals_torch_with_every_head(space: str, entropy: float, max_std: str) -> None:
+    bonus = (f"agent.entropy={entropy}", f"agent.max_std={max_std}")
+    overrides = ("network.hidden=[9]", "network.output_scale=1", *bonus)
     live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
 
 

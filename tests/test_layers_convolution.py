@@ -12,7 +12,11 @@ from tracerl.lives import Lives
 SEEDS: list[Any] = [(0, torch.float64), (3, torch.float32), ([0, 1], torch.float64)]
 
 
-@pytest.mark.parametrize("geometry", [dict(), dict(stride=2, padding=1), dict(channels_last=True)], ids=str)
+@pytest.mark.parametrize(
+    "geometry",
+    [dict(), dict(stride=2, padding=1), dict(channels_last=True), dict(channels_last=True, codes=2)],
+    ids=str,
+)
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
 def test_synapses_convolve_and_carry_vectors_both_ways(seeds: Any, geometry: dict[str, Any]) -> None:
     """Currents are conv2d's, ``push`` is linear in the input as they are, and ``pull`` is its transpose."""

@@ -94,6 +94,7 @@ class ActorCritic(OnlineAgent):
         encoder: Encoder,
         settings: ActorCriticSettings,
         head: MakeHead | None = None,
+        max_std: float | None = None,
     ) -> None:
         """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
 
@@ -103,13 +104,14 @@ class ActorCritic(OnlineAgent):
             encoder: from observations to the code that enters both networks.
             settings: of the agent.
             head: makes the distribution over actions; None: the one that goes with the action space.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite; None: none.
 
         Raises:
-            ConfigError: naming ``head``, or ``env`` where the action space does not fit.
+            ConfigError: naming ``head`` or ``max_std``, or ``env`` where the action space does not fit.
         """
         super().__init__()
         self.lives, self.encoder = lives, encoder
-        self.head = head_for(action_space, lives, head)
+        self.head = head_for(action_space, lives, head, max_std)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy

@@ -13,6 +13,14 @@ from tracerl.scaling import ObservationNormalizer
 Shape = tuple[int, ...]
 
 
+def stacked(codes: int, shape: Shape) -> Shape:
+    """Return the shape of so many codes of an observation.
+
+    Codes of a vector are a longer vector; of an image they are as many images, on a first axis of their own.
+    """
+    return (codes * shape[0],) if len(shape) == 1 else (codes, *shape)
+
+
 @dataclass(frozen=True)
 class EncoderSettings:
     """Settings of an encoder, as a yaml names them; ``build`` makes the encoder.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
-from tracerl.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.lives import Lives
 
 
@@ -35,15 +35,15 @@ class LatencyEncoder(Encoder):
         tick = min(floor((1 - min(|x|, clip) / clip) ticks), ticks - 1)
 
     After Thorpe, Delorme and Van Rullen 2001, "Spike-based strategies for rapid processing"
-    (https://doi.org/10.1016/S0893-6080(01)00083-1): intensity becomes latency. The code's shape is
-    (2, *shape of the observation), one row per tick.
+    (https://doi.org/10.1016/S0893-6080(01)00083-1): intensity becomes latency. The code has
+    the shape of two observations (``stacked``), one row per tick.
     """
 
     name = "latency"
 
     def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Latency) -> None:
         """Start with nothing seen."""
-        super().__init__((2, *shape), math.prod(shape), settings, lives, ticks)
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lives, ticks)
         self._ticks = torch.arange(ticks, dtype=torch.float64, device=lives.device).unsqueeze(-1)  # [ticks, 1]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracerl.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.lives import Lives
 
 
@@ -52,14 +52,15 @@ class OnOff(EncoderSettings):
 class OnOffEncoder(Encoder):
     """Hand on the on/off split of the observation: currents of 0 or above, half of them 0.
 
-    So one neuron can weigh both sides of a feature's mean apart. The code's shape is (2, *shape of the observation).
+    So one neuron can weigh both sides of a feature's mean apart. The code has the shape of two observations
+    (``stacked``).
     """
 
     name = "on_off"
 
     def __init__(self, shape: Shape, lives: Lives, settings: OnOff) -> None:
         """Start with nothing seen."""
-        super().__init__((2, *shape), math.prod(shape), settings, lives)
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lives)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation; see ``Encoder.forward``."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl import checks
-from tracerl.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.encoders.bernoulli import bernoulli_spikes
 from tracerl.lives import Lives
 from tracerl.streams import CODE, UniformStream
@@ -48,7 +48,7 @@ class PopulationEncoder(Encoder):
 
     Bohte, Kok and La Poutre 2002, "Error-backpropagation in temporally encoded networks of spiking neurons"
     (https://doi.org/10.1016/S0925-2312(01)00658-0), who turn activations into spike times and use beta
-    1 to 2; here they are currents or probabilities. The code's shape is (m, *shape of the observation): all
+    1 to 2; here they are currents or probabilities. The code has the shape of m observations (``stacked``): all
     inputs under the first field, then under the second.
 
     Attributes:
@@ -60,7 +60,7 @@ class PopulationEncoder(Encoder):
     def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Population) -> None:
         """Start with nothing seen and, for spikes, a stream of random numbers of its own."""
         temporal = ticks if settings.spikes else None
-        super().__init__((settings.fields, *shape), math.prod(shape), settings, lives, temporal)
+        super().__init__(stacked(settings.fields, shape), math.prod(shape), settings, lives, temporal)
         spacing = 2 * settings.clip / (settings.fields - 2)
         place = torch.arange(settings.fields, dtype=torch.float64, device=lives.device).unsqueeze(-1)
         self.centres = (place - 0.5) * spacing - settings.clip

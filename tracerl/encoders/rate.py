@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tracerl.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.encoders.bernoulli import bernoulli_spikes
 from tracerl.encoders.on_off import on_off
 from tracerl.lives import Lives
@@ -29,15 +29,15 @@ class Rate(EncoderSettings):
 class RateEncoder(Encoder):
     """Draw a spike of each half of the on/off split at each tick, independently: P(spike) = min(|x|, clip) / clip.
 
-    The discrete-time Poisson neuron (Dayan and Abbott 2001, "Theoretical neuroscience", section 1.4). The code's shape
-    is (2, *shape of the observation), one row per tick.
+    The discrete-time Poisson neuron (Dayan and Abbott 2001, "Theoretical neuroscience", section 1.4). The code has
+    the shape of two observations (``stacked``), one row per tick.
     """
 
     name = "rate"
 
     def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Rate) -> None:
         """Start with nothing seen and a stream of random numbers of its own."""
-        super().__init__((2, *shape), math.prod(shape), settings, lives, ticks)
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lives, ticks)
         self.stream = UniformStream(lives, CODE)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

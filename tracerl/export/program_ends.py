@@ -22,6 +22,7 @@ class Encoding(nn.Module):
         sizes: of its parts of the state: of contrasts ``seen``, 0 at the start of an episode, and ``trace``.
     """
 
+    fresh: Tensor  # share of each trace that a step renews
     mean: Tensor
     deviation: Tensor
 
@@ -34,10 +35,10 @@ class Encoding(nn.Module):
         super().__init__()
         if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
             raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
-        self.contrast = isinstance(encoder, ContrastEncoder)
-        self.n_in = encoder.n_out // 2 if self.contrast else encoder.n_out
-        self.trace_decay = encoder.trace_decay if isinstance(encoder, ContrastEncoder) else 0.0
-        self.sizes = {"seen": 1, "trace": self.n_in} if self.contrast else {}
+        decays = encoder.trace_decays if isinstance(encoder, ContrastEncoder) else []
+        self.traces, self.n_in = len(decays), encoder.n_out // (1 + len(decays))
+        self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}
+        self.register_buffer("fresh", torch.tensor([1 - d for d in decays for _ in range(self.n_in)]).to(encoder.dtype))
         self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
         if self.standardises:
             mean, deviation = moments(encoder)
@@ -47,11 +48,11 @@ class Encoding(nn.Module):
     def forward(self, observation: Tensor, parts: State) -> Tensor:
         """Return the code of an observation, [n_out]."""
         x = observation
-        if self.contrast:
-            seen = observation.to(self.dtype)
-            trace = torch.where(parts["seen"] > 0, parts["trace"], seen)
-            x = torch.cat([observation, observation - trace])
-            parts["trace"] = torch.lerp(trace, seen, 1 - self.trace_decay)
+        if self.traces:
+            seen = torch.cat([observation.to(self.dtype)] * self.traces)
+            contrast = seen - torch.where(parts["seen"] > 0, parts["trace"], seen)
+            x = torch.cat([observation.to(self.dtype), contrast])
+            parts["trace"] = seen - (1 - self.fresh) * contrast
             parts["seen"] = torch.ones_like(parts["seen"])
         if self.standardises:
             x = ((x.double() - self.mean) / self.deviation).clamp(-self.clip, self.clip)

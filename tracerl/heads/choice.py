@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
+from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.heads.base import Head
 from tracerl.heads.bernoulli import Bernoulli
@@ -17,17 +18,20 @@ MakeHead = Callable[[Space[Any], Lives], Head]  # from an action space to a dist
 SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
-def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None) -> Head:
+def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None, max_std: float | None = None) -> Head:
     """Make the head of an action space.
 
     Args:
         space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; of any shape and start.
         lives: maker of tensors.
         make: makes another head, for whatever space; None: the one that goes with it.
+        max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite; None: none.
 
     Raises:
-        ConfigError: another space, or an empty one; or ``make`` makes no head.
+        ConfigError: another space, or an empty one; ``max_std`` is not above 0; or ``make`` makes no head.
     """
+    if max_std is not None:
+        checks.positive("max_std", max_std)
     if make is not None:
         head = make(space, lives) if callable(make) else None
         if not isinstance(head, Head):
@@ -40,5 +44,5 @@ def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None) -> H
     if isinstance(space, spaces.MultiBinary) and np.prod(space.shape):
         return Bernoulli(space, lives)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and np.prod(space.shape):
-        return Gaussian(space, lives)
+        return Gaussian(space, lives, max_std)
     raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")

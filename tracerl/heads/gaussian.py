@@ -7,19 +7,25 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from tracerl import checks
 from tracerl import functional as F
 from tracerl.heads.base import Head
 from tracerl.lives import Lives
 from tracerl.streams import UniformStream
 
 LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
-_UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
+UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
 
 
 class Gaussian(Head):
     """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
+                                   sigma = max_std sigmoid(rho) + 0.001 under max_std, where the range is finite
+
+    A bonus for entropy lifts sigma without end, since the entropy of a bell has none: noise that leaves the bounds of
+    the Box on both sides is then all that is done. Under ``max_std`` the gradient of the entropy fades as sigma nears
+    it, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves both.
 
     Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
     units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds; log pi and its
@@ -35,6 +41,7 @@ class Gaussian(Head):
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
         half_range: what a unit of a is worth, float64, [n].
+        max_std: bound of sigma where the range is finite, in units of a; None: it has none.
     """
 
     mean: Tensor
@@ -42,17 +49,22 @@ class Gaussian(Head):
     std_gain: Tensor
     sent: Tensor
 
-    def __init__(self, space: spaces.Box, lives: Lives) -> None:
-        """Start around the middle of the Box; numbers in row-major order."""
+    def __init__(self, space: spaces.Box, lives: Lives, max_std: float | None = None) -> None:
+        """Start around the middle of the Box; numbers in row-major order.
+
+        Raises:
+            ConfigError: ``max_std`` is neither None nor above 0.
+        """
         super().__init__()
+        self.max_std = None if max_std is None else checks.positive("max_std", max_std)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
-        bounded = (np.abs(low) < _UNBOUNDED) & (np.abs(high) < _UNBOUNDED)
+        bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         self.low, self.high, self.centre, self.half_range = (
             torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
         )
-        n = len(low)
+        self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -63,12 +75,21 @@ class Gaussian(Head):
         """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
         mean, rho = outputs.chunk(2, -1)
         self.mean.copy_(mean)
-        self.std.copy_(F.softplus(rho).add_(LEAST_STD))
-        torch.sigmoid(rho, out=self.std_gain)
+        self._spread(rho)
         noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
         torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), value=0 if self.greedy else 1, out=self.action)
         torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
+
+    def _spread(self, rho: Tensor) -> None:
+        """Write sigma and d sigma / d rho."""
+        torch.sigmoid(rho, out=self.std_gain)
+        self.std.copy_(F.softplus(rho))
+        if self.max_std is not None:
+            bounded = self.std_gain * self.max_std
+            torch.where(self._has_range, bounded, self.std, out=self.std)
+            torch.where(self._has_range, bounded - self.std_gain * bounded, self.std_gain, out=self.std_gain)
+        self.std.add_(LEAST_STD)
 
     def log_probability(self) -> Tensor:
         """Return log pi of the unclipped action, in nats, its density taken over a: [*lives]."""

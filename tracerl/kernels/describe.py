@@ -45,6 +45,9 @@ class Plan:
             at += network_ints.size
             floats_at += network_floats.size
         ints |= self._add_head(agent.head, at, floats_at)
+        ints[P.CONTRAST_DECAYS] = P.AGENT_FLOATS + sum(numbers.size for numbers in self._floats)
+        if isinstance(agent.encoder, ContrastEncoder):
+            self._floats.append(np.array(agent.encoder.trace_decays))
         ints[P.FLOATS] = at + self._ints[-1].size
         numbers = np.concatenate([row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
@@ -62,13 +65,13 @@ class Plan:
 
 def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
     encoder, scaler = agent.encoder, agent.reward_scaler
-    contrast = isinstance(encoder, ContrastEncoder)
+    contrasts = len(encoder.trace_decays) if isinstance(encoder, ContrastEncoder) else 0
     baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
     moments = encoder.normalizer.moments if encoder.normalizer is not None else None
     ints: Fields = {
-        P.N_OBSERVED: encoder.n_out // 2 if contrast else encoder.n_out,
+        P.N_OBSERVED: encoder.n_out // (1 + contrasts),
         P.N_CODE: encoder.n_out,
-        P.CONTRAST: contrast,
+        P.CONTRASTS: contrasts,
         P.NORMALIZE: moments is not None,
         P.SCALE_REWARD: scaler is not None,
         P.SIGNAL_KIND: P.TD if agent.critic is not None else P.ADVANTAGE if baseline else P.REWARD,
@@ -94,8 +97,8 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
         P.AGENT_TRACE_DECAY: agent.log_prob_trace.trace_decay,
         P.ENTROPY_WEIGHT: agent.entropy_weight,
         P.OBSERVATION_CLIP: encoder.normalizer.clip if encoder.normalizer is not None else 0.0,
-        P.CONTRAST_DECAY: encoder.trace_decay if isinstance(encoder, ContrastEncoder) else 0.0,
         P.AVERAGE_DECAY: baseline.decay if baseline else 0.0,
+        P.MAX_STD: (agent.head.max_std or 0.0) if isinstance(agent.head, Gaussian) else 0.0,
     }
     return ints, floats
 

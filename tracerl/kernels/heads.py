@@ -15,6 +15,7 @@ from tracerl.kernels.memory import part
 from tracerl.kernels.streams import uniform
 
 _LEAST_STD = 1e-3  # heads.gaussian.LEAST_STD
+_UNBOUNDED = 1e30  # heads.gaussian.UNBOUNDED
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -75,8 +76,12 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
     centre, half_range = part(q, p[P.BOUNDS] + 2 * n, n), part(q, p[P.BOUNDS] + 3 * n, n)
     for i in range(n):
         rho = outputs[n + i]
-        mean, std = outputs[i], softplus(rho) + real(_LEAST_STD)
-        f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, sigmoid(rho)
+        mean, std, gain = outputs[i], softplus(rho), sigmoid(rho)
+        if q[P.MAX_STD] > 0 and low[i] > -_UNBOUNDED and high[i] < _UNBOUNDED:
+            std = gain * real(q[P.MAX_STD])
+            gain = std - gain * std
+        std += real(_LEAST_STD)
+        f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
         radius = math.sqrt(-2 * math.log1p(-uniform(w, p[P.COUNTER])))
         noise = radius * math.cos(2 * math.pi * uniform(w, p[P.COUNTER]))
         action = mean + std * real(noise)

@@ -105,7 +105,8 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     N_COMPONENTS,  # of an action
     SIZES,  # place in the plan of the number of actions of each component (CATEGORICAL)
     BOUNDS,  # place in the plan's floats of low, high, centre and half range of each component (GAUSSIAN)
-    CONTRAST,
+    CONTRASTS,  # traces of contrasts, 0 where there are none
+    CONTRAST_DECAYS,  # place in the plan's floats of their decays
     NORMALIZE,
     SCALE_REWARD,
     SIGNAL_KIND,
@@ -140,8 +141,8 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(42)
-DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, CONTRAST_DECAY, AVERAGE_DECAY, AGENT_FLOATS = range(7)
+) = range(43)
+DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, MAX_STD, AGENT_FLOATS = range(7)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)
 TD, ADVANTAGE, REWARD = range(3)

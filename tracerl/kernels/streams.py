@@ -31,12 +31,12 @@ def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, code: Any) -> 
         d[p[P.SEEN_COUNT]] += 1
     for i in range(n):
         normalize(d, p, q, i, observation[i], code)
-    if p[P.CONTRAST] == 1:
-        decay = q[P.CONTRAST_DECAY]
+    for k in range(p[P.CONTRASTS]):
+        decay, at = q[p[P.CONTRAST_DECAYS] + k], p[P.CONTRAST_TRACE] + k * n
         for i in range(n):
-            trace = observation[i] if first else d[p[P.CONTRAST_TRACE] + i]
-            normalize(d, p, q, n + i, observation[i] - trace, code)
-            d[p[P.CONTRAST_TRACE] + i] = trace + (1 - decay) * (observation[i] - trace)
+            trace = observation[i] if first else d[at + i]
+            normalize(d, p, q, (k + 1) * n + i, observation[i] - trace, code)
+            d[at + i] = trace + (1 - decay) * (observation[i] - trace)
 
 
 @kernel

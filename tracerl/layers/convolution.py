@@ -48,6 +48,7 @@ class ConvolutionalSynapses(AffineSynapses):
         stride: int = 1,
         padding: int = 0,
         channels_last: bool = False,
+        codes: int = 1,
         weight_scale: float = 0.7,
         bias_scale: float = 1.0,
         sparsity: float = 0.0,
@@ -62,12 +63,13 @@ class ConvolutionalSynapses(AffineSynapses):
             stride: pixels between neighbouring patches.
             padding: pixels of zeros around the image.
             channels_last: whether the flat inputs are laid out as (height, width, channels), as Gymnasium's images are.
+            codes: images that stand one behind the other in the flat inputs, each with an equal share of the channels.
             weight_scale: weights are drawn from N(0, weight_scale^2 / K).
             bias_scale: biases are drawn from U(-bias_scale, bias_scale).
             sparsity: share of each channel's weights that start at zero, in [0, 1).
         """
         super().__init__()
-        self.in_shape, self.channels_last = in_shape, channels_last
+        self.in_shape, self.channels_last, self.codes = in_shape, channels_last, codes
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.out_shape: tuple[int, ...] = convolved(in_shape, channels, kernel, stride, padding)
         self.n_in, self.n_out = math.prod(in_shape), math.prod(self.out_shape)
@@ -103,7 +105,9 @@ class ConvolutionalSynapses(AffineSynapses):
     def _unfold(self, x: Tensor) -> Tensor:
         """Return what each position sees of flat images: [..., n_in] to [..., K, positions]."""
         channels, height, width = self.in_shape
-        images = x.unflatten(-1, (height, width, channels)).movedim(-1, -3) if self.channels_last else x
+        images = x
+        if self.channels_last:
+            images = x.unflatten(-1, (self.codes, height, width, channels // self.codes)).movedim(-1, -3)
         patches = nn.functional.unfold(
             images.reshape(-1, *self.in_shape), self.kernel, padding=self.padding, stride=self.stride
         )
@@ -119,5 +123,5 @@ class ConvolutionalSynapses(AffineSynapses):
             stride=self.stride,
         )
         if self.channels_last:
-            images = images.movedim(-3, -1)
+            images = images.unflatten(-3, (self.codes, -1)).movedim(-3, -1)
         return images.reshape(*patches.shape[:-2], self.n_in)

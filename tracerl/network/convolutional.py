@@ -97,7 +97,8 @@ class Convolutional(Dense):
         """Make a network of these settings.
 
         Args:
-            shape: of the observations: (height, width), or with channels as ``channels_last`` says.
+            shape: of the observations: (height, width), or with channels as ``channels_last`` says; of four dimensions
+                where a code has several such images, which are seen as so many times the channels.
             n_out: outputs.
             lives: maker of tensors; its generators are advanced.
 
@@ -105,6 +106,7 @@ class Convolutional(Dense):
             ConfigError: naming the setting that does not fit observations of that shape.
         """
         layers: list[Any] = []
+        codes = shape[0] if len(shape) == 4 else 1
         for stage in self._stages(shape):
             synapses = ConvolutionalSynapses(
                 stage.in_shape,
@@ -113,7 +115,8 @@ class Convolutional(Dense):
                 lives,
                 stride=stage.stride,
                 padding=stage.padding,
-                channels_last=not layers and len(shape) == 3 and self._channels_at(shape) == 2,
+                channels_last=not layers and len(shape) > 2 and self._channels_at(shape[-3:]) == 2,
+                codes=1 if layers else codes,
                 weight_scale=self.weight_scale,
                 bias_scale=self.bias_scale,
                 sparsity=self.sparsity,
@@ -145,6 +148,9 @@ class Convolutional(Dense):
 
     def _image(self, shape: Sequence[int]) -> Shape:
         """Return channels, height and width of observations of a shape."""
+        if len(shape) == 4:
+            channels, *sides = self._image(shape[1:])
+            return shape[0] * channels, sides[0], sides[1]
         if len(shape) == 2:
             return 1, shape[0], shape[1]
         if len(shape) != 3:
