@@ -97,19 +97,23 @@ def runs_of(line: Line, out: Path, together: bool) -> list[Run]:
 
 def lives_in_twins(settings: Settings) -> bool:
     """Say whether an env has a compiled twin, at its default arguments, in which the agent can live."""
+    from tracerl.kernels.twins import TWINS
+
+    env = settings["env"]
+    return env.get("id") in TWINS and not env.get("kwargs") and not env.get("wrappers") and has_kernels(settings)
+
+
+def has_kernels(settings: Settings) -> bool:
+    """Say whether the fused engine runs the agent: many of its lives in one process are cheaper than a process each."""
     import hydra
     import torch
 
     from tracerl.checks import ConfigError
-    from tracerl.kernels.twins import TWINS
     from tracerl.lives import Lives
 
-    env = settings["env"]
-    if env.get("id") not in TWINS or env.get("kwargs") or env.get("wrappers"):
-        return False
     make = hydra.utils.instantiate(settings["agent"], _convert_="all", _partial_=True)
     try:
-        world = hydra.utils.instantiate(env, _convert_="all").open([0])
+        world = hydra.utils.instantiate(settings["env"], _convert_="all").open([0])
         lives = Lives(0, getattr(torch, settings["dtype"]), settings["device"])
         agent = make(observation_space=world.observation_space, action_space=world.action_space, lives=lives)
     except ConfigError:  # which the run itself will report

@@ -5,11 +5,11 @@ python scripts/study.py bar --tasks CartPole --settings reflect,stream_ac --seed
 python scripts/study.py bar --report               # of what has been lived so far, running nothing
 
 A study names a question, a prediction, seeds, tasks (env, steps, overrides), settings (overrides of tracerl.run) and
-the setting that is the bar. Lives of a task whose env has a compiled twin share one process, others have one each. A
-run is kept in OUT/STUDY/SETTING/TASK: the same command goes on where it was interrupted or killed, makes again what has
-other settings now, and leaves alone what stands. In OUT/STUDY it writes table.csv (a row per life and measure),
-report.md and a picture per task (tracerl[plots]). Exit code: 0, 1 where lives failed, 2 for bad input, 130 where it was
-interrupted.
+the setting that is the bar. Where the agent has kernels, lives of consecutive seeds share a process: all of them in an
+env with a compiled twin, ten in another; other lives have one each. A run is kept in OUT/STUDY/SETTING/TASK: the same
+command goes on where it was interrupted or killed, makes again what has other settings now, and leaves alone what
+stands. In OUT/STUDY it writes table.csv (a row per life and measure), report.md and a picture per task
+(tracerl[plots]). Exit code: 0, 1 where lives failed, 2 for bad input, 130 where it was interrupted.
 """
 
 import argparse

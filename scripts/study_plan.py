@@ -8,7 +8,7 @@ from typing import Any
 
 import hydra
 from bench_rows import OURS, Line, Overrides, Row, file_name, overrides_of, parse_seeds
-from bench_runs import Run, Settings, lives_in_twins
+from bench_runs import Run, Settings, has_kernels, lives_in_twins
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +21,7 @@ from tracerl.explain import explain
 KEYS = ("question", "prediction", "seeds", "bar", "final", "tasks", "settings")
 TASK_KEYS = ("env", "steps", "seeds", "overrides")
 RESEARCH = 100  # seeds below it are for choosing
+SHARED = 10  # lives of a process at most, of an env without a compiled twin
 FINAL = range(200, 240)  # seeds that nothing may be chosen by
 
 
@@ -183,7 +184,8 @@ def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
 def cells_of(study: Study, out: Path) -> list[Cell]:
     """Return every task under every setting, with its runs.
 
-    Lives whose env has a compiled twin share a run, others have one each.
+    Where the agent has kernels, lives of consecutive seeds share a run: all of them in a compiled twin,
+    ten elsewhere. Others have one each.
 
     Args:
         study: which.
@@ -207,13 +209,20 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
 
 def _runs(line: Line, out: Path, where: str) -> list[Run]:
     settings, seeds, folder = composed(line.command, where), line.row.seeds, line.folder(out)
-    if lives_in_twins(settings) and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
-        command = (*line.command, f"seed={seeds[0]}", f"lifetimes={len(seeds)}", "env.backend=compiled")
-        return [Run(command, seeds, composed(command, where), folder / f"seeds{seeds[0]}-{seeds[-1]}")]
+    consecutive = seeds == tuple(range(seeds[0], seeds[-1] + 1))
+    if consecutive and lives_in_twins(settings):
+        return [_shared(line, seeds, folder, where, "env.backend=compiled")]
+    if consecutive and len(seeds) > 1 and has_kernels(settings):
+        return [_shared(line, seeds[i : i + SHARED], folder, where) for i in range(0, len(seeds), SHARED)]
     return [
         Run((*line.command, f"seed={seed}"), (seed,), settings | {"seed": seed}, folder / f"seed{seed}")
         for seed in seeds
     ]
+
+
+def _shared(line: Line, seeds: tuple[int, ...], folder: Path, where: str, *more: str) -> Run:
+    command = (*line.command, f"seed={seeds[0]}", f"lifetimes={len(seeds)}", *more)
+    return Run(command, seeds, composed(command, where), folder / f"seeds{seeds[0]}-{seeds[-1]}")
 
 
 def composed(overrides: Sequence[str], where: str) -> Settings:

@@ -97,6 +97,14 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
         plan.find("bra")
 
 
+def test_ten_lives_share_a_process_where_only_the_agent_has_kernels(tmp_path: Path) -> None:
+    cells = plan.cells_of(plan.read_study(written(tmp_path, TINY.replace("seeds: 4,", "seeds: 3-14,"))), tmp_path)
+    shared = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
+    assert [run.seeds for run in shared] == [tuple(range(3, 13)), (13, 14)]
+    assert {"seed=13", "lifetimes=2"} <= set(shared[1].overrides) and "env.backend=compiled" not in shared[1].overrides
+    assert shared[1].folder.name == "seeds13-14"
+
+
 def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(tmp_path: Path) -> None:
     cells = plan.cells_of(plan.read_study(written(tmp_path)), tmp_path)
     told = {(cell.task.name, cell.setting): [run.seeds for run in cell.runs] for cell in cells}
