@@ -71,7 +71,7 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminate
 
 
 def test_one_step_in_the_order_of_the_docstring() -> None:
-    agent = agent_for("optimizer=sgd", "agent.entropy=0.3")
+    agent = agent_for("optimizer=sgd", "agent.entropy=0.3", "agent.trace_decay=0.95")
     some_steps(agent)
     twin = copy.deepcopy(agent)
     agent.step(2.0, observation(50))
@@ -230,13 +230,13 @@ def test_probe_reward_one_step_after_the_action_that_earned_it(seed: int, optimi
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_a_cue_to_be_remembered_for_one_step(seed: int) -> None:
-    _, record = lived("OneStepMemory-v0", 3000, SMALL, seed=seed)
+    _, record = lived("OneStepMemory-v0", 3000, SMALL, "encoder=raw", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 def test_memory_is_what_the_memory_probe_needs() -> None:
     """The same agent without any memory in its neurons stays at chance: the probe tests what it says."""
-    amnesiac = ("network.membrane_decay=0", "network.readout_decay=0")
+    amnesiac = ("encoder=raw", "network.membrane_decay=0", "network.readout_decay=0")
     _, record = lived("OneStepMemory-v0", 3000, SMALL, *amnesiac, seed=0)
     assert abs(record.mean_return()) < 0.5
 

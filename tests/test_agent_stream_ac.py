@@ -186,10 +186,10 @@ def test_the_same_seed_gives_the_same_bits() -> None:
         assert torch.equal(mine.eligibility_trace, its.eligibility_trace)
 
 
-def test_the_contrast_encoder_doubles_the_inputs() -> None:
+def test_the_contrast_encoder_multiplies_the_inputs() -> None:
     agent = agent_for("encoder=contrast")
     assert agent.start(observation(0)) in (0, 1)
-    assert parameters_of(agent.policy)[0][0].shape == (8, 8)
+    assert parameters_of(agent.policy)[0][0].shape == (8, 12)
 
 
 def test_actions_start_where_the_space_says() -> None:

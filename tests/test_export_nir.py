@@ -17,7 +17,7 @@ from tests.nir_euler import simulate
 from tracerl.checks import ConfigError
 
 STEPS = 200
-HARD = {"network.reset": "hard", "network.output_scale": 1.0, "engine": "torch"}
+HARD = {"network": "dense", "encoder": "raw", "network.reset": "hard", "network.output_scale": 1.0, "engine": "torch"}
 NETWORKS: dict[str, dict[str, Any]] = {
     "decays per neuron": {},
     "one decay": {"network.membrane_decay": 0.5},

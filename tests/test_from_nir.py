@@ -14,6 +14,7 @@ from tests.nir_euler import simulate
 
 DT = 1e-4
 TORCH = {"engine": "torch"}
+PLAIN = {**TORCH, "network": "dense", "encoder": "raw"}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_the_policy_is_the_network_of_the_graph(graph: Any, env: Any) -> None:
 
 
 def test_a_file_of_its_own_comes_back_to_the_bit(env: Any, tmp_path: Path) -> None:
-    settings = {**TORCH, "network.hidden": [12, 8], "network.threshold": [0.2, 0.6], "network.recurrent": True}
+    settings = {**PLAIN, "network.hidden": [12, 8], "network.threshold": [0.2, 0.6], "network.recurrent": True}
     agent = tracerl.make_agent(env, settings={**settings, "network.output_scale": 1.0, "network.ticks": 2}, seed=3)
     tracerl.live(agent, env, 60).finish()
     nir.write(tmp_path / "net.nir", tracerl.to_nir(agent))
@@ -133,8 +134,24 @@ def test_a_file_of_its_own_comes_back_to_the_bit(env: Any, tmp_path: Path) -> No
     assert not torch.equal(agent.critic.network.flat, again.critic.network.flat)
 
 
+def test_contrasts_come_back_with_their_traces(env: Any, tmp_path: Path) -> None:
+    settings = {**PLAIN, "encoder": "contrast", "encoder.trace_decay": [0.3, 0.9]}
+    agent = tracerl.make_agent(env, settings={**settings, "network.hidden": [12]}, seed=3)
+    tracerl.live(agent, env, 60).finish()
+    graph = tracerl.to_nir(agent)
+    nir.write(tmp_path / "net.nir", graph)
+    again = tracerl.from_nir(tmp_path / "net.nir", env, settings=TORCH)
+    assert again.encoder.trace_decays == [0.3, 0.9] and torch.equal(
+        again.policy.network.flat, agent.policy.network.flat
+    )
+    one = tracerl.make_agent(env, settings={**settings, "encoder.trace_decay": 0.5, "network.hidden": [12]})
+    former = tracerl.to_nir(one)
+    del former.metadata["encoder_trace_decay"]  # as files of before one could have several
+    assert tracerl.from_nir(former, env, settings=TORCH).encoder.trace_decays == [0.5]
+
+
 def test_it_comes_back_from_the_scaled_form_to_rounding(env: Any) -> None:
-    settings = {**TORCH, "network.hidden": [12], "network.threshold": [0.2, 0.6], "network.neuron": "synaptic"}
+    settings = {**PLAIN, "network.hidden": [12], "network.threshold": [0.2, 0.6], "network.neuron": "synaptic"}
     agent = tracerl.make_agent(env, settings=settings, seed=3)
     again = tracerl.from_nir(tracerl.to_nir(agent, form="scaled"), env, settings=TORCH)
     torch.testing.assert_close(again.policy.network.flat, agent.policy.network.flat)

@@ -18,7 +18,7 @@ LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "n
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
 PRESYNAPTIC = "network.credit=presynaptic"
-KINDS = (ALIF, RECURRENT, NORM, PRESYNAPTIC)
+KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
     "two layers": ("network.hidden=[7,5]",),
@@ -81,9 +81,19 @@ CASES = {
 }
 
 
+def settings_of(case: str) -> list[str]:
+    """Those of a case; what the default has more than a plain network, where the case names it or is the default."""
+    given = list(CASES[case])
+    if case == "default":
+        return given
+    coded = any(setting.startswith("encoder=") for setting in given)
+    return [*([] if coded else ["encoder=raw"]), *([] if NORM in given else ["network.layer_norm=false"]), *given]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
-    live_together(pair(4, 3, *CASES[case], dtype=torch.float64), 4, 2000)
+    """From the one state every so often: a default that learns fast is chaotic, and a rounding grows."""
+    live_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, 2000, joined_every=200)
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -110,7 +110,7 @@ def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
     whole = saved.memory(1)["policy.eligibility_trace"].numpy()
     parts = [found[name]["eligibility trace"] for name in ("policy_0", "policy_1", "policy_readout")]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    assert [len(part) for part in parts] == [5 * 8, 9 * 6, 2 * 7] and whole.any()
+    assert [len(part) for part in parts] == [13 * 8, 9 * 6, 2 * 7] and whole.any()
 
 
 def test_a_life_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_life_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: 
     lived = live_on(saved, 40, life=1, frames=3)
     assert (lived.first, len(lived.recording)) == (120, 40)
     assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1", "value_0", "value_1"]
-    assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 108), "value": (40, 101)}
+    assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 172), "value": (40, 165)}
     assert lived.traces["policy"][-1].any() and list(lived.frames) == [121, 140, 160]
     assert all(frame.shape == (400, 600, 3) for frame in lived.frames.values())
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

@@ -70,7 +70,7 @@ def test_every_spiking_agent_says_how_its_numbers_are_distributed(name: str) -> 
 
 
 def test_layers_have_their_own_weights_and_traces() -> None:
-    agent, _ = lived("reflect")
+    agent, _ = lived("reflect", 60)
     found, network = distributions(agent), agent.policy.network
     np.testing.assert_array_equal(found["weights/policy_1"], network.layers[1].synapses.weight.reshape(-1))
     np.testing.assert_array_equal(found["weights/policy_readout_bias"], network.readout.bias)
@@ -84,6 +84,6 @@ def test_layers_have_their_own_weights_and_traces() -> None:
 def test_all_lives_are_counted_and_an_agent_without_any_such_numbers_has_none() -> None:
     env = gym.make("CartPole-v1")
     agent = make_agent(env, "network.hidden=[6]", seed=[0, 1, 2])
-    assert len(distributions(agent)["weights/policy_0"]) == 3 * 4 * 6
+    assert len(distributions(agent)["weights/policy_0"]) == 3 * 12 * 6
     assert len(distributions(agent)["traces/policy_readout"]) == 3 * 2 * 7
     assert distributions(tracerl.make_agent(env, "random")) == {}

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import tracerl
 from tracerl.checks import ConfigError
-from tracerl.encoders import Encoder, RawEncoder
+from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons
 from tracerl.export.units import DT
 from tracerl.topology import INPUT
@@ -64,6 +65,8 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
         is_folded: whether the standardising is in the first weights.
     """
     found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
+    if isinstance(encoder, ContrastEncoder):
+        found["encoder_trace_decay"] = np.array(encoder.trace_decays)
     found["normalizer"] = "none" if encoder.normalizer is None else "folded" if is_folded else "apart"
     if encoder.normalizer is not None:
         mean, deviation = moments(encoder)

@@ -41,6 +41,7 @@ class Convolution:
         stride: pixels.
         padding: pixels of zeros around the image.
         channels_last: whether the flat input is laid out as (height, width, channels).
+        codes: images that stand one behind the other in the flat input, each with an equal share of the channels.
     """
 
     weight: Tensor
@@ -50,6 +51,7 @@ class Convolution:
     stride: int
     padding: int
     channels_last: bool
+    codes: int
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,9 @@ def _synapses(node: Node, wiring: Wiring) -> Dense | Convolution:
         channels, height, width = synapses.out_shape
         kernels = weight.reshape(channels, synapses.in_shape[0], synapses.kernel, synapses.kernel)
         shapes = synapses.in_shape, (channels, height, width)
-        return Convolution(kernels, bias, *shapes, synapses.stride, synapses.padding, synapses.channels_last)
+        return Convolution(
+            kernels, bias, *shapes, synapses.stride, synapses.padding, synapses.channels_last, synapses.codes
+        )
     others = [wiring.size(source) for source in (*node.sources, *node.delayed)]
     blocks = weight.split([*others, weight.shape[-1] - sum(others)], -1)
     n = len(node.sources)

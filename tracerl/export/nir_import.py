@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,8 +81,12 @@ def from_nir(
 
 def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the encoder that a graph's metadata tell."""
-    found: dict[str, Any] = {"encoder.normalize": about.get("normalizer") == "apart"}
-    return {"encoder": about["encoder"], **found} if "normalizer" in about else found
+    found: dict[str, Any] = {"encoder": "raw", "encoder.normalize": about.get("normalizer") == "apart"}
+    if "normalizer" in about:
+        found["encoder"] = about["encoder"]
+    if found["encoder"] == "contrast":  # files of before it was written down had one trace of .5
+        found["encoder.trace_decay"] = [float(decay) for decay in np.atleast_1d(about.get("encoder_trace_decay", 0.5))]
+    return found
 
 
 def _check_ends(blueprint: Blueprint, network: Network, agent: Any) -> None:

@@ -92,14 +92,17 @@ class Convolved(nn.Module):
         """Take over the kernels."""
         super().__init__()
         self.shape, self.stride, self.padding = synapses.in_shape, synapses.stride, synapses.padding
-        self.channels_last = synapses.channels_last
+        self.channels_last, self.codes = synapses.channels_last, synapses.codes
         self.register_buffer("weight", synapses.weight)
         self.register_buffer("bias", synapses.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents, [n]."""
         channels, height, width = self.shape
-        image = x.reshape(height, width, channels).permute(2, 0, 1) if self.channels_last else x.reshape(self.shape)
+        image = x
+        if self.channels_last:
+            image = x.reshape(self.codes, height, width, channels // self.codes).permute(0, 3, 1, 2)
+        image = image.reshape(self.shape)
         sizes = {"stride": self.stride, "padding": self.padding}
         return nn.functional.conv2d(image.unsqueeze(0), self.weight, self.bias, **sizes).flatten()
 

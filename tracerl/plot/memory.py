@@ -36,9 +36,10 @@ def distributions_of(memory: "Mapping[str, Tensor]") -> Layers:
 
 
 def traces_of(memory: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """Return the eligibility traces by name; not those within a layer that they are made of."""
+    """Return the eligibility traces by name; not those within a layer that they are made of, nor of the encoder."""
     ends = tuple(f".{end}" for end in _TRACES)
-    return {name: t for name, t in memory.items() if name.endswith(ends) and ".credit." not in name and t.numel() > 1}
+    ours = {name: t for name, t in memory.items() if name.endswith(ends) and t.numel() > 1}
+    return {name: t for name, t in ours.items() if ".credit." not in name and not name.startswith("encoder.")}
 
 
 def network_name(name: str) -> str:
