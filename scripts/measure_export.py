@@ -38,14 +38,20 @@ def received_and_sent(saved: Any, life: int, steps: int) -> tuple[Any, list[list
     agent.freeze()
     agent.act_greedily()
     network = agent.parts()["policy"].network
-    codes: list[list[Tensor]] = [[]]
-    spikes: list[list[Tensor]] = [[]]
+    start = agent.start
+    codes: list[list[Tensor]] = []
+    spikes: list[list[Tensor]] = []
+
+    def begin(observation: Any) -> Any:
+        codes.append([])
+        spikes.append([])
+        return start(observation)
+
+    agent.start = begin
     network.register_forward_pre_hook(lambda _, inputs: codes[-1].append(inputs[0].clone()))
     network.register_forward_hook(lambda *_: spikes[-1].append(network.layers[-1].spikes.clone()))
-    for step in stream(agent, env, steps, 0, Record()):
-        if step.last:
-            codes.append([])
-            spikes.append([])
+    for _ in stream(agent, env, steps, 0, Record()):
+        pass
     env.close()
     return agent, codes, spikes
 
