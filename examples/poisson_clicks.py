@@ -1,6 +1,7 @@
 """Weigh evidence: hear clicks on the left and on the right, wait in silence, then say which side had more.
 
-Slow membranes carry the clicks over the silence; the reward comes once, at the end.
+A slow trace of the input adds up the clicks and carries them over the silence (encoder.memory_decay, one of the
+defaults); the reward comes once, at the end.
 
 python examples/poisson_clicks.py [STEPS]
 """
@@ -14,7 +15,7 @@ import tracerl
 def main(steps: int = 50_000) -> float:
     """Live that many steps, 26 to an episode; return the share of right answers in the second half."""
     env = tracerl.make_env("PoissonClicks")
-    agent = tracerl.make_agent(env, settings={"network.membrane_decay": 0.95}, seed=0)
+    agent = tracerl.make_agent(env, seed=0)
     life = tracerl.live(agent, env, steps, seed=0)
     asked, right, difference = Counter[int](), Counter[int](), 0.0
     for step in life:

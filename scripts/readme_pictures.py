@@ -3,7 +3,7 @@
 python scripts/readme_pictures.py                                     # draws; needs no run
 python scripts/readme_pictures.py runs/readme                         # takes the numbers from runs first
 
-where the runs are those of
+where agents without a run there keep the numbers that they have, and the runs are those of
 
 python -m tracerl.run lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/reflect
 python -m tracerl.run agent=stream_ac lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/stream_ac
@@ -17,6 +17,7 @@ writes, with the names of the agents for labels.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from tracerl.plot import Band, choose, draw_curves, save
@@ -46,6 +47,12 @@ def taken_from(folder: Path) -> list[Band]:
     return [found[agent] for agent in NAMES if agent in found]
 
 
+def merged(kept: Sequence[Band], new: Sequence[Band]) -> list[Band]:
+    """Return the curves of every agent, the new ones where there are both, in the order of ``NAMES``."""
+    by_agent = {found.label: found for found in (*kept, *new)}
+    return [by_agent[agent] for agent in NAMES if agent in by_agent]
+
+
 def main() -> None:
     """Take the numbers from runs where a folder of them is given, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,7 +62,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.runs is not None:
         arguments.data.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(arguments.data, bands_as_csv(taken_from(arguments.runs)).encode())
+        kept = read_bands(arguments.data) if arguments.data.exists() else []
+        write_whole(arguments.data, bands_as_csv(merged(kept, taken_from(arguments.runs))).encode())
     bands = read_bands(arguments.data)
     labelled = renamed(bands, [NAMES[found.label] for found in bands])
     figure = draw_curves(labelled, title="CartPole-v1", width=7.2, height=3.9, ends=True)

@@ -21,6 +21,7 @@ ALL = {
     "raw": Raw(**SCALED),
     "contrast": Contrast(**SCALED, trace_decay=0.5),
     "contrasts": Contrast(**SCALED, trace_decay=[0.5, 0.0, 0.99]),
+    "memories": Contrast(**SCALED, trace_decay=0.0, memory_decay=[0.9, 0.99]),
     "on_off": OnOff(**SCALED),
     "rate": Rate(**SCALED),
     "population": Population(**SCALED, fields=5, beta=1.5, spikes=False),
@@ -70,11 +71,29 @@ def test_contrasts_of_several_traces_stand_behind_one_another() -> None:
         assert torch.equal(encode(one, observation), encode(other, observation))
 
 
-def test_contrast_starts_anew_only_in_the_lives_that_begin() -> None:
-    encoder = build(Contrast(**PLAIN, trace_decay=0.5), 1, seed=[0, 1])
+def test_memory_by_hand() -> None:
+    encoder = build(Contrast(**PLAIN, trace_decay=0.0, memory_decay=[0.75, 0.5]), 1)
+    found = [encode(encoder, o, first=i in (0, 2)).tolist() for i, o in enumerate([4.0, 8.0, 16.0])]
+    assert found == [[4.0, 0.0, 1.0, 2.0], [8.0, 4.0, 2.75, 5.0], [16.0, 0.0, 4.0, 8.0]]
+    alone = build(Contrast(**PLAIN, trace_decay=[], memory_decay=0.5), 1)
+    assert [encode(alone, o, first=o == 4.0).tolist() for o in (4.0, 8.0)] == [[4.0, 2.0], [8.0, 5.0]]
+
+
+def test_a_slow_memory_reaches_the_network_as_large_as_what_it_remembers() -> None:
+    """One step in fifty is seen; at the last of them it has faded to .01 * .99^49 and still tells its sign."""
+    rng = np.random.default_rng(0)
+    encoder = build(Contrast(normalize=True, clip=10.0, trace_decay=0.0, memory_decay=0.99), 1)
+    for _ in range(100):
+        cue = rng.choice((-1.0, 1.0))
+        codes = [encode(encoder, cue if step == 0 else 0.0, first=step == 0).tolist() for step in range(50)]
+    assert 0.5 < codes[-1][2] * cue < 2.0 and abs(codes[-1][0]) < 0.1
+
+
+def test_traces_start_anew_only_in_the_lives_that_begin() -> None:
+    encoder = build(Contrast(**PLAIN, trace_decay=0.5, memory_decay=0.5), 1, seed=[0, 1])
     encode(encoder, [1.0], [2.0], first=True)
     found = encoder(torch.tensor([[5.0], [9.0]], dtype=torch.float64), first=torch.tensor([True, False]))
-    assert found.tolist() == [[5.0, 0.0], [9.0, 7.0]]
+    assert found.tolist() == [[5.0, 0.0, 2.5], [9.0, 7.0, 5.0]]
 
 
 def test_contrast_standardises_both_halves() -> None:
@@ -165,6 +184,7 @@ def test_a_larger_input_never_comes_later() -> None:
         ("raw", (3, 2), False),
         ("contrast", (2, 3, 2), False),
         ("contrasts", (4, 3, 2), False),
+        ("memories", (4, 3, 2), False),
         ("on_off", (2, 3, 2), False),
         ("rate", (2, 3, 2), True),
         ("population", (5, 3, 2), False),
@@ -265,8 +285,10 @@ FIELDS = dict(fields=8, beta=1.5, spikes=False)
         (Contrast, dict(normalize=True, clip=0.0, trace_decay=0.5), "clip"),
         (Contrast, dict(normalize=True, clip=10.0, trace_decay=1.0), "trace_decay"),
         (Contrast, dict(normalize=True, clip=10.0, trace_decay="slow"), "trace_decay"),
-        (Contrast, dict(normalize=True, clip=10.0, trace_decay=[]), "trace_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=[], memory_decay=[]), "trace_decay"),
         (Contrast, dict(normalize=True, clip=10.0, trace_decay=[0.5, 1.5]), "trace_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=0.5, memory_decay=[0.5, 1.0]), "memory_decay"),
+        (Contrast, dict(normalize=True, clip=10.0, trace_decay=0.5, memory_decay="long"), "memory_decay"),
         (OnOff, dict(normalize=True, clip=-1.0), "clip"),
         (Rate, dict(normalize="yes", clip=2.0), "normalize"),
         (Latency, dict(normalize=True, clip=0), "clip"),

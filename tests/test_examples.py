@@ -22,7 +22,7 @@ LEARNED = {  # what is printed last comes to this; chance is 20 or less, .1, 0, 
     "memorise_a_pattern": 0.9,
     "own_agent": 0.8,
     "own_env": 0.9,
-    "poisson_clicks": 0.85,
+    "poisson_clicks": 0.95,
 }
 
 

@@ -157,6 +157,7 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"encoder": "contrast", "network": "alif", "network.recurrent_scale": 0.5, "network.ticks": 3},
     ),
     "contrasts": ("CartPolePositions", "reflect", {"encoder": "contrast", "encoder.trace_decay": [0.5, 0.99]}),
+    "memory": ("CartPolePositions", "reflect", {"encoder.trace_decay": [], "encoder.memory_decay": [0.5, 0.99]}),
     "synaptic, two layers": ("CartPole", "reflect", {"network": "synaptic", "network.hidden": [16, 8]}),
     "graph": ("CartPole", "reflect", {"network": "graph", "network.credit": "presynaptic"}),
     "eprop": ("CartPole", "eprop", {"network.hidden": [16]}),

@@ -135,19 +135,19 @@ def test_a_file_of_its_own_comes_back_to_the_bit(env: Any, tmp_path: Path) -> No
 
 
 def test_contrasts_come_back_with_their_traces(env: Any, tmp_path: Path) -> None:
-    settings = {**PLAIN, "encoder": "contrast", "encoder.trace_decay": [0.3, 0.9]}
+    settings = {**PLAIN, "encoder": "contrast", "encoder.trace_decay": [0.3, 0.9], "encoder.memory_decay": [0.8]}
     agent = tracerl.make_agent(env, settings={**settings, "network.hidden": [12]}, seed=3)
     tracerl.live(agent, env, 60).finish()
     graph = tracerl.to_nir(agent)
     nir.write(tmp_path / "net.nir", graph)
     again = tracerl.from_nir(tmp_path / "net.nir", env, settings=TORCH)
-    assert again.encoder.trace_decays == [0.3, 0.9] and torch.equal(
-        again.policy.network.flat, agent.policy.network.flat
-    )
-    one = tracerl.make_agent(env, settings={**settings, "encoder.trace_decay": 0.5, "network.hidden": [12]})
-    former = tracerl.to_nir(one)
-    del former.metadata["encoder_trace_decay"]  # as files of before one could have several
-    assert tracerl.from_nir(former, env, settings=TORCH).encoder.trace_decays == [0.5]
+    assert (again.encoder.trace_decays, again.encoder.memory_decays) == ([0.3, 0.9], [0.8])
+    assert torch.equal(again.policy.network.flat, agent.policy.network.flat)
+    one = {**settings, "encoder.trace_decay": 0.5, "encoder.memory_decay": [], "network.hidden": [12]}
+    former = tracerl.to_nir(tracerl.make_agent(env, settings=one))
+    del former.metadata["encoder_trace_decay"], former.metadata["encoder_memory_decay"]  # as in files of before
+    encoder = tracerl.from_nir(former, env, settings=TORCH).encoder
+    assert (encoder.trace_decays, encoder.memory_decays) == ([0.5], [])
 
 
 def test_it_comes_back_from_the_scaled_form_to_rounding(env: Any) -> None:

@@ -21,7 +21,7 @@ CASES = [
     "Hopper:network.hidden=[16]@4000",
     "MemoryChain:network.hidden=[64]@20000",
     "CartPoleDrift:env.wrappers.0.every=700:network.hidden=[16]@9000",
-    "CartPole:agent=stream_ac@2000",
+    "CartPole:agent=stream_ac@15000",
     "Pendulum:agent=eprop:network.hidden=[8]@1500",
 ]
 

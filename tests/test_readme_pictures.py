@@ -1,6 +1,7 @@
 """What is behind the picture at the top of the README: how peers are counted, and that it can be drawn again."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -30,3 +31,12 @@ def test_the_picture_is_drawn_from_the_numbers_that_are_kept(tmp_path: Path, mon
     monkeypatch.setattr(sys, "argv", ["readme_pictures", "-o", str(path)])
     script("readme_pictures").main()
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_agents_that_were_not_lived_again_keep_their_numbers() -> None:
+    readme_pictures = script("readme_pictures")
+    kept = readme_pictures.read_bands(readme_pictures.DOCS / "data" / "learning.csv")
+    new = [replace(found, lives=found.lives + 1) for found in kept if found.label == "stream_ac"]
+    merged = readme_pictures.merged(kept, new)
+    assert [found.label for found in merged] == [found.label for found in kept]
+    assert [found is new[0] for found in merged] == [found.label == "stream_ac" for found in kept]

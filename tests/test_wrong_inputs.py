@@ -185,6 +185,8 @@ BAD = {
     "encoder.clip=0": "encoder.clip must be a number above 0",
     "encoder=contrast encoder.trace_decay=1": "encoder.trace_decay must be",
     "encoder=contrast encoder.trace_decay=[0.5,slow]": "encoder.trace_decay must be",
+    "encoder=contrast encoder.memory_decay=1.0": "encoder.memory_decay must be",
+    "encoder=contrast encoder.trace_decay=[] encoder.memory_decay=[]": "encoder.trace_decay must be",
     "encoder=population encoder.fields=2": "encoder.fields must be",
     "encoder=population encoder.beta=0": "encoder.beta must be",
     "optimizer.policy.eta=-1": "optimizer.policy.eta must be a number above 0",

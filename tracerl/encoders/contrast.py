@@ -1,4 +1,4 @@
-"""Contrast: each input beside its changes, over one time or several."""
+"""Contrast: each input beside its changes and beside its own past, over one time or several."""
 
 import math
 from collections.abc import Sequence
@@ -14,46 +14,65 @@ from tracerl.lives import Lives, clear_
 
 @dataclass(frozen=True)
 class Contrast(EncoderSettings):
-    """Each input beside its difference from its own decaying traces; ``build`` makes the encoder.
+    """Each input beside its differences from decaying traces, and beside decaying traces; ``build`` makes the encoder.
 
     Attributes:
-        trace_decay: forgetting of that trace per env step, in [0, 1); 0 compares with the last observation. A list
-            gives every input as many traces.
+        trace_decay: decay of the traces that are compared with, per env step, in [0, 1); 0 compares with the last
+            observation. A list gives every input as many, an empty one none.
+        memory_decay: decay of the traces that are handed on themselves, likewise.
     """
 
     trace_decay: float | Sequence[float]
+    memory_decay: float | Sequence[float] = ()
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
         super().__post_init__()
-        decays = self.trace_decays
-        if not decays:
-            raise checks.ConfigError("trace_decay", "must be a number in [0, 1), or a list of at least one, got []")
-        for decay in decays:
-            checks.decay("trace_decay", decay)
+        for key, decays in (("trace_decay", self.trace_decays), ("memory_decay", self.memory_decays)):
+            for decay in decays:
+                checks.decay(key, decay)
+        if not self.trace_decays and not self.memory_decays:
+            raise checks.ConfigError(
+                "trace_decay", "must be a decay, or memory_decay one: encoder=raw is without, got [] for both"
+            )
 
     @property
     def trace_decays(self) -> list[float]:
-        """The decays, one of each trace."""
-        several = isinstance(self.trace_decay, Sequence) and not isinstance(self.trace_decay, str)
-        return list(self.trace_decay) if several else [self.trace_decay]  # type: ignore[arg-type,list-item]
+        """Decays of the traces that are compared with."""
+        return _several(self.trace_decay)
+
+    @property
+    def memory_decays(self) -> list[float]:
+        """Decays of the traces that are handed on."""
+        return _several(self.memory_decay)
 
     def build(self, shape: Shape, ticks: int, lives: Lives) -> "ContrastEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
         return ContrastEncoder(shape, lives, self)
 
 
-class ContrastEncoder(Encoder):
-    """Set each input beside its contrasts o_t - s_{t-1}, with s_t = d s_{t-1} + (1-d) o_t and s = o at a first step.
+def _several(decay: float | Sequence[float]) -> list[float]:
+    """Return a list of decays, of which a number is one."""
+    is_list = isinstance(decay, Sequence) and not isinstance(decay, str)
+    return list(decay) if is_list else [decay]  # type: ignore[arg-type,list-item]
 
-    A trace that forgets within a few steps gives the network the velocities that an env hides; one that forgets slowly
-    tells what was seen long ago, as the traces of Eberhard et al. 2025 do (https://arxiv.org/abs/2503.15200).
-    Contrasts are taken before standardising, so that all parts reach the network at the same scale. With K traces the
-    code has the shape of 1 + K observations (``stacked``): the observation, then contrasts in the order of the decays.
+
+class ContrastEncoder(Encoder):
+    """Set each input beside its contrasts and its memory traces, over K and M times.
+
+        contrast o_t - s_{t-1}   s_t = d s_{t-1} + (1-d) o_t, s_{-1} = o_0      before an episode: as if o_0 had lasted
+        memory   s_t             s_t = d s_{t-1} + (1-d) o_t, s_{-1} = 0        before an episode: nothing
+
+    A contrast with what was a few steps ago gives the network the velocities that an env hides. A memory trace
+    (Eberhard et al. 2025, https://arxiv.org/abs/2503.15200) tells what was seen long ago and adds up what was seen
+    piece by piece. Both are taken before standardising, so that all parts reach the network at the same scale: what a
+    slow trace still holds of a single step is a hundredth of that step. The code has the shape of 1 + K + M
+    observations (``stacked``): the observation, contrasts in the order of their decays, traces in the order of theirs.
 
     Attributes:
-        trace: s_t, trace by trace, float64, [*lives, K * n_in].
+        trace: s_t, trace by trace, those of contrasts first, float64, [*lives, (K + M) * n_in].
         trace_decays: K of them.
+        memory_decays: M of them.
     """
 
     name = "contrast"
@@ -61,21 +80,25 @@ class ContrastEncoder(Encoder):
 
     def __init__(self, shape: Shape, lives: Lives, settings: Contrast) -> None:
         """Start with nothing seen."""
-        n_in, self.trace_decays = math.prod(shape), settings.trace_decays
-        traces = len(self.trace_decays)
-        super().__init__(stacked(1 + traces, shape), (1 + traces) * n_in, settings, lives)
-        self.register_buffer("trace", lives.zeros(traces * n_in, dtype=torch.float64))
-        forgotten = [1 - decay for decay in self.trace_decays for _ in range(n_in)]
-        self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lives.device)  # [K * n_in]
+        self.trace_decays, self.memory_decays = settings.trace_decays, settings.memory_decays
+        n_in, decays = math.prod(shape), self.trace_decays + self.memory_decays
+        super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lives)
+        self.register_buffer("trace", lives.zeros(len(decays) * n_in, dtype=torch.float64))
+        self._n_compared = len(self.trace_decays) * n_in
+        forgotten = [1 - decay for decay in decays for _ in range(n_in)]
+        self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lives.device)  # [(K + M) * n_in]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating traces and normaliser in place; see ``Encoder.forward``."""
-        repeated = torch.cat([observation] * len(self.trace_decays), -1)  # [*lives, K * n_in]
+        n = self._n_compared
+        repeated = torch.cat([observation] * (self.trace.shape[-1] // observation.shape[-1]), -1)
         if isinstance(first, Tensor):
             clear_(self.trace, first)
-            self.trace.addcmul_(repeated, first.unsqueeze(-1).to(observation.dtype))
+            self.trace[..., :n].addcmul_(repeated[..., :n], first.unsqueeze(-1).to(observation.dtype))
         elif first:
-            self.trace.copy_(repeated)
+            self.trace[..., :n].copy_(repeated[..., :n])
+            self.trace[..., n:].zero_()
         contrast = repeated - self.trace
         self.trace.addcmul_(self._forgotten, contrast)
-        return self.standardise(torch.cat([observation, contrast], -1)).to(self.dtype)
+        code = torch.cat([observation, contrast[..., :n], self.trace[..., n:]], -1)
+        return self.standardise(code).to(self.dtype)

@@ -67,6 +67,7 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
     found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
     if isinstance(encoder, ContrastEncoder):
         found["encoder_trace_decay"] = np.array(encoder.trace_decays)
+        found["encoder_memory_decay"] = np.array(encoder.memory_decays)
     found["normalizer"] = "none" if encoder.normalizer is None else "folded" if is_folded else "apart"
     if encoder.normalizer is not None:
         mean, deviation = moments(encoder)

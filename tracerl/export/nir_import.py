@@ -84,8 +84,10 @@ def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"encoder": "raw", "encoder.normalize": about.get("normalizer") == "apart"}
     if "normalizer" in about:
         found["encoder"] = about["encoder"]
-    if found["encoder"] == "contrast":  # files of before it was written down had one trace of .5
-        found["encoder.trace_decay"] = [float(decay) for decay in np.atleast_1d(about.get("encoder_trace_decay", 0.5))]
+    if found["encoder"] == "contrast":  # files of before it was written down had one trace of .5 and no memory
+        for key, former in (("trace_decay", [0.5]), ("memory_decay", [])):
+            decays = np.atleast_1d(about.get(f"encoder_{key}", former))
+            found[f"encoder.{key}"] = [float(decay) for decay in decays]
     return found
 
 

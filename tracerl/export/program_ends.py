@@ -14,12 +14,12 @@ from tracerl.heads.gaussian import Gaussian
 
 
 class Encoding(nn.Module):
-    """Standardise and bound observations by the moments as they are; before that, set contrasts beside them if asked.
+    """Standardise and bound observations by the moments as they are; before that, set traces beside them if asked.
 
     Attributes:
         n_in: length of an observation.
         dtype: of the code.
-        sizes: of its parts of the state: of contrasts ``seen``, 0 at the start of an episode, and ``trace``.
+        sizes: of its parts of the state: of traces ``seen``, 0 at the start of an episode, and ``trace``.
     """
 
     fresh: Tensor  # share of each trace that a step renews
@@ -35,8 +35,10 @@ class Encoding(nn.Module):
         super().__init__()
         if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
             raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
-        decays = encoder.trace_decays if isinstance(encoder, ContrastEncoder) else []
+        compared = encoder.trace_decays if isinstance(encoder, ContrastEncoder) else []
+        decays = compared + (encoder.memory_decays if isinstance(encoder, ContrastEncoder) else [])
         self.traces, self.n_in = len(decays), encoder.n_out // (1 + len(decays))
+        self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}
         self.register_buffer("fresh", torch.tensor([1 - d for d in decays for _ in range(self.n_in)]).to(encoder.dtype))
         self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
@@ -49,10 +51,12 @@ class Encoding(nn.Module):
         """Return the code of an observation, [n_out]."""
         x = observation
         if self.traces:
+            n = self.n_compared
             seen = torch.cat([observation.to(self.dtype)] * self.traces)
-            contrast = seen - torch.where(parts["seen"] > 0, parts["trace"], seen)
-            x = torch.cat([observation.to(self.dtype), contrast])
+            start = torch.cat([seen[:n], torch.zeros_like(seen[n:])])
+            contrast = seen - torch.where(parts["seen"] > 0, parts["trace"], start)
             parts["trace"] = seen - (1 - self.fresh) * contrast
+            x = torch.cat([observation.to(self.dtype), contrast[:n], parts["trace"][n:]])
             parts["seen"] = torch.ones_like(parts["seen"])
         if self.standardises:
             x = ((x.double() - self.mean) / self.deviation).clamp(-self.clip, self.clip)

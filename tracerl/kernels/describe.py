@@ -45,9 +45,9 @@ class Plan:
             at += network_ints.size
             floats_at += network_floats.size
         ints |= self._add_head(agent.head, at, floats_at)
-        ints[P.CONTRAST_DECAYS] = P.AGENT_FLOATS + sum(numbers.size for numbers in self._floats)
+        ints[P.TRACE_DECAYS] = P.AGENT_FLOATS + sum(numbers.size for numbers in self._floats)
         if isinstance(agent.encoder, ContrastEncoder):
-            self._floats.append(np.array(agent.encoder.trace_decays))
+            self._floats.append(np.array(agent.encoder.trace_decays + agent.encoder.memory_decays))
         ints[P.FLOATS] = at + self._ints[-1].size
         numbers = np.concatenate([row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
@@ -65,13 +65,16 @@ class Plan:
 
 def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
     encoder, scaler = agent.encoder, agent.reward_scaler
-    contrasts = len(encoder.trace_decays) if isinstance(encoder, ContrastEncoder) else 0
+    contrasts = memories = 0
+    if isinstance(encoder, ContrastEncoder):
+        contrasts, memories = len(encoder.trace_decays), len(encoder.memory_decays)
     baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
     moments = encoder.normalizer.moments if encoder.normalizer is not None else None
     ints: Fields = {
-        P.N_OBSERVED: encoder.n_out // (1 + contrasts),
+        P.N_OBSERVED: encoder.n_out // (1 + contrasts + memories),
         P.N_CODE: encoder.n_out,
         P.CONTRASTS: contrasts,
+        P.MEMORIES: memories,
         P.NORMALIZE: moments is not None,
         P.SCALE_REWARD: scaler is not None,
         P.SIGNAL_KIND: P.TD if agent.critic is not None else P.ADVANTAGE if baseline else P.REWARD,
@@ -82,7 +85,7 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
         P.SUMS: offset(agent.sums),
         P.AVERAGE: offset(baseline.average if baseline else None),
         P.AVERAGE_UNSEEN: offset(baseline.unseen if baseline else None),
-        P.CONTRAST_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
+        P.INPUT_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
         P.COUNTER: offset(agent.stream.counter),
         P.FAULT: offset(agent.fault),
     }

@@ -105,8 +105,9 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     N_COMPONENTS,  # of an action
     SIZES,  # place in the plan of the number of actions of each component (CATEGORICAL)
     BOUNDS,  # place in the plan's floats of low, high, centre and half range of each component (GAUSSIAN)
-    CONTRASTS,  # traces of contrasts, 0 where there are none
-    CONTRAST_DECAYS,  # place in the plan's floats of their decays
+    CONTRASTS,  # traces of the input that it is compared with
+    MEMORIES,  # traces of the input that are handed on themselves
+    TRACE_DECAYS,  # place in the plan's floats of the decays of both
     NORMALIZE,
     SCALE_REWARD,
     SIGNAL_KIND,
@@ -123,7 +124,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     SUMS,
     AVERAGE,
     AVERAGE_UNSEEN,
-    CONTRAST_TRACE,  # wide memory from here
+    INPUT_TRACE,  # wide memory from here
     SEEN_COUNT,
     SEEN_MEAN,
     SEEN_SQUARES,
@@ -141,7 +142,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(43)
+) = range(44)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, MAX_STD, AGENT_FLOATS = range(7)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)

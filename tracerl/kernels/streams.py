@@ -31,12 +31,16 @@ def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, code: Any) -> 
         d[p[P.SEEN_COUNT]] += 1
     for i in range(n):
         normalize(d, p, q, i, observation[i], code)
-    for k in range(p[P.CONTRASTS]):
-        decay, at = q[p[P.CONTRAST_DECAYS] + k], p[P.CONTRAST_TRACE] + k * n
+    for k in range(p[P.CONTRASTS] + p[P.MEMORIES]):
+        decay, at = q[p[P.TRACE_DECAYS] + k], p[P.INPUT_TRACE] + k * n
+        is_memory = k >= p[P.CONTRASTS]
         for i in range(n):
-            trace = observation[i] if first else d[at + i]
-            normalize(d, p, q, (k + 1) * n + i, observation[i] - trace, code)
-            d[at + i] = trace + (1 - decay) * (observation[i] - trace)
+            trace = d[at + i]
+            if first:
+                trace = 0.0 if is_memory else observation[i]
+            contrast = observation[i] - trace
+            d[at + i] = trace + (1 - decay) * contrast
+            normalize(d, p, q, (k + 1) * n + i, d[at + i] if is_memory else contrast, code)
 
 
 @kernel
