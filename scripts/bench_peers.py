@@ -21,7 +21,11 @@ from tracerl.episodes import EpisodeLog
 from tracerl.stats import Marker, Milestone, Record
 from tracerl.summary import Outcome, summarize, write_json
 
-MILESTONES = {"CartPole-v1": ("w20>=195", "w20>=475", "w100>=475"), "Acrobot-v1": ("w20>=-100", "w100>=-100")}
+MILESTONES = {
+    "CartPole-v1": ("w20>=195", "w20>=475", "w100>=475"),
+    "Acrobot-v1": ("w20>=-100", "w100>=-100"),
+    "Pendulum-v1": ("w20>=-300", "w100>=-200"),
+}
 
 
 class Counted(gym.Wrapper[Any, Any, Any, Any]):
