@@ -87,7 +87,8 @@ class ReflectAgent(ActorCritic):
                 where it can be.
             threads: of the fused engine, which share many lives out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
-            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite; None: none.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
+                numbers together (the root of the summed variances); None: none.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.

@@ -104,7 +104,8 @@ class ActorCritic(OnlineAgent):
             encoder: from observations to the code that enters both networks.
             settings: of the agent.
             head: makes the distribution over actions; None: the one that goes with the action space.
-            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite; None: none.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
+                numbers together (the root of the summed variances); None: none.
 
         Raises:
             ConfigError: naming ``head`` or ``max_std``, or ``env`` where the action space does not fit.

@@ -25,7 +25,8 @@ def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None, max_
         space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; of any shape and start.
         lives: maker of tensors.
         make: makes another head, for whatever space; None: the one that goes with it.
-        max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite; None: none.
+        max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite, for all its
+            numbers together (the root of the summed variances); None: none.
 
     Raises:
         ConfigError: another space, or an empty one; ``max_std`` is not above 0; or ``make`` makes no head.

@@ -1,5 +1,6 @@
 """A bell around each number of a Box."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ class Gaussian(Head):
     """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
-                                   sigma = max_std sigmoid(rho) + 0.001 under max_std, where the range is finite
+                                   sigma = max_std / sqrt(k) sigmoid(rho) + 0.001 under max_std, for k finite ranges
 
     A bonus for entropy lifts sigma without end, since the entropy of a bell has none: noise that leaves the bounds of
     the Box on both sides is then all that is done. Under ``max_std`` the gradient of the entropy fades as sigma nears
-    it, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves both.
+    its bound, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves
+    both. The bound is one of all numbers together, on the root of their summed variances: the noise of each is noise in
+    the td error that teaches all the others, so that many joints afford less of it each than one.
 
     Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
     units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds; log pi and its
@@ -41,7 +44,8 @@ class Gaussian(Head):
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
         half_range: what a unit of a is worth, float64, [n].
-        max_std: bound of sigma where the range is finite, in units of a; None: it has none.
+        max_std: bound of the root of the summed sigma^2 where the range is finite, in units of a; None: it has none.
+        each_std: bound of each such sigma; None: it has none.
     """
 
     mean: Tensor
@@ -65,6 +69,7 @@ class Gaussian(Head):
             torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
+        self.each_std = None if self.max_std is None else self.max_std / math.sqrt(max(1, bounded.sum()))
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -85,8 +90,8 @@ class Gaussian(Head):
         """Write sigma and d sigma / d rho."""
         torch.sigmoid(rho, out=self.std_gain)
         self.std.copy_(F.softplus(rho))
-        if self.max_std is not None:
-            bounded = self.std_gain * self.max_std
+        if self.each_std is not None:
+            bounded = self.std_gain * self.each_std
             torch.where(self._has_range, bounded, self.std, out=self.std)
             torch.where(self._has_range, bounded - self.std_gain * bounded, self.std_gain, out=self.std_gain)
         self.std.add_(LEAST_STD)

@@ -101,7 +101,7 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
         P.ENTROPY_WEIGHT: agent.entropy_weight,
         P.OBSERVATION_CLIP: encoder.normalizer.clip if encoder.normalizer is not None else 0.0,
         P.AVERAGE_DECAY: baseline.decay if baseline else 0.0,
-        P.MAX_STD: (agent.head.max_std or 0.0) if isinstance(agent.head, Gaussian) else 0.0,
+        P.EACH_STD: (agent.head.each_std or 0.0) if isinstance(agent.head, Gaussian) else 0.0,
     }
     return ints, floats
 

@@ -77,8 +77,8 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
     for i in range(n):
         rho = outputs[n + i]
         mean, std, gain = outputs[i], softplus(rho), sigmoid(rho)
-        if q[P.MAX_STD] > 0 and low[i] > -_UNBOUNDED and high[i] < _UNBOUNDED:
-            std = gain * real(q[P.MAX_STD])
+        if q[P.EACH_STD] > 0 and low[i] > -_UNBOUNDED and high[i] < _UNBOUNDED:
+            std = gain * real(q[P.EACH_STD])
             gain = std - gain * std
         std += real(_LEAST_STD)
         f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
