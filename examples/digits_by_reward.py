@@ -14,7 +14,7 @@ def report(record: tracerl.Record, agent: Any) -> None:
     print(f"{record.step:6,} images shown: {record.mean_return(partial=True):4.0%} of the last 100 were named right")
 
 
-def main(steps: int = 20_000) -> float:
+def main(steps: int = 30_000) -> float:
     """See that many images, one each step; return the share of held-out images that are named right."""
     env = tracerl.make_env("Digits")
     agent = tracerl.make_agent(env, seed=0)
