@@ -1,7 +1,7 @@
 """Input encoders: from an observation to the code that enters the network, one encoder per file."""
 
 from tracerl.encoders.base import Encoder, EncoderSettings
-from tracerl.encoders.contrast import Contrast, ContrastEncoder
+from tracerl.encoders.contrast import Contrast, ContrastEncoder, decays_of
 from tracerl.encoders.latency import Latency, LatencyEncoder
 from tracerl.encoders.on_off import OnOff, OnOffEncoder
 from tracerl.encoders.population import Population, PopulationEncoder
@@ -23,4 +23,5 @@ __all__ = [
     "RateEncoder",
     "Raw",
     "RawEncoder",
+    "decays_of",
 ]

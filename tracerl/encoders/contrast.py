@@ -57,6 +57,11 @@ def _several(decay: float | Sequence[float]) -> list[float]:
     return list(decay) if is_list else [decay]  # type: ignore[arg-type,list-item]
 
 
+def decays_of(encoder: Encoder) -> tuple[list[float], list[float]]:
+    """Return the decays of an encoder's traces, compared with and handed on; none of any but contrast."""
+    return (encoder.trace_decays, encoder.memory_decays) if isinstance(encoder, ContrastEncoder) else ([], [])
+
+
 class ContrastEncoder(Encoder):
     """Set each input beside its contrasts and its memory traces, over K and M times.
 
@@ -84,14 +89,14 @@ class ContrastEncoder(Encoder):
         n_in, decays = math.prod(shape), self.trace_decays + self.memory_decays
         super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lives)
         self.register_buffer("trace", lives.zeros(len(decays) * n_in, dtype=torch.float64))
-        self._n_compared = len(self.trace_decays) * n_in
+        self._n_traces, self._n_compared = len(decays), len(self.trace_decays) * n_in
         forgotten = [1 - decay for decay in decays for _ in range(n_in)]
         self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lives.device)  # [(K + M) * n_in]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating traces and normaliser in place; see ``Encoder.forward``."""
         n = self._n_compared
-        repeated = torch.cat([observation] * (self.trace.shape[-1] // observation.shape[-1]), -1)
+        repeated = torch.cat([observation] * self._n_traces, -1)  # [*lives, (K + M) * n_in]
         if isinstance(first, Tensor):
             clear_(self.trace, first)
             self.trace[..., :n].addcmul_(repeated[..., :n], first.unsqueeze(-1).to(observation.dtype))

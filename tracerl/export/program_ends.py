@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.checks import ConfigError
-from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
 from tracerl.export.about import moments
 from tracerl.export.program_layers import State
 from tracerl.heads import Head
@@ -35,8 +35,8 @@ class Encoding(nn.Module):
         super().__init__()
         if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
             raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
-        compared = encoder.trace_decays if isinstance(encoder, ContrastEncoder) else []
-        decays = compared + (encoder.memory_decays if isinstance(encoder, ContrastEncoder) else [])
+        compared, remembered = decays_of(encoder)
+        decays = compared + remembered
         self.traces, self.n_in = len(decays), encoder.n_out // (1 + len(decays))
         self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}

@@ -44,8 +44,7 @@ class Gaussian(Head):
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
         half_range: what a unit of a is worth, float64, [n].
-        max_std: bound of the root of the summed sigma^2 where the range is finite, in units of a; None: it has none.
-        each_std: bound of each such sigma; None: it has none.
+        each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
     """
 
     mean: Tensor
@@ -56,11 +55,17 @@ class Gaussian(Head):
     def __init__(self, space: spaces.Box, lives: Lives, max_std: float | None = None) -> None:
         """Start around the middle of the Box; numbers in row-major order.
 
+        Args:
+            space: of floats.
+            lives: maker of tensors.
+            max_std: bound of the root of the summed sigma^2 where the range is finite, in units of a; None: none.
+
         Raises:
             ConfigError: ``max_std`` is neither None nor above 0.
         """
         super().__init__()
-        self.max_std = None if max_std is None else checks.positive("max_std", max_std)
+        if max_std is not None:
+            checks.positive("max_std", max_std)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
@@ -69,7 +74,7 @@ class Gaussian(Head):
             torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
-        self.each_std = None if self.max_std is None else self.max_std / math.sqrt(max(1, bounded.sum()))
+        self.each_std = None if max_std is None else max_std / math.sqrt(max(1, bounded.sum()))
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):

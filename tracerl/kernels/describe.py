@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tracerl.encoders import ContrastEncoder
+from tracerl.encoders import ContrastEncoder, decays_of
 from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
 from tracerl.kernels import plan as P
 from tracerl.kernels.describe_networks import tables_of, widths_of
@@ -46,8 +46,7 @@ class Plan:
             floats_at += network_floats.size
         ints |= self._add_head(agent.head, at, floats_at)
         ints[P.TRACE_DECAYS] = P.AGENT_FLOATS + sum(numbers.size for numbers in self._floats)
-        if isinstance(agent.encoder, ContrastEncoder):
-            self._floats.append(np.array(agent.encoder.trace_decays + agent.encoder.memory_decays))
+        self._floats.append(np.concatenate(decays_of(agent.encoder), dtype=np.float64))
         ints[P.FLOATS] = at + self._ints[-1].size
         numbers = np.concatenate([row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
@@ -65,9 +64,7 @@ class Plan:
 
 def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
     encoder, scaler = agent.encoder, agent.reward_scaler
-    contrasts = memories = 0
-    if isinstance(encoder, ContrastEncoder):
-        contrasts, memories = len(encoder.trace_decays), len(encoder.memory_decays)
+    contrasts, memories = map(len, decays_of(encoder))
     baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
     moments = encoder.normalizer.moments if encoder.normalizer is not None else None
     ints: Fields = {
