@@ -1,22 +1,20 @@
 """What enters the network: each code by hand, its random numbers, its shape, one life and many."""
 
 import math
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+from tests.encoders import PLAIN, SCALED, build, encode
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
-from tracerl.encoders import Contrast, Encoder, EncoderSettings, Latency, OnOff, Population, Rate, Raw
+from tracerl.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
 from tracerl.encoders.on_off import on_off_rates
 from tracerl.lives import Lives
 from tracerl.streams import CODE, UniformStream
 
-PLAIN = dict(normalize=False, clip=2.0)
-SCALED = dict(normalize=True, clip=2.0)
 ALL = {
     "raw": Raw(**SCALED),
     "contrast": Contrast(**SCALED, trace_decay=0.5),
@@ -38,70 +36,11 @@ IN_AGENTS = {  # by command line; two ticks at least, for latency
 }
 
 
-def build(settings: EncoderSettings, n: int, ticks: int = 1, seed: int | list[int] = 0) -> Encoder:
-    return settings.build((n,), ticks, Lives(seed, torch.float64))
-
-
-def encode(encoder: Encoder, *values: Any, first: bool = False) -> torch.Tensor:
-    return encoder(torch.tensor(values, dtype=torch.float64), first=first)
-
-
 def test_raw_without_normalisation_is_the_observation_in_the_agents_dtype() -> None:
     encoder = Raw(normalize=False, clip=10.0).build((3,), 1, Lives(0, torch.float32))
     assert encoder.n_out == 3
     assert encode(encoder, 1.0, -2.0, 1e5).dtype == torch.float32
     assert encode(encoder, 1.0, -2.0, 1e5).tolist() == [1.0, -2.0, 1e5]
-
-
-def test_contrast_by_hand() -> None:
-    encoder = build(Contrast(**PLAIN, trace_decay=0.75), 1)
-    assert encoder.n_out == 2
-    found = [encode(encoder, o, first=i in (0, 3)).tolist() for i, o in enumerate([4.0, 8.0, 8.0, 100.0, 101.0])]
-    assert found == [[4.0, 0.0], [8.0, 4.0], [8.0, 3.0], [100.0, 0.0], [101.0, 1.0]]
-
-
-def test_contrasts_of_several_traces_stand_behind_one_another() -> None:
-    encoder = build(Contrast(**PLAIN, trace_decay=[0.75, 0.0]), 2)
-    assert encoder.n_out == 6
-    assert encode(encoder, 4.0, 1.0, first=True).tolist() == [4.0, 1.0, 0.0, 0.0, 0.0, 0.0]
-    assert encode(encoder, 8.0, 1.0).tolist() == [8.0, 1.0, 4.0, 0.0, 4.0, 0.0]
-    assert encode(encoder, 8.0, 2.0).tolist() == [8.0, 2.0, 3.0, 1.0, 0.0, 1.0]
-    one, other = (build(Contrast(**PLAIN, trace_decay=decay), 1) for decay in (0.75, [0.75]))
-    for observation in (3.0, -1.0, 2.5):
-        assert torch.equal(encode(one, observation), encode(other, observation))
-
-
-def test_memory_by_hand() -> None:
-    encoder = build(Contrast(**PLAIN, trace_decay=0.0, memory_decay=[0.75, 0.5]), 1)
-    found = [encode(encoder, o, first=i in (0, 2)).tolist() for i, o in enumerate([4.0, 8.0, 16.0])]
-    assert found == [[4.0, 0.0, 1.0, 2.0], [8.0, 4.0, 2.75, 5.0], [16.0, 0.0, 4.0, 8.0]]
-    alone = build(Contrast(**PLAIN, trace_decay=[], memory_decay=0.5), 1)
-    assert [encode(alone, o, first=o == 4.0).tolist() for o in (4.0, 8.0)] == [[4.0, 2.0], [8.0, 5.0]]
-
-
-def test_a_slow_memory_reaches_the_network_as_large_as_what_it_remembers() -> None:
-    """One step in fifty is seen; at the last of them it has faded to .01 * .99^49 and still tells its sign."""
-    rng = np.random.default_rng(0)
-    encoder = build(Contrast(normalize=True, clip=10.0, trace_decay=0.0, memory_decay=0.99), 1)
-    for _ in range(100):
-        cue = rng.choice((-1.0, 1.0))
-        codes = [encode(encoder, cue if step == 0 else 0.0, first=step == 0).tolist() for step in range(50)]
-    assert 0.5 < codes[-1][2] * cue < 2.0 and abs(codes[-1][0]) < 0.1
-
-
-def test_traces_start_anew_only_in_the_lives_that_begin() -> None:
-    encoder = build(Contrast(**PLAIN, trace_decay=0.5, memory_decay=0.5), 1, seed=[0, 1])
-    encode(encoder, [1.0], [2.0], first=True)
-    found = encoder(torch.tensor([[5.0], [9.0]], dtype=torch.float64), first=torch.tensor([True, False]))
-    assert found.tolist() == [[5.0, 0.0, 2.5], [9.0, 7.0, 5.0]]
-
-
-def test_contrast_standardises_both_halves() -> None:
-    rng = np.random.default_rng(0)
-    encoder = build(Contrast(normalize=True, clip=10.0, trace_decay=0.5), 1)
-    walk = np.cumsum(rng.normal(size=3000)) * 100
-    codes = torch.stack([encode(encoder, o, first=i == 0) for i, o in enumerate(walk)])
-    assert 0.5 < codes[500:, 1].std() < 2.0
 
 
 def test_on_off_by_hand() -> None:

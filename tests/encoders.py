@@ -1,0 +1,19 @@
+"""Encoders by themselves, in float64, fed by hand."""
+
+from typing import Any
+
+import torch
+
+from tracerl.encoders import Encoder, EncoderSettings
+from tracerl.lives import Lives
+
+PLAIN = dict(normalize=False, clip=2.0)
+SCALED = dict(normalize=True, clip=2.0)
+
+
+def build(settings: EncoderSettings, n: int, ticks: int = 1, seed: int | list[int] = 0) -> Encoder:
+    return settings.build((n,), ticks, Lives(seed, torch.float64))
+
+
+def encode(encoder: Encoder, *values: Any, first: bool = False) -> torch.Tensor:
+    return encoder(torch.tensor(values, dtype=torch.float64), first=first)
