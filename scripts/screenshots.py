@@ -26,7 +26,7 @@ RUNS = {
     "learned decays": "env=CartPole network=alif network.hidden=[64] steps=60000 network.learn_membrane_decay=true"
     " network.learn_threshold=true network.learn_readout_decay=true",
 }
-SHOWN = ("agent.average_decay", "agent.discount", "agent.entropy", "agent.name", "agent.scale_reward")  # unasked
+SHOWN = ("agent.average_decay", "agent.discount", "agent.entropy", "agent.max_std", "agent.name")  # unasked
 CHOSEN = ("lifetimes", "network.neuron")  # to be shown in their place
 
 
