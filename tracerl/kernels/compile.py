@@ -3,6 +3,8 @@
 import functools
 import hashlib
 import os
+import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,13 +53,36 @@ def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False,
     return compiled
 
 
-def announce(compiled: Any) -> None:
-    """Tell a person who is about to wait that an entry is compiled, where no earlier process left it."""
+def prepare(compiled: Any, *arguments: Any) -> None:
+    """Have an entry's machine code on disk before it is called with these arguments, and tell a person who waits.
+
+    It is compiled in a process of its own. One that compiles an entry links the kernels that it calls to copies that
+    were compiled on the way, one that loads it to those compiled with it; sums of the two may be rounded differently.
+    So every life loads what it runs, and the first life on a machine has the bits of those after it.
+    """
+    signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+    if _is_on_disk(compiled, signature):
+        return
+    print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
     function = compiled.py_func
-    name = f"{function.__module__.rpartition('.')[-1]}.{function.__name__}"
-    asked_for = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    if not any(Path(asked_for or _cache_folder()).rglob(f"{name}-*.nbi")):
-        print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
+    task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
+    silent = subprocess.DEVNULL  # where it fails, the caller compiles and is told why
+    command = [sys.executable, "-c", _COMPILE_THERE]
+    subprocess.run(command, input=task, stdout=silent, stderr=silent, start_new_session=True, check=False)
+
+
+_COMPILE_THERE = """
+import importlib, pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+module, name, signature = pickle.load(sys.stdin.buffer)
+getattr(importlib.import_module(module), name).compile(signature)
+"""
+
+
+def _is_on_disk(compiled: Any, signature: tuple[Any, ...]) -> bool:
+    """Return whether an earlier process left an entry's machine code for arguments of these types."""
+    cache = compiled._cache
+    return cache._index_key(signature, compiled.targetctx.codegen()) in cache._cache_file._load_index()
 
 
 @functools.cache

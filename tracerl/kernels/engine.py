@@ -9,7 +9,7 @@ from tracerl.agent import Action, Observation
 from tracerl.kernels import lives, verbs
 from tracerl.kernels import plan as P
 from tracerl.kernels.calls import address_of
-from tracerl.kernels.compile import announce
+from tracerl.kernels.compile import prepare
 from tracerl.kernels.describe import Plan
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class FusedEngine:
     def _agent(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
         if self._address is None:
-            announce(self._advance_life)
             skip = (*self._one, verbs.SKIP, 0.0, self._observation)
+            prepare(self._advance_life, *skip)
             self._advance_life(*skip)
             self._address = address_of(self._advance_life, *skip)
         return self._address

@@ -1,0 +1,72 @@
+"""How kernels come to be on disk: compiled once, in a process of their own, so that every life has the same bits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracerl.kernels import compile as compiling
+from tracerl.kernels.compile import entry, prepare
+
+KERNELS = """
+from tracerl.kernels.compile import entry
+
+@entry
+def doubled(x):
+    return 2 * x
+"""
+LIFE = """
+import hashlib, numpy, tracerl
+env = tracerl.make_env("CartPole")
+agent = tracerl.make_agent(env, seed=0)
+tracerl.live(agent, env, steps=3000)
+state = {name: value.numpy().tobytes() for name, value in agent.state_dict().items() if hasattr(value, "numpy")}
+print(hashlib.sha256(b"".join(state[name] for name in sorted(state))).hexdigest())
+"""
+
+
+def test_a_kernel_is_compiled_elsewhere_and_loaded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_kernels.py").write_text(KERNELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    import own_kernels  # type: ignore[import-not-found]
+
+    prepare(own_kernels.doubled, np.float64(1))
+    assert "compiling" in capfd.readouterr().err
+    assert own_kernels.doubled(np.float64(3)) == 6
+    assert sum(own_kernels.doubled.stats.cache_hits.values()) == 1
+    assert not own_kernels.doubled.stats.cache_misses
+
+    prepare(own_kernels.doubled, np.float64(1))
+    assert capfd.readouterr().err == ""
+    prepare(own_kernels.doubled, np.float32(1))  # other machine code
+    assert "compiling" in capfd.readouterr().err
+
+
+def test_a_kernel_that_no_other_process_can_name_is_compiled_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path))
+
+    @entry
+    def tripled(x: float) -> float:
+        return 3 * x
+
+    prepare(tripled, 1.0)
+    assert tripled(2.0) == 6
+
+
+@pytest.mark.slow
+def test_the_first_life_on_a_machine_has_the_bits_of_the_next(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run([sys.executable, "-c", LIFE], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == second
