@@ -66,6 +66,7 @@ class ReflectAgent(ActorCritic):
         threads: int | None = None,
         head: MakeHead | None = None,
         max_std: float | None = None,
+        clipped_log_prob: bool = False,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -89,6 +90,7 @@ class ReflectAgent(ActorCritic):
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the root of the summed variances); None: none.
+            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -102,7 +104,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        super().__init__(action_space, lives, built, self.settings, head, max_std)
+        super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":

@@ -39,9 +39,29 @@ def bounded_bells(outputs: Tensor) -> list[Any]:
     return [distributions.Normal(mean, 0.8 / math.sqrt(2) * rho.sigmoid() + 1e-3)]
 
 
+class Clipped:
+    """Normal numbers clipped to [-1, 1]: at a bound, the mass beyond it; their entropy is that of the unclipped."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        self.whole, self.mean, self.std = distributions.Normal(mean, std), mean, std
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        above = torch.special.log_ndtr((self.mean - 1) / self.std)
+        below = torch.special.log_ndtr((-1 - self.mean) / self.std)
+        return torch.where(action >= 1, above, torch.where(action <= -1, below, self.whole.log_prob(action)))
+
+    def entropy(self) -> Tensor:
+        return self.whole.entropy()
+
+
+def clipped_bells(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [Clipped(mean, softplus(rho) + 1e-3)]
+
+
 def head_of(name: str, lives: Lives) -> Head:
     """The head of a case."""
-    return head_for(CASES[name][0], lives, max_std=0.8 if "bounded" in name else None)
+    return head_for(CASES[name][0], lives, None, 0.8 if "bounded" in name else None, "clipped" in name)
 
 
 CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
@@ -50,6 +70,7 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
     "box": (BOX, bells),
     "box, bounded": (BOX, bounded_bells),
+    "box, clipped": (BOX, clipped_bells),
 }
 
 
@@ -183,6 +204,38 @@ def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action()
     torch.testing.assert_close(head.log_probability(), expected)
 
 
+def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less() -> None:
+    """The theorem of clipped action policy gradients, by numbers: 4,000 lives draw from bells half outside."""
+    outputs, scores = torch.tensor([0.4, -0.3, 1.0, 0.5], dtype=torch.float64), []
+    lives = Lives([*range(4000)], torch.float64)
+    for clipped in (False, True):
+        head = Gaussian(BOX, lives, clipped_log_prob=clipped)
+        head.sample(outputs.expand(4000, -1), UniformStream(lives))
+        scores.append(head.score())
+    plain, clipped_ = scores
+    outside = head.action.abs() >= 1
+    assert 0.3 < outside.double().mean() < 0.7
+    torch.testing.assert_close(plain[~outside.repeat(1, 2)], clipped_[~outside.repeat(1, 2)])
+    for i in range(2):
+        for beyond in (head.action[:, i] >= 1, head.action[:, i] <= -1):
+            for output in (i, i + 2):
+                assert clipped_[beyond, output].std() < 1e-9
+                expected = pytest.approx(plain[beyond, output].mean().item(), abs=0.1)
+                assert clipped_[beyond, output].mean().item() == expected
+    assert (clipped_.var(0) < 0.95 * plain.var(0)).all()
+
+
+def test_a_bound_on_one_side_has_its_tail_too() -> None:
+    lives = Lives(0, torch.float64)
+    head = Gaussian(spaces.Box(np.float32(0), np.float32(np.inf), (1,)), lives, clipped_log_prob=True)
+    head.sample(torch.tensor([-1.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    assert head.chosen() == 0 and head.log_probability() == pytest.approx(0.0)  # all of the bell is below
+    assert head.score().abs().max() < 1e-9
+    head.sample(torch.tensor([7.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    expected = distributions.Normal(head.mean, head.std).log_prob(head.action).sum()
+    torch.testing.assert_close(head.log_probability(), expected)
+
+
 def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded() -> None:
     lives, reached = Lives(0, torch.float64), []
     for max_std in (None, 1.0):
@@ -207,6 +260,8 @@ def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
     for space in (BOX, spaces.Discrete(2)):
         with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
             head_for(space, Lives(0), max_std=max_std)
+        with pytest.raises(ConfigError, match="^clipped_log_prob must be true or false, got 1"):
+            head_for(space, Lives(0), clipped_log_prob=1)  # type: ignore[arg-type]
 
 
 def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:

@@ -98,9 +98,11 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize(("entropy", "max_std"), [(0.0, "null"), (0.3, "0.7")])
-def test_fused_equals_torch_with_every_head(space: str, entropy: float, max_std: str) -> None:
-    bonus = (f"agent.entropy={entropy}", f"agent.max_std={max_std}")
+@pytest.mark.parametrize(
+    ("entropy", "max_std", "clipped"), [(0.0, "null", "false"), (0.3, "0.7", "false"), (0.3, "null", "true")]
+)
+def test_fused_equals_torch_with_every_head(space: str, entropy: float, max_std: str, clipped: str) -> None:
+    bonus = (f"agent.entropy={entropy}", f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}")
     overrides = ("network.hidden=[9]", "network.output_scale=1", *bonus)
     live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
 

@@ -95,6 +95,7 @@ class ActorCritic(OnlineAgent):
         settings: ActorCriticSettings,
         head: MakeHead | None = None,
         max_std: float | None = None,
+        clipped_log_prob: bool = False,
     ) -> None:
         """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
 
@@ -106,13 +107,15 @@ class ActorCritic(OnlineAgent):
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the root of the summed variances); None: none.
+            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
 
         Raises:
-            ConfigError: naming ``head`` or ``max_std``, or ``env`` where the action space does not fit.
+            ConfigError: naming ``head``, ``max_std`` or ``clipped_log_prob``, or ``env`` where the action space does
+                not fit.
         """
         super().__init__()
         self.lives, self.encoder = lives, encoder
-        self.head = head_for(action_space, lives, head, max_std)
+        self.head = head_for(action_space, lives, head, max_std, clipped_log_prob)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy

@@ -235,6 +235,48 @@ def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, T
     return z / std, z.square().sub_(1).div_(std)
 
 
+def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Log-probability of independent normal numbers that are clipped, in nats, summed: [*lives].
+
+    Between the bounds it is the log-density; at a bound, log of the mass beyond it, whichever number there was drawn
+    (Fujita and Maeda 2018, https://arxiv.org/abs/1802.07564, section 3).
+
+    Args:
+        action: a before it is clipped, [*lives, n].
+        mean: mu, [*lives, n].
+        std: sigma > 0, [*lives, n].
+        low: least number after clipping, or -inf, [n].
+        high: largest number after clipping, or inf, [n].
+    """
+    side, distance = _beyond(action, mean, std, low, high)
+    z = (action - mean) / std
+    within = z.square().mul_(-0.5) - std.log() - 0.5 * math.log(2 * math.pi)
+    return torch.where(side == 0, within, torch.special.log_ndtr(-distance)).sum(-1)
+
+
+def clipped_gaussian_score(
+    action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Differentiate ``clipped_gaussian_log_probability`` by mu and by sigma: each [*lives, n].
+
+    Between the bounds ``gaussian_score``. At a bound b, with d = +-(b - mu) / sigma the distance to it and
+    m(d) = phi(d) / (1 - Phi(d)), +-m(d) / sigma and d m(d) / sigma: what the scores of all numbers beyond it are on
+    average, so that the gradient of the return is the same and its variance less.
+    """
+    side, distance = _beyond(action, mean, std, low, high)
+    log_density = distance.square().mul_(-0.5).sub_(0.5 * math.log(2 * math.pi))
+    hazard = log_density.sub_(torch.special.log_ndtr(-distance)).exp_().div_(std)
+    by_mean, by_std = gaussian_score(action, mean, std)
+    return torch.where(side == 0, by_mean, side * hazard), torch.where(side == 0, by_std, distance * hazard)
+
+
+def _beyond(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which bound a number has reached (-1, 0: none, 1), and by how many sigma that one lies outward of mu."""
+    side = (action >= high).to(mean.dtype) - (action <= low).to(mean.dtype)
+    bound = torch.where(side > 0, high.to(mean.dtype), torch.where(side < 0, low.to(mean.dtype), mean))
+    return side, side * (bound - mean) / std
+
+
 def gaussian_entropy(std: Tensor) -> Tensor:
     """Differential entropy of independent normal numbers in nats, the sum of log sigma + log(2 pi e)/2: [*lives]."""
     return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))

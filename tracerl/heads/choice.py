@@ -18,7 +18,13 @@ MakeHead = Callable[[Space[Any], Lives], Head]  # from an action space to a dist
 SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
-def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None, max_std: float | None = None) -> Head:
+def head_for(
+    space: Space[Any],
+    lives: Lives,
+    make: MakeHead | None = None,
+    max_std: float | None = None,
+    clipped_log_prob: bool = False,
+) -> Head:
     """Make the head of an action space.
 
     Args:
@@ -27,12 +33,15 @@ def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None, max_
         make: makes another head, for whatever space; None: the one that goes with it.
         max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite, for all its
             numbers together (the root of the summed variances); None: none.
+        clipped_log_prob: log pi of a Gaussian's action is that of what the env gets: at a bound, of all beyond it.
 
     Raises:
-        ConfigError: another space, or an empty one; ``max_std`` is not above 0; or ``make`` makes no head.
+        ConfigError: another space, or an empty one; ``max_std`` is not above 0; ``clipped_log_prob`` is neither true
+            nor false; or ``make`` makes no head.
     """
     if max_std is not None:
         checks.positive("max_std", max_std)
+    checks.flag("clipped_log_prob", clipped_log_prob)
     if make is not None:
         head = make(space, lives) if callable(make) else None
         if not isinstance(head, Head):
@@ -45,5 +54,5 @@ def head_for(space: Space[Any], lives: Lives, make: MakeHead | None = None, max_
     if isinstance(space, spaces.MultiBinary) and np.prod(space.shape):
         return Bernoulli(space, lives)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and np.prod(space.shape):
-        return Gaussian(space, lives, max_std)
+        return Gaussian(space, lives, max_std, clipped_log_prob)
     raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")

@@ -31,19 +31,23 @@ class Gaussian(Head):
     the td error that teaches all the others, so that many joints afford less of it each than one.
 
     Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
-    units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds; log pi and its
-    gradient are those of a itself, which keeps them exact.
+    units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds. log pi and its
+    gradient are those of a itself or, under ``clipped_log_prob``, of what the env gets: at a bound, of all that lies
+    beyond it. Both are exact; the second varies less, since it does not tell actions apart that the env cannot
+    (https://arxiv.org/abs/1802.07564). The entropy is that of a.
 
     Attributes:
         mean: mu of the last outputs, [*lives, n].
         std: sigma, [*lives, n].
         std_gain: d sigma / d rho, [*lives, n].
-        action: the last a, [*lives, n].
+        action: the last a, before it is clipped, [*lives, n].
         sent: what the env gets, in its own units, float64, [*lives, n].
         low: least number sent, float64, [n].
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
         half_range: what a unit of a is worth, float64, [n].
+        least: where the lower tail of log pi begins, in units of a, float64, [n]; -inf where there is none.
+        most: where its upper tail begins, in units of a, float64, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
     """
 
@@ -52,26 +56,32 @@ class Gaussian(Head):
     std_gain: Tensor
     sent: Tensor
 
-    def __init__(self, space: spaces.Box, lives: Lives, max_std: float | None = None) -> None:
+    def __init__(
+        self, space: spaces.Box, lives: Lives, max_std: float | None = None, clipped_log_prob: bool = False
+    ) -> None:
         """Start around the middle of the Box; numbers in row-major order.
 
         Args:
             space: of floats.
             lives: maker of tensors.
             max_std: bound of the root of the summed sigma^2 where the range is finite, in units of a; None: none.
+            clipped_log_prob: log pi is that of the clipped action.
 
         Raises:
-            ConfigError: ``max_std`` is neither None nor above 0.
+            ConfigError: ``max_std`` is neither None nor above 0, or ``clipped_log_prob`` neither true nor false.
         """
         super().__init__()
         if max_std is not None:
             checks.positive("max_std", max_std)
+        checks.flag("clipped_log_prob", clipped_log_prob)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
-        self.low, self.high, self.centre, self.half_range = (
-            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
+        sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
+        least, most = sides if clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
+        self.low, self.high, self.centre, self.half_range, self.least, self.most = (
+            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range, least, most)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
         self.each_std = None if max_std is None else max_std / math.sqrt(max(1, bounded.sum()))
@@ -102,16 +112,16 @@ class Gaussian(Head):
         self.std.add_(LEAST_STD)
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the unclipped action, in nats, its density taken over a: [*lives]."""
-        return F.gaussian_log_probability(self.action, self.mean, self.std)
+        """Return log pi of the action, in nats, its density taken over a: [*lives]."""
+        return F.clipped_gaussian_log_probability(self.action, self.mean, self.std, self.least, self.most)
 
     def entropy(self) -> Tensor:
-        """Return the differential entropy, in nats; it can be below 0: [*lives]."""
+        """Return the differential entropy of a, in nats; it can be below 0: [*lives]."""
         return F.gaussian_entropy(self.std)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the unclipped action by mu and rho: [*lives, 2 n]."""
-        by_mean, by_std = F.gaussian_score(self.action, self.mean, self.std)
+        """Return the gradient of log pi of the action by mu and rho: [*lives, 2 n]."""
+        by_mean, by_std = F.clipped_gaussian_score(self.action, self.mean, self.std, self.least, self.most)
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:

@@ -13,7 +13,7 @@ def choose(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> float:
     """``ActorCritic._act`` once the policy has seen the code: sample an action from its outputs and return it."""
     heads.sample(f, w, p, q, outputs)
     decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
-    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p)
+    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p, q)
     f[p[P.ENTROPY]] = heads.entropy(f, p)
     if not math.isfinite(f[p[P.ENTROPY]]):
         w[p[P.FAULT]] = 1

@@ -58,7 +58,8 @@ class Plan:
         sizes = head.sizes if isinstance(head, (Categorical, MultiCategorical)) else ()
         self._ints.append(np.array(sizes, np.int64))
         if isinstance(head, Gaussian):
-            self._floats.append(torch.cat([head.low, head.high, head.centre, head.half_range]).numpy())
+            numbers = head.low, head.high, head.centre, head.half_range, head.least, head.most
+            self._floats.append(torch.cat(numbers).numpy())
         return _head_fields(head) | {P.SIZES: at, P.BOUNDS: floats_at}
 
 

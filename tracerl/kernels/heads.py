@@ -16,6 +16,7 @@ from tracerl.kernels.streams import uniform
 
 _LEAST_STD = 1e-3  # heads.gaussian.LEAST_STD
 _UNBOUNDED = 1e30  # heads.gaussian.UNBOUNDED
+_ROOT_HALF = math.sqrt(0.5)
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -102,7 +103,7 @@ def sigmoid(x: Any) -> Any:
 
 
 @kernel
-def log_probability(f: Any, w: Any, p: Any) -> Any:
+def log_probability(f: Any, w: Any, p: Any, q: Any) -> Any:
     """``Head.log_probability``."""
     total = f.dtype.type(0)
     if p[P.HEAD] == P.CATEGORICAL:
@@ -117,9 +118,31 @@ def log_probability(f: Any, w: Any, p: Any) -> Any:
     else:
         for i in range(p[P.N_COMPONENTS]):
             std = f[p[P.STD] + i]
-            z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
-            total -= z * z * f.dtype.type(0.5) + math.log(std) + f.dtype.type(_HALF_LOG_2_PI)
+            side, distance = beyond(f, p, q, i)
+            if side != 0:
+                total += f.dtype.type(math.log(tail(distance)))
+            else:
+                z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
+                total -= z * z * f.dtype.type(0.5) + math.log(std) + f.dtype.type(_HALF_LOG_2_PI)
     return total
+
+
+@kernel
+def beyond(f: Any, p: Any, q: Any, i: int) -> tuple[float, float]:
+    """``functional._beyond`` of number i of a Gaussian's action."""
+    n, action, mean = p[P.N_COMPONENTS], float(f[p[P.ACTION] + i]), float(f[p[P.MEAN] + i])
+    least, most = q[p[P.BOUNDS] + 4 * n + i], q[p[P.BOUNDS] + 5 * n + i]
+    if action >= most:
+        return 1.0, (most - mean) / float(f[p[P.STD] + i])
+    if action <= least:
+        return -1.0, (mean - least) / float(f[p[P.STD] + i])
+    return 0.0, 0.0
+
+
+@kernel
+def tail(x: float) -> float:
+    """Return the mass of the standard normal distribution beyond x, which a draw of it has reached."""
+    return 0.5 * math.erfc(x * _ROOT_HALF)
 
 
 @kernel
@@ -148,7 +171,7 @@ def entropy_between(f: Any, p: Any, start: int, stop: int) -> Any:
 
 
 @kernel
-def learning_signal(f: Any, w: Any, p: Any, weight: Any, g: Any) -> None:
+def learning_signal(f: Any, w: Any, p: Any, q: Any, weight: Any, g: Any) -> None:
     """``Head.score`` plus a weight times ``Head.entropy_gradient``: written to g, [n_outputs]."""
     if p[P.HEAD] == P.CATEGORICAL:
         categorical_signal(f, w, p, weight, g)
@@ -160,9 +183,15 @@ def learning_signal(f: Any, w: Any, p: Any, weight: Any, g: Any) -> None:
         one, n = f.dtype.type(1), p[P.N_COMPONENTS]
         for i in range(n):
             std, gain = f[p[P.STD] + i], f[p[P.STD_GAIN] + i]
-            z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
-            g[i] = z / std
-            g[n + i] = gain * (z * z - one + weight) / std
+            side, distance = beyond(f, p, q, i)
+            if side != 0:
+                hazard = math.exp(-0.5 * distance * distance - _HALF_LOG_2_PI) / tail(distance)
+                g[i] = f.dtype.type(side * hazard) / std
+                g[n + i] = gain * (f.dtype.type(distance * hazard) + weight) / std
+            else:
+                z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
+                g[i] = z / std
+                g[n + i] = gain * (z * z - one + weight) / std
 
 
 @kernel

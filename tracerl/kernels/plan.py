@@ -104,7 +104,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     N_OUTPUTS,
     N_COMPONENTS,  # of an action
     SIZES,  # place in the plan of the number of actions of each component (CATEGORICAL)
-    BOUNDS,  # place in the plan's floats of low, high, centre and half range of each component (GAUSSIAN)
+    BOUNDS,  # place in the plan's floats of low, high, centre, half_range, least and most of each component (GAUSSIAN)
     CONTRASTS,  # traces of the input that it is compared with
     MEMORIES,  # traces of the input that are handed on themselves
     TRACE_DECAYS,  # place in the plan's floats of the decays of both

@@ -72,7 +72,7 @@ def learn(
         return
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
-    heads.learning_signal(f, w, p, weight, g)
+    heads.learning_signal(f, w, p, q, weight, g)
     networks.backward(f, p, policy, g, s)
     steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
     sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)

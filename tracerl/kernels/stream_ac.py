@@ -64,7 +64,7 @@ def learn(
         w[p[P.FAULT]] = 1
         return
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
-    heads.learning_signal(f, w, p, real(q[P.ENTROPY_WEIGHT]) * np.sign(signal), g)
+    heads.learning_signal(f, w, p, q, real(q[P.ENTROPY_WEIGHT]) * np.sign(signal), g)
     perceptron.backward(f, p, policy, g, s)
     steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
     sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
