@@ -83,7 +83,7 @@ class StreamACAgent(ActorCritic):
             threads: of the fused engine, which share many lives out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-                numbers together (the root of the summed variances); None: none.
+                numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
             lr: of ObGD, in both networks; None: what ``optimizer`` says.
             kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.

@@ -106,7 +106,7 @@ class ActorCritic(OnlineAgent):
             settings: of the agent.
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-                numbers together (the root of the summed variances); None: none.
+                numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
 
         Raises:

@@ -32,7 +32,7 @@ def head_for(
         lives: maker of tensors.
         make: makes another head, for whatever space; None: the one that goes with it.
         max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite, for all its
-            numbers together (the root of the summed variances); None: none.
+            numbers together (the sum of them); None: none.
         clipped_log_prob: log pi of a Gaussian's action is that of what the env gets: at a bound, of all beyond it.
 
     Raises:

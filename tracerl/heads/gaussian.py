@@ -1,6 +1,5 @@
 """A bell around each number of a Box."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,13 @@ class Gaussian(Head):
     """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
-                                   sigma = max_std / sqrt(k) sigmoid(rho) + 0.001 under max_std, for k finite ranges
+                                   sigma = max_std / k sigmoid(rho) + 0.001 under max_std, for k finite ranges
 
     A bonus for entropy lifts sigma without end, since the entropy of a bell has none: noise that leaves the bounds of
     the Box on both sides is then all that is done. Under ``max_std`` the gradient of the entropy fades as sigma nears
     its bound, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves
-    both. The bound is one of all numbers together, on the root of their summed variances: the noise of each is noise in
-    the td error that teaches all the others, so that many joints afford less of it each than one.
+    both. The bound is one of all numbers together, on the sum of their sigma: the noise of each is noise in the td
+    error that teaches all the others, so that many joints afford less of it each than one.
 
     Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
     units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds. log pi and its
@@ -64,7 +63,7 @@ class Gaussian(Head):
         Args:
             space: of floats.
             lives: maker of tensors.
-            max_std: bound of the root of the summed sigma^2 where the range is finite, in units of a; None: none.
+            max_std: bound of the summed sigma where the range is finite, in units of a; None: none.
             clipped_log_prob: log pi is that of the clipped action.
 
         Raises:
@@ -84,7 +83,7 @@ class Gaussian(Head):
             torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range, least, most)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
-        self.each_std = None if max_std is None else max_std / math.sqrt(max(1, bounded.sum()))
+        self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
