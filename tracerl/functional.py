@@ -217,18 +217,6 @@ def box_muller(uniform: Tensor) -> Tensor:
     return (second * (2 * math.pi)).cos_().mul_(radius)
 
 
-def gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Log-density of independent normal numbers in nats, the sum of -z^2/2 - log sigma - log(2 pi)/2: [*lives].
-
-    Args:
-        action: a, [*lives, n].
-        mean: mu, [*lives, n].
-        std: sigma > 0, [*lives, n]; z = (a - mu) / sigma.
-    """
-    z = (action - mean) / std
-    return (z.square().mul_(-0.5) - std.log()).sum(-1).sub_(std.shape[-1] * 0.5 * math.log(2 * math.pi))
-
-
 def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
     """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lives, n]."""
     z = (action - mean) / std
@@ -238,8 +226,8 @@ def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, T
 def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Log-probability of independent normal numbers that are clipped, in nats, summed: [*lives].
 
-    Between the bounds it is the log-density; at a bound, log of the mass beyond it, whichever number there was drawn
-    (Fujita and Maeda 2018, https://arxiv.org/abs/1802.07564, section 3).
+    Between the bounds it is the log-density, -z^2/2 - log sigma - log(2 pi)/2 with z = (a - mu) / sigma; at a bound,
+    log of the mass beyond it, whichever number was drawn (Fujita and Maeda 2018, https://arxiv.org/abs/1802.07564).
 
     Args:
         action: a before it is clipped, [*lives, n].
