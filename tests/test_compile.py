@@ -19,7 +19,7 @@ def doubled(x):
     return 2 * x
 """
 LIFE = """
-import hashlib, numpy, tracerl
+import hashlib, tracerl
 env = tracerl.make_env("CartPole")
 agent = tracerl.make_agent(env, seed=0)
 tracerl.live(agent, env, steps=3000)

@@ -233,8 +233,8 @@ def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, 
         action: a before it is clipped, [*lives, n].
         mean: mu, [*lives, n].
         std: sigma > 0, [*lives, n].
-        low: least number after clipping, or -inf, [n].
-        high: largest number after clipping, or inf, [n].
+        low: least number after clipping, or -inf, in the dtype of the others, [n].
+        high: largest number after clipping, or inf, likewise, [n].
     """
     side, distance = _beyond(action, mean, std, low, high)
     z = (action - mean) / std
@@ -261,7 +261,7 @@ def clipped_gaussian_score(
 def _beyond(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """Return which bound a number has reached (-1, 0: none, 1), and by how many sigma that one lies outward of mu."""
     side = (action >= high).to(mean.dtype) - (action <= low).to(mean.dtype)
-    bound = torch.where(side > 0, high.to(mean.dtype), torch.where(side < 0, low.to(mean.dtype), mean))
+    bound = torch.where(side > 0, high, torch.where(side < 0, low, mean))
     return side, side * (bound - mean) / std
 
 

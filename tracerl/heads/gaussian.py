@@ -45,8 +45,8 @@ class Gaussian(Head):
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
         half_range: what a unit of a is worth, float64, [n].
-        least: where the lower tail of log pi begins, in units of a, float64, [n]; -inf where there is none.
-        most: where its upper tail begins, in units of a, float64, [n]; inf where there is none.
+        least: where the lower tail of log pi begins, in units of a, [n]; -inf where there is none.
+        most: where its upper tail begins, in units of a, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
     """
 
@@ -79,9 +79,10 @@ class Gaussian(Head):
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
         least, most = sides if clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
-        self.low, self.high, self.centre, self.half_range, self.least, self.most = (
-            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range, least, most)
+        self.low, self.high, self.centre, self.half_range = (
+            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
         )
+        self.least, self.most = (torch.from_numpy(numbers).to(lives.device, lives.dtype) for numbers in (least, most))
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
         self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
         self.n_outputs = 2 * n

@@ -1,0 +1,100 @@
+"""The head of a Box: its ranges and clipping, the score at a bound, how wide its bells may become."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch import distributions
+
+from tracerl.checks import ConfigError
+from tracerl.heads import Gaussian, head_for
+from tracerl.lives import Lives
+from tracerl.streams import UniformStream
+
+BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
+
+
+def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action() -> None:
+    lives = Lives(0, torch.float64)
+    head = Gaussian(BOX, lives)
+    head.sample(torch.tensor([0.5, -0.5, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_allclose(head.chosen(), [1.0, 2.5], atol=0.02)  # half-way up from the middle, half-way down
+    head.sample(torch.tensor([3.0, -9.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_array_equal(head.chosen(), np.array([2.0, 0.0], np.float32))
+    np.testing.assert_allclose(head.action, [3.0, -9.0], atol=0.01)
+    expected = distributions.Normal(head.mean, head.std).log_prob(head.action).sum()
+    torch.testing.assert_close(head.log_probability(), expected)
+
+
+def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less() -> None:
+    """The theorem of clipped action policy gradients, by numbers: 4,000 lives draw from bells half outside."""
+    outputs, scores = torch.tensor([0.4, -0.3, 1.0, 0.5], dtype=torch.float64), []
+    lives = Lives([*range(4000)], torch.float64)
+    for clipped in (False, True):
+        head = Gaussian(BOX, lives, clipped_log_prob=clipped)
+        head.sample(outputs.expand(4000, -1), UniformStream(lives))
+        scores.append(head.score())
+    plain, clipped_ = scores
+    outside = head.action.abs() >= 1
+    assert 0.3 < outside.double().mean() < 0.7
+    torch.testing.assert_close(plain[~outside.repeat(1, 2)], clipped_[~outside.repeat(1, 2)])
+    for i in range(2):
+        for beyond in (head.action[:, i] >= 1, head.action[:, i] <= -1):
+            for output in (i, i + 2):
+                assert clipped_[beyond, output].std() < 1e-9
+                expected = pytest.approx(plain[beyond, output].mean().item(), abs=0.1)
+                assert clipped_[beyond, output].mean().item() == expected
+    assert (clipped_.var(0) < 0.95 * plain.var(0)).all()
+
+
+def test_a_bound_on_one_side_has_its_tail_too() -> None:
+    lives = Lives(0, torch.float64)
+    head = Gaussian(spaces.Box(np.float32(0), np.float32(np.inf), (1,)), lives, clipped_log_prob=True)
+    head.sample(torch.tensor([-1.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    assert head.chosen() == 0 and head.log_probability() == pytest.approx(0.0)  # all of the bell is below
+    assert head.score().abs().max() < 1e-9
+    head.sample(torch.tensor([7.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    expected = distributions.Normal(head.mean, head.std).log_prob(head.action).sum()
+    torch.testing.assert_close(head.log_probability(), expected)
+
+
+def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded() -> None:
+    lives, reached = Lives(0, torch.float64), []
+    for max_std in (None, 1.0):
+        head, outputs = Gaussian(BOX, lives, max_std), torch.zeros(4, dtype=torch.float64)
+        for _ in range(400):
+            head.sample(outputs, UniformStream(lives))
+            outputs += head.entropy_gradient()
+        reached.append(head.std.sum().item())
+    assert reached[0] > 30 and 0.9 < reached[1] < 1.002
+
+
+def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
+    lives, most = Lives(0, torch.float64), 60.0
+    for low, high, expected in (([-1], [3], 1.5), ([-1, -2, -3, 0], [1] * 4, 0.375), ([0, -np.inf], [1, 1], 1.5)):
+        head = Gaussian(spaces.Box(np.array(low, np.float32), np.array(high, np.float32)), lives, max_std=1.5)
+        head.sample(torch.full((2 * len(low),), most, dtype=torch.float64), UniformStream(lives))
+        assert head.std[0].item() == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("max_std", [0.0, -1, "wide"])
+def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
+    for space in (BOX, spaces.Discrete(2)):
+        with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
+            head_for(space, Lives(0), max_std=max_std)
+        with pytest.raises(ConfigError, match="^clipped_log_prob must be true or false, got 1"):
+            head_for(space, Lives(0), clipped_log_prob=1)  # type: ignore[arg-type]
+
+
+def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
+    largest = np.finfo(np.float32).max
+    low, high = np.array([-np.inf, 0, -largest], np.float32), np.array([np.inf, np.inf, largest], np.float32)
+    lives = Lives(0, torch.float64)
+    head = Gaussian(spaces.Box(low, high), lives)
+    head.sample(torch.tensor([70.0, -70.0, 5.0, -60.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lives))
+    np.testing.assert_allclose(head.chosen(), [70.0, 0.0, 5.0], atol=0.01)
+    bounded = Gaussian(spaces.Box(low, high), lives, max_std=0.1)  # of halves of a range, which these have not
+    bounded.sample(torch.tensor([0.0, 0.0, 0.0, 5.0, 5.0, 5.0], dtype=torch.float64), UniformStream(lives))
+    assert (bounded.std > 5).all() and (bounded.std_gain > 0.9).all()
