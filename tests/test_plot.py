@@ -1,24 +1,18 @@
-"""Curves, bands, tables and comparisons from run folders made by hand, and the command line that draws them."""
+"""Curves, bands, tables and comparisons from run folders made by hand."""
 
 import csv
 import io
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from tests.made_runs import run, two_settings
 from tracerl.checks import ConfigError
-from tracerl.episodes import EpisodeLog
 from tracerl.events import EventWriter
 from tracerl.folders import read_jobs
 from tracerl.groups import Life, group, median_step, of_a_life, reached, without_seed
-from tracerl.plot import __main__ as command_line
 from tracerl.plot.choice import best_bands, choose
 from tracerl.plot.curves import draw_curves, spread
 from tracerl.plot.lines import draw_running
@@ -28,46 +22,10 @@ from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
 from tracerl.sweep.effects import draw_effects
 
 
-def run(
-    folder: Path,
-    *overrides: str,
-    lives: list[list[float]],
-    length: int = 10,
-    ended: bool = True,
-    env: str = "CartPole",
-    seed: int = 0,
-    **more: Any,
-) -> Path:
-    """A run's folder: of each life the returns of its episodes, all of one length."""
-    folder.mkdir(parents=True)
-    lines = [f"env={env}", f"seed={seed}", f"lifetimes={len(lives)}", *overrides]
-    (folder / "overrides.yaml").write_text(yaml.safe_dump(lines))
-    log = EpisodeLog(folder)
-    for i in range(max(map(len, lives))):
-        for life, returns in enumerate(lives):
-            if i < len(returns):
-                log.keep(life, (i + 1) * length, returns[i], length)
-    log.flush()
-    settings = {"seed": seed, "lifetimes": len(lives), "agent": {"_target_": "elsewhere.Agent"}}
-    config = {"env": {"name": env, "milestones": ["w2>=3"]}, **settings}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    if ended:
-        log.close()
-        per_life = [float(np.mean(returns[-100:])) if returns else None for returns in lives]
-        summary = {"env": env, "agent": "reflect", "seed": seed, "lifetimes": len(lives), "status": "finished"}
-        summary |= {"steps": max(map(len, lives)) * length, "return_last100": {"per_life": per_life}}
-        (folder / "summary.json").write_text(json.dumps({**summary, "milestones": {"w2>=3": [None, 7]}, **more}))
-    else:
-        log._file.close()
-    return folder
-
-
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
     """A folder with two settings, of two lives each."""
-    run(tmp_path / "a", "agent.x=1", lives=[[1.0, 3.0, 5.0], [3.0, 5.0, 7.0]])
-    run(tmp_path / "b", "agent.x=2", lives=[[0.0, 0.0], [1.0, 1.0]])
-    return tmp_path
+    return two_settings(tmp_path)
 
 
 def curves(*ends: int) -> list[Curve]:
@@ -122,6 +80,11 @@ def test_runs_are_one_where_only_seed_lives_and_backend_differ(tmp_path: Path) -
     jobs = read_jobs(tmp_path)
     assert [len(found.lives) for found in group(jobs, of_a_life)] == [3, 1]
     assert len(group(jobs, without_seed)) == 3  # a sweep's table has a row for each setting
+
+
+def test_a_run_that_failed_at_once_gives_the_others_no_longer_names(two: Path) -> None:
+    run(two / "c", "agent.x=3", "agent.y=4", lives=[[]], status="failed", steps=0)
+    assert choose([two]).labels == ["agent.x=1", "agent.x=2", "agent.x=3, agent.y=4"]
 
 
 def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
@@ -261,101 +224,6 @@ def test_tables_say_how_many_lives_reached_a_milestone_and_when(two: Path) -> No
     assert as_markdown(rows).splitlines()[1] == "|---|---|---|---|---|---|---|"
     parsed = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert float(parsed[1]["iqm"]) == 0.5 and parsed[0]["run"] == "agent.x=1"
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """The command line: what it says on stdout and stderr, and its exit code."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["plot", *map(str, arguments)])
-        code = 0
-        try:
-            command_line.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    yield call
-
-
-@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
-def test_curves_are_written_whole_in_each_format_and_the_same_each_time(
-    two: Path, said: Any, ending: str, start: bytes
-) -> None:
-    path = two / f"c.{ending}"
-    first, second = (said(two, "-o", path) and path.read_bytes() for _ in range(2))
-    assert first.startswith(start) and first == second
-    assert ending != "pdf" or (b"/Type3" not in first and b"/FontFile2" in first)  # letters stay letters
-    assert sorted(p.name for p in two.iterdir()) == ["a", "b", path.name]
-
-
-def test_widths_are_columns_or_inches(two: Path, said: Any) -> None:
-    from PIL import Image
-
-    for width, pixels in (("one", 700), ("two", 1440), ("5", 1000)):
-        assert said(two, "-o", two / "c.png", "--width", width)[0] == 0
-        with Image.open(two / "c.png") as picture:
-            assert picture.width == pixels
-
-
-def test_tables_and_numbers_come_out_as_files_or_on_the_screen(two: Path, said: Any) -> None:
-    assert said(two, "--what", "table")[1].startswith("run ")
-    assert said(two, "--what", "table", "--format", "csv")[1].startswith("env,run,lives")
-    assert said(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", "")
-    assert (two / "t.md").read_text().startswith("| run |")
-    assert said(two, "-o", two / "c.csv")[0] == 0
-    assert said(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
-    assert "--lives needs runs" in said(two / "c.csv", "--lives")[2]
-    assert said(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
-
-
-def test_lives_that_count_once_are_mentioned(tmp_path: Path, said: Any) -> None:
-    for i in range(2):
-        run(tmp_path / str(i), lives=[[1.0]])
-    assert said(tmp_path, "--what", "table")[2].startswith("note: 1 lives stand in more than one run")
-
-
-def test_what_is_wrong_is_said_in_one_line(two: Path, said: Any) -> None:
-    (two / "empty").mkdir()
-    run(two / "young", lives=[[]], ended=False)
-    for arguments, message in (
-        ((two / "none",), "RUN must be the folder of a run, of a sweep, or of several, got"),
-        ((two / "empty",), "RUN has no run in it"),
-        ((two / "young",), "no episode has ended, no reward rate was logged"),
-        ((two / "young", "--what", "running"), "no episode has ended"),
-        ((two, "-o", "x.bmp"), "--format must be one of png, pdf, svg; got 'bmp'"),
-        ((two, "-o", "/dev/null/x.png"), "/dev/null/x.png"),
-        ((two, "--statistic", "mode"), "--statistic must be one of iqm, mean, median; got 'mode'"),
-        ((two, "--what", "curve"), "argument --what: invalid choice: 'curve'"),
-        ((two, "--width", "wide"), "--width must be one, two"),
-        ((two, "--width", "0"), "--width must be a number of inches"),
-        ((two, "--by", "seed"), "--by must be one of"),
-        ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
-        ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
-        ((two / "a", "--what", "running", "--life", "2"), "--life must be below 2"),
-        ((two / "a", "--what", "raster"), "run must have a checkpoint"),
-        ((two, "--what", "raster"), "run must be the folder of a run"),
-        ((two, two, "--what", "frame"), "RUN must be one run for --what frame, got 2"),
-        ((two, "--what", "table", "--format", "png"), "--format must be one of text, markdown, csv"),
-        ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number of 1 or above"),
-    ):
-        code, out, error = said(*arguments)
-        assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error
-        assert out == ""
-
-
-def test_a_missing_extra_is_named(two: Path, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)
-    code, _, error = said(two, "-o", two / "c.png")
-    assert code == 2 and 'pip install "tracerl[plots]"' in error
-    assert said(two, "--what", "table")[0] == 0  # needs no pictures
-
-
-def test_help_answers_without_what_drawing_needs() -> None:
-    found = subprocess.run([sys.executable, "-m", "tracerl.plot", "--help"], capture_output=True, text=True)
-    assert found.returncode == 0 and "learning curves" in found.stdout
 
 
 def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,10 @@ def _argument(path: Path, part: Group) -> Group:
 
 
 def _named(groups: Sequence[Group], by: str) -> list[str]:
-    """Name groups by what differs between those in the same env; by the agent where nothing does."""
+    """Name groups by what differs between those in the same env; by the agent where nothing does.
+
+    Runs that no step was lived in, such as those that failed at once, give the others no longer names.
+    """
     if by != "settings":
         paths = [Path(found.overrides[by]) for found in groups]
         short = [path.resolve().name for path in paths]
@@ -118,8 +121,10 @@ def _named(groups: Sequence[Group], by: str) -> list[str]:
     labels = [""] * len(groups)
     for env in dict.fromkeys(found.jobs[0].env for found in groups):
         here = [i for i, found in enumerate(groups) if found.jobs[0].env == env]
-        for i, name in zip(here, names([groups[i] for i in here]), strict=True):
-            labels[i] = name or groups[i].jobs[0].agent
+        lived = [i for i in here if any(life.steps for life in groups[i].lives)]
+        for members in (here, lived):
+            for i, name in zip(members, names([groups[i] for i in members]), strict=True):
+                labels[i] = name or groups[i].jobs[0].agent
     return labels
 
 
