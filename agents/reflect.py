@@ -1,7 +1,7 @@
 """The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gymnasium import Space
@@ -67,6 +67,7 @@ class ReflectAgent(ActorCritic):
         head: MakeHead | None = None,
         max_std: float | None = None,
         clipped_log_prob: bool = False,
+        critic: Mapping[str, Any] | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -74,7 +75,7 @@ class ReflectAgent(ActorCritic):
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
-            network: of the policy and of the critic, which differ in their outputs only.
+            network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
             encoder: from observations to the code that enters both networks.
             optimizer: step-size rules by name: ``policy`` and ``value``.
             signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the
@@ -91,6 +92,7 @@ class ReflectAgent(ActorCritic):
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+            critic: settings of ``network`` that are others in the critic; None or empty: none.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -108,7 +110,8 @@ class ReflectAgent(ActorCritic):
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":
-            self.critic = self._learner(network.build(self.encoder.shape, 1, lives), optimizer["value"])
+            value_network = network if critic is None else _differing(network, critic)
+            self.critic = self._learner(value_network.build(self.encoder.shape, 1, lives), optimizer["value"])
         self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
         self._pack(lives)
         self._choose_engine(engine, threads)
@@ -141,3 +144,22 @@ class ReflectAgent(ActorCritic):
         value_tp1 = self.critic.network(current).squeeze(-1)
         self.signal.copy_(F.td_error(scaled, self.value, value_tp1, self.settings.discount, continues))
         self.value.copy_(value_tp1)
+
+
+def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:
+    """Return the settings of a network with those of the critic in their place.
+
+    Raises:
+        ConfigError: naming one that there is not, or is not what it must be.
+    """
+    if not isinstance(critic, Mapping):
+        problem = f"must be settings of network such as {{neuron: graded}}, got {critic!r}"
+        raise checks.ConfigError("agent.critic", problem)
+    taken = [field.name for field in fields(network)]
+    for key in critic:
+        if key not in taken:
+            raise checks.ConfigError(f"agent.critic.{key}", f"does not exist. Keys of network: {', '.join(taken)}")
+    try:
+        return replace(network, **critic)
+    except checks.ConfigError as error:
+        raise error.under("agent.critic") from error

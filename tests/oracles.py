@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.layers import ALIF, ConvolutionalSynapses, SpikingLayer, SynapticLIF
+from tracerl.layers import ALIF, ConvolutionalSynapses, Graded, SpikingLayer, SynapticLIF
 from tracerl.network import Network
 from tracerl.topology import INPUT
 
@@ -139,11 +139,21 @@ def neurons(
         new[f"a{i}"] = rho * state[f"a{i}"] + (1 - rho) * state[f"z{i}"]
         threshold = threshold + layer.adaptation * new[f"a{i}"]
     u = m * state[f"v{i}"] + (1 - m) * current
+    if isinstance(layer, Graded):
+        new[f"v{i}"], new[f"z{i}"] = u, graded(u - threshold, layer.slope, layer.surrogate_kind)
+        return new, new[f"z{i}"]
     z = SurrogateSpike.apply(u - threshold, layer.slope, layer.surrogate_kind)
     zr = z.detach() if layer.detach_reset else z
     new[f"v{i}"] = u - threshold * zr if layer.reset == "soft" else u * (1 - zr)
     new[f"z{i}"] = z
     return new, z
+
+
+def graded(x: Tensor, slope: float, kind: str) -> Tensor:
+    """What a neuron hands on that does not spike, for autograd to differentiate."""
+    if kind == "arctan":
+        return 2 / math.pi * torch.atan(math.pi / 2 * slope * x)
+    return torch.where(slope * x.abs() < 1, slope * x - slope**2 * x * x.abs() / 2, x.sign() / 2)
 
 
 def currents(weight: Tensor, bias: Tensor, received: Tensor, synapses: Any) -> Tensor:

@@ -16,6 +16,7 @@ from tests.helpers import lived, make_agent, observation, some_steps
 from tracerl import functional as F
 from tracerl.checks import ConfigError
 from tracerl.heads import Categorical
+from tracerl.layers import Graded
 from tracerl.lives import Lives
 from tracerl.optim import ObGD
 from tracerl.optim.obgd import OvershootingBounded
@@ -179,6 +180,21 @@ def test_diagnostics_average_since_the_last_look() -> None:
     assert 0 <= found["spikes/policy_0_rate"] <= 1
     agent.step(0.0, observation(99))
     assert agent.diagnostics()["learn/td_error"] == pytest.approx(float(agent.signal))
+
+
+def test_the_critic_may_differ_in_its_neurons_and_shows_no_spikes_where_it_has_none() -> None:
+    agent = agent_for("agent.critic={neuron:graded,hidden:[7]}")
+    some_steps(agent)
+    (layer,) = agent.critic.network.layers
+    assert isinstance(layer, Graded) and layer.n_out == 7 and layer.spikes.abs().min() > 0
+    assert list(agent.spiking_layers()) == ["policy_0"]
+    assert not any(tag.startswith("spikes/value") for tag in agent.diagnostics())
+    with pytest.raises(ConfigError, match=r"^agent\.critic\.neuron must be one of lif, .*got 'grade'"):
+        agent_for("agent.critic={neuron:grade}")
+    with pytest.raises(ConfigError, match=r"^agent\.critic\.neurn does not exist"):
+        agent_for("agent.critic={neurn:lif}")
+    with pytest.raises(ConfigError, match=r"^agent\.critic must be settings of network"):
+        agent_for("agent.critic=graded")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,22 @@ def test_surrogates_peak_at_the_threshold_with_the_height_of_their_slope(slope: 
     assert arctan.max().item() == pytest.approx(slope)
 
 
+@pytest.mark.parametrize(("kind", "bound"), [("triangle", 0.5), ("arctan", 1.0)])
+def test_a_graded_potential_has_the_surrogate_for_its_derivative(kind: F.Surrogate, bound: float) -> None:
+    potential = torch.linspace(-3, 3, 601, dtype=torch.float64, requires_grad=True)
+    step = F.graded_fire(potential, tensor(0.25), 1.7, kind)
+    (slope,) = torch.autograd.grad(F.surrogate_integral(potential - 0.25, 1.7, kind).sum(), potential)
+    torch.testing.assert_close(step.surrogate, slope)
+    assert (
+        step.membrane is potential
+        and step.spikes[325].item() == pytest.approx(0.0)
+        and step.spikes.abs().max() <= bound
+    )
+    assert (step.reset_gain == 1).all() and (step.reset_drive == 0).all()
+    far = F.surrogate_integral(tensor(-1e9, 1e9), 1.7, kind)
+    assert far.tolist() == pytest.approx([-bound, bound])
+
+
 def test_traces_by_hand() -> None:
     trace = tensor(2.0)
     F.accumulate_(trace, 0.5, tensor(3.0))

@@ -52,7 +52,7 @@ def test_a_chain_is_the_sequential_network_to_the_bit() -> None:
     assert torch.equal(one.score, other.score)
 
 
-@pytest.mark.parametrize("neuron", ["lif", "alif", "synaptic"])
+@pytest.mark.parametrize("neuron", ["lif", "alif", "synaptic", "graded"])
 def test_a_web_does_what_its_equations_say(neuron: str) -> None:
     network = build(neuron=neuron, ticks=2, threshold=0.02, **WEB)
     assert [layer.recurrent for layer in network.layers] == [False, True, False]  # early, side, late

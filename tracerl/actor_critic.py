@@ -167,10 +167,14 @@ class ActorCritic(OnlineAgent):
         if "_kernel" not in vars(type(self)):  # a class that inherits computes something else
             return f"it has no kernels for {type(self).__name__}"
         missing = without_kernel(self.encoder, self.head, self._rules())
-        return missing or self.policy.network.obstacle_to_fusing()
+        obstacles = (learner.network.obstacle_to_fusing() for learner in self._learners())
+        return missing or next(filter(None, obstacles), None)
+
+    def _learners(self) -> list[TraceLearner]:
+        return [learner for learner in (self.policy, self.critic) if learner is not None]
 
     def _rules(self) -> list[StepRule]:
-        return [learner.step_rule for learner in (self.policy, self.critic) if learner is not None]
+        return [learner.step_rule for learner in self._learners()]
 
     def start(self, observation: Observation) -> Action:
         """Begin an episode; see ``Agent.start``."""

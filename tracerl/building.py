@@ -13,11 +13,11 @@ from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import NotBuilt, instantiate
 
-_OPEN = re.compile(r"^(env|optimizer\.\w+)\.kwargs\.")
+_OPEN = re.compile(r"^((env|optimizer\.\w+)\.kwargs|agent\.critic)\.")
 
 
 def open_keys(overrides: list[str]) -> list[str]:
-    """Put a ++ before settings whose keys others name, of an env or an optimiser: Hydra wants it for what is new."""
+    """Put a ++ before settings whose keys others name (env, optimiser, critic): Hydra wants it for what is new."""
     return [_OPEN.sub(r"++\g<0>", override) for override in overrides]
 
 

@@ -83,6 +83,23 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
     return torch.addcmul(torch.full_like(distance, 1 / slope), distance, distance, value=square).reciprocal_()
 
 
+def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
+    """Return the odd function whose derivative ``surrogate_derivative`` is: what a neuron without a step hands on.
+
+    ``arctan``: 2/pi arctan(pi/2 slope (u - theta)), between -1 and 1. ``triangle``: slope x (1 - slope |x| / 2) for
+    |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond.
+
+    Args:
+        distance: u - theta, [*lives, n].
+        slope: at the threshold, per unit of membrane.
+        kind: which of the two.
+    """
+    if kind == "triangle":
+        x = (distance * slope).clamp_(-1.0, 1.0)
+        return x * (1 - x.abs() / 2)
+    return (distance * (math.pi / 2 * slope)).atan_().mul_(2 / math.pi)
+
+
 def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
     """Integrate: u_t = m v_{t-1} + (1-m) I_t; a constant current I settles at v = I.
 
@@ -131,6 +148,23 @@ def lif_fire(
     silent = 1 - spikes
     drive = potential * through_reset
     return LIFStep(spikes, potential * silent, psi, silent - drive, drive)
+
+
+def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:
+    """Hand on a graded potential in place of spikes, without a reset: z = integral of the surrogate, v = u.
+
+    What stands in for the derivative of a spike is the derivative here: nothing is surrogate. dv/du = 1, dv/dtheta = 0.
+
+    Args:
+        potential: u_t, [*lives, n].
+        threshold: theta, where z is 0 and steepest, [*lives, n] or [*lives, 1].
+        slope: of z there.
+        surrogate: ``triangle`` or ``arctan``.
+    """
+    distance = potential - threshold
+    psi = surrogate_derivative(distance, slope, surrogate)
+    graded = surrogate_integral(distance, slope, surrogate)
+    return LIFStep(graded, potential, psi, torch.ones_like(psi), torch.zeros_like(psi))
 
 
 def carry_sensitivity_(sensitivity: Tensor, leak: Tensor, drive: Tensor) -> Tensor:

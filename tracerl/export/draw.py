@@ -7,7 +7,17 @@ from torch import Tensor
 
 from tracerl.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons, Pool, Readout
-from tracerl.layers import ALIF, LI, ConvolutionalSynapses, Pooling, SpikingLayer, SynapticLIF, TraceLIF, TraceLIS
+from tracerl.layers import (
+    ALIF,
+    LI,
+    ConvolutionalSynapses,
+    Graded,
+    Pooling,
+    SpikingLayer,
+    SynapticLIF,
+    TraceLIF,
+    TraceLIS,
+)
 from tracerl.layers.constrained import Constrained
 from tracerl.network import Network
 from tracerl.parts import Part, Portable
@@ -48,6 +58,8 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
     if isinstance(layer, Pooling):
         return Pool(node.sources, layer.in_shape, layer.out_shape, layer.size, layer.kind)
     assert isinstance(layer, SpikingLayer)
+    if isinstance(layer, Graded):
+        raise ConfigError("network.neuron", "must be of spiking neurons to be exported, got graded")
     return Neurons(
         sources=node.sources,
         delayed=node.delayed,

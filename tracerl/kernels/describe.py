@@ -50,8 +50,8 @@ class Plan:
         ints[P.FLOATS] = at + self._ints[-1].size
         numbers = np.concatenate([row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
         self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
-        hidden = widths_of(agent.policy)
-        widths = [agent.encoder.n_out, agent.head.n_outputs, len(hidden), *hidden]
+        hidden = [widths_of(learner) for learner in learners.values() if learner is not None]
+        widths = [agent.encoder.n_out, agent.head.n_outputs, *map(len, hidden), *map(max, hidden)]
         self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(widths)
 
     def _add_head(self, head: Head, at: int, floats_at: int) -> Fields:

@@ -7,7 +7,7 @@ import numpy as np
 from tracerl.credit import OTPE, Credit, Presynaptic
 from tracerl.kernels import plan as P
 from tracerl.kernels.plan import Fields, offset, row
-from tracerl.layers import ALIF, DenseSynapses, SpikingLayer
+from tracerl.layers import ALIF, DenseSynapses, Graded, SpikingLayer
 from tracerl.layers.normalization import EPSILON
 from tracerl.layers.rectified import Rectified
 from tracerl.network import Network, Perceptron
@@ -164,6 +164,7 @@ def _layer_fields(layer: SpikingLayer) -> Fields:
         P.HARD_RESET: layer.reset == "hard",
         P.DETACH_RESET: layer.detach_reset,
         P.ARCTAN: layer.surrogate_kind == "arctan",
+        P.GRADED: isinstance(layer, Graded),
     }
 
 

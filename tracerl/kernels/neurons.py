@@ -75,7 +75,10 @@ def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> 
     if p[at + P.ADAPTED] >= 0:
         adapt(f, p, at, q, qat, theta, s)
         theta = row_of(s, S.THRESHOLD, n)
-    lif_fire(f, p, at, q, qat, current, m, complement, theta)
+    if p[at + P.GRADED] == 1:
+        graded_fire(f, p, at, q, qat, current, m, complement, theta)
+    else:
+        lif_fire(f, p, at, q, qat, current, m, complement, theta)
 
 
 @kernel
@@ -120,6 +123,31 @@ def lif_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, co
             d = d - z
         drive[h], spikes[h], psi[h] = d, z, slant
         rate[h] = kept * rate[h] + (one - kept) * z
+
+
+@kernel
+def graded_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, complement: Any, theta: Any) -> None:
+    """``functional.lif_potential``, ``surrogate_derivative`` and ``graded_fire``, in one pass over the neurons."""
+    real, n = f.dtype.type, current.size
+    one, half = real(1), real(0.5)
+    membrane, gain = part(f, p[at + P.MEMBRANE], n), part(f, p[at + P.RESET_GAIN], n)
+    handed, psi, rate = part(f, p[at + P.SPIKES], n), part(f, p[at + P.SURROGATE], n), part(f, p[at + P.RATE], n)
+    slope, kept = real(q[qat + P.SLOPE]), real(q[qat + P.RATE_DECAY])
+    square, base = real((math.pi / 2) ** 2 * q[qat + P.SLOPE]), real(1 / q[qat + P.SLOPE])
+    steep, share = real(math.pi / 2 * q[qat + P.SLOPE]), real(2 / math.pi)
+    arctan = p[at + P.ARCTAN] == 1
+    for h in range(n):
+        u = m[h] * membrane[h] + complement[h] * current[h]
+        distance = u - theta[h]
+        if arctan:
+            z = share * math.atan(steep * distance)
+            psi[h] = one / (base + square * distance * distance)
+        else:
+            x = min(max(slope * distance, -one), one)
+            z = x * (one - half * abs(x))
+            psi[h] = max(slope - slope * slope * abs(distance), real(0))
+        membrane[h], gain[h], handed[h] = u, one, z
+        rate[h] = kept * rate[h] + (one - kept) * abs(z)
 
 
 @kernel

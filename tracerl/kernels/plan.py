@@ -46,8 +46,9 @@ Fields = dict[int, float]  # what stands in a table, by its place there
     HARD_RESET,
     DETACH_RESET,
     ARCTAN,
+    GRADED,
     LAYER_INTS,
-) = range(35)
+) = range(36)
 SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
 
 # One network with its readout, trace and step rule.

@@ -3,6 +3,7 @@
 from tracerl.layers.alif import ALIF
 from tracerl.layers.convolution import ConvolutionalSynapses
 from tracerl.layers.distributions import distributions_of
+from tracerl.layers.graded import Graded
 from tracerl.layers.li import LI
 from tracerl.layers.lif import LIF
 from tracerl.layers.pooling import Pooling
@@ -18,6 +19,7 @@ __all__ = [
     "LIF",
     "ConvolutionalSynapses",
     "DenseSynapses",
+    "Graded",
     "LayerSettings",
     "Pooling",
     "SpikingLayer",

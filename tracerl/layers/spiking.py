@@ -168,13 +168,18 @@ class SpikingLayer(StateModule):
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
         """Fire where the potential u_t reaches the threshold, reset, and return the spikes; all in place."""
-        step = F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
+        return self._take(
+            F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
+        )
+
+    def _take(self, step: F.LIFStep) -> Tensor:
+        """Take in what a tick yields, in place, and return what is handed on."""
         self.spikes.copy_(step.spikes)
         self.membrane.copy_(step.membrane)
         self.surrogate.copy_(step.surrogate)
         self.reset_gain.copy_(step.reset_gain)
         self.reset_drive.copy_(step.reset_drive)
-        F.low_pass_(self.rate, self.rate_decay, self.spikes)
+        F.low_pass_(self.rate, self.rate_decay, self.spikes.abs())
         return self.spikes
 
     def _carry_potential(self, leak: Tensor, drive: Tensor, current: Tensor) -> None:

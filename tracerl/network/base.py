@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.layers import ALIF, LI, LIF, DenseSynapses, SpikingLayer, SynapticLIF
+from tracerl.layers import ALIF, LI, LIF, DenseSynapses, Graded, SpikingLayer, SynapticLIF
 from tracerl.lives import Lives
 from tracerl.network.scored import ScoredNetwork
 from tracerl.topology import INPUT, Node, Wiring
@@ -119,7 +119,7 @@ class Network(ScoredNetwork):
         for layer in self.layers:
             if not isinstance(layer.synapses, DenseSynapses):
                 yield "convolution"
-            if type(layer) not in (LIF, ALIF):
+            if type(layer) not in (LIF, ALIF, Graded):
                 yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
         if self.readout.feedback is not None:
             yield f"feedback={self.readout.feedback_kind}"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracerl import checks
-from tracerl.layers import ALIF, LI, LIF, DenseSynapses, LayerSettings, SpikingLayer, SynapticLIF
+from tracerl.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF
 from tracerl.layers.synapses import Synapses
 from tracerl.lives import Lives
 
-NEURONS = ("lif", "alif", "synaptic")
+NEURONS = ("lif", "alif", "synaptic", "graded")
 _DECAYS = ("membrane_decay", "readout_decay", "adaptation_decay", "synapse_decay")
 
 
@@ -19,7 +19,8 @@ class Neurons:
     A setting written as a range ``[low, high]`` is drawn per neuron, a single number is shared by the layer.
 
     Attributes:
-        neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with currents that decay too.
+        neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with currents that decay too; ``graded``:
+            hands on its potential, through the integral of the surrogate, in place of spikes.
         membrane_decay: m per tick, in [0, 1).
         threshold: theta > 0, in units of the membrane.
         readout_decay: k per tick, in [0, 1).
@@ -131,6 +132,8 @@ class Neurons:
             return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
         if self.neuron == "synaptic":
             return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
+        if self.neuron == "graded":
+            return Graded(synapses, lives, settings)
         return LIF(synapses, lives, settings)
 
     def layer_settings(self, recurrent: bool = False) -> LayerSettings:

@@ -13,7 +13,7 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
-from tracerl.layers import distributions_of
+from tracerl.layers import Graded, distributions_of
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
 from tracerl.network import ScoredNetwork
@@ -71,8 +71,9 @@ class TraceLearner(StateModule):
         clear_(self.eligibility_trace, mask)
 
     def spiking_layers(self, name: str) -> dict[str, SpikingNeurons]:
-        """Return the layers by name, as their tags have them."""
-        return {f"{name}_{i}": layer for i, layer in enumerate(self.network.layers)}
+        """Return the layers that spike by name, as their tags have them."""
+        layers = enumerate(self.network.layers)
+        return {f"{name}_{i}": layer for i, layer in layers if not isinstance(layer, Graded)}
 
     def distributions(self, name: str) -> dict[str, Tensor]:
         """Return what the network is made of, and the trace of each of its parts; see ``tracerl.view.Distributed``."""
@@ -85,11 +86,11 @@ class TraceLearner(StateModule):
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
         found = {f"learn/trace_norm_{name}": float(self.eligibility_trace.norm(dim=-1).mean())}
-        for i, layer in enumerate(self.network.layers):
+        for tag, layer in self.spiking_layers(name).items():
             rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
-            found[f"spikes/{name}_{i}_rate"] = float(rate.mean())
-            found[f"spikes/{name}_{i}_silent"] = float((rate < _SILENT).mean())
-            found[f"spikes/{name}_{i}_saturated"] = float((rate > 1 - _SILENT).mean())
+            found[f"spikes/{tag}_rate"] = float(rate.mean())
+            found[f"spikes/{tag}_silent"] = float((rate < _SILENT).mean())
+            found[f"spikes/{tag}_saturated"] = float((rate > 1 - _SILENT).mean())
         return found
 
 
