@@ -11,11 +11,10 @@ class Graded(LIF):
 
         u_t = m u_{t-1} + (1-m) I_t        z_t = 2/pi arctan(pi/2 slope (u_t - theta))        no reset
 
-    or the integral of the triangle. As neurons of the retina and of invertebrates signal over short ways, by a release
-    that follows the potential (Roberts and Bush 1981, Neurones without impulses). The
-    surrogate is the derivative itself, so that the gradient is that of the network as it runs. Made for critics, which
-    are not deployed with the policy that they teach: V of a few spikes jumps from step to step, and its jumps are noise
-    in the td error.
+    or the integral of the triangle. Neurons of the retina and of invertebrates signal like this over short ways, by a
+    release that follows the potential (Roberts and Bush 1981, Neurones without impulses). The surrogate is the
+    derivative itself, so that the gradient is that of the network as it runs. Made for critics, which are not deployed
+    with the policy that they teach: V of a few spikes jumps from step to step, which is noise in the td error.
 
     ``spikes`` holds z_t, between -1 and 1 (-1/2 and 1/2 of a triangle); ``rate`` averages its magnitude.
     """
