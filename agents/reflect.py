@@ -159,6 +159,9 @@ def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:
     for key in critic:
         if key not in taken:
             raise checks.ConfigError(f"agent.critic.{key}", f"does not exist. Keys of network: {', '.join(taken)}")
+    if critic.get("ticks", network.ticks) != network.ticks:  # both networks see one code
+        problem = f"must be network.ticks, which is {network.ticks}, got {critic['ticks']!r}"
+        raise checks.ConfigError("agent.critic.ticks", problem)
     try:
         return replace(network, **critic)
     except checks.ConfigError as error:

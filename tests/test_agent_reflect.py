@@ -193,6 +193,8 @@ def test_the_critic_may_differ_in_its_neurons_and_shows_no_spikes_where_it_has_n
         agent_for("agent.critic={neuron:grade}")
     with pytest.raises(ConfigError, match=r"^agent\.critic\.neurn does not exist"):
         agent_for("agent.critic={neurn:lif}")
+    with pytest.raises(ConfigError, match=r"^agent\.critic\.ticks must be network\.ticks, which is 1, got 2"):
+        agent_for("agent.critic={ticks:2}")
     with pytest.raises(ConfigError, match=r"^agent\.critic must be settings of network"):
         agent_for("agent.critic=graded")
 
