@@ -23,3 +23,7 @@ class Graded(LIF):
         """Integrate and return z_t; see ``SpikingLayer.fire``."""
         potential = F.lif_potential(current, self.membrane, self.membrane_decay.value)
         return self._take(F.graded_fire(potential, self.threshold.value, self.slope, self.surrogate_kind))
+
+    def _activity(self) -> Tensor:
+        """Return |z_t|; see ``SpikingLayer._activity``."""
+        return self.spikes.abs()

@@ -179,7 +179,11 @@ class SpikingLayer(StateModule):
         self.surrogate.copy_(step.surrogate)
         self.reset_gain.copy_(step.reset_gain)
         self.reset_drive.copy_(step.reset_drive)
-        F.low_pass_(self.rate, self.rate_decay, self.spikes.abs())
+        F.low_pass_(self.rate, self.rate_decay, self._activity())
+        return self.spikes
+
+    def _activity(self) -> Tensor:
+        """Return how active each neuron is in this tick, which ``rate`` averages: [*lives, n_out]."""
         return self.spikes
 
     def _carry_potential(self, leak: Tensor, drive: Tensor, current: Tensor) -> None:
