@@ -241,12 +241,16 @@ def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
     assert len(seen) > 3
 
 
-def test_a_critics_program_has_a_value_and_no_action() -> None:
+@pytest.mark.parametrize("critic", [{}, {"neuron": "graded"}, {"neuron": "graded", "surrogate": "triangle"}], ids=str)
+def test_a_critics_program_has_a_value_and_no_action(critic: dict[str, str]) -> None:
     env = tracerl.make_env("CartPole")
-    agent: Any = tracerl.make_agent(env, settings={"engine": "torch", "encoder": "raw", "network.output_scale": 1.0})
+    settings = {"engine": "torch", "encoder": "raw", "network.output_scale": 1.0, "agent.critic": critic}
+    agent: Any = tracerl.make_agent(env, settings=settings)
     program = program_of(agent, "value")
-    value, state = program(torch.ones(4), torch.zeros(program.n_state))
-    torch.testing.assert_close(value, agent.critic.network(torch.ones(4)))
+    state = torch.zeros(program.n_state)
+    for observation in torch.randn(20, 4, generator=torch.Generator().manual_seed(0)):
+        value, state = program(observation, state)
+        torch.testing.assert_close(value, agent.critic.network(observation))
     assert state.shape == (program.n_state,)
 
 

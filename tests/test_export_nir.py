@@ -202,7 +202,7 @@ def test_standardising_is_folded_into_the_first_weights() -> None:
     ("settings", "options", "problem"),
     [
         ({"network": "alif"}, {}, r"network\.neuron must be lif or synaptic"),
-        ({"network.neuron": "graded"}, {}, r"network\.neuron must be of spiking neurons to be exported, got graded"),
+        ({"network.neuron": "graded"}, {}, r"network\.neuron must be lif or synaptic: .* without spikes"),
         ({"network": "recurrent"}, {}, r"network\.layer_norm must be false"),
         ({"network": "graph"}, {}, r"network\.edges must not be delayed"),
         ({"encoder": "contrast"}, {"fold_normalizer": True}, "fold_normalizer needs encoder=raw.* encoder=contrast"),

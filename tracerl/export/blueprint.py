@@ -5,10 +5,11 @@ u_t = m v_{t-1} + (1-m) I_t.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from tracerl.functional import Surrogate
 from tracerl.layers.convolution import Shape
 
 
@@ -54,9 +55,21 @@ class Convolution:
     codes: int
 
 
+class GradedPotential(NamedTuple):
+    """How neurons without spikes hand on their potential: the integral of a surrogate.
+
+    Attributes:
+        slope: at the threshold.
+        surrogate: ``arctan`` or ``triangle``.
+    """
+
+    slope: float
+    surrogate: Surrogate
+
+
 @dataclass(frozen=True)
 class Neurons:
-    """A layer of spiking neurons behind its synapses; see ``tracerl.layers`` for the equations.
+    """A layer of neurons behind its synapses; see ``tracerl.layers`` for the equations.
 
     Attributes:
         sources: numbers of the stages received, or ``INPUT``.
@@ -69,6 +82,7 @@ class Neurons:
         adaptation: beta, by how much steady firing lifts the threshold.
         adaptation_decay: rho per tick, of thresholds that adapt, [n].
         layer_norm: whether currents are standardised over the neurons.
+        graded: of neurons that do not spike; None of all others.
     """
 
     sources: tuple[int, ...]
@@ -81,6 +95,7 @@ class Neurons:
     adaptation: float = 0.0
     adaptation_decay: Tensor | None = None
     layer_norm: bool = False
+    graded: GradedPotential | None = None
 
     @property
     def n(self) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tracerl.checks import ConfigError
-from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons, Pool, Readout
+from tracerl.export.blueprint import Blueprint, Convolution, Dense, GradedPotential, Neurons, Pool, Readout
 from tracerl.layers import (
     ALIF,
     LI,
@@ -58,8 +58,6 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
     if isinstance(layer, Pooling):
         return Pool(node.sources, layer.in_shape, layer.out_shape, layer.size, layer.kind)
     assert isinstance(layer, SpikingLayer)
-    if isinstance(layer, Graded):
-        raise ConfigError("network.neuron", "must be of spiking neurons to be exported, got graded")
     return Neurons(
         sources=node.sources,
         delayed=node.delayed,
@@ -71,6 +69,7 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
         adaptation=layer.adaptation if isinstance(layer, ALIF) else 0.0,
         adaptation_decay=_each(layer.adaptation_decay, layer.n_out) if isinstance(layer, ALIF) else None,
         layer_norm=layer.norm is not None,
+        graded=GradedPotential(layer.slope, layer.surrogate_kind) if isinstance(layer, Graded) else None,
     )
 
 

@@ -111,6 +111,8 @@ def _refuse(blueprint: Blueprint) -> None:
                 raise ConfigError("network.pool_kind", "must be average: NIR has no pooling by the maximum")
         elif stage.adaptation_decay is not None:
             raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron whose threshold adapts")
+        elif stage.graded is not None:
+            raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron without spikes")
         elif stage.layer_norm:
             raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
         elif stage.delayed:

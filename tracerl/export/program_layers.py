@@ -19,7 +19,7 @@ def stage_module(stage: Neurons | Pool, number: int) -> "Layer | Pooled":
 
 
 class Layer(nn.Module):
-    """A layer of spiking neurons of any kind.
+    """A layer of neurons of any kind, spiking or graded.
 
     Attributes:
         sizes: of its parts of the state: ``membrane_0``, ``spikes_0`` and, of neurons that adapt or filter, ``slow_0``.
@@ -39,12 +39,13 @@ class Layer(nn.Module):
         self.hard, self.norm, self.adaptation = stage.reset == "hard", stage.layer_norm, stage.adaptation
         slow = stage.synapse_decay if stage.synapse_decay is not None else stage.adaptation_decay
         self.sizes = dict.fromkeys(self.names[: 2 if slow is None else 3], stage.n)
+        self.graded = stage.graded
         self.adapts, self.filters = stage.adaptation_decay is not None, stage.synapse_decay is not None
         for name, values in (("decay", stage.membrane_decay), ("threshold", stage.threshold), ("slow_decay", slow)):
             self.register_buffer(name, values)
 
     def forward(self, x: Tensor, parts: State) -> Tensor:
-        """Advance one tick; return the spikes, [n]."""
+        """Advance one tick; return the spikes, or what graded neurons hand on in their place, [n]."""
         membrane, spikes, slow = self.names
         current: Tensor = self.currents(torch.cat([x, parts[spikes]]) if self.hears_itself else x)
         if self.norm:
@@ -57,8 +58,11 @@ class Layer(nn.Module):
         if self.filters:
             parts[slow] = current = torch.lerp(current, parts[slow], self.slow_decay)
         potential = F.lif_potential(current, parts[membrane], self.decay)
-        fired = (potential >= threshold).to(potential.dtype)
-        parts[membrane] = potential * (1 - fired) if self.hard else potential - threshold * fired
+        if self.graded is not None:
+            parts[membrane], fired = potential, F.surrogate_integral(potential - threshold, *self.graded)
+        else:
+            fired = (potential >= threshold).to(potential.dtype)
+            parts[membrane] = potential * (1 - fired) if self.hard else potential - threshold * fired
         parts[spikes] = fired
         return fired
 
