@@ -112,7 +112,9 @@ def _refuse(blueprint: Blueprint) -> None:
         elif stage.adaptation_decay is not None:
             raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron whose threshold adapts")
         elif stage.graded is not None:
-            raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron without spikes")
+            raise ConfigError(
+                "network.neuron", "must be lif or synaptic, also in agent.critic: NIR has no neuron without spikes"
+            )
         elif stage.layer_norm:
             raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
         elif stage.delayed:
