@@ -44,6 +44,7 @@ CASES = {
     "sgd": ("network.hidden=[9]", "optimizer=sgd"),
     "low floor": ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true"),
     "small signals": ("network.hidden=[9]", "optimizer.policy.signal_floor=0.9", "optimizer.policy.peak_decay=0.999"),
+    "rare signals": ("network.hidden=[9]", "optimizer.policy.rms_floor=0.9"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "reward": ("network.hidden=[9]", "agent.signal=reward"),
     "contrast": ("network.hidden=[9]", "encoder=contrast"),

@@ -72,14 +72,16 @@ def test_intentional_first_step_by_hand() -> None:
     assert network.flat.tolist() == pytest.approx([0.1 / 2.5 * 3, -0.1 / 2.5 * 3], rel=1e-6)
 
 
-@pytest.mark.parametrize(("least", "peak_decay"), [(0.0, 0.0), (1.5, 0.0), (0.3, 0.999)])
-def test_intentional_against_its_equations_over_many_steps(least: float, peak_decay: float) -> None:
+@pytest.mark.parametrize(
+    ("least", "share", "peak_decay"), [(0.0, 0.0, 0.0), (1.5, 0.0, 0.0), (0.3, 0.0, 0.999), (0.1, 0.7, 0.0)]
+)
+def test_intentional_against_its_equations_over_many_steps(least: float, share: float, peak_decay: float) -> None:
     rng, d, eta, floor, clip = np.random.default_rng(0), 0.94, 0.05, 0.8, 2.0
     network = two_parameters()
-    changes = dict(normalize_signal=True, clip=clip, signal_floor=least, peak_decay=peak_decay)
+    changes = dict(normalize_signal=True, clip=clip, signal_floor=least, rms_floor=share, peak_decay=peak_decay)
     rule = intentional(eta, floor, **changes).build(network, d, LIVES)
     theta, zeta, nu = np.zeros(2), np.zeros(2), np.zeros(2)
-    sigma = mean_u = peak = magnitude = 0.0
+    sigma = mean_u = peak = magnitude = heard = 0.0
     square = 1.0
     for t in range(1, 300):
         g, signal = rng.normal(size=2) * [1.0, 0.1], rng.standard_t(2)
@@ -93,12 +95,29 @@ def test_intentional_against_its_equations_over_many_steps(least: float, peak_de
         cap = clip * math.sqrt(square / (1 - 0.9998**t))
         bounded = min(max(signal, -cap), cap)
         magnitude = 0.9998 * magnitude + 0.0002 * abs(bounded)
-        bounded /= max(magnitude / (1 - 0.9998**t), least)
+        heard = 0.9998 * heard + 0.0002 * signal**2
+        bounded /= max(magnitude / (1 - 0.9998**t), share * math.sqrt(heard / (1 - 0.9998**t)), least)
         peak = max(peak_decay * peak, mean_u / (1 - 0.9998**t))
         theta += eta / max(u, floor * peak) * bounded * zeta / scale
         network.score = torch.from_numpy(g)
         rule(network, torch.from_numpy(zeta), torch.tensor(signal, dtype=torch.float64))
         np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9, atol=1e-12)
+
+
+def rare_step(share: float) -> float:
+    """Change of a parameter by the last of a hundred steps, the only one that is told anything."""
+    network = two_parameters()
+    rule = intentional(0.05, 0.7, normalize_signal=True, signal_floor=0.01, rms_floor=share).build(network, 0.9, LIVES)
+    for t in range(1, 101):
+        before = network.flat.clone()
+        network.score = tensor(1.0, -1.0)
+        rule(network, tensor(1.0, -1.0), torch.tensor(10.0 if t == 100 else 0.0, dtype=torch.float64))
+    return float((network.flat - before).abs().max())
+
+
+def test_what_is_rare_is_magnified_unless_the_root_mean_square_says_how_large_it_is() -> None:
+    # mean magnitude 10/100, root-mean-square 10/sqrt(100): divided by a hundredth, or by three tenths of a tenth
+    assert rare_step(0.3) == pytest.approx(rare_step(0.0) * 0.1 / 0.3, rel=0.02)
 
 
 def saturated_arm_steps(floor: float) -> Tensor:

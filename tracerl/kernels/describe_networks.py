@@ -112,7 +112,8 @@ def _rule_fields(rule: StepRule) -> tuple[Fields, Fields]:
         floats.update({P.ETA: rule.settings.eta, P.FLOOR: rule.settings.floor, P.CLIP: rule.settings.clip})
         floats.update({P.SCORE_DECAY: rule.settings.score_decay, P.SLOW_DECAY: rule.settings.slow_decay})
         ints[P.PEAK_DENOMINATOR] = offset(rule.peak_denominator)
-        floats.update({P.SIGNAL_FLOOR: rule.settings.signal_floor, P.PEAK_DECAY: rule.settings.peak_decay})
+        floats.update({P.SIGNAL_FLOOR: rule.settings.signal_floor, P.RMS_FLOOR: rule.settings.rms_floor})
+        floats[P.PEAK_DECAY] = rule.settings.peak_decay
     elif isinstance(rule, OvershootingBounded):
         ints[P.RULE] = P.OBGD
         floats.update({P.LR: rule.settings.lr, P.KAPPA: rule.settings.kappa})

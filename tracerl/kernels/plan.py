@@ -91,11 +91,12 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     SLOW_DECAY,
     CLIP,
     SIGNAL_FLOOR,
+    RMS_FLOOR,
     LR,
     KAPPA,
     UPDATE_DECAY,
     NETWORK_FLOATS,
-) = range(12)
+) = range(13)
 
 # The agent.
 (

@@ -27,6 +27,8 @@ class Intentional:
         score_decay: forgetting of the second moment of the scores per step.
         slow_decay: forgetting of the running signal and denominator statistics per step.
         clip: bound of the signal, in root-mean-squares of itself.
+        rms_floor: least magnitude to divide by, in root-mean-squares of the signal, in [0, 1]. Where most steps tell
+            nothing, the mean magnitude is small, and what is told at last is magnified by as much; 0 leaves that so.
     """
 
     eta: float
@@ -37,6 +39,7 @@ class Intentional:
     score_decay: float
     slow_decay: float
     clip: float
+    rms_floor: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -48,6 +51,7 @@ class Intentional:
         checks.decay("score_decay", self.score_decay)
         checks.decay("slow_decay", self.slow_decay)
         checks.positive("clip", self.clip)
+        checks.unit_interval("rms_floor", self.rms_floor)
 
     def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "BoundedIntentional":
         """Make the rule for one network."""
@@ -65,10 +69,12 @@ class BoundedIntentional(StepRule):
         u' = max(u, floor peak)                        theta += eta/u' signal zeta/nu_hat
 
     The signal is clipped at ``clip`` times its running root-mean-square (which starts at 1) and, for a policy,
-    divided by its running mean magnitude or ``signal_floor``, whichever is larger. The floor under u is tracerl's own:
-    a policy that is nearly deterministic has scores, and so u, near zero, and the step that would still move log pi by
-    eta is unbounded. So are the memory of its largest mean, without which the floor sinks with the scores, and
-    ``signal_floor``, without which a signal that is all but noise is magnified: a task solved for good was unlearned.
+    divided by its running mean magnitude, ``signal_floor`` or ``rms_floor`` times its root-mean-square (without what it
+    started at), whichever is largest. The floor under u is tracerl's own: a policy that is nearly deterministic has
+    scores, and so u, near zero, and the step that would still move log pi by eta is unbounded. So are the memory of its
+    largest mean, without which the floor sinks with the scores, and ``signal_floor``, without which a signal that is
+    all but noise is magnified: a task solved for good was unlearned. Without ``rms_floor`` one that is rare is
+    magnified too.
 
     Attributes:
         second_moment: nu, [*lives, n].
@@ -137,7 +143,11 @@ class BoundedIntentional(StepRule):
         if not self.settings.normalize_signal:
             return signal
         self.signal_magnitude.lerp_(signal.abs(), fresh)
-        return signal / (self.signal_magnitude / seen).clamp_(min=max(self.settings.signal_floor, _LEAST))
+        magnitude = self.signal_magnitude / seen
+        if self.settings.rms_floor > 0:
+            rms = ((self.signal_square - (1 - seen)) / seen).clamp_(min=0.0).sqrt_()
+            magnitude = torch.maximum(magnitude, rms.mul_(self.settings.rms_floor))
+        return signal / magnitude.clamp_(min=max(self.settings.signal_floor, _LEAST))
 
 
 def _weighted_norm(score: Tensor, scale: Tensor) -> Tensor:
