@@ -116,7 +116,7 @@ def rare_step(share: float) -> float:
 
 
 def test_what_is_rare_is_magnified_unless_the_root_mean_square_says_how_large_it_is() -> None:
-    # mean magnitude 10/100, root-mean-square 10/sqrt(100): divided by a hundredth, or by three tenths of a tenth
+    # mean magnitude 10/100, root-mean-square 10/sqrt(100): divided by .1, or by .3 of 1
     assert rare_step(0.3) == pytest.approx(rare_step(0.0) * 0.1 / 0.3, rel=0.02)
 
 
