@@ -87,11 +87,11 @@ def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> 
         return signal
     magnitude = f[p[at + P.SIGNAL_MAGNITUDE]] + fresh * (abs(signal) - f[p[at + P.SIGNAL_MAGNITUDE]])
     f[p[at + P.SIGNAL_MAGNITUDE]] = magnitude
-    least = max(real(q[qat + P.SIGNAL_FLOOR]), real(1e-12))
+    size = max(magnitude / seen, max(real(q[qat + P.SIGNAL_FLOOR]), real(1e-12)))
     if q[qat + P.RMS_FLOOR] > 0:
         rms = math.sqrt(max((square - (real(1) - seen)) / seen, real(0)))
-        least = max(least, real(q[qat + P.RMS_FLOOR]) * rms)
-    return signal / max(magnitude / seen, least)
+        return signal / max(size, real(q[qat + P.RMS_FLOOR]) * rms)
+    return signal / size
 
 
 @kernel
