@@ -1,4 +1,4 @@
-"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking critic."""
+"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a critic, spiking or graded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

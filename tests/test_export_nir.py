@@ -65,7 +65,7 @@ def readers() -> Any:
 
 def made(env: Any, settings: dict[str, Any]) -> Any:
     sizes = {} if {"network.hidden", "network.edges"} & settings.keys() else {"network.hidden": [24]}
-    return tracerl.make_agent(env, settings={**HARD, **sizes, **settings}, seed=1)
+    return tracerl.make_agent(env, settings={**HARD, "agent.critic": None, **sizes, **settings}, seed=1)
 
 
 def computed(network: Any, codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

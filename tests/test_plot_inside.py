@@ -106,7 +106,7 @@ def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
     np.testing.assert_array_equal(found["policy_1"]["membrane decay m"], layer.membrane_decay.value.numpy())
     np.testing.assert_array_equal(found["policy_readout"]["biases"], readout.bias.numpy())
     np.testing.assert_array_equal(found["policy_readout"]["readout decay k"], readout.decay.value.numpy())
-    assert found["value_0"]["threshold"].tolist() == [0.25] and found["value_0"]["rate"].shape == (8,)
+    assert found["value_0"]["threshold"].tolist() == [np.float32(0.01)] and found["value_0"]["rate"].shape == (8,)
     whole = saved.memory(1)["policy.eligibility_trace"].numpy()
     parts = [found[name]["eligibility trace"] for name in ("policy_0", "policy_1", "policy_readout")]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -118,7 +118,7 @@ def test_a_life_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: 
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     lived = live_on(saved, 40, life=1, frames=3)
     assert (lived.first, len(lived.recording)) == (120, 40)
-    assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1", "value_0", "value_1"]
+    assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1"]  # the critic has no spikes
     assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 172), "value": (40, 165)}
     assert lived.traces["policy"][-1].any() and list(lived.frames) == [121, 140, 160]
     assert all(frame.shape == (400, 600, 3) for frame in lived.frames.values())

@@ -22,7 +22,7 @@ def test_it_keeps_the_newest_steps_of_a_life() -> None:
         spikes.append(agent.policy.network.layers[0].spikes.numpy().copy())
     found = recorder.recording()
     assert len(found) == len(recorder) == 30
-    assert [layer.name for layer in found.layers] == ["policy_0", "value_0"]
+    assert [layer.name for layer in found.layers] == ["policy_0"]
     np.testing.assert_array_equal(found.layers[0].spikes, spikes[-30:])
     assert found.layers[0].membrane.shape == found.layers[0].threshold.shape == (30, 8)
     assert found.layers[0].rate.shape == (8,)

@@ -13,7 +13,7 @@ from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import NotBuilt, instantiate
 
-_OPEN = re.compile(r"^((env|optimizer\.\w+)\.kwargs|agent\.critic)\.")
+_OPEN = re.compile(r"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=])")
 
 
 def open_keys(overrides: list[str]) -> list[str]:
