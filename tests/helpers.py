@@ -19,6 +19,7 @@ from tracerl.envs.spec import EnvSpec
 
 import tracerl.run
 from tracerl import hydra_versions
+from tracerl.building import open_keys
 from tracerl.lifetime import live
 from tracerl.lives import Lives
 from tracerl.stats import Milestone, Record
@@ -56,7 +57,7 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
 def compose(*overrides: str) -> DictConfig:
     """The config that a command line would give, without Hydra's own node."""
     with hydra_versions.configs("tracerl.configs"):
-        return hydra.compose("run", list(overrides))
+        return hydra.compose("run", open_keys(list(overrides)))
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:

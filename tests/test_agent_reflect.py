@@ -183,23 +183,23 @@ def test_diagnostics_average_since_the_last_look() -> None:
 
 
 def test_the_critic_differs_in_its_neurons_and_shows_no_spikes_where_it_has_none() -> None:
-    agent = agent_for("++agent.critic={hidden:[7]}")  # joins the neurons of the default
+    agent = agent_for("agent.critic={hidden:[7]}")  # joins the neurons of the default
     some_steps(agent)
     (layer,) = agent.critic.network.layers
     assert isinstance(layer, Graded) and layer.n_out == 7 and layer.spikes.abs().min() > 0
     assert layer.threshold.value.tolist() == [pytest.approx(0.01)]
     assert list(agent.spiking_layers()) == ["policy_0"]
     assert not any(tag.startswith("spikes/value") for tag in agent.diagnostics())
-    spiking = agent_for("++agent.critic=null")
+    spiking = agent_for("agent.critic=null")
     assert list(spiking.spiking_layers()) == ["policy_0", "value_0"]
     with pytest.raises(ConfigError, match=r"^agent\.critic\.neuron must be one of lif, .*got 'grade'"):
-        agent_for("++agent.critic={neuron:grade}")
+        agent_for("agent.critic={neuron:grade}")
     with pytest.raises(ConfigError, match=r"^agent\.critic\.neurn does not exist"):
-        agent_for("++agent.critic={neurn:lif}")
+        agent_for("agent.critic={neurn:lif}")
     with pytest.raises(ConfigError, match=r"^agent\.critic\.ticks must be network\.ticks, which is 1, got 2"):
-        agent_for("++agent.critic={ticks:2}")
+        agent_for("agent.critic={ticks:2}")
     with pytest.raises(ConfigError, match=r"^agent\.critic must be settings of network"):
-        agent_for("++agent.critic=graded")
+        agent_for("agent.critic=graded")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from tests.helpers import command, compose, script
-from tracerl.building import open_keys
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -90,7 +89,7 @@ def commands() -> list[str]:
 def test_the_settings_of_every_command_exist() -> None:
     assert len(commands()) > 15
     for line in commands():
-        compose(*open_keys(shlex.split(line)))
+        compose(*shlex.split(line))
 
 
 def test_links_out_of_the_docs_become_pages_or_names(caplog: pytest.LogCaptureFixture) -> None:

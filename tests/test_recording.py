@@ -13,7 +13,7 @@ NOTHING = View((), None, None, None, None, None)
 
 def test_it_keeps_the_newest_steps_of_a_life() -> None:
     env = tracerl.make_env("CartPole")
-    agent = tracerl.make_agent(env, settings={"network.hidden": [8], "engine": "torch"})
+    agent = tracerl.make_agent(env, settings={"network.hidden": [8], "agent.critic": None, "engine": "torch"})
     recorder, rewards, spikes, ended = Recorder(30), [], [], []
     for step in tracerl.live(agent, env, 50):
         recorder.add(view(agent), step)
@@ -22,7 +22,7 @@ def test_it_keeps_the_newest_steps_of_a_life() -> None:
         spikes.append(agent.policy.network.layers[0].spikes.numpy().copy())
     found = recorder.recording()
     assert len(found) == len(recorder) == 30
-    assert [layer.name for layer in found.layers] == ["policy_0"]
+    assert [layer.name for layer in found.layers] == ["policy_0", "value_0"]
     np.testing.assert_array_equal(found.layers[0].spikes, spikes[-30:])
     assert found.layers[0].membrane.shape == found.layers[0].threshold.shape == (30, 8)
     assert found.layers[0].rate.shape == (8,)

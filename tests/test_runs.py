@@ -13,7 +13,8 @@ from tracerl.runs import load
 from tracerl.stats import Record
 from tracerl.view import view
 
-RUN = ["lifetimes=3", "steps=600", "network.hidden=[8]", "env.backend=compiled", "logger=none", "hydra.run.dir=run"]
+SPIKING = ["network.hidden=[8]", "agent.critic=null"]  # the critic too
+RUN = ["lifetimes=3", "steps=600", *SPIKING, "env.backend=compiled", "logger=none", "hydra.run.dir=run"]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_both_engines_show_the_same(run: Path) -> None:
     lived = zip(stream(torch_agent, envs[0], 40, 3, Record()), stream(fused, envs[1], 40, 3, Record()), strict=True)
     for _ in lived:
         one, other = view(torch_agent), view(fused)
-        assert [layer.name for layer in one.layers] == ["policy_0"]
+        assert [layer.name for layer in one.layers] == ["policy_0", "value_0"]
         for name in ("probabilities", "value", "td_error"):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-4)
         for a, b in zip(one.layers, other.layers, strict=True):

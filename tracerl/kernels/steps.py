@@ -88,7 +88,7 @@ def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> 
     magnitude = f[p[at + P.SIGNAL_MAGNITUDE]] + fresh * (abs(signal) - f[p[at + P.SIGNAL_MAGNITUDE]])
     f[p[at + P.SIGNAL_MAGNITUDE]] = magnitude
     size = max(magnitude / seen, max(real(q[qat + P.SIGNAL_FLOOR]), real(1e-12)))
-    if q[qat + P.RMS_FLOOR] > 0:
+    if q[qat + P.RMS_FLOOR] > 0:  # with a return of its own: lives without it keep their bits
         rms = math.sqrt(max((square - (real(1) - seen)) / seen, real(0)))
         return signal / max(size, real(q[qat + P.RMS_FLOOR]) * rms)
     return signal / size
