@@ -104,7 +104,12 @@ def lives_in_twins(settings: Settings) -> bool:
 
 
 def has_kernels(settings: Settings) -> bool:
-    """Say whether the fused engine runs the agent: many of its lives in one process are cheaper than a process each."""
+    """Say whether the fused engine runs the agent."""
+    return memory_in_kernels(settings) > 0
+
+
+def memory_in_kernels(settings: Settings) -> int:
+    """Return the bytes of one life of an agent that the fused engine runs; 0 of others."""
     import hydra
     import torch
 
@@ -117,8 +122,8 @@ def has_kernels(settings: Settings) -> bool:
         lives = Lives(0, getattr(torch, settings["dtype"]), settings["device"])
         agent = make(observation_space=world.observation_space, action_space=world.action_space, lives=lives)
     except ConfigError:  # which the run itself will report
-        return False
-    return bool(getattr(agent, "fused", None) is not None)
+        return 0
+    return int(agent.memory.real.nbytes) if getattr(agent, "fused", None) is not None else 0
 
 
 def reason_to_run(run: Run) -> str | None:

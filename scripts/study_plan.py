@@ -8,7 +8,7 @@ from typing import Any
 
 import hydra
 from bench_rows import OURS, Line, Overrides, Row, file_name, overrides_of, parse_seeds
-from bench_runs import Run, Settings, has_kernels, lives_in_twins
+from bench_runs import Run, Settings, lives_in_twins, memory_in_kernels
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,6 +22,7 @@ KEYS = ("question", "prediction", "seeds", "bar", "final", "tasks", "settings")
 TASK_KEYS = ("env", "steps", "seeds", "overrides")
 RESEARCH = 100  # seeds below it are for choosing
 SHARED = 10  # lives of a process at most, of an env without a compiled twin
+MOST = 2 << 20  # bytes of a life that shares one: larger ones push each other out of the cache at every step
 FINAL = range(200, 240)  # seeds that nothing may be chosen by
 
 
@@ -185,7 +186,7 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
     """Return every task under every setting, with its runs.
 
     Where the agent has kernels, lives of consecutive seeds share a run: all of them in a compiled twin,
-    ten elsewhere. Others have one each.
+    ten elsewhere, unless they are large. Others have one each.
 
     Args:
         study: which.
@@ -212,7 +213,7 @@ def _runs(line: Line, out: Path, where: str) -> list[Run]:
     consecutive = seeds == tuple(range(seeds[0], seeds[-1] + 1))
     if consecutive and lives_in_twins(settings):
         return [_shared(line, seeds, folder, where, "env.backend=compiled")]
-    if consecutive and len(seeds) > 1 and has_kernels(settings):
+    if consecutive and len(seeds) > 1 and 0 < memory_in_kernels(settings) <= MOST:
         return [_shared(line, seeds[i : i + SHARED], folder, where) for i in range(0, len(seeds), SHARED)]
     return [
         Run((*line.command, f"seed={seed}"), (seed,), settings | {"seed": seed}, folder / f"seed{seed}")

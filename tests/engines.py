@@ -1,5 +1,6 @@
 """Two agents of the same settings and seed, one per engine, fed the same episodes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -29,12 +30,18 @@ def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -
 
 
 def live_together(
-    agents: tuple[ReflectAgent, ReflectAgent], size: int, steps: int, seed: int = 0, joined_every: int | None = None
+    agents: tuple[ReflectAgent, ReflectAgent],
+    size: int,
+    steps: int,
+    seed: int = 0,
+    joined_every: int | None = None,
+    silent: Mapping[int, int] | None = None,
 ) -> None:
     """Feed both agents the same episodes and compare actions and signals at every step, all state at the end.
 
     With ``joined_every``, all state is compared as often, and the second agent goes on from that of the first: for
-    agents whose learning is chaotic, in which a rounding grows.
+    agents whose learning is chaotic, in which a rounding grows. ``silent`` says of some numbers of the observation up
+    to which step they are zero.
     """
     rng = np.random.default_rng(seed)
     torch_agent, fused_agent = agents
@@ -44,6 +51,7 @@ def live_together(
             actions[0], actions[1], rtol=1e-6, atol=1e-7 if isinstance(actions[0], np.ndarray) else 0
         )
         seen = rng.normal(size=size).astype(np.float32)
+        seen[[place for place, until in (silent or {}).items() if i < until]] = 0
         reward = float(rng.normal()) if i % 3 else 0.0
         if rng.random() < 0.03:
             terminated = bool(rng.integers(2))
@@ -57,6 +65,11 @@ def live_together(
             assert_same_state(agents)
             fused_agent.restore(torch_agent.capture())
     assert_same_state(agents)
+
+
+def take_in_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have kernels treat every network as one that is too large for a cache."""
+    monkeypatch.setattr("tracerl.kernels.describe.MOST_AT_ONCE", 0)
 
 
 def assert_same_state(agents: tuple[ReflectAgent, ReflectAgent]) -> None:

@@ -11,7 +11,7 @@ import torch
 from tracerl.agents.stream_ac import StreamACAgent
 
 import tests.worlds  # noqa: F401  registers the probes
-from tests.engines import SPACES, live_together, pair
+from tests.engines import SPACES, live_together, pair, take_in_by_rows
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
 from tracerl.layers.rectified import sparse_weight
@@ -265,6 +265,13 @@ CASES = {
 def test_fused_equals_torch_step_by_step(case: str) -> None:
     steps = 2000 if case == "two layers" else 500
     live_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, steps, joined_every=50)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_of_a_large_network_are_taken_in_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in_by_rows(monkeypatch)
+    agents = pair(5, 3, AGENT, *CASES[case], dtype=torch.float64)
+    live_together(agents, 5, 200, joined_every=50, silent={1: 200, 3: 90})
 
 
 @pytest.mark.parametrize("space", ["box", "multi-discrete"])

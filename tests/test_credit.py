@@ -10,12 +10,14 @@ from torch import Tensor
 from tests.oracles import Parameters, bptt, initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import LEARN_ALL, build, relative_error, run, stream
 from tracerl.checks import ConfigError
+from tracerl.credit import OTPE, Presynaptic
 from tracerl.layers import ALIF, DenseSynapses, LayerSettings, SynapticLIF
 from tracerl.lives import Lives
 from tracerl.network import Network
 
 G = torch.tensor([0.7, -1.3], dtype=torch.float64)
 NEURONS = ("lif", "alif", "synaptic", "graded")
+NO_MEMORY: dict[str, Any] = dict(membrane_decay=0.0, readout_decay=0.0)
 
 
 def compare(network: Network, inputs: Tensor, stop: bool = False) -> tuple[Parameters, Parameters]:
@@ -90,10 +92,11 @@ def test_exact_credit_keeps_lives_apart() -> None:
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "auto"])
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_without_memory_every_credit_is_exact(credit: str, layer_norm: bool) -> None:
-    shape = dict(hidden=[8, 7], membrane_decay=0.0, readout_decay=0.0, credit=credit, layer_norm=layer_norm)
+def test_without_memory_every_credit_is_exact(credit: str, neuron: str, layer_norm: bool) -> None:
+    shape = dict(hidden=[8, 7], neuron=neuron, **NO_MEMORY, credit=credit, layer_norm=layer_norm)
     assert_exact(build(1, **shape), stream(1, 50))
 
 
@@ -163,6 +166,25 @@ def test_presynaptic_credit_keeps_one_number_per_input() -> None:
         return sum(buffer.numel() for buffer in network.buffers())
 
     assert held("otpe") - held("presynaptic") == 2 * 1100 - 11  # sensitivity and eligibility, for a trace
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        dict(membrane_decay=0.1),
+        dict(readout_decay=[0.0, 0.1]),
+        dict(neuron="alif"),
+        dict(neuron="synaptic"),
+        dict(recurrent=True),
+        dict(learn_membrane_decay=True),
+        dict(learn_threshold=True),
+        dict(learn_readout_decay=True),
+    ],
+    ids=str,
+)
+def test_auto_credit_is_the_cheapest_that_is_exact_under_the_readout(more: dict[str, Any]) -> None:
+    assert isinstance(build(0, **NO_MEMORY, credit="auto").credit, Presynaptic)
+    assert isinstance(build(0, **NO_MEMORY | more, credit="auto").credit, OTPE)
 
 
 def test_an_adaptive_threshold_by_hand() -> None:

@@ -9,10 +9,12 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, live_together, pair
+from tests.engines import SPACES, live_together, pair, take_in_by_rows
 from tests.helpers import lived, make_agent
 from tests.worlds import Space
 from tracerl.checks import ConfigError
+from tracerl.kernels import plan as P
+from tracerl.kernels.describe import Plan
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
@@ -100,6 +102,27 @@ def settings_of(case: str) -> list[str]:
 def test_fused_equals_torch_step_by_step(case: str) -> None:
     """From the one state every so often: a critic of large steps is chaotic, a rounding grows tenfold in 40 steps."""
     live_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, 2000, joined_every=50)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_of_a_large_network_are_taken_in_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And rows of inputs that have always been zero are left out, until something comes in by them."""
+    take_in_by_rows(monkeypatch)
+    agents = pair(5, 3, *settings_of(case), dtype=torch.float64)
+    live_together(agents, 5, 300, joined_every=50, silent={1: 300, 3: 120})
+
+
+@pytest.mark.parametrize("more", [(), (PRESYNAPTIC,)], ids=["otpe", "presynaptic"])
+def test_more_rows_than_are_taken_in_at_once(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in_by_rows(monkeypatch)
+    silent = {place: 20 * (place % 4) for place in range(300)}
+    live_together(pair(300, 2, "network.hidden=[4]", *more, dtype=torch.float64), 300, 60, silent=silent)
+
+
+def test_only_a_large_network_is_taken_in_by_rows() -> None:
+    for size, expected in ((20, 0), (400, 1)):
+        _, agent = pair(size, 2)
+        assert Plan(agent).tables[P.BY_ROWS] == expected
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -105,6 +105,13 @@ def test_ten_lives_share_a_process_where_only_the_agent_has_kernels(tmp_path: Pa
     assert shared[1].folder.name == "seeds13-14"
 
 
+def test_lives_that_are_large_have_a_process_each(tmp_path: Path) -> None:
+    wide = TINY.replace("[8]", "[64000]").replace("seeds: 4,", "seeds: 3-5,")
+    cells = plan.cells_of(plan.read_study(written(tmp_path, wide)), tmp_path)
+    apart = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
+    assert [run.seeds for run in apart] == [(3,), (4,), (5,)]
+
+
 def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(tmp_path: Path) -> None:
     cells = plan.cells_of(plan.read_study(written(tmp_path)), tmp_path)
     told = {(cell.task.name, cell.setting): [run.seeds for run in cell.runs] for cell in cells}

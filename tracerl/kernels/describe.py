@@ -10,7 +10,8 @@ from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategoric
 from tracerl.kernels import plan as P
 from tracerl.kernels.describe_networks import tables_of, widths_of
 from tracerl.kernels.plan import Fields, offset, row
-from tracerl.kernels.scratch import SCRATCH_ROWS
+from tracerl.kernels.scratch import N_SUMS, SCRATCH_ROWS
+from tracerl.kernels.steps import MOST_AT_ONCE
 from tracerl.rules.signals import AdvantageSignal
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Plan:
         self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
         hidden = [widths_of(learner) for learner in learners.values() if learner is not None]
         widths = [agent.encoder.n_out, agent.head.n_outputs, *map(len, hidden), *map(max, hidden)]
-        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(widths)
+        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(N_SUMS, *widths)
 
     def _add_head(self, head: Head, at: int, floats_at: int) -> Fields:
         sizes = head.sizes if isinstance(head, (Categorical, MultiCategorical)) else ()
@@ -68,11 +69,13 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
     contrasts, memories = map(len, decays_of(encoder))
     baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
     moments = encoder.normalizer.moments if encoder.normalizer is not None else None
+    sizes = [learner.network.flat.shape[-1] for learner in (agent.policy, agent.critic) if learner is not None]
     ints: Fields = {
         P.N_OBSERVED: encoder.n_out // (1 + contrasts + memories),
         P.N_CODE: encoder.n_out,
         P.CONTRASTS: contrasts,
         P.MEMORIES: memories,
+        P.BY_ROWS: max(sizes) > MOST_AT_ONCE,
         P.NORMALIZE: moments is not None,
         P.SCALE_REWARD: scaler is not None,
         P.SIGNAL_KIND: P.TD if agent.critic is not None else P.ADVANTAGE if baseline else P.REWARD,

@@ -46,6 +46,7 @@ def tables_of(learner: TraceLearner, at: int, floats_at: int) -> Tables:
         ints |= _spiking_fields(network)
         layers = [_layer_of(network, i) for i in range(len(network.layers))]
     rule_ints, rule_floats = _rule_fields(learner.step_rule)
+    layers[0][0][P.SEES_CODE] = True
     floats = rule_floats | {P.TRACE_DECAY: learner.trace_decay}
     int_rows = [row(ints | rule_ints, P.NETWORK_INTS, np.int64)]
     float_rows = [row(floats, P.NETWORK_FLOATS, np.float64)]
@@ -56,9 +57,11 @@ def tables_of(learner: TraceLearner, at: int, floats_at: int) -> Tables:
 
 
 def widths_of(learner: TraceLearner) -> list[int]:
-    """Return the width of each hidden layer."""
+    """Return the width of each hidden layer and how many parameters each of its neurons has."""
     network = learner.network
-    return [layer.n_out for layer in (network.in_a_row if isinstance(network, Perceptron) else network.layers)]
+    if isinstance(network, Perceptron):
+        return [size for layer in network.in_a_row for size in (layer.n_out, layer.n_in + 1)]
+    return [size for layer in network.layers for size in (layer.n_out, layer.rows)]
 
 
 def _perceptron_fields(network: Perceptron) -> Fields:

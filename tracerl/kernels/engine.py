@@ -8,6 +8,7 @@ import numpy as np
 from tracerl.agent import Action, Observation
 from tracerl.kernels import lives, verbs
 from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
 from tracerl.kernels.calls import address_of
 from tracerl.kernels.compile import prepare
 from tracerl.kernels.describe import Plan
@@ -50,6 +51,7 @@ class FusedEngine:
         self._observation = np.zeros(self._n_observed)
         self._address: int | None = None
         scratch = np.zeros((self._shares, self._plan.scratch_rows, self._plan.scratch_width), real.dtype)
+        scratch[:, [S.LIVE, S.ONES]] = 1
         many = self._shares > 1 and len(real) >= _WORTH_A_THREAD * self._shares
         self._advance = lives.advance_all if many else lives.advance_in_turn
         self._one = real[0], wide[0], tables, scratch[0]

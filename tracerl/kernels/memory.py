@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 
 
@@ -35,3 +37,18 @@ def per_neuron(memory: Any, start: int, count: int, row: Any) -> Any:
     for h in range(row.size):
         row[h] = memory[start]
     return row
+
+
+@kernel
+def table(memory: Any, start: int, rows: int, n: int) -> Any:
+    """Return a view of ``rows`` rows of n numbers from ``start`` on.
+
+    For loops over rows: a call of ``part`` per row takes as long as what is done with a row.
+    """
+    return memory[start : start + rows * n].reshape(rows, n)
+
+
+@kernel
+def reached(p: Any, layer: int, s: Any) -> Any:
+    """Return 0 for the rows of a layer by which nothing has ever come in, else 1: what such a row has is all zero."""
+    return s[S.LIVE if p[layer + P.SEES_CODE] == 1 else S.ONES]

@@ -9,6 +9,7 @@ from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.neurons import chain, layer_forward, li_forward
 from tracerl.kernels.otpe import mean_of_leak, readout_credit, score_layer, trace_lower
 from tracerl.kernels.presynaptic import presynaptic_scores, presynaptic_trace
+from tracerl.kernels.steps import begin, take_in, take_in_all
 
 
 @kernel
@@ -36,8 +37,9 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
 
 
 @kernel
-def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
-    """``Network.backward``: write the score of every parameter for the signal g at the outputs."""
+def backward(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, g: Any, s: Any, sums: Any) -> None:
+    """``Network.backward``: take in the score of every parameter for the signal g at the outputs."""
+    begin(d, p, at, q, qat, sums)
     n_in, n_out = p[at + P.READOUT_IN], p[at + P.READOUT_OUT]
     shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
     below = row_of(s, S.BELOW, n_in)
@@ -51,17 +53,23 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
             scores[h] = ga * zbar[h]
         for h in range(n_in):
             below[h] += ga * weights[h]
+        if p[P.BY_ROWS] == 1:
+            take_in(f, p, at, q, qat, start, 1, n_in + 1, s[S.ONES], sums)
     if p[at + P.READOUT_RAW] >= 0:
         row = row_of(s, S.ADD, n_in)
         sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
         for h in range(n_in):
             row[h] = below[h] * sensitivity[h]
         chain(f, p[at + P.READOUT_RAW], shift, p[at + P.READOUT_DECAY], p[at + P.READOUT_DECAY_N], row, True)
+        if p[P.BY_ROWS] == 1:
+            take_in(f, p, at, q, qat, p[at + P.READOUT_RAW], 1, p[at + P.READOUT_DECAY_N], s[S.ONES], sums)
     if p[p[at + P.FIRST_LAYER] + P.PRESYNAPTIC] >= 0:
-        presynaptic_scores(f, p, at, shift, s)
+        presynaptic_scores(f, p, at, q, qat, s, sums)
+        take_in_all(f, p, at, q, qat, s, sums)
         return
     for i in range(p[at + P.N_LAYERS]):
-        score_layer(f, p, p[at + P.FIRST_LAYER] + i * P.LAYER_INTS, shift, g, s)
+        score_layer(f, p, at, p[at + P.FIRST_LAYER] + i * P.LAYER_INTS, q, qat, g, s, sums)
+    take_in_all(f, p, at, q, qat, s, sums)
 
 
 @kernel

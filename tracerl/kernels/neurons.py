@@ -13,7 +13,7 @@ from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import affine, normalize, take_own_spikes
-from tracerl.kernels.memory import part, per_neuron, row_of
+from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
 
 
 @kernel
@@ -71,7 +71,7 @@ def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> 
             leak[h] = m[h] * gain[h]
         if p[at + P.ADAPTED] >= 0:
             carry_adaptation(f, p, at, q, qat, leak, m, s)
-        carry_sensitivity(f, p, at, leak, m, complement, current)
+        carry_sensitivity(f, p, at, leak, m, complement, current, s)
     if p[at + P.ADAPTED] >= 0:
         adapt(f, p, at, q, qat, theta, s)
         theta = row_of(s, S.THRESHOLD, n)
@@ -151,15 +151,18 @@ def graded_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any,
 
 
 @kernel
-def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: Any, current: Any) -> None:
+def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: Any, current: Any, s: Any) -> None:
     """``SpikingLayer._carry_potential``, row by row."""
     n, driven = p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
     inputs, start = part(f, p[at + P.INPUTS], driven), p[at + P.SENSITIVITY]
     scale = f[p[at + P.INVERSE]] if p[at + P.NORMALIZED] >= 0 else f.dtype.type(1)
+    sensitivity, live = table(f, start, driven, n), reached(p, at, s)
     for i in range(driven):
-        xi, row = scale * inputs[i], part(f, start + i * n, n)
+        if live[i] == 0:
+            continue
+        xi = scale * inputs[i]
         for h in range(n):
-            row[h] = leak[h] * row[h] + complement[h] * xi
+            sensitivity[i, h] = leak[h] * sensitivity[i, h] + complement[h] * xi
     at_row = start + driven * n
     if p[at + P.DECAY_RAW] >= 0:
         row, membrane = part(f, at_row, n), part(f, p[at + P.MEMBRANE], n)

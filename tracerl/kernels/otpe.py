@@ -7,9 +7,10 @@ import numpy as np
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.currents import at_currents, centre, pull
-from tracerl.kernels.memory import part, per_neuron, row_of, zero
+from tracerl.kernels.currents import at_currents, pull
+from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
 from tracerl.kernels.neurons import chain
+from tracerl.kernels.steps import AT_ONCE, take_in
 
 
 @kernel
@@ -31,11 +32,14 @@ def readout_credit(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, s: Any
     psi, add = part(f, p[layer + P.SURROGATE], n), row_of(s, S.ADD, n)
     for h in range(n):
         add[h] = complement[h] * psi[h]
+    eligibility, sensitivity = table(f, p[layer + P.ELIGIBILITY], rows, n), table(f, p[layer + P.SENSITIVITY], rows, n)
+    live = reached(p, layer, s)
     for i in range(rows):
-        trace, row = part(f, p[layer + P.ELIGIBILITY] + i * n, n), part(f, p[layer + P.SENSITIVITY] + i * n, n)
+        if live[i] == 0:
+            continue
         shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
-            trace[h] = keep[h] * trace[h] + add[h] * (row[h] - shift)
+            eligibility[i, h] = keep[h] * eligibility[i, h] + add[h] * (sensitivity[i, h] - shift)
     if p[layer + P.ADAPTED] >= 0:
         take_adaptation(f, p, layer, q, qat, p[layer + P.ELIGIBILITY], add)
 
@@ -67,7 +71,10 @@ def path_credit(f: Any, p: Any, layer: int, q: Any, qat: int, leaks: Any, kept: 
     """``PathCredit.update``: carry e_t through the layers above, project it on every output."""
     n, rows = p[layer + P.N_OUT], p[layer + P.ROWS]
     psi, local, size = part(f, p[layer + P.SURROGATE], n), row_of(s, S.CURRENT, n), rows * n
+    live = reached(p, layer, s)
     for i in range(rows):
+        if live[i] == 0:
+            continue
         row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
         shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
         for h in range(n):
@@ -106,26 +113,66 @@ def take_adaptation(f: Any, p: Any, layer: int, q: Any, qat: int, start: int, fa
 
 
 @kernel
-def score_layer(f: Any, p: Any, layer: int, shift: int, g: Any, s: Any) -> None:
-    """``OTPE.write_scores`` of one layer, row by row; V^T g stands in the scratch row BELOW."""
+def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, g: Any, s: Any, sums: Any) -> None:
+    """``OTPE.write_scores`` of one layer, a few rows at once, and ``take_in`` of them; V^T g stands in BELOW."""
     driven, n, rows = p[layer + P.SYNAPSE_ROWS], p[layer + P.N_OUT], p[layer + P.ROWS]
-    below, spare = row_of(s, S.BELOW, n), row_of(s, S.ADD, n)
-    for i in range(rows):
-        row = part(f, p[layer + P.AFFINE] + shift + i * n, n) if i < driven else spare
-        if p[layer + P.ELIGIBILITY] >= 0:
-            trace = part(f, p[layer + P.ELIGIBILITY] + i * n, n)
-            for h in range(n):
-                row[h] = below[h] * trace[h]
-        else:
-            zero(row, 0, n)
-            for j in range(g.size):
-                trace = part(f, p[layer + P.PROJECTED] + (j * rows + i) * n, n)
-                for h in range(n):
-                    row[h] += g[j] * trace[h]
+    affine, shift, live = p[layer + P.AFFINE], p[at + P.SCORE] - p[at + P.FLAT], reached(p, layer, s)
+    for start in range(0, driven, AT_ONCE):
+        stop = min(start + AT_ONCE, driven)
+        scores, alive = table(f, affine + shift + start * n, stop - start, n), live[start:stop]
+        score_rows(f, p, layer, start, rows, g, scores, alive, s)
+        if p[layer + P.NORMALIZED] >= 0:
+            centre_rows(scores, part(f, p[layer + P.NORMALIZED], n), alive)
+        if p[P.BY_ROWS] == 1:
+            take_in(f, p, at, q, qat, affine + start * n, stop - start, n, alive, sums)
+    spare = row_of(s, S.ADD, n).reshape(1, n)
+    for i in range(driven, rows):
+        score_rows(f, p, layer, i, rows, g, spare, live[i : i + 1], s)
+        raw, count = p[layer + P.THRESHOLD_RAW], p[layer + P.THRESHOLD_N]
         if i == driven and p[layer + P.DECAY_RAW] >= 0:
-            chain(f, p[layer + P.DECAY_RAW], shift, p[layer + P.DECAY], p[layer + P.DECAY_N], spare, True)
-        elif i >= driven:
-            chain(f, p[layer + P.THRESHOLD_RAW], shift, p[layer + P.THRESHOLD], p[layer + P.THRESHOLD_N], spare, False)
-    if p[layer + P.NORMALIZED] >= 0:
-        for i in range(driven):
-            centre(part(f, p[layer + P.AFFINE] + shift + i * n, n), part(f, p[layer + P.NORMALIZED], n))
+            raw, count = p[layer + P.DECAY_RAW], p[layer + P.DECAY_N]
+            chain(f, raw, shift, p[layer + P.DECAY], count, spare[0], True)
+        else:
+            chain(f, raw, shift, p[layer + P.THRESHOLD], count, spare[0], False)
+        if p[P.BY_ROWS] == 1:
+            take_in(f, p, at, q, qat, raw, 1, count, live[i : i + 1], sums)
+
+
+@kernel
+def score_rows(f: Any, p: Any, layer: int, first: int, rows: int, g: Any, scores: Any, live: Any, s: Any) -> None:
+    """Write the scores of a layer's parameters from row ``first`` on, as if its currents were not normalised."""
+    n, nil = scores.shape[1], f.dtype.type(0)
+    if p[layer + P.ELIGIBILITY] >= 0:
+        below, eligibility = row_of(s, S.BELOW, n), table(f, p[layer + P.ELIGIBILITY] + first * n, scores.shape[0], n)
+        for i in range(scores.shape[0]):
+            if live[i] == 0:
+                continue
+            for h in range(n):
+                scores[i, h] = below[h] * eligibility[i, h]
+        return
+    for i in range(scores.shape[0]):
+        if live[i] == 0:
+            continue
+        for h in range(n):
+            scores[i, h] = nil
+        for j in range(g.size):
+            projected = part(f, p[layer + P.PROJECTED] + (j * rows + first + i) * n, n)
+            for h in range(n):
+                scores[i, h] += g[j] * projected[h]
+
+
+@kernel
+def centre_rows(signals: Any, normalized: Any, live: Any) -> None:
+    """``CurrentNorm.centre`` of several vectors, in place."""
+    real, n = signals.dtype.type, normalized.size
+    for i in range(signals.shape[0]):
+        if live[i] == 0:
+            continue
+        mean, along = real(0), real(0)
+        for h in range(n):
+            mean += signals[i, h]
+            along += signals[i, h] * normalized[h]
+        mean /= real(n)
+        along /= real(n)
+        for h in range(n):
+            signals[i, h] -= mean + normalized[h] * along

@@ -7,6 +7,7 @@ from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import affine, centre, normalize, pull
 from tracerl.kernels.memory import part, row_of, zero
+from tracerl.kernels.steps import begin, take_in, take_in_all, take_in_products
 
 _LEAK = 0.01  # layers.rectified.LEAK
 
@@ -53,8 +54,9 @@ def rectified(f: Any, p: Any, layer: int, q: Any, qat: int, above: int, s: Any) 
 
 
 @kernel
-def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
-    """``Perceptron.backward``: write the score of every parameter for the signal g at the outputs."""
+def backward(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, g: Any, s: Any, sums: Any) -> None:
+    """``Perceptron.backward``: take in the score of every parameter for the signal g at the outputs."""
+    begin(d, p, at, q, qat, sums)
     shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
     n_in = p[at + P.READOUT_IN]
     row, h = S.BELOW, part(f, p[at + P.FILTERED], n_in + 1)
@@ -67,28 +69,27 @@ def backward(f: Any, p: Any, at: int, g: Any, s: Any) -> None:
             scores[i] = ga * h[i]
         for i in range(n_in):
             signal[i] += ga * weights[i]
+        if p[P.BY_ROWS] == 1:
+            take_in(f, p, at, q, qat, start, 1, n_in + 1, s[S.ONES], sums)
     for i in range(p[at + P.N_LAYERS] - 1, -1, -1):
         layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
         signal = row_of(s, row, p[layer + P.N_OUT])
-        score_layer(f, p, layer, shift, signal)
+        score_layer(f, p, at, layer, q, qat, signal, s, sums)
         if i > 0:
             row = S.FURTHER_BELOW if row == S.BELOW else S.BELOW
             pull(f, p, layer, signal, row_of(s, row, p[layer + P.N_IN]))
+    take_in_all(f, p, at, q, qat, s, sums)
 
 
 @kernel
-def score_layer(f: Any, p: Any, layer: int, shift: int, signal: Any) -> None:
+def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, signal: Any, s: Any, sums: Any) -> None:
     """``Rectified.backward`` of one layer but for ``pull``: the signal at its outputs becomes that at its currents."""
     n, rows = signal.size, p[layer + P.N_IN] + 1
     slopes, inverse = part(f, p[layer + P.SURROGATE], n), f[p[layer + P.INVERSE]]
     for h in range(n):
         signal[h] *= inverse * slopes[h]
     centre(signal, part(f, p[layer + P.NORMALIZED], n))
-    inputs = part(f, p[layer + P.INPUTS], rows)
-    for i in range(rows):
-        xi, scores = inputs[i], part(f, p[layer + P.AFFINE] + i * n + shift, n)
-        for h in range(n):
-            scores[h] = xi * signal[h]
+    take_in_products(f, p, at, layer, q, qat, part(f, p[layer + P.INPUTS], rows), signal, s, sums)
 
 
 @kernel

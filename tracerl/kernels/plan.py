@@ -14,6 +14,7 @@ Fields = dict[int, float]  # what stands in a table, by its place there
 (
     N_IN,
     N_OUT,
+    SEES_CODE,  # 1 at the bottom, 0 above
     SYNAPSE_ROWS,
     ROWS,
     AFFINE,
@@ -48,7 +49,7 @@ Fields = dict[int, float]  # what stands in a table, by its place there
     ARCTAN,
     GRADED,
     LAYER_INTS,
-) = range(36)
+) = range(37)
 SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
 
 # One network with its readout, trace and step rule.
@@ -110,6 +111,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CONTRASTS,  # traces of the input that it is compared with
     MEMORIES,  # traces of the input that are handed on themselves
     TRACE_DECAYS,  # place in the plan's floats of the decays of both
+    BY_ROWS,  # 1 where a network is too large for the fastest cache; see steps.take_in
     NORMALIZE,
     SCALE_REWARD,
     SIGNAL_KIND,
@@ -144,7 +146,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(44)
+) = range(45)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, EACH_STD, AGENT_FLOATS = range(7)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)

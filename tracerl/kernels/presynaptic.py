@@ -7,6 +7,7 @@ from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import at_currents, norm_scale, pull
 from tracerl.kernels.memory import part, per_neuron, row_of
+from tracerl.kernels.steps import take_in_products
 
 
 @kernel
@@ -20,7 +21,7 @@ def presynaptic_trace(f: Any, p: Any, layer: int) -> None:
 
 
 @kernel
-def presynaptic_scores(f: Any, p: Any, at: int, shift: int, s: Any) -> None:
+def presynaptic_scores(f: Any, p: Any, at: int, q: Any, qat: int, s: Any, sums: Any) -> None:
     """``Presynaptic.write_scores``, from the top layer down; V^T g stands in the scratch row BELOW."""
     n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
     complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.COMPLEMENT, n))
@@ -36,8 +37,7 @@ def presynaptic_scores(f: Any, p: Any, at: int, shift: int, s: Any) -> None:
         if i > 0:
             pull(f, p, layer, signal, row_of(s, leaving, p[layer + P.N_IN]))
         scale, trace = norm_scale(f, p, layer), part(f, p[layer + P.PRESYNAPTIC], driven)
-        for r in range(driven):
-            row, received = part(f, p[layer + P.AFFINE] + shift + r * n, n), trace[r] / scale  # which is in the trace
-            for h in range(n):
-                row[h] = received * signal[h]
+        for h in range(n):
+            signal[h] /= scale  # which is in the trace
+        take_in_products(f, p, at, layer, q, qat, trace, signal, s, sums)
         arriving, leaving = leaving, arriving

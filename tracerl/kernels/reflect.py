@@ -34,7 +34,7 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
         return heads.chosen(w, p)
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
-        streams.encode(d, p, q, observation, True, code)
+        streams.encode(d, p, q, observation, True, s)
         if p[P.CRITIC] >= 0:
             value = s[S.OUTPUT]
             networks.forward(f, p, p[P.CRITIC], q, code, value, s)
@@ -60,12 +60,12 @@ def learn(
 ) -> None:
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
+    streams.find_live(d, p, s)
     if critic >= 0:
         g = row_of(s, S.SIGNAL, 1)
         g[0] = 1
-        networks.backward(f, p, critic, g, s)
-        steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
-    streams.encode(d, p, q, observation, False, code)
+        networks.backward(f, d, p, critic, q, p[P.CRITIC_FLOATS], g, s, s[S.CRITIC_SUMS])
+    streams.encode(d, p, q, observation, False, s)
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     if not math.isfinite(signal):
         w[p[P.FAULT]] = 1
@@ -73,11 +73,10 @@ def learn(
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
     heads.learning_signal(f, w, p, q, weight, g)
-    networks.backward(f, p, policy, g, s)
-    steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
-    sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
+    networks.backward(f, d, p, policy, q, p[P.POLICY_FLOATS], g, s, s[S.POLICY_SUMS])
+    sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal, s[S.POLICY_SUMS], s)
     if critic >= 0:
-        sound &= steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)
+        sound &= steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal, s[S.CRITIC_SUMS], s)
     if not sound:
         w[p[P.FAULT]] = 1
     watch(f, p, q)

@@ -21,7 +21,7 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
         return heads.chosen(w, p)
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
-        streams.encode(d, p, q, observation, True, code)
+        streams.encode(d, p, q, observation, True, s)
         f[p[P.VALUE]] = value_of(f, p, q, code, s)
         return act(f, w, p, q, code, s)
     learn(f, d, w, p, q, s, code, verb, reward, observation)
@@ -50,12 +50,12 @@ def learn(
 ) -> None:
     """``StreamACAgent._learn``: update both networks from one transition, leaving the new observation's code."""
     real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
+    streams.find_live(d, p, s)
     perceptron.look_again(f, p, critic, q, s[S.OUTPUT], s)
     value, g = s[S.OUTPUT, 0], row_of(s, S.SIGNAL, 1)
     g[0] = 1
-    perceptron.backward(f, p, critic, g, s)
-    steps.accumulate(f, p, critic, q, p[P.CRITIC_FLOATS])
-    streams.encode(d, p, q, observation, False, code)
+    perceptron.backward(f, d, p, critic, q, p[P.CRITIC_FLOATS], g, s, s[S.CRITIC_SUMS])
+    streams.encode(d, p, q, observation, False, s)
     scaled = real(streams.scale_reward(d, p, q, reward))
     following = value_of(f, p, q, code, s)
     signal = scaled - value + (real(0) if verb == TERMINATED else real(q[P.DISCOUNT]) * following)
@@ -65,10 +65,9 @@ def learn(
         return
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
     heads.learning_signal(f, w, p, q, real(q[P.ENTROPY_WEIGHT]) * np.sign(signal), g)
-    perceptron.backward(f, p, policy, g, s)
-    steps.accumulate(f, p, policy, q, p[P.POLICY_FLOATS])
-    sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal)
-    sound &= steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal)
+    perceptron.backward(f, d, p, policy, q, p[P.POLICY_FLOATS], g, s, s[S.POLICY_SUMS])
+    sound = steps.step(f, d, p, policy, q, p[P.POLICY_FLOATS], signal, s[S.POLICY_SUMS], s)
+    sound &= steps.step(f, d, p, critic, q, p[P.CRITIC_FLOATS], signal, s[S.CRITIC_SUMS], s)
     if not sound:
         w[p[P.FAULT]] = 1
     watch(f, p, q)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.kernels import plan as P
+from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
 
 _EPSILON = 1e-8
@@ -24,8 +25,9 @@ def uniform(w: Any, counter: int) -> float:
 
 
 @kernel
-def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, code: Any) -> None:
-    """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks."""
+def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, s: Any) -> None:
+    """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks, and which of it is LIVE."""
+    code = s[S.CODE]
     n = p[P.N_OBSERVED]
     if p[P.NORMALIZE] == 1:
         d[p[P.SEEN_COUNT]] += 1
@@ -41,6 +43,17 @@ def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, code: Any) -> 
             contrast = observation[i] - trace
             d[at + i] = trace + (1 - decay) * contrast
             normalize(d, p, q, (k + 1) * n + i, d[at + i] if is_memory else contrast, code)
+    find_live(d, p, s)
+
+
+@kernel
+def find_live(d: Any, p: Any, s: Any) -> None:
+    """Tell the numbers of the code that have been zero all life long: all that their weights have is zero too."""
+    if p[P.BY_ROWS] == 0:
+        return
+    live, seen = s[S.LIVE], p[P.NORMALIZE] == 1
+    for i in range(p[P.N_CODE]):
+        live[i] = not seen or d[p[P.SEEN_MEAN] + i] != 0 or d[p[P.SEEN_SQUARES] + i] != 0
 
 
 @kernel

@@ -56,6 +56,11 @@ class Constrained(StateModule):
         if learn:
             self.raw = nn.Parameter(self._freed(value), requires_grad=False)
 
+    @property
+    def is_nil(self) -> bool:
+        """Whether it is zero in every neuron, and stays so."""
+        return self.raw is None and not bool(self.value.any())
+
     def _freed(self, value: Tensor) -> Tensor:
         """Return the free parameter that stands for a value."""
         return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))

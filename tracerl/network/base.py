@@ -12,7 +12,7 @@ from tracerl.lives import Lives
 from tracerl.network.scored import ScoredNetwork
 from tracerl.topology import INPUT, Node, Wiring
 
-CreditKind = Literal["otpe", "presynaptic", "exact"]
+CreditKind = Literal["otpe", "presynaptic", "exact", "auto"]
 _CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
 
 
@@ -45,7 +45,8 @@ class Network(ScoredNetwork):
             lives: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
             credit: ``otpe``: exact under the readout, close to it further down. ``presynaptic``: a trace per input.
-                ``exact``: real-time recurrent learning.
+                ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` without memory, where it is exact and
+                takes a number per input, else ``otpe``.
         """
         super().__init__()
         self.wiring = Wiring(nodes, outputs, readout, n_in)
@@ -53,9 +54,18 @@ class Network(ScoredNetwork):
         self.readout = readout
         self.ticks = ticks
         self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
+        if credit == "auto":
+            credit = "otpe" if self._remembers() else "presynaptic"
         self.credit = _CREDITS[credit](self.wiring, lives)
         self._delayed = sorted({source for node in nodes for source in node.delayed})
         self.flatten(lives.shape)
+
+    def _remembers(self) -> bool:
+        """Say whether more than this tick's input acts on the output, or a layer learns more than its synapses."""
+        fading = [self.readout.decay, *(layer.membrane_decay for layer in self.layers)]
+        plain = all(type(layer) in (LIF, Graded) and layer.threshold.raw is None for layer in self.layers)
+        looped = any(node.delayed for node in self.wiring.nodes) or any(layer.recurrent for layer in self.layers)
+        return looped or not plain or not all(decay.is_nil for decay in fading)
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one env step (``ticks`` ticks), updating states and traces in place.

@@ -40,7 +40,7 @@ class Neurons:
         sparsity: share of each neuron's weights that start at zero, in [0, 1).
         output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
         ticks: network ticks per env step.
-        credit: ``otpe``, ``presynaptic`` or ``exact``; see ``tracerl.credit``.
+        credit: ``otpe``, ``presynaptic``, ``exact`` or ``auto``; see ``Network``.
         feedback: ``symmetric``, ``random`` or ``adaptive``: what carries signals back from the readout; see ``LI``.
         feedback_decay: share of readout and feedback weights that an update takes away (``adaptive``).
         learn_membrane_decay: make m a parameter.
@@ -93,7 +93,7 @@ class Neurons:
             checks.non_negative(name, getattr(self, name))
         checks.decay("sparsity", self.sparsity)
         checks.whole("ticks", self.ticks, 1)
-        checks.choice("credit", self.credit, ("otpe", "presynaptic", "exact"))
+        checks.choice("credit", self.credit, ("otpe", "presynaptic", "exact", "auto"))
         checks.choice("feedback", self.feedback, ("symmetric", "random", "adaptive"))
         checks.decay("feedback_decay", self.feedback_decay)
         flags = "learn_membrane_decay", "learn_threshold", "learn_readout_decay"
