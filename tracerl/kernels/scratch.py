@@ -1,4 +1,4 @@
-"""Rows of the scratch that a kernel is handed, as wide as the widest layer or code is and its longest column."""
+"""Rows of the scratch that a kernel is handed, as wide as the code, the widest layer and the most rows of weights."""
 
 (
     CURRENT,
