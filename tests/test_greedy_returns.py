@@ -1,0 +1,28 @@
+"""What a run's agents earn without learning, sampled and greedy."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+import tracerl
+from tests.helpers import script
+
+script("bench_rows")  # which the script imports as its neighbour
+greedy_returns = script("greedy_returns")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    tracerl.launch({"network.hidden": [4], "steps": 60, "lifetimes": 2, "logger": "none"}, folder)
+    return folder
+
+
+def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run: Path) -> None:
+    saved = tracerl.load(run)
+    greedy, entropy = greedy_returns.returns_of(saved, 1, 5, greedy=True)
+    assert (greedy, entropy) == greedy_returns.returns_of(saved, 1, 5, greedy=True)
+    sampled, _ = greedy_returns.returns_of(saved, 1, 5, greedy=False)
+    assert len(sampled) == len(greedy) == 5 and sampled != greedy
+    assert 0 < entropy <= math.log(2) + 1e-6
