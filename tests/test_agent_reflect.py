@@ -59,12 +59,13 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminate
     for learner in (agent.policy, agent.critic):
         assert learner.eligibility_trace.abs().max() == 0
         for layer in learner.network.layers:
-            for name in ("membrane", "spikes", "sensitivity", "reset_gain"):
+            for name in ("membrane", "spikes", "reset_gain"):
                 assert getattr(layer, name).abs().max() == 0, name
-            assert learner.network.credit.direct[0].eligibility.abs().max() == 0
             assert layer.rate.max() > 0
         assert learner.network.readout.filtered[:-1].abs().max() == 0
+        assert all(trace.abs().max() == 0 for trace in learner.network.credit.buffers())
         assert learner.step_rule.second_moment.max() > 0
+    assert agent.policy.network.layers[0].sensitivity.abs().max() == 0
     assert agent.log_prob_trace.trace == 0
     assert agent.reward_scaler.discounted == 0
     assert agent.reward_scaler.moments.count == 30
