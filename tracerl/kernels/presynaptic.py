@@ -37,7 +37,8 @@ def presynaptic_scores(f: Any, p: Any, at: int, q: Any, qat: int, s: Any, sums: 
         if i > 0:
             pull(f, p, layer, signal, row_of(s, leaving, p[layer + P.N_IN]))
         scale, trace = norm_scale(f, p, layer), part(f, p[layer + P.PRESYNAPTIC], driven)
+        over = f.dtype.type(1) / scale if scale > 0 else f.dtype.type(0)  # of a life begun anew, 0
         for h in range(n):
-            signal[h] /= scale  # which is in the trace
+            signal[h] *= over  # the scale is in the trace
         take_in_products(f, p, at, layer, q, qat, trace, signal, s, sums)
         arriving, leaving = leaving, arriving
