@@ -69,21 +69,24 @@ def at_currents(f: Any, p: Any, layer: int, signal: Any, s: Any) -> None:
     for h in range(n):
         signal[h] *= scale * psi[h] * complement[h]
     if p[layer + P.NORMALIZED] >= 0:
-        centre(signal, part(f, p[layer + P.NORMALIZED], n))
+        centre(signal.reshape(1, n), part(f, p[layer + P.NORMALIZED], n), s[S.ONES])
 
 
 @kernel
-def centre(signal: Any, normalized: Any) -> None:
-    """``CurrentNorm.centre`` of one vector, in place."""
-    real, n = signal.dtype.type, signal.size
-    mean, along = real(0), real(0)
-    for h in range(n):
-        mean += signal[h]
-        along += signal[h] * normalized[h]
-    mean /= real(n)
-    along /= real(n)
-    for h in range(n):
-        signal[h] -= mean + normalized[h] * along
+def centre(signals: Any, normalized: Any, live: Any) -> None:
+    """``CurrentNorm.centre`` of several vectors, in place, but of those for which ``live`` says 0."""
+    real, n = signals.dtype.type, normalized.size
+    for i in range(signals.shape[0]):
+        if live[i] == 0:
+            continue
+        mean, along = real(0), real(0)
+        for h in range(n):
+            mean += signals[i, h]
+            along += signals[i, h] * normalized[h]
+        mean /= real(n)
+        along /= real(n)
+        for h in range(n):
+            signals[i, h] -= mean + normalized[h] * along
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
-from tracerl.kernels.currents import at_currents, pull
+from tracerl.kernels.currents import at_currents, centre, pull
 from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
 from tracerl.kernels.neurons import chain
 from tracerl.kernels.steps import AT_ONCE, take_in
@@ -122,7 +122,7 @@ def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, g: Any, s
         scores, alive = table(f, affine + shift + start * n, stop - start, n), live[start:stop]
         score_rows(f, p, layer, start, rows, g, scores, alive, s)
         if p[layer + P.NORMALIZED] >= 0:
-            centre_rows(scores, part(f, p[layer + P.NORMALIZED], n), alive)
+            centre(scores, part(f, p[layer + P.NORMALIZED], n), alive)
         if p[P.BY_ROWS] == 1:
             take_in(f, p, at, q, qat, affine + start * n, stop - start, n, alive, sums)
     spare = row_of(s, S.ADD, n).reshape(1, n)
@@ -159,20 +159,3 @@ def score_rows(f: Any, p: Any, layer: int, first: int, rows: int, g: Any, scores
             projected = part(f, p[layer + P.PROJECTED] + (j * rows + first + i) * n, n)
             for h in range(n):
                 scores[i, h] += g[j] * projected[h]
-
-
-@kernel
-def centre_rows(signals: Any, normalized: Any, live: Any) -> None:
-    """``CurrentNorm.centre`` of several vectors, in place."""
-    real, n = signals.dtype.type, normalized.size
-    for i in range(signals.shape[0]):
-        if live[i] == 0:
-            continue
-        mean, along = real(0), real(0)
-        for h in range(n):
-            mean += signals[i, h]
-            along += signals[i, h] * normalized[h]
-        mean /= real(n)
-        along /= real(n)
-        for h in range(n):
-            signals[i, h] -= mean + normalized[h] * along

@@ -88,7 +88,7 @@ def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, signal: A
     slopes, inverse = part(f, p[layer + P.SURROGATE], n), f[p[layer + P.INVERSE]]
     for h in range(n):
         signal[h] *= inverse * slopes[h]
-    centre(signal, part(f, p[layer + P.NORMALIZED], n))
+    centre(signal.reshape(1, n), part(f, p[layer + P.NORMALIZED], n), s[S.ONES])
     take_in_products(f, p, at, layer, q, qat, part(f, p[layer + P.INPUTS], rows), signal, s, sums)
 
 
