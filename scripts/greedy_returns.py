@@ -3,48 +3,58 @@
 python scripts/greedy_returns.py runs/study/final/reflect/HopperLong/seeds200-209 --lives 0-4 --episodes 6
 
 Where greedy ones earn much more, the policy has found what to do and still draws something else: its entropy, or the
-deviations of a continuous action, say how much. Each life goes on from the run's last checkpoint, frozen, twice through
-the same episodes' starts; running scales and membranes go on as in the life.
+deviations of a continuous action, say how much. Each life goes on from the run's last checkpoint, frozen, once so and
+once so, its env begun with one seed; running scales and membranes go on as in the life.
 """
 
 import argparse
 import statistics
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import torch
 from bench_rows import parse_seeds
 
-from tracerl import load
+from tracerl import live, load
+from tracerl.heads import Gaussian
 from tracerl.runs import SavedRun
 
 
-def returns_of(run: SavedRun, life: int, episodes: int, greedy: bool) -> tuple[list[float], float]:
-    """Return what a life earns in each of some episodes, frozen, and the mean entropy of its policy, in nats.
+class Frozen(NamedTuple):
+    """What a life did once it learned no more.
+
+    Attributes:
+        returns: of its episodes.
+        entropy: of its policy, in nats, a mean over env steps.
+        deviations: of the numbers of a continuous action, in halves of their ranges, likewise; of other actions none.
+    """
+
+    returns: list[float]
+    entropy: float
+    deviations: list[float]
+
+
+def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen:
+    """Let a life go on through some episodes, frozen.
 
     Args:
         run: with a checkpoint.
         life: number among the run's lives.
-        episodes: how many.
+        episodes: how many, 100 at most.
         greedy: take the likeliest action in place of a sampled one.
     """
-    agent, env, earned, entropies = run.agent(life), run.env(), [], []
+    agent, env, entropies, deviations = run.agent(life), run.env(), [], []
     agent.freeze()
     if greedy:
         agent.act_greedily()
-    for episode in range(episodes):
-        observation, _ = env.reset(seed=episode)
-        action, total, over = agent.start(observation), 0.0, False
-        while not over:
-            entropies.append(float(agent.entropy))
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total, over = total + float(reward), terminated or truncated
-            if over:
-                agent.end(reward, observation, terminated)
-            else:
-                action = agent.step(reward, observation)
-        earned.append(total)
+    frozen = live(agent, env, sys.maxsize)
+    while frozen.record.episodes < episodes:
+        next(frozen)
+        entropies.append(float(agent.entropy))
+        deviations.append(agent.head.std.tolist() if isinstance(agent.head, Gaussian) else [])
     env.close()
-    return earned, statistics.mean(entropies)
+    means = [statistics.mean(each) for each in zip(*deviations, strict=True)]
+    return Frozen(list(frozen.record.returns), statistics.mean(entropies), means)
 
 
 def main() -> None:
@@ -57,9 +67,10 @@ def main() -> None:
     torch.set_num_threads(1)
     run: Any = load(arguments.run)
     for life in arguments.lives:
-        (sampled, entropy), (greedy, _) = (returns_of(run, life, arguments.episodes, each) for each in (False, True))
-        means = f"sampled {statistics.mean(sampled):,.2f}, greedy {statistics.mean(greedy):,.2f}"
-        print(f"life {life}: {means}, entropy {entropy:.3f}", flush=True)
+        sampled, greedy = (live_frozen(run, life, arguments.episodes, each) for each in (False, True))
+        means = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
+        widths = "".join(f", deviation {deviation:.2f}" for deviation in sampled.deviations)
+        print(f"life {life}: {means}, entropy {sampled.entropy:.3f}{widths}", flush=True)
 
 
 if __name__ == "__main__":

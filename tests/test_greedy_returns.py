@@ -21,8 +21,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run: Path) -> None:
     saved = tracerl.load(run)
-    greedy, entropy = greedy_returns.returns_of(saved, 1, 5, greedy=True)
-    assert (greedy, entropy) == greedy_returns.returns_of(saved, 1, 5, greedy=True)
-    sampled, _ = greedy_returns.returns_of(saved, 1, 5, greedy=False)
-    assert len(sampled) == len(greedy) == 5 and sampled != greedy
-    assert 0 < entropy <= math.log(2) + 1e-6
+    greedy = greedy_returns.live_frozen(saved, 1, 5, greedy=True)
+    assert greedy == greedy_returns.live_frozen(saved, 1, 5, greedy=True)
+    sampled = greedy_returns.live_frozen(saved, 1, 5, greedy=False)
+    assert len(sampled.returns) == len(greedy.returns) == 5 and sampled.returns != greedy.returns
+    assert 0 < greedy.entropy <= math.log(2) + 1e-6 and greedy.deviations == []
