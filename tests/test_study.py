@@ -131,10 +131,13 @@ def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make runs in this process, and list their command lines."""
+    """Make runs in this process, and list their command lines; other commands, such as compiling, are left alone."""
     made: list[list[str]] = []
+    really_run = subprocess.run
 
-    def run(line: list[str], **_: Any) -> Any:
+    def run(line: list[str], **options: Any) -> Any:
+        if line[1:3] != ["-m", "tracerl.run"]:
+            return really_run(line, **options)
         made.append(line[3:])
         with monkeypatch.context() as inside:
             return SimpleNamespace(returncode=command(line[3:], inside, tmp_path), stderr="")
