@@ -67,6 +67,7 @@ class ReflectAgent(ActorCritic):
         head: MakeHead | None = None,
         max_std: float | None = None,
         clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
         critic: Mapping[str, Any] | None = None,
     ) -> None:
         """Build the agent for the spaces of an env.
@@ -92,6 +93,7 @@ class ReflectAgent(ActorCritic):
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
             critic: settings of ``network`` that are others in the critic; None or empty: none.
 
         Raises:
@@ -106,7 +108,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
-        super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob)
+        super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
         if signal == "td":

@@ -60,6 +60,7 @@ class StreamACAgent(ActorCritic):
         head: MakeHead | None = None,
         max_std: float | None = None,
         clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
         lr: float | None = None,
         kappa_policy: float | None = None,
         kappa_value: float | None = None,
@@ -85,6 +86,7 @@ class StreamACAgent(ActorCritic):
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
             lr: of ObGD, in both networks; None: what ``optimizer`` says.
             kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
             kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
@@ -97,7 +99,7 @@ class StreamACAgent(ActorCritic):
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
         built = encoder.build_held(observation_shape(observation_space), lives)
-        super().__init__(action_space, lives, built, settings, head, max_std, clipped_log_prob)
+        super().__init__(action_space, lives, built, settings, head, max_std, clipped_log_prob, mean_margin)
         n_in = self.encoder.n_out
         policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
         value_rule = _with_own(optimizer, "value", lr, kappa_value)

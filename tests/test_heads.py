@@ -58,9 +58,18 @@ def clipped_bells(outputs: Tensor) -> list[Any]:
     return [Clipped(mean, softplus(rho) + 1e-3)]
 
 
+def held_bells(outputs: Tensor) -> list[Any]:
+    """Means half a deviation beyond [-1, 1] at most, straight through: their gradients are of means as they are."""
+    mean, rho = outputs.chunk(2, -1)
+    std = softplus(rho) + 1e-3
+    held = mean.clamp(-1 - std / 2, 1 + std / 2)
+    return [Clipped(mean + (held - mean).detach(), std)]
+
+
 def head_of(name: str, lives: Lives) -> Head:
     """The head of a case."""
-    return head_for(CASES[name][0], lives, None, 0.8 if "bounded" in name else None, "clipped" in name)
+    max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "held" in name else None
+    return head_for(CASES[name][0], lives, None, max_std, "clipped" in name, mean_margin)
 
 
 CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
@@ -70,6 +79,7 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "box": (BOX, bells),
     "box, bounded": (BOX, bounded_bells),
     "box, clipped": (BOX, clipped_bells),
+    "box, clipped, held": (BOX, held_bells),
 }
 
 

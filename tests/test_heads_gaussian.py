@@ -79,6 +79,39 @@ def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
         assert head.std[0].item() == pytest.approx(expected, abs=2e-3)
 
 
+def test_a_mean_is_held_so_many_deviations_beyond_each_bound_there_is() -> None:
+    low, high = np.array([-2, 0, 0, -np.inf, -np.inf], np.float32), np.array([2, 10, np.inf, 4, np.inf], np.float32)
+    lives = Lives(0, torch.float64)
+    head, apart = Gaussian(spaces.Box(low, high), lives, mean_margin=2), [0.0, 1.0, -1.0, 0.5, 2.0]
+    for side in (-50.0, 0.25, 50.0):
+        outputs = torch.tensor([side] * 5 + apart, dtype=torch.float64)
+        head.sample(outputs, UniformStream(lives))
+        margin = 2 * head.std
+        least = torch.tensor([-1, -1, 0, -np.inf, -np.inf]) - margin
+        most = torch.tensor([1, 1, np.inf, 4, np.inf]) + margin
+        torch.testing.assert_close(head.mean, torch.full_like(least, side).clamp(least, most))
+
+
+@pytest.mark.parametrize("mean_margin", [None, 2.0])
+def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_margin: float | None) -> None:
+    """1,000 lives that are paid for numbers near the middle, by REFLECT without a trace: a score times a reward."""
+    lives = Lives([*range(1000)], torch.float64)
+    head = Gaussian(BOX, lives, 1.0, clipped_log_prob=True, mean_margin=mean_margin)
+    stream, outputs = UniformStream(lives), torch.tensor([20.0, -20.0, 0.0, 0.0], dtype=torch.float64)
+    for _ in range(300):
+        head.sample(outputs.expand(1000, -1), stream)
+        paid = -head.action.clamp(-1, 1).abs()
+        outputs += 5 * ((paid - paid.mean(0)).repeat(1, 2) * head.score()).mean(0)
+    assert (outputs[:2].abs() == 20 if mean_margin is None else outputs[:2].abs() < 5).all()
+
+
+@pytest.mark.parametrize("mean_margin", [-0.1, "far", True])
+def test_a_margin_that_is_none_is_named(mean_margin: Any) -> None:
+    for space in (BOX, spaces.Discrete(2)):
+        with pytest.raises(ConfigError, match="^mean_margin must be a number of 0 or above, got"):
+            head_for(space, Lives(0), mean_margin=mean_margin)
+
+
 @pytest.mark.parametrize("max_std", [0.0, -1, "wide"])
 def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
     for space in (BOX, spaces.Discrete(2)):

@@ -127,11 +127,19 @@ def test_only_a_large_network_is_taken_in_by_rows() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize(
-    ("entropy", "max_std", "clipped"), [(0.0, "null", "false"), (0.3, "0.7", "false"), (0.3, "null", "true")]
+    ("entropy", "max_std", "clipped", "margin"),
+    [
+        (0.0, "null", "false", "null"),
+        (0.3, "0.7", "false", "0"),
+        (0.3, "null", "true", "null"),
+        (0.3, "0.7", "true", "0.5"),
+    ],
 )
-def test_fused_equals_torch_with_every_head(space: str, entropy: float, max_std: str, clipped: str) -> None:
-    bonus = (f"agent.entropy={entropy}", f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}")
-    overrides = ("network.hidden=[9]", "network.output_scale=1", *bonus)
+def test_fused_equals_torch_with_every_head(
+    space: str, entropy: float, max_std: str, clipped: str, margin: str
+) -> None:
+    bell = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
+    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *bell)
     live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
 
 

@@ -96,6 +96,7 @@ class ActorCritic(OnlineAgent):
         head: MakeHead | None = None,
         max_std: float | None = None,
         clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
     ) -> None:
         """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
 
@@ -108,14 +109,15 @@ class ActorCritic(OnlineAgent):
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
             clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
 
         Raises:
-            ConfigError: naming ``head``, ``max_std`` or ``clipped_log_prob``, or ``env`` where the action space does
-                not fit.
+            ConfigError: naming ``head``, ``max_std``, ``clipped_log_prob`` or ``mean_margin``, or ``env`` where the
+                action space does not fit.
         """
         super().__init__()
         self.lives, self.encoder = lives, encoder
-        self.head = head_for(action_space, lives, head, max_std, clipped_log_prob)
+        self.head = head_for(action_space, lives, head, max_std, clipped_log_prob, mean_margin)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy

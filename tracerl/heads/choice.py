@@ -24,6 +24,7 @@ def head_for(
     make: MakeHead | None = None,
     max_std: float | None = None,
     clipped_log_prob: bool = False,
+    mean_margin: float | None = None,
 ) -> Head:
     """Make the head of an action space.
 
@@ -34,14 +35,17 @@ def head_for(
         max_std: bound of a Gaussian's deviation, in halves of the action's range, where that is finite, for all its
             numbers together (the sum of them); None: none.
         clipped_log_prob: log pi of a Gaussian's action is that of what the env gets: at a bound, of all beyond it.
+        mean_margin: how many deviations the mean of a Gaussian may lie beyond a bound of its action; None: any.
 
     Raises:
         ConfigError: another space, or an empty one; ``max_std`` is not above 0; ``clipped_log_prob`` is neither true
-            nor false; or ``make`` makes no head.
+            nor false; ``mean_margin`` is below 0; or ``make`` makes no head.
     """
     if max_std is not None:
         checks.positive("max_std", max_std)
     checks.flag("clipped_log_prob", clipped_log_prob)
+    if mean_margin is not None:
+        checks.non_negative("mean_margin", mean_margin)
     if make is not None:
         head = make(space, lives) if callable(make) else None
         if not isinstance(head, Head):
@@ -54,5 +58,5 @@ def head_for(
     if isinstance(space, spaces.MultiBinary) and np.prod(space.shape):
         return Bernoulli(space, lives)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and np.prod(space.shape):
-        return Gaussian(space, lives, max_std, clipped_log_prob)
+        return Gaussian(space, lives, max_std, clipped_log_prob, mean_margin)
     raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")

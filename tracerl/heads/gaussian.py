@@ -35,8 +35,13 @@ class Gaussian(Head):
     beyond it. Both are exact; the second varies less, since it does not tell actions apart that the env cannot
     (https://arxiv.org/abs/1802.07564). The entropy is that of a.
 
+    But where the whole bell lies beyond a bound, what the env gets is certain: the second gradient is zero, and nothing
+    that is paid can ever bring the bell back. Under ``mean_margin`` mu is held no further than so many sigma beyond a
+    bound, so that a draw within always comes, and with it a gradient. It goes to the outputs as if mu were not held
+    (straight through: https://arxiv.org/abs/1308.3432), since theirs would be zero again.
+
     Attributes:
-        mean: mu of the last outputs, [*lives, n].
+        mean: mu of the last outputs, held to its margin, [*lives, n].
         std: sigma, [*lives, n].
         std_gain: d sigma / d rho, [*lives, n].
         action: the last a, before it is clipped, [*lives, n].
@@ -48,6 +53,8 @@ class Gaussian(Head):
         least: where the lower tail of log pi begins, in units of a, [n]; -inf where there is none.
         most: where its upper tail begins, in units of a, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
+        mean_margin: how many sigma mu may lie beyond a bound; None: any.
+        ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
     """
 
     mean: Tensor
@@ -56,7 +63,12 @@ class Gaussian(Head):
     sent: Tensor
 
     def __init__(
-        self, space: spaces.Box, lives: Lives, max_std: float | None = None, clipped_log_prob: bool = False
+        self,
+        space: spaces.Box,
+        lives: Lives,
+        max_std: float | None = None,
+        clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
     ) -> None:
         """Start around the middle of the Box; numbers in row-major order.
 
@@ -65,14 +77,18 @@ class Gaussian(Head):
             lives: maker of tensors.
             max_std: bound of the summed sigma where the range is finite, in units of a; None: none.
             clipped_log_prob: log pi is that of the clipped action.
+            mean_margin: how many sigma mu may lie beyond a bound; None: any.
 
         Raises:
-            ConfigError: ``max_std`` is neither None nor above 0, or ``clipped_log_prob`` neither true nor false.
+            ConfigError: ``max_std`` is neither None nor above 0, ``clipped_log_prob`` neither true nor false, or
+                ``mean_margin`` neither None nor 0 or above.
         """
         super().__init__()
         if max_std is not None:
             checks.positive("max_std", max_std)
         checks.flag("clipped_log_prob", clipped_log_prob)
+        if mean_margin is not None:
+            checks.non_negative("mean_margin", mean_margin)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
@@ -82,9 +98,12 @@ class Gaussian(Head):
         self.low, self.high, self.centre, self.half_range = (
             torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
         )
-        self.least, self.most = (torch.from_numpy(numbers).to(lives.device, lives.dtype) for numbers in (least, most))
+        self.ends, self.least, self.most = (
+            torch.from_numpy(numbers).to(lives.device, lives.dtype) for numbers in (np.stack(sides), least, most)
+        )
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
         self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
+        self.mean_margin = mean_margin
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -94,12 +113,20 @@ class Gaussian(Head):
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
         """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
         mean, rho = outputs.chunk(2, -1)
-        self.mean.copy_(mean)
         self._spread(rho)
+        self._hold(mean)
         noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
         torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), value=0 if self.greedy else 1, out=self.action)
         torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
+
+    def _hold(self, mean: Tensor) -> None:
+        """Write mu, no further beyond a bound than the margin."""
+        self.mean.copy_(mean)
+        if self.mean_margin is not None:
+            lowest, highest = self.ends
+            margin = self.std * self.mean_margin
+            torch.clamp(self.mean, lowest - margin, highest + margin, out=self.mean)
 
     def _spread(self, rho: Tensor) -> None:
         """Write sigma and d sigma / d rho."""
@@ -120,7 +147,7 @@ class Gaussian(Head):
         return F.gaussian_entropy(self.std)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by mu and rho: [*lives, 2 n]."""
+        """Return the gradient of log pi of the action by mu, held or not, and rho: [*lives, 2 n]."""
         by_mean, by_std = F.clipped_gaussian_score(self.action, self.mean, self.std, self.least, self.most)
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 

@@ -59,7 +59,7 @@ class Plan:
         sizes = head.sizes if isinstance(head, (Categorical, MultiCategorical)) else ()
         self._ints.append(np.array(sizes, np.int64))
         if isinstance(head, Gaussian):
-            numbers = head.low, head.high, head.centre, head.half_range, head.least, head.most
+            numbers = head.low, head.high, head.centre, head.half_range, head.least, head.most, *head.ends
             self._floats.append(torch.cat(numbers).numpy())
         return _head_fields(head) | {P.SIZES: at, P.BOUNDS: floats_at}
 
@@ -102,8 +102,10 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
         P.ENTROPY_WEIGHT: agent.entropy_weight,
         P.OBSERVATION_CLIP: encoder.normalizer.clip if encoder.normalizer is not None else 0.0,
         P.AVERAGE_DECAY: baseline.decay if baseline else 0.0,
-        P.EACH_STD: (agent.head.each_std or 0.0) if isinstance(agent.head, Gaussian) else 0.0,
     }
+    if isinstance(agent.head, Gaussian):
+        floats[P.EACH_STD] = agent.head.each_std or 0.0
+        floats[P.MEAN_MARGIN] = P.ABSENT if agent.head.mean_margin is None else agent.head.mean_margin
     return ints, floats
 
 

@@ -75,6 +75,7 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
     real, n, d = f.dtype.type, p[P.N_COMPONENTS], w.view(np.float64)
     low, high = part(q, p[P.BOUNDS], n), part(q, p[P.BOUNDS] + n, n)
     centre, half_range = part(q, p[P.BOUNDS] + 2 * n, n), part(q, p[P.BOUNDS] + 3 * n, n)
+    lowest, highest = part(q, p[P.BOUNDS] + 6 * n, n), part(q, p[P.BOUNDS] + 7 * n, n)
     for i in range(n):
         rho = outputs[n + i]
         mean, std, gain = outputs[i], softplus(rho), sigmoid(rho)
@@ -82,6 +83,9 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
             std = gain * real(q[P.EACH_STD])
             gain = std - gain * std
         std += real(_LEAST_STD)
+        if q[P.MEAN_MARGIN] >= 0:
+            margin = std * real(q[P.MEAN_MARGIN])
+            mean = min(max(mean, real(lowest[i]) - margin), real(highest[i]) + margin)
         f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
         radius = math.sqrt(-2 * math.log1p(-uniform(w, p[P.COUNTER])))
         noise = radius * math.cos(2 * math.pi * uniform(w, p[P.COUNTER]))

@@ -107,7 +107,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     N_OUTPUTS,
     N_COMPONENTS,  # of an action
     SIZES,  # place in the plan of the number of actions of each component (CATEGORICAL)
-    BOUNDS,  # place in the plan's floats of low, high, centre, half_range, least and most of each component (GAUSSIAN)
+    BOUNDS,  # place in the floats of low, high, centre, half_range, least, most and ends of each component (GAUSSIAN)
     CONTRASTS,  # traces of the input that it is compared with
     MEMORIES,  # traces of the input that are handed on themselves
     TRACE_DECAYS,  # place in the plan's floats of the decays of both
@@ -147,7 +147,9 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
 ) = range(45)
-DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, EACH_STD, AGENT_FLOATS = range(7)
+DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, EACH_STD, MEAN_MARGIN, AGENT_FLOATS = (
+    range(8)
+)
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)
 TD, ADVANTAGE, REWARD = range(3)
