@@ -133,7 +133,7 @@ def log_probability(f: Any, w: Any, p: Any, q: Any) -> Any:
 
 @kernel
 def beyond(f: Any, p: Any, q: Any, i: int) -> tuple[float, float]:
-    """``functional._beyond`` of number i of a Gaussian's action."""
+    """``functional_actions._beyond`` of number i of a Gaussian's action."""
     n, action, mean = p[P.N_COMPONENTS], float(f[p[P.ACTION] + i]), float(f[p[P.MEAN] + i])
     least, most = q[p[P.BOUNDS] + 4 * n + i], q[p[P.BOUNDS] + 5 * n + i]
     if action >= most:
