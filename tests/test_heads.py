@@ -53,6 +53,17 @@ class Clipped:
         return self.whole.entropy()
 
 
+class Held(Clipped):
+    """Clipped, with a bonus for entropy that falls with how far an output is beyond its mean; by outputs alone."""
+
+    def __init__(self, mean: Tensor, std: Tensor, excess: Tensor) -> None:
+        super().__init__(mean, std)
+        self.penalty = (excess / std.detach()).square() / 2
+
+    def entropy(self) -> Tensor:
+        return super().entropy() - self.penalty + self.penalty.detach()
+
+
 def clipped_bells(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [Clipped(mean, softplus(rho) + 1e-3)]
@@ -63,7 +74,7 @@ def held_bells(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     std = softplus(rho) + 1e-3
     held = mean.clamp(-1 - std / 2, 1 + std / 2)
-    return [Clipped(mean + (held - mean).detach(), std)]
+    return [Held(mean + (held - mean).detach(), std, mean - held.detach())]
 
 
 def head_of(name: str, lives: Lives) -> Head:

@@ -105,6 +105,19 @@ def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_mar
     assert (outputs[:2].abs() == 20 if mean_margin is None else outputs[:2].abs() < 5).all()
 
 
+def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() -> None:
+    lives = Lives(0, torch.float64)
+    head = Gaussian(BOX, lives, 1.0, clipped_log_prob=True, mean_margin=3)
+    outputs = torch.tensor([9.0, -40.0, 0.0, 0.0], dtype=torch.float64)
+    beyond = []
+    for _ in range(400):
+        head.sample(outputs, UniformStream(lives))
+        torch.testing.assert_close(head.excess, outputs[:2] - head.mean)
+        beyond.append(head.excess.abs().clone())
+        outputs += 0.02 * head.entropy_gradient()
+    assert (beyond[0] > 7).all() and (beyond[-1] < 0.01).all() and (outputs[:2].abs() > 1).all()
+
+
 @pytest.mark.parametrize("mean_margin", [-0.1, "far", True])
 def test_a_margin_that_is_none_is_named(mean_margin: Any) -> None:
     for space in (BOX, spaces.Discrete(2)):

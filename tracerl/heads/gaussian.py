@@ -36,9 +36,10 @@ class Gaussian(Head):
     (https://arxiv.org/abs/1802.07564). The entropy is that of a.
 
     But where the whole bell lies beyond a bound, what the env gets is certain: the second gradient is zero, and nothing
-    that is paid can ever bring the bell back. Under ``mean_margin`` mu is held no further than so many sigma beyond a
-    bound, so that a draw within always comes, and with it a gradient. It goes to the outputs as if mu were not held
-    (straight through: https://arxiv.org/abs/1308.3432), since theirs would be zero again.
+    that is paid can ever bring the bell back. Under ``mean_margin`` mu is its output o held no further than so many
+    sigma beyond a bound, so that a draw within always comes, and with it a gradient. It goes to o as if that were not
+    held (straight through: https://arxiv.org/abs/1308.3432), since its own would be zero again; and for o not to run
+    away where mu cannot follow, the bonus for entropy is less ((o - mu) / sigma)^2 / 2.
 
     Attributes:
         mean: mu of the last outputs, held to its margin, [*lives, n].
@@ -54,12 +55,14 @@ class Gaussian(Head):
         most: where its upper tail begins, in units of a, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
         mean_margin: how many sigma mu may lie beyond a bound; None: any.
+        excess: o - mu, under ``mean_margin`` alone, [*lives, n].
         ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
     """
 
     mean: Tensor
     std: Tensor
     std_gain: Tensor
+    excess: Tensor
     sent: Tensor
 
     def __init__(
@@ -106,7 +109,7 @@ class Gaussian(Head):
         self.mean_margin = mean_margin
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
-        for name in ("mean", "std", "std_gain", "action"):
+        for name in ("mean", "std", "std_gain", "action", *(() if mean_margin is None else ("excess",))):
             self.register_buffer(name, lives.zeros(n))
         self.register_buffer("sent", lives.zeros(n, dtype=torch.float64))
 
@@ -121,12 +124,13 @@ class Gaussian(Head):
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
 
     def _hold(self, mean: Tensor) -> None:
-        """Write mu, no further beyond a bound than the margin."""
+        """Write mu, no further beyond a bound than the margin, and how far its output is."""
         self.mean.copy_(mean)
         if self.mean_margin is not None:
             lowest, highest = self.ends
             margin = self.std * self.mean_margin
-            torch.clamp(self.mean, lowest - margin, highest + margin, out=self.mean)
+            torch.clamp(mean, lowest - margin, highest + margin, out=self.mean)
+            torch.sub(mean, self.mean, out=self.excess)
 
     def _spread(self, rho: Tensor) -> None:
         """Write sigma and d sigma / d rho."""
@@ -152,8 +156,9 @@ class Gaussian(Head):
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by mu, on which it does not depend, and rho: [*lives, 2 n]."""
-        return torch.cat([torch.zeros_like(self.mean), self.std_gain / self.std], -1)
+        """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lives, 2 n]."""
+        back = torch.zeros_like(self.mean) if self.mean_margin is None else -self.excess / self.std / self.std
+        return torch.cat([back, self.std_gain / self.std], -1)
 
     def chosen(self) -> Any:
         """Return what the env gets, in the space's dtype, [*lives, *shape]; the centre for a number that diverged."""

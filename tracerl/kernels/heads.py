@@ -86,6 +86,7 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
         if q[P.MEAN_MARGIN] >= 0:
             margin = std * real(q[P.MEAN_MARGIN])
             mean = min(max(mean, real(lowest[i]) - margin), real(highest[i]) + margin)
+            f[p[P.EXCESS] + i] = outputs[i] - mean
         f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
         radius = math.sqrt(-2 * math.log1p(-uniform(w, p[P.COUNTER])))
         noise = radius * math.cos(2 * math.pi * uniform(w, p[P.COUNTER]))
@@ -196,6 +197,8 @@ def learning_signal(f: Any, w: Any, p: Any, q: Any, weight: Any, g: Any) -> None
                 z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
                 g[i] = z / std
                 g[n + i] = gain * (z * z - one + weight) / std
+            if q[P.MEAN_MARGIN] >= 0:
+                g[i] -= weight * f[p[P.EXCESS] + i] / std / std
 
 
 @kernel

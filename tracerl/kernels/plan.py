@@ -137,6 +137,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     REWARD_SQUARES,
     DISCOUNTED,
     ACTION,  # of a GAUSSIAN in the real memory
+    EXCESS,
     SENT,
     COUNTER,
     FAULT,
@@ -146,7 +147,7 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(45)
+) = range(46)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, EACH_STD, MEAN_MARGIN, AGENT_FLOATS = (
     range(8)
 )
