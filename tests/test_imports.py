@@ -22,7 +22,8 @@ BASE = {"checks", "lives", "module", "functional"}
 ALLOWED = {
     "checks": set(),
     "module": set(),
-    "functional": set(),
+    "functional": {"functional_actions"},
+    "functional_actions": set(),
     "lives": set(),
     "agent": set(),
     "threads": set(),
