@@ -125,12 +125,13 @@ class Gaussian(Head):
 
     def _hold(self, mean: Tensor) -> None:
         """Write mu, no further beyond a bound than the margin, and how far its output is."""
-        self.mean.copy_(mean)
-        if self.mean_margin is not None:
-            lowest, highest = self.ends
-            margin = self.std * self.mean_margin
-            torch.clamp(mean, lowest - margin, highest + margin, out=self.mean)
-            torch.sub(mean, self.mean, out=self.excess)
+        if self.mean_margin is None:
+            self.mean.copy_(mean)
+            return
+        lowest, highest = self.ends
+        margin = self.std * self.mean_margin
+        torch.clamp(mean, lowest - margin, highest + margin, out=self.mean)
+        torch.sub(mean, self.mean, out=self.excess)
 
     def _spread(self, rho: Tensor) -> None:
         """Write sigma and d sigma / d rho."""
