@@ -112,6 +112,7 @@ def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() ->
     beyond = []
     for _ in range(400):
         head.sample(outputs, UniformStream(lives))
+        assert head.excess is not None
         torch.testing.assert_close(head.excess, outputs[:2] - head.mean)
         beyond.append(head.excess.abs().clone())
         outputs += 0.02 * head.entropy_gradient()

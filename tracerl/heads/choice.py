@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
-from tracerl import checks
 from tracerl.checks import ConfigError
 from tracerl.heads.base import Head
 from tracerl.heads.bernoulli import Bernoulli
 from tracerl.heads.categorical import Categorical, MultiCategorical
-from tracerl.heads.gaussian import Gaussian
+from tracerl.heads.gaussian import Gaussian, check_bell
 from tracerl.lives import Lives
 
 MakeHead = Callable[[Space[Any], Lives], Head]  # from an action space to a distribution over it
@@ -41,11 +40,7 @@ def head_for(
         ConfigError: another space, or an empty one; ``max_std`` is not above 0; ``clipped_log_prob`` is neither true
             nor false; ``mean_margin`` is below 0; or ``make`` makes no head.
     """
-    if max_std is not None:
-        checks.positive("max_std", max_std)
-    checks.flag("clipped_log_prob", clipped_log_prob)
-    if mean_margin is not None:
-        checks.non_negative("mean_margin", mean_margin)
+    check_bell(max_std, clipped_log_prob, mean_margin)
     if make is not None:
         head = make(space, lives) if callable(make) else None
         if not isinstance(head, Head):

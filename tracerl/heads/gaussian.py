@@ -17,6 +17,15 @@ LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
 UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
 
 
+def check_bell(max_std: float | None, clipped_log_prob: bool, mean_margin: float | None) -> None:
+    """Check the settings of a Gaussian, raising a ConfigError that names one; see there."""
+    if max_std is not None:
+        checks.positive("max_std", max_std)
+    checks.flag("clipped_log_prob", clipped_log_prob)
+    if mean_margin is not None:
+        checks.non_negative("mean_margin", mean_margin)
+
+
 class Gaussian(Head):
     """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
 
@@ -55,14 +64,14 @@ class Gaussian(Head):
         most: where its upper tail begins, in units of a, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
         mean_margin: how many sigma mu may lie beyond a bound; None: any.
-        excess: o - mu, under ``mean_margin`` alone, [*lives, n].
+        excess: o - mu, [*lives, n]; None without ``mean_margin``.
         ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
     """
 
     mean: Tensor
     std: Tensor
     std_gain: Tensor
-    excess: Tensor
+    excess: Tensor | None
     sent: Tensor
 
     def __init__(
@@ -87,11 +96,7 @@ class Gaussian(Head):
                 ``mean_margin`` neither None nor 0 or above.
         """
         super().__init__()
-        if max_std is not None:
-            checks.positive("max_std", max_std)
-        checks.flag("clipped_log_prob", clipped_log_prob)
-        if mean_margin is not None:
-            checks.non_negative("mean_margin", mean_margin)
+        check_bell(max_std, clipped_log_prob, mean_margin)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
@@ -109,8 +114,9 @@ class Gaussian(Head):
         self.mean_margin = mean_margin
         self.n_outputs = 2 * n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
-        for name in ("mean", "std", "std_gain", "action", *(() if mean_margin is None else ("excess",))):
+        for name in ("mean", "std", "std_gain", "action"):
             self.register_buffer(name, lives.zeros(n))
+        self.register_buffer("excess", None if mean_margin is None else lives.zeros(n))
         self.register_buffer("sent", lives.zeros(n, dtype=torch.float64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
@@ -158,7 +164,7 @@ class Gaussian(Head):
 
     def entropy_gradient(self) -> Tensor:
         """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lives, 2 n]."""
-        back = torch.zeros_like(self.mean) if self.mean_margin is None else -self.excess / self.std / self.std
+        back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
         return torch.cat([back, self.std_gain / self.std], -1)
 
     def chosen(self) -> Any:

@@ -121,6 +121,5 @@ def _head_fields(head: Head) -> Fields:
         assert isinstance(head, Gaussian)
         found.update({P.HEAD: P.GAUSSIAN, P.N_COMPONENTS: head.n_outputs // 2})
         found.update({P.MEAN: offset(head.mean), P.STD: offset(head.std)})
-        found.update({P.STD_GAIN: offset(head.std_gain), P.SENT: offset(head.sent)})
-        found[P.EXCESS] = P.ABSENT if head.mean_margin is None else offset(head.excess)
+        found.update({P.STD_GAIN: offset(head.std_gain), P.EXCESS: offset(head.excess), P.SENT: offset(head.sent)})
     return found
