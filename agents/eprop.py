@@ -16,6 +16,7 @@ from tracerl.heads import head_for
 from tracerl.lives import Lives, clear_
 from tracerl.network import Dense
 from tracerl.online import OnlineAgent
+from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.parts import Part
 from tracerl.rules.reflect import TraceLearner
@@ -121,7 +122,8 @@ class EpropAgent(OnlineAgent):
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
         body = network.build(self.encoder.shape, self.head.n_outputs + 1, lives)
         decay = discount * trace_decay
-        self.learner = TraceLearner(body, optimizer["policy"].build(body, decay, lives), decay, lives)
+        rule = rule_of_policy(optimizer["policy"], self.head.n_components)
+        self.learner = TraceLearner(body, rule.build(body, decay, lives), decay, lives)
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lives.zeros())
         self.register_buffer("bonus", torch.zeros_like(body.flat))

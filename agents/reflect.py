@@ -110,7 +110,7 @@ class ReflectAgent(ActorCritic):
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
         super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
-        self.policy, self.critic = self._learner(policy, optimizer["policy"]), None
+        self.policy, self.critic = self._policy_learner(policy, optimizer["policy"]), None
         if signal == "td":
             value_network = network if critic is None else _differing(network, critic)
             self.critic = self._learner(value_network.build(self.encoder.shape, 1, lives), optimizer["value"])

@@ -103,7 +103,7 @@ class StreamACAgent(ActorCritic):
         n_in = self.encoder.n_out
         policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
         value_rule = _with_own(optimizer, "value", lr, kappa_value)
-        self.policy = self._learner(network.build(n_in, self.head.n_outputs, lives), policy_rule)
+        self.policy = self._policy_learner(network.build(n_in, self.head.n_outputs, lives), policy_rule)
         self.critic = self._learner(network.build(n_in, 1, lives), value_rule)
         self._pack(lives)
         self._choose_engine(engine, threads)

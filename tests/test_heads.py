@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, distributions
 
-from tests.helpers import lived, lived_together
+from tests.helpers import lived, lived_together, make_agent
 from tracerl.checks import ConfigError
 from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
 from tracerl.lives import Lives
@@ -201,6 +201,11 @@ def test_components_come_as_the_outputs_say(head: Head, outputs: list[float], me
     assert abs(correlation) < 0.05  # components are independent
 
 
+def test_a_head_says_of_how_many_numbers_an_action_is() -> None:
+    numbers = {"discrete": 1, "multi-discrete": 3, "multi-binary": 6, "box": 2}
+    assert {name: head_of(name, Lives(0)).n_components for name in numbers} == numbers
+
+
 def test_starts_and_shapes_are_those_of_the_space() -> None:
     space = spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[10, 20], [30, 40]])
     lives = Lives(0)
@@ -255,6 +260,16 @@ class Echo(gym.Env):
 gym.register("Echo-v0", Echo)
 for kind in ("multi-discrete", "multi-binary", "box"):
     gym.register(f"Echo-{kind}-v0", Echo, kwargs={"kind": kind})
+
+
+@pytest.mark.parametrize("agent", ["reflect", "eprop", "stream_ac"])
+@pytest.mark.parametrize(("per_component", "times"), [("true", 2**0.5), ("false", 1.0)])
+def test_the_policys_step_is_as_long_whatever_an_action_has(agent: str, per_component: str, times: float) -> None:
+    overrides = ("optimizer=intentional", "optimizer.policy.eta=0.1", f"optimizer.policy.per_component={per_component}")
+    made = make_agent(gym.make("Echo-box-v0"), f"agent={agent}", *overrides)
+    policy, *critic = made._rules()
+    assert policy.settings.eta == pytest.approx(0.1 * times)
+    assert [rule.settings.eta for rule in critic] == [0.5] * len(critic)
 
 
 @pytest.mark.parametrize(("kind", "floor"), [("multi-discrete", 0.9), ("multi-binary", 0.9), ("box", -0.7)])

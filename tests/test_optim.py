@@ -11,17 +11,22 @@ from torch import Tensor
 from tests.test_network import network_of
 from tracerl.lives import Lives
 from tracerl.network import Network
-from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim
+from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, rule_of_policy
 
 LIVES = Lives(0, torch.float64)
 
 
-def two_parameters() -> Network:
-    """A stand-in network of two parameters, at zero."""
+def parameters(n: int) -> Network:
+    """A stand-in network of n parameters, at zero."""
     network = network_of(1, [1], 1)
-    network.flat = torch.zeros(2, dtype=torch.float64)
-    network.score = torch.zeros(2, dtype=torch.float64)
+    network.flat = torch.zeros(n, dtype=torch.float64)
+    network.score = torch.zeros(n, dtype=torch.float64)
     return network
+
+
+def two_parameters() -> Network:
+    """Two of them, as most tests have it."""
+    return parameters(2)
 
 
 def tensor(*values: float) -> Tensor:
@@ -102,6 +107,25 @@ def test_intentional_against_its_equations_over_many_steps(least: float, share: 
         network.score = torch.from_numpy(g)
         rule(network, torch.from_numpy(zeta), torch.tensor(signal, dtype=torch.float64))
         np.testing.assert_allclose(network.flat.numpy(), theta, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("per_component", "share"), [(True, 1.0), (False, 1 / 4)])
+def test_a_policy_of_many_components_moves_as_far_as_one_of_one(per_component: bool, share: float) -> None:
+    """Each component is a bell of one parameter, its mean: KL is half the squared length of the step."""
+
+    def divergence(n: int) -> float:
+        network = parameters(n)
+        rule = rule_of_policy(intentional(per_component=per_component), n).build(network, 0.9, LIVES)
+        network.score = torch.from_numpy(np.random.default_rng(n).choice([-1.0, 1.0], n))
+        rule(network, network.score.clone(), torch.tensor(1.0, dtype=torch.float64))
+        return float(network.flat.square().sum()) / 2
+
+    assert divergence(4) == pytest.approx(share * divergence(1), rel=1e-6)
+
+
+def test_only_a_rule_that_says_so_knows_of_components() -> None:
+    for rule in (ObGD(1.0, 3.0), intentional(per_component=False), SGD(0.1)):
+        assert rule_of_policy(rule, 9) is rule
 
 
 def rare_step(share: float) -> float:

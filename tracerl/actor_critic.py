@@ -16,6 +16,7 @@ from tracerl.kernels.coverage import without_kernel
 from tracerl.lives import Lives
 from tracerl.network import ScoredNetwork
 from tracerl.online import OnlineAgent
+from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.scaling import RewardScaler
@@ -130,6 +131,9 @@ class ActorCritic(OnlineAgent):
 
     def _learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
         return TraceLearner(network, rule.build(network, self.decay, self.lives), self.decay, self.lives)
+
+    def _policy_learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
+        return self._learner(network, rule_of_policy(rule, self.head.n_components))
 
     def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; see ``OnlineAgent``."""

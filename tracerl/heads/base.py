@@ -16,11 +16,13 @@ class Head(StateModule):
 
     Attributes:
         n_outputs: numbers the head asks of the network.
+        n_components: independent numbers that an action has; 1 where a head does not say.
         action: the newest sample, [*lives] or [*lives, components].
         greedy: take the likeliest action in place of a sample: for watching, since what learns needs samples.
     """
 
     n_outputs: int
+    n_components: int = 1
     action: Tensor
     greedy: bool = False
 

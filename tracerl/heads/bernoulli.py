@@ -27,7 +27,7 @@ class Bernoulli(Head):
     def __init__(self, space: spaces.MultiBinary, lives: Lives) -> None:
         """Start with fair coins."""
         super().__init__()
-        self.n_outputs = int(torch.Size(space.shape).numel())
+        self.n_outputs = self.n_components = int(torch.Size(space.shape).numel())
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         self.register_buffer("logits", lives.zeros(self.n_outputs))
         self.register_buffer("probabilities", lives.full(0.5, self.n_outputs))

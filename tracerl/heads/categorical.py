@@ -87,7 +87,7 @@ class MultiCategorical(Head):
         """Start uniform, with no action taken yet; components in row-major order."""
         super().__init__()
         self.sizes = tuple(int(size) for size in space.nvec.flat)
-        self.n_outputs = sum(self.sizes)
+        self.n_outputs, self.n_components = sum(self.sizes), len(self.sizes)
         self._start, self._dtype, self._shape = space.start, space.dtype, (*lives.shape, *space.shape)
         uniform = torch.cat([lives.full(1 / size, size) for size in self.sizes], -1)
         self.register_buffer("log_probabilities", uniform.log())

@@ -112,7 +112,7 @@ class Gaussian(Head):
         self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
         self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
         self.mean_margin = mean_margin
-        self.n_outputs = 2 * n
+        self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
             self.register_buffer(name, lives.zeros(n))

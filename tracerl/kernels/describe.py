@@ -110,16 +110,16 @@ def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
 
 
 def _head_fields(head: Head) -> Fields:
-    found: Fields = {P.N_OUTPUTS: head.n_outputs, P.ACTION: offset(head.action)}
+    found: Fields = {P.N_OUTPUTS: head.n_outputs, P.N_COMPONENTS: head.n_components, P.ACTION: offset(head.action)}
     if isinstance(head, (Categorical, MultiCategorical)):
-        found.update({P.HEAD: P.CATEGORICAL, P.N_COMPONENTS: len(head.sizes)})
+        found[P.HEAD] = P.CATEGORICAL
         found.update({P.LOG_PROBABILITIES: offset(head.log_probabilities), P.PROBABILITIES: offset(head.probabilities)})
     elif isinstance(head, Bernoulli):
-        found.update({P.HEAD: P.BERNOULLI, P.N_COMPONENTS: head.n_outputs})
+        found[P.HEAD] = P.BERNOULLI
         found.update({P.LOGITS: offset(head.logits), P.PROBABILITIES: offset(head.probabilities)})
     else:
         assert isinstance(head, Gaussian)
-        found.update({P.HEAD: P.GAUSSIAN, P.N_COMPONENTS: head.n_outputs // 2})
+        found[P.HEAD] = P.GAUSSIAN
         found.update({P.MEAN: offset(head.mean), P.STD: offset(head.std)})
         found.update({P.STD_GAIN: offset(head.std_gain), P.EXCESS: offset(head.excess), P.SENT: offset(head.sent)})
     return found

@@ -1,9 +1,9 @@
 """Step-size rules: one per file, each a settings class that builds the rule for one network."""
 
 from tracerl.optim.adaptive_obgd import AdaptiveObGD
-from tracerl.optim.intentional import Intentional
+from tracerl.optim.intentional import Intentional, rule_of_policy
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.sgd import SGD
 from tracerl.optim.torch_optim import TorchOptim
 
-__all__ = ["SGD", "AdaptiveObGD", "Intentional", "ObGD", "TorchOptim"]
+__all__ = ["SGD", "AdaptiveObGD", "Intentional", "ObGD", "TorchOptim", "rule_of_policy"]

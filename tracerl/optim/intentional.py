@@ -1,6 +1,7 @@
 """Bounded Intentional updates: choose how much the output shall change, solve for the step."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from tracerl import checks
 from tracerl.flat import FlatModule
 from tracerl.lives import Lives
-from tracerl.optim.rule import StepRule
+from tracerl.optim.rule import StepRule, StepRuleSettings
 
 _TINY = 1e-8  # added to every scale, and the least denominator
 _LEAST = 1e-12  # the least magnitude of a signal that is divided by
@@ -29,6 +30,7 @@ class Intentional:
         clip: bound of the signal, in root-mean-squares of itself.
         rms_floor: least magnitude to divide by, in root-mean-squares of the signal, in [0, 1]. Where most steps tell
             nothing, the mean magnitude is small, and what is told at last is magnified by as much; 0 leaves that so.
+        per_component: eta is that of one component; log pi of k of them moves by sqrt(k) eta (``rule_of_policy``).
     """
 
     eta: float
@@ -40,6 +42,7 @@ class Intentional:
     slow_decay: float
     clip: float
     rms_floor: float = 0.0
+    per_component: bool = False
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -52,10 +55,24 @@ class Intentional:
         checks.decay("slow_decay", self.slow_decay)
         checks.positive("clip", self.clip)
         checks.unit_interval("rms_floor", self.rms_floor)
+        checks.flag("per_component", self.per_component)
 
     def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "BoundedIntentional":
         """Make the rule for one network."""
         return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lives)
+
+
+def rule_of_policy(rule: StepRuleSettings, n_components: int) -> StepRuleSettings:
+    """Return the settings of a policy's rule where an action has k = ``n_components`` independent components.
+
+    log pi is the sum of k terms, its score sqrt(k) times as long as that of one. So a step by which log pi of the
+    action taken moves by eta moves the policy the less the more numbers an action has: by a KL divergence of
+    eta^2/(2k). Under ``per_component`` log pi moves by sqrt(k) eta and the policy as far whatever k is. Other rules
+    stay as they are.
+    """
+    if not (isinstance(rule, Intentional) and rule.per_component):
+        return rule
+    return replace(rule, eta=math.sqrt(n_components) * rule.eta)
 
 
 class BoundedIntentional(StepRule):
