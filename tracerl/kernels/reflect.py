@@ -10,6 +10,7 @@ from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.actor_critic import choose, watch
 from tracerl.kernels.compile import entry, kernel
+from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.memory import row_of
 from tracerl.kernels.verbs import SKIP, START, STEP, TERMINATED
 
@@ -30,6 +31,15 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
     Returns:
         The life's newest action; see ``heads.chosen``.
     """
+    before = flush_denormals()
+    action = carry_out(f, w, p, s, verb, reward, observation)
+    restore(before)
+    return action
+
+
+@kernel
+def carry_out(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> float:
+    """Do what ``advance_life`` does, with numbers next to zero as they come."""
     if verb == SKIP or w[p[P.FAULT]] != 0:
         return heads.chosen(w, p)
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
