@@ -26,11 +26,14 @@ class Frozen(NamedTuple):
     Attributes:
         returns: of its episodes.
         entropy: of its policy, in nats, a mean over env steps.
-        deviations: of the numbers of a continuous action, in halves of their ranges, likewise; of other actions none.
+        means: of the numbers of a continuous action, from the middle of their ranges in halves of them, likewise; of
+            other actions none. Beyond 1 the middle of a bell is beyond a bound.
+        deviations: of the same numbers.
     """
 
     returns: list[float]
     entropy: float
+    means: list[float]
     deviations: list[float]
 
 
@@ -43,7 +46,7 @@ def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen
         episodes: how many, 100 at most.
         greedy: take the likeliest action in place of a sampled one.
     """
-    agent, env, entropies, deviations = run.agent(life), run.env(), [], []
+    agent, env, entropies, bells = run.agent(life), run.env(), [], []
     agent.freeze()
     if greedy:
         agent.act_greedily()
@@ -51,10 +54,11 @@ def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen
     while frozen.record.episodes < episodes:
         next(frozen)
         entropies.append(float(agent.entropy))
-        deviations.append(agent.head.std.tolist() if isinstance(agent.head, Gaussian) else [])
+        head = agent.head
+        bells.append((head.mean.tolist(), head.std.tolist()) if isinstance(head, Gaussian) else ([], []))
     env.close()
-    means = [statistics.mean(each) for each in zip(*deviations, strict=True)]
-    return Frozen(list(frozen.record.returns), statistics.mean(entropies), means)
+    means, deviations = ([statistics.mean(number) for number in zip(*part, strict=True)] for part in zip(*bells))
+    return Frozen(list(frozen.record.returns), statistics.mean(entropies), means, deviations)
 
 
 def main() -> None:
@@ -68,9 +72,10 @@ def main() -> None:
     run: Any = load(arguments.run)
     for life in arguments.lives:
         sampled, greedy = (live_frozen(run, life, arguments.episodes, each) for each in (False, True))
-        means = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
-        widths = "".join(f", deviation {deviation:.2f}" for deviation in sampled.deviations)
-        print(f"life {life}: {means}, entropy {sampled.entropy:.3f}{widths}", flush=True)
+        earned = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
+        bells = zip(sampled.means, sampled.deviations, strict=True)
+        spread = "".join(f", mean {mean:.2f} deviation {deviation:.2f}" for mean, deviation in bells)
+        print(f"life {life}: {earned}, entropy {sampled.entropy:.3f}{spread}", flush=True)
 
 
 if __name__ == "__main__":
