@@ -4,6 +4,9 @@ A trace that nothing feeds decays by a share at every step, through numbers belo
 (1.2e-38 in float32). Many processors compute those twenty times as slowly as others and more, and a network of which
 most neurons are silent, as on the screens of MinAtar, is full of them. What they could still move is far below the last
 bit of a weight; only a weight that is exactly zero would take them in.
+
+The compiler knows nothing of the mode and may move arithmetic on numbers that it already holds past the switch. Loops
+over memory, which is all that takes time, stay where they are.
 """
 
 import platform
