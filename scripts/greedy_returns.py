@@ -50,11 +50,10 @@ def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen
     agent.freeze()
     if greedy:
         agent.act_greedily()
-    frozen = live(agent, env, sys.maxsize)
+    head, frozen = agent.head, live(agent, env, sys.maxsize)
     while frozen.record.episodes < episodes:
         next(frozen)
         entropies.append(float(agent.entropy))
-        head = agent.head
         bells.append((head.mean.tolist(), head.std.tolist()) if isinstance(head, Gaussian) else ([], []))
     env.close()
     means, deviations = ([statistics.mean(number) for number in zip(*part, strict=True)] for part in zip(*bells))

@@ -25,6 +25,15 @@ def halve(numbers: np.ndarray[Any, Any]) -> None:
     numbers[1] *= np.float32(0.5)
 
 
+def begun(kind: str, *changes: str) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Return an agent of the fused engine that has seen the first observation of an episode, and that observation."""
+    env = gym.make("CartPole-v1")
+    agent = make_agent(env, f"agent={kind}", "engine=fused", *changes)
+    observation, _ = env.reset(seed=0)
+    agent.start(observation)
+    return agent, observation
+
+
 @has_mode
 def test_the_mode_holds_until_it_is_taken_back() -> None:
     numbers = np.full(2, SMALL, np.float32)
@@ -36,10 +45,7 @@ def test_the_mode_holds_until_it_is_taken_back() -> None:
 @has_mode
 @pytest.mark.parametrize("kind", KINDS)
 def test_traces_fade_to_zero_in_the_fused_engine(kind: str) -> None:
-    env = gym.make("CartPole-v1")
-    agent = make_agent(env, f"agent={kind}", "engine=fused", "dtype=float32")
-    observation, _ = env.reset(seed=0)
-    agent.start(observation)
+    agent, observation = begun(kind, "dtype=float32")
     trace = agent.policy.eligibility_trace
     trace.fill_(SMALL)  # what is not in reach of the first score is left to decay
     agent.step(0.0, observation)
@@ -49,10 +55,7 @@ def test_traces_fade_to_zero_in_the_fused_engine(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_agent_leaves_the_mode_of_its_caller(kind: str) -> None:
-    env = gym.make("CartPole-v1")
-    agent = make_agent(env, f"agent={kind}", "engine=fused")
-    observation, _ = env.reset(seed=0)
-    agent.start(observation)
+    agent, observation = begun(kind)
     agent.end(1.0, observation, terminated=True)
     assert np.float32(SMALL) * np.float32(0.5) > 0
     assert torch.tensor(SMALL) * 0.5 > 0
