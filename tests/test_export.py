@@ -4,11 +4,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import nir
 import numpy as np
 import pytest
@@ -19,23 +17,11 @@ from tests.helpers import command, script
 from tracerl.export.__main__ import main
 from tracerl.export.files import write_whole
 from tracerl.export.program import program_of
-from tracerl.export.program_ends import Choice
-from tracerl.export.program_files import torch_export_bytes
-from tracerl.heads import head_for
-from tracerl.lives import Lives
-from tracerl.streams import UniformStream
 
 PLAIN = ["network=dense", "encoder=raw", "logger=none"]  # what NIR has words for
 RUN = ["steps=400", "lifetimes=2", "network.hidden=[12]", "network.reset=hard", "network.output_scale=1", *PLAIN]
+pytestmark = pytest.mark.usefixtures("one_thread")
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # networks this small are slower on more
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -147,125 +133,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "default": ("CartPole", "reflect", {}),
-    "contrast, adaptive, ticks": (
-        "CartPole",
-        "reflect",
-        {"encoder": "contrast", "network": "alif", "network.recurrent_scale": 0.5, "network.ticks": 3},
-    ),
-    "contrasts": ("CartPolePositions", "reflect", {"encoder": "contrast", "encoder.trace_decay": [0.5, 0.99]}),
-    "memory": ("CartPolePositions", "reflect", {"encoder.trace_decay": [], "encoder.memory_decay": [0.5, 0.99]}),
-    "synaptic, two layers": ("CartPole", "reflect", {"network": "synaptic", "network.hidden": [16, 8]}),
-    "graph": ("CartPole", "reflect", {"network": "graph", "network.credit": "presynaptic"}),
-    "eprop": ("CartPole", "eprop", {"network.hidden": [16]}),
-    "classic": ("CartPole", "reflect_classic", {}),
-    "continuous": ("MountainCarContinuous", "reflect", {"network.hidden": [16]}),
-    "images": (
-        "MinAtarBreakout",
-        "reflect",
-        {
-            "network": "conv",
-            "network.channels": [2],
-            "network.pool": 2,
-            "network.pool_kind": "max",
-            "network.credit": "presynaptic",
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("name", AGENTS)
-def test_a_program_acts_as_its_agent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world, kind, settings = AGENTS[name]
-    env = tracerl.make_env(world)
-    agent: Any = tracerl.make_agent(
-        env, kind, {"engine": "torch", **settings} if kind == "reflect" else settings, seed=1
-    )
-    tracerl.live(agent, env, 60).finish()
-    agent.abandon()
-    agent.freeze()
-    agent.act_greedily()
-    program = program_of(agent)
-    _stop_averaging(agent.encoder.normalizer, monkeypatch)
-    layers = agent.parts()["policy"].network.layers
-    observation, _ = env.reset(seed=3)
-    expected, state, fired = agent.start(observation), torch.zeros(program.n_state), 0.0
-    for _ in range(200):
-        action, outputs, state = program(torch.tensor(np.ravel(observation), dtype=torch.float32), state)
-        spikes = torch.cat([state[place] for part, place in program.places.items() if part.startswith("spikes")])
-        assert torch.equal(spikes, torch.cat([layer.spikes for layer in layers]))
-        np.testing.assert_allclose(action.numpy(), np.ravel(expected), atol=1e-6)
-        assert len(outputs) == agent.head.n_outputs
-        fired += float(spikes.mean()) / 200
-        observation, reward, terminated, truncated, _ = env.step(expected)
-        if terminated or truncated:
-            agent.end(float(reward), observation, terminated)
-            observation, _ = env.reset()
-            expected, state = agent.start(observation), torch.zeros_like(state)
-        else:
-            expected = agent.step(float(reward), observation)
-    assert 0.01 < fired < 0.99
-    env.close()
-
-
-def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a normaliser stay as it is, which it does in a program."""
-    mean, deviation = normalizer.moments.mean.clone(), normalizer.moments.deviation()
-    clip = normalizer.clip
-    monkeypatch.setattr(normalizer, "forward", lambda x: ((x - mean) / deviation).clamp(-clip, clip))
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        gym.spaces.Discrete(4, start=-2),
-        gym.spaces.MultiDiscrete([3, 2, 4], start=[1, 0, -1]),
-        gym.spaces.MultiBinary([2, 3]),
-        gym.spaces.Box(np.float32([-1, 0]), np.float32([3, 0.5])),
-    ],
-    ids=lambda space: type(space).__name__,
-)
-def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
-    lives = Lives(0)
-    head = head_for(space, lives)
-    head.greedy = True
-    choice, stream = Choice(head), UniformStream(lives)
-    seen = set()
-    for outputs in torch.randn(40, head.n_outputs, generator=torch.Generator().manual_seed(0)):
-        head.sample(outputs, stream)
-        np.testing.assert_allclose(choice(outputs).numpy(), np.ravel(head.chosen()), rtol=1e-6)
-        seen.add(tuple(choice(outputs).tolist()))
-    assert len(seen) > 3
-
-
-@pytest.mark.parametrize("critic", [{}, {"neuron": "graded"}, {"neuron": "graded", "surrogate": "triangle"}], ids=str)
-def test_a_critics_program_has_a_value_and_no_action(critic: dict[str, str]) -> None:
-    env = tracerl.make_env("CartPole")
-    settings = {"engine": "torch", "encoder": "raw", "network.output_scale": 1.0, "agent.critic": critic}
-    agent: Any = tracerl.make_agent(env, settings=settings)
-    program = program_of(agent, "value")
-    state = torch.zeros(program.n_state)
-    for observation in torch.randn(20, 4, generator=torch.Generator().manual_seed(0)):
-        value, state = program(observation, state)
-        torch.testing.assert_close(value, agent.critic.network(observation))
-    assert state.shape == (program.n_state,)
-
-
-def test_a_code_that_is_drawn_makes_no_program() -> None:
-    env = tracerl.make_env("CartPole")
-    with pytest.raises(tracerl.ConfigError, match="encoder must be raw or contrast for a program, got rate"):
-        program_of(tracerl.make_agent(env, settings={"encoder": "rate", "network.ticks": 2}))
-
-
-def test_a_file_does_not_hold_what_its_tensors_were_cut_from() -> None:
-    env = tracerl.make_env("CartPole")
-    settings = {"network": "dense", "encoder": "raw", "network.hidden": [512], "engine": "torch"}
-    program = program_of(tracerl.make_agent(env, settings=settings))
-    numbers = sum(buffer.numel() for buffer in program.buffers())
-    assert len(torch_export_bytes(program)) < 4 * numbers + 60_000
 
 
 @pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,15 +30,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 EDGES = [["input", "early"], ["early", "late"], ["input", "late"], ["early", "output"], ["late", "output"]]
 GRAPH = {"network": "graph", "network.edges": EDGES}
+pytestmark = pytest.mark.usefixtures("one_thread")
 READ_BY_SNNTORCH = [name for name in NETWORKS if "recurrent" not in name]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

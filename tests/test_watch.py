@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -15,34 +14,18 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
-from tests.helpers import command, script
-from tracerl.checks import ConfigError
+from tests.helpers import script
+from tests.watching import FLAGS, SMALL, cli, made_runs
 from tracerl.runs import SavedRun, load
 from tracerl.watch import watch
-from tracerl.watch.__main__ import main
 from tracerl.watch.mp4 import Mp4
 from tracerl.watch.options import Options
 from tracerl.watch.playing import play
 
-SMALL = {"size": (640, 400), "fps": 50.0}  # CartPole's own pace: every step is a frame
-FLAGS = ["--size", "640x400", "--fps", "50"]
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    settings = ["steps=100", "env.kwargs.max_episode_steps=8", "engine=torch", "logger=none"]
-    with pytest.MonkeyPatch.context() as patch:
-        assert command([*settings, "lifetimes=2", "network.hidden=[8]", "hydra.run.dir=run"], patch, folder) == 0
-        assert command([*settings, "agent=random", "hydra.run.dir=random"], patch, folder) == 0
-    return folder / "run"
-
-
-def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["tracerl.watch", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
+    return made_runs(tmp_path_factory.mktemp("runs"))
 
 
 def frames_of(path: Path) -> np.ndarray:
@@ -206,87 +189,6 @@ def test_envs_that_draw_no_frames_are_watched_without(
         assert gif.n_frames == 3  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        (["nowhere"], "run must be the folder of a run"),
-        (["run", "--video", "a.avi"], "video must be a file whose name ends in .mp4 or .gif, got 'a.avi'"),
-        (["run", "--video", "gone/a.mp4"], "video must be a file that can be written: 'gone/a.mp4'"),
-        (["run", "--raster", "a.jpg"], "raster must be a file whose name ends in .png"),
-        (["run", "--raster", "folder.png"], "raster must be a file, and 'folder.png' is a folder"),
-        (["run", "--video", "a.gif", "--video", "a.gif"], "video must name each file once"),
-        (["run", "--raster", "a.png", "--life", "2"], "life must be a whole number from 0 to 1, got 2"),
-        (["run", "--raster", "a.png", "--checkpoint", "step-1"], "checkpoint must be sound"),
-        (["run", "--raster", "a.png", "--steps", "0"], "steps must be a whole number of 1 or above"),
-        (["run", "--raster", "a.png", "--episodes", "0"], "episodes must be"),
-        (["run", "--raster", "a.png", "--seed", "-1"], "seed must be"),
-        (["run", "--raster", "a.png", "--span", "3"], "span must be a whole number of 10 or above"),
-        (["run", "--raster", "a.png", "--speed", "0"], "speed must be a number from 0.01"),
-        (["run", "--raster", "a.png", "--fps", "nan"], "fps must be a number from 1 to 120"),
-        (["run", "--video", "a.gif", "--fps", "60"], "fps must be at most 50 for a gif"),
-        (["run", "--video", "a.gif", "--size", "64x48"], "size must be from 640x400 to 3840x2160, got 64x48"),
-        (["run", "--video", "a.gif", "--size", "641x400"], "size must be even"),
-        (["run", "--video", "a.gif", "--size", "big"], "must look like 960x540, got 'big'"),
-        (["random", "--raster", "a.png", "--greedy"], "greedy needs an agent with a distribution over actions"),
-        (["run", "--vide", "a.gif"], "unrecognized arguments: --vide"),
-    ],
-)
-def test_what_cannot_be_used_is_named_before_anything_is_written(
-    run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    problem: str,
-) -> None:
-    for name in ("run", "random"):
-        (tmp_path / name).symlink_to(run.parent / name)
-    (tmp_path / "folder.png").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    assert cli(monkeypatch, *arguments) == 2
-    said = capsys.readouterr().err
-    assert problem in said and "Traceback" not in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.png", "random", "run"]
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a display is taken for granted")
-def test_without_a_display_the_options_that_need_none_are_named(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
-        monkeypatch.delenv(name, raising=False)
-    assert cli(monkeypatch, run) == 2
-    assert "window needs a display, and there is none: --video out.mp4" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("missing", "options"), [("imageio_ffmpeg", ["--video", "a.mp4"]), ("pygame", ["--window"])])
-def test_a_missing_package_is_named_with_its_extra(
-    run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    missing: str,
-    options: list[str],
-) -> None:
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.chdir(tmp_path)
-    assert cli(monkeypatch, run, *options) == 2
-    assert 'pip install "tracerl[watch]"' in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
-def test_frames_without_pygame_name_the_extra(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(self: Any) -> None:
-        raise gym.error.DependencyNotInstalled("pygame is not installed")
-
-    monkeypatch.setattr(CartPoleEnv, "render", lacking)
-    with pytest.raises(ConfigError, match=r'env needs packages to draw its frames: pip install "tracerl\[watch\]"'):
-        watch(run, video=tmp_path / "a.gif", steps=3)
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_keys_of_the_window(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -336,10 +238,3 @@ def test_the_script_of_the_readmes_pictures(run: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(sys, "argv", ["make_animation.py", "--run", str(run), "--into", str(tmp_path)])
     module.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cartpole.gif", "raster.png"]
-
-
-def test_options_from_python_are_checked_too(run: Path) -> None:
-    with pytest.raises(ConfigError, match="steps must be"):
-        watch(run, steps=1.5)
-    with pytest.raises(ConfigError, match="size must be a width and a height"):
-        watch(run, size=640)
