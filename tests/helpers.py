@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,21 +38,27 @@ def script(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+def exit_code(main: Callable[[], object], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run a command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", [main.__module__, *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
 def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    """Run the command line in this process and return its exit code."""
+    """Run ``tracerl.run`` in this process and return its exit code."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["tracerl.run", *arguments])
     monkeypatch.setitem(os.environ, "HYDRA_FULL_ERROR", "1")
     threads = torch.get_num_threads()
     GlobalHydra.instance().clear()
     try:
-        tracerl.run.main()
-    except SystemExit as end:
-        return int(end.code or 0)
+        return exit_code(tracerl.run.main, monkeypatch, *arguments)
     finally:
         GlobalHydra.instance().clear()
         torch.set_num_threads(threads)
-    return 0
 
 
 def compose(*overrides: str) -> DictConfig:

@@ -18,6 +18,7 @@ from tests.helpers import compose, lived, lived_together, make_agent, observatio
 from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.lives import Lives
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")
 BANDIT = "tracerl.envs:tracerl/ContextualBandit-v0"
 SWITCHES = [
@@ -26,11 +27,6 @@ SWITCHES = [
     "agent.network.log_prob_signal=true",
     "agent.paired_traces=true",
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)  # networks this small are slower on more
 
 
 def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: Any) -> ReflectClassicAgent:

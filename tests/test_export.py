@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import tracerl
-from tests.helpers import command, script
+from tests.helpers import command, exit_code, script
 from tracerl.export.__main__ import main
 from tracerl.export.files import write_whole
 from tracerl.export.program import program_of
@@ -37,12 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run the command line in this process and return its exit code."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["tracerl.export", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return exit_code(main, monkeypatch, *arguments)
 
 
 def test_the_newest_checkpoint_of_a_life_is_written(

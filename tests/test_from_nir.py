@@ -12,6 +12,7 @@ import torch
 import tracerl
 from tests.nir_euler import simulate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 DT = 1e-4
 TORCH = {"engine": "torch"}
 PLAIN = {**TORCH, "network": "dense", "encoder": "raw"}
@@ -19,7 +20,6 @@ PLAIN = {**TORCH, "network": "dense", "encoder": "raw"}
 
 @pytest.fixture(scope="module")
 def env() -> Any:
-    torch.set_num_threads(1)  # networks this small are slower on more
     return tracerl.make_env("CartPole")
 
 

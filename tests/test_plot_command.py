@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import exit_code
 from tests.made_runs import run, two_settings
 from tracerl.plot import __main__ as command_line
 
@@ -23,13 +24,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """The command line: what it says on stdout and stderr, and its exit code."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["plot", *map(str, arguments)])
-        code = 0
-        try:
-            command_line.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
+        return exit_code(command_line.main, monkeypatch, *arguments), *capsys.readouterr()
 
     yield call
 

@@ -2,7 +2,6 @@
 
 import csv
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import command, script
+from tests.helpers import command, exit_code, script
 from tracerl.checks import ConfigError
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
@@ -148,12 +147,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
-    try:
-        study.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return exit_code(study.main, monkeypatch, *arguments)
 
 
 def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, here: Any, monkeypatch: pytest.MonkeyPatch) -> None:

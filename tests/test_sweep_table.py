@@ -16,6 +16,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tests.helpers import exit_code
 from tracerl.folders import read_jobs
 from tracerl.sweep.__main__ import main
 from tracerl.sweep.jobs import jobs_asked_for
@@ -160,12 +161,7 @@ def test_the_number_of_jobs_asked_for_is_that_of_the_grid(tmp_path: Path) -> Non
 def said_by(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["sweep", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as end:
-        code = int(end.code or 0)
+    code = exit_code(main, monkeypatch, *arguments)
     said = capsys.readouterr()
     return code, said.out, said.err
 
