@@ -171,7 +171,7 @@ def histogram(
     counts = [np.histogram(part, bins=max(1, min(40, width // 4)), range=ends)[0] for part in finite]
     image, pen = _panel(width, height)
     pitch, room = width / len(counts[0]), height - _CAPTION
-    tallest = max(1, *(count.max() for count in counts))
+    tallest = max(1, *(int(count.max()) for count in counts))
     for i, count in enumerate((counts[0] / tallest * (room - 2)).tolist()):
         pen.rectangle([i * pitch, room - count, (i + 1) * pitch - 1, room], fill=BLUE)
     for count in counts[1:]:
