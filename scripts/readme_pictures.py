@@ -20,9 +20,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tracerl.files import write_atomic
 from tracerl.plot import Band, choose, draw_curves, save
 from tracerl.plot.series import bands_as_csv, bands_of, read_bands, renamed
-from tracerl.plot.style import write_whole
 
 DOCS = Path(__file__).parents[1] / "docs"
 NAMES = {  # by agent, in the order of the colours
@@ -63,7 +63,7 @@ def main() -> None:
     if arguments.runs is not None:
         arguments.data.parent.mkdir(parents=True, exist_ok=True)
         kept = read_bands(arguments.data) if arguments.data.exists() else []
-        write_whole(arguments.data, bands_as_csv(merged(kept, taken_from(arguments.runs))).encode())
+        write_atomic(arguments.data, bands_as_csv(merged(kept, taken_from(arguments.runs))).encode())
     bands = read_bands(arguments.data)
     labelled = renamed(bands, [NAMES[found.label] for found in bands])
     figure = draw_curves(labelled, title="CartPole-v1", width=7.2, height=3.9, ends=True)

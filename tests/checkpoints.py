@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from tracerl.checkpoint import disk, plain
+from tracerl import disk
+from tracerl.checkpoint import plain
 from tracerl.checkpoint.manifest import render, sha256
 from tracerl.checkpoint.read import newest_good
 from tracerl.checkpoint.store import write

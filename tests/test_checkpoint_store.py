@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
-from tracerl.checkpoint import disk
+from tracerl import disk
 from tracerl.checkpoint.names import aside
 from tracerl.checkpoint.read import newest, newest_good, read
 from tracerl.checkpoint.store import write

@@ -117,7 +117,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         raise OSError("disk full")
 
     with monkeypatch.context() as patch, pytest.raises(tracerl.ConfigError, match="nir must be .*: disk full"):
-        patch.setattr(os, "replace", fail)
+        patch.setattr(os, "rename", fail)
         write_whole(path, b"second", "nir")
     assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
     write_whole(path, b"third", "nir")

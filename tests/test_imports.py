@@ -48,7 +48,9 @@ ALLOWED = {
     "parts": set(),
     "memories": {"flat"},
     "generators": {"spaces"},
-    "torn": set(),
+    "disk": set(),
+    "files": {"disk"},
+    "torn": {"files"},
     "guard": {"checks"},
     "online": BASE | {"agent", "arena", "memories", "optim", "view"},
     "actor_critic": BASE
@@ -73,10 +75,10 @@ ALLOWED = {
     "logger": BASE | {"agent", "events", "layout", "lifetime", "pictures", "snapshots", "stats", "view"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
-    "summary": {"stats"},
+    "summary": {"files", "stats"},
     "resume": {"checks", "torn"},
     "presence": {"agent", "lifetime", "resume", "stats", "torn"},
-    "checkpoint": {"checks", "presence"},
+    "checkpoint": {"checks", "disk", "files", "presence"},
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
     | {"stats", "summary", "world"},
@@ -94,11 +96,12 @@ ALLOWED = {
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
     "export": BASE
+    | {"files"}
     | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
     "folders": {"episodes", "presence", "torn"},
     "groups": {"checks", "folders", "stats"},
-    "plot": {"checks", "folders", "groups", "life", "recording", "runs", "stats", "view"},
+    "plot": {"checks", "files", "folders", "groups", "life", "recording", "runs", "stats", "view"},
     "sweep": {"checks", "folders", "groups", "plot", "stats"},
     "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE

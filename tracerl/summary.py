@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import resource
 import shlex
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
+from tracerl.files import write_atomic
 from tracerl.stats import (
     RATE_WINDOW,
     WINDOW,
@@ -95,22 +95,12 @@ def _peak_memory() -> float:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all: beside its place, then renamed into it.
+    """Write a file whole or not at all.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    aside = path.with_name(path.name + ".part")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    write_atomic(path, json.dumps(content, indent=2) + "\n")
 
 
 def seeds_in_words(seed: int, lifetimes: int) -> str:

@@ -8,19 +8,11 @@ from types import TracebackType
 
 from tracerl.checkpoint.names import MOST_PARTS
 from tracerl.checks import ConfigError
+from tracerl.files import kind
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hold us up
 _NAMES = MOST_PARTS + 2  # of a folder: those of the largest checkpoint, and one more to see that it is not one
-_KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFREG: "a file",
-}
 
 
 class BadCheckpoint(ConfigError):
@@ -52,7 +44,7 @@ class Folder:
         try:
             mode = os.lstat(self.path).st_mode
             if not stat.S_ISDIR(mode):
-                raise self.bad(None, f"is {_kind(mode)}, not a folder")
+                raise self.bad(None, f"is {kind(mode)}, not a folder")
             self._fd = os.open(self.path, _FOLDER)
         except OSError as error:
             raise self.bad(None, _in_words(error)) from error
@@ -94,7 +86,7 @@ class Folder:
 
     def _plain_size(self, name: str, found: os.stat_result) -> int:
         if not stat.S_ISREG(found.st_mode):
-            raise self.bad(name, f"is {_kind(found.st_mode)}, not a plain file")
+            raise self.bad(name, f"is {kind(found.st_mode)}, not a plain file")
         return found.st_size
 
     def read(self, name: str, size: int) -> bytes:
@@ -118,10 +110,6 @@ class Folder:
             came = there if there != size else len(data)
             raise self.bad(name, f"has {came:,} bytes, the manifest says {size:,}")
         return data
-
-
-def _kind(mode: int) -> str:
-    return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
 
 
 def _in_words(error: OSError) -> str:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tracerl.checkpoint import disk, names
+from tracerl import disk
+from tracerl.checkpoint import names
 from tracerl.checkpoint.folder import BadCheckpoint
 from tracerl.checkpoint.read import look, read
 from tracerl.checkpoint.store import put_aside

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tracerl.checkpoint import disk, names
+from tracerl import disk
+from tracerl.checkpoint import names
 from tracerl.checkpoint.manifest import compose
 from tracerl.checkpoint.tensors import pack
 from tracerl.checks import ConfigError, whole

@@ -1,10 +1,9 @@
 """Files that are written whole or not at all."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from tracerl.checks import ConfigError
+from tracerl.files import write_atomic
 
 
 def write_whole(path: Path, data: bytes, option: str) -> None:
@@ -23,20 +22,6 @@ def write_whole(path: Path, data: bytes, option: str) -> None:
             raise IsADirectoryError("it is a folder")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {path.parent}")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomic(path, data)
     except OSError as error:
         raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,6 +9,7 @@ import numpy as np
 
 from tracerl import checks
 from tracerl.checks import ConfigError
+from tracerl.files import write_atomic
 from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
@@ -38,7 +39,7 @@ def make(wish: argparse.Namespace) -> None:
         return
     output = wish.output or Path(f"{wish.what}.{wish.format or 'png'}")
     if wish.what == "curves" and (wish.format or output.suffix) in ("csv", ".csv"):
-        style.write_whole(output, bands_as_csv(_bands(wish)).encode())
+        write_atomic(output, bands_as_csv(_bands(wish)).encode())
     else:
         kind = style.kind_of(output, wish.format)
         style.save(_DRAW[wish.what](wish), output, kind)
@@ -66,7 +67,7 @@ def _tabulate(wish: argparse.Namespace) -> None:
     if wish.output is None:
         print(text, end="")
         return
-    style.write_whole(wish.output, text.encode())
+    write_atomic(wish.output, text.encode())
     print(wish.output)
 
 

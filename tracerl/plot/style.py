@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracerl import checks
+from tracerl.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,20 +108,4 @@ def save(figure: "Figure", path: Path, kind: str | None = None) -> None:
     kind, buffer = kind_of(path, kind), io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])
-    write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside its place, then renamed into it.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    aside = path.with_name(path.name + ".part")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    write_atomic(path, buffer.getvalue())

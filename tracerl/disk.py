@@ -1,4 +1,4 @@
-"""Every call with which checkpoints change the disk, one function each, so that tests can let any of them fail."""
+"""Every call with which a run changes files as a whole, one function each, so that tests can let any of them fail."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ def make_folder(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Move a file or folder; ``new`` must not be there."""
+    """Move a file or folder; a file replaces the one at ``new``, a folder needs a free name."""
     os.rename(old, new)
 
 
