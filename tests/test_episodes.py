@@ -1,12 +1,13 @@
 """Every episode on disk: columns that NumPy reads, and a full disk that costs a warning."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tracerl import episodes
-from tracerl.episodes import EpisodeLog
+from tracerl.episodes import EpisodeLog, read_episodes
 from tracerl.stats import Record
 
 
@@ -76,7 +77,7 @@ def filled(log: EpisodeLog, start: int, stop: int) -> None:
 def test_a_run_that_goes_on_drops_what_came_after_its_checkpoint(tmp_path: Path, closed: bool) -> None:
     """Whether it was killed, and left rows with one torn, or ended, and left columns."""
     log = EpisodeLog(tmp_path)
-    filled(log, 0, 5)
+    filled(log, 1, 6)
     assert log.flush() == 5
     filled(log, 100, 103)
     if closed:
@@ -85,11 +86,11 @@ def test_a_run_that_goes_on_drops_what_came_after_its_checkpoint(tmp_path: Path,
         log._file.write(b"torn")
         log._file.close()
     second = EpisodeLog(tmp_path, rows=5)
-    filled(second, 5, 8)
+    filled(second, 6, 9)
     assert second.flush() == 8
     second.close()
     whole = EpisodeLog(tmp_path / "..")
-    filled(whole, 0, 8)
+    filled(whole, 1, 9)
     whole.close()
     with np.load(second.path) as ours, np.load(whole.path) as theirs:
         for name in theirs.files:
@@ -97,9 +98,44 @@ def test_a_run_that_goes_on_drops_what_came_after_its_checkpoint(tmp_path: Path,
     whole.path.unlink()
 
 
-def test_episodes_that_are_gone_are_named(tmp_path: Path) -> None:
+def counted(folder: Path) -> list[int]:
+    return read_episodes(folder)["step"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("lose", "left"),
+    [
+        (lambda part, npz: part.unlink(), 0),
+        (lambda part, npz: part.write_bytes(part.read_bytes()[:100]), 4),
+        (lambda part, npz: part.write_text("a text of somebody who saved it under another name\n" * 9), 0),
+        (lambda part, npz: (part.unlink(), npz.write_bytes(b"PK\x03\x04 garbage")), 0),
+        (lambda part, npz: (part.unlink(), np.savez(npz, step=np.arange(9))), 0),
+        (lambda part, npz: (part.unlink(), np.savez(npz, **{n: np.full(9, "x") for n in ("life", "step")})), 0),
+        (lambda part, npz: (part.unlink(), npz.symlink_to("/dev/zero")), 0),
+    ],
+)
+def test_episodes_that_are_gone_cost_a_warning_and_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lose: Any, left: int
+) -> None:
     log = EpisodeLog(tmp_path)
-    filled(log, 0, 2)
+    filled(log, 1, 8)
     log._file.close()
-    with pytest.raises(ValueError, match="returns.part must hold 7 episodes, got"):
-        EpisodeLog(tmp_path, rows=7)
+    lose(tmp_path / "returns.part", tmp_path / "returns.npz")
+    second = EpisodeLog(tmp_path, rows=7)
+    said = capsys.readouterr().err
+    assert said.count("warning: ") == 1 and f"warning: {7 - left} of 7 episodes are lost" in said
+    filled(second, 8, 10)
+    assert second.flush() == left + 2  # what the next checkpoint asks for
+    second.close()
+    assert counted(tmp_path) == [*range(1, 1 + left), 8, 9]
+
+
+def test_a_run_killed_while_it_gave_its_columns_back_has_them(tmp_path: Path) -> None:
+    log = EpisodeLog(tmp_path)
+    filled(log, 1, 8)
+    log.close()
+    (tmp_path / "returns.part").write_bytes(b"half")
+    second = EpisodeLog(tmp_path, rows=7)
+    assert second.flush() == 7
+    second.close()
+    assert counted(tmp_path) == [*range(1, 8)]

@@ -51,6 +51,8 @@ ALLOWED = {
     "disk": set(),
     "files": {"disk"},
     "torn": {"files"},
+    "saved": {"checkpoint", "files", "run_info"},  # both where the files of a run cannot be read
+    "run_info": {"checkpoint", "checks", "envs"},
     "guard": {"checks"},
     "online": BASE | {"agent", "arena", "memories", "optim", "view"},
     "actor_critic": BASE
@@ -65,44 +67,45 @@ ALLOWED = {
     "lifetimes": BASE | {"agent", "guard", "lifetime", "stats"},
     "population": BASE | {"agent"},
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
-    "world": {"agent", "envs", "guard", "lifetime", "lifetimes", "stats"},
-    "episodes": set(),
+    "world": {"agent", "checks", "envs", "guard", "lifetime", "lifetimes", "stats"},
+    "episodes": {"disk", "files"},
     "layout": set(),
     "records": set(),
-    "events": {"layout", "records"},
+    "events": {"files", "layout", "records"},
     "sheets": {"pictures", "recording", "view"},
     "snapshots": {"agent", "pictures", "recording", "sheets", "stats", "view"},
     "logger": BASE | {"agent", "events", "layout", "lifetime", "pictures", "snapshots", "stats", "view"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"files", "stats"},
-    "resume": {"checks", "torn"},
+    "resume": {"checks", "files", "saved"},
     "presence": {"agent", "lifetime", "resume", "stats", "torn"},
     "checkpoint": {"checks", "disk", "files", "presence"},
-    "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"},
+    "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"}
+    | {"run_info", "saved"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
-    | {"stats", "summary", "world"},
+    | {"files", "stats", "summary", "world"},
     "building": {"checks", "explain", "hydra_versions"},
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "assembly": BASE | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
-    | {"agent", "checkpointing", "guard", "interrupt", "logger", "view", "world"},
+    | {"agent", "checkpointing", "files", "guard", "interrupt", "logger", "saved", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
     | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
-    "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks"},
+    "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks", "files", "run_info", "saved"},
     "export": BASE
     | {"files"}
     | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
     "run": {"building", "checks", "explain", "hydra_versions", "job", "launching", "resume"},
-    "folders": {"episodes", "presence", "torn"},
+    "folders": {"episodes", "files", "presence", "saved"},
     "groups": {"checks", "folders", "stats"},
     "plot": {"checks", "files", "folders", "groups", "life", "recording", "runs", "stats", "view"},
-    "sweep": {"checks", "folders", "groups", "plot", "stats"},
+    "sweep": {"checks", "files", "folders", "groups", "plot", "stats"},
     "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
     | {

@@ -294,3 +294,12 @@ def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path
     second.close(success=True)
     points = EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")
     assert [(point.step, point.value) for point in points][:2] == [(10, 1.0), (13, 2.0)]
+
+
+def test_a_half_taken_picture_that_cannot_be_read_costs_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TensorBoard(every=10, pictures_every=10)
+    for kept in ({"other": np.zeros(2)}, {"ended": np.zeros(()), "episodes": np.zeros(3)}):
+        settings.open(LoggedRun(tmp_path, kept=kept)).close(success=True)
+        assert capsys.readouterr().err.count("warning: the picture that was being taken is lost") == 1

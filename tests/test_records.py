@@ -7,7 +7,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as theirs
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
-from tracerl.records import crc32c, write_record
+from tracerl.records import are_records, crc32c, write_record
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,14 @@ def test_a_record_is_framed_as_tensorboard_reads_it() -> None:
     assert written[:8] == length and written[12:5012] == data and len(written) == 5016
     assert int.from_bytes(written[8:12], "little") == masked_crc32c(length)
     assert int.from_bytes(written[5012:], "little") == masked_crc32c(data)
+
+
+def test_whole_records_are_told_from_others() -> None:
+    file = io.BytesIO()
+    for size in (0, 3, 5000):
+        write_record(file, os.urandom(size))
+    data = file.getvalue()
+    ends = [16, 35, 5051]
+    assert [size for size in range(1, len(data) + 2) if are_records(io.BytesIO(data), size)] == ends
+    assert not are_records(io.BytesIO(data[:-1]), len(data))
+    assert not are_records(io.BytesIO(b"\xff" * 99), 99)

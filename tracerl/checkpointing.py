@@ -15,10 +15,12 @@ from tracerl.checks import ConfigError
 from tracerl.lifetime import Monitor
 from tracerl.presence import look_every
 from tracerl.resume import refuse_other
+from tracerl.run_info import RunInfo
+from tracerl.saved import CHECKPOINTS
 from tracerl.stats import Record, average, capture_records, lived_by_all, restore_records
 from tracerl.world import World
 
-FOLDER = "checkpoints"  # in the run's folder
+FOLDER = CHECKPOINTS  # in the run's folder
 Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 
@@ -140,14 +142,16 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
         if found is None and passed_over:
             raise ConfigError("resume", f"finds no sound checkpoint in {folder / FOLDER}: {passed_over[-1]}")
     if found is not None:
-        refuse_other(found.info["settings"], settings, folder)
+        refuse_other(RunInfo.of(found).settings, settings, folder)
     return found
 
 
-def take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record]) -> dict[str, Any]:
+def take_up(
+    checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record], steps: int
+) -> dict[str, Any]:
     """Bring agent, world and records, all newly built, to where a checkpoint was made, and say so.
 
-    Where the env could not be kept, a new episode begins, of which the agent is told.
+    Where the env could not be kept and there are ``steps`` to come, a new episode begins, of which the agent is told.
 
     Returns:
         What the files of the run need to go on: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``.
@@ -155,28 +159,35 @@ def take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequ
     Raises:
         ConfigError: the checkpoint is of a run of other settings.
     """
+    info = RunInfo.of(checkpoint)
     try:
-        kept = _take_up(checkpoint, agent, world, records)
-    except (ValueError, KeyError) as error:
-        raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {error}") from error
-    print(f"resumed at step {checkpoint.step:,}" + ("" if kept else ", with a new episode"), flush=True)
-    info = checkpoint.info
+        kept = _take_up(checkpoint, info.world, agent, world, records)
+    except _UNFIT as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
+    anew = not kept and checkpoint.step < steps
+    if anew:
+        agent.abandon()
+        for record in records:
+            record.episode_return, record.episode_length = 0.0, 0
+    print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if anew else ""), flush=True)
     kept_of_log = {name: tensor.numpy() for name, tensor in checkpoint.parts.get("log", {}).items()}
-    resumed = [*info["resumed"], {"step": checkpoint.step, "new_episode": not kept}]
-    files = {"episodes": info["episodes"], "log": info["log"], "kept": kept_of_log}
-    return {**files, "seconds": info["seconds"], "resumed": resumed}
+    resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": anew}]
+    files = {"episodes": info.episodes, "log": info.log, "kept": kept_of_log}
+    return {**files, "seconds": info.seconds, "resumed": resumed}
 
 
-def _take_up(checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record]) -> bool:
+# What agents, envs and torch raise where they are given a state that is not theirs.
+_UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
+
+
+def _take_up(
+    checkpoint: Checkpoint, of_world: dict[str, Any], agent: Stateful, world: World, records: Sequence[Record]
+) -> bool:
     from tracerl.envs.state import join
 
     parts = checkpoint.parts
     agent.restore(parts["agent"])
     restore_records(records, {name: tensor.numpy() for name, tensor in parts["records"].items()})
     arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
-    kept = world.restore({**join(arrays, checkpoint.info["world"]), "step": checkpoint.step})
-    if not kept:
-        agent.abandon()
-        for record in records:
-            record.episode_return, record.episode_length = 0.0, 0
-    return kept
+    return world.restore({**join(arrays, of_world), "step": checkpoint.step})

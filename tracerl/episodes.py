@@ -1,18 +1,24 @@
 """Every episode of a run, streamed to disk: ``returns.npz``."""
 
+import io
 import os
 import struct
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from tracerl import disk
+from tracerl.files import create_to_append, open_regular, open_to_append, replacing, write_atomic
 
 _FIELDS = np.dtype([("life", "<i4"), ("length", "<i4"), ("step", "<i8"), ("return", "<f8")])
 _COLUMNS = ("life", "step", "length", "return")
 _ROW = struct.Struct("<iiqd")
-_CHUNK = 65536  # rows held in memory while the file is rewritten
+_CHUNK = 65536  # rows held in memory while the file is read or rewritten
+_LAST = 10**15  # env step of an episode: a later one is none
 
 
 class EpisodeLog:
@@ -20,7 +26,7 @@ class EpisodeLog:
 
     The columns are ``life``, ``step`` (env step of the life at which the episode ended), ``length`` (env steps) and
     ``return`` (undiscounted), in the order in which episodes ended. A full disk costs the episodes that do not fit and
-    one warning, not the life. Left out: keeping them in memory until the end.
+    one warning, not the life, and so does a file that was lost. Left out: keeping them in memory until the end.
     """
 
     def __init__(self, folder: Path, rows: int = 0) -> None:
@@ -32,19 +38,22 @@ class EpisodeLog:
 
         Raises:
             OSError: the folder cannot be written.
-            ValueError: fewer episodes are there.
         """
         self.path = folder / "returns.npz"
         self._part = folder / "returns.part"
-        if rows and not self._part.exists():
-            self._part.write_bytes(_rows_of(self.path))
-        there = self._part.stat().st_size if rows else 0
-        if there < rows * _FIELDS.itemsize:
-            raise ValueError(f"{self._part} must hold {rows} episodes, got {there // _FIELDS.itemsize}")
-        self._file = self._part.open("ab" if rows else "wb")
-        self._file.truncate(rows * _FIELDS.itemsize)
+        self._rows, self._warned = _recover(self._part, self.path, rows) if rows else 0, False
+        if self._rows < rows:
+            print(
+                f"warning: {rows - self._rows:,} of {rows:,} episodes are lost: {self._part} holds {self._rows:,};"
+                " the run goes on",
+                file=sys.stderr,
+            )
+        if self._rows:
+            self._file = open_to_append(self._part, self._rows * _FIELDS.itemsize)
+        else:
+            self._part.unlink(missing_ok=True)
+            self._file = create_to_append(self._part)
         self.path.unlink(missing_ok=True)
-        self._rows, self._warned = rows, False
 
     def flush(self) -> int:
         """Bring every episode so far to the file and return how many there are."""
@@ -67,10 +76,9 @@ class EpisodeLog:
         """Turn the rows into columns and remove the rows."""
         try:
             self._file.close()
-            aside = self.path.with_suffix(".npz.part")
-            _write_columns(self._part, aside)
-            aside.replace(self.path)
-            self._part.unlink()
+            with replacing(self.path) as aside:
+                _write_columns(self._part, aside)
+            disk.remove_file(self._part)
         except OSError as error:
             self._warn(error)
 
@@ -80,27 +88,82 @@ class EpisodeLog:
         self._warned = True
 
 
-def _rows_of(path: Path) -> bytes:
-    """Return the rows that the columns of a ``returns.npz`` were."""
-    with np.load(path, allow_pickle=False) as columns:
-        rows = np.empty(len(columns["step"]), _FIELDS)
-        for name in _COLUMNS:
-            rows[name] = columns[name]
-    return rows.tobytes()
+def _recover(part: Path, columns: Path, rows: int) -> int:
+    """Bring as many as possible of the first episodes of a run into ``returns.part``, and return how many they are.
+
+    A run that was killed left them there, one that ended in ``returns.npz``, one killed on its way in both.
+    """
+    there = 0
+    try:
+        with open(open_regular(part), "rb") as file:
+            there = _count_sound(file, rows)
+    except OSError:
+        pass
+    if there < rows:
+        try:
+            found = _rows_of(columns)[:rows]
+        except ValueError:
+            return there
+        sound = _count_sound(io.BytesIO(found.tobytes()), rows)
+        if sound > there:
+            write_atomic(part, found.tobytes())
+            return sound
+    return there
+
+
+def _count_sound(file: BinaryIO, most: int) -> int:
+    """Return how many rows, from the first on, can be episodes."""
+    there = 0
+    while there < most:
+        data = file.read(_FIELDS.itemsize * min(_CHUNK, most - there))
+        rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)
+        sound = (rows["life"] >= 0) & (rows["length"] > 0) & (rows["length"] <= rows["step"]) & (rows["step"] <= _LAST)
+        if not len(rows) or not sound.all():
+            return there + int(np.append(sound, False).argmin())
+        there += len(rows)
+    return there
+
+
+def _columns_of(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the columns of a ``returns.npz``.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        with open(open_regular(path), "rb") as file, np.load(file, allow_pickle=False) as found:
+            columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
+        if {column.shape for column in columns.values()} != {(len(columns["step"]),)}:
+            raise ValueError("its columns differ in length")
+    except Exception as error:  # of zipfile, zlib and NumPy, a dozen kinds
+        raise ValueError(f"cannot read {path}: {error}") from error
+    return columns
+
+
+def _rows_of(path: Path) -> np.ndarray[Any, Any]:
+    """Return the rows that the columns of a ``returns.npz`` were; see ``_columns_of``."""
+    columns = _columns_of(path)
+    rows = np.empty(len(columns["step"]), _FIELDS)
+    for name in _COLUMNS:
+        rows[name] = columns[name]
+    return rows
 
 
 def _write_columns(rows: Path, target: Path) -> None:
     """Write a compressed npz of the rows, a chunk at a time."""
     n = rows.stat().st_size // _FIELDS.itemsize
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in _COLUMNS:
-            column = _FIELDS[name]
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as out, rows.open("rb") as source:
-                header = {"descr": column.str, "fortran_order": False, "shape": (n,)}
-                np.lib.format.write_array_header_1_0(out, header)
-                for start in range(0, n, _CHUNK):
-                    chunk = np.fromfile(source, _FIELDS, min(_CHUNK, n - start))
-                    out.write(chunk[name].tobytes())
+    with open(disk.create(target), "wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in _COLUMNS:
+                column = _FIELDS[name]
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as out, rows.open("rb") as source:
+                    header = {"descr": column.str, "fortran_order": False, "shape": (n,)}
+                    np.lib.format.write_array_header_1_0(out, header)
+                    for start in range(0, n, _CHUNK):
+                        chunk = np.fromfile(source, _FIELDS, min(_CHUNK, n - start))
+                        out.write(chunk[name].tobytes())
+        file.flush()
+        disk.sync(file.fileno())
 
 
 def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -112,14 +175,10 @@ def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     Returns:
         Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.
     """
-    try:
-        with np.load(folder / "returns.npz", allow_pickle=False) as columns:
-            return {name: columns[name] for name in _COLUMNS}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        pass
-    try:
-        data = (folder / "returns.part").read_bytes()
-    except OSError:
-        data = b""
+    with suppress(ValueError):
+        return _columns_of(folder / "returns.npz")
+    data = b""
+    with suppress(OSError), open(open_regular(folder / "returns.part"), "rb") as file:
+        data = file.read()
     rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)  # the last one may be torn
     return {name: rows[name] for name in _COLUMNS}

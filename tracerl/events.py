@@ -1,11 +1,13 @@
 """TensorBoard event files, written directly: all tags of a look in one event."""
 
+import itertools
 import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -19,8 +21,9 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.image import metadata as images
 
+from tracerl.files import create_to_append, open_regular, open_to_append
 from tracerl.layout import Category, Chart
-from tracerl.records import write_record
+from tracerl.records import are_records, write_record
 
 Array = np.ndarray[Any, Any]
 BUCKETS = 30  # of a histogram, as TensorBoard's own have
@@ -41,15 +44,17 @@ class EventWriter:
             place: name of the earlier file and how many bytes of it count; whatever follows them is dropped.
 
         Raises:
-            OSError: the folder cannot be written, or the earlier file is gone.
+            OSError: the folder cannot be written, or the earlier file is gone or no regular one.
+            ValueError: the earlier file does not hold what it should.
         """
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.0"
-        self.path = folder / (place[0] if place else name)
         if place:
-            os.truncate(self.path, min(place[1], self.path.stat().st_size))
-        self._file = self.path.open("ab")
-        if place:
+            self.path = folder / place[0]
+            with open(open_regular(self.path), "rb") as file:
+                if not place[1] or not are_records(file, place[1]):
+                    raise ValueError(f"{self.path} does not hold {place[1]:,} bytes of events")
+            self._file = open_to_append(self.path, place[1])
             return
+        self.path, self._file = _new(folder)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def place(self) -> tuple[str, int]:
@@ -130,6 +135,16 @@ class EventWriter:
 
     def _write(self, event: Event) -> None:
         write_record(self._file, event.SerializeToString())
+
+
+def _new(folder: Path) -> tuple[Path, BinaryIO]:
+    """Create an event file under a name that was free."""
+    start = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+    for number in itertools.count():
+        with suppress(FileExistsError):
+            path = folder / f"{start}.{number}"
+            return path, create_to_append(path)
+    raise AssertionError
 
 
 def histogram(values: Array, buckets: int = BUCKETS) -> Array:

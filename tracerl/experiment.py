@@ -15,6 +15,7 @@ from tracerl.agent import Agent, ManyAgents, Stateful
 from tracerl.checkpoint import write
 from tracerl.checkpointing import Checkpoints, CheckpointSettings
 from tracerl.episodes import EpisodeLog
+from tracerl.files import write_atomic
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import Diverged, EnvFailed, Monitor
 from tracerl.presence import Presence
@@ -60,6 +61,8 @@ class Setup:
         interrupted: notes signals that ask the run to end.
         checkpoints: when checkpoints are made; None: never.
         settings: by dotted name, kept in checkpoints to be compared.
+        config: the resolved config as yaml, kept in checkpoints.
+        overrides: the command line, kept in checkpoints.
         seconds: that earlier parts of the run took.
         resumed: where the run was gone on with: env step, and whether a new episode began there.
     """
@@ -79,6 +82,8 @@ class Setup:
     interrupted: DeferredInterrupt
     checkpoints: CheckpointSettings | None
     settings: Mapping[str, Any]
+    config: str = ""
+    overrides: Sequence[str] = ()
     seconds: float = 0.0
     resumed: Sequence[Mapping[str, Any]] = ()
 
@@ -121,7 +126,13 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
     if setup.checkpoints is None:
         return []
 
-    always = {"settings": setup.settings, "obstacle": setup.world.obstacle(), "env_packages": _env_packages()}
+    always = {
+        "settings": setup.settings,
+        "config": setup.config,
+        "overrides": setup.overrides,
+        "obstacle": setup.world.obstacle(),
+        "env_packages": _env_packages(),
+    }
 
     def describe() -> dict[str, Any]:
         return {
@@ -201,6 +212,7 @@ def _let_go(world: World) -> None:
 def keep_traceback(folder: Path, failure: BaseException) -> None:
     """Write the traceback into the run's folder, where the disk allows."""
     try:
-        (folder / "error.txt").write_text("".join(traceback.format_exception(failure)), encoding="utf-8")
+        text = "".join(traceback.format_exception(failure))
+        write_atomic(folder / "error.txt", text.encode("utf-8", "backslashreplace"))
     except OSError as problem:
         print(f"warning: cannot write {folder / 'error.txt'}: {problem}", file=sys.stderr)

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from tracerl import presence
+from tracerl import presence, saved
 from tracerl.episodes import read_episodes
-from tracerl.torn import read_json
+from tracerl.files import read_bytes, read_yaml
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
 _NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides that say nothing of what was learned
 _COMMAND_LINES = (".hydra/overrides.yaml", "overrides.yaml")  # Hydra's own, and that of a run made from Python
 _SIGNS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # any of them makes a folder a run's
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Job:
     Attributes:
         folder: its own.
         overrides: settings of its command line, by key, without those of Hydra and of logs.
-        summary: its ``summary.json``; empty as long as there is none that can be read.
+        summary: its ``summary.json``; see ``saved.summary``.
         sign: what ``running.json`` says; empty where it is not there.
     """
 
@@ -50,14 +48,15 @@ class Job:
     @property
     def steps(self) -> int:
         """Env steps that each life has lived."""
-        return int(self.summary.get("steps") or self.sign.get("step") or 0)
+        step = self.summary.get("steps") or self.sign.get("step")
+        return int(step) if step is not None and saved.is_count(step) else 0
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """Its ``config.yaml``; empty where there is none that can be read."""
         try:
-            found = yaml.load((self.folder / "config.yaml").read_text(encoding="utf-8"), _Loader)
-        except (OSError, ValueError, yaml.YAMLError):
+            found = read_yaml(self.folder / saved.CONFIG)
+        except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -98,7 +97,7 @@ class Job:
         if self.summary.get("error"):
             return str(self.summary["error"])
         try:
-            lines = (self.folder / "error.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            lines = read_bytes(self.folder / "error.txt").decode("utf-8", "replace").strip().splitlines()
         except OSError:
             return ""
         return lines[-1] if lines else ""
@@ -136,13 +135,13 @@ def _read(folder: Path) -> Job:
     found = [folder / name for name in _COMMAND_LINES if (folder / name).exists()]
     sign = presence.read(folder) or {}
     overrides = _overrides(found[0]) if found else {}
-    return Job(folder, overrides, read_json(folder / "summary.json") or {}, sign)
+    return Job(folder, overrides, saved.summary(folder), sign)
 
 
 def _overrides(path: Path) -> dict[str, str]:
     try:
-        lines = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except (OSError, ValueError, yaml.YAMLError):
+        lines = read_yaml(path) or []
+    except (OSError, ValueError):
         return {}
     if not isinstance(lines, list):
         return {}

@@ -83,7 +83,8 @@ class Life:
             return {name: _entry(steps, self.index) for name, steps in found.items()}
         env = self.job.config.get("env")
         names = env.get("milestones") if isinstance(env, dict) else None
-        return {str(name): reached(str(name), self.ends, self.returns) for name in names or ()}
+        names = names if isinstance(names, list) else []
+        return {str(name): reached(str(name), self.ends, self.returns) for name in names}
 
 
 def _entry(values: Any, index: int) -> Any:

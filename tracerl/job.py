@@ -47,6 +47,6 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def _objective(summary: dict[str, Any]) -> float | None:
-    returns, rates = summary["return_last100"]["iqm"], summary["reward_rate_last10000"]["iqm"]
+    returns, rates = (summary.get(name, {}).get("iqm") for name in ("return_last100", "reward_rate_last10000"))
     found = rates if returns is None else returns
     return None if found is None else float(found)

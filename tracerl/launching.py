@@ -17,7 +17,9 @@ from tracerl import checks
 from tracerl.assembly import build_agent, check_engine, open_world, use_threads
 from tracerl.building import build, value
 from tracerl.checks import ConfigError
-from tracerl.resume import OVERRIDES, clear, finished_run, flat
+from tracerl.files import write_atomic
+from tracerl.resume import check_folder, clear, finished_run, flat
+from tracerl.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
     from tracerl.experiment import Setup
@@ -62,6 +64,7 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     from tracerl.summary import closing_lines
 
     folder, steps = origin.folder, _check(cfg)
+    check_folder(folder, origin.key)
     settings = _compared(cfg)
     resume = cfg.resume or _started_again()
     with Presence(folder, steps, origin.key) as presence:
@@ -129,7 +132,7 @@ def _setup(
     if before is None:
         clear(folder, steps)
     else:
-        past = take_up(before, agent, world, records)
+        past = take_up(before, agent, world, records, steps)
     config = _write_settings(cfg, origin)
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
@@ -163,6 +166,8 @@ def _setup(
         interrupted=DeferredInterrupt(),
         checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
         settings=settings,
+        config=config,
+        overrides=[str(override) for override in origin.overrides],
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
@@ -171,8 +176,8 @@ def _setup(
 def _write_settings(cfg: DictConfig, origin: Origin) -> str:
     """Leave the resolved config and the command line in the run's folder; return the config, as yaml."""
     config = OmegaConf.to_yaml(cfg, resolve=True)
-    (origin.folder / "config.yaml").write_text(config, encoding="utf-8")
-    (origin.folder / OVERRIDES).write_text(OmegaConf.to_yaml(list(origin.overrides)), encoding="utf-8")
+    write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
+    write_atomic(origin.folder / CONFIG, config)  # the last, for it makes the folder a run's
     return config
 
 

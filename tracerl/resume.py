@@ -1,15 +1,18 @@
 """A folder that holds a run already: refused, left as it is where the run has finished, or gone on with."""
 
+import os
+import stat
+import sys
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tracerl import saved
 from tracerl.checks import ConfigError
-from tracerl.torn import read_json
-
-OVERRIDES = "overrides.yaml"  # the command line of a run, once its settings were accepted; Hydra's own is not
+from tracerl.files import kind
+from tracerl.saved import CHECKPOINTS, CONFIG, SUMMARY
+from tracerl.saved import OVERRIDES as OVERRIDES
 
 
 class InUse(ConfigError):
@@ -18,6 +21,9 @@ class InUse(ConfigError):
 
 # What a run writes, but for Hydra's own files and those that another program may have put there.
 _OUTPUTS = ("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz.part", "summary.json", "error.txt")
+# Of what a run writes or reads, those that must be regular files and those that must be folders.
+_FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
+_FOLDERS = (CHECKPOINTS, "diverged", ".hydra")
 _FREE = ("checkpoint", "logger", "resume", "steps", "threads")  # settings that change nothing of what has been lived
 
 
@@ -39,15 +45,41 @@ def finished_run(
     Raises:
         ConfigError: there is a run and ``resume`` is false, or that run has other settings.
     """
-    config = folder / "config.yaml"
-    if not config.exists():
+    if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
     if not resume:
         raise InUse(key, f"holds a run already, which resume=true goes on with: {folder}")
-    refuse_other(flat(yaml.safe_load(config.read_text(encoding="utf-8")) or {}), settings, folder)
-    summary = read_json(folder / "summary.json")
-    finished = summary is not None and summary.get("status") == "finished"
-    return summary if summary is not None and finished and summary.get("steps", 0) >= steps else None
+    there = _settings_in(folder)
+    if there is None:
+        print(f"warning: nothing in {folder} tells the settings of the run there: not compared", file=sys.stderr)
+    else:
+        refuse_other(there, settings, folder)
+    summary = _finished_summary(folder)
+    return summary if summary is not None and summary["steps"] >= steps else None
+
+
+def _settings_in(folder: Path) -> Mapping[str, Any] | None:
+    """Return the flat settings of the run in a folder; None where nothing tells them."""
+    config = saved.config(folder)
+    if config is not None:
+        return flat(config)
+    info = saved.newest(folder)
+    return None if info is None else info.settings
+
+
+def _finished_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of the run in a folder, if it has finished.
+
+    Raises:
+        ConfigError: it has, and does not tell its steps.
+    """
+    summary = saved.summary(folder)
+    if summary.get("status") != "finished":
+        return None
+    if "steps" not in summary:
+        problem = "must tell the steps of a finished run as a whole number; without that file the run goes on"
+        raise ConfigError(str(folder / SUMMARY), f"{problem} from its newest checkpoint")
+    return summary
 
 
 def clear(folder: Path, steps: int) -> None:
@@ -56,8 +88,8 @@ def clear(folder: Path, steps: int) -> None:
     Raises:
         ConfigError: the run there has finished, with fewer steps: what it learned would be lost.
     """
-    summary = read_json(folder / "summary.json")
-    if summary is not None and summary.get("status") == "finished":
+    summary = _finished_summary(folder)
+    if summary is not None:
         problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to go on from, got {steps}"
         raise ConfigError("steps", problem)
     for pattern in _OUTPUTS:
@@ -98,19 +130,73 @@ def command_line(arguments: list[str]) -> list[str]:
         arguments: of this command; those of its own stand, and replace the run's of the same key.
 
     Raises:
-        ConfigError: there is no run at PATH.
+        ConfigError: there is no run at PATH, or nothing there tells its command line.
     """
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if not paths or paths[-1].lower() in ("true", "false", "auto"):
         return arguments
     path = Path(paths[-1].strip("'\"")).absolute()
-    folder = path if (path / "config.yaml").is_file() else path.parent.parent  # of checkpoints/step-...
-    try:
-        before = yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    folder = path.parent.parent if path.parent.name == CHECKPOINTS and not _is_run(path) else path
+    check_folder(folder, "resume")
+    before = saved.overrides(folder)
+    if before is None:
         problem = f"must be true, false, auto, or the folder of a run or of one of its checkpoints, got {paths[-1]!r}"
-        raise ConfigError("resume", problem) from None
+        if _is_run(folder):
+            problem = f"names a run that was killed before it began, or lost its {OVERRIDES}"
+            problem += f": start it as it was started before, with hydra.run.dir='{folder}' resume=auto"
+        raise ConfigError("resume", problem)
     given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
-    kept = [text for text in map(str, before or []) if text.lstrip("+~").partition("=")[0] not in given]
+    kept = [text for text in before if text.lstrip("+~").partition("=")[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     return [*kept, *others, f"resume='{path}'", f"hydra.run.dir='{folder}'"]
+
+
+def _is_run(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in (CONFIG, OVERRIDES, CHECKPOINTS, ".hydra"))
+
+
+def check_folders(arguments: list[str]) -> None:
+    """Check the folders that a command line names, before Hydra writes there.
+
+    Raises:
+        ConfigError: as ``check_folder``, or a job of a sweep is a link to another folder.
+    """
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        folder = Path(value.strip("'\""))
+        if key in ("hydra.run.dir", "hydra.sweep.dir") and value and folder.is_dir():
+            check_folder(folder, key)
+            for job in folder.iterdir() if key == "hydra.sweep.dir" else ():
+                if job.is_symlink() and not job.resolve().is_relative_to(folder.resolve()):
+                    raise _not_its_own(key, job, stat.S_IFLNK, "a folder")
+                check_folder(job, key)
+
+
+def check_folder(folder: Path, key: str) -> None:
+    """Make sure that all that a run writes or reads in a folder is its own: no links that lead elsewhere, no pipes.
+
+    Args:
+        folder: of a run, which need not exist.
+        key: setting that named it, for messages.
+
+    Raises:
+        ConfigError: naming the first file that is of another kind.
+    """
+    for path in [*_listed(folder), *_listed(folder / ".hydra")]:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:  # of a run that goes on there
+            continue
+        if path.name in _FOLDERS and not stat.S_ISDIR(mode):
+            raise _not_its_own(key, path, mode, "a folder")
+        written = path.parent.name == ".hydra" or any(fnmatch(path.name, pattern) for pattern in _FILES)
+        if written and not stat.S_ISREG(mode):
+            raise _not_its_own(key, path, mode, "a regular file")
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _not_its_own(key: str, path: Path, mode: int, wanted: str) -> ConfigError:
+    return ConfigError(key, f"must be a folder whose files are its own: {path} must be {wanted}, it is {kind(mode)}")

@@ -18,7 +18,7 @@ from tracerl.checks import ConfigError, ConfigWarning
 from tracerl.explain import explain
 from tracerl.job import job
 from tracerl.launching import RunEnded
-from tracerl.resume import command_line
+from tracerl.resume import check_folders, command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
@@ -34,6 +34,7 @@ def main() -> None:
     sys.argv[1:] = open_keys(sys.argv[1:])
     entry = hydra_versions.main(job, _CONFIG_PATH, "run")
     try:
+        check_folders(sys.argv[1:])
         sys.argv[1:] = command_line(sys.argv[1:])
         entry()
     except KeyboardInterrupt:

@@ -7,15 +7,16 @@ from typing import Any
 import gymnasium as gym
 from omegaconf import DictConfig, OmegaConf
 
-from tracerl import checks
+from tracerl import checks, saved
 from tracerl.agent import Stateful
 from tracerl.assembly import build_agent
 from tracerl.building import build
 from tracerl.checkpoint import BadCheckpoint, Checkpoint, newest_good, read
 from tracerl.checkpointing import FOLDER
 from tracerl.checks import ConfigError
-
-CONFIG = "config.yaml"
+from tracerl.files import parse_yaml
+from tracerl.run_info import RunInfo
+from tracerl.saved import CONFIG
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class SavedRun:
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
             agent.restore(_of_life(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
-        except (ValueError, KeyError, IndexError) as error:
+        except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
         return agent
@@ -117,31 +118,55 @@ def load(path: str | Path, checkpoint: str | Path | None = None) -> SavedRun:
     """
     given = Path(path)
     folder = given
-    if not (given / CONFIG).is_file() and (given.parent.parent / CONFIG).is_file():
+    if not _is_run(given) and _is_run(given.parent.parent):
         folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
-    if not (folder / CONFIG).is_file():
+    if not _is_run(folder):
         raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
+    found = _checkpoint(folder, checkpoint)
+    return SavedRun(folder, _config(folder, found), found)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() or (folder / FOLDER).is_dir()
+
+
+def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
+    """Return the config of a run: its ``config.yaml`` or, where that cannot be read, the checkpoint's copy."""
+    text = None if (found := saved.config(folder)) is not None else RunInfo.of(checkpoint).config
+    if found is None and text is None:
+        raise ConfigError("run", f"has a {CONFIG} that cannot be read, and no copy in its checkpoint: {folder}")
     try:
-        config = OmegaConf.load(folder / CONFIG)
-    except Exception as error:  # whatever the yaml parser makes of it
-        raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
-    if not isinstance(config, DictConfig) or "agent" not in config or "env" not in config:
-        raise ConfigError("run", f"has a {CONFIG} that is not a run's: {folder}")
-    return SavedRun(folder, config, _checkpoint(folder, checkpoint))
+        config = OmegaConf.create(parse_yaml(text) if text is not None else found)
+        if not all(isinstance(config[key], DictConfig) for key in ("agent", "env")):
+            raise ValueError("agent and env must be groups of settings")
+        checks.whole("lifetimes", config.lifetimes, 1)
+        checks.whole("seed", config.seed, 0)
+    except Exception as error:  # whatever OmegaConf makes of it
+        raise ConfigError("run", f"has a {CONFIG} that is not a run's: {folder}: {error}") from error
+    return config
 
 
 def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
     if which is not None:
         found = Path(which) if Path(which).exists() else folder / FOLDER / which
         try:
-            return read(found)
+            return _of_agent(read(found))
         except BadCheckpoint as error:
             raise ConfigError("checkpoint", f"must be sound: {error}") from error
-    newest, passed_over = newest_good(folder / FOLDER)
+    try:
+        newest, passed_over = newest_good(folder / FOLDER)
+    except OSError as error:
+        raise ConfigError("run", f"must have a folder of checkpoints that can be listed: {error}") from error
     if newest is None:
         why = f": {passed_over[-1]}" if passed_over else ": there is none (checkpoint.every and checkpoint.minutes)"
         raise ConfigError("run", f"must have a checkpoint in {folder / FOLDER}{why}")
-    return newest
+    return _of_agent(newest)
+
+
+def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
+    if "agent" not in checkpoint.parts:
+        raise ConfigError("checkpoint", f"at step {checkpoint.step:,} cannot be used: it has no part of an agent")
+    return checkpoint
 
 
 def _of_life(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from tracerl import checks
 from tracerl.agent import Agent, ManyAgents
 from tracerl.guard import Guard
 from tracerl.lifetime import Ending, Moment, Monitor, live
@@ -113,8 +114,10 @@ class SingleWorld:
         """Return the env's state and the action to come; see ``World.capture``."""
         from tracerl.envs import state
 
-        env = None if state.obstacle(self._env) else state.capture(self._env)
-        return {"env": env, "ended": bool(self._moment.ended), "action": np.asarray(self._moment.action)}
+        if state.obstacle(self._env):
+            return {"env": None}
+        action = np.asarray(self._moment.action)
+        return {"env": state.capture(self._env), "ended": bool(self._moment.ended), "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Go on where ``capture`` was called; see ``World.restore``."""
@@ -124,7 +127,8 @@ class SingleWorld:
             self._seed = fresh_seed(self._seed, state)
             return False
         env_state.restore(self._env, state["env"])
-        action = state["action"]
+        checks.flag("world.ended", state["ended"])
+        action = _array("world.action", state["action"], ())
         action = action.item() if action.ndim == 0 else action
         self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], action
         return True
@@ -171,8 +175,10 @@ class VectorWorld:
         """Return the envs' states and the actions to come; see ``World.capture``."""
         from tracerl.envs import state
 
-        envs = None if state.obstacle(self._envs) else state.capture_many(self._envs)
-        return {"env": envs, "ended": np.asarray(self._moment.ended), "action": np.asarray(self._moment.action)}
+        if state.obstacle(self._envs):
+            return {"env": None}
+        ended, action = np.asarray(self._moment.ended), np.asarray(self._moment.action)
+        return {"env": state.capture_many(self._envs), "ended": ended, "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Go on where ``capture`` was called; see ``World.restore``."""
@@ -182,7 +188,8 @@ class VectorWorld:
             self._seeds = [fresh_seed(seed, state) for seed in self._seeds]
             return False
         env_state.restore_many(self._envs, state["env"])
-        self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], state["action"]
+        ended, action = (_array(f"world.{name}", state[name], (len(self._seeds),)) for name in ("ended", "action"))
+        self._moment.begun, self._moment.ended, self._moment.action = True, ended.astype(bool), action
         return True
 
     def close(self) -> None:
@@ -191,6 +198,17 @@ class VectorWorld:
             self._envs.close()
         finally:
             self._envs.closed = True  # or they would try again when they are deleted
+
+
+def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return an array whose shape begins with ``shape``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, np.ndarray) or value.shape[: len(shape)] != shape:
+        raise ValueError(f"{name} must be an array of the shape [{', '.join(map(str, shape)) or '...'}], got {value!r}")
+    return value
 
 
 def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:

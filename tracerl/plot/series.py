@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.checks import ConfigError
+from tracerl.files import is_regular
 from tracerl.folders import Job
 from tracerl.groups import Group, Life
 from tracerl.stats import RATE_WINDOW, STATISTICS, WINDOW, bootstrap_interval
@@ -114,7 +115,7 @@ def reward_rate(job: Job) -> Curve | None:
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     found: dict[int, float] = {}
-    for path in sorted(job.folder.glob("events.out.tfevents.*")):
+    for path in filter(is_regular, sorted(job.folder.glob("events.out.tfevents.*"))):
         try:
             for event in LegacyEventFileLoader(str(path)).Load():
                 found |= {event.step: v.simple_value for v in event.summary.value if v.tag == "rollout/reward_rate"}

@@ -3,14 +3,15 @@
 from math import prod
 from pathlib import Path
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from tracerl.files import read_yaml
 
 
 def jobs_asked_for(folder: Path) -> int | None:
     """Return how many jobs a grid has, by the ``multirun.yaml`` that Hydra writes first; None where it is not known."""
     try:
-        settings = yaml.safe_load((folder / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]
+        settings = read_yaml(folder / "multirun.yaml")["hydra"]
         if not settings["sweeper"].get("_target_", "BasicSweeper").endswith("BasicSweeper"):
             return None
         params = [f"{key}={value}" for key, value in (settings["sweeper"].get("params") or {}).items()]

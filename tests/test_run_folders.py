@@ -1,0 +1,266 @@
+"""Run folders that were received, damaged or killed half-way, gone on with from the command line."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.checkpoints import forge
+from tests.helpers import command
+from tests.kills import curves, differences
+from tests.test_files import KINDS
+
+QUICK = ["network.hidden=[8]", "logger.every=200", "logger.histograms_every=200", "logger.pictures_every=null"]
+QUICK = [*QUICK, "steps=400"]  # schedules in env steps: shares of a run are other steps in a longer one
+UNKEPT = ["env=gymnasium", "env.id=tests.worlds:Null-v0", "agent=random"]  # the env's state cannot be kept
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        assert command([*QUICK, "hydra.run.dir=run"], patch, folder) == 0
+        assert command([*QUICK, "steps=600", "hydra.run.dir=longer"], patch, folder) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A finished run of 400 steps, to be damaged."""
+    return Path(shutil.copytree(finished / "run", tmp_path / "run"))
+
+
+@pytest.fixture
+def resume(run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Go on with the run up to 600 steps; returns the exit code and what was said on stderr."""
+
+    def go_on(*arguments: str) -> tuple[int, str]:
+        capfd.readouterr()
+        code = command([*(arguments or ("resume=run", "steps=600"))], monkeypatch, run.parent)
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return code, said
+
+    yield go_on
+
+
+def checkpoint_of(run: Path) -> Path:
+    return next((run / "checkpoints").glob("step-*"))
+
+
+def forge_info(run: Path, **changes: Any) -> None:
+    info = json.loads((checkpoint_of(run) / "manifest.json").read_text())["info"]
+    forge(checkpoint_of(run), info={key: value for key, value in {**info, **changes}.items() if value is not ...})
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_checkpoint_names_no_file_outside_its_folder(run: Path, resume: Any, absolute: bool) -> None:
+    outside = run.parent / "thesis.tex"
+    outside.write_text("my work")
+    forge_info(run, log=[str(outside) if absolute else "../thesis.tex", 0, 0, []])
+    code, said = resume()
+    assert code == 2 and "info.log.0 must be the bare name of an event file, got" in said
+    assert outside.read_text() == "my work"
+
+
+WRITTEN = ["config.yaml", "overrides.yaml", "summary.json", "returns.part", "returns.npz", "returns.npz.part"]
+WRITTEN += ["running.json", "error.txt", "config.yaml.part", "events.out.tfevents.1.host.2.0"]
+WRITTEN += [".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml", "checkpoints", ".hydra", "diverged"]
+
+
+@pytest.mark.parametrize("arguments", [("resume=run",), (*QUICK, "hydra.run.dir=run", "resume=auto")])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_link_leads_no_write_out_of_the_folder(run: Path, resume: Any, name: str, arguments: tuple[str, ...]) -> None:
+    outside = run.parent / "outside"
+    if name in ("checkpoints", ".hydra", "diverged"):
+        outside.mkdir()
+        shutil.rmtree(run / name, ignore_errors=True)
+    else:
+        outside.write_text("my work")
+        (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(outside)
+    code, said = resume(*arguments, "steps=600")
+    assert code == 2 and f"{name} must be a" in said and "it is a symbolic link" in said
+    assert not any(outside.iterdir()) if outside.is_dir() else outside.read_text() == "my work"
+
+
+def test_a_job_of_a_sweep_is_no_link_to_elsewhere(run: Path, resume: Any) -> None:
+    (run.parent / "sweep").mkdir()
+    (run.parent / "sweep" / "0").symlink_to(run)
+    code, said = resume(*QUICK, "-m", "hydra.sweep.dir=sweep", "resume=auto", "seed=0,1")
+    assert code == 2 and "hydra.sweep.dir must be a folder whose files are its own" in said
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "link" not in kind])
+@pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml", "summary.json", "running.json", "returns.npz"])
+def test_what_is_no_regular_file_is_named_at_once(
+    run: Path, resume: Any, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    (run / name).unlink(missing_ok=True)
+    KINDS[kind](run / name)
+    code, said = resume()
+    assert code == 2 and f"{name} must be a regular file, it is {kind}" in said
+
+
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_a_run_killed_before_its_summary_finishes_where_the_env_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifetimes: int
+) -> None:
+    arguments = [*UNKEPT, "steps=250", f"lifetimes={lifetimes}", "hydra.run.dir=run"]
+    assert command(arguments, monkeypatch, tmp_path) == 0
+    path = tmp_path / "run" / "summary.json"
+    before = json.loads(path.read_text())
+    path.unlink()
+    assert command(["resume=run"], monkeypatch, tmp_path) == 0
+    after = json.loads(path.read_text())
+    assert after["resumed"] == [{"step": 250, "new_episode": False}]  # nothing was left to live
+    for key in ("status", "steps", "episodes", "return_last100", "reward_rate_last10000", "milestones"):
+        assert after[key] == before[key], key
+    assert command(["resume=run", "steps=400"], monkeypatch, tmp_path) == 0
+    longer = json.loads(path.read_text())
+    assert longer["resumed"][-1] == {"step": 250, "new_episode": True} and longer["episodes"] == 3 * lifetimes
+
+
+@pytest.mark.parametrize("lost", [("config.yaml",), ("overrides.yaml",), ("config.yaml", "overrides.yaml")])
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_text(""), lambda path: path.write_text("a: [")])
+def test_the_settings_in_the_newest_checkpoint_serve(
+    run: Path, resume: Any, finished: Path, lost: tuple[str, ...], how: Callable[[Path], object]
+) -> None:
+    shutil.rmtree(run / ".hydra")
+    for name in lost:
+        how(run / name)
+    code, said = resume()
+    assert code == 0, said
+    assert differences(finished / "longer", run) == []
+    code, said = resume("resume=run", "seed=1", "steps=700")
+    assert code == 2 and "seed must be 0, as in the run to be gone on with" in said
+
+
+def test_other_settings_are_named_where_the_config_is_lost(run: Path, resume: Any) -> None:
+    (run / "config.yaml").write_text("")
+    code, said = resume(*QUICK, "seed=1", "hydra.run.dir=run", "resume=auto")
+    assert code == 2 and "seed must be 0, as in the run to be gone on with" in said
+    (run / "config.yaml").unlink()
+    code, said = resume(*QUICK, "hydra.run.dir=run")
+    assert code == 2 and "hydra.run.dir holds a run already" in said
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml"])
+def test_a_full_disk_leaves_the_settings_as_they_were(
+    run: Path, resume: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracerl import disk
+
+    before = (run / name).read_text()
+    with monkeypatch.context() as patch:
+
+        def full(file: int, data: memoryview) -> int:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(disk, "write", full)
+        assert resume()[0] == 2
+    assert (run / name).read_text() == before and not list(run.glob("*.part"))
+
+
+def test_a_run_killed_before_its_config_was_written_starts(run: Path, resume: Any, finished: Path) -> None:
+    for path in list(run.iterdir()):
+        if path.name != ".hydra":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    code, said = resume()
+    assert code == 0, said
+    assert differences(finished / "longer", run) == []
+    for path in list(run.iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / ".hydra").mkdir()
+    (run / ".hydra" / "overrides.yaml").write_text("")
+    code, said = resume()
+    assert code == 2 and "was killed before it began, or lost its overrides.yaml: start it as it was" in said
+    assert f"hydra.run.dir='{run}' resume=auto" in said
+
+
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"garbage" * 99), "cut", "flipped"])
+def test_a_lost_log_costs_a_warning_and_goes_on_in_a_new_file(run: Path, resume: Any, how: Any, finished: Path) -> None:
+    (events,) = run.glob("events*")
+    data = events.read_bytes()
+    if how == "cut":
+        events.write_bytes(data[: len(data) // 2])
+    elif how == "flipped":
+        events.write_bytes(data[:1] + b"\xff" + data[2:])
+    else:
+        how(events)
+    code, said = resume()
+    assert code == 0 and said.count("warning: ") == 1 and "warning: the log so far is lost" in said
+    events.unlink(missing_ok=True)
+    whole = curves(finished / "longer")["learn/td_error"]
+    assert curves(run)["learn/td_error"] == [point for point in whole if point[0] > 400]
+    code, said = resume("resume=run", "steps=700")
+    assert code == 0 and "warning" not in said
+
+
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"garbage" * 99)])
+def test_lost_episodes_cost_a_warning(run: Path, resume: Any, how: Any, finished: Path) -> None:
+    with np.load(run / "returns.npz") as found:
+        lost = len(found["step"])
+    how(run / "returns.npz")
+    code, said = resume()
+    assert code == 0 and f"warning: {lost} of {lost} episodes are lost" in said
+    with np.load(run / "returns.npz") as ours, np.load(finished / "longer" / "returns.npz") as theirs:
+        np.testing.assert_array_equal(ours["step"], theirs["step"][lost:])
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (run, finished / "longer")]
+    assert summaries[0]["episodes"] == summaries[1]["episodes"]
+
+
+@pytest.mark.parametrize("name", ["settings", "seconds", "episodes", "resumed", "log", "world", "score"])
+@pytest.mark.parametrize("value", [..., "text", [["text"]]])
+def test_a_forged_manifest_is_named(run: Path, resume: Any, name: str, value: Any) -> None:
+    forge_info(run, **{name: value})
+    code, said = resume()
+    assert code == 2 and f"checkpoint at step 400 cannot be used: info.{name}" in said
+
+
+@pytest.mark.parametrize("world", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
+def test_a_forged_world_is_named(run: Path, resume: Any, world: dict[str, Any]) -> None:
+    forge_info(run, world=world)
+    code, said = resume()
+    assert code == 2 and "resume cannot use the checkpoint at step 400" in said
+
+
+@pytest.mark.parametrize("text", ['{"status": "finished"}', '{"status": "finished", "steps": "many"}'])
+def test_a_summary_without_its_steps_is_named(run: Path, resume: Any, text: str) -> None:
+    (run / "summary.json").write_text(text)
+    code, said = resume()
+    assert code == 2 and "summary.json must tell the steps of a finished run as a whole number" in said
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "[1]", '{"status": 3, "steps": [1]}', "[" * 99999])
+def test_a_summary_that_cannot_be_read_is_written_anew(run: Path, resume: Any, text: str, finished: Path) -> None:
+    (run / "summary.json").write_text(text)
+    assert resume("resume=run")[0] == 0
+    found, before = (json.loads((folder / "summary.json").read_text()) for folder in (run, finished / "run"))
+    assert (found["steps"], found["return_last100"]) == (400, before["return_last100"])
+    (run / "summary.json").write_text('{"status": "finished", "steps": 400}')
+    assert resume("resume=run")[0] == 0  # of a sweeper, nothing is maximised
+
+
+def test_other_commands_do_not_wait_for_pipes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracerl.folders import read_jobs
+    from tracerl.groups import Group
+    from tracerl.plot.series import reward_rate
+    from tracerl.runs import load
+
+    for name in ("summary.json", "config.yaml", "overrides.yaml", "running.json", "returns.npz", "error.txt"):
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    (run / ".hydra" / "overrides.yaml").unlink()
+    for name in (".hydra/overrides.yaml", "returns.part", "events.out.tfevents.9"):
+        os.mkfifo(run / name)
+    (job,) = read_jobs(run)
+    assert (job.summary, job.config, job.overrides, job.error, job.seed) == ({}, {}, {}, "", None)
+    assert Group({}, [job]).all_lives == [] and reward_rate(job) is not None
+    assert load(run).step == 400 and load(run).config.network.hidden == [8]

@@ -1,0 +1,72 @@
+"""What a checkpoint tells of its run is checked in one place, entry by entry."""
+
+from typing import Any
+
+import pytest
+
+from tracerl.checkpoint import Checkpoint
+from tracerl.checks import ConfigError
+from tracerl.run_info import RunInfo
+
+LOG = ["events.out.tfevents.1.host.2.0", 100, 10, ["returns"]]
+GOOD = {
+    "settings": {"seed": 0},
+    "world": {"env": None},
+    "seconds": 1,
+    "episodes": 3,
+    "log": LOG,
+    "resumed": [{"step": 5, "new_episode": False}],
+    "score": None,
+}
+
+
+def of(info: dict[str, Any]) -> RunInfo:
+    return RunInfo.of(Checkpoint(5, {}, info, {}))
+
+
+def test_what_a_run_wrote_comes_back() -> None:
+    found = of({**GOOD, "env_packages": {}, "config": "a: 1", "overrides": ["seed=0"]})
+    assert (found.seconds, found.log, found.overrides, found.config) == (1.0, LOG, ["seed=0"], "a: 1")
+    older = of({**GOOD, "log": LOG[:3]})
+    assert older.log == LOG[:3] and older.config is None and older.overrides is None
+    assert of({**GOOD, "log": None}).log is None
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", ["text", True, -1, 10**400, 1.5, [7], [{}], {"a": 1}, None, ...])
+def test_what_is_missing_or_of_another_kind_is_named(name: str, value: Any) -> None:
+    if (name, type(value)) in {
+        ("settings", dict),
+        ("world", dict),
+        ("seconds", float),
+        ("log", type(None)),
+        ("score", type(None)),
+        ("score", float),
+        ("score", int),
+    }:
+        return
+    info = {**GOOD, name: value}
+    if value is ...:
+        del info[name]
+    with pytest.raises(ConfigError, match=rf"^checkpoint at step 5 cannot .*: info\.{name}.* (must be|is missing)"):
+        of(info)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "../home/thesis.tex",
+        "/etc/passwd",
+        "thesis.tex",
+        "events.out.tfevents.",
+        "events.out.tfevents./../../thesis.tex",
+        "../events.out.tfevents.1",
+        "events.out.tfevents.1\0",
+        "events.out.tfevents.1\\x",
+        7,
+        None,
+    ],
+)
+def test_a_log_is_a_bare_name(file: Any) -> None:
+    with pytest.raises(ConfigError, match=r"info\.log\.0 must be the bare name of an event file"):
+        of({**GOOD, "log": [file, *LOG[1:]]})
