@@ -78,14 +78,16 @@ ALLOWED = {
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
     "summary": {"files", "stats"},
-    "resume": {"checks", "files", "saved"},
+    "resume": {"checks", "files", "saved", "saved_overrides"},
+    "saved_overrides": {"checks", "hydra_versions", "trust"},
+    "trust": {"checks"},
     "presence": {"agent", "lifetime", "resume", "stats", "torn"},
     "checkpoint": {"checks", "disk", "files", "presence"},
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"}
     | {"run_info", "saved"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
     | {"files", "stats", "summary", "world"},
-    "building": {"checks", "explain", "hydra_versions"},
+    "building": {"checks", "explain", "hydra_versions", "trust"},
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": set(),
     "assembly": BASE | {"building", "population", "threads", "world"},
@@ -97,7 +99,8 @@ ALLOWED = {
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
     | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "guard", "lifetime", "stats"},
-    "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks", "files", "run_info", "saved"},
+    "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks", "files", "run_info", "saved"}
+    | {"trust"},
     "export": BASE
     | {"files"}
     | {"agent", "encoders", "heads", "layers", "library", "network", "parts", "runs", "topology", "trace_network"},
@@ -171,6 +174,7 @@ HYDRA = {
         "library",
         "run",
         "runs",
+        "saved_overrides",
     )
 }
 

@@ -4,6 +4,7 @@ What they need is imported inside the functions, so that ``--help`` and a mistyp
 """
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -36,7 +37,12 @@ def open_world(cfg: DictConfig, spec: Any, seeds: list[int]) -> "World":
 
 
 def build_agent(
-    cfg: DictConfig, observation_space: "Space[Any]", action_space: "Space[Any]", seeds: list[int], names: str
+    cfg: DictConfig,
+    observation_space: "Space[Any]",
+    action_space: "Space[Any]",
+    seeds: list[int],
+    names: str,
+    saved: Path | None = None,
 ) -> Any:
     """Build the agent of one life, or those of many.
 
@@ -46,6 +52,7 @@ def build_agent(
         action_space: of one life.
         seeds: one per life.
         names: of env and agent, for messages about how they fit.
+        saved: the saved run's file that the config comes from, where it is not trusted.
 
     Raises:
         ConfigError: naming the setting.
@@ -53,7 +60,7 @@ def build_agent(
     from tracerl.population import build_agents
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
-    make = build(cfg, "agent", partly=True)
+    make = build(cfg, "agent", partly=True, saved=saved)
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -9,6 +10,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from tracerl import trust
 from tracerl.checks import ConfigError
 from tracerl.explain import missing
 from tracerl.hydra_versions import NotBuilt, instantiate
@@ -31,17 +33,21 @@ def value(cfg: DictConfig, key: str) -> Any:
         raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
 
 
-def build(cfg: DictConfig, key: str, partly: bool = False) -> Any:
+def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = None) -> Any:
     """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
 
     Args:
         cfg: the whole config.
         key: of the group.
         partly: return a function that takes the remaining arguments.
+        saved: the saved run's file that the config comes from, where it is not trusted: see ``tracerl.trust``.
     """
+    if saved is not None:
+        trust.check(OmegaConf.to_container(cfg[key], resolve=True), key, saved)
     _refuse_unknown(cfg[key], key)
+    trusted = None if saved is None else trust.packages()
     try:
-        return instantiate(cfg[key], _convert_="all", _partial_=partly)
+        return instantiate(cfg[key], trusted, _convert_="all", _partial_=partly)
     except NotBuilt as error:
         where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", error.key)  # wrappers.0, for wrappers0
         inner = where.removeprefix("agent.")

@@ -1,7 +1,7 @@
 """What differs between Hydra 1.3 and 1.4, in one place."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-# From 1.4 on, Hydra wants to be told which targets a config may name. Here it is the user's own command line that names
-# them, and agents and envs of the user's own are what the framework is for: all of them may be.
+# From 1.4 on, Hydra wants to be told which targets a config may name. The user's own command line may name any: agents
+# and envs of the user's own are what the framework is for. A saved run may not: ``tracerl.trust``.
 _UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 
 
@@ -57,15 +57,20 @@ class NotBuilt(Exception):
         self.key, self.reason = key, reason
 
 
-def instantiate(config: Any, **options: Any) -> Any:
+def instantiate(config: Any, packages: Collection[str] | None = None, **options: Any) -> Any:
     """Return ``hydra.utils.instantiate`` of a config.
+
+    Args:
+        config: whose ``_target_`` is called.
+        packages: that targets must be of, where Hydra can hold to it (from 1.4 on); None: any.
+        options: of Hydra.
 
     Raises:
         NotBuilt: with the error that 1.3 wraps up and 1.4 lets through with a note.
         MissingMandatoryValue: a value was not given.
     """
     if _UNCHECKED is not None:
-        options["_execution_whitelist_"] = _UNCHECKED
+        options["_execution_whitelist_"] = _UNCHECKED if packages is None else [f"{name}.*" for name in packages]
     try:
         return hydra.utils.instantiate(config, **options)
     except Exception as error:

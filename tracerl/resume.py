@@ -123,15 +123,18 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def command_line(arguments: list[str]) -> list[str]:
+def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     """Expand ``resume=PATH`` into the command line of the run there, with its folder.
 
     Args:
         arguments: of this command; those of its own stand, and replace the run's of the same key.
+        trusted: whether the run may name what ``tracerl.trust`` lets no saved run name.
 
     Raises:
-        ConfigError: there is no run at PATH, or nothing there tells its command line.
+        ConfigError: there is no run at PATH, nothing there tells its command line, or it is not trusted.
     """
+    from tracerl.saved_overrides import taken  # imports Hydra, which others who read run folders need not wait for
+
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if not paths or paths[-1].lower() in ("true", "false", "auto"):
         return arguments
@@ -148,7 +151,10 @@ def command_line(arguments: list[str]) -> list[str]:
     given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
     kept = [text for text in before if text.lstrip("+~").partition("=")[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
-    return [*kept, *others, f"resume='{path}'", f"hydra.run.dir='{folder}'"]
+    kept = taken(kept, others, folder / OVERRIDES, trusted)
+    settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
+    flags = [text for text in others if text not in settings]  # with their values; Hydra wants settings in a row
+    return [*flags, *kept, *settings, f"resume='{path}'", f"hydra.run.dir='{folder}'"]
 
 
 def _is_run(folder: Path) -> bool:

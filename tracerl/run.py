@@ -31,11 +31,12 @@ def main() -> None:
     hydra_versions.register("tracerl.id", lambda: run_id, use_cache=True)
     hydra_versions.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
-    sys.argv[1:] = open_keys(sys.argv[1:])
+    trusted = "--trust" in sys.argv[1:]
+    sys.argv[1:] = open_keys([argument for argument in sys.argv[1:] if argument != "--trust"])
     entry = hydra_versions.main(job, _CONFIG_PATH, "run")
     try:
         check_folders(sys.argv[1:])
-        sys.argv[1:] = command_line(sys.argv[1:])
+        sys.argv[1:] = command_line(sys.argv[1:], trusted)
         entry()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -17,6 +17,7 @@ from tracerl.checks import ConfigError
 from tracerl.files import parse_yaml
 from tracerl.run_info import RunInfo
 from tracerl.saved import CONFIG
+from tracerl.trust import check, check_literal
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,18 @@ class SavedRun:
         folder: of the run.
         config: its settings, as resolved when it began.
         checkpoint: what it remembered.
+        trust: whether its env and agent may be built of what ``tracerl.trust`` lets no saved run name.
     """
 
     folder: Path
     config: DictConfig
     checkpoint: Checkpoint
+    trust: bool = False
+
+    @property
+    def _checked(self) -> Path | None:
+        """The file whose targets are checked before they are built; None where it is trusted."""
+        return None if self.trust else self.folder / CONFIG
 
     @property
     def step(self) -> int:
@@ -48,7 +56,7 @@ class SavedRun:
         """The env's ``EnvSpec``, through Gymnasium whatever the run's backend."""
         plain = OmegaConf.merge(self.config, {"env": {"backend": "gymnasium", "vectorization": "sync"}})
         assert isinstance(plain, DictConfig)
-        return build(plain, "env")
+        return build(plain, "env", saved=self._checked)
 
     def env(self, **kwargs: Any) -> gym.Env[Any, Any]:
         """Make one env as the run had it; ``kwargs`` go to ``gymnasium.make``, such as ``render_mode="rgb_array"``.
@@ -93,7 +101,7 @@ class SavedRun:
         try:
             names = f"env.id={self.config.env.id}, {CONFIG} in {self.folder}"
             spaces = env.observation_space, env.action_space
-            agent = build_agent(single, *spaces, [single.seed], names)
+            agent = build_agent(single, *spaces, [single.seed], names, self._checked)
         finally:
             env.close()
         if not isinstance(agent, Stateful):
@@ -106,12 +114,14 @@ class SavedRun:
         return agent
 
 
-def load(path: str | Path, checkpoint: str | Path | None = None) -> SavedRun:
-    """Read a run back.
+def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> SavedRun:
+    """Read a run back. Nothing of it is built yet.
 
     Args:
         path: the run's folder, or one of its checkpoints.
         checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound.
+        trust: let its env and agent be of any package, which runs code that the run names; each such name is printed.
+            False: of tracerl, Gymnasium and packages whose envs Gymnasium knows; see SECURITY.md.
 
     Raises:
         ConfigError: there is no run, or no sound checkpoint.
@@ -123,7 +133,11 @@ def load(path: str | Path, checkpoint: str | Path | None = None) -> SavedRun:
     if not _is_run(folder):
         raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
     found = _checkpoint(folder, checkpoint)
-    return SavedRun(folder, _config(folder, found), found)
+    config = _config(folder, found)
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    for key in ("env", "agent") if trust else ():
+        check(plain[key], key, folder / CONFIG, trust=True)
+    return SavedRun(folder, config, found, checks.flag("trust", trust))
 
 
 def _is_run(folder: Path) -> bool:
@@ -136,7 +150,12 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
     if found is None and text is None:
         raise ConfigError("run", f"has a {CONFIG} that cannot be read, and no copy in its checkpoint: {folder}")
     try:
-        config = OmegaConf.create(parse_yaml(text) if text is not None else found)
+        plain = parse_yaml(text) if text is not None else found
+    except ValueError as error:
+        raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
+    check_literal(plain, folder / CONFIG)  # before OmegaConf resolves anything
+    try:
+        config = OmegaConf.create(plain)
         if not all(isinstance(config[key], DictConfig) for key in ("agent", "env")):
             raise ValueError("agent and env must be groups of settings")
         checks.whole("lifetimes", config.lifetimes, 1)

@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--network", default="policy", metavar="NAME", help="policy (default) or value")
     parser.add_argument("--life", type=int, default=0, metavar="N", help="number among the run's lives (default 0)")
     parser.add_argument("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest)")
+    parser.add_argument("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
     nir = parser.add_argument_group("of a NIR graph")
     nir.add_argument("--dt", type=float, default=1e-4, metavar="SECONDS", help="of a tick (default 1e-4, snnTorch's)")
     nir.add_argument("--form", default="plain", metavar="NAME", help="plain (default): R = 1; scaled: for snnTorch")
@@ -53,7 +54,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     from tracerl.export.draw import part_of
     from tracerl.runs import load
 
-    saved = load(arguments.run, arguments.checkpoint)
+    saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
     agent = saved.agent(arguments.life)
     part_of(agent, arguments.network)
     what = f"{arguments.network} of {saved.folder}, life {arguments.life}, step {saved.step:,}"

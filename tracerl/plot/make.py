@@ -122,7 +122,7 @@ def _saved(wish: argparse.Namespace) -> "SavedRun":
     if len(wish.runs) > 1:
         raise ConfigError("RUN", f"must be one run for --what {wish.what}, got {len(wish.runs)}")
     given = wish.runs[0]
-    return load(given.parent if given.name == "summary.json" else given, wish.checkpoint)
+    return load(given.parent if given.name == "summary.json" else given, wish.checkpoint, trust=wish.trust)
 
 
 def _raster(wish: argparse.Namespace) -> "Figure":

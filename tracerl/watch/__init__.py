@@ -22,7 +22,7 @@ def watch(
         video: files to write, each .mp4 or .gif.
         raster: picture of the whole stretch to write, .png.
         options: what else ``tracerl.watch.options.Options`` has: ``life``, ``checkpoint``, ``window``, ``episodes``,
-            ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``.
+            ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``, ``trust``.
 
     Returns:
         What the agent earned while it was watched.

@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--speed", type=float, default=1.0, metavar="X", help="2: twice as fast as the env's own time (default: 1)")
     add("--seed", type=int, metavar="S", help="of the env (default: that of the life)")
     add("--span", type=int, metavar="N", help="env steps that the panels show (default: four pixels each)")
+    add("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
     add("--size", type=_size, default=(960, 540), metavar="WxH", help="of a frame (default: 960x540)")
     return parser
 

@@ -34,6 +34,7 @@ class Options:
         seed: of the env's first reset; None: that of the life.
         span: env steps that the panels show; None: as many as are four pixels wide each.
         size: of a frame, width and height in pixels.
+        trust: run what the run names, of any package; see ``tracerl.load``.
     """
 
     run: Path
@@ -51,6 +52,7 @@ class Options:
     seed: int | None = None
     span: int | None = None
     size: tuple[int, int] = (960, 540)
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Check every option, raising a ConfigError that names it."""

@@ -52,7 +52,7 @@ def play(
             "window", "needs a display, and there is none: --video out.mp4 and --raster out.png need none"
         )
     with _drawing_unseen(not options.wants_window):
-        saved = load(options.run, options.checkpoint)
+        saved = load(options.run, options.checkpoint, trust=options.trust)
         draws = bool(options.videos) or options.wants_window
         with closing(open_stage(saved, say) if draws else Stage(saved.env(), say)) as stage:
             agent = _agent(saved, options, say)

@@ -1,0 +1,203 @@
+"""Which names of a saved run are built: classes that a config is made of, found in a few packages; nothing else."""
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import tracerl.configs
+import yaml
+from omegaconf import OmegaConf
+
+from tests.helpers import compose
+from tracerl import trust
+from tracerl.checks import ConfigError
+from tracerl.trust import check, check_literal, packages
+
+SOURCE = Path("somewhere/config.yaml")
+CONFIGS = Path(tracerl.configs.__file__).parent
+
+
+def targets_of(tree: Any) -> set[str]:
+    """Every ``_target_`` in a yaml."""
+    if isinstance(tree, list):
+        return set().union(*map(targets_of, tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {tree["_target_"]} if "_target_" in tree else set()
+    return own.union(*map(targets_of, tree.values()))
+
+
+def test_every_part_of_the_projects_own_configs_is_trusted() -> None:
+    found = set()
+    for path in CONFIGS.rglob("*.yaml"):
+        tree = yaml.safe_load(path.read_text())
+        found |= targets_of({key: value for key, value in tree.items() if key != "hydra"})
+    assert len(found) > 30
+    for target in found:
+        check({"_target_": target}, "part", SOURCE)
+
+
+@pytest.mark.parametrize("choice", ["env=Atari", "env=MemoryChain", "env=CartPoleDrift", "agent=eprop", "agent=rstdp"])
+def test_a_config_of_the_projects_own_choices_is_trusted_as_it_stands_and_resolved(choice: str) -> None:
+    cfg = compose(choice)
+    for resolve in (False, True):
+        check(OmegaConf.to_container(cfg, resolve=resolve), "", SOURCE)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "gymnasium.wrappers.ClipReward",
+        "gymnasium.wrappers.common.TimeLimit",
+        "gymnasium.spaces.Box",
+        "tracerl.envs.masked_observation.MaskedObservation",
+        "tracerl.heads.Gaussian",
+        "tracerl.encoders.contrast.Contrast",
+    ],
+)
+def test_parts_wrappers_and_spaces_are_trusted(target: str) -> None:
+    check({"list": [{"deeper": {"_target_": target}}]}, "", SOURCE)
+
+
+@pytest.mark.parametrize("target", ["os.system", "subprocess.getoutput", "table.Table", "tracerl_evil.X", "", None, 3])
+def test_what_is_outside_the_trusted_packages_is_named(target: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check({"head": {"_target_": target}}, "agent", SOURCE)
+    assert caught.value.key == "agent.head._target_"
+    said = f"is {target!r}: it comes from a saved run ({SOURCE}) and is outside the trusted packages (ale_py, gymnasium"
+    assert caught.value.problem.startswith(said) and "--trust (trust=True from Python)" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "tracerl.launching.os.system",  # other packages, by way of those that import them
+        "tracerl.run.sys.modules",
+        "gymnasium.envs.registration.importlib.import_module",
+        "tracerl.agents.reflect.torch.load",
+        "tracerl.trust.Path",
+        "tracerl.optim.torch_optim.Tensor",
+        "gymnasium.make",  # functions that import, call or write
+        "gymnasium.envs.registration.load_env_creator",
+        "tracerl.launch",
+        "tracerl.library.launch",
+        "tracerl.run.main",
+        "tracerl.building.build",
+        "gymnasium.envs.registration.EnvSpec",  # classes that call what they are told to
+        "gymnasium.vector.AsyncVectorEnv",
+        "gymnasium.wrappers.RecordVideo",  # and that write
+        "gymnasium.wrappers.vector.RecordVideo",
+        "tracerl.episodes.EpisodeLog",
+        "tracerl.events.EventWriter",
+        "tracerl.logger.TensorBoardLog",
+        "tracerl.checkpointing.Checkpoints",
+        "tracerl.sweep.ending.SweepEnding",
+        "tracerl.encoders.Raw.__class__",  # attributes of classes
+        "tracerl.encoders.Raw.__init__.__globals__",
+        "tracerl",  # and what is nothing
+        "tracerl.encoders",
+        "tracerl.encoders.Nothing",
+        "tracerl..encoders",
+    ],
+)
+def test_no_way_leads_through_a_trusted_package_to_anything_else(target: str) -> None:
+    with pytest.raises(ConfigError, match=r"^agent\._target_ is .* is neither a part of an agent or run of tracerl"):
+        check({"_target_": target}, "agent", SOURCE)
+
+
+def test_looking_imports_nothing_outside_the_trusted_packages(planted: Path) -> None:
+    for target in ("planted.run", "tracerl.planted.run", "tracerl.run.sys.planted.run"):
+        with pytest.raises(ConfigError):
+            check({"_target_": target}, "agent", SOURCE)
+    assert "planted" not in sys.modules and not planted.exists()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"a": [[{"b": {"_target_": "os.system", "_partial_": True, "_recursive_": False}}]]},
+        {"_target_": "tracerl.encoders.Raw", "_args_": [{"_target_": "os.system"}]},
+        {"_target_": {"_target_": "os.system"}},
+        {"_target_": ["os.system"]},
+        {"_target_": {}},
+        {"_target_": "${x}", "x": "os.system"},
+    ],
+)
+def test_targets_are_found_wherever_they_are_nested(tree: Any) -> None:
+    with pytest.raises(ConfigError, match="outside the trusted packages"):
+        check(tree, "", SOURCE)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["evil:Foo-v0", "os.path:Foo-v0", "evil:tracerl:Foo-v0", "tracerl:evil:Foo-v0", ":Foo-v0", ".evil:Foo-v0"]
+)
+def test_an_env_id_imports_no_other_module(env_id: str) -> None:
+    for tree in ({"id": env_id}, {"kwargs": {"env_id": env_id}}, {"_args_": ["name", env_id]}):
+        with pytest.raises(ConfigError, match=r"^env\..* imports a module outside the trusted packages"):
+            check(tree, "env", SOURCE)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "ale_py:ALE/Pong-v5", "tracerl.envs:tracerl/MinAtar-v0", "???"])
+def test_an_env_id_may_import_a_trusted_module(env_id: str) -> None:
+    check({"id": env_id, "_args_": [env_id]}, "env", SOURCE)
+
+
+@pytest.mark.parametrize("text", ["${eval:1}", "a ${oc.env:HOME}", "${${x}:1}", "${oc.decode:'${x:1}'}"])
+def test_no_resolver_is_called(text: str) -> None:
+    with pytest.raises(ConfigError, match="^name is .* calls a resolver"):
+        check({"name": text}, "", SOURCE)
+    check({"name": "${env.id}", "other": "a: b"}, "", SOURCE)
+
+
+def test_a_saved_config_has_no_interpolation() -> None:
+    check_literal({"a": ["$5", {"b": None}]}, SOURCE)
+    with pytest.raises(ConfigError, match=r"^a\.0 must be a value, as in every saved run, got '\${b}'"):
+        check_literal({"a": ["${b}"], "b": 1}, SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("override", "free"),
+    [
+        ("agent.head._target_=my.Head", True),
+        ("agent.head={_target_:my.Head,_partial_:true}", True),
+        ("+agent={head: {_target_: 'my.Head'}}", True),
+        ("agent.head={_target_:not.my.Head}", False),
+        ("agent.head={_target_:my.Header}", False),
+        ("network=my.Head", False),
+        ("agent.he=my.Head", False),
+        ("agent=reflect", False),
+    ],
+)
+def test_what_the_users_own_command_line_names_is_free(override: str, free: bool) -> None:
+    tree = {"agent": {"head": {"_target_": "my.Head"}}}
+    if free:
+        check(tree, "", SOURCE, [override])
+        return
+    with pytest.raises(ConfigError, match=r"^agent\.head\._target_ is 'my.Head'"):
+        check(tree, "", SOURCE, [override])
+
+
+def test_trust_says_what_will_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+    tree = {
+        "env": {"id": "mine:Env-v0"},
+        "agent": {"_target_": "my.Agent", "encoder": {"_target_": "tracerl.encoders.Raw"}},
+    }
+    check(tree, "", SOURCE, trust=True)
+    assert capsys.readouterr().err.splitlines() == [
+        f"trusted: env.id=mine:Env-v0 of {SOURCE} will be run",
+        f"trusted: agent._target_=my.Agent of {SOURCE} will be run",
+    ]
+
+
+def test_gymnasiums_plugins_are_trusted_and_what_is_registered_later_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    gym.register("Later-v0", "later.envs:Later")
+    try:
+        assert packages() == {"ale_py", "gymnasium", "minatar", "tracerl"}
+    finally:
+        del gym.registry["Later-v0"]
+    plugin = EntryPoint("Ours", "ours.envs:register_envs", "gymnasium.envs")
+    monkeypatch.setattr(trust, "entry_points", lambda group: [plugin] if group == "gymnasium.envs" else [])
+    assert "ours" in packages()
