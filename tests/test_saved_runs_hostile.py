@@ -206,17 +206,13 @@ def test_a_run_that_is_not_trusted_is_left_as_it_is(
     assert contents(run.parent) == before and not planted.exists()
 
 
-def test_no_choice_of_a_saved_run_leads_to_a_yaml_in_its_folder(
-    run: Path, planted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_choice_of_a_saved_run_leads_to_a_yaml_in_its_folder(run: Path, planted: Path) -> None:
     (run / "evil.yaml").write_text("# @package _global_\nhydra: {callbacks: {x: {_target_: planted.run}}}\n")
     there = os.path.relpath(run / "evil", Path(tracerl.configs.__file__).parent / "env")
-    assert command([f"+env@y={there}", "--cfg", "hydra"], monkeypatch, run.parent) == 0  # the user's own words
-    planted.unlink(missing_ok=True)
     for line in (f"env={there}", f"+env@y={there}", f"+env@y=[{there}]"):
         plant(run, line)
         for trusted in (False, True):
-            with pytest.raises(ConfigError, match="^resume must be of a run that names its choices plainly"):
+            with pytest.raises(ConfigError, match="^resume must be of a run whose choices are names"):
                 command_line(["resume=run"], trusted)
     assert not planted.exists()
 

@@ -51,8 +51,10 @@ def _is_taken(line: object, source: Path, trusted: bool) -> bool:
         return False
     value = str(line).partition("=")[2]
     chooses = override.package is not None or "." not in override.key_or_group  # a yaml of a group, it may be
-    if chooses and (".." in value or "\\" in value or ("$" in value and not trusted)):
-        raise ConfigError("resume", f"must be of a run that names its choices plainly, got {line!r} ({source})")
+    if chooses and (".." in value or "\\" in value):
+        raise ConfigError("resume", f"must be of a run whose choices are names, got {line!r} ({source})")
+    if chooses and "$" in value and not trusted:
+        raise ConfigError("resume", f"needs --trust where a choice is worked out, as by {line!r} ({source})")
     return True
 
 
