@@ -50,7 +50,7 @@ def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: boo
         key: dotted name of the tree; empty for the whole config.
         source: file of the saved run, for messages.
         own: overrides of the user's own command line; what they name is free.
-        trust: print what would be refused, one line each, and let it pass.
+        trust: raise nothing; print a line for each name that is not trusted.
 
     Raises:
         ConfigError: naming the key, its value and what allows it.
