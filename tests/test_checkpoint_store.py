@@ -139,8 +139,8 @@ def test_only_what_belongs_to_nobody_is_cleared_away(tmp_path: Path) -> None:
     host = aside(0).split(".")[2]
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    going = [leave(host, os.getppid(), age=10**6), leave("elsewhere", 1, age=60)]
-    leave(host, dead.pid), leave(host, os.getpid()), leave("elsewhere", 2, age=180)
+    going = [leave(host, os.getppid(), age=60), leave("elsewhere", 1, age=60)]
+    leave(host, dead.pid), leave(host, os.getpid()), leave(host, 1, age=180), leave("elsewhere", 2, age=180)
     others = [tmp_path / ".step-notes.part", tmp_path / "step-1", tmp_path / ".step-000000000005.part"]
     for path in others:
         path.mkdir()

@@ -139,3 +139,12 @@ def test_a_run_killed_while_it_gave_its_columns_back_has_them(tmp_path: Path) ->
     assert second.flush() == 7
     second.close()
     assert counted(tmp_path) == [*range(1, 8)]
+
+
+def test_a_log_that_is_discarded_writes_nothing_more(tmp_path: Path) -> None:
+    log = EpisodeLog(tmp_path)
+    log.keep(0, 3, 1.0, 3)
+    assert log.flush() == 1
+    log.keep(0, 6, 1.0, 3)
+    log.discard()
+    assert (tmp_path / "returns.part").stat().st_size == 24

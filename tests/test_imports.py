@@ -81,7 +81,8 @@ ALLOWED = {
     "resume": {"checks", "files", "saved", "saved_overrides"},
     "saved_overrides": {"checks", "hydra_versions", "trust"},
     "trust": {"checks"},
-    "presence": {"agent", "lifetime", "resume", "stats", "torn"},
+    "locks": set(),
+    "presence": {"agent", "lifetime", "locks", "resume", "stats", "torn"},
     "checkpoint": {"checks", "disk", "files", "presence"},
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"}
     | {"run_info", "saved"},

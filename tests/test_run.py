@@ -17,6 +17,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests import helpers
+from tracerl import presence
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("steps=300", "network.hidden=[8]")
@@ -164,6 +165,17 @@ def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(run_here: Run
     assert summary.stat().st_mtime_ns == lived_at
     result = run_here(*arguments, "resume=true", "seed=1")
     assert result.returncode == 2 and "seed must be 0, as in the run to be gone on with" in result.stderr
+
+
+def test_a_run_whose_folder_was_taken_over_ends_and_writes_nothing_more(
+    run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "_BEAT", 0.01)
+    monkeypatch.setattr(presence.Presence, "_is_lost", lambda self: True)
+    result = run_here("agent=random", "steps=1000000", "logger=none", "hydra.run.dir=here")
+    assert result.returncode == 2 and "error: hydra.run.dir was taken over by process" in result.stderr
+    left = {path.name for path in (tmp_path / "here").iterdir()}
+    assert left.isdisjoint({"summary.json", "error.txt", "returns.npz", "checkpoints"})
 
 
 def test_random_agents_take_any_env(run_here: Run) -> None:

@@ -82,6 +82,12 @@ class EpisodeLog:
         except OSError as error:
             self._warn(error)
 
+    def discard(self) -> None:
+        """Close the file without the episodes that are not in it yet: it belongs to another run."""
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self._file.fileno())
+        self._file.close()
+
     def _warn(self, error: OSError) -> None:
         if not self._warned:
             print(f"warning: cannot write {self.path}: {error}; the life goes on", file=sys.stderr)

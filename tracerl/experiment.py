@@ -96,6 +96,9 @@ def run(setup: Setup) -> dict[str, Any]:
 
     Returns:
         The summary.
+
+    Raises:
+        InUse: another run has taken the folder over; nothing more is written.
     """
     title = f"{setup.env_name} {setup.agent_name} {seeds_in_words(setup.seed, len(setup.records))}"
     started = time.perf_counter()
@@ -114,10 +117,15 @@ def run(setup: Setup) -> dict[str, Any]:
         status = "interrupted"
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
-        keep_traceback(setup.folder, failure)
+        if not setup.presence.lost:
+            keep_traceback(setup.folder, failure)
         raise
     finally:
-        summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
+        if setup.presence.lost:  # what is in the folder is another run's by now
+            setup.episodes.discard()
+            _let_go(setup.world)
+        else:
+            summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     return summary
 
 

@@ -37,7 +37,7 @@ class Job:
     @cached_property
     def status(self) -> str:
         """One of ``STATUSES``: the summary's or, before there is one, what the other files say."""
-        if self.sign and presence.alive(self.sign):
+        if presence.alive(self.folder):
             return "running"
         if self.summary:
             return str(self.summary.get("status", "killed"))

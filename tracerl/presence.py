@@ -1,24 +1,34 @@
-"""The sign that a run is going on in a folder: ``running.json``, there from its start to its end."""
+"""The sign that a run is going on in a folder: ``running.json``, there from its start to its end.
+
+On the machine of the run a lock decides (``tracerl.locks``). The lock does not reach other machines, and some file
+systems have none: there the heartbeat decides, which a thread of the run's process writes into the sign.
+"""
 
 import json
 import math
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tracerl.agent import Agent, ManyAgents
 from tracerl.lifetime import Monitor
+from tracerl.locks import FolderLock, is_locked
 from tracerl.resume import InUse
 from tracerl.stats import Record, average, lived_by_all
 from tracerl.torn import read_json
 
 NAME = "running.json"
-_FRESH = 120.0  # seconds for which a sign from another machine counts
-_SECONDS = 1.0  # between two writings
+FRESH = 120.0  # seconds for which a heartbeat counts: longer than an env may keep the thread from running
+_BEAT = 2.0  # seconds between two heartbeats
+_CLAIM = 5.0  # seconds after which a claim that has not become a sign is that of a killed process
+_PROBE = 1.0  # seconds for which a lock may be held by those who only ask
+_SECONDS = 1.0  # between two updates of what the sign says
 _OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled lives are interrupted by every look
 
 
@@ -27,14 +37,18 @@ def read(folder: Path) -> dict[str, Any] | None:
     return read_json(folder / NAME)
 
 
-def alive(sign: Mapping[str, Any]) -> bool:
-    """Say whether the run that left a sign goes on.
+def alive(folder: Path) -> bool:
+    """Return whether a run goes on in a folder.
 
-    On this machine, whether its process is there; of another, whether the sign is less than two minutes old.
+    On the machine of the run, whether its lock is held; elsewhere, and where there are no locks, whether its heartbeat
+    is less than two minutes old.
     """
-    updated, process = sign.get("updated"), sign.get("pid")
-    if sign.get("host") != socket.gethostname():
-        return isinstance(updated, (int, float)) and time.time() - updated < _FRESH
+    locked, sign = is_locked(folder), read(folder)
+    return locked or sign is not None and _beats(folder, sign, locked is False, time.time())
+
+
+def exists(process: object) -> bool:
+    """Return whether a process of this machine has that number."""
     if not isinstance(process, int) or process <= 0:  # which would be every process
         return False
     try:
@@ -46,6 +60,35 @@ def alive(sign: Mapping[str, Any]) -> bool:
     return True
 
 
+def _beats(folder: Path, sign: Mapping[str, Any], unlocked: bool, now: float) -> bool:
+    """Return whether a sign is that of a run that goes on.
+
+    Args:
+        folder: of the run.
+        sign: what is in its ``running.json``.
+        unlocked: no process of this machine holds the folder's lock.
+        now: by the clock that dates the folder's files.
+    """
+    if "machine" not in sign:  # of an earlier version, which took no lock
+        updated, elsewhere = sign.get("updated"), sign.get("host") != socket.gethostname()
+        fresh = isinstance(updated, (int, float)) and time.time() - updated < FRESH
+        return fresh and (elsewhere or exists(sign.get("pid")))
+    try:
+        decided = unlocked and sign["machine"] == _machine(folder)
+        return not decided and now - (folder / NAME).stat().st_mtime < FRESH
+    except OSError:  # it has just been taken away
+        return False
+
+
+def _machine(folder: Path) -> str:
+    """Name the kernel, and its mount of a folder, within which the folder's lock holds."""
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):  # not Linux
+        kernel = socket.gethostname()
+    return f"{kernel}/{folder.stat().st_dev}"
+
+
 def look_every(steps: int) -> int:
     """Return the env steps between two looks at a clock, in a life of so many: half a minute of the slowest envs."""
     return max(1, min(steps // 100, _OFTEN))
@@ -54,8 +97,11 @@ def look_every(steps: int) -> int:
 class Presence(Monitor):
     """A context in which ``running.json`` says where the run goes on and how far it is; a monitor that keeps it fresh.
 
-    It is created exclusively: of two runs that are told the same folder, the second is refused. A process that is
-    killed leaves it behind, by which others know. A full disk costs nothing but its freshness.
+    Of two runs that are told the same folder, the second raises InUse. A process that is killed leaves the sign behind,
+    by which others know. A full disk costs nothing but its freshness.
+
+    Attributes:
+        lost: the folder belongs to another run by now, which took this one for killed: its process stood still.
     """
 
     def __init__(self, folder: Path, steps: int, key: str) -> None:
@@ -66,58 +112,117 @@ class Presence(Monitor):
             steps: env steps of each life.
             key: setting that named the folder, for messages.
         """
-        self.every = look_every(steps)
-        self._path, self._steps, self._key = folder / NAME, steps, key
-        self._started, self._written = time.time(), 0.0
+        self.every, self.lost = look_every(steps), False
+        self._folder, self._steps, self._key = folder, steps, key
+        self._aside = folder / f"{NAME}.part"
+        self._about = {"host": socket.gethostname(), "pid": os.getpid(), "id": os.urandom(8).hex()}
+        self._started, self._looked, self._ended = time.time(), -math.inf, threading.Event()
+        self._progress: tuple[int, float | None] = 0, None
 
     def __enter__(self) -> "Presence":
-        """Put up the sign.
+        """Put up the sign and keep it fresh from now on.
 
         Raises:
             InUse: another run goes on in the folder.
             OSError: the folder cannot be written.
         """
-        sign = read(self._path.parent)
-        if sign is not None and not alive(sign):
-            self._path.unlink(missing_ok=True)
+        self._lock = self._locked()
         try:
-            self._path.open("x", encoding="utf-8").close()
-        except FileExistsError:
-            where = f"process {sign['pid']} on {sign['host']}" if sign else "another process"
-            raise InUse(self._key, f"is in use by {where}: {self._path.parent}") from None
-        self._write(0, None)
+            self._claim()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heart.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the sign away."""
-        try:
-            self._path.unlink(missing_ok=True)
-        except OSError:
-            self._written = math.inf  # the folder is gone, or not ours any more: the sign goes stale by itself
+        self._ended.set()
+        self._heart.join()
+        with suppress(OSError):  # the folder is gone or cannot be written any more: the sign goes stale by itself
+            self._aside.unlink(missing_ok=True)
+            if not self._is_lost():
+                (self._folder / NAME).unlink(missing_ok=True)
+        self._lock.release()
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Bring the sign up to date, at most once a second."""
-        if time.time() - self._written < _SECONDS:
-            return
-        mean = average(record.mean_return(partial=True) for record in records)
-        self._write(lived_by_all(records), None if math.isnan(mean) else mean)
+        """Note what the next heartbeat says, at most once a second.
 
-    def _write(self, step: int, mean_return: float | None) -> None:
-        self._written = time.time()
-        sign = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started": self._started,
-            "updated": self._written,
-            "step": step,
-            "steps": self._steps,
-            "return": mean_return,
-        }
-        aside = self._path.with_suffix(".part")
-        try:
-            aside.write_text(json.dumps(sign) + "\n", encoding="utf-8")
-            aside.replace(self._path)
-        except OSError:
+        Raises:
+            InUse: another run has taken the folder over.
+        """
+        if self.lost:
+            raise self._in_use("was taken over by")
+        if time.monotonic() - self._looked < _SECONDS:
             return
+        self._looked = time.monotonic()
+        mean = average(record.mean_return(partial=True) for record in records)
+        self._progress = lived_by_all(records), None if math.isnan(mean) else mean
+
+    def _locked(self) -> FolderLock:
+        until = time.monotonic() + _PROBE
+        while True:
+            try:
+                return FolderLock(self._folder)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise self._in_use("is in use by") from None
+            time.sleep(0.02)
+
+    def _claim(self) -> None:
+        """Put up the sign, unless another stands for a run that goes on.
+
+        The claim is a file that one process alone can create; renamed, it is the sign.
+        """
+        claim, seen, until = self._folder / "running.part", 0, math.inf
+        while not _create(claim):
+            with suppress(FileNotFoundError):
+                if time.monotonic() > until:
+                    claim.unlink()
+                elif seen != (seen := claim.stat().st_mtime_ns):
+                    until = time.monotonic() + _CLAIM  # watched, for the clocks of machines may differ
+            time.sleep(0.02)
+        self._about["machine"] = _machine(self._folder)
+        sign = read(self._folder)
+        if sign is not None and _beats(self._folder, sign, self._lock.works, claim.stat().st_mtime):
+            claim.unlink()
+            raise self._in_use(f"had a heartbeat in the last {FRESH:.0f} s of")
+        with suppress(OSError):  # a full disk: the sign is empty until there is room
+            claim.write_text(self._text(), encoding="utf-8")
+        claim.replace(self._folder / NAME)
+
+    def _in_use(self, how: str) -> InUse:
+        sign = read(self._folder)
+        who = f"process {sign.get('pid')} on {sign.get('host')}" if sign else "another process"
+        return InUse(self._key, f"{how} {who}: {self._folder}")
+
+    def _is_lost(self) -> bool:
+        sign = read(self._folder)
+        return sign is not None and sign.get("id") != self._about["id"]
+
+    def _beat(self) -> None:
+        """Bring the sign up to date until the run ends; runs in a thread of its own, which does not outlive it."""
+        while not self._ended.wait(_BEAT):
+            self.lost = self._is_lost()
+            if self.lost:
+                return
+            with suppress(OSError):
+                self._aside.write_text(self._text(), encoding="utf-8")
+                self._aside.replace(self._folder / NAME)
+
+    def _text(self) -> str:
+        step, mean_return = self._progress
+        times = {"started": self._started, "updated": time.time()}
+        return json.dumps({**self._about, **times, "step": step, "steps": self._steps, "return": mean_return}) + "\n"
+
+
+def _create(path: Path) -> bool:
+    """Create an empty file; return False where there is one already."""
+    try:
+        path.open("x", encoding="utf-8").close()
+    except FileExistsError:
+        return False
+    return True

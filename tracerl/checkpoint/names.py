@@ -3,9 +3,10 @@
 import os
 import re
 import socket
+import time
 from pathlib import Path
 
-from tracerl.presence import alive
+from tracerl.presence import FRESH, exists
 
 MANIFEST = "manifest.json"
 TENSORS = ".safetensors"  # ending of a part's file
@@ -85,12 +86,12 @@ def is_gone(path: Path) -> bool:
 def left_behind(path: Path) -> bool:
     """Say whether something in the folder of checkpoints is nobody's: a removal or a writing that was killed.
 
-    A writing goes on while its process is there or, of another machine, while its files grow. One of this very process
-    is left behind: whoever asks is about to write, and a folder has one writer (in containers, each has the same
-    number as the killed one before).
+    A writing goes on while its files grow and, of this machine, its process is there. One of this very process is left
+    behind: whoever asks is about to write, and a folder has one writer (in containers, each has the same number as the
+    killed one before).
 
     Raises:
-        OSError: the files of another machine's writing cannot be looked at.
+        OSError: the files of a writing cannot be looked at.
     """
     if is_gone(path):
         return True
@@ -100,9 +101,9 @@ def left_behind(path: Path) -> bool:
     if found is None:
         return False
     host, pid = found[1], int(found[2])
-    if host != _host():
-        return not alive({"host": None, "updated": _changed(path)})
-    return pid == os.getpid() or not alive({"host": socket.gethostname(), "pid": pid})
+    if host == _host() and (pid == os.getpid() or not exists(pid)):
+        return True
+    return time.time() - _changed(path) >= FRESH
 
 
 def _host() -> str:

@@ -1,0 +1,71 @@
+"""Locks on folders, which the kernel releases when the process that holds them ends, however it ends.
+
+``filelock`` is not used: it locks a file of its own, which would stay in every folder, and it cannot ask without
+writing whether a lock is held, as whoever lists runs has to.
+"""
+
+import os
+import weakref
+from pathlib import Path
+from types import ModuleType
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+class FolderLock:
+    """An exclusive lock on a folder, among the processes of one machine.
+
+    Attributes:
+        works: the file system has such locks; if not, nothing is locked.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Lock a folder.
+
+        Raises:
+            BlockingIOError: it is locked already, by this process or another.
+        """
+        self._descriptor = _lock(folder, shared=False)
+        self.works = self._descriptor is not None
+        if self.works:  # a forked child, such as an env's worker, would hold the lock as long as it lives
+            release = weakref.WeakMethod(self.release)
+            os.register_at_fork(after_in_child=lambda: (found := release()) and found())
+
+    def release(self) -> None:
+        """Let the folder go; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # without LOCK_UN, which in a forked child would unlock the parent's
+        self._descriptor = None
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Return whether a process of this machine holds a folder's lock; None where that cannot be known."""
+    try:
+        descriptor = _lock(folder, shared=True)
+    except BlockingIOError:
+        return True
+    if descriptor is not None:
+        os.close(descriptor)
+    return None if descriptor is None else False
+
+
+def _lock(folder: Path, shared: bool) -> int | None:
+    """Return a descriptor that holds a lock; None where the file system or the system has none."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None  # ENOLCK, ENOSYS, EOPNOTSUPP: a network file system without locks
+    return descriptor
