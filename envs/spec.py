@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl import checks
 from tracerl.checks import ConfigError
+from tracerl.lifetime import EnvFailed
 from tracerl.stats import Milestone
 from tracerl.world import SingleWorld, VectorWorld, World
 
@@ -75,6 +76,7 @@ class EnvSpec:
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend`` or ``vectorization``.
+            EnvFailed: the code of the env or of a wrapper called ``sys.exit``.
         """
         if self.backend == "compiled":
             return self._open_compiled(seeds)
@@ -110,6 +112,8 @@ class EnvSpec:
                 raise self._missing_package(error) from error
             except Exception as error:
                 raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
+            except SystemExit as error:
+                raise EnvFailed(f"wrapper {i} of {self.id} failed as it was made") from error
         env = as_box(env)
         return self._show_time(env) if self.time_aware else env
 
@@ -163,6 +167,8 @@ class EnvSpec:
             raise ConfigError("id", f"must be an env that Gymnasium can make, got {self.id!r}: {error}") from error
         except Exception as error:
             raise ConfigError("kwargs", f"must suit {self.id}, got {dict(self.kwargs)}: {error}") from error
+        except SystemExit as error:
+            raise EnvFailed(f"{self.id} failed as it was made") from error
 
     def _missing_package(self, error: Exception) -> ConfigError:
         """Say what to install for an env whose packages are not there."""

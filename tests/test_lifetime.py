@@ -116,6 +116,8 @@ def test_an_interrupt_ends_the_life_after_the_running_step() -> None:
 BROKEN = {
     "raise": (EnvFailed, 49, "the env failed in step 50"),
     "reset": (EnvFailed, 50, "the env failed in reset after 50 steps"),
+    "exit": (EnvFailed, 49, "the env failed in step 50"),
+    "exit_in_reset": (EnvFailed, 50, "the env failed in reset after 50 steps"),
     "tuple": (EnvFailed, 49, "the env failed in step 50"),
     "flag": (EnvFailed, 49, "the env failed in step 50"),
     "observation": (Diverged, 49, r"nan in the observation at index \[0\] after 49 steps"),

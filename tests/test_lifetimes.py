@@ -237,6 +237,8 @@ def test_a_reward_that_is_not_a_number_is_named_with_its_life() -> None:
 BROKEN = {
     "raise": (EnvFailed, 49, "an env failed in step 50"),
     "reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
+    "exit": (EnvFailed, 49, "an env failed in step 50"),
+    "exit_in_reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
     "tuple": (EnvFailed, 49, "an env failed in step 50"),
     "flag": (EnvFailed, 49, "an env failed in step 50"),
     "observation": (Diverged, 49, r"nan in the observation of life 0 at index \[0\] after 49 steps"),

@@ -231,6 +231,8 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
         ("two", 1, "failed", 49, "env handed out the reward array([1., 1.]) in step 50: TypeError"),
         ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator lost"),
         ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of life 0"),
+        ("exit", 1, "failed", 49, "the env failed in step 50: SystemExit: 0"),
+        ("exit_in_reset", 2, "failed", 50, "an env failed in reset after 50 steps: SystemExit: 0"),
     ],
 )
 def test_a_broken_env_leaves_a_summary_and_one_line(

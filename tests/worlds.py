@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,23 @@ class Broken(World):
         how: ``raise``, ``observation`` (NaN), ``shape``, ``list``, ``reward`` (NaN), ``infinity``, ``none``, ``two``
             (rewards), ``flag`` (no truth value), ``tuple`` (of four): in the 50th step; ``reset`` (raises), ``first``
             (NaN): in the reset after it; ``close``: raises when closed; ``well``: not at all, with numpy's own types.
+            ``exit``, ``exit_in_reset``, ``exit_in_close``, ``exit_at_once`` (as it is made): calls ``sys.exit(0)``.
     """
 
     def __init__(self, how: str = "raise") -> None:
         super().__init__()
         self.how, self.count = how, 0
+        self.exit_in("exit_at_once")
+
+    def exit_in(self, how: str) -> None:
+        if self.how == how:
+            sys.exit(0)
 
     def begin(self) -> np.ndarray:
         if self.count == 50 and self.how == "reset":
             raise RuntimeError("the simulator lost its head")
+        if self.count == 50:
+            self.exit_in("exit_in_reset")
         return np.full(1, np.nan if self.count == 50 and self.how == "first" else 0.0, np.float32)
 
     def step(self, action: int) -> Any:
@@ -140,6 +149,8 @@ class Broken(World):
         how = self.how if self.count == 50 else "well"
         if how == "raise":
             raise RuntimeError("the simulator lost its head")
+        if self.count == 50:
+            self.exit_in("exit")
         seen = np.array([self.count % 3], np.float32)
         observation = {"observation": seen + np.nan, "shape": np.zeros(3, np.float32), "list": [0.0]}.get(how, seen)
         rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2)}
@@ -150,6 +161,7 @@ class Broken(World):
     def close(self) -> None:
         if self.how == "close":
             raise RuntimeError("the simulator does not let go")
+        self.exit_in("exit_in_close")
 
 
 class Killing(World):
@@ -215,6 +227,14 @@ for _world in (
     gym.register(f"{_world.__name__}-v0", _world)
 
 
+class Quitter(gym.Wrapper):
+    """A wrapper that calls ``sys.exit(0)`` as it is made."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        sys.exit(0)
+
+
 class Forgetful:
     """An agent of three verbs, with nothing to keep in a checkpoint."""
 
@@ -230,3 +250,18 @@ class Forgetful:
 
     def diagnostics(self) -> dict[str, float]:
         return {}
+
+
+class Quitting(Forgetful):
+    """An agent that calls ``sys.exit(0)`` after some steps or, ``at_once``, as it is made."""
+
+    def __init__(self, *arguments: Any, at_once: bool = False, **spaces: Any) -> None:
+        self.count = 0
+        if at_once:
+            sys.exit(0)
+
+    def step(self, reward: float, observation: np.ndarray) -> int:
+        self.count += 1
+        if self.count == 30:
+            sys.exit(0)
+        return 0

@@ -17,7 +17,7 @@ from tracerl.checkpointing import Checkpoints, CheckpointSettings
 from tracerl.episodes import EpisodeLog
 from tracerl.files import write_atomic
 from tracerl.interrupt import DeferredInterrupt
-from tracerl.lifetime import Diverged, EnvFailed, Monitor
+from tracerl.lifetime import NOT_FAILURES, Diverged, EnvFailed, Monitor
 from tracerl.presence import Presence
 from tracerl.progress import ProgressBar
 from tracerl.stats import Marker, Record, lived_by_all
@@ -91,8 +91,8 @@ class Setup:
 def run(setup: Setup) -> dict[str, Any]:
     """Live the lives and write ``summary.json``, however they end.
 
-    An env that fails or numbers that diverge end the run, not the process: the summary says so, and ``error.txt``
-    keeps the traceback.
+    An env that fails, numbers that diverge and code that calls ``sys.exit`` end the run, not the process: the summary
+    says so, and ``error.txt`` keeps the traceback.
 
     Returns:
         The summary.
@@ -109,23 +109,22 @@ def run(setup: Setup) -> dict[str, Any]:
             # A step is marked before others look at it, and kept when all have.
             monitors: list[Monitor] = [Marker(), *logs, progress, setup.presence, *_checkpoints(setup, started)]
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
-    except (EnvFailed, Diverged) as failure:
-        status = "failed" if isinstance(failure, EnvFailed) else "diverged"
-        error = describe(failure)
-        keep_traceback(setup.folder, failure)
     except KeyboardInterrupt:
         status = "interrupted"
-    except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}"
+    except BaseException as failure:
+        status = "diverged" if isinstance(failure, Diverged) else "failed"
+        error = describe(failure)
         if not setup.presence.lost:
             keep_traceback(setup.folder, failure)
-        raise
+        if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, (EnvFailed, Diverged)):
+            raise  # others, such as sys.exit in an agent's code, end the run, not the process
     finally:
         if setup.presence.lost:  # what is in the folder is another run's by now
             setup.episodes.discard()
             _let_go(setup.world)
         else:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
+    setup.presence.check()
     return summary
 
 
@@ -170,6 +169,8 @@ def _env_packages() -> dict[str, str]:
 
 def describe(failure: BaseException) -> str:
     """Say in one line what went wrong and, where it has a cause, why."""
+    if not isinstance(failure, (EnvFailed, Diverged)):
+        return f"{type(failure).__name__}: {failure}"
     cause = failure.__cause__
     return str(failure) if cause is None else f"{failure}: {type(cause).__name__}: {cause}"
 
@@ -213,7 +214,9 @@ def _let_go(world: World) -> None:
     """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
     try:
         world.close()
-    except Exception as failure:
+    except NOT_FAILURES:
+        raise
+    except BaseException as failure:
         print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
 
 

@@ -6,7 +6,8 @@ What a life needs is imported inside the functions, so that ``--help`` and a mis
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,8 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
-        setup = _setup(cfg, origin, settings, steps, presence, resume)
+        with _failing(folder):
+            setup = _setup(cfg, origin, settings, steps, presence, resume)
         summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
@@ -81,10 +83,29 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
             raise SystemExit(128 + setup.interrupted.signal)
         raise KeyboardInterrupt
     if summary["status"] != "finished":
-        raise RunEnded(f"{summary['status']}: {summary['error']} (traceback in {folder / 'error.txt'})")
+        raise _ended(summary["status"], summary["error"], folder)
     if not (folder / "summary.json").exists():
         raise RunEnded("the life finished, but its summary could not be written: it is printed above")
     return summary
+
+
+@contextmanager
+def _failing(folder: Path) -> Iterator[None]:
+    """Turn an env that fails as it is made, and code that calls ``sys.exit``, into a run that failed."""
+    from tracerl.experiment import describe, keep_traceback
+    from tracerl.lifetime import NOT_FAILURES, EnvFailed
+
+    try:
+        yield
+    except BaseException as failure:
+        if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, EnvFailed):
+            raise
+        keep_traceback(folder, failure)
+        raise _ended("failed", describe(failure), folder) from failure
+
+
+def _ended(status: str, error: str, folder: Path) -> RunEnded:
+    return RunEnded(f"{status}: {error} (traceback in {folder / 'error.txt'})")
 
 
 def _started_again() -> bool:

@@ -18,7 +18,13 @@ Shape = tuple[int, ...] | None  # of the observations that are arrays; None wher
 
 
 class EnvFailed(RuntimeError):
-    """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces."""
+    """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces.
+
+    Also where that exception would end the process, as ``sys.exit`` does: that is for the caller to do.
+    """
+
+
+NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # of all that code can raise, what must pass through
 
 
 class Monitor(Protocol):
@@ -219,7 +225,9 @@ def stream(
 def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
     try:
         observation, _ = env.reset(seed=seed)
-    except Exception as error:
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
         raise EnvFailed(f"the env failed in reset after {record.step:,} steps") from error
     _check_observation(observation, record, shape)
     return observation
@@ -229,7 +237,9 @@ def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> 
     try:
         observation, paid, terminated, truncated, _ = env.step(action)
         terminated, truncated = bool(terminated), bool(truncated)
-    except Exception as error:
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
         raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
     try:
         reward = float(paid)

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.agent import ManyAgents, Verb
 from tracerl.guard import Guard, faults_of
-from tracerl.lifetime import Ending, EnvFailed, Moment, Monitor, Schedule
+from tracerl.lifetime import NOT_FAILURES, Ending, EnvFailed, Moment, Monitor, Schedule
 from tracerl.stats import Tally
 
 Array = np.ndarray[Any, Any]
@@ -123,7 +123,9 @@ def _begin(
     options = None if which.all() else {"reset_mask": which}
     try:
         observations, _ = envs.reset(seed=seed, options=options)
-    except Exception as error:
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
         raise EnvFailed(f"an env failed in reset after {tally.step():,} steps") from error
     _check_finite(observations, tally, guard)
     verbs = np.where(which & ~tally.frozen, Verb.START, Verb.SKIP).astype(np.int8)
@@ -135,7 +137,9 @@ def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Ar
         actions = actions.tolist()  # its envs check a Python number in a tenth of the time
     try:
         observations, rewards, terminated, truncated, _ = envs.step(actions)
-    except Exception as error:
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
         raise EnvFailed(f"an env failed in step {tally.step() + 1:,}") from error
     _check_finite(observations, tally, guard)
     if not np.isfinite(rewards).all():

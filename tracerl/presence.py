@@ -154,13 +154,17 @@ class Presence(Monitor):
         Raises:
             InUse: another run has taken the folder over.
         """
-        if self.lost:
-            raise self._in_use("was taken over by")
+        self.check()
         if time.monotonic() - self._looked < _SECONDS:
             return
         self._looked = time.monotonic()
         mean = average(record.mean_return(partial=True) for record in records)
         self._progress = lived_by_all(records), None if math.isnan(mean) else mean
+
+    def check(self) -> None:
+        """Raise InUse where another run has taken the folder over."""
+        if self.lost:
+            raise self._in_use("was taken over by")
 
     def _locked(self) -> FolderLock:
         until = time.monotonic() + _PROBE

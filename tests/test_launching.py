@@ -1,0 +1,49 @@
+"""Code that calls ``sys.exit`` inside a run: of the env, of its wrappers, of the agent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_run import Run, last_line, run_here
+
+__all__ = ["run_here"]  # the fixture
+
+BROKEN = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "agent=random")
+QUITTING = ("agent=random", "agent._target_=tests.worlds.Quitting")
+
+
+def test_an_env_that_calls_exit_as_it_is_closed_costs_a_warning(run_here: Run) -> None:
+    result = run_here(*BROKEN, "+env.kwargs.how=exit_in_close", "steps=60", "logger=none")
+    assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
+    assert "warning: the env failed to close: SystemExit: 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((*BROKEN, "+env.kwargs.how=exit_at_once"), "failed: tests.worlds:Broken-v0 failed as it was made: SystemExit"),
+        ((*BROKEN, "+env.kwargs.how=exit_at_once", "lifetimes=2"), "tests.worlds:Broken-v0 failed as it was made"),
+        (("agent=random", "env.wrappers=[{_target_: tests.worlds.Quitter, _partial_: true}]"), "wrapper 0 of CartPole"),
+        ((*QUITTING, "+agent.at_once=true"), "failed: SystemExit: 0"),
+        (QUITTING, "failed: SystemExit: 0"),
+    ],
+)
+def test_code_that_calls_exit_ends_the_run_as_failed(
+    run_here: Run, tmp_path: Path, settings: tuple[str, ...], message: str
+) -> None:
+    result = run_here(*settings, "steps=200", "logger=none", "hydra.run.dir=here")
+    assert result.returncode == 1
+    assert "error: failed: " in result.stderr and message in result.stderr and "Traceback" not in result.stderr
+    assert "SystemExit: 0" in (tmp_path / "here" / "error.txt").read_text()
+    if settings is QUITTING:
+        summary = json.loads((tmp_path / "here" / "summary.json").read_text())
+        assert (summary["status"], summary["error"]) == ("failed", "SystemExit: 0")
+
+
+@pytest.mark.parametrize("how", ["exit", "exit_at_once"])
+def test_an_env_that_calls_exit_ends_its_own_job_of_a_sweep(run_here: Run, tmp_path: Path, how: str) -> None:
+    result = run_here("-m", *BROKEN, "steps=60", "logger=none", f"+env.kwargs.how={how},well", "hydra.sweep.dir=here")
+    assert result.returncode == 1 and "SystemExit: 0" in result.stderr
+    assert json.loads((tmp_path / "here" / "1" / "summary.json").read_text())["status"] == "finished"
+    assert "SystemExit: 0" in (tmp_path / "here" / "0" / "error.txt").read_text()
