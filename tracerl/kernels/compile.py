@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numba
 
+from tracerl.kernels.cache import KernelCache, writable
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -41,16 +43,19 @@ _FREEDOMS = {"reassoc", "contract", "arcp", "nsz"}
 def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False, parallel: bool = False) -> Function:
     config: Any = numba.config
     asked_for = config.CACHE_DIR  # the user's NUMBA_CACHE_DIR, or empty
-    config.CACHE_DIR = asked_for or _cache_folder()
-    how: Any = (
-        {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if inner else {"cache": True, "parallel": parallel}
-    )
+    how: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if inner else {"parallel": parallel}
+    compile_: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **how)
+    compiled: Any = compile_(function)
+    if inner:
+        return compiled  # type: ignore[no-any-return]
+    config.CACHE_DIR = _folder()
     try:
-        compile_: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **how)
-        compiled: Function = compile_(function)
+        compiled._cache = KernelCache(function)
+    except RuntimeError:  # no folder can be written, or the function is in no file
+        pass
     finally:
         config.CACHE_DIR = asked_for
-    return compiled
+    return compiled  # type: ignore[no-any-return]
 
 
 def prepare(compiled: Any, *arguments: Any) -> None:
@@ -61,14 +66,18 @@ def prepare(compiled: Any, *arguments: Any) -> None:
     So every life loads what it runs, and the first life on a machine has the bits of those after it.
     """
     signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
-    if _is_on_disk(compiled, signature):
+    cache = compiled._cache
+    if not isinstance(cache, KernelCache) or cache.holds(signature, compiled.targetctx):
         return
     print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
     function = compiled.py_func
     task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
     silent = subprocess.DEVNULL  # where it fails, the caller compiles and is told why
     command = [sys.executable, "-c", _COMPILE_THERE]
-    subprocess.run(command, input=task, stdout=silent, stderr=silent, start_new_session=True, check=False)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": _folder()}
+    subprocess.run(
+        command, input=task, env=environment, stdout=silent, stderr=silent, start_new_session=True, check=False
+    )
 
 
 _COMPILE_THERE = """
@@ -79,10 +88,10 @@ getattr(importlib.import_module(module), name).compile(signature)
 """
 
 
-def _is_on_disk(compiled: Any, signature: tuple[Any, ...]) -> bool:
-    """Return whether an earlier process left an entry's machine code for arguments of these types."""
-    cache = compiled._cache
-    return cache._index_key(signature, compiled.targetctx.codegen()) in cache._cache_file._load_index()
+def _folder() -> str:
+    """Return where machine code lies: in the folder that the user names, or in the project's own."""
+    config: Any = numba.config
+    return writable(config.CACHE_DIR or _cache_folder())
 
 
 @functools.cache

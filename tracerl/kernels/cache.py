@@ -1,0 +1,100 @@
+"""Machine code on disk: a damaged file is compiled anew, and a folder that cannot be written costs no run."""
+
+import atexit
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numba.core import caching
+
+_FunctionCache: Any = caching.FunctionCache  # numba has no types
+_CacheFile: Any = caching.IndexDataCacheFile
+
+
+class KernelCache(_FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function, which treats a file that cannot be read as one that is not there."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Find the files of a function below ``numba.config.CACHE_DIR``.
+
+        Raises:
+            RuntimeError: there is no folder that can be written.
+        """
+        super().__init__(function)
+        self._function, where = function.__qualname__, self._impl
+        self._cache_file = _Files(self._cache_path, where.filename_base, where.locator.get_source_stamp())
+
+    def holds(self, signature: tuple[Any, ...], target: Any) -> bool:
+        """Return whether an earlier process left sound machine code for arguments of these types."""
+        return self._sound(lambda: self._cache_file.load(self._index_key(signature, target.codegen()))) is not None
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the machine code for a signature; None where there is none that is sound."""
+        return self._sound(lambda: super(KernelCache, self).load_overload(sig, target_context))
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep machine code, where the disk allows."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _warn(f"cannot write the kernel cache {self._cache_path}: {error}; every run compiles its kernels anew")
+
+    def _sound(self, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except Exception as error:  # whatever pickle makes of damaged bytes
+            name = f"{type(error).__name__}: {error}"
+            _warn(f"damaged kernel cache {self._cache_path} ({name}): {self._function} is compiled anew")
+            for path in Path(self._cache_path).glob(f"{self._impl.filename_base}.*nb[ic]"):
+                with suppress(OSError):
+                    path.unlink()
+            return None
+
+
+class _Files(_CacheFile):  # type: ignore[misc]
+    """Numba's index and data files, with a digest at the end of each file of data."""
+
+    def _data_name(self, number: int) -> str:
+        """Name a file as no other process does: two that compile at once would mix up their numbers."""
+        return str(super()._data_name(uuid.uuid4().int))
+
+    def _dump(self, obj: Any) -> bytes:
+        data: bytes = super()._dump(obj)
+        return data + hashlib.sha256(data).digest()  # pickle stops before it
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[:-32]).digest() != content[-32:]:
+            raise ValueError(f"{name} is not what was written")
+        return super()._load_data(name)
+
+
+@functools.cache
+def writable(folder: str) -> str:
+    """Return a folder for machine code if it can be written, else a temporary one that ends with the process."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return folder
+    except OSError as error:
+        problem = f"cannot write the kernel cache {folder}: {error}"
+    _warn(f"{problem}; every run compiles its kernels anew. NUMBA_CACHE_DIR=FOLDER names another")
+    try:
+        other = tempfile.mkdtemp(prefix="tracerl-kernels-")
+    except OSError:
+        return folder
+    atexit.register(shutil.rmtree, other, ignore_errors=True)
+    return other
+
+
+@functools.cache  # several kernels have the same to say
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr, flush=True)
