@@ -1,6 +1,7 @@
-"""The wheel, built and run away from the clone. Builds need the package registry: ``python -m pytest -m packaging``."""
+"""The package as it is installed. Builds need the package registry: ``python -m pytest -m packaging``."""
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -10,6 +11,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+USED = """
+import sys, tracerl, tracerl.agents.random, tracerl.envs.spec
+from importlib.resources import files
+print(tracerl.__version__, (files("tracerl.configs") / "env" / "CartPole.yaml").is_file(), "agents" in sys.modules)
+"""
+
+
+def fresh(folder: Path, *what: str | Path) -> Path:
+    """A fresh environment that sees the dependencies of this one, with a tracerl of its own; return its Python."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *what], check=True)
+    others = [path for path in sys.path if path.endswith("-packages")]
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    (site / "dependencies.pth").write_text("\n".join(others))
+    return python
+
+
+def check(python: Path, folder: Path) -> None:
+    """Import the package from a folder, and run a job there by the module and by the command."""
+    used = subprocess.run([python, "-c", USED], cwd=folder, capture_output=True, text=True)
+    assert used.stdout.split() == ["0.1.0", "True", "False"], used.stderr
+    for start in ([python, "-m", "tracerl.run"], [python.with_name("tracerl")]):
+        result = subprocess.run([*start, "agent=random", "steps=200"], cwd=folder, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert json.loads(Path(result.stdout.strip().splitlines()[-1]).read_text())["status"] == "finished"
 
 
 @pytest.mark.packaging
@@ -20,14 +47,26 @@ def test_the_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
     roots = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {root for root in roots if not root.endswith(".dist-info")} == {"tracerl"}
 
-    # A fresh environment that sees the dependencies of this one, but the wheel's tracerl in place of the clone's.
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
-    here = [path for path in sys.path if path.endswith("-packages")]
-    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    (site / "dependencies.pth").write_text("\n".join(here))
+    python = fresh(tmp_path / "venv", wheel)
     job = [python, "-m", "tracerl.run", "env=CartPole", "steps=2000"]
     result = subprocess.run(job, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert json.loads(Path(result.stdout.strip().splitlines()[-1]).read_text())["status"] == "finished"
+    check(python, tmp_path)
+
+
+@pytest.mark.packaging
+def test_an_editable_install_works_from_the_clone_the_folder_above_it_and_any_other(tmp_path: Path) -> None:
+    clone, other = tmp_path / "code" / "tracerl", tmp_path / "other"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "runs", "__pycache__"))
+    other.mkdir()
+    python = fresh(tmp_path / "venv", "-e", clone)
+    for folder in (clone, clone.parent, other):
+        check(python, folder)
+
+
+def test_the_folder_above_a_clone_named_tracerl_hides_no_package(tmp_path: Path) -> None:
+    (tmp_path / "tracerl").symlink_to(ROOT, target_is_directory=True)
+    for code in (["-c", USED], ["-m", "tracerl.run", "--version"]):
+        result = subprocess.run([sys.executable, *code], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr

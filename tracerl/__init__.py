@@ -3,6 +3,7 @@
 The names here are imported when they are first used, so that ``import tracerl`` costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tracerl.stats import Record as Record
 
 __version__ = "0.1.0"
+
+if not os.path.isdir(os.path.join(__path__[0], "agents")):  # a checkout: agents, envs, configs are beside this folder
+    __path__.append(os.path.dirname(__path__[0]))
 
 _HOMES = {
     "agent": ("Agent", "Verbs"),
