@@ -202,4 +202,4 @@ class EpropAgent(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        return self.watched.means() | self.learner.diagnostics("policy")
+        return super().diagnostics() | self.watched.means() | self.learner.diagnostics("policy")

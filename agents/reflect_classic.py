@@ -137,7 +137,7 @@ class ReflectClassicAgent(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        found = self.watched.means()
+        found = super().diagnostics() | self.watched.means()
         found["learn/step_size_policy"] = float(self.policy.step_rule.step_size.mean())
         for i, layer in enumerate(self.policy.network.layers):
             found[f"spikes/policy_{i}_rate"] = float(layer.rate.mean())

@@ -198,6 +198,7 @@ class RSTDPAgent(OnlineAgent):
         if not self._sound(signal):
             return rates
         self.synapses.update(signal)
+        self._sound(self.synapses.weight.sum((-2, -1)))  # neurons that weights of NaN drive are silent like any other
         self._watch(signal, rates)
         return rates
 
@@ -283,7 +284,7 @@ class RSTDPAgent(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        found = self.watched.means()
+        found = super().diagnostics() | self.watched.means()
         rule, weight = self.synapses.settings, self.synapses.weight
         found["spikes/action_rate"] = float(self.neurons.rate.mean())
         found["learn/weight"] = float(weight.mean())

@@ -67,8 +67,14 @@ def test_a_life_with_a_fault_learns_no_more(engine: str) -> None:
     agent.start(np.zeros(4, np.float32))
     agent.step(1.0, np.ones(4, np.float32))
     before = agent.policy.network.flat.clone()
-    agent.step(float("nan"), np.ones(4, np.float32))
-    assert agent.faults == 1
+    agent.fault.fill_(1)
+    for act in (
+        lambda: agent.start(np.ones(4)),
+        lambda: agent.step(1.0, np.ones(4)),
+        lambda: agent.end(1.0, np.ones(4), True),
+    ):
+        with pytest.raises(Diverged, match="^the agent's step along its trace is not finite: try"):
+            act()
     assert torch.equal(agent.policy.network.flat, before)
 
 
@@ -143,13 +149,18 @@ def test_an_env_that_hands_out_nan_ends_its_own_life_only(how: str) -> None:
     world.close()
 
 
-def test_a_frozen_life_is_not_started_again() -> None:
-    agent = make_agent(gym.make("CartPole-v1"), SMALL, "engine=fused", seed=[0, 1])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_life_with_a_fault_among_many_is_not_started_again(engine: str) -> None:
+    agent = make_agent(gym.make("CartPole-v1"), SMALL, engine, seed=[0, 1])
     seen = np.ones((2, 4), np.float32)
     agent.advance(np.full(2, Verb.START, np.int8), np.zeros(2), seen)
-    agent.advance(np.full(2, Verb.STEP, np.int8), np.array([1.0, np.nan]), seen)
-    assert agent.faults.tolist() == [0, 1]
-    before = agent.memory.real[1].clone().view(torch.int32)
-    agent.advance(np.full(2, Verb.TERMINATED, np.int8), np.ones(2), seen)
-    agent.advance(np.full(2, Verb.START, np.int8), np.zeros(2), seen)
-    assert torch.equal(agent.memory.real[1].view(torch.int32), before)
+    agent.fault[1] = 1
+    before = agent.memory.real.clone()
+    for verb in (Verb.STEP, Verb.TERMINATED, Verb.START):
+        with pytest.raises(Diverged, match="of life 1 along its trace"):
+            agent.advance(np.full(2, verb, np.int8), np.ones(2), seen)
+    assert torch.equal(agent.memory.real, before)
+    agent.advance(
+        np.array([Verb.STEP, Verb.SKIP], np.int8), np.array([1.0, np.nan]), seen
+    )  # without it, the other goes on
+    assert torch.equal(agent.memory.real[1], before[1]) and not torch.equal(agent.memory.real[0], before[0])

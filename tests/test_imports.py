@@ -54,7 +54,8 @@ ALLOWED = {
     "saved": {"checkpoint", "files", "run_info"},  # both where the files of a run cannot be read
     "run_info": {"checkpoint", "checks", "envs"},
     "guard": {"checks"},
-    "online": BASE | {"agent", "arena", "memories", "optim", "view"},
+    "inputs": BASE | {"agent", "guard"},
+    "online": BASE | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
     "actor_critic": BASE
     | {"agent", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling", "streams"}
     | {"threads", "view"},

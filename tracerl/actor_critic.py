@@ -182,27 +182,18 @@ class ActorCritic(OnlineAgent):
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in self._learners()]
 
-    def start(self, observation: Observation) -> Action:
-        """Begin an episode; see ``Agent.start``."""
-        return super().start(observation) if self.fused is None else self.fused.start(observation)
-
-    def step(self, reward: float, observation: Observation) -> Action:
-        """Learn from one transition and act; see ``Agent.step``."""
-        return super().step(reward, observation) if self.fused is None else self.fused.step(reward, observation)
-
-    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        """Learn from the last transition and clear membranes and traces; see ``Agent.end``."""
+    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+        """Carry out a step type for the only lifetime; see ``OnlineAgent``."""
         if self.fused is None:
-            super().end(reward, observation, terminated)
-        else:
-            self.fused.end(reward, observation, terminated)
+            return super()._carry_out(verb, reward, observation)
+        return self.fused.carry_out(verb, reward, observation)
 
-    def advance(
+    def _advance(
         self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
-    ) -> np.ndarray[Any, Any]:
-        """Carry out one verb for each of many lives; see ``ManyAgents.advance``."""
+    ) -> np.ndarray[Any, Any] | None:
+        """Carry out one step type for each of many lifetimes; see ``OnlineAgent``."""
         if self.fused is None:
-            return super().advance(verbs, rewards, observations)
+            return super()._advance(verbs, rewards, observations)
         return self.fused.advance(verbs, rewards, observations)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
@@ -287,5 +278,5 @@ class ActorCritic(OnlineAgent):
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()
-        found |= self.policy.diagnostics("policy")
+        found |= super().diagnostics() | self.policy.diagnostics("policy")
         return found if self.critic is None else found | self.critic.diagnostics("value")

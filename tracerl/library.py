@@ -54,12 +54,24 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
 
 @overload
 def make_agent(
-    env: gym.Env[Any, Any], agent: Literal["reflect"] = ..., settings: Settings | None = ..., *, seed: int = ...
+    env: gym.Env[Any, Any],
+    agent: Literal["reflect"] = ...,
+    settings: Settings | None = ...,
+    *,
+    seed: int = ...,
+    on_nonfinite: str = ...,
 ) -> "OnlineAgent": ...
 @overload
-def make_agent(env: gym.Env[Any, Any], agent: str, settings: Settings | None = ..., *, seed: int = ...) -> "Agent": ...
 def make_agent(
-    env: gym.Env[Any, Any], agent: str = "reflect", settings: Settings | None = None, *, seed: int = 0
+    env: gym.Env[Any, Any], agent: str, settings: Settings | None = ..., *, seed: int = ..., on_nonfinite: str = ...
+) -> "Agent": ...
+def make_agent(
+    env: gym.Env[Any, Any],
+    agent: str = "reflect",
+    settings: Settings | None = None,
+    *,
+    seed: int = 0,
+    on_nonfinite: str = "raise",
 ) -> "Agent":
     """Make an agent for the spaces of an env.
 
@@ -68,6 +80,9 @@ def make_agent(
         agent: name of one in ``configs/agent``. One of your own is made by its class.
         settings: by the keys of the command line; those of an env's yaml count for nothing here.
         seed: of its weights and actions.
+        on_nonfinite: in a loop of your own, what follows a reward or an observation that is not finite. ``raise``:
+            ``Diverged``, before anything of the agent changes. ``skip``: the transition is left out, the last action
+            held, and ``agent.skipped`` counts it. ``live`` has an argument of this name for its own loop.
 
     Raises:
         ConfigError: naming the setting, or ``env`` where its spaces do not fit.
@@ -88,6 +103,10 @@ def make_agent(
     made: Agent = build_agent(cfg, *spaces, [seed], f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
     compile_verbs(made)
+    if hasattr(made, "on_nonfinite"):
+        made.on_nonfinite = on_nonfinite
+    elif on_nonfinite != "raise":
+        raise ConfigError("on_nonfinite", f"must be raise for agent={agent}, which does not look at its inputs")
     return made
 
 

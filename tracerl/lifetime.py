@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import gymnasium as gym
-import numpy as np
 
 from tracerl.agent import Agent, ManyAgents
 from tracerl.guard import Diverged as Diverged
-from tracerl.guard import Guard, faults_of
+from tracerl.guard import Faults, Guard, faults_of, finite, first_nonfinite
 from tracerl.stats import Record
 
 Ending = Literal["finished", "interrupted"]
@@ -197,19 +196,25 @@ def stream(
         observation, reward, terminated, truncated = _step(env, action, record, shape)
         record.add(reward)
         step = Step(before, taken, reward, observation, terminated, truncated)
-        if terminated:
-            agent.end(reward, observation, terminated=True)
-        elif truncated:
-            agent.end(reward, observation, terminated=False)
-        else:
-            action = agent.step(reward, observation)
+        try:
+            if terminated or truncated:
+                agent.end(reward, observation, terminated=terminated)
+            else:
+                action = agent.step(reward, observation)
+        except Diverged:
+            if not _faulty(faults):
+                raise
         if terminated or truncated:
             record.end_episode()
             moment.ended = record.step >= steps
             if not moment.ended:
                 observation = _reset(env, None, record, shape)
-                action = agent.start(observation)
-        if faults is not None and faults[()]:
+                try:
+                    action = agent.start(observation)
+                except Diverged:
+                    if not _faulty(faults):
+                        raise
+        if _faulty(faults):
             moment.guard.examine(agent, [record.step])
             action = agent.start(observation)  # born anew
         moment.action, moment.observation = action, observation
@@ -220,6 +225,11 @@ def stream(
             break
     schedule.look_at_last([record], agent)
     return "finished" if record.step >= steps else "interrupted"
+
+
+def _faulty(faults: Faults | None) -> bool:
+    """Return whether the agent itself diverged, which the guard of the loop deals with."""
+    return faults is not None and bool(faults[()])
 
 
 def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
@@ -256,13 +266,9 @@ def _check_observation(observation: Any, record: Record, shape: Shape) -> None:
     if shape is not None and getattr(observation, "shape", None) != shape:
         came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
         raise EnvFailed(f"env handed out an observation {came} after {record.step:,} steps: its space says {shape}")
-    if not isinstance(observation, np.ndarray) or observation.dtype.kind != "f":
-        return
-    if math.isfinite(np.vdot(observation, observation)) or np.isfinite(observation).all():
-        return
-    worst = np.argwhere(~np.isfinite(observation))[0].tolist()
-    value = observation[tuple(worst)]
-    raise Diverged(
-        f"env handed out {value} in the observation at index {worst} after {record.step:,} steps:"
-        " observations must be finite"
-    )
+    if not finite(observation) and (found := first_nonfinite(observation)):
+        index, value = found
+        raise Diverged(
+            f"env handed out {value} in the observation at index {index} after {record.step:,} steps:"
+            " observations must be finite"
+        )

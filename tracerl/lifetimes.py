@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.agent import ManyAgents, Verb
-from tracerl.guard import Guard, faults_of
+from tracerl.guard import Diverged, Guard, faults_of, finite, first_nonfinite
 from tracerl.lifetime import NOT_FAILURES, Ending, EnvFailed, Moment, Monitor, Schedule
 from tracerl.stats import Tally
 
@@ -77,7 +77,7 @@ def _live(
     while tally.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, tally, moment.guard)
         verbs = _verbs(terminated, truncated, starting, (tally.steps >= steps) | tally.frozen)
-        actions = agents.advance(verbs, rewards, observations)
+        actions = _advance(agents, verbs, rewards, observations)
         if faults is not None and faults.any():
             for life in moment.guard.examine(agents, (tally.steps + 1).tolist()):
                 tally.freeze(life)
@@ -129,7 +129,18 @@ def _begin(
         raise EnvFailed(f"an env failed in reset after {tally.step():,} steps") from error
     _check_finite(observations, tally, guard)
     verbs = np.where(which & ~tally.frozen, Verb.START, Verb.SKIP).astype(np.int8)
-    return agents.advance(verbs, np.zeros(len(which)), observations)
+    return _advance(agents, verbs, np.zeros(len(which)), observations)
+
+
+def _advance(agents: ManyAgents, verbs: Array, rewards: Array, observations: Any) -> Array:
+    """Advance the lives, leaving to the guard those whose agent diverges."""
+    try:
+        return agents.advance(verbs, rewards, observations)
+    except Diverged:
+        faults = faults_of(agents)
+        if faults is None or not faults.any():
+            raise
+        return agents.advance(np.full_like(verbs, Verb.SKIP), rewards, observations)  # the newest actions of all
 
 
 def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Array, Array, Array]:
@@ -151,13 +162,13 @@ def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Ar
 
 def _check_finite(observations: Any, tally: Tally, guard: Guard) -> None:
     """Freeze, or raise Diverged for, the lives whose float observation holds NaN or infinity."""
-    if not isinstance(observations, np.ndarray) or observations.dtype.kind != "f" or np.isfinite(observations).all():
+    if finite(observations):
         return
     for life in range(len(observations)):
-        bad = np.argwhere(~np.isfinite(observations[life]))
-        if len(bad) and not tally.frozen[life]:
-            index = bad[0].tolist()
-            value, where = observations[(life, *index)], f"life {life} at index {index} after {tally.step():,} steps"
+        found = first_nonfinite(observations[life])
+        if found is not None and not tally.frozen[life]:
+            index, value = found
+            where = f"life {life} at index {index} after {tally.step():,} steps"
             problem = f"env handed out {value} in the observation of {where}: observations must be finite"
             _freeze(life, problem, tally, guard)
 

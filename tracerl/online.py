@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tracerl.agent import Action, Observation, Verb
 from tracerl.arena import Arena
+from tracerl.guard import finite
+from tracerl.inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 from tracerl.lives import Lives
 from tracerl.memories import memories, recall
-from tracerl.module import StateModule
 from tracerl.optim.rule import StepRule
 from tracerl.view import Outlook, SpikingNeurons
 
@@ -20,7 +21,7 @@ Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
 
 
-class OnlineAgent(StateModule):
+class OnlineAgent(CheckedAgent):
     """Base of agents whose tensors carry the lives axis: both ``Agent`` and ``ManyAgents``.
 
     What an agent of its own kind adds: ``_begin`` (see the first observation of an episode), ``_learn`` (from one
@@ -37,7 +38,6 @@ class OnlineAgent(StateModule):
         frozen: it acts, and learns no more; see ``freeze``.
     """
 
-    lives: Lives
     memory: Arena
     fault: Tensor
     engine = "torch"
@@ -47,6 +47,7 @@ class OnlineAgent(StateModule):
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
         self.lives = lives
         self.register_buffer("fault", lives.zeros(dtype=torch.int64))
+        self.inputs = InputCheck(len(lives.seeds))
         self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.memory = Arena(self, lives)
 
@@ -96,14 +97,6 @@ class OnlineAgent(StateModule):
         """Choose an action and keep it in a buffer."""
         raise NotImplementedError
 
-    def _clear(self, mask: Tensor | None) -> None:
-        """Clear what belongs to an episode, in the lives of the mask (bool, [*lives]) or in all."""
-        raise NotImplementedError
-
-    def _chosen(self) -> Any:
-        """Return the newest action as the env's action space has it; of many lives an array, [lives, ...]."""
-        raise NotImplementedError
-
     def _rules(self) -> Sequence[StepRule]:
         """Return the step-size rules, which may hold what belongs to lives outside the memory."""
         return ()
@@ -142,8 +135,8 @@ class OnlineAgent(StateModule):
         return {}
 
     def diagnostics(self) -> dict[str, float]:
-        """Return nothing: what is worth plotting is an agent of its own kind's to say; see ``Agent.diagnostics``."""
-        return {}
+        """Return how many transitions were left out, where the agent skips them; see ``Agent.diagnostics``."""
+        return {"learn/skipped": float(self.skipped.sum())} if self.on_nonfinite == "skip" else {}
 
     def outlook(self) -> Outlook:
         """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
@@ -174,34 +167,30 @@ class OnlineAgent(StateModule):
             rule.restore_foreign(own)
 
     @torch.inference_mode()
-    def start(self, observation: Observation) -> Action:
-        """Begin an episode; see ``Agent.start``."""
-        self._act(self._begin(self._tensor(observation)))
-        return self._chosen()
+    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+        """Carry out a step type for the only lifetime; see ``CheckedAgent``."""
+        if self.fault.item() or not (math.isfinite(reward) and finite(observation)):
+            return None
+        if verb == START:
+            seen = self._begin(self._tensor(observation))
+        else:
+            seen = self._take_in(self._scalar(reward), self._tensor(observation), self._continues[verb == TERMINATED])
+        if verb <= STEP and not self.fault.item():
+            self._act(seen)
+        elif verb > STEP:
+            self._clear(None)
+        return None if self.fault.item() else self._chosen()
 
     @torch.inference_mode()
-    def step(self, reward: float, observation: Observation) -> Action:
-        """Learn from one transition and act; see ``Agent.step``."""
-        seen = self._take_in(self._scalar(reward), self._tensor(observation), self._continues[False])
-        self._act(seen)
-        return self._chosen()
-
-    @torch.inference_mode()
-    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        """Learn from the last transition and clear the episode; see ``Agent.end``."""
-        self._take_in(self._scalar(reward), self._tensor(observation), self._continues[terminated])
-        self._clear(None)
-
-    @torch.inference_mode()
-    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
-        """Let those that arrived somewhere learn, those that began begin, those that go on act.
-
-        See ``ManyAgents.advance``.
-        """
+    def _advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+        """Let those that arrived learn, those that began begin, those that go on act; see ``CheckedAgent``."""
+        alive = verbs != Verb.SKIP
+        if (self.faults[alive] != 0).any():
+            return None
+        if not (finite(rewards) and finite(observations)) and not_finite(verbs, rewards, observations).any():
+            return None
         observation, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
-        sound = self.faults == 0
-        starting, ended = starting & sound, ended & sound
-        learning, seen = (verbs >= Verb.STEP) & sound, None
+        learning, seen = verbs >= Verb.STEP, None
         if learning.any():
             continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
             with self.memory.only(learning, self._foreign_state()):
@@ -217,8 +206,7 @@ class OnlineAgent(StateModule):
         if seen is not None and acting.any():
             with self.memory.only(acting):
                 self._act(seen)
-        newest: Array = self._chosen()
-        return newest
+        return None if (self.faults[alive] != 0).any() else self._chosen()
 
     def capture(self) -> dict[str, Tensor]:
         """Return everything the agent remembers; see ``Stateful.capture``."""

@@ -17,6 +17,7 @@ def choose(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> float:
     f[p[P.ENTROPY]] = heads.entropy(f, p)
     if not math.isfinite(f[p[P.ENTROPY]]):
         w[p[P.FAULT]] = 1
+        return math.nan
     return heads.chosen(w, p)
 
 

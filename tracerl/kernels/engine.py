@@ -1,5 +1,6 @@
 """The fused engine of an agent: its memory as NumPy arrays, and one kernel call per verb or for all lives at once."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -87,35 +88,31 @@ class FusedEngine:
         self.__dict__.update(state)
         self._bind()
 
-    def start(self, observation: Observation) -> Action:
-        """Begin an episode; see ``Agent.start``."""
-        return self.carry_out(verbs.START, 0.0, observation)
-
-    def step(self, reward: float, observation: Observation) -> Action:
-        """Learn and act; see ``Agent.step``."""
-        return self.carry_out(verbs.STEP, reward, observation)
-
-    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        """Learn from the last transition and clear the episode; see ``Agent.end``."""
-        self.carry_out(verbs.TERMINATED if terminated else verbs.TRUNCATED, reward, observation)
-
-    def carry_out(self, verb: int, reward: float, observation: Observation) -> Action:
-        """Carry out a ``Verb`` for the only life and return its newest action."""
+    def carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+        """Carry out a ``Verb``, as an int, for the only life; see ``OnlineAgent._carry_out``."""
         if observation.size != self._n_observed:
             raise ValueError(f"observation must hold {self._n_observed} numbers, got {observation.size}")
         self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
-        self._advance_life(*self._one, verb, float(reward), self._observation)
+        action = self._advance_life(*self._one, verb, float(reward), self._observation)
+        if math.isnan(action) and self._is_stopped(reward):
+            return None
         return self._head.chosen()
 
-    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
-        """Carry out one verb per life; see ``ManyAgents.advance``."""
+    def _is_stopped(self, reward: float) -> bool:
+        """Return whether the only life has diverged or has just been handed a number that is not finite."""
+        finite = math.isfinite(reward) and bool(np.isfinite(self._observation).all())
+        return not finite or bool(self._one[1][self._plan.tables[P.FAULT]])
+
+    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+        """Carry out one verb per life; see ``OnlineAgent._advance``."""
         if observations.size != self._n_observed * len(self._arrived):
             wanted = f"{len(self._arrived)} x {self._n_observed}"
             raise ValueError(f"observations must hold {wanted} numbers, got {observations.size}")
         self._arrived[:, lives.VERB] = verbs
         self._arrived[:, lives.REWARD] = rewards
         self._arrived[:, lives.OBSERVATION :] = observations.reshape(len(verbs), -1)
-        self._advance(self._agent(), *self._all, self._arrived)
+        if not self._advance(self._agent(), *self._all, self._arrived):
+            return None
         newest: Array = self._head.chosen()
         return newest
 

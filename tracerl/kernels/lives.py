@@ -3,6 +3,7 @@
 The agent is called by the address of its ``advance_life`` (``calls.call_at``). Mirrors ``lifetimes`` and ``lifetime``.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numba import prange
 from tracerl.kernels.calls import call_at
 from tracerl.kernels.compile import entry, kernel, shared
 from tracerl.kernels.plan import FAULT
+from tracerl.kernels.streams import finite
 from tracerl.kernels.twins import ELAPSED, advance_world, begin
 from tracerl.kernels.verbs import SKIP, START, STEP, TERMINATED, TRUNCATED
 
@@ -22,22 +24,39 @@ ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended epi
 
 
 @entry
-def advance_in_turn(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
+def advance_in_turn(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> bool:
     """Do what ``advance_all`` does on one thread: for few lives, waking others takes longer than the work."""
-    advance_share(agent, real, wide, p, scratch[0], arrived, 0, len(real))
+    if not ready(wide, p, arrived):
+        return False
+    return advance_share(agent, real, wide, p, scratch[0], arrived, 0, len(real)) == 0
 
 
 @kernel
-def advance_share(agent: int, real: Any, wide: Any, p: Any, s: Any, arrived: Any, start: int, stop: int) -> None:
-    """Carry out the verbs of the lives from ``start`` to ``stop``."""
+def ready(wide: Any, p: Any, arrived: Any) -> bool:
+    """Return whether every life that is not skipped can be advanced: it has not diverged, its inputs are finite."""
+    for life in range(len(arrived)):
+        row = arrived[life]
+        verb = int(row[VERB])
+        if verb != SKIP and (wide[life, p[FAULT]] != 0 or not finite(verb, row[REWARD], row[OBSERVATION:])):
+            return False
+    return True
+
+
+@kernel
+def advance_share(agent: int, real: Any, wide: Any, p: Any, s: Any, arrived: Any, start: int, stop: int) -> int:
+    """Carry out the verbs of the lives from ``start`` to ``stop``; return how many of them diverged."""
+    diverged = 0
     for life in range(start, stop):
         row = arrived[life]
         verb, reward, observation = int(row[VERB]), row[REWARD], row[OBSERVATION:]
         call_at(agent, real[life], wide[life], p, s, verb, reward, observation)
+        if verb != SKIP and wide[life, p[FAULT]] != 0:
+            diverged += 1
+    return diverged
 
 
 @shared
-def advance_all(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> None:
+def advance_all(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived: Any) -> bool:
     """Carry out one verb for each of many lives, in as many shares as there is scratch for.
 
     Which share a life is in does not matter to it.
@@ -49,11 +68,17 @@ def advance_all(agent: int, real: Any, wide: Any, p: Any, scratch: Any, arrived:
         p: the plan's tables.
         scratch: of each share, [shares, rows, width].
         arrived: what reaches each life: its verb, reward and observation, float64, [lives, 2 + n_observed].
+
+    Returns:
+        False where a life that is not skipped has diverged, or, with nothing changed, where an input is not finite.
     """
-    n, shares = len(real), len(scratch)
+    n, shares, diverged = len(real), len(scratch), 0
+    if not ready(wide, p, arrived):
+        return False
     for share in prange(shares):
         start, stop = share * n // shares, (share + 1) * n // shares
-        advance_share(agent, real, wide, p, scratch[share], arrived, start, stop)
+        diverged += advance_share(agent, real, wide, p, scratch[share], arrived, start, stop)
+    return diverged == 0
 
 
 @shared
@@ -123,7 +148,8 @@ def live_one(
     lived[NEXT_VERB] = SKIP
     while True:
         action = call_at(agent, f, w, p, s, verb, reward, seen)
-        if w[p[FAULT]] != 0:
+        if math.isnan(action):  # of a policy's own NaN too, which no twin can take
+            w[p[FAULT]] = 1
             return count
         if verb >= TERMINATED:
             ended[count, ENDED_AT] = lived[LIVED]

@@ -29,7 +29,8 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
         observation: float64, [n_observed]; not read at a SKIP.
 
     Returns:
-        The life's newest action; see ``heads.chosen``.
+        The life's newest action, see ``heads.chosen``; NaN where it has diverged, or, with nothing changed, where the
+        reward or the observation is not finite.
     """
     before = flush_denormals()
     action = carry_out(f, w, p, s, verb, reward, observation)
@@ -40,8 +41,10 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
 @kernel
 def carry_out(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> float:
     """Do what ``advance_life`` does, with numbers next to zero as they come."""
-    if verb == SKIP or w[p[P.FAULT]] != 0:
+    if verb == SKIP:
         return heads.chosen(w, p)
+    if w[p[P.FAULT]] != 0 or not streams.finite(verb, reward, observation):
+        return math.nan
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, s)
@@ -52,7 +55,7 @@ def carry_out(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observat
         return act(f, w, p, q, code, s)
     learn(f, d, w, p, q, s, code, verb, reward, observation)
     if w[p[P.FAULT]] != 0:
-        return heads.chosen(w, p)
+        return math.nan
     if verb == STEP:
         return act(f, w, p, q, code, s)
     networks.clear(f, p, p[P.POLICY])

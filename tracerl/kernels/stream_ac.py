@@ -27,8 +27,10 @@ def advance_life(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, obser
 @kernel
 def carry_out(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observation: Any) -> float:
     """Do what ``advance_life`` does, with numbers next to zero as they come."""
-    if verb == SKIP or w[p[P.FAULT]] != 0:
+    if verb == SKIP:
         return heads.chosen(w, p)
+    if w[p[P.FAULT]] != 0 or not streams.finite(verb, reward, observation):
+        return math.nan
     d, q, code = w.view(np.float64), p[p[P.FLOATS] :].view(np.float64), s[S.CODE]
     if verb == START:
         streams.encode(d, p, q, observation, True, s)
@@ -36,7 +38,7 @@ def carry_out(f: Any, w: Any, p: Any, s: Any, verb: int, reward: float, observat
         return act(f, w, p, q, code, s)
     learn(f, d, w, p, q, s, code, verb, reward, observation)
     if w[p[P.FAULT]] != 0:
-        return heads.chosen(w, p)
+        return math.nan
     if verb == STEP:
         return act(f, w, p, q, code, s)
     perceptron.clear(f, p, p[P.POLICY])

@@ -8,6 +8,7 @@ import numpy as np
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.compile import kernel
+from tracerl.kernels.verbs import START
 
 _EPSILON = 1e-8
 _LEAST_SHARE = 0.01
@@ -22,6 +23,15 @@ def uniform(w: Any, counter: int) -> float:
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     bits = bits ^ (bits >> np.uint64(31))
     return float(bits >> np.uint64(11)) * 2.0**-53
+
+
+@kernel
+def finite(verb: int, reward: float, observation: Any) -> bool:
+    """Return whether the numbers that a step type reads are finite: times 0, they add up to 0 then and to NaN else."""
+    total = 0.0 if verb == START else reward * 0.0
+    for i in range(observation.size):
+        total += observation[i] * 0.0
+    return total == 0
 
 
 @kernel
