@@ -80,6 +80,7 @@ class EpropAgent(OnlineAgent):
     signal: Tensor
     entropy: Tensor
     bonus: Tensor
+    tracked = ("bonus",)
 
     def __init__(
         self,

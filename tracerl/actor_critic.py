@@ -166,6 +166,12 @@ class ActorCritic(OnlineAgent):
 
             self.fused = FusedEngine(self, self._kernel(), threads or available_cores())
 
+    def _switch(self, frozen: bool) -> None:
+        """Tell the fused engine too; see ``OnlineAgent``."""
+        super()._switch(frozen)
+        if self.fused is not None:
+            self.fused.switch(frozen, self.head.greedy)
+
     def _obstacle_to_fusing(self) -> str | None:
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         if self.lives.device.type != "cpu":

@@ -12,7 +12,13 @@ class StateModule(nn.Module):
     nn.Module looks them up through ``__getattr__``, half a microsecond each time: with two hundred look-ups in a step
     of half a millisecond, that is a fifth of it. States are updated in place and never rebound, so both places hold
     the same tensor.
+
+    Attributes:
+        tracked: names of the buffers that only serve learning and that an episode begins with at zero: eligibility
+            traces and derivatives.
     """
+
+    tracked: tuple[str, ...] = ()
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a buffer; see ``nn.Module.register_buffer``."""

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracerl import checks
 from tracerl.agent import Action, Observation, Verb
 from tracerl.arena import Arena
 from tracerl.guard import finite
 from tracerl.inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 from tracerl.lives import Lives
 from tracerl.memories import memories, recall
+from tracerl.module import StateModule
 from tracerl.optim.rule import StepRule
 from tracerl.view import Outlook, SpikingNeurons
 
@@ -105,30 +107,55 @@ class OnlineAgent(CheckedAgent):
         """Return what learning changes: the parameters, and what else an agent of its own kind learns."""
         return [parameter.detach() for parameter in self.parameters()]
 
+    @torch.inference_mode()
     def freeze(self) -> None:
-        """Learn no more: what has been learned stays as it is, to the bit; for watching.
+        """Act, and learn no more: what has been learned stays bit-identical until ``unfreeze``.
 
-        All else goes on, so that what is watched is what would happen: membranes, traces, the running scales of
-        observations and rewards, the averages that step sizes rest on.
-
-        Raises:
-            ValueError: the fused engine computes the steps, and it has no kernel that leaves learning out.
+        Membranes, the running scales of observations and rewards, and what the agent expects (value, td error) go on.
+        What only serves learning does not: the averages that step sizes rest on stay as they are, eligibility traces
+        and derivatives are set to zero and stay there. The switch is no part of the agent's state.
         """
-        if self.engine != "torch":
-            raise ValueError(f"only engine=torch can freeze an agent, got engine={self.engine}")
-        self._kept, self.frozen = [tensor.clone() for tensor in self._learned()], True
+        self._kept = [tensor.clone() for tensor in self._learned()]
+        self._tracked = [
+            tensor
+            for module in self.modules()
+            if isinstance(module, StateModule)
+            for name in module.tracked
+            if (tensor := getattr(module, name)) is not None
+        ]
+        self._forget()
+        self._switch(frozen=True)
 
-    def act_greedily(self) -> None:
+    def unfreeze(self) -> None:
+        """Learn on after ``freeze``, with the step sizes it had: credit goes to what the agent does from now on."""
+        self._switch(frozen=False)
+
+    def act_greedily(self, greedy: bool = True) -> None:
         """Take the likeliest action from now on, in place of a sample; of continuous ones the mean.
 
+        Args:
+            greedy: False: sample again.
+
         Raises:
-            ValueError: the agent has no distribution over actions, or the fused engine samples.
+            ValueError: the agent has no distribution over actions.
         """
         head = getattr(self, "head", None)
-        if head is None or self.engine != "torch":
-            lacking = "an agent with a distribution over actions" if head is None else "engine=torch"
-            raise ValueError(f"only {lacking} can act greedily, got {type(self).__name__}, engine={self.engine}")
-        head.greedy = True
+        if head is None:
+            name = type(self).__name__
+            raise ValueError(f"only an agent with a distribution over actions can act greedily, got {name}")
+        head.greedy = checks.flag("greedy", greedy)
+        self._switch(self.frozen)
+
+    def _switch(self, frozen: bool) -> None:
+        """Take up whether the agent is frozen, after its head took up whether it is greedy."""
+        self.frozen = frozen
+        for rule in self._rules():
+            rule.frozen = frozen
+
+    def _forget(self) -> None:
+        """Set to zero what an agent tracks in order to learn."""
+        for tensor in self._tracked:
+            tensor.zero_()
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
         """Return the layers of spiking neurons by name; see ``tracerl.view.Visible``."""
@@ -177,6 +204,8 @@ class OnlineAgent(CheckedAgent):
             seen = self._take_in(self._scalar(reward), self._tensor(observation), self._continues[verb == TERMINATED])
         if verb <= STEP and not self.fault.item():
             self._act(seen)
+            if self.frozen:
+                self._forget()
         elif verb > STEP:
             self._clear(None)
         return None if self.fault.item() else self._chosen()
@@ -206,6 +235,8 @@ class OnlineAgent(CheckedAgent):
         if seen is not None and acting.any():
             with self.memory.only(acting):
                 self._act(seen)
+                if self.frozen:
+                    self._forget()
         return None if (self.faults[alive] != 0).any() else self._chosen()
 
     def capture(self) -> dict[str, Tensor]:
@@ -219,6 +250,8 @@ class OnlineAgent(CheckedAgent):
         foreign = {name: tensor for name, tensor in state.items() if name.startswith(_FOREIGN)}
         recall(self, {name: tensor for name, tensor in state.items() if name not in foreign})
         self._restore_foreign({name.removeprefix(_FOREIGN): tensor for name, tensor in foreign.items()})
+        if self.frozen:
+            self.freeze()
 
     @torch.inference_mode()
     def abandon(self) -> None:

@@ -20,6 +20,7 @@ class NodeTangents(StateModule):
 
     now: Tensor
     before: Tensor
+    tracked = ("now", "before")
 
     def __init__(self, n: int, total: int, lives: Lives) -> None:
         """Start at zero, for n neurons and ``total`` parameters."""
@@ -40,6 +41,7 @@ class Exact(StateModule):
     """
 
     filtered: Tensor
+    tracked = ("filtered",)
 
     def __init__(self, wiring: Wiring, lives: Lives) -> None:
         """Number the parameters node by node and start at zero."""

@@ -30,6 +30,7 @@ class ReadoutCredit(StateModule):
     """
 
     eligibility: Tensor
+    tracked = ("eligibility",)
 
     def __init__(self, n: int, rows: int, lives: Lives) -> None:
         """Start empty, for a layer of n neurons with that many parameters each."""
@@ -78,6 +79,7 @@ class PathCredit(StateModule):
 
     carried: Tensor
     projected: Tensor
+    tracked = ("carried", "projected")
 
     def __init__(self, node: int, wiring: Wiring, lives: Lives) -> None:
         """Start empty, for a node of a network."""

@@ -16,6 +16,7 @@ class PresynapticTrace(StateModule):
     """
 
     trace: Tensor
+    tracked = ("trace",)
 
     def __init__(self, layer: SpikingLayer, lives: Lives) -> None:
         """Start empty."""

@@ -59,6 +59,10 @@ class FusedEngine:
         self._all = real, wide, tables, scratch
         self._use_threads(self._shares)
 
+    def switch(self, frozen: bool, greedy: bool) -> None:
+        """Say whether the steps from now on leave learning out and whether they take the likeliest action."""
+        self._plan.tables[[P.FROZEN, P.GREEDY]] = frozen, greedy
+
     @staticmethod
     def _use_threads(n: int) -> None:
         numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]

@@ -40,7 +40,8 @@ def sample(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
             logit = outputs[i]
             f[p[P.LOGITS] + i] = logit
             f[p[P.PROBABILITIES] + i] = sigmoid(logit)
-            w[p[P.ACTION] + i] = 1 if uniform(w, p[P.COUNTER]) < f[p[P.PROBABILITIES] + i] else 0
+            drawn = uniform(w, p[P.COUNTER])
+            w[p[P.ACTION] + i] = 1 if (0.5 if p[P.GREEDY] == 1 else drawn) < f[p[P.PROBABILITIES] + i] else 0
     else:
         sample_gaussian(f, w, p, q, outputs)
 
@@ -58,14 +59,16 @@ def sample_component(f: Any, w: Any, p: Any, outputs: Any, i: int, start: int) -
     for a in range(n):
         total += math.exp(logits[a] - largest)
     log_total = math.log(total)
-    chance, cumulative, action = uniform(w, p[P.COUNTER]), f.dtype.type(0), 0
+    chance, cumulative, action, likeliest = uniform(w, p[P.COUNTER]), f.dtype.type(0), 0, 0
     for a in range(n):
         log_probabilities[a] = logits[a] - largest - log_total
         probabilities[a] = math.exp(log_probabilities[a])
+        if probabilities[a] > probabilities[likeliest]:
+            likeliest = a
         cumulative += probabilities[a]
         if a < n - 1 and cumulative <= chance:
             action += 1
-    w[p[P.ACTION] + i] = action
+    w[p[P.ACTION] + i] = likeliest if p[P.GREEDY] == 1 else action
     return int(start + n)
 
 
@@ -90,7 +93,7 @@ def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
         f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
         radius = math.sqrt(-2 * math.log1p(-uniform(w, p[P.COUNTER])))
         noise = radius * math.cos(2 * math.pi * uniform(w, p[P.COUNTER]))
-        action = mean + std * real(noise)
+        action = mean if p[P.GREEDY] == 1 else mean + std * real(noise)
         f[p[P.ACTION] + i] = action
         d[p[P.SENT] + i] = min(max(centre[i] + float(action) * half_range[i], low[i]), high[i])
 

@@ -18,8 +18,9 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
     n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
     leaks = s[S.LEAKS]
     top, presynaptic = first + (n_layers - 1) * P.LAYER_INTS, p[first + P.PRESYNAPTIC] >= 0
+    learning = p[P.FROZEN] == 0
     for _ in range(p[at + P.TICKS]):
-        for i in range(1, n_layers):
+        for i in range(1, n_layers if learning else 0):
             leaks[i] = mean_of_leak(f, p, first + i * P.LAYER_INTS)
         signal = x
         for i in range(n_layers):
@@ -27,6 +28,8 @@ def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
             layer_forward(f, p, layer, q, floats + i * P.LAYER_FLOATS, signal, s)
             signal = part(f, p[layer + P.SPIKES], p[layer + P.N_OUT])
         li_forward(f, p, at, signal, y, s)
+        if not learning:
+            continue
         if presynaptic:
             for i in range(n_layers):
                 presynaptic_trace(f, p, first + i * P.LAYER_INTS)

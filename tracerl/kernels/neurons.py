@@ -65,7 +65,7 @@ def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> 
     affine(f, p[at + P.AFFINE], inputs, current)
     if p[at + P.NORMALIZED] >= 0:
         normalize(f, p, at, q, qat, current)
-    if p[at + P.SENSITIVITY] >= 0:
+    if p[at + P.SENSITIVITY] >= 0 and p[P.FROZEN] == 0:
         gain = part(f, p[at + P.RESET_GAIN], n)
         for h in range(n):
             leak[h] = m[h] * gain[h]
@@ -206,7 +206,7 @@ def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any, s: Any) -> None:
     k = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, S.KEEP, n_in))
     complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.ADD, n_in))
     zbar = part(f, p[at + P.FILTERED], n_in + 1)
-    if learned:
+    if learned and p[P.FROZEN] == 0:
         sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
         for h in range(n_in):
             sensitivity[h] = k[h] * sensitivity[h] + zbar[h] - spikes[h]

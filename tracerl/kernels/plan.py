@@ -141,13 +141,15 @@ SLOPE, RATE_DECAY, ADAPTATION, EPSILON, LAYER_FLOATS = range(5)
     SENT,
     COUNTER,
     FAULT,
+    FROZEN,  # 1: nothing is learned, and what only serves learning is left out
+    GREEDY,  # 1: the likeliest action in place of a sample
     POLICY,  # places of the networks in the plan
     CRITIC,
     POLICY_FLOATS,
     CRITIC_FLOATS,
     FLOATS,  # place where the floats of the plan begin, as bits
     AGENT_INTS,
-) = range(46)
+) = range(48)
 DISCOUNT, AGENT_TRACE_DECAY, ENTROPY_WEIGHT, OBSERVATION_CLIP, AVERAGE_DECAY, EACH_STD, MEAN_MARGIN, AGENT_FLOATS = (
     range(8)
 )

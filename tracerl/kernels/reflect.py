@@ -72,9 +72,9 @@ def learn(
     f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, code: Any, verb: int, reward: float, observation: Any
 ) -> None:
     """``ReflectAgent._learn``: update both networks from one transition, leaving the new observation's code."""
-    real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
+    real, critic = f.dtype.type, p[P.CRITIC]
     streams.find_live(d, p, s)
-    if critic >= 0:
+    if critic >= 0 and p[P.FROZEN] == 0:
         g = row_of(s, S.SIGNAL, 1)
         g[0] = 1
         networks.backward(f, d, p, critic, q, p[P.CRITIC_FLOATS], g, s, s[S.CRITIC_SUMS])
@@ -82,7 +82,16 @@ def learn(
     signal = compute_signal(f, d, p, q, s, code, verb, real(streams.scale_reward(d, p, q, reward)))
     if not math.isfinite(signal):
         w[p[P.FAULT]] = 1
-        return
+    elif p[P.FROZEN] == 1:
+        watch(f, p, q)
+    else:
+        improve(f, d, w, p, q, s, signal)
+
+
+@kernel
+def improve(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, signal: Any) -> None:
+    """``ActorCritic._improve``, once the critic's score has joined its trace."""
+    real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     weight = real(q[P.ENTROPY_WEIGHT]) * np.sign(signal)
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
     heads.learning_signal(f, w, p, q, weight, g)

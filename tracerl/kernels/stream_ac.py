@@ -61,12 +61,14 @@ def learn(
     f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, code: Any, verb: int, reward: float, observation: Any
 ) -> None:
     """``StreamACAgent._learn``: update both networks from one transition, leaving the new observation's code."""
-    real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
+    real, critic = f.dtype.type, p[P.CRITIC]
     streams.find_live(d, p, s)
     perceptron.look_again(f, p, critic, q, s[S.OUTPUT], s)
-    value, g = s[S.OUTPUT, 0], row_of(s, S.SIGNAL, 1)
-    g[0] = 1
-    perceptron.backward(f, d, p, critic, q, p[P.CRITIC_FLOATS], g, s, s[S.CRITIC_SUMS])
+    value = s[S.OUTPUT, 0]
+    if p[P.FROZEN] == 0:
+        g = row_of(s, S.SIGNAL, 1)
+        g[0] = 1
+        perceptron.backward(f, d, p, critic, q, p[P.CRITIC_FLOATS], g, s, s[S.CRITIC_SUMS])
     streams.encode(d, p, q, observation, False, s)
     scaled = real(streams.scale_reward(d, p, q, reward))
     following = value_of(f, p, q, code, s)
@@ -74,7 +76,16 @@ def learn(
     f[p[P.VALUE]], f[p[P.SIGNAL]] = following, signal
     if not math.isfinite(signal):
         w[p[P.FAULT]] = 1
-        return
+    elif p[P.FROZEN] == 1:
+        watch(f, p, q)
+    else:
+        improve(f, d, w, p, q, s, signal)
+
+
+@kernel
+def improve(f: Any, d: Any, w: Any, p: Any, q: Any, s: Any, signal: Any) -> None:
+    """``ActorCritic._improve``, once the critic's score has joined its trace."""
+    real, policy, critic = f.dtype.type, p[P.POLICY], p[P.CRITIC]
     g = row_of(s, S.SIGNAL, p[P.N_OUTPUTS])
     heads.learning_signal(f, w, p, q, real(q[P.ENTROPY_WEIGHT]) * np.sign(signal), g)
     perceptron.backward(f, d, p, policy, q, p[P.POLICY_FLOATS], g, s, s[S.POLICY_SUMS])

@@ -34,6 +34,7 @@ class LI(StateModule):
 
     filtered: Tensor
     decay_sensitivity: Tensor
+    tracked = ("decay_sensitivity",)
     feedback: Tensor | None
 
     def __init__(

@@ -30,6 +30,7 @@ class TraceLayer(StateModule):
     weight: Tensor
     membrane: Tensor
     input_trace: Tensor
+    tracked = ("input_trace",)
 
     def __init__(
         self,

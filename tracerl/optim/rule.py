@@ -15,9 +15,11 @@ class StepRule(StateModule):
 
     Attributes:
         step_size: what the last step multiplied signal and (scaled) trace by, [*lives, 1]; for watching.
+        frozen: the agent is frozen: the rule is not called, and its averages stay as they are.
     """
 
     step_size: Tensor
+    frozen = False
 
     def __init__(self, lives: Lives) -> None:
         """Start with no step taken."""

@@ -78,7 +78,8 @@ class ClassicLearner(FlatModule):
             self.network.backward(self.averaged.backward(reward))
         if self.paired is not None:
             self.score[..., : self._n].copy_(self.paired.backward(reward))
-        self.step_rule(self, self.score.neg(), self._one)
+        if not self.step_rule.frozen:
+            self.step_rule(self, self.score.neg(), self._one)
 
     def distributions(self, name: str) -> dict[str, Tensor]:
         """Return what the layers are made of, and their traces; see ``tracerl.view.Distributed``."""

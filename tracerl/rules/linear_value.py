@@ -28,6 +28,7 @@ class LinearValue(StateModule):
     features: Tensor
     eligibility_trace: Tensor
     value: Tensor
+    tracked = ("eligibility_trace",)
 
     def __init__(self, n: int, step_size: float, discount: float, trace_decay: float, lives: Lives) -> None:
         """Start with all values 0.

@@ -31,6 +31,7 @@ class TraceLearner(StateModule):
     """
 
     eligibility_trace: Tensor
+    tracked = ("eligibility_trace",)
 
     def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
         """Start with an empty trace.
@@ -62,8 +63,9 @@ class TraceLearner(StateModule):
         Args:
             signal: the scalar everything is multiplied by, [*lives].
         """
-        self.step_rule(self.network, self.eligibility_trace, signal)
-        self.network.align()
+        if not self.step_rule.frozen:
+            self.step_rule(self.network, self.eligibility_trace, signal)
+            self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""

@@ -124,6 +124,7 @@ class Reflect(StateModule):
 
     logprob_trace: Tensor
     output_trace: Tensor
+    tracked = ("logprob_trace", "output_trace")
 
     def __init__(self, timescales: Timescales, n: int, lives: Lives) -> None:
         """Start empty, for n outputs."""
@@ -179,6 +180,7 @@ class PairedReflect(StateModule):
 
     logprob_trace: Tensor
     eligibility_trace: Tensor
+    tracked = ("logprob_trace", "eligibility_trace")
 
     def __init__(self, timescales: Timescales, n: int, lives: Lives) -> None:
         """Start empty, for n parameters."""

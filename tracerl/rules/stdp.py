@@ -152,6 +152,7 @@ class Synapses(StateModule):
     eligibility: Tensor
     pre_trace: Tensor
     post_trace: Tensor
+    tracked = ("eligibility", "pre_trace", "post_trace")
 
     def __init__(self, settings: STDP, n_pre: int, n_post: int, lives: Lives) -> None:
         """Draw the weights and start without traces."""
