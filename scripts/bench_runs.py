@@ -110,17 +110,14 @@ def has_kernels(settings: Settings) -> bool:
 
 def memory_in_kernels(settings: Settings) -> int:
     """Return the bytes of one life of an agent that the fused engine runs; 0 of others."""
-    import hydra
-    import torch
-
+    from tracerl.assembly import build_agent, open_world
+    from tracerl.building import build
     from tracerl.checks import ConfigError
-    from tracerl.lives import Lives
 
-    make = hydra.utils.instantiate(settings["agent"], _convert_="all", _partial_=True)
+    config = OmegaConf.create(settings)
     try:
-        world = hydra.utils.instantiate(settings["env"], _convert_="all").open([0])
-        lives = Lives(0, getattr(torch, settings["dtype"]), settings["device"])
-        agent = make(observation_space=world.observation_space, action_space=world.action_space, lives=lives)
+        world = open_world(config, build(config, "env"), [0])
+        agent = build_agent(config, world.observation_space, world.action_space, [0], "")
     except ConfigError:  # which the run itself will report
         return 0
     return int(agent.memory.real.nbytes) if getattr(agent, "fused", None) is not None else 0

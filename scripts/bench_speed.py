@@ -14,7 +14,6 @@ numbers belong to the machine. ``--write`` replaces what stands between the tabl
 import argparse
 import datetime
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -23,23 +22,22 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import hydra
 import numpy as np
-import torch
 from doc_tables import made_on, write_table
 from env_speed import Null, many_envs, one_env, per_second
 from omegaconf import DictConfig
 
 from tracerl.agent import Verb
+from tracerl.assembly import build_agent, open_world, use_threads
+from tracerl.building import build, open_keys
+from tracerl.hydra_versions import configs
 from tracerl.lifetime import Monitor, next_look
-from tracerl.lives import Lives
 from tracerl.logger import LoggedRun
-from tracerl.population import build_agents
 from tracerl.stats import Record
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
@@ -104,19 +102,15 @@ class Bench:
         self.config = config
         self.n: int = config.lifetimes
         self.steps = max(20, agent_steps // self.n)
-        self.spec = hydra.utils.instantiate(config.env, _convert_="all")
+        self.spec = build(config, "env")
         self.seeds = list(range(self.n))
         self.log_share = 0.0
 
     def new(self) -> tuple[Any, Any]:
         """Make a new world and agent."""
-        world = self.spec.open(self.seeds)
-        how = getattr(torch, self.config.dtype), self.config.device
-        make = hydra.utils.instantiate(self.config.agent, _convert_="all", _partial_=True)
-        in_world = partial(make, world.observation_space, world.action_space)
-        agent_class = hydra.utils.get_object(self.config.agent["_target_"])
-        agent = build_agents(agent_class, in_world, lambda seeds: Lives(seeds, *how), self.seeds)
-        return world, agent
+        world = open_world(self.config, self.spec, self.seeds)
+        names = f"env={self.spec.name}, {self.config.agent['_target_']}"
+        return world, build_agent(self.config, world.observation_space, world.action_space, self.seeds, names)
 
     def env_alone(self) -> float:
         """Step the env, or all envs, under random actions."""
@@ -149,9 +143,7 @@ class Bench:
     def logged_loop(self) -> float:
         """Live, with TensorBoard, noting the share of the time that the log takes."""
         with tempfile.TemporaryDirectory() as folder:
-            log = hydra.utils.instantiate(self.config.logger).open(
-                LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n)
-            )
+            log = build(self.config, "logger").open(LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n))
             watch = Watch(log)
             speed = self._live(watch)
             self.log_share = watch.seconds * speed / (self.n * self.steps)
@@ -168,10 +160,10 @@ class Bench:
 
     def call(self) -> float:
         """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lives."""
-        _, agent = self.new()
+        world, agent = self.new()
         if self.n > 1 or getattr(agent, "fused", None) is None:
             return 0.0
-        seen = np.zeros(agent.encoder.n_out, np.float32)
+        seen = np.zeros(world.observation_space.shape, np.float32)
         started = time.perf_counter()
         for _ in range(50_000):
             agent.fused.carry_out(int(Verb.SKIP), 1.0, seen)  # an enum costs ten times the call
@@ -209,12 +201,18 @@ class Watch:
         self.seconds += time.perf_counter() - started
 
 
+def config_of(row: Row, *more: str) -> DictConfig:
+    """Return the config that a row's settings compose, with some more of them."""
+    if "Null-v0" not in gym.registry:
+        gym.register("Null-v0", lambda **_: Null())
+    with configs("tracerl.configs"):
+        return hydra.compose("run", open_keys([*row.overrides.split(), *more]))
+
+
 def measure(row: Row, rounds: int) -> dict[str, float]:
     """Time a row in this process: medians by name, and the peak memory in MiB."""
-    gym.register("Null-v0", lambda **_: Null())
-    with hydra.initialize_config_module("tracerl.configs", version_base="1.3"):
-        config = hydra.compose("run", row.overrides.split())
-    torch.set_num_threads(1 if config.lifetimes == 1 else config.threads or len(os.sched_getaffinity(0)))
+    config = config_of(row)
+    use_threads(config)
     bench = Bench(config, row.steps)
     timings = bench.timings()
     small, bench.steps = bench.steps, max(20, bench.steps // 20)

@@ -1,27 +1,36 @@
 """Write docs/config.md: every setting of configs/ with its default and what its comment says, units among it.
 
 python scripts/config_reference.py
+
+Which choice of a group is marked as the default, and which parts an agent has, is what ``hydra.compose`` makes of
+``env=CartPole``, without and with ``agent=NAME``.
 """
 
+import argparse
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
+
+from tracerl.hydra_versions import configs
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"
 STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # how things are put together: nothing to set
 OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of a table of their own
 HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that another group's stands for
-GROUPS = {  # in the order of the page: what each is, and its default
-    "agent": ("What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.", "reflect"),
-    "network": ("Of the policy and of the critic. `network=NAME`, `network.KEY=`.", "dense"),
-    "encoder": ("What the network sees of an observation ([input codes](encoders.md)).", "raw"),
-    "optimizer": ("The step-size rule of each network ([what each bounds](step-size.md)).", "intentional"),
-    "logger": ("Where curves go ([what is logged](tags.md)).", "tensorboard"),
+PARTS = ("network", "encoder", "optimizer")  # groups that an agent chooses a default of
+GROUPS = {  # in the order of the page
+    "agent": "What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.",
+    "network": "Of the policy and of the critic. `network=NAME`, `network.KEY=`.",
+    "encoder": "What the network sees of an observation ([input codes](encoders.md)).",
+    "optimizer": "The step-size rule of each network ([what each bounds](step-size.md)).",
+    "logger": "Where curves go ([what is logged](tags.md)).",
 }
 INTRODUCTION = """# Every setting
 
@@ -165,6 +174,21 @@ def comments(paths: list[Path]) -> dict[str, str]:
     return {setting.key: setting.comment for path in reversed(paths) for setting in settings(path) if setting.comment}
 
 
+@lru_cache
+def choices(*overrides: str) -> dict[str, str]:
+    """Return which yaml of each group a command line composes, such as ``{"agent": "reflect", ...}``."""
+    with configs("tracerl.configs"):
+        composed = hydra.compose("run", ["env=CartPole", *overrides], return_hydra_config=True)
+    return {group: name for group, name in composed.hydra.runtime.choices.items() if isinstance(name, str)}
+
+
+def parts_of(agent: str) -> str:
+    """Say in a line which network, encoder and optimizer an agent has by default; empty where it has none of them."""
+    chosen = choices(f"agent={agent}")
+    named = [f"`{group}={chosen[group]}`" for group in PARTS if group in chosen]
+    return f"Its parts by default: {', '.join(named)}.\n" if named else ""
+
+
 def section(group: str, heading: str, default: str = "") -> Iterator[str]:
     """Write the choices of one group, the default first, each with its settings."""
     prefix = group.replace("/", ".")
@@ -174,6 +198,8 @@ def section(group: str, heading: str, default: str = "") -> Iterator[str]:
         own = [Setting(s.key.removeprefix(f"{prefix}."), s.default, s.comment) for s in own]
         name = f"{group}={path.stem}{' (default)' if path.stem == default else ''}"
         yield f"### {name}\n\n{escaped(introduction(path))}\n"
+        if group == "agent" and parts_of(path.stem):
+            yield parts_of(path.stem)
         if own:
             yield table(explained(own, comments(parts(path))), f"{prefix}.") + "\n"
 
@@ -205,8 +231,10 @@ def page() -> str:
     blocks = [INTRODUCTION, "## The run\n", table(explained(run, {})) + "\n"]
     blocks.append("`hydra.run.dir=PATH` sets the folder of a run, `hydra.sweep.dir=PATH` that of a sweep.\n")
     blocks += envs()
-    for group, (heading, default) in GROUPS.items():
-        blocks += section(group, heading, default)
+    default = choices()
+    for group, heading in GROUPS.items():
+        whose = f" The default is that of `agent={default['agent']}`." if group in PARTS else ""
+        blocks += section(group, heading + whose, default[group])
     blocks.append("## experiment\n\nSweeps made beforehand: `python -m tracerl.run -m experiment=NAME`.\n")
     blocks += [f"- `{path.stem}`: {escaped(introduction(path))}" for path in sorted(CONFIGS.glob("experiment/*.yaml"))]
     blocks += ["", *section("hydra/launcher", "Where the jobs of a sweep run ([sweeps](sweeps.md)).")]
@@ -215,8 +243,11 @@ def page() -> str:
 
 def main() -> None:
     """Write the page and name it."""
-    PAGE.write_text(page())
-    print(PAGE.relative_to(ROOT))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=PAGE, help="(default: docs/config.md)")
+    output = parser.parse_args().output
+    output.write_text(page(), encoding="utf-8")
+    print(output)
 
 
 if __name__ == "__main__":

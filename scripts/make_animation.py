@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of a run of CartPole to watch (default: live one)")
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the pictures (default: docs)")
     arguments = parser.parse_args()
+    arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         run = arguments.run
         if run is None:

@@ -22,6 +22,7 @@ from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the 
 from tracerl.lives import Lives  # noqa: E402
 from tracerl.network import Convolutional, Dense, Network  # noqa: E402
 
+STEPS = 200  # that a network sees
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
 DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
 CASES: dict[str, dict[str, Any]] = {
@@ -73,7 +74,7 @@ def convolutional(seed: int, changes: dict[str, Any]) -> float:
 def cosines(network: Network, seed: int) -> list[float]:
     """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
     noise, n_in = torch.Generator().manual_seed(1000 + seed), network.wiring.n_in
-    inputs, g = torch.randn(200, n_in, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
+    inputs, g = torch.randn(STEPS, n_in, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
     for x in inputs:
         network(x)
     network.backward(g)

@@ -1,15 +1,18 @@
 """How far snnTorch and Norse, reading a run's policy as NIR, spike like the agent itself.
 
-python scripts/measure_export.py runs/CartPole/reflect/2026-11-25_10-00-00-a1b2c3 --steps 200
+python -m tracerl.run network=dense encoder=raw network.reset=hard hydra.run.dir=runs/hard
+python scripts/measure_export.py runs/hard --steps 200
 
 The agent lives on, greedily and without learning, and what its policy receives is handed to both readers, whose own
 functions import the same file, written with ``form="scaled"`` and ``without_readout=True``. Needs ``snntorch``,
-``norse`` and ``nirtorch``.
+``norse`` and ``nirtorch``. A network that NIR cannot express, such as that of ``network=normalized``, the default of
+``agent=reflect``, is an error (exit code 2).
 """
 
 import argparse
 import contextlib
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 
 import tracerl
+from tracerl.checks import ConfigError
 from tracerl.lifetime import stream
 from tracerl.stats import Record
 
@@ -71,15 +75,19 @@ def mismatches(read: Any, file: Any, ticks: int, codes: list[list[Tensor]], spik
 
 def main() -> None:
     """Print a line per reader."""
-    parser = argparse.ArgumentParser(description="Spikes of a run's policy in snnTorch and Norse.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--life", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200, help="env steps")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    agent, codes, spikes = received_and_sent(tracerl.load(arguments.run), arguments.life, arguments.steps)
-    file = io.BytesIO()
-    nir.write(file, tracerl.to_nir(agent, form="scaled", without_readout=True))
+    try:
+        saved, file = tracerl.load(arguments.run), io.BytesIO()
+        nir.write(file, tracerl.to_nir(saved.agent(arguments.life), form="scaled", without_readout=True))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    agent, codes, spikes = received_and_sent(saved, arguments.life, arguments.steps)
     all_of_them = torch.stack([sent for episode in spikes for sent in episode])
     print(f"{all_of_them.numel():,} neuron steps, a spike in {all_of_them.mean():.1%} of them")
     readers = {"snnTorch": import_from_nir, "Norse": lambda graph: norse.torch.from_nir(graph, dt=1e-4)}

@@ -1,11 +1,16 @@
 """What tests of several files begin with."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+
+from tests.helpers import command
 
 _PLANTED = """
 import os
@@ -44,3 +49,24 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PLANTED", str(folder / "ran"))
     yield folder / "ran"
     sys.modules.pop("planted", None)
+
+
+@pytest.fixture
+def runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Make the runs that a script starts in this process, in ``tmp_path``, and list their command lines.
+
+    Other commands, such as compiling or asking for a run's config, are left alone.
+    """
+    made: list[list[str]] = []
+    really_run = subprocess.run
+
+    def run(line: list[str], **options: Any) -> Any:
+        if line[1:3] != ["-m", "tracerl.run"] or "--cfg" in line:
+            return really_run(line, **options)
+        made.append(line[3:])
+        with monkeypatch.context() as inside:
+            return SimpleNamespace(returncode=command(line[3:], inside, tmp_path), stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.chdir(tmp_path)
+    return made

@@ -1,6 +1,6 @@
 """Agents and envs built from the project's own yamls, as the command line builds them."""
 
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -29,13 +29,12 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def script(name: str) -> ModuleType:
-    """Import a script under its own name; those that it imports as its neighbours come first."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    """Import a script under its own name, as its neighbours import it."""
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(SCRIPTS))
 
 
 def exit_code(main: Callable[[], object], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

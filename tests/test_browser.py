@@ -3,16 +3,31 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.helpers import script
+from tests.helpers import exit_code, script
 
 pytestmark = pytest.mark.browser
 browser = script("browser")
 
 RUN = ("steps=2000", "logger.every=200", "network.hidden=[8]", "network.learn_membrane_decay=true", "lifetimes=3")
+
+
+def test_a_picture_of_every_page_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screenshots = script("screenshots")
+    short = {name: f"{overrides} steps=2000 logger.every=200" for name, overrides in screenshots.RUNS.items()}
+    monkeypatch.setattr(screenshots, "RUNS", short)
+    monkeypatch.setattr(screenshots, "FOLDER", tmp_path / "pictures")
+    assert exit_code(screenshots.main, monkeypatch, "--runs", tmp_path / "runs") == 0
+    for shot in screenshots.SHOTS:
+        with Image.open(tmp_path / "pictures" / f"{shot.page}.png") as image:
+            assert image.size == (screenshots.WIDTH, shot.height)
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,41 @@
 """docs/config.md: what the yamls say, and all of it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
-from tests.helpers import compose, script
+from tests.helpers import compose, exit_code, script
+from tracerl.hydra_versions import configs
 
 reference = script("config_reference")
 PAGE = reference.PAGE.read_text()
 
 
-def test_the_page_is_what_the_yamls_say() -> None:
-    assert reference.page() == PAGE, "run python scripts/config_reference.py"
+def test_the_page_is_what_the_yamls_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code(script("config_reference").main, monkeypatch, "-o", tmp_path / "config.md") == 0
+    assert (tmp_path / "config.md").read_text() == PAGE, "run python scripts/config_reference.py"
+
+
+@pytest.mark.parametrize("group", reference.GROUPS)
+def test_the_choice_that_a_default_run_composes_is_marked(group: str) -> None:
+    with configs("tracerl.configs"):
+        chosen = hydra.compose("run", ["env=CartPole"], return_hydra_config=True).hydra.runtime.choices[group]
+    assert re.findall(rf"^### {group}=(\w+) \(default\)$", PAGE, re.MULTILINE) == [chosen]
+
+
+@pytest.mark.parametrize("key", ["network.layer_norm", "encoder.memory_decay", "optimizer.policy.eta"])
+def test_the_default_of_a_part_is_that_of_a_default_run(key: str) -> None:
+    group = key.split(".")[0]
+    section = re.search(rf"^### {group}=\w+ \(default\)\n(.*?)^###? ", PAGE, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    found = re.search(rf"^\| `{re.escape(key)}` \| `(.*?)` \|", section[1], re.MULTILINE)
+    assert found is not None and yaml.safe_load(found[1]) == OmegaConf.select(compose("env=CartPole"), key)
 
 
 def keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import command, exit_code, script
+from tests.helpers import exit_code, script
 from tracerl.checks import ConfigError
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
@@ -128,32 +128,14 @@ def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(
 # What is run.
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make runs in this process, and list their command lines; other commands, such as compiling, are left alone."""
-    made: list[list[str]] = []
-    really_run = subprocess.run
-
-    def run(line: list[str], **options: Any) -> Any:
-        if line[1:3] != ["-m", "tracerl.run"]:
-            return really_run(line, **options)
-        made.append(line[3:])
-        with monkeypatch.context() as inside:
-            return SimpleNamespace(returncode=command(line[3:], inside, tmp_path), stderr="")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.chdir(tmp_path)
-    return made
-
-
 def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return exit_code(study.main, monkeypatch, *arguments)
 
 
-def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (str(written(tmp_path)), "--jobs", "1", "--out", str(tmp_path / "out"))
     assert start(monkeypatch, *arguments) == 0
-    assert len(here) == 6
+    assert len(runs_here) == 6
     folder = tmp_path / "out" / "tiny"
     rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
     assert {(row["task"], row["setting"], row["seed"]) for row in rows if row["setting"] == "small, eight"} == {
@@ -174,22 +156,22 @@ def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, here: Any, monkeypatc
         assert part in text, part
     assert (folder / "CartPole.png").stat().st_size > 1000
 
-    assert start(monkeypatch, *arguments) == 0 and len(here) == 6  # nothing is made again
+    assert start(monkeypatch, *arguments) == 0 and len(runs_here) == 6  # nothing is made again
     written(tmp_path, TINY.replace("hidden=[8]", "hidden=[9]"))
     one = folder / "slow" / "CartPole" / "seed1"
     (one / "summary.json").unlink()  # as if it had been killed
     assert start(monkeypatch, *arguments) == 0
     place = f"hydra.run.dir={folder}/"
-    again = {part.removeprefix(place): line[-1] for line in here[6:] for part in line if part.startswith(place)}
+    again = {part.removeprefix(place): line[-1] for line in runs_here[6:] for part in line if part.startswith(place)}
     assert sorted(again) == ["slow/CartPole/seed1", "small-eight/CartPole/seeds0-2", "small-eight/bandit/seed4"]
     assert again["slow/CartPole/seed1"] == "resume=auto" and again["small-eight/bandit/seed4"].startswith("threads=")
 
 
 def test_a_part_of_a_study_and_what_is_not_a_part(
-    tmp_path: Path, here: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     arguments = (str(written(tmp_path)), "--out", str(tmp_path / "out"))
-    assert start(monkeypatch, *arguments, "--report") == 0 and not here  # nothing was lived, nothing is
+    assert start(monkeypatch, *arguments, "--report") == 0 and not runs_here  # nothing was lived, nothing is
     assert "0 of 3 (missing)" in (tmp_path / "out" / "tiny" / "report.md").read_text()
     for option, value, problem in (
         ("--tasks", "Cart", "--tasks must be among CartPole, bandit, got 'Cart'"),
@@ -200,7 +182,7 @@ def test_a_part_of_a_study_and_what_is_not_a_part(
         assert start(monkeypatch, *arguments, option, value) == 2
         assert capsys.readouterr().err.startswith(f"error: {problem}")
     assert start(monkeypatch, *arguments, "--tasks", "bandit", "--settings", "slow", "--jobs", "1") == 0
-    assert len(here) == 1
+    assert len(runs_here) == 1
 
 
 def test_a_failed_life_is_told_and_counts_for_nothing(

@@ -1,0 +1,213 @@
+"""Every script runs at toy size with the defaults of today, and answers ``--help`` without doing anything."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracerl
+from tests.helpers import SCRIPTS, exit_code, script
+from tests.made_runs import two_settings
+from tracerl.plot.series import read_bands
+
+Start = Callable[..., str]
+DEFAULT = "env=CartPole"
+ELSEWHERE = {  # run at toy size in a file of their own
+    "config_reference": "test_config_reference.py",
+    "screenshots": "test_browser.py",  # needs a Chromium
+    "study": "test_study.py",
+}
+
+
+def mains() -> list[str]:
+    """Names of the scripts that do something when they are run."""
+    return sorted(path.stem for path in SCRIPTS.glob("*.py") if 'if __name__ == "__main__":' in path.read_text())
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Start:
+    """Run a script in this process, in an empty folder, and return what it printed."""
+
+    def run(name: str, *arguments: object, code: int = 0) -> str:
+        monkeypatch.chdir(tmp_path)
+        assert exit_code(script(name).main, monkeypatch, *arguments) == code
+        printed = capsys.readouterr()
+        return printed.out if code == 0 else printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """A short run with the defaults."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    tracerl.launch({"env": "CartPole", "steps": 300, "logger": "none"}, folder)
+    return folder
+
+
+def page(path: Path, name: str, *tables: str) -> Path:
+    """A page with the markers of the tables of a script."""
+    path.write_text("".join(f"<!-- {name} {table} -->\n<!-- end {table} -->\n" for table in tables))
+    return path
+
+
+def rows_of(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.startswith("| ")]
+
+
+def test_every_script_is_run_here_or_in_its_own_file() -> None:
+    tested = {name for name in mains() if f"test_{name}_" in Path(__file__).read_text()}
+    assert tested | set(ELSEWHERE) == set(mains()) and not tested & set(ELSEWHERE)
+    for name, file in ELSEWHERE.items():
+        text = (Path(__file__).parent / file).read_text()
+        assert f'script("{name}")' in text and "main, monkeypatch" in text, f"{file} does not run {name}.py"
+
+
+@pytest.mark.parametrize("name", mains())
+def test_help_tells_what_a_script_does_and_does_nothing(name: str, start: Start, tmp_path: Path) -> None:
+    if name == "measure_export":
+        pytest.importorskip("norse")
+    before = {path: path.stat().st_mtime_ns for path in (SCRIPTS.parent / "docs").rglob("*")}
+    assert start(name, "--help").startswith("usage: ")
+    assert {path: path.stat().st_mtime_ns for path in (SCRIPTS.parent / "docs").rglob("*")} == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_one_module_calls_what_differs_between_versions_of_hydra() -> None:
+    differs = re.compile(r"\bhydra\.(main|initialize\w*|utils\.(instantiate|call))\(")
+    folders = [SCRIPTS, *(SCRIPTS.parent / name for name in ("tracerl", "agents", "envs", "examples"))]
+    for path in (path for folder in folders for path in folder.rglob("*.py") if path.name != "hydra_versions.py"):
+        assert not differs.search(path.read_text()), path
+
+
+def test_bench_learning_lives_every_seed(start: Start, runs_here: list[list[str]], tmp_path: Path) -> None:
+    table = page(tmp_path / "page.md", "bench_learning", "learning")
+    more = "--jobs", 1, "--out", "out", "--write", table, "steps=60", "logger=none"
+    start("bench_learning", "--env", "DelayedBandit", "--seeds", "0-1", *more)
+    (_, line), text = rows_of(table), table.read_text()
+    assert len(runs_here) == 2 and line.startswith("| DelayedBandit, 60 | reflect") and "seeds 0-1;" in text
+
+
+def test_bench_peers_leaves_a_run_to_plot(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    start("bench_peers", "a2c", "--seeds", "0", "--steps", 60, "--out", "peers")
+    (job,) = tracerl.plot.choose([tmp_path / "peers"]).groups
+    assert job.jobs[0].agent == "a2c"
+
+
+@pytest.mark.parametrize("settings", ["lifetimes=1", "lifetimes=2", "env.backend=compiled"])
+def test_bench_speed_times_a_row_of_the_default_agent(
+    settings: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = script("bench_speed")
+    monkeypatch.setattr(bench, "in_process", bench.measure)  # a process less
+    lines = start("bench_speed", "--rounds", 1, "--steps", 40, DEFAULT, settings).splitlines()
+    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert cells[0] == f"{DEFAULT} {settings}" and len(cells) == 9
+    assert (cells[1] == "-") is ("compiled" in settings) and (cells[7] == "-") is (settings != "lifetimes=1")
+
+
+def test_bench_speed_has_rows_that_can_be_built() -> None:
+    bench = script("bench_speed")
+    rows = {re.sub(r"lifetimes=\d+", "", row.overrides): row for rows in bench.TABLES.values() for row in rows}
+    for row in rows.values():
+        world, agent = bench.Bench(bench.config_of(row, "lifetimes=2"), 20).new()
+        world.close()
+        assert agent.engine == ("torch" if "torch" in row.label else "fused"), row
+
+
+def test_compare_rules_compares_every_agent(
+    start: Start, runs_here: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rules = script("compare_rules")
+    monkeypatch.setitem(rules.ENVS, "DelayedBandit", 30)
+    table = page(tmp_path / "page.md", "compare_rules", "agents")
+    start("compare_rules", "--envs", "DelayedBandit", "--lives", 2, "--jobs", 1, "--out", "out", "--write", table)
+    assert len(runs_here) == len(rules.AGENTS) == len(rows_of(table)) - 1
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # of parts of a life in which no episode ends
+def test_compare_step_sizes_measures_rules_speed_and_trials(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    compare = script("compare_step_sizes")
+    table = page(tmp_path / "page.md", "compare_step_sizes", *compare.TABLES)
+    few = "--lives", 2, "--out", "out", "--write", table
+    start("compare_step_sizes", *few, "--steps", 1200, "--only", "cartpole", "--only", "acrobot", "--only", "bandit")
+    start("compare_step_sizes", *few, "--steps", 24, "--trials")
+    assert len(rows_of(table)) == 4 + 3 * len(compare.RULES) + len(compare.TRIALS)
+    assert table.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert compare.speeds(1, lives=1, steps=48).count("\n| ") == 3
+
+
+def test_greedy_returns_tells_what_a_run_earns(start: Start, run: Path) -> None:
+    assert start("greedy_returns", run, "--episodes", 1).startswith("life 0: sampled ")
+
+
+def test_held_out_digits_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(script("held_out_digits"), "accuracy", few_images(script("held_out_digits").accuracy))
+    printed = start("held_out_digits", "--steps", 20, "--seeds", "0", "network.hidden=[8]")
+    assert printed.startswith("seed 0: online ") and "mean of 1: " in printed
+
+
+def few_images(accuracy: Callable[..., float]) -> Callable[..., float]:
+    """Answer the first images of an env only."""
+
+    def of_few(agent: Any, env: Any, seed: int) -> float:
+        env.unwrapped.labels = env.unwrapped.labels[:20]
+        return accuracy(agent, env, seed)
+
+    return of_few
+
+
+def test_make_animation_makes_the_folder_of_its_pictures(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygame")
+    animation = script("make_animation")
+    monkeypatch.setitem(animation.SETTINGS, "steps", 60)
+    for name in ("steps", "span"):
+        monkeypatch.setitem(animation.GIF, name, 10)
+    monkeypatch.setattr(animation, "RASTER_STEPS", 20)
+    start("make_animation", "--into", "new/folder")
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["cartpole.gif", "raster.png"]
+
+
+def test_measure_credit_covers_every_setting(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credit = script("measure_credit")
+    monkeypatch.setattr(credit, "STEPS", 3)
+    table = page(tmp_path / "page.md", "measure_credit", "otpe", "presynaptic", "convolutions")
+    start("measure_credit", "--seeds", 1, "--width", 4, "--write", table)
+    assert len(rows_of(table)) == 3 + 2 * len(credit.CASES) + len(credit.CONVOLUTIONS)
+
+
+def test_measure_export_compares_the_readers(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("norse")
+    pytest.importorskip("snntorch")
+    settings = {"network": "dense", "encoder": "raw", "network.reset": "hard", "network.hidden": [8]}
+    tracerl.launch({**settings, "steps": 60, "logger": "none"}, tmp_path / "hard")
+    lines = start("measure_export", "hard", "--steps", 20).splitlines()[-3:]
+    assert re.match(r"\d+ neuron steps, a spike in ", lines[0])
+    assert lines[1:] == ["snnTorch: 0 differ (0.00%)", "Norse: 0 differ (0.00%)"]
+
+
+def test_measure_export_says_what_a_default_run_has_that_nir_has_not(start: Start, run: Path) -> None:
+    pytest.importorskip("norse")
+    assert start("measure_export", run, code=2).startswith("error: network.layer_norm ")
+
+
+def test_plot_how_it_works_draws_its_figures(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    start("plot_how_it_works", "-o", "new")
+    found = {path.name for path in (tmp_path / "new").iterdir()}
+    assert found == {path.name for path in (SCRIPTS.parent / "docs").glob("how-*.png")}
+
+
+def test_readme_pictures_takes_the_numbers_from_runs(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    two_settings(tmp_path / "runs")
+    assert start("readme_pictures", tmp_path / "runs" / "a", "--data", "learning.csv", "-o", "learning.png")
+    (band,) = read_bands(tmp_path / "learning.csv")
+    assert band.label == "reflect" and (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
