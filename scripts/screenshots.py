@@ -26,8 +26,6 @@ RUNS = {
     "learned decays": "env=CartPole network=alif network.hidden=[64] steps=60000 network.learn_membrane_decay=true"
     " network.learn_threshold=true network.learn_readout_decay=true",
 }
-SHOWN = ("agent.average_decay", "agent.discount", "agent.entropy", "agent.max_std", "agent.name")  # unasked
-CHOSEN = ("lifetimes", "network.neuron")  # to be shown in their place
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,17 @@ class Shot:
     click: Sequence[str] = ()
 
 
-def _box(label: str) -> str:
-    """Return JavaScript that finds the box before a setting's name on the HParams page."""
-    return f"e.tagName === 'PAPER-CHECKBOX' && e.textContent.trim() === '{label}'"
-
-
+BOX = "e.tagName === 'PAPER-CHECKBOX'"  # before the name of a setting or of a metric on the HParams page
+METRICS = [  # TensorBoard shows the first by name
+    f"{BOX} && e.checked && e.textContent.trim().startsWith('learn/')",
+    f"{BOX} && ['rollout/ep_rew_mean', 'rollout/ep_len_mean'].includes(e.textContent.trim())",
+]
 SHOTS = (
     Shot("scalars", 900, ["learn/td_error", "milestones"], (LINE, 6)),
     Shot("custom_scalars", 1680, ["returns 5", "learning 6", "Matches (2)"], (LINE, 10)),
     Shot("images", 1240, ["pictures/raster"], (PICTURE, 4)),
     Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("e.tagName === 'path'", 10)),
-    Shot("hparams", 400, ["rollout/ep_rew_mean"], click=[_box(label) for label in (*SHOWN, *CHOSEN)]),
+    Shot("hparams", 400, ["rollout/ep_rew_mean"], click=METRICS),
     Shot("text", 1000, ["about_these_pages", "the charts to begin with"]),
 )
 

@@ -59,7 +59,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
             ],
         ),
         ("images", ["pictures/raster", "pictures/decays", "step 2,000"]),
-        ("histograms", ["decays/policy_0_membrane", "decays 4", "thresholds 2", "traces 4", "weights 8"]),
+        ("histograms", ["decays/policy_0_membrane", "decays 2", "traces 4", "weights 8"]),
         (
             "hparams",
             ["agent.trace_decay", "rollout/ep_rew_mean", "lives/return_iqm", "milestones/w20>=475_lives", "short"],

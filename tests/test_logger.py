@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
-from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from tensorboard.plugins.hparams import backend_context, metadata, plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
 import tracerl
@@ -207,9 +211,9 @@ def test_charts_are_declared_as_soon_as_they_have_something_to_show(tmp_path: Pa
     assert [len(layout.category[0].chart) for layout in (first, last)] == [1, 3]
 
 
-def test_runs_are_compared_by_returns_and_by_when_they_reached_a_milestone(tmp_path: Path) -> None:
+def test_milestones_of_many_lives_are_a_median_and_a_share(tmp_path: Path) -> None:
     names = ["w1>=3", "w1>=9"]
-    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=3, milestones=names))
+    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=3))
     records = [Record([Milestone.parse(name) for name in names], life) for life in range(3)]
     for record in records:
         for _ in range(record.life + 2):
@@ -218,16 +222,49 @@ def test_runs_are_compared_by_returns_and_by_when_they_reached_a_milestone(tmp_p
     log.look(records, Numbers())
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
-    content = events.summary_metadata[metadata.EXPERIMENT_TAG].plugin_data.content
-    experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
-    tags = [info.name.tag for info in experiment.metric_infos]
-    assert tags[:4] == ["rollout/ep_rew_mean", "lives/return_iqm", "milestones/w1>=3", "milestones/w1>=9"]
-    assert set(tags) >= {*SPREAD, "rollout/ep_len_mean", "rollout/reward_rate", "milestones/w1>=3_lives"}
-    scalars = set(events.Tags()["scalars"])
-    assert set(tags) - scalars == {"milestones/w1>=9"}
+    assert "milestones/w1>=9" not in events.Tags()["scalars"]
     assert events.Scalars("milestones/w1>=3")[0].value == 4.0  # the second life's, of 3 and 4; one never reached it
     assert events.Scalars("milestones/w1>=3_lives")[0].value == pytest.approx(2 / 3)
     assert events.Scalars("milestones/w1>=9_lives")[0].value == 0.0
+
+
+def test_the_settings_that_differ_come_first_where_runs_are_compared(tmp_path: Path) -> None:
+    same = {f"agent.a{i}": i for i in range(8)}
+    for name, entropy in (("first", 0.1), ("second", 0.2)):
+        (tmp_path / name).mkdir()
+        log = TensorBoard(every=10).open(LoggedRun(tmp_path / name, {**same, "network.entropy": entropy}))
+        record = Record()
+        record.add(1.0)
+        log.look([record], Numbers())
+        log.close(success=True)
+    experiment = hparams_page(tmp_path)
+    assert [info.name for info in experiment.hparam_infos[:2]] == ["network.entropy", "agent.a0"]
+    assert [info.differs for info in experiment.hparam_infos] == [True] + [False] * 8
+    assert "rollout/reward_rate" in [info.name.tag for info in experiment.metric_infos]
+
+
+def hparams_page(folder: Path) -> Any:
+    """What TensorBoard's server answers when the HParams page asks which columns there are."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(folder))
+    context = backend_context.Context(TBContext(data_provider=provider, logdir=str(folder)))
+    metadata_of_runs = context.hparams_metadata(RequestContext(), "0")
+    return context.experiment_from_metadata(RequestContext(), "0", True, metadata_of_runs, [])
+
+
+def test_decays_are_histograms_only_where_they_are_learned(tmp_path: Path) -> None:
+    env = tracerl.make_env("CartPole")
+    settings = {"network.hidden": [4], "engine": "torch", "network.learn_membrane_decay": True}
+    for i, learns in enumerate((False, True)):
+        made = tracerl.make_agent(env, settings={**settings, "network.learn_membrane_decay": learns})
+        (tmp_path / str(i)).mkdir()
+        log = TensorBoard(every=10, histograms_every=10).open(LoggedRun(tmp_path / str(i)))
+        tracerl.live(made, env, 20, callbacks=[log]).finish()
+        log.close(success=True)
+        tags = set(EventAccumulator(str(tmp_path / str(i))).Reload().Tags()["tensors"])
+        assert tags >= {"weights/policy_0", "traces/policy_0"}
+        shown = {tag for tag in tags if tag.startswith(("decays/", "thresholds/"))}
+        assert shown == ({"decays/policy_0_membrane", "decays/value_0_membrane"} if learns else set())
 
 
 def test_wrong_schedules_are_named() -> None:

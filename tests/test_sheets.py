@@ -38,6 +38,15 @@ def test_a_spike_an_ended_episode_and_the_lines_are_drawn() -> None:
     assert not (whole[20:45, round(12 / STEPS * 172)] == P.QUIET).all()
 
 
+def test_a_panel_that_is_alone_in_its_row_takes_all_of_it() -> None:
+    layers = [layer(np.zeros((STEPS, N)))]
+    sheet = raster_sheet(recording(*layers, value=np.sin(np.arange(STEPS))))
+    assert sheet is not None and sheet.shape[1] == 350
+    lit = np.flatnonzero((sheet == np.array(P.SPIKE)).all(-1).any(0))
+    assert (lit.min(), lit.max()) == (3 * 350 // STEPS + 1, 4 * 350 // STEPS - 1)
+    assert (sheet[-40:, 340:] == np.array(P.BLUE)).all(-1).any()
+
+
 def test_layers_beyond_two_begin_a_row() -> None:
     one, three = (raster_sheet(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3))
     assert one is not None and three is not None
@@ -61,7 +70,8 @@ def test_decays_are_bars_over_the_line_of_their_birth() -> None:
     born, now = {"decays/policy_0_membrane": np.full(9, 0.2)}, {"decays/policy_0_membrane": np.full(9, 0.8)}
     sheet = constants_sheet(born, now)
     assert sheet is not None
+    width = sheet.shape[1]
     blue = np.flatnonzero((sheet[32:60] == np.array(P.BLUE)).all(-1).any(0))
     orange = np.flatnonzero((sheet[32:60] == np.array(P.ORANGE)).all(-1).any(0))
-    assert 0.75 * 172 < blue.min() <= blue.max() < 0.9 * 172
-    assert 0.15 * 172 < orange.min() <= orange.max() < 0.3 * 172
+    assert 0.75 * width < blue.min() <= blue.max() < 0.9 * width
+    assert 0.15 * width < orange.min() <= orange.max() < 0.3 * width

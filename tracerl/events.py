@@ -98,12 +98,12 @@ class EventWriter:
         tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
         self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, custom_scalar.PLUGIN_NAME, tensor)], step)
 
-    def hyperparameters(self, settings: Mapping[str, Any], metrics: Sequence[str]) -> None:
-        """Declare the run's settings and the tags they are compared by, in TensorBoard's HParams form."""
-        experiment = api_pb2.Experiment(
-            hparam_infos=[api_pb2.HParamInfo(name=name) for name in settings],
-            metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
-        )
+    def hyperparameters(self, settings: Mapping[str, Any]) -> None:
+        """Declare the run's settings in TensorBoard's HParams form.
+
+        Left out: the summary of an experiment, which names the columns. TensorBoard takes that of one run for all runs;
+        without it, it compares them and shows the settings that differ first.
+        """
         session = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
         for name, value in settings.items():
             slot = session.hparams[name]
@@ -113,7 +113,6 @@ class EventWriter:
                 slot.number_value = value
             else:
                 slot.string_value = str(value)
-        self._session(hparams.EXPERIMENT_TAG, experiment=experiment)
         self._session(hparams.SESSION_START_INFO_TAG, session_start_info=session)
 
     def end_session(self, success: bool) -> None:

@@ -165,7 +165,6 @@ def _setup(
             config=config,
             steps=steps,
             lifetimes=cfg.lifetimes,
-            milestones=spec.milestones,
             born=born,
             place=past.get("log"),
             kept=past.get("kept", {}),

@@ -87,10 +87,10 @@ GUIDE = """
 | | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons |
 | | `time/` | env steps per second, of all lives together |
 | Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lives |
-| | `decays/`, `thresholds/` | the same of its neurons' constants |
+| | `decays/`, `thresholds/` | the same of its neurons' decays and thresholds, where they are learned |
 | Images | `pictures/raster` | life 0 over consecutive env steps: spikes, membranes, probabilities, value, td error |
 | | `pictures/decays` | decays and thresholds now (filled) and at birth (line), over all lives |
-| HParams | | runs compared: every setting against returns and milestones |
+| HParams | | runs compared: the settings that differ come first; choose `rollout/ep_rew_mean` among the metrics |
 | Text | `config` | the resolved settings |
 
 Learning goes well where returns rise while entropy falls slowly and few neurons are silent or saturated. An entropy

@@ -20,7 +20,7 @@ from tracerl.stats import (
     lived_by_all,
     median_reached,
 )
-from tracerl.view import Numbers, distributions
+from tracerl.view import Numbers, changing
 
 if TYPE_CHECKING:
     from tracerl.events import EventWriter
@@ -55,7 +55,6 @@ class LoggedRun:
         config: the resolved config as yaml.
         steps: env steps that each life shall live.
         lifetimes: how many lives there are: of two or more, their spread is logged too.
-        milestones: names of those of the env.
         born: decays and thresholds of the newborn agent (``view.constants``); None: those at the first look.
         place: where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts.
         kept: what ``TensorBoardLog.capture`` returned there, as arrays by name.
@@ -66,7 +65,6 @@ class LoggedRun:
     config: str = ""
     steps: int = 1
     lifetimes: int = 1
-    milestones: Sequence[str] = ()
     born: Mapping[str, Numbers] | None = None
     place: Sequence[Any] | None = None
     kept: Mapping[str, Any] = field(default_factory=dict)
@@ -155,7 +153,7 @@ class TensorBoardLog(Monitor):
         self._charts, self._tags = list(place.charts) if place and goes_on else [], set[str]()
         if goes_on:
             return
-        self._events.hyperparameters(run.settings, _metrics(run.milestones, run.lifetimes > 1))
+        self._events.hyperparameters(run.settings)
         self._events.text("config", "```yaml\n" + run.config + "```")
         self._events.text("about_these_pages", GUIDE)
 
@@ -190,7 +188,7 @@ class TensorBoardLog(Monitor):
         if step % self.every == 0 or not (distributed or pictured):  # a step that was not asked for is the last
             self._points(step, records, agent)
         if distributed:
-            self._try(lambda: self._events.histograms(distributions(agent), step))
+            self._try(lambda: self._events.histograms(changing(agent), step))
         if pictured:
             self._pictures(step, records, agent)
 
@@ -281,23 +279,6 @@ def _milestones(records: Sequence[Record]) -> dict[str, float]:
         if len(records) > 1:
             values[f"milestones/{milestone.name}_lives"] = sum(step is not None for step in reached) / len(reached)
     return values
-
-
-def _metrics(milestones: Sequence[str], many: bool) -> list[str]:
-    """Return the tags that runs are compared by; TensorBoard shows the first five of them unasked."""
-    reached = [f"milestones/{name}" for name in milestones]
-    if not many:
-        return ["rollout/ep_rew_mean", *reached, "rollout/ep_len_mean", "rollout/reward_rate"]
-    shares = [f"{tag}_lives" for tag in reached]
-    return [
-        "rollout/ep_rew_mean",
-        SPREAD[0],
-        *reached,
-        "rollout/ep_len_mean",
-        "rollout/reward_rate",
-        *SPREAD[1:],
-        *shares,
-    ]
 
 
 def check_finite(values: dict[str, float], step: int) -> dict[str, float]:

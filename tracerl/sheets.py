@@ -1,6 +1,7 @@
 """Pictures of a life made of several: its raster over consecutive env steps, and what its neurons' constants became."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _WIDTH = (
 _NEURONS = (32, 128)  # of a raster's height, the same per neuron
 _LINES, _BARS = 56, 64  # heights
 _SERIES = len(pictures.COLOURS)  # lines that can be told apart
+
+Panel = Callable[[int], Picture]  # draws in a width
 
 
 def raster_sheet(recording: Recording) -> Picture | None:
@@ -33,11 +36,11 @@ def raster_sheet(recording: Recording) -> Picture | None:
     width = min(max(steps, _WIDTH[0]), _WIDTH[1])
     ends = np.zeros(0) if recording.ended is None else (np.flatnonzero(recording.ended) + 1) / steps
     ends = ends[ends < 1]
-    layers = [_layer(layer, width, ends) for layer in recording.layers]
-    return pictures.stacked(*_in_pairs(layers), *_in_pairs(list(_outlook(recording, width, ends))))
+    layers = [partial(_layer, layer, ends) for layer in recording.layers]
+    return pictures.stacked(*_in_pairs(layers, width), *_in_pairs(list(_outlook(recording, ends)), width))
 
 
-def _layer(layer: LayerRecording, width: int, ends: Numbers) -> Picture:
+def _layer(layer: LayerRecording, ends: Numbers, width: int) -> Picture:
     """Draw one layer's spikes and membranes, these dark a deviation below their mean and bright at the threshold."""
     height = min(max(layer.spikes.shape[1], _NEURONS[0]), _NEURONS[1])
     low, high = _scale(layer.membrane, layer.threshold[-1])
@@ -59,16 +62,19 @@ def _scale(membrane: Numbers, threshold: Numbers) -> tuple[float, float]:
     return float(finite.mean() - finite.std()), float((thresholds if thresholds.size else finite).max())
 
 
-def _outlook(recording: Recording, width: int, ends: Numbers) -> Iterator[Picture]:
-    """Draw what there is of probabilities, means, deviations, values and td errors, a panel each."""
+def _outlook(recording: Recording, ends: Numbers) -> Iterator[Panel]:
+    """Return a panel each of what there is of probabilities, means, deviations, values and td errors."""
     several = ("probabilities", recording.probabilities), ("means", recording.mean), ("deviations", recording.std)
     single = ("value", recording.value), ("td error", recording.td_error)
     found = [(title, list(array.T[:_SERIES])) for title, array in several if array is not None]
     found += [(title, [array]) for title, array in single if array is not None]
     for title, series in found:
-        low, high = (0.0, 1.0) if title == "probabilities" else _ends(series)
-        panel = pictures.lines(series, width, _LINES, low, high)
-        yield pictures.titled(pictures.ruled(panel, ends), title)
+        yield partial(_lines, title, series, ends)
+
+
+def _lines(title: str, series: Sequence[Numbers], ends: Numbers, width: int) -> Picture:
+    low, high = (0.0, 1.0) if title == "probabilities" else _ends(series)
+    return pictures.titled(pictures.ruled(pictures.lines(series, width, _LINES, low, high), ends), title)
 
 
 def _ends(series: Sequence[Numbers]) -> tuple[float, float]:
@@ -79,9 +85,11 @@ def _ends(series: Sequence[Numbers]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _in_pairs(panels: Sequence[Picture]) -> list[Picture]:
-    """Put panels next to each other, two in a row."""
-    return [pictures.beside(*panels[i : i + 2]) for i in range(0, len(panels), 2)]
+def _in_pairs(panels: Sequence[Panel], width: int) -> list[Picture]:
+    """Draw panels, two in a row, each ``width`` wide; one that is left over takes a whole row."""
+    pairs = [panels[i : i + 2] for i in range(0, len(panels), 2)]
+    whole = 2 * width + pictures.GAP
+    return [pictures.beside(*[draw(width if len(pair) == 2 else whole) for draw in pair]) for pair in pairs]
 
 
 def constants_sheet(born: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Picture | None:
@@ -94,12 +102,16 @@ def constants_sheet(born: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> 
     Returns:
         None where there are none.
     """
-    panels = []
+    panels: list[Panel] = []
     for tag in sorted(now, key=lambda tag: tag.partition("/")[0]):  # decays, then thresholds, each in their order
         values, before = now[tag], born.get(tag, now[tag])
         if np.isfinite(values).any() and np.isfinite(before).any():
-            low, high = (0.0, 1.0) if tag.startswith("decays/") else (None, None)
-            panels.append(pictures.titled(pictures.histogram(values, _WIDTH[0], _BARS, low, high, before), tag))
+            panels.append(partial(_constants, tag, before, values))
     if not panels:
         return None
-    return pictures.titled(pictures.stacked(*_in_pairs(panels)), "bars: now; line: at birth")
+    return pictures.titled(pictures.stacked(*_in_pairs(panels, _WIDTH[0])), "bars: now; line: at birth")
+
+
+def _constants(tag: str, before: Numbers, values: Numbers, width: int) -> Picture:
+    low, high = (0.0, 1.0) if tag.startswith("decays/") else (None, None)
+    return pictures.titled(pictures.histogram(values, width, _BARS, low, high, before), tag)

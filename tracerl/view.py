@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -164,6 +164,15 @@ def distributions(agent: Any) -> dict[str, Numbers]:
     if not isinstance(agent, Distributed):
         return {}
     return {tag: tensor.detach().reshape(-1).cpu().numpy() for tag, tensor in agent.distributions().items()}
+
+
+def changing(agent: Any) -> dict[str, Numbers]:
+    """Return ``distributions`` without the decays and thresholds that the agent does not learn."""
+    one = getattr(agent, "agents", [agent])[0]
+    parts = one.modules() if isinstance(one, nn.Module) else ()
+    fixed = {id(part.value) for part in parts if getattr(part, "learned", None) is False}
+    there = one.distributions() if isinstance(one, Distributed) else {}
+    return {tag: values for tag, values in distributions(agent).items() if id(there[tag]) not in fixed}
 
 
 def constants(agent: Any) -> dict[str, Numbers]:

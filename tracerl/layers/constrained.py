@@ -57,6 +57,11 @@ class Constrained(StateModule):
             self.raw = nn.Parameter(self._freed(value), requires_grad=False)
 
     @property
+    def learned(self) -> bool:
+        """Whether it is a parameter."""
+        return self.raw is not None
+
+    @property
     def is_nil(self) -> bool:
         """Whether it is zero in every neuron, and stays so."""
         return self.raw is None and not bool(self.value.any())
