@@ -95,7 +95,7 @@ ALLOWED = {
     "assembly": BASE | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
-    | {"agent", "checkpointing", "files", "guard", "interrupt", "logger", "saved", "view", "world"},
+    | {"agent", "checkpointing", "files", "guard", "interrupt", "lifetime", "logger", "saved", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
@@ -127,7 +127,7 @@ ALLOWED = {
         "layers",
     }
     | {"generators", "kernels", "memories", "online", "threads", "trace_network", "averages", "view", "parts"},
-    "envs": BASE | {"compiled", "spaces", "stats", "world"},
+    "envs": BASE | {"compiled", "lifetime", "spaces", "stats", "world"},
 }
 
 
