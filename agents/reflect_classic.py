@@ -10,7 +10,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl import checks
-from tracerl.averages import Averages
+from tracerl.averages import Averages, finite_mean
 from tracerl.encoders import EncoderSettings
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
@@ -138,7 +138,7 @@ class ReflectClassicAgent(OnlineAgent):
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
         found = super().diagnostics() | self.watched.means()
-        found["learn/step_size_policy"] = float(self.policy.step_rule.step_size.mean())
+        found["learn/step_size_policy"] = finite_mean(self.policy.step_rule.step_size.cpu().numpy())
         for i, layer in enumerate(self.policy.network.layers):
             found[f"spikes/policy_{i}_rate"] = float(layer.rate.mean())
         return found

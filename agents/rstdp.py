@@ -22,7 +22,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl import checks
-from tracerl.averages import Averages
+from tracerl.averages import Averages, finite_mean
 from tracerl.encoders import EncoderSettings
 from tracerl.encoders.on_off import on_off_rates
 from tracerl.layers.competing import CompetingLIF
@@ -287,9 +287,9 @@ class RSTDPAgent(OnlineAgent):
         found = super().diagnostics() | self.watched.means()
         rule, weight = self.synapses.settings, self.synapses.weight
         found["spikes/action_rate"] = float(self.neurons.rate.mean())
-        found["learn/weight"] = float(weight.mean())
+        found["learn/weight"] = finite_mean(weight.flatten(-2).mean(-1).cpu().numpy())
         found["learn/weight_at_bounds"] = float(((weight <= rule.low) | (weight >= rule.high)).float().mean())
-        found["learn/eligibility_norm"] = float(self.synapses.eligibility.flatten(-2).norm(dim=-1).mean())
+        found["learn/eligibility_norm"] = finite_mean(self.synapses.eligibility.flatten(-2).norm(dim=-1).cpu().numpy())
         return found
 
 

@@ -1,5 +1,7 @@
 """Numbers that stop being finite: named in the step in which they do, kept from spreading, and other lives go on."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -9,7 +11,7 @@ import torch
 from tracerl.envs.spec import EnvSpec
 
 import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import lived_together, make_agent
+from tests.helpers import command, lived_together, make_agent
 from tracerl.agent import Verb
 from tracerl.guard import Diverged, Guard
 from tracerl.lifetime import Moment, live
@@ -164,3 +166,17 @@ def test_a_life_with_a_fault_among_many_is_not_started_again(engine: str) -> Non
         np.array([Verb.STEP, Verb.SKIP], np.int8), np.array([1.0, np.nan]), seen
     )  # without it, the other goes on
     assert torch.equal(agent.memory.real[1], before[1]) and not torch.equal(agent.memory.real[0], before[0])
+
+
+def test_the_guard_alone_decides_whether_a_run_ends_whatever_the_logger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("lifetimes=3", "on_nonfinite=reset_life", "network.weight_scale=3e37", "seed=80612", "steps=400")
+    found = []
+    for logger in ("logger=none", "logger.every=100"):
+        folder = tmp_path / logger
+        assert command([*settings, logger, f"hydra.run.dir={str(folder)!r}"], monkeypatch, tmp_path) == 0
+        found.append(json.loads((folder / "summary.json").read_text()))
+    measured = {"wall_seconds", "steps_per_second", "peak_rss_mb"}
+    for key in found[0].keys() - measured:
+        assert found[0][key] == found[1][key], key

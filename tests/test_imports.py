@@ -39,7 +39,7 @@ ALLOWED = {
     "network": BASE | {"credit", "flat", "layers", "topology"},
     "trace_network": BASE | {"layers"},
     "optim": BASE | {"flat"},
-    "rules": BASE | {"flat", "layers", "network", "optim", "trace_network", "view"},
+    "rules": BASE | {"averages", "flat", "layers", "network", "optim", "trace_network", "view"},
     "arena": BASE | {"flat"},
     "averages": BASE,
     "view": set(),
@@ -57,7 +57,8 @@ ALLOWED = {
     "inputs": BASE | {"agent", "guard"},
     "online": BASE | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
     "actor_critic": BASE
-    | {"agent", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling", "streams"}
+    | {"agent", "averages", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling"}
+    | {"streams"}
     | {"threads", "view"},
     # actor_critic and compiled: names of types only
     "kernels": BASE
@@ -66,7 +67,7 @@ ALLOWED = {
     "stats": BASE,
     "lifetime": BASE | {"agent", "guard", "stats"},
     "lifetimes": BASE | {"agent", "guard", "lifetime", "stats"},
-    "population": BASE | {"agent"},
+    "population": BASE | {"agent", "averages"},
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
     "world": {"agent", "checks", "envs", "guard", "lifetime", "lifetimes", "stats"},
     "episodes": {"disk", "files"},

@@ -22,7 +22,6 @@ from tensorboard.util.tensor_util import make_ndarray
 import tracerl
 from tracerl.checks import ConfigError
 from tracerl.layout import SPREAD
-from tracerl.lifetime import Diverged
 from tracerl.logger import LoggedRun, Silent, TensorBoard
 from tracerl.stats import Milestone, Record
 
@@ -98,13 +97,18 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     assert "the life goes on" in warnings
 
 
-def test_a_number_that_is_not_finite_stops_the_life(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_are_written_as_they_are_with_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
-    record.add(1.0)
-    with pytest.raises(Diverged, match="learn/td_error is nan after 1 steps"):
-        log.look([record], Numbers(float("nan")))
-    log.close(success=False)
+    for value in (1.0, np.nan, -np.inf, 2.0):
+        record.add(1.0)
+        log.look([record], Numbers(value))
+    log.close(success=True)
+    assert capsys.readouterr().err == "warning: the agent's learn/td_error is nan after 2 steps; the run goes on\n"
+    values = [point.value for point in EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")]
+    np.testing.assert_array_equal(values, [1.0, np.nan, -np.inf, 2.0])
 
 
 def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:

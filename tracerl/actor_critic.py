@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tracerl import checks
 from tracerl.agent import Action, Observation
+from tracerl.averages import finite_means
 from tracerl.encoders import Encoder
 from tracerl.heads import MakeHead, head_for
 from tracerl.kernels.coverage import without_kernel
@@ -279,8 +280,7 @@ class ActorCritic(OnlineAgent):
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
-        sums = self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy().sum(0)
-        means = sums[:-1] / max(sums[-1], 1)
+        means = finite_means(self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy())
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tracerl import checks
 from tracerl.agent import Agent, ManyAgents
 from tracerl.layout import GUIDE, SPREAD, Category, charts_of
-from tracerl.lifetime import Diverged, Monitor
+from tracerl.lifetime import Monitor
 from tracerl.stats import (
     Record,
     average,
@@ -149,7 +149,8 @@ class TensorBoardLog(Monitor):
         self._histograms_every = _in_steps(settings.histograms_every, run.steps)
         self._snapshots = _snapshots(settings, run)
         self._events, goes_on = _events(run.folder, place)
-        self._time, self._steps, self._warned = time.perf_counter(), place.steps if place else 0, False
+        self._time, self._steps = time.perf_counter(), place.steps if place else 0
+        self._warned = self._told = False
         self._charts, self._tags = list(place.charts) if place and goes_on else [], set[str]()
         if goes_on:
             return
@@ -177,10 +178,8 @@ class TensorBoardLog(Monitor):
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write what is due at this env step; every tag is in ``docs/tags.md``.
 
-        A full disk costs what was to be written and one warning, not the life.
-
-        Raises:
-            Diverged: one of the agent's numbers is not finite.
+        A full disk costs what was to be written and one warning, not the life. Whether numbers diverge is for the
+        guard of the loop to decide: one that is not finite is written as it is, with one warning.
         """
         step = lived_by_all(records)
         distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
@@ -201,7 +200,8 @@ class TensorBoardLog(Monitor):
         steps = sum(record.step for record in records)
         if steps == self._steps:
             return
-        values = check_finite(agent.diagnostics(), step)
+        values = dict(agent.diagnostics())
+        self._tell_of_nonfinite(values, step)
         now = time.perf_counter()
         values["time/fps"] = (steps - self._steps) / (now - self._time)
         values.update(_rollout(records))
@@ -211,6 +211,13 @@ class TensorBoardLog(Monitor):
         if values.keys() != self._tags:
             self._tags = set(values)
             self._declare(charts_of(values), step)
+
+    def _tell_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
+        """Warn once of numbers that are not finite."""
+        odd = [f"{tag} is {value}" for tag, value in values.items() if not math.isfinite(value)]
+        if odd and not self._told:
+            print(f"warning: the agent's {odd[0]} after {step:,} steps; the run goes on", file=sys.stderr)
+            self._told = True
 
     def _declare(self, charts: Sequence[Category], step: int) -> None:
         """Declare charts, if there are more of them than before."""
@@ -281,13 +288,3 @@ def _milestones(records: Sequence[Record]) -> dict[str, float]:
     return values
 
 
-def check_finite(values: dict[str, float], step: int) -> dict[str, float]:
-    """Return the agent's numbers as they came.
-
-    Raises:
-        Diverged: one is not finite.
-    """
-    for tag, value in values.items():
-        if not math.isfinite(value):
-            raise Diverged(f"the agent's {tag} is {value} after {step:,} steps: try a smaller step size")
-    return values

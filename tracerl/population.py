@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.agent import Action, Agent, Observation, Verb
+from tracerl.averages import finite_mean
 from tracerl.lives import Lives
 
 
@@ -67,6 +68,6 @@ class Population:
             agent.abandon()  # type: ignore[attr-defined]
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the mean over the agents of what each would plot."""
+        """Return the mean over the agents of what each would plot; see ``tracerl.averages.finite_mean``."""
         each = [agent.diagnostics() for agent in self.agents]
-        return {tag: float(np.mean([found[tag] for found in each])) for tag in each[0]}
+        return {tag: finite_mean(np.array([found[tag] for found in each])) for tag in each[0]}

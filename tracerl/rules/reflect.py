@@ -13,6 +13,7 @@ which state.
 from torch import Tensor
 
 from tracerl import functional as F
+from tracerl.averages import finite_mean
 from tracerl.layers import Graded, distributions_of
 from tracerl.lives import Lives, clear_
 from tracerl.module import StateModule
@@ -87,7 +88,7 @@ class TraceLearner(StateModule):
 
     def diagnostics(self, name: str) -> dict[str, float]:
         """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
-        found = {f"learn/trace_norm_{name}": float(self.eligibility_trace.norm(dim=-1).mean())}
+        found = {f"learn/trace_norm_{name}": finite_mean(self.eligibility_trace.norm(dim=-1).cpu().numpy())}
         for tag, layer in self.spiking_layers(name).items():
             rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
             found[f"spikes/{tag}_rate"] = float(rate.mean())
