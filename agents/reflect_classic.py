@@ -1,7 +1,6 @@
 """REFLECT as traceTorch 0.3.0 has it, to the number, with a switch for each of its known defects."""
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,6 @@ from tracerl.averages import Averages, finite_mean
 from tracerl.encoders import EncoderSettings
 from tracerl.heads import Categorical
 from tracerl.lives import Lives
-from tracerl.module import StateModule
 from tracerl.online import OnlineAgent
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.parts import Part
@@ -26,7 +24,6 @@ from tracerl.trace_network import TraceDense
 from tracerl.view import Outlook, SpikingNeurons
 
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
-_PATIENCE = 1000  # rewards per life that must all be the same before the agent says so
 
 
 class ReflectClassicAgent(OnlineAgent):
@@ -35,7 +32,12 @@ class ReflectClassicAgent(OnlineAgent):
     One env step: the reward's signal is carried back through the layers, one step down the gradient is taken; then the
     network sees the new observation and acts. The end of an episode clears membranes and traces; the reward's average
     is of the whole life. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
+
+    Attributes:
+        critic: None: it learns from rewards alone.
     """
+
+    critic = None
 
     def __init__(
         self,
@@ -80,8 +82,11 @@ class ReflectClassicAgent(OnlineAgent):
         timescales = _timescales(decays, learn_decay, learn_mixture, lives)
         self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
         self.watched = Averages(WATCHED, lives)
-        self.constant_reward = ConstantReward(lives)
         self._pack(lives)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become the agent that ``capture`` was called of; older checkpoints hold a count of equal rewards besides."""
+        super().restore({name: tensor for name, tensor in state.items() if not name.startswith("constant_reward.")})
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode and return its current."""
@@ -90,7 +95,6 @@ class ReflectClassicAgent(OnlineAgent):
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the policy from the last reward and return the current of the new observation."""
-        self.constant_reward(reward)
         self.policy.learn(reward.to(self.lives.dtype))
         self._sound(self.policy.flat.sum(-1))  # spikes drawn by a rate that is NaN look like any other
         self._watch()
@@ -153,46 +157,3 @@ def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lives: Live
     checks.flag("learn_decay", learn_decay)
     checks.flag("learn_mixture", learn_mixture)
     return Timescales(decays, lives, learn_decay=learn_decay, learn_mixture=learn_mixture)
-
-
-class ConstantReward(StateModule):
-    """Watch the first rewards of all lives and warn where each was the same: their difference from their average is 0.
-
-    Attributes:
-        first: the first reward of each life, float64, [*lives].
-        seen: how many rewards were, int64, [*lives].
-        differs: 1 where one of them was not the first one's like, int64, [*lives].
-    """
-
-    first: Tensor
-    seen: Tensor
-    differs: Tensor
-
-    def __init__(self, lives: Lives) -> None:
-        """Start with nothing seen."""
-        super().__init__()
-        self._settled = False
-        self.register_buffer("first", lives.zeros(dtype=torch.float64))
-        self.register_buffer("seen", lives.zeros(dtype=torch.int64))
-        self.register_buffer("differs", lives.zeros(dtype=torch.int64))
-
-    def forward(self, reward: Tensor) -> None:
-        """Take in the rewards, [*lives], in place; warn once where the last of those that count was like the others."""
-        if self._settled:
-            return
-        if bool((self.differs > 0).any()):
-            self._settled = True
-            return
-        if int(self.seen.sum()) >= _PATIENCE * self.seen.numel():
-            self._settled = True
-            warnings.warn(
-                f"the first {_PATIENCE:,} rewards were all {self.first.flatten()[0]:g}, which says nothing about any"
-                " action: agent=reflect_classic learns from the reward minus its average alone and has nothing to learn"
-                " from here. agent=reflect, with the td error of its critic, does.",
-                checks.ConfigWarning,
-                stacklevel=2,
-            )
-            return
-        self.first.copy_(torch.where(self.seen == 0, reward, self.first))
-        self.seen.add_(1)
-        self.differs.add_(reward != self.first)

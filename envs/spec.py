@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -16,6 +15,7 @@ from tracerl.lifetime import EnvFailed
 from tracerl.stats import Milestone
 from tracerl.world import SingleWorld, VectorWorld, World
 
+from . import ids
 from .observations import as_box, as_boxes
 
 Env = gym.Env[Any, Any]
@@ -104,7 +104,7 @@ class EnvSpec:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``time_aware``.
         """
         with self._naming_keys():
-            env = gym.make(self.id, disable_env_checker=True, **self.kwargs)
+            env = gym.make(ids.find(self.id), disable_env_checker=True, **self.kwargs)
         for i, wrap in enumerate(self.wrappers):
             try:
                 env = wrap(env)
@@ -141,15 +141,13 @@ class EnvSpec:
             raise ConfigError("wrappers", "must be empty with vectorization=native: they take one env")
         if self.time_aware:
             raise ConfigError("time_aware", "must be false with vectorization=native: it takes one env")
-        module, _, name = self.id.rpartition(":")
         with self._naming_keys():
-            if module:
-                import_module(module)  # as gymnasium.make does, but gymnasium.spec does not
-            spec = gym.spec(name)
+            found = ids.find(self.id)
+            spec = gym.spec(found) if isinstance(found, str) else found
         if spec.vector_entry_point is None:
             raise ConfigError("vectorization", f"must be sync: {self.id} has no vector form of its own")
         with self._naming_keys():
-            envs = gym.make_vec(self.id, n, "vector_entry_point", **self.kwargs)
+            envs = gym.make_vec(spec, n, "vector_entry_point", **self.kwargs)
         if envs.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
             raise ConfigError("vectorization", f"must be sync: {self.id}'s own vector form hides final observations")
         return as_boxes(envs)
@@ -161,7 +159,9 @@ class EnvSpec:
             yield
         except gym.error.DependencyNotInstalled as error:
             raise self._missing_package(error) from error
-        except (gym.error.Error, ModuleNotFoundError) as error:
+        except ConfigError:
+            raise
+        except (gym.error.Error, ImportError) as error:
             if self.extra is not None and isinstance(error, ModuleNotFoundError):
                 raise self._missing_package(error) from error
             raise ConfigError("id", f"must be an env that Gymnasium can make, got {self.id!r}: {error}") from error

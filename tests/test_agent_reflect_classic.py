@@ -1,22 +1,17 @@
 """The agent of traceTorch's REFLECT: order of a step, ends of episodes, lives, its warning, and what it can learn."""
 
 import copy
-import subprocess
-import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from tracerl.agents.reflect_classic import ConstantReward, ReflectClassicAgent
+from tracerl.agents.reflect_classic import ReflectClassicAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import compose, lived, lived_together, make_agent, observation, some_steps
-from tracerl.checks import ConfigError, ConfigWarning
-from tracerl.lives import Lives
+from tracerl.checks import ConfigError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")
@@ -155,39 +150,6 @@ def test_an_agent_with_nothing_to_learn_is_refused() -> None:
         agent_for(*[f"agent.network.learn_{name}=false" for name in names])
 
 
-# Where every step is paid the same there is nothing to learn, and it says so.
-
-
-def test_cartpole_is_warned_of_once() -> None:
-    with pytest.warns(ConfigWarning, match=r"first 1,000 rewards were all 1, .* nothing to learn") as caught:
-        lived("CartPole-v1", 1300, AGENT, SMALL)
-    assert len(caught) == 1
-
-
-def test_many_lives_are_warned_of_where_none_saw_another_reward() -> None:
-    rewards = torch.tensor([2.0, 3.0], dtype=torch.float64)
-    same, differing = ConstantReward(Lives([0, 1])), ConstantReward(Lives([0, 1]))
-    for i in range(1000):
-        same(rewards)
-        differing(rewards + (i == 999))
-    differing(rewards)
-    with pytest.warns(ConfigWarning, match="first 1,000 rewards were all 2,"):
-        same(rewards)
-
-
-def test_the_command_line_shows_the_warning_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tracerl.run", "env=CartPole", AGENT, SMALL, "steps=1100", "logger=none"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    (line,) = [line for line in result.stderr.splitlines() if "arning" in line]
-    assert line.startswith("warning: the first 1,000 rewards were all 1,")
-
-
-def test_a_bandit_is_not_warned_of_even_if_it_is_solved() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        lived(BANDIT, 1100, AGENT, SMALL)
-
-
 # What it can learn.
 
 
@@ -200,3 +162,11 @@ def test_the_contextual_bandit(switches: list[str]) -> None:
 def test_a_policy_that_does_not_learn_does_not_solve_it() -> None:
     _, record = lived(BANDIT, 300, AGENT, "optimizer=sgd", "optimizer.policy.lr=1e-9")
     assert record.mean_return() < 0.5
+
+
+def test_a_state_with_the_count_of_equal_rewards_of_older_checkpoints_is_taken() -> None:
+    old, new = agent_for(), agent_for()
+    old.start(observation(0))
+    old.step(1.0, observation(1))
+    new.restore({**old.capture(), "constant_reward.seen": torch.tensor(1)})
+    assert new.step(1.0, observation(2)) == old.step(1.0, observation(2))

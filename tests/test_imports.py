@@ -79,6 +79,7 @@ ALLOWED = {
     "logger": BASE | {"agent", "events", "layout", "lifetime", "pictures", "snapshots", "stats", "view"},
     "progress": BASE | {"agent", "lifetime", "stats"},
     "interrupt": set(),
+    "equal_rewards": {"agent", "checks", "stats"},
     "summary": {"files", "stats"},
     "resume": {"checks", "files", "saved", "saved_overrides"},
     "saved_overrides": {"checks", "hydra_versions", "trust"},
@@ -89,10 +90,12 @@ ALLOWED = {
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"}
     | {"run_info", "saved"},
     "experiment": {"agent", "checkpoint", "checkpointing", "episodes", "interrupt", "lifetime", "presence", "progress"}
+    | {"equal_rewards"}
     | {"files", "stats", "summary", "world"},
     "building": {"checks", "explain", "hydra_versions", "trust"},
     "explain": {"checks", "hydra_versions"},
-    "hydra_versions": set(),
+    "hydra_versions": {"choices"},
+    "choices": set(),
     "assembly": BASE | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
@@ -101,7 +104,7 @@ ALLOWED = {
     "library": BASE
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
     | {"network", "online"},  # network and online: names of types only
-    "life": BASE | {"agent", "guard", "lifetime", "stats"},
+    "life": BASE | {"agent", "equal_rewards", "guard", "lifetime", "stats"},
     "runs": {"agent", "assembly", "building", "checkpoint", "checkpointing", "checks", "files", "run_info", "saved"}
     | {"trust"},
     "export": BASE
@@ -168,6 +171,7 @@ HYDRA = {
     for name in (
         "assembly",
         "building",
+        "choices",
         "ending",
         "explain",
         "hydra_versions",

@@ -202,6 +202,13 @@ BAD = {
     "optimizer=torch optimizer.policy.kwargs.lr=-1": "optimizer.policy.kwargs must suit torch.optim.Adam",
     "optimizer=torch optimizer.policy.kwargs.speed=1": "optimizer.policy.kwargs must suit torch.optim.Adam",
     # worlds
+    "env=Taxi-v3 agent=random": "env.id must be an env that Gymnasium has: Taxi-v3 is gone, its successor is Taxi-v4\n",
+    "env=NoSuch-v0": "env.id must be an env that Gymnasium can make, got 'NoSuch-v0'",
+    "env=nowhere:Thing": "env.id must be an env that Gymnasium can make, got 'nowhere:Thing': No module named",
+    "env=MinAtar/Pong-v1": "env.id must be an env that Gymnasium can make, got 'MinAtar/Pong-v1'",
+    "--env CartPole": "--env is not an option: settings are written as KEY=VALUE, env=CartPole\n",
+    "--agent.trace_decay=0.5": "settings are written as KEY=VALUE, agent.trace_decay=0.5\n",
+    "env=CartPole --seed": "--seed is not an option: settings are written as KEY=VALUE, seed=...\n",
     "env.steps=0": "steps must be a whole number of 1 or above",
     "env.milestones='w20>=1'": "env.milestones must be a list",
     "env.milestones=['w200>=1']": "env.milestones must look like",
@@ -219,9 +226,6 @@ BAD = {
 
 
 @pytest.mark.parametrize("overrides", BAD)
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning"
-)  # of old versions of envs, which Gymnasium names beside the error
 def test_wrong_input_is_named_on_one_screen(
     overrides: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:

@@ -15,6 +15,7 @@ from tracerl.agent import Agent, ManyAgents, Stateful
 from tracerl.checkpoint import write
 from tracerl.checkpointing import Checkpoints, CheckpointSettings
 from tracerl.episodes import EpisodeLog
+from tracerl.equal_rewards import reward_check
 from tracerl.files import write_atomic
 from tracerl.interrupt import DeferredInterrupt
 from tracerl.lifetime import NOT_FAILURES, Diverged, EnvFailed, Monitor
@@ -107,7 +108,8 @@ def run(setup: Setup) -> dict[str, Any]:
         with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
             # A step is marked before others look at it, and kept when all have.
-            monitors: list[Monitor] = [Marker(), *logs, progress, setup.presence, *_checkpoints(setup, started)]
+            looking = [*reward_check(setup.agent), *logs, progress, setup.presence]
+            monitors: list[Monitor] = [Marker(), *looking, *_checkpoints(setup, started)]
             status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
     except KeyboardInterrupt:
         status = "interrupted"

@@ -41,6 +41,19 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     )
 
 
+def refuse_options(arguments: Sequence[str]) -> None:
+    """Refuse keys that are written as options, such as ``--env CartPole``.
+
+    Raises:
+        ConfigError: naming the first one, and how it is written here.
+    """
+    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        found = re.fullmatch(r"--(([a-z_]+)[\w.-]*)(?:=(.*))?", argument)
+        if found is not None and found[2] in _keys_of("", []):
+            value = found[3] or ("..." if following.startswith("-") or "=" in following else following)
+            raise ConfigError(argument, f"is not an option: settings are written as KEY=VALUE, {found[1]}={value}")
+
+
 def _extra_for(message: str) -> str:
     """Say what to install where a launcher or sweeper is missing that a package brings."""
     plugins = "joblib|optuna|ray|submitit_local|submitit_slurm"

@@ -10,6 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
+from tracerl import choices
+
 # From 1.4 on, Hydra wants to be told which targets a config may name. The user's own command line may name any: agents
 # and envs of the user's own are what the framework is for. A saved run may not: ``tracerl.trust``.
 _UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
@@ -18,6 +20,7 @@ _UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callable[[], None]:
     """Return ``hydra.main`` of a task, with the defaults of Hydra 1.3 and later."""
     options: dict[str, Any] = {"version_base": "1.3"} if _UNCHECKED is None else {"execution_whitelist": _UNCHECKED}
+    choices.register()
     decorate: Any = hydra.main(config_path=config_path, config_name=config_name, **options)
     entry: Callable[[], None] = decorate(task)
     return entry
@@ -27,6 +30,7 @@ def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callab
 def configs(module: str) -> Iterator[None]:
     """A context in which ``hydra.compose`` reads the configs of a module, also in a program that uses Hydra itself."""
     options = {"version_base": "1.3"} if _UNCHECKED is None else {}
+    choices.register()
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

@@ -9,6 +9,7 @@ import gymnasium as gym
 
 from tracerl import checks
 from tracerl.agent import Agent, ManyAgents, Stateful, Verbs
+from tracerl.equal_rewards import reward_check
 from tracerl.guard import Guard
 from tracerl.lifetime import Ending, Moment, Monitor, Step, stream
 from tracerl.stats import Marker, Milestone, Record
@@ -65,7 +66,7 @@ class Life(Iterator[Step]):
             if not callable(getattr(agent, verb, None)):
                 raise checks.ConfigError("agent", f"must have the verbs start, step and end, got {agent!r}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
-        self._seed, self._monitors = seed, [Marker(), *callbacks]
+        self._seed, self._monitors = seed, [Marker(), *reward_check(agent), *callbacks]
         self._moment = Moment(guard=Guard(on_nonfinite))
         self._moment.guard.remember(agent)
         if isinstance(agent, Stateful):

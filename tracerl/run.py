@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tracerl import hydra_versions
 from tracerl.building import open_keys
 from tracerl.checks import ConfigError, ConfigWarning
-from tracerl.explain import explain
+from tracerl.explain import explain, refuse_options
 from tracerl.job import job
 from tracerl.launching import RunEnded
 from tracerl.resume import check_folders, command_line
@@ -35,6 +35,7 @@ def main() -> None:
     sys.argv[1:] = open_keys([argument for argument in sys.argv[1:] if argument != "--trust"])
     entry = hydra_versions.main(job, _CONFIG_PATH, "run")
     try:
+        refuse_options(sys.argv[1:])
         check_folders(sys.argv[1:])
         sys.argv[1:] = command_line(sys.argv[1:], trusted)
         entry()
