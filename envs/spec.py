@@ -39,6 +39,7 @@ class EnvSpec:
         backend: ``gymnasium``: the env itself. ``compiled``: a twin of it inside the fused engine.
         vectorization: of many lives' envs. ``sync``: one env per life, stepped in turn, each seeded as if alone.
             ``native``: the env's own vector form where it has one; faster, takes one seed for all lives.
+        timeout: seconds that a reset or step of a run may take, of many lives' envs together; None: no limit.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
     """
 
@@ -52,6 +53,7 @@ class EnvSpec:
     extra: str | None = None
     backend: str = "gymnasium"
     vectorization: str = "sync"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -66,6 +68,8 @@ class EnvSpec:
         checks.whole("steps", self.steps, 1)
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))
         checks.choice("vectorization", self.vectorization, ("sync", "native"))
+        if self.timeout is not None:
+            checks.number("timeout", self.timeout, "seconds, above 0 and up to a day, or null", 0, 86400, closed="(]")
         if not isinstance(self.milestones, (list, tuple)):
             raise ConfigError("milestones", f"must be a list such as ['w20>=475'], got {self.milestones!r}")
         for milestone in self.milestones:
@@ -75,16 +79,17 @@ class EnvSpec:
         """Make what the lives of these seeds take place in.
 
         Raises:
-            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend`` or ``vectorization``.
+            ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend``, ``vectorization`` or
+                ``timeout``.
             EnvFailed: the code of the env or of a wrapper called ``sys.exit``.
         """
         if self.backend == "compiled":
             return self._open_compiled(seeds)
         if len(seeds) > 1:
-            return VectorWorld(self.make_many(len(seeds)), seeds)
+            return VectorWorld(self.make_many(len(seeds)), seeds, self.timeout)
         if self.vectorization == "native":
             raise ConfigError("vectorization", "must be sync for one life, got 'native'")
-        return SingleWorld(self.make(), seeds[0])
+        return SingleWorld(self.make(), seeds[0], self.timeout)
 
     def _open_compiled(self, seeds: Sequence[int]) -> World:
         if self.kwargs:
@@ -93,6 +98,8 @@ class EnvSpec:
             raise ConfigError("wrappers", "must be empty with backend=compiled: a twin is the bare env")
         if self.time_aware:
             raise ConfigError("time_aware", "must be false with backend=compiled: a twin is the bare env")
+        if self.timeout is not None:
+            raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
         from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
 
         return CompiledWorld(self.id, seeds)

@@ -1,13 +1,16 @@
 """Small envs for tests: probes that each need one ability, and envs that misbehave. Importing registers them."""
 
+import itertools
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium import spaces
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -123,8 +126,12 @@ class Broken(World):
 
     Args:
         how: ``raise``, ``observation`` (NaN), ``shape``, ``list``, ``reward`` (NaN), ``infinity``, ``none``, ``two``
-            (rewards), ``flag`` (no truth value), ``tuple`` (of four): in the 50th step; ``reset`` (raises), ``first``
-            (NaN): in the reset after it; ``close``: raises when closed; ``well``: not at all, with numpy's own types.
+            (rewards), ``flag`` (no truth value), ``tuple`` (of four), ``text``, ``objects``, ``complex``
+            (observations), ``paid`` (a reward in words), ``said`` (so is terminated), ``undefined`` (NaN as
+            terminated), ``imaginary`` (reward), ``hang``, ``stubborn`` (catches what interrupts it, once), ``deaf``
+            (computes in C without an end): in the 50th step; ``reset`` (raises), ``first`` (NaN), ``stall`` (hangs): in
+            the reset after it; ``close``: raises when closed; ``well``: not at all, with numpy's own types;
+            ``tensors``: with torch's, in every step.
             ``exit``, ``exit_in_reset``, ``exit_in_close``, ``exit_at_once`` (as it is made): calls ``sys.exit(0)``.
     """
 
@@ -140,23 +147,48 @@ class Broken(World):
     def begin(self) -> np.ndarray:
         if self.count == 50 and self.how == "reset":
             raise RuntimeError("the simulator lost its head")
+        if self.count == 50 and self.how == "stall":
+            time.sleep(60)
         if self.count == 50:
             self.exit_in("exit_in_reset")
-        return np.full(1, np.nan if self.count == 50 and self.how == "first" else 0.0, np.float32)
+        first = np.full(1, np.nan if self.count == 50 and self.how == "first" else 0.0, np.float32)
+        return torch.from_numpy(first) if self.how == "tensors" else first
 
     def step(self, action: int) -> Any:
         self.count += 1
-        how = self.how if self.count == 50 else "well"
+        how = self.how if self.count == 50 or self.how == "tensors" else "well"
+        if how in ("hang", "stubborn", "deaf"):
+            self._hang(how)
         if how == "raise":
             raise RuntimeError("the simulator lost its head")
         if self.count == 50:
             self.exit_in("exit")
         seen = np.array([self.count % 3], np.float32)
-        observation = {"observation": seen + np.nan, "shape": np.zeros(3, np.float32), "list": [0.0]}.get(how, seen)
-        rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2)}
-        terminated = np.ones(2, bool) if how == "flag" else np.bool_(self.count % 10 == 0)
-        step = observation, rewards.get(how, np.float32(1.0)), terminated, np.bool_(False), {}
+        observations = {"observation": seen + np.nan, "shape": np.zeros(3, np.float32), "list": [0.0]}
+        observations |= {"text": np.array(["0.5"]), "objects": np.array([None]), "complex": seen + 1j}
+        observations |= {"tensors": torch.from_numpy(seen).requires_grad_()}
+        rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2), "paid": "1.0"}
+        rewards |= {"imaginary": np.complex64(1 + 1j), "tensors": torch.tensor(1.0)}
+        last = self.count % 10 == 0
+        ends = {"flag": np.ones(2, bool), "said": "False", "undefined": np.nan, "tensors": torch.tensor(last)}
+        step = (
+            observations.get(how, seen),
+            rewards.get(how, np.float32(1.0)),
+            ends.get(how, np.array(last)),
+            np.bool_(False),
+            {},
+        )
         return step[:4] if how == "tuple" else step
+
+    def _hang(self, how: str) -> None:
+        if how == "deaf":
+            sum(itertools.repeat(1, 10**12))
+        try:
+            time.sleep(60)
+        except BaseException:
+            if how == "hang":
+                raise
+        time.sleep(60)
 
     def close(self) -> None:
         if self.how == "close":

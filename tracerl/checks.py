@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+LARGEST = (2 - 2**-23) * 2.0**127  # of a float32
+
 
 class ConfigError(ValueError):
     """A setting that cannot be used.
@@ -44,15 +46,17 @@ def number(key: str, value: Any, expected: str, low: float, high: float, *, clos
         The value as a float.
 
     Raises:
-        ConfigError: not a finite real number, or outside the range.
+        ConfigError: not a real number, beyond what a float32 holds, or outside the range.
     """
-    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    fits = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= LARGEST
     if fits:
         fits = (value >= low if closed[0] == "[" else value > low) and (
             value <= high if closed[1] == "]" else value < high
         )
     if not fits:
-        raise ConfigError(key, f"must be {expected}, got {value!r}")
+        holds = isinstance(value, Real) and not isinstance(value, bool) and LARGEST < abs(value) < math.inf
+        size = f" and of at most {LARGEST:.2g}, which a float32 holds" if holds else ""
+        raise ConfigError(key, f"must be {expected}{size}, got {value!r}")
     return float(value)
 
 

@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 Settings = Mapping[str, str]
 # Of a life's settings: its seed, what changes nothing of it (a twin has the numbers of Gymnasium's env), and what is
 # known by name.
-_OTHERWISE = ("seed", "lifetimes", "env.backend", "env", "agent")
+_OTHERWISE = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import gymnasium as gym
+import numpy as np
 
 from tracerl.agent import Agent, ManyAgents
+from tracerl.env_outputs import flag, observation_of, reward_of
 from tracerl.guard import Diverged as Diverged
 from tracerl.guard import Faults, Guard, faults_of, finite, first_nonfinite
 from tracerl.stats import Record
@@ -239,36 +241,55 @@ def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shap
         raise
     except BaseException as error:
         raise EnvFailed(f"the env failed in reset after {record.step:,} steps") from error
-    _check_observation(observation, record, shape)
-    return observation
+    return _check_observation(observation, record, shape)
 
 
 def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
     try:
         observation, paid, terminated, truncated, _ = env.step(action)
-        terminated, truncated = bool(terminated), bool(truncated)
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
     except NOT_FAILURES:
         raise
     except BaseException as error:
         raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
     try:
-        reward = float(paid)
+        reward = paid if type(paid) is float else reward_of(paid)
     except Exception as error:
         raise EnvFailed(f"env handed out the reward {paid!r} in step {record.step + 1:,}") from error
-    _check_observation(observation, record, shape)
+    observation = _check_observation(observation, record, shape)
     if not math.isfinite(reward):
         raise Diverged(f"env handed out the reward {reward} in step {record.step + 1:,}: rewards must be finite")
     return observation, reward, terminated, truncated
 
 
-def _check_observation(observation: Any, record: Record, shape: Shape) -> None:
-    """Raise where an observation has another shape or a float one is not finite; half a microsecond if all is well."""
+def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
+    """Return an observation as an array, where its space has a shape; half a microsecond if all is well.
+
+    Raises:
+        EnvFailed: it has another shape, or its numbers are not real.
+        Diverged: a number is not finite.
+    """
+    if shape is not None and type(observation) is not np.ndarray:
+        observation = _as_array(observation, record)
     if shape is not None and getattr(observation, "shape", None) != shape:
         came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
         raise EnvFailed(f"env handed out an observation {came} after {record.step:,} steps: its space says {shape}")
+    if not isinstance(observation, np.ndarray):
+        return observation
+    if observation.dtype.kind != "f":
+        return observation if shape is None else _as_array(observation, record)
     if not finite(observation) and (found := first_nonfinite(observation)):
         index, value = found
         raise Diverged(
             f"env handed out {value} in the observation at index {index} after {record.step:,} steps:"
             " observations must be finite"
         )
+    return observation
+
+
+def _as_array(observation: Any, record: Record) -> Any:
+    try:
+        return observation_of(observation)
+    except Exception as error:
+        raise EnvFailed(f"env handed out an observation of no use after {record.step:,} steps") from error

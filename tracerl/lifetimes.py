@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.agent import ManyAgents, Verb
+from tracerl.env_outputs import check_outputs
 from tracerl.guard import Diverged, Guard, faults_of, finite, first_nonfinite
 from tracerl.lifetime import NOT_FAILURES, Ending, EnvFailed, Moment, Monitor, Schedule
 from tracerl.stats import Tally
@@ -48,6 +49,7 @@ def live_many(
         EnvFailed: an env raised.
         Diverged: an env handed out a number that is not finite.
     """
+    check_outputs(envs)
     try:
         schedule = Schedule(monitors, tally.step())
         return _live(agents, envs, steps, seeds, tally, schedule, interrupted, moment or Moment())

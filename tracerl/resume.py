@@ -24,7 +24,8 @@ _OUTPUTS = ("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz
 # Of what a run writes or reads, those that must be regular files and those that must be folders.
 _FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
 _FOLDERS = (CHECKPOINTS, "diverged", ".hydra")
-_FREE = ("checkpoint", "logger", "resume", "steps", "threads")  # settings that change nothing of what has been lived
+# Settings that change nothing of what a run has computed so far.
+_FREE = ("checkpoint", "env.timeout", "logger", "resume", "steps", "threads")
 
 
 def finished_run(
@@ -104,7 +105,7 @@ def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path)
         ConfigError: naming the first that differs and counts.
     """
     parts = {".".join(key.split(".")[:2]) for key in here}
-    for key in sorted(key for key in there.keys() | here.keys() if key.split(".")[0] not in _FREE):
+    for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
         # What an agent has from elsewhere, such as agent.network.hidden, is compared there.
         elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
         if not elsewhere and there.get(key) != here.get(key):

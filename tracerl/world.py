@@ -13,6 +13,7 @@ from tracerl.guard import Guard
 from tracerl.lifetime import Ending, Moment, Monitor, live
 from tracerl.lifetimes import live_many
 from tracerl.stats import Record, Tally
+from tracerl.time_limit import time_limit
 
 Plain = dict[str, Any]  # nested, of numbers, texts and NumPy arrays: what ``tracerl.envs.state`` makes of an env
 
@@ -82,8 +83,9 @@ def compile_verbs(agent: Any) -> None:
 class SingleWorld:
     """One env, for one life."""
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """Take an env and the seed of its first reset."""
+    def __init__(self, env: gym.Env[Any, Any], seed: int, timeout: float | None = None) -> None:
+        """Take an env, the seed of its first reset and the limit of ``time_limit``, seconds."""
+        self._timeout = timeout
         self._env, self._seed, self._moment, self.guard = env, seed, Moment(), Guard()
         self.observation_space, self.action_space = env.observation_space, env.action_space
 
@@ -101,7 +103,8 @@ class SingleWorld:
     ) -> Ending:
         """Live the life; see ``World.live``."""
         self._moment.guard = self.guard
-        return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted, self._moment)
+        with time_limit(self._env, self._timeout):
+            return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted, self._moment)
 
     def obstacle(self) -> str | None:
         """Name the layer of the env whose state cannot be kept; see ``World.obstacle``."""
@@ -135,14 +138,16 @@ class SingleWorld:
 
     def close(self) -> None:
         """Close the env."""
-        self._env.close()
+        with time_limit(self._env, self._timeout):
+            self._env.close()
 
 
 class VectorWorld:
     """An env per life, in one vector env."""
 
-    def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int]) -> None:
-        """Take the envs and the seeds of their first resets."""
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], timeout: float | None = None) -> None:
+        """Take the envs, the seeds of their first resets and the limit of ``time_limit`` for all, seconds."""
+        self._timeout = timeout
         self._envs, self._seeds, self._moment, self.guard = envs, list(seeds), Moment(), Guard()
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
         for space in (envs.observation_space, envs.action_space, self.observation_space, self.action_space):
@@ -162,7 +167,8 @@ class VectorWorld:
     ) -> Ending:
         """Live the lives together; see ``World.live``."""
         tally, self._moment.guard = Tally(records), self.guard
-        return live_many(agent, self._envs, steps, self._seeds, tally, monitors, interrupted, self._moment)
+        with time_limit(self._envs, self._timeout):
+            return live_many(agent, self._envs, steps, self._seeds, tally, monitors, interrupted, self._moment)
 
     def obstacle(self) -> str | None:
         """Name what cannot be kept; see ``World.obstacle``."""
@@ -195,7 +201,8 @@ class VectorWorld:
     def close(self) -> None:
         """Close the envs."""
         try:
-            self._envs.close()
+            with time_limit(self._envs, self._timeout):
+                self._envs.close()
         finally:
             self._envs.closed = True  # or they would try again when they are deleted
 

@@ -1,0 +1,97 @@
+"""A limit on the time that an env takes to answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from tracerl.agents.random import RandomAgent
+
+import tests.worlds  # noqa: F401 - registers envs
+from tests.helpers import command
+from tracerl.checks import ConfigError
+from tracerl.experiment import describe
+from tracerl.lifetime import EnvFailed
+from tracerl.lives import Lives
+from tracerl.population import Population
+from tracerl.stats import Record
+from tracerl.time_limit import time_limit
+from tracerl.world import SingleWorld, VectorWorld
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 0.2
+
+
+def broken(how: str) -> gym.Env[Any, Any]:
+    return gym.make("Broken-v0", disable_env_checker=True, how=how)
+
+
+@pytest.mark.parametrize(("how", "steps"), [("hang", 49), ("stubborn", 49), ("stall", 50)])
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_an_env_that_does_not_answer_ends_the_lifetime(how: str, steps: int, lifetimes: int) -> None:
+    before, records = signal.getsignal(signal.SIGALRM), [Record(life=i) for i in range(lifetimes)]
+    agents = [RandomAgent(broken(how).observation_space, broken(how).action_space, Lives(i)) for i in range(lifetimes)]
+    envs = SyncVectorEnv([lambda: broken(how)] * 2, autoreset_mode=AutoresetMode.DISABLED)
+    single = SingleWorld(broken(how), 0, SECONDS)
+    world: Any = single if lifetimes == 1 else VectorWorld(envs, [0, 1], SECONDS)
+    with pytest.raises(EnvFailed) as caught:
+        world.live(agents[0] if lifetimes == 1 else Population(agents), 100, records, [], lambda: False)
+    name = "reset" if how == "stall" else "step"
+    assert describe(caught.value).endswith(f"TimeoutError: {name} did not return within 0.2 s (env.timeout)")
+    assert [record.step for record in records] == [steps] * lifetimes
+    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    world.close()
+
+
+def test_an_env_that_answers_is_left_as_it_was() -> None:
+    env = broken("well")
+    before = dict(vars(env))
+    with time_limit(env, 5.0):
+        env.reset()
+        env.step(0)
+    assert vars(env).keys() == before.keys()
+    with time_limit(env, None):
+        assert vars(env).keys() == before.keys()
+
+
+def test_another_thread_is_told_that_it_cannot_have_one() -> None:
+    found: list[ConfigError] = []
+
+    def limited() -> None:
+        try:
+            with time_limit(broken("well"), 1.0):
+                pass
+        except ConfigError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=limited)
+    thread.start()
+    thread.join()
+    assert [error.key for error in found] == ["timeout"]
+
+
+def test_an_env_that_lets_no_python_run_ends_the_process_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+    code = "import tracerl.time_limit, tracerl.run; tracerl.time_limit.GRACE = 0.3; tracerl.run.main()"
+    env = ("env=tests.worlds:Broken-v0", "env.kwargs.how=deaf", f"env.timeout={SECONDS}")
+    run = ("engine=torch", "network.hidden=[4]", "steps=100", "logger=none", "checkpoint.every=20")
+    command = [sys.executable, "-c", code, *env, *run, f"hydra.run.dir={tmp_path / 'run'}"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and "Timeout (0:00:00.5" in result.stderr and "_hang" in result.stderr
+    assert not (tmp_path / "run" / "summary.json").exists()
+    assert list((tmp_path / "run" / "checkpoints").glob("*40"))
+
+
+def test_a_run_ends_as_failed_with_its_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    env = ("env=tests.worlds:Broken-v0", "env.kwargs.how=hang", f"env.timeout={SECONDS}", "agent=random")
+    assert command([*env, "steps=100", "logger=none", f"hydra.run.dir={tmp_path / 'run'}"], monkeypatch, tmp_path) == 1
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["status"], summary["steps"]) == ("failed", 49)
+    assert "step did not return within 0.2 s (env.timeout)" in summary["error"]

@@ -1,0 +1,76 @@
+"""What an env hands out, made what the loops compute with: arrays of numbers, a float, true or false."""
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import SyncVectorEnv
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return ``terminated`` or ``truncated`` as a bool; NumPy's and torch's bools, 0 and 1 pass.
+
+    Raises:
+        TypeError: it is something else, such as a text.
+    """
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, (bool, int, float)) or number not in (0, 1):
+        raise TypeError(f"{name} must be true or false, got {value!r}")
+    return bool(number)
+
+
+def reward_of(value: Any) -> float:
+    """Return a reward as a float; arrays and tensors of one number pass.
+
+    Raises:
+        TypeError: it is no real number.
+    """
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, Real):
+        raise TypeError(f"reward must be a real number, got {value!r}")
+    return float(number)
+
+
+def observation_of(value: Any) -> Any:
+    """Return an observation as an array of numbers; one without NumPy's interface, such as a list, as it is.
+
+    Args:
+        value: an array, or what NumPy can make one of; a tensor of torch is copied from its device.
+
+    Raises:
+        TypeError: an array of something else, such as texts, objects or complex numbers.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    if not hasattr(value, "__array__"):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"observation must be an array of real numbers, got one of dtype {array.dtype}: {array!r:.100}")
+    return array
+
+
+def check_outputs(envs: Any) -> None:
+    """Let the envs of a vector env of Gymnasium's check what they hand out, which it would write into its own arrays.
+
+    Args:
+        envs: a ``SyncVectorEnv``, changed in place; others are left as they are.
+    """
+    if isinstance(envs, SyncVectorEnv):
+        as_arrays = envs.single_observation_space.shape
+        for env in envs.envs:
+            if "step" not in vars(env):
+                vars(env)["step"] = partial(_checked_step, env.step, observation_of if as_arrays else lambda seen: seen)
+
+
+def _checked_step(step: Callable[[Any], Any], seen: Callable[[Any], Any], action: Any) -> tuple[Any, ...]:
+    observation, reward, terminated, truncated, info = step(action)
+    return (
+        seen(observation),
+        reward if type(reward) is float else reward_of(reward),
+        terminated if type(terminated) is bool else flag("terminated", terminated),
+        truncated if type(truncated) is bool else flag("truncated", truncated),
+        info,
+    )
