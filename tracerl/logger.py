@@ -286,5 +286,3 @@ def _milestones(records: Sequence[Record]) -> dict[str, float]:
         if len(records) > 1:
             values[f"milestones/{milestone.name}_lives"] = sum(step is not None for step in reached) / len(reached)
     return values
-
-
