@@ -21,7 +21,7 @@ from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.parts import Part
 from tracerl.rules.reflect import TraceLearner
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import observation_shape
+from tracerl.spaces import observation_shape, observation_size
 from tracerl.streams import UniformStream
 from tracerl.view import SpikingNeurons
 
@@ -118,6 +118,7 @@ class EpropAgent(OnlineAgent):
         super().__init__()
         self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
         self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
+        self.n_observed = observation_size(observation_space)
         self.head = head_for(action_space, lives)
         self.stream = UniformStream(lives)
         self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None

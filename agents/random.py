@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,11 +15,20 @@ from tracerl.generators import generators, set_words, words
 from tracerl.lives import Lives
 from tracerl.memories import check_names
 
+if TYPE_CHECKING:
+    from tracerl.saved_agent import AgentSpec
+
 _PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
 
 
 class RandomAgent:
-    """Sample every action from the action space, whatever it is."""
+    """Sample every action from the action space, whatever it is.
+
+    Attributes:
+        built_from: settings, spaces and seeds, of an agent that ``tracerl.make_agent`` or a run made.
+    """
+
+    built_from: "AgentSpec | None" = None
 
     def __init__(self, observation_space: Space[Any], action_space: Space[Any], lives: Lives) -> None:
         """Seed a sampler of its own.
@@ -53,6 +63,12 @@ class RandomAgent:
         check_names(samplers, state)
         for name, generator in samplers.items():
             set_words(generator, state[name].numpy())
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
+        from tracerl.saved_agent import write_agent
+
+        write_agent(self, path)
 
     def abandon(self) -> None:
         """Do nothing: an episode leaves nothing behind; see ``Stateful.abandon``."""

@@ -17,7 +17,7 @@ from tracerl.network import Dense
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.parts import Part
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
-from tracerl.spaces import observation_shape
+from tracerl.spaces import observation_shape, observation_size
 
 SIGNALS = ("td", "advantage", "reward")
 
@@ -108,6 +108,7 @@ class ReflectAgent(ActorCritic):
             average_decay=average_decay,
         )
         built = encoder.build(observation_shape(observation_space), network.ticks, lives)
+        self.n_observed = observation_size(observation_space)
         super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
         policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
         self.policy, self.critic = self._policy_learner(policy, optimizer["policy"]), None

@@ -18,7 +18,7 @@ from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.parts import Part
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
-from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.spaces import discrete_actions, observation_shape, observation_size
 from tracerl.streams import UniformStream
 from tracerl.trace_network import TraceDense
 from tracerl.view import Outlook, SpikingNeurons
@@ -74,6 +74,7 @@ class ReflectClassicAgent(OnlineAgent):
         n_actions, first_action = discrete_actions(action_space)
         checks.flag("paired_traces", paired_traces)
         self.encoder = encoder.build_held(observation_shape(observation_space), lives)
+        self.n_observed = observation_size(observation_space)
         self.head = Categorical(n_actions, lives, first_action)
         self.stream = UniformStream(lives)
         built = network.build(self.encoder.n_out, n_actions, lives)

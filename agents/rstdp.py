@@ -32,7 +32,7 @@ from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.rules.stdp import STDP
 from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_shape
+from tracerl.spaces import discrete_actions, observation_shape, observation_size
 from tracerl.streams import UniformStream
 from tracerl.view import Outlook, SpikingNeurons
 
@@ -153,6 +153,7 @@ class RSTDPAgent(OnlineAgent):
         )  # fmt: skip
         n_actions, self.first_action = discrete_actions(action_space)
         self.encoder = encoder.build_held(observation_shape(observation_space), lives)
+        self.n_observed = observation_size(observation_space)
         self.n_inputs = 2 * self.encoder.n_out + 1
         self.input_scale = input_gain / self.encoder.n_out**0.5
         self.neurons = CompetingLIF(

@@ -21,7 +21,7 @@ from tracerl.network import Perceptron, PerceptronSettings
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
-from tracerl.spaces import observation_shape
+from tracerl.spaces import observation_shape, observation_size
 
 
 class StreamACAgent(ActorCritic):
@@ -99,6 +99,7 @@ class StreamACAgent(ActorCritic):
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
         built = encoder.build_held(observation_shape(observation_space), lives)
+        self.n_observed = observation_size(observation_space)
         super().__init__(action_space, lives, built, settings, head, max_std, clipped_log_prob, mean_margin)
         n_in = self.encoder.n_out
         policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)

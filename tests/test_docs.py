@@ -15,7 +15,12 @@ from tests.helpers import command, compose, script
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-COMPLETE = ["library.md", "protocol.md", *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md"))]
+COMPLETE = [
+    "library.md",
+    "own-loop.md",
+    "protocol.md",
+    *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
+]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 SHORT = 20  # env steps, in place of those that a page names
 

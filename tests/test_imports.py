@@ -20,6 +20,9 @@ FOLDERS = {
 # Each room may import from itself and from those listed for it.
 BASE = {"checks", "lives", "module", "functional"}
 ALLOWED = {
+    "saved_agent": {"checkpoint", "checks", "plain_spaces"},
+    "plain_spaces": {"checks"},
+    "arguments": {"checks"},
     "checks": set(),
     "module": set(),
     "functional": {"functional_actions"},
@@ -54,14 +57,17 @@ ALLOWED = {
     "saved": {"checkpoint", "files", "run_info"},  # both where the files of a run cannot be read
     "run_info": {"checkpoint", "checks", "envs"},
     "guard": {"checks"},
-    "inputs": BASE | {"agent", "guard"},
-    "online": BASE | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
+    "inputs": BASE | {"arguments"} | {"agent", "guard"},
+    "online": BASE
+    | {"arguments", "assembly", "saved_agent"}
+    | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
     "actor_critic": BASE
     | {"agent", "averages", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling"}
     | {"streams"}
     | {"threads", "view"},
     # actor_critic and compiled: names of types only
     "kernels": BASE
+    | {"arguments"}
     | {"agent", "credit", "encoders", "heads", "layers", "network", "optim", "rules", "actor_critic"}
     | {"compiled"},
     "stats": BASE,
@@ -69,7 +75,7 @@ ALLOWED = {
     "time_limit": {"checks"},
     "lifetime": BASE | {"agent", "env_outputs", "guard", "stats"},
     "lifetimes": BASE | {"agent", "env_outputs", "guard", "lifetime", "stats"},
-    "population": BASE | {"agent", "averages"},
+    "population": BASE | {"saved_agent"} | {"agent", "averages"},
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
     "world": {"agent", "checks", "envs", "guard", "lifetime", "lifetimes", "stats", "time_limit"},
     "episodes": {"disk", "files"},
@@ -98,12 +104,13 @@ ALLOWED = {
     "explain": {"checks", "hydra_versions"},
     "hydra_versions": {"choices"},
     "choices": set(),
-    "assembly": BASE | {"building", "population", "threads", "world"},
+    "assembly": BASE | {"saved_agent", "trust"} | {"building", "population", "threads", "world"},
     "launching": BASE
     | {"assembly", "building", "episodes", "experiment", "presence", "resume", "stats", "summary"}
     | {"agent", "checkpointing", "files", "guard", "interrupt", "lifetime", "logger", "saved", "view", "world"},
     "job": {"checks", "experiment", "launching", "resume"},
     "library": BASE
+    | {"saved_agent", "spaces"}
     | {"agent", "assembly", "building", "configs", "envs", "explain", "hydra_versions", "launching", "world"}
     | {"network", "online"},  # network and online: names of types only
     "life": BASE | {"agent", "equal_rewards", "guard", "lifetime", "stats"},
@@ -119,6 +126,7 @@ ALLOWED = {
     "sweep": {"checks", "files", "folders", "groups", "plot", "stats"},
     "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
+    | {"saved_agent"}
     | {
         "actor_critic",
         "agent",

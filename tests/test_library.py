@@ -168,6 +168,40 @@ def test_it_works_inside_a_program_that_uses_hydra_itself() -> None:
         assert hydra.compose("run").seed == 0
 
 
+class Old:
+    """An env with the interface of old Gym."""
+
+    observation_space, action_space = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Discrete(2)
+
+    def __init__(self, resets: str, steps: int) -> None:
+        nothing, self.steps = np.zeros(2, np.float32), steps
+        kinds = {
+            "observation": lambda seed: nothing,
+            "no seed": lambda: (nothing, {}),
+            "both": lambda seed: (nothing, {}),
+        }
+        self.reset: Any = kinds[resets]
+
+    def step(self, action: int) -> Any:
+        return (np.zeros(2, np.float32), 1.0, False, False, {})[-self.steps :] if self.steps else None
+
+
+@pytest.mark.parametrize(
+    ("resets", "steps", "problem"),
+    [
+        ("observation", 5, r"reset after 0 steps: reset must return \(observation, info\).*got array"),
+        ("no seed", 5, "reset must take seed="),
+        ("both", 4, r"step 1: step must return \(observation, reward, terminated, truncated, info\).*got \(1\.0"),
+        ("both", 0, "step must return .* got None"),
+    ],
+)
+def test_an_env_of_old_gym_is_told_what_to_return(resets: str, steps: int, problem: str) -> None:
+    life = tracerl.live(Lazy(), Old(resets, steps), 5)
+    for kind in (TypeError, tracerl.EnvFailed):
+        with pytest.raises(kind, match=problem):
+            next(tracerl.live(Lazy(), life.env, 5))
+
+
 ENV = gym.make("CartPole-v1")
 
 
@@ -176,6 +210,12 @@ ENV = gym.make("CartPole-v1")
     [
         (lambda: tracerl.make_env("Cartpole"), r"env\.id must be an env that Gymnasium can make"),
         (lambda: tracerl.make_env(3), "env must be a name"),
+        (lambda: tracerl.make_agent("CartPole"), r"env must be a Gymnasium env.*make_env\('CartPole'\)"),
+        (lambda: tracerl.make_agent((ENV.observation_space,)), "pair .observation_space, action_space."),
+        (lambda: tracerl.make_agent(ENV, settings={"lifetimes": 0}), "lifetimes must be"),
+        (lambda: tracerl.live(Lazy(), "CartPole", 5), r"env must be a Gymnasium env.*make_env\('CartPole'\)"),
+        (lambda: tracerl.live(Lazy(), ENV, 5, callbacks=[print]), r"callbacks must each be tracerl\.Every"),
+        (lambda: tracerl.live(Lazy(), ENV, 1e4), "steps must be a whole number of 1 or above, got 10000.0"),
         (lambda: tracerl.make_env(ENV, {"env.id": "x"}), "settings must be empty"),
         (lambda: tracerl.make_agent(ENV, "reflekt"), "There are: eprop"),
         (lambda: tracerl.make_agent(ENV, settings={"network.hiden": [3]}), r"Did you mean network\.hidden"),

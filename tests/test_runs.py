@@ -39,6 +39,36 @@ def test_a_checkpoint_names_its_run(run: Path) -> None:
     assert load(checkpoint).step == load(run, checkpoint.name).step == load(run).step
 
 
+def test_the_best_checkpoint_is_that_of_the_highest_mean_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*RUN, "lifetimes=1", "checkpoint.every=100", "checkpoint.keep_best=1"]
+    assert command(settings, monkeypatch, tmp_path) == 0
+    scores = {load(path).step: load(path).checkpoint.info["score"] for path in tmp_path.glob("run/checkpoints/step-*")}
+    assert len(scores) == 3 or max(scores, key=lambda step: scores[step]) >= 500
+    best = load(tmp_path / "run", "best")
+    assert scores[best.step] == max(scores.values())
+    for saved in (load(tmp_path / "run"), best):
+        affine = saved.agent("best", life=0).policy.network.readout.affine
+        assert torch.equal(affine, best.checkpoint.parts["agent"]["policy.network.readout.affine"])
+    assert load(tmp_path / "run").step == 600
+
+
+def test_which_agent_is_meant_is_said_once(run: Path) -> None:
+    saved = load(run)
+    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(life=2).policy.network.flat)
+    with pytest.raises(ConfigError, match="which must be one of best; got 'worst'"):
+        saved.agent("worst")
+    with pytest.raises(ConfigError, match="life must be given once"):
+        saved.agent(1, life=2)
+
+
+def test_a_run_without_a_score_has_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command([*RUN, "steps=3"], monkeypatch, tmp_path) == 0
+    with pytest.raises(ConfigError, match="checkpoint must have a mean return to be the best"):
+        load(tmp_path / "run").agent("best")
+
+
 def test_the_env_takes_a_render_mode(run: Path) -> None:
     env = load(run).env(render_mode="rgb_array")
     assert env.render_mode == "rgb_array"

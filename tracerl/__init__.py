@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracerl.export.nir_export import to_nir as to_nir
     from tracerl.export.nir_import import from_nir as from_nir
     from tracerl.library import launch as launch
+    from tracerl.library import load_agent as load_agent
     from tracerl.library import make_agent as make_agent
     from tracerl.library import make_env as make_env
     from tracerl.library import make_network as make_network
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tracerl.lifetime import Diverged as Diverged
     from tracerl.lifetime import EnvFailed as EnvFailed
     from tracerl.lifetime import Step as Step
+    from tracerl.lifetime import WrongEnvApi as WrongEnvApi
     from tracerl.lives import Lives as Lives
     from tracerl.network import Network as Network
     from tracerl.online import OnlineAgent as OnlineAgent
@@ -39,9 +41,9 @@ _HOMES = {
     "checks": ("ConfigError",),
     "export.nir_export": ("to_nir",),
     "export.nir_import": ("from_nir",),
-    "library": ("launch", "make_agent", "make_env", "make_network"),
+    "library": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
     "life": ("Every", "Life", "live"),
-    "lifetime": ("Diverged", "EnvFailed", "Step"),
+    "lifetime": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
     "lives": ("Lives",),
     "network": ("Network",),
     "online": ("OnlineAgent",),

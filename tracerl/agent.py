@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 Observation = np.ndarray[Any, np.dtype[Any]]
@@ -81,6 +83,14 @@ class Stateful(Protocol):
 
     def abandon(self) -> None:
         """Clear what belongs to the running episodes, learning nothing: their envs could not be kept."""
+        ...
+
+
+class MadeAgent(Agent, Stateful, Protocol):
+    """What ``tracerl.make_agent`` makes: it also writes itself to a file."""
+
+    def save(self, path: "str | Path") -> None:
+        """Write settings, spaces and state to one file, which ``tracerl.load_agent`` reads."""
         ...
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tracerl import checks
 from tracerl.agent import Action, Observation, Verb
+from tracerl.arguments import not_begun
 from tracerl.guard import Diverged, diagnose, first_nonfinite
 from tracerl.lives import Lives
 from tracerl.module import StateModule
@@ -93,10 +94,12 @@ class CheckedAgent(StateModule):
     Attributes:
         lives: maker of the agent's tensors.
         inputs: what the agent does about rewards and observations that are not finite.
+        in_episode: ``start`` was called and ``end`` was not; of one lifetime.
     """
 
     lives: Lives
     inputs: InputCheck
+    in_episode = False
 
     @property
     def on_nonfinite(self) -> str:
@@ -152,23 +155,32 @@ class CheckedAgent(StateModule):
         Raises:
             Diverged: see ``on_nonfinite``.
         """
-        return self._answer(START, 0.0, observation)
+        action = self._answer(START, 0.0, observation)
+        self.__dict__["in_episode"] = True  # a tenth of what nn.Module takes to set it
+        return action
 
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn from one transition and act; see ``Agent.step``.
 
         Raises:
+            ConfigError: no episode has begun, or the observation has another number of numbers.
             Diverged: see ``on_nonfinite``.
         """
+        if not self.in_episode:
+            raise not_begun("step")
         return self._answer(STEP, reward, observation)
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``.
 
         Raises:
+            ConfigError: as ``step``.
             Diverged: see ``on_nonfinite``.
         """
+        if not self.in_episode:
+            raise not_begun("end")
         self._answer(TERMINATED if terminated else TRUNCATED, reward, observation)
+        self.__dict__["in_episode"] = False
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
         """Carry out one step type for each of many lifetimes; see ``ManyAgents.advance``.
@@ -176,6 +188,7 @@ class CheckedAgent(StateModule):
         Raises:
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
+        verbs, rewards, observations = np.asarray(verbs), np.asarray(rewards), np.asarray(observations)
         newest = None if self.inputs.waiting else self._advance(verbs, rewards, observations)
         while newest is None:
             verbs = self._admit(verbs, rewards, observations)

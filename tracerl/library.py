@@ -17,12 +17,14 @@ from tracerl import checks, hydra_versions
 from tracerl.building import build, open_keys
 from tracerl.checks import ConfigError
 from tracerl.explain import explain
+from tracerl.spaces import spaces_of
 
 if TYPE_CHECKING:
-    from tracerl.agent import Agent
+    from tracerl.agent import MadeAgent
     from tracerl.network import Network
     from tracerl.online import OnlineAgent
 
+EnvOrSpaces = gym.Env[Any, Any] | tuple[gym.Space[Any], gym.Space[Any]]  # the spaces of observations and of actions
 Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidden": [64], "encoder": "contrast"}
 
 
@@ -54,7 +56,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
 
 @overload
 def make_agent(
-    env: gym.Env[Any, Any],
+    env: EnvOrSpaces,
     agent: Literal["reflect"] = ...,
     settings: Settings | None = ...,
     *,
@@ -63,23 +65,24 @@ def make_agent(
 ) -> "OnlineAgent": ...
 @overload
 def make_agent(
-    env: gym.Env[Any, Any], agent: str, settings: Settings | None = ..., *, seed: int = ..., on_nonfinite: str = ...
-) -> "Agent": ...
+    env: EnvOrSpaces, agent: str, settings: Settings | None = ..., *, seed: int = ..., on_nonfinite: str = ...
+) -> "MadeAgent": ...
 def make_agent(
-    env: gym.Env[Any, Any],
+    env: EnvOrSpaces,
     agent: str = "reflect",
     settings: Settings | None = None,
     *,
     seed: int = 0,
     on_nonfinite: str = "raise",
-) -> "Agent":
+) -> "MadeAgent":
     """Make an agent for the spaces of an env.
 
     Args:
-        env: where it shall live; ``make_env`` makes one that any agent can live in.
+        env: an env, as ``make_env`` makes one for any agent, or the pair of its observation and action space.
         agent: name of one in ``configs/agent``. One of your own is made by its class.
-        settings: by the keys of the command line; those of an env's yaml count for nothing here.
-        seed: of its weights and actions.
+        settings: by the keys of the command line; those of an env's yaml count for nothing here. ``lifetimes`` above 1
+            makes as many agents in one, which ``advance`` steps together.
+        seed: of its weights and actions; lifetime i has ``seed`` + i.
         on_nonfinite: in a loop of your own, what follows a reward or an observation that is not finite. ``raise``:
             ``Diverged``, before anything of the agent changes. ``skip``: the transition is left out, the last action
             held, and ``agent.skipped`` counts it. ``live`` has an argument of this name for its own loop.
@@ -97,10 +100,11 @@ def make_agent(
     from tracerl.assembly import build_agent, check_engine
     from tracerl.world import compile_verbs
 
-    checks.whole("seed", seed, 0, 2**32 - 1)
+    spaces = spaces_of(env)
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
-    spaces = env.observation_space, env.action_space
-    made: Agent = build_agent(cfg, *spaces, [seed], f"{env}, agent={agent}")
+    lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
+    checks.whole("seed", seed, 0, 2**32 - lifetimes)
+    made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + lifetimes)), f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
     compile_verbs(made)
     if hasattr(made, "on_nonfinite"):
@@ -108,6 +112,57 @@ def make_agent(
     elif on_nonfinite != "raise":
         raise ConfigError("on_nonfinite", f"must be raise for agent={agent}, which does not look at its inputs")
     return made
+
+
+def load_agent(
+    path: str | Path,
+    env: EnvOrSpaces | None = None,
+    *,
+    engine: str | None = None,
+    device: str | None = None,
+    trust: bool = False,
+) -> Any:
+    """Load an agent that its ``save`` wrote, in the state that it had, within an episode too.
+
+    Args:
+        path: of the file.
+        env: an env or the pair of its spaces, which must be those that the agent was made for; None: not compared.
+        engine: ``torch``, ``fused`` or ``auto``; None: the one that it was saved with. The state is that of any.
+        device: of its tensors; None: the one that it was saved with.
+        trust: build whatever classes the file names, for files of your own: it runs code that the file chooses, and
+            prints each such name. False: those of ``tracerl.load``.
+
+    Raises:
+        ConfigError: naming the file and what is wrong with it, ``env`` where its spaces are others, ``engine`` or
+            ``device``.
+
+    Examples:
+        >>> import tempfile, tracerl
+        >>> env = tracerl.make_env("CartPole")
+        >>> agent = tracerl.make_agent(env, settings={"network.hidden": [8]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     agent.save(f"{folder}/agent.safetensors")
+        ...     again = tracerl.load_agent(f"{folder}/agent.safetensors", env)
+        >>> observation, _ = env.reset(seed=0)
+        >>> again.start(observation) == agent.start(observation)
+        True
+    """
+    from tracerl.assembly import rebuild_agent
+    from tracerl.saved_agent import read_agent
+
+    saved = read_agent(path)
+    if env is not None:
+        for kind, mine, theirs in zip(("observation", "action"), saved.spec.spaces, spaces_of(env), strict=True):
+            if mine != theirs:
+                problem = f"must have the {kind} space that {path} was saved with, {mine}, got {theirs}"
+                raise ConfigError("env", problem)
+    try:
+        return rebuild_agent(saved, Path(path), engine, device, checks.flag("trust", trust))
+    except Exception as error:  # of whatever the settings and the state in the file lead to
+        if {"engine": engine, "device": device}.get(getattr(error, "key", "")) is not None:  # what was asked for here
+            raise
+        what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(str(path), f"cannot be loaded: {what}") from error
 
 
 def make_network(

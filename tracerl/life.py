@@ -65,6 +65,13 @@ class Life(Iterator[Step]):
         for verb in ("start", "step", "end"):
             if not callable(getattr(agent, verb, None)):
                 raise checks.ConfigError("agent", f"must have the verbs start, step and end, got {agent!r}")
+        if not all(hasattr(env, name) for name in ("reset", "step", "observation_space")):
+            made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
+            raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
+        for callback in callbacks:
+            if not callable(getattr(callback, "look", None)):
+                wanted = "tracerl.Every(steps, function), or what has every and look(records, agent)"
+                raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
         self._seed, self._monitors = seed, [Marker(), *reward_check(agent), *callbacks]
         self._moment = Moment(guard=Guard(on_nonfinite))

@@ -28,6 +28,10 @@ class EnvFailed(RuntimeError):
 NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # of all that code can raise, what must pass through
 
 
+class WrongEnvApi(EnvFailed, TypeError):
+    """The env's ``reset`` or ``step`` does not take or return what Gymnasium's do, as those of old Gym do not."""
+
+
 class Monitor(Protocol):
     """Something that looks at lives every so often."""
 
@@ -235,24 +239,38 @@ def _faulty(faults: Faults | None) -> bool:
 
 
 def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
+    failed = f"the env failed in reset after {record.step:,} steps"
     try:
-        observation, _ = env.reset(seed=seed)
+        returned = env.reset(seed=seed)
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"the env failed in reset after {record.step:,} steps") from error
-    return _check_observation(observation, record, shape)
+        if isinstance(error, TypeError) and "'seed'" in str(error):
+            raise WrongEnvApi(f"{failed}: reset must take seed=, as Gymnasium's does") from error
+        raise EnvFailed(failed) from error
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        wanted = "(observation, info), as Gymnasium's does"
+        raise WrongEnvApi(f"{failed}: reset must return {wanted}, got {returned!r:.80}")
+    return _check_observation(returned[0], record, shape)
 
 
 def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
     try:
-        observation, paid, terminated, truncated, _ = env.step(action)
-        if type(terminated) is not bool or type(truncated) is not bool:
-            terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
+        returned = env.step(action)
     except NOT_FAILURES:
         raise
     except BaseException as error:
         raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
+    try:
+        observation, paid, terminated, truncated, _ = returned
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
+    except Exception as error:
+        failed = f"the env failed in step {record.step + 1:,}"
+        if isinstance(returned, tuple) and len(returned) == 5:
+            raise EnvFailed(failed) from error
+        wanted = "(observation, reward, terminated, truncated, info), as Gymnasium's does"
+        raise WrongEnvApi(f"{failed}: step must return {wanted}, got {returned!r:.80}") from error
     try:
         reward = paid if type(paid) is float else reward_of(paid)
     except Exception as error:

@@ -4,6 +4,7 @@ Every parameter, state and trace of an agent is made here, so that each carries 
 one life) and each life draws its own initial values from its own seed.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -16,6 +17,7 @@ class Lives:
     Attributes:
         shape: the leading axes: ``()`` for one life, ``(n,)`` for many.
         seeds: one seed per life.
+        most: numbers that one tensor may have; None: any.
     """
 
     def __init__(
@@ -23,6 +25,7 @@ class Lives:
         seeds: int | Sequence[int],
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        most: int | None = None,
     ) -> None:
         """Start the random generator of each life.
 
@@ -30,15 +33,17 @@ class Lives:
             seeds: an int for one life without a leading axis; a sequence for many lives.
             dtype: of parameters, states and traces.
             device: where they live.
+            most: numbers that one tensor may have; None: any. For settings that may come from anywhere.
         """
         self.seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         self.shape: tuple[int, ...] = () if isinstance(seeds, int) else (len(self.seeds),)
-        self.dtype = dtype
+        self.dtype, self.most = dtype, most
         self.device = torch.device(device)
         self._generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Return zeros of [*lives, *shape]."""
+        self._check_size(shape)
         return torch.zeros((*self.shape, *shape), dtype=dtype or self.dtype, device=self.device)
 
     def full(self, value: float, *shape: int) -> Tensor:
@@ -47,13 +52,19 @@ class Lives:
 
     def normal(self, scale: float, *shape: int) -> Tensor:
         """Draw N(0, scale^2) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
+        self._check_size(shape)
         draws = [torch.randn(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place(draws, shape) * scale
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Draw U(low, high) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
+        self._check_size(shape)
         draws = [torch.rand(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place([low + (high - low) * draw for draw in draws], shape)
+
+    def _check_size(self, shape: tuple[int, ...]) -> None:
+        if self.most is not None and len(self.seeds) * math.prod(shape) > self.most:
+            raise ValueError(f"a tensor of shape {(*self.shape, *shape)} has more than {self.most:,} numbers")
 
     def _place(self, draws: list[Tensor], shape: tuple[int, ...]) -> Tensor:
         stacked = torch.stack(draws).reshape((*self.shape, *shape))

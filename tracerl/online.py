@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 from tracerl import checks
 from tracerl.agent import Action, Observation, Verb
 from tracerl.arena import Arena
+from tracerl.arguments import as_numbers
 from tracerl.guard import finite
 from tracerl.inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 from tracerl.lives import Lives
@@ -18,6 +21,9 @@ from tracerl.memories import memories, recall
 from tracerl.module import StateModule
 from tracerl.optim.rule import StepRule
 from tracerl.view import Outlook, SpikingNeurons
+
+if TYPE_CHECKING:
+    from tracerl.saved_agent import AgentSpec
 
 Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
@@ -38,12 +44,18 @@ class OnlineAgent(CheckedAgent):
         faults: the same memory as an array.
         engine: what computes the steps; an agent with kernels sets its own.
         frozen: it acts, and learns no more; see ``freeze``.
+        in_episode: ``start`` was called and ``end`` was not; of one lifetime.
+        n_observed: numbers in an observation; None of an agent that does not say: they are not counted.
+        built_from: settings, spaces and seeds, of an agent that ``tracerl.make_agent`` or a run made.
     """
 
     memory: Arena
     fault: Tensor
     engine = "torch"
     frozen = False
+    in_episode = False
+    n_observed: int | None = None
+    built_from: "AgentSpec | None" = None
 
     def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
@@ -196,12 +208,13 @@ class OnlineAgent(CheckedAgent):
     @torch.inference_mode()
     def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
         """Carry out a step type for the only lifetime; see ``CheckedAgent``."""
-        if self.fault.item() or not (math.isfinite(reward) and finite(observation)):
+        seen = self._tensor(observation)
+        if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(seen).all())):
             return None
         if verb == START:
-            seen = self._begin(self._tensor(observation))
+            seen = self._begin(seen)
         else:
-            seen = self._take_in(self._scalar(reward), self._tensor(observation), self._continues[verb == TERMINATED])
+            seen = self._take_in(self._scalar(reward), seen, self._continues[verb == TERMINATED])
         if verb <= STEP and not self.fault.item():
             self._act(seen)
             if self.frozen:
@@ -252,11 +265,46 @@ class OnlineAgent(CheckedAgent):
         self._restore_foreign({name.removeprefix(_FOREIGN): tensor for name, tensor in foreign.items()})
         if self.frozen:
             self.freeze()
+        self.in_episode = True  # a state does not say, and is mostly of an episode
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Take in a state, which may be of an episode; see ``nn.Module.load_state_dict``."""
+        self.in_episode = True
+        return super().load_state_dict(*arguments, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, spaces and state to one file, between two steps; ``tracerl.load_agent`` reads it.
+
+        Args:
+            path: of the file; one that is there is replaced when the new one is on the disk.
+
+        Raises:
+            ConfigError: the agent was built by its class, so that its settings are not known.
+            OSError: the disk is full, read-only or gone; the file is as it was.
+        """
+        from tracerl.saved_agent import write_agent
+
+        write_agent(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the contents of the agent's file: pickle would write a shared memory once for each of its views."""
+        from tracerl.assembly import unpickled_agent
+        from tracerl.saved_agent import pack_agent
+
+        return unpickled_agent, (pack_agent(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OnlineAgent":
+        """Copy the agent with a memory of its own, of which its tensors are views."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(deepcopy(self.__dict__, memo))  # type: ignore[no-untyped-call]
+        return copied
 
     @torch.inference_mode()
     def abandon(self) -> None:
         """Clear what belongs to the running episodes; see ``Stateful.abandon``."""
         self._clear(None)
+        self.in_episode = False
 
     def _mask(self, mask: Array) -> Tensor:
         return torch.from_numpy(mask).to(self.lives.device)
@@ -267,5 +315,11 @@ class OnlineAgent(CheckedAgent):
 
     def _tensor(self, observation: Observation) -> Tensor:
         """Return the observation flattened: float64, [*lives, n]."""
-        tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
+        size = None if self.n_observed is None else self.n_observed * len(self.lives.seeds)
+        try:
+            tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
+        except (TypeError, ValueError, RuntimeError):
+            tensor = torch.empty(0)
+        if size is not None and tensor.numel() != size:
+            tensor = torch.as_tensor(as_numbers(observation, size), device=self.lives.device)
         return tensor.reshape(*self.lives.shape, -1)

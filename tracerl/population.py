@@ -1,13 +1,17 @@
 """The agents of a run: one for its one life, one for all lives, or, where a class knows one life only, one for each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracerl.agent import Action, Agent, Observation, Verb
 from tracerl.averages import finite_mean
 from tracerl.lives import Lives
+
+if TYPE_CHECKING:
+    from tracerl.saved_agent import AgentSpec
 
 
 def build_agents(
@@ -29,7 +33,13 @@ def build_agents(
 
 
 class Population:
-    """Agents with the three verbs of one life behind the one call of many."""
+    """Agents with the three verbs of one life behind the one call of many.
+
+    Attributes:
+        built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
+    """
+
+    built_from: "AgentSpec | None" = None
 
     def __init__(self, agents: Sequence[Agent]) -> None:
         """Take one agent per life, each built from its own seed."""
@@ -61,6 +71,12 @@ class Population:
             start = f"{i}."
             own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
             agent.restore(own)  # type: ignore[attr-defined]
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
+        from tracerl.saved_agent import write_agent
+
+        write_agent(self, path)
 
     def abandon(self) -> None:
         """Clear what belongs to the running episodes; see ``Stateful.abandon``."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 from omegaconf import DictConfig, OmegaConf
@@ -11,13 +11,15 @@ from tracerl import checks, saved
 from tracerl.agent import Stateful
 from tracerl.assembly import build_agent
 from tracerl.building import build
-from tracerl.checkpoint import BadCheckpoint, Checkpoint, newest_good, read
+from tracerl.checkpoint import BadCheckpoint, Checkpoint, best, newest_good, read
 from tracerl.checkpointing import FOLDER
 from tracerl.checks import ConfigError
 from tracerl.files import parse_yaml
 from tracerl.run_info import RunInfo
 from tracerl.saved import CONFIG
 from tracerl.trust import check, check_literal
+
+BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,26 @@ class SavedRun:
         numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per life
         return _of_life(state, life, self.lifetimes, {} if numbered else state)
 
-    def agent(self, life: int = 0, engine: str = "torch") -> Any:
+    def agent(
+        self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
+    ) -> Any:
         """Build the agent of one life as it was at the checkpoint, between two episodes.
 
         Args:
-            life: number among the run's lives.
+            which: None: at this checkpoint, which is the newest unless ``load`` was told another. ``best``: at the one
+                with the highest mean return of those that are kept. A number: a life, as ``life``.
             engine: ``torch``, ``fused`` or ``auto``, whichever the run had: both share one memory.
+            life: number among the run's lives; None: the first.
 
         Raises:
-            ConfigError: there is no such life, or the checkpoint is of an agent with other settings.
+            ConfigError: there is no such life or checkpoint, or the checkpoint is of an agent with other settings.
         """
-        checks.whole("life", life, 0, self.lifetimes - 1)
+        if isinstance(which, str):
+            checks.choice("which", which, (BEST,))
+            return load(self.folder, which).agent(life, engine)
+        if which is not None and life is not None:
+            raise ConfigError("life", f"must be given once, got {which!r} and {life!r}")
+        life = checks.whole("life", which or life or 0, 0, self.lifetimes - 1)
         single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + life})
         assert isinstance(single, DictConfig)
         if "engine" in single.agent:  # resolved when the run began
@@ -119,7 +130,8 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
 
     Args:
         path: the run's folder, or one of its checkpoints.
-        checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound.
+        checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound; ``best``: of the sound ones
+            the one with the highest mean return.
         trust: let its env and agent be of any package, which runs code that the run names; each such name is printed.
             False: of tracerl, Gymnasium and packages whose envs Gymnasium knows; see SECURITY.md.
 
@@ -166,6 +178,8 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
 
 
 def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
+    if which == BEST:
+        return _best(folder)
     if which is not None:
         found = Path(which) if Path(which).exists() else folder / FOLDER / which
         try:
@@ -186,6 +200,14 @@ def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
     if "agent" not in checkpoint.parts:
         raise ConfigError("checkpoint", f"at step {checkpoint.step:,} cannot be used: it has no part of an agent")
     return checkpoint
+
+
+def _best(folder: Path) -> Checkpoint:
+    found = best(folder / FOLDER)
+    if found is None:
+        problem = f"must have a mean return to be the best, none in {folder / FOLDER} has"
+        raise ConfigError("checkpoint", problem)
+    return found
 
 
 def _of_life(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:

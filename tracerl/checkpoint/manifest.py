@@ -41,7 +41,7 @@ def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> b
             "format": FORMAT,
             "step": step,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": versions(),
             "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()},
             "info": dict(info),
         }
@@ -55,7 +55,8 @@ def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> b
     return data
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what a run computes with, by name."""
     modules = {"tracerl": tracerl, "torch": torch, "numpy": np, "gymnasium": gymnasium}
     return {"python": platform.python_version(), **{name: str(module.__version__) for name, module in modules.items()}}
 
@@ -83,7 +84,7 @@ def parse(data: bytes) -> dict[str, Any]:
     manifest = plain.loads(data)
     if not isinstance(manifest, dict):
         raise ValueError("is not a dict of JSON")
-    _check_format(manifest.get("format"))
+    check_format(manifest.get("format"), FORMAT)
     if manifest.keys() != _KEYS:
         raise ValueError(f"must have the keys {', '.join(sorted(_KEYS))}; got {ascii(sorted(manifest))[:120]}")
     rest = {key: value for key, value in manifest.items() if key != "digest"}
@@ -98,12 +99,17 @@ def parse(data: bytes) -> dict[str, Any]:
     return manifest
 
 
-def _check_format(found: Any) -> None:
+def check_format(found: Any, known: int) -> None:
+    """Check the number of a file's format.
+
+    Raises:
+        ValueError: it is another one than the known, or none.
+    """
     if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError("has no format: it is not tracerl's")
-    if found != FORMAT:
-        age = "a newer" if found > FORMAT else "an older"
-        raise ValueError(f"was written by {age} tracerl (format {str(found)[:20]}); this one reads {FORMAT}")
+    if found != known:
+        age = "a newer" if found > known else "an older"
+        raise ValueError(f"was written by {age} tracerl (format {str(found)[:20]}); this one reads {known}")
 
 
 def _check_fields(manifest: Mapping[str, Any]) -> None:

@@ -1,12 +1,14 @@
 """Which checkpoints stay: the last few and the best few."""
 
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tracerl import disk
 from tracerl.checkpoint import names
 from tracerl.checkpoint.folder import BadCheckpoint
-from tracerl.checkpoint.read import look, read
+from tracerl.checkpoint.read import Checkpoint, look, read
 from tracerl.checkpoint.store import put_aside
 from tracerl.checks import whole
 
@@ -34,8 +36,8 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     whole("keep_last", keep_last, 0)
     whole("keep_best", keep_best, 0)
     found = names.checkpoints(root)
-    scores = {path: manifest["info"].get("score") for path in found if (manifest := _look(path)) is not None}
-    rated = sorted((path for path in scores if _is_score(scores[path])), key=lambda path: -scores[path])  # stable
+    scores = _scores(found)
+    rated = _rated(scores)
     keep = {*found[:1], *list(scores)[:keep_last], *rated[:keep_best], *_newest_verified(list(scores))}
     removed = [path for path in scores if path not in keep]
     asides = [put_aside(path) for path in removed]
@@ -46,6 +48,25 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     return removed
 
 
+def best(root: Path) -> Checkpoint | None:
+    """Read the sound checkpoint with the highest score; of equals, the newer. None where none has a score.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    return next((found for _, found in _sound(_rated(_scores(names.checkpoints(root))))), None)
+
+
+def _scores(paths: list[Path]) -> dict[Path, Any]:
+    """Return what each checkpoint that can be read tells of its score."""
+    return {path: manifest["info"].get("score") for path in paths if (manifest := _look(path)) is not None}
+
+
+def _rated(scores: Mapping[Path, Any]) -> list[Path]:
+    """Return those with a score, the highest first; of equals, the newer."""
+    return sorted((path for path in scores if _is_score(scores[path])), key=lambda path: -scores[path])  # stable
+
+
 def _look(path: Path) -> dict[str, Any] | None:
     try:
         return look(path)
@@ -54,13 +75,17 @@ def _look(path: Path) -> dict[str, Any] | None:
 
 
 def _newest_verified(paths: list[Path]) -> list[Path]:
+    return [path for path, _ in itertools.islice(_sound(paths), 1)]
+
+
+def _sound(paths: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
+    """Read those that verify, in their order."""
     for path in paths:
         try:
-            read(path)
+            found = read(path)
         except BadCheckpoint:
             continue
-        return [path]
-    return []
+        yield path, found
 
 
 def _is_score(value: Any) -> bool:

@@ -31,12 +31,15 @@ _HEADER = 16 * 2**20  # bytes; the library would take 100 MB
 _DIMENSIONS = 64  # as many as torch's own operations take
 
 
-def pack(key: str, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> bytes:
+def pack(
+    key: str, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]], metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Copy tensors into the contents of a file.
 
     Args:
         key: name of them all, for messages.
         tensors: any shapes, strides and devices, of whole or real numbers or booleans; they may share memory.
+        metadata: texts by name for the header; ``metadata_of`` reads them back.
 
     Returns:
         The same bytes for the same tensors.
@@ -49,7 +52,7 @@ def pack(key: str, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> byte
         if not isinstance(name, str) or name in ("", _RESERVED) or not _is_unicode(name):
             raise ConfigError(key, f"must hold tensors under names of text other than {_RESERVED}, got {name!r:.60}")
         ready[name] = _copy(f"{key}.{name}", value)
-    data = safetensors.torch.save(ready)
+    data = safetensors.torch.save(ready, None if metadata is None else dict(metadata))
     if _header_bytes(data) > _HEADER:
         raise ConfigError(key, f"must have names and shapes of at most {_HEADER:,} bytes, got {_header_bytes(data):,}")
     return data
@@ -82,12 +85,28 @@ def _copy(key: str, value: Any) -> Tensor:
     return value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
 
-def unpack(data: bytes) -> dict[str, Tensor]:
+def metadata_of(data: bytes) -> dict[str, str]:
+    """Return the metadata in the header of a file that may come from anywhere; empty where there are none.
+
+    Raises:
+        ValueError: saying what is wrong with it, as the end of a sentence about the file.
+    """
+    found = _header(data).get(_RESERVED, {})
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError("has metadata that are not text")
+    return found
+
+
+def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
     """Read tensors from the contents of a file that may come from anywhere.
 
     The library checks that the tensors lie in the file end to end, without holes or overlaps, and have the sizes of
     their shapes. What it lets pass is refused here before it sees the file: headers of up to 100 MB, a name twice, more
     dimensions than torch's operations take, entries that tell more, and dtypes that ``pack`` does not write.
+
+    Args:
+        data: of the file.
+        described: the header may have metadata.
 
     Returns:
         Tensors on the CPU, each in memory of its own.
@@ -95,7 +114,11 @@ def unpack(data: bytes) -> dict[str, Tensor]:
     Raises:
         ValueError: saying what is wrong with it, as the end of a sentence about the file.
     """
-    _check_header(data)
+    entries = _header(data)
+    if described:
+        entries.pop(_RESERVED, None)
+    if not all(_is_entry(entry) for entry in entries.values()):
+        raise ValueError("has a header that does not describe tensors of tracerl's")
     try:
         found = safetensors.torch.load(data)
     except Exception as error:  # of the library and of torch, a dozen kinds
@@ -110,7 +133,7 @@ def _header_bytes(data: bytes) -> int:
     return int.from_bytes(data[:8], "little")
 
 
-def _check_header(data: bytes) -> None:
+def _header(data: bytes) -> dict[str, Any]:
     size = _header_bytes(data)
     if size > _HEADER:
         raise ValueError(f"has a header of {size:,} bytes, more than {_HEADER:,}")
@@ -120,9 +143,9 @@ def _check_header(data: bytes) -> None:
         header = plain.loads(data[8 : 8 + size])
     except ValueError as error:
         raise ValueError(f"has a header that {error}") from None
-    entries = header.values() if isinstance(header, dict) else [None]
-    if not all(_is_entry(entry) for entry in entries):
+    if not isinstance(header, dict):
         raise ValueError("has a header that does not describe tensors of tracerl's")
+    return header
 
 
 def _is_entry(entry: Any) -> bool:

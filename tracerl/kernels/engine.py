@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from tracerl.agent import Action, Observation
+from tracerl.arguments import as_numbers
 from tracerl.kernels import lives, verbs
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
@@ -94,9 +95,12 @@ class FusedEngine:
 
     def carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
         """Carry out a ``Verb``, as an int, for the only life; see ``OnlineAgent._carry_out``."""
-        if observation.size != self._n_observed:
-            raise ValueError(f"observation must hold {self._n_observed} numbers, got {observation.size}")
-        self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
+        try:
+            if observation.size != self._n_observed:
+                raise ValueError
+            self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
+        except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
+            self._observation[:] = as_numbers(observation, self._n_observed)
         action = self._advance_life(*self._one, verb, float(reward), self._observation)
         if math.isnan(action) and self._is_stopped(reward):
             return None
@@ -109,13 +113,13 @@ class FusedEngine:
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
         """Carry out one verb per life; see ``OnlineAgent._advance``."""
-        if observations.size != self._n_observed * len(self._arrived):
-            wanted = f"{len(self._arrived)} x {self._n_observed}"
-            raise ValueError(f"observations must hold {wanted} numbers, got {observations.size}")
-        self._arrived[:, lives.VERB] = verbs
-        self._arrived[:, lives.REWARD] = rewards
-        self._arrived[:, lives.OBSERVATION :] = observations.reshape(len(verbs), -1)
-        if not self._advance(self._agent(), *self._all, self._arrived):
+        arrived, size = self._arrived, self._n_observed * len(self._arrived)
+        if observations.size != size:
+            observations = as_numbers(observations, size)
+        arrived[:, lives.VERB] = verbs
+        arrived[:, lives.REWARD] = rewards
+        arrived[:, lives.OBSERVATION :] = observations.reshape(len(arrived), -1)
+        if not self._advance(self._agent(), *self._all, arrived):
             return None
         newest: Array = self._head.chosen()
         return newest

@@ -1,0 +1,201 @@
+"""An agent in one safetensors file: its state as tensors, what it was built from as JSON in the header.
+
+The header's metadata hold one JSON text with a digest of the whole file, the format's number, versions, settings,
+spaces and seeds. A file is written under a hidden name and synced before it takes its name. A digest notices damage; it
+is no signature.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gymnasium import Space
+
+from tracerl.checks import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1  # raised by whatever an older tracerl would read wrongly
+
+_KEY = "tracerl_agent"  # of the metadata
+_DIGITS = 64  # of a SHA-256 in hexadecimal
+_MARK = b'{\\"digest\\":\\"'  # before the digest, as JSON within JSON has it
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """What an agent was built from.
+
+    Attributes:
+        settings: JSON: ``agent``, the tree of ``_target_`` and arguments, all resolved; ``dtype``; ``device``.
+        spaces: of observations and of actions.
+        seeds: one per lifetime.
+    """
+
+    settings: dict[str, Any]
+    spaces: tuple[Space[Any], Space[Any]]
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class SavedAgent:
+    """What a file holds.
+
+    Attributes:
+        spec: what the agent was built from.
+        engine: that computed its steps; ``auto`` of an agent without engines.
+        mode: whether it was ``in_episode``, ``frozen`` and ``greedy``.
+        state: what its ``capture`` returned.
+    """
+
+    spec: AgentSpec
+    engine: str
+    mode: dict[str, bool]
+    state: dict[str, "Tensor"]
+
+
+def pack_agent(agent: Any) -> bytes:
+    """Write an agent as the contents of a file.
+
+    Raises:
+        ConfigError: the agent was built by its class, so that its settings are not known, or one of its spaces is none
+            of Gymnasium's own.
+    """
+    from tracerl.checkpoint import manifest, plain, tensors
+    from tracerl.plain_spaces import to_plain
+
+    spec: AgentSpec | None = agent.built_from
+    if spec is None:
+        problem = (
+            "must be made by tracerl.make_agent or a run to be saved: of one built by its class no settings are known"
+        )
+        raise ConfigError("agent", f"{problem}. Keep agent.capture(), and hand it to restore of one built the same way")
+    check_literal(spec.settings)
+    told = {
+        "digest": "0" * _DIGITS,
+        "format": FORMAT,
+        "versions": manifest.versions(),
+        "settings": spec.settings,
+        "spaces": [to_plain(space) for space in spec.spaces],
+        "seeds": spec.seeds,
+        "engine": getattr(agent, "engine", "auto"),
+        "mode": {
+            "in_episode": getattr(agent, "in_episode", False),
+            "frozen": getattr(agent, "frozen", False),
+            "greedy": getattr(getattr(agent, "head", None), "greedy", False),
+        },
+    }
+    plain.check("agent", told)
+    data = tensors.pack("agent", agent.capture(), {_KEY: plain.canonical(told).decode()})
+    start, digest = _digest(data)
+    return data[:start] + digest + data[start + _DIGITS :]
+
+
+def _digest(data: bytes) -> tuple[int, bytes]:
+    """Return where the digest stands in a file, and what it is of the rest."""
+    start = data.find(_MARK) + len(_MARK)
+    found = hashlib.sha256(data[:start])
+    found.update(memoryview(data)[start + _DIGITS :])
+    return start, found.hexdigest().encode()
+
+
+def unpack_agent(data: bytes) -> SavedAgent:
+    """Read the contents of a file that may come from anywhere; nothing is built or imported.
+
+    Raises:
+        ValueError: saying what is wrong with it, as the end of a sentence about the file.
+    """
+    from tracerl.checkpoint import manifest, plain, tensors
+    from tracerl.plain_spaces import from_plain
+
+    metadata = tensors.metadata_of(data)
+    if metadata.keys() != {_KEY}:
+        raise ValueError("holds no agent that tracerl saved")
+    told = plain.loads(metadata[_KEY].encode())
+    manifest.check_format(told.get("format") if isinstance(told, dict) else None, FORMAT)
+    start, digest = _digest(data)
+    if data[start : start + _DIGITS] != digest:
+        raise ValueError("does not match its digest: it is damaged, or was changed after it was written")
+    state = tensors.unpack(data, described=True)
+    try:
+        settings, spaces, seeds = told["settings"], told["spaces"], told["seeds"]
+        engine, mode = told["engine"], told["mode"]
+        fits = {type(seed) for seed in seeds} == {int} and {type(flag) for flag in mode.values()} == {bool}
+        fits = fits and mode.keys() == {"in_episode", "frozen", "greedy"} and isinstance(settings["agent"], dict)
+        observations, actions = map(from_plain, spaces)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"lacks what an agent is built from: {error!r:.80}") from error
+    if not fits or settings.keys() != {"agent", "dtype", "device"}:
+        raise ValueError("has settings, seeds or a mode of another kind")
+    check_literal(settings)
+    return SavedAgent(AgentSpec(settings, (observations, actions), seeds), engine, mode, state)
+
+
+def check_literal(settings: Any) -> None:
+    """Check that no text in settings is an interpolation, which OmegaConf would look up when they are read.
+
+    Raises:
+        ConfigError: naming ``settings`` and the text.
+    """
+    if isinstance(settings, str) and "${" in settings:
+        raise ConfigError("settings", f"of a saved agent must not interpolate, got {settings!r:.80}")
+    if isinstance(settings, (dict, list)):
+        for part in [*settings, *settings.values()] if isinstance(settings, dict) else settings:
+            check_literal(part)
+
+
+def write_agent(agent: Any, path: str | Path) -> Path:
+    """Save an agent in a file and wait until it is on the disk.
+
+    It is written beside the file under a hidden name and takes the file's name when it is on the disk: after a kill or
+    a loss of power the file is the old one or the new one. One process writes a file at a time.
+
+    Args:
+        agent: between two of its steps.
+        path: of the file; one that is there is replaced.
+
+    Raises:
+        ConfigError: the agent cannot be saved; see ``pack_agent``.
+        OSError: the disk is full, read-only or gone; the file is as it was.
+    """
+    from tracerl.checkpoint import disk
+
+    data, target = pack_agent(agent), Path(os.path.realpath(path))  # a link stays, what it names is replaced
+    aside = target.with_name(f".{target.name}.part")
+    if disk.exists(aside):  # of a writer that was killed
+        disk.remove_file(aside)
+    try:
+        disk.write_file(aside, data)
+        disk.rename(aside, target)
+    except BaseException:
+        with suppress(OSError):  # the next writer tries again
+            disk.remove_file(aside)
+        raise
+    disk.sync_folder(target.parent)
+    return Path(path)
+
+
+def read_agent(path: str | Path) -> SavedAgent:
+    """Read the file of an agent that may come from anywhere: all of it verifies, or nothing of it is used.
+
+    Raises:
+        ConfigError: naming the file and what is wrong with it.
+    """
+    from tracerl.checkpoint import manifest
+    from tracerl.checkpoint.folder import BadCheckpoint, Folder
+
+    target = Path(os.path.realpath(path))
+    try:
+        with Folder(target.parent) as folder:
+            size = folder.size(target.name)
+            if size > manifest.MOST:
+                raise ValueError(f"has {size:,} bytes, more than {manifest.MOST:,}")
+            return unpack_agent(folder.read(target.name, size))
+    except BadCheckpoint as error:
+        raise ConfigError(str(path), f"cannot be loaded: {error.problem.partition(': ')[2]}") from error
+    except ValueError as error:
+        raise ConfigError(str(path), f"cannot be loaded: it {error}") from error
