@@ -188,6 +188,19 @@ def _take_up(
 
     parts = checkpoint.parts
     agent.restore(parts["agent"])
-    restore_records(records, {name: tensor.numpy() for name, tensor in parts["records"].items()})
+    of_records = {name: tensor.numpy() for name, tensor in parts["records"].items()}
+    _check_records(records, of_records)
+    restore_records(records, of_records)
     arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
     return world.restore({**join(arrays, of_world), "step": checkpoint.step})
+
+
+def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
+    """Raise a ValueError where a state is not that of as many records."""
+    for name, mine in capture_records(records).items():
+        if name not in state:
+            raise ValueError(f"records.{name} is missing")
+        theirs, of_life = state[name], "." in name  # whose first axis is of episodes or marks
+        if theirs.dtype != mine.dtype or theirs.ndim != mine.ndim or theirs.shape[of_life:] != mine.shape[of_life:]:
+            came = f"{theirs.dtype} {list(theirs.shape)}"
+            raise ValueError(f"records.{name} must be {mine.dtype} {list(mine.shape)}, got {came}")

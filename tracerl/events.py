@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -134,6 +135,21 @@ class EventWriter:
 
     def _write(self, event: Event) -> None:
         write_record(self._file, event.SerializeToString())
+
+
+def open_events(folder: Path, place: tuple[str, int] | None) -> tuple[EventWriter, bool]:
+    """Return the event stream of a run, and whether it goes on with the earlier one; where that is lost, it warns.
+
+    Args:
+        folder: of the run.
+        place: see ``EventWriter``.
+    """
+    if place is not None:
+        try:
+            return EventWriter(folder, place), True
+        except (OSError, ValueError) as error:
+            print(f"warning: the log so far is lost: {error}; it goes on in a new file", file=sys.stderr)
+    return EventWriter(folder), False
 
 
 def _new(folder: Path) -> tuple[Path, BinaryIO]:

@@ -23,7 +23,6 @@ from tracerl.stats import (
 from tracerl.view import Numbers, changing
 
 if TYPE_CHECKING:
-    from tracerl.events import EventWriter
     from tracerl.snapshots import Snapshots
 
 _RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
@@ -144,11 +143,13 @@ class TensorBoardLog(Monitor):
 
     def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
         """Create the event file, or go on with it; see ``TensorBoard.open``."""
+        from tracerl.events import open_events  # imports TensorBoard, which runs that log nothing need not wait for
+
         place = None if run.place is None else Place(*run.place)
         self.every = settings.every
         self._histograms_every = _in_steps(settings.histograms_every, run.steps)
         self._snapshots = _snapshots(settings, run)
-        self._events, goes_on = _events(run.folder, place)
+        self._events, goes_on = open_events(run.folder, place and (place.file, place.size))
         self._time, self._steps = time.perf_counter(), place.steps if place else 0
         self._warned = self._told = False
         self._charts, self._tags = list(place.charts) if place and goes_on else [], set[str]()
@@ -247,18 +248,6 @@ class TensorBoardLog(Monitor):
             if not self._warned:
                 print(f"warning: cannot write {self._events.path}: {error}; the life goes on", file=sys.stderr)
             self._warned = True
-
-
-def _events(folder: Path, place: Place | None) -> tuple["EventWriter", bool]:
-    """Return the event stream of a run, and whether it goes on with an earlier one; without that, it warns."""
-    from tracerl.events import EventWriter  # imports TensorBoard, which runs that log nothing need not wait for
-
-    if place is not None:
-        try:
-            return EventWriter(folder, (place.file, place.size)), True
-        except (OSError, ValueError) as error:
-            print(f"warning: the log so far is lost: {error}; it goes on in a new file", file=sys.stderr)
-    return EventWriter(folder), False
 
 
 def _rollout(records: Sequence[Record]) -> dict[str, float]:
