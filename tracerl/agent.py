@@ -57,7 +57,8 @@ class Verbs(Protocol):
 class Agent(Verbs, Protocol):
     """What a run asks of an agent: the three verbs, and what to plot.
 
-    ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml.
+    ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml. One whose attribute
+    ``critic`` is None says that it learns from rewards alone: a run warns where the first 1,000 of them are equal.
     """
 
     def diagnostics(self) -> dict[str, float]:

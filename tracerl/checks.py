@@ -48,14 +48,14 @@ def number(key: str, value: Any, expected: str, low: float, high: float, *, clos
     Raises:
         ConfigError: not a real number, beyond what a float32 holds, or outside the range.
     """
-    fits = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= LARGEST
+    fits = isinstance(value, Real) and not isinstance(value, bool) and value >= -LARGEST and value <= LARGEST
     if fits:
         fits = (value >= low if closed[0] == "[" else value > low) and (
             value <= high if closed[1] == "]" else value < high
         )
     if not fits:
-        holds = isinstance(value, Real) and not isinstance(value, bool) and LARGEST < abs(value) < math.inf
-        size = f" and of at most {LARGEST:.2g}, which a float32 holds" if holds else ""
+        large = isinstance(value, (int, float)) and LARGEST < abs(value) < math.inf
+        size = f" and of at most {LARGEST:.2g}, which a float32 holds" if large else ""
         raise ConfigError(key, f"must be {expected}{size}, got {value!r}")
     return float(value)
 

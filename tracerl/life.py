@@ -73,7 +73,8 @@ class Life(Iterator[Step]):
                 wanted = "tracerl.Every(steps, function), or what has every and look(records, agent)"
                 raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
-        self._seed, self._monitors = seed, [Marker(), *reward_check(agent), *callbacks]
+        self._monitors: list[Monitor] = [Marker(), *reward_check(agent), *callbacks]
+        self._seed = seed
         self._moment = Moment(guard=Guard(on_nonfinite))
         self._moment.guard.remember(agent)
         if isinstance(agent, Stateful):

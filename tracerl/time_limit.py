@@ -2,7 +2,6 @@
 
 import faulthandler
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ def time_limit(env: Any, seconds: float | None) -> Iterator[None]:
 
 def _call(function: Callable[..., Any], seconds: float, name: str, *args: Any, **kwargs: Any) -> Any:
     """Call a function under the limit."""
-    faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)  # stderr, whatever stands for it in sys
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, should a bare except catch the first
         try:
