@@ -48,10 +48,12 @@ def number(key: str, value: Any, expected: str, low: float, high: float, *, clos
     Raises:
         ConfigError: not a real number, beyond what a float32 holds, or outside the range.
     """
-    fits = isinstance(value, Real) and not isinstance(value, bool) and value >= -LARGEST and value <= LARGEST
+    fits = isinstance(value, Real) and not isinstance(value, bool)
     if fits:
-        fits = (value >= low if closed[0] == "[" else value > low) and (
-            value <= high if closed[1] == "]" else value < high
+        fits = (
+            -LARGEST <= value <= LARGEST
+            and (value >= low if closed[0] == "[" else value > low)
+            and (value <= high if closed[1] == "]" else value < high)
         )
     if not fits:
         large = isinstance(value, (int, float)) and LARGEST < abs(value) < math.inf
