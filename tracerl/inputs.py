@@ -155,7 +155,8 @@ class CheckedAgent(StateModule):
         Raises:
             Diverged: see ``on_nonfinite``.
         """
-        action = self._answer(START, 0.0, observation)
+        action = None if self.inputs.waiting else self._carry_out(START, 0.0, observation)
+        action = self._answer(START, 0.0, observation) if action is None else action
         self.__dict__["in_episode"] = True  # a tenth of what nn.Module takes to set it
         return action
 
@@ -168,7 +169,8 @@ class CheckedAgent(StateModule):
         """
         if not self.in_episode:
             raise not_begun("step")
-        return self._answer(STEP, reward, observation)
+        action = None if self.inputs.waiting else self._carry_out(STEP, reward, observation)
+        return self._answer(STEP, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``.
@@ -179,7 +181,9 @@ class CheckedAgent(StateModule):
         """
         if not self.in_episode:
             raise not_begun("end")
-        self._answer(TERMINATED if terminated else TRUNCATED, reward, observation)
+        verb = TERMINATED if terminated else TRUNCATED
+        if self.inputs.waiting or self._carry_out(verb, reward, observation) is None:
+            self._answer(verb, reward, observation)
         self.__dict__["in_episode"] = False
 
     def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
@@ -197,7 +201,7 @@ class CheckedAgent(StateModule):
 
     def _answer(self, verb: int, reward: float, observation: Observation) -> Action:
         """Carry out what ``inputs`` leaves of a step of the only lifetime, and return the newest action."""
-        action = None if self.inputs.waiting else self._carry_out(verb, reward, observation)
+        action = None
         while action is None:
             as_many = np.array([verb], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
             verb = int(self._admit(*as_many)[0])

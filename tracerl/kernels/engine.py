@@ -102,7 +102,7 @@ class FusedEngine:
         except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
             self._observation[:] = as_numbers(observation, self._n_observed)
         action = self._advance_life(*self._one, verb, float(reward), self._observation)
-        if math.isnan(action) and self._is_stopped(reward):
+        if action != action and self._is_stopped(reward):  # NaN
             return None
         return self._head.chosen()
 
