@@ -48,16 +48,17 @@ class Shot:
 
 
 BOX = "e.tagName === 'PAPER-CHECKBOX'"  # before the name of a setting or of a metric on the HParams page
-METRICS = [  # TensorBoard shows the first by name
+SHOWN = [  # boxes to click: TensorBoard shows the first five settings that differ, and the first five metrics by name
+    f"{BOX} && e.textContent.trim() === 'network.learn_readout_decay'",  # for the metric to be within the picture
     f"{BOX} && e.checked && e.textContent.trim().startsWith('learn/')",
-    f"{BOX} && ['rollout/ep_rew_mean', 'rollout/ep_len_mean'].includes(e.textContent.trim())",
+    f"{BOX} && e.textContent.trim() === 'rollout/ep_rew_mean'",
 ]
 SHOTS = (
     Shot("scalars", 900, ["learn/td_error", "milestones"], (LINE, 6)),
     Shot("custom_scalars", 1680, ["returns 5", "learning 6", "Matches (2)"], (LINE, 10)),
     Shot("images", 1240, ["pictures/raster"], (PICTURE, 4)),
     Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("e.tagName === 'path'", 10)),
-    Shot("hparams", 400, ["rollout/ep_rew_mean"], click=METRICS),
+    Shot("hparams", 400, ["rollout/ep_rew_mean"], click=SHOWN),
     Shot("text", 1000, ["about_these_pages", "the charts to begin with"]),
 )
 
