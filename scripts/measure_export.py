@@ -14,6 +14,7 @@ import contextlib
 import io
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 import tracerl
 from tracerl.checks import ConfigError
 from tracerl.lifetime import stream
+from tracerl.runs import SavedRun
 from tracerl.stats import Record
 
 with warnings.catch_warnings():
@@ -73,6 +75,32 @@ def mismatches(read: Any, file: Any, ticks: int, codes: list[list[Tensor]], spik
     return wrong
 
 
+def compared(saved: SavedRun, life: int, steps: int) -> tuple[Tensor, dict[str, int]]:
+    """Let a run's agent act, and both readers receive what its policy did.
+
+    Args:
+        saved: the run.
+        life: number among its lives.
+        steps: env steps.
+
+    Returns:
+        The spikes of the policy's last layer, [steps, n], and by reader how many of them differ.
+
+    Raises:
+        ConfigError: NIR cannot express the network.
+    """
+    file, readers = io.BytesIO(), {"snnTorch": import_from_nir, "Norse": partial(norse.torch.from_nir, dt=1e-4)}
+    with warnings.catch_warnings():  # of a soft reset, and of what the readers call
+        warnings.simplefilter("ignore")
+        nir.write(file, tracerl.to_nir(saved.agent(life), form="scaled", without_readout=True))
+        agent, codes, spikes = received_and_sent(saved, life, steps)
+        ticks, wrong = agent.parts()["policy"].network.ticks, dict[str, int]()
+        for name, read in readers.items():
+            with contextlib.redirect_stdout(io.StringIO()):  # what the readers have to say
+                wrong[name] = mismatches(read, file, ticks, codes, spikes)
+    return torch.stack([sent for episode in spikes for sent in episode]), wrong
+
+
 def main() -> None:
     """Print a line per reader."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,21 +108,14 @@ def main() -> None:
     parser.add_argument("--life", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200, help="env steps")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
     try:
-        saved, file = tracerl.load(arguments.run), io.BytesIO()
-        nir.write(file, tracerl.to_nir(saved.agent(arguments.life), form="scaled", without_readout=True))
+        spikes, wrong = compared(tracerl.load(arguments.run), arguments.life, arguments.steps)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    agent, codes, spikes = received_and_sent(saved, arguments.life, arguments.steps)
-    all_of_them = torch.stack([sent for episode in spikes for sent in episode])
-    print(f"{all_of_them.numel():,} neuron steps, a spike in {all_of_them.mean():.1%} of them")
-    readers = {"snnTorch": import_from_nir, "Norse": lambda graph: norse.torch.from_nir(graph, dt=1e-4)}
-    for name, read in readers.items():
-        with contextlib.redirect_stdout(io.StringIO()):  # what the readers have to say
-            wrong = mismatches(read, file, agent.parts()["policy"].network.ticks, codes, spikes)
-        print(f"{name}: {wrong:,} differ ({wrong / all_of_them.numel():.2%})")
+    print(f"{spikes.numel():,} neuron steps, a spike in {spikes.mean():.1%} of them")
+    for name, number in wrong.items():
+        print(f"{name}: {number:,} differ ({number / spikes.numel():.2%})")
 
 
 if __name__ == "__main__":
