@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,14 @@ from tracerl.checkpoint import newest_good
 CLOCKED = "time/fps"  # the only tag that is about the machine
 
 
-def start(folder: Path, arguments: list[str]) -> int:
-    """Fork a run and return its process."""
+def start(folder: Path, arguments: list[str], prepare: Callable[[], None] | None = None) -> int:
+    """Fork a run and return its process.
+
+    Args:
+        folder: of the run.
+        arguments: of the command line, but for the folder.
+        prepare: called in the new process before the run.
+    """
     process = os.fork()
     if process:
         return process
@@ -36,6 +43,8 @@ def start(folder: Path, arguments: list[str]) -> int:
     sys.argv = ["tracerl.run", *arguments, f"hydra.run.dir={folder}"]
     code = 1
     try:
+        if prepare is not None:
+            prepare()
         tracerl.run.main()
         code = 0
     except SystemExit as end:
@@ -86,8 +95,8 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     return kinds and one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
 
 
-def differences(whole: Path, parts: Path) -> list[str]:
-    """Name what differs between the last checkpoints, episodes and curves of two runs."""
+def differences(whole: Path, parts: Path, logs: bool = True) -> list[str]:
+    """Name what differs between the last checkpoints of two runs and, with ``logs``, their episodes and curves."""
     found = []
     (ours, _), (theirs, _) = newest_good(whole / "checkpoints"), newest_good(parts / "checkpoints")
     assert ours is not None and theirs is not None
@@ -100,6 +109,8 @@ def differences(whole: Path, parts: Path) -> list[str]:
                 found.append(f"{part} {name}")
     if ours.info["world"] != theirs.info["world"]:
         found.append("world")
+    if not logs:
+        return found
     with np.load(whole / "returns.npz") as a, np.load(parts / "returns.npz") as b:
         found += [f"returns.npz {name}" for name in a.files if not np.array_equal(a[name], b[name])]
     ours_by_tag, theirs_by_tag = curves(whole), curves(parts)

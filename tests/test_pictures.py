@@ -50,6 +50,15 @@ def test_flat_and_single_numbers_can_be_drawn() -> None:
     assert P.lines([np.full(4, np.nan)], 20, 20).shape == (20, 20, 3)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_histogram_of_numbers_next_to_each_other_can_be_drawn(dtype: type) -> None:
+    quarter = dtype(0.25)
+    learned = np.array([quarter, np.nextafter(quarter, dtype(1)), np.inf], dtype)
+    for values, before in ((learned, None), (np.full(2, quarter), learned), (learned, np.full(3, np.nan, dtype))):
+        assert is_colour(P.histogram(values, 200, 60, before=before), P.BLUE).any()
+    assert P.histogram(np.full(3, np.nan, dtype), 200, 60).shape == (60, 200, 3)
+
+
 def test_bars_are_as_long_as_their_shares() -> None:
     picture = P.bars(np.array([0.25, 0.75]), ["left", "right"], 100, 80, marked=1)
     assert is_colour(picture[3], P.BLUE).sum() == pytest.approx(25, abs=2)

@@ -154,20 +154,21 @@ def histogram(
     """Draw how numbers are distributed, with the ends of their range; those that are not finite are left out.
 
     Args:
-        values: any shape, at least one finite.
+        values: any shape.
         width: of the picture.
         height: of the picture.
         low: lower end of the range; None: the least.
         high: upper end; None: the largest.
         before: as many numbers at an earlier time, drawn as an outline.
     """
-    finite = [part[np.isfinite(part)] for part in (values, before) if part is not None]
-    ends = (
-        float(min(part.min() for part in finite)) if low is None else low,
-        float(max(part.max() for part in finite)) if high is None else high,
-    )
-    if ends[1] <= ends[0]:
-        ends = ends[0] - 0.5, ends[0] + 0.5
+    # In float64, in which numbers that differ by the rounding of float32 still have bins between them.
+    finite = [part[np.isfinite(part)].astype(np.float64) for part in (values, before) if part is not None]
+    everything = np.concatenate([part.ravel() for part in finite])
+    least, largest = (everything.min(), everything.max()) if everything.size else (0.0, 0.0)
+    ends = float(least) if low is None else low, float(largest) if high is None else high
+    if ends[1] - ends[0] <= 1e-9 * abs(ends[0]):
+        margin = max(0.5, abs(ends[0]) / 2)
+        ends = ends[0] - margin, ends[0] + margin
     counts = [np.histogram(part, bins=max(1, min(40, width // 4)), range=ends)[0] for part in finite]
     image, pen = _panel(width, height)
     pitch, room = width / len(counts[0]), height - _CAPTION

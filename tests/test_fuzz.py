@@ -1,0 +1,55 @@
+"""Command lines drawn from the documented keys end with a finished run, or with one message that names a key."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import command_line, problem
+
+ROOT = Path(__file__).parents[1]
+
+
+def fuzz(count: int, first: int, seconds: int) -> str:
+    command = [sys.executable, "-m", "tests.fuzz", str(count), str(first)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_a_few_command_lines() -> None:
+    assert fuzz(16, 0, 600).endswith("0 ended badly\n")
+
+
+@pytest.mark.slow
+def test_five_thousand_command_lines() -> None:
+    assert fuzz(5000, 1000, 6 * 3600).endswith("0 ended badly\n")
+
+
+def test_most_command_lines_are_valid_and_each_number_has_its_own() -> None:
+    drawn = [command_line(number) for number in range(300)]
+    assert drawn == [command_line(number) for number in range(300)]
+    assert len({tuple(words) for words in drawn}) == 300
+    keys = {word.split("=")[0] for words in drawn for word in words}
+    assert {"network.threshold", "optimizer.policy.eta", "encoder", "lifetimes", "dtype", "agent.discount"} <= keys
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "expected"),
+    [
+        (2, "error: agent.discount must be a number in [0, 1], got 2\n", None),
+        (2, "error: something went wrong badly\n" + "x" * 4000, "exit code 2 without"),
+        (1, "Traceback (most recent call last):\n", "a traceback"),
+        (0, "finished", "no summary"),
+        (-11, "", "exit code -11"),
+    ],
+)
+def test_what_is_wrong_with_an_end_is_named(tmp_path: Path, code: int, log: str, expected: str | None) -> None:
+    found = problem(tmp_path, code, log)
+    assert found is None if expected is None else found is not None and found.startswith(expected)
+
+
+def test_numbers_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"status": "finished", "error": null, "steps": 3, "mean": NaN}')
+    assert problem(tmp_path, 0, "") == "a number of the summary is not finite"
