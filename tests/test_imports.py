@@ -53,7 +53,6 @@ ALLOWED = {
     "generators": {"spaces"},
     "disk": set(),
     "files": {"disk"},
-    "torn": {"files"},
     "saved": {"checkpoint", "files", "run_info"},  # both where the files of a run cannot be read
     "run_info": {"checkpoint", "checks", "envs"},
     "guard": {"checks"},
@@ -93,7 +92,7 @@ ALLOWED = {
     "saved_overrides": {"checks", "hydra_versions", "trust"},
     "trust": {"checks"},
     "locks": set(),
-    "presence": {"agent", "lifetime", "locks", "resume", "stats", "torn"},
+    "presence": {"agent", "files", "lifetime", "locks", "resume", "stats"},
     "checkpoint": {"checks", "disk", "files", "presence"},
     "checkpointing": {"agent", "checkpoint", "checks", "envs", "lifetime", "presence", "resume", "stats", "world"}
     | {"run_info", "saved"},

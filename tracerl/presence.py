@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Any
 
 from tracerl.agent import Agent, ManyAgents
+from tracerl.files import read_json
 from tracerl.lifetime import Monitor
 from tracerl.locks import FolderLock, is_locked
 from tracerl.resume import InUse
 from tracerl.stats import Record, average, lived_by_all
-from tracerl.torn import read_json
 
 NAME = "running.json"
 FRESH = 120.0  # seconds for which a heartbeat counts: longer than an env may keep the thread from running

@@ -1,3 +1,0 @@
-"""Former place of ``tracerl.files.read_json``."""
-
-from tracerl.files import read_json as read_json
