@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import Space
 from torch import Tensor
 
-from tracerl.agent import Action, Observation
+from tracerl.agent import Action, Observation, Origin
+from tracerl.arguments import origin_of
 from tracerl.generators import generators, set_words, words
 from tracerl.lives import Lives
 from tracerl.memories import check_names
-
-if TYPE_CHECKING:
-    from tracerl.saved_agent import AgentSpec
 
 _PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
 
@@ -28,7 +26,7 @@ class RandomAgent:
         built_from: settings, spaces and seeds, of an agent that ``tracerl.make_agent`` or a run made.
     """
 
-    built_from: "AgentSpec | None" = None
+    built_from: Origin | None = None
 
     def __init__(self, observation_space: Space[Any], action_space: Space[Any], lives: Lives) -> None:
         """Seed a sampler of its own.
@@ -66,9 +64,7 @@ class RandomAgent:
 
     def save(self, path: str | Path) -> None:
         """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
-        from tracerl.saved_agent import write_agent
-
-        write_agent(self, path)
+        origin_of(self).write(self, path)
 
     def abandon(self) -> None:
         """Do nothing: an episode leaves nothing behind; see ``Stateful.abandon``."""

@@ -20,7 +20,7 @@ FOLDERS = {
 # Each room may import from itself and from those listed for it.
 BASE = {"checks", "lives", "module", "functional"}
 ALLOWED = {
-    "saved_agent": {"checkpoint", "checks", "plain_spaces"},
+    "saved_agent": {"arguments", "assembly", "checkpoint", "checks", "files", "plain_spaces"},
     "plain_spaces": {"checks"},
     "arguments": {"checks"},
     "checks": set(),
@@ -57,9 +57,7 @@ ALLOWED = {
     "run_info": {"checkpoint", "checks", "envs"},
     "guard": {"checks"},
     "inputs": BASE | {"arguments"} | {"agent", "guard"},
-    "online": BASE
-    | {"arguments", "assembly", "saved_agent"}
-    | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
+    "online": BASE | {"arguments"} | {"agent", "arena", "guard", "inputs", "memories", "optim", "view"},
     "actor_critic": BASE
     | {"agent", "averages", "encoders", "heads", "kernels", "network", "online", "optim", "rules", "scaling"}
     | {"streams"}
@@ -74,7 +72,7 @@ ALLOWED = {
     "time_limit": {"checks"},
     "lifetime": BASE | {"agent", "env_outputs", "guard", "stats"},
     "lifetimes": BASE | {"agent", "env_outputs", "guard", "lifetime", "stats"},
-    "population": BASE | {"saved_agent"} | {"agent", "averages"},
+    "population": BASE | {"arguments"} | {"agent", "averages"},
     "compiled": BASE | {"guard", "kernels", "lifetime", "stats"},
     "world": {"agent", "checks", "envs", "guard", "lifetime", "lifetimes", "stats", "time_limit"},
     "episodes": {"disk", "files"},
@@ -125,7 +123,7 @@ ALLOWED = {
     "sweep": {"checks", "files", "folders", "groups", "plot", "stats"},
     "watch": {"checks", "interrupt", "lifetime", "pictures", "progress", "recording", "runs", "stats", "view"},
     "agents": BASE
-    | {"saved_agent"}
+    | {"arguments"}
     | {
         "actor_critic",
         "agent",

@@ -124,3 +124,20 @@ class ManyAgents(Protocol):
     def diagnostics(self) -> dict[str, float]:
         """Return what is worth plotting, by TensorBoard tag, averaged over the lives since the last call."""
         ...
+
+
+class Origin(Protocol):
+    """What an agent was built from: settings, spaces and seeds, by which it can be saved."""
+
+    def write(self, agent: Any, path: "str | Path") -> None:
+        """Save the agent in a file that ``tracerl.load_agent`` reads.
+
+        Raises:
+            ConfigError: one of its settings or spaces cannot be written.
+            OSError: the disk is full, read-only or gone; the file is as it was.
+        """
+        ...
+
+    def reduce(self, agent: Any) -> tuple[Any, ...]:
+        """Return what pickle keeps of the agent, as ``__reduce__`` does."""
+        ...

@@ -32,3 +32,17 @@ def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float
 def not_begun(method: str) -> ConfigError:
     """Return the error of a step or an end outside of an episode."""
     return ConfigError(method, "must come within an episode, which action = agent.start(observation) begins")
+
+
+def origin_of(agent: Any) -> Any:
+    """Return what an agent was built from, which saves it; see ``tracerl.agent.Origin``.
+
+    Raises:
+        ConfigError: it was built by its class, so that its settings are not known.
+    """
+    if agent.built_from is None:
+        problem = (
+            "must be made by tracerl.make_agent or a run to be saved: of one built by its class no settings are known"
+        )
+        raise ConfigError("agent", f"{problem}. Keep agent.capture(), and hand it to restore of one built the same way")
+    return agent.built_from

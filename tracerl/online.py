@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tracerl import checks
-from tracerl.agent import Action, Observation, Verb
+from tracerl.agent import Action, Observation, Origin, Verb
 from tracerl.arena import Arena
-from tracerl.arguments import as_numbers
+from tracerl.arguments import as_numbers, origin_of
 from tracerl.guard import finite
 from tracerl.inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 from tracerl.lives import Lives
@@ -21,9 +21,6 @@ from tracerl.memories import memories, recall
 from tracerl.module import StateModule
 from tracerl.optim.rule import StepRule
 from tracerl.view import Outlook, SpikingNeurons
-
-if TYPE_CHECKING:
-    from tracerl.saved_agent import AgentSpec
 
 Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
@@ -55,7 +52,7 @@ class OnlineAgent(CheckedAgent):
     frozen = False
     in_episode = False
     n_observed: int | None = None
-    built_from: "AgentSpec | None" = None
+    built_from: Origin | None = None
 
     def _pack(self, lives: Lives) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
@@ -282,16 +279,12 @@ class OnlineAgent(CheckedAgent):
             ConfigError: the agent was built by its class, so that its settings are not known.
             OSError: the disk is full, read-only or gone; the file is as it was.
         """
-        from tracerl.saved_agent import write_agent
-
-        write_agent(self, path)
+        origin_of(self).write(self, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the contents of the agent's file: pickle would write a shared memory once for each of its views."""
-        from tracerl.assembly import unpickled_agent
-        from tracerl.saved_agent import pack_agent
-
-        return unpickled_agent, (pack_agent(self),)
+        reduced: tuple[Any, ...] = origin_of(self).reduce(self)
+        return reduced
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnlineAgent":
         """Copy the agent with a memory of its own, of which its tensors are views."""

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tracerl.agent import Action, Agent, Observation, Verb
+from tracerl.agent import Action, Agent, Observation, Origin, Verb
+from tracerl.arguments import origin_of
 from tracerl.averages import finite_mean
 from tracerl.lives import Lives
-
-if TYPE_CHECKING:
-    from tracerl.saved_agent import AgentSpec
 
 
 def build_agents(
@@ -39,7 +37,7 @@ class Population:
         built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
     """
 
-    built_from: "AgentSpec | None" = None
+    built_from: Origin | None = None
 
     def __init__(self, agents: Sequence[Agent]) -> None:
         """Take one agent per life, each built from its own seed."""
@@ -74,9 +72,7 @@ class Population:
 
     def save(self, path: str | Path) -> None:
         """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
-        from tracerl.saved_agent import write_agent
-
-        write_agent(self, path)
+        origin_of(self).write(self, path)
 
     def abandon(self) -> None:
         """Clear what belongs to the running episodes; see ``Stateful.abandon``."""

@@ -7,13 +7,13 @@ is no signature.
 
 import hashlib
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import Space
 
+from tracerl.arguments import origin_of
 from tracerl.checks import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ class AgentSpec:
     settings: dict[str, Any]
     spaces: tuple[Space[Any], Space[Any]]
     seeds: list[int]
+
+    def write(self, agent: Any, path: str | Path) -> None:
+        """Save the agent in a file; see ``write_agent``."""
+        write_agent(agent, path)
+
+    def reduce(self, agent: Any) -> tuple[Any, ...]:
+        """Return what pickle keeps of the agent: the contents of its file."""
+        from tracerl.assembly import unpickled_agent
+
+        return unpickled_agent, (pack_agent(agent),)
 
 
 @dataclass(frozen=True)
@@ -68,12 +78,7 @@ def pack_agent(agent: Any) -> bytes:
     from tracerl.checkpoint import manifest, plain, tensors
     from tracerl.plain_spaces import to_plain
 
-    spec: AgentSpec | None = agent.built_from
-    if spec is None:
-        problem = (
-            "must be made by tracerl.make_agent or a run to be saved: of one built by its class no settings are known"
-        )
-        raise ConfigError("agent", f"{problem}. Keep agent.capture(), and hand it to restore of one built the same way")
+    spec: AgentSpec = origin_of(agent)
     check_literal(spec.settings)
     told = {
         "digest": "0" * _DIGITS,
@@ -148,11 +153,10 @@ def check_literal(settings: Any) -> None:
             check_literal(part)
 
 
-def write_agent(agent: Any, path: str | Path) -> Path:
+def write_agent(agent: Any, path: str | Path) -> None:
     """Save an agent in a file and wait until it is on the disk.
 
-    It is written beside the file under a hidden name and takes the file's name when it is on the disk: after a kill or
-    a loss of power the file is the old one or the new one. One process writes a file at a time.
+    After a kill or a loss of power the file is the old one or the new one. One process writes a file at a time.
 
     Args:
         agent: between two of its steps.
@@ -162,21 +166,9 @@ def write_agent(agent: Any, path: str | Path) -> Path:
         ConfigError: the agent cannot be saved; see ``pack_agent``.
         OSError: the disk is full, read-only or gone; the file is as it was.
     """
-    from tracerl.checkpoint import disk
+    from tracerl.files import write_atomic
 
-    data, target = pack_agent(agent), Path(os.path.realpath(path))  # a link stays, what it names is replaced
-    aside = target.with_name(f".{target.name}.part")
-    if disk.exists(aside):  # of a writer that was killed
-        disk.remove_file(aside)
-    try:
-        disk.write_file(aside, data)
-        disk.rename(aside, target)
-    except BaseException:
-        with suppress(OSError):  # the next writer tries again
-            disk.remove_file(aside)
-        raise
-    disk.sync_folder(target.parent)
-    return Path(path)
+    write_atomic(Path(os.path.realpath(path)), pack_agent(agent))  # a link stays, what it names is replaced
 
 
 def read_agent(path: str | Path) -> SavedAgent:
