@@ -7,23 +7,23 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
+from tracerl.agents.common.online import OnlineAgent
 
-from tracerl import checks
-from tracerl import functional as F
-from tracerl.averages import Averages
-from tracerl.encoders import EncoderSettings
-from tracerl.heads import head_for
-from tracerl.lives import Lives, clear_
-from tracerl.network import Dense
-from tracerl.online import OnlineAgent
+from tracerl.config import checks
+from tracerl.nn import functional as F
+from tracerl.nn.averages import Averages
+from tracerl.nn.encoders import EncoderSettings
+from tracerl.nn.exportable import Part
+from tracerl.nn.heads import head_for
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.networks import Dense
+from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import observation_shape, observation_size
+from tracerl.nn.views import SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
-from tracerl.parts import Part
 from tracerl.rules.reflect import TraceLearner
-from tracerl.scaling import RewardScaler
-from tracerl.spaces import observation_shape, observation_size
-from tracerl.streams import UniformStream
-from tracerl.view import SpikingNeurons
 
 WATCHED = (  # what is summed at every step
     "learn/td_error",
@@ -101,7 +101,7 @@ class EpropAgent(OnlineAgent):
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
             network: the body; recurrent, if it shall be what e-prop is for.
             encoder: from observations to input currents.
@@ -178,15 +178,15 @@ class EpropAgent(OnlineAgent):
             self.reward_scaler.end_episode(mask)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
-        """Return the layers of the network; see ``tracerl.view.Visible``."""
+        """Return the layers of the network; see ``tracerl.nn.views.Visible``."""
         return self.learner.spiking_layers("policy")
 
     def distributions(self) -> dict[str, Tensor]:
-        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        """Return weights, decays, thresholds and traces; see ``tracerl.nn.views.Distributed``."""
         return self.learner.distributions("policy")
 
     def parts(self) -> dict[str, Part]:
-        """Return the one network as policy and as critic; see ``tracerl.parts.Portable``."""
+        """Return the one network as policy and as critic; see ``tracerl.nn.exportable.Portable``."""
         network = self.learner.network
         return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
 

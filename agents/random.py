@@ -10,11 +10,11 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
-from tracerl.agent import Action, Observation, Origin
-from tracerl.arguments import origin_of
-from tracerl.generators import generators, set_words, words
-from tracerl.lives import Lives
-from tracerl.memories import check_names
+from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.protocol import Action, Observation, Origin
+from tracerl.nn.generators import generators, set_words, words
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.state_dict import check_names
 
 _PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
 

@@ -6,18 +6,18 @@ from typing import Any
 
 from gymnasium import Space
 from torch import Tensor
+from tracerl.agents.common.actor_critic import ActorCritic, ActorCriticSettings
 
-from tracerl import checks
-from tracerl import functional as F
-from tracerl.actor_critic import ActorCritic, ActorCriticSettings
-from tracerl.encoders import EncoderSettings
-from tracerl.heads import MakeHead
-from tracerl.lives import Lives
-from tracerl.network import Dense
+from tracerl.config import checks
+from tracerl.nn import functional as F
+from tracerl.nn.encoders import EncoderSettings
+from tracerl.nn.exportable import Part
+from tracerl.nn.heads import MakeHead
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Dense
+from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.rule import StepRuleSettings
-from tracerl.parts import Part
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
-from tracerl.spaces import observation_shape, observation_size
 
 SIGNALS = ("td", "advantage", "reward")
 
@@ -74,7 +74,7 @@ class ReflectAgent(ActorCritic):
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
             network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
             encoder: from observations to the code that enters both networks.
@@ -125,7 +125,7 @@ class ReflectAgent(ActorCritic):
         return advance_life
 
     def parts(self) -> dict[str, Part]:
-        """Return the policy and, where there is one, the critic; see ``tracerl.parts.Portable``."""
+        """Return the policy and, where there is one, the critic; see ``tracerl.nn.exportable.Portable``."""
         found = {"policy": Part(self.policy.network)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 

@@ -7,21 +7,21 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
+from tracerl.agents.common.online import OnlineAgent
 
-from tracerl import checks
-from tracerl.averages import Averages, finite_mean
-from tracerl.encoders import EncoderSettings
-from tracerl.heads import Categorical
-from tracerl.lives import Lives
-from tracerl.online import OnlineAgent
+from tracerl.config import checks
+from tracerl.nn.averages import Averages, finite_mean
+from tracerl.nn.encoders import EncoderSettings
+from tracerl.nn.exportable import Part
+from tracerl.nn.heads import Categorical
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks.tracetorch import TraceDense
+from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
+from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.optim.rule import StepRule, StepRuleSettings
-from tracerl.parts import Part
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
-from tracerl.spaces import discrete_actions, observation_shape, observation_size
-from tracerl.streams import UniformStream
-from tracerl.trace_network import TraceDense
-from tracerl.view import Outlook, SpikingNeurons
 
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
 
@@ -113,19 +113,19 @@ class ReflectClassicAgent(OnlineAgent):
         self.policy.reset_state(mask)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
-        """Return the layers of the policy; see ``tracerl.view.Visible``."""
+        """Return the layers of the policy; see ``tracerl.nn.views.Visible``."""
         return {f"policy_{i}": layer for i, layer in enumerate(self.policy.network.layers)}
 
     def parts(self) -> dict[str, Part]:
-        """Return the policy's network; see ``tracerl.parts.Portable``."""
+        """Return the policy's network; see ``tracerl.nn.exportable.Portable``."""
         return {"policy": Part(self.policy.network)}
 
     def outlook(self) -> Outlook:
-        """Return what the agent makes of where it is; see ``tracerl.view.Visible``."""
+        """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
         return replace(super().outlook(), td_error=self.policy.timescales.advantage)
 
     def distributions(self) -> dict[str, Tensor]:
-        """Return weights, decays, thresholds and traces; see ``tracerl.view.Distributed``."""
+        """Return weights, decays, thresholds and traces; see ``tracerl.nn.views.Distributed``."""
         return self.policy.distributions("policy")
 
     def _chosen(self) -> Any:

@@ -20,21 +20,21 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
+from tracerl.agents.common.online import OnlineAgent
 
-from tracerl import checks
-from tracerl.averages import Averages, finite_mean
-from tracerl.encoders import EncoderSettings
-from tracerl.encoders.on_off import on_off_rates
-from tracerl.layers.competing import CompetingLIF
-from tracerl.lives import Lives
-from tracerl.online import OnlineAgent
+from tracerl.config import checks
+from tracerl.nn.averages import Averages, finite_mean
+from tracerl.nn.encoders import EncoderSettings
+from tracerl.nn.encoders.on_off import on_off_rates
+from tracerl.nn.layers.competing import CompetingLIF
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
+from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.rules.stdp import STDP
-from tracerl.scaling import RewardScaler
-from tracerl.spaces import discrete_actions, observation_shape, observation_size
-from tracerl.streams import UniformStream
-from tracerl.view import Outlook, SpikingNeurons
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
@@ -256,16 +256,16 @@ class RSTDPAgent(OnlineAgent):
         return learned if self.critic is None else [*learned, self.critic.weight]
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
-        """Return the action neurons; see ``tracerl.view.Visible``."""
+        """Return the action neurons; see ``tracerl.nn.views.Visible``."""
         return {"action": self.neurons}
 
     def outlook(self) -> Outlook:
-        """Return the share of the neurons' spikes that each action had; see ``tracerl.view.Visible``."""
+        """Return the share of the neurons' spikes that each action had; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
         return Outlook(self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value)
 
     def distributions(self) -> dict[str, Tensor]:
-        """Return weights and eligibility of the synapses and of the critic; see ``tracerl.view.Distributed``."""
+        """Return weights and eligibility of the synapses and of the critic; see ``tracerl.nn.views.Distributed``."""
         found = {"weights/action": self.synapses.weight, "traces/action": self.synapses.eligibility}
         if self.critic is None:
             return found

@@ -10,18 +10,18 @@ from typing import Any
 
 from gymnasium import Space
 from torch import Tensor
+from tracerl.agents.common.actor_critic import ActorCritic, ActorCriticSettings
 
-from tracerl import checks
-from tracerl import functional as F
-from tracerl.actor_critic import ActorCritic, ActorCriticSettings
-from tracerl.encoders import EncoderSettings
-from tracerl.heads import MakeHead
-from tracerl.lives import Lives
-from tracerl.network import Perceptron, PerceptronSettings
+from tracerl.config import checks
+from tracerl.nn import functional as F
+from tracerl.nn.encoders import EncoderSettings
+from tracerl.nn.heads import MakeHead
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Perceptron, PerceptronSettings
+from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
-from tracerl.spaces import observation_shape, observation_size
 
 
 class StreamACAgent(ActorCritic):
@@ -33,7 +33,7 @@ class StreamACAgent(ActorCritic):
 
     and both networks step along delta z, bounded by ObGD. Both values are those of the present critic, which for that
     looks at s a second time. Traces end with the episode. Rewards and observations are scaled as everywhere in tracerl
-    (``tracerl.scaling``): beyond the paper, standardised observations are clipped.
+    (``tracerl.nn.normalizers``): beyond the paper, standardised observations are clipped.
 
     Another ``optimizer`` than the paper's makes it another peer: ``intentional`` is a perceptron under the rule of
     ``ReflectAgent``.
@@ -69,7 +69,7 @@ class StreamACAgent(ActorCritic):
 
         Args:
             observation_space: a Box; observations are flattened.
-            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.heads``.
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lives: how many lives, from which seeds; maker of all tensors.
             encoder: from observations to the networks' inputs; one that holds its code, since there are no ticks.
             optimizer: step-size rules by name: ``policy`` and ``value``.

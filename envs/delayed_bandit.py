@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from tracerl import checks
+from tracerl.config import checks
+from tracerl.lifetime.env_state import fields
+from tracerl.lifetime.env_state.forms import whole
 
 from . import drawing
 from .contextual_bandit import ContextualBandit
 from .episodic import Observation
-from .state import fields
-from .state.forms import whole
 
 
 class DelayedBandit(ContextualBandit):

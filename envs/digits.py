@@ -7,12 +7,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import DependencyNotInstalled
 
-from tracerl import checks
+from tracerl.config import checks
+from tracerl.lifetime.env_state import fields, forms
+from tracerl.lifetime.env_state.forms import optional, real, whole
 
 from . import drawing
 from .episodic import Episodic, Observation
-from .state import fields, forms
-from .state.forms import optional, real, whole
 
 SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # of scikit-learn's images
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracerl import checks
+from tracerl.config import checks
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Numbers = np.ndarray[Any, np.dtype[Any]]

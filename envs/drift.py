@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
-from tracerl import checks
-from tracerl.checks import ConfigError
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_state import fields, forms, generators
+from tracerl.lifetime.env_state.forms import real, whole
 
 from .masked_observation import feature_box
-from .state import fields, forms, generators
-from .state.forms import real, whole
 
 Array = np.ndarray[Any, Any]
 _STREAM = 1  # of the seed: the wrapper draws from its child of this number, the env from the seed itself
@@ -127,7 +127,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation, reward, terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the world as it is now, the time and the generator of the next worlds; see ``tracerl.envs.state``."""
+        """Return the world as it is now, the time and the generator of the next worlds; see ``lifetime.env_state``."""
         return {**fields.read(self, self._fields()), "generator": generators.read(self.generator)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .state import fields
+from tracerl.lifetime.env_state import fields
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Episodic(gym.Env[Observation, np.int64]):
-    """An env that says what its state is (``tracerl.envs.state``): attributes that every reset sets, and no others."""
+    """An env that says what its state is (``lifetime.env_state``): attributes that every reset sets, and no others."""
 
     def _fields(self) -> fields.Fields:
         """Return the attributes that a reset sets, each with what it may be."""

@@ -6,7 +6,7 @@ from importlib import import_module
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
 
-from tracerl.checks import ConfigError, ConfigWarning
+from tracerl.config.checks import ConfigError, ConfigWarning
 
 # By namespace: what to import, its function that registers the envs where importing does not, the extra of tracerl.
 _ON_DEMAND = {"ALE": ("ale_py", None, "atari"), "MinAtar": ("minatar.gym", "register_envs", "minatar")}

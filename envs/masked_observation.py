@@ -7,10 +7,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-
-from .state import fields
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_state import fields
 
 Array = np.ndarray[Any, Any]
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from tracerl import checks
+from tracerl.config import checks
+from tracerl.lifetime.env_state import fields
+from tracerl.lifetime.env_state.forms import optional, real, whole
 
 from . import drawing
 from .episodic import Episodic, Observation
-from .state import fields
-from .state.forms import optional, real, whole
 
 
 class MemoryChain(Episodic):

@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from tracerl import checks
+from tracerl.config import checks
+from tracerl.lifetime.env_state import fields, forms
 
 from . import drawing
-from .state import fields, forms
 
 Observation = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -90,7 +90,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
         return self._show(), float(reward), bool(terminated), False, {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the game keeps, and the action that may be taken again; see ``tracerl.envs.state``."""
+        """Return what the game keeps, and the action that may be taken again; see ``tracerl.lifetime.env_state``."""
         game = {name: value for name, value in vars(self._game).items() if name not in _FIXED}
         return {"game": game, "last": getattr(self, "_last", None)}
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-
-from .state import fields
-from .state.forms import whole
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_state import fields
+from tracerl.lifetime.env_state.forms import whole
 
 
 class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -72,7 +71,7 @@ class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         return observation, reward, False, False, {**info, "starts": self.starts}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of starts; see ``tracerl.envs.state``."""
+        """Return the number of starts; see ``tracerl.lifetime.env_state``."""
         return {"starts": self.starts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

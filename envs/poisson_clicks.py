@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from tracerl import checks
+from tracerl.config import checks
+from tracerl.lifetime.env_state import fields, forms
+from tracerl.lifetime.env_state.forms import optional, real, whole
 
 from . import drawing
 from .episodic import Episodic, Observation
-from .state import fields, forms
-from .state.forms import optional, real, whole
 
 Clicks = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -9,14 +9,14 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-from tracerl.lifetime import EnvFailed
-from tracerl.stats import Milestone
-from tracerl.world import SingleWorld, VectorWorld, World
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.loop import EnvFailed
+from tracerl.lifetime.observations import as_box, as_boxes
+from tracerl.lifetime.record import Milestone
+from tracerl.lifetime.runners import SingleWorld, VectorWorld, World
 
 from . import ids
-from .observations import as_box, as_boxes
 
 Env = gym.Env[Any, Any]
 Wrap = Callable[[Env], Env]
@@ -100,7 +100,9 @@ class EnvSpec:
             raise ConfigError("time_aware", "must be false with backend=compiled: a twin is the bare env")
         if self.timeout is not None:
             raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
-        from tracerl.compiled import CompiledWorld  # loads the compiler, which other backends need not wait for
+        from tracerl.kernels.compiled_runner import (
+            CompiledWorld,  # loads the compiler, which other backends need not wait for
+        )
 
         return CompiledWorld(self.id, seeds)
 

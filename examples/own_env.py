@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 import tracerl
-from tracerl.view import view
+from tracerl.nn.views import view
 
 WIDTH, HEIGHT = 5, 6
 

@@ -26,7 +26,7 @@ from bench_runs import Life, Run, carry_out, lives_of, runs_of, summary_of
 from bench_table import Measured, life_line, report, table
 from doc_tables import made_on, replaced, write_table
 
-from tracerl.stats import WINDOW
+from tracerl.lifetime.record import WINDOW
 
 
 def about_runs(runs: Sequence[Run]) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 import gymnasium as gym
 from bench_rows import parse_seeds
 
-from tracerl.episodes import EpisodeLog
-from tracerl.stats import Marker, Milestone, Record
-from tracerl.summary import Outcome, summarize, write_json
+from tracerl.lifetime.record import Marker, Milestone, Record
+from tracerl.runs.logging.episodes import EpisodeLog
+from tracerl.runs.summary import Outcome, summarize, write_json
 
 MILESTONES = {
     "CartPole-v1": ("w20>=195", "w20>=475", "w100>=475"),

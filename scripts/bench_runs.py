@@ -97,7 +97,7 @@ def runs_of(line: Line, out: Path, together: bool) -> list[Run]:
 
 def lives_in_twins(settings: Settings) -> bool:
     """Say whether an env has a compiled twin, at its default arguments, in which the agent can live."""
-    from tracerl.kernels.twins import TWINS
+    from tracerl.kernels.envs.dispatch import TWINS
 
     env = settings["env"]
     return env.get("id") in TWINS and not env.get("kwargs") and not env.get("wrappers") and has_kernels(settings)
@@ -110,9 +110,9 @@ def has_kernels(settings: Settings) -> bool:
 
 def memory_in_kernels(settings: Settings) -> int:
     """Return the bytes of one life of an agent that the fused engine runs; 0 of others."""
-    from tracerl.assembly import build_agent, open_world
-    from tracerl.building import build
-    from tracerl.checks import ConfigError
+    from tracerl.config.checks import ConfigError
+    from tracerl.config.instantiate import build
+    from tracerl.runs.build import build_agent, open_world
 
     config = OmegaConf.create(settings)
     try:

@@ -32,13 +32,13 @@ from doc_tables import made_on, write_table
 from env_speed import Null, many_envs, one_env, per_second
 from omegaconf import DictConfig
 
-from tracerl.agent import Verb
-from tracerl.assembly import build_agent, open_world, use_threads
-from tracerl.building import build, open_keys
-from tracerl.hydra_versions import configs
-from tracerl.lifetime import Monitor, next_look
-from tracerl.logger import LoggedRun
-from tracerl.stats import Record
+from tracerl.config.hydra_compat import configs
+from tracerl.config.instantiate import build, open_keys
+from tracerl.lifetime.loop import Monitor, next_look
+from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.record import Record
+from tracerl.runs.build import build_agent, open_world, use_threads
+from tracerl.runs.logging.tensorboard import LoggedRun
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
 NULL = "env=gymnasium env.id=Null-v0"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench_rows import Line, seeds_in_words
 from bench_runs import Life
 
-from tracerl.stats import bootstrap_interval, interquartile_mean
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 
 HEAD = [
     "env, steps",

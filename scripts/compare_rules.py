@@ -63,8 +63,8 @@ def state_bytes(agent: str) -> int | None:
     import gymnasium as gym
     import hydra
 
-    from tracerl.hydra_versions import configs, instantiate
-    from tracerl.lives import Lives
+    from tracerl.config.hydra_compat import configs, instantiate
+    from tracerl.nn.lifetimes import Lives
 
     env = gym.make("CartPole-v1")
     with configs("tracerl.configs"):

@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 import yaml
 
-from tracerl.hydra_versions import configs
+from tracerl.config.hydra_compat import configs
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"

@@ -28,8 +28,8 @@ from measure_export import compared
 from omegaconf import OmegaConf
 
 import tracerl
-from tracerl import library
 from tracerl.plot.__main__ import main as plot
+from tracerl.runs import api
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -144,9 +144,9 @@ OUTPUTS = {
 def composed() -> Iterator[list[Settings]]:
     """A context that gathers the settings which tracerl composes within it, but for ``NOT_COMPARED``."""
     found: list[Settings] = []
-    compose = library.compose
+    compose = api.compose
 
-    def keeping(settings: library.Settings) -> Any:
+    def keeping(settings: api.Settings) -> Any:
         config = compose(settings)
         whole: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
         one = {key: value for key, value in whole.items() if key not in (*NOT_COMPARED, "lifetimes")}
@@ -154,7 +154,7 @@ def composed() -> Iterator[list[Settings]]:
             found.append(one)
         return config
 
-    with mock.patch.object(library, "compose", keeping):
+    with mock.patch.object(api, "compose", keeping):
         yield found
 
 

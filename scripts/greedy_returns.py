@@ -16,8 +16,8 @@ import torch
 from bench_rows import parse_seeds
 
 from tracerl import live, load
-from tracerl.heads import Gaussian
-from tracerl.runs import SavedRun
+from tracerl.nn.heads import Gaussian
+from tracerl.runs.saved_run import SavedRun
 
 
 class Frozen(NamedTuple):

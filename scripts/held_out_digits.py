@@ -25,9 +25,9 @@ import torch
 from bench_rows import parse_seeds
 from omegaconf import DictConfig
 
-from tracerl.hydra_versions import configs, instantiate
-from tracerl.lives import Lives
-from tracerl.stats import Record
+from tracerl.config.hydra_compat import configs, instantiate
+from tracerl.lifetime.record import Record
+from tracerl.nn.lifetimes import Lives
 
 
 def settings(overrides: list[str]) -> DictConfig:

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from doc_tables import write_table
 
 from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle stands with the tests
-from tracerl.lives import Lives  # noqa: E402
-from tracerl.network import Convolutional, Dense, Network  # noqa: E402
+from tracerl.nn.lifetimes import Lives  # noqa: E402
+from tracerl.nn.networks import Convolutional, Dense, Network  # noqa: E402
 
 STEPS = 200  # that a network sees
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 import tracerl
-from tracerl.checks import ConfigError
-from tracerl.lifetime import stream
-from tracerl.runs import SavedRun
-from tracerl.stats import Record
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.loop import stream
+from tracerl.lifetime.record import Record
+from tracerl.runs.saved_run import SavedRun
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

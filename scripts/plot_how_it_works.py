@@ -15,9 +15,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
 
 import tracerl  # noqa: E402
-from tracerl import functional as F  # noqa: E402
-from tracerl.layers import LIF, DenseSynapses, LayerSettings  # noqa: E402
-from tracerl.lives import Lives  # noqa: E402
+from tracerl.nn import functional as F  # noqa: E402
+from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings  # noqa: E402
+from tracerl.nn.lifetimes import Lives  # noqa: E402
 
 DARK, LIGHT, WARM, GREY = "#0b3c5d", "#7aa6c2", "#c8553d", "#8a8f94"
 Series = dict[str, list[float]]

@@ -20,9 +20,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tracerl.files import write_atomic
 from tracerl.plot import Band, choose, draw_curves, save
 from tracerl.plot.series import bands_as_csv, bands_of, read_bands, renamed
+from tracerl.runs.files import write_atomic
 
 DOCS = Path(__file__).parents[1] / "docs"
 NAMES = {  # by agent, in the order of the colours

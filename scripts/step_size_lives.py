@@ -12,10 +12,10 @@ import torch
 from omegaconf import DictConfig
 from step_size_trials import Trial
 
-from tracerl.hydra_versions import configs, instantiate
-from tracerl.lives import Lives
-from tracerl.population import build_agents
-from tracerl.stats import Milestone, Record
+from tracerl.config.hydra_compat import configs, instantiate
+from tracerl.lifetime.independent_agents import build_agents
+from tracerl.lifetime.record import Milestone, Record
+from tracerl.nn.lifetimes import Lives
 
 Found = dict[str, Any]  # what one row measured, as JSON
 PARTS = 12  # a life is reported in so many equal parts

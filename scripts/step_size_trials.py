@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracerl import functional as F
-from tracerl.flat import FlatModule
-from tracerl.lives import Lives
-from tracerl.network import Network
+from tracerl.nn import functional as F
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Network
 from tracerl.optim.intentional import BoundedIntentional, Intentional
 
 _TINY = 1e-8

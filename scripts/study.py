@@ -28,7 +28,7 @@ from study_measures import lives_of_cell, write_table
 from study_plan import Cell, Study, cells_of, find, read_study
 from study_report import draw, report
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 
 def narrowed(study: Study, arguments: argparse.Namespace) -> Study:

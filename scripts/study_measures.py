@@ -8,8 +8,8 @@ from pathlib import Path
 from bench_runs import Run, summary_of
 from study_plan import Cell
 
-from tracerl.episodes import read_episodes
 from tracerl.plot.series import Curve, rolling_mean
+from tracerl.runs.logging.episodes import read_episodes
 from tracerl.sweep.compare import area, lowest_late
 
 SCORES = ("final_100", "area", "lowest_late")  # higher is better; milestones follow

@@ -13,10 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tracerl import checks, hydra_versions
-from tracerl.building import open_keys
-from tracerl.checks import ConfigError
-from tracerl.explain import explain
+from tracerl.config import checks, hydra_compat
+from tracerl.config.checks import ConfigError
+from tracerl.config.error_messages import explain
+from tracerl.config.instantiate import open_keys
 
 KEYS = ("question", "prediction", "seeds", "bar", "final", "tasks", "settings")
 TASK_KEYS = ("env", "steps", "seeds", "overrides")
@@ -233,7 +233,7 @@ def composed(overrides: Sequence[str], where: str) -> Settings:
         ConfigError: it makes none; the message is that of ``tracerl.run``.
     """
     try:
-        with hydra_versions.configs("tracerl.configs"):
+        with hydra_compat.configs("tracerl.configs"):
             found: Any = OmegaConf.to_container(hydra.compose("run", open_keys(list(overrides))), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(where, f"cannot be used: {explain(error, overrides)}") from error

@@ -10,10 +10,11 @@ from bench_table import number
 from study_measures import Life
 from study_plan import Study
 
+from tracerl.lifetime.record import WINDOW
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import band
 from tracerl.plot.style import save
-from tracerl.stats import WINDOW, bootstrap_interval, interquartile_mean
 from tracerl.sweep.compare import improvement, improvement_interval
 
 Lives = Mapping[tuple[str, str], Sequence[Life]]

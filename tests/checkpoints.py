@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from tracerl import disk
-from tracerl.checkpoint import plain
-from tracerl.checkpoint.manifest import render, sha256
-from tracerl.checkpoint.read import newest_good
-from tracerl.checkpoint.store import write
+from tracerl.runs import disk
+from tracerl.runs.checkpoint import plain
+from tracerl.runs.checkpoint.manifest import render, sha256
+from tracerl.runs.checkpoint.read import newest_good
+from tracerl.runs.checkpoint.store import write
 
 CALLS = ("create", "write", "sync", "close", "open_folder", "make_folder", "rename", "remove_file", "remove_tree")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from tracerl.encoders import Encoder, EncoderSettings
-from tracerl.lives import Lives
+from tracerl.nn.encoders import Encoder, EncoderSettings
+from tracerl.nn.lifetimes import Lives
 
 PLAIN = dict(normalize=False, clip=2.0)
 SCALED = dict(normalize=True, clip=2.0)

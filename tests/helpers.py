@@ -19,11 +19,11 @@ from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
 
 import tracerl.run
-from tracerl import hydra_versions
-from tracerl.building import open_keys
-from tracerl.lifetime import live
-from tracerl.lives import Lives
-from tracerl.stats import Milestone, Record
+from tracerl.config import hydra_compat
+from tracerl.config.instantiate import open_keys
+from tracerl.lifetime.loop import live
+from tracerl.lifetime.record import Milestone, Record
+from tracerl.nn.lifetimes import Lives
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -62,7 +62,7 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
 
 def compose(*overrides: str) -> DictConfig:
     """The config that a command line would give, without Hydra's own node."""
-    with hydra_versions.configs("tracerl.configs"):
+    with hydra_compat.configs("tracerl.configs"):
         return hydra.compose("run", open_keys(list(overrides)))
 
 
@@ -75,7 +75,7 @@ def make_agent(
     env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
 ) -> ReflectAgent:
     """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
-    make = hydra_versions.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
+    make = hydra_compat.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lives(seed, dtype))
 
 

@@ -21,7 +21,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
-from tracerl.checkpoint import newest_good
+from tracerl.runs.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that is about the machine
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tracerl.episodes import EpisodeLog
+from tracerl.runs.logging.episodes import EpisodeLog
 
 
 def run(

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.layers import ALIF, ConvolutionalSynapses, Graded, SpikingLayer, SynapticLIF
-from tracerl.network import Network
-from tracerl.topology import INPUT
+from tracerl.nn.layers import ALIF, ConvolutionalSynapses, Graded, SpikingLayer, SynapticLIF
+from tracerl.nn.networks import Network
+from tracerl.nn.wiring import INPUT
 
 Parameters = dict[str, Tensor]
 

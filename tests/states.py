@@ -7,9 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import wrappers
-from tracerl.envs import state as states
 from tracerl.envs.drift import Drift
 from tracerl.envs.masked_observation import MaskedObservation
+
+from tracerl.lifetime import env_state as states
 
 Make = Callable[[], gym.Env]
 

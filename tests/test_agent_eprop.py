@@ -12,7 +12,7 @@ from tests.helpers import lived, lived_together, make_agent
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
 from tests.worlds import Space  # and registers the probes
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 SMALL = "network.hidden=[12]"
 BANDIT = "tracerl/ContextualBandit-v0"

@@ -13,9 +13,9 @@ from tracerl.agents.reflect import ReflectAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, make_agent, observation, some_steps
-from tracerl import functional as F
-from tracerl.checks import ConfigError
-from tracerl.layers import Graded
+from tracerl.config.checks import ConfigError
+from tracerl.nn import functional as F
+from tracerl.nn.layers import Graded
 
 SMALL = "network.hidden=[16]"
 

@@ -11,7 +11,7 @@ from tracerl.agents.reflect_classic import ReflectClassicAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import compose, lived, lived_together, make_agent, observation, some_steps
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")

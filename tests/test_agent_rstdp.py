@@ -12,8 +12,8 @@ from tracerl.agents.rstdp import RSTDPAgent
 
 from tests.helpers import lived, lived_together, make_agent, observation, some_steps
 from tests.worlds import Space  # and registers the probes
-from tracerl.agent import ManyAgents, Verb
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.protocol import ManyAgents, Verb
 
 SIGNALS = ("advantage", "reward", "td")
 

@@ -12,10 +12,10 @@ from tracerl.agents.stream_ac import StreamACAgent
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, make_agent
-from tracerl.checks import ConfigError
-from tracerl.layers.rectified import sparse_weight
-from tracerl.lives import Lives
-from tracerl.network import Perceptron
+from tracerl.config.checks import ConfigError
+from tracerl.nn.layers.rectified import sparse_weight
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Perceptron
 from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
 

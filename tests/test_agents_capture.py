@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 
 from tests.helpers import make_agent
-from tracerl.agent import Stateful, Verb
+from tracerl.lifetime.protocol import Stateful, Verb
 
 CASES = {
     "reflect, torch": ("network.hidden=[9]",),

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from tracerl.averages import Averages, finite_mean, finite_means
-from tracerl.lives import Lives
-from tracerl.population import Population
+from tracerl.lifetime.independent_agents import Population
+from tracerl.nn.averages import Averages, finite_mean, finite_means
+from tracerl.nn.lifetimes import Lives
 
 
 def test_a_mean_is_over_the_lifetimes_whose_number_is_finite() -> None:

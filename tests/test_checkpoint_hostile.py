@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from tests.checkpoints import forge, put, quick  # noqa: F401  quick is a fixture
-from tracerl.checkpoint.read import BadCheckpoint, read
-from tracerl.checkpoint.store import write
+from tracerl.runs.checkpoint.read import BadCheckpoint, read
+from tracerl.runs.checkpoint.store import write
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ class Payload:
 WATCHED = """
 import sys
 from pathlib import Path
-from tracerl.checkpoint.read import BadCheckpoint, newest_good, read
+from tracerl.runs.checkpoint.read import BadCheckpoint, newest_good, read
 inside, seen, watching = Path(sys.argv[1]), [], False
 wrong = ("exec", "compile", "import", "pickle.", "marshal.", "subprocess.", "os.system", "os.exec", "os.posix_spawn",
     "os.fork", "code.", "ctypes.", "socket.", "os.remove", "os.rename", "os.mkdir", "shutil.", "tempfile.")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.checkpoints import forge, quick  # noqa: F401  quick is a fixture
-from tracerl.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
-from tracerl.checkpoint.store import write
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
+from tracerl.runs.checkpoint.store import write
 
 
 @pytest.fixture

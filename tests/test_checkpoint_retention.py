@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
-from tracerl.checkpoint.read import newest_good, read
-from tracerl.checkpoint.retention import prune
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint.read import newest_good, read
+from tracerl.runs.checkpoint.retention import prune
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once"])

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests.checkpoints import Disk, Killed, found, quick, save  # noqa: F401  quick is a fixture
-from tracerl import disk
-from tracerl.checkpoint.names import aside
-from tracerl.checkpoint.read import newest, newest_good, read
-from tracerl.checkpoint.store import write
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
+from tracerl.runs import disk
+from tracerl.runs.checkpoint.names import aside
+from tracerl.runs.checkpoint.read import newest, newest_good, read
+from tracerl.runs.checkpoint.store import write
 
 
 def first(root: Path) -> None:
@@ -105,8 +105,8 @@ CHILD = """
 import sys
 from pathlib import Path
 import torch
-from tracerl.checkpoint.retention import prune
-from tracerl.checkpoint.store import write
+from tracerl.runs.checkpoint.retention import prune
+from tracerl.runs.checkpoint.store import write
 for step in range(10**9):
     for _ in range(2):
         write(Path(sys.argv[1]), step, {"agent": {"weight": torch.full((1000,), float(step))}}, {})

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.checkpoints import quick  # noqa: F401  quick is a fixture
-from tracerl.checkpoint.read import read
-from tracerl.checkpoint.store import write
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint.read import read
+from tracerl.runs.checkpoint.store import write
 
 DTYPES = [getattr(torch, name) for name in "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64".split()]
 DTYPES += [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -7,8 +7,8 @@ import torch
 
 from tests.helpers import script
 from tests.oracles import SETTINGS, bptt
-from tracerl.lives import Lives
-from tracerl.network import Dense, Network
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Dense, Network
 from tracerl.optim import Intentional
 
 LIVES = Lives(0, torch.float64)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tracerl.kernels import compile as compiling
-from tracerl.kernels.compile import entry, prepare
+from tracerl.kernels.jit import entry, prepare
 
 KERNELS = """
-from tracerl.kernels.compile import entry
+from tracerl.kernels.jit import entry
 
 @entry
 def doubled(x):

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.helpers import compose, exit_code, script
-from tracerl.hydra_versions import configs
+from tracerl.config.hydra_compat import configs
 
 reference = script("config_reference")
 PAGE = reference.PAGE.read_text()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from tests.helpers import compose
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 GROUPS = {
     "network": "network",

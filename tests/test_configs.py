@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 
 import tests.worlds  # noqa: F401  registers Image
 from tests.helpers import compose
-from tracerl import hydra_versions
-from tracerl.agent import Agent
-from tracerl.lives import Lives
-from tracerl.logger import LoggedRun
+from tracerl.config import hydra_compat
+from tracerl.lifetime.protocol import Agent
+from tracerl.nn.lifetimes import Lives
+from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
 NEEDS = {
@@ -25,7 +25,7 @@ NEEDS = {
 
 def whole(*overrides: str) -> DictConfig:
     """The config that a command line would give, with Hydra's own node."""
-    with hydra_versions.configs("tracerl.configs"):
+    with hydra_compat.configs("tracerl.configs"):
         return hydra.compose("run", list(overrides), return_hydra_config=True)
 
 
@@ -41,7 +41,7 @@ def test_every_group_is_covered_here() -> None:
 @pytest.mark.parametrize("name", choices("env"))
 def test_envs(name: str) -> None:
     config = compose(f"env={name}", *(["env.id=CartPole-v1"] if name == "gymnasium" else []))
-    spec = hydra_versions.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
+    spec = hydra_compat.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
     assert config.steps == spec.steps
     assert spec.name.startswith(name) or spec.name == spec.id
 
@@ -50,7 +50,7 @@ def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
     wrap = "{_target_: gymnasium.wrappers.%s, _partial_: true, %s}"
     inner, outer = wrap % ("TimeLimit", "max_episode_steps: 3"), wrap % ("TransformReward", "func: null")
     config = compose(f"env.wrappers=[{inner}, {outer}]".replace(" ", ""))
-    env = hydra_versions.instantiate(config.env, _convert_="all").make()
+    env = hydra_compat.instantiate(config.env, _convert_="all").make()
     assert isinstance(env, gym.wrappers.TransformReward) and isinstance(env.env, gym.wrappers.TimeLimit)
     env.close()
 
@@ -58,7 +58,7 @@ def test_wrappers_stand_around_the_env_and_the_first_is_innermost() -> None:
 def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> None:
     wrap = "{_target_:tracerl.envs.masked_observation.MaskedObservation,_partial_:true,hidden:[1,3]}"
     config = compose("env.time_aware=true", "+env.kwargs.max_episode_steps=4", f"env.wrappers=[{wrap}]")
-    env = hydra_versions.instantiate(config.env, _convert_="all").make()
+    env = hydra_compat.instantiate(config.env, _convert_="all").make()
     whole = gym.make("CartPole-v1", disable_env_checker=True)
     seen, expected = [env.reset(seed=1)[0]], [whole.reset(seed=1)[0]]
     for _ in range(4):
@@ -78,7 +78,7 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)
-    make = hydra_versions.instantiate(
+    make = hydra_compat.instantiate(
         compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
     )
     agent = make(env.observation_space, env.action_space, Lives(0))
@@ -95,7 +95,7 @@ def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
 
 @pytest.mark.parametrize("name", choices("logger"))
 def test_loggers(name: str, tmp_path: Path) -> None:
-    log = hydra_versions.instantiate(compose(f"logger={name}").logger).open(LoggedRun(tmp_path))
+    log = hydra_compat.instantiate(compose(f"logger={name}").logger).open(LoggedRun(tmp_path))
     if log is not None:
         log.close(success=True)
     assert bool(list(tmp_path.iterdir())) is (name != "none")
@@ -110,7 +110,7 @@ def test_experiments(name: str) -> None:
     for key, choice in config.hydra.sweeper.params.items():
         value = choice.split(",")[0]
         first = compose(f"experiment={name}", f"{key}={value if '(' not in value else 1}")
-        assert hydra_versions.instantiate(first.env, _convert_="all").steps
+        assert hydra_compat.instantiate(first.env, _convert_="all").steps
 
 
 @pytest.mark.parametrize("name", choices("hydra/launcher"))

@@ -13,9 +13,9 @@ from tests.helpers import lived_together, make_agent
 from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import NEURONS, G, assert_exact, compare, cosine
 from tests.test_gradients import LEARN_ALL, relative_error, stream
-from tracerl.checks import ConfigError
-from tracerl.lives import Lives
-from tracerl.network import Convolutional, Network
+from tracerl.config.checks import ConfigError
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Convolutional, Network
 
 SHAPE = (6, 5, 2)  # height, width, channels
 CONVOLUTION: dict[str, Any] = dict(

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from tests.oracles import Parameters, bptt, initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import LEARN_ALL, build, relative_error, run, stream
-from tracerl.checks import ConfigError
-from tracerl.credit import OTPE, Presynaptic
-from tracerl.layers import ALIF, DenseSynapses, LayerSettings, SynapticLIF
-from tracerl.lives import Lives
-from tracerl.network import Network
+from tracerl.config.checks import ConfigError
+from tracerl.nn.credit import OTPE, Presynaptic
+from tracerl.nn.layers import ALIF, DenseSynapses, LayerSettings, SynapticLIF
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Network
 
 G = torch.tensor([0.7, -1.3], dtype=torch.float64)
 NEURONS = ("lif", "alif", "synaptic", "graded")

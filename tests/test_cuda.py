@@ -6,9 +6,9 @@ import torch
 
 from tests.helpers import compose, make_agent
 from tests.worlds import Space
-from tracerl import hydra_versions
-from tracerl.agent import Verb
-from tracerl.lives import Lives
+from tracerl.config import hydra_compat
+from tracerl.lifetime.protocol import Verb
+from tracerl.nn.lifetimes import Lives
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device that torch can use")
 
@@ -18,7 +18,7 @@ def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
     env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
     overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
     here = make_agent(env, *overrides, seed=seeds)
-    make = hydra_versions.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
+    make = hydra_compat.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
     there = make(env.observation_space, env.action_space, Lives(seeds, torch.float32, "cuda"))
     verbs = np.full(8, Verb.START, np.int8)
     for i in range(60):
@@ -32,6 +32,6 @@ def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
 
 def test_auto_takes_torch_there_and_says_why() -> None:
     env = Space(4, 2)
-    make = hydra_versions.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
+    make = hydra_compat.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lives([0, 1], torch.float32, "cuda"))
     assert (agent.engine, agent.engine_reason) == ("torch", "it runs on the CPU, not on cuda")

@@ -107,7 +107,7 @@ def test_links_out_of_the_docs_become_pages_or_names(caplog: pytest.LogCaptureFi
         return hooks.on_page_markdown(text, page, None, None)
 
     assert shown("[it](../../SECURITY.md#a)") == "[it](../security.md#a)"
-    assert shown("[the loop](../../tracerl/lifetime.py)") == "the loop (`tracerl/lifetime.py`)"
+    assert shown("[the loop](../../tracerl/lifetime/loop.py)") == "the loop (`tracerl/lifetime/loop.py`)"
     assert (
         shown("[tags](../tags.md) ![a](../a.png) [b](https://b.c)")
         == "[tags](../tags.md) ![a](../a.png) [b](https://b.c)"

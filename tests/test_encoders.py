@@ -9,11 +9,11 @@ import torch
 
 from tests.encoders import PLAIN, SCALED, build, encode
 from tests.helpers import lived, lived_together, make_agent
-from tracerl.checks import ConfigError
-from tracerl.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
-from tracerl.encoders.on_off import on_off_rates
-from tracerl.lives import Lives
-from tracerl.streams import CODE, UniformStream
+from tracerl.config.checks import ConfigError
+from tracerl.nn.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
+from tracerl.nn.encoders.on_off import on_off_rates
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import CODE, UniformStream
 
 ALL = {
     "raw": Raw(**SCALED),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tests.encoders import PLAIN, build, encode
-from tracerl.encoders import Contrast
+from tracerl.nn.encoders import Contrast
 
 
 def test_contrast_by_hand() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import make_agent
-from tracerl.episodes import EpisodeLog
-from tracerl.lifetime import live
-from tracerl.logger import LoggedRun, TensorBoard
-from tracerl.stats import Marker, Record
+from tracerl.lifetime.loop import live
+from tracerl.lifetime.record import Marker, Record
+from tracerl.runs.logging.episodes import EpisodeLog
+from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
 
 STEPS = 10_000_000
 

@@ -13,8 +13,8 @@ from gymnasium.utils.env_checker import check_env
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
-from tracerl import hydra_versions
-from tracerl.checks import ConfigError
+from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError
 
 NAMES = sorted(path.stem for path in (Path(tracerl.configs.__file__).parent / "env").glob("*.yaml"))
 NEEDS = {"gymnasium": ["env.id=CartPole-v1"]}
@@ -25,7 +25,7 @@ Make = Callable[[], gym.Env]
 
 @cache
 def spec_of(name: str) -> EnvSpec:
-    return hydra_versions.instantiate(compose(f"env={name}", *NEEDS.get(name, [])).env, _convert_="all")
+    return hydra_compat.instantiate(compose(f"env={name}", *NEEDS.get(name, [])).env, _convert_="all")
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import tracerl.envs  # noqa: F401  registers it
 from gymnasium.utils.env_checker import check_env
 
 from tests.helpers import compose
-from tracerl import hydra_versions
-from tracerl.checks import ConfigError
+from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError
 
 NAME = "tracerl/Digits-v0"
 
@@ -93,6 +93,6 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(gym.error.DependencyNotInstalled, match=r'pip install "tracerl\[digits\]"'):
         make()
-    spec = hydra_versions.instantiate(compose("env=Digits").env, _convert_="all")
+    spec = hydra_compat.instantiate(compose("env=Digits").env, _convert_="all")
     with pytest.raises(ConfigError, match=r'pip install "tracerl\[digits\]"'):
         spec.make()

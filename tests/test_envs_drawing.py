@@ -6,7 +6,7 @@ import pytest
 import tracerl.envs  # noqa: F401  registers the worlds
 from tracerl.envs import drawing
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 WORLDS = ("ContextualBandit", "DelayedBandit", "PoissonClicks", "MemoryChain", "Digits")
 JUDGED = (drawing.RIGHT, drawing.WRONG)

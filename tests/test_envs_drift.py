@@ -11,7 +11,7 @@ from tracerl.envs.drift import Drift
 from tracerl.envs.never_reset import NeverReset
 
 from tests.helpers import bare
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 POLE = {"length": [0.5, 2.0], "masspole": [0.5, 2.0], "force_mag": [0.5, 2.0]}
 

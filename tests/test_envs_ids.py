@@ -7,7 +7,7 @@ import gymnasium as gym
 import pytest
 from tracerl.envs.ids import find
 
-from tracerl.checks import ConfigError, ConfigWarning
+from tracerl.config.checks import ConfigError, ConfigWarning
 
 
 @pytest.mark.parametrize(("package", "env_id"), [("ale_py", "ALE/Pong-v5"), ("minatar", "MinAtar/Asterix-v1")])

@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from tracerl.envs.masked_observation import MaskedObservation
 
 from tests.helpers import bare
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 
 def test_what_is_hidden_is_gone_and_the_rest_is_what_it_was() -> None:

@@ -9,7 +9,7 @@ import tracerl.envs  # noqa: F401  registers it
 from gymnasium.utils.env_checker import check_env
 
 from tests.helpers import compose
-from tracerl import hydra_versions
+from tracerl.config import hydra_compat
 
 NAME = "tracerl/MemoryChain-v0"
 
@@ -59,6 +59,6 @@ def test_bad_arguments_are_named(kwargs: Any) -> None:
 
 @pytest.mark.parametrize("length", [8, 32])
 def test_the_length_is_part_of_the_name_that_tells_runs_apart(length: int) -> None:
-    spec = hydra_versions.instantiate(compose("env=MemoryChain", f"env.kwargs.length={length}").env, _convert_="all")
+    spec = hydra_compat.instantiate(compose("env=MemoryChain", f"env.kwargs.length={length}").env, _convert_="all")
     assert spec.name == f"MemoryChain{length}"
     assert spec.make().unwrapped.length == length

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from tracerl.envs.never_reset import NeverReset
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from tracerl.envs.observations import as_box, as_boxes
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose, make_agent
 from tests.worlds import Shown, Words
-from tracerl import hydra_versions
-from tracerl.checks import ConfigError
-from tracerl.lives import Lives
+from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.observations import as_box, as_boxes
+from tracerl.nn.lifetimes import Lives
 
 PLACE = spaces.Box(-1, 1, (2,), np.float32)
 HALF = np.array([0.5, -0.5], np.float32)
@@ -120,7 +120,7 @@ def test_a_spec_makes_its_envs_show_a_box() -> None:
 
 
 def test_one_life_and_many_of_the_random_agent_do_without_numbers() -> None:
-    make = hydra_versions.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
+    make = hydra_compat.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
     spec = EnvSpec("Words", "tests.worlds:Words-v0", {}, 1, [])
     assert isinstance(spec.make().unwrapped, Words)
     for world in (spec.open([0]), spec.open([0, 1])):

@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from tracerl.envs.spec import EnvSpec
 
 from tests.test_envs_contract import NAMES, spec_of
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 EXTRAS: dict[str, list[str]] = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
     "optional-dependencies"
@@ -26,7 +26,7 @@ import sys
 for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn"):
     sys.modules[name] = None  # importing it fails
 import hydra
-from tracerl import hydra_versions
+from tracerl.config import hydra_compat as hydra_versions
 with hydra_versions.configs("tracerl.configs"):
     for name in sys.argv[1:]:
         spec = hydra_versions.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")

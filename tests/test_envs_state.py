@@ -9,15 +9,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from tracerl.envs import state as states
-from tracerl.envs.observations import as_box
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
 from tests.states import WRAPPED, assert_lives_go_on, lived, pole, same, stored
 from tests.test_envs_contract import NAMES, spec_of
-from tracerl import hydra_versions
-from tracerl.checks import ConfigError
+from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime import env_state as states
+from tracerl.lifetime.observations import as_box
 
 CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D"}
 
@@ -56,7 +56,7 @@ def test_atari_goes_on_where_a_wrapper_repeats_the_actions() -> None:
     pytest.importorskip("cv2")
     config = compose("env=Atari", "env.kwargs.repeat_action_probability=0.0")
     sticky = {"_target_": "gymnasium.wrappers.StickyAction", "_partial_": True, "repeat_action_probability": 0.25}
-    spec: EnvSpec = hydra_versions.instantiate(
+    spec: EnvSpec = hydra_compat.instantiate(
         {**config.env, "wrappers": [sticky, *config.env.wrappers]}, _convert_="all"
     )
     assert_lives_go_on(spec.make, ages=(0, 1, 25), steps=24)

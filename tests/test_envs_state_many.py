@@ -7,9 +7,9 @@ import gymnasium as gym
 import pytest
 from gymnasium import wrappers
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from tracerl.envs import state as states
 
 from tests.states import WRAPPED, pole, same, stored
+from tracerl.lifetime import env_state as states
 
 
 def together(mode: AutoresetMode) -> SyncVectorEnv:

@@ -6,10 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from tracerl.envs import state as states
-from tracerl.envs.state.plain import decode, encode
 
 from tests.states import same, stored
+from tracerl.lifetime import env_state as states
+from tracerl.lifetime.env_state.plain import decode, encode
 
 
 class Counting(gym.Env):

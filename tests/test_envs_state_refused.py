@@ -6,10 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import wrappers
-from tracerl.envs import state as states
 
 from tests.states import WRAPPED, pole
 from tests.test_envs_contract import spec_of
+from tracerl.lifetime import env_state as states
 
 
 def test_classes_without_a_known_state_are_named() -> None:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from gymnasium import wrappers
-from tracerl.envs import state as states
-from tracerl.envs.state.unsupported import REASONS
-from tracerl.envs.state.wrappers import FIELDS, STATELESS
 
 from tests.states import WRAPPED, assert_lives_go_on, lived, pole, stored
+from tracerl.lifetime import env_state as states
+from tracerl.lifetime.env_state.unsupported import REASONS
+from tracerl.lifetime.env_state.wrappers import FIELDS, STATELESS
 
 
 @pytest.mark.parametrize("name", WRAPPED)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracerl import episodes
-from tracerl.episodes import EpisodeLog, read_episodes
-from tracerl.stats import Record
+from tracerl.lifetime.record import Record
+from tracerl.runs.logging import episodes
+from tracerl.runs.logging.episodes import EpisodeLog, read_episodes
 
 
 def test_every_episode_of_every_life_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

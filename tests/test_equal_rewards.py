@@ -10,9 +10,9 @@ import pytest
 
 import tests.worlds  # noqa: F401 - registers envs
 import tracerl
-from tracerl.checks import ConfigWarning
-from tracerl.equal_rewards import PATIENCE, EqualRewards, reward_check
-from tracerl.stats import Record
+from tracerl.config.checks import ConfigWarning
+from tracerl.lifetime.equal_rewards import PATIENCE, EqualRewards, reward_check
+from tracerl.lifetime.record import Record
 
 SMALL: dict[str, Any] = {"reflect": {"network.hidden": [4]}, "reflect_classic": {"agent.network.hidden": [4]}}
 WITHOUT_CRITIC = [("reflect", "reward"), ("reflect", "advantage"), ("rstdp", "reward"), ("reflect_classic", None)]

@@ -13,7 +13,7 @@ import torch
 
 import tracerl
 from tests.nir_euler import simulate
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 STEPS = 200
 HARD = {"network": "dense", "encoder": "raw", "network.reset": "hard", "network.output_scale": 1.0, "engine": "torch"}

@@ -11,9 +11,9 @@ import tracerl
 from tracerl.export.program import program_of
 from tracerl.export.program_ends import Choice
 from tracerl.export.program_files import torch_export_bytes
-from tracerl.heads import head_for
-from tracerl.lives import Lives
-from tracerl.streams import UniformStream
+from tracerl.nn.heads import head_for
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import Disk, Killed
-from tracerl import disk
-from tracerl.files import LIMIT, read_bytes, read_json, read_yaml, write_atomic
+from tracerl.runs import disk
+from tracerl.runs.files import LIMIT, read_bytes, read_json, read_yaml, write_atomic
 
 
 def listen(path: Path) -> None:

@@ -11,9 +11,9 @@ from tracerl.envs.spec import EnvSpec
 from tests.engines import SPACES, assert_same_state, pair
 from tests.helpers import make_agent
 from tests.test_inputs import KINDS, SEEN, advance, living, same
-from tracerl.agent import Verb
-from tracerl.checks import ConfigError
-from tracerl.stats import Record
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.record import Record
 
 CASES = {
     "default": ("network.hidden=[9]",),

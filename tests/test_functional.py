@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tracerl import functional as F
+from tracerl.nn import functional as F
 
 
 def tensor(*values: float) -> Tensor:

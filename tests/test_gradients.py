@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.oracles import SETTINGS, bptt, initial_state, parameters_of, rtrl, scores_of, tick
-from tracerl.lives import Lives
-from tracerl.network import Dense, Network
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Dense, Network
 
 LEARN_ALL = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
 

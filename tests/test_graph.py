@@ -9,9 +9,9 @@ from tests.helpers import lived
 from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import G, assert_exact, compare, cosine
 from tests.test_gradients import stream
-from tracerl.checks import ConfigError
-from tracerl.lives import Lives
-from tracerl.network import Dense, Graph, Network
+from tracerl.config.checks import ConfigError
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Dense, Graph, Network
 
 SHAPE = {name: value for name, value in SETTINGS.items() if name != "hidden"} | {"weight_scale": 2.0}
 

@@ -11,10 +11,10 @@ from gymnasium import spaces
 from torch import Tensor, distributions
 
 from tests.helpers import lived, lived_together, make_agent
-from tracerl.checks import ConfigError
-from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
-from tracerl.lives import Lives
-from tracerl.streams import UniformStream
+from tracerl.config.checks import ConfigError
+from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 MANY = Lives([*range(4000)])

@@ -8,10 +8,10 @@ import torch
 from gymnasium import spaces
 from torch import distributions
 
-from tracerl.checks import ConfigError
-from tracerl.heads import Gaussian, head_for
-from tracerl.lives import Lives
-from tracerl.streams import UniformStream
+from tracerl.config.checks import ConfigError
+from tracerl.nn.heads import Gaussian, head_for
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 

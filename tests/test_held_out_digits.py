@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.helpers import script
-from tracerl import hydra_versions
+from tracerl.config import hydra_compat
 
 script("bench_rows")  # which the script imports as its neighbour
 held_out_digits = script("held_out_digits")
@@ -14,7 +14,7 @@ SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.
 @pytest.mark.parametrize("showings", [1, 3])
 def test_accuracy_reads_the_likeliest_action_and_leaves_no_trace(showings: int) -> None:
     config = held_out_digits.settings([*SMALL, f"env.kwargs.showings={showings}"])
-    spec = hydra_versions.instantiate(config.env, _convert_="all")
+    spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 20, seed=0)
     before = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
     found = held_out_digits.accuracy(agent, spec.make(), seed=0)
@@ -26,7 +26,7 @@ def test_accuracy_reads_the_likeliest_action_and_leaves_no_trace(showings: int) 
 
 def test_an_agent_that_always_names_one_digit_gets_its_share() -> None:
     config = held_out_digits.settings(list(SMALL))
-    spec = hydra_versions.instantiate(config.env, _convert_="all")
+    spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 1, seed=0)
     env = spec.make()
     with torch.inference_mode():
@@ -38,6 +38,6 @@ def test_an_agent_that_always_names_one_digit_gets_its_share() -> None:
 
 def test_an_agent_without_a_head_is_refused() -> None:
     config = held_out_digits.settings(["agent=random"])
-    spec = hydra_versions.instantiate(config.env, _convert_="all")
+    spec = hydra_compat.instantiate(config.env, _convert_="all")
     with pytest.raises(SystemExit, match="RandomAgent has no head"):
         held_out_digits.trained(config, spec, 1, seed=0)

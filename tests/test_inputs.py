@@ -10,10 +10,10 @@ import torch
 
 import tracerl
 from tests.helpers import make_agent
-from tests.test_guard import AGENTS, name_of_a_weight
-from tracerl.agent import Verb
-from tracerl.checks import ConfigError
-from tracerl.guard import Diverged
+from tests.test_divergence import AGENTS, name_of_a_weight
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.divergence import Diverged
+from tracerl.lifetime.protocol import Verb
 
 KINDS = AGENTS | {"rstdp": ("agent=rstdp",)}
 ENV = gym.make("CartPole-v1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.engines import SPACES, live_together, pair, take_in_by_rows
 from tests.helpers import lived, make_agent
 from tests.worlds import Space
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.kernels import plan as P
 from tracerl.kernels.describe import Plan
 

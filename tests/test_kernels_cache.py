@@ -13,10 +13,10 @@ import pytest
 
 from tracerl.kernels import cache as caching
 from tracerl.kernels import compile as compiling
-from tracerl.kernels.compile import _folder
+from tracerl.kernels.jit import _folder
 
 KERNELS = """
-from tracerl.kernels.compile import entry
+from tracerl.kernels.jit import entry
 
 @entry
 def doubled(x):

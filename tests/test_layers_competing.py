@@ -2,8 +2,8 @@
 
 import torch
 
-from tracerl.layers.competing import CompetingLIF
-from tracerl.lives import Lives
+from tracerl.nn.layers.competing import CompetingLIF
+from tracerl.nn.lifetimes import Lives
 
 
 def test_two_ticks_by_hand() -> None:

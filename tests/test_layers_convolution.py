@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.oracles import currents, pooled
-from tracerl.layers import LIF, ConvolutionalSynapses, LayerSettings, Pooling
-from tracerl.lives import Lives
+from tracerl.nn.layers import LIF, ConvolutionalSynapses, LayerSettings, Pooling
+from tracerl.nn.lifetimes import Lives
 
 SEEDS: list[Any] = [(0, torch.float64), (3, torch.float32), ([0, 1], torch.float64)]
 

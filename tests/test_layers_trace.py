@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from tracetorch import snn
 
-from tracerl.flat import FlatModule
-from tracerl.layers import LIF, DenseSynapses, LayerSettings, TraceLIF, TraceLIS
-from tracerl.layers.trace_lif import rate_window
-from tracerl.lives import Lives
-from tracerl.trace_network import TraceDense, TraceNetwork
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings, TraceLIF, TraceLIS
+from tracerl.nn.layers.trace_lif import rate_window
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks.tracetorch import TraceDense, TraceNetwork
 
 FAITHFUL = {"exact_trace_decay": False, "zero_rate_at_rest": False, "log_prob_signal": False}
 LEARNED = {f"learn_{name}": True for name in ("weight", "membrane_decay", "threshold", "input_trace_decay")}

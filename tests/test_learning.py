@@ -8,10 +8,10 @@ import pytest
 
 import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import lived, lived_together, make_agent
-from tracerl.episodes import EpisodeLog
-from tracerl.lifetime import live
-from tracerl.logger import LoggedRun, TensorBoard
-from tracerl.stats import Record
+from tracerl.lifetime.loop import live
+from tracerl.lifetime.record import Record
+from tracerl.runs.logging.episodes import EpisodeLog
+from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.test_network import network_of
-from tracerl.lives import Lives
-from tracerl.network import Network
+from tests.test_networks import network_of
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Network
 from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, rule_of_policy
 
 LIVES = Lives(0, torch.float64)

@@ -8,9 +8,9 @@ import torch
 from tracerl.agents.reflect import ReflectAgent
 
 from tests.helpers import make_agent
-from tracerl.checks import ConfigError
-from tracerl.heads import Categorical
-from tracerl.lives import Lives
+from tracerl.config.checks import ConfigError
+from tracerl.nn.heads import Categorical
+from tracerl.nn.lifetimes import Lives
 from tracerl.optim import ObGD
 from tracerl.optim.obgd import OvershootingBounded
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tracerl.checks import ConfigError
-from tracerl.plain_spaces import from_plain, to_plain
+from tracerl.config.checks import ConfigError
+from tracerl.runs.plain_spaces import from_plain, to_plain
 
 BOX = spaces.Box(np.array([-1.0, -np.inf], np.float32), np.array([2.5, np.inf], np.float32))
 SPACES = [

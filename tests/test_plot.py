@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from tests.made_runs import run, two_settings
-from tracerl.checks import ConfigError
-from tracerl.events import EventWriter
-from tracerl.folders import read_jobs
-from tracerl.groups import Life, group, median_step, of_a_life, reached, without_seed
+from tracerl.config.checks import ConfigError
 from tracerl.plot.choice import best_bands, choose
 from tracerl.plot.curves import draw_curves, spread
 from tracerl.plot.lines import draw_running
 from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
 from tracerl.plot.style import count_in_words, save
 from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
+from tracerl.runs.compare import Life, group, median_step, of_a_life, reached, without_seed
+from tracerl.runs.folders import read_jobs
+from tracerl.runs.logging.event_file import EventWriter
 from tracerl.sweep.effects import draw_effects
 
 

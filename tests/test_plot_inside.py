@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers import command
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.plot import __main__ as command_line
 from tracerl.plot.distributions import draw_distributions
 from tracerl.plot.frames import draw_frames
@@ -16,8 +16,8 @@ from tracerl.plot.lines import draw_traces
 from tracerl.plot.living import live_on
 from tracerl.plot.memory import distributions_of
 from tracerl.plot.raster import draw_raster, return_so_far, telling_neurons
-from tracerl.recording import LayerRecording, Recording
-from tracerl.runs import load
+from tracerl.recording.recorder import LayerRecording, Recording
+from tracerl.runs.saved_run import load
 
 RUN = ["lifetimes=2", "steps=120", "network.hidden=[8,6]", "logger=none", "hydra.run.dir=run"]
 

@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 
 from tests.helpers import script
-from tracerl.stats import Record
+from tracerl.lifetime.record import Record
 
 
 def test_peers_are_counted_as_lives_are_from_their_first_step_to_their_last() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from tracetorch import loss as their_loss
 
 from tests.test_layers_trace import LEARNED, copy_of, network_of, parameters_by_their_name
-from tracerl.lives import Lives
+from tracerl.nn.lifetimes import Lives
 from tracerl.optim import SGD, TorchOptim
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
-from tracerl.heads import Categorical
-from tracerl.lives import Lives
+from tracerl.nn.heads import Categorical
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
 from tracerl.optim import SGD
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
-from tracerl.streams import UniformStream
 
 LIVES = Lives(0, torch.float64)
 

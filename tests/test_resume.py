@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tracerl.checks import ConfigError
-from tracerl.resume import OVERRIDES, InUse, clear, command_line, finished_run, flat
+from tracerl.config.checks import ConfigError
+from tracerl.runs.resume import OVERRIDES, InUse, clear, command_line, finished_run, flat
 
 SETTINGS = {"steps": 10, "seed": 0, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tracerl.checks import ConfigError
-from tracerl.lives import Lives
+from tracerl.config.checks import ConfigError
+from tracerl.nn.lifetimes import Lives
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.stdp import STDP, Synapses, bounded_step_
 

@@ -17,7 +17,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests import helpers
-from tracerl import presence
+from tracerl.runs import lock
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("steps=300", "network.hidden=[8]")
@@ -170,8 +170,8 @@ def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(run_here: Run
 def test_a_run_whose_folder_was_taken_over_ends_and_writes_nothing_more(
     run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "_BEAT", 0.01)
-    monkeypatch.setattr(presence.Presence, "_is_lost", lambda self: True)
+    monkeypatch.setattr(lock, "_BEAT", 0.01)
+    monkeypatch.setattr(lock.Presence, "_is_lost", lambda self: True)
     result = run_here("agent=random", "steps=1000000", "logger=none", "hydra.run.dir=here")
     assert result.returncode == 2 and "error: hydra.run.dir was taken over by process" in result.stderr
     left = {path.name for path in (tmp_path / "here").iterdir()}

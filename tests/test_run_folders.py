@@ -166,7 +166,7 @@ def test_other_settings_are_named_where_the_config_is_lost(run: Path, resume: An
 def test_a_full_disk_leaves_the_settings_as_they_were(
     run: Path, resume: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tracerl import disk
+    from tracerl.runs import disk
 
     before = (run / name).read_text()
     with monkeypatch.context() as patch:
@@ -260,10 +260,10 @@ def test_a_summary_that_cannot_be_read_is_written_anew(run: Path, resume: Any, t
 
 
 def test_other_commands_do_not_wait_for_pipes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tracerl.folders import read_jobs
-    from tracerl.groups import Group
     from tracerl.plot.series import reward_rate
-    from tracerl.runs import load
+    from tracerl.runs.compare import Group
+    from tracerl.runs.folders import read_jobs
+    from tracerl.runs.saved_run import load
 
     for name in ("summary.json", "config.yaml", "overrides.yaml", "running.json", "returns.npz", "error.txt"):
         (run / name).unlink(missing_ok=True)

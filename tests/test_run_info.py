@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tracerl.checkpoint import Checkpoint
-from tracerl.checks import ConfigError
-from tracerl.run_info import RunInfo
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint import Checkpoint
+from tracerl.runs.run_info import RunInfo
 
 LOG = ["events.out.tfevents.1.host.2.0", 100, 10, ["returns"]]
 GOOD = {

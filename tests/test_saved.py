@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tracerl import saved
+from tracerl.runs import saved
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from tests.checkpoints import Disk, Killed, quick  # noqa: F401  quick is a fixt
 from tests.helpers import make_agent as by_class
 from tests.helpers import observation, some_steps
 from tests.test_agents_capture import play, script
-from tracerl.checkpoint import plain, tensors
-from tracerl.heads import Categorical
-from tracerl.saved_agent import _KEY, _digest, pack_agent, unpack_agent
+from tracerl.nn.heads import Categorical
+from tracerl.runs.checkpoint import plain, tensors
+from tracerl.runs.saved_agent import _KEY, _digest, pack_agent, unpack_agent
 
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 TWO = (OBSERVATIONS, spaces.Discrete(3))
@@ -191,14 +191,14 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "huge box": ({"spaces": [{**BOX, "shape": [10**6, 10**6]}, BOX]}, "more than 16,777,216 numbers"),
     "huge boxes": ({"spaces": [{"kind": "Tuple", "spaces": [{**BOX, "shape": [2**23]}] * 9}, BOX]}, "more than"),
     "objects": ({"spaces": [{**BOX, "dtype": "O"}, BOX]}, "has a space that Gymnasium does not have"),
-    "huge network": ({"agent": {"network": {"_target_": "tracerl.network.Dense", "hidden": [10**9]}}}, "cannot be"),
+    "huge network": ({"agent": {"network": {"_target_": "tracerl.nn.networks.Dense", "hidden": [10**9]}}}, "cannot be"),
     "other state": ({"state": {"more": torch.zeros(2)}}, "has more, which is not known here"),
     "other shape": ({"state": {"fault": torch.zeros(2)}}, "fault of the agent's state must be"),
     "other dtype": ({"state": {"fault": torch.zeros(())}}, "fault of the agent's state must be"),
     "engine": ({"engine": "rocket"}, "engine must be one of"),
     "target": ({"agent": {"_target_": "os.system"}}, r"agent\._target_ is 'os\.system': it comes from"),
     "target of another": (
-        {"agent": {"encoder": {"_target_": "tracerl.checkpoint.disk.shutil.rmtree"}}},
+        {"agent": {"encoder": {"_target_": "tracerl.runs.checkpoint.disk.shutil.rmtree"}}},
         "_target_",
     ),
     "other arguments": ({"agent": {"_args_": ["x"]}}, r"agent\._args_ does not exist"),
@@ -249,7 +249,13 @@ class OwnHead(Categorical):
 
 def test_reading_a_file_runs_and_imports_nothing_of_its_choice(good: bytes, tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_text("open('marker', 'w')")
-    targets = ("evil.Agent", "os.system", "tracerl.library.launch", "tracerl.run.main", "tracerl.heads.base.nn.Linear")
+    targets = (
+        "evil.Agent",
+        "os.system",
+        "tracerl.runs.api.launch",
+        "tracerl.run.main",
+        "tracerl.nn.heads.base.nn.Linear",
+    )
     for i, target in enumerate(targets):
         (tmp_path / f"{i}").write_bytes(forged(good, agent={"head": {"_target_": target, "_partial_": True}}))
     program = (

@@ -16,9 +16,9 @@ import tracerl.plot.__main__
 import tracerl.sweep.__main__
 import tracerl.watch.__main__
 from tests.helpers import command, exit_code
-from tracerl.checks import ConfigError
-from tracerl.resume import command_line
-from tracerl.runs import load
+from tracerl.config.checks import ConfigError
+from tracerl.runs.resume import command_line
+from tracerl.runs.saved_run import load
 
 SETTINGS = ["steps=100", "network=dense", "network.hidden=[8]", "engine=torch", "logger=none", "checkpoint.every=50"]
 OWN = "env.wrappers=[{_target_:planted.Wrap,_partial_:true}]"
@@ -70,7 +70,7 @@ BUILT: list[tuple[str, Any]] = [
     ("env.kwargs", {"x": [CALL]}),
     ("agent._target_", "planted.run"),
     ("agent.head", {**CALL, "_partial_": True}),
-    ("agent.head", {"_target_": "tracerl.launching.os.system", "command": "touch $PLANTED"}),
+    ("agent.head", {"_target_": "tracerl.runs.launch.os.system", "command": "touch $PLANTED"}),
     ("agent.encoder._target_", "planted.run"),
     ("agent.network._target_", "planted.run"),
     ("agent.network.hidden", [CALL]),
@@ -172,7 +172,7 @@ def plant(run: Path, *lines: str) -> None:
         (["agent._target_=planted.run"], "agent._target_"),
         (["agent._target_='${x.y}'", "+x={y:planted.run}"], "agent._target_"),
         (["agent.head={_target_:planted.run,_partial_:true}"], "agent.head._target_"),
-        (["agent.head={_target_:tracerl.launching.os.system,command:touch}"], "agent.head._target_"),
+        (["agent.head={_target_:tracerl.runs.launch.os.system,command:touch}"], "agent.head._target_"),
         (["encoder._target_=planted.run"], "encoder._target_"),
         (["network._target_=planted.run"], "network._target_"),
         (["optimizer.policy._target_=planted.run"], "optimizer.policy._target_"),
@@ -248,7 +248,7 @@ def test_ones_own_run_goes_on_with_trust(
 def test_a_yaml_in_ones_own_folder_is_found_when_a_run_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run.parent / "conf" / "encoder").mkdir(parents=True)
     (run.parent / "conf" / "encoder" / "mine.yaml").write_text(
-        "_target_: tracerl.encoders.Raw\nnormalize: true\nclip: 5.0"
+        "_target_: tracerl.nn.encoders.Raw\nnormalize: true\nclip: 5.0"
     )
     flags = ["--config-dir", "conf"]
     assert command([*SETTINGS, "encoder=mine", "hydra.run.dir=mine", *flags], monkeypatch, run.parent) == 0

@@ -7,18 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracerl.checks import ConfigError
-from tracerl.stats import (
-    Marker,
-    Milestone,
-    Record,
-    Tally,
-    bootstrap_interval,
-    capture_records,
-    interquartile_mean,
-    restore_records,
-)
-from tracerl.summary import Outcome, closing_lines, summarize, write_json
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.record import Marker, Milestone, Record, Tally, capture_records, restore_records
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.runs.summary import Outcome, closing_lines, summarize, write_json
 
 
 def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
@@ -163,7 +155,7 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tracerl.summary.os.fsync", full_disk)
+    monkeypatch.setattr("tracerl.runs.summary.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_json(path, {"steps": 2})
     assert json.loads(path.read_text()) == {"steps": 1}

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.test_optim import tensor, two_parameters
-from tracerl.lives import Lives
-from tracerl.network import Sequential
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import Sequential
 from tracerl.optim import AdaptiveObGD, Intentional, ObGD
 from tracerl.optim.rule import StepRuleSettings
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import exit_code, script
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
 script("doc_tables")

@@ -17,7 +17,7 @@ import yaml
 from rich.console import Console
 
 from tests.helpers import exit_code
-from tracerl.folders import read_jobs
+from tracerl.runs.folders import read_jobs
 from tracerl.sweep.__main__ import main
 from tracerl.sweep.jobs import jobs_asked_for
 from tracerl.sweep.table import report, rows_of, write_csv

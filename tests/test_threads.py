@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tracerl.threads import available_cores
+from tracerl.config.threads import available_cores
 
 
 @pytest.mark.parametrize(("said", "threads"), [("1", 1), ("1,4", 1), ("9999", None), ("", None), ("many", None)])

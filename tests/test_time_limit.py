@@ -16,14 +16,14 @@ from tracerl.agents.random import RandomAgent
 
 import tests.worlds  # noqa: F401 - registers envs
 from tests.helpers import command
-from tracerl.checks import ConfigError
-from tracerl.experiment import describe
-from tracerl.lifetime import EnvFailed
-from tracerl.lives import Lives
-from tracerl.population import Population
-from tracerl.stats import Record
-from tracerl.time_limit import time_limit
-from tracerl.world import SingleWorld, VectorWorld
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.independent_agents import Population
+from tracerl.lifetime.loop import EnvFailed
+from tracerl.lifetime.record import Record
+from tracerl.lifetime.runners import SingleWorld, VectorWorld
+from tracerl.lifetime.time_limit import time_limit
+from tracerl.nn.lifetimes import Lives
+from tracerl.runs.execute import describe
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 0.2
@@ -78,7 +78,9 @@ def test_another_thread_is_told_that_it_cannot_have_one() -> None:
 
 
 def test_an_env_that_lets_no_python_run_ends_the_process_and_leaves_the_checkpoint(tmp_path: Path) -> None:
-    code = "import tracerl.time_limit, tracerl.run; tracerl.time_limit.GRACE = 0.3; tracerl.run.main()"
+    code = (
+        "import tracerl.lifetime.time_limit, tracerl.run; tracerl.lifetime.time_limit.GRACE = 0.3; tracerl.run.main()"
+    )
     env = ("env=tests.worlds:Broken-v0", "env.kwargs.how=deaf", f"env.timeout={SECONDS}")
     run = ("engine=torch", "network.hidden=[4]", "steps=100", "logger=none", "checkpoint.every=20")
     command = [sys.executable, "-c", code, *env, *run, f"hydra.run.dir={tmp_path / 'run'}"]

@@ -12,9 +12,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.helpers import compose
-from tracerl import trust
-from tracerl.checks import ConfigError
-from tracerl.trust import check, check_literal, packages
+from tracerl.config import trust
+from tracerl.config.checks import ConfigError
+from tracerl.config.trust import check, check_literal, packages
 
 SOURCE = Path("somewhere/config.yaml")
 CONFIGS = Path(tracerl.configs.__file__).parent
@@ -54,8 +54,8 @@ def test_a_config_of_the_projects_own_choices_is_trusted_as_it_stands_and_resolv
         "gymnasium.wrappers.common.TimeLimit",
         "gymnasium.spaces.Box",
         "tracerl.envs.masked_observation.MaskedObservation",
-        "tracerl.heads.Gaussian",
-        "tracerl.encoders.contrast.Contrast",
+        "tracerl.nn.heads.Gaussian",
+        "tracerl.nn.encoders.contrast.Contrast",
     ],
 )
 def test_parts_wrappers_and_spaces_are_trusted(target: str) -> None:
@@ -74,32 +74,32 @@ def test_what_is_outside_the_trusted_packages_is_named(target: Any) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "tracerl.launching.os.system",  # other packages, by way of those that import them
+        "tracerl.runs.launch.os.system",  # other packages, by way of those that import them
         "tracerl.run.sys.modules",
         "gymnasium.envs.registration.importlib.import_module",
         "tracerl.agents.reflect.torch.load",
-        "tracerl.trust.Path",
+        "tracerl.config.trust.Path",
         "tracerl.optim.torch_optim.Tensor",
         "gymnasium.make",  # functions that import, call or write
         "gymnasium.envs.registration.load_env_creator",
         "tracerl.launch",
-        "tracerl.library.launch",
+        "tracerl.runs.api.launch",
         "tracerl.run.main",
-        "tracerl.building.build",
+        "tracerl.config.instantiate.build",
         "gymnasium.envs.registration.EnvSpec",  # classes that call what they are told to
         "gymnasium.vector.AsyncVectorEnv",
         "gymnasium.wrappers.RecordVideo",  # and that write
         "gymnasium.wrappers.vector.RecordVideo",
-        "tracerl.episodes.EpisodeLog",
-        "tracerl.events.EventWriter",
-        "tracerl.logger.TensorBoardLog",
-        "tracerl.checkpointing.Checkpoints",
+        "tracerl.runs.logging.episodes.EpisodeLog",
+        "tracerl.runs.logging.event_file.EventWriter",
+        "tracerl.runs.logging.tensorboard.TensorBoardLog",
+        "tracerl.runs.checkpoint.schedule.Checkpoints",
         "tracerl.sweep.ending.SweepEnding",
-        "tracerl.encoders.Raw.__class__",  # attributes of classes
-        "tracerl.encoders.Raw.__init__.__globals__",
+        "tracerl.nn.encoders.Raw.__class__",  # attributes of classes
+        "tracerl.nn.encoders.Raw.__init__.__globals__",
         "tracerl",  # and what is nothing
-        "tracerl.encoders",
-        "tracerl.encoders.Nothing",
+        "tracerl.nn.encoders",
+        "tracerl.nn.encoders.Nothing",
         "tracerl..encoders",
     ],
 )
@@ -119,7 +119,7 @@ def test_looking_imports_nothing_outside_the_trusted_packages(planted: Path) -> 
     "tree",
     [
         {"a": [[{"b": {"_target_": "os.system", "_partial_": True, "_recursive_": False}}]]},
-        {"_target_": "tracerl.encoders.Raw", "_args_": [{"_target_": "os.system"}]},
+        {"_target_": "tracerl.nn.encoders.Raw", "_args_": [{"_target_": "os.system"}]},
         {"_target_": {"_target_": "os.system"}},
         {"_target_": ["os.system"]},
         {"_target_": {}},
@@ -183,7 +183,7 @@ def test_what_the_users_own_command_line_names_is_free(override: str, free: bool
 def test_trust_says_what_will_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     tree = {
         "env": {"id": "mine:Env-v0"},
-        "agent": {"_target_": "my.Agent", "encoder": {"_target_": "tracerl.encoders.Raw"}},
+        "agent": {"_target_": "my.Agent", "encoder": {"_target_": "tracerl.nn.encoders.Raw"}},
     }
     check(tree, "", SOURCE, trust=True)
     assert capsys.readouterr().err.splitlines() == [

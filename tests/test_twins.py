@@ -8,9 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tracerl.kernels.compile import entry
-from tracerl.kernels.pcg64 import GENERATOR_WORDS, generator_words, next_double
-from tracerl.kernels.twins import (
+from tracerl.kernels.envs.dispatch import (
     ELAPSED,
     STATE,
     TWINS,
@@ -20,6 +18,8 @@ from tracerl.kernels.twins import (
     max_episode_steps,
     world_rows,
 )
+from tracerl.kernels.envs.pcg64 import GENERATOR_WORDS, generator_words, next_double
+from tracerl.kernels.jit import entry
 
 ANGLES = np.random.default_rng(0).uniform(-10, 10, 10_000)
 ONE_LIBRARY = all(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.helpers import script
 from tests.watching import FLAGS, SMALL, cli, made_runs
-from tracerl.runs import SavedRun, load
+from tracerl.runs.saved_run import SavedRun, load
 from tracerl.watch import watch
 from tracerl.watch.mp4 import Mp4
 from tracerl.watch.options import Options

@@ -8,8 +8,8 @@ import pytest
 from gymnasium import spaces
 from PIL import Image
 
-from tracerl import pictures as P
-from tracerl.recording import LayerRecording, Recording
+from tracerl.recording import images as P
+from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
 from tracerl.watch.gif import Gif
 from tracerl.watch.pace import Pace

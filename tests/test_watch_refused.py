@@ -9,7 +9,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 from tests.watching import cli, made_runs
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.watch import watch
 
 

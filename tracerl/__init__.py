@@ -7,48 +7,52 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tracerl.config.moved import install
+
 if TYPE_CHECKING:
-    from tracerl.agent import Agent as Agent
-    from tracerl.agent import Verbs as Verbs
-    from tracerl.checks import ConfigError as ConfigError
+    from tracerl.agents.common.online import OnlineAgent as OnlineAgent
+    from tracerl.config.checks import ConfigError as ConfigError
     from tracerl.export.nir_export import to_nir as to_nir
     from tracerl.export.nir_import import from_nir as from_nir
-    from tracerl.library import launch as launch
-    from tracerl.library import load_agent as load_agent
-    from tracerl.library import make_agent as make_agent
-    from tracerl.library import make_env as make_env
-    from tracerl.library import make_network as make_network
-    from tracerl.life import Every as Every
-    from tracerl.life import Life as Life
-    from tracerl.life import live as live
-    from tracerl.lifetime import Diverged as Diverged
-    from tracerl.lifetime import EnvFailed as EnvFailed
-    from tracerl.lifetime import Step as Step
-    from tracerl.lifetime import WrongEnvApi as WrongEnvApi
-    from tracerl.lives import Lives as Lives
-    from tracerl.network import Network as Network
-    from tracerl.online import OnlineAgent as OnlineAgent
-    from tracerl.runs import load as load
-    from tracerl.stats import Record as Record
+    from tracerl.lifetime.api import Every as Every
+    from tracerl.lifetime.api import Life as Life
+    from tracerl.lifetime.api import live as live
+    from tracerl.lifetime.loop import Diverged as Diverged
+    from tracerl.lifetime.loop import EnvFailed as EnvFailed
+    from tracerl.lifetime.loop import Step as Step
+    from tracerl.lifetime.loop import WrongEnvApi as WrongEnvApi
+    from tracerl.lifetime.protocol import Agent as Agent
+    from tracerl.lifetime.protocol import Verbs as Verbs
+    from tracerl.lifetime.record import Record as Record
+    from tracerl.nn.lifetimes import Lives as Lives
+    from tracerl.nn.networks import Network as Network
+    from tracerl.runs.api import launch as launch
+    from tracerl.runs.api import load_agent as load_agent
+    from tracerl.runs.api import make_agent as make_agent
+    from tracerl.runs.api import make_env as make_env
+    from tracerl.runs.api import make_network as make_network
+    from tracerl.runs.saved_run import load as load
 
 __version__ = "0.1.0"
 
 if not os.path.isdir(os.path.join(__path__[0], "agents")):  # a checkout: agents, envs, configs are beside this folder
     __path__.append(os.path.dirname(__path__[0]))
 
+install()
+
 _HOMES = {
-    "agent": ("Agent", "Verbs"),
-    "checks": ("ConfigError",),
+    "lifetime.protocol": ("Agent", "Verbs"),
+    "config.checks": ("ConfigError",),
     "export.nir_export": ("to_nir",),
     "export.nir_import": ("from_nir",),
-    "library": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
-    "life": ("Every", "Life", "live"),
-    "lifetime": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
-    "lives": ("Lives",),
-    "network": ("Network",),
-    "online": ("OnlineAgent",),
-    "runs": ("load",),
-    "stats": ("Record",),
+    "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
+    "lifetime.api": ("Every", "Life", "live"),
+    "lifetime.loop": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
+    "nn.lifetimes": ("Lives",),
+    "nn.networks": ("Network",),
+    "agents.common.online": ("OnlineAgent",),
+    "runs.saved_run": ("load",),
+    "lifetime.record": ("Record",),
 }
 __all__ = ["__version__", *sorted(name for names in _HOMES.values() for name in names)]
 

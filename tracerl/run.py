@@ -8,17 +8,21 @@ import uuid
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from tracerl import hydra_versions
-from tracerl.building import open_keys
-from tracerl.checks import ConfigError, ConfigWarning
-from tracerl.explain import explain, refuse_options
-from tracerl.job import job
-from tracerl.launching import RunEnded
-from tracerl.resume import check_folders, command_line
+from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError, ConfigWarning
+from tracerl.config.error_messages import explain, refuse_options
+from tracerl.config.instantiate import open_keys
+from tracerl.runs.launch import Origin, RunEnded, launch
+from tracerl.runs.resume import InUse, check_folders, command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
@@ -28,12 +32,12 @@ def main() -> None:
     """Run what the command line asks for; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal."""
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
     run_id = uuid.uuid4().hex[:6]  # one for all jobs of a sweep, which their numbers tell apart
-    hydra_versions.register("tracerl.id", lambda: run_id, use_cache=True)
-    hydra_versions.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
+    hydra_compat.register("tracerl.id", lambda: run_id, use_cache=True)
+    hydra_compat.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
     trusted = "--trust" in sys.argv[1:]
     sys.argv[1:] = open_keys([argument for argument in sys.argv[1:] if argument != "--trust"])
-    entry = hydra_versions.main(job, _CONFIG_PATH, "run")
+    entry = hydra_compat.main(job, _CONFIG_PATH, "run")
     try:
         refuse_options(sys.argv[1:])
         check_folders(sys.argv[1:])
@@ -79,6 +83,45 @@ def _show_warning(
         print(f"warning: {message}", file=sys.stderr)
     else:
         usual(message, category, *where, **more)
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Live as the config says; one job of a sweep.
+
+    A job of a sweep that fails leaves its traceback in its folder and returns None, so that the others go on.
+
+    Returns:
+        What a sweeper maximises: the mean return of the last 100 episodes or, of many lives, its interquartile mean; of
+        lives without an end of an episode, their reward per step. None where there is neither.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        RunEnded: the env failed or a number diverged.
+        KeyboardInterrupt: the life was interrupted; its summary is written.
+    """
+    from tracerl.runs.execute import keep_traceback
+
+    hydra = HydraConfig.get()
+    in_sweep, folder = hydra.mode == RunMode.MULTIRUN, Path(hydra.runtime.output_dir)
+    key = "hydra.sweep.dir" if in_sweep else "hydra.run.dir"
+    try:
+        if not in_sweep and hydra.sweeper.get("params"):
+            raise ConfigError("hydra.sweeper.params", "is given, so this is a sweep: python -m tracerl.run -m ...")
+        origin = Origin(folder, key, hydra.runtime.choices["agent"], list(hydra.overrides.task))
+        return _objective(launch(cfg, origin))
+    except Exception as error:
+        if not in_sweep:
+            raise
+        if not isinstance(error, (RunEnded, InUse)):  # of the one it is there already, of the other somebody else's
+            keep_traceback(folder, error)
+        print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def _objective(summary: dict[str, Any]) -> float | None:
+    returns, rates = (summary.get(name, {}).get("iqm") for name in ("return_last100", "reward_rate_last10000"))
+    found = rates if returns is None else returns
+    return None if found is None else float(found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.export.packages import check_packages
 
 _OPTIONS = {"network", "dt", "form", "fold_normalizer", "without_readout", "life", "checkpoint", "nir", "pt2", "onnx"}
@@ -52,7 +52,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     for kind in wanted:
         check_packages(kind)
     from tracerl.export.draw import part_of
-    from tracerl.runs import load
+    from tracerl.runs.saved_run import load
 
     saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
     agent = saved.agent(arguments.life)

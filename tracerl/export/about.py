@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 import tracerl
-from tracerl.checks import ConfigError
-from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.config.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons
 from tracerl.export.units import DT
-from tracerl.topology import INPUT
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.wiring import INPUT
 
 
 def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:

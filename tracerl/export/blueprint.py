@@ -1,6 +1,6 @@
 """A network as numbers and edges, whoever shall compute it: what every format is written from and read into.
 
-All tensors are of one life, [n], in the dtype of the agent. Neurons are normalised as in ``tracerl.functional``:
+All tensors are of one life, [n], in the dtype of the agent. Neurons are normalised as in ``tracerl.nn.functional``:
 u_t = m v_{t-1} + (1-m) I_t.
 """
 
@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from tracerl.functional import Surrogate
-from tracerl.layers.convolution import Shape
+from tracerl.nn.functional import Surrogate
+from tracerl.nn.layers.convolution import Shape
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class GradedPotential(NamedTuple):
 
 @dataclass(frozen=True)
 class Neurons:
-    """A layer of neurons behind its synapses; see ``tracerl.layers`` for the equations.
+    """A layer of neurons behind its synapses; see ``tracerl.nn.layers`` for the equations.
 
     Attributes:
         sources: numbers of the stages received, or ``INPUT``.

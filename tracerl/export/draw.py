@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Convolution, Dense, GradedPotential, Neurons, Pool, Readout
-from tracerl.layers import (
+from tracerl.nn.exportable import Part, Portable
+from tracerl.nn.layers import (
     ALIF,
     LI,
     ConvolutionalSynapses,
@@ -18,11 +19,10 @@ from tracerl.layers import (
     TraceLIF,
     TraceLIS,
 )
-from tracerl.layers.constrained import Constrained
-from tracerl.network import Network
-from tracerl.parts import Part, Portable
-from tracerl.topology import INPUT, Node, Wiring
-from tracerl.trace_network import TraceNetwork
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.networks import Network
+from tracerl.nn.networks.tracetorch import TraceNetwork
+from tracerl.nn.wiring import INPUT, Node, Wiring
 
 
 def part_of(agent: Any, name: str) -> Part:

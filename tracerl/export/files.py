@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tracerl.checks import ConfigError
-from tracerl.files import write_atomic
+from tracerl.config.checks import ConfigError
+from tracerl.runs.files import write_atomic
 
 
 def write_whole(path: Path, data: bytes, option: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tracerl import checks
+from tracerl.config import checks
 from tracerl.export.about import folded, metadata
 from tracerl.export.draw import draw, part_of
 from tracerl.export.packages import check_packages

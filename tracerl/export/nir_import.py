@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-from tracerl.encoders import Encoder
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Dense
 from tracerl.export.draw import part_of
 from tracerl.export.packages import check_packages
-from tracerl.layers import SynapticLIF
-from tracerl.layers.constrained import Constrained
-from tracerl.library import make_agent
-from tracerl.network import Network
+from tracerl.nn.encoders import Encoder
+from tracerl.nn.layers import SynapticLIF
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.networks import Network
+from tracerl.runs.api import make_agent
 
 if TYPE_CHECKING:
-    from tracerl.agent import Agent
+    from tracerl.lifetime.protocol import Agent
 
 AGENTS = ("reflect", "eprop")  # whose policy is a network=dense
 _STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # of the network, which settings cannot change

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Dense, Neurons, Readout
 from tracerl.export.units import DT, decay_of, threshold_above
-from tracerl.topology import INPUT
+from tracerl.nn.wiring import INPUT
 
 _ROUNDING = 1e-6  # of a time constant in float32, relative: one that equals dt may seem to be below it
 _STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons, Pool, Readout
 from tracerl.export.units import DT, threshold_below, time_constant
-from tracerl.topology import INPUT
+from tracerl.nn.wiring import INPUT
 
 Form = Literal["plain", "scaled"]
 FORMS = ("plain", "scaled")

@@ -2,7 +2,7 @@
 
 import importlib
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 _NEEDED = {"nir": ("nir",), "onnx": ("onnx", "onnxscript")}
 

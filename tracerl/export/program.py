@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tracerl.encoders import Encoder
 from tracerl.export.blueprint import Blueprint
 from tracerl.export.draw import draw, part_of
 from tracerl.export.program_ends import Choice, Encoding
 from tracerl.export.program_layers import Output, State, stage_module
-from tracerl.heads import Head
-from tracerl.topology import INPUT
+from tracerl.nn.encoders import Encoder
+from tracerl.nn.heads import Head
+from tracerl.nn.wiring import INPUT
 
 
 class Program(nn.Module):

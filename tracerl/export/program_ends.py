@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tracerl.checks import ConfigError
-from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
+from tracerl.config.checks import ConfigError
 from tracerl.export.about import moments
 from tracerl.export.program_layers import State
-from tracerl.heads import Head
-from tracerl.heads.bernoulli import Bernoulli
-from tracerl.heads.gaussian import Gaussian
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
+from tracerl.nn.heads import Head
+from tracerl.nn.heads.bernoulli import Bernoulli
+from tracerl.nn.heads.gaussian import Gaussian
 
 
 class Encoding(nn.Module):

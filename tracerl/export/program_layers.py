@@ -1,4 +1,4 @@
-"""The layers of a program; their equations are those of ``tracerl.layers``, without what learns.
+"""The layers of a program; their equations are those of ``tracerl.nn.layers``, without what learns.
 
 Each takes what it receives, [n_in], and the named parts of the state, of which it replaces its own.
 """
@@ -6,9 +6,9 @@ Each takes what it receives, [n_in], and the named parts of the state, of which 
 import torch
 from torch import Tensor, nn
 
-from tracerl import functional as F
 from tracerl.export.blueprint import Convolution, Dense, Neurons, Pool, Readout
-from tracerl.layers.normalization import EPSILON
+from tracerl.nn import functional as F
+from tracerl.nn.layers.normalization import EPSILON
 
 State = dict[str, Tensor]
 

@@ -1,11 +1,11 @@
-"""What the kernels of actor-critics have in common: ``tracerl/actor_critic.py``, one to one."""
+"""What the kernels of actor-critics have in common: ``agents/common/actor_critic.py``, one to one."""
 
 import math
 from typing import Any
 
 from tracerl.kernels import heads
 from tracerl.kernels import plan as P
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 
 
 @kernel

@@ -5,8 +5,8 @@ These very classes and none that inherit from them: such a class computes someth
 
 from collections.abc import Sequence
 
-from tracerl.encoders import ContrastEncoder, Encoder, RawEncoder
-from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tracerl.encoders import ContrastEncoder, decays_of
-from tracerl.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
 from tracerl.kernels import plan as P
 from tracerl.kernels.describe_networks import tables_of, widths_of
 from tracerl.kernels.plan import Fields, offset, row
 from tracerl.kernels.scratch import N_SUMS, SCRATCH_ROWS
 from tracerl.kernels.steps import MOST_AT_ONCE
+from tracerl.nn.encoders import ContrastEncoder, decays_of
+from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
 from tracerl.rules.signals import AdvantageSignal
 
 if TYPE_CHECKING:
-    from tracerl.actor_critic import ActorCritic
+    from tracerl.agents.common.actor_critic import ActorCritic
 
 
 class Plan:

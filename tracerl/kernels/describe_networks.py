@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.credit import OTPE, Credit, Presynaptic
 from tracerl.kernels import plan as P
 from tracerl.kernels.plan import Fields, offset, row
-from tracerl.layers import ALIF, DenseSynapses, Graded, SpikingLayer
-from tracerl.layers.normalization import EPSILON
-from tracerl.layers.rectified import Rectified
-from tracerl.network import Network, Perceptron
+from tracerl.nn.credit import OTPE, Credit, Presynaptic
+from tracerl.nn.layers import ALIF, DenseSynapses, Graded, SpikingLayer
+from tracerl.nn.layers.normalization import EPSILON
+from tracerl.nn.layers.rectified import Rectified
+from tracerl.nn.networks import Network, Perceptron
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded

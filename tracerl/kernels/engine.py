@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from tracerl.agent import Action, Observation
-from tracerl.arguments import as_numbers
 from tracerl.kernels import lives, verbs
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.calls import address_of
-from tracerl.kernels.compile import prepare
 from tracerl.kernels.describe import Plan
+from tracerl.kernels.jit import prepare
+from tracerl.lifetime.arguments import as_numbers
+from tracerl.lifetime.protocol import Action, Observation
 
 if TYPE_CHECKING:
-    from tracerl.actor_critic import ActorCritic
-    from tracerl.compiled import CompiledWorld
+    from tracerl.agents.common.actor_critic import ActorCritic
+    from tracerl.kernels.compiled_runner import CompiledWorld
 
 Array = np.ndarray[Any, Any]
 _WORTH_A_THREAD = 16  # lives in one step: with fewer, threads that wait for each other on busy cores take all the time

@@ -1,4 +1,4 @@
-"""The action heads over an agent's memory: ``tracerl.heads``, one to one.
+"""The action heads over an agent's memory: ``tracerl.nn.heads``, one to one.
 
 A table of the plan says of each: where its sizes or bounds stand, and where its numbers are in memory. Of the three
 kinds, CATEGORICAL has one component or several.
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.kernels import plan as P
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part
 from tracerl.kernels.streams import uniform
 

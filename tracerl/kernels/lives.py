@@ -10,10 +10,10 @@ import numpy as np
 from numba import prange
 
 from tracerl.kernels.calls import call_at
-from tracerl.kernels.compile import entry, kernel, shared
+from tracerl.kernels.envs.dispatch import ELAPSED, advance_world, begin
+from tracerl.kernels.jit import entry, kernel, shared
 from tracerl.kernels.plan import FAULT
 from tracerl.kernels.streams import finite
-from tracerl.kernels.twins import ELAPSED, advance_world, begin
 from tracerl.kernels.verbs import SKIP, START, STEP, TERMINATED, TRUNCATED
 
 VERB, REWARD, OBSERVATION = range(3)  # columns of what reaches a life

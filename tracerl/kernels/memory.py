@@ -4,7 +4,7 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 
 
 @kernel

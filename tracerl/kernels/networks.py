@@ -4,7 +4,7 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.neurons import chain, layer_forward, li_forward
 from tracerl.kernels.otpe import mean_of_leak, readout_credit, score_layer, trace_lower

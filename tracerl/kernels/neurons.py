@@ -11,8 +11,8 @@ import numpy as np
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import affine, normalize, take_own_spikes
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import at_currents, centre, pull
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
 from tracerl.kernels.neurons import chain
 from tracerl.kernels.steps import AT_ONCE, take_in

@@ -4,8 +4,8 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import affine, centre, normalize, pull
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.steps import begin, take_in, take_in_all, take_in_products
 

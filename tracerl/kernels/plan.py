@@ -1,4 +1,4 @@
-"""Where everything stands in an agent's memory (``tracerl.arena``): the table that the kernels read.
+"""Where everything stands in an agent's memory (``tracerl.nn.packed_state``): the table that the kernels read.
 
 ``describe.Plan`` writes down the offsets. The fields are plain ints so that numba compiles them into the code.
 """

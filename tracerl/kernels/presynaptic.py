@@ -4,8 +4,8 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
 from tracerl.kernels.currents import at_currents, norm_scale, pull
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, per_neuron, row_of
 from tracerl.kernels.steps import take_in_products
 

@@ -9,8 +9,8 @@ from tracerl.kernels import heads, networks, steps, streams
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
 from tracerl.kernels.actor_critic import choose, watch
-from tracerl.kernels.compile import entry, kernel
 from tracerl.kernels.denormals import flush_denormals, restore
+from tracerl.kernels.jit import entry, kernel
 from tracerl.kernels.memory import row_of
 from tracerl.kernels.verbs import SKIP, START, STEP, TERMINATED
 

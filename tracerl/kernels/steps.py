@@ -5,7 +5,7 @@ from typing import Any
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import part, reached, table
 
 AT_ONCE = 256  # rows of 128 float32, of a score, its trace, its second moment and what it is made from: 0.5 MiB

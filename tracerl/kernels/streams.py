@@ -7,7 +7,7 @@ import numpy as np
 
 from tracerl.kernels import plan as P
 from tracerl.kernels import scratch as S
-from tracerl.kernels.compile import kernel
+from tracerl.kernels.jit import kernel
 from tracerl.kernels.verbs import START
 
 _EPSILON = 1e-8

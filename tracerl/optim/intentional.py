@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tracerl import checks
-from tracerl.flat import FlatModule
-from tracerl.lives import Lives
+from tracerl.config import checks
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.lifetimes import Lives
 from tracerl.optim.rule import StepRule, StepRuleSettings
 
 _TINY = 1e-8  # added to every scale, and the least denominator

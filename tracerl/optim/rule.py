@@ -5,9 +5,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from tracerl.flat import FlatModule
-from tracerl.lives import Lives
-from tracerl.module import StateModule
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
 
 
 class StepRule(StateModule):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl import checks
-from tracerl.flat import FlatModule
-from tracerl.lives import Lives
+from tracerl.config import checks
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.lifetimes import Lives
 from tracerl.optim.rule import StepRule
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from tracerl import checks
+from tracerl.config import checks
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "frame", "running")
 _WIDTHS = ("one", "two")

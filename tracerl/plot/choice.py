@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-from tracerl.folders import Job, read_jobs
-from tracerl.groups import Group, group, names, of_a_life, without_seed
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.statistics import interquartile_mean
 from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
-from tracerl.stats import interquartile_mean
+from tracerl.runs.compare import Group, group, names, of_a_life, without_seed
+from tracerl.runs.folders import Job, read_jobs
 
 BY = ("settings", "run", "argument")  # what may be compared
 

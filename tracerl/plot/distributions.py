@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.plot.style import COLOURS, INK, WIDTHS, new_figure, style
 
 if TYPE_CHECKING:

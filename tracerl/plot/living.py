@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-from tracerl.life import live
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.api import live
+from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
-from tracerl.recording import Recorder, Recording
-from tracerl.runs import SavedRun
-from tracerl.view import view
+from tracerl.recording.recorder import Recorder, Recording
+from tracerl.runs.saved_run import SavedRun
 
 Array = np.ndarray[Any, Any]
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl import checks
-from tracerl.checks import ConfigError
-from tracerl.files import write_atomic
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, as_csv, as_markdown, as_text, table_rows
+from tracerl.runs.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tracerl.runs import SavedRun
+    from tracerl.runs.saved_run import SavedRun
 
 _ENDINGS = {".md": "markdown", ".csv": "csv", ".txt": "text"}
 
@@ -117,7 +117,7 @@ def _running(wish: argparse.Namespace) -> "Figure":
 
 def _saved(wish: argparse.Namespace) -> "SavedRun":
     """Read the one run back."""
-    from tracerl.runs import load
+    from tracerl.runs.saved_run import load
 
     if len(wish.runs) > 1:
         raise ConfigError("RUN", f"must be one run for --what {wish.what}, got {len(wish.runs)}")

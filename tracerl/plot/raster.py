@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
-from tracerl.recording import LayerRecording, Recording
+from tracerl.recording.recorder import LayerRecording, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.checks import ConfigError
-from tracerl.files import is_regular
-from tracerl.folders import Job
-from tracerl.groups import Group, Life
-from tracerl.stats import RATE_WINDOW, STATISTICS, WINDOW, bootstrap_interval
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.record import RATE_WINDOW, WINDOW
+from tracerl.lifetime.statistics import STATISTICS, bootstrap_interval
+from tracerl.runs.compare import Group, Life
+from tracerl.runs.files import is_regular
+from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
 POINTS = 200  # of a curve
@@ -51,7 +52,7 @@ class Band:
         label: of the lives, in a legend.
         env: where they were lived; curves of different envs stand in different panels.
         measure: what the numbers are, as an axis says it.
-        statistic: what the middle is of the lives, one of ``tracerl.stats.STATISTICS``.
+        statistic: what the middle is of the lives, one of ``tracerl.lifetime.statistics.STATISTICS``.
         steps: env steps, [points].
         middle: [points].
         low: lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none.

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracerl import checks
-from tracerl.files import write_atomic
+from tracerl.config import checks
+from tracerl.runs.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tracerl.groups import Group, median_step
-from tracerl.stats import WINDOW, bootstrap_interval, interquartile_mean
+from tracerl.lifetime.record import WINDOW
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.runs.compare import Group, median_step
 
 FORMATS = ("text", "markdown", "csv")
 Row = dict[str, Any]

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from tracerl.flat import FlatModule
-from tracerl.layers import distributions_of
-from tracerl.lives import Lives
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.layers import distributions_of
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks.tracetorch import TraceNetwork
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
-from tracerl.trace_network import TraceNetwork
 
 
 class ClassicLearner(FlatModule):
@@ -82,7 +82,7 @@ class ClassicLearner(FlatModule):
             self.step_rule(self, self.score.neg(), self._one)
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the layers are made of, and their traces; see ``tracerl.view.Distributed``."""
+        """Return what the layers are made of, and their traces; see ``tracerl.nn.views.Distributed``."""
         layers = [(f"{name}_{i}", layer) for i, layer in enumerate(self.network.layers)]
         found = dict[str, Tensor]()
         for part_name, part in [*layers, (f"{name}_readout", self.network.readout)]:

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from tracerl import functional as F
-from tracerl.lives import Lives, clear_
-from tracerl.module import StateModule
+from tracerl.nn import functional as F
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
 
 
 class LinearValue(StateModule):

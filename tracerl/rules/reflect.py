@@ -12,14 +12,14 @@ which state.
 
 from torch import Tensor
 
-from tracerl import functional as F
-from tracerl.averages import finite_mean
-from tracerl.layers import Graded, distributions_of
-from tracerl.lives import Lives, clear_
-from tracerl.module import StateModule
-from tracerl.network import ScoredNetwork
+from tracerl.nn import functional as F
+from tracerl.nn.averages import finite_mean
+from tracerl.nn.layers import Graded, distributions_of
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+from tracerl.nn.networks import ScoredNetwork
+from tracerl.nn.views import SpikingNeurons
 from tracerl.optim.rule import StepRule
-from tracerl.view import SpikingNeurons
 
 
 class TraceLearner(StateModule):
@@ -79,7 +79,7 @@ class TraceLearner(StateModule):
         return {f"{name}_{i}": layer for i, layer in layers if not isinstance(layer, Graded)}
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the network is made of, and the trace of each of its parts; see ``tracerl.view.Distributed``."""
+        """Return what the network is made of, and the trace of each of its parts; see ``views.Distributed``."""
         found = dict[str, Tensor]()
         for part_name, part in self.network.parts(name).items():
             found |= distributions_of(part, part_name)

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tracerl.lives import Lives, clear_
-from tracerl.module import StateModule
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
 
 _EPSILON = 1e-12  # traceTorch's, added to probabilities
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tracerl.lives import Lives
-from tracerl.module import StateModule
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
 
 
 class RewardSignal(StateModule):

@@ -30,10 +30,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tracerl import checks
-from tracerl import functional as F
-from tracerl.lives import Lives, clear_
-from tracerl.module import StateModule
+from tracerl.config import checks
+from tracerl.nn import functional as F
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
 
 Bounds = Literal["hard", "soft"]
 BOUNDS = ("hard", "soft")

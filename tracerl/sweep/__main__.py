@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tracerl.folders import read_jobs
+from tracerl.runs.folders import read_jobs
 from tracerl.sweep.table import report, rows_of, write_csv
 
 

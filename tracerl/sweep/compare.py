@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.stats import WINDOW
+from tracerl.lifetime.record import WINDOW
 
 Array = np.ndarray[Any, Any]
 Interval = tuple[float, float]

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tracerl.groups import Group, differing, group, without_seed
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.plot.series import RETURN
 from tracerl.plot.style import COLOURS, new_figure, style
-from tracerl.stats import bootstrap_interval, interquartile_mean
+from tracerl.runs.compare import Group, differing, group, without_seed
 from tracerl.sweep.table import number_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tracerl.folders import Job
+    from tracerl.runs.folders import Job
 
 _LOGARITHMIC = 30.0  # of a numeric axis: the ratio of its ends from which on it is
 

@@ -13,7 +13,7 @@ from tracerl.sweep.study import prepare
 class SweepEnding(Callback):
     """Say where a sweep is, show its table when all jobs have ended, and let the exit code tell whether one failed.
 
-    Jobs do not fail in Hydra's eyes (``tracerl.job``): its own sweeper would end the batch with the first traceback.
+    Jobs do not fail in Hydra's eyes (``tracerl.run``): its own sweeper would end the batch with the first traceback.
     """
 
     def __init__(self, command: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tracerl.files import read_yaml
+from tracerl.runs.files import read_yaml
 
 
 def jobs_asked_for(folder: Path) -> int | None:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracerl.folders import STATUSES, Job, read_jobs
-from tracerl.groups import Group, group, median_step, without_seed
-from tracerl.stats import bootstrap_interval, interquartile_mean
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.runs.compare import Group, group, median_step, without_seed
+from tracerl.runs.folders import STATUSES, Job, read_jobs
 from tracerl.sweep.jobs import jobs_asked_for
 
 Row = dict[str, Any]

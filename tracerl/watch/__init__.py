@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracerl.stats import Record
+    from tracerl.lifetime.record import Record
 
 
 def watch(
@@ -34,7 +34,7 @@ def watch(
         OSError: a file could not be written.
         KeyboardInterrupt: it was interrupted; files are finished.
     """
-    from tracerl.interrupt import DeferredInterrupt
+    from tracerl.runs.signals import DeferredInterrupt
     from tracerl.watch.options import Options
     from tracerl.watch.playing import play, to_stderr
 

@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracerl.checks import ConfigError
-from tracerl.interrupt import DeferredInterrupt
+from tracerl.config.checks import ConfigError
+from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
 if TYPE_CHECKING:
-    from tracerl.stats import Record
+    from tracerl.lifetime.record import Record
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
 
 def _watch(options: Options) -> int:
     """Watch and say what came of it; return the exit code."""
-    from tracerl.lifetime import Diverged, EnvFailed  # torch, which bad options need not wait for
-    from tracerl.progress import ProgressBar
+    from tracerl.lifetime.loop import Diverged, EnvFailed  # torch, which bad options need not wait for
+    from tracerl.runs.logging.progress import ProgressBar
     from tracerl.watch.playing import play, to_stderr
 
     shown = None if options.wants_window or options.last_step is None else options.last_step

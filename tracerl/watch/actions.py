@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from tracerl.pictures import Numbers
+from tracerl.recording.images import Numbers
 
 
 def count(space: Any) -> int:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tracerl.checks import ConfigError
+from tracerl.config.checks import ConfigError
 
 
 class Part:

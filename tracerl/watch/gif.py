@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from tracerl.pictures import Colour, Picture
+from tracerl.recording.images import Colour, Picture
 
 _SAME = 255  # index of the colour that leaves the pixel as it was
 _COLOURS = 255  # of a palette, that one aside

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracerl.pictures import Picture
+from tracerl.recording.images import Picture
 
 
 class Mp4:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracerl import checks
-from tracerl.checks import ConfigError
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 
 VIDEOS = (".mp4", ".gif")
 KEYS = "In a window space pauses, n shows one step, + and - make it faster and slower, q or Esc quits."

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tracerl import pictures
-from tracerl.checks import ConfigError
-from tracerl.pictures import Colour, Picture
+from tracerl.config.checks import ConfigError
+from tracerl.recording import images
+from tracerl.recording.images import Colour, Picture
 from tracerl.watch.files import Part
 from tracerl.watch.gif import Gif
 from tracerl.watch.mp4 import Mp4
@@ -106,7 +106,7 @@ class Files:
                 failed = OSError(f"{part.path}: {error}")
         if self._raster is not None and stretch is not None:
             try:
-                self._raster.aside.write_bytes(pictures.png(stretch))
+                self._raster.aside.write_bytes(images.png(stretch))
                 self._raster.keep()
                 said.append(f"{self._raster.path} ({stretch.shape[1]}x{stretch.shape[0]})")
             except OSError as error:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tracerl import pictures as P
-from tracerl.pictures import Colour, Numbers, Picture
-from tracerl.recording import LayerRecording
+from tracerl.recording import images as P
+from tracerl.recording.images import Colour, Numbers, Picture
+from tracerl.recording.recorder import LayerRecording
 
 TRACES = (P.SPIKE, (232, 140, 170), (120, 190, 235))  # colours of neurons whose membranes are drawn
 _FINE = 3  # curves are drawn this much larger, then shrunk: smooth edges

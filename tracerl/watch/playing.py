@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from tracerl.checks import ConfigError
-from tracerl.lifetime import Moment, Monitor, Step, stream
-from tracerl.recording import Recorder
-from tracerl.runs import SavedRun, load
-from tracerl.stats import Record
-from tracerl.view import Viewer
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.loop import Moment, Monitor, Step, stream
+from tracerl.lifetime.record import Record
+from tracerl.nn.views import Viewer
+from tracerl.recording.recorder import Recorder
+from tracerl.runs.saved_run import SavedRun, load
 from tracerl.watch.options import KEYS, Options
 from tracerl.watch.outputs import Files
 from tracerl.watch.pace import Pace

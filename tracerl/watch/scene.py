@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tracerl.pictures import Picture
-from tracerl.recording import Recording
-from tracerl.stats import Record
+from tracerl.lifetime.record import Record
+from tracerl.recording.images import Picture
+from tracerl.recording.recorder import Recording
 
 
 @dataclass(frozen=True)

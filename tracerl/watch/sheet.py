@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tracerl import pictures as P
-from tracerl.pictures import Picture
-from tracerl.recording import Recording
-from tracerl.stats import Record
+from tracerl.lifetime.record import Record
+from tracerl.recording import images as P
+from tracerl.recording.images import Picture
+from tracerl.recording.recorder import Recording
 from tracerl.watch import actions
 from tracerl.watch.panels import action_colours, mixed, theme
 from tracerl.watch.scene import Scene

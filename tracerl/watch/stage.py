@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from tracerl.checks import ConfigError
-from tracerl.pictures import Picture
-from tracerl.runs import SavedRun
+from tracerl.config.checks import ConfigError
+from tracerl.recording.images import Picture
+from tracerl.runs.saved_run import SavedRun
 
 RATE = 30.0  # env steps per second of an env that names none
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tracerl import pictures as P
-from tracerl.pictures import Colour, Numbers, Picture
-from tracerl.recording import LayerRecording, Recording
+from tracerl.recording import images as P
+from tracerl.recording.images import Colour, Numbers, Picture
+from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
 from tracerl.watch.panels import (
     TRACES,

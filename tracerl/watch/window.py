@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
-from tracerl.checks import ConfigError
-from tracerl.pictures import Picture
+from tracerl.config.checks import ConfigError
+from tracerl.recording.images import Picture
 from tracerl.watch.pace import Pace
 
 _DRAWN_NOWHERE = ("dummy", "offscreen", "evdev")  # drivers that SDL falls back on without a display

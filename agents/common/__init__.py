@@ -1,0 +1,1 @@
+"""Base classes that agents share."""

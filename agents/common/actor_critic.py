@@ -1,0 +1,288 @@
+"""Actor-critics of one family: two networks with eligibility traces that step along one scalar signal."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import Space
+from torch import Tensor, nn
+from tracerl.agents.common.online import OnlineAgent
+
+from tracerl.config import checks
+from tracerl.config.threads import available_cores
+from tracerl.kernels.coverage import without_kernel
+from tracerl.lifetime.protocol import Action, Observation
+from tracerl.nn.averages import finite_means
+from tracerl.nn.encoders import Encoder
+from tracerl.nn.heads import MakeHead, head_for
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks import ScoredNetwork
+from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.random import UniformStream
+from tracerl.nn.views import Outlook, SpikingNeurons
+from tracerl.optim import rule_of_policy
+from tracerl.optim.rule import StepRule, StepRuleSettings
+from tracerl.rules.reflect import LogProbTrace, TraceLearner
+
+if TYPE_CHECKING:
+    from tracerl.kernels.engine import FusedEngine
+
+WATCHED = (  # what is summed at every step, the critic's last
+    "learn/td_error",
+    "learn/td_error_magnitude",
+    "learn/entropy",
+    "learn/logprob_trace",
+    "learn/step_size_policy",
+    "learn/value",
+    "learn/step_size_value",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorCriticSettings:
+    """Numbers that every agent of the family has.
+
+    Attributes:
+        discount: gamma per env step.
+        trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
+        entropy: tau, weight of the entropy bonus.
+        scale_reward: divide rewards by the running deviation of their discounted sum.
+    """
+
+    discount: float
+    trace_decay: float
+    entropy: float
+    scale_reward: bool
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        checks.fading(self.discount, self.trace_decay)
+        checks.non_negative("entropy", self.entropy)
+        checks.flag("scale_reward", self.scale_reward)
+
+
+class ActorCritic(OnlineAgent):
+    """Base of agents with a policy and mostly a critic, each a network with its trace and step-size rule.
+
+        zeta <- gamma lambda zeta + grad (log pi(a|s) + tau sign(signal) H(pi(.|s)))        theta += alpha signal zeta
+
+    An agent of its own kind builds both learners, says how the signal comes about in its ``_learn``, and names its
+    kernel. Verbs go to the fused engine where that was chosen; both engines share one memory.
+
+    Attributes:
+        value: V of the newest observation, as it was seen, [*lives].
+        signal: what the last transition was multiplied by, [*lives].
+        entropy: of the policy at the newest action, in nats, [*lives].
+        sums: of the numbers in ``WATCHED``, then of steps, [*lives, 8].
+        fused: the fused engine; None where torch computes.
+        engine_reason: why torch computes where ``auto`` chose it.
+    """
+
+    value: Tensor
+    signal: Tensor
+    entropy: Tensor
+    sums: Tensor
+    policy: TraceLearner
+    critic: TraceLearner | None
+    baseline: nn.Module | None = None  # what the signal is made of where there is no critic
+    fused: "FusedEngine | None" = None
+    engine_reason: str | None = None
+
+    def __init__(
+        self,
+        action_space: Space[Any],
+        lives: Lives,
+        encoder: Encoder,
+        settings: ActorCriticSettings,
+        head: MakeHead | None = None,
+        max_std: float | None = None,
+        clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
+    ) -> None:
+        """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
+
+        Args:
+            action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
+            lives: how many lives, from which seeds; maker of all tensors.
+            encoder: from observations to the code that enters both networks.
+            settings: of the agent.
+            head: makes the distribution over actions; None: the one that goes with the action space.
+            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
+                numbers together (the sum of them); None: none.
+            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
+
+        Raises:
+            ConfigError: naming ``head``, ``max_std``, ``clipped_log_prob`` or ``mean_margin``, or ``env`` where the
+                action space does not fit.
+        """
+        super().__init__()
+        self.lives, self.encoder = lives, encoder
+        self.head = head_for(action_space, lives, head, max_std, clipped_log_prob, mean_margin)
+        self.stream = UniformStream(lives)
+        self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
+        self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy
+        self.discount = settings.discount
+        self.log_prob_trace = LogProbTrace(self.decay, lives)
+        for name in ("value", "signal", "entropy"):
+            self.register_buffer(name, lives.zeros())
+        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
+        self._one = lives.full(1.0, 1)
+
+    def _learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
+        return TraceLearner(network, rule.build(network, self.decay, self.lives), self.decay, self.lives)
+
+    def _policy_learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
+        return self._learner(network, rule_of_policy(rule, self.head.n_components))
+
+    def _pack(self, lives: Lives) -> None:
+        """Gather every buffer in one memory; see ``OnlineAgent``."""
+        super()._pack(lives)
+        self._sums = self.sums.unbind(-1)
+
+    def _kernel(self) -> Any:
+        """Return the compiled ``advance_life`` of this kind of agent; importing it loads numba."""
+        raise NotImplementedError
+
+    def _choose_engine(self, engine: str, threads: int | None) -> None:
+        """Take the fused engine where it is asked for and can be had, else torch; the last step of a construction.
+
+        Args:
+            engine: ``torch``, ``fused``, or ``auto``: fused where it can be.
+            threads: of the fused engine, which share many lives out among them; None: one per core.
+
+        Raises:
+            ConfigError: there is no such engine, or it cannot be fused.
+        """
+        checks.choice("engine", engine, ("auto", "torch", "fused"))
+        obstacle = self._obstacle_to_fusing()
+        if engine == "fused" and obstacle:
+            raise checks.ConfigError("engine", f"cannot be fused: {obstacle}")
+        fused = engine == "fused" or (engine == "auto" and not obstacle)
+        self.engine = "fused" if fused else "torch"
+        self.engine_reason = obstacle if engine == "auto" else None
+        if fused:
+            from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
+
+            self.fused = FusedEngine(self, self._kernel(), threads or available_cores())
+
+    def _switch(self, frozen: bool) -> None:
+        """Tell the fused engine too; see ``OnlineAgent``."""
+        super()._switch(frozen)
+        if self.fused is not None:
+            self.fused.switch(frozen, self.head.greedy)
+
+    def _obstacle_to_fusing(self) -> str | None:
+        """Say what the fused engine lacks for this agent; None where it lacks nothing."""
+        if self.lives.device.type != "cpu":
+            return f"it runs on the CPU, not on {self.lives.device}"
+        if "_kernel" not in vars(type(self)):  # a class that inherits computes something else
+            return f"it has no kernels for {type(self).__name__}"
+        missing = without_kernel(self.encoder, self.head, self._rules())
+        obstacles = (learner.network.obstacle_to_fusing() for learner in self._learners())
+        return missing or next(filter(None, obstacles), None)
+
+    def _learners(self) -> list[TraceLearner]:
+        return [learner for learner in (self.policy, self.critic) if learner is not None]
+
+    def _rules(self) -> list[StepRule]:
+        return [learner.step_rule for learner in self._learners()]
+
+    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+        """Carry out a step type for the only lifetime; see ``OnlineAgent``."""
+        if self.fused is None:
+            return super()._carry_out(verb, reward, observation)
+        return self.fused.carry_out(verb, reward, observation)
+
+    def _advance(
+        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+    ) -> np.ndarray[Any, Any] | None:
+        """Carry out one step type for each of many lifetimes; see ``OnlineAgent``."""
+        if self.fused is None:
+            return super()._advance(verbs, rewards, observations)
+        return self.fused.advance(verbs, rewards, observations)
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]:
+        """Return the layers of both networks; see ``tracerl.nn.views.Visible``."""
+        found = self.policy.spiking_layers("policy")
+        return found if self.critic is None else found | self.critic.spiking_layers("value")
+
+    def outlook(self) -> Outlook:
+        """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
+        outlook = super().outlook()
+        return outlook if self.critic is not None else replace(outlook, value=None)
+
+    def distributions(self) -> dict[str, Tensor]:
+        """Return weights, decays, thresholds and traces of both networks; see ``tracerl.nn.views.Distributed``."""
+        found = self.policy.distributions("policy")
+        return found if self.critic is None else found | self.critic.distributions("value")
+
+    def _chosen(self) -> Any:
+        return self.head.chosen()
+
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode and return its code."""
+        code: Tensor = self.encoder(observation, first=True)
+        if self.critic is not None:
+            self.value.copy_(self.critic.network(code).squeeze(-1))
+        return code
+
+    def _improve(self) -> None:
+        """Let both networks step along their traces, the policy's score joining its own; the critic's has done so."""
+        signal = self.signal
+        if not self._sound(signal):
+            return
+        bonus = self.head.entropy_gradient() * (self.entropy_weight * signal.sign()).unsqueeze(-1)
+        self.policy.accumulate(bonus.add_(self.head.score()))
+        self.policy.update(signal)
+        moved = self.policy.step_rule.step_size
+        if self.critic is not None:
+            self.critic.update(signal)
+            moved = moved + self.critic.step_rule.step_size
+        self._sound(moved.squeeze(-1))
+        self._watch()
+
+    def _scaled(self, reward: Tensor) -> Tensor:
+        """Return the reward in the units that the networks learn in, [*lives]."""
+        scaled: Tensor = reward if self.reward_scaler is None else self.reward_scaler(reward)
+        return scaled.to(self.lives.dtype)
+
+    def _act(self, code: Tensor) -> None:
+        """Let the policy see the code and sample an action."""
+        self.head.sample(self.policy.network(code), self.stream)
+        self.log_prob_trace.accumulate(self.head.log_probability())
+        self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        self.policy.reset_state(mask)
+        if self.critic is not None:
+            self.critic.reset_state(mask)
+        self.log_prob_trace.reset_state(mask)
+        if self.reward_scaler is not None:
+            self.reward_scaler.end_episode(mask)
+
+    def _watch(self) -> None:
+        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
+        sums = self._sums
+        sums[0].add_(self.signal)
+        sums[1].add_(self.signal.abs())
+        sums[2].add_(self.entropy)
+        sums[3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
+        sums[4].add_(self.policy.step_rule.step_size.squeeze(-1))
+        if self.critic is not None:
+            sums[5].add_(self.value)
+            sums[6].add_(self.critic.step_rule.step_size.squeeze(-1))
+        sums[7].add_(1)
+
+    @torch.inference_mode()
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        means = finite_means(self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy())
+        shown = WATCHED if self.critic is not None else WATCHED[:5]
+        found = dict(zip(shown, means.tolist(), strict=False))
+        self.sums.zero_()
+        found |= super().diagnostics() | self.policy.diagnostics("policy")
+        return found if self.critic is None else found | self.critic.diagnostics("value")

@@ -1,0 +1,244 @@
+"""tracerl from Python: the names of ``import tracerl``, and that they do what the command line does."""
+
+import doctest
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import hydra
+import numpy as np
+import pytest
+import torch
+
+import tracerl
+import tracerl.lifetime.api
+import tracerl.runs.api
+from tests.helpers import command
+from tracerl.config import hydra_compat
+
+SMALL = {"network.hidden": [8]}
+
+
+class Lazy:
+    """An agent of the user's own, which always does the same."""
+
+    def start(self, observation: Any) -> int:
+        return 0
+
+    def step(self, reward: float, observation: Any) -> int:
+        return 0
+
+    def end(self, reward: float, observation: Any, terminated: bool) -> None:
+        pass
+
+
+@pytest.mark.parametrize("module", [tracerl.runs.api, tracerl.lifetime.api])
+def test_the_examples_in_the_docstrings_hold(module: Any) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 3 and result.failed == 0
+
+
+def test_every_public_name_is_there_and_costs_nothing_before_it_is_used() -> None:
+    assert all(getattr(tracerl, name) is not None for name in tracerl.__all__)
+    assert set(tracerl.__all__) <= set(dir(tracerl))
+    with pytest.raises(AttributeError, match="no attribute 'made_up'"):
+        _ = tracerl.made_up
+    program = "import tracerl, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_life_from_python_is_that_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["steps=700", "seed=4", "network.hidden=[8]", "logger=none", "hydra.run.dir=r"]
+    assert command(line, monkeypatch, tmp_path) == 0
+    there = json.loads((tmp_path / "r" / "summary.json").read_text())
+    env = tracerl.make_env("CartPole")
+    record = tracerl.live(tracerl.make_agent(env, settings=SMALL, seed=4), env, 700, seed=4).finish()
+    assert record.episodes == there["episodes"]
+    assert record.mean_return(partial=True) == pytest.approx(there["return_last100"]["mean"])
+    newborn = tracerl.make_agent(env, settings=SMALL, seed=4).policy.network.flat
+    assert not torch.equal(tracerl.load(tmp_path / "r").agent().policy.network.flat, newborn)
+
+
+def test_launching_is_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"lifetimes": 2, "steps": 300, "env.backend": "compiled", **SMALL}
+    summary = tracerl.launch(settings, "mine")
+    line = ["lifetimes=2", "steps=300", "env.backend=compiled", "network.hidden=[8]", "hydra.run.dir=other"]
+    assert command(line, monkeypatch, tmp_path) == 0
+    other = json.loads((tmp_path / "other" / "summary.json").read_text())
+    assert summary["return_last100"] == other["return_last100"]
+    assert summary == json.loads((tmp_path / "mine" / "summary.json").read_text())
+    assert command([f"resume={tmp_path / 'mine'}", "steps=400"], monkeypatch, tmp_path) == 0  # goes on from the folder
+    assert json.loads((tmp_path / "mine" / "summary.json").read_text())["steps"] == 400
+
+
+def test_a_run_without_a_folder_gets_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tracerl.launch({"steps": 20, "logger": "none", "agent": "random"})
+    assert len(list(tmp_path.glob("runs/CartPole/random/*/summary.json"))) == 1
+
+
+def test_steps_are_what_happened_in_order() -> None:
+    env = tracerl.make_env("CartPole")
+    steps = list(tracerl.live(Lazy(), env, 25))
+    assert len(steps) == 25 and {step.action for step in steps} == {0}
+    for before, after in zip(steps, steps[1:], strict=False):
+        assert np.array_equal(before.next_observation, after.observation) != before.last
+    assert any(step.terminated for step in steps) and not any(step.truncated for step in steps)
+
+
+def test_a_life_goes_on_in_the_same_episode() -> None:
+    env = tracerl.make_env("CartPole")
+    whole = tracerl.live(Lazy(), env, 40).finish()
+    life = tracerl.live(Lazy(), env, 15)
+    next(life)
+    life.finish()
+    assert life.go_on(25).finish().returns == whole.returns
+    assert repr(life) == f"Life(40 of 40 steps, {whole.episodes} episodes, mean return {np.mean(whole.returns):.1f})"
+
+
+def test_callbacks_look_on_their_schedules_and_at_the_end() -> None:
+    seen: list[int] = []
+    env = tracerl.make_env("CartPole")
+    callback = tracerl.Every(10, lambda record, agent: seen.append(record.step))
+    tracerl.live(Lazy(), env, 25, callbacks=[callback]).finish()
+    assert seen == [10, 20, 25]
+    for _ in range(2):  # an end on schedule is seen once, and another life anew
+        tracerl.live(Lazy(), env, 20, callbacks=[callback]).finish()
+    assert seen == [10, 20, 25, 10, 20, 10, 20]
+
+
+def test_milestones_are_noted() -> None:
+    env = tracerl.make_env("CartPole")
+    record = tracerl.live(Lazy(), env, 60, milestones=["w2>=9"]).finish()
+    lengths = list(record.lengths)  # which are the returns too
+    second = next(i for i in range(1, len(lengths)) if lengths[i - 1] + lengths[i] >= 18)
+    assert record.milestones[0].reached_at == sum(lengths[: second + 1])
+
+
+def test_an_agent_lives_a_second_life_from_a_clean_beginning() -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(env, settings={**SMALL, "engine": "torch"})
+    tracerl.live(agent, env, 5).finish()
+    assert agent.policy.network.layers[0].membrane.abs().sum() > 0
+    tracerl.live(agent, env, 5)
+    assert agent.policy.network.layers[0].membrane.abs().sum() == 0
+
+
+def test_envs_are_made_by_name_by_id_and_from_an_env() -> None:
+    assert tracerl.make_env("MemoryChain", {"env.kwargs.length": 3}).unwrapped.length == 3
+    lake = tracerl.make_env("FrozenLake-v1")
+    assert isinstance(lake.observation_space, gym.spaces.Box)
+    again = tracerl.make_env(gym.make("FrozenLake-v1"))
+    assert again.observation_space == lake.observation_space
+    record = tracerl.live(tracerl.make_agent(again, settings=SMALL), again, 50).finish()
+    assert record.step == 50
+
+
+def test_settings_are_written_as_the_command_line_wants_them() -> None:
+    settings = {
+        "env": "gymnasium",
+        "env.id": "a:b c'd-v1",
+        "env.kwargs.path": Path("/x y/z"),
+        "env.kwargs.options": {"one": 1, "two": [True, None, "it's"]},
+        "agent.entropy": 1e-3,
+        "network": "recurrent",
+    }
+    config = tracerl.runs.api.compose(settings)
+    assert (config.env.id, config.env.kwargs.path) == ("a:b c'd-v1", "/x y/z")
+    assert config.env.kwargs.options == {"one": 1, "two": [True, None, "it's"]}
+    assert config.agent.entropy == 1e-3 and config.network.recurrent is True
+
+
+def test_a_network_alone_is_that_of_the_settings_and_the_seed() -> None:
+    settings = {"network": "conv", "network.channels": [2], "network.hidden": [5], "dtype": "float64"}
+    images = [tracerl.make_network((6, 6), 3, settings, seed=seed) for seed in (1, 1, 2)]
+    assert [layer.n_out for layer in images[0].layers] == [2 * 4 * 4, 5]
+    assert images[0](torch.ones(36, dtype=torch.float64)).shape == (3,)
+    assert torch.equal(images[0].flat, images[1].flat) and not torch.equal(images[0].flat, images[2].flat)
+
+
+def test_it_works_inside_a_program_that_uses_hydra_itself() -> None:
+    with hydra_compat.configs("tracerl.configs"):
+        hydra.compose("run")
+        assert tracerl.make_env("CartPole").observation_space.shape == (4,)
+        assert hydra.compose("run").seed == 0
+
+
+class Old:
+    """An env with the interface of old Gym."""
+
+    observation_space, action_space = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Discrete(2)
+
+    def __init__(self, resets: str, steps: int) -> None:
+        nothing, self.steps = np.zeros(2, np.float32), steps
+        kinds = {
+            "observation": lambda seed: nothing,
+            "no seed": lambda: (nothing, {}),
+            "both": lambda seed: (nothing, {}),
+        }
+        self.reset: Any = kinds[resets]
+
+    def step(self, action: int) -> Any:
+        return (np.zeros(2, np.float32), 1.0, False, False, {})[-self.steps :] if self.steps else None
+
+
+@pytest.mark.parametrize(
+    ("resets", "steps", "problem"),
+    [
+        ("observation", 5, r"reset after 0 steps: reset must return \(observation, info\).*got array"),
+        ("no seed", 5, "reset must take seed="),
+        ("both", 4, r"step 1: step must return \(observation, reward, terminated, truncated, info\).*got \(1\.0"),
+        ("both", 0, "step must return .* got None"),
+    ],
+)
+def test_an_env_of_old_gym_is_told_what_to_return(resets: str, steps: int, problem: str) -> None:
+    life = tracerl.live(Lazy(), Old(resets, steps), 5)
+    for kind in (TypeError, tracerl.EnvFailed):
+        with pytest.raises(kind, match=problem):
+            next(tracerl.live(Lazy(), life.env, 5))
+
+
+ENV = gym.make("CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: tracerl.make_env("Cartpole"), r"env\.id must be an env that Gymnasium can make"),
+        (lambda: tracerl.make_env(3), "env must be a name"),
+        (lambda: tracerl.make_agent("CartPole"), r"env must be a Gymnasium env.*make_env\('CartPole'\)"),
+        (lambda: tracerl.make_agent((ENV.observation_space,)), "pair .observation_space, action_space."),
+        (lambda: tracerl.make_agent(ENV, settings={"lifetimes": 0}), "lifetimes must be"),
+        (lambda: tracerl.live(Lazy(), "CartPole", 5), r"env must be a Gymnasium env.*make_env\('CartPole'\)"),
+        (lambda: tracerl.live(Lazy(), ENV, 5, callbacks=[print]), r"callbacks must each be tracerl\.Every"),
+        (lambda: tracerl.live(Lazy(), ENV, 1e4), "steps must be a whole number of 1 or above, got 10000.0"),
+        (lambda: tracerl.make_env(ENV, {"env.id": "x"}), "settings must be empty"),
+        (lambda: tracerl.make_agent(ENV, "reflekt"), "There are: eprop"),
+        (lambda: tracerl.make_agent(ENV, settings={"network.hiden": [3]}), r"Did you mean network\.hidden"),
+        (lambda: tracerl.make_agent(ENV, settings={"network.hidden": object()}), "settings must hold numbers"),
+        (
+            lambda: tracerl.make_agent(ENV, settings={"network.threshold": -1}),
+            r"network\.threshold must be a number",
+        ),
+        (lambda: tracerl.make_agent(gym.make("FrozenLake-v1")), "env must have"),
+        (lambda: tracerl.make_agent(ENV, seed=-1), "seed must be"),
+        (lambda: tracerl.make_agent(ENV, "random", {"engine": "fused"}), "engine cannot be fused"),
+        (lambda: tracerl.make_network(0, 1), "inputs and outputs must be"),
+        (lambda: tracerl.make_network(2, 1, {"network.slope": 0}), r"network\.slope must be"),
+        (lambda: tracerl.make_network(2, 1, {"dtype": "half"}), "dtype must be one of"),
+        (lambda: tracerl.live(Lazy(), ENV, 0), "steps must be"),
+        (lambda: tracerl.live(object(), ENV, 5), "agent must have the verbs"),
+        (lambda: tracerl.live(Lazy(), ENV, 5, milestones=["w1>475"]), "milestones must look like"),
+        (lambda: tracerl.live(Lazy(), ENV, 5, on_nonfinite="ignore"), "on_nonfinite must be"),
+        (lambda: tracerl.Every(0, print), "every must be"),
+        (lambda: tracerl.launch({"steps": -3}, "nowhere"), "steps must be"),
+    ],
+)
+def test_wrong_input_is_named(call: Any, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(tracerl.ConfigError, match=problem):
+        call()

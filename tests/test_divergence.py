@@ -1,0 +1,182 @@
+"""Numbers that stop being finite: named in the step in which they do, kept from spreading, and other lives go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tracerl.envs.spec import EnvSpec
+
+import tests.worlds  # noqa: F401  registers the probes
+from tests.helpers import command, lived_together, make_agent
+from tracerl.lifetime.divergence import Diverged, Guard
+from tracerl.lifetime.loop import Moment, live
+from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.record import Record, lived_by_all
+
+SMALL = "network.hidden=[8]"
+ENGINES = ("engine=torch", "engine=fused")
+AGENTS = {
+    "torch": (SMALL, "engine=torch"),
+    "fused": (SMALL, "engine=fused"),
+    "eprop": ("agent=eprop", SMALL),
+    "reflect_classic": ("agent=reflect_classic", "agent.network.hidden=[8]"),
+    "stream_ac": ("agent=stream_ac", "agent.hidden=[8]"),
+    "stream_ac, fused": ("agent=stream_ac", "agent.hidden=[8]", "engine=fused"),
+}
+
+
+class Poison:
+    """A monitor that spoils one weight of one life when its time has come."""
+
+    def __init__(self, step: int, name: str, life: int | None = None) -> None:
+        self.every, self._name, self._life, self.done = step, name, life, False
+
+    def look(self, records: Any, agent: Any) -> None:
+        if not self.done:
+            tensor = agent.capture()[self._name]
+            place = tensor if self._life is None else tensor[self._life]
+            with torch.no_grad():
+                place.view(-1)[3] = torch.nan
+        self.done = True
+
+
+def name_of_a_weight(agent: Any, part: str) -> str:
+    names = [
+        name for name in agent.capture() if name.startswith(part) and name.endswith((".affine", ".weight", ".flat"))
+    ]
+    return names[0]
+
+
+@pytest.mark.parametrize("kind", AGENTS)
+def test_a_weight_that_spoils_ends_the_life_within_a_step_and_is_named(kind: str) -> None:
+    env = gym.make("CartPole-v1", disable_env_checker=True)
+    agent, record = make_agent(env, *AGENTS[kind]), Record()
+    name = name_of_a_weight(agent, "learner" if kind == "eprop" else "policy")
+    with pytest.raises(Diverged, match=rf"the agent's {name} is nan at \[.*\] in step 5[1-3]: try a smaller step size"):
+        live(agent, env, 1000, 0, record, [Poison(50, name)])
+    assert record.step in (51, 52, 53)
+    spoiled = [key for key, tensor in agent.capture().items() if not tensor.isfinite().all()]
+    assert len(spoiled) < len(agent.capture()) / 2  # the evidence is not buried
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_life_with_a_fault_learns_no_more(engine: str) -> None:
+    agent = make_agent(gym.make("CartPole-v1"), SMALL, engine)
+    agent.start(np.zeros(4, np.float32))
+    agent.step(1.0, np.ones(4, np.float32))
+    before = agent.policy.network.flat.clone()
+    agent.fault.fill_(1)
+    for act in (
+        lambda: agent.start(np.ones(4)),
+        lambda: agent.step(1.0, np.ones(4)),
+        lambda: agent.end(1.0, np.ones(4), True),
+    ):
+        with pytest.raises(Diverged, match="^the agent's step along its trace is not finite: try"):
+            act()
+    assert torch.equal(agent.policy.network.flat, before)
+
+
+@pytest.mark.parametrize(("engine", "backend"), [("torch", "gymnasium"), ("fused", "gymnasium"), ("fused", "compiled")])
+def test_of_many_lives_one_is_left_as_it_is_and_the_others_are_what_they_would_be(engine: str, backend: str) -> None:
+    arguments = ("CartPole-v1", 600, SMALL, f"engine={engine}")
+    _, expected = lived_together(*arguments, seeds=[0, 1, 2], backend=backend)
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1, 2])
+    agent, records = make_agent(world, SMALL, f"engine={engine}", seed=[0, 1, 2]), [Record(life=i) for i in range(3)]
+    name = name_of_a_weight(agent, "policy")
+    assert world.live(agent, 600, records, [Poison(200, name, 1)], lambda: False) == "finished"
+    assert [record.frozen for record in records] == [False, True, False]
+    assert records[1].step < 210 and lived_by_all(records) == 600
+    assert list(world.guard.problems) == [1]
+    assert f"{name} of life 1 is nan at" in world.guard.problems[1]
+    for i in (0, 2):
+        assert records[i].returns == expected[i].returns and records[i].step == 600
+    world.close()
+
+
+@pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
+def test_a_life_can_begin_anew(backend: str) -> None:
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
+    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
+    world.guard = Guard("reset_life")
+    world.guard.remember(agent)
+    assert (
+        world.live(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
+        == "finished"
+    )
+    assert [record.step for record in records] == [900, 900]
+    assert all(tensor.isfinite().all() for tensor in agent.capture().values()) and not agent.faults.any()
+    assert list(world.guard.problems) == [1]
+    world.close()
+
+
+def test_one_life_can_begin_anew() -> None:
+    env = gym.make("Pendulum-v1", disable_env_checker=True)
+    agent, record, guard = make_agent(env, SMALL, "engine=fused"), Record(), Guard("reset_life")
+    guard.remember(agent)
+    poison = Poison(100, name_of_a_weight(agent, "policy"))
+    assert live(agent, env, 500, 0, record, [poison], moment=Moment(guard=guard)) == "finished"
+    assert record.step == 500 and list(guard.problems) == [0]
+
+
+@pytest.mark.parametrize("policy", ["freeze", "stop"])
+def test_the_run_ends_where_it_shall_or_no_life_is_left(policy: str) -> None:
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
+    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
+    world.guard = Guard(policy)
+    name = name_of_a_weight(agent, "policy")
+    poisons = [Poison(100, name, 1), Poison(150, name, 0)]
+    with pytest.raises(
+        Diverged,
+        match="no life is left; the first to go: .* of life 1" if policy == "freeze" else "^the agent's .* of life 1",
+    ):
+        world.live(agent, 900, records, poisons, lambda: False)
+    world.close()
+
+
+@pytest.mark.parametrize("how", ["reward", "observation"])
+def test_an_env_that_hands_out_nan_ends_its_own_life_only(how: str) -> None:
+    spec = EnvSpec("Broken", "Broken-v0", {"how": how}, 1, [])
+    world = spec.open([0, 1])
+    for env in world._envs.envs[:1]:
+        env.unwrapped.count = -100  # breaks a hundred steps after the other
+    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
+    assert world.live(agent, 120, records, [], lambda: False) == "finished"
+    assert [record.frozen for record in records] == [False, True]
+    assert records[0].step == 120 and records[1].step == 49
+    assert all(tensor.isfinite().all() for tensor in agent.capture().values())
+    world.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_life_with_a_fault_among_many_is_not_started_again(engine: str) -> None:
+    agent = make_agent(gym.make("CartPole-v1"), SMALL, engine, seed=[0, 1])
+    seen = np.ones((2, 4), np.float32)
+    agent.advance(np.full(2, Verb.START, np.int8), np.zeros(2), seen)
+    agent.fault[1] = 1
+    before = agent.memory.real.clone()
+    for verb in (Verb.STEP, Verb.TERMINATED, Verb.START):
+        with pytest.raises(Diverged, match="of life 1 along its trace"):
+            agent.advance(np.full(2, verb, np.int8), np.ones(2), seen)
+    assert torch.equal(agent.memory.real, before)
+    agent.advance(
+        np.array([Verb.STEP, Verb.SKIP], np.int8), np.array([1.0, np.nan]), seen
+    )  # without it, the other goes on
+    assert torch.equal(agent.memory.real[1], before[1]) and not torch.equal(agent.memory.real[0], before[0])
+
+
+def test_the_guard_alone_decides_whether_a_run_ends_whatever_the_logger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("lifetimes=3", "on_nonfinite=reset_life", "network.weight_scale=3e37", "seed=80612", "steps=400")
+    found = []
+    for logger in ("logger=none", "logger.every=100"):
+        folder = tmp_path / logger
+        assert command([*settings, logger, f"hydra.run.dir={str(folder)!r}"], monkeypatch, tmp_path) == 0
+        found.append(json.loads((folder / "summary.json").read_text()))
+    measured = {"wall_seconds", "steps_per_second", "peak_rss_mb"}
+    for key in found[0].keys() - measured:
+        assert found[0][key] == found[1][key], key

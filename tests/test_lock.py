@@ -1,0 +1,241 @@
+"""The sign that a run is going on: put up once, kept fresh, taken away; and which one counts."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracerl.lifetime.record import Record
+from tracerl.runs import flock, lock
+from tracerl.runs.lock import NAME, Presence, alive, read
+from tracerl.runs.resume import InUse
+
+LOCKS = pytest.mark.parametrize("lock", ["flock", "none"])
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in {"_BEAT": 0.02, "_PROBE": 0.1, "_CLAIM": 0.2}.items():
+        monkeypatch.setattr(lock, name, seconds)
+
+
+def here(folder: Path) -> Presence:
+    return Presence(folder, 1000, "hydra.run.dir")
+
+
+def leave(folder: Path, age: float = 0.0, **about: Any) -> None:
+    """Leave the sign of a run behind, by default one of this machine whose process is there."""
+    sign = {"host": socket.gethostname(), "pid": os.getppid(), "machine": lock._machine(folder), "id": "x"}
+    (folder / NAME).write_text(json.dumps({**sign, **about}))
+    os.utime(folder / NAME, (time.time() - age, time.time() - age))
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def without_locks(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if lock == "none":
+        monkeypatch.setattr(flock, "fcntl", None)
+
+
+def test_the_sign_stands_while_the_context_does_and_says_how_far_the_run_is(tmp_path: Path) -> None:
+    record = Record()
+    for _ in range(3):
+        record.add(2.0)
+    record.end_episode()
+    with here(tmp_path) as sign:
+        first = read(tmp_path)
+        assert first is not None and (first["step"], first["steps"], first["return"]) == (0, 1000, None)
+        sign.look([record], None)  # type: ignore[arg-type]
+        wait_for(lambda: (read(tmp_path) or {}).get("step") == 3)
+        newest = read(tmp_path)
+        assert newest is not None and (newest["return"], newest["pid"]) == (6.0, os.getpid())
+        assert newest["started"] == first["started"] < newest["updated"]
+        assert alive(tmp_path)
+        record.add(1.0)
+        sign.look([record], None)  # type: ignore[arg-type]
+        assert sign._progress == (3, 6.0)  # at most once a second
+    assert not list(tmp_path.iterdir()) and not alive(tmp_path)
+
+
+def test_the_heart_beats_while_the_env_does_not_return(tmp_path: Path) -> None:
+    with here(tmp_path):
+        stamps = set()
+        wait_for(lambda: len(stamps.add((tmp_path / NAME).stat().st_mtime_ns) or stamps) > 3)  # type: ignore[func-returns-value]
+    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
+@LOCKS
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_locks(lock, monkeypatch)
+    says = "is in use by" if lock == "flock" else "had a heartbeat in the last 120 s of"
+    with here(tmp_path):
+        with pytest.raises(InUse, match=rf"^hydra.run.dir {says} process {os.getpid()} on .*{tmp_path.name}"):
+            here(tmp_path).__enter__()
+        assert alive(tmp_path)  # the second takes nothing away
+    assert not list(tmp_path.iterdir())
+
+
+@LOCKS
+@pytest.mark.parametrize("stale", ["elsewhere", "empty"])
+def test_of_many_that_find_a_stale_sign_exactly_one_enters(
+    tmp_path: Path, lock: str, stale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(lock, monkeypatch)
+    monkeypatch.setattr(lock, "_PROBE", 0.0)
+    contenders, entered = 8, list[int]()
+    together = threading.Barrier(contenders, timeout=30)
+
+    def contend(folder: Path) -> None:
+        sign = here(folder)
+        together.wait()
+        try:
+            sign.__enter__()
+        except InUse:
+            together.wait()
+        else:
+            entered.append(1)
+            together.wait()
+            sign.__exit__(None, None, None)
+
+    for i in range(30):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        (folder / NAME).touch() if stale == "empty" else leave(folder, age=130, machine="another", host="elsewhere")
+        threads = [threading.Thread(target=contend, args=(folder,)) for _ in range(contenders)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(entered) == i + 1 and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("left", "going_on"),
+    [
+        ({}, False),  # a container that was killed and started again: the same host and number of its process
+        ({"age": 10**6}, False),
+        ({"machine": "another", "host": "elsewhere", "age": 100}, True),
+        ({"machine": "another", "host": "elsewhere", "age": 130}, False),
+        ({"machine": "another", "host": "elsewhere", "updated": 0}, True),  # its clock is wrong
+        ({"machine": "another", "age": -3600}, True),  # so is this one's
+    ],
+)
+def test_whose_process_was_killed_is_decided_by_the_lock_here_and_by_the_heartbeat_elsewhere(
+    tmp_path: Path, left: dict[str, Any], going_on: bool
+) -> None:
+    leave(tmp_path, **left)
+    assert alive(tmp_path) is going_on
+    if going_on:
+        with pytest.raises(InUse, match="had a heartbeat in the last 120 s of process"):
+            here(tmp_path).__enter__()
+        assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    else:
+        with here(tmp_path):
+            assert (read(tmp_path) or {})["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("content", ["", "torn", "[]", '{"host": 5, "pid": "x", "machine": []}'])
+def test_a_sign_that_cannot_be_read_is_replaced(tmp_path: Path, content: str) -> None:
+    (tmp_path / NAME).write_text(content)
+    assert not alive(tmp_path) or "machine" in content
+    os.utime(tmp_path / NAME, (0, 0))
+    with here(tmp_path):
+        assert alive(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_goes_on_while_its_process_does(tmp_path: Path) -> None:
+    old = {"host": socket.gethostname(), "pid": os.getppid()}
+    for about, going_on in (
+        ({"updated": time.time() - 60}, True),
+        ({"updated": time.time() - 180}, False),
+        ({"updated": time.time(), "pid": 2**31 - 1}, False),
+        ({"updated": time.time() - 60, "host": "elsewhere", "pid": 2**31 - 1}, True),
+        ({}, False),
+    ):
+        (tmp_path / NAME).write_text(json.dumps({**old, **about}))
+        assert alive(tmp_path) is going_on, about
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tracerl.runs.lock import Presence
+with Presence(Path(sys.argv[1]), 10, "folder"):
+    print("entered", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_folder_of_a_killed_run_is_free_at_once(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"entered\n"
+        assert alive(tmp_path)
+        process.send_signal(signal.SIGKILL)
+    assert (tmp_path / NAME).exists() and not alive(tmp_path)
+    with here(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_of_a_killed_process_ends_after_some_seconds(tmp_path: Path) -> None:
+    (tmp_path / "running.part").touch()
+    with here(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_who_only_asks_does_not_keep_a_run_from_its_start(tmp_path: Path) -> None:
+    asked = flock._lock(tmp_path, shared=True)
+    assert asked is not None
+    threading.Timer(0.03, os.close, [asked]).start()
+    with here(tmp_path):
+        pass
+
+
+def test_a_worker_that_was_forked_does_not_hold_the_folder(tmp_path: Path) -> None:
+    with here(tmp_path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: a fork beside threads
+        worker = os.fork()
+        if not worker:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with here(tmp_path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+
+
+def test_a_run_that_stood_still_until_another_took_its_folder_ends(tmp_path: Path) -> None:
+    with here(tmp_path) as sign:
+        leave(tmp_path, machine="another", host="elsewhere", pid=7)
+        wait_for(lambda: sign.lost)
+        with pytest.raises(InUse, match="was taken over by process 7 on elsewhere"):
+            sign.look([Record()], None)  # type: ignore[arg-type]
+    assert (read(tmp_path) or {})["pid"] == 7
+
+
+def test_a_folder_that_vanishes_costs_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with here(folder) as sign:
+        folder.rename(tmp_path / "elsewhere")
+        time.sleep(5 * lock._BEAT)
+        sign.look([Record()], None)  # type: ignore[arg-type]
+        assert sign._heart.is_alive()
+    assert not folder.exists()

@@ -1,0 +1,108 @@
+"""Pictures are of the same env steps whatever happens to the run, and looking changes nothing of the life."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tracerl.envs.spec import EnvSpec
+
+import tracerl
+from tests.helpers import make_agent
+from tests.kills import same_bits
+from tracerl.lifetime.record import Record
+from tracerl.nn.views import constants
+from tracerl.runs.logging.images import NEVER, Snapshots
+from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
+
+EVERY, LENGTH = 20, 6
+
+
+def looks(snapshots: Snapshots, steps: int) -> list[int]:
+    found, step = [], 0
+    while (step := snapshots.next_look(step)) <= steps:
+        found.append(step)
+    return found
+
+
+def test_the_first_steps_and_those_before_every_picture_are_looked_at() -> None:
+    expected = [*range(1, 7), *range(15, 21), *range(35, 41), *range(55, 61)]
+    assert looks(Snapshots(EVERY, LENGTH, {}), 60) == expected
+    assert looks(Snapshots(4, 100, {}), 9) == list(range(1, 10))  # no picture is longer than lies between two
+
+
+class Restarted:
+    """A monitor whose snapshots are taken down and built anew, from what they kept, after every look."""
+
+    every = 10**9
+
+    def __init__(self, restart: bool) -> None:
+        self.snapshots, self.restart = Snapshots(EVERY, LENGTH, None), restart
+        self.pictures: list[tuple[int, str, bytes]] = []
+        self.born: Any = None
+
+    def next_look(self, step: int) -> int:
+        return self.snapshots.next_look(step)
+
+    def look(self, records: Any, agent: Any) -> None:
+        step = records[0].step
+        self.born = constants(agent) if self.born is None else self.born
+        found = self.snapshots.look(step, records, agent)
+        self.pictures += [(step, tag, picture.tobytes()) for tag, picture in found.items()]
+        if self.restart:
+            kept = {name: np.asarray(array) for name, array in sorted(self.snapshots.capture().items())}
+            self.snapshots = Snapshots(EVERY, LENGTH, self.born, kept)
+
+    def look_at_last(self, records: Any, agent: Any) -> None: ...
+
+
+def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
+    found = []
+    for restart in (False, True):
+        env = tracerl.make_env("CartPole")
+        settings = {"network.hidden": [4, 3], "engine": "torch", "network.learn_membrane_decay": True}
+        monitor = Restarted(restart)
+        tracerl.live(tracerl.make_agent(env, settings=settings), env, 60, callbacks=[monitor]).finish()
+        found.append(monitor.pictures)
+    assert [(step, tag) for step, tag, _ in found[0]] == [
+        (step, f"pictures/{kind}") for step in (6, 20, 40, 60) for kind in ("raster", "decays")
+    ]
+    assert found[0] == found[1]
+
+
+def test_decays_that_nothing_changed_have_one_picture_and_what_cannot_be_seen_none() -> None:
+    env = tracerl.make_env("CartPole")
+    monitor, settings = Restarted(False), {"network.hidden": [4], "engine": "torch"}
+    tracerl.live(tracerl.make_agent(env, settings=settings), env, 40, callbacks=[monitor]).finish()
+    assert [step for step, tag, _ in monitor.pictures if tag == "pictures/decays"] == [6]
+    unseen = Snapshots(EVERY, LENGTH, None)
+    assert unseen.look(1, [Record()], object()) == {}  # type: ignore[arg-type]
+    assert unseen.next_look(1) == NEVER and unseen.capture() == {}
+
+
+@pytest.mark.parametrize(
+    ("engine", "backend", "lives"),
+    [("torch", "gymnasium", 1), ("fused", "gymnasium", 1), ("fused", "gymnasium", 3), ("fused", "compiled", 3)],
+)
+def test_a_life_that_is_looked_at_is_the_same_to_the_bit(tmp_path: Path, engine: str, backend: str, lives: int) -> None:
+    found, steps = [], 150 if engine == "torch" else 600
+    for number, drawn in enumerate([{}, {"histograms_every": 30, "pictures_every": 70, "picture_steps": 25}]):
+        spec = EnvSpec("CartPole-v1", "CartPole-v1", {}, steps, [], backend=backend, vectorization="sync")
+        seeds = list(range(lives))
+        world = spec.open(seeds)
+        agent = make_agent(world, f"engine={engine}", "network.hidden=[8]", seed=seeds if lives > 1 else 0)
+        records = [Record(life=life) for life in seeds]
+        world.prepare(agent)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        log = TensorBoard(every=100, **drawn).open(LoggedRun(folder, steps=steps, lifetimes=lives))
+        world.live(agent, steps, records, [log], lambda: False)
+        log.close(success=True)
+        world.close()
+        found.append((agent.capture(), [list(record.returns) for record in records]))
+    (plain, returns), (looked_at, others) = found
+    assert returns == others
+    for name, tensor in plain.items():
+        assert same_bits(tensor, looked_at[name]), name
+    sizes = [sum(path.stat().st_size for path in (tmp_path / str(i)).iterdir()) for i in range(2)]
+    assert sizes[1] > 2 * sizes[0]

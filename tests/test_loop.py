@@ -1,0 +1,184 @@
+"""The lifetime loop: what reaches the agent, in which order, and how a life ends."""
+
+import re
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import tracerl.envs  # noqa: F401  registers the bandits
+from tracerl.agents.random import RandomAgent
+
+import tests.worlds  # noqa: F401  registers the envs
+from tracerl.lifetime.loop import Diverged, EnvFailed, live
+from tracerl.lifetime.protocol import Agent
+from tracerl.lifetime.record import Milestone, Record
+from tracerl.nn.lifetimes import Lives
+from tracerl.runs.execute import describe
+
+
+class Script(gym.Env):
+    """Three episodes of two steps: terminated, truncated, both."""
+
+    observation_space = gym.spaces.Box(-1, 100, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.seeds: list[int | None] = []
+        self.count = -1
+
+    def observe(self) -> np.ndarray:
+        self.count += 1
+        return np.array([self.count], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        self.seeds.append(seed)
+        self.left = 2
+        return self.observe(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.left -= 1
+        episode = len(self.seeds)
+        ended = self.left == 0
+        return self.observe(), float(action), ended and episode != 2, ended and episode != 1, {}
+
+
+class Witness:
+    """Writes down every verb."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple] = []
+
+    def start(self, observation: np.ndarray) -> int:
+        self.heard.append(("start", int(observation[0])))
+        return 1
+
+    def step(self, reward: float, observation: np.ndarray) -> int:
+        self.heard.append(("step", reward, int(observation[0])))
+        return 0
+
+    def end(self, reward: float, observation: np.ndarray, terminated: bool) -> None:
+        self.heard.append(("end", reward, int(observation[0]), terminated))
+
+    def diagnostics(self) -> dict[str, float]:
+        return {}
+
+
+class Looks:
+    """A monitor that notes when it looked."""
+
+    def __init__(self, every: int) -> None:
+        self.every, self.steps = every, []
+
+    def look(self, records: list[Record], agent: Agent) -> None:
+        self.steps.append(records[0].step)
+
+
+def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> None:
+    env, agent, record = Script(), Witness(), Record()
+    assert live(agent, env, 6, 7, record) == "finished"
+    assert agent.heard == [
+        ("start", 0),
+        ("step", 1.0, 1),
+        ("end", 0.0, 2, True),
+        ("start", 3),
+        ("step", 1.0, 4),
+        ("end", 0.0, 5, False),
+        ("start", 6),
+        ("step", 1.0, 7),
+        ("end", 0.0, 8, True),  # a terminal state is terminal, also where the time is up
+    ]
+    assert env.seeds == [7, None, None]  # the last episode ended the life: no reset for nothing
+    assert isinstance(agent, Agent)
+
+
+def test_the_record_counts_steps_episodes_and_returns() -> None:
+    record = Record([Milestone.parse("w2>=1"), Milestone.parse("w3>=1.5")])
+    live(Witness(), Script(), 5, 0, record)
+    assert (record.step, record.episodes, list(record.returns), list(record.lengths)) == (5, 2, [1.0, 1.0], [2, 2])
+    assert (record.episode_return, record.episode_length) == (1.0, 1)
+    assert [milestone.reached_at for milestone in record.milestones] == [4, None]
+
+
+def test_monitors_look_on_their_schedule_and_at_the_end() -> None:
+    looks, often = Looks(2), Looks(100)
+    live(Witness(), Script(), 5, 0, Record(), [looks, often])
+    assert looks.steps == [2, 4, 5]
+    assert often.steps == [5]
+
+
+def test_an_interrupt_ends_the_life_after_the_running_step() -> None:
+    record, looks = Record(), Looks(100)
+    ending = live(Witness(), Script(), 1000, 0, record, [looks], interrupted=lambda: record.step == 3)
+    assert ending == "interrupted"
+    assert record.step == 3
+    assert looks.steps == [3]
+
+
+BROKEN = {
+    "raise": (EnvFailed, 49, "the env failed in step 50"),
+    "reset": (EnvFailed, 50, "the env failed in reset after 50 steps"),
+    "exit": (EnvFailed, 49, "the env failed in step 50"),
+    "exit_in_reset": (EnvFailed, 50, "the env failed in reset after 50 steps"),
+    "tuple": (EnvFailed, 49, "the env failed in step 50"),
+    "flag": (EnvFailed, 49, "the env failed in step 50"),
+    "observation": (Diverged, 49, r"nan in the observation at index \[0\] after 49 steps"),
+    "first": (Diverged, 50, r"nan in the observation at index \[0\] after 50 steps"),
+    "shape": (EnvFailed, 49, r"an observation of shape \(3,\) after 49 steps: its space says \(1,\)"),
+    "list": (EnvFailed, 49, r"an observation \[0.0\] after 49 steps: its space says \(1,\)"),
+    "reward": (Diverged, 49, "the reward nan in step 50"),
+    "infinity": (Diverged, 49, "the reward inf in step 50"),
+    "none": (EnvFailed, 49, "the reward None in step 50"),
+    "text": (EnvFailed, 49, r"must be an array of real numbers, got one of dtype <U3: array\(\['0.5'\]"),
+    "objects": (EnvFailed, 49, r"must be an array of real numbers, got one of dtype object: array\(\[None\]"),
+    "complex": (EnvFailed, 49, "must be an array of real numbers, got one of dtype complex64"),
+    "paid": (EnvFailed, 49, "the reward '1.0' in step 50: TypeError: reward must be a real number"),
+    "imaginary": (EnvFailed, 49, "reward must be a real number, got "),
+    "said": (EnvFailed, 49, "the env failed in step 50: TypeError: terminated must be true or false, got 'False'"),
+    "undefined": (EnvFailed, 49, "the env failed in step 50: TypeError: terminated must be true or false, got nan"),
+    "two": (EnvFailed, 49, r"the reward array\(\[1., 1.\]\) in step 50"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_env_is_named(how: str) -> None:
+    error, steps, message = BROKEN[how]
+    env = gym.make("Broken-v0", disable_env_checker=True, how=how)
+    agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
+    record = Record()
+    with pytest.raises(error) as caught:
+        live(agent, env, 100, 0, record)
+    assert re.search(message, describe(caught.value))
+    assert (record.step, record.episodes) == (steps, steps // 10)
+
+
+@pytest.mark.parametrize("how", ["well", "tensors"])
+def test_numpys_and_torchs_own_numbers_and_flags_are_as_good_as_pythons(how: str) -> None:
+    env, record = gym.make("Broken-v0", disable_env_checker=True, how=how), Record()
+    agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
+    assert live(agent, env, 100, 0, record) == "finished"
+    assert list(record.returns) == [10.0] * 10 and type(record.returns[0]) is float
+
+
+def test_huge_but_finite_observations_pass() -> None:
+    env = Script()
+    env.observe = lambda: np.array([3e38], np.float32)  # its square is not a float32
+    assert live(Witness(), env, 4, 0, Record()) == "finished"
+
+
+def test_random_agents_sample_any_space_reproducibly() -> None:
+    env = gym.make("Pendulum-v1", disable_env_checker=True)
+
+    def actions(seed: int) -> list[float]:
+        agent = RandomAgent(env.observation_space, env.action_space, Lives(seed))
+        return [float(agent.step(0.0, np.zeros(3))[0]) for _ in range(5)]
+
+    assert actions(1) == actions(1) != actions(2)
+
+
+def test_random_agents_know_nothing_of_what_the_env_draws() -> None:
+    """The same seed starts both; a bandit's contexts and random actions are drawn alike."""
+    env = gym.make("tracerl/ContextualBandit-v0", disable_env_checker=True)
+    record = Record()
+    live(RandomAgent(env.observation_space, env.action_space, Lives(3)), env, 400, 3, record)
+    assert 0.1 < record.mean_return() < 0.45  # by chance .25

@@ -1,0 +1,83 @@
+"""Runs, targets and imports of tracerl 0.1, from before its modules moved, go on working."""
+
+import importlib
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+import tracerl
+from tests.helpers import command, compose
+from tests.kills import differences
+from tracerl.config import moved
+from tracerl.config.instantiate import build
+
+OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
+SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
+SETTINGS += ["checkpoint.keep_last=1", "logger.every=100", "logger.pictures_every=null", "logger.histograms_every=null"]
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(OLD_RUN, tmp_path / "run"))
+
+
+def test_a_run_from_before_goes_on_as_if_it_were_of_today(
+    old_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command([f"resume={old_run}", "steps=450"], monkeypatch, tmp_path) == 0
+    whole = tmp_path / "whole"
+    assert command([*SETTINGS, "steps=450", f"hydra.run.dir={whole}"], monkeypatch, tmp_path) == 0
+    assert differences(whole, old_run, logs=False) == []
+
+
+def test_the_agent_of_a_run_from_before_is_built(old_run: Path) -> None:
+    saved = tracerl.load(old_run)
+    assert type(saved.agent()).__module__ == "tracerl.agents.reflect" and saved.step == 300
+
+
+def test_every_module_that_moved_is_there_by_both_names() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for old, homes in moved.MOVED.items():
+            importlib.import_module(f"tracerl.{old}")
+            for home in homes:
+                found = importlib.import_module(f"tracerl.{home}")
+                if not hasattr(found, "__path__"):
+                    assert found.__doc__
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "home"),
+    [
+        ("tracerl.checks", "ConfigError", "tracerl.config.checks"),
+        ("tracerl.stats", "Record", "tracerl.lifetime.record"),
+        ("tracerl.stats", "bootstrap_interval", "tracerl.lifetime.statistics"),
+        ("tracerl.lifetime", "Monitor", "tracerl.lifetime.loop"),
+        ("tracerl.recording", "Recorder", "tracerl.recording.recorder"),
+        ("tracerl.runs", "SavedRun", "tracerl.runs.saved_run"),
+        ("tracerl.network.perceptron", "Perceptron", "tracerl.nn.networks.perceptron"),
+        ("tracerl.envs.state.forms", "whole", "tracerl.lifetime.env_state.forms"),
+    ],
+)
+def test_a_name_of_a_module_that_moved_is_imported_with_a_warning(module: str, name: str, home: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{name} is now in {home}"):
+        found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(home), name)
+
+
+def test_what_never_was_there_is_not_there() -> None:
+    for name in ("tracerl.nothing", "tracerl.lifetime.nothing", "tracerl.network.nothing"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    with pytest.raises(AttributeError, match="no 'nothing' in tracerl.config.checks"):
+        importlib.import_module("tracerl.checks").nothing  # noqa: B018
+    assert moved.current("tracerl.network.Nothing") == "tracerl.network.Nothing"
+    assert moved.current("torch.nn.Linear") == "torch.nn.Linear"
+
+
+def test_a_config_with_a_target_from_before_is_built() -> None:
+    cfg = compose()
+    cfg.logger = {"_target_": "tracerl.logger.Silent"}
+    assert type(build(cfg, "logger")).__module__ == "tracerl.runs.logging.tensorboard"

@@ -1,0 +1,167 @@
+"""A run's folder gives back its agent, its env and its settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import command
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.loop import stream
+from tracerl.lifetime.record import Record
+from tracerl.nn.views import view
+from tracerl.runs.saved_run import load
+
+SPIKING = ["network.hidden=[8]", "agent.critic=null"]  # the critic too
+RUN = ["lifetimes=3", "steps=600", *SPIKING, "env.backend=compiled", "logger=none", "hydra.run.dir=run"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        assert command(RUN, patch, folder) == 0
+    return folder / "run"
+
+
+def test_an_agent_comes_back_with_the_weights_of_its_life(run: Path) -> None:
+    saved = load(run)
+    assert (saved.step, saved.lifetimes, saved.config.network.hidden) == (600, 3, [8])
+    kept = saved.checkpoint.parts["agent"]["policy.network.readout.affine"]
+    for life in range(3):
+        for engine in ("torch", "fused"):
+            assert torch.equal(saved.agent(life, engine).policy.network.readout.affine, kept[life])
+
+
+def test_a_checkpoint_names_its_run(run: Path) -> None:
+    checkpoint = next((run / "checkpoints").glob("step-*"))
+    assert load(checkpoint).step == load(run, checkpoint.name).step == load(run).step
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_mean_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*RUN, "lifetimes=1", "checkpoint.every=100", "checkpoint.keep_best=1"]
+    assert command(settings, monkeypatch, tmp_path) == 0
+    scores = {load(path).step: load(path).checkpoint.info["score"] for path in tmp_path.glob("run/checkpoints/step-*")}
+    assert len(scores) == 3 or max(scores, key=lambda step: scores[step]) >= 500
+    best = load(tmp_path / "run", "best")
+    assert scores[best.step] == max(scores.values())
+    for saved in (load(tmp_path / "run"), best):
+        affine = saved.agent("best", life=0).policy.network.readout.affine
+        assert torch.equal(affine, best.checkpoint.parts["agent"]["policy.network.readout.affine"])
+    assert load(tmp_path / "run").step == 600
+
+
+def test_which_agent_is_meant_is_said_once(run: Path) -> None:
+    saved = load(run)
+    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(life=2).policy.network.flat)
+    with pytest.raises(ConfigError, match="which must be one of best; got 'worst'"):
+        saved.agent("worst")
+    with pytest.raises(ConfigError, match="life must be given once"):
+        saved.agent(1, life=2)
+
+
+def test_a_run_without_a_score_has_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command([*RUN, "steps=3"], monkeypatch, tmp_path) == 0
+    with pytest.raises(ConfigError, match="checkpoint must have a mean return to be the best"):
+        load(tmp_path / "run").agent("best")
+
+
+def test_the_env_takes_a_render_mode(run: Path) -> None:
+    env = load(run).env(render_mode="rgb_array")
+    assert env.render_mode == "rgb_array"
+    env.close()
+    with pytest.raises(ConfigError, match=r"env\.kwargs must suit CartPole-v1.*made_up"):
+        load(run).env(made_up=1)
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_a_frozen_agent_learns_nothing_and_acts_greedily_where_told(run: Path, engine: str) -> None:
+    saved = load(run)
+    frozen, living = saved.agent(1, engine), saved.agent(1, engine)
+    before = frozen.policy.network.flat.clone()
+    frozen.freeze()
+    frozen.act_greedily()
+    for agent, learns in ((frozen, False), (living, True)):
+        env = saved.env()
+        for _ in stream(agent, env, 60, 0, Record()):
+            if not learns:
+                assert frozen.head.action.item() == frozen.head.probabilities.argmax().item()
+        env.close()
+        assert torch.equal(agent.policy.network.flat, before) is not learns
+        assert not torch.equal(agent.encoder.normalizer.moments.mean, saved.agent(1).encoder.normalizer.moments.mean)
+
+
+def test_both_engines_show_the_same(run: Path) -> None:
+    saved = load(run)
+    torch_agent, fused = saved.agent(2), saved.agent(2, "fused")
+    envs = saved.env(), saved.env()
+    lived = zip(stream(torch_agent, envs[0], 40, 3, Record()), stream(fused, envs[1], 40, 3, Record()), strict=True)
+    for _ in lived:
+        one, other = view(torch_agent), view(fused)
+        assert [layer.name for layer in one.layers] == ["policy_0", "value_0"]
+        for name in ("probabilities", "value", "td_error"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-4)
+        for a, b in zip(one.layers, other.layers, strict=True):
+            for name in ("spikes", "membrane", "threshold", "rate"):
+                np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-3, atol=1e-4)
+            assert set(a.spikes) <= {0.0, 1.0} and a.threshold.shape == (8,)
+    for env in envs:
+        env.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "checkpoint", "problem"),
+    [("nowhere", None, "run must be the folder of a run"), ("run", "step-1", "checkpoint must be sound")],
+)
+def test_what_is_not_there_is_named(run: Path, path: str, checkpoint: str | None, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        load(run.parent / path, checkpoint)
+
+
+def test_a_life_that_was_not_lived_is_named(run: Path) -> None:
+    with pytest.raises(ConfigError, match="life must be .* 2, got 3"):
+        load(run).agent(3)
+
+
+def test_a_run_without_checkpoints_says_which_settings_make_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = [*RUN, "checkpoint.minutes=null"]
+    assert command(without, monkeypatch, tmp_path) == 0
+    with pytest.raises(ConfigError, match=r"run must have a checkpoint .*checkpoint\.every"):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("agent", "layers", "shown"),
+    [
+        ("eprop", ["policy_0"], {"probabilities", "value", "td_error"}),
+        ("reflect_classic", ["policy_0"], {"probabilities", "td_error"}),
+        ("rstdp", ["action"], {"probabilities"}),
+        ("stream_ac", [], {"probabilities", "value", "td_error"}),
+        ("random", [], set()),
+    ],
+)
+def test_every_agent_shows_what_it_has(
+    agent: str, layers: list[str], shown: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [f"agent={agent}", "env=DelayedBandit", "steps=50", "lifetimes=2", "logger=none", "hydra.run.dir=run"]
+    assert command(settings, monkeypatch, tmp_path) == 0
+    saved = load(tmp_path / "run")
+    one = saved.agent(1)
+    learns = agent != "random"
+    if learns:
+        one.freeze()
+    learned = [tensor.clone() for tensor in one._learned()] if learns else []
+    env = saved.env()
+    for _ in stream(one, env, 20, 0, Record()):
+        seen = view(one)
+        assert [layer.name for layer in seen.layers] == layers
+        there = {name for name in ("probabilities", "value", "td_error") if getattr(seen, name) is not None}
+        assert shown <= there
+    env.close()
+    if learns:
+        assert all(torch.equal(a, b) for a, b in zip(learned, one._learned(), strict=True))

@@ -1,0 +1,175 @@
+"""Runs that are gone on with, from the command line: to the bit, their files in one piece; refusals in words."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import command
+from tests.kills import differences
+from tracerl.lifetime.record import Record
+from tracerl.runs import lock
+from tracerl.runs.checkpoint import newest_good
+from tracerl.runs.checkpoint.schedule import FOLDER, Checkpoints, CheckpointSettings
+
+# Schedules in env steps: shares of a run are other steps in a longer one. Of the pictures one is of steps 441 to 540.
+QUICK = ["network.hidden=[8]", "logger.every=400", "logger.histograms_every=300", "logger.pictures_every=270"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    return lambda *arguments: command([*arguments], monkeypatch, tmp_path)
+
+
+def steps_of(folder: Path) -> list[int]:
+    return sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("case", [(), ("lifetimes=3",), ("env.backend=compiled", "lifetimes=3"), ("agent=stream_ac",)])
+def test_a_finished_life_that_is_given_more_steps_is_the_longer_life(case: tuple, run: Any, tmp_path: Path) -> None:
+    settings = [f"agent.hidden={[8]}" if "agent=stream_ac" in case else QUICK[0], *QUICK[1:], *case]
+    assert run(*settings, "steps=1000", "hydra.run.dir=whole") == 0
+    assert run(*settings, "steps=517", "hydra.run.dir=parts") == 0
+    assert run("resume=parts", "steps=1000") == 0
+    assert differences(tmp_path / "whole", tmp_path / "parts") == []
+    whole, parts = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "parts"))
+    assert parts["resumed"] == [{"step": 517, "new_episode": False}] and whole["resumed"] == []
+    for key in ("return_last100", "milestones", "episodes", "steps", "reward_rate_last10000", "status"):
+        assert whole[key] == parts[key], key
+
+
+def test_checkpoints_come_on_schedule_and_the_newest_and_the_best_stay(run: Any, tmp_path: Path) -> None:
+    keep = ["checkpoint.every=100", "checkpoint.keep_last=3", "checkpoint.keep_best=0"]
+    assert run(*QUICK, *keep, "steps=1050", "hydra.run.dir=here") == 0
+    assert steps_of(tmp_path / "here") == [900, 1000, 1050]
+    assert run(*QUICK, "checkpoint.minutes=null", "steps=300", "hydra.run.dir=none") == 0
+    assert not (tmp_path / "none" / "checkpoints").exists()
+    assert run(*QUICK, "steps=300", "hydra.run.dir=last") == 0
+    assert steps_of(tmp_path / "last") == [300]
+
+
+def test_an_older_checkpoint_can_be_gone_on_from(run: Any, tmp_path: Path) -> None:
+    settings = [*QUICK, "checkpoint.every=300", "checkpoint.keep_last=9"]
+    assert run(*settings, "steps=900", "hydra.run.dir=here") == 0
+    shutil.copytree(tmp_path / "here", tmp_path / "whole")
+    assert run("resume=here/checkpoints/step-000000000300", "steps=901") == 0
+    assert run(*settings, "steps=901", "hydra.run.dir=straight") == 0
+    assert differences(tmp_path / "straight", tmp_path / "here") == []
+
+
+def test_other_settings_are_refused_by_name_and_those_that_may_change_are_not(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*QUICK, "steps=300", "hydra.run.dir=here") == 0
+    capfd.readouterr()
+    assert run("resume=here", "steps=600", "agent.trace_decay=0.5") == 2
+    assert "agent.trace_decay must be 0.9, as in the run to be gone on with" in capfd.readouterr().err
+    assert run("resume=here", "steps=600", "engine=torch") == 2
+    assert run("resume=here", "steps=600", "logger.every=50", "checkpoint.keep_last=1", "threads=1") == 0
+
+
+def test_a_torn_checkpoint_is_named_and_the_one_before_it_used(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*QUICK, "checkpoint.every=300", "checkpoint.keep_last=9"]
+    assert run(*settings, "steps=900", "hydra.run.dir=here") == 0
+    torn = tmp_path / "here" / "checkpoints" / "step-000000000900" / "agent.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert run("resume=here", "steps=1200") == 0
+    said = capfd.readouterr()
+    assert "step-000000000900 cannot be used: agent.safetensors has 100 bytes" in said.err
+    assert "resumed at step 600" in said.out
+    assert run(*settings, "steps=1200", "hydra.run.dir=straight") == 0
+    assert differences(tmp_path / "straight", tmp_path / "here") == []
+
+
+def test_without_a_sound_checkpoint_nothing_is_lived_over(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*QUICK, "steps=300", "hydra.run.dir=here") == 0
+    for path in (tmp_path / "here" / "checkpoints").glob("*/manifest.json"):
+        path.write_text("{}")
+    assert run("resume=here", "steps=600") == 2
+    assert "resume finds no sound checkpoint" in capfd.readouterr().err
+    shutil.rmtree(tmp_path / "here" / "checkpoints")
+    assert run("resume=here", "steps=600") == 2
+    assert "steps must be 300 or below" in capfd.readouterr().err
+    assert (tmp_path / "here" / "returns.npz").exists()
+
+
+def test_an_agent_without_a_memory_to_keep_is_told_of(run: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("agent._target_=tests.worlds.Forgetful", "agent=random", "steps=50") == 0
+    assert "warning: no checkpoints" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR2, 140), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
+    number: int, code: int, tmp_path: Path, run: Any
+) -> None:
+    arguments = [*QUICK, "steps=40000", "engine=torch", "hydra.run.dir=here", "resume=auto"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tracerl.run", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it lives: it may be slow, but not gone
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(number)
+    assert running.wait(60) == code
+    summary = json.loads((tmp_path / "here" / "summary.json").read_text())
+    assert summary["status"] == "interrupted" and 0 < summary["steps"] < 40000
+    assert not (tmp_path / "here" / "running.json").exists()
+    found, bad = newest_good(tmp_path / "here" / "checkpoints")
+    assert found is not None and found.step == summary["steps"] and not bad
+
+
+def test_numbers_that_diverge_leave_evidence(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUICK, "optimizer=sgd", "optimizer.policy.lr=1e15", "optimizer.value.lr=1e15", "steps=300") == 1
+    said = capfd.readouterr().err
+    assert "diverged: the agent's" in said and "try a smaller step size" in said
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "diverged" and list(summary["diverged_lives"]) == ["0"]
+    evidence, _ = newest_good(folder / "diverged")
+    assert evidence is not None
+    assert any(not tensor.isfinite().all() for tensor in evidence.parts["agent"].values() if tensor.is_floating_point())
+
+
+def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Remembers:
+        def capture(self) -> dict[str, torch.Tensor]:
+            return {"weight": torch.zeros(3)}
+
+        def restore(self, state: Any) -> None: ...
+
+        def abandon(self) -> None: ...
+
+    class Place:
+        def capture(self) -> dict[str, Any]:
+            return {"rows": np.zeros(2)}
+
+    settings = CheckpointSettings(10, None, 2, 0)
+    monitor = Checkpoints(settings, tmp_path / "gone", 100, Place(), lambda: False, dict)  # type: ignore[arg-type]
+    record = Record()
+    for _ in range(30):
+        record.add(1.0)
+        if record.step % 10 == 0:
+            monitor.look([record], Remembers())  # type: ignore[arg-type]
+    assert capsys.readouterr().err.count("warning: cannot write a checkpoint") == 1
+    (tmp_path / "gone").mkdir()
+    for _ in range(10):
+        record.add(1.0)
+    monitor.look([record], Remembers())  # type: ignore[arg-type]
+    assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / FOLDER).iterdir()] == [40]
+    assert os.listdir(tmp_path / "gone") == [FOLDER]

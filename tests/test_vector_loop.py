@@ -1,0 +1,298 @@
+"""Many lives together: each is the life it would be alone, however they are computed."""
+
+import re
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from tracerl.agents.random import RandomAgent
+from tracerl.envs.spec import EnvSpec
+
+from tests.helpers import lived, lived_together, make_agent
+from tests.worlds import Space  # and registers the probes
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.independent_agents import Population
+from tracerl.lifetime.loop import Diverged, EnvFailed, live
+from tracerl.lifetime.protocol import ManyAgents, Verb
+from tracerl.lifetime.record import Record, Tally
+from tracerl.lifetime.vector_loop import live_many
+from tracerl.nn.lifetimes import Lives
+from tracerl.runs.execute import describe
+
+SMALL = "network.hidden=[12]"
+
+
+def rows(agent: Any) -> list[torch.Tensor]:
+    """Everything that an agent remembers, a row per life."""
+    return [memory.reshape(-1, memory.shape[-1]) for memory in (agent.memory.real, agent.memory.wide)]
+
+
+def test_life_i_of_16_is_the_single_life_of_its_seed_to_the_bit() -> None:
+    together, records = lived_together("CartPole-v1", 1500, SMALL, "engine=fused", seeds=list(range(3, 19)))
+    for i in (0, 1, 7, 14, 15):
+        alone, record = lived("CartPole-v1", 1500, SMALL, "engine=fused", seed=3 + i)
+        assert record.returns == records[i].returns and record.lengths == records[i].lengths
+        assert (record.step, record.episodes, record.episode_return) == (
+            1500,
+            records[i].episodes,
+            records[i].episode_return,
+        )
+        for all_lives, one in zip(rows(together), rows(alone), strict=True):
+            assert torch.equal(all_lives[i], one[0])
+
+
+@pytest.mark.parametrize("optimizer", ["intentional", "torch"])
+def test_life_i_is_the_single_life_in_torch_too(optimizer: str) -> None:
+    overrides = (SMALL, f"optimizer={optimizer}", "encoder=contrast")
+    together, records = lived_together("CartPole-v1", 300, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    for i, seed in enumerate([1, 2, 3]):
+        alone, record = lived("CartPole-v1", 300, *overrides, seed=seed, dtype=torch.float64)
+        assert record.returns == records[i].returns
+        ours, theirs = together.policy.network.flat[i], alone.policy.network.flat
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "backend"), [(50, "gymnasium"), (5, "gymnasium"), (5, "compiled")])
+def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
+    lives = [
+        lived_together("CartPole-v1", 200, SMALL, "engine=fused", f"threads={i}", seeds=[*range(n)], backend=backend)
+        for i in (1, 2, 3, 9)
+    ]
+    for agent, records in lives[1:]:
+        assert [record.returns for record in records] == [record.returns for record in lives[0][1]]
+        assert all(torch.equal(a, b) for a, b in zip(rows(agent), rows(lives[0][0]), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("env_id", "steps", "overrides"),
+    [
+        ("CartPole-v1", 3000, ()),
+        ("CartPole-v1", 2000, ("optimizer=obgd", "network.hidden=[7,5]", "network.learn_threshold=true")),
+        ("Acrobot-v1", 1200, ("encoder=contrast",)),
+        ("MountainCar-v0", 1000, ("optimizer=adaptive_obgd",)),
+        ("Pendulum-v1", 1000, ("agent.signal=advantage",)),
+        ("MountainCarContinuous-v0", 2000, ()),
+    ],
+)
+def test_lives_in_compiled_twins_are_the_lives_in_gymnasium(
+    env_id: str, steps: int, overrides: tuple[str, ...]
+) -> None:
+    arguments = (env_id, steps, SMALL, *overrides, "engine=fused")
+    by_loop, theirs = lived_together(*arguments, seeds=[0, 1, 2])
+    by_kernel, ours = lived_together(*arguments, seeds=[0, 1, 2], backend="compiled")
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.step, a.episodes, a.returns, a.lengths) == (b.step, b.episodes, b.returns, b.lengths)
+        assert (a.episode_return, a.episode_length, a.earned) == (b.episode_return, b.episode_length, b.earned)
+    assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
+
+
+def test_both_engines_agree_on_every_mixture_of_verbs() -> None:
+    env, seeds, rng = Space(4, 3), [0, 1, 2, 3], np.random.default_rng(0)
+    agents = [
+        make_agent(env, SMALL, f"engine={engine}", seed=seeds, dtype=torch.float64) for engine in ("torch", "fused")
+    ]
+    verbs = np.full(4, Verb.START, np.int8)
+    for i in range(300):
+        rewards, seen = rng.normal(size=4), rng.normal(size=(4, 4)).astype(np.float32)
+        before = [memory.clone() for memory in rows(agents[0])]
+        actions = [agent.advance(verbs, rewards, seen) for agent in agents]
+        assert actions[0].tolist() == actions[1].tolist(), i
+        skipped = verbs == Verb.SKIP
+        assert all(torch.equal(now[skipped], then[skipped]) for now, then in zip(rows(agents[0]), before, strict=True))
+        ended = verbs >= Verb.TERMINATED
+        verbs = rng.choice([Verb.SKIP, Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], 4, p=[0.2, 0.6, 0.1, 0.1])
+        verbs[ended] = Verb.START
+        verbs = verbs.astype(np.int8)
+    for (name, ours), theirs in zip(agents[0].state_dict().items(), agents[1].state_dict().values(), strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_skipped_life_keeps_what_a_torch_optimiser_knows_of_it() -> None:
+    agent = make_agent(Space(4, 3), SMALL, "optimizer=torch", seed=[0, 1, 2])
+    agent.advance(np.full(3, Verb.START, np.int8), np.zeros(3), np.ones((3, 4)))
+    agent.advance(np.full(3, Verb.STEP, np.int8), np.ones(3), np.ones((3, 4)))
+    before = [state.clone() for state in agent.policy.step_rule.foreign_state()]
+    assert before
+    agent.advance(np.array([Verb.STEP, Verb.SKIP, Verb.STEP], np.int8), np.ones(3), np.zeros((3, 4)))
+    changed = [(now != then).flatten(1).any(1) for now, then in zip(agent.policy.step_rule.foreign_state(), before)]
+    assert torch.stack(changed).any(0).tolist() == [True, False, True]
+
+
+class Script(VectorEnv):
+    """Two lives that count their own steps; life 0 ends every second step, life 1 is cut off every third.
+
+    Resets itself in the step after an end, as envs with a vector form of their own do, or waits for it.
+    """
+
+    def __init__(self, mode: AutoresetMode, worst: float = 0.0) -> None:
+        self.num_envs, self.metadata, self.worst = 2, {"autoreset_mode": mode}, worst
+        self.single_observation_space = gym.spaces.Box(-1, 100, (1,), np.float32)
+        self.single_action_space = gym.spaces.Discrete(2)
+        self.seeds: list[Any] = []
+
+    def observe(self) -> np.ndarray:
+        return np.stack([self.episode * 10 + self.count], 1).astype(np.float32)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        self.seeds.append(seed)
+        mask = np.ones(2, bool) if options is None else options["reset_mask"]
+        if options is None:
+            self.count, self.episode, self.ended = np.zeros(2, int), np.zeros(2, int), np.zeros(2, bool)
+        self.episode[mask] += 1
+        self.count[mask] = 0
+        return self.observe(), {}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
+        again = self.ended & (self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP)
+        self.episode += again
+        self.count = np.where(again, 0, self.count + 1)
+        terminated = np.array([self.count[0] == 2, False])
+        truncated = np.array([False, self.count[1] == 3])
+        self.ended = terminated | truncated
+        return self.observe(), np.where(again, 0.0, 1.0 + self.worst), terminated, truncated, {}
+
+
+class Witness:
+    """Writes down what each life hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[list[tuple]] = [[], []]
+
+    def advance(self, verbs: np.ndarray, rewards: np.ndarray, observations: np.ndarray) -> np.ndarray:
+        for life in range(2):
+            if verbs[life] != Verb.SKIP:
+                self.heard[life].append((Verb(verbs[life]).name, int(observations[life, 0])))
+        return np.zeros(2, int)
+
+    def diagnostics(self) -> dict[str, float]:
+        return {}
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP])
+def test_each_life_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) -> None:
+    envs, witness, records = Script(mode), Witness(), [Record(life=life) for life in range(2)]
+    assert live_many(witness, envs, 5, [7, 8], Tally(records)) == "finished"
+    assert isinstance(witness, ManyAgents)
+    assert witness.heard[0] == [
+        *(("START", 10), ("STEP", 11), ("TERMINATED", 12)),
+        *(("START", 20), ("STEP", 21), ("TERMINATED", 22)),
+        *(("START", 30), ("STEP", 31)),
+    ]
+    assert witness.heard[1] == [
+        *(("START", 10), ("STEP", 11), ("STEP", 12), ("TRUNCATED", 13)),
+        *(("START", 20), ("STEP", 21), ("STEP", 22)),
+    ]
+    assert [(r.step, r.episodes, list(r.returns), r.episode_length) for r in records] == [
+        (5, 2, [2.0, 2.0], 1),
+        (5, 1, [3.0], 2),
+    ]
+    assert envs.seeds[0] == ([7, 8] if mode == AutoresetMode.DISABLED else 7)
+    assert all(seed is None for seed in envs.seeds[1:])
+
+
+class Looks:
+    """A monitor that notes when it looked."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.seen: list[list[int]] = []
+
+    def look(self, records: list[Record], agent: Any) -> None:
+        self.seen.append([record.step for record in records])
+
+
+def test_monitors_look_on_their_schedule_and_an_interrupt_ends_the_lives_after_a_step() -> None:
+    records, looks = [Record(life=life) for life in range(2)], Looks(2)
+    tally = Tally(records)
+    arguments = (Witness(), Script(AutoresetMode.DISABLED), 100, [7, 8], tally, [looks])
+    assert live_many(*arguments, interrupted=lambda: tally.step() == 5) == "interrupted"
+    assert looks.seen == [[2, 2], [4, 4], [5, 5]]
+    assert records[0].episodes == 2
+
+
+def test_compiled_lives_are_looked_at_and_interrupted_between_two_looks() -> None:
+    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend="compiled").open([0, 1])
+    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=life) for life in range(2)]
+    looks = Looks(70)
+    assert world.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
+    assert looks.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
+    world.live(agent, 1000, records, [], lambda: False)
+    whole = lived_together("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
+    assert [record.returns for record in records] == [record.returns for record in whole]
+
+
+def test_native_vector_envs_live_all_their_steps_and_learn() -> None:
+    _, records = lived_together("CartPole-v1", 6000, SMALL, "engine=fused", seeds=[0, 1, 2, 3], vectorization="native")
+    assert [record.step for record in records] == [6000] * 4
+    assert np.mean([record.mean_return(20) for record in records]) > 60  # 22 by chance
+
+
+def test_a_reward_that_is_not_a_number_is_named_with_its_life() -> None:
+    records = [Record(life=life) for life in range(2)]
+    with pytest.raises(Diverged, match=r"reward nan in step 1 of life 0"):
+        live_many(Witness(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], Tally(records))
+
+
+BROKEN = {
+    "raise": (EnvFailed, 49, "an env failed in step 50"),
+    "reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
+    "exit": (EnvFailed, 49, "an env failed in step 50"),
+    "exit_in_reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
+    "tuple": (EnvFailed, 49, "an env failed in step 50"),
+    "flag": (EnvFailed, 49, "an env failed in step 50"),
+    "observation": (Diverged, 49, r"nan in the observation of life 0 at index \[0\] after 49 steps"),
+    "first": (Diverged, 50, r"nan in the observation of life 0 at index \[0\] after 50 steps"),
+    "shape": (EnvFailed, 49, "an env failed in step 50"),
+    "reward": (Diverged, 49, "the reward nan in step 50 of life 0"),
+    "infinity": (Diverged, 49, "the reward inf in step 50 of life 0"),
+    "none": (EnvFailed, 49, "TypeError: reward must be a real number, got None"),
+    "objects": (EnvFailed, 49, "observation must be an array of real numbers, got one of dtype object"),
+    "paid": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
+    "said": (EnvFailed, 49, "TypeError: terminated must be true or false, got 'False'"),
+    "undefined": (EnvFailed, 49, "TypeError: terminated must be true or false, got nan"),
+    "two": (EnvFailed, 49, "an env failed in step 50"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_env_of_many_is_named_and_leaves_the_records_up_to_date(how: str) -> None:
+    error, steps, message = BROKEN[how]
+    records = [Record(life=life) for life in range(2)]
+    envs = gym.vector.SyncVectorEnv(
+        [lambda: gym.make("Broken-v0", disable_env_checker=True, how=how)] * 2, autoreset_mode=AutoresetMode.DISABLED
+    )
+    agents = Population(
+        [RandomAgent(envs.single_observation_space, envs.single_action_space, Lives(i)) for i in (0, 1)]
+    )
+    with pytest.raises(error) as caught:
+        live_many(agents, envs, 100, [0, 1], Tally(records))
+    assert re.search(message, describe(caught.value))
+    assert [(record.step, record.episodes) for record in records] == [(steps, steps // 10)] * 2
+
+
+def test_agents_that_know_one_life_live_many_as_if_alone() -> None:
+    env = gym.make("CartPole-v1", disable_env_checker=True)
+    make = lambda seed: RandomAgent(env.observation_space, env.action_space, Lives(seed))  # noqa: E731
+    envs = gym.vector.SyncVectorEnv(
+        [lambda: gym.make("CartPole-v1", disable_env_checker=True)] * 2, autoreset_mode=AutoresetMode.DISABLED
+    )
+    records = [Record(life=life) for life in range(2)]
+    live_many(Population([make(3), make(4)]), envs, 200, [3, 4], Tally(records))
+    for seed, record in zip((3, 4), records, strict=True):
+        alone = Record()
+        live(make(seed), env, 200, seed, alone)
+        assert alone.returns == record.returns
+
+
+def test_only_what_can_be_made_is_made() -> None:
+    with pytest.raises(
+        ConfigError, match="backend must be gymnasium for LunarLander-v3: compiled ones are CartPole-v1"
+    ):
+        lived_together("LunarLander-v3", 10, seeds=[0], backend="compiled")
+    with pytest.raises(ConfigError, match="vectorization must be sync: Acrobot-v1 has no vector form of its own"):
+        lived_together("Acrobot-v1", 10, seeds=[0, 1], vectorization="native")
+    with pytest.raises(ConfigError, match="vectorization must be sync for one life"):
+        lived_together("CartPole-v1", 10, seeds=[0], vectorization="native")

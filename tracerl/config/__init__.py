@@ -1,0 +1,1 @@
+"""Settings of a user: checked, composed by Hydra, turned into the objects that they name."""

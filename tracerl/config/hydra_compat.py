@@ -1,0 +1,85 @@
+"""What differs between Hydra 1.3 and 1.4, in one place."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
+
+from tracerl.config import env_choices
+
+# From 1.4 on, Hydra wants to be told which targets a config may name. The user's own command line may name any: agents
+# and envs of the user's own are what the framework is for. A saved run may not: ``tracerl.config.trust``.
+_UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
+
+
+def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callable[[], None]:
+    """Return ``hydra.main`` of a task, with the defaults of Hydra 1.3 and later."""
+    options: dict[str, Any] = {"version_base": "1.3"} if _UNCHECKED is None else {"execution_whitelist": _UNCHECKED}
+    env_choices.register()
+    decorate: Any = hydra.main(config_path=config_path, config_name=config_name, **options)
+    entry: Callable[[], None] = decorate(task)
+    return entry
+
+
+@contextmanager
+def configs(module: str) -> Iterator[None]:
+    """A context in which ``hydra.compose`` reads the configs of a module, also in a program that uses Hydra itself."""
+    options = {"version_base": "1.3"} if _UNCHECKED is None else {}
+    env_choices.register()
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module(module, **options):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = outer  # a new instance: Hydra leaves another one behind
+
+
+def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:
+    """Register a resolver for ``${name:...}``, replacing an earlier one."""
+    omegaconf: Any = OmegaConf  # 1.3's has an older function by the name of 1.4's
+    add = omegaconf.register_new_resolver if _UNCHECKED is None else omegaconf.register_resolver
+    add(name, resolver, use_cache=use_cache, replace=True)
+
+
+class NotBuilt(Exception):
+    """What a ``_target_`` names could not be built.
+
+    Attributes:
+        key: dotted name of the node, as Hydra gives it.
+        reason: the error of what was called or looked for.
+    """
+
+    def __init__(self, key: str, reason: BaseException) -> None:
+        """Keep both."""
+        super().__init__(f"{key}: {reason}")
+        self.key, self.reason = key, reason
+
+
+def instantiate(config: Any, packages: Collection[str] | None = None, **options: Any) -> Any:
+    """Return ``hydra.utils.instantiate`` of a config.
+
+    Args:
+        config: whose ``_target_`` is called.
+        packages: that targets must be of, where Hydra can hold to it (from 1.4 on); None: any.
+        options: of Hydra.
+
+    Raises:
+        NotBuilt: with the error that 1.3 wraps up and 1.4 lets through with a note.
+        MissingMandatoryValue: a value was not given.
+    """
+    if _UNCHECKED is not None:
+        options["_execution_whitelist_"] = _UNCHECKED if packages is None else [f"{name}.*" for name in packages]
+    try:
+        return hydra.utils.instantiate(config, **options)
+    except Exception as error:
+        own = [str(error)] if isinstance(error, InstantiationException) else []
+        found = re.search(r"full_key: ([\w.]+)", "\n".join(own + getattr(error, "__notes__", [])))
+        if found is None:
+            raise
+        raise NotBuilt(found[1], error.__cause__ or error if own else error) from error

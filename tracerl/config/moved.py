@@ -1,0 +1,162 @@
+"""Where modules of tracerl 0.1 are now: for `_target_` of saved runs, and for imports, which warn for one release."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can be several
+    "actor_critic": ("agents.common.actor_critic",),
+    "agent": ("lifetime.protocol",),
+    "arena": ("nn.packed_state",),
+    "assembly": ("runs.build",),
+    "averages": ("nn.averages",),
+    "building": ("config.instantiate",),
+    "checkpoint": ("runs.checkpoint",),
+    "checkpointing": ("runs.checkpoint.schedule",),
+    "checks": ("config.checks",),
+    "compiled": ("kernels.compiled_runner",),
+    "credit": ("nn.credit",),
+    "encoders": ("nn.encoders",),
+    "envs.observations": ("lifetime.observations",),
+    "envs.state": ("lifetime.env_state",),
+    "episodes": ("runs.logging.episodes",),
+    "events": ("runs.logging.event_file",),
+    "experiment": ("runs.execute",),
+    "explain": ("config.error_messages",),
+    "flat": ("nn.flat_parameters",),
+    "folders": ("runs.folders",),
+    "functional": ("nn.functional",),
+    "functional_actions": ("nn.functional.distributions",),
+    "generators": ("nn.generators",),
+    "groups": ("runs.compare",),
+    "guard": ("lifetime.divergence",),
+    "heads": ("nn.heads",),
+    "hydra_versions": ("config.hydra_compat",),
+    "interrupt": ("runs.signals",),
+    "job": ("run",),
+    "kernels.classic_control": ("kernels.envs.classic_control",),
+    "kernels.compile": ("kernels.jit",),
+    "kernels.pcg64": ("kernels.envs.pcg64",),
+    "kernels.twins": ("kernels.envs.dispatch",),
+    "launching": ("runs.launch",),
+    "layers": ("nn.layers",),
+    "layout": ("runs.logging.custom_scalars",),
+    "library": ("runs.api",),
+    "life": ("lifetime.api",),
+    "lifetime": ("lifetime.loop",),
+    "lifetimes": ("lifetime.vector_loop",),
+    "lives": ("nn.lifetimes",),
+    "logger": ("runs.logging.tensorboard",),
+    "memories": ("nn.state_dict",),
+    "module": ("nn.module",),
+    "network": ("nn.networks",),
+    "online": ("agents.common.online",),
+    "parts": ("nn.exportable",),
+    "pictures": ("recording.images",),
+    "population": ("lifetime.independent_agents",),
+    "presence": ("runs.lock",),
+    "progress": ("runs.logging.progress",),
+    "recording": ("recording.recorder",),
+    "records": ("runs.logging.tfrecord",),
+    "resume": ("runs.resume",),
+    "runs": ("runs.saved_run",),
+    "scaling": ("nn.normalizers",),
+    "sheets": ("recording.raster",),
+    "snapshots": ("runs.logging.images",),
+    "spaces": ("nn.spaces",),
+    "stats": ("lifetime.record", "lifetime.statistics"),
+    "streams": ("nn.random",),
+    "summary": ("runs.summary",),
+    "threads": ("config.threads",),
+    "topology": ("nn.wiring",),
+    "trace_network": ("nn.networks.tracetorch",),
+    "view": ("nn.views",),
+    "world": ("lifetime.runners",),
+}
+
+
+def homes(path: str) -> list[str]:
+    """Return where a dotted path of tracerl 0.1 may be found now, the path itself where nothing moved.
+
+    Args:
+        path: such as ``tracerl.network.Dense``.
+    """
+    package, _, rest = path.partition(".")
+    parts = rest.split(".")
+    for size in range(len(parts), 0, -1):
+        found = MOVED.get(".".join(parts[:size])) if package == "tracerl" else None
+        if found:
+            return [".".join([package, home, *parts[size:]]) for home in found]
+    return [path]
+
+
+def current(path: str) -> str:
+    """Return the dotted path of today of a class or function of tracerl 0.1.
+
+    Args:
+        path: such as ``tracerl.network.Dense``; one that did not move, or is none of tracerl's, comes back as it is.
+    """
+    for home in homes(path):
+        module, _, name = home.rpartition(".")
+        if home != path and _has(module, name):
+            return home
+    return path
+
+
+def attribute_of(*modules: str) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__`` that finds, with a warning, what has moved to other modules.
+
+    A submodule beside the first of them is left to the import system.
+
+    Args:
+        modules: full dotted names, the first that has the attribute counts.
+    """
+
+    def find(name: str) -> Any:
+        package = import_module(modules[0].rpartition(".")[0])
+        if not name.startswith("__") and PathFinder.find_spec(f"{package.__name__}.{name}", package.__path__) is None:
+            for module in modules:
+                if _has(module, name):
+                    warnings.warn(f"{name} is now in {module}", DeprecationWarning, stacklevel=2)
+                    return getattr(import_module(module), name)
+        raise AttributeError(f"no {name!r} in {', '.join(modules)}")
+
+    return find
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        return hasattr(import_module(module), name)
+    except ModuleNotFoundError:
+        return False
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class _Moved(MetaPathFinder, Loader):
+    """Import a module by the name that it had in tracerl 0.1."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        """Return how to import a module that moved; None of any other."""
+        found = homes(fullname)
+        return None if fullname in found or not _is_module(found[0]) else ModuleSpec(fullname, self, is_package=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module everything that it had."""
+        module.__getattr__ = attribute_of(*homes(module.__name__))  # type: ignore[method-assign]
+
+
+def install() -> None:
+    """Let imports find what has moved, after everything else has been asked."""
+    sys.meta_path.append(_Moved())

@@ -1,0 +1,1 @@
+"""Envs compiled into the fused engine."""

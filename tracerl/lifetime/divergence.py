@@ -1,0 +1,149 @@
+"""Numbers that stop being finite: noticed in the step in which they do, named, and kept from spreading.
+
+An agent that takes part has ``faults``, int64, [*lives]: 0 as long as the life's numbers are finite. It looks at the
+few numbers through which all others pass - the signal and the entropy of the policy - and leaves a life with a fault as
+it is, so that what caused it can be found.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracerl.config import checks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Faults = np.ndarray[Any, np.dtype[np.int64]]
+POLICIES = ("freeze", "stop", "reset_life")
+
+
+class Diverged(ValueError):
+    """A number stopped being finite."""
+
+
+class Guard:
+    """What a run does about lives whose numbers stop being finite.
+
+    Attributes:
+        policy: ``freeze``: such a life is left as it is and the others live on, as long as there are any. ``stop``: the
+            run ends. ``reset_life``: the life begins anew with the weights it was born with, its steps counting on.
+        problems: what was found, by life; of ``reset_life`` the newest.
+    """
+
+    def __init__(self, policy: str = "freeze") -> None:
+        """Watch by a policy.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        self.policy = checks.choice("on_nonfinite", policy, POLICIES)
+        self.problems: dict[int, str] = {}
+        self._born: dict[str, Tensor] = {}
+
+    def remember(self, agent: Any) -> None:
+        """Keep what the agent's lives were born with, if that will be needed."""
+        if self.policy == "reset_life" and hasattr(agent, "capture"):
+            self._born = {name: tensor.clone() for name, tensor in agent.capture().items()}
+
+    def examine(self, agent: Any, steps: Sequence[int]) -> list[int]:
+        """Deal with the lives that have a new fault.
+
+        Args:
+            agent: of all lives.
+            steps: env steps that each life has lived.
+
+        Returns:
+            Those that are to be left as they are.
+
+        Raises:
+            Diverged: the run shall end, or no life is left.
+        """
+        lives = np.flatnonzero(np.atleast_1d(agent.faults)).tolist()
+        for life in lives:
+            if life not in self.problems or self.policy == "reset_life":
+                problem = diagnose(agent, int(steps[life]), life if len(steps) > 1 else None)
+                self.report(life, problem, len(steps))
+            if self.policy == "reset_life":
+                self._rebirth(agent, life)
+        return [] if self.policy == "reset_life" else lives
+
+    def report(self, life: int, problem: str, n_lives: int) -> None:
+        """Note what is wrong with a life.
+
+        Raises:
+            Diverged: the run shall end, or no life is left.
+        """
+        self.problems[life] = problem
+        if self.policy == "stop" or n_lives == 1 and self.policy == "freeze":
+            raise Diverged(problem)
+        if self.policy == "freeze" and len(self.problems) == n_lives:
+            raise Diverged(f"no life is left; the first to go: {next(iter(self.problems.values()))}")
+        then = "it begins anew" if self.policy == "reset_life" else "it is left as it is"
+        print(f"warning: {problem}; {then}", file=sys.stderr)
+
+    def _rebirth(self, agent: Any, life: int) -> None:
+        """Give one life the memory it was born with; its fault is gone with it."""
+        for name, tensor in agent.capture().items():
+            born = self._born[name]
+            if agent.lives.shape:
+                tensor[life] = born[life]
+            else:
+                tensor.copy_(born)
+
+
+def finite(numbers: Any) -> bool:
+    """Return whether an array of floats holds finite numbers only; true of everything else.
+
+    A sum of squares that is finite says so in half a microsecond; only one that is not has to be looked at in detail.
+    """
+    if not isinstance(numbers, np.ndarray) or numbers.dtype.kind != "f":
+        return True
+    return math.isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
+
+
+def first_nonfinite(numbers: np.ndarray[Any, Any]) -> tuple[list[int], float] | None:
+    """Return the index and value of the first number of an array that is not finite; None where all are."""
+    bad = np.argwhere(~np.isfinite(numbers))
+    return (bad[0].tolist(), numbers[tuple(bad[0])]) if len(bad) else None
+
+
+def faults_of(agent: Any) -> Faults | None:
+    """Return the faults of an agent's lives, a view that stays true; None of an agent that keeps none."""
+    found: Faults | None = getattr(agent, "faults", None)
+    return found
+
+
+def diagnose(agent: Any, step: int | None, life: int | None) -> str:
+    """Say which number of a faulty life is not finite, by the names of ``Stateful.capture``.
+
+    Args:
+        agent: of one life or of many.
+        step: env step in which it was noticed; None: nobody counts them.
+        life: which one; None where there is one.
+    """
+    whose, when = "" if life is None else f" of life {life}", "" if step is None else f" in step {step:,}"
+    found = _first_of_state(agent.capture(), life)
+    if found is None:
+        return f"the agent's step{whose} along its trace is not finite{when}: try a smaller step size"
+    name, index, value = found
+    place = f" at {list(index)}" if index else ""
+    return f"the agent's {name}{whose} is {value}{place}{when}: try a smaller step size"
+
+
+def _first_of_state(state: Mapping[str, "Tensor"], life: int | None) -> tuple[str, tuple[int, ...], float] | None:
+    """Return the name, index and value of the first number that is not finite; weights first, then what follows them.
+
+    Args:
+        state: tensors by name.
+        life: row of each that counts; None where there is one life.
+    """
+    for name in sorted(state, key=lambda name: not name.endswith((".affine", ".weight", ".raw"))):
+        tensor = state[name] if life is None else state[name][life]
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
+            return name, index, tensor[index].item()
+    return None

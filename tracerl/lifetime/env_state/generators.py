@@ -1,0 +1,87 @@
+"""Random generators as plain data: NumPy's own, and those within Gymnasium's spaces."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from tracerl.nn.spaces import parts_of
+
+from .plain import decode, encode
+
+_KINDS = (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+
+Space = gym.Space[Any]
+
+
+def read(generator: np.random.Generator) -> dict[str, Any]:
+    """Return the state of a generator's bit generator, in NumPy's own form: ints, strings and arrays in dicts.
+
+    Raises:
+        ValueError: the bit generator is not one of NumPy's.
+    """
+    if type(generator.bit_generator) not in _KINDS:
+        raise ValueError(f"a generator must be one of NumPy's own, got {type(generator.bit_generator).__name__}")
+    return dict(generator.bit_generator.state)
+
+
+def write(state: Any, current: np.random.Generator | None) -> np.random.Generator:
+    """Return a generator in a state; the current one, set in place, where it is of the same kind.
+
+    Raises:
+        ValueError: the state is not what ``read`` returns.
+    """
+    if not isinstance(state, dict):
+        raise ValueError(f"a generator's state must be a dict, got {state!r}")
+    kinds = {kind.__name__: kind for kind in _KINDS}
+    name = state.get("bit_generator")
+    if name not in kinds:
+        raise ValueError(f"generator.bit_generator must be one of {', '.join(kinds)}; got {name!r}")
+    if current is None or type(current.bit_generator) is not kinds[name]:
+        current = np.random.Generator(kinds[name](0))
+    try:
+        current.bit_generator.state = state
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"generator must be the state of a {name}: {error!r}") from error
+    return current
+
+
+def to_plain(generator: np.random.Generator | None) -> Any:
+    """Return the state of a generator as plain data; None of None."""
+    return None if generator is None else encode(read(generator), "generator")
+
+
+def from_plain(data: Any, current: np.random.Generator | None) -> Any:
+    """Return a generator in the state that ``to_plain`` made plain data of, or None of None; see ``write``.
+
+    Raises:
+        ValueError: the data is not what ``to_plain`` makes.
+    """
+    return None if data is None else write(decode(data, "generator"), current)
+
+
+def from_space(space: Space) -> dict[str, Any] | None:
+    """Return the generators of a space and of its parts as plain data; None where none has been made yet."""
+    own = to_plain(space._np_random)
+    parts = [from_space(part) for part in parts_of(space)]
+    if own is None and all(part is None for part in parts):
+        return None
+    return {"generator": own, "parts": parts}
+
+
+def to_space(space: Space, data: Any) -> None:
+    """Set the generators of a space and of its parts, or unmake them where the data has none.
+
+    Raises:
+        ValueError: the data is not what ``from_space`` makes of such a space.
+    """
+    inner = parts_of(space)
+    if data is None:
+        data = {"generator": None, "parts": [None] * len(inner)}
+    if not isinstance(data, dict) or set(data) != {"generator", "parts"} or not isinstance(data["parts"], list):
+        raise ValueError(f"the generators of a space must be a dict of generator and parts, got {data!r}")
+    if len(data["parts"]) != len(inner):
+        raise ValueError(f"the generators of {space} must have {len(inner)} parts, got {len(data['parts'])}")
+    space._np_random = from_plain(data["generator"], space._np_random)
+    for part, state in zip(inner, data["parts"], strict=True):
+        to_space(part, state)

@@ -1,0 +1,107 @@
+"""Vector envs: many envs stepped together as one."""
+
+from typing import Any
+
+from gymnasium.vector import SyncVectorEnv, VectorWrapper
+
+from . import fields, forms, generators, stack
+from .adapter import is_named
+from .forms import optional, whole
+from .plain import decode, encode
+
+EnvState = dict[str, Any]
+
+# Of Gymnasium's wrappers of vector envs, those that keep nothing from one step to the next; ``as_boxes`` uses them.
+_STATELESS = ("FlattenObservation", "TransformObservation")
+
+
+def obstacle(envs: Any) -> str | None:
+    """Name the first vector env, wrapper or env within it that cannot be captured; None where all can."""
+    *outer, bare = _layers(envs)
+    for wrapper in outer:
+        if not is_named(wrapper, "gymnasium.wrappers.vector", _STATELESS):
+            return f"no adapter for {type(wrapper).__name__}: it is a wrapper of vector envs that is not known"
+    if type(bare) is SyncVectorEnv:
+        return next((reason for reason in map(stack.obstacle, bare.envs) if reason is not None), None)
+    if _is_cart_poles(bare):
+        return None
+    return f"no adapter for {type(bare).__name__}: only SyncVectorEnv and CartPoleVectorEnv give out their envs' state"
+
+
+def capture(envs: Any) -> EnvState:
+    """Return the state of a vector env; see ``tracerl.lifetime.env_state.capture_many``."""
+    problem = obstacle(envs)
+    if problem is not None:
+        raise ValueError(problem)
+    names, bare = [type(layer).__name__ for layer in _layers(envs)], _layers(envs)[-1]
+    own = {"format": stack.FORMAT, "classes": names, "spaces": _spaces(bare)}
+    if type(bare) is SyncVectorEnv:
+        state = encode(fields.read(bare, _sync(bare)), names[-1])
+        return {**own, "state": state, "generator": None, "envs": [stack.capture(env) for env in bare.envs]}
+    data = generators.to_plain(bare._np_random)
+    return {**own, "state": encode(fields.read(bare, _cart_poles(bare)), names[-1]), "generator": data, "envs": []}
+
+
+def restore(envs: Any, state: EnvState) -> None:
+    """Give a vector env a state; see ``tracerl.lifetime.env_state.restore_many``."""
+    problem = obstacle(envs)
+    if problem is not None:
+        raise ValueError(problem)
+    keys = ("format", "classes", "spaces", "state", "generator", "envs")
+    stack.check_keys("the state of a vector env", state, keys)
+    names, bare = [type(layer).__name__ for layer in _layers(envs)], _layers(envs)[-1]
+    if state["format"] != stack.FORMAT or state["classes"] != names:
+        ours = f"format {stack.FORMAT} of {names}"
+        raise ValueError(f"the state must be of {ours}, got format {state['format']} of {state['classes']}")
+    inner = bare.envs if type(bare) is SyncVectorEnv else []
+    if not isinstance(state["envs"], list) or len(state["envs"]) != len(inner):
+        came = len(state["envs"]) if isinstance(state["envs"], list) else repr(state["envs"])
+        raise ValueError(f"the state must be of {len(inner)} envs, got {came}")
+    values = decode(state["state"], names[-1])
+    if not isinstance(values, dict):
+        raise ValueError(f"the state of {names[-1]} must be a dict, got {values!r}")
+    fields.write(bare, values, _sync(bare) if inner else _cart_poles(bare))
+    if not inner:
+        bare._np_random = generators.from_plain(state["generator"], bare._np_random)
+    for env, part in zip(inner, state["envs"], strict=True):
+        stack.restore(env, part)
+    stack.check_keys("spaces", state["spaces"], tuple(_spaces(bare)))
+    for name, data in state["spaces"].items():
+        generators.to_space(getattr(bare, name), data)
+
+
+def _layers(envs: Any) -> list[Any]:
+    found = [envs]
+    while isinstance(found[-1], VectorWrapper):
+        found.append(found[-1].env)
+    return found
+
+
+def _spaces(bare: Any) -> dict[str, Any]:
+    """Return the generators of the spaces, those of all envs together and those of one."""
+    names = ("action_space", "observation_space", "single_action_space", "single_observation_space")
+    return {name: generators.from_space(getattr(bare, name)) for name in names}
+
+
+def _is_cart_poles(bare: Any) -> bool:
+    return is_named(bare, "gymnasium.envs.classic_control", ("CartPoleVectorEnv",))
+
+
+def _sync(bare: Any) -> fields.Fields:
+    """Return what Gymnasium's loop keeps: the newest observations, ends and rewards of its envs."""
+    n = bare.num_envs
+    seen = optional(forms.of_space(bare.envs[0].observation_space))
+    flags = dict.fromkeys(("_terminations", "_truncations", "_autoreset_envs"), forms.array((n,), "b"))
+    return {**flags, "_rewards": forms.array((n,), "f"), "_env_obs": forms.several(seen, n=n)}
+
+
+def _cart_poles(bare: Any) -> fields.Fields:
+    """Return what CartPole's vector form keeps, and its parameters."""
+    n = bare.num_envs
+    own = {
+        "state": optional(forms.array((4, n), "f")),
+        "steps": forms.array((n,), "i"),
+        "prev_done": forms.array((n,), "b"),
+        "steps_beyond_terminated": optional(whole(0)),
+    }
+    return {**own, **fields.parameters(bare, (*own, "num_envs"))}

@@ -1,0 +1,61 @@
+"""A warning where every reward is equal and the agent has no critic: nothing tells one action from another then."""
+
+import math
+import sys
+import warnings
+from collections.abc import Sequence
+
+from tracerl.config.checks import ConfigWarning
+from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.record import Record, lived_by_all
+
+PATIENCE = 1_000  # rewards per lifetime that must all be equal
+
+
+class EqualRewards:
+    """A monitor that warns once if the first rewards of every lifetime are equal.
+
+    It is called at each step until two rewards differ, and at none afterwards.
+
+    Attributes:
+        every: env steps after which it warns.
+    """
+
+    every = PATIENCE
+
+    def __init__(self) -> None:
+        """Start with no reward seen."""
+        self._first: list[float] = []  # the first reward of each lifetime
+        self._settled = False
+
+    def next_look(self, step: int) -> int:
+        """Return the next env step, or one that is never reached."""
+        return sys.maxsize if self._settled or step >= PATIENCE else step + 1
+
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Compare what each lifetime has earned with its first reward times its steps."""
+        earned = [record.earned + record.episode_return for record in records]
+        pairs = zip(earned, records, strict=True)
+        self._first = self._first or [total / max(record.step, 1) for total, record in pairs]
+        for total, first, record in zip(earned, self._first, records, strict=True):
+            if not math.isclose(total, first * record.step, rel_tol=1e-9):
+                self._settled = True
+                return
+        if lived_by_all(records) >= PATIENCE:
+            self._settled = True
+            warnings.warn(
+                f"the first {PATIENCE:,} rewards were all {self._first[0]:g}, which says nothing about any action: an"
+                " agent without a critic (agent.signal=reward or advantage, agent=reflect_classic) has nothing to learn"
+                " from here. agent=reflect with agent.signal=td does.",
+                ConfigWarning,
+                stacklevel=1,
+            )
+
+    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Do nothing: fewer rewards than that prove nothing."""
+
+
+def reward_check(agent: object) -> list[EqualRewards]:
+    """Return the monitor where an agent, or the first of many, says with ``critic = None`` that it has no critic."""
+    first = getattr(agent, "agents", [agent])[0]
+    return [EqualRewards()] if getattr(first, "critic", ...) is None else []

@@ -1,0 +1,85 @@
+"""The agents of a run: one for its one life, one for all lives, or, where a class knows one life only, one for each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, Verb
+from tracerl.nn.averages import finite_mean
+from tracerl.nn.lifetimes import Lives
+
+
+def build_agents(
+    agent_class: type, make: Callable[..., Any], new_lives: Callable[[Any], Lives], seeds: Sequence[int]
+) -> Any:
+    """Build the agent of one life, or those of many.
+
+    Args:
+        agent_class: what ``make`` makes; it takes many lives where it has ``advance`` (``ManyAgents``).
+        make: takes ``lives`` and returns an agent.
+        new_lives: from a seed, or from the list of all, to their ``Lives``.
+        seeds: one per life.
+    """
+    if len(seeds) == 1:
+        return make(lives=new_lives(seeds[0]))
+    if hasattr(agent_class, "advance"):
+        return make(lives=new_lives(list(seeds)))
+    return Population([make(lives=new_lives(seed)) for seed in seeds])
+
+
+class Population:
+    """Agents with the three verbs of one life behind the one call of many.
+
+    Attributes:
+        built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
+    """
+
+    built_from: Origin | None = None
+
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        """Take one agent per life, each built from its own seed."""
+        self.agents = list(agents)
+        self._actions: list[Action] = [None] * len(self.agents)
+
+    def advance(
+        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+    ) -> np.ndarray[Any, Any]:
+        """Carry out one verb per life; see ``ManyAgents.advance``."""
+        for i, agent in enumerate(self.agents):
+            verb = verbs[i]
+            if verb == Verb.START:
+                self._actions[i] = agent.start(observations[i])
+            elif verb == Verb.STEP:
+                self._actions[i] = agent.step(float(rewards[i]), observations[i])
+            elif verb != Verb.SKIP:
+                agent.end(float(rewards[i]), observations[i], bool(verb == Verb.TERMINATED))
+        return np.asarray(self._actions)
+
+    def capture(self) -> dict[str, Any]:
+        """Return everything that each agent remembers; see ``Stateful.capture``."""
+        each = enumerate(self.agents)
+        return {f"{i}.{name}": tensor for i, agent in each for name, tensor in agent.capture().items()}  # type: ignore[attr-defined]
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Give each agent its own back; see ``Stateful.restore``."""
+        for i, agent in enumerate(self.agents):
+            start = f"{i}."
+            own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+            agent.restore(own)  # type: ignore[attr-defined]
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
+        origin_of(self).write(self, path)
+
+    def abandon(self) -> None:
+        """Clear what belongs to the running episodes; see ``Stateful.abandon``."""
+        for agent in self.agents:
+            agent.abandon()  # type: ignore[attr-defined]
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return the mean over the agents of what each would plot; see ``finite_mean``."""
+        each = [agent.diagnostics() for agent in self.agents]
+        return {tag: finite_mean(np.array([found[tag] for found in each])) for tag in each[0]}

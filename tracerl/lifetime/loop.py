@@ -1,0 +1,313 @@
+"""The lifetime loop: the only place that steps an env."""
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from tracerl.lifetime.divergence import Diverged as Diverged
+from tracerl.lifetime.divergence import Faults, Guard, faults_of, finite, first_nonfinite
+from tracerl.lifetime.env_outputs import flag, observation_of, reward_of
+from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.record import Record
+
+Ending = Literal["finished", "interrupted"]
+Shape = tuple[int, ...] | None  # of the observations that are arrays; None where they need not be
+
+
+class EnvFailed(RuntimeError):
+    """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces.
+
+    Also where that exception would end the process, as ``sys.exit`` does: that is for the caller to do.
+    """
+
+
+NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # of all that code can raise, what must pass through
+
+
+class WrongEnvApi(EnvFailed, TypeError):
+    """The env's ``reset`` or ``step`` does not take or return what Gymnasium's do, as those of old Gym do not."""
+
+
+class Monitor(Protocol):
+    """Something that looks at lives every so often."""
+
+    every: int
+
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Look; called every ``every`` env steps (per life) and once at the end.
+
+        Args:
+            records: one per life.
+            agent: of all lives.
+        """
+        ...
+
+
+class Step(NamedTuple):
+    """One env step, as it was lived.
+
+    Attributes:
+        observation: that the action was chosen on; None in the first step after a checkpoint.
+        action: as the env's action space has it.
+        reward: that it was paid.
+        next_observation: that it led to.
+        terminated: the episode ended by the task's own rules.
+        truncated: it was cut off.
+    """
+
+    observation: Any
+    action: Any
+    reward: float
+    next_observation: Any
+    terminated: bool
+    truncated: bool
+
+    @property
+    def last(self) -> bool:
+        """Whether the episode ended with this step."""
+        return self.terminated or self.truncated
+
+
+@dataclass
+class Moment:
+    """Where a life, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
+
+    Attributes:
+        begun: the first episode has begun.
+        ended: an episode has ended and the next one has not begun: a bool, or of many lives a mask, bool, [lives].
+        action: the action to be taken next; of many lives those of all.
+        observation: that it was chosen on, of one life; None where the life goes on from a checkpoint.
+        guard: deals with numbers that are not finite.
+    """
+
+    begun: bool = False
+    ended: Any = False
+    action: Any = None
+    observation: Any = None
+    guard: Guard = field(default_factory=Guard)
+
+
+def next_look(monitor: Monitor, step: int) -> int:
+    """Return the env step after ``step`` at which a monitor looks: a multiple of ``every``, or what it says itself.
+
+    A monitor with other plans, such as several steps in a row, has a method ``next_look(step)``.
+    """
+    plan: Callable[[int], int] | None = getattr(monitor, "next_look", None)
+    return (step // monitor.every + 1) * monitor.every if plan is None else plan(step)
+
+
+class Schedule:
+    """When the monitors look next, whenever the loop began; see ``next_look``.
+
+    Attributes:
+        next: the env step at which the first of them is due; infinity where there are none.
+    """
+
+    def __init__(self, monitors: Sequence[Monitor], step: int) -> None:
+        """Start counting at an env step."""
+        self._due = {monitor: next_look(monitor, step) for monitor in monitors}
+        self.next: float = min(self._due.values(), default=math.inf)
+
+    def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Let the monitors whose time has come look."""
+        for monitor, due in self._due.items():
+            if step >= due:
+                monitor.look(records, agent)
+                self._due[monitor] = next_look(monitor, step)
+        self.next = min(self._due.values(), default=math.inf)
+
+    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Let all of them look, whatever the time; one to whom that is another matter has a method of this name.
+
+        The last of them first: what it keeps shall be what it would have kept if the life went on.
+        """
+        monitors = list(self._due)
+        for monitor in [*monitors[-1:], *monitors[:-1]]:
+            getattr(monitor, "look_at_last", monitor.look)(records, agent)
+
+
+def live(
+    agent: Agent,
+    env: gym.Env[Any, Any],
+    steps: int,
+    seed: int,
+    record: Record,
+    monitors: Sequence[Monitor] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+    moment: Moment | None = None,
+) -> Ending:
+    """Live one life to its end; see ``stream`` for what it takes and raises.
+
+    Returns:
+        How it ended.
+    """
+    lived = stream(agent, env, steps, seed, record, monitors, interrupted, moment)
+    try:
+        while True:
+            next(lived)
+    except StopIteration as ended:
+        ending: Ending = ended.value
+        return ending
+
+
+def stream(
+    agent: Agent,
+    env: gym.Env[Any, Any],
+    steps: int,
+    seed: int,
+    record: Record,
+    monitors: Sequence[Monitor] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+    moment: Moment | None = None,
+) -> Generator[Step, None, Ending]:
+    """Live one life: stream the env through the agent, each observation once.
+
+    ``terminated`` (nothing follows, by the task's own rules) and ``truncated`` (cut off) are handed to the agent
+    apart: it bootstraps from the final observation of the second only.
+
+    Args:
+        agent: learns and acts.
+        env: a Gymnasium env that does not reset itself.
+        steps: env steps to live, at least one.
+        seed: of the env's first reset.
+        record: of the life so far, updated in place.
+        monitors: look at the life on their schedules.
+        interrupted: asked after every step; true ends the life.
+        moment: where the life stands, to go on from there; updated in place.
+
+    Yields:
+        Every step, once the agent has learned from it and the next action is chosen.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        EnvFailed: the env raised, or handed out an observation of another shape or a reward that is no number.
+        Diverged: the env handed out a number that is not finite, or the agent computed one.
+    """
+    schedule, moment = Schedule(monitors, record.step), moment or Moment()
+    shape = env.observation_space.shape or None
+    action, observation = moment.action, moment.observation
+    if record.step < steps and (moment.ended or not moment.begun):
+        observation = _reset(env, None if moment.begun else seed, record, shape)
+        action = agent.start(observation)
+        moment.begun, moment.ended = True, False
+    faults = faults_of(agent)
+    while record.step < steps:
+        before, taken = observation, action
+        observation, reward, terminated, truncated = _step(env, action, record, shape)
+        record.add(reward)
+        step = Step(before, taken, reward, observation, terminated, truncated)
+        try:
+            if terminated or truncated:
+                agent.end(reward, observation, terminated=terminated)
+            else:
+                action = agent.step(reward, observation)
+        except Diverged:
+            if not _faulty(faults):
+                raise
+        if terminated or truncated:
+            record.end_episode()
+            moment.ended = record.step >= steps
+            if not moment.ended:
+                observation = _reset(env, None, record, shape)
+                try:
+                    action = agent.start(observation)
+                except Diverged:
+                    if not _faulty(faults):
+                        raise
+        if _faulty(faults):
+            moment.guard.examine(agent, [record.step])
+            action = agent.start(observation)  # born anew
+        moment.action, moment.observation = action, observation
+        if record.step >= schedule.next:
+            schedule.look(record.step, [record], agent)
+        yield step
+        if interrupted():
+            break
+    schedule.look_at_last([record], agent)
+    return "finished" if record.step >= steps else "interrupted"
+
+
+def _faulty(faults: Faults | None) -> bool:
+    """Return whether the agent itself diverged, which the guard of the loop deals with."""
+    return faults is not None and bool(faults[()])
+
+
+def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
+    failed = f"the env failed in reset after {record.step:,} steps"
+    try:
+        returned = env.reset(seed=seed)
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
+        if isinstance(error, TypeError) and "'seed'" in str(error):
+            raise WrongEnvApi(f"{failed}: reset must take seed=, as Gymnasium's does") from error
+        raise EnvFailed(failed) from error
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        wanted = "(observation, info), as Gymnasium's does"
+        raise WrongEnvApi(f"{failed}: reset must return {wanted}, got {returned!r:.80}")
+    return _check_observation(returned[0], record, shape)
+
+
+def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
+    try:
+        returned = env.step(action)
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:
+        raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
+    try:
+        observation, paid, terminated, truncated, _ = returned
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
+    except Exception as error:
+        failed = f"the env failed in step {record.step + 1:,}"
+        if isinstance(returned, tuple) and len(returned) == 5:
+            raise EnvFailed(failed) from error
+        wanted = "(observation, reward, terminated, truncated, info), as Gymnasium's does"
+        raise WrongEnvApi(f"{failed}: step must return {wanted}, got {returned!r:.80}") from error
+    try:
+        reward = paid if type(paid) is float else reward_of(paid)
+    except Exception as error:
+        raise EnvFailed(f"env handed out the reward {paid!r} in step {record.step + 1:,}") from error
+    observation = _check_observation(observation, record, shape)
+    if not math.isfinite(reward):
+        raise Diverged(f"env handed out the reward {reward} in step {record.step + 1:,}: rewards must be finite")
+    return observation, reward, terminated, truncated
+
+
+def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
+    """Return an observation as an array, where its space has a shape; half a microsecond if all is well.
+
+    Raises:
+        EnvFailed: it has another shape, or its numbers are not real.
+        Diverged: a number is not finite.
+    """
+    if shape is not None and type(observation) is not np.ndarray:
+        observation = _as_array(observation, record)
+    if shape is not None and getattr(observation, "shape", None) != shape:
+        came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
+        raise EnvFailed(f"env handed out an observation {came} after {record.step:,} steps: its space says {shape}")
+    if not isinstance(observation, np.ndarray):
+        return observation
+    if observation.dtype.kind != "f":
+        return observation if shape is None else _as_array(observation, record)
+    if not finite(observation) and (found := first_nonfinite(observation)):
+        index, value = found
+        raise Diverged(
+            f"env handed out {value} in the observation at index {index} after {record.step:,} steps:"
+            " observations must be finite"
+        )
+    return observation
+
+
+def _as_array(observation: Any, record: Record) -> Any:
+    try:
+        return observation_of(observation)
+    except Exception as error:
+        raise EnvFailed(f"env handed out an observation of no use after {record.step:,} steps") from error

@@ -1,0 +1,143 @@
+"""The protocols between agents and their lives: three verbs for one life, one call for many."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+Observation = np.ndarray[Any, np.dtype[Any]]
+Action = Any
+
+
+class Verb(IntEnum):
+    """What happened to one life of many, and so what its agent shall do."""
+
+    SKIP = 0  # nothing: the life is left as it is
+    START = 1  # an episode began
+    STEP = 2  # the last action led to a reward and an observation
+    TERMINATED = 3  # the same, and the episode ended by the task's own rules
+    TRUNCATED = 4  # the same, and the episode was cut off
+
+
+@runtime_checkable
+class Verbs(Protocol):
+    """What the lifetime loop asks of an agent: RL-Glue's three verbs (Tanner and White 2009, JMLR 10, 2133-2136).
+
+    A life is start, then step or end after each action, and start again after an end. Each observation is handed
+    over once.
+    """
+
+    def start(self, observation: Observation) -> Action:
+        """Begin an episode: see its first observation and return the first action."""
+        ...
+
+    def step(self, reward: float, observation: Observation) -> Action:
+        """Learn from the last action's reward and what it led to, and return the next action."""
+        ...
+
+    def end(self, reward: float, observation: Observation, terminated: bool) -> None:
+        """Learn from the last transition of an episode and clear what belongs to it.
+
+        Args:
+            reward: of the last action.
+            observation: the final one.
+            terminated: true: the episode ended by the task's own rules and nothing follows, the value of the final
+                observation is 0. False: it was cut off (a time limit) and its value is what the agent expects.
+        """
+        ...
+
+
+@runtime_checkable
+class Agent(Verbs, Protocol):
+    """What a run asks of an agent: the three verbs, and what to plot.
+
+    ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml. One whose attribute
+    ``critic`` is None says that it learns from rewards alone: a run warns where the first 1,000 of them are equal.
+    """
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, by TensorBoard tag, averaged since the last call."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a checkpoint asks of an agent, of one life or of many. An agent without it is not resumed."""
+
+    def capture(self) -> dict[str, "Tensor"]:
+        """Return everything that the agent remembers, by name; what is returned may share its memory."""
+        ...
+
+    def restore(self, state: Mapping[str, "Tensor"]) -> None:
+        """Become, to the bit, the agent that ``capture`` was called of; built with the same settings, it has not lived.
+
+        Raises:
+            ValueError: naming what is missing, left over, or of another shape or dtype.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Clear what belongs to the running episodes, learning nothing: their envs could not be kept."""
+        ...
+
+
+class MadeAgent(Agent, Stateful, Protocol):
+    """What ``tracerl.make_agent`` makes: it also writes itself to a file."""
+
+    def save(self, path: "str | Path") -> None:
+        """Write settings, spaces and state to one file, which ``tracerl.load_agent`` reads."""
+        ...
+
+
+@runtime_checkable
+class ManyAgents(Protocol):
+    """What the loop over many lives asks: independent agents, each with its own life, advanced together.
+
+    An agent class with this method is built once for all lives. One without it is built once per life
+    (``tracerl.lifetime.independent_agents``).
+    """
+
+    def advance(
+        self,
+        verbs: np.ndarray[Any, Any],
+        rewards: np.ndarray[Any, Any],
+        observations: Observation,
+    ) -> np.ndarray[Any, Any]:
+        """Carry out one verb per life.
+
+        Args:
+            verbs: of each life, int8, [lives]; see ``Verb``.
+            rewards: of the last actions, float64, [lives]; not read where an episode began.
+            observations: [lives, ...]; not read where a life is skipped.
+
+        Returns:
+            The newest action of each life, [lives, ...]; valid until the next call.
+        """
+        ...
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth plotting, by TensorBoard tag, averaged over the lives since the last call."""
+        ...
+
+
+class Origin(Protocol):
+    """What an agent was built from: settings, spaces and seeds, by which it can be saved."""
+
+    def write(self, agent: Any, path: "str | Path") -> None:
+        """Save the agent in a file that ``tracerl.load_agent`` reads.
+
+        Raises:
+            ConfigError: one of its settings or spaces cannot be written.
+            OSError: the disk is full, read-only or gone; the file is as it was.
+        """
+        ...
+
+    def reduce(self, agent: Any) -> tuple[Any, ...]:
+        """Return what pickle keeps of the agent, as ``__reduce__`` does."""
+        ...

@@ -1,0 +1,223 @@
+"""What lives are lived in: one env, an env per life, or compiled twins; each with the loop that goes with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from tracerl.config import checks
+from tracerl.lifetime.divergence import Guard
+from tracerl.lifetime.loop import Ending, Moment, Monitor, live
+from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.record import Record, Tally
+from tracerl.lifetime.time_limit import time_limit
+from tracerl.lifetime.vector_loop import live_many
+
+Plain = dict[str, Any]  # nested, of numbers, texts and NumPy arrays: the state of an env
+
+
+class World(Protocol):
+    """Where the lives of a run take place.
+
+    Attributes:
+        observation_space: of one life.
+        action_space: of one life.
+        guard: deals with numbers that are not finite.
+    """
+
+    guard: Guard
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+
+    def prepare(self, agent: Any) -> None:
+        """Let the agent compile what it will need here, before a clock runs.
+
+        Raises:
+            ConfigError: the agent cannot live here.
+        """
+        ...
+
+    def live(
+        self,
+        agent: Any,
+        steps: int,
+        records: Sequence[Record],
+        monitors: Sequence[Monitor],
+        interrupted: Callable[[], bool],
+    ) -> Ending:
+        """Live ``steps`` env steps in each life; see ``lifetime.live``."""
+        ...
+
+    def obstacle(self) -> str | None:
+        """Say why the env's state cannot be kept, so that a resumed life begins a new episode; None where it can."""
+        ...
+
+    def capture(self) -> Plain:
+        """Return everything the lives need to go on here, of the state it is in; without the env where it cannot."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called.
+
+        Returns:
+            False where the env's state is not in it and a new episode will begin.
+
+        Raises:
+            ValueError: it is not the state of such a world.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the envs."""
+        ...
+
+
+def compile_verbs(agent: Any) -> None:
+    """Let an agent with a fused engine compile what its verbs call."""
+    if getattr(agent, "fused", None) is not None:
+        agent.fused.compile_verbs()
+
+
+class SingleWorld:
+    """One env, for one life."""
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int, timeout: float | None = None) -> None:
+        """Take an env, the seed of its first reset and the limit of ``time_limit``, seconds."""
+        self._timeout = timeout
+        self._env, self._seed, self._moment, self.guard = env, seed, Moment(), Guard()
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+
+    def prepare(self, agent: Agent) -> None:
+        """Compile the verbs; see ``World.prepare``."""
+        compile_verbs(agent)
+
+    def live(
+        self,
+        agent: Agent,
+        steps: int,
+        records: Sequence[Record],
+        monitors: Sequence[Monitor],
+        interrupted: Callable[[], bool],
+    ) -> Ending:
+        """Live the life; see ``World.live``."""
+        self._moment.guard = self.guard
+        with time_limit(self._env, self._timeout):
+            return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted, self._moment)
+
+    def obstacle(self) -> str | None:
+        """Name the layer of the env whose state cannot be kept; see ``World.obstacle``."""
+        from tracerl.lifetime import env_state
+
+        found: str | None = env_state.obstacle(self._env)
+        return found
+
+    def capture(self) -> Plain:
+        """Return the env's state and the action to come; see ``World.capture``."""
+        from tracerl.lifetime import env_state
+
+        if env_state.obstacle(self._env):
+            return {"env": None}
+        action = np.asarray(self._moment.action)
+        return {"env": env_state.capture(self._env), "ended": bool(self._moment.ended), "action": action}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called; see ``World.restore``."""
+        from tracerl.lifetime import env_state as env_state
+
+        if state["env"] is None:
+            self._seed = fresh_seed(self._seed, env_state)
+            return False
+        env_state.restore(self._env, state["env"])
+        checks.flag("world.ended", state["ended"])
+        action = _array("world.action", state["action"], ())
+        action = action.item() if action.ndim == 0 else action
+        self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], action
+        return True
+
+    def close(self) -> None:
+        """Close the env."""
+        with time_limit(self._env, self._timeout):
+            self._env.close()
+
+
+class VectorWorld:
+    """An env per life, in one vector env."""
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], timeout: float | None = None) -> None:
+        """Take the envs, the seeds of their first resets and the limit of ``time_limit`` for all, seconds."""
+        self._timeout = timeout
+        self._envs, self._seeds, self._moment, self.guard = envs, list(seeds), Moment(), Guard()
+        self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
+        for space in (envs.observation_space, envs.action_space, self.observation_space, self.action_space):
+            space.seed(self._seeds[0])  # Gymnasium starts their samplers by chance, and a checkpoint holds them
+
+    def prepare(self, agent: ManyAgents) -> None:
+        """Compile the verbs; see ``World.prepare``."""
+        compile_verbs(agent)
+
+    def live(
+        self,
+        agent: ManyAgents,
+        steps: int,
+        records: Sequence[Record],
+        monitors: Sequence[Monitor],
+        interrupted: Callable[[], bool],
+    ) -> Ending:
+        """Live the lives together; see ``World.live``."""
+        tally, self._moment.guard = Tally(records), self.guard
+        with time_limit(self._envs, self._timeout):
+            return live_many(agent, self._envs, steps, self._seeds, tally, monitors, interrupted, self._moment)
+
+    def obstacle(self) -> str | None:
+        """Name what cannot be kept; see ``World.obstacle``."""
+        from tracerl.lifetime import env_state
+
+        found: str | None = env_state.obstacle(self._envs)
+        return found
+
+    def capture(self) -> Plain:
+        """Return the envs' states and the actions to come; see ``World.capture``."""
+        from tracerl.lifetime import env_state
+
+        if env_state.obstacle(self._envs):
+            return {"env": None}
+        ended, action = np.asarray(self._moment.ended), np.asarray(self._moment.action)
+        return {"env": env_state.capture_many(self._envs), "ended": ended, "action": action}
+
+    def restore(self, state: Mapping[str, Any]) -> bool:
+        """Go on where ``capture`` was called; see ``World.restore``."""
+        from tracerl.lifetime import env_state as env_state
+
+        if state["env"] is None:
+            self._seeds = [fresh_seed(seed, env_state) for seed in self._seeds]
+            return False
+        env_state.restore_many(self._envs, state["env"])
+        ended, action = (_array(f"world.{name}", state[name], (len(self._seeds),)) for name in ("ended", "action"))
+        self._moment.begun, self._moment.ended, self._moment.action = True, ended.astype(bool), action
+        return True
+
+    def close(self) -> None:
+        """Close the envs."""
+        try:
+            with time_limit(self._envs, self._timeout):
+                self._envs.close()
+        finally:
+            self._envs.closed = True  # or they would try again when they are deleted
+
+
+def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return an array whose shape begins with ``shape``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, np.ndarray) or value.shape[: len(shape)] != shape:
+        raise ValueError(f"{name} must be an array of the shape [{', '.join(map(str, shape)) or '...'}], got {value!r}")
+    return value
+
+
+def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:
+    """Return a seed for an env that goes on without its state: not that of the first episode, which was lived."""
+    return int(np.random.SeedSequence((seed, int(state["step"]))).generate_state(1)[0])

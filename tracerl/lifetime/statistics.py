@@ -1,0 +1,68 @@
+"""Statistics over lifetimes: means, interquartile means and bootstrap intervals."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+Keep = Callable[[int, int, float, int], None]  # life, env step, return, length
+
+
+def average(values: Iterable[float]) -> float:
+    """Return the mean of the numbers that are there; NaN where none is."""
+    there = [value for value in values if not math.isnan(value)]
+    return sum(there) / len(there) if there else math.nan
+
+
+def median_reached(reached: Sequence[int | None]) -> int | None:
+    """Return the env step by which half of the lives, rounded up, had reached a milestone; None before that."""
+    steps = sorted(step for step in reached if step is not None)
+    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
+    return steps[middle] if middle < len(steps) else None
+
+
+def _quartile_weights(n: int) -> np.ndarray[Any, Any]:
+    """Share of each of n sorted values in the middle half, adding up to 1."""
+    edges = np.arange(n + 1) / n
+    shares: np.ndarray[Any, Any] = np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25)
+    shares = 2 * np.clip(shares, 0.0, None)
+    return shares
+
+
+def interquartile_mean(values: Sequence[float]) -> float:
+    """Mean of the middle half, the outermost values that it cuts weighted by their share.
+
+    Agarwal et al. 2021 (https://arxiv.org/abs/2108.13264), section 4.3.
+    """
+    return float(_interquartile_means(np.asarray(values, np.float64)))
+
+
+def _interquartile_means(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the interquartile means over the last axis."""
+    means: np.ndarray[Any, Any] = np.sort(values, axis=-1) @ _quartile_weights(values.shape[-1])
+    return means
+
+
+STATISTICS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {  # of lives, over the last axis
+    "iqm": _interquartile_means,
+    "mean": lambda values: values.mean(-1),
+    "median": lambda values: np.median(values, axis=-1),
+}
+
+
+def bootstrap_interval(
+    values: Sequence[float], level: float = 0.95, resamples: int = 2000, statistic: str = "iqm"
+) -> tuple[float, float]:
+    """Percentile bootstrap interval, from a fixed seed.
+
+    Args:
+        values: one per life; at least two.
+        level: coverage.
+        resamples: bootstrap samples.
+        statistic: what the interval is of, one of ``STATISTICS``: the interquartile mean, the mean, the median.
+    """
+    data = np.asarray(values, np.float64)
+    picks = np.random.default_rng(0).integers(len(data), size=(resamples, len(data)))
+    low, high = np.quantile(STATISTICS[statistic](data[picks]), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

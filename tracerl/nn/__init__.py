@@ -1,0 +1,1 @@
+"""Spiking networks: everything that is a tensor with a lifetimes axis."""

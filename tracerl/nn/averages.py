@@ -1,0 +1,66 @@
+"""Numbers worth plotting, averaged between two looks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
+
+Array = np.ndarray[Any, Any]
+
+
+def finite_mean(numbers: Array) -> float:
+    """Return the mean over lifetimes, without those whose number is not finite unless none is.
+
+    Args:
+        numbers: one per lifetime.
+    """
+    finite = numbers[np.isfinite(numbers)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float((finite if finite.size else numbers).mean())
+
+
+def finite_means(sums: Array) -> Array:
+    """Return means over steps and lifetimes, without the lifetimes whose sum is not finite unless none is.
+
+    Args:
+        sums: of each number over the steps, then the number of steps, [lifetimes, numbers + 1].
+
+    Returns:
+        One mean per number, 0 where there was no step, [numbers].
+    """
+    finite = np.isfinite(sums[:, :-1])
+    finite |= ~finite.any(0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        means: Array = np.where(finite, sums[:, :-1], 0).sum(0) / np.maximum((finite * sums[:, -1:]).sum(0), 1)
+    return means
+
+
+class Averages(StateModule):
+    """Sums of numbers that every step yields, per life, and their means over steps and lives since the last look.
+
+    Attributes:
+        sums: of each number, and how many steps, [*lives, numbers + 1].
+    """
+
+    sums: Tensor
+
+    def __init__(self, tags: Sequence[str], lives: Lives) -> None:
+        """Start empty, for numbers under these TensorBoard tags."""
+        super().__init__()
+        self.tags = tuple(tags)
+        self.register_buffer("sums", lives.zeros(len(tags) + 1))
+
+    def add(self, *numbers: Tensor) -> None:
+        """Take in one step's numbers, each [*lives], in the order of the tags."""
+        self.sums.add_(torch.stack([*numbers, torch.ones_like(numbers[0])], -1))
+
+    def means(self) -> dict[str, float]:
+        """Return the means by tag, 0 where there was no step, and start anew."""
+        means = finite_means(self.sums.reshape(-1, len(self.tags) + 1).cpu().numpy())
+        self.sums.zero_()
+        return dict(zip(self.tags, means.tolist(), strict=True))

@@ -1,0 +1,241 @@
+"""The default credit: exact for layers under the readout, OTPE-style for those further down.
+
+The learning signal arrives at the outputs y_t, but a spike goes on acting on them through the memory of every layer
+above. Credit is the trace that makes up for it, one per layer, fed at every tick with the layer's local eligibility
+e_t = d z_t / d parameter.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn import functional as F
+from tracerl.nn.layers import SpikingLayer
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+from tracerl.nn.wiring import Route, Wiring
+
+
+class ReadoutCredit(StateModule):
+    """Credit of a layer right under a leaky-integrator readout; exact.
+
+        E_t = k E_{t-1} + (1-k) e_t        score = (V^T g) * E_t, row by row
+
+    Exact because k belongs to the hidden neuron: filtering before or after V is the same, so one trace per parameter
+    serves every output. Equals backpropagation through time with weights held fixed.
+
+    Attributes:
+        eligibility: E_t, [*lives, rows, n].
+    """
+
+    eligibility: Tensor
+    tracked = ("eligibility",)
+
+    def __init__(self, n: int, rows: int, lives: Lives) -> None:
+        """Start empty, for a layer of n neurons with that many parameters each."""
+        super().__init__()
+        self.register_buffer("eligibility", lives.zeros(rows, n))
+
+    def update(self, local: Tensor, readout_decay: Tensor) -> None:
+        """Filter e_t as the readout filters the spikes, in place.
+
+        Args:
+            local: e_t, [*lives, rows, n].
+            readout_decay: k per tick, [*lives, n] or [*lives, 1].
+        """
+        F.low_pass_(self.eligibility, readout_decay.unsqueeze(-2), local)
+
+    def score(self, learning_signal: Tensor) -> Tensor:
+        """Return the score, [*lives, rows, n], for the signal V^T g at the filtered spikes, [*lives, n]."""
+        return self.eligibility * learning_signal.unsqueeze(-2)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Forget, in place, in the lives of the mask or in all."""
+        clear_(self.eligibility, mask)
+
+
+class PathCredit(StateModule):
+    """Credit of a layer under other hidden layers; approximate, in the manner of OTPE.
+
+    Exact credit needs d(everything above) / d(every parameter here). Instead e_t leaks through one average neuron per
+    layer above, and is projected on the outputs by the path open at that tick:
+
+        R^1 = l_1 R^1 + e_t,  R^2 = l_2 R^2 + R^1, ...            l_i = mean over layer i of m dv/du at t-1
+        F_j = kbar F_j + P_j * R^last                             P = V (1-k) psi_L (1-m_L) W_L ... W_{l+1}
+        score = sum_j g_j F_j
+
+    One copy F_j per output j, and one R per state of the layers above; where several routes lead to the readout, each
+    adds its own P * R. After Summe, Schaefer and Joshi 2023 (https://arxiv.org/abs/2311.16151), with the projection on
+    outputs instead of a per-tick loss. ``docs/credit.md`` has its measured angle to the true gradient.
+
+    Attributes:
+        levels: of each R: the level that feeds it (-1: e_t itself), the node above that it stands for, and which of
+            that node's states.
+        ends: level at which each of ``routes`` arrives (-1: e_t itself).
+        carried: R, [*lives, levels, rows, n].
+        projected: F, [*lives, outputs, rows, n].
+    """
+
+    carried: Tensor
+    projected: Tensor
+    tracked = ("carried", "projected")
+
+    def __init__(self, node: int, wiring: Wiring, lives: Lives) -> None:
+        """Start empty, for a node of a network."""
+        super().__init__()
+        self.routes = list(wiring.routes(node))
+        self.levels: list[tuple[int, int, int]] = []
+        known: dict[Route, int] = {(): -1}  # where the beginning of a route arrives
+        for route in self.routes:
+            for i in range(1, len(route) + 1):
+                if route[:i] not in known:
+                    known[route[:i]] = self._add_levels(known[route[: i - 1]], route[i - 1], wiring)
+        self.ends = [known[route] for route in self.routes]
+        layer = wiring.nodes[node].layer
+        self.register_buffer("carried", lives.zeros(len(self.levels), layer.rows, layer.n_out))
+        self.register_buffer("projected", lives.zeros(wiring.readout.n_out, layer.rows, layer.n_out))
+
+    def _add_levels(self, below: int, above: int, wiring: Wiring) -> int:
+        """Add a level for every state of a layer above and return the last one."""
+        layer = wiring.nodes[above].layer
+        for state in range(len(layer.leaks()) if isinstance(layer, SpikingLayer) else 0):
+            self.levels.append((below, above, state))
+            below = len(self.levels) - 1
+        return below
+
+    def update(self, local: Tensor, leaks: Sequence[Tensor], paths: Sequence[Tensor], readout_decay: Tensor) -> None:
+        """Carry e_t upwards by one tick, in place.
+
+        Args:
+            local: e_t, [*lives, rows, n].
+            leaks: l of each level, each [*lives].
+            paths: d y_t / d z_t within this tick along each route, each [*lives, outputs, n].
+            readout_decay: k, [*lives, neurons under the readout] or [*lives, 1].
+        """
+        reached = [local]  # and then every level: number i stands at i + 1
+        for i, ((below, _, _), leak) in enumerate(zip(self.levels, leaks, strict=True)):
+            level = self.carried[..., i, :, :]
+            torch.addcmul(reached[below + 1], level, leak[..., None, None], out=level)
+            reached.append(level)
+        self.projected.mul_(readout_decay.mean(-1)[..., None, None, None])
+        for end, path in zip(self.ends, paths, strict=True):
+            self.projected.addcmul_(path.unsqueeze(-2), reached[end + 1].unsqueeze(-3))
+
+    def score(self, output_signal: Tensor) -> Tensor:
+        """Return the score, [*lives, rows, n], for the signal g at the outputs, [*lives, outputs]."""
+        return (self.projected * output_signal[..., None, None]).sum(-3)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Forget, in place, in the lives of the mask or in all."""
+        clear_(self.carried, mask)
+        clear_(self.projected, mask)
+
+
+class OTPE(StateModule):
+    """The credits of a network: ``ReadoutCredit`` under the readout, ``PathCredit`` under other layers, or both.
+
+    Attributes:
+        direct: of the nodes that the readout receives, by node number.
+        indirect: of the nodes with a route to it through others.
+    """
+
+    def __init__(self, wiring: Wiring, lives: Lives) -> None:
+        """Start empty, and let the layers track their eligibility."""
+        super().__init__()
+        self.wiring = wiring
+        self.direct: dict[int, ReadoutCredit] = {}
+        self.indirect: dict[int, PathCredit] = {}
+        for i, node in enumerate(wiring.nodes):
+            if not isinstance(node.layer, SpikingLayer):
+                continue
+            node.layer.track(lives)
+            if i in wiring.outputs:
+                self.direct[i] = ReadoutCredit(node.layer.n_out, node.layer.rows, lives)
+            if next(wiring.routes(i), None) is not None:
+                self.indirect[i] = PathCredit(i, wiring, lives)
+        self.parts = nn.ModuleList([*self.direct.values(), *self.indirect.values()])
+        self._above = sorted({above for credit in self.indirect.values() for _, above, _ in credit.levels})
+        self._leaks: dict[int, list[Tensor]] = {}
+        self._split = len(wiring.outputs) > 1
+
+    def begin_tick(self) -> None:
+        """Note how the layers above leak, before they are advanced."""
+        self._leaks = {i: self.wiring.nodes[i].layer.leaks() for i in self._above}
+
+    def advance(self, node: int, x: Tensor) -> Tensor:
+        """Advance one layer and return its spikes."""
+        spikes: Tensor = self.wiring.nodes[node].layer(x)
+        return spikes
+
+    def end_tick(self) -> None:
+        """Take in this tick's eligibilities, in place."""
+        nodes, decay = self.wiring.nodes, self.wiring.readout.decay.value
+        local = {i: nodes[i].layer.eligibility() for i in self.direct.keys() | self.indirect.keys()}
+        for i, direct in self.direct.items():
+            direct.update(local[i], self._of_outputs(decay, i))
+        if not self.indirect:
+            return
+        pulled = self._pull_routes()
+        for i, indirect in self.indirect.items():
+            leaks = [self._leaks[above][state] for _, above, state in indirect.levels]
+            paths = [pulled[route][..., self.wiring.block(route[0], i)] for route in indirect.routes]
+            indirect.update(local[i], leaks, paths, decay)
+
+    def _pull_routes(self) -> dict[Route, Tensor]:
+        """Return d y_t / d (what the first node of a route receives) along it: [*lives, outputs, n_in]."""
+        readout = self.wiring.readout
+        weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lives, outputs, n]
+        pulled: dict[Route, Tensor] = {}
+        for route in self.wiring.all_routes:
+            first, *rest = route
+            if rest:
+                opened = pulled[tuple(rest)][..., self.wiring.block(rest[0], first)]
+            else:
+                opened = self._of_outputs(weights, first)
+            pulled[route] = self.wiring.nodes[first].layer.pull(opened)
+        return pulled
+
+    def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
+        """Write the score of every hidden layer, in place.
+
+        Args:
+            below: V^T g, [*lives, neurons under the readout].
+            output_signal: g, [*lives, outputs].
+        """
+        for i, direct in self.direct.items():
+            score = direct.score(self._of_outputs(below, i))
+            if i in self.indirect:
+                score += self.indirect[i].score(output_signal)
+            self._write(i, score)
+        for i in self.indirect.keys() - self.direct.keys():
+            self._write(i, self.indirect[i].score(output_signal))
+
+    def _write(self, node: int, score: Tensor) -> None:
+        """Hand a layer its score, spread over the neurons whose currents are normalised together.
+
+        A weight moves the currents of all of them. How they then go on is what their own eligibilities say of the same
+        input, so the sum over them is exact for the mean; for the deviation, present currents stand for those of then.
+        Where neurons see different inputs, as behind a convolution, their eligibilities by the bias, through which all
+        receive 1, say how they go on, and present inputs stand for those of then.
+        """
+        layer: SpikingLayer = self.wiring.nodes[node].layer
+        if layer.norm is not None:
+            driven, drive = score[..., : layer.synapses.rows, :], layer.synapses.drive()
+            if drive.shape[-1] == 1:
+                driven.copy_(layer.norm.centre(driven))
+            else:
+                by_bias = driven[..., -1:, :]
+                driven.addcmul_(drive, by_bias - layer.norm.centre(by_bias), value=-1)
+        layer.write_score(score)
+
+    def _of_outputs(self, values: Tensor, node: int) -> Tensor:
+        """Return a node's part of what is laid out as the readout's inputs, or is shared by them."""
+        return values[..., self.wiring.output_block(node)] if self._split and values.shape[-1] > 1 else values
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Forget, in place, in the lives of the mask or in all."""
+        for direct in self.direct.values():
+            direct.reset_state(mask)
+        for indirect in self.indirect.values():
+            indirect.reset_state(mask)

@@ -1,0 +1,96 @@
+"""Presynaptic credit: one trace per input, no memory of the neurons above (OTTT)."""
+
+from torch import Tensor, nn
+
+from tracerl.nn.layers import SpikingLayer
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+from tracerl.nn.wiring import INPUT, Wiring
+
+
+class PresynapticTrace(StateModule):
+    """The decaying sum of what a layer's synapses received: a_t = mbar a_{t-1} + dI_t/dW, mbar the layer's mean decay.
+
+    Attributes:
+        trace: a_t, [*lives, rows, 1] of dense synapses, [*lives, rows, n] of convolutional ones.
+    """
+
+    trace: Tensor
+    tracked = ("trace",)
+
+    def __init__(self, layer: SpikingLayer, lives: Lives) -> None:
+        """Start empty."""
+        super().__init__()
+        self.register_buffer("trace", lives.zeros(*layer.synapses.drive().shape[-2:]))
+
+    def update(self, layer: SpikingLayer) -> None:
+        """Take in this tick's inputs, in place."""
+        drive, norm = layer.synapses.drive(), layer.norm
+        kept = layer.membrane_decay.value.mean(-1)[..., None, None]
+        self.trace.mul_(kept).add_(drive if norm is None else drive * norm.inverse.unsqueeze(-1))
+
+    def write_score(self, layer: SpikingLayer, signal: Tensor) -> None:
+        """Write the score for a signal at the spikes within the tick, [*lives, n]."""
+        at_currents = signal.unsqueeze(-2) * layer.input_gain().unsqueeze(-2)
+        if layer.norm is not None:
+            at_currents = layer.norm.centre(at_currents)  # its scale is in the trace
+        layer.write_score(self.trace * at_currents)
+
+
+class Presynaptic(StateModule):
+    """Online training through time (Xiao et al. 2022, https://arxiv.org/abs/2210.04195): presynaptic traces times psi.
+
+        score of W = (signal backpropagated through this tick alone) psi (1-m) a_t
+
+    What a spike does later, through the memory of the layers above and of the readout, is left out, and so is the
+    reset. It needs one number per input instead of one per synapse, and is the fastest. Exact without memory (m = 0,
+    k = 0).
+
+    Attributes:
+        traces: of every spiking layer, by node number.
+    """
+
+    def __init__(self, wiring: Wiring, lives: Lives) -> None:
+        """Start empty."""
+        super().__init__()
+        self.wiring = wiring
+        self.traces = {
+            i: PresynapticTrace(node.layer, lives)
+            for i, node in enumerate(wiring.nodes)
+            if isinstance(node.layer, SpikingLayer)
+        }
+        self.parts = nn.ModuleList(self.traces.values())
+
+    def begin_tick(self) -> None:
+        """Do nothing."""
+
+    def advance(self, node: int, x: Tensor) -> Tensor:
+        """Advance one layer and return its spikes."""
+        spikes: Tensor = self.wiring.nodes[node].layer(x)
+        return spikes
+
+    def end_tick(self) -> None:
+        """Take in this tick's inputs, in place."""
+        for i, trace in self.traces.items():
+            trace.update(self.wiring.nodes[i].layer)
+
+    def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
+        """Write the score of every hidden layer, in place; see ``OTPE.write_scores``."""
+        wiring, arriving = self.wiring, below * self.wiring.readout.decay.complement
+        signals: dict[int, Tensor] = {i: arriving[..., wiring.output_block(i)] for i in wiring.outputs}
+        for i in range(len(wiring.nodes) - 1, -1, -1):
+            node, signal = wiring.nodes[i], signals.get(i)
+            if signal is None:  # only delayed edges lead on from here
+                continue
+            if any(source != INPUT for source in node.sources):
+                pulled = node.layer.pull(signal.unsqueeze(-2)).squeeze(-2)
+                for source in node.sources:
+                    part = pulled[..., wiring.block(i, source)]
+                    signals[source] = part + signals[source] if source in signals else part
+            if i in self.traces:
+                self.traces[i].write_score(node.layer, signal)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Forget, in place, in the lives of the mask or in all."""
+        for trace in self.traces.values():
+            clear_(trace.trace, mask)

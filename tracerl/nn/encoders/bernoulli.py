@@ -1,0 +1,21 @@
+"""Bernoulli spikes, which the encoders that draw have in common."""
+
+from torch import Tensor
+
+from tracerl.nn.random import UniformStream
+
+
+def bernoulli_spikes(probability: Tensor, ticks: int, stream: UniformStream) -> Tensor:
+    """Draw spikes anew at each tick, advancing the stream by ticks times n.
+
+    Args:
+        probability: of a spike at one tick, in [0, 1], float64, [*lives, n].
+        ticks: how many draws.
+        stream: the encoder's own.
+
+    Returns:
+        bool, [*lives, ticks, n].
+    """
+    n = probability.shape[-1]
+    uniform: Tensor = stream.draw_many(ticks * n).unflatten(-1, (ticks, n))
+    return uniform < probability.unsqueeze(-2)

@@ -1,0 +1,67 @@
+"""On/off split: each input beside its negative, both rectified, as the two kinds of cells of the retina."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
+from tracerl.nn.lifetimes import Lives
+
+
+def on_off(x: Tensor) -> Tensor:
+    """Return max(x, 0) beside max(-x, 0).
+
+    Kuffler 1953, "Discharge patterns and functional organization of mammalian retina"
+    (https://doi.org/10.1152/jn.1953.16.1.37), has the cells; the rectified split is the usual idealisation.
+
+    Args:
+        x: [..., n].
+
+    Returns:
+        [..., 2 n], 0 or above.
+    """
+    return torch.cat([x, -x], -1).relu_()
+
+
+def on_off_rates(x: Tensor, gain: float, tonic_rate: float) -> Tensor:
+    """Return how often each half of the split spikes, beside an input that tells nothing.
+
+    Args:
+        x: [..., n].
+        gain: spikes per tick and unit of x, at most one per tick.
+        tonic_rate: of the last input, spikes per tick: it serves neurons as a bias.
+
+    Returns:
+        min(1, gain max(x, 0)), min(1, gain max(-x, 0)), tonic_rate: chance of a spike at a tick, [..., 2 n + 1].
+    """
+    tonic = torch.full_like(x[..., :1], tonic_rate)
+    return torch.cat([on_off(x).mul_(gain).clamp_(max=1.0), tonic], -1)
+
+
+@dataclass(frozen=True)
+class OnOff(EncoderSettings):
+    """Each input beside its negative, both rectified; ``build`` makes the encoder."""
+
+    def build(self, shape: Shape, ticks: int, lives: Lives) -> "OnOffEncoder":
+        """Make the encoder; see ``EncoderSettings.build``."""
+        return OnOffEncoder(shape, lives, self)
+
+
+class OnOffEncoder(Encoder):
+    """Hand on the on/off split of the observation: currents of 0 or above, half of them 0.
+
+    So one neuron can weigh both sides of a feature's mean apart. The code has the shape of two observations
+    (``stacked``).
+    """
+
+    name = "on_off"
+
+    def __init__(self, shape: Shape, lives: Lives, settings: OnOff) -> None:
+        """Start with nothing seen."""
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lives)
+
+    def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
+        """Encode one observation; see ``Encoder.forward``."""
+        return on_off(self.standardise(observation)).to(self.dtype)

@@ -1,0 +1,46 @@
+"""Rate code: spikes at random, the more of them the larger the input."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
+from tracerl.nn.encoders.bernoulli import bernoulli_spikes
+from tracerl.nn.encoders.on_off import on_off
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import CODE, UniformStream
+
+
+@dataclass(frozen=True)
+class Rate(EncoderSettings):
+    """Bernoulli spikes of the on/off split input; ``build`` makes the encoder.
+
+    Attributes:
+        clip: input at which a spike comes at every tick; inputs beyond count as this one. In standard deviations, or
+            in the observation's own units where it is not standardised.
+    """
+
+    def build(self, shape: Shape, ticks: int, lives: Lives) -> "RateEncoder":
+        """Make the encoder; see ``EncoderSettings.build``."""
+        return RateEncoder(shape, ticks, lives, self)
+
+
+class RateEncoder(Encoder):
+    """Draw a spike of each half of the on/off split at each tick, independently: P(spike) = min(|x|, clip) / clip.
+
+    The discrete-time Poisson neuron (Dayan and Abbott 2001, "Theoretical neuroscience", section 1.4). The code has
+    the shape of two observations (``stacked``), one row per tick.
+    """
+
+    name = "rate"
+
+    def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Rate) -> None:
+        """Start with nothing seen and a stream of random numbers of its own."""
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lives, ticks)
+        self.stream = UniformStream(lives, CODE)
+
+    def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
+        """Encode one observation, updating normaliser and stream in place; see ``Encoder.forward``."""
+        probability = on_off(self.bounded(observation)).div_(self.clip)
+        return bernoulli_spikes(probability, self.layout[0], self.stream).to(self.dtype)

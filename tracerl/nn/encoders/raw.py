@@ -1,0 +1,32 @@
+"""Raw current: the observation itself."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape
+from tracerl.nn.lifetimes import Lives
+
+
+@dataclass(frozen=True)
+class Raw(EncoderSettings):
+    """The observation itself; ``build`` makes the encoder."""
+
+    def build(self, shape: Shape, ticks: int, lives: Lives) -> "RawEncoder":
+        """Make the encoder; see ``EncoderSettings.build``."""
+        return RawEncoder(shape, lives, self)
+
+
+class RawEncoder(Encoder):
+    """Hand on the observation, standardised where the settings ask for it. The code keeps the observation's shape."""
+
+    name = "raw"
+
+    def __init__(self, shape: Shape, lives: Lives, settings: Raw) -> None:
+        """Start with nothing seen."""
+        super().__init__(shape, math.prod(shape), settings, lives)
+
+    def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
+        """Encode one observation; see ``Encoder.forward``."""
+        return self.standardise(observation).to(self.dtype)

@@ -1,0 +1,63 @@
+"""The base of what a step-size rule moves: every parameter, and its gradient, in one flat buffer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn.module import StateModule
+
+
+class FlatModule(StateModule):
+    """A module whose parameters, and their ``.grad``, are views of two buffers.
+
+    A subclass calls ``flatten`` at the end of its ``__init__``.
+
+    Attributes:
+        flat: every parameter in one buffer, [*lives, n].
+        score: the gradient of the objective by every parameter, [*lives, n].
+    """
+
+    flat: Tensor
+    score: Tensor
+
+    def flatten(self, lead: tuple[int, ...]) -> None:
+        """Gather every parameter, and its ``.grad``, in the two flat buffers; ``lead`` is the shape of the lives."""
+        flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
+        self.register_buffer("flat", flat, persistent=False)
+        self.register_buffer("score", torch.zeros_like(flat), persistent=False)
+        self.bind_parameters()
+
+    def bind_parameters(self) -> None:
+        """Make every parameter, and its ``.grad``, a view of ``flat`` and ``score`` where they now are."""
+        start = 0
+        for parameter in self.parameters():
+            shape = parameter.shape[self.flat.dim() - 1 :]
+            stop = start + shape.numel()
+            parameter.data = self.flat[..., start:stop].unflatten(-1, shape)
+            parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
+            start = stop
+
+    def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
+        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lives, m].
+
+        Args:
+            part: a module within this one; its parameters stand side by side.
+            laid_out: [*lives, n].
+        """
+        sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
+        first = next(part.parameters(), self.flat)
+        start = first.storage_offset() - self.flat.storage_offset()
+        return laid_out[..., start : start + sum(sizes)]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FlatModule":
+        """Move to another device or dtype, then flatten again: moving tears the views apart."""
+        super()._apply(fn, recurse)
+        self.flatten(tuple(self.flat.shape[:-1]))
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copied or unpickled module, then bind again: copying tears the views apart."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.bind_parameters()

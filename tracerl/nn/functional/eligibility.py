@@ -1,0 +1,31 @@
+"""Eligibilities and traces, one time step each, updated in place."""
+
+import torch
+from torch import Tensor
+
+
+def carry_sensitivity_(sensitivity: Tensor, leak: Tensor, drive: Tensor) -> Tensor:
+    """Advance d u_t / d parameter, in place: s_t = leak s_{t-1} + drive.
+
+    This is forward-mode differentiation of the membrane with the layer's own recurrence (the membrane and its reset)
+    and no other; the eligibility vector of e-prop (Bellec et al. 2020, eq. 14) with the reset kept.
+
+    Args:
+        sensitivity: [*lives, rows, n], one row per parameter that each of the n neurons has; overwritten.
+        leak: d u_t / d u_{t-1} = m dv_{t-1}/du_{t-1}, [*lives, n].
+        drive: the direct dependence, [*lives, rows, n]: (1-m) x for a weight, v_{t-1} - I_t for m,
+            m dv_{t-1}/dtheta for theta.
+    """
+    return torch.addcmul(drive, sensitivity, leak.unsqueeze(-2), out=sensitivity)
+
+
+def low_pass_(trace: Tensor, decay: Tensor | float, value: Tensor) -> Tensor:
+    """Average with exponential forgetting, in place: trace = decay trace + (1 - decay) value."""
+    if isinstance(decay, Tensor):
+        return torch.lerp(value, trace, decay, out=trace)
+    return trace.lerp_(value, 1.0 - decay)
+
+
+def accumulate_(trace: Tensor, decay: float, value: Tensor) -> Tensor:
+    """Add to a decaying sum, in place: trace = decay trace + value."""
+    return torch.add(value, trace, alpha=decay, out=trace)

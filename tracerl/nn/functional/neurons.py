@@ -1,0 +1,153 @@
+"""Neurons, one time step each: affine currents, surrogate derivatives, leaky integration and firing."""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Surrogate = Literal["triangle", "arctan"]
+Reset = Literal["soft", "hard"]
+
+
+class LIFStep(NamedTuple):
+    """What one tick of a layer of leaky integrate-and-fire neurons yields, each [*lives, n].
+
+    ``reset_gain`` is d v_t / d u_t and ``reset_drive`` the direct part of d v_t / d theta; both include the path
+    through the spike.
+    """
+
+    spikes: Tensor
+    membrane: Tensor
+    surrogate: Tensor
+    reset_gain: Tensor
+    reset_drive: Tensor
+
+
+def affine(weight: Tensor, inputs: Tensor) -> Tensor:
+    """Multiply one matrix per life by one vector per life.
+
+    Args:
+        weight: [*lives, n_out, n_in].
+        inputs: [*lives, n_in].
+
+    Returns:
+        [*lives, n_out].
+    """
+    if weight.dim() == 2:
+        return torch.mv(weight, inputs)
+    return torch.matmul(weight, inputs.unsqueeze(-1)).squeeze(-1)
+
+
+def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
+    """Carry a signal at the outputs of a matrix back to its inputs: weight^T signal.
+
+    Args:
+        weight: [*lives, n_out, n_in].
+        signal: [*lives, n_out].
+
+    Returns:
+        [*lives, n_in].
+    """
+    return affine(weight.transpose(-1, -2), signal)
+
+
+def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
+    """Stand in for the derivative of the spike by the membrane.
+
+    ``triangle``: slope max(0, 1 - slope |u - theta|), after Esser et al. 2016 (https://arxiv.org/abs/1603.08270).
+    ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
+
+    Args:
+        distance: u - theta, [*lives, n].
+        slope: height of the surrogate at the threshold, per unit of membrane.
+        kind: which of the two.
+    """
+    if kind == "triangle":
+        return (distance.abs() * (-slope * slope) + slope).clamp_(min=0.0)
+    square = (math.pi / 2) ** 2 * slope
+    return torch.addcmul(torch.full_like(distance, 1 / slope), distance, distance, value=square).reciprocal_()
+
+
+def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
+    """Return the odd function whose derivative ``surrogate_derivative`` is: what a neuron without a step hands on.
+
+    ``arctan``: 2/pi arctan(pi/2 slope (u - theta)), between -1 and 1. ``triangle``: slope x (1 - slope |x| / 2) for
+    |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond.
+
+    Args:
+        distance: u - theta, [*lives, n].
+        slope: at the threshold, per unit of membrane.
+        kind: which of the two.
+    """
+    if kind == "triangle":
+        x = (distance * slope).clamp_(-1.0, 1.0)
+        return x * (1 - x.abs() / 2)
+    return (distance * (math.pi / 2 * slope)).atan_().mul_(2 / math.pi)
+
+
+def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
+    """Integrate: u_t = m v_{t-1} + (1-m) I_t; a constant current I settles at v = I.
+
+    Args:
+        current: I_t = W x_t + b, [*lives, n].
+        membrane_tm1: v_{t-1}, [*lives, n].
+        membrane_decay: m in [0, 1) per tick, [*lives, n] or [*lives, 1].
+    """
+    return torch.lerp(current, membrane_tm1, membrane_decay)
+
+
+def lif_fire(
+    potential: Tensor,
+    threshold: Tensor,
+    slope: float,
+    surrogate: Surrogate,
+    reset: Reset,
+    detach_reset: bool = False,
+) -> LIFStep:
+    """Fire and reset.
+
+    Soft reset: v = u - theta z. Hard reset: v = u (1 - z). With dz = psi (du - dtheta) their derivatives are
+
+        soft: dv/du = 1 - theta psi         dv/dtheta = -z + theta psi
+        hard: dv/du = 1 - z - u psi         dv/dtheta = u psi
+
+    ``detach_reset`` takes the spike in the reset as a constant (psi = 0 in the four terms above). A hard reset needs
+    it in long lives: below the threshold u psi is negative, so dv/du exceeds 1 and a sensitivity can grow without
+    bound.
+
+    Args:
+        potential: u_t, [*lives, n].
+        threshold: theta > 0, [*lives, n] or [*lives, 1].
+        slope: of the surrogate.
+        surrogate: ``triangle`` or ``arctan``.
+        reset: ``soft`` or ``hard``.
+        detach_reset: leave out the derivative of the spike in the reset.
+    """
+    spikes = torch.ge(potential, threshold, out=torch.empty_like(potential))
+    psi = surrogate_derivative(potential - threshold, slope, surrogate)
+    through_reset = torch.zeros_like(psi) if detach_reset else psi
+    if reset == "soft":
+        membrane = torch.addcmul(potential, threshold, spikes, value=-1)
+        drive = threshold * through_reset
+        return LIFStep(spikes, membrane, psi, 1 - drive, drive.sub_(spikes))
+    silent = 1 - spikes
+    drive = potential * through_reset
+    return LIFStep(spikes, potential * silent, psi, silent - drive, drive)
+
+
+def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:
+    """Hand on a graded potential in place of spikes, without a reset: z = integral of the surrogate, v = u.
+
+    What stands in for the derivative of a spike is the derivative here: nothing is surrogate. dv/du = 1, dv/dtheta = 0.
+
+    Args:
+        potential: u_t, [*lives, n].
+        threshold: theta, where z is 0 and steepest, [*lives, n] or [*lives, 1].
+        slope: of z there.
+        surrogate: ``triangle`` or ``arctan``.
+    """
+    distance = potential - threshold
+    psi = surrogate_derivative(distance, slope, surrogate)
+    graded = surrogate_integral(distance, slope, surrogate)
+    return LIFStep(graded, potential, psi, torch.ones_like(psi), torch.zeros_like(psi))

@@ -1,0 +1,175 @@
+"""A bell around each number of a Box."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from tracerl.config import checks
+from tracerl.nn import functional as F
+from tracerl.nn.heads.base import Head
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
+
+LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
+UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
+
+
+def check_bell(max_std: float | None, clipped_log_prob: bool, mean_margin: float | None) -> None:
+    """Check the settings of a Gaussian, raising a ConfigError that names one; see there."""
+    if max_std is not None:
+        checks.positive("max_std", max_std)
+    checks.flag("clipped_log_prob", clipped_log_prob)
+    if mean_margin is not None:
+        checks.non_negative("mean_margin", mean_margin)
+
+
+class Gaussian(Head):
+    """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
+
+        (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
+                                   sigma = max_std / k sigmoid(rho) + 0.001 under max_std, for k finite ranges
+
+    A bonus for entropy lifts sigma without end, since the entropy of a bell has none: noise that leaves the bounds of
+    the Box on both sides is then all that is done. Under ``max_std`` the gradient of the entropy fades as sigma nears
+    its bound, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves
+    both. The bound is one of all numbers together, on the sum of their sigma: the noise of each is noise in the td
+    error that teaches all the others, so that many joints afford less of it each than one.
+
+    Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
+    units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds. log pi and its
+    gradient are those of a itself or, under ``clipped_log_prob``, of what the env gets: at a bound, of all that lies
+    beyond it. Both are exact; the second varies less, since it does not tell actions apart that the env cannot
+    (https://arxiv.org/abs/1802.07564). The entropy is that of a.
+
+    But where the whole bell lies beyond a bound, what the env gets is certain: the second gradient is zero, and nothing
+    that is paid can ever bring the bell back. Under ``mean_margin`` mu is its output o held no further than so many
+    sigma beyond a bound, so that a draw within always comes, and with it a gradient. It goes to o as if that were not
+    held (straight through: https://arxiv.org/abs/1308.3432), since its own would be zero again; and for o not to run
+    away where mu cannot follow, the bonus for entropy is less ((o - mu) / sigma)^2 / 2.
+
+    Attributes:
+        mean: mu of the last outputs, held to its margin, [*lives, n].
+        std: sigma, [*lives, n].
+        std_gain: d sigma / d rho, [*lives, n].
+        action: the last a, before it is clipped, [*lives, n].
+        sent: what the env gets, in its own units, float64, [*lives, n].
+        low: least number sent, float64, [n].
+        high: largest number sent, float64, [n].
+        centre: what a = 0 becomes, float64, [n].
+        half_range: what a unit of a is worth, float64, [n].
+        least: where the lower tail of log pi begins, in units of a, [n]; -inf where there is none.
+        most: where its upper tail begins, in units of a, [n]; inf where there is none.
+        each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
+        mean_margin: how many sigma mu may lie beyond a bound; None: any.
+        excess: o - mu, [*lives, n]; None without ``mean_margin``.
+        ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
+    """
+
+    mean: Tensor
+    std: Tensor
+    std_gain: Tensor
+    excess: Tensor | None
+    sent: Tensor
+
+    def __init__(
+        self,
+        space: spaces.Box,
+        lives: Lives,
+        max_std: float | None = None,
+        clipped_log_prob: bool = False,
+        mean_margin: float | None = None,
+    ) -> None:
+        """Start around the middle of the Box; numbers in row-major order.
+
+        Args:
+            space: of floats.
+            lives: maker of tensors.
+            max_std: bound of the summed sigma where the range is finite, in units of a; None: none.
+            clipped_log_prob: log pi is that of the clipped action.
+            mean_margin: how many sigma mu may lie beyond a bound; None: any.
+
+        Raises:
+            ConfigError: ``max_std`` is neither None nor above 0, ``clipped_log_prob`` neither true nor false, or
+                ``mean_margin`` neither None nor 0 or above.
+        """
+        super().__init__()
+        check_bell(max_std, clipped_log_prob, mean_margin)
+        low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
+        bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+        with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
+            centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
+        sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
+        least, most = sides if clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
+        self.low, self.high, self.centre, self.half_range = (
+            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
+        )
+        self.ends, self.least, self.most = (
+            torch.from_numpy(numbers).to(lives.device, lives.dtype) for numbers in (np.stack(sides), least, most)
+        )
+        self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
+        self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
+        self.mean_margin = mean_margin
+        self.n_outputs, self.n_components = 2 * n, n
+        self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
+        for name in ("mean", "std", "std_gain", "action"):
+            self.register_buffer(name, lives.zeros(n))
+        self.register_buffer("excess", None if mean_margin is None else lives.zeros(n))
+        self.register_buffer("sent", lives.zeros(n, dtype=torch.float64))
+
+    def sample(self, outputs: Tensor, stream: UniformStream) -> None:
+        """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
+        mean, rho = outputs.chunk(2, -1)
+        self._spread(rho)
+        self._hold(mean)
+        noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
+        torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), value=0 if self.greedy else 1, out=self.action)
+        torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
+        torch.clamp(self.sent, self.low, self.high, out=self.sent)
+
+    def _hold(self, mean: Tensor) -> None:
+        """Write mu, no further beyond a bound than the margin, and how far its output is."""
+        if self.mean_margin is None:
+            self.mean.copy_(mean)
+            return
+        lowest, highest = self.ends
+        margin = self.std * self.mean_margin
+        torch.clamp(mean, lowest - margin, highest + margin, out=self.mean)
+        torch.sub(mean, self.mean, out=self.excess)
+
+    def _spread(self, rho: Tensor) -> None:
+        """Write sigma and d sigma / d rho."""
+        torch.sigmoid(rho, out=self.std_gain)
+        self.std.copy_(F.softplus(rho))
+        if self.each_std is not None:
+            bounded = self.std_gain * self.each_std
+            torch.where(self._has_range, bounded, self.std, out=self.std)
+            torch.where(self._has_range, bounded - self.std_gain * bounded, self.std_gain, out=self.std_gain)
+        self.std.add_(LEAST_STD)
+
+    def log_probability(self) -> Tensor:
+        """Return log pi of the action, in nats, its density taken over a: [*lives]."""
+        return F.clipped_gaussian_log_probability(self.action, self.mean, self.std, self.least, self.most)
+
+    def entropy(self) -> Tensor:
+        """Return the differential entropy of a, in nats; it can be below 0: [*lives]."""
+        return F.gaussian_entropy(self.std)
+
+    def score(self) -> Tensor:
+        """Return the gradient of log pi of the action by mu, held or not, and rho: [*lives, 2 n]."""
+        by_mean, by_std = F.clipped_gaussian_score(self.action, self.mean, self.std, self.least, self.most)
+        return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
+
+    def entropy_gradient(self) -> Tensor:
+        """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lives, 2 n]."""
+        back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
+        return torch.cat([back, self.std_gain / self.std], -1)
+
+    def chosen(self) -> Any:
+        """Return what the env gets, in the space's dtype, [*lives, *shape]; the centre for a number that diverged."""
+        sent = self.sent.cpu().numpy()
+        if not np.isfinite(sent).all():
+            sent = np.where(np.isnan(sent), self.centre.cpu().numpy(), sent)
+        return sent.reshape(self._shape).astype(self._dtype)

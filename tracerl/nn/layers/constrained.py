@@ -1,0 +1,108 @@
+"""A decay or a threshold: one per neuron or one per layer, frozen or learned within its range."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
+
+_SMALLEST = 1e-4  # a learned decay starts at least this far inside (0, 1): sigmoid reaches 0 only at minus infinity
+
+
+class Constrained(StateModule):
+    """A quantity with a range: decays in [0, 1), thresholds above 0.
+
+    Learned, it is a free parameter ``raw`` behind a sigmoid (decay) or a softplus (threshold); frozen, it is a buffer.
+
+    Attributes:
+        value: the quantity itself, [*lives, n] or, shared by the layer, [*lives, 1].
+        complement: 1 - value, of decays only.
+    """
+
+    value: Tensor
+    complement: Tensor
+
+    def __init__(
+        self,
+        span: tuple[float, float],
+        n: int,
+        lives: Lives,
+        kind: Literal["decay", "positive"],
+        learn: bool = False,
+        per_neuron: bool = False,
+    ) -> None:
+        """Draw the initial values.
+
+        Args:
+            span: range to draw one value per neuron from; equal ends: one value shared by all.
+            n: neurons.
+            lives: maker of tensors.
+            kind: ``decay`` in [0, 1) or ``positive``.
+            learn: make it a parameter.
+            per_neuron: keep one value per neuron also where the ends are equal.
+        """
+        super().__init__()
+        low, high = span
+        value = lives.full(low, n if per_neuron else 1) if low == high else lives.uniform(low, high, n)
+        if learn and kind == "decay":
+            value = value.clamp(_SMALLEST, 1 - _SMALLEST)
+        self.kind = kind
+        self.register_buffer("value", value)
+        if kind == "decay":
+            self.register_buffer("complement", 1 - value)
+        self.raw = None
+        if learn:
+            self.raw = nn.Parameter(self._freed(value), requires_grad=False)
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is a parameter."""
+        return self.raw is not None
+
+    @property
+    def is_nil(self) -> bool:
+        """Whether it is zero in every neuron, and stays so."""
+        return self.raw is None and not bool(self.value.any())
+
+    def _freed(self, value: Tensor) -> Tensor:
+        """Return the free parameter that stands for a value."""
+        return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))
+
+    def assign(self, value: Tensor) -> None:
+        """Take on other values, in place.
+
+        Args:
+            value: within the range, as many as there are: [*lives, n] or, shared by the layer, [*lives, 1].
+        """
+        if self.raw is not None and self.kind == "decay":
+            value = value.clamp(_SMALLEST, 1 - _SMALLEST)
+        self.value.copy_(value)
+        if self.kind == "decay":
+            torch.sub(1, self.value, out=self.complement)
+        if self.raw is not None:
+            self.raw.copy_(self._freed(self.value))
+
+    def refresh(self) -> Tensor:
+        """Bring ``value`` and ``complement`` up to date with the learned parameter, in place; return the value."""
+        if self.raw is not None:
+            squash = torch.sigmoid if self.kind == "decay" else nn.functional.softplus
+            self.value.copy_(squash(self.raw))
+            if self.kind == "decay":
+                torch.sub(1, self.value, out=self.complement)
+        return self.value
+
+    def write_score(self, gradient: Tensor) -> None:
+        """Write the score of ``raw`` into its ``.grad``, in place.
+
+        Args:
+            gradient: of the objective by each neuron's value, [*lives, n].
+        """
+        if self.raw is None:
+            return
+        if self.value.shape[-1] == 1:
+            gradient = gradient.sum(-1, keepdim=True)
+        slope = self.value * self.complement if self.kind == "decay" else -torch.expm1(-self.value)
+        assert self.raw.grad is not None
+        torch.mul(gradient, slope, out=self.raw.grad)

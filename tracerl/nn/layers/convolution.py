@@ -1,0 +1,127 @@
+"""Convolutional synapses: every position of an image sees its surroundings through the same weights."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn.layers.synapses import AffineSynapses
+from tracerl.nn.lifetimes import Lives
+
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+def convolved(in_shape: Shape, channels: int, kernel: int, stride: int = 1, padding: int = 0) -> Shape:
+    """Return the shape of what a convolution makes of an image; a side below 1 means that the kernel does not fit."""
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in in_shape[1:])
+    return channels, height, width
+
+
+class ConvolutionalSynapses(AffineSynapses):
+    """A two-dimensional convolution: I[c, p] = sum_r W[r, c] x[patch r of position p] + b[c].
+
+    Inputs and currents are flat vectors, like those of any other layer; ``out_shape`` says that the currents are
+    (channels, height, width), row by row. So a dense layer may follow as it is: nothing has to be flattened.
+
+    Each neuron, that is each channel at each position, carries derivatives by the K + 1 parameters that it shares with
+    the other positions of its channel; the score of a parameter is the sum over them. A trace of these synapses is
+    therefore (K + 1) channels H' W' numbers, H' W' times the parameters: 37,888 for 16 channels of 3 x 3 over an image
+    of 10 x 10 x 4, which has 592 parameters. Presynaptic credit keeps one such trace, the default credit several.
+
+    Attributes:
+        in_shape: channels, height and width of the image.
+        out_shape: channels, height H' and width W' of the currents.
+        affine: [*lives, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, which is laid out as
+            (in_channels, kernel, kernel), row by row; one column per channel, with the biases as last row.
+        patches: [*lives, K + 1, H' W'], what each position sees of x_t, with a constant 1 for the bias.
+    """
+
+    patches: Tensor
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        channels: int,
+        kernel: int,
+        lives: Lives,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        channels_last: bool = False,
+        codes: int = 1,
+        weight_scale: float = 0.7,
+        bias_scale: float = 1.0,
+        sparsity: float = 0.0,
+    ) -> None:
+        """Draw the parameters.
+
+        Args:
+            in_shape: channels, height and width of the image.
+            channels: of the currents.
+            kernel: side of a patch, in pixels.
+            lives: maker of tensors.
+            stride: pixels between neighbouring patches.
+            padding: pixels of zeros around the image.
+            channels_last: whether the flat inputs are laid out as (height, width, channels), as Gymnasium's images are.
+            codes: images that stand one behind the other in the flat inputs, each with an equal share of the channels.
+            weight_scale: weights are drawn from N(0, weight_scale^2 / K).
+            bias_scale: biases are drawn from U(-bias_scale, bias_scale).
+            sparsity: share of each channel's weights that start at zero, in [0, 1).
+        """
+        super().__init__()
+        self.in_shape, self.channels_last, self.codes = in_shape, channels_last, codes
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.out_shape: tuple[int, ...] = convolved(in_shape, channels, kernel, stride, padding)
+        self.n_in, self.n_out = math.prod(in_shape), math.prod(self.out_shape)
+        self.channels, seen = channels, in_shape[0] * kernel * kernel
+        self.rows = seen + 1
+        weight = lives.normal(weight_scale / seen**0.5, channels, seen)
+        self._draw(weight, bias_scale, sparsity, lives)
+        self.register_buffer("patches", lives.full(1.0, self.rows, self.n_out // channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the currents; see ``Synapses``."""
+        self.patches[..., :-1, :].copy_(self._unfold(x))
+        return torch.matmul(self.affine.transpose(-1, -2), self.patches).flatten(-2)
+
+    def drive(self) -> Tensor:
+        """Return the patches, the same for every channel: [*lives, rows, n_out]."""
+        return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
+
+    def push(self, tangents: Tensor) -> Tensor:
+        """Convolve without biases; see ``Synapses.push``."""
+        return torch.matmul(self.weight.unsqueeze(-3), self._unfold(tangents)).flatten(-2)
+
+    def pull(self, signals: Tensor) -> Tensor:
+        """Convolve with the transposed weights; see ``Synapses.pull``."""
+        at_positions = signals.unflatten(-1, (self.channels, -1))  # [*lives, J, channels, positions]
+        return self._fold(torch.matmul(self.affine[..., :-1, :].unsqueeze(-3), at_positions))
+
+    def write_score(self, score: Tensor) -> None:
+        """Write the score summed over the positions; see ``Synapses.write_score``."""
+        assert self.affine.grad is not None
+        torch.sum(score.unflatten(-1, (self.channels, -1)), -1, out=self.affine.grad)
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        """Return what each position sees of flat images: [..., n_in] to [..., K, positions]."""
+        channels, height, width = self.in_shape
+        images = x
+        if self.channels_last:
+            images = x.unflatten(-1, (self.codes, height, width, channels // self.codes)).movedim(-1, -3)
+        patches = nn.functional.unfold(
+            images.reshape(-1, *self.in_shape), self.kernel, padding=self.padding, stride=self.stride
+        )
+        return patches.reshape(*x.shape[:-1], *patches.shape[-2:])
+
+    def _fold(self, patches: Tensor) -> Tensor:
+        """Add up patches where they overlap, the transpose of ``_unfold``: [..., K, positions] to [..., n_in]."""
+        images = nn.functional.fold(
+            patches.reshape(-1, *patches.shape[-2:]),
+            self.in_shape[1:],
+            self.kernel,
+            padding=self.padding,
+            stride=self.stride,
+        )
+        if self.channels_last:
+            images = images.unflatten(-3, (self.codes, -1)).movedim(-3, -1)
+        return images.reshape(*patches.shape[:-2], self.n_in)

@@ -1,0 +1,28 @@
+"""What a layer is made of, by TensorBoard tag: how its weights, decays and thresholds are distributed."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from tracerl.nn.layers.constrained import Constrained
+
+
+def distributions_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
+    """Return a layer's weights, biases, decays and thresholds, whatever its kind, each [*lives, ...].
+
+    Args:
+        layer: with a ``weight`` or ``synapses`` that have one, mostly a ``bias``, and parts that are ``Constrained``.
+        name: such as ``policy_0``: its weights are ``weights/policy_0``, its membrane decays
+            ``decays/policy_0_membrane``.
+    """
+    synapses: Any = getattr(layer, "synapses", layer)
+    found: dict[str, Tensor] = {f"weights/{name}": synapses.weight}
+    if hasattr(synapses, "bias"):
+        found[f"weights/{name}_bias"] = synapses.bias
+    for part_name, part in layer.named_children():
+        if isinstance(part, Constrained) and part.kind == "decay":
+            of_what = part_name.removesuffix("decay").removesuffix("_")
+            found[f"decays/{name}_{of_what}".removesuffix("_")] = part.value
+        elif isinstance(part, Constrained):
+            found[f"{part_name}s/{name}"] = part.value
+    return found

@@ -1,0 +1,140 @@
+"""The readout: leaky integrators that turn spikes into numbers."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn import functional as F
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+
+
+class LI(StateModule):
+    """A dense layer of leaky integrators, whose decay belongs to the input: y = V zbar + c, zbar = k zbar + (1-k) z.
+
+    What carries a learning signal g back to the neurons below is the transpose of B:
+
+        symmetric   B = V
+        random      B is drawn and stays as it is (feedback alignment; Lillicrap et al. 2016,
+                    https://doi.org/10.1038/ncomms13276)
+        adaptive    B is drawn, learns by the same scores as V, and both decay a little at each update, so that B
+                    approaches V without ever reading it (Kolen and Pollack 1994)
+
+    the three choices of e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y).
+
+    Attributes:
+        affine: [*lives, n_out, n_in + 1], the weights V with the bias c as last column.
+        feedback: B, [*lives, n_out, n_in]; None where it is V.
+        filtered: [*lives, n_in + 1], zbar_t with a constant 1 for the bias.
+        decay: k, one per input or shared.
+        decay_sensitivity: d zbar_t / d k, [*lives, n_in]; advanced only where k is learned.
+    """
+
+    filtered: Tensor
+    decay_sensitivity: Tensor
+    tracked = ("decay_sensitivity",)
+    feedback: Tensor | None
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        lives: Lives,
+        *,
+        decay: tuple[float, float] = (0.0, 0.7),
+        weight_scale: float = 0.0,
+        learn_decay: bool = False,
+        feedback: Literal["symmetric", "random", "adaptive"] = "symmetric",
+        feedback_decay: float = 0.0,
+    ) -> None:
+        """Draw parameters and start at rest.
+
+        Args:
+            n_in: neurons below.
+            n_out: outputs.
+            lives: maker of tensors.
+            decay: k per tick, range to draw from per input; equal ends: shared.
+            weight_scale: weights are drawn from N(0, weight_scale^2 / n_in); 0 starts with all outputs 0.
+            learn_decay: make k a parameter.
+            feedback: what B is; where it is drawn, from N(0, 1 / n_in).
+            feedback_decay: share of V and B that an update takes away, in [0, 1) (``adaptive``).
+        """
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_out
+        weight = lives.normal(weight_scale / n_in**0.5, n_out, n_in)
+        self.affine = nn.Parameter(torch.cat([weight, lives.zeros(n_out, 1)], -1), requires_grad=False)
+        self.decay = Constrained(decay, n_in, lives, "decay", learn_decay)
+        self.feedback_kind, self.feedback_decay = feedback, feedback_decay
+        drawn = None if feedback == "symmetric" else lives.normal(n_in**-0.5, n_out, n_in)
+        if feedback == "adaptive" and drawn is not None:
+            self.feedback = nn.Parameter(drawn, requires_grad=False)
+        else:
+            self.register_buffer("feedback", drawn)
+        self.register_buffer("filtered", lives.full(1.0, n_in + 1))
+        self.register_buffer("decay_sensitivity", lives.zeros(n_in))
+        self.reset_state()
+
+    @property
+    def weight(self) -> Tensor:
+        """Weights V, a view: [*lives, n_out, n_in]."""
+        return self.affine[..., :-1]
+
+    @property
+    def bias(self) -> Tensor:
+        """Biases c, a view: [*lives, n_out]."""
+        return self.affine[..., -1]
+
+    @property
+    def way_back(self) -> Tensor:
+        """What carries signals back, B: [*lives, n_out, n_in]."""
+        return self.weight if self.feedback is None else self.feedback
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Advance one tick, updating the state in place.
+
+        Args:
+            spikes: z_t, [*lives, n_in].
+
+        Returns:
+            y_t, [*lives, n_out].
+        """
+        decay = self.decay.refresh()
+        filtered = self.filtered[..., :-1]
+        if self.decay.raw is not None:
+            F.carry_sensitivity_(self.decay_sensitivity.unsqueeze(-2), decay, (filtered - spikes).unsqueeze(-2))
+        F.low_pass_(filtered, decay, spikes)
+        return F.affine(self.affine, self.filtered)
+
+    def backward(self, learning_signal: Tensor) -> Tensor:
+        """Write the score of every parameter into its ``.grad``, in place.
+
+        Args:
+            learning_signal: g = d objective / d y_t, [*lives, n_out].
+
+        Returns:
+            The signal for the layer below, B^T g: [*lives, n_in].
+        """
+        assert self.affine.grad is not None
+        torch.mul(learning_signal.unsqueeze(-1), self.filtered.unsqueeze(-2), out=self.affine.grad)
+        if self.feedback_kind == "adaptive":
+            assert self.feedback is not None and self.feedback.grad is not None
+            self.feedback.grad.copy_(self.affine.grad[..., :-1])
+        below = F.affine_transposed(self.way_back, learning_signal)
+        if self.decay.raw is not None:
+            through = F.affine_transposed(self.weight, learning_signal)
+            self.decay.write_score(through * self.decay_sensitivity)
+        return below
+
+    def align(self) -> None:
+        """Let V and an adaptive B decay, in place; called after every update."""
+        if self.feedback_kind == "adaptive":
+            assert self.feedback is not None
+            self.weight.mul_(1 - self.feedback_decay)
+            self.feedback.mul_(1 - self.feedback_decay)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Return to rest, in place, in the lives of the mask or in all."""
+        clear_(self.filtered[..., :-1], mask)
+        clear_(self.decay_sensitivity, mask)

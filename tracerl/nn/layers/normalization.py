@@ -1,0 +1,49 @@
+"""Layer normalisation of the currents, without parameters, and its derivative."""
+
+import torch
+from torch import Tensor
+
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
+
+EPSILON = 1e-5  # added to the variance
+
+
+class CurrentNorm(StateModule):
+    """Standardise the currents of a layer over its neurons: J = (I - mean(I)) / std(I), at every tick anew.
+
+    Ba, Kiros and Hinton 2016 (https://arxiv.org/abs/1607.06450), without gain and bias, as streaming deep RL uses it
+    (https://arxiv.org/abs/2410.14606). Its Jacobian, (1 - 1/n - J J^T/n) / std, is symmetric: the same product carries
+    derivatives forward and signals back.
+
+    Attributes:
+        normalized: J_t, [*lives, n].
+        inverse: 1/std(I_t), [*lives, 1].
+    """
+
+    normalized: Tensor
+    inverse: Tensor
+
+    def __init__(self, n: int, lives: Lives) -> None:
+        """Start with nothing seen, for n neurons."""
+        super().__init__()
+        self.register_buffer("normalized", lives.zeros(n))
+        self.register_buffer("inverse", lives.zeros(1))
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Return J_t, [*lives, n]: the norm's own buffer."""
+        centred = current - current.mean(-1, keepdim=True)
+        variance = (centred * centred).mean(-1, keepdim=True)
+        torch.rsqrt(variance + EPSILON, out=self.inverse)
+        torch.mul(centred, self.inverse, out=self.normalized)
+        return self.normalized
+
+    def project(self, vectors: Tensor) -> Tensor:
+        """Multiply by the Jacobian at this tick: [*lives, rows, n] to the same."""
+        return self.centre(vectors).mul_(self.inverse.unsqueeze(-1))
+
+    def centre(self, vectors: Tensor) -> Tensor:
+        """Multiply by 1 - 1/n - J J^T/n, the Jacobian without its scale: [*lives, rows, n] to the same."""
+        normalized = self.normalized.unsqueeze(-2)
+        along = (vectors * normalized).mean(-1, keepdim=True)
+        return vectors - vectors.mean(-1, keepdim=True) - normalized * along

@@ -1,0 +1,248 @@
+"""What every layer of spiking neurons has: synapses, a threshold, spikes, and the eligibility of its own parameters."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracerl.nn import functional as F
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.layers.normalization import CurrentNorm
+from tracerl.nn.layers.synapses import Synapses
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What layers of every kind of neuron have in common.
+
+    Attributes:
+        membrane_decay: m per tick: range to draw from per neuron; equal ends: shared.
+        threshold: theta, in units of the membrane: range to draw from per neuron; equal ends: shared.
+        reset: ``soft`` subtracts the threshold, ``hard`` returns to 0.
+        detach_reset: leave out the derivative of the spike in the reset.
+        surrogate: ``triangle`` or ``arctan``.
+        slope: of the surrogate.
+        learn_membrane_decay: make m a parameter.
+        learn_threshold: make theta a parameter.
+        recurrent: whether the synapses receive the layer's own spikes too.
+        layer_norm: standardise the currents over the neurons.
+        rate_decay: forgetting of ``rate`` per tick.
+    """
+
+    membrane_decay: tuple[float, float] = (0.0, 0.9)
+    threshold: tuple[float, float] = (0.25, 0.25)
+    reset: F.Reset = "soft"
+    detach_reset: bool = False
+    surrogate: F.Surrogate = "arctan"
+    slope: float = 1.0
+    learn_membrane_decay: bool = False
+    learn_threshold: bool = False
+    recurrent: bool = False
+    layer_norm: bool = False
+    rate_decay: float = 0.999
+
+
+class SpikingLayer(StateModule):
+    """Base of the layers of spiking neurons, which differ in how a current becomes a membrane potential.
+
+    One tick is ``receive`` (inputs to currents), ``carry`` (derivatives forward in time) and ``fire``.
+
+    A layer differentiates itself forward: where it is told to ``track``, it keeps the derivatives of its states by its
+    own parameters, [*lives, rows, n], one row per parameter that each neuron has: those of the synapses, then, where
+    they are learned, the membrane decay and the threshold. The derivative of the spikes themselves is the local
+    eligibility e_t = d z_t / d parameter; ``tracerl.nn.credit`` makes scores of it.
+
+    A recurrent layer hands its own spikes of the tick before to its synapses, after the inputs. Its eligibility takes
+    them as given, which is e-prop's (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, eq. 13).
+
+    Attributes:
+        membrane: v_t, [*lives, n_out].
+        spikes: z_t, 0 or 1, [*lives, n_out].
+        surrogate: psi_t, [*lives, n_out].
+        reset_gain: d v_t / d u_t, [*lives, n_out].
+        reset_drive: direct part of d v_t / d threshold, [*lives, n_out].
+        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n_out].
+        sensitivity: d u_t / d parameter, [*lives, rows, n_out]; None where it is not tracked.
+    """
+
+    membrane: Tensor
+    spikes: Tensor
+    surrogate: Tensor
+    reset_gain: Tensor
+    reset_drive: Tensor
+    rate: Tensor
+    membrane_decay: Constrained
+    sensitivity: Tensor | None
+
+    def __init__(self, synapses: Synapses, lives: Lives, settings: LayerSettings) -> None:
+        """Draw parameters and start at rest, tracking no derivatives.
+
+        Args:
+            synapses: of the inputs and, in a recurrent layer, of the layer's own spikes after them.
+            lives: maker of tensors.
+            settings: of the neurons.
+        """
+        super().__init__()
+        self.synapses, self.recurrent, self.rate_decay = synapses, settings.recurrent, settings.rate_decay
+        self.n_out = synapses.n_out
+        self.n_in = synapses.n_in - (self.n_out if settings.recurrent else 0)
+        self.slope, self.surrogate_kind = settings.slope, settings.surrogate
+        self.reset, self.detach_reset = settings.reset, settings.detach_reset
+        self.norm = CurrentNorm(self.n_out, lives) if settings.layer_norm else None
+        learns_m, learns_theta = settings.learn_membrane_decay, settings.learn_threshold
+        self.membrane_decay = Constrained(settings.membrane_decay, self.n_out, lives, "decay", learns_m)
+        self.threshold = Constrained(settings.threshold, self.n_out, lives, "positive", learns_theta)
+        self.rows = synapses.rows + int(learns_m) + int(learns_theta)
+        for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
+            self.register_buffer(name, lives.zeros(self.n_out))
+        self.register_buffer("sensitivity", None)
+        self._own: slice | None = None
+
+    tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives that a kind of neuron keeps
+
+    def track(self, lives: Lives, total: int | None = None, start: int = 0) -> None:
+        """Keep derivatives of the layer's states, from now on.
+
+        Args:
+            lives: maker of tensors.
+            total: by how many parameters; None: by the layer's own, ``rows`` per neuron. Where it is given, parameter
+                r of neuron h is number ``start + r n_out + h`` of them.
+            start: see there.
+        """
+        self._own = None if total is None else slice(start, start + self.rows * self.n_out)
+        for name in self.tracked:
+            self.register_buffer(name, lives.zeros(self.rows if total is None else total, self.n_out))
+
+    def own(self, tangents: Tensor) -> Tensor:
+        """Return each neuron's derivative by its own parameters, a view: [*lives, rows, n_out]."""
+        if self._own is None:
+            return tangents
+        block: Tensor = tangents[..., self._own, :].unflatten(-2, (self.rows, self.n_out))
+        return block.diagonal(dim1=-2, dim2=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Advance one tick, updating state and tracked derivatives in place.
+
+        Args:
+            x: inputs at t, [*lives, n_in].
+
+        Returns:
+            The spikes z_t, [*lives, n_out]: the layer's own buffer, overwritten by the next tick.
+        """
+        current = self.receive(x)
+        if self.sensitivity is not None:
+            drive = self.synapses.drive()  # [*lives, rows, n_out or 1]
+            self.carry(drive if self.norm is None else drive * self.norm.inverse.unsqueeze(-1), current)
+        return self.fire(current)
+
+    def receive(self, x: Tensor) -> Tensor:
+        """Return the currents I_t of inputs x_t, normalised where the layer does that: [*lives, n_out]."""
+        current = self.synapses.forward(torch.cat([x, self.spikes], -1) if self.recurrent else x)
+        self.membrane_decay.refresh()
+        self.threshold.refresh()
+        return current if self.norm is None else self.norm.forward(current)
+
+    def carry(self, d_current: Tensor, current: Tensor) -> None:
+        """Advance the tracked derivatives by one tick, in place; called before ``fire``.
+
+        Args:
+            d_current: d I_t / d parameter, [*lives, rows, n_out or 1]: of the synapses' parameters or, where the layer
+                tracks more than its own, of all.
+            current: I_t, [*lives, n_out].
+        """
+        raise NotImplementedError
+
+    def fire(self, current: Tensor) -> Tensor:
+        """Advance the neurons by one tick, in place, and return the spikes z_t: [*lives, n_out]."""
+        raise NotImplementedError
+
+    def leaks(self) -> list[Tensor]:
+        """Return how much of its state an average neuron keeps over the coming tick, per state, each [*lives]."""
+        raise NotImplementedError
+
+    def input_gain(self) -> Tensor:
+        """Return d z_t / d I_t within the tick, [*lives, n_out]."""
+        raise NotImplementedError
+
+    def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
+        """Fire where the potential u_t reaches the threshold, reset, and return the spikes; all in place."""
+        return self._take(
+            F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
+        )
+
+    def _take(self, step: F.LIFStep) -> Tensor:
+        """Take in what a tick yields, in place, and return what is handed on."""
+        self.spikes.copy_(step.spikes)
+        self.membrane.copy_(step.membrane)
+        self.surrogate.copy_(step.surrogate)
+        self.reset_gain.copy_(step.reset_gain)
+        self.reset_drive.copy_(step.reset_drive)
+        F.low_pass_(self.rate, self.rate_decay, self._activity())
+        return self.spikes
+
+    def _activity(self) -> Tensor:
+        """Return how active each neuron is in this tick, which ``rate`` averages: [*lives, n_out]."""
+        return self.spikes
+
+    def _carry_potential(self, leak: Tensor, drive: Tensor, current: Tensor) -> None:
+        """Advance d u_t / d parameter: the synapses' rows along ``drive``, the others by their direct effect."""
+        assert self.sensitivity is not None
+        driven = drive.shape[-2]
+        if self.rows == self.synapses.rows:
+            F.carry_sensitivity_(self.sensitivity, leak, drive)
+            return
+        F.carry_sensitivity_(self.sensitivity[..., :driven, :], leak, drive)
+        self.sensitivity[..., driven:, :] *= leak.unsqueeze(-2)
+        own = self.own(self.sensitivity)
+        if self.membrane_decay.raw is not None:
+            own[..., self.synapses.rows, :] += self.membrane - current
+        if self.threshold.raw is not None:
+            own[..., -1, :] += self.membrane_decay.value * self.reset_drive
+
+    def eligibility(self) -> Tensor:
+        """Return e_t = d z_t / d parameter: [*lives, rows, n_out]."""
+        assert self.sensitivity is not None
+        return self._through_threshold(self.sensitivity * self.surrogate.unsqueeze(-2))
+
+    def _through_threshold(self, local: Tensor) -> Tensor:
+        """Add the direct effect of the threshold on the spike, -psi, in place."""
+        if self.threshold.raw is not None:
+            self.own(local)[..., -1, :] -= self.surrogate
+        return local
+
+    def pull(self, signals: Tensor) -> Tensor:
+        """Carry signals at the spikes, [*lives, J, n_out], back to the inputs within the tick: [*lives, J, n_in]."""
+        return self.synapses.pull(self.at_currents(signals))[..., : self.n_in]
+
+    def at_currents(self, signals: Tensor) -> Tensor:
+        """Carry signals at the spikes to the synapses' currents within the tick, both [*lives, J, n_out]."""
+        signals = signals * self.input_gain().unsqueeze(-2)
+        return signals if self.norm is None else self.norm.project(signals)
+
+    def write_score(self, score: Tensor) -> None:
+        """Distribute a score over the parameters' ``.grad``, in place.
+
+        Args:
+            score: [*lives, rows, n_out].
+        """
+        n = self.synapses.rows
+        if self.rows == n:
+            self.synapses.write_score(score)
+            return
+        self.synapses.write_score(score[..., :n, :])
+        self.membrane_decay.write_score(score[..., n, :])
+        self.threshold.write_score(score[..., -1, :])
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Return membranes and tracked derivatives to rest, in place.
+
+        Args:
+            mask: bool, [*lives]: which lives; None for all.
+        """
+        for state in (self.membrane, self.spikes, self.surrogate, self.reset_gain, self.reset_drive):
+            clear_(state, mask)
+        if self.sensitivity is not None:
+            for name in self.tracked:
+                clear_(getattr(self, name), mask)

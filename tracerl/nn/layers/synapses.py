@@ -1,0 +1,152 @@
+"""Synapses: from what a layer receives to the current of each of its neurons, and the way back."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn import functional as F
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.module import StateModule
+
+
+class Synapses(Protocol):
+    """What a spiking layer asks of its synapses, for R = ``rows`` parameters that each of its n neurons has.
+
+    Attributes:
+        n_in: numbers received.
+        n_out: neurons.
+        rows: parameters per neuron, the last one its bias.
+        out_shape: of the neurons' spikes; its product is n_out.
+    """
+
+    n_in: int
+    n_out: int
+    rows: int
+    out_shape: tuple[int, ...]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the currents I_t, [*lives, n_out], of inputs [*lives, n_in], which are remembered."""
+        ...
+
+    def drive(self) -> Tensor:
+        """Return d I_h / d (parameter r of neuron h): [*lives, rows, n_out], or 1 where all neurons see the same."""
+        ...
+
+    def push(self, tangents: Tensor) -> Tensor:
+        """Carry derivatives of the inputs, [*lives, P, n_in], to the currents: [*lives, P, n_out]."""
+        ...
+
+    def pull(self, signals: Tensor) -> Tensor:
+        """Carry signals at the currents, [*lives, J, n_out], back to the inputs: [*lives, J, n_in]."""
+        ...
+
+    def write_score(self, score: Tensor) -> None:
+        """Write the score, [*lives, rows, n_out], into the parameters' ``.grad``, in place."""
+        ...
+
+
+class AffineSynapses(StateModule):
+    """Base of synapses whose parameters are one matrix: a row of weights per input of a neuron, and one of biases.
+
+    Attributes:
+        affine: [*lives, rows, columns].
+    """
+
+    affine: nn.Parameter
+
+    def _draw(self, weight: Tensor, bias_scale: float, sparsity: float, lives: Lives) -> None:
+        """Make the matrix of weights already drawn, [*lives, columns, rows - 1], and of biases drawn here."""
+        bias = lives.uniform(-bias_scale, bias_scale, 1, weight.shape[-2])
+        if sparsity:
+            sparsify_(weight, sparsity, lives)
+        self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """Weights W, a view: [*lives, columns, rows - 1]."""
+        return self.affine[..., :-1, :].transpose(-1, -2)
+
+    @property
+    def bias(self) -> Tensor:
+        """Biases b, a view: [*lives, columns]."""
+        return self.affine[..., -1, :]
+
+
+class DenseSynapses(AffineSynapses):
+    """Every input to every neuron: I = W x + b.
+
+    Attributes:
+        affine: [*lives, n_in + 1, n_out], the weights, one column per neuron, with the biases as last row.
+        inputs: [*lives, n_in + 1], x_t with a constant 1 for the bias.
+    """
+
+    inputs: Tensor
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        lives: Lives,
+        *,
+        weight_scale: float = 0.7,
+        bias_scale: float = 1.0,
+        sparsity: float = 0.0,
+        late: int = 0,
+        late_scale: float = 0.0,
+    ) -> None:
+        """Draw the parameters.
+
+        Args:
+            n_in: inputs.
+            n_out: neurons.
+            lives: maker of tensors.
+            weight_scale: weights are drawn from N(0, weight_scale^2 / inputs), late ones not counted.
+            bias_scale: biases are drawn from U(-bias_scale, bias_scale).
+            sparsity: share of each neuron's weights that start at zero, in [0, 1).
+            late: how many of the inputs, the last ones, are spikes of the tick before (recurrence, delayed edges).
+            late_scale: their weights are drawn from N(0, late_scale^2 / late).
+        """
+        super().__init__()
+        self.n_in, self.n_out, self.rows = n_in, n_out, n_in + 1
+        self.out_shape: tuple[int, ...] = (n_out,)
+        prompt = n_in - late
+        weight = lives.normal(weight_scale / max(prompt, 1) ** 0.5, n_out, prompt)
+        if late:
+            weight = torch.cat([weight, lives.normal(late_scale / late**0.5, n_out, late)], -1)
+        self._draw(weight, bias_scale, sparsity, lives)
+        self.register_buffer("inputs", lives.full(1.0, n_in + 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the currents; see ``Synapses``."""
+        self.inputs[..., :-1].copy_(x)
+        return F.affine_transposed(self.affine, self.inputs)
+
+    def drive(self) -> Tensor:
+        """Return the inputs, the same for every neuron: [*lives, rows, 1]."""
+        return self.inputs.unsqueeze(-1)
+
+    def push(self, tangents: Tensor) -> Tensor:
+        """Multiply by the weights; see ``Synapses.push``."""
+        return tangents @ self.affine[..., :-1, :]
+
+    def pull(self, signals: Tensor) -> Tensor:
+        """Multiply by the transposed weights; see ``Synapses.pull``."""
+        return signals @ self.weight
+
+    def write_score(self, score: Tensor) -> None:
+        """Write the score as it is; see ``Synapses.write_score``."""
+        assert self.affine.grad is not None
+        self.affine.grad.copy_(score)
+
+
+def sparsify_(weight: Tensor, sparsity: float, lives: Lives) -> Tensor:
+    """Zero a random share of every neuron's weights, in place (SparseInit, https://arxiv.org/abs/2410.14606).
+
+    Args:
+        weight: [*lives, n_out, n_in].
+        sparsity: share of the n_in weights, in [0, 1); their number is the nearest whole one.
+        lives: maker of tensors; its generators are advanced.
+    """
+    order = lives.uniform(0.0, 1.0, *weight.shape[-2:]).argsort(-1)
+    return weight.scatter_(-1, order[..., : round(sparsity * weight.shape[-1])], 0.0)

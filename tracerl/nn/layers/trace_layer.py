@@ -1,0 +1,111 @@
+"""What traceTorch's two layers share: a dense weight, a leaky membrane and the decaying trace of the inputs."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn import functional as F
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.module import StateModule
+
+
+class TraceLayer(StateModule):
+    """A dense layer that learns from the average of its inputs (traceTorch 0.3.0, https://pypi.org/project/tracetorch/).
+
+        s_t = a s_{t-1} + x_t          xbar_t = (1-a) s_t          u_t = m v_{t-1} + W x_t
+
+    Backward, a subclass differentiates a steady rate of its own as a function of the average current I = W xbar. It
+    knows no time but that in s: what the membrane did is not asked.
+
+    Attributes:
+        weight: W, [*lives, n_out, n_in].
+        membrane_decay: m, one per neuron.
+        input_trace_decay: a, one per input.
+        membrane: v_t, [*lives, n_out].
+        input_trace: s_t, [*lives, n_in].
+    """
+
+    weight: Tensor
+    membrane: Tensor
+    input_trace: Tensor
+    tracked = ("input_trace",)
+
+    def __init__(
+        self,
+        weight: Tensor,
+        lives: Lives,
+        *,
+        membrane_decay: float = 0.9,
+        input_trace_decay: float = 0.9,
+        exact_trace_decay: bool = False,
+        learn_weight: bool = True,
+        learn_membrane_decay: bool = True,
+        learn_input_trace_decay: bool = True,
+    ) -> None:
+        """Start at rest.
+
+        Args:
+            weight: initial W, [*lives, n_out, n_in].
+            lives: maker of tensors.
+            membrane_decay: initial m per tick, in [0, 1).
+            input_trace_decay: initial a per tick, in [0, 1); see ``exact_trace_decay``.
+            exact_trace_decay: start at the a that is asked for. False: at its sigmoid, as in traceTorch, which puts
+                the number itself behind the sigmoid: asked for .9, it starts at .711.
+            learn_weight: make W a parameter; else it is a buffer, like everything below.
+            learn_membrane_decay: make m a parameter, behind a sigmoid.
+            learn_input_trace_decay: make a a parameter, behind a sigmoid.
+        """
+        super().__init__()
+        self.n_out, self.n_in = weight.shape[-2:]
+        if learn_weight:
+            self.weight = nn.Parameter(weight, requires_grad=False)
+        else:
+            self.register_buffer("weight", weight)
+        a = input_trace_decay if exact_trace_decay else 1 / (1 + math.exp(-input_trace_decay))
+        m_learned, a_learned = learn_membrane_decay, learn_input_trace_decay
+        self.membrane_decay = Constrained((membrane_decay,) * 2, self.n_out, lives, "decay", m_learned, per_neuron=True)
+        self.input_trace_decay = Constrained((a, a), self.n_in, lives, "decay", a_learned, per_neuron=True)
+        self.register_buffer("membrane", lives.zeros(self.n_out))
+        self.register_buffer("input_trace", lives.zeros(self.n_in))
+
+    def integrate(self, x: Tensor) -> Tensor:
+        """Take in the inputs, updating trace and membrane in place.
+
+        Args:
+            x: spikes or currents, [*lives, n_in].
+
+        Returns:
+            u_t, [*lives, n_out]: the membrane itself.
+        """
+        self.input_trace.mul_(self.input_trace_decay.refresh()).add_(x)
+        self.membrane.mul_(self.membrane_decay.refresh()).add_(F.affine(self.weight, x))
+        return self.membrane
+
+    def average_current(self) -> tuple[Tensor, Tensor]:
+        """Return the average inputs xbar, [*lives, n_in], and their current I = W xbar, [*lives, n_out]."""
+        average = self.input_trace * self.input_trace_decay.complement
+        return average, F.affine(self.weight, average)
+
+    def write_current(self, gradient: Tensor, average: Tensor) -> Tensor:
+        """Write what reaches W and a through the average current into their ``.grad``, in place of what was there.
+
+        Args:
+            gradient: of the objective by I, [*lives, n_out].
+            average: xbar, [*lives, n_in].
+
+        Returns:
+            The gradient by xbar, W^T gradient: [*lives, n_in].
+        """
+        if isinstance(self.weight, nn.Parameter):
+            assert self.weight.grad is not None
+            torch.mul(gradient.unsqueeze(-1), average.unsqueeze(-2), out=self.weight.grad)
+        below = F.affine_transposed(self.weight, gradient)
+        self.input_trace_decay.write_score(-below * self.input_trace)
+        return below
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Return membrane and trace to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        clear_(self.membrane, mask)
+        clear_(self.input_trace, mask)

@@ -1,0 +1,136 @@
+"""traceTorch's spiking layer: leaky integrate-and-fire neurons, differentiated through an analytic spike rate."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tracerl.nn import functional as F
+from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.layers.trace_layer import TraceLayer
+from tracerl.nn.lifetimes import Lives, clear_
+
+_SHARPNESS = 5.0  # of the rate window, traceTorch's
+
+
+class RateWindow(NamedTuple):
+    """The rate f of each neuron and its derivatives by I, m and theta, each [*lives, n]."""
+
+    rate: Tensor
+    by_current: Tensor
+    by_decay: Tensor
+    by_threshold: Tensor
+
+
+def rate_window(current: Tensor, decay: Tensor, threshold: Tensor, zero_at_rest: bool = False) -> RateWindow:
+    """Estimate a neuron's rate from its average current (traceTorch 0.3.0, ``snn.LIF.backward``).
+
+        E = I (1 - m/2) - theta (1-m)          f = sigmoid(5 E)
+
+    Without a current E is -theta (1-m) =: E_0 and not far from 0: with m = .9 and theta = 1 a neuron at rest has the
+    rate .378, which its threshold and decay are then taught to change. ``zero_at_rest`` measures from there,
+
+        f = (sigmoid(5 E) - sigmoid(5 E_0)) / (1 - sigmoid(5 E_0))
+
+    0 without a current and 1 for a large one, whatever m and theta. Below rest it goes on, negative, so that a neuron
+    with an inhibiting current still learns.
+
+    Args:
+        current: I, [*lives, n].
+        decay: m, [*lives, n].
+        threshold: theta, [*lives, n].
+        zero_at_rest: take the second form.
+    """
+    reach, remain = 1 - decay / 2, 1 - decay
+    rate = torch.sigmoid(_SHARPNESS * (current * reach - threshold * remain))
+    slope = _SHARPNESS * rate * (1 - rate)  # df/dE
+    rest_slope = torch.zeros_like(slope)  # df/dE_0
+    if zero_at_rest:
+        rest = torch.sigmoid(-_SHARPNESS * threshold * remain)
+        rest_slope = -_SHARPNESS * (1 - rate) * rest / (1 - rest)
+        rate, slope = (rate - rest) / (1 - rest), slope / (1 - rest)
+    both = slope + rest_slope  # through theta (1-m), which E and E_0 share
+    return RateWindow(rate, slope * reach, both * threshold - slope * current / 2, -both * remain)
+
+
+class TraceLIF(TraceLayer):
+    """Leaky integrate-and-fire neurons of traceTorch 0.3.0.
+
+    Forward: u_t = m v_{t-1} + W x_t, z_t = [u_t >= theta], v_t = u_t - theta z_t; the current is not normalised by
+    (1-m), unlike that of ``LIF``. Backward: the signal is pushed through ``rate_window`` of the average inputs.
+
+    Attributes:
+        threshold: theta, one per neuron.
+        spikes: z_t, 0 or 1, [*lives, n_out].
+        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n_out].
+    """
+
+    spikes: Tensor
+    rate: Tensor
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        lives: Lives,
+        *,
+        threshold: float = 1.0,
+        learn_threshold: bool = True,
+        zero_rate_at_rest: bool = False,
+        rate_decay: float = 0.999,
+        **settings: Any,
+    ) -> None:
+        """Draw weights from N(theta / n_in, theta^2 / n_in) and start at rest.
+
+        Args:
+            n_in: inputs.
+            n_out: neurons.
+            lives: maker of tensors.
+            threshold: initial theta, in units of the membrane.
+            learn_threshold: make theta a parameter, behind a softplus.
+            zero_rate_at_rest: see ``rate_window``.
+            rate_decay: forgetting of ``rate`` per tick.
+            settings: of ``TraceLayer``.
+        """
+        weight = lives.normal(threshold / n_in**0.5, n_out, n_in) + threshold / n_in
+        super().__init__(weight, lives, **settings)
+        self.zero_rate_at_rest, self.rate_decay = zero_rate_at_rest, rate_decay
+        span = (threshold, threshold)
+        self.threshold = Constrained(span, n_out, lives, "positive", learn_threshold, per_neuron=True)
+        self.register_buffer("spikes", lives.zeros(n_out))
+        self.register_buffer("rate", lives.zeros(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Advance one tick, updating state and trace in place.
+
+        Args:
+            x: spikes or currents, [*lives, n_in].
+
+        Returns:
+            The spikes z_t, [*lives, n_out]: the layer's own buffer, overwritten by the next tick.
+        """
+        threshold = self.threshold.refresh()
+        torch.ge(self.integrate(x), threshold, out=self.spikes)
+        self.membrane.addcmul_(self.spikes, threshold, value=-1)
+        F.low_pass_(self.rate, self.rate_decay, self.spikes)
+        return self.spikes
+
+    def backward(self, learning_signal: Tensor) -> Tensor:
+        """Write the gradient of every parameter into its ``.grad``, in place of what was there.
+
+        Args:
+            learning_signal: gradient of the objective by the layer's average spikes, [*lives, n_out].
+
+        Returns:
+            The gradient by the layer's average inputs, [*lives, n_in].
+        """
+        average, current = self.average_current()
+        window = rate_window(current, self.membrane_decay.value, self.threshold.value, self.zero_rate_at_rest)
+        self.membrane_decay.write_score(learning_signal * window.by_decay)
+        self.threshold.write_score(learning_signal * window.by_threshold)
+        return self.write_current(learning_signal * window.by_current, average)
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Return membrane, spikes and trace to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        super().reset_state(mask)
+        clear_(self.spikes, mask)

@@ -1,0 +1,137 @@
+"""A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn.credit import OTPE, Credit, Exact, Presynaptic
+from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, SpikingLayer, SynapticLIF
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks.scored import ScoredNetwork
+from tracerl.nn.wiring import INPUT, Node, Wiring
+
+CreditKind = Literal["otpe", "presynaptic", "exact", "auto"]
+_CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
+
+
+class Network(ScoredNetwork):
+    """Layers that receive the input, each other's spikes, or both, under a readout that receives some of them.
+
+    Attributes:
+        layers: the spiking layers, in the order in which they are advanced.
+        readout: the layer on top.
+        credit: what the scores of the layers are made of.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        outputs: Sequence[int],
+        readout: LI,
+        n_in: int,
+        lives: Lives,
+        ticks: int = 1,
+        credit: CreditKind = "otpe",
+    ) -> None:
+        """Join the layers.
+
+        Args:
+            nodes: at least one, each after its sources.
+            outputs: the nodes that the readout receives, side by side.
+            readout: the layer on top.
+            n_in: size of the input.
+            lives: maker of tensors, the one the layers were made with.
+            ticks: network ticks per env step; the last tick's output is returned.
+            credit: ``otpe``: exact under the readout, close to it further down. ``presynaptic``: a trace per input.
+                ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` without memory, where it is exact and
+                takes a number per input, else ``otpe``.
+        """
+        super().__init__()
+        self.wiring = Wiring(nodes, outputs, readout, n_in)
+        self.hidden = nn.ModuleList(node.layer for node in nodes)
+        self.readout = readout
+        self.ticks = ticks
+        self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
+        if credit == "auto":
+            credit = "otpe" if self._remembers() else "presynaptic"
+        self.credit = _CREDITS[credit](self.wiring, lives)
+        self._delayed = sorted({source for node in nodes for source in node.delayed})
+        self.flatten(lives.shape)
+
+    def _remembers(self) -> bool:
+        """Say whether more than this tick's input acts on the output, or a layer learns more than its synapses."""
+        fading = [self.readout.decay, *(layer.membrane_decay for layer in self.layers)]
+        plain = all(type(layer) in (LIF, Graded) and layer.threshold.raw is None for layer in self.layers)
+        looped = any(node.delayed for node in self.wiring.nodes) or any(layer.recurrent for layer in self.layers)
+        return looped or not plain or not all(decay.is_nil for decay in fading)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Advance one env step (``ticks`` ticks), updating states and traces in place.
+
+        Args:
+            x: [*lives, n_in], held over all ticks; or [*lives, ticks, n_in], one input per tick.
+
+        Returns:
+            The readout's y after the last tick, [*lives, n_out].
+        """
+        credit, wiring = self.credit, self.wiring
+        held = x.dim() == self.flat.dim()
+        for tick in range(self.ticks):
+            credit.begin_tick()
+            handed = {INPUT: x if held else x[..., tick, :]}
+            before = {i: wiring.nodes[i].layer.spikes.clone() for i in self._delayed}
+            for i, node in enumerate(wiring.nodes):
+                parts = [handed[source] for source in node.sources] + [before[source] for source in node.delayed]
+                handed[i] = credit.advance(i, parts[0] if len(parts) == 1 else torch.cat(parts, -1))
+            spikes = [handed[i] for i in wiring.outputs]
+            output: Tensor = self.readout(spikes[0] if len(spikes) == 1 else torch.cat(spikes, -1))
+            credit.end_tick()
+        return output
+
+    def backward(self, learning_signal: Tensor) -> None:
+        """Write the score of every parameter into ``score``, in place.
+
+        Args:
+            learning_signal: g = d objective / d y_t, [*lives, n_out].
+        """
+        self.credit.write_scores(self.readout.backward(learning_signal), learning_signal)
+
+    def parts(self, name: str) -> dict[str, nn.Module]:
+        """Return the spiking layers and the readout; see ``ScoredNetwork.parts``."""
+        return {f"{name}_{i}": layer for i, layer in enumerate(self.layers)} | {f"{name}_readout": self.readout}
+
+    def reset_state(self, mask: Tensor | None = None) -> None:
+        """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        for layer in self.layers:
+            layer.reset_state(mask)
+        self.readout.reset_state(mask)
+        self.credit.reset_state(mask)
+
+    def align(self) -> None:
+        """Let what carries signals back from the readout follow it; see ``LI.align``."""
+        self.readout.align()
+
+    def obstacle_to_fusing(self) -> str | None:
+        """Say what of this network the fused engine has no kernel for; None where it has all."""
+        lacking = next(self._without_kernel(), None)
+        return lacking and f"it has no kernel for {lacking}"
+
+    def _without_kernel(self) -> Iterator[str]:
+        """Yield the names of what the kernels lack."""
+        wiring, n = self.wiring, len(self.wiring.nodes)
+        if len(self.layers) < n:
+            yield "pooling"
+        in_a_row = all(node.sources == (i - 1 if i else INPUT,) for i, node in enumerate(wiring.nodes))
+        if not in_a_row or self._delayed or tuple(wiring.outputs) != (n - 1,):
+            yield "layers that are not in a row"
+        for layer in self.layers:
+            if not isinstance(layer.synapses, DenseSynapses):
+                yield "convolution"
+            if type(layer) not in (LIF, ALIF, Graded):
+                yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
+        if self.readout.feedback is not None:
+            yield f"feedback={self.readout.feedback_kind}"
+        if isinstance(self.credit, Exact):
+            yield "credit=exact"

@@ -1,0 +1,180 @@
+"""Convolutional layers over an image, dense layers on top of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tracerl.config import checks
+from tracerl.nn.layers import ConvolutionalSynapses, Pooling
+from tracerl.nn.layers.convolution import Shape, convolved
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.networks.base import Network
+from tracerl.nn.networks.neurons import Neurons
+from tracerl.nn.networks.sequential import Dense, Sequential
+
+
+class Stage(NamedTuple):
+    """A convolutional layer and the pooling after it.
+
+    Attributes:
+        in_shape: of the image that it sees: channels, height, width.
+        channels: of the layer.
+        kernel: see ``Convolutional``, as for the rest.
+        stride: see there.
+        padding: see there.
+        pool: see there.
+    """
+
+    in_shape: Shape
+    channels: int
+    kernel: int
+    stride: int
+    padding: int
+    pool: int
+
+    @property
+    def convolved(self) -> Shape:
+        """Shape of the layer's spikes."""
+        return convolved(self.in_shape, self.channels, self.kernel, self.stride, self.padding)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of what is handed on, pooled."""
+        return convolved(self.convolved, self.channels, self.pool, self.pool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutional(Dense):
+    """Settings of convolutional layers in a row, each with or without pooling, under dense ones; ``build`` makes them.
+
+    ``kernel``, ``stride``, ``padding`` and ``pool`` are one number for all convolutional layers or a list of one for
+    each. Neurons are those of ``Neurons``; what is drawn or learned per neuron differs from position to position, only
+    the weights are shared. Layers hand on flat vectors, so that dense ones follow as they are. ``recurrent`` is for the
+    dense layers: convolutional ones do not hear themselves.
+
+    Attributes:
+        hidden: neurons of each dense layer on top, bottom first; may be empty.
+        channels: of each convolutional layer, bottom first.
+        kernel: side of what a neuron sees, in pixels.
+        stride: pixels between what neighbouring neurons see.
+        padding: pixels of zeros around the image.
+        pool: side of the squares that are pooled after a layer, in pixels; 1 pools nothing.
+        pool_kind: ``average``, or ``max``: whether any neuron of the square fired.
+        channels_last: whether observations of three dimensions are (height, width, channels), else channels come first;
+            None: the shorter of the first and the last axis holds the channels, the last where they are equal.
+    """
+
+    channels: Any
+    kernel: Any
+    stride: Any
+    padding: Any
+    pool: Any
+    pool_kind: Any
+    channels_last: bool | None
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        if isinstance(self.hidden, (list, tuple)) and not self.hidden:
+            Neurons.__post_init__(self)
+        else:
+            super().__post_init__()
+        if not isinstance(self.channels, (list, tuple)) or not self.channels:
+            raise checks.ConfigError(
+                "channels", f"must be a list of channels per layer such as [16], got {self.channels!r}"
+            )
+        for channels in self.channels:
+            checks.whole("channels", channels, 1)
+        for name in ("kernel", "stride", "padding", "pool"):
+            for value in self._per_layer(name):
+                checks.whole(name, value, 0 if name == "padding" else 1)
+        checks.choice("pool_kind", self.pool_kind, ("average", "max"))
+        if self.channels_last is not None and not isinstance(self.channels_last, bool):
+            raise checks.ConfigError("channels_last", f"must be true, false or null, got {self.channels_last!r}")
+        if self.recurrent and not self.hidden:
+            raise checks.ConfigError("recurrent", "must be false where no dense layer is there to hear itself")
+
+    def build(self, shape: Sequence[int], n_out: int, lives: Lives) -> Network:
+        """Make a network of these settings.
+
+        Args:
+            shape: of the observations: (height, width), or with channels as ``channels_last`` says; of four dimensions
+                where a code has several such images, which are seen as so many times the channels.
+            n_out: outputs.
+            lives: maker of tensors; its generators are advanced.
+
+        Raises:
+            ConfigError: naming the setting that does not fit observations of that shape.
+        """
+        layers: list[Any] = []
+        codes = shape[0] if len(shape) == 4 else 1
+        for stage in self._stages(shape):
+            synapses = ConvolutionalSynapses(
+                stage.in_shape,
+                stage.channels,
+                stage.kernel,
+                lives,
+                stride=stage.stride,
+                padding=stage.padding,
+                channels_last=not layers and len(shape) > 2 and self._channels_at(shape[-3:]) == 2,
+                codes=1 if layers else codes,
+                weight_scale=self.weight_scale,
+                bias_scale=self.bias_scale,
+                sparsity=self.sparsity,
+            )
+            layers.append(self.layer(synapses, lives))
+            if stage.pool > 1:
+                layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lives))
+        for width in self.hidden:
+            layers.append(self.dense(layers[-1].n_out, width, lives))
+        return Sequential(layers, self.readout(layers[-1].n_out, n_out, lives), lives, self.ticks, self.credit)
+
+    def _stages(self, shape: Sequence[int]) -> list[Stage]:
+        """Lay out the convolutional layers over observations of a shape, each checked to fit."""
+        columns = [self._per_layer(name) for name in ("kernel", "stride", "padding", "pool")]
+        stages, image = [], self._image(shape)
+        for channels, *numbers in zip(self.channels, *columns, strict=True):
+            stage = Stage(image, channels, *numbers)
+            if min(stage.convolved) < 1:
+                raise checks.ConfigError(
+                    "network.kernel", f"must fit the image, got {stage.kernel} for one of {_sides(stage.in_shape)}"
+                )
+            if min(stage.out_shape) < 1:
+                raise checks.ConfigError(
+                    "network.pool", f"must fit the image, got {stage.pool} for one of {_sides(stage.convolved)}"
+                )
+            stages.append(stage)
+            image = stage.out_shape
+        return stages
+
+    def _image(self, shape: Sequence[int]) -> Shape:
+        """Return channels, height and width of observations of a shape."""
+        if len(shape) == 4:
+            channels, *sides = self._image(shape[1:])
+            return shape[0] * channels, sides[0], sides[1]
+        if len(shape) == 2:
+            return 1, shape[0], shape[1]
+        if len(shape) != 3:
+            expected = f"needs observations of two or three dimensions, got shape {tuple(shape)}"
+            raise checks.ConfigError("network.channels", expected)
+        channels_at = self._channels_at(shape)
+        height, width = (side for axis, side in enumerate(shape) if axis != channels_at)
+        return shape[channels_at], height, width
+
+    def _channels_at(self, shape: Sequence[int]) -> int:
+        """Return the axis of the channels in observations of three dimensions."""
+        last = shape[2] <= shape[0] if self.channels_last is None else self.channels_last
+        return 2 if last else 0
+
+    def _per_layer(self, name: str) -> list[Any]:
+        """Return a setting for each convolutional layer."""
+        value = getattr(self, name)
+        if not isinstance(value, (list, tuple)):
+            return [value] * len(self.channels)
+        if len(value) != len(self.channels):
+            wanted = f"must be one number or {len(self.channels)} of them, as there are channels"
+            raise checks.ConfigError(name, f"{wanted}, got {value!r}")
+        return list(value)
+
+
+def _sides(image: Shape) -> str:
+    return f"{image[1]} x {image[2]}"

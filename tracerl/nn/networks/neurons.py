@@ -1,0 +1,168 @@
+"""Settings that every kind of network shares: its neurons, synapses, readout and credit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tracerl.config import checks
+from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF
+from tracerl.nn.layers.synapses import Synapses
+from tracerl.nn.lifetimes import Lives
+
+NEURONS = ("lif", "alif", "synaptic", "graded")
+_DECAYS = ("membrane_decay", "readout_decay", "adaptation_decay", "synapse_decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neurons:
+    """Settings of the neurons of a network.
+
+    A setting written as a range ``[low, high]`` is drawn per neuron, a single number is shared by the layer.
+
+    Attributes:
+        neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with currents that decay too; ``graded``:
+            hands on its potential, through the integral of the surrogate, in place of spikes.
+        membrane_decay: m per tick, in [0, 1).
+        threshold: theta > 0, in units of the membrane.
+        readout_decay: k per tick, in [0, 1).
+        adaptation: beta, how far steady firing lifts the threshold (``alif``).
+        adaptation_decay: rho per tick, in [0, 1) (``alif``).
+        synapse_decay: a per tick, in [0, 1) (``synaptic``).
+        reset: ``soft`` or ``hard``.
+        detach_reset: leave out the derivative of the spike in the reset; None: only where the reset is hard, which
+            is unstable with it.
+        surrogate: ``arctan`` or ``triangle``.
+        slope: of the surrogate.
+        recurrent: whether the neurons of a layer receive each other's spikes, a tick later.
+        layer_norm: standardise the currents of a layer over its neurons.
+        weight_scale: hidden weights are drawn from N(0, weight_scale^2 / inputs).
+        recurrent_scale: weights of spikes of the tick before are drawn from N(0, recurrent_scale^2 / their number).
+        bias_scale: hidden biases are drawn from U(-bias_scale, bias_scale).
+        sparsity: share of each neuron's weights that start at zero, in [0, 1).
+        output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
+        ticks: network ticks per env step.
+        credit: ``otpe``, ``presynaptic``, ``exact`` or ``auto``; see ``Network``.
+        feedback: ``symmetric``, ``random`` or ``adaptive``: what carries signals back from the readout; see ``LI``.
+        feedback_decay: share of readout and feedback weights that an update takes away (``adaptive``).
+        learn_membrane_decay: make m a parameter.
+        learn_threshold: make theta a parameter.
+        learn_readout_decay: make k a parameter.
+    """
+
+    neuron: Any
+    membrane_decay: Any
+    threshold: Any
+    readout_decay: Any
+    adaptation: float
+    adaptation_decay: Any
+    synapse_decay: Any
+    reset: Any
+    detach_reset: bool | None
+    surrogate: Any
+    slope: float
+    recurrent: bool
+    layer_norm: bool
+    weight_scale: float
+    recurrent_scale: float
+    bias_scale: float
+    sparsity: float
+    output_scale: float
+    ticks: int
+    credit: Any
+    feedback: Any
+    feedback_decay: float
+    learn_membrane_decay: bool
+    learn_threshold: bool
+    learn_readout_decay: bool
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+        checks.choice("neuron", self.neuron, NEURONS)
+        for name in _DECAYS:
+            checks.span(name, getattr(self, name), "a number in [0, 1)", 0.0, 1.0)
+        checks.span("threshold", self.threshold, "a number above 0", 0.0, float("inf"), closed="()")
+        checks.choice("reset", self.reset, ("soft", "hard"))
+        if self.detach_reset is not None:
+            checks.flag("detach_reset", self.detach_reset)
+        checks.choice("surrogate", self.surrogate, ("arctan", "triangle"))
+        checks.positive("slope", self.slope)
+        for name in ("adaptation", "weight_scale", "recurrent_scale", "bias_scale", "output_scale"):
+            checks.non_negative(name, getattr(self, name))
+        checks.decay("sparsity", self.sparsity)
+        checks.whole("ticks", self.ticks, 1)
+        checks.choice("credit", self.credit, ("otpe", "presynaptic", "exact", "auto"))
+        checks.choice("feedback", self.feedback, ("symmetric", "random", "adaptive"))
+        checks.decay("feedback_decay", self.feedback_decay)
+        flags = "learn_membrane_decay", "learn_threshold", "learn_readout_decay"
+        for name in ("recurrent", "layer_norm", *flags):
+            checks.flag(name, getattr(self, name))
+        for name in flags[:2]:
+            if self.credit == "presynaptic" and getattr(self, name):
+                raise checks.ConfigError(name, "must be false where credit is presynaptic, which has no trace for it")
+
+    def dense(self, n_in: int, n_out: int, lives: Lives, delayed: int = 0) -> SpikingLayer:
+        """Make a layer in which every neuron receives every input and, where recurrent, every other neuron.
+
+        Args:
+            n_in: inputs.
+            n_out: neurons.
+            lives: maker of tensors.
+            delayed: how many of the inputs, the last ones, are spikes of the tick before.
+        """
+        own = n_out if self.recurrent else 0
+        synapses = DenseSynapses(
+            n_in + own,
+            n_out,
+            lives,
+            late=delayed + own,
+            late_scale=self.recurrent_scale,
+            weight_scale=self.weight_scale,
+            bias_scale=self.bias_scale,
+            sparsity=self.sparsity,
+        )
+        return self.layer(synapses, lives, self.recurrent)
+
+    def layer(self, synapses: Synapses, lives: Lives, recurrent: bool = False) -> SpikingLayer:
+        """Make a layer of these neurons behind some synapses; what a network of neurons of its own kind overrides."""
+        settings = self.layer_settings(recurrent)
+        if self.neuron == "alif":
+            return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
+        if self.neuron == "synaptic":
+            return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
+        if self.neuron == "graded":
+            return Graded(synapses, lives, settings)
+        return LIF(synapses, lives, settings)
+
+    def layer_settings(self, recurrent: bool = False) -> LayerSettings:
+        """Return the settings that layers of all kinds of neurons share."""
+        return LayerSettings(
+            membrane_decay=self._span("membrane_decay"),
+            threshold=checks.span("threshold", self.threshold, "", 0.0, float("inf"), closed="()"),
+            reset=self.reset,
+            detach_reset=self.reset == "hard" if self.detach_reset is None else self.detach_reset,
+            surrogate=self.surrogate,
+            slope=self.slope,
+            learn_membrane_decay=self.learn_membrane_decay,
+            learn_threshold=self.learn_threshold,
+            recurrent=recurrent,
+            layer_norm=self.layer_norm,
+        )
+
+    def readout(self, n_in: int, n_out: int, lives: Lives) -> LI:
+        """Make the readout."""
+        return LI(
+            n_in,
+            n_out,
+            lives,
+            decay=self._span("readout_decay"),
+            weight_scale=self.output_scale,
+            learn_decay=self.learn_readout_decay,
+            feedback=self.feedback,
+            feedback_decay=self.feedback_decay,
+        )
+
+    def _span(self, name: str) -> tuple[float, float]:
+        return checks.span(name, getattr(self, name), "", 0.0, 1.0)

@@ -1,0 +1,86 @@
+"""The memory of an agent: every tensor of a life in two rows, which a mask, a kernel or a checkpoint takes whole."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.lifetimes import Lives
+
+Array = np.ndarray[Any, Any]
+Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
+
+
+class Arena:
+    """Two buffers, one row per life; the agent's own tensors are views of them.
+
+    So torch and the kernels work on the same memory, and a life is set aside or restored by its two rows.
+
+    Attributes:
+        real: what has the network's dtype, [*lives, n].
+        wide: 64-bit words: what is int64 or float64 whatever the network's dtype, int64, [*lives, n]. Where the network
+            is float64 too, everything is here and ``real`` is this memory seen as floats.
+    """
+
+    def __init__(self, module: nn.Module, lives: Lives) -> None:
+        """Move every buffer of a module, and the parameters that are views of buffers, here.
+
+        Raises:
+            ValueError: a buffer has no lives axis.
+        """
+        narrow: list[Place] = []
+        wide: list[Place] = []
+        for owner, name, tensor in _buffers(module):
+            if tensor.shape[: len(lives.shape)] != lives.shape:
+                raise ValueError(f"{type(owner).__name__}.{name} must carry the lives axis {lives.shape}")
+            (wide if tensor.element_size() == 8 else narrow).append((owner, name, tensor))
+        self.wide = _gather(wide, torch.int64, lives)
+        self.real = _gather(narrow, lives.dtype, lives) if narrow else self.wide.view(lives.dtype)
+        for part in module.modules():
+            if isinstance(part, FlatModule):
+                part.bind_parameters()
+
+    @contextmanager
+    def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
+        """Undo, on leaving, whatever happened to the lives outside a mask.
+
+        Args:
+            mask: bool, [lives].
+            foreign: other tensors that belong to lives, each [lives, ...].
+        """
+        if mask.all():
+            yield
+            return
+        others = torch.from_numpy(np.flatnonzero(~mask)).to(self.real.device)
+        tensors = [self.real, self.wide, *foreign]
+        before = [tensor[others] for tensor in tensors]
+        yield
+        for tensor, rows in zip(tensors, before, strict=True):
+            tensor[others] = rows
+
+
+def _buffers(module: nn.Module) -> Iterator[Place]:
+    for owner in module.modules():
+        for name, tensor in owner._buffers.items():
+            if tensor is not None:
+                yield owner, name, tensor
+
+
+def _gather(group: list[Place], dtype: torch.dtype, lives: Lives) -> Tensor:
+    """Copy a group of buffers into one and put views of it in their places."""
+    lead = len(lives.shape)
+    sizes = [tensor.shape[lead:].numel() for _, _, tensor in group]
+    memory = lives.zeros(sum(sizes), dtype=dtype)
+    start = 0
+    for (owner, name, tensor), size in zip(group, sizes, strict=True):
+        place = memory.view(tensor.dtype)[..., start : start + size].unflatten(-1, tensor.shape[lead:] or (1,))
+        view = place if tensor.dim() > lead else place.squeeze(-1)
+        view.copy_(tensor)
+        owner._buffers[name] = view
+        owner.__dict__[name] = view
+        start += size
+    return memory

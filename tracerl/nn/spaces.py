@@ -1,0 +1,70 @@
+"""What agents read from a Gymnasium space, with errors that name the env."""
+
+import math
+from typing import Any
+
+from gymnasium import Space, spaces
+
+from tracerl.config.checks import ConfigError
+
+
+def observation_shape(space: Space[Any]) -> tuple[int, ...]:
+    """Return the shape of an observation.
+
+    Raises:
+        ConfigError: not a Box, nor made one by ``tracerl.lifetime.observations.as_box``, as the command line does.
+    """
+    if not isinstance(space, spaces.Box):
+        supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
+        raise ConfigError("env", f"must have observations of {supported} for this agent, got {space}")
+    return space.shape
+
+
+def observation_size(space: Space[Any]) -> int:
+    """Return how many numbers an observation has; see ``observation_shape``."""
+    return math.prod(observation_shape(space))
+
+
+def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
+    """Return the spaces of one lifetime's observations and actions.
+
+    Args:
+        env: a Gymnasium env, a vector of envs, or the pair of spaces itself.
+
+    Raises:
+        ConfigError: none of these.
+    """
+    if isinstance(env, (tuple, list)):
+        found = list(env)
+    else:
+        names = ("observation_space", "action_space")
+        found = [getattr(env, f"single_{name}", getattr(env, name, None)) for name in names]
+    if len(found) != 2 or not all(isinstance(space, Space) for space in found):
+        wanted = "a Gymnasium env or the pair (observation_space, action_space)"
+        made = f": tracerl.make_env({env!r}) makes an env" if isinstance(env, str) else ""
+        raise ConfigError("env", f"must be {wanted}, got {env!r:.200}{made}")
+    return found[0], found[1]
+
+
+def discrete_actions(space: Space[Any]) -> tuple[int, int]:
+    """Return the number of actions and the first one's number.
+
+    Raises:
+        ConfigError: not a Discrete space.
+    """
+    if not isinstance(space, spaces.Discrete):
+        raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
+    return int(space.n), int(space.start)
+
+
+def parts_of(space: Space[Any]) -> list[Space[Any]]:
+    """Return the spaces that a space is made of."""
+    if isinstance(space, spaces.Dict):
+        return list(space.spaces.values())
+    if isinstance(space, (spaces.Tuple, spaces.OneOf)):
+        return list(space.spaces)
+    if isinstance(space, spaces.Sequence):
+        return [space.feature_space]
+    if isinstance(space, spaces.Graph):
+        return [part for part in (space.node_space, space.edge_space) if part is not None]
+    return []

@@ -1,0 +1,183 @@
+"""The parts of a run out of its config: spec of the env and agent, with errors that name the key on the command line.
+
+What they need is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.config.instantiate import build
+
+if TYPE_CHECKING:
+    from gymnasium import Space
+
+    from tracerl.lifetime.runners import World
+    from tracerl.nn.lifetimes import Lives
+    from tracerl.runs.saved_agent import SavedAgent
+
+_SMALL = 4096  # numbers that an agent may hold beside its state in one tensor
+
+
+def open_world(cfg: DictConfig, spec: Any, seeds: list[int]) -> "World":
+    """Open the envs of all lives.
+
+    Args:
+        cfg: the whole config.
+        spec: of the env, built from it.
+        seeds: one per life.
+    """
+    try:
+        world: World = spec.open(seeds)
+    except ConfigError as error:
+        raise error.under("env") from error
+    return world
+
+
+def build_agent(
+    cfg: DictConfig,
+    observation_space: "Space[Any]",
+    action_space: "Space[Any]",
+    seeds: list[int],
+    names: str,
+    saved: Path | None = None,
+    most: int | None = None,
+) -> Any:
+    """Build the agent of one life, or those of many.
+
+    Args:
+        cfg: the whole config.
+        observation_space: of one life.
+        action_space: of one life.
+        seeds: one per life.
+        names: of env and agent, for messages about how they fit.
+        saved: the saved run's file that the config comes from, where it is not trusted.
+        most: numbers that one tensor of it may have; None: any.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    from tracerl.lifetime.independent_agents import build_agents
+    from tracerl.runs.saved_agent import AgentSpec
+
+    checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
+    make = build(cfg, "agent", partly=True, saved=saved)
+    spaces = {"observation_space": observation_space, "action_space": action_space}
+    try:
+        agent_class = hydra.utils.get_object(cfg.agent["_target_"])
+        agent = build_agents(agent_class, partial(make, **spaces), partial(new_lives, cfg, most=most), seeds)
+    except ConfigError as error:
+        if error.key == "env":
+            raise ConfigError("env", f"{error.problem} ({names})") from error
+        if error.key.split(".")[0] in cfg:  # engine, or a setting of a group that another one cannot do with
+            raise
+        raise error.under("agent") from error
+    if hasattr(agent, "built_from"):
+        settings: Any = {"agent": OmegaConf.to_container(cfg.agent, resolve=True)}
+        settings |= {"dtype": cfg.dtype, "device": str(cfg.device)}
+        agent.built_from = AgentSpec(settings, (observation_space, action_space), list(seeds))
+    return agent
+
+
+def rebuild_agent(
+    saved: "SavedAgent", file: Path | None, engine: str | None = None, device: str | None = None, trust: bool = False
+) -> Any:
+    """Build the agent that a file holds, in the state that it was saved in.
+
+    Args:
+        saved: what the file holds.
+        file: that it comes from; None: a pickle.
+        engine: ``torch``, ``fused`` or ``auto``; None: the one that it was saved with.
+        device: of its tensors; None: the one that it was saved with.
+        trust: build whatever classes the settings name, each printed; else only what ``tracerl.config.trust`` allows.
+
+    Raises:
+        ConfigError: naming ``engine`` or ``device``, or a setting in the file that cannot be used.
+        ValueError: the state is not that of such an agent.
+    """
+    from tracerl.config.trust import check
+    from tracerl.lifetime.runners import compile_verbs
+
+    settings, seeds = saved.spec.settings, saved.spec.seeds
+    if file is not None:
+        check(settings["agent"], "agent", file, trust=trust)
+    own = {"engine": engine or saved.engine, "device": device or settings["device"]}
+    cfg = OmegaConf.create({**settings, **own})
+    if "engine" in cfg.agent:
+        cfg.agent.engine = cfg.engine
+    most = sum(tensor.numel() for tensor in saved.state.values()) + _SMALL
+    agent = build_agent(cfg, *saved.spec.spaces, seeds, "the saved agent", None if trust else file, most)
+    check_engine(cfg.engine, agent, type(agent).__name__)
+    compile_verbs(agent)
+    agent.restore(saved.state)
+    if hasattr(agent, "in_episode"):
+        agent.in_episode = saved.mode["in_episode"]
+    if saved.mode["frozen"]:
+        agent.freeze()
+    if saved.mode["greedy"]:
+        agent.act_greedily()
+    return agent
+
+
+def unpickled_agent(data: bytes) -> Any:
+    """Build an agent from the contents of its file within a pickle, which runs what it names anyway."""
+    from tracerl.runs.saved_agent import unpack_agent
+
+    return rebuild_agent(unpack_agent(data), None, trust=True)
+
+
+def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lives":
+    """Return the maker of the tensors of one life or of many.
+
+    Args:
+        cfg: the whole config.
+        seeds: of one life, or a list.
+        most: numbers that one tensor may have; None: any.
+
+    Raises:
+        ConfigError: naming ``device`` or ``dtype``.
+    """
+    import torch
+
+    from tracerl.nn.lifetimes import Lives
+
+    checks.choice("dtype", cfg.dtype, ("float32", "float64"))
+    try:
+        device = torch.device(cfg.device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
+    return Lives(seeds, getattr(torch, cfg.dtype), device, most)
+
+
+def use_threads(cfg: DictConfig) -> None:
+    """Let torch use as many threads as the lives are worth.
+
+    Networks this small are slower on more threads than one; many of them at once are not.
+    """
+    import torch
+
+    from tracerl.config.threads import available_cores
+
+    torch.set_num_threads(1 if cfg.lifetimes == 1 else cfg.threads or available_cores())
+
+
+def check_engine(engine: str, agent: Any, agent_name: str) -> str | None:
+    """Say which engine computes the agent's steps and, where ``auto`` chose torch, why; None where there is none.
+
+    Raises:
+        ConfigError: ``fused`` is asked of an agent that has no kernels.
+    """
+    chosen = getattr(agent, "engine", None)
+    if engine == "fused" and chosen != "fused":
+        raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")
+    if chosen is None:
+        return None
+    reason = getattr(agent, "engine_reason", f"agent={agent_name} has no kernels" if engine == "auto" else None)
+    return f"{chosen}" + (f" (not fused: {reason})" if reason else "")

@@ -1,0 +1,9 @@
+"""Checkpoints on disk: a folder of safetensors and JSON, written whole or not at all, verified before it is used."""
+
+from tracerl.runs.checkpoint.read import BadCheckpoint as BadCheckpoint
+from tracerl.runs.checkpoint.read import Checkpoint as Checkpoint
+from tracerl.runs.checkpoint.read import newest_good as newest_good
+from tracerl.runs.checkpoint.read import read as read
+from tracerl.runs.checkpoint.retention import best as best
+from tracerl.runs.checkpoint.retention import prune as prune
+from tracerl.runs.checkpoint.store import write as write

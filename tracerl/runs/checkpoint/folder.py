@@ -1,0 +1,118 @@
+"""Reading from a folder that may come from anywhere: plain files only, no more bytes than expected."""
+
+import itertools
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint.names import MOST_PARTS
+from tracerl.runs.files import kind
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hold us up
+_NAMES = MOST_PARTS + 2  # of a folder: those of the largest checkpoint, and one more to see that it is not one
+
+
+class BadCheckpoint(ConfigError):
+    """A checkpoint that is torn, damaged, tampered with or of another format; nothing of it was used.
+
+    Attributes:
+        file: name of the file in its folder; None where the folder itself is at fault.
+    """
+
+    def __init__(self, folder: Path, file: str | None, problem: str) -> None:
+        """Name the folder, the file and the problem (the end of a sentence about it)."""
+        super().__init__(folder.name, f"cannot be used: {'it' if file is None else file} {problem}")
+        self.file = file
+
+
+class Folder:
+    """A context in which the files of one folder can be read, whatever happens to its name meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Prepare to open a folder."""
+        self.path, self._fd = path, -1
+
+    def __enter__(self) -> "Folder":
+        """Open the folder.
+
+        Raises:
+            BadCheckpoint: it is missing, a link or no folder.
+        """
+        try:
+            mode = os.lstat(self.path).st_mode
+            if not stat.S_ISDIR(mode):
+                raise self.bad(None, f"is {kind(mode)}, not a folder")
+            self._fd = os.open(self.path, _FOLDER)
+        except OSError as error:
+            raise self.bad(None, _in_words(error)) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the folder."""
+        os.close(self._fd)
+
+    def bad(self, file: str | None, problem: str) -> BadCheckpoint:
+        """Return an error about a file in the folder, or about the folder."""
+        return BadCheckpoint(self.path, file, problem)
+
+    def names(self) -> set[str]:
+        """List the folder; of one with more files than a checkpoint can have, the first few hundred.
+
+        Raises:
+            BadCheckpoint: it cannot be listed.
+        """
+        try:
+            with os.scandir(self._fd) as entries:
+                return {entry.name for entry in itertools.islice(entries, _NAMES)}
+        except OSError as error:
+            raise self.bad(None, _in_words(error)) from error
+
+    def size(self, name: str) -> int:
+        """Return the size of a plain file in bytes.
+
+        Raises:
+            BadCheckpoint: it is missing or anything but a plain file.
+        """
+        try:
+            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            raise self.bad(name, _in_words(error)) from error
+        return self._plain_size(name, found)
+
+    def _plain_size(self, name: str, found: os.stat_result) -> int:
+        if not stat.S_ISREG(found.st_mode):
+            raise self.bad(name, f"is {kind(found.st_mode)}, not a plain file")
+        return found.st_size
+
+    def read(self, name: str, size: int) -> bytes:
+        """Read a plain file.
+
+        Args:
+            name: of the file in the folder.
+            size: that it must have, in bytes.
+
+        Raises:
+            BadCheckpoint: it is missing, not a plain file, of another size or cannot be read.
+        """
+        self.size(name)  # a device is not even opened
+        try:
+            with open(os.open(name, _FILE, dir_fd=self._fd), "rb") as file:
+                there = self._plain_size(name, os.fstat(file.fileno()))
+                data = file.read(size + 1) if there == size else b""
+        except OSError as error:
+            raise self.bad(name, _in_words(error)) from error
+        if there != size or len(data) != size:
+            came = there if there != size else len(data)
+            raise self.bad(name, f"has {came:,} bytes, the manifest says {size:,}")
+        return data
+
+
+def _in_words(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read: {error.strerror}"

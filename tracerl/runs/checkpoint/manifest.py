@@ -1,0 +1,135 @@
+"""``manifest.json``: what a checkpoint holds, with a digest over all of it."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+import tracerl
+from tracerl.config.checks import ConfigError
+from tracerl.runs.checkpoint import names, plain
+
+FORMAT = 1  # raised by whatever an older tracerl would read wrongly
+LIMIT = 64 * 2**20  # bytes of a manifest
+MOST = 16 * 2**30  # bytes of all files together: one that claims more is not for this machine's memory
+
+_KEYS = {"format", "step", "created", "versions", "files", "info", "digest"}
+
+
+def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> bytes:
+    """Write the manifest of a checkpoint.
+
+    Args:
+        step: env steps lived so far.
+        files: contents of the other files, by name.
+        info: what the caller wants back, as JSON.
+
+    Raises:
+        ConfigError: ``info`` is not JSON, or there is more than can be read back.
+    """
+    try:
+        plain.check("info", dict(info))
+        score = info.get("score")
+        if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
+            raise ConfigError("info.score", f"must be a number or null, got {score!r:.60}")
+        manifest = {
+            "format": FORMAT,
+            "step": step,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()},
+            "info": dict(info),
+        }
+        data = render({**manifest, "digest": sha256(plain.canonical(manifest))})
+    except UnicodeEncodeError as error:
+        raise ConfigError("info", f"must be made of Unicode text, got {error.object[error.start]!r}") from None
+    if len(data) > LIMIT:
+        raise ConfigError("info", f"must take at most {LIMIT:,} bytes as JSON, got {len(data):,}: use tensors")
+    if sum(map(len, files.values())) > MOST:
+        raise ConfigError("parts", f"must take at most {MOST:,} bytes, got {sum(map(len, files.values())):,}")
+    return data
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what a run computes with, by name."""
+    modules = {"tracerl": tracerl, "torch": torch, "numpy": np, "gymnasium": gymnasium}
+    return {"python": platform.python_version(), **{name: str(module.__version__) for name, module in modules.items()}}
+
+
+def render(manifest: Mapping[str, Any]) -> bytes:
+    """Write a manifest the one way: a line per key, each value in canonical JSON.
+
+    The digest is that of all but itself, as canonical JSON of one line.
+    """
+    lines = [plain.canonical(key) + b": " + plain.canonical(manifest[key]) for key in manifest]
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Read a manifest that may come from anywhere.
+
+    Raises:
+        ValueError: saying what is wrong with it, as the end of a sentence about the file.
+    """
+    manifest = plain.loads(data)
+    if not isinstance(manifest, dict):
+        raise ValueError("is not a dict of JSON")
+    check_format(manifest.get("format"), FORMAT)
+    if manifest.keys() != _KEYS:
+        raise ValueError(f"must have the keys {', '.join(sorted(_KEYS))}; got {ascii(sorted(manifest))[:120]}")
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    try:
+        # The digest is of values, and a value can be written in several ways (1e-05, 1E-05): one of them counts.
+        same = manifest["digest"] == sha256(plain.canonical(rest)) and render(manifest) == data
+    except ValueError as error:
+        raise ValueError(f"is not valid JSON: {ascii(str(error)[:120])}") from None
+    if not same:
+        raise ValueError("does not match its digest: it was changed after it was written")
+    _check_fields(manifest)
+    return manifest
+
+
+def check_format(found: Any, known: int) -> None:
+    """Check the number of a file's format.
+
+    Raises:
+        ValueError: it is another one than the known, or none.
+    """
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise ValueError("has no format: it is not tracerl's")
+    if found != known:
+        age = "a newer" if found > known else "an older"
+        raise ValueError(f"was written by {age} tracerl (format {str(found)[:20]}); this one reads {known}")
+
+
+def _check_fields(manifest: Mapping[str, Any]) -> None:
+    if not _is_whole(manifest["step"], names.LAST_STEP):
+        raise ValueError("has a step that is none")
+    if not isinstance(manifest["created"], str) or not isinstance(manifest["info"], dict):
+        raise ValueError("has a created or info of another kind")
+    versions, files = manifest["versions"], manifest["files"]
+    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
+        raise ValueError("has versions that are not text")
+    if not isinstance(files, dict):
+        raise ValueError("has files that are not a dict")
+    for name, entry in files.items():
+        if not names.file_name(name):
+            raise ValueError(f"lists a file that no part can have: {ascii(name)[:80]}")
+        if not isinstance(entry, dict) or entry.keys() != {"bytes", "sha256"} or not _is_whole(entry["bytes"], MOST):
+            raise ValueError(f"must give {name} bytes of up to {MOST:,} and a sha256")
+    if sum(entry["bytes"] for entry in files.values()) > MOST:
+        raise ValueError(f"lists more than {MOST:,} bytes")
+
+
+def _is_whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

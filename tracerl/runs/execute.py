@@ -1,0 +1,231 @@
+"""One run: lives with everything around them - logs, progress, summary - apart from where settings come from."""
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from tracerl.lifetime.equal_rewards import reward_check
+from tracerl.lifetime.loop import NOT_FAILURES, Diverged, EnvFailed, Monitor
+from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
+from tracerl.lifetime.record import Marker, Record, lived_by_all
+from tracerl.lifetime.runners import World
+from tracerl.runs.checkpoint import write
+from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
+from tracerl.runs.files import write_atomic
+from tracerl.runs.lock import Presence
+from tracerl.runs.logging.episodes import EpisodeLog
+from tracerl.runs.logging.progress import ProgressBar
+from tracerl.runs.signals import DeferredInterrupt
+from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
+
+
+class Log(Monitor, Protocol):
+    """A monitor with a file to close."""
+
+    def place(self) -> Sequence[Any]:
+        """Return where the log stands, for a later part of the run to go on from, as JSON."""
+        ...
+
+    def capture(self) -> Mapping[str, Any]:
+        """Return what it has not written yet, as arrays by name; empty where there is nothing."""
+        ...
+
+    def close(self, success: bool) -> None:
+        """Mark how the run ended and close."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        env_name: short name of the env.
+        agent_name: name of the agent.
+        agent: the agent of one life, or the agents of many.
+        world: where the lives take place.
+        records: one per life, with the env's milestones.
+        steps: env steps to live, per life.
+        seed: of the first life.
+        device: where the agent's tensors are.
+        folder: of the run, writable.
+        log: of the run, if any.
+        episodes: where every episode is written.
+        presence: the sign that the run is going on, which it keeps fresh; put up and taken away by the caller.
+        interrupted: notes signals that ask the run to end.
+        checkpoints: when checkpoints are made; None: never.
+        settings: by dotted name, kept in checkpoints to be compared.
+        config: the resolved config as yaml, kept in checkpoints.
+        overrides: the command line, kept in checkpoints.
+        seconds: that earlier parts of the run took.
+        resumed: where the run was gone on with: env step, and whether a new episode began there.
+    """
+
+    env_name: str
+    agent_name: str
+    agent: Agent | ManyAgents
+    world: World
+    records: list[Record]
+    steps: int
+    seed: int
+    device: str
+    folder: Path
+    log: Log | None
+    episodes: EpisodeLog
+    presence: Presence
+    interrupted: DeferredInterrupt
+    checkpoints: CheckpointSettings | None
+    settings: Mapping[str, Any]
+    config: str = ""
+    overrides: Sequence[str] = ()
+    seconds: float = 0.0
+    resumed: Sequence[Mapping[str, Any]] = ()
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """Live the lives and write ``summary.json``, however they end.
+
+    An env that fails, numbers that diverge and code that calls ``sys.exit`` end the run, not the process: the summary
+    says so, and ``error.txt`` keeps the traceback.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InUse: another run has taken the folder over; nothing more is written.
+    """
+    title = f"{setup.env_name} {setup.agent_name} {seeds_in_words(setup.seed, len(setup.records))}"
+    started = time.perf_counter()
+    status, error = "failed", None
+    try:
+        with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
+            logs = [] if setup.log is None else [setup.log]
+            # A step is marked before others look at it, and kept when all have.
+            looking = [*reward_check(setup.agent), *logs, progress, setup.presence]
+            monitors: list[Monitor] = [Marker(), *looking, *_checkpoints(setup, started)]
+            status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except BaseException as failure:
+        status = "diverged" if isinstance(failure, Diverged) else "failed"
+        error = describe(failure)
+        if not setup.presence.lost:
+            keep_traceback(setup.folder, failure)
+        if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, (EnvFailed, Diverged)):
+            raise  # others, such as sys.exit in an agent's code, end the run, not the process
+    finally:
+        if setup.presence.lost:  # what is in the folder is another run's by now
+            setup.episodes.discard()
+            _let_go(setup.world)
+        else:
+            summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
+    setup.presence.check()
+    return summary
+
+
+def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
+    """Return the monitor that makes checkpoints, if one shall."""
+    if setup.checkpoints is None:
+        return []
+
+    always = {
+        "settings": setup.settings,
+        "config": setup.config,
+        "overrides": setup.overrides,
+        "obstacle": setup.world.obstacle(),
+        "env_packages": _env_packages(),
+    }
+
+    def describe() -> dict[str, Any]:
+        return {
+            **always,
+            "seconds": setup.seconds + time.perf_counter() - started,
+            "episodes": setup.episodes.flush(),
+            "log": None if setup.log is None else setup.log.place(),
+            "resumed": setup.resumed,
+        }
+
+    def others() -> dict[str, Mapping[str, Any]]:
+        unwritten = {} if setup.log is None else setup.log.capture()
+        return {"log": unwritten} if unwritten else {}
+
+    folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted
+    return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe, others)]
+
+
+def _env_packages() -> dict[str, str]:
+    """Return the versions of what envs may run on, where it is installed: another one may step another way."""
+    found = {}
+    for name in ("ale-py", "box2d", "MinAtar", "mujoco", "scikit-learn"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def describe(failure: BaseException) -> str:
+    """Say in one line what went wrong and, where it has a cause, why."""
+    if not isinstance(failure, (EnvFailed, Diverged)):
+        return f"{type(failure).__name__}: {failure}"
+    cause = failure.__cause__
+    return str(failure) if cause is None else f"{failure}: {type(cause).__name__}: {cause}"
+
+
+def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
+    """Close logs and envs and write the summary."""
+    setup.episodes.close()
+    if setup.log is not None:
+        setup.log.close(success=status == "finished")
+    engine = getattr(setup.agent, "engine", None)
+    outcome = Outcome(setup.env_name, setup.agent_name, engine, setup.device, setup.seed, seconds, status, error)
+    problems = setup.world.guard.problems
+    summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
+    if problems:
+        _keep_evidence(setup, problems)
+    try:
+        write_json(setup.folder / "summary.json", summary)
+    except OSError as failure:
+        print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
+        print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
+    _let_go(setup.world)
+    return summary
+
+
+def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
+    """Write what the agent remembers, what is not finite included, into ``diverged``, where the disk allows."""
+    if not isinstance(setup.agent, Stateful):
+        return
+    try:
+        write(
+            setup.folder / "diverged",
+            lived_by_all(setup.records),
+            {"agent": setup.agent.capture()},
+            {"problems": {str(life): text for life, text in problems.items()}},
+        )
+    except OSError as problem:
+        print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
+
+
+def _let_go(world: World) -> None:
+    """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
+    try:
+        world.close()
+    except NOT_FAILURES:
+        raise
+    except BaseException as failure:
+        print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
+
+
+def keep_traceback(folder: Path, failure: BaseException) -> None:
+    """Write the traceback into the run's folder, where the disk allows."""
+    try:
+        text = "".join(traceback.format_exception(failure))
+        write_atomic(folder / "error.txt", text.encode("utf-8", "backslashreplace"))
+    except OSError as problem:
+        print(f"warning: cannot write {folder / 'error.txt'}: {problem}", file=sys.stderr)

@@ -1,0 +1,173 @@
+"""Files of a run's folder, which may come from anywhere: only regular ones are read, and they are written whole."""
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from tracerl.runs import disk
+
+LIMIT = 16 * 2**20  # bytes of a text file
+
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hold us up
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFREG: "a file",
+}
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def kind(mode: int) -> str:
+    """Say in words what a file of some mode is."""
+    return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
+
+
+def is_regular(path: Path) -> bool:
+    """Say whether there is a regular file, reached through no link of its own."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file, reached through no link of its own, and return its descriptor.
+
+    Raises:
+        OSError: it is missing, of another kind, or cannot be opened.
+    """
+    _check(path, os.lstat(path).st_mode)  # a device is not even opened
+    file = os.open(path, flags | _SAFELY)
+    try:
+        _check(path, os.fstat(file).st_mode)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _check(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {kind(mode)}, not a regular file", str(path))
+
+
+def create_to_append(path: Path) -> BinaryIO:
+    """Create a file that was not there, to append to it.
+
+    Raises:
+        OSError: it cannot be written; FileExistsError where anything of that name is there.
+    """
+    disk.close(disk.create(path))
+    return open_to_append(path, 0)
+
+
+def open_to_append(path: Path, size: int) -> BinaryIO:
+    """Open a regular file to append to it, and drop what follows its first ``size`` bytes.
+
+    Raises:
+        OSError: it is missing, of another kind, or cannot be written.
+    """
+    file = open_regular(path, os.O_WRONLY | os.O_APPEND)
+    os.ftruncate(file, size)
+    return open(file, "ab")
+
+
+def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
+    """Return what a regular file holds.
+
+    Raises:
+        OSError: it is missing, of another kind, larger than ``limit`` bytes, or cannot be read.
+    """
+    with open(open_regular(path), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+    return data
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a regular file in UTF-8.
+
+    Raises:
+        OSError: as ``read_bytes``.
+        ValueError: it is not UTF-8.
+    """
+    return read_bytes(path).decode("utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None where there is none that can be read."""
+    try:
+        found = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a yaml file without aliases holds, as plain data.
+
+    Raises:
+        OSError: as ``read_bytes``.
+        ValueError: it is not UTF-8, no yaml, or has aliases, of which a few lines unfold to more than memory holds.
+    """
+    return parse_yaml(read_text(path))
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what yaml without aliases says, as plain data.
+
+    Raises:
+        ValueError: as ``read_yaml``.
+    """
+    try:
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+            raise ValueError("it has aliases")
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"it is not yaml: {error}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A context that yields a free name beside a file, and moves the file written there into its place at the end.
+
+    A link at either name is replaced, not followed. A file has one writer at a time.
+
+    Raises:
+        OSError: it cannot be written; the file that was there stays.
+    """
+    aside = path.with_name(path.name + ".part")
+    try:
+        if disk.exists(aside):  # of a writer that was killed
+            disk.remove_file(aside)
+        yield aside
+        disk.rename(aside, path)
+        disk.sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            disk.remove_file(aside)
+        if isinstance(error, OSError) and error.errno is not None:  # which names the file aside
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file whole or not at all, and wait until it is on the disk; a text is written as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; the file that was there stays.
+    """
+    with replacing(path) as aside:
+        disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data)

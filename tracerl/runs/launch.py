@@ -1,0 +1,245 @@
+"""One run from its config, for the command line and for Python alike.
+
+What a life needs is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.config.instantiate import build, value
+from tracerl.runs.build import build_agent, check_engine, open_world, use_threads
+from tracerl.runs.files import write_atomic
+from tracerl.runs.resume import check_folder, clear, finished_run, flat
+from tracerl.runs.saved import CONFIG, OVERRIDES
+
+if TYPE_CHECKING:
+    from tracerl.lifetime.runners import World
+    from tracerl.runs.execute import Setup
+    from tracerl.runs.lock import Presence
+
+
+class RunEnded(Exception):
+    """A run that did not finish; the message says why, its summary is written."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's config comes from.
+
+    Attributes:
+        folder: of the run; it exists.
+        key: setting that named the folder, for messages.
+        agent_name: that was chosen.
+        overrides: what was set, as on the command line; kept for ``resume=PATH``.
+    """
+
+    folder: Path
+    key: str
+    agent_name: str
+    overrides: Sequence[str]
+
+
+def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
+    """Live as the config says, and leave behind what ``docs/tags.md`` lists.
+
+    Returns:
+        The summary; that of the run in the folder where it has lived all these steps.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        RunEnded: the env failed or a number diverged.
+        KeyboardInterrupt: the life was interrupted; its summary is written.
+    """
+    from tracerl.runs.execute import run
+    from tracerl.runs.lock import Presence
+    from tracerl.runs.summary import closing_lines
+
+    folder, steps = origin.folder, _check(cfg)
+    check_folder(folder, origin.key)
+    settings = _compared(cfg)
+    resume = cfg.resume or _started_again()
+    with Presence(folder, steps, origin.key) as presence:
+        summary = finished_run(folder, settings, bool(resume), origin.key, steps)
+        if summary is not None:
+            print(f"finished before: {folder / 'summary.json'}", flush=True)
+            return summary
+        with _failing(folder):
+            setup = _setup(cfg, origin, settings, steps, presence, resume)
+        summary = run(setup)
+    print("\n".join(closing_lines(summary, folder)), flush=True)
+    if summary["status"] == "interrupted":
+        setup.interrupted.hand_on()
+        if setup.interrupted.signal not in (None, signal.SIGINT):
+            raise SystemExit(128 + setup.interrupted.signal)
+        raise KeyboardInterrupt
+    if summary["status"] != "finished":
+        raise _ended(summary["status"], summary["error"], folder)
+    if not (folder / "summary.json").exists():
+        raise RunEnded("the life finished, but its summary could not be written: it is printed above")
+    return summary
+
+
+@contextmanager
+def _failing(folder: Path) -> Iterator[None]:
+    """Turn an env that fails as it is made, and code that calls ``sys.exit``, into a run that failed."""
+    from tracerl.lifetime.loop import NOT_FAILURES, EnvFailed
+    from tracerl.runs.execute import describe, keep_traceback
+
+    try:
+        yield
+    except BaseException as failure:
+        if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, EnvFailed):
+            raise
+        keep_traceback(folder, failure)
+        raise _ended("failed", describe(failure), folder) from failure
+
+
+def _ended(status: str, error: str, folder: Path) -> RunEnded:
+    return RunEnded(f"{status}: {error} (traceback in {folder / 'error.txt'})")
+
+
+def _started_again() -> bool:
+    """Say whether SLURM has put this very job back into the queue, at its time limit or when its machine went down."""
+    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+
+
+def _check(cfg: DictConfig) -> int:
+    """Check the settings of the run itself and return its steps."""
+    steps = value(cfg, "steps")
+    steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
+    checks.whole("lifetimes", cfg.lifetimes, 1)
+    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last life's is below 2^32
+    if not isinstance(cfg.resume, (bool, str)):
+        raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
+    if cfg.threads is not None:
+        checks.whole("threads", cfg.threads, 1)
+    return steps
+
+
+def _setup(
+    cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, presence: "Presence", resume: bool | str
+) -> "Setup":
+    """Build everything the lives need from the config, and bring it to where an earlier part of the run left off."""
+    from tracerl.lifetime.divergence import Guard
+    from tracerl.lifetime.record import Milestone, Record
+    from tracerl.nn.views import constants
+    from tracerl.runs.checkpoint.schedule import find, take_up
+    from tracerl.runs.execute import Setup
+    from tracerl.runs.logging.episodes import EpisodeLog
+    from tracerl.runs.logging.tensorboard import LoggedRun
+    from tracerl.runs.signals import DeferredInterrupt
+
+    spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
+    folder, agent_name = origin.folder, origin.agent_name
+    world, agent = _world_and_agent(cfg, spec, agent_name)
+    engine = check_engine(cfg.engine, agent, agent_name)
+    if engine is not None:
+        print(f"engine: {engine}", flush=True)
+    records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
+    world.guard = Guard(cfg.on_nonfinite)
+    world.guard.remember(agent)
+    born = constants(agent)
+    before, past = find(folder, resume, settings), {}
+    if before is None:
+        clear(folder, steps)
+    else:
+        past = take_up(before, agent, world, records, steps)
+    config = _write_settings(cfg, origin)
+    episodes = EpisodeLog(folder, past.get("episodes", 0))
+    for record in records:
+        record.keep = episodes.keep
+    log = logger.open(
+        LoggedRun(
+            folder=folder,
+            settings=_shown(settings, agent_name),
+            config=config,
+            steps=steps,
+            lifetimes=cfg.lifetimes,
+            born=born,
+            place=past.get("log"),
+            kept=past.get("kept", {}),
+        )
+    )
+    return Setup(
+        env_name=spec.name,
+        agent_name=agent_name,
+        agent=agent,
+        world=world,
+        records=records,
+        steps=steps,
+        seed=cfg.seed,
+        device=cfg.device,
+        folder=folder,
+        log=log,
+        episodes=episodes,
+        presence=presence,
+        interrupted=DeferredInterrupt(),
+        checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
+        settings=settings,
+        config=config,
+        overrides=[str(override) for override in origin.overrides],
+        seconds=past.get("seconds", 0.0),
+        resumed=past.get("resumed", ()),
+    )
+
+
+def _write_settings(cfg: DictConfig, origin: Origin) -> str:
+    """Leave the resolved config and the command line in the run's folder; return the config, as yaml."""
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
+    write_atomic(origin.folder / CONFIG, config)  # the last, for it makes the folder a run's
+    return config
+
+
+def _shown(settings: dict[str, Any], agent_name: str) -> dict[str, Any]:
+    """Return the settings that a log shows as hyperparameters."""
+    named = {**settings, "agent.name": agent_name}
+    return {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
+
+
+def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:
+    """Return the settings of the run's checkpoints; None, with a warning, where it can have none."""
+    from tracerl.lifetime.protocol import Stateful
+
+    agents = getattr(agent, "agents", [agent])
+    if not settings.wanted:
+        return None
+    if not all(isinstance(each, Stateful) for each in agents):
+        print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and abandon", file=sys.stderr)
+        return None
+    obstacle = world.obstacle()
+    if obstacle:
+        print(f"warning: a resumed run will begin a new episode: {obstacle}", file=sys.stderr)
+    return settings
+
+
+def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["World", Any]:
+    """Build the envs of all lives and the agent or agents that live there."""
+    use_threads(cfg)
+    seeds = [cfg.seed + life for life in range(cfg.lifetimes)]
+    world = open_world(cfg, spec, seeds)
+    names = f"env.id={spec.id}, agent={agent_name}"
+    agent = build_agent(cfg, world.observation_space, world.action_space, seeds, names)
+    try:
+        world.prepare(agent)
+    except ConfigError as error:
+        raise error.under("env") from error
+    return world, agent
+
+
+def _compared(cfg: DictConfig) -> dict[str, Any]:
+    """Return the settings by dotted name, each in one place: of the agent its own, without the groups it refers to."""
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    raw: Any = OmegaConf.to_container(cfg.agent, resolve=False)
+    own = {key: value for key, value in settings["agent"].items() if not str(raw[key]).startswith("${")}
+    return flat({**settings, "agent": own})

@@ -1,0 +1,1 @@
+"""What a run logs while it goes on."""

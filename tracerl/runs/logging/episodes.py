@@ -1,0 +1,190 @@
+"""Every episode of a run, streamed to disk: ``returns.npz``."""
+
+import io
+import os
+import struct
+import sys
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tracerl.runs import disk
+from tracerl.runs.files import create_to_append, open_regular, open_to_append, replacing, write_atomic
+
+_FIELDS = np.dtype([("life", "<i4"), ("length", "<i4"), ("step", "<i8"), ("return", "<f8")])
+_COLUMNS = ("life", "step", "length", "return")
+_ROW = struct.Struct("<iiqd")
+_CHUNK = 65536  # rows held in memory while the file is read or rewritten
+_LAST = 10**15  # env step of an episode: a later one is none
+
+
+class EpisodeLog:
+    """Rows of 24 bytes in ``returns.part`` while the lives go on; columns in ``returns.npz`` once they have ended.
+
+    The columns are ``life``, ``step`` (env step of the life at which the episode ended), ``length`` (env steps) and
+    ``return`` (undiscounted), in the order in which episodes ended. A full disk costs the episodes that do not fit and
+    one warning, not the life, and so does a file that was lost. Left out: keeping them in memory until the end.
+    """
+
+    def __init__(self, folder: Path, rows: int = 0) -> None:
+        """Create the file, or go on with that of an earlier part of the run.
+
+        Args:
+            folder: of the run.
+            rows: episodes of the earlier part; whatever follows them there is dropped.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.path = folder / "returns.npz"
+        self._part = folder / "returns.part"
+        self._rows, self._warned = _recover(self._part, self.path, rows) if rows else 0, False
+        if self._rows < rows:
+            print(
+                f"warning: {rows - self._rows:,} of {rows:,} episodes are lost: {self._part} holds {self._rows:,};"
+                " the run goes on",
+                file=sys.stderr,
+            )
+        if self._rows:
+            self._file = open_to_append(self._part, self._rows * _FIELDS.itemsize)
+        else:
+            self._part.unlink(missing_ok=True)
+            self._file = create_to_append(self._part)
+        self.path.unlink(missing_ok=True)
+
+    def flush(self) -> int:
+        """Bring every episode so far to the file and return how many there are."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._warn(error)
+        return self._rows
+
+    def keep(self, life: int, step: int, episode_return: float, length: int) -> None:
+        """Add one ended episode."""
+        try:
+            self._file.write(_ROW.pack(life, length, step, episode_return))
+            self._rows += 1
+        except OSError as error:
+            self._warn(error)
+
+    def close(self) -> None:
+        """Turn the rows into columns and remove the rows."""
+        try:
+            self._file.close()
+            with replacing(self.path) as aside:
+                _write_columns(self._part, aside)
+            disk.remove_file(self._part)
+        except OSError as error:
+            self._warn(error)
+
+    def discard(self) -> None:
+        """Close the file without the episodes that are not in it yet: it belongs to another run."""
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self._file.fileno())
+        self._file.close()
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            print(f"warning: cannot write {self.path}: {error}; the life goes on", file=sys.stderr)
+        self._warned = True
+
+
+def _recover(part: Path, columns: Path, rows: int) -> int:
+    """Bring as many as possible of the first episodes of a run into ``returns.part``, and return how many they are.
+
+    A run that was killed left them there, one that ended in ``returns.npz``, one killed on its way in both.
+    """
+    there = 0
+    try:
+        with open(open_regular(part), "rb") as file:
+            there = _count_sound(file, rows)
+    except OSError:
+        pass
+    if there < rows:
+        try:
+            found = _rows_of(columns)[:rows]
+        except ValueError:
+            return there
+        sound = _count_sound(io.BytesIO(found.tobytes()), rows)
+        if sound > there:
+            write_atomic(part, found.tobytes())
+            return sound
+    return there
+
+
+def _count_sound(file: BinaryIO, most: int) -> int:
+    """Return how many rows, from the first on, can be episodes."""
+    there = 0
+    while there < most:
+        data = file.read(_FIELDS.itemsize * min(_CHUNK, most - there))
+        rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)
+        sound = (rows["life"] >= 0) & (rows["length"] > 0) & (rows["length"] <= rows["step"]) & (rows["step"] <= _LAST)
+        if not len(rows) or not sound.all():
+            return there + int(np.append(sound, False).argmin())
+        there += len(rows)
+    return there
+
+
+def _columns_of(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the columns of a ``returns.npz``.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        with open(open_regular(path), "rb") as file, np.load(file, allow_pickle=False) as found:
+            columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
+        if {column.shape for column in columns.values()} != {(len(columns["step"]),)}:
+            raise ValueError("its columns differ in length")
+    except Exception as error:  # of zipfile, zlib and NumPy, a dozen kinds
+        raise ValueError(f"cannot read {path}: {error}") from error
+    return columns
+
+
+def _rows_of(path: Path) -> np.ndarray[Any, Any]:
+    """Return the rows that the columns of a ``returns.npz`` were; see ``_columns_of``."""
+    columns = _columns_of(path)
+    rows = np.empty(len(columns["step"]), _FIELDS)
+    for name in _COLUMNS:
+        rows[name] = columns[name]
+    return rows
+
+
+def _write_columns(rows: Path, target: Path) -> None:
+    """Write a compressed npz of the rows, a chunk at a time."""
+    n = rows.stat().st_size // _FIELDS.itemsize
+    with open(disk.create(target), "wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in _COLUMNS:
+                column = _FIELDS[name]
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as out, rows.open("rb") as source:
+                    header = {"descr": column.str, "fortran_order": False, "shape": (n,)}
+                    np.lib.format.write_array_header_1_0(out, header)
+                    for start in range(0, n, _CHUNK):
+                        chunk = np.fromfile(source, _FIELDS, min(_CHUNK, n - start))
+                        out.write(chunk[name].tobytes())
+        file.flush()
+        disk.sync(file.fileno())
+
+
+def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return every episode of a run by column, of one that goes on or was killed too; empty where there is none.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.
+    """
+    with suppress(ValueError):
+        return _columns_of(folder / "returns.npz")
+    data = b""
+    with suppress(OSError), open(open_regular(folder / "returns.part"), "rb") as file:
+        data = file.read()
+    rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)  # the last one may be torn
+    return {name: rows[name] for name in _COLUMNS}

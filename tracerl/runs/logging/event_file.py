@@ -1,0 +1,201 @@
+"""TensorBoard event files, written directly: all tags of a look in one event."""
+
+import itertools
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.histogram import metadata as histograms
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.image import metadata as images
+
+from tracerl.runs.files import create_to_append, open_regular, open_to_append
+from tracerl.runs.logging.custom_scalars import Category, Chart
+from tracerl.runs.logging.tfrecord import are_records, write_record
+
+Array = np.ndarray[Any, Any]
+BUCKETS = 30  # of a histogram, as TensorBoard's own have
+
+
+class EventWriter:
+    """One event stream in a folder.
+
+    Every event reaches the file before the call returns, so that a killed run keeps what it logged. Left out:
+    torch.utils.tensorboard, which writes one event per scalar.
+    """
+
+    def __init__(self, folder: Path, place: tuple[str, int] | None = None) -> None:
+        """Create the event file, or go on with an earlier one.
+
+        Args:
+            folder: of the run.
+            place: name of the earlier file and how many bytes of it count; whatever follows them is dropped.
+
+        Raises:
+            OSError: the folder cannot be written, or the earlier file is gone or no regular one.
+            ValueError: the earlier file does not hold what it should.
+        """
+        if place:
+            self.path = folder / place[0]
+            with open(open_regular(self.path), "rb") as file:
+                if not place[1] or not are_records(file, place[1]):
+                    raise ValueError(f"{self.path} does not hold {place[1]:,} bytes of events")
+            self._file = open_to_append(self.path, place[1])
+            return
+        self.path, self._file = _new(folder)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def place(self) -> tuple[str, int]:
+        """Return the file's name and its size in bytes: where to go on from."""
+        return self.path.name, self._file.tell()
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers by tag in one event."""
+        self._tell([Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
+
+    def histograms(self, values: Mapping[str, Array], step: int) -> None:
+        """Write how numbers, each of any shape, are distributed, by tag in one event; see ``histogram``."""
+        content = histograms.create_summary_metadata(None, None).plugin_data.content
+        found = []
+        for tag, numbers in values.items():
+            rows = histogram(numbers)
+            tensor = TensorProto(dtype=DT_DOUBLE, tensor_content=rows.tobytes())
+            for size in rows.shape:
+                tensor.tensor_shape.dim.add(size=size)
+            found.append(_value(tag, histograms.PLUGIN_NAME, tensor, content))
+        self._tell(found, step)
+
+    def images(self, pngs: Mapping[str, tuple[bytes, int, int]], step: int) -> None:
+        """Write pictures by tag in one event, each a PNG file, its width and its height in pixels."""
+        content = images.create_summary_metadata(None, None).plugin_data.content
+        parts = {tag: [str(width).encode(), str(height).encode(), png] for tag, (png, width, height) in pngs.items()}
+        self._tell([_value(tag, images.PLUGIN_NAME, _texts(three), content) for tag, three in parts.items()], step)
+
+    def text(self, tag: str, content: str) -> None:
+        """Write a markdown text."""
+        self._tell([_value(tag, "text", _texts([content.encode()]))])
+
+    def layout(self, categories: Sequence[Category], step: int) -> None:
+        """Declare the charts of TensorBoard's Custom Scalars page; a later declaration takes an earlier one's place."""
+        layout = layout_pb2.Layout(
+            category=[
+                layout_pb2.Category(title=category.title, chart=[_chart(chart) for chart in category.charts])
+                for category in categories
+            ]
+        )
+        tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
+        self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, custom_scalar.PLUGIN_NAME, tensor)], step)
+
+    def hyperparameters(self, settings: Mapping[str, Any]) -> None:
+        """Declare the run's settings in TensorBoard's HParams form.
+
+        Left out: the summary of an experiment, which names the columns. TensorBoard takes that of one run for all runs;
+        without it, it compares them and shows the settings that differ first.
+        """
+        session = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
+        for name, value in settings.items():
+            slot = session.hparams[name]
+            if isinstance(value, bool):
+                slot.bool_value = value
+            elif isinstance(value, (int, float)):
+                slot.number_value = value
+            else:
+                slot.string_value = str(value)
+        self._session(hparams.SESSION_START_INFO_TAG, session_start_info=session)
+
+    def end_session(self, success: bool) -> None:
+        """Mark the run's HParams session as ended."""
+        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+        end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        self._session(hparams.SESSION_END_INFO_TAG, session_end_info=end)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _session(self, tag: str, **content: Any) -> None:
+        packed = plugin_data_pb2.HParamsPluginData(version=0, **content).SerializeToString()
+        self._tell([_value(tag, hparams.PLUGIN_NAME, hparams.NULL_TENSOR, packed)])
+
+    def _tell(self, values: Sequence[Summary.Value], step: int = 0) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def _write(self, event: Event) -> None:
+        write_record(self._file, event.SerializeToString())
+
+
+def open_events(folder: Path, place: tuple[str, int] | None) -> tuple[EventWriter, bool]:
+    """Return the event stream of a run, and whether it goes on with the earlier one; where that is lost, it warns.
+
+    Args:
+        folder: of the run.
+        place: see ``EventWriter``.
+    """
+    if place is not None:
+        try:
+            return EventWriter(folder, place), True
+        except (OSError, ValueError) as error:
+            print(f"warning: the log so far is lost: {error}; it goes on in a new file", file=sys.stderr)
+    return EventWriter(folder), False
+
+
+def _new(folder: Path) -> tuple[Path, BinaryIO]:
+    """Create an event file under a name that was free."""
+    start = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+    for number in itertools.count():
+        with suppress(FileExistsError):
+            path = folder / f"{start}.{number}"
+            return path, create_to_append(path)
+    raise AssertionError
+
+
+def histogram(values: Array, buckets: int = BUCKETS) -> Array:
+    """Count numbers in buckets of one width from the least to the largest.
+
+    Args:
+        values: any shape; those that are not finite are left out.
+        buckets: how many.
+
+    Returns:
+        Left end, right end and count of each, float64, [buckets, 3].
+    """
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if high - low <= 1e-9 * abs(low) or high == low:  # one number: as wide around it as one can see
+        low, high = low - max(0.5, abs(low) / 2), low + max(0.5, abs(low) / 2)
+    places = ((finite - low) * (buckets / (high - low))).astype(np.intp).clip(0, buckets - 1)
+    edges = np.linspace(low, high, buckets + 1)
+    return np.stack([edges[:-1], edges[1:], np.bincount(places, minlength=buckets)], -1)
+
+
+def _value(tag: str, plugin: str, tensor: TensorProto, content: bytes = b"") -> Summary.Value:
+    """Return what a plugin of TensorBoard's reads: a tensor, and a few bytes about it."""
+    data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
+    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
+
+
+def _texts(parts: Sequence[bytes]) -> TensorProto:
+    tensor = TensorProto(dtype=DT_STRING, string_val=parts)
+    tensor.tensor_shape.dim.add(size=len(parts))
+    return tensor
+
+
+def _chart(chart: Chart) -> layout_pb2.Chart:
+    if chart.band is None:
+        return layout_pb2.Chart(title=chart.title, multiline=layout_pb2.MultilineChartContent(tag=[chart.tags]))
+    value, lower, upper = chart.band
+    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+    return layout_pb2.Chart(title=chart.title, margin=layout_pb2.MarginChartContent(series=[series]))

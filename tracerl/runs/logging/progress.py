@@ -1,0 +1,84 @@
+"""What a person sees while a life goes on: a bar on a terminal, plain lines elsewhere."""
+
+import math
+import multiprocessing
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tracerl.lifetime.loop import Monitor
+from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.statistics import average
+
+_LINES = 10  # plain lines per life
+
+
+class ProgressBar(Monitor):
+    """Steps done, mean return, steps per second and time left; a context manager."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        """Prepare a bar of ``steps`` env steps.
+
+        Args:
+            title: shown at its left.
+            steps: of each life.
+        """
+        self._console = Console(stderr=True, highlight=False)
+        # Workers that share a terminal would draw their bars over each other.
+        self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
+        self.every = max(1, steps // (500 if self._live else _LINES))
+        self._title, self._steps = title, steps
+        self._started = self._looked = time.perf_counter()
+        self._looked_steps = 0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("{task.fields[earned]}"),
+            TextColumn("{task.fields[speed]} steps/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, transient=True) if self._live else None
+
+    def __enter__(self) -> "ProgressBar":
+        """Show the bar."""
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=self._steps, earned="return -", speed="-")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Bring bar or lines up to date."""
+        step, steps = lived_by_all(records), sum(record.step for record in records)
+        if steps == self._looked_steps:
+            return
+        now = time.perf_counter()
+        speed = f"{(steps - self._looked_steps) / (now - self._looked):,.0f}"
+        self._looked, self._looked_steps = now, steps
+        shown = _earned(records)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, earned=shown, speed=speed)
+            return
+        left = (now - self._started) / max(step, 1) * (self._steps - step)
+        done = f"{step:,}/{self._steps:,} steps"
+        line = f"{self._title}: {done}, {shown}, {speed} steps/s, {left:,.0f} s left"
+        self._console.print(line, soft_wrap=True)
+
+
+def _earned(records: Sequence[Record]) -> str:
+    """The mean return or, as long as no episode has ended, the mean reward of a step."""
+    mean = average(record.mean_return(partial=True) for record in records)
+    if not math.isnan(mean):
+        return f"return {mean:,.1f}"
+    return f"reward {average(record.reward_rate() for record in records):,.4f} a step"

@@ -1,0 +1,214 @@
+"""A folder that holds a run already: refused, left as it is where the run has finished, or gone on with."""
+
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from tracerl.config.checks import ConfigError
+from tracerl.config.moved import current
+from tracerl.runs import saved
+from tracerl.runs.files import kind
+from tracerl.runs.saved import CHECKPOINTS, CONFIG, SUMMARY
+from tracerl.runs.saved import OVERRIDES as OVERRIDES
+
+
+class InUse(ConfigError):
+    """A folder that belongs to another run."""
+
+
+# What a run writes, but for Hydra's own files and those that another program may have put there.
+_OUTPUTS = ("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz.part", "summary.json", "error.txt")
+# Of what a run writes or reads, those that must be regular files and those that must be folders.
+_FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
+_FOLDERS = (CHECKPOINTS, "diverged", ".hydra")
+# Settings that change nothing of what a run has computed so far.
+_FREE = ("checkpoint", "env.timeout", "logger", "resume", "steps", "threads")
+
+
+def finished_run(
+    folder: Path, settings: Mapping[str, Any], resume: bool, key: str, steps: int
+) -> dict[str, Any] | None:
+    """Look at what a folder holds.
+
+    Args:
+        folder: of the run, which exists.
+        settings: of the run to come, by dotted name.
+        resume: go on with what is there.
+        key: setting that named the folder, for messages.
+        steps: env steps that each life shall live.
+
+    Returns:
+        The summary of the run there, if it has lived all these steps; None where there is something to live.
+
+    Raises:
+        ConfigError: there is a run and ``resume`` is false, or that run has other settings.
+    """
+    if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
+        return None
+    if not resume:
+        raise InUse(key, f"holds a run already, which resume=true goes on with: {folder}")
+    there = _settings_in(folder)
+    if there is None:
+        print(f"warning: nothing in {folder} tells the settings of the run there: not compared", file=sys.stderr)
+    else:
+        refuse_other(there, settings, folder)
+    summary = _finished_summary(folder)
+    return summary if summary is not None and summary["steps"] >= steps else None
+
+
+def _settings_in(folder: Path) -> Mapping[str, Any] | None:
+    """Return the flat settings of the run in a folder; None where nothing tells them."""
+    config = saved.config(folder)
+    if config is not None:
+        return flat(config)
+    info = saved.newest(folder)
+    return None if info is None else info.settings
+
+
+def _finished_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of the run in a folder, if it has finished.
+
+    Raises:
+        ConfigError: it has, and does not tell its steps.
+    """
+    summary = saved.summary(folder)
+    if summary.get("status") != "finished":
+        return None
+    if "steps" not in summary:
+        problem = "must tell the steps of a finished run as a whole number; without that file the run goes on"
+        raise ConfigError(str(folder / SUMMARY), f"{problem} from its newest checkpoint")
+    return summary
+
+
+def clear(folder: Path, steps: int) -> None:
+    """Remove what an unfinished run left, to live it from its start.
+
+    Raises:
+        ConfigError: the run there has finished, with fewer steps: what it learned would be lost.
+    """
+    summary = _finished_summary(folder)
+    if summary is not None:
+        problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to go on from, got {steps}"
+        raise ConfigError("steps", problem)
+    for pattern in _OUTPUTS:
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
+    """Compare flat settings of a run with those of the run that shall go on with it.
+
+    Raises:
+        ConfigError: naming the first that differs and counts.
+    """
+    there = {
+        key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
+        for key, value in there.items()
+    }
+    parts = {".".join(key.split(".")[:2]) for key in here}
+    for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
+        # What an agent has from elsewhere, such as agent.network.hidden, is compared there.
+        elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
+        if not elsewhere and there.get(key) != here.get(key):
+            wanted = f"must be {there.get(key)!r}, as in the run to be gone on with ({where})"
+            raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted name, every one of them."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
+    """Expand ``resume=PATH`` into the command line of the run there, with its folder.
+
+    Args:
+        arguments: of this command; those of its own stand, and replace the run's of the same key.
+        trusted: whether the run may name what ``tracerl.config.trust`` lets no saved run name.
+
+    Raises:
+        ConfigError: there is no run at PATH, nothing there tells its command line, or it is not trusted.
+    """
+    from tracerl.runs.saved_overrides import taken  # imports Hydra, which others who read run folders need not wait for
+
+    paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+    if not paths or paths[-1].lower() in ("true", "false", "auto"):
+        return arguments
+    path = Path(paths[-1].strip("'\"")).absolute()
+    folder = path.parent.parent if path.parent.name == CHECKPOINTS and not _is_run(path) else path
+    check_folder(folder, "resume")
+    before = saved.overrides(folder)
+    if before is None:
+        problem = f"must be true, false, auto, or the folder of a run or of one of its checkpoints, got {paths[-1]!r}"
+        if _is_run(folder):
+            problem = f"names a run that was killed before it began, or lost its {OVERRIDES}"
+            problem += f": start it as it was started before, with hydra.run.dir='{folder}' resume=auto"
+        raise ConfigError("resume", problem)
+    given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
+    kept = [text for text in before if text.lstrip("+~").partition("=")[0] not in given]
+    others = [argument for argument in arguments if not argument.startswith("resume=")]
+    kept = taken(kept, others, folder / OVERRIDES, trusted)
+    settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
+    flags = [text for text in others if text not in settings]  # with their values; Hydra wants settings in a row
+    return [*flags, *kept, *settings, f"resume='{path}'", f"hydra.run.dir='{folder}'"]
+
+
+def _is_run(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in (CONFIG, OVERRIDES, CHECKPOINTS, ".hydra"))
+
+
+def check_folders(arguments: list[str]) -> None:
+    """Check the folders that a command line names, before Hydra writes there.
+
+    Raises:
+        ConfigError: as ``check_folder``, or a job of a sweep is a link to another folder.
+    """
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        folder = Path(value.strip("'\""))
+        if key in ("hydra.run.dir", "hydra.sweep.dir") and value and folder.is_dir():
+            check_folder(folder, key)
+            for job in folder.iterdir() if key == "hydra.sweep.dir" else ():
+                if job.is_symlink() and not job.resolve().is_relative_to(folder.resolve()):
+                    raise _not_its_own(key, job, stat.S_IFLNK, "a folder")
+                check_folder(job, key)
+
+
+def check_folder(folder: Path, key: str) -> None:
+    """Make sure that all that a run writes or reads in a folder is its own: no links that lead elsewhere, no pipes.
+
+    Args:
+        folder: of a run, which need not exist.
+        key: setting that named it, for messages.
+
+    Raises:
+        ConfigError: naming the first file that is of another kind.
+    """
+    for path in [*_listed(folder), *_listed(folder / ".hydra")]:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:  # of a run that goes on there
+            continue
+        if path.name in _FOLDERS and not stat.S_ISDIR(mode):
+            raise _not_its_own(key, path, mode, "a folder")
+        written = path.parent.name == ".hydra" or any(fnmatch(path.name, pattern) for pattern in _FILES)
+        if written and not stat.S_ISREG(mode):
+            raise _not_its_own(key, path, mode, "a regular file")
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _not_its_own(key: str, path: Path, mode: int, wanted: str) -> ConfigError:
+    return ConfigError(key, f"must be a folder whose files are its own: {path} must be {wanted}, it is {kind(mode)}")

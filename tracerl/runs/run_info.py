@@ -1,0 +1,87 @@
+"""What a run keeps in a checkpoint beside its tensors, and the one place that checks it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_state.forms import Check, flag, mapping, of_dict, optional, real, several, text, whole
+from tracerl.runs.checkpoint import Checkpoint
+
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a bare name: it is opened and cut in the run's folder
+_MOST = 10**15  # of a count
+_count = whole(0, _MOST)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The ``info`` of a run's checkpoint, checked.
+
+    Attributes:
+        settings: of the run, by dotted name.
+        world: what ``World.capture`` returned, its arrays by name.
+        seconds: that the run took so far.
+        episodes: rows in the file of the episodes.
+        log: where the log stands, as ``logger.Place``; None where there is none.
+        resumed: env step at which the run was gone on with, and whether a new episode began there.
+        config: the resolved config as yaml; None in older checkpoints.
+        overrides: the command line; None as well.
+    """
+
+    settings: Mapping[str, Any]
+    world: dict[str, Any]
+    seconds: float
+    episodes: int
+    log: Sequence[Any] | None
+    resumed: list[dict[str, Any]]
+    config: str | None = None
+    overrides: list[str] | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "RunInfo":
+        """Check what a checkpoint tells; keys that no part of a run reads are left out.
+
+        Raises:
+            ConfigError: an entry is missing or not of its kind; named.
+        """
+        info = checkpoint.info
+        try:
+            for name in _NEEDED.keys() - info.keys():
+                raise ValueError(f"info.{name} is missing")
+            found = {name: check(f"info.{name}", info.get(name)) for name, check in (_NEEDED | _ADDED).items()}
+        except ValueError as error:
+            raise ConfigError("checkpoint", f"at step {checkpoint.step:,} cannot be used: {error}") from error
+        del found["score"]  # which ``checkpoint.prune`` reads
+        return cls(**found)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _MOST:
+        raise ValueError(f"{name} must be a number of seconds, got {value!r:.60}")
+    return float(value)
+
+
+def _event_file(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not EVENT_FILE.fullmatch(value):
+        raise ValueError(f"{name} must be the bare name of an event file, got {value!r:.60}")
+    return value
+
+
+def _log(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or len(value) not in (3, 4):  # older ones have no charts
+        raise ValueError(f"{name} must be a list of an event file, its bytes, env steps and charts, got {value!r:.60}")
+    checks = (_event_file, _count, _count, several(text))
+    return [check(f"{name}.{i}", item) for i, (check, item) in enumerate(zip(checks, value))]
+
+
+_NEEDED: dict[str, Check] = {
+    "settings": mapping,
+    "world": mapping,
+    "seconds": _seconds,
+    "episodes": _count,
+    "log": optional(_log),
+    "resumed": several(of_dict({"step": _count, "new_episode": flag})),
+    "score": optional(real),
+}
+_ADDED: dict[str, Check] = {"config": optional(text), "overrides": optional(several(text))}  # later

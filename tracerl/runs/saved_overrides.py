@@ -1,0 +1,88 @@
+"""The command line of a saved run, read back: what of it is taken, and what it may name."""
+
+import re
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from tracerl.config import hydra_compat, trust
+from tracerl.config.checks import ConfigError
+
+
+def taken(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
+    """Return the overrides of a saved run that another command goes on with.
+
+    Settings of Hydra itself and flags are left out, trusted or not: a callback, a launcher or a folder of configs is
+    the user's own to choose. The config that the others make is checked before Hydra starts, runs and writes anything.
+
+    Args:
+        lines: of the saved run's file of overrides, but for those that the command replaces.
+        arguments: of the command, which are the user's own.
+        source: the file, for messages.
+        trusted: whether the user trusts the saved run.
+
+    Raises:
+        ConfigError: a line is no override, or leads out of the configs, or names what is not trusted.
+        HydraException: the settings make no config.
+    """
+    kept = [str(line) for line in lines if _is_taken(line, source, trusted)]
+    own = [text for text in arguments if "=" in text and not text.startswith("-")]
+    with hydra_compat.configs("tracerl.configs"):
+        cfg = hydra.compose("run", [*kept, *_plain(own), *_search_path(arguments, own)])
+    trust.check(OmegaConf.to_container(cfg, resolve=False), "", source, own, trusted)
+    return kept
+
+
+def _is_taken(line: object, source: Path, trusted: bool) -> bool:
+    """Say whether a line is a setting of the run, and warn of it where it is not."""
+    override = None if str(line).startswith("-") else _parsed(str(line))
+    if override is None and not str(line).startswith("-"):
+        raise ConfigError("resume", f"must be of a run whose overrides can be read, got {line!r} ({source})")
+    if override is None or _is_of_hydra(override):
+        print(f"warning: {line!r} of {source} is left out: it is none of the run's settings", file=sys.stderr)
+        return False
+    value = str(line).partition("=")[2]
+    chooses = override.package is not None or "." not in override.key_or_group  # a yaml of a group, it may be
+    if chooses and (".." in value or "\\" in value):
+        raise ConfigError("resume", f"must be of a run whose choices are names, got {line!r} ({source})")
+    if chooses and "$" in value and not trusted:
+        raise ConfigError("resume", f"needs --trust where a choice is worked out, as by {line!r} ({source})")
+    return True
+
+
+def _parsed(text: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _is_of_hydra(override: Override) -> bool:
+    return "hydra" in re.split(r"[./]", f"{override.key_or_group}.{override.package}")
+
+
+def _plain(own: Sequence[str]) -> list[str]:
+    """Return the user's own settings of the run that have one value: those of a sweep are not composed here."""
+    parsed = [(text, _parsed(text)) for text in own]
+    return [text for text, found in parsed if found and not (_is_of_hydra(found) or found.is_sweep_override())]
+
+
+def _search_path(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Return the override that adds the user's own folders of configs, if there are any."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    folder = parser.parse_known_args(list(arguments))[0].config_dir
+    places: list[Any] = [] if folder is None else [f"file://{folder.absolute()}"]
+    for override in filter(None, map(_parsed, own)):
+        value = override.value()
+        places += value if override.key_or_group == "hydra.searchpath" and isinstance(value, list) else []
+    quoted = ",".join("'" + str(place).replace("'", "\\'") + "'" for place in places)
+    return [f"hydra.searchpath=[{quoted}]"] if places else []

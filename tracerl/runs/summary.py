@@ -1,0 +1,154 @@
+"""What a run leaves behind for scripts to read: ``summary.json``."""
+
+import json
+import math
+import resource
+import shlex
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tracerl
+from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, lived_by_all
+from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean, median_reached
+from tracerl.runs.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went, apart from what its lives earned.
+
+    Attributes:
+        env: its short name.
+        agent: its name.
+        engine: what computed the agent's steps; None for agents without a choice.
+        device: where its tensors were.
+        seed: of the first life.
+        wall_seconds: of the lifetime loop.
+        status: ``finished``, ``interrupted``, ``diverged`` or ``failed``.
+        error: what stopped it, where something did.
+    """
+
+    env: str
+    agent: str
+    engine: str | None
+    device: str
+    seed: int
+    wall_seconds: float
+    status: str
+    error: str | None = None
+
+
+def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
+    """Collect the contents of ``summary.json``; what does not exist yet is null.
+
+    Args:
+        outcome: of the run.
+        records: one per life.
+    """
+    steps = lived_by_all(records)
+    agent_steps = sum(record.step for record in records)
+    milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
+    found = asdict(outcome)
+    return {
+        **{key: found[key] for key in ("env", "agent", "engine", "device", "seed")},
+        "lifetimes": len(records),
+        "steps": steps,
+        "episodes": sum(record.episodes for record in records),
+        "steps_per_second": agent_steps / outcome.wall_seconds if outcome.wall_seconds > 0 else None,
+        "wall_seconds": outcome.wall_seconds,
+        f"return_last{WINDOW}": _over_lives([record.mean_return(partial=True) for record in records]),
+        f"reward_rate_last{RATE_WINDOW}": _over_lives([record.reward_rate() for record in records]),
+        "milestones": milestones,
+        "peak_rss_mb": _peak_memory(),
+        "version": tracerl.__version__,
+        "status": outcome.status,
+        "error": outcome.error,
+    }
+
+
+def _over_lives(per_life: list[float]) -> dict[str, Any]:
+    """Mean, interquartile mean and its 95% interval over the lives that have a number (two for an interval)."""
+    there = [value for value in per_life if not math.isnan(value)]
+    low, high = bootstrap_interval(there) if len(there) > 1 else (None, None)
+    return {
+        "mean": sum(there) / len(there) if there else None,
+        "iqm": interquartile_mean(there) if there else None,
+        "ci_low": low,
+        "ci_high": high,
+        "per_life": [None if math.isnan(value) else value for value in per_life],
+    }
+
+
+def _peak_memory() -> float:
+    """Largest resident set of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    write_atomic(path, json.dumps(content, indent=2) + "\n")
+
+
+def seeds_in_words(seed: int, lifetimes: int) -> str:
+    """Return ``seed 3`` for one life, ``seeds 3-10`` for many."""
+    return f"seed {seed}" if lifetimes == 1 else f"seeds {seed}-{seed + lifetimes - 1}"
+
+
+def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
+    """Say how a run went; the last line is the path of its summary.
+
+    Args:
+        summary: what ``summarize`` collected.
+        folder: of the run.
+    """
+    speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
+    lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
+    each = f"{lifetimes} lives of {lived}" if lifetimes > 1 else lived
+    names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
+    return [
+        f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
+        _earned_in_words(summary),
+        *(f"{name}: {_milestone_in_words(reached)}" for name, reached in summary["milestones"].items()),
+        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        str(folder / "summary.json"),
+    ]
+
+
+def _earned_in_words(summary: dict[str, Any]) -> str:
+    """The mean return or, where no episode ended, the mean reward of a step."""
+    returns, rates = summary[f"return_last{WINDOW}"], summary[f"reward_rate_last{RATE_WINDOW}"]
+    if returns["mean"] is not None:
+        return f"mean return of the last {WINDOW} episodes: {_spread_in_words(returns, 2)}"
+    nothing = f"mean return of the last {WINDOW} episodes: no episode ended"
+    if rates["mean"] is None:
+        return nothing
+    return f"{nothing}; mean reward of the last {RATE_WINDOW:,} steps: {_spread_in_words(rates, 5)}"
+
+
+def _spread_in_words(found: dict[str, Any], digits: int) -> str:
+    """One life: its mean. Many: their interquartile mean, its interval and the lowest and highest life."""
+
+    def shown(value: float) -> str:
+        return f"{value:,.{digits}f}"
+
+    if found["ci_low"] is None:
+        return shown(found["mean"])
+    there = [value for value in found["per_life"] if value is not None]
+    interval = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
+    return f"{shown(found['iqm'])} (IQM over lives; {interval}; lives {shown(min(there))} to {shown(max(there))})"
+
+
+def _milestone_in_words(reached: list[int | None]) -> str:
+    """One life: when. Many: in how many lives, and the median of when."""
+    there, middle = sum(step is not None for step in reached), median_reached(reached)
+    if len(reached) == 1:
+        return "not reached" if middle is None else f"at step {middle:,}"
+    when = "" if middle is None else f", median step {middle:,}"
+    return f"reached by {there} of {len(reached)} lives{when}"
