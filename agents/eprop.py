@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
-from tracerl.agents.common.online import OnlineAgent
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
@@ -24,6 +23,8 @@ from tracerl.nn.views import SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
+
+from .common.online import OnlineAgent
 
 WATCHED = (  # what is summed at every step
     "learn/td_error",

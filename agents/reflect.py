@@ -6,7 +6,6 @@ from typing import Any
 
 from gymnasium import Space
 from torch import Tensor
-from tracerl.agents.common.actor_critic import ActorCritic, ActorCriticSettings
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
@@ -18,6 +17,8 @@ from tracerl.nn.networks import Dense
 from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
+
+from .common.actor_critic import ActorCritic, ActorCriticSettings
 
 SIGNALS = ("td", "advantage", "reward")
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
-from tracerl.agents.common.online import OnlineAgent
 
 from tracerl.config import checks
 from tracerl.nn.averages import Averages, finite_mean
@@ -22,6 +21,8 @@ from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
+
+from .common.online import OnlineAgent
 
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
 

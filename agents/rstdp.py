@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from gymnasium import Space
 from torch import Tensor
-from tracerl.agents.common.online import OnlineAgent
 
 from tracerl.config import checks
 from tracerl.nn.averages import Averages, finite_mean
@@ -35,6 +34,8 @@ from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.rules.stdp import STDP
+
+from .common.online import OnlineAgent
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step

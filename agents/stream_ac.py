@@ -10,7 +10,6 @@ from typing import Any
 
 from gymnasium import Space
 from torch import Tensor
-from tracerl.agents.common.actor_critic import ActorCritic, ActorCriticSettings
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
@@ -22,6 +21,8 @@ from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
+
+from .common.actor_critic import ActorCritic, ActorCriticSettings
 
 
 class StreamACAgent(ActorCritic):

@@ -4,6 +4,7 @@ import warnings
 from importlib import import_module
 
 import gymnasium as gym
+from gymnasium.envs import registration
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
 
 from tracerl.config.checks import ConfigError, ConfigWarning
@@ -30,7 +31,7 @@ def find(env_id: str) -> EnvSpec | str:
     module, _, name = env_id.rpartition(":")
     if module:
         import_module(module)
-    elif name not in gym.registry:
+    elif name not in registration.registry:
         _register(name)
     try:
         namespace, short, version = parse_env_id(name)
@@ -39,16 +40,16 @@ def find(env_id: str) -> EnvSpec | str:
     newest = find_highest_version(namespace, short)
     if version is not None and newest is not None and version < newest:
         newer = get_env_id(namespace, short, newest)
-        if name not in gym.registry:
+        if name not in registration.registry:
             raise ConfigError("id", f"must be an env that Gymnasium has: {name} is gone, its successor is {newer}")
         warnings.warn(ConfigWarning(f"env.id={env_id} is out of date, its successor is {newer}"), stacklevel=1)
-    return gym.registry.get(name, env_id)
+    return registration.registry.get(name, env_id)
 
 
 def _register(name: str) -> None:
     """Let the package of an id's namespace register its envs, where Gymnasium does not know the namespace yet."""
     namespace = name.rpartition("/")[0]
-    if namespace not in _ON_DEMAND or any(spec.namespace == namespace for spec in gym.registry.values()):
+    if namespace not in _ON_DEMAND or any(spec.namespace == namespace for spec in registration.registry.values()):
         return
     module, function, extra = _ON_DEMAND[namespace]
     try:

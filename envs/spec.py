@@ -64,6 +64,8 @@ class EnvSpec:
         if not isinstance(self.wrappers, (list, tuple)) or not all(callable(wrap) for wrap in self.wrappers):
             shape = "[{_target_: ..., _partial_: true}]"
             raise ConfigError("wrappers", f"must be a list such as {shape}, got {self.wrappers!r}")
+        if self.extra is not None and not isinstance(self.extra, str):
+            raise ConfigError("extra", f"must be the name of an extra of tracerl or null, got {self.extra!r}")
         checks.flag("time_aware", self.time_aware)
         checks.whole("steps", self.steps, 1)
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))

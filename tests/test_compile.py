@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracerl.kernels import compile as compiling
+from tracerl.kernels import jit as compiling
 from tracerl.kernels.jit import entry, prepare
 
 KERNELS = """

@@ -26,10 +26,10 @@ import sys
 for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn"):
     sys.modules[name] = None  # importing it fails
 import hydra
-from tracerl.config import hydra_compat as hydra_versions
-with hydra_versions.configs("tracerl.configs"):
+from tracerl.config import hydra_compat
+with hydra_compat.configs("tracerl.configs"):
     for name in sys.argv[1:]:
-        spec = hydra_versions.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")
+        spec = hydra_compat.instantiate(hydra.compose("run", [f"env={name}"]).env, _convert_="all")
         try:
             spec.make()
         except ValueError as error:

@@ -149,7 +149,8 @@ def test_spaces_within_spaces_go_on_drawing() -> None:
 def test_no_package_of_an_env_is_loaded_before_such_an_env_is_there() -> None:
     heavy = ("mujoco", "Box2D", "ale_py", "minatar", "cv2", "sklearn", "pygame", "jax", "torch")
     code = (
-        "import sys, gymnasium; from tracerl.envs import state; env = gymnasium.make('CartPole-v1'); env.reset();"
+        "import sys, gymnasium; from tracerl.lifetime import env_state as state;"
+        " env = gymnasium.make('CartPole-v1'); env.reset();"
         f" state.restore(env, state.capture(env)); print([name for name in {heavy} if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

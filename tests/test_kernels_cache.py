@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracerl.kernels import cache as caching
-from tracerl.kernels import compile as compiling
+from tracerl.kernels import jit as compiling
 from tracerl.kernels.jit import _folder
 
 KERNELS = """

@@ -20,7 +20,7 @@ from tracerl.runs import flock, lock
 from tracerl.runs.lock import NAME, Presence, alive, read
 from tracerl.runs.resume import InUse
 
-LOCKS = pytest.mark.parametrize("lock", ["flock", "none"])
+LOCKS = pytest.mark.parametrize("kind", ["flock", "none"])
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ def wait_for(true: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def without_locks(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if lock == "none":
+def without_locks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "none":
         monkeypatch.setattr(flock, "fcntl", None)
 
 
@@ -80,9 +80,9 @@ def test_the_heart_beats_while_the_env_does_not_return(tmp_path: Path) -> None:
 
 
 @LOCKS
-def test_a_folder_has_one_run_at_a_time(tmp_path: Path, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_locks(lock, monkeypatch)
-    says = "is in use by" if lock == "flock" else "had a heartbeat in the last 120 s of"
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_locks(kind, monkeypatch)
+    says = "is in use by" if kind == "flock" else "had a heartbeat in the last 120 s of"
     with here(tmp_path):
         with pytest.raises(InUse, match=rf"^hydra.run.dir {says} process {os.getpid()} on .*{tmp_path.name}"):
             here(tmp_path).__enter__()
@@ -93,9 +93,9 @@ def test_a_folder_has_one_run_at_a_time(tmp_path: Path, lock: str, monkeypatch: 
 @LOCKS
 @pytest.mark.parametrize("stale", ["elsewhere", "empty"])
 def test_of_many_that_find_a_stale_sign_exactly_one_enters(
-    tmp_path: Path, lock: str, stale: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, stale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_locks(lock, monkeypatch)
+    without_locks(kind, monkeypatch)
     monkeypatch.setattr(lock, "_PROBE", 0.0)
     contenders, entered = 8, list[int]()
     together = threading.Barrier(contenders, timeout=30)

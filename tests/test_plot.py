@@ -227,11 +227,11 @@ def test_tables_say_how_many_lives_reached_a_milestone_and_when(two: Path) -> No
 
 
 def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
+    def full_disk(old: Path, new: Path) -> None:
+        raise OSError(28, "No space left on device", str(new))
 
     figure = draw_running({"x": (np.arange(2), np.arange(2.0))})
-    monkeypatch.setattr(Path, "replace", full_disk)
+    monkeypatch.setattr("tracerl.runs.disk.rename", full_disk)
     with pytest.raises(OSError, match="No space left on device: .*f.png"):
         save(figure, tmp_path / "f.png")
     assert list(tmp_path.iterdir()) == []

@@ -84,12 +84,19 @@ NOT_BUILT: list[tuple[str, Any]] = [
 ]
 
 
+class Plain(yaml.SafeDumper):
+    """Writes yaml without aliases, which are not read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def plant_config(run: Path, *settings: tuple[str, Any]) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     for key, value in settings:
         put(config, key, value)
     for name in ("config.yaml", ".hydra/config.yaml", "multirun.yaml"):
-        (run / name).write_text(yaml.safe_dump(config))
+        (run / name).write_text(yaml.dump(config, Dumper=Plain))
 
 
 @pytest.mark.parametrize(("key", "value"), BUILT)
@@ -184,7 +191,6 @@ def plant(run: Path, *lines: str) -> None:
         (["env=../../evil"], "resume"),
         (["env=$x"], "resume"),
         (["a b c"], "resume"),
-        ([{"_target_": "planted.run"}], "resume"),
     ],
 )
 def test_nothing_planted_in_overrides_yaml_is_taken(run: Path, planted: Path, lines: list[Any], key: str) -> None:
@@ -192,6 +198,16 @@ def test_nothing_planted_in_overrides_yaml_is_taken(run: Path, planted: Path, li
     with pytest.raises(ConfigError, match=re.escape(str(run / "overrides.yaml"))) as caught:
         command_line(["resume=run", "steps=200"])
     assert caught.value.key == key
+    assert not planted.exists() and "planted" not in sys.modules
+
+
+def test_overrides_that_are_no_texts_are_left_for_those_of_the_checkpoint(
+    run: Path, planted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = command_line(["resume=run", "steps=200"])
+    (run / "overrides.yaml").write_text(yaml.safe_dump([*SETTINGS, {"_target_": "planted.run"}]))
+    assert command_line(["resume=run", "steps=200"]) == plain
+    assert "overrides.yaml: it holds list, not a command line" in capsys.readouterr().err
     assert not planted.exists() and "planted" not in sys.modules
 
 

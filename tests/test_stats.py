@@ -155,7 +155,7 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tracerl.runs.summary.os.fsync", full_disk)
+    monkeypatch.setattr("tracerl.runs.disk.sync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_json(path, {"steps": 2})
     assert json.loads(path.read_text()) == {"steps": 1}

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from gymnasium import Space
 from torch import Tensor, nn
-from tracerl.agents.common.online import OnlineAgent
 
 from tracerl.config import checks
 from tracerl.config.threads import available_cores
@@ -24,6 +23,8 @@ from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
+
+from .online import OnlineAgent
 
 if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tracerl.agents.common.inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 
 from tracerl.config import checks
 from tracerl.lifetime.arguments import as_numbers, origin_of
@@ -21,6 +20,8 @@ from tracerl.nn.packed_state import Arena
 from tracerl.nn.state_dict import memories, recall
 from tracerl.nn.views import Outlook, SpikingNeurons
 from tracerl.optim.rule import StepRule
+
+from .inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 
 Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory

@@ -27,7 +27,7 @@ def reward_of(value: Any) -> float:
     Raises:
         TypeError: it is no real number.
     """
-    number = value.item() if hasattr(value, "item") else value
+    number = value.item() if getattr(value, "size", 0) == 1 or hasattr(value, "detach") else value
     if not isinstance(number, Real):
         raise TypeError(f"reward must be a real number, got {value!r}")
     return float(number)

@@ -124,10 +124,10 @@ class SingleWorld:
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Go on where ``capture`` was called; see ``World.restore``."""
-        from tracerl.lifetime import env_state as env_state
+        from tracerl.lifetime import env_state
 
         if state["env"] is None:
-            self._seed = fresh_seed(self._seed, env_state)
+            self._seed = fresh_seed(self._seed, state)
             return False
         env_state.restore(self._env, state["env"])
         checks.flag("world.ended", state["ended"])
@@ -188,10 +188,10 @@ class VectorWorld:
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Go on where ``capture`` was called; see ``World.restore``."""
-        from tracerl.lifetime import env_state as env_state
+        from tracerl.lifetime import env_state
 
         if state["env"] is None:
-            self._seeds = [fresh_seed(seed, env_state) for seed in self._seeds]
+            self._seeds = [fresh_seed(seed, state) for seed in self._seeds]
             return False
         env_state.restore_many(self._envs, state["env"])
         ended, action = (_array(f"world.{name}", state[name], (len(self._seeds),)) for name in ("ended", "action"))

@@ -66,10 +66,7 @@ def _draw_histogram(axes: "Axes", values: Array, colour: str) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.tick_params(labelsize=6.5)
-    values = values[np.isfinite(values)].astype(np.float64)  # float32 has no bins between numbers next to each other
-    if not values.size:
-        axes.set_xticks([0.5], ["not finite"])
-        return
+    values = values.astype(np.float64)  # float32 has no bins between numbers next to each other
     mean = float(values.mean())
     if values.max() - values.min() > 1e-9 * abs(mean):
         axes.hist(values, bins=min(_BINS, max(5, int(len(values) ** 0.5) * 2)), color=colour, alpha=0.75)
