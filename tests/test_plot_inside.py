@@ -92,7 +92,7 @@ def test_distributions_have_a_row_per_layer_and_say_what_all_share() -> None:
 def test_distributions_of_numbers_next_to_each_other_can_be_drawn() -> None:
     close = np.array([0.25, np.nextafter(np.float32(0.25), np.float32(1))], np.float32)
     figure = draw_distributions({"a": {"threshold": close}})
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["all 0.25"]
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 2
 
 
 def test_frames_are_shown_as_they_are() -> None:

@@ -122,12 +122,12 @@ def test_a_run_killed_before_its_summary_finishes_where_the_env_is_not_kept(
     path = tmp_path / "run" / "summary.json"
     before = json.loads(path.read_text())
     path.unlink()
-    assert command(["resume=run"], monkeypatch, tmp_path) == 0
+    assert command(["resume=run", "--trust"], monkeypatch, tmp_path) == 0
     after = json.loads(path.read_text())
     assert after["resumed"] == [{"step": 250, "new_episode": False}]  # nothing was left to live
     for key in ("status", "steps", "episodes", "return_last100", "reward_rate_last10000", "milestones"):
         assert after[key] == before[key], key
-    assert command(["resume=run", "steps=400"], monkeypatch, tmp_path) == 0
+    assert command(["resume=run", "--trust", "steps=400"], monkeypatch, tmp_path) == 0
     longer = json.loads(path.read_text())
     assert longer["resumed"][-1] == {"step": 250, "new_episode": True} and longer["episodes"] == 3 * lifetimes
 

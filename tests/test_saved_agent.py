@@ -264,7 +264,7 @@ def test_reading_a_file_runs_and_imports_nothing_of_its_choice(good: bytes, tmp_
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
     lines = result.stdout.splitlines()
-    assert len(lines) == 6 and all("agent.head._target_ must name" in line for line in lines[:5])
+    assert len(lines) == 6 and all("agent.head._target_ is" in line for line in lines[:5])
     assert lines[5] == "False" and not (tmp_path / "marker").exists()
 
 
