@@ -58,7 +58,12 @@ def test_the_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
 @pytest.mark.packaging
 def test_an_editable_install_works_from_the_clone_the_folder_above_it_and_any_other(tmp_path: Path) -> None:
     clone, other = tmp_path / "code" / "tracerl", tmp_path / "other"
-    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "runs", "__pycache__"))
+    left_out = {"__pycache__", *(path.name for path in ROOT.glob(".*"))}
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if name in left_out or (name == "runs" and Path(folder) == ROOT)}
+
+    shutil.copytree(ROOT, clone, ignore=ignored)
     other.mkdir()
     python = fresh(tmp_path / "venv", "-e", clone)
     for folder in (clone, clone.parent, other):

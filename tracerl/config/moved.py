@@ -149,8 +149,11 @@ class _Moved(MetaPathFinder, Loader):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         """Return how to import a module that moved; None of any other."""
-        found = homes(fullname)
-        return None if fullname in found or not _is_module(found[0]) else ModuleSpec(fullname, self, is_package=True)
+        parent = getattr(sys.modules.get(fullname.rpartition(".")[0]), "__spec__", None)
+        inside = isinstance(getattr(parent, "loader", None), _Moved)
+        if not inside and fullname.removeprefix("tracerl.") not in MOVED:
+            return None
+        return ModuleSpec(fullname, self, is_package=True) if _is_module(homes(fullname)[0]) else None
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module everything that it had."""
