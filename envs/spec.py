@@ -57,6 +57,8 @@ class EnvSpec:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError("name", f"must be a short name, got {self.name!r}")
         if not isinstance(self.id, str) or not self.id:
             raise ConfigError("id", f"must be the id of a Gymnasium env, got {self.id!r}")
         if not isinstance(self.kwargs, Mapping):
