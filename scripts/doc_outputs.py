@@ -85,7 +85,7 @@ def entropy_table(steps: int | None, lives: int = 20) -> str:
 def readers(steps: int | None, lives: int = 10) -> str:
     """The table of docs/export.md: returns of both resets, and spikes that differ in snnTorch and Norse."""
     lines = [
-        "| | mean return of the last 100 | neuron steps | spikes that differ, lives 0, 1, 2 |",
+        "| | mean return of the last 100 | neuron steps | spikes that differ, lifetimes 0-2 |",
         "|---|---|---|---|",
     ]
     for reset in ("hard", "soft"):
