@@ -51,8 +51,7 @@ class Table:
 # The floor a share of the running mean, not of its peak, and no floor under the magnitude of the signal.
 RUNNING = "optimizer.policy.peak_decay=0 optimizer.value.peak_decay=0 optimizer.policy.signal_floor=0"
 FLOORS = [
-    Row(f"Intentional, running floor {floor}", f"{RUNNING} optimizer.policy.floor={floor}")
-    for floor in (1, 0.3, 0)
+    Row(f"Intentional, running floor {floor}", f"{RUNNING} optimizer.policy.floor={floor}") for floor in (1, 0.3, 0)
 ]
 RULES = [
     Row("Intentional (default)"),

@@ -22,6 +22,13 @@ COMPLETE = [
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
 ]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+WRITTEN = [page for page in (*PAGES, ROOT / "CHANGELOG.md") if page.name != "config.md"]  # which configs/ makes
+# Words of the project's own where the field has one: lifetime or run, method, compiled env, Gaussian, baseline, ...
+PRIVATE = (
+    r"life|lives|lived|(?:new)?born|verbs?|(?:un)?told|twins?|bells?|coins?|toss(?:es)?|outlooks?|worlds?|peers?|aims?"
+    r"|stretch(?:es)?|obstacles?|tally|monitors?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
+    r"|(?:is|are) (?:refused|dead|answered)|hand(?:s|ed)? (?:on|over|out)|go(?:es)? on|going on"
+)
 SHORT = 20  # env steps, in place of those that a page names
 
 
@@ -95,6 +102,30 @@ def test_the_settings_of_every_command_exist() -> None:
     assert len(commands()) > 15
     for line in commands():
         compose(*shlex.split(line))
+
+
+def prose(text: str) -> str:
+    """A page without code, tables of scripts, formulas and targets of links, its lines in place."""
+    blocks = (r"^```.*?^```", r"^<!-- \w+ \w+ -->.*?^<!-- end \w+ -->", r"^\$\$.*?^\$\$", r"^(?: {4,}|:::).*?$")
+    for pattern in (*blocks, r"`[^`]*`", r"\]\([^)]*\)", r"\$[^$\n]*\$"):
+        text = re.sub(pattern, lambda found: "\n" * found[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_uses_the_words_of_the_field_and_short_lines(page: Path) -> None:
+    text = page.read_text()
+    lines = prose(text).splitlines()
+    assert not [line for line in lines if re.search(rf"\b({PRIVATE})\b", line, re.IGNORECASE)]
+    assert not [line for line in lines if len(line) > 100 and not line.startswith(("|", "!["))]
+    assert not [line for line in text.splitlines() if len(line) > 160]
+
+
+def test_the_site_needs_no_network() -> None:
+    yaml = pytest.importorskip("yaml")
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert all((ROOT / "docs" / path).is_file() for path in config["extra_css"] + config["extra_javascript"])
+    assert config["theme"]["font"] is False and "MIT" in (ROOT / "docs/assets/katex/LICENSE").read_text()
 
 
 def test_links_out_of_the_docs_become_pages_or_names(caplog: pytest.LogCaptureFixture) -> None:
