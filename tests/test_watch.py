@@ -18,9 +18,9 @@ from tests.helpers import script
 from tests.watching import FLAGS, SMALL, cli, made_runs
 from tracerl.runs.saved_run import SavedRun, load
 from tracerl.watch import watch
-from tracerl.watch.mp4 import Mp4
 from tracerl.watch.options import Options
 from tracerl.watch.playing import play
+from tracerl.watch.video import Video
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +148,14 @@ def test_an_env_that_fails_leaves_the_video_so_far(
 def test_a_video_that_breaks_off_is_dropped_and_the_others_are_kept(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full() -> None:
-        raise OSError("no space left")
+    add = Video.add
 
-    monkeypatch.setattr(Mp4, "add", after(3, Mp4.add, full))
+    def full(self: Video, picture: Any) -> None:
+        if self.frames == 3 and ".gif" not in self._path.name:
+            raise OSError("no space left")
+        add(self, picture)
+
+    monkeypatch.setattr(Video, "add", full)
     files = ["--video", tmp_path / "a.gif", "--video", tmp_path / "a.mp4", "--raster", tmp_path / "a.png"]
     assert cli(monkeypatch, run, *files, *FLAGS) == 1
     err = capsys.readouterr().err

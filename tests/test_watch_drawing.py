@@ -11,12 +11,12 @@ from PIL import Image
 from tracerl.recording import images as P
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
-from tracerl.watch.gif import Gif
 from tracerl.watch.pace import Pace
 from tracerl.watch.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
 from tracerl.watch.scene import Scene
 from tracerl.watch.sheet import Sheet
 from tracerl.watch.timeline import Timeline
+from tracerl.watch.video import Video
 
 STEPS, NEURONS = 20, 4
 AXIS = Axis(80, STEPS)  # four pixels a step
@@ -187,7 +187,7 @@ def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> No
         newer[5 + i, 7:20] = colours[i]
         pictures.append(newer)
     pictures += [pictures[-1], np.full((30, 50, 3), (1, 250, 3), np.uint8)]  # nothing new; a colour it did not have
-    gif = Gif(tmp_path / "a.gif", (50, 30), 30.0)
+    gif = Video(tmp_path / "a.gif", (50, 30), 30.0)
     for picture in pictures:
         gif.add(picture)
     gif.close()
@@ -199,14 +199,16 @@ def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> No
             time += found.info["duration"]
             np.testing.assert_array_equal(np.asarray(found.convert("RGB")), picture)
     assert time == 300  # milliseconds
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
 def test_a_gif_keeps_colours_that_come_up_later(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    few = rng.integers(0, 256, (200, 3)).astype(np.uint8)
+    noise = few[rng.integers(0, 200, (64, 64))]
     later = noise.copy()
     later[10:14, 10:14] = P.ORANGE
-    gif = Gif(tmp_path / "a.gif", (64, 64), 25.0, [P.ORANGE])
+    gif = Video(tmp_path / "a.gif", (64, 64), 25.0)
     for picture in (noise, later):
         gif.add(picture)
     gif.close()

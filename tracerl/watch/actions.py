@@ -9,13 +9,6 @@ from gymnasium import spaces
 from tracerl.recording.images import Numbers
 
 
-def count(space: Any) -> int:
-    """Return how many actions or numbers are told apart by their colours."""
-    if isinstance(space, spaces.Discrete):
-        return int(space.n)
-    return int(np.prod(space.shape)) if isinstance(space, spaces.Box) else 1
-
-
 def labels(space: Any, n: int) -> list[str]:
     """Return a short name for each of a policy's n outputs.
 

@@ -1,42 +1,20 @@
 """Where the pictures go: a window, videos, and one picture of the whole stretch."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from tracerl.config.checks import ConfigError
 from tracerl.recording import images
-from tracerl.recording.images import Colour, Picture
+from tracerl.recording.images import Picture
 from tracerl.watch.files import Part
-from tracerl.watch.gif import Gif
-from tracerl.watch.mp4 import Mp4
-
-
-class Writer(Protocol):
-    """A video being written."""
-
-    frames: int
-
-    def add(self, picture: Picture) -> None:
-        """Write a frame."""
-        ...
-
-    def close(self) -> None:
-        """Finish the file."""
-        ...
+from tracerl.watch.video import Video
 
 
 class Files:
     """The files of one watching: opened before it, finished after it, whatever ended it."""
 
-    def __init__(
-        self,
-        videos: Sequence[Path],
-        raster: Path | None,
-        size: tuple[int, int],
-        fps: float,
-        colours: Sequence[Colour] = (),
-    ) -> None:
+    def __init__(self, videos: Sequence[Path], raster: Path | None, size: tuple[int, int], fps: float) -> None:
         """Open all of them.
 
         Args:
@@ -44,19 +22,18 @@ class Files:
             raster: .png; None: none.
             size: width and height of a video's frames.
             fps: frames per second.
-            colours: that a gif shall have, whatever its first frame shows.
 
         Raises:
             ConfigError: one cannot be written, or a package is not installed.
         """
         self._fps = fps
-        self._videos: list[tuple[Part, Writer]] = []
+        self._videos: list[tuple[Part, Video]] = []
         self._raster: Part | None = None
         try:
             for path in videos:
                 part = Part("video", path)
                 try:
-                    self._videos.append((part, _writer(part.aside, size, fps, colours)))
+                    self._videos.append((part, _video(part.aside, size, fps)))
                 except BaseException:
                     part.drop()
                     raise
@@ -122,18 +99,14 @@ class Files:
             self._raster.drop()
 
 
-def _drop(part: Part, writer: Writer) -> None:
-    try:
-        writer.close()
-    except OSError:
-        pass  # it is thrown away
+def _drop(part: Part, writer: Video) -> None:
+    with suppress(OSError):
+        writer.close(keep=False)
     part.drop()
 
 
-def _writer(path: Path, size: tuple[int, int], fps: float, colours: Sequence[Colour]) -> Writer:
-    if path.suffix.lower() == ".gif":
-        return Gif(path, size, fps, colours)
+def _video(path: Path, size: tuple[int, int], fps: float) -> Video:
     try:
-        return Mp4(path, size, fps)
+        return Video(path, size, fps)
     except ModuleNotFoundError as error:
         raise ConfigError("video", 'needs packages that are not installed: pip install "tracerl[watch]"') from error

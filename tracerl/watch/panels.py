@@ -149,13 +149,6 @@ def action_colours(n: int) -> list[Colour]:
     return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in turns]
 
 
-def theme(n: int) -> list[Colour]:
-    """Return the colours of all panels with n actions, whole and faint."""
-    whole = [P.INK, P.QUIET, P.GRID, P.CHARGED, P.DRAINED, P.SPIKE, P.GREEN, P.RED, *TRACES, *action_colours(n)[:20]]
-    faint = [mixed(colour, P.PANEL, share) for colour in whole[5:] for share in (0.3, 0.75)]
-    return [P.BACKGROUND, P.PANEL, *whole, *faint]
-
-
 class Scales:
     """Ends of the scales of curves: round numbers that hold what is shown, and do not change at every frame."""
 

@@ -79,7 +79,7 @@ class _Show:
     ) -> tuple[Record, list[str]]:
         """Watch to the end; see ``play``."""
         options = self._options
-        self._files = Files(options.videos, options.raster, options.size, self._pace.fps, self._sheet.colours)
+        self._files = Files(options.videos, options.raster, options.size, self._pace.fps)
         try:
             if options.wants_window:
                 self._window = Window(self._titles[0], options.size, self._pace, interrupted)

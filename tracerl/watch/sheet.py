@@ -10,7 +10,7 @@ from tracerl.recording import images as P
 from tracerl.recording.images import Picture
 from tracerl.recording.recorder import Recording
 from tracerl.watch import actions
-from tracerl.watch.panels import action_colours, mixed, theme
+from tracerl.watch.panels import action_colours, mixed
 from tracerl.watch.scene import Scene
 from tracerl.watch.timeline import GUTTER, Timeline
 
@@ -26,7 +26,6 @@ class Sheet:
     Attributes:
         size: width and height.
         span: env steps across the panels.
-        colours: of the panels.
     """
 
     def __init__(self, size: tuple[int, int], space: Any, title: str, mode: str, span: int | None = None) -> None:
@@ -45,7 +44,6 @@ class Sheet:
         self.span = max(10, across // 4) if span is None else span
         self._plots = across - across % self.span if across >= self.span else across  # steps of one width
         self._timeline = Timeline(space)
-        self.colours = theme(actions.count(space))
 
     def compose(self, scene: Scene) -> Picture:
         """Draw a scene: uint8, [height, width, 3]."""
