@@ -63,7 +63,7 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can
     "presence": ("runs.lock",),
     "progress": ("runs.logging.progress",),
     "recording": ("recording.recorder",),
-    "records": ("runs.logging.tfrecord",),
+    "records": ("runs.logging.event_file",),
     "resume": ("runs.resume",),
     "runs": ("runs.saved_run",),
     "scaling": ("nn.normalizers",),

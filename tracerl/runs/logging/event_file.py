@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,18 +14,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.histogram import metadata as histograms
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.image import metadata as images
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from tracerl.runs.files import create_to_append, open_regular, open_to_append
 from tracerl.runs.logging.custom_scalars import Category, Chart
-from tracerl.runs.logging.tfrecord import are_records, write_record
 
 Array = np.ndarray[Any, Any]
 BUCKETS = 30  # of a histogram, as TensorBoard's own have
@@ -68,36 +70,26 @@ class EventWriter:
 
     def histograms(self, values: Mapping[str, Array], step: int) -> None:
         """Write how numbers, each of any shape, are distributed, by tag in one event; see ``histogram``."""
-        content = histograms.create_summary_metadata(None, None).plugin_data.content
-        found = []
-        for tag, numbers in values.items():
-            rows = histogram(numbers)
-            tensor = TensorProto(dtype=DT_DOUBLE, tensor_content=rows.tobytes())
-            for size in rows.shape:
-                tensor.tensor_shape.dim.add(size=size)
-            found.append(_value(tag, histograms.PLUGIN_NAME, tensor, content))
-        self._tell(found, step)
+        metadata = histograms.create_summary_metadata(None, None)
+        self._tell([_value(tag, metadata, histogram(numbers)) for tag, numbers in values.items()], step)
 
     def images(self, pngs: Mapping[str, tuple[bytes, int, int]], step: int) -> None:
         """Write pictures by tag in one event, each a PNG file, its width and its height in pixels."""
-        content = images.create_summary_metadata(None, None).plugin_data.content
+        metadata = images.create_summary_metadata(None, None)
         parts = {tag: [str(width).encode(), str(height).encode(), png] for tag, (png, width, height) in pngs.items()}
-        self._tell([_value(tag, images.PLUGIN_NAME, _texts(three), content) for tag, three in parts.items()], step)
+        self._tell([_value(tag, metadata, three) for tag, three in parts.items()], step)
 
     def text(self, tag: str, content: str) -> None:
         """Write a markdown text."""
-        self._tell([_value(tag, "text", _texts([content.encode()]))])
+        self._tell(text_pb(tag, content).value)
 
     def layout(self, categories: Sequence[Category], step: int) -> None:
-        """Declare the charts of TensorBoard's Custom Scalars page; a later declaration takes an earlier one's place."""
+        """Declare the charts of TensorBoard's Custom Scalars page; a later declaration replaces an earlier one."""
         layout = layout_pb2.Layout(
-            category=[
-                layout_pb2.Category(title=category.title, chart=[_chart(chart) for chart in category.charts])
-                for category in categories
-            ]
+            category=[layout_pb2.Category(title=title, chart=map(_chart, charts)) for title, charts in categories]
         )
-        tensor = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
-        self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, custom_scalar.PLUGIN_NAME, tensor)], step)
+        metadata = custom_scalar.create_summary_metadata()
+        self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())], step)
 
     def hyperparameters(self, settings: Mapping[str, Any]) -> None:
         """Declare the run's settings in TensorBoard's HParams form.
@@ -127,14 +119,32 @@ class EventWriter:
         self._file.close()
 
     def _session(self, tag: str, **content: Any) -> None:
-        packed = plugin_data_pb2.HParamsPluginData(version=0, **content).SerializeToString()
-        self._tell([_value(tag, hparams.PLUGIN_NAME, hparams.NULL_TENSOR, packed)])
+        metadata = hparams.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
+        self._tell([Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR)])
 
     def _tell(self, values: Sequence[Summary.Value], step: int = 0) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
-        write_record(self._file, event.SerializeToString())
+        RecordWriter(self._file).write(event.SerializeToString())
+        self._file.flush()
+
+
+def are_records(file: BinaryIO, size: int) -> bool:
+    """Say whether the first bytes of a file are whole records of TFRecord, by their lengths and the checksums of these.
+
+    Args:
+        file: can be sought in.
+        size: how many bytes, above 0.
+    """
+    at = 0
+    while at < size:
+        file.seek(at)
+        header = file.read(12)  # 8 bytes of length and the masked CRC of these; data and its masked CRC follow
+        if len(header) < 12 or header[8:] != struct.pack("<I", masked_crc32c(header[:8])):
+            return False
+        at += 16 + int(struct.unpack("<Q", header[:8])[0])
+    return at == size and file.seek(0, os.SEEK_END) >= size
 
 
 def open_events(folder: Path, place: tuple[str, int] | None) -> tuple[EventWriter, bool]:
@@ -181,16 +191,9 @@ def histogram(values: Array, buckets: int = BUCKETS) -> Array:
     return np.stack([edges[:-1], edges[1:], np.bincount(places, minlength=buckets)], -1)
 
 
-def _value(tag: str, plugin: str, tensor: TensorProto, content: bytes = b"") -> Summary.Value:
+def _value(tag: str, metadata: SummaryMetadata, content: Any) -> Summary.Value:
     """Return what a plugin of TensorBoard's reads: a tensor, and a few bytes about it."""
-    data = SummaryMetadata.PluginData(plugin_name=plugin, content=content)
-    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=data), tensor=tensor)
-
-
-def _texts(parts: Sequence[bytes]) -> TensorProto:
-    tensor = TensorProto(dtype=DT_STRING, string_val=parts)
-    tensor.tensor_shape.dim.add(size=len(parts))
-    return tensor
+    return Summary.Value(tag=tag, metadata=metadata, tensor=make_tensor_proto(content))
 
 
 def _chart(chart: Chart) -> layout_pb2.Chart:
