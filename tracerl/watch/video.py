@@ -85,9 +85,10 @@ class Video:
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start ffmpeg in a session of its own, so that Ctrl-C does not reach it."""
-        command = [self._exe, "-v", "error", "-y", *arguments]
-        ends = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": self._said}
-        return subprocess.Popen(command, start_new_session=True, **ends)
+        command, pipe = [self._exe, "-v", "error", "-y", *arguments], subprocess.PIPE
+        return subprocess.Popen(
+            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+        )
 
     def _finish(self, ffmpeg: "subprocess.Popen[bytes]") -> None:
         try:

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from . import fields, forms
-from .adapter import is_named
+from .adapter import Adapter
 
 
-class Atari:
+class Atari(Adapter):
     """The state of the emulator with its generator, in the form of bytes that it has itself.
 
     The emulator repeats its last action with ``repeat_action_probability`` per frame, and does not give out which that
@@ -16,10 +16,6 @@ class Atari:
     and ``gymnasium.wrappers.StickyAction`` around the bare env, below ``AtariPreprocessing``, does the same where it
     can be captured. Left out: sound.
     """
-
-    def matches(self, env: Any) -> bool:
-        """See ``Adapter.matches``."""
-        return is_named(env, "ale_py", ("AtariEnv",))
 
     def obstacle(self, env: Any) -> str | None:
         """Name the probability of repeated actions where it is not 0."""
@@ -51,3 +47,6 @@ class Atari:
 def _bytes(name: str, value: Any) -> Any:
     n = value.size if isinstance(value, np.ndarray) else 0
     return forms.array((n,), "u")(name, value)
+
+
+ATARI = Atari("ale_py", {"AtariEnv": lambda _: {"emulator": _bytes}})

@@ -15,11 +15,7 @@ Space = gym.Space[Any]
 
 
 def read(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a generator's bit generator, in NumPy's own form: ints, strings and arrays in dicts.
-
-    Raises:
-        ValueError: the bit generator is not one of NumPy's.
-    """
+    """Return the state of a bit generator in NumPy's own form; a ValueError where it is not one of NumPy's."""
     if type(generator.bit_generator) not in _KINDS:
         raise ValueError(f"a generator must be one of NumPy's own, got {type(generator.bit_generator).__name__}")
     return dict(generator.bit_generator.state)
@@ -52,11 +48,7 @@ def to_plain(generator: np.random.Generator | None) -> Any:
 
 
 def from_plain(data: Any, current: np.random.Generator | None) -> Any:
-    """Return a generator in the state that ``to_plain`` made plain data of, or None of None; see ``write``.
-
-    Raises:
-        ValueError: the data is not what ``to_plain`` makes.
-    """
+    """Return a generator in the state that ``to_plain`` made plain data of, or None of None; see ``write``."""
     return None if data is None else write(decode(data, "generator"), current)
 
 

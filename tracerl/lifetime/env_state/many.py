@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from gymnasium.vector import SyncVectorEnv, VectorWrapper
+from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from . import fields, forms, generators, stack
 from .adapter import is_named
 from .forms import optional, whole
 from .plain import decode, encode
+from .stack import EnvState
 
-EnvState = dict[str, Any]
+Envs = VectorEnv[Any, Any, Any]
 
 # Of Gymnasium's wrappers of vector envs, those that keep nothing from one step to the next; ``as_boxes`` uses them.
 _STATELESS = ("FlattenObservation", "TransformObservation")
@@ -28,28 +29,42 @@ def obstacle(envs: Any) -> str | None:
     return f"no adapter for {type(bare).__name__}: only SyncVectorEnv and CartPoleVectorEnv give out their envs' state"
 
 
-def capture(envs: Any) -> EnvState:
-    """Return the state of a vector env; see ``tracerl.lifetime.env_state.capture_many``."""
+def _checked(envs: Any) -> tuple[list[str], Any]:
+    """Return the classes of a vector env in its wrappers, by name, and the bare env; a ValueError names an obstacle."""
     problem = obstacle(envs)
     if problem is not None:
         raise ValueError(problem)
-    names, bare = [type(layer).__name__ for layer in _layers(envs)], _layers(envs)[-1]
-    own = {"format": stack.FORMAT, "classes": names, "spaces": _spaces(bare)}
-    if type(bare) is SyncVectorEnv:
-        state = encode(fields.read(bare, _sync(bare)), names[-1])
-        return {**own, "state": state, "generator": None, "envs": [stack.capture(env) for env in bare.envs]}
-    data = generators.to_plain(bare._np_random)
-    return {**own, "state": encode(fields.read(bare, _cart_poles(bare)), names[-1]), "generator": data, "envs": []}
+    layers = _layers(envs)
+    return [type(layer).__name__ for layer in layers], layers[-1]
 
 
-def restore(envs: Any, state: EnvState) -> None:
-    """Give a vector env a state; see ``tracerl.lifetime.env_state.restore_many``."""
-    problem = obstacle(envs)
-    if problem is not None:
-        raise ValueError(problem)
+def capture(envs: Envs) -> EnvState:
+    """Return the state of a vector env: Gymnasium's ``SyncVectorEnv``, or its own vector form of CartPole.
+
+    Raises:
+        ValueError: as of ``tracerl.lifetime.env_state.capture``.
+    """
+    names, bare = _checked(envs)
+    sync = type(bare) is SyncVectorEnv
+    return {
+        "format": stack.FORMAT,
+        "classes": names,
+        "spaces": _spaces(bare),
+        "state": encode(fields.read(bare, _sync(bare) if sync else _cart_poles(bare)), names[-1]),
+        "generator": None if sync else generators.to_plain(bare._np_random),
+        "envs": [stack.capture(env) for env in bare.envs] if sync else [],
+    }
+
+
+def restore(envs: Envs, state: EnvState) -> None:
+    """Let a vector env go on from a state of ``capture``, of as many envs, made as those captured were.
+
+    Raises:
+        ValueError: as of ``tracerl.lifetime.env_state.restore``.
+    """
+    names, bare = _checked(envs)
     keys = ("format", "classes", "spaces", "state", "generator", "envs")
     stack.check_keys("the state of a vector env", state, keys)
-    names, bare = [type(layer).__name__ for layer in _layers(envs)], _layers(envs)[-1]
     if state["format"] != stack.FORMAT or state["classes"] != names:
         ours = f"format {stack.FORMAT} of {names}"
         raise ValueError(f"the state must be of {ours}, got format {state['format']} of {state['classes']}")
@@ -57,9 +72,7 @@ def restore(envs: Any, state: EnvState) -> None:
     if not isinstance(state["envs"], list) or len(state["envs"]) != len(inner):
         came = len(state["envs"]) if isinstance(state["envs"], list) else repr(state["envs"])
         raise ValueError(f"the state must be of {len(inner)} envs, got {came}")
-    values = decode(state["state"], names[-1])
-    if not isinstance(values, dict):
-        raise ValueError(f"the state of {names[-1]} must be a dict, got {values!r}")
+    values = forms.mapping(f"the state of {names[-1]}", decode(state["state"], names[-1]))
     fields.write(bare, values, _sync(bare) if inner else _cart_poles(bare))
     if not inner:
         bare._np_random = generators.from_plain(state["generator"], bare._np_random)

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from .adapter import Adapter
 
-class Methods:
+
+class Methods(Adapter):
     """Classes with ``state_dict() -> dict[str, Any]`` and ``load_state_dict(state) -> None``, inherited ones included.
 
     ``state_dict`` returns all that a later step or reset reads and that a new env of the same arguments may not have:
@@ -17,16 +19,8 @@ class Methods:
         """Tell whether the class has both methods."""
         return all(callable(getattr(type(env), name, None)) for name in ("state_dict", "load_state_dict"))
 
-    def obstacle(self, env: Any) -> str | None:
-        """Return None: the class answers for itself."""
-        return None
-
     def capture(self, env: Any) -> dict[str, Any]:
-        """Return what the class says its state is.
-
-        Raises:
-            ValueError: that is no dict.
-        """
+        """Return what the class says its state is; a ValueError where that is no dict."""
         state = env.state_dict()
         if type(state) is not dict:
             raise ValueError(f"{type(env).__name__}.state_dict() must return a dict, got {state!r}")

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from . import fields, forms
-from .adapter import is_named
+from .adapter import Adapter
 
-NAMES = (
+_NAMES = (
     *("AntEnv", "HalfCheetahEnv", "HopperEnv", "HumanoidEnv", "HumanoidStandupEnv", "InvertedDoublePendulumEnv"),
     *("InvertedPendulumEnv", "PusherEnv", "ReacherEnv", "SwimmerEnv", "Walker2dEnv"),
 )
-LATE = {"ReacherEnv": ("goal",), "PusherEnv": ("goal_pos", "cylinder_pos")}  # places that a reset draws
+_LATE = {"ReacherEnv": ("goal",), "PusherEnv": ("goal_pos", "cylinder_pos")}  # places that a reset draws
 
 # What the simulator computes on its way through a step, from where the step began: the envs read some of it before the
 # next step (a speed is the difference of two places), so it cannot be computed anew from where the step ended.
@@ -22,21 +22,13 @@ DERIVED = (
 )
 
 
-class Mujoco:
+class Mujoco(Adapter):
     """The integration state (``mjSTATE_INTEGRATION``), what was derived from it, and the env's parameters.
 
     The integration state has the time, positions, velocities, activations, controls, applied forces and the warm start
     of the solver. ``mj_forward`` is not called: it would move on the warm start, and the derived quantities with it.
     Left out: the model, of which a user may have changed something, and the renderer.
     """
-
-    def matches(self, env: Any) -> bool:
-        """See ``Adapter.matches``."""
-        return is_named(env, "gymnasium.envs.mujoco", NAMES)
-
-    def obstacle(self, env: Any) -> str | None:
-        """Return None: MuJoCo gives out and takes all of its state."""
-        return None
 
     def capture(self, env: Any) -> dict[str, Any]:
         """Return the state, float64, and the rest."""
@@ -56,7 +48,7 @@ class Mujoco:
 
         known = {"integration": forms.array((_size(env),), "f"), "derived": forms.of_dict(_derived(env))}
         values = fields.checked(env, state, {**known, "parameters": forms.mapping})
-        fields.write(env, values["parameters"], _parameters(env), late=LATE.get(type(env).__name__, ()))
+        fields.write(env, values["parameters"], _parameters(env), late=_LATE.get(type(env).__name__, ()))
         mujoco.mj_setState(env.model, env.data, values["integration"].astype(np.float64), _all())
         for name, value in values["derived"].items():
             getattr(env.data, name)[...] = value
@@ -69,7 +61,7 @@ def _all() -> int:
 
 
 def _parameters(env: Any) -> fields.Fields:
-    late = LATE.get(type(env).__name__, ())
+    late = _LATE.get(type(env).__name__, ())
     return {**dict.fromkeys(late, forms.array((2,), "fi")), **fields.parameters(env, late)}
 
 
@@ -82,3 +74,6 @@ def _size(env: Any) -> int:
     import mujoco
 
     return int(mujoco.mj_stateSize(env.model, _all()))
+
+
+MUJOCO = Mujoco("gymnasium.envs.mujoco", dict.fromkeys(_NAMES, _parameters), _LATE)

@@ -4,30 +4,21 @@ from typing import Any
 
 import gymnasium as gym
 
-from . import generators
+from . import forms, generators
 from .adapter import Adapter
-from .atari import Atari
-from .classic_control import ClassicControl
+from .atari import ATARI
+from .classic_control import CLASSIC_CONTROL
 from .methods import Methods
-from .mujoco import Mujoco
+from .mujoco import MUJOCO
 from .plain import decode, encode
-from .toy_text import ToyText
-from .unsupported import Unsupported
-from .wrappers import Stateful, Stateless
+from .toy_text import TOY_TEXT
+from .unsupported import reason_of
+from .wrappers import WRAPPERS
 
 EnvState = dict[str, Any]
-FORMAT = 1  # of the state; another number is refused
+FORMAT = 1  # of the state; another number raises a ValueError
 
-ADAPTERS: tuple[Adapter, ...] = (
-    Methods(),
-    Stateless(),
-    Stateful(),
-    ClassicControl(),
-    ToyText(),
-    Mujoco(),
-    Atari(),
-    Unsupported(),
-)
+ADAPTERS: tuple[Adapter, ...] = (Methods(), *WRAPPERS, CLASSIC_CONTROL, TOY_TEXT, MUJOCO, ATARI)
 
 
 def layers(env: Any) -> list[Any]:
@@ -38,61 +29,83 @@ def layers(env: Any) -> list[Any]:
     return found
 
 
-def adapter_of(layer: Any) -> Adapter:
-    """Return the first adapter that knows the layer's class; the last one takes all others."""
-    return next(adapter for adapter in ADAPTERS if adapter.matches(layer))
+def adapter_of(layer: Any) -> Adapter | None:
+    """Return the first adapter that knows the layer's class."""
+    return next((adapter for adapter in ADAPTERS if adapter.matches(layer)), None)
 
 
 def obstacle(env: Any) -> str | None:
     """Name the outermost layer that cannot be captured, and why; None where all can."""
     for layer in layers(env):
-        reason = adapter_of(layer).obstacle(layer)
+        adapter = adapter_of(layer)
+        reason = reason_of(layer) if adapter is None else adapter.obstacle(layer)
         if reason is not None:
             return f"no adapter for {type(layer).__name__}: {reason}"
     return None
 
 
-def capture(env: Any) -> EnvState:
-    """Return the state of an env; see ``tracerl.lifetime.env_state.capture``."""
+def _adapted(env: Any) -> list[tuple[Any, Adapter]]:
+    """Return the layers of an env with their adapters.
+
+    Raises:
+        ValueError: there is an obstacle.
+    """
     problem = obstacle(env)
     if problem is not None:
         raise ValueError(problem)
-    bare = layers(env)[-1]
+    return [(layer, adapter) for layer in layers(env) if (adapter := adapter_of(layer)) is not None]
+
+
+def capture(env: gym.Env[Any, Any]) -> EnvState:
+    """Return the state of an env in its wrappers; the env is not changed, and nothing is shared with it.
+
+    Raises:
+        ValueError: there is an obstacle, or a layer holds what is no plain data; named.
+    """
+    adapted = _adapted(env)
+    bare = adapted[-1][0]
     return {
         "format": FORMAT,
-        "layers": [_capture_layer(layer) for layer in layers(env)],
+        "layers": [_capture_layer(layer, adapter) for layer, adapter in adapted],
         "generator": generators.to_plain(getattr(bare, "_np_random", None)),
         "seed": encode(getattr(bare, "_np_random_seed", None), "seed"),
     }
 
 
-def _capture_layer(layer: Any) -> dict[str, Any]:
+def _capture_layer(layer: Any, adapter: Adapter) -> dict[str, Any]:
     name = type(layer).__name__
     return {
         "class": name,
-        "state": encode(adapter_of(layer).capture(layer), name),
+        "state": encode(adapter.capture(layer), name),
         **{key: None if space is None else generators.from_space(space) for key, space in _own_spaces(layer).items()},
     }
 
 
-def restore(env: Any, state: EnvState) -> None:
-    """Give an env a state; see ``tracerl.lifetime.env_state.restore``."""
-    problem = obstacle(env)
-    if problem is not None:
-        raise ValueError(problem)
+def restore(env: gym.Env[Any, Any], state: EnvState) -> None:
+    """Let an env go on from a state.
+
+    Args:
+        env: made as the one captured was: the same wrappers in the same order, and the same arguments.
+        state: of ``capture``; it is not changed, and nothing is shared with it.
+
+    Raises:
+        ValueError: there is an obstacle; the state is of other wrappers or of another env, both named; or a value has
+            an unknown name, or a type, shape or dtype that does not fit, named. The env is not to be used then.
+    """
+    ours = _adapted(env)
     check_keys("the state of an env", state, ("format", "layers", "generator", "seed"))
     if state["format"] != FORMAT:
         raise ValueError(f"the format of an env's state must be {FORMAT}, got {state['format']!r}")
-    ours, theirs = layers(env), state["layers"]
-    _check_stack(ours, theirs)
-    bare = ours[-1]
+    theirs = state["layers"]
+    _check_stack([layer for layer, _ in ours], theirs)
+    bare = ours[-1][0]
     seed = decode(state["seed"], "seed")
     if seed is not None and type(seed) is not int:
         raise ValueError(f"seed must be a whole number or null, got {seed!r}")
     bare._np_random_seed = seed
     bare._np_random = generators.from_plain(state["generator"], getattr(bare, "_np_random", None))
-    for layer, part in reversed(list(zip(ours, theirs, strict=True))):
-        _restore_layer(layer, part)
+    for (layer, adapter), part in reversed(list(zip(ours, theirs, strict=True))):
+        _restore_layer(layer, adapter, part)
 
 
 def _check_stack(ours: list[Any], theirs: Any) -> None:
@@ -106,17 +119,14 @@ def _check_stack(ours: list[Any], theirs: Any) -> None:
         raise ValueError(f"the state is of {_drawn(there)}, the env is {_drawn(here)}")
 
 
-def _restore_layer(layer: Any, part: dict[str, Any]) -> None:
+def _restore_layer(layer: Any, adapter: Adapter, part: dict[str, Any]) -> None:
     name = type(layer).__name__
     for key, space in _own_spaces(layer).items():
         if space is not None:
             generators.to_space(space, part[key])
         elif part[key] is not None:
             raise ValueError(f"{name} has no {key} of its own, the state has generators of one")
-    values = decode(part["state"], name)
-    if not isinstance(values, dict):
-        raise ValueError(f"the state of {name} must be a dict, got {values!r}")
-    adapter_of(layer).restore(layer, values)
+    adapter.restore(layer, forms.mapping(f"the state of {name}", decode(part["state"], name)))
 
 
 def _own_spaces(layer: Any) -> dict[str, Any]:

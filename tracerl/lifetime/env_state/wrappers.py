@@ -1,4 +1,7 @@
-"""Gymnasium's own wrappers."""
+"""Gymnasium's own wrappers.
+
+Settings of a wrapper, such as the time limit, are no part of its state: the new wrapper's own hold.
+"""
 
 import time
 from collections.abc import Callable
@@ -6,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import fields, forms
-from .adapter import is_named
+from . import forms
+from .adapter import Adapter
 from .fields import Fields
 from .forms import flag, optional, real, whole
-
-PACKAGE = "gymnasium.wrappers"
 
 # What these do depends on the newest observation, action or reward alone. A function that one is given
 # (TransformObservation and its like) is taken to be so too. Those of the third line draw, from the env's generator.
@@ -23,57 +24,6 @@ STATELESS = {
     *("ClipReward", "TransformReward", "HumanRendering"),
     *("ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"),
 }
-
-
-class Stateless:
-    """Wrappers that keep nothing from one step to the next."""
-
-    def matches(self, env: Any) -> bool:
-        """See ``Adapter.matches``."""
-        return is_named(env, PACKAGE, STATELESS)
-
-    def obstacle(self, env: Any) -> str | None:
-        """Return None: there is nothing to capture."""
-        return None
-
-    def capture(self, env: Any) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def restore(self, env: Any, state: dict[str, Any]) -> None:
-        """Check that there is nothing to set."""
-        fields.write(env, state, {})
-
-
-class Stateful:
-    """Wrappers with attributes that change from step to step.
-
-    Settings of a wrapper, such as the time limit, are no part of its state: the new wrapper's own hold.
-    """
-
-    def matches(self, env: Any) -> bool:
-        """See ``Adapter.matches``."""
-        return is_named(env, PACKAGE, FIELDS)
-
-    def obstacle(self, env: Any) -> str | None:
-        """Return None: all that counts are attributes."""
-        return None
-
-    def capture(self, env: Any) -> dict[str, Any]:
-        """Return the attributes; the start of an episode as the seconds since, for no clock outlives a process."""
-        state = fields.read(env, FIELDS[type(env).__name__](env))
-        if _has_clock(state):
-            state[_CLOCK] = time.perf_counter() - state[_CLOCK]
-        return state
-
-    def restore(self, env: Any, state: dict[str, Any]) -> None:
-        """Set the attributes."""
-        fields.write(env, state, FIELDS[type(env).__name__](env))
-        if _has_clock(state):
-            env.episode_start_time = time.perf_counter() - state[_CLOCK]
-        if hasattr(env, "checked_data_reuse"):
-            # PassiveEnvChecker compares what two calls handed out, which is not kept: it has nothing to compare with.
-            env.checked_data_reuse, env._previous_data = True, ((), {})
 
 
 _CLOCK = "episode_start_time"
@@ -142,3 +92,29 @@ FIELDS: dict[str, Callable[[Any], Fields]] = {
     "AtariPreprocessing": _atari,
     "StickyAction": _sticky,
 }
+
+
+class Stateful(Adapter):
+    """Wrappers with attributes that change from step to step."""
+
+    def capture(self, env: Any) -> dict[str, Any]:
+        """Return the attributes; the start of an episode as the seconds since, for no clock outlives a process."""
+        state = super().capture(env)
+        if _has_clock(state):
+            state[_CLOCK] = time.perf_counter() - state[_CLOCK]
+        return state
+
+    def restore(self, env: Any, state: dict[str, Any]) -> None:
+        """Set the attributes."""
+        super().restore(env, state)
+        if _has_clock(state):
+            env.episode_start_time = time.perf_counter() - state[_CLOCK]
+        if hasattr(env, "checked_data_reuse"):
+            # PassiveEnvChecker compares what two calls handed out, which is not kept: it has nothing to compare with.
+            env.checked_data_reuse, env._previous_data = True, ((), {})
+
+
+WRAPPERS = (
+    Adapter("gymnasium.wrappers", dict.fromkeys(STATELESS, lambda _: {})),
+    Stateful("gymnasium.wrappers", FIELDS),
+)
