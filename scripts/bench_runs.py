@@ -112,11 +112,11 @@ def memory_in_kernels(settings: Settings) -> int:
     """Return the bytes of one life of an agent that the fused engine runs; 0 of others."""
     from tracerl.config.checks import ConfigError
     from tracerl.config.instantiate import build
-    from tracerl.runs.build import build_agent, open_world
+    from tracerl.runs.build import build_agent
 
     config = OmegaConf.create(settings)
     try:
-        world = open_world(config, build(config, "env"), [0])
+        world = build(config, "env").open([0])
         agent = build_agent(config, world.observation_space, world.action_space, [0], "")
     except ConfigError:  # which the run itself will report
         return 0

@@ -37,7 +37,7 @@ from tracerl.config.instantiate import build, open_keys
 from tracerl.lifetime.loop import Monitor, next_look
 from tracerl.lifetime.protocol import Verb
 from tracerl.lifetime.record import Record
-from tracerl.runs.build import build_agent, open_world, use_threads
+from tracerl.runs.build import build_agent, use_threads
 from tracerl.runs.logging.tensorboard import LoggedRun
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
@@ -108,7 +108,7 @@ class Bench:
 
     def new(self) -> tuple[Any, Any]:
         """Make a new world and agent."""
-        world = open_world(self.config, self.spec, self.seeds)
+        world = self.spec.open(self.seeds)
         names = f"env={self.spec.name}, {self.config.agent['_target_']}"
         return world, build_agent(self.config, world.observation_space, world.action_space, self.seeds, names)
 

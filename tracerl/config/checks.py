@@ -1,7 +1,8 @@
 """Checks of what a user passes in, each raising a ConfigError that names the key, the expectation and the value."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -17,7 +18,6 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, key: str, problem: str) -> None:
-        """Name the key and the problem; the message is both."""
         super().__init__(f"{key} {problem}")
         self.key = key
         self.problem = problem
@@ -25,6 +25,15 @@ class ConfigError(ValueError):
     def under(self, prefix: str) -> "ConfigError":
         """Return the same error with the key placed under a parent key."""
         return ConfigError(f"{prefix}.{self.key}", self.problem)
+
+
+@contextmanager
+def under(prefix: str) -> Iterator[None]:
+    """A context in which the keys of errors are placed under a parent key."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.under(prefix) from error
 
 
 class ConfigWarning(UserWarning):

@@ -56,7 +56,6 @@ class NotBuilt(Exception):
     """
 
     def __init__(self, key: str, reason: BaseException) -> None:
-        """Keep both."""
         super().__init__(f"{key}: {reason}")
         self.key, self.reason = key, reason
 

@@ -73,7 +73,6 @@ class Choice(nn.Module):
     half_range: Tensor
 
     def __init__(self, head: Head) -> None:
-        """Take over what the actions are counted from, or the bounds of continuous ones."""
         super().__init__()
         self.kind, self.sizes = type(head), getattr(head, "sizes", (head.n_outputs,))
         if isinstance(head, Gaussian):

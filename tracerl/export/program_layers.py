@@ -30,7 +30,6 @@ class Layer(nn.Module):
     slow_decay: Tensor
 
     def __init__(self, stage: Neurons, number: int) -> None:
-        """Take over the numbers."""
         super().__init__()
         synapses = stage.synapses
         self.currents = Convolved(synapses) if isinstance(synapses, Convolution) else Matrix(synapses)
@@ -74,7 +73,6 @@ class Matrix(nn.Module):
     one: Tensor
 
     def __init__(self, synapses: Dense) -> None:
-        """Set the weights of all that is received side by side."""
         super().__init__()
         own = [] if synapses.own is None else [synapses.own]
         blocks = [*synapses.weights, *synapses.delayed, *own, synapses.bias.unsqueeze(-1)]
@@ -93,7 +91,6 @@ class Convolved(nn.Module):
     bias: Tensor
 
     def __init__(self, synapses: Convolution) -> None:
-        """Take over the kernels."""
         super().__init__()
         self.shape, self.stride, self.padding = synapses.in_shape, synapses.stride, synapses.padding
         self.channels_last, self.codes = synapses.channels_last, synapses.codes
@@ -115,7 +112,6 @@ class Pooled(nn.Module):
     """Pooling of flat images, which keeps no state."""
 
     def __init__(self, stage: Pool) -> None:
-        """Take over the sizes."""
         super().__init__()
         self.shape, self.size = stage.in_shape, stage.size
         self.sizes: dict[str, int] = {}
@@ -140,7 +136,6 @@ class Output(nn.Module):
     output_decay: Tensor
 
     def __init__(self, readout: Readout) -> None:
-        """Take over the numbers."""
         super().__init__()
         self.sizes = {"filtered": len(readout.input_decay)}
         if readout.output_decay is not None:

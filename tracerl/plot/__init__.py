@@ -41,7 +41,6 @@ __all__ = sorted(name for names in _HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name from where it is defined."""
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"tracerl.plot.{module}"), name)

@@ -103,7 +103,6 @@ class _Legend:
     """One legend under all panels; sizes in inches."""
 
     def __init__(self, bands: Sequence[Band], labels: Sequence[str], title: str, width: float) -> None:
-        """Find how many names stand side by side, and how high that makes it."""
         self.labels, self.title = labels, title
         shared = {label: [found for found in bands if found.label == label] for label in labels}
         self.names = [_named(max(found, key=lambda band: band.lives.max())) for found in shared.values()]

@@ -56,7 +56,6 @@ class Recording:
     ended: np.ndarray[Any, np.dtype[np.bool_]] | None
 
     def __len__(self) -> int:
-        """Return how many steps there are."""
         arrays = [layer.spikes for layer in self.layers]
         arrays += [a for a in (self.probabilities, self.mean, self.value, self.td_error, self.reward) if a is not None]
         return len(arrays[0]) if arrays else 0
@@ -79,7 +78,6 @@ class Recorder:
         self._seen: deque[tuple[View, Step | None]] = deque(maxlen=length)
 
     def __len__(self) -> int:
-        """Return how many steps are kept now."""
         return len(self._seen)
 
     def add(self, seen: View, step: Step | None = None) -> None:

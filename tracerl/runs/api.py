@@ -1,8 +1,7 @@
 """tracerl from Python: envs, agents and runs out of the settings that the command line has, without Hydra in sight."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -40,7 +39,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     """
     if isinstance(env, str):
         spec = build(compose({**_env(env), **(settings or {})}), "env")
-        with _under("env"):
+        with checks.under("env"):
             made: gym.Env[Any, Any] = spec.make()
         return made
     if not isinstance(env, gym.Env):
@@ -49,7 +48,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
         raise ConfigError("settings", f"must be empty where the env is made already, got {dict(settings)}")
     from tracerl.lifetime.observations import as_box
 
-    with _under("env"):
+    with checks.under("env"):
         boxed: gym.Env[Any, Any] = as_box(env)
     return boxed
 
@@ -275,12 +274,3 @@ def _new_folder(cfg: DictConfig, agent_name: str) -> Path:
 
     name = re.sub(r"[^\w.-]+", "-", str(cfg.env.name))
     return Path("runs") / name / agent_name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{uuid.uuid4().hex[:6]}"
-
-
-@contextmanager
-def _under(key: str) -> Iterator[None]:
-    """Place the keys of errors under a parent."""
-    try:
-        yield
-    except ConfigError as error:
-        raise error.under(key) from error

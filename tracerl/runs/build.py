@@ -17,26 +17,10 @@ from tracerl.config.instantiate import build
 if TYPE_CHECKING:
     from gymnasium import Space
 
-    from tracerl.lifetime.runners import World
     from tracerl.nn.lifetimes import Lives
     from tracerl.runs.saved_agent import SavedAgent
 
 _SMALL = 4096  # numbers that an agent may hold beside its state in one tensor
-
-
-def open_world(cfg: DictConfig, spec: Any, seeds: list[int]) -> "World":
-    """Open the envs of all lives.
-
-    Args:
-        cfg: the whole config.
-        spec: of the env, built from it.
-        seeds: one per life.
-    """
-    try:
-        world: World = spec.open(seeds)
-    except ConfigError as error:
-        raise error.under("env") from error
-    return world
 
 
 def build_agent(

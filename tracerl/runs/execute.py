@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,44 +47,34 @@ class Setup:
     """What a run is made of.
 
     Attributes:
-        env_name: short name of the env.
-        agent_name: name of the agent.
-        agent: the agent of one life, or the agents of many.
-        world: where the lives take place.
-        records: one per life, with the env's milestones.
-        steps: env steps to live, per life.
-        seed: of the first life.
-        device: where the agent's tensors are.
+        about: env, agent, device and seed, for the summary.
+        agent: of one lifetime, or the agents of many.
+        world: where the lifetimes take place.
+        records: one per lifetime, with the env's milestones.
+        steps: env steps per lifetime.
         folder: of the run, writable.
         log: of the run, if any.
         episodes: where every episode is written.
-        presence: the sign that the run is going on, which it keeps fresh; put up and taken away by the caller.
+        presence: the sign that the run is going on; put up and taken away by the caller.
         interrupted: notes signals that ask the run to end.
         checkpoints: when checkpoints are made; None: never.
-        settings: by dotted name, kept in checkpoints to be compared.
-        config: the resolved config as yaml, kept in checkpoints.
-        overrides: the command line, kept in checkpoints.
+        kept: in every checkpoint: settings by dotted name, which are compared, config as yaml, overrides.
         seconds: that earlier parts of the run took.
-        resumed: where the run was gone on with: env step, and whether a new episode began there.
+        resumed: where the run was resumed: env step, and whether a new episode began there.
     """
 
-    env_name: str
-    agent_name: str
+    about: Outcome
     agent: Agent | ManyAgents
     world: World
     records: list[Record]
     steps: int
-    seed: int
-    device: str
     folder: Path
     log: Log | None
     episodes: EpisodeLog
     presence: Presence
     interrupted: DeferredInterrupt
     checkpoints: CheckpointSettings | None
-    settings: Mapping[str, Any]
-    config: str = ""
-    overrides: Sequence[str] = ()
+    kept: Mapping[str, Any]
     seconds: float = 0.0
     resumed: Sequence[Mapping[str, Any]] = ()
 
@@ -101,7 +91,7 @@ def run(setup: Setup) -> dict[str, Any]:
     Raises:
         InUse: another run has taken the folder over; nothing more is written.
     """
-    title = f"{setup.env_name} {setup.agent_name} {seeds_in_words(setup.seed, len(setup.records))}"
+    title = f"{setup.about.env} {setup.about.agent} {seeds_in_words(setup.about.seed, len(setup.records))}"
     started = time.perf_counter()
     status, error = "failed", None
     try:
@@ -134,14 +124,7 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
     """Return the monitor that makes checkpoints, if one shall."""
     if setup.checkpoints is None:
         return []
-
-    always = {
-        "settings": setup.settings,
-        "config": setup.config,
-        "overrides": setup.overrides,
-        "obstacle": setup.world.obstacle(),
-        "env_packages": _env_packages(),
-    }
+    always = {**setup.kept, "obstacle": setup.world.obstacle(), "env_packages": _env_packages()}
 
     def describe() -> dict[str, Any]:
         return {
@@ -182,8 +165,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     setup.episodes.close()
     if setup.log is not None:
         setup.log.close(success=status == "finished")
-    engine = getattr(setup.agent, "engine", None)
-    outcome = Outcome(setup.env_name, setup.agent_name, engine, setup.device, setup.seed, seconds, status, error)
+    outcome = replace(setup.about, wall_seconds=seconds, status=status, error=error)
     problems = setup.world.guard.problems
     summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
     if problems:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build, value
-from tracerl.runs.build import build_agent, check_engine, open_world, use_threads
+from tracerl.runs.build import build_agent, check_engine, use_threads
 from tracerl.runs.files import write_atomic
 from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
@@ -138,6 +138,7 @@ def _setup(
     from tracerl.runs.logging.episodes import EpisodeLog
     from tracerl.runs.logging.tensorboard import LoggedRun
     from tracerl.runs.signals import DeferredInterrupt
+    from tracerl.runs.summary import Outcome
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
@@ -158,36 +159,23 @@ def _setup(
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
-    log = logger.open(
-        LoggedRun(
-            folder=folder,
-            settings=_shown(settings, agent_name),
-            config=config,
-            steps=steps,
-            lifetimes=cfg.lifetimes,
-            born=born,
-            place=past.get("log"),
-            kept=past.get("kept", {}),
-        )
-    )
+    named = {**settings, "agent.name": agent_name}
+    shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
+    earlier = {"place": past.get("log"), "kept": past.get("kept", {})}
+    log = logger.open(LoggedRun(folder, shown, config, steps, cfg.lifetimes, born, **earlier))
     return Setup(
-        env_name=spec.name,
-        agent_name=agent_name,
+        about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
         agent=agent,
         world=world,
         records=records,
         steps=steps,
-        seed=cfg.seed,
-        device=cfg.device,
         folder=folder,
         log=log,
         episodes=episodes,
         presence=presence,
         interrupted=DeferredInterrupt(),
         checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
-        settings=settings,
-        config=config,
-        overrides=[str(override) for override in origin.overrides],
+        kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
@@ -199,12 +187,6 @@ def _write_settings(cfg: DictConfig, origin: Origin) -> str:
     write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
     write_atomic(origin.folder / CONFIG, config)  # the last, for it makes the folder a run's
     return config
-
-
-def _shown(settings: dict[str, Any], agent_name: str) -> dict[str, Any]:
-    """Return the settings that a log shows as hyperparameters."""
-    named = {**settings, "agent.name": agent_name}
-    return {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
 
 
 def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:
@@ -227,13 +209,12 @@ def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["Worl
     """Build the envs of all lives and the agent or agents that live there."""
     use_threads(cfg)
     seeds = [cfg.seed + life for life in range(cfg.lifetimes)]
-    world = open_world(cfg, spec, seeds)
+    with checks.under("env"):
+        world: World = spec.open(seeds)
     names = f"env.id={spec.id}, agent={agent_name}"
     agent = build_agent(cfg, world.observation_space, world.action_space, seeds, names)
-    try:
+    with checks.under("env"):
         world.prepare(agent)
-    except ConfigError as error:
-        raise error.under("env") from error
     return world, agent
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tracerl.lifetime.loop import Monitor
@@ -137,10 +136,7 @@ class Presence(Monitor):
         self._heart.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the sign away."""
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._heart.join()
         with suppress(OSError):  # the folder is gone or cannot be written any more: the sign goes stale by itself

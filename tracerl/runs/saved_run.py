@@ -68,10 +68,8 @@ class SavedRun:
             ConfigError: the env does not take them, or its packages are not installed.
         """
         spec = self.spec
-        try:
+        with checks.under("env"):
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
-        except ConfigError as error:
-            raise error.under("env") from error
         return env
 
     def memory(self, life: int = 0) -> dict[str, Any]:

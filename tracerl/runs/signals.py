@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 _SIGNALS = (
@@ -22,7 +22,6 @@ class DeferredInterrupt:
     """
 
     def __init__(self) -> None:
-        """Nothing noted yet."""
         self.signal: int | None = None
 
     def __call__(self) -> bool:
@@ -30,16 +29,12 @@ class DeferredInterrupt:
         return self.signal is not None
 
     def __enter__(self) -> "DeferredInterrupt":
-        """Take over the signals."""
         self._previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the signals back."""
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

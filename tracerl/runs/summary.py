@@ -17,7 +17,7 @@ from tracerl.runs.files import write_atomic
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went, apart from what its lives earned.
+    """What a run is of and how it went, apart from what its lifetimes earned.
 
     Attributes:
         env: its short name.
@@ -35,36 +35,31 @@ class Outcome:
     engine: str | None
     device: str
     seed: int
-    wall_seconds: float
-    status: str
+    wall_seconds: float = 0.0
+    status: str = "failed"
     error: str | None = None
 
 
 def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
-    """Collect the contents of ``summary.json``; what does not exist yet is null.
-
-    Args:
-        outcome: of the run.
-        records: one per life.
-    """
-    steps = lived_by_all(records)
+    """Collect the contents of ``summary.json``, of a record per lifetime; what does not exist yet is null."""
     agent_steps = sum(record.step for record in records)
     milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
-    found = asdict(outcome)
+    about = asdict(outcome)
+    end = {key: about.pop(key) for key in ("status", "error")}
+    seconds = about.pop("wall_seconds")
     return {
-        **{key: found[key] for key in ("env", "agent", "engine", "device", "seed")},
+        **about,
         "lifetimes": len(records),
-        "steps": steps,
+        "steps": lived_by_all(records),
         "episodes": sum(record.episodes for record in records),
-        "steps_per_second": agent_steps / outcome.wall_seconds if outcome.wall_seconds > 0 else None,
-        "wall_seconds": outcome.wall_seconds,
+        "steps_per_second": agent_steps / seconds if seconds > 0 else None,
+        "wall_seconds": seconds,
         f"return_last{WINDOW}": _over_lives([record.mean_return(partial=True) for record in records]),
         f"reward_rate_last{RATE_WINDOW}": _over_lives([record.reward_rate() for record in records]),
         "milestones": milestones,
         "peak_rss_mb": _peak_memory(),
         "version": tracerl.__version__,
-        "status": outcome.status,
-        "error": outcome.error,
+        **end,
     }
 
 
@@ -88,11 +83,7 @@ def _peak_memory() -> float:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write a file whole or not at all; see ``write_atomic``."""
     write_atomic(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -102,12 +93,7 @@ def seeds_in_words(seed: int, lifetimes: int) -> str:
 
 
 def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """Say how a run went; the last line is the path of its summary.
-
-    Args:
-        summary: what ``summarize`` collected.
-        folder: of the run.
-    """
+    """Say how a run went, out of what ``summarize`` collected; the last line is the path of its summary."""
     speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
     lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
     each = f"{lifetimes} lives of {lived}" if lifetimes > 1 else lived

@@ -17,7 +17,6 @@ class SweepEnding(Callback):
     """
 
     def __init__(self, command: str) -> None:
-        """Keep the id of the command, by which some sweeps name the folders of its jobs."""
         self._command = command
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:

@@ -55,7 +55,6 @@ class Options:
     trust: bool = False
 
     def __post_init__(self) -> None:
-        """Check every option, raising a ConfigError that names it."""
         checks.whole("life", self.life, 0)
         for name, low in (("episodes", 1), ("steps", 1), ("seed", 0), ("span", 10)):
             if getattr(self, name) is not None:

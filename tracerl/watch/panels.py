@@ -153,7 +153,6 @@ class Scales:
     """Ends of the scales of curves: round numbers that hold what is shown, and do not change at every frame."""
 
     def __init__(self) -> None:
-        """Start without any."""
         self._ends: dict[str, tuple[float, float]] = {}
 
     def ends(self, name: str, values: Numbers) -> tuple[float, float]:

@@ -57,7 +57,6 @@ class Timeline:
     """Draws the panels of a recording."""
 
     def __init__(self, space: Any) -> None:
-        """Draw for an action space."""
         self._space, self._scales = space, Scales()
         self._orders: dict[str, Numbers] = {}  # of each layer's neurons, kept as they are first seen
 

@@ -4,7 +4,6 @@ import itertools
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 
 from tracerl.config.checks import ConfigError
 from tracerl.runs.checkpoint.names import MOST_PARTS
@@ -23,7 +22,6 @@ class BadCheckpoint(ConfigError):
     """
 
     def __init__(self, folder: Path, file: str | None, problem: str) -> None:
-        """Name the folder, the file and the problem (the end of a sentence about it)."""
         super().__init__(folder.name, f"cannot be used: {'it' if file is None else file} {problem}")
         self.file = file
 
@@ -32,7 +30,6 @@ class Folder:
     """A context in which the files of one folder can be read, whatever happens to its name meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """Prepare to open a folder."""
         self.path, self._fd = path, -1
 
     def __enter__(self) -> "Folder":
@@ -50,10 +47,7 @@ class Folder:
             raise self.bad(None, _in_words(error)) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the folder."""
+    def __exit__(self, *error: object) -> None:
         os.close(self._fd)
 
     def bad(self, file: str | None, problem: str) -> BadCheckpoint:

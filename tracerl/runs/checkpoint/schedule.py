@@ -42,7 +42,6 @@ class CheckpointSettings:
     keep_best: int
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         if self.every is not None:
             checks.whole("every", self.every, 1)
         if self.minutes is not None:

@@ -4,7 +4,6 @@ import math
 import multiprocessing
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,16 +44,12 @@ class ProgressBar(Monitor):
         self._bar = Progress(*columns, console=self._console, transient=True) if self._live else None
 
     def __enter__(self) -> "ProgressBar":
-        """Show the bar."""
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=self._steps, earned="return -", speed="-")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -80,7 +80,6 @@ class TensorBoard:
     picture_steps: int = 100
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         checks.whole("every", self.every, 1)
         for name in ("histograms_every", "pictures_every"):
             _check_period(name, getattr(self, name))
@@ -136,7 +135,6 @@ class TensorBoardLog(Monitor):
     """One event stream of a run: curves, histograms and pictures on schedules, settings and config at its start."""
 
     def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
-        """Create the event file, or go on with it; see ``TensorBoard.open``."""
         from tracerl.runs.logging.event_file import (
             open_events,  # imports TensorBoard, which runs that log nothing need not wait for
         )
