@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tracerl.config import checks
+from tracerl.config.forms import whole
 from tracerl.lifetime.env_state import fields
-from tracerl.lifetime.env_state.forms import whole
 
 from . import drawing
 from .contextual_bandit import ContextualBandit

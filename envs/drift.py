@@ -10,10 +10,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
-from tracerl.config import checks
+from tracerl.config import checks, forms
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.env_state import fields, forms, generators
-from tracerl.lifetime.env_state.forms import real, whole
+from tracerl.config.forms import real, whole
+from tracerl.lifetime.env_state import fields, generators
 
 from .masked_observation import feature_box
 

@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium import spaces
 
 from tracerl.config import checks
+from tracerl.config.forms import optional, real, whole
 from tracerl.lifetime.env_state import fields
-from tracerl.lifetime.env_state.forms import optional, real, whole
 
 from . import drawing
 from .episodic import Episodic, Observation

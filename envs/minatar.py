@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from tracerl.config import checks
-from tracerl.lifetime.env_state import fields, forms
+from tracerl.config import checks, forms
+from tracerl.lifetime.env_state import fields
 
 from . import drawing
 

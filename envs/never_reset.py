@@ -6,8 +6,8 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.config.forms import whole
 from tracerl.lifetime.env_state import fields
-from tracerl.lifetime.env_state.forms import whole
 
 
 class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):

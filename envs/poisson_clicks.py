@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from tracerl.config import checks
-from tracerl.lifetime.env_state import fields, forms
-from tracerl.lifetime.env_state.forms import optional, real, whole
+from tracerl.config import checks, forms
+from tracerl.config.forms import optional, real, whole
+from tracerl.lifetime.env_state import fields
 
 from . import drawing
 from .episodic import Episodic, Observation

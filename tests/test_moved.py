@@ -58,7 +58,7 @@ def test_every_module_that_moved_is_there_by_both_names() -> None:
         ("tracerl.recording", "Recorder", "tracerl.recording.recorder"),
         ("tracerl.runs", "SavedRun", "tracerl.runs.saved_run"),
         ("tracerl.network.perceptron", "Perceptron", "tracerl.nn.networks.perceptron"),
-        ("tracerl.envs.state.forms", "whole", "tracerl.lifetime.env_state.forms"),
+        ("tracerl.envs.state.forms", "whole", "tracerl.config.forms"),
     ],
 )
 def test_a_name_of_a_module_that_moved_is_imported_with_a_warning(module: str, name: str, home: str) -> None:

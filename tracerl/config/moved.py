@@ -25,6 +25,7 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can
     "encoders": ("nn.encoders",),
     "envs.observations": ("lifetime.observations",),
     "envs.state": ("lifetime.env_state",),
+    "envs.state.forms": ("config.forms",),
     "episodes": ("runs.logging.episodes",),
     "events": ("runs.logging.event_file",),
     "experiment": ("runs.execute",),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tracerl.config.forms import fits
 from tracerl.runs import lock, saved
 from tracerl.runs.files import read_bytes, read_yaml
 from tracerl.runs.logging.episodes import read_episodes
@@ -49,7 +50,7 @@ class Job:
     def steps(self) -> int:
         """Env steps that each life has lived."""
         step = self.summary.get("steps") or self.sign.get("step")
-        return int(step) if step is not None and saved.is_count(step) else 0
+        return int(step) if step is not None and fits(saved.COUNT, step) else 0
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

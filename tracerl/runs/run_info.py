@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.env_state.forms import Check, flag, mapping, of_dict, optional, real, several, text, whole
+from tracerl.config.forms import Check, flag, mapping, of_dict, optional, real, several, text
 from tracerl.runs.checkpoint import Checkpoint
+from tracerl.runs.saved import COUNT
 
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a bare name: it is opened and cut in the run's folder
-_MOST = 10**15  # of a count
-_count = whole(0, _MOST)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class RunInfo:
 
 
 def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _MOST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 10**15:
         raise ValueError(f"{name} must be a number of seconds, got {value!r:.60}")
     return float(value)
 
@@ -71,7 +70,7 @@ def _event_file(name: str, value: Any) -> str:
 def _log(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) not in (3, 4):  # older ones have no charts
         raise ValueError(f"{name} must be a list of an event file, its bytes, env steps and charts, got {value!r:.60}")
-    checks = (_event_file, _count, _count, several(text))
+    checks = (_event_file, COUNT, COUNT, several(text))
     return [check(f"{name}.{i}", item) for i, (check, item) in enumerate(zip(checks, value))]
 
 
@@ -79,9 +78,9 @@ _NEEDED: dict[str, Check] = {
     "settings": mapping,
     "world": mapping,
     "seconds": _seconds,
-    "episodes": _count,
+    "episodes": COUNT,
     "log": optional(_log),
-    "resumed": several(of_dict({"step": _count, "new_episode": flag})),
+    "resumed": several(of_dict({"step": COUNT, "new_episode": flag})),
     "score": optional(real),
 }
 _ADDED: dict[str, Check] = {"config": optional(text), "overrides": optional(several(text))}  # later

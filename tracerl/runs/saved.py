@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracerl.config.forms import Check, anything, each, fits, mapping, optional, real, several, text, whole
 from tracerl.runs.files import read_json, read_yaml
 
 if TYPE_CHECKING:
@@ -32,14 +33,11 @@ def overrides(folder: Path) -> list[str] | None:
     """Return the command line of the run in a folder.
 
     That of ``overrides.yaml``; else that in the newest checkpoint; else Hydra's own, which tells what a run was started
-    with that was killed before its settings were accepted.
-
-    Returns:
-        None where none of them can be read.
+    with that was killed before its settings were accepted; None where none of them can be read.
     """
 
     def is_command_line(found: Any) -> bool:
-        return isinstance(found, list) and all(isinstance(each, (str, int, float)) for each in found)
+        return isinstance(found, list) and all(isinstance(line, (str, int, float)) for line in found)
 
     found = _read(folder / OVERRIDES, is_command_line, "a command line")
     if found is None:
@@ -47,7 +45,7 @@ def overrides(folder: Path) -> list[str] | None:
         found = None if info is None else info.overrides
     if found is None:
         found = _read(folder / _HYDRAS, is_command_line, "a command line")
-    return None if found is None else [str(each) for each in found]
+    return None if found is None else [str(line) for line in found]
 
 
 def newest(folder: Path) -> "RunInfo | None":
@@ -81,43 +79,22 @@ def _read(path: Path, fits: Callable[[Any], bool], wanted: str) -> Any:
 def summary(folder: Path) -> dict[str, Any]:
     """Return ``summary.json`` without those entries that are not of their kind; empty where it cannot be read."""
     found = read_json(folder / SUMMARY) or {}
-    return {key: value for key, value in found.items() if key not in _ENTRIES or _ENTRIES[key](value)}
+    return {key: value for key, value in found.items() if fits(_ENTRIES.get(key, anything), value)}
 
 
-def is_count(value: Any) -> bool:
-    """Say whether a value is a whole number of steps, episodes or runs."""
-    return type(value) is int and 0 <= value <= _MOST
+def _spread(name: str, value: Any) -> Any:
+    """Ask for numbers by name, with those of each lifetime in a list."""
+    others = {key: part for key, part in mapping(name, value).items() if key != "per_life"}
+    return each(_NUMBER)(name, others), several(_NUMBER)(name, value.get("per_life", []))
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_number, value))
-
-
-def _is_spread(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        _are_numbers(part) if name == "per_life" else _is_number(part) for name, part in value.items()
-    )
-
-
-def _are_milestones(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(steps, list) and all(step is None or is_count(step) for step in steps) for steps in value.values()
-    )
-
-
-_ENTRIES: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("env", "agent", "status"), _is_text),
-    **dict.fromkeys(("seed", "lifetimes", "steps", "episodes"), is_count),
-    **dict.fromkeys(("steps_per_second", "wall_seconds", "peak_rss_mb"), _is_number),
-    **dict.fromkeys(("return_last100", "reward_rate_last10000"), _is_spread),
-    "milestones": _are_milestones,
-    "diverged_lives": lambda value: isinstance(value, dict),
+COUNT = whole(0, _MOST)
+_NUMBER = optional(real)
+_ENTRIES: Mapping[str, Check] = {
+    **dict.fromkeys(("env", "agent", "status"), text),
+    **dict.fromkeys(("seed", "lifetimes", "steps", "episodes"), COUNT),
+    **dict.fromkeys(("steps_per_second", "wall_seconds", "peak_rss_mb"), _NUMBER),
+    **dict.fromkeys(("return_last100", "reward_rate_last10000"), _spread),
+    "milestones": each(several(optional(COUNT))),
+    "diverged_lives": mapping,
 }

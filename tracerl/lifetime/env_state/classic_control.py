@@ -6,10 +6,12 @@ The state is an array after some calls and a tuple after others (MountainCar), o
 
 from typing import Any
 
-from . import fields, forms
+from tracerl.config import forms
+from tracerl.config.forms import optional, real, whole
+
+from . import fields
 from .adapter import Adapter
 from .fields import Fields
-from .forms import optional, real, whole
 
 _SIZES = {"CartPoleEnv": 4, "AcrobotEnv": 4, "MountainCarEnv": 2, "Continuous_MountainCarEnv": 2, "PendulumEnv": 2}
 _COUNTER, _TORQUE = "steps_beyond_terminated", "last_u"  # of CartPole; of Pendulum, which draws it

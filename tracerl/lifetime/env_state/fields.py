@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .forms import Check, like
+from tracerl.config.forms import Check, like
 
 Fields = Mapping[str, Check]  # by name of the attribute; ``a.b`` is the attribute b of the attribute a
 

@@ -4,9 +4,11 @@ from typing import Any
 
 from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
-from . import fields, forms, generators, stack
+from tracerl.config import forms
+from tracerl.config.forms import optional, whole
+
+from . import fields, generators, stack
 from .adapter import is_named
-from .forms import optional, whole
 from .plain import decode, encode
 from .stack import EnvState
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from . import fields, forms
+from tracerl.config import forms
+
+from . import fields
 from .adapter import Adapter
 
 _NAMES = (

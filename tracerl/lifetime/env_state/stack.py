@@ -4,7 +4,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from . import forms, generators
+from tracerl.config import forms
+
+from . import generators
 from .adapter import Adapter
 from .atari import ATARI
 from .classic_control import CLASSIC_CONTROL

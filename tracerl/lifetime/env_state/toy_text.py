@@ -5,10 +5,11 @@ The state is where the walker is, or which cards lie on the table. Maps, rules a
 
 from typing import Any
 
-from . import forms
+from tracerl.config import forms
+from tracerl.config.forms import flag, optional, text, whole
+
 from .adapter import Adapter
 from .fields import Fields
-from .forms import flag, optional, text, whole
 
 _CARDS = ("player", "dealer", "dealer_top_card_suit", "dealer_top_card_value_str")
 _WALK = ("s", "lastaction")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import forms
+from tracerl.config import forms
+from tracerl.config.forms import flag, optional, real, whole
+
 from .adapter import Adapter
 from .fields import Fields
-from .forms import flag, optional, real, whole
 
 # What these do depends on the newest observation, action or reward alone. A function that one is given
 # (TransformObservation and its like) is taken to be so too. Those of the third line draw, from the env's generator.

@@ -1,12 +1,13 @@
-"""What a value of a state may be: checks that say what they expected and what came."""
+"""What a value of a saved file may be: checks that say what they expected and what came."""
 
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+
+if TYPE_CHECKING:
+    import gymnasium as gym
 
 Check = Callable[[str, Any], Any]  # takes a name and a value, returns the value, raises a ValueError naming the name
 
@@ -21,46 +22,44 @@ def _bare(value: Any) -> Any:
     return value[()] if isinstance(value, np.ndarray) and value.shape == () else value
 
 
-def whole(low: int | None = None, high: int | None = None) -> Check:
-    """Ask for a whole number, Python's or NumPy's: any, or one of ``low`` or above, or one from ``low`` to ``high``."""
-
+def _asks(expected: str, fits: Callable[[Any], bool]) -> Check:
     def check(name: str, value: Any) -> Any:
-        number = _bare(value)
-        fits = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-        if not fits or (low is not None and number < low) or (high is not None and number > high):
-            span = "" if low is None else f" of {low} or above" if high is None else f" from {low} to {high}"
-            raise _refuse(name, "a whole number" + span, value)
+        if not fits(value):
+            raise _refuse(name, expected, value)
         return value
 
     return check
 
 
-def real(name: str, value: Any) -> Any:
-    """Ask for a number; Python's or NumPy's, whole or not, finite or not."""
-    if not isinstance(_bare(value), Real) or isinstance(value, bool):
-        raise _refuse(name, "a number", value)
-    return value
+# Python's or NumPy's, finite or not.
+real = _asks("a number", lambda value: isinstance(_bare(value), Real) and not isinstance(value, bool))
+flag = _asks("true or false", lambda value: isinstance(value, (bool, np.bool_)))
+text = _asks("a string", lambda value: isinstance(value, str))
+nothing = _asks("null", lambda value: value is None)
+mapping = _asks("a dict", lambda value: isinstance(value, dict))
+anything = _asks("anything", lambda value: True)  # plain data, whatever it is
 
 
-def flag(name: str, value: Any) -> Any:
-    """Ask for a bool; Python's or NumPy's."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise _refuse(name, "true or false", value)
-    return value
+def whole(low: int | None = None, high: int | None = None) -> Check:
+    """Ask for a whole number, Python's or NumPy's: any, or one of ``low`` or above, or one from ``low`` to ``high``."""
+    span = "" if low is None else f" of {low} or above" if high is None else f" from {low} to {high}"
+
+    def fits(value: Any) -> bool:
+        number = _bare(value)
+        if not isinstance(number, (int, np.integer)) or isinstance(number, bool):
+            return False
+        return bool(low is None or number >= low) and bool(high is None or number <= high)
+
+    return _asks("a whole number" + span, fits)
 
 
-def text(name: str, value: Any) -> Any:
-    """Ask for a string."""
-    if not isinstance(value, str):
-        raise _refuse(name, "a string", value)
-    return value
-
-
-def nothing(name: str, value: Any) -> Any:
-    """Ask for None."""
-    if value is not None:
-        raise _refuse(name, "null", value)
-    return value
+def fits(check: Check, value: Any) -> bool:
+    """Tell whether a value is what a check asks for."""
+    try:
+        check("", value)
+    except ValueError:
+        return False
+    return True
 
 
 def optional(inner: Check) -> Check:
@@ -70,14 +69,9 @@ def optional(inner: Check) -> Check:
 
 def array(shape: tuple[int, ...], kinds: str) -> Check:
     """Ask for an array of a shape and of a dtype of one of these kinds (``np.dtype.kind``), or a scalar for ()."""
-
-    def check(name: str, value: Any) -> Any:
-        fits = isinstance(value, (np.ndarray, np.generic)) and value.shape == shape and value.dtype.kind in kinds
-        if not fits:
-            raise _refuse(name, f"an array of kind {' or '.join(kinds)}, {list(shape)}", value)
-        return value
-
-    return check
+    expected = f"an array of kind {' or '.join(kinds)}, {list(shape)}"
+    arrays = (np.ndarray, np.generic)
+    return _asks(expected, lambda v: isinstance(v, arrays) and v.shape == shape and v.dtype.kind in kinds)
 
 
 def several(inner: Check, n: int | None = None, most: int | None = None) -> Check:
@@ -95,23 +89,13 @@ def several(inner: Check, n: int | None = None, most: int | None = None) -> Chec
 
 def either(first: Check, second: Check) -> Check:
     """Ask for what one of two checks asks for; the second one's error is raised."""
-
-    def check(name: str, value: Any) -> Any:
-        try:
-            return first(name, value)
-        except ValueError:
-            return second(name, value)
-
-    return check
+    return lambda name, value: value if fits(first, value) else second(name, value)
 
 
-def anything(name: str, value: Any) -> Any:
-    """Ask for nothing: the value is plain data, whatever it is."""
-    return value
-
-
-def of_space(space: gym.Space[Any]) -> Check:
+def of_space(space: "gym.Space[Any]") -> Check:
     """Ask for a value of the form of a space's: shapes and kinds of numbers, within the bounds or not."""
+    from gymnasium import spaces  # which the command line need not wait for
+
     if isinstance(space, spaces.Dict):
         return of_dict({key: of_space(part) for key, part in space.spaces.items()})
     if isinstance(space, spaces.Tuple):
@@ -123,13 +107,6 @@ def of_space(space: gym.Space[Any]) -> Check:
     return anything
 
 
-def mapping(name: str, value: Any) -> Any:
-    """Ask for a dict, of whatever."""
-    if not isinstance(value, dict):
-        raise _refuse(name, "a dict", value)
-    return value
-
-
 def of_dict(parts: Mapping[str, Check]) -> Check:
     """Ask for a dict of exactly these keys, each with its own check."""
 
@@ -139,6 +116,11 @@ def of_dict(parts: Mapping[str, Check]) -> Check:
         return {key: parts[key](f"{name}.{key}", item) for key, item in value.items()}
 
     return check
+
+
+def each(inner: Check) -> Check:
+    """Ask for a dict of any keys, whose values another check asks for."""
+    return lambda name, value: {key: inner(f"{name}.{key}", item) for key, item in mapping(name, value).items()}
 
 
 def _of_tuple(parts: list[Check]) -> Check:
