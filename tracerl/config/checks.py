@@ -50,12 +50,6 @@ def number(key: str, value: Any, expected: str, low: float, high: float, *, clos
         low: lower end of the range.
         high: upper end of the range.
         closed: brackets saying which ends belong to the range.
-
-    Returns:
-        The value as a float.
-
-    Raises:
-        ConfigError: not a real number, beyond what a float32 holds, or outside the range.
     """
     fits = isinstance(value, Real) and not isinstance(value, bool)
     if fits:

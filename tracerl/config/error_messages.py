@@ -42,11 +42,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def refuse_options(arguments: Sequence[str]) -> None:
-    """Refuse keys that are written as options, such as ``--env CartPole``.
-
-    Raises:
-        ConfigError: naming the first one, and how it is written here.
-    """
+    """Raise a ConfigError for a key that is written as an option, such as ``--env CartPole``."""
     for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
         found = re.fullmatch(r"--(([a-z_]+)[\w.-]*)(?:=(.*))?", argument)
         if found is not None and found[2] in _keys_of("", []):

@@ -48,12 +48,7 @@ def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -
 
 
 class NotBuilt(Exception):
-    """What a ``_target_`` names could not be built.
-
-    Attributes:
-        key: dotted name of the node, as Hydra gives it.
-        reason: the error of what was called or looked for.
-    """
+    """What a ``_target_`` names could not be built."""
 
     def __init__(self, key: str, reason: BaseException) -> None:
         super().__init__(f"{key}: {reason}")

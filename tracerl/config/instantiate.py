@@ -76,11 +76,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
 
 
 def _refuse_unknown(node: DictConfig, key: str) -> None:
-    """Refuse settings added with ``+`` that what a group builds does not take.
-
-    Raises:
-        ConfigError: naming the first one, or ``_target_`` where it names nothing.
-    """
+    """Raise a ConfigError for a setting added with ``+`` that what a group builds does not take."""
     target = node["_target_"]
     try:
         taken = inspect.signature(hydra.utils.get_object(target)).parameters

@@ -83,11 +83,7 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can
 
 
 def homes(path: str) -> list[str]:
-    """Return where a dotted path of tracerl 0.1 may be found now, the path itself where nothing moved.
-
-    Args:
-        path: such as ``tracerl.network.Dense``.
-    """
+    """Return where a dotted path of tracerl 0.1 may be found now, the path itself where nothing moved."""
     package, _, rest = path.partition(".")
     parts = rest.split(".")
     for size in range(len(parts), 0, -1):
@@ -114,9 +110,6 @@ def attribute_of(*modules: str) -> Callable[[str], Any]:
     """Return a module's ``__getattr__`` that finds, with a warning, what has moved to other modules.
 
     A submodule beside the first of them is left to the import system.
-
-    Args:
-        modules: full dotted names, the first that has the attribute counts.
     """
 
     def find(name: str) -> Any:

@@ -30,9 +30,6 @@ def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
 
     The network then takes observations as the env hands them out. What is not affine stays out: the bound of ``clip``
     standard deviations; and mean and deviation are those of now, which an agent that lives goes on averaging.
-
-    Raises:
-        ConfigError: the code is not the observation, or the first weights are those of a convolution.
     """
     if not isinstance(encoder, RawEncoder):
         raise ConfigError("fold_normalizer", f"needs encoder=raw, whose code is affine, got encoder={encoder.name}")
@@ -57,13 +54,7 @@ def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
 
 
 def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
-    """Return what a file says beside its nodes, as numbers, arrays and texts.
-
-    Args:
-        blueprint: of the network, with its readout.
-        encoder: of the agent.
-        is_folded: whether the standardising is in the first weights.
-    """
+    """Return what a file says beside its nodes, as numbers, arrays and texts."""
     found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
     if isinstance(encoder, ContrastEncoder):
         found["encoder_trace_decay"] = np.array(encoder.trace_decays)

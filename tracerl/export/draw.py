@@ -26,11 +26,7 @@ from tracerl.nn.wiring import INPUT, Node, Wiring
 
 
 def part_of(agent: Any, name: str) -> Part:
-    """Return the network that does a job of an agent.
-
-    Raises:
-        ConfigError: the agent has many lives, or no spiking network that does the job.
-    """
+    """Return the network that does a job of an agent."""
     if not isinstance(agent, Portable):
         raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
     if agent.lives.shape:

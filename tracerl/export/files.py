@@ -7,16 +7,7 @@ from tracerl.runs.files import write_atomic
 
 
 def write_whole(path: Path, data: bytes, option: str) -> None:
-    """Write a file beside its place and move it there, over one that is there.
-
-    Args:
-        path: of the file.
-        data: all of it.
-        option: that named the path, for the message.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
+    """Write a file beside its place and move it there, over one that is there."""
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")

@@ -1,4 +1,7 @@
-"""From a NIR graph, a stack of Affine and LIF nodes under a readout, to a blueprint."""
+"""From a NIR graph, a stack of Affine and LIF nodes under a readout, to a blueprint.
+
+What tracerl has no equivalent for raises a ConfigError that names the node.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +22,7 @@ _STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"
 
 
 def read_file(path: str | Path) -> Any:
-    """Read a ``nir.NIRGraph``.
-
-    Raises:
-        ConfigError: there is no NIR file.
-    """
+    """Read a ``nir.NIRGraph``."""
     if not Path(path).is_file():
         raise ConfigError("path", f"must be a NIR file, there is none at {str(path)!r}")
     try:
@@ -53,14 +52,6 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
 
     Membranes are measured from rest and normalised: W' = R W, whatever form the file is in. Neurons reset to rest,
     unless a file of tracerl's own says that they subtract their threshold.
-
-    Args:
-        graph: a ``nir.NIRGraph`` that is a stack.
-        dt: seconds per tick.
-        dtype: of the network to come, in which thresholds are rounded.
-
-    Raises:
-        ConfigError: naming the node that tracerl has no equivalent for.
     """
     own = str(graph.metadata.get("writer", "")).startswith("tracerl")
     stages: list[Neurons] = []
@@ -86,12 +77,7 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
 
 
 class _Walk:
-    """A walk from the input of a graph along its only way.
-
-    Attributes:
-        name: of the node arrived at.
-        node: itself.
-    """
+    """A walk from the input of a graph along its only way."""
 
     def __init__(self, graph: Any) -> None:
         self._nodes, self._edges = graph.nodes, [tuple(edge) for edge in graph.edges]

@@ -68,12 +68,6 @@ def to_graph(
             (tau_syn = dt): the same spikes, in the one form that the readers of snnTorch and Norse both take right
             where decays or thresholds differ within a layer.
         metadata: of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
-
-    Returns:
-        A ``nir.NIRGraph``.
-
-    Raises:
-        ConfigError: naming the setting that NIR has no word for.
     """
     draft = _Draft(dt, form)
     _refuse(blueprint)

@@ -8,14 +8,7 @@ _NEEDED = {"nir": ("nir",), "onnx": ("onnx", "onnxscript")}
 
 
 def check_packages(extra: str) -> None:
-    """Check that what a format needs is installed.
-
-    Args:
-        extra: name of the format and of the extra.
-
-    Raises:
-        ConfigError: saying how to install it.
-    """
+    """Check that what a format needs is installed."""
     for package in _NEEDED.get(extra, ()):
         try:
             importlib.import_module(package)

@@ -28,16 +28,6 @@ class Program(nn.Module):
     """
 
     def __init__(self, blueprint: Blueprint, encoder: Encoder, head: Head | None) -> None:
-        """Take over the numbers; see ``program_of``.
-
-        Args:
-            blueprint: of the network.
-            encoder: of the agent.
-            head: of the agent; None: the outputs are no action's.
-
-        Raises:
-            ConfigError: the encoder draws its code, or has one in time.
-        """
         super().__init__()
         assert blueprint.readout is not None
         self.encoder = Encoding(encoder)
@@ -84,11 +74,7 @@ class Program(nn.Module):
 
 
 def program_of(agent: Any, network: str = "policy") -> Program:
-    """Return an agent's policy, or its critic, as a program.
-
-    Raises:
-        ConfigError: the agent has no such network, or its encoder cannot be taken along.
-    """
+    """Return an agent's policy, or its critic, as a program; a ConfigError where there is none."""
     part = part_of(agent, network)
     program = Program(draw(part), agent.encoder, agent.head if network == "policy" else None)
     for module in program.modules():  # no views of larger tensors, which a file would hold whole

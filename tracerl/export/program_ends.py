@@ -27,11 +27,6 @@ class Encoding(nn.Module):
     deviation: Tensor
 
     def __init__(self, encoder: Encoder) -> None:
-        """Take over the numbers.
-
-        Raises:
-            ConfigError: the encoder is neither raw nor contrast.
-        """
         super().__init__()
         if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
             raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")

@@ -92,11 +92,7 @@ def main() -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Check the options, before anything is read.
-
-    Raises:
-        ConfigError: naming the option.
-    """
+    """Check the options, before anything is read."""
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
     for decay in arguments.decays:
         checks.decay("--decays", decay)

@@ -1,4 +1,7 @@
-"""From folders to what is compared: runs with the same settings together, named by what differs between them."""
+"""From folders to what is compared: runs with the same settings together, named by what differs between them.
+
+Runs that are not there, or have nothing to draw, raise a ConfigError.
+"""
 
 import math
 from collections.abc import Sequence
@@ -91,11 +94,7 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
 
 
 def jobs_in(path: Path) -> list[Job]:
-    """Return the runs under a path.
-
-    Raises:
-        ConfigError: there is no such folder, or no run in it.
-    """
+    """Return the runs under a path."""
     folder = path.parent if path.name == "summary.json" and path.is_file() else path
     if not folder.is_dir():
         raise ConfigError("RUN", f"must be the folder of a run, of a sweep, or of several, got {str(path)!r}")
@@ -129,21 +128,13 @@ def _named(groups: Sequence[Group], by: str) -> list[str]:
 
 
 def best_bands(jobs: Sequence[Job], statistic: str = "iqm") -> list[Band]:
-    """Return the curves of the ten best settings of a sweep, the best first.
-
-    Raises:
-        ConfigError: there is nothing to draw yet.
-    """
+    """Return the curves of the ten best settings of a sweep, the best first."""
     groups = group(jobs, without_seed)
     return drawable(Chosen(groups, _named(groups, "settings")).best(), statistic)
 
 
 def drawable(chosen: Chosen, statistic: str) -> list[Band]:
-    """Return the curves of what is compared.
-
-    Raises:
-        ConfigError: there is nothing to draw.
-    """
+    """Return the curves of what is compared."""
     bands = bands_of(chosen.groups, chosen.labels, statistic)
     if not bands:
         where = chosen.groups[0].jobs[0].folder

@@ -32,9 +32,6 @@ def draw_distributions(
         title: above the figure.
         width: of the figure, in inches.
         height: of the figure, in inches; None: as many rows need.
-
-    Raises:
-        ConfigError: there are no numbers.
     """
     there = {layer: {q: v[np.isfinite(v)] for q, v in found.items()} for layer, found in layers.items()}
     there = {layer: {q: v for q, v in found.items() if len(v)} for layer, found in there.items()}

@@ -34,17 +34,7 @@ class Stretch:
 
 
 def live_on(saved: SavedRun, steps: int, life: int = 0, frames: int = 0) -> Stretch:
-    """Let a life go on from its checkpoint, in a new episode, learning as it did; the run's folder stays as it is.
-
-    Args:
-        saved: the run.
-        steps: env steps.
-        life: number among the run's lives.
-        frames: how many pictures of the env to take, evenly spaced.
-
-    Raises:
-        ConfigError: there is no such life, the env cannot be rendered, or nothing of the agent can be looked at.
-    """
+    """Let a life go on from its checkpoint, in a new episode, learning as it did; its folder stays as it is."""
     checks.whole("--steps", steps, 1)
     agent = saved.agent(life)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))

@@ -24,16 +24,7 @@ _ENDINGS = {".md": "markdown", ".csv": "csv", ".txt": "text"}
 
 
 def make(wish: argparse.Namespace) -> None:
-    """Draw or tabulate, and say where it is.
-
-    Args:
-        wish: what ``tracerl.plot.__main__`` parsed and checked.
-
-    Raises:
-        ConfigError: naming the option, or what is wrong with a run.
-        OSError: a file cannot be read or written.
-        ModuleNotFoundError: matplotlib is not installed.
-    """
+    """Draw or tabulate, and say where it is."""
     if wish.what == "table":
         _tabulate(wish)
         return

@@ -20,9 +20,6 @@ def distributions_of(memory: "Mapping[str, Tensor]") -> Layers:
     """Return what can be drawn as distributions, by layer (``policy_0``, ``policy_readout``) and quantity.
 
     An eligibility trace of a whole network is shared out among its layers, as its parameters lie.
-
-    Args:
-        memory: of one life, as an agent captures it (``SavedRun.memory``).
     """
     found: Layers = {}
     for name, tensor in memory.items():

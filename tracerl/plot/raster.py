@@ -36,9 +36,6 @@ def draw_raster(
         title: above the figure.
         width: of the figure, in inches.
         height: of the figure, in inches; None: as suits what there is to see.
-
-    Raises:
-        ConfigError: there is no layer of spiking neurons.
     """
     if not recording.layers:
         raise ConfigError("RUN", "has an agent without spiking neurons that can be looked at")

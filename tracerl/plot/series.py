@@ -83,15 +83,7 @@ def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
 
 
 def running_mean(values: Array, decay: float) -> Array:
-    """Average a stream with exponentially fading weights: the sum of decay^(t-i) x_i over that of decay^(t-i).
-
-    Args:
-        values: x, [n].
-        decay: per value, in [0, 1).
-
-    Returns:
-        [n].
-    """
+    """Average values [n] with exponentially fading weights: the sum of decay^(t-i) x_i over that of decay^(t-i)."""
     total, weight, means = 0.0, 0.0, np.empty(len(values))
     for i, value in enumerate(values.tolist()):
         total, weight = decay * total + value, decay * weight + 1
@@ -134,13 +126,6 @@ def band(
     """Return the middle of curves, with the 95% interval that bootstrapping over them gives it.
 
     It goes from where two of the lives have a number to where two are left; ``lives`` tells how many there are.
-
-    Args:
-        curves: one per life, at least one.
-        statistic: ``iqm`` (interquartile mean), ``mean`` or ``median``.
-        label: see ``Band``.
-        env: see ``Band``.
-        measure: see ``Band``.
     """
     needed = min(2, len(curves)) - 1
     first = sorted(curve.steps[0] for curve in curves)[needed]
@@ -191,12 +176,7 @@ def bands_as_csv(bands: Iterable[Band]) -> str:
 
 
 def read_bands(path: Path) -> list[Band]:
-    """Return the bands that ``bands_as_csv`` wrote.
-
-    Raises:
-        ConfigError: the file has other columns, or no numbers in them.
-        OSError: it cannot be read.
-    """
+    """Return the bands that ``bands_as_csv`` wrote."""
     found: dict[tuple[str, str, str, str], list[list[float]]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)

@@ -52,11 +52,7 @@ _METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 @contextmanager
 def style() -> Iterator[None]:
-    """A context in which matplotlib draws in this style; without pyplot, so that nothing is left open.
-
-    Raises:
-        ModuleNotFoundError: matplotlib is not installed (the extra ``plots``).
-    """
+    """A context in which matplotlib draws in this style; without pyplot, so that nothing is left open."""
     import matplotlib
 
     with matplotlib.rc_context(_STYLE):
@@ -85,26 +81,12 @@ def steps_axis(axes: "Axes", label: str = "env steps") -> None:
 
 
 def kind_of(path: Path, asked_for: str | None = None) -> str:
-    """Return the format of a picture: that asked for or that of its name.
-
-    Raises:
-        ConfigError: it is none of ``FORMATS``.
-    """
+    """Return the format of a picture: that asked for or that of its name."""
     return checks.choice("--format", asked_for or path.suffix.removeprefix(".").lower(), FORMATS)
 
 
 def save(figure: "Figure", path: Path, kind: str | None = None) -> None:
-    """Write a figure, whole or not at all.
-
-    Args:
-        figure: to be written.
-        path: of the file.
-        kind: ``png``, ``pdf`` or ``svg``; None: as the name of the file ends.
-
-    Raises:
-        ConfigError: it is another one.
-        OSError: the file cannot be written.
-    """
+    """Write a figure, whole or not at all."""
     kind, buffer = kind_of(path, kind), io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])

@@ -18,10 +18,6 @@ def table_rows(groups: Sequence[Group], labels: Sequence[str]) -> list[Row]:
     """Return a row per group: lives, returns, and per milestone the share that reached it and the median step.
 
     A life that never reached a milestone counts as the latest; None where more than half did not.
-
-    Args:
-        groups: of runs.
-        labels: their names.
     """
     return [_row(group, label) for group, label in zip(groups, labels, strict=True)]
 

@@ -29,14 +29,7 @@ _LEVELS = 64  # shades between dark and lit
 
 
 def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, one row per neuron, time to the right; where neurons share a row, it is lit if one of them fired.
-
-    Args:
-        spikes: 0 or 1, [steps, n].
-        width: of the picture.
-        height: of the picture.
-        colour: of a spike.
-    """
+    """Draw spikes, 0 or 1, [steps, n], one row per neuron, time to the right; a row of several is lit if one fired."""
     return _cells(spikes, width, height, _ramp(PANEL, colour))
 
 
@@ -123,16 +116,7 @@ def bars(
     marked: int | None = None,
     colours: Sequence[Colour] = (),
 ) -> Picture:
-    """Draw shares in [0, 1] as bars that grow to the right, one under the other.
-
-    Args:
-        shares: of the bars, [n].
-        labels: one per bar.
-        width: of the picture.
-        height: of the picture.
-        marked: the bar in another colour.
-        colours: of each bar; none: all are blue.
-    """
+    """Draw shares in [0, 1], [n], as bars that grow to the right, ``marked`` in another colour."""
     image, pen = _panel(width, height)
     pitch, letters = height / len(shares), font(min(12, max(8, int(height / len(shares)) - 3)))
     for i, (share, label) in enumerate(zip(shares.tolist(), labels, strict=True)):

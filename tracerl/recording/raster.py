@@ -26,9 +26,6 @@ def raster_sheet(recording: Recording) -> Picture | None:
 
     Grey lines stand where an episode ended. A raster of more neurons than 128 shows for each row whether any of its
     neurons fired. Of more than six actions, the first six have a line.
-
-    Returns:
-        None where the agent shows nothing.
     """
     steps = len(recording)
     if not steps:
@@ -93,15 +90,7 @@ def _in_pairs(panels: Sequence[Panel], width: int) -> list[Picture]:
 
 
 def constants_sheet(born: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Picture | None:
-    """Draw how decays and thresholds are distributed, as bars, and how they were at birth, as a line.
-
-    Args:
-        born: by tag, as ``view.constants`` returned them at birth.
-        now: the same now.
-
-    Returns:
-        None where there are none.
-    """
+    """Draw how decays and thresholds are distributed, as bars, and how they were at birth, as a line."""
     panels: list[Panel] = []
     for tag in sorted(now, key=lambda tag: tag.partition("/")[0]):  # decays, then thresholds, each in their order
         values, before = now[tag], born.get(tag, now[tag])

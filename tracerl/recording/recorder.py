@@ -62,18 +62,9 @@ class Recording:
 
 
 class Recorder:
-    """Keeps what was seen at the newest steps, and forgets the oldest.
-
-    Attributes:
-        length: env steps kept.
-    """
+    """Keeps what was seen at the newest steps, and forgets the oldest."""
 
     def __init__(self, length: int) -> None:
-        """Start empty.
-
-        Raises:
-            ConfigError: ``length`` is not a whole number from 1 up.
-        """
         self.length = checks.whole("length", length, 1)
         self._seen: deque[tuple[View, Step | None]] = deque(maxlen=length)
 
@@ -89,11 +80,7 @@ class Recorder:
         self._seen.clear()
 
     def capture(self) -> dict[str, Numbers]:
-        """Return the views that are kept, as arrays by name, for ``restore``; the env steps are left out.
-
-        Raises:
-            ValueError: nothing is kept.
-        """
+        """Return the views that are kept, as arrays by name, for ``restore``; the env steps are left out."""
         found = self.recording()
         outlook = {name: array for name in _OUTLOOK if (array := getattr(found, name)) is not None}
         views = [seen for seen, _ in self._seen]
@@ -115,11 +102,7 @@ class Recorder:
             self.add(View([LayerView(name, *part) for name, part in zip(names, parts, strict=True)], *outlook))
 
     def recording(self) -> Recording:
-        """Return what is kept, as arrays of its own.
-
-        Raises:
-            ValueError: nothing is kept.
-        """
+        """Return what is kept, as arrays of its own."""
         if not self._seen:
             raise ValueError("nothing was recorded: add a view first")
         views = [seen for seen, _ in self._seen]

@@ -239,11 +239,7 @@ def _overrides(settings: Settings) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """Write a value in Hydra's grammar.
-
-    Raises:
-        ConfigError: it is none that a config can hold.
-    """
+    """Write a value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, (int, float)):

@@ -116,16 +116,7 @@ def unpickled_agent(data: bytes) -> Any:
 
 
 def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lives":
-    """Return the maker of the tensors of one life or of many.
-
-    Args:
-        cfg: the whole config.
-        seeds: of one life, or a list.
-        most: numbers that one tensor may have; None: any.
-
-    Raises:
-        ConfigError: naming ``device`` or ``dtype``.
-    """
+    """Return the maker of the tensors of one life or of many."""
     import torch
 
     from tracerl.nn.lifetimes import Lives
@@ -153,11 +144,7 @@ def use_threads(cfg: DictConfig) -> None:
 
 
 def check_engine(engine: str, agent: Any, agent_name: str) -> str | None:
-    """Say which engine computes the agent's steps and, where ``auto`` chose torch, why; None where there is none.
-
-    Raises:
-        ConfigError: ``fused`` is asked of an agent that has no kernels.
-    """
+    """Say which engine computes the agent's steps and, where ``auto`` chose torch, why; None where there is none."""
     chosen = getattr(agent, "engine", None)
     if engine == "fused" and chosen != "fused":
         raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")

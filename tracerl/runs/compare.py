@@ -22,12 +22,7 @@ _OTHERWISE = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a run.
-
-    Attributes:
-        job: the run.
-        index: its number there.
-    """
+    """One life of a run."""
 
     job: Job
     index: int
@@ -111,26 +106,14 @@ def reached(name: str, ends: Array, returns: Array) -> int | None:
 
 
 def median_step(steps: Sequence[int | None]) -> int | None:
-    """Return the median of when lives reached a milestone, the lower one of two; one that never did counts as latest.
-
-    Args:
-        steps: of each life, at least one; None where it never did.
-
-    Returns:
-        None where the median life never did.
-    """
+    """Return the median step, the lower one of two, at which lifetimes reached a milestone; None, never, is latest."""
     middle = statistics.median_low([math.inf if step is None else step for step in steps])
     return int(middle) if math.isfinite(middle) else None
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seeds only.
-
-    Attributes:
-        overrides: of all of them.
-        jobs: which.
-    """
+    """Runs that differ in their seeds only."""
 
     overrides: Settings
     jobs: Sequence[Job]

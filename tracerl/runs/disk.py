@@ -57,11 +57,7 @@ def remove_tree(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk.
-
-    Raises:
-        OSError: it cannot be written; FileExistsError where it is there.
-    """
+    """Write a new file and wait until it is on the disk."""
     file = create(path)
     try:
         rest = memoryview(data)

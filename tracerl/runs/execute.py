@@ -85,9 +85,6 @@ def run(setup: Setup) -> dict[str, Any]:
     An env that fails, numbers that diverge and code that calls ``sys.exit`` end the run, not the process: the summary
     says so, and ``error.txt`` keeps the traceback.
 
-    Returns:
-        The summary.
-
     Raises:
         InUse: another run has taken the folder over; nothing more is written.
     """

@@ -1,4 +1,8 @@
-"""Files of a run's folder, which may come from anywhere: only regular ones are read, and they are written whole."""
+"""Files of a run's folder, which may come from anywhere: only regular ones are read, and they are written whole.
+
+A file that is missing, of another kind, too large, or that cannot be read or written raises an OSError; one that holds
+what it should not, such as no UTF-8 or yaml with aliases, which unfold to more than memory holds, a ValueError.
+"""
 
 import errno
 import json
@@ -42,11 +46,7 @@ def is_regular(path: Path) -> bool:
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a regular file, reached through no link of its own, and return its descriptor.
-
-    Raises:
-        OSError: it is missing, of another kind, or cannot be opened.
-    """
+    """Open a regular file, reached through no link of its own, and return its descriptor."""
     _check(path, os.lstat(path).st_mode)  # a device is not even opened
     file = os.open(path, flags | _SAFELY)
     try:
@@ -63,32 +63,20 @@ def _check(path: Path, mode: int) -> None:
 
 
 def create_to_append(path: Path) -> BinaryIO:
-    """Create a file that was not there, to append to it.
-
-    Raises:
-        OSError: it cannot be written; FileExistsError where anything of that name is there.
-    """
+    """Create a file that was not there, to append to it."""
     disk.close(disk.create(path))
     return open_to_append(path, 0)
 
 
 def open_to_append(path: Path, size: int) -> BinaryIO:
-    """Open a regular file to append to it, and drop what follows its first ``size`` bytes.
-
-    Raises:
-        OSError: it is missing, of another kind, or cannot be written.
-    """
+    """Open a regular file to append to it, and drop what follows its first ``size`` bytes."""
     file = open_regular(path, os.O_WRONLY | os.O_APPEND)
     os.ftruncate(file, size)
     return open(file, "ab")
 
 
 def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
-    """Return what a regular file holds.
-
-    Raises:
-        OSError: it is missing, of another kind, larger than ``limit`` bytes, or cannot be read.
-    """
+    """Return what a regular file holds."""
     with open(open_regular(path), "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -97,12 +85,7 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a regular file in UTF-8.
-
-    Raises:
-        OSError: as ``read_bytes``.
-        ValueError: it is not UTF-8.
-    """
+    """Return the text of a regular file in UTF-8."""
     return read_bytes(path).decode("utf-8")
 
 
@@ -116,21 +99,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a yaml file without aliases holds, as plain data.
-
-    Raises:
-        OSError: as ``read_bytes``.
-        ValueError: it is not UTF-8, no yaml, or has aliases, of which a few lines unfold to more than memory holds.
-    """
+    """Return what a yaml file without aliases holds, as plain data."""
     return parse_yaml(read_text(path))
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what yaml without aliases says, as plain data.
-
-    Raises:
-        ValueError: as ``read_yaml``.
-    """
+    """Return what yaml without aliases says, as plain data."""
     try:
         if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
             raise ValueError("it has aliases")
@@ -144,9 +118,6 @@ def replacing(path: Path) -> Iterator[Path]:
     """A context that yields a free name beside a file, and moves the file written there into its place at the end.
 
     A link at either name is replaced, not followed. A file has one writer at a time.
-
-    Raises:
-        OSError: it cannot be written; the file that was there stays.
     """
     aside = path.with_name(path.name + ".part")
     try:
@@ -164,10 +135,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file whole or not at all, and wait until it is on the disk; a text is written as UTF-8.
-
-    Raises:
-        OSError: it cannot be written; the file that was there stays.
-    """
+    """Write a file whole or not at all, and wait until it is on the disk; a text is written as UTF-8."""
     with replacing(path) as aside:
         disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data)

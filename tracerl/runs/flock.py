@@ -24,11 +24,6 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Lock a folder.
-
-        Raises:
-            BlockingIOError: it is locked already, by this process or another.
-        """
         self._descriptor = _lock(folder, shared=False)
         self.works = self._descriptor is not None
         if self.works:  # a forked child, such as an env's worker, would hold the lock as long as it lives

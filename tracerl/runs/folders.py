@@ -105,14 +105,7 @@ class Job:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return the runs in or below a folder, in the order of their folders' names.
-
-    Args:
-        folder: of a run, of a sweep, or of several of them.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
+    """Return the runs in or below a folder, in the order of their folders' names."""
     return [_read(path) for path in sorted(_folders(folder), key=_natural)]
 
 

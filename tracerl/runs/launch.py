@@ -52,9 +52,6 @@ class Origin:
 def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     """Live as the config says, and leave behind what ``docs/tags.md`` lists.
 
-    Returns:
-        The summary; that of the run in the folder where it has lived all these steps.
-
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.

@@ -105,13 +105,6 @@ class Presence(Monitor):
     """
 
     def __init__(self, folder: Path, steps: int, key: str) -> None:
-        """Prepare the sign of a run.
-
-        Args:
-            folder: of the run, which exists.
-            steps: env steps of each life.
-            key: setting that named the folder, for messages.
-        """
         self.every, self.lost = look_every(steps), False
         self._folder, self._steps, self._key = folder, steps, key
         self._aside = folder / f"{NAME}.part"
@@ -120,12 +113,6 @@ class Presence(Monitor):
         self._progress: tuple[int, float | None] = 0, None
 
     def __enter__(self) -> "Presence":
-        """Put up the sign and keep it fresh from now on.
-
-        Raises:
-            InUse: another run goes on in the folder.
-            OSError: the folder cannot be written.
-        """
         self._lock = self._locked()
         try:
             self._claim()
@@ -146,11 +133,7 @@ class Presence(Monitor):
         self._lock.release()
 
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Note what the next heartbeat says, at most once a second.
-
-        Raises:
-            InUse: another run has taken the folder over.
-        """
+        """Note what the next heartbeat says, at most once a second; InUse where another run took the folder over."""
         self.check()
         if time.monotonic() - self._looked < _SECONDS:
             return

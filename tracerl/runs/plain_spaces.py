@@ -1,4 +1,8 @@
-"""Gymnasium's spaces as JSON and back."""
+"""Gymnasium's spaces as JSON and back.
+
+``to_plain`` raises a ConfigError for a space that is none of Gymnasium's own; ``from_plain`` a ValueError whose text is
+the end of a sentence about the file.
+"""
 
 import math
 from collections import OrderedDict
@@ -13,11 +17,7 @@ _MOST = 2**24  # numbers in the bounds of all boxes of a space
 
 
 def to_plain(space: Space[Any]) -> dict[str, Any]:
-    """Write a space as JSON: its kind and what it is made of; seeds are left out.
-
-    Raises:
-        ConfigError: naming ``space``: it is none of Gymnasium's own, or does not come back equal.
-    """
+    """Write a space as JSON: its kind and what it is made of; seeds are left out."""
     try:
         plain = _written(space)
         same = from_plain(plain) == space
@@ -64,11 +64,7 @@ def _bounds(bounds: np.ndarray[Any, Any]) -> Any:
 
 
 def from_plain(plain: Any) -> Space[Any]:
-    """Make the space that ``to_plain`` wrote, of data that may come from anywhere.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
-    """
+    """Make the space that ``to_plain`` wrote, of data that may come from anywhere."""
     try:
         if _size(plain) > _MOST:
             raise ValueError(f"it has more than {_MOST:,} numbers")

@@ -1,4 +1,7 @@
-"""A folder that holds a run already: refused, left as it is where the run has finished, or gone on with."""
+"""A folder that holds a run already: refused, left as it is where the run has finished, or gone on with.
+
+Whatever stands in the way raises a ConfigError that names the setting, the file or the folder.
+"""
 
 import os
 import stat
@@ -34,18 +37,8 @@ def finished_run(
 ) -> dict[str, Any] | None:
     """Look at what a folder holds.
 
-    Args:
-        folder: of the run, which exists.
-        settings: of the run to come, by dotted name.
-        resume: go on with what is there.
-        key: setting that named the folder, for messages.
-        steps: env steps that each life shall live.
-
     Returns:
         The summary of the run there, if it has lived all these steps; None where there is something to live.
-
-    Raises:
-        ConfigError: there is a run and ``resume`` is false, or that run has other settings.
     """
     if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
@@ -70,11 +63,7 @@ def _settings_in(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _finished_summary(folder: Path) -> dict[str, Any] | None:
-    """Return the summary of the run in a folder, if it has finished.
-
-    Raises:
-        ConfigError: it has, and does not tell its steps.
-    """
+    """Return the summary of the run in a folder, if it has finished."""
     summary = saved.summary(folder)
     if summary.get("status") != "finished":
         return None
@@ -85,11 +74,7 @@ def _finished_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def clear(folder: Path, steps: int) -> None:
-    """Remove what an unfinished run left, to live it from its start.
-
-    Raises:
-        ConfigError: the run there has finished, with fewer steps: what it learned would be lost.
-    """
+    """Remove what an unfinished run left, to live it from its start."""
     summary = _finished_summary(folder)
     if summary is not None:
         problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to go on from, got {steps}"
@@ -100,11 +85,7 @@ def clear(folder: Path, steps: int) -> None:
 
 
 def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
-    """Compare flat settings of a run with those of the run that shall go on with it.
-
-    Raises:
-        ConfigError: naming the first that differs and counts.
-    """
+    """Compare flat settings of a run with those of the run that shall go on with it."""
     there = {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in there.items()
@@ -135,9 +116,6 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     Args:
         arguments: of this command; those of its own stand, and replace the run's of the same key.
         trusted: whether the run may name what ``tracerl.config.trust`` lets no saved run name.
-
-    Raises:
-        ConfigError: there is no run at PATH, nothing there tells its command line, or it is not trusted.
     """
     from tracerl.runs.saved_overrides import taken  # imports Hydra, which others who read run folders need not wait for
 
@@ -168,11 +146,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def check_folders(arguments: list[str]) -> None:
-    """Check the folders that a command line names, before Hydra writes there.
-
-    Raises:
-        ConfigError: as ``check_folder``, or a job of a sweep is a link to another folder.
-    """
+    """Check the folders that a command line names, before Hydra writes there."""
     for argument in arguments:
         key, _, value = argument.partition("=")
         folder = Path(value.strip("'\""))
@@ -185,15 +159,7 @@ def check_folders(arguments: list[str]) -> None:
 
 
 def check_folder(folder: Path, key: str) -> None:
-    """Make sure that all that a run writes or reads in a folder is its own: no links that lead elsewhere, no pipes.
-
-    Args:
-        folder: of a run, which need not exist.
-        key: setting that named it, for messages.
-
-    Raises:
-        ConfigError: naming the first file that is of another kind.
-    """
+    """Make sure that all that a run writes or reads in a folder is its own: no links that lead elsewhere, no pipes."""
     for path in [*_listed(folder), *_listed(folder / ".hydra")]:
         try:
             mode = os.lstat(path).st_mode

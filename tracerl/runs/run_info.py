@@ -39,11 +39,7 @@ class RunInfo:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":
-        """Check what a checkpoint tells; keys that no part of a run reads are left out.
-
-        Raises:
-            ConfigError: an entry is missing or not of its kind; named.
-        """
+        """Check what a checkpoint tells; keys that no part of a run reads are left out."""
         info = checkpoint.info
         try:
             for name in _NEEDED.keys() - info.keys():

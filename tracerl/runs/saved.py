@@ -49,11 +49,7 @@ def overrides(folder: Path) -> list[str] | None:
 
 
 def newest(folder: Path) -> "RunInfo | None":
-    """Return what the newest sound checkpoint tells of the run; None where there is none.
-
-    Raises:
-        ConfigError: it is of no run.
-    """
+    """Return what the newest sound checkpoint tells of the run; None where there is none."""
     from tracerl.runs.checkpoint import newest_good
     from tracerl.runs.run_info import RunInfo
 

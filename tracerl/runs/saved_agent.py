@@ -3,6 +3,9 @@
 The header's metadata hold one JSON text with a digest of the whole file, the format's number, versions, settings,
 spaces and seeds. A file is written under a hidden name and synced before it takes its name. A digest notices damage; it
 is no signature.
+
+An agent that cannot be saved or a file that cannot be loaded raises a ConfigError that names it; ``unpack_agent`` a
+ValueError whose text is the end of a sentence about the file.
 """
 
 import hashlib
@@ -109,11 +112,7 @@ def _digest(data: bytes) -> tuple[int, bytes]:
 
 
 def unpack_agent(data: bytes) -> SavedAgent:
-    """Read the contents of a file that may come from anywhere; nothing is built or imported.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
-    """
+    """Read the contents of a file that may come from anywhere; nothing is built or imported."""
     from tracerl.runs.checkpoint import manifest, plain, tensors
     from tracerl.runs.plain_spaces import from_plain
 
@@ -141,11 +140,7 @@ def unpack_agent(data: bytes) -> SavedAgent:
 
 
 def check_literal(settings: Any) -> None:
-    """Check that no text in settings is an interpolation, which OmegaConf would look up when they are read.
-
-    Raises:
-        ConfigError: naming ``settings`` and the text.
-    """
+    """Raise a ConfigError for a text in settings that OmegaConf would interpolate when they are read."""
     if isinstance(settings, str) and "${" in settings:
         raise ConfigError("settings", f"of a saved agent must not interpolate, got {settings!r:.80}")
     if isinstance(settings, (dict, list)):
@@ -157,14 +152,6 @@ def write_agent(agent: Any, path: str | Path) -> None:
     """Save an agent in a file and wait until it is on the disk.
 
     After a kill or a loss of power the file is the old one or the new one. One process writes a file at a time.
-
-    Args:
-        agent: between two of its steps.
-        path: of the file; one that is there is replaced.
-
-    Raises:
-        ConfigError: the agent cannot be saved; see ``pack_agent``.
-        OSError: the disk is full, read-only or gone; the file is as it was.
     """
     from tracerl.runs.files import write_atomic
 
@@ -172,11 +159,7 @@ def write_agent(agent: Any, path: str | Path) -> None:
 
 
 def read_agent(path: str | Path) -> SavedAgent:
-    """Read the file of an agent that may come from anywhere: all of it verifies, or nothing of it is used.
-
-    Raises:
-        ConfigError: naming the file and what is wrong with it.
-    """
+    """Read the file of an agent that may come from anywhere: all of it verifies, or nothing of it is used."""
     from tracerl.runs.checkpoint import manifest
     from tracerl.runs.checkpoint.folder import BadCheckpoint, Folder
 

@@ -62,22 +62,14 @@ class SavedRun:
         return build(plain, "env", saved=self._checked)
 
     def env(self, **kwargs: Any) -> gym.Env[Any, Any]:
-        """Make one env as the run had it; ``kwargs`` go to ``gymnasium.make``, such as ``render_mode="rgb_array"``.
-
-        Raises:
-            ConfigError: the env does not take them, or its packages are not installed.
-        """
+        """Make one env as the run had it; ``kwargs`` go to ``gymnasium.make``, such as ``render_mode="rgb_array"``."""
         spec = self.spec
         with checks.under("env"):
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
         return env
 
     def memory(self, life: int = 0) -> dict[str, Any]:
-        """Return what the agent of one life remembered, its running episode included: tensors, by name.
-
-        Raises:
-            ConfigError: there is no such life.
-        """
+        """Return what the agent of one life remembered, its running episode included: tensors, by name."""
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
         numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per life

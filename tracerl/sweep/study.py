@@ -10,9 +10,6 @@ def prepare(storage: object) -> None:
 
     Of two commands that find an empty database at the same moment, Optuna lets one fail ("table studies already
     exists"). It finds them there when it looks again.
-
-    Args:
-        storage: ``hydra.sweeper.storage``; nothing is done but for the URL of a database.
     """
     if not isinstance(storage, str) or "://" not in storage:
         return

@@ -65,11 +65,7 @@ def _groups(jobs: Sequence[Job], each: bool) -> list[Group]:
 
 
 def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) -> list[Row]:
-    """Return the rows of the table, the highest mean first, or sorted by another column.
-
-    Raises:
-        ValueError: there is no such column.
-    """
+    """Return the rows of the table, the highest mean first, or sorted by another column."""
     groups = _groups(jobs, each)
     rows = [row_of(found) | ({"error": found.jobs[0].error} if each else {}) for found in groups]
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -108,17 +104,7 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
 
 
 def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
-    """Print the table of a folder's jobs and return them.
-
-    Args:
-        folder: of a sweep, of several, or of runs.
-        console: to print to; where it is no terminal, the table is as wide as it needs.
-        each: a row per job instead of per setting.
-        sort: column to sort by, ascending; None: by the mean, the highest first.
-
-    Raises:
-        ValueError: there is no such column.
-    """
+    """Print the table of a folder's jobs and return them."""
     terminal = console.is_terminal
     if not terminal:
         console = Console(file=console.file, width=_WIDE, highlight=False)

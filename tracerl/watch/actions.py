@@ -10,12 +10,7 @@ from tracerl.recording.images import Numbers
 
 
 def labels(space: Any, n: int) -> list[str]:
-    """Return a short name for each of a policy's n outputs.
-
-    Args:
-        space: of the actions.
-        n: probabilities, or numbers of a continuous action.
-    """
+    """Return a short name for each of a policy's n outputs."""
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [str(int(space.start) + i) for i in range(n)]
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():

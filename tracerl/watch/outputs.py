@@ -15,17 +15,6 @@ class Files:
     """The files of one watching: opened before it, finished after it, whatever ended it."""
 
     def __init__(self, videos: Sequence[Path], raster: Path | None, size: tuple[int, int], fps: float) -> None:
-        """Open all of them.
-
-        Args:
-            videos: each .mp4 or .gif.
-            raster: .png; None: none.
-            size: width and height of a video's frames.
-            fps: frames per second.
-
-        Raises:
-            ConfigError: one cannot be written, or a package is not installed.
-        """
         self._fps = fps
         self._videos: list[tuple[Part, Video]] = []
         self._raster: Part | None = None
@@ -64,9 +53,6 @@ class Files:
 
     def finish(self, stretch: Picture | None) -> tuple[list[str], OSError | None]:
         """Finish all files and put them in their places.
-
-        Args:
-            stretch: the picture of all that was watched; None: there was nothing to see.
 
         Returns:
             A line about each that is in its place, and why one is not: a video could not be finished.

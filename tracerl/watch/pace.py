@@ -9,13 +9,6 @@ class Pace:
     """
 
     def __init__(self, rate: float, speed: float, fps: float) -> None:
-        """Start with a moment that is drawn.
-
-        Args:
-            rate: env steps per second at speed 1.
-            speed: to start with.
-            fps: frames per second, at most.
-        """
         self._rate, self.speed, self._most = rate, speed, fps
         self._waited = self.stride - 1
 

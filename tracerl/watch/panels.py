@@ -21,12 +21,7 @@ _FINE = 3  # curves are drawn this much larger, then shrunk: smooth edges
 
 @dataclass(frozen=True)
 class Axis:
-    """Where env steps stand in a panel.
-
-    Attributes:
-        width: of all panels, in pixels.
-        span: env steps across.
-    """
+    """Where env steps stand in a panel."""
 
     width: int
     span: int
@@ -98,17 +93,7 @@ def curves_panel(
     around: Sequence[Numbers] = (),
     level: float = 0.0,
 ) -> Picture:
-    """Draw curves [steps] on one scale, with a line at a level.
-
-    Args:
-        series: one or more.
-        axis: of the panel.
-        height: of the panel.
-        ends: of the scale, the lower first.
-        colours: of the curves.
-        around: half the height of the band around each curve, [steps]; none: no bands.
-        level: of the line, left out where it is not on the scale.
-    """
+    """Draw curves [steps] on one scale, bands of half the height ``around`` them, and a line at a level."""
     image = Image.new("RGB", (axis.width * _FINE, height * _FINE), P.PANEL)
     pen = ImageDraw.Draw(image)
     low, high = ends

@@ -40,12 +40,6 @@ def play(
 
     Returns:
         What was earned, and a line about each file.
-
-    Raises:
-        ConfigError: an option does not suit the run or this machine.
-        EnvFailed: the env raised; files are finished.
-        Diverged: a number is not finite; files are finished.
-        OSError: a file could not be written.
     """
     if options.wants_window and not has_display():
         raise ConfigError(

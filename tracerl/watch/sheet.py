@@ -21,23 +21,9 @@ _ROW = 26  # height of a bar at most
 
 
 class Sheet:
-    """Composes pictures of one size.
-
-    Attributes:
-        size: width and height.
-        span: env steps across the panels.
-    """
+    """Composes pictures of one size."""
 
     def __init__(self, size: tuple[int, int], space: Any, title: str, mode: str, span: int | None = None) -> None:
-        """Lay out.
-
-        Args:
-            size: width and height of every picture.
-            space: of the actions.
-            title: at the top left: which run, which life.
-            mode: at the top right: how it is watched.
-            span: env steps across the panels; None: as many as are four pixels wide each.
-        """
         self.size, self._space, self._title, self._mode = size, space, title, mode
         self._left = round(_LEFT * size[0])
         across = size[0] - self._left - 3 * _MARGIN - GUTTER
@@ -141,14 +127,7 @@ class Sheet:
 
 
 def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: Record) -> Picture:
-    """Draw all panels of a stretch of a life, without the env.
-
-    Args:
-        recording: of the stretch, up to the newest step.
-        space: of the actions.
-        titles: which run, and how it was watched.
-        record: what was earned.
-    """
+    """Draw all panels of a stretch of a life, without the env."""
     n = len(recording)
     plots = max(_NARROWEST, min(4, max(1, _WIDEST // n)) * n)
     size = 2 * _MARGIN + GUTTER + plots, _TALL

@@ -26,12 +26,6 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], say: Callable[[str], None]) -> None:
-        """Wrap an env.
-
-        Args:
-            env: made with ``render_mode="rgb_array"``, or without where it draws no frames.
-            say: called with one line when the env turns out to draw none.
-        """
         super().__init__(env)
         self._say, self._draws, self._begun = say, env.render_mode == "rgb_array", False
         self.last_frame: Picture | None = None
@@ -46,11 +40,7 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
         return super().reset(**kwargs)
 
     def frame(self) -> Picture | None:
-        """Draw what the env looks like now; None where it cannot, which is said once.
-
-        Raises:
-            ConfigError: the package that it draws with is not installed.
-        """
+        """Draw what the env looks like now; None where it cannot, which is said once."""
         if not self._draws:
             return None
         with _drawing_without_display():
@@ -93,12 +83,7 @@ def _drawing_without_display() -> Iterator[None]:
 
 
 def open_stage(saved: SavedRun, say: Callable[[str], None]) -> Stage:
-    """Make a run's env so that it draws frames, if it can.
-
-    Args:
-        saved: the run.
-        say: called with one line where it cannot.
-    """
+    """Make a run's env so that it draws frames, if it can."""
     env = saved.env()
     if "rgb_array" in (env.metadata.get("render_modes") or ()):
         env.close()

@@ -61,15 +61,7 @@ class Timeline:
         self._orders: dict[str, Numbers] = {}  # of each layer's neurons, kept as they are first seen
 
     def draw(self, recording: Recording, last_step: int, episode: int, size: tuple[int, int], span: int) -> Picture:
-        """Draw all panels, one under the other.
-
-        Args:
-            recording: at least one step, at most ``span``.
-            last_step: number of its newest step.
-            episode: number of the episode that its newest step is in.
-            size: width and height of the picture.
-            span: env steps across.
-        """
+        """Draw all panels, one under the other."""
         width, height = size
         image = Image.new("RGB", size, P.BACKGROUND)
         pen = ImageDraw.Draw(image)

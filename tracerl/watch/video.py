@@ -1,4 +1,7 @@
-"""Videos written frame by frame into ffmpeg, in constant memory."""
+"""Videos written frame by frame into ffmpeg, in constant memory.
+
+Whatever ffmpeg fails in raises an OSError with its own words.
+"""
 
 import subprocess
 import tempfile
@@ -29,9 +32,6 @@ class Video:
             path: of the file, .mp4 or .gif, which is overwritten.
             size: width and height of all frames, both even.
             fps: frames per second; the times of a gif are rounded to hundredths of a second.
-
-        Raises:
-            ModuleNotFoundError: imageio-ffmpeg is not installed.
         """
         from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -43,11 +43,7 @@ class Video:
         self._ffmpeg = self._start(*taken, *(_LOSSLESS if self._is_gif else _H264), f"file:{self._frames_at}")
 
     def add(self, picture: Picture) -> None:
-        """Write a frame.
-
-        Raises:
-            OSError: ffmpeg ended early.
-        """
+        """Write a frame."""
         assert self._ffmpeg.stdin is not None
         try:
             self._ffmpeg.stdin.write(np.ascontiguousarray(picture).tobytes())
@@ -57,11 +53,7 @@ class Video:
         self.frames += 1
 
     def close(self, keep: bool = True) -> None:
-        """Finish the file; a second call does nothing. Of a gif that is not kept, no file is made.
-
-        Raises:
-            OSError: ffmpeg failed; with its own words.
-        """
+        """Finish the file; a second call does nothing. Of a gif that is not kept, no file is made."""
         if self._said.closed:
             return
         with self._said:

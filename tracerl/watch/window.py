@@ -28,17 +28,6 @@ class Window:
     """
 
     def __init__(self, title: str, size: tuple[int, int], pace: Pace, interrupted: Callable[[], bool]) -> None:
-        """Open it.
-
-        Args:
-            title: of the window.
-            size: of the pictures.
-            pace: how fast; the keys change it.
-            interrupted: true ends a pause.
-
-        Raises:
-            ConfigError: there is no display, or pygame is not installed.
-        """
         self._pygame = _load()
         asked = os.environ.get("SDL_VIDEODRIVER")
         try:

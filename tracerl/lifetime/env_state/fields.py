@@ -1,4 +1,7 @@
-"""Attributes by name: which of an object belong to its state, reading them and setting them."""
+"""Attributes by name: which of an object belong to its state, reading them and setting them.
+
+A value that does not fit, or a name that is unknown or missing, raises a ValueError; then nothing is set.
+"""
 
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -13,11 +16,7 @@ Fields = Mapping[str, Check]  # by name of the attribute; ``a.b`` is the attribu
 
 
 def read(owner: Any, fields: Fields) -> dict[str, Any]:
-    """Return the attributes of these names that there are; a deque as a list.
-
-    Raises:
-        ValueError: a value does not fit: what could not be restored is not captured either.
-    """
+    """Return the attributes of these names that there are; a deque as a list."""
     found = {}
     for name, check in fields.items():
         try:
@@ -48,9 +47,6 @@ def write(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection
         state: the values by name.
         fields: every name that may be set, and its check.
         late: names that the first reset makes: a state has all or none of them, and with none they are deleted.
-
-    Raises:
-        ValueError: a name is unknown or missing, or a value does not fit; nothing is set.
     """
     values = checked(owner, state, fields, late)
     for name in set(fields) - set(state):

@@ -1,4 +1,7 @@
-"""Random generators as plain data: NumPy's own, and those within Gymnasium's spaces."""
+"""Random generators as plain data: NumPy's own, and those within Gymnasium's spaces.
+
+A state that is not of such a generator raises a ValueError.
+"""
 
 from typing import Any
 
@@ -22,11 +25,7 @@ def read(generator: np.random.Generator) -> dict[str, Any]:
 
 
 def write(state: Any, current: np.random.Generator | None) -> np.random.Generator:
-    """Return a generator in a state; the current one, set in place, where it is of the same kind.
-
-    Raises:
-        ValueError: the state is not what ``read`` returns.
-    """
+    """Return a generator in a state; the current one, set in place, where it is of the same kind."""
     if not isinstance(state, dict):
         raise ValueError(f"a generator's state must be a dict, got {state!r}")
     kinds = {kind.__name__: kind for kind in _KINDS}
@@ -62,11 +61,7 @@ def from_space(space: Space) -> dict[str, Any] | None:
 
 
 def to_space(space: Space, data: Any) -> None:
-    """Set the generators of a space and of its parts, or unmake them where the data has none.
-
-    Raises:
-        ValueError: the data is not what ``from_space`` makes of such a space.
-    """
+    """Set the generators of a space and of its parts, or unmake them where the data has none."""
     inner = parts_of(space)
     if data is None:
         data = {"generator": None, "parts": [None] * len(inner)}

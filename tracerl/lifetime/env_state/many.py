@@ -41,11 +41,7 @@ def _checked(envs: Any) -> tuple[list[str], Any]:
 
 
 def capture(envs: Envs) -> EnvState:
-    """Return the state of a vector env: Gymnasium's ``SyncVectorEnv``, or its own vector form of CartPole.
-
-    Raises:
-        ValueError: as of ``tracerl.lifetime.env_state.capture``.
-    """
+    """Return the state of a vector env: Gymnasium's ``SyncVectorEnv``, or its own vector form of CartPole."""
     names, bare = _checked(envs)
     sync = type(bare) is SyncVectorEnv
     return {
@@ -59,11 +55,7 @@ def capture(envs: Envs) -> EnvState:
 
 
 def restore(envs: Envs, state: EnvState) -> None:
-    """Let a vector env go on from a state of ``capture``, of as many envs, made as those captured were.
-
-    Raises:
-        ValueError: as of ``tracerl.lifetime.env_state.restore``.
-    """
+    """Let a vector env go on from a state of ``capture``, of as many envs, made as those captured were."""
     names, bare = _checked(envs)
     keys = ("format", "classes", "spaces", "state", "generator", "envs")
     stack.check_keys("the state of a vector env", state, keys)

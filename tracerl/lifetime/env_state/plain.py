@@ -1,4 +1,7 @@
-"""Plain data: what a state is made of, and the way from Python's values to it and back, to the bit and without code."""
+"""Plain data: what a state is made of, and the way from Python's values to it and back, to the bit and without code.
+
+What is no plain data raises a ValueError that names where it stands.
+"""
 
 from typing import Any
 
@@ -22,9 +25,6 @@ def encode(value: Any, where: str) -> Any:
         value: None, bool, int, float, str, a NumPy scalar or array of bools or numbers, or a list, a tuple or a dict
             with str keys of such. Arrays are copied.
         where: the value comes from; named in the error.
-
-    Raises:
-        ValueError: it is something else, or somewhere within it is.
     """
     if value is None or type(value) in (bool, str):
         return value
@@ -48,11 +48,7 @@ def encode(value: Any, where: str) -> Any:
 
 
 def decode(data: Any, where: str) -> Any:
-    """Turn what ``encode`` made into the value that it was; arrays are copied.
-
-    Raises:
-        ValueError: it is nothing that ``encode`` makes.
-    """
+    """Turn what ``encode`` made into the value that it was; arrays are copied."""
     if data is None or type(data) in (bool, int, float, str):
         return data
     if type(data) is np.ndarray and storable(data.dtype):
@@ -106,11 +102,7 @@ def split(state: Tree) -> tuple[dict[str, Array], Tree]:
 
 
 def join(arrays: dict[str, Array], rest: Tree) -> Tree:
-    """Put together what ``split`` parted.
-
-    Raises:
-        ValueError: an array is named but not there, or there but not named.
-    """
+    """Put together what ``split`` parted."""
     named = set()
 
     def whole(node: Any) -> Any:

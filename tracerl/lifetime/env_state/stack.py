@@ -47,11 +47,7 @@ def obstacle(env: Any) -> str | None:
 
 
 def _adapted(env: Any) -> list[tuple[Any, Adapter]]:
-    """Return the layers of an env with their adapters.
-
-    Raises:
-        ValueError: there is an obstacle.
-    """
+    """Return the layers of an env with their adapters."""
     problem = obstacle(env)
     if problem is not None:
         raise ValueError(problem)

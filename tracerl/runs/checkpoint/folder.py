@@ -1,4 +1,7 @@
-"""Reading from a folder that may come from anywhere: plain files only, no more bytes than expected."""
+"""Reading from a folder that may come from anywhere: plain files only, no more bytes than expected.
+
+What is missing, of another kind or another size, or cannot be read raises BadCheckpoint.
+"""
 
 import itertools
 import os
@@ -33,11 +36,6 @@ class Folder:
         self.path, self._fd = path, -1
 
     def __enter__(self) -> "Folder":
-        """Open the folder.
-
-        Raises:
-            BadCheckpoint: it is missing, a link or no folder.
-        """
         try:
             mode = os.lstat(self.path).st_mode
             if not stat.S_ISDIR(mode):
@@ -55,11 +53,7 @@ class Folder:
         return BadCheckpoint(self.path, file, problem)
 
     def names(self) -> set[str]:
-        """List the folder; of one with more files than a checkpoint can have, the first few hundred.
-
-        Raises:
-            BadCheckpoint: it cannot be listed.
-        """
+        """List the folder; of one with more files than a checkpoint can have, the first few hundred."""
         try:
             with os.scandir(self._fd) as entries:
                 return {entry.name for entry in itertools.islice(entries, _NAMES)}
@@ -67,11 +61,7 @@ class Folder:
             raise self.bad(None, _in_words(error)) from error
 
     def size(self, name: str) -> int:
-        """Return the size of a plain file in bytes.
-
-        Raises:
-            BadCheckpoint: it is missing or anything but a plain file.
-        """
+        """Return the size of a plain file in bytes."""
         try:
             found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:
@@ -84,15 +74,7 @@ class Folder:
         return found.st_size
 
     def read(self, name: str, size: int) -> bytes:
-        """Read a plain file.
-
-        Args:
-            name: of the file in the folder.
-            size: that it must have, in bytes.
-
-        Raises:
-            BadCheckpoint: it is missing, not a plain file, of another size or cannot be read.
-        """
+        """Read a plain file."""
         self.size(name)  # a device is not even opened
         try:
             with open(os.open(name, _FILE, dir_fd=self._fd), "rb") as file:

@@ -1,4 +1,7 @@
-"""``manifest.json``: what a checkpoint holds, with a digest over all of it."""
+"""``manifest.json``: what a checkpoint holds, with a digest over all of it.
+
+``parse`` raises a ValueError whose text is the end of a sentence about the file; ``compose`` a ConfigError.
+"""
 
 import hashlib
 import platform
@@ -23,11 +26,6 @@ _KEYS = {"format", "step", "created", "versions", "files", "info", "digest"}
 
 def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> bytes:
     """Write the manifest of a checkpoint.
-
-    Args:
-        step: env steps lived so far.
-        files: contents of the other files, by name.
-        info: what the caller wants back, as JSON.
 
     Raises:
         ConfigError: ``info`` is not JSON, or there is more than can be read back.
@@ -76,11 +74,7 @@ def sha256(data: bytes) -> str:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Read a manifest that may come from anywhere.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
-    """
+    """Read a manifest that may come from anywhere."""
     manifest = plain.loads(data)
     if not isinstance(manifest, dict):
         raise ValueError("is not a dict of JSON")
@@ -100,11 +94,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def check_format(found: Any, known: int) -> None:
-    """Check the number of a file's format.
-
-    Raises:
-        ValueError: it is another one than the known, or none.
-    """
+    """Raise a ValueError where the number of a file's format is not the known one."""
     if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError("has no format: it is not tracerl's")
     if found != known:

@@ -42,14 +42,7 @@ def step_of(name: str) -> int | None:
 
 
 def checkpoints(root: Path) -> list[Path]:
-    """List what is named like a checkpoint, newest first; of one step, the one being replaced last.
-
-    Args:
-        root: folder of the checkpoints, which need not exist.
-
-    Raises:
-        OSError: the folder cannot be listed.
-    """
+    """List what is named like a checkpoint, newest first; of one step, the one being replaced last."""
     try:
         there = os.listdir(root)
     except FileNotFoundError:
@@ -89,9 +82,6 @@ def left_behind(path: Path) -> bool:
     A writing goes on while its files grow and, of this machine, its process is there. One of this very process is left
     behind: whoever asks is about to write, and a folder has one writer (in containers, each has the same number as the
     killed one before).
-
-    Raises:
-        OSError: the files of a writing cannot be looked at.
     """
     if is_gone(path):
         return True

@@ -1,4 +1,8 @@
-"""JSON with one way to write each value, and nothing beyond the standard: no NaN, no key twice, no endless nesting."""
+"""JSON with one way to write each value, and nothing beyond the standard: no NaN, no key twice, no endless nesting.
+
+``check`` raises a ConfigError that names the place in a value, such as ``info.env.position[3]``; ``canonical`` and
+``loads`` a ValueError whose text is the end of a sentence about the file.
+"""
 
 import json
 import math
@@ -12,16 +16,7 @@ _WANTED = f"null, true, false, a finite number (whole ones of up to {_BITS} bits
 
 
 def check(key: str, value: Any, depth: int = 0) -> None:
-    """Check a value that is to be written as JSON and come back equal (a tuple as a list).
-
-    Args:
-        key: name of the value.
-        value: what came.
-        depth: how many lists and dicts it stands in.
-
-    Raises:
-        ConfigError: naming the place in the value that cannot be written, e.g. ``info.env.position[3]``.
-    """
+    """Check a value that is to be written as JSON and come back equal (a tuple as a list)."""
     if depth > _DEPTH:
         raise ConfigError(key[:60], f"must be nested at most {_DEPTH} deep")
     if isinstance(value, dict):
@@ -48,11 +43,7 @@ def _leaf(value: Any) -> bool:
 
 
 def canonical(value: Any) -> bytes:
-    """Write a value the one way: no spaces, UTF-8, keys in the order that they have (which is then read back).
-
-    Raises:
-        ValueError: a number that is not finite, half a surrogate pair, or nested too deeply.
-    """
+    """Write a value the one way: no spaces, UTF-8, keys in the order that they have (which is then read back)."""
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     except RecursionError:
@@ -61,11 +52,7 @@ def canonical(value: Any) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """Read JSON that may come from anywhere.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
-    """
+    """Read JSON that may come from anywhere."""
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
     except RecursionError:

@@ -3,6 +3,8 @@
 Everything is verified before a tensor is handed out: sizes, SHA-256 of every file, and the digest of the manifest. The
 data decide nothing but numbers and texts: nothing is unpickled, imported or called because a file says so. A digest
 notices what chance changes; it is no signature, and says nothing of who wrote a checkpoint.
+
+A checkpoint that cannot be used raises BadCheckpoint, which names the file; a folder that cannot be listed an OSError.
 """
 
 from collections.abc import Iterator
@@ -42,9 +44,6 @@ def read(path: Path) -> Checkpoint:
 
     Args:
         path: its folder, ``.../step-000000012345``; under another name it may tell any step.
-
-    Raises:
-        BadCheckpoint: naming the file and what is wrong with it.
     """
     with Folder(path) as folder:
         manifest = _manifest(folder)
@@ -61,9 +60,6 @@ def look(path: Path) -> dict[str, Any]:
     """Read the manifest of a checkpoint, and check that its files are there with the sizes that it says.
 
     Quick, whatever the size of the tensors, which are not read: bits that changed in them go unnoticed.
-
-    Raises:
-        BadCheckpoint: naming the file and what is wrong with it.
     """
     with Folder(path) as folder:
         manifest = _manifest(folder)
@@ -109,11 +105,7 @@ def _check_size(folder: Folder, name: str, expected: int) -> None:
 
 
 def newest(root: Path) -> Path | None:
-    """Return the folder that is named like the newest checkpoint, unverified; None where there is none.
-
-    Raises:
-        OSError: the folder of the checkpoints cannot be listed.
-    """
+    """Return the folder that is named like the newest checkpoint, unverified; None where there is none."""
     return next(iter(names.checkpoints(root)), None)
 
 
@@ -122,9 +114,6 @@ def newest_good(root: Path) -> tuple[Checkpoint | None, list[str]]:
 
     Returns:
         It, or None where none verifies; and a message for each newer one that was passed over, newest first.
-
-    Raises:
-        OSError: the folder of the checkpoints cannot be listed.
     """
     bad: list[str] = []
     for path in names.checkpoints(root):

@@ -25,9 +25,6 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
         keep_best: how many of those with the highest ``score`` in their info stay; of equals, the newer. Those
             without a score are never among them.
 
-    Returns:
-        The folders that were removed, newest first.
-
     Raises:
         ConfigError: a number below 0.
         OSError: the folder cannot be listed or changed. What was to be removed is either there as it was, or gone for
@@ -49,11 +46,7 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
 
 
 def best(root: Path) -> Checkpoint | None:
-    """Read the sound checkpoint with the highest score; of equals, the newer. None where none has a score.
-
-    Raises:
-        OSError: the folder cannot be listed.
-    """
+    """Read the sound checkpoint with the highest score; of equals, the newer. None where none has a score."""
     return next((found for _, found in _sound(_rated(_scores(names.checkpoints(root))))), None)
 
 

@@ -71,17 +71,6 @@ class Checkpoints(Monitor):
         describe: Callable[[], Mapping[str, Any]],
         others: Callable[[], Parts] = dict,
     ) -> None:
-        """Prepare them.
-
-        Args:
-            settings: when, and which stay.
-            folder: of the run.
-            steps: env steps of each life.
-            world: what the lives take place in.
-            interrupted: whether the run is asked to end.
-            describe: what else to keep, as JSON.
-            others: what else to keep, as arrays by part and name.
-        """
         self.every = settings.every or look_every(steps)
         self._settings, self._root, self._steps = settings, folder / FOLDER, steps
         self._world, self._interrupted, self._describe = world, interrupted, describe

@@ -41,9 +41,6 @@ def write(
         info: JSON that comes back equal (tuples as lists), of up to 64 MiB; ``score``, a number or null, is what
             ``prune`` goes by.
 
-    Returns:
-        The folder.
-
     Raises:
         ConfigError: something that cannot be written or would not come back; nothing was written.
         OSError: the disk is full, read-only or gone; the checkpoints before are as they were. Where the last sync
@@ -90,11 +87,7 @@ def _clear(root: Path) -> None:
 
 
 def put_aside(path: Path) -> Path:
-    """Take a folder's name away, so that one that is half removed is never taken for a checkpoint.
-
-    Returns:
-        Where it is now, to be removed.
-    """
+    """Take a folder's name away, so that one that is half removed is never taken for a checkpoint."""
     if names.is_gone(path):
         return path
     gone = path.with_name(names.gone(path.name))

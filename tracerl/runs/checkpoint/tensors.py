@@ -1,4 +1,7 @@
-"""Tensors to the bytes of a safetensors file and back, bit for bit."""
+"""Tensors to the bytes of a safetensors file and back, bit for bit.
+
+``unpack`` and ``metadata_of`` raise a ValueError whose text is the end of a sentence about the file.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -86,11 +89,7 @@ def _copy(key: str, value: Any) -> Tensor:
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
-    """Return the metadata in the header of a file that may come from anywhere; empty where there are none.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
-    """
+    """Return the metadata in the header of a file that may come from anywhere; empty where there are none."""
     found = _header(data).get(_RESERVED, {})
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError("has metadata that are not text")
@@ -104,15 +103,8 @@ def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
     their shapes. What it lets pass is refused here before it sees the file: headers of up to 100 MB, a name twice, more
     dimensions than torch's operations take, entries that tell more, and dtypes that ``pack`` does not write.
 
-    Args:
-        data: of the file.
-        described: the header may have metadata.
-
     Returns:
         Tensors on the CPU, each in memory of its own.
-
-    Raises:
-        ValueError: saying what is wrong with it, as the end of a sentence about the file.
     """
     entries = _header(data)
     if described:

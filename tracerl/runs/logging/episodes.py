@@ -131,11 +131,7 @@ def _count_sound(file: BinaryIO, most: int) -> int:
 
 
 def _columns_of(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns of a ``returns.npz``.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
+    """Return the columns of a ``returns.npz``."""
     try:
         with open(open_regular(path), "rb") as file, np.load(file, allow_pickle=False) as found:
             columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
@@ -174,9 +170,6 @@ def _write_columns(rows: Path, target: Path) -> None:
 
 def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Return every episode of a run by column, of one that goes on or was killed too; empty where there is none.
-
-    Args:
-        folder: of the run.
 
     Returns:
         Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.

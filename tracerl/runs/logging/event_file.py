@@ -131,12 +131,7 @@ class EventWriter:
 
 
 def are_records(file: BinaryIO, size: int) -> bool:
-    """Say whether the first bytes of a file are whole records of TFRecord, by their lengths and the checksums of these.
-
-    Args:
-        file: can be sought in.
-        size: how many bytes, above 0.
-    """
+    """Say whether the first ``size`` bytes are whole TFRecords, by their lengths and the checksums of these."""
     at = 0
     while at < size:
         file.seek(at)
@@ -148,12 +143,7 @@ def are_records(file: BinaryIO, size: int) -> bool:
 
 
 def open_events(folder: Path, place: tuple[str, int] | None) -> tuple[EventWriter, bool]:
-    """Return the event stream of a run, and whether it goes on with the earlier one; where that is lost, it warns.
-
-    Args:
-        folder: of the run.
-        place: see ``EventWriter``.
-    """
+    """Return the event stream of a run, and whether it goes on with the earlier one; where that is lost, it warns."""
     if place is not None:
         try:
             return EventWriter(folder, place), True
@@ -173,11 +163,7 @@ def _new(folder: Path) -> tuple[Path, BinaryIO]:
 
 
 def histogram(values: Array, buckets: int = BUCKETS) -> Array:
-    """Count numbers in buckets of one width from the least to the largest.
-
-    Args:
-        values: any shape; those that are not finite are left out.
-        buckets: how many.
+    """Count the finite ones of numbers in buckets of one width from the least to the largest.
 
     Returns:
         Left end, right end and count of each, float64, [buckets, 3].

@@ -54,13 +54,7 @@ class Snapshots:
         return self.length if step <= self.length else -(-step // self.every) * self.every
 
     def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> dict[str, Picture]:
-        """Look once more and, at the end of a stretch, return the pictures by tag.
-
-        Args:
-            step: env step, one that ``next_look`` named.
-            records: one per life.
-            agent: of all lives.
-        """
+        """Look once more and, at the end of a stretch, return the pictures by tag."""
         if self._viewer is None:
             self._viewer = Viewer(agent)
             self._born = constants(agent) if self._born is None else self._born

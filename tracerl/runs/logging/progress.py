@@ -20,12 +20,6 @@ class ProgressBar(Monitor):
     """Steps done, mean return, steps per second and time left; a context manager."""
 
     def __init__(self, title: str, steps: int) -> None:
-        """Prepare a bar of ``steps`` env steps.
-
-        Args:
-            title: shown at its left.
-            steps: of each life.
-        """
         self._console = Console(stderr=True, highlight=False)
         # Workers that share a terminal would draw their bars over each other.
         self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"

@@ -86,11 +86,7 @@ class TensorBoard:
         checks.whole("picture_steps", self.picture_steps, 1)
 
     def open(self, run: LoggedRun) -> "TensorBoardLog":
-        """Start the event stream of a run, or go on with it.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Start the event stream of a run, or go on with it."""
         return TensorBoardLog(self, run)
 
 
