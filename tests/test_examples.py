@@ -1,11 +1,18 @@
-"""The scripts of examples/: each runs, says what it shows, and shows what it says."""
+"""The scripts of examples/: each runs, says what it shows, and shows what it says; the one in NumPy acts as tracerl."""
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import DtypeObservation
+
+import tracerl
+from tracerl.nn.lifetimes import Lives
+from tracerl.nn.random import UniformStream
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FEW = {
@@ -16,8 +23,9 @@ FEW = {
     "own_env": 300,
     "own_loop": 200,
     "poisson_clicks": 300,
+    "reflect_in_one_file": 600,
 }
-LEARNED = {  # what is printed last comes to this; chance is 20 or less, .1, 0, 0, -.5, -.27 and .5
+LEARNED = {  # what is printed last comes to this; chance is 20 or less, .1, 0, 0, -.5, -.27, .5 and 20
     "cartpole": 400,
     "digits_by_reward": 0.85,
     "memorise_a_pattern": 0.9,
@@ -25,16 +33,17 @@ LEARNED = {  # what is printed last comes to this; chance is 20 or less, .1, 0, 
     "own_env": 0.9,
     "own_loop": -0.15,
     "poisson_clicks": 0.95,
+    "reflect_in_one_file": 195,
 }
 
 
-def main_of(name: str) -> Any:
+def load_example(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     torch.set_num_threads(1)
-    return module.main
+    return module
 
 
 def test_all_are_here_and_in_their_list() -> None:
@@ -48,7 +57,7 @@ def test_all_are_here_and_in_their_list() -> None:
 def test_each_runs_as_short_as_it_is_asked_to(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     if name == "digits_by_reward":
         pytest.importorskip("sklearn")
-    score = main_of(name)(FEW[name])
+    score = load_example(name).main(FEW[name])
     assert isinstance(score, float) and -1 <= score <= 500
     assert len(capsys.readouterr().out.splitlines()) >= 2
 
@@ -58,4 +67,50 @@ def test_each_runs_as_short_as_it_is_asked_to(name: str, capsys: pytest.CaptureF
 def test_each_learns(name: str) -> None:
     if name == "digits_by_reward":
         pytest.importorskip("sklearn")
-    assert main_of(name)() > LEARNED[name]
+    assert load_example(name).main() > LEARNED[name]
+
+
+def test_the_agent_in_numpy_takes_the_actions_of_the_default_one(seed: int = 0) -> None:
+    env = DtypeObservation(tracerl.make_env("CartPole"), np.float64)
+    agent = tracerl.make_agent(env, settings={"engine": "torch", "dtype": "float64"}, seed=seed)
+    example = load_example("reflect_in_one_file")
+    same = example.Reflect(
+        numpy_network(example, agent.policy.network, n_out=2, threshold=0.25),
+        numpy_network(example, agent.critic.network, n_out=1, threshold=0.01, graded=True),
+        Sampler(seed),
+    )
+    observation, _ = env.reset(seed=seed)
+    action = same.start(observation)
+    assert action == agent.start(observation)
+    episodes = 0
+    for step in range(2000):
+        observation, reward, terminated, truncated, _ = env.step(action)
+        features = same.learn(reward, observation, terminated)
+        if terminated or truncated:
+            agent.end(reward, observation, terminated)
+            episodes += 1
+            observation, _ = env.reset()
+            action, expected = same.start(observation), agent.start(observation)
+        else:
+            action, expected = same.act(features), agent.step(reward, observation)
+        assert action == expected, step
+    assert episodes > 10
+    for mine, learner in ((same.policy, agent.policy), (same.critic, agent.critic)):
+        np.testing.assert_allclose(mine.parameters, learner.network.flat.numpy(), rtol=0, atol=1e-10)
+
+
+def numpy_network(example: ModuleType, network: Any, **settings: Any) -> Any:
+    """The example's network with the initial weights and decays of tracerl's."""
+    (layer,) = network.layers
+    tensors = layer.synapses.affine.detach(), layer.membrane_decay.value, network.readout.decay.value
+    return example.Network(*(tensor.numpy().copy() for tensor in tensors), **settings)
+
+
+class Sampler:
+    """The uniform numbers that tracerl samples the actions of a seed with."""
+
+    def __init__(self, seed: int) -> None:
+        self.stream = UniformStream(Lives(seed))
+
+    def random(self) -> float:
+        return self.stream.draw().item()
