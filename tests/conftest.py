@@ -1,5 +1,6 @@
 """What tests of several files begin with."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,17 @@ def run(*arguments, **settings):
 class Wrap(gym.Wrapper):
     pass
 """
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start find compiled modules: compiling torch, numba and Hydra takes each five seconds.
+
+    Where Python is told to write no bytecode, it goes into the user's cache, beside the kernels.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(cache) / "tracerl" / "bytecode-of-tests")
+        sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="module")

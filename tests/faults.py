@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.kills import differences, start, wait
+from tests.kills import differences, import_all, start, wait
 
 KINDS = {
     "kill": "the process is killed before the call",
@@ -253,6 +253,7 @@ def report(kinds: list[str], stride: int = 1, first: int = 1) -> Iterator[str]:
 
 def main() -> None:
     """Try the kinds and the stride of the command line; exit with 1 where anything differs."""
+    import_all()
     words = sys.argv[1:]
     stride = int(words.pop()) if words and words[-1].isdigit() else 1
     differ = False

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers import script
-from tests.kills import start, wait
+from tests.kills import import_all, start, wait
 
 SECONDS = 300  # after which a run counts as hanging; the first on a machine compiles kernels
 ENVS = [  # that make and step quickly; as often as the list has them
@@ -205,6 +205,7 @@ def attempts(first: int, count: int) -> Iterator[Attempt]:
 
 def main() -> None:
     """Run as many command lines as asked for, from the one asked for on; exit with 1 where any ends badly."""
+    import_all()
     count, first = (int(word) for word in [*sys.argv[1:], "0"][:2])
     codes: dict[Any, int] = {}
     bad = 0

@@ -1,9 +1,12 @@
 """Agents and envs built from the project's own yamls, as the command line builds them."""
 
+import copy
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +16,9 @@ import hydra
 import numpy as np
 import pytest
 import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
@@ -26,6 +31,7 @@ from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lives
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+_VALUE = re.compile(r"(\+\+)?\w+(\.\w+)+=")  # of a setting inside a group, which changes no choice
 
 
 def script(name: str) -> ModuleType:
@@ -61,9 +67,22 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
 
 
 def compose(*overrides: str) -> DictConfig:
-    """The config that a command line would give, without Hydra's own node."""
+    """The config that a command line would give, without Hydra's own node.
+
+    Hydra composes the choices and then sets the values, as here, where the same choices are composed once: that takes
+    a tenth of a second, and values a hundredth.
+    """
+    words = open_keys(list(overrides))
+    config = copy.deepcopy(_composed(*[word for word in words if not _VALUE.match(word)]))
+    values = OverridesParser.create().parse_overrides([word for word in words if _VALUE.match(word)])
+    ConfigLoaderImpl._apply_overrides_to_config(values, config)
+    return config
+
+
+@cache
+def _composed(*choices: str) -> DictConfig:
     with hydra_compat.configs("tracerl.configs"):
-        return hydra.compose("run", open_keys(list(overrides)))
+        return hydra.compose("run", list(choices))
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:

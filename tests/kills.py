@@ -3,10 +3,13 @@
 python -m tests.kills 3 CartPole:engine=fused     # three kills of one case; prints "same" or what differs
 
 Runs are forked from this process, which has imported everything and computed nothing: a start costs a second, not four.
+What a run imports as it goes, ``import_all`` imports before.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import random
 import signal
 import sys
@@ -18,12 +21,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from numba.core.registry import cpu_target
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
 from tracerl.runs.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that is about the machine
+IMPORTED_BY_A_RUN = ("agents", "envs", "kernels", "lifetime", "recording", "runs")
+
+
+def import_all() -> None:
+    """Import what a run imports as it goes, so that a forked one finds it there."""
+    for package in IMPORTED_BY_A_RUN:
+        found = importlib.import_module(f"tracerl.{package}")
+        for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
+            importlib.import_module(module.name)
+    cpu_target.target_context.refresh()  # numba's own list of what it can compile
 
 
 def start(folder: Path, arguments: list[str], prepare: Callable[[], None] | None = None) -> int:
@@ -154,6 +168,7 @@ def check(case: str, kills: int, seed: int, steps: int) -> None:
 
 def main() -> None:
     """Check every case of the command line: kills, then ENV:override:override@steps."""
+    import_all()
     kills: Any = int(sys.argv[1])
     for seed, argument in enumerate(sys.argv[2:]):
         case, _, steps = argument.partition("@")
