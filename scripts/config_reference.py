@@ -8,6 +8,7 @@ Which choice of a group is marked as the default, and which parts an agent has, 
 
 import argparse
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,21 +25,23 @@ CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"
 STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # how things are put together: nothing to set
 OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of a table of their own
 HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that another group's stands for
+WIDTH = 160  # of a line of a table
 PARTS = ("network", "encoder", "optimizer")  # groups that an agent chooses a default of
 GROUPS = {  # in the order of the page
     "agent": "What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.",
     "network": "Of the policy and of the critic. `network=NAME`, `network.KEY=`.",
-    "encoder": "What the network sees of an observation ([input codes](encoders.md)).",
+    "encoder": "The features that the network receives ([encoders](encoders.md)).",
     "optimizer": "The step-size rule of each network ([what each bounds](step-size.md)).",
     "logger": "Where curves go ([what is logged](tags.md)).",
 }
 INTRODUCTION = """# Every setting
 
-Each is given on the command line as `key=value`, and from Python as `{"key": value}`. Lists are written `[0.0,0.9]`,
-nothing is `null`. A wrong key or value is answered by name. `python -m tracerl.run --help` lists the same keys,
-`python -m tracerl.run --cfg job` prints what a command line would set.
+Each is given on the command line as `key=value`, and from Python as `{"key": value}`. Lists are
+written `[0.0,0.9]`, nothing is `null`. A wrong key or value raises a `ConfigError` that names it.
+`python -m tracerl.run --help` lists the same keys, `python -m tracerl.run --cfg job` prints what a
+command line would set.
 
-This page is made of the comments of `configs/` by `scripts/config_reference.py`.
+`scripts/config_reference.py` makes this page from the comments of `configs/`.
 """
 
 
@@ -148,12 +151,32 @@ def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
 
 
 def table(rows: list[Setting], prefix: str = "") -> str:
-    """Lay settings out as a table of markdown."""
-    lines = ["| key | default | what it is |", "|---|---|---|"]
+    """Lay settings out as a table of markdown, with what does not fit a line below it."""
+    lines, notes = ["| key | default | what it is |", "|---|---|---|"], []
     for row in rows:
         default = f"`{row.default}`" if row.default != "???" else "must be given"
-        lines.append(f"| `{prefix}{row.key}` | {default} | {escaped(row.comment)} |")
-    return "\n".join(lines)
+        about, rest = parted(row.comment, WIDTH - len(f"| `{prefix}{row.key}` | {default} |  |"))
+        lines.append(f"| `{prefix}{row.key}` | {default} | {about} |")
+        notes += [filled(f"`{prefix}{row.key}`: {rest}", "- ")] if rest else []
+        if len(lines[-1]) > WIDTH:
+            lines[-1] = f"| `{prefix}{row.key}` | below | {about} |"
+            notes.append(filled(f"`{prefix}{row.key}` is {default} by default.", "- "))
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def parted(text: str, room: int, after: str = ". ") -> tuple[str, str]:
+    """Return what of a comment fits ``room`` characters, up to a sentence's end, and the rest of it."""
+    whole = escaped(text)
+    if len(whole) <= room or after not in text:
+        return whole, ""
+    end = max(whole.rfind(after, 0, room), whole.find(after)) + 1
+    return whole[:end].rstrip(":"), whole[end:].strip()
+
+
+def filled(text: str, bullet: str = "") -> str:
+    """Wrap prose."""
+    indent = " " * len(bullet)
+    return textwrap.fill(bullet + text, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def escaped(text: str) -> str:
@@ -192,12 +215,12 @@ def parts_of(agent: str) -> str:
 def section(group: str, heading: str, default: str = "") -> Iterator[str]:
     """Write the choices of one group, the default first, each with its settings."""
     prefix = group.replace("/", ".")
-    yield f"## {group}\n\n{heading}\n"
+    yield f"## {group}\n\n{filled(heading)}\n"
     for path in sorted((CONFIGS / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem)):
         own = [setting for setting in settings(path) if not HANDED_ON.fullmatch(setting.default)]
         own = [Setting(s.key.removeprefix(f"{prefix}."), s.default, s.comment) for s in own]
         name = f"{group}={path.stem}{' (default)' if path.stem == default else ''}"
-        yield f"### {name}\n\n{escaped(introduction(path))}\n"
+        yield f"### {name}\n\n{filled(escaped(introduction(path)))}\n"
         if group == "agent" and parts_of(path.stem):
             yield parts_of(path.stem)
         if own:
@@ -209,15 +232,18 @@ def envs() -> Iterator[str]:
     folder = CONFIGS / "env"
     general = settings(folder / "gymnasium.yaml")
     everyone = comments([folder / "gymnasium.yaml"])
-    yield "## env\n\nWhat is lived in ([environments](environments.md)). `env=NAME` chooses it, `env.KEY=` sets it.\n"
+    yield "## env\n\nThe task ([environments](environments.md)). `env=NAME` chooses it, `env.KEY=` sets it.\n"
     yield table(explained(general, {"name": "of the env, in the names of its runs"}), "env.") + "\n"
     yield "### The envs\n\n| `env=` | what it is | `env.steps` | `env.milestones` | extra |\n|---|---|---|---|---|"
-    paths = [path for path in sorted(folder.glob("*.yaml")) if path.stem != "gymnasium"]
+    paths, notes = [path for path in sorted(folder.glob("*.yaml")) if path.stem != "gymnasium"], [""]
     for path in paths:
         inherited = {s.key: s.default for part in reversed([path, *parts(path)]) for s in settings(part)}
         extra = "" if inherited["extra"] == "null" else f"`{inherited['extra']}`"
-        about, steps, milestones = escaped(introduction(path)), int(inherited["steps"]), inherited["milestones"]
+        about, rest = parted(introduction(path), 70, ": ")
+        steps, milestones = int(inherited["steps"]), inherited["milestones"]
         yield f"| `{path.stem}` | {about} | {steps:,} | `{milestones}` | {extra} |"
+        notes += [filled(f"`{path.stem}`: {rest}", "- ")] if rest else []
+    yield from notes
     yield "\n### Settings of single envs\n"
     for path in paths:
         own = [s for s in settings(path) if s.key not in OF_ENVS - {"wrappers"}]
@@ -236,7 +262,10 @@ def page() -> str:
         whose = f" The default is that of `agent={default['agent']}`." if group in PARTS else ""
         blocks += section(group, heading + whose, default[group])
     blocks.append("## experiment\n\nSweeps made beforehand: `python -m tracerl.run -m experiment=NAME`.\n")
-    blocks += [f"- `{path.stem}`: {escaped(introduction(path))}" for path in sorted(CONFIGS.glob("experiment/*.yaml"))]
+    blocks += [
+        filled(f"`{path.stem}`: {escaped(introduction(path))}", "- ")
+        for path in sorted(CONFIGS.glob("experiment/*.yaml"))
+    ]
     blocks += ["", *section("hydra/launcher", "Where the jobs of a sweep run ([sweeps](sweeps.md)).")]
     return "\n".join(blocks).rstrip() + "\n"
 

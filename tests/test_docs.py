@@ -22,12 +22,11 @@ COMPLETE = [
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
 ]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-WRITTEN = [page for page in (*PAGES, ROOT / "CHANGELOG.md") if page.name != "config.md"]  # which configs/ makes
 # Words of the project's own where the field has one: lifetime or run, method, compiled env, Gaussian, baseline, ...
 PRIVATE = (
-    r"life|lives|lived|(?:new)?born|verbs?|(?:un)?told|twins?|bells?|coins?|toss(?:es)?|outlooks?|worlds?|peers?|aims?"
+    r"\b(?:life|lives|lived|(?:new)?born|verbs?|(?:un)?told|twins?|bells?|coins?|toss(?:es)?|outlooks?|worlds?|peers?|aims?"
     r"|stretch(?:es)?|obstacles?|tally|monitors?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
-    r"|(?:is|are) (?:refused|dead|answered)|hand(?:s|ed)? (?:on|over|out)|go(?:es)? on|going on"
+    r"|(?:is|are) (?:refused|dead|answered)|hand(?:s|ed)? (?:on|over|out)|go(?:es)? on|going on)\b"
 )
 SHORT = 20  # env steps, in place of those that a page names
 
@@ -112,11 +111,11 @@ def prose(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_uses_the_words_of_the_field_and_short_lines(page: Path) -> None:
     text = page.read_text()
     lines = prose(text).splitlines()
-    assert not [line for line in lines if re.search(rf"\b({PRIVATE})\b", line, re.IGNORECASE)]
+    assert page.name == "config.md" or not [line for line in lines if re.search(PRIVATE, line, re.IGNORECASE)]
     assert not [line for line in lines if len(line) > 100 and not line.startswith(("|", "!["))]
     assert not [line for line in text.splitlines() if len(line) > 160]
 
