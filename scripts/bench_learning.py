@@ -3,7 +3,7 @@
 python scripts/bench_learning.py --env CartPole --seeds 0-9
 python scripts/bench_learning.py --env Acrobot --seeds 0-4 agent.entropy=0.05     # any override of tracerl.run
 python scripts/bench_learning.py --env CartPole,Acrobot --agents reflect,random --seeds 0-19 --together
-python scripts/bench_learning.py --rows scripts/bench_learning.yaml --write docs/benchmarks.md
+python scripts/bench_learning.py --rows scripts/bench_learning.yaml --write PAGE.md
 
 ``--rows`` names a file of rows: envs with their own labels, seeds and settings (its head says how). Each seed is one
 ``python -m tracerl.run`` in a process of its own; ``--together`` lives the seeds of a line in one process where the env

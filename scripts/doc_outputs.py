@@ -52,7 +52,7 @@ def fenced(text: str) -> str:
     return f"```text\n{text.strip()}\n```"
 
 
-def one_life(steps: int | None) -> str:
+def one_run(steps: int | None) -> str:
     """The lines of ``python -m tracerl.run env=CartPole``, without its speed."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -70,19 +70,19 @@ def clicks(steps: int | None) -> str:
     return fenced("in the second" + _example("poisson_clicks", steps).partition("in the second")[2])
 
 
-def entropy_table(steps: int | None, lives: int = 20) -> str:
+def entropy_table(steps: int | None, lifetimes: int = 20) -> str:
     """The table of the sweep in docs/plot.md, over env and entropy."""
     with tempfile.TemporaryDirectory() as folder:
         for env in ("CartPole", "Acrobot"):
             for entropy in (0.02, 0.1):
-                settings = {"env": env, "agent.entropy": entropy, "lifetimes": lives if steps is None else 2}
+                settings = {"env": env, "agent.entropy": entropy, "lifetimes": lifetimes if steps is None else 2}
                 more = {"env.backend": "compiled", "logger": "none", "steps": steps or 60_000}
                 printed(tracerl.launch, {**settings, **more}, Path(folder) / f"{env}-{entropy}")
         with mock.patch("sys.argv", ["plot", folder, "--what", "table", "--format", "markdown"]):
             return f"{printed(plot).strip()}\n\n{about()}"
 
 
-def readers(steps: int | None, lives: int = 10) -> str:
+def readers(steps: int | None, lifetimes: int = 10) -> str:
     """The table of docs/export.md: returns of both resets, and spikes that differ in snnTorch and Norse."""
     lines = [
         "| | mean return of the last 100 | neuron steps | spikes that differ, lifetimes 0-2 |",
@@ -90,11 +90,11 @@ def readers(steps: int | None, lives: int = 10) -> str:
     ]
     for reset in ("hard", "soft"):
         settings = {"env": "CartPole", "network": "dense", "encoder": "raw", "network.reset": reset}
-        more = {"env.backend": "compiled", "lifetimes": lives if steps is None else 3, "logger": "none"}
+        more = {"env.backend": "compiled", "lifetimes": lifetimes if steps is None else 3, "logger": "none"}
         with tempfile.TemporaryDirectory() as folder:
             summaries: list[Any] = []
             printed(lambda: summaries.append(tracerl.launch({**settings, **more, **_steps(steps)}, folder)))  # noqa: B023
-            each = [compared(tracerl.load(folder), life, 200 if steps is None else 20) for life in range(3)]
+            each = [compared(tracerl.load(folder), i, 200 if steps is None else 20) for i in range(3)]
         wrong = [", ".join(f"{found[name]:,}" for _, found in each) for name in ("snnTorch", "Norse")]
         said = f"{wrong[0]} in both" if wrong[0] == wrong[1] else f"{wrong[0]} in snnTorch, {wrong[1]} in Norse"
         score = summaries[0]["return_last100"]["mean"]
@@ -132,7 +132,7 @@ class Output:
 
 
 OUTPUTS = {
-    "quickstart": Output("quickstart.md", one_life, 60),
+    "quickstart": Output("quickstart.md", one_run, 60),
     "pattern": Output("examples.md", pattern, 100),
     "clicks": Output("examples.md", clicks, 104),
     "entropy": Output("plot.md", entropy_table, 600),

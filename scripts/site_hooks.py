@@ -1,4 +1,4 @@
-"""What MkDocs is told beside mkdocs.yml; it calls the functions whose names begin with ``on_``."""
+"""Hooks of the MkDocs build, which calls the functions whose names begin with ``on_``."""
 
 import logging
 import posixpath
@@ -19,13 +19,13 @@ _log = logging.getLogger("mkdocs.hooks.tracerl")  # a warning ends a strict buil
 
 def on_startup(command: str, dirty: bool) -> None:
     """Lay the package out for mkdocstrings as it is installed: agents and envs inside it."""
-    place = ROOT / ".cache" / "api" / "tracerl"
-    place.mkdir(parents=True, exist_ok=True)
-    for link in place.iterdir():
+    folder = ROOT / ".cache" / "api" / "tracerl"
+    folder.mkdir(parents=True, exist_ok=True)
+    for link in folder.iterdir():
         link.unlink()
     for path in [*(ROOT / "tracerl").iterdir(), *(ROOT / name for name in MAPPED)]:
         if path.name != "__pycache__":
-            (place / path.name).symlink_to(path)
+            (folder / path.name).symlink_to(path)
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -1,4 +1,4 @@
-"""What is behind the picture at the top of the README: how peers are counted, and that it can be drawn again."""
+"""The picture at the top of the README: how baselines are counted, and that it can be drawn again."""
 
 import sys
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tests.helpers import script
 from tracerl.lifetime.record import Record
 
 
-def test_peers_are_counted_as_lives_are_from_their_first_step_to_their_last() -> None:
+def test_baselines_are_counted_as_lifetimes_are_from_first_step_to_last() -> None:
     script("bench_rows")
     record, kept = Record(), []
     record.keep = lambda life, step, earned, length: kept.append((step, earned, length))
@@ -33,7 +33,7 @@ def test_the_picture_is_drawn_from_the_numbers_that_are_kept(tmp_path: Path, mon
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_agents_that_were_not_lived_again_keep_their_numbers() -> None:
+def test_agents_that_were_not_run_again_keep_their_numbers() -> None:
     readme_pictures = script("readme_pictures")
     kept = readme_pictures.read_bands(readme_pictures.DOCS / "data" / "learning.csv")
     new = [replace(found, lives=found.lives + 1) for found in kept if found.label == "stream_ac"]
