@@ -202,7 +202,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         "_target_",
     ),
     "other arguments": ({"agent": {"_args_": ["x"]}}, r"agent\._args_ does not exist"),
-    "interpolation": ({"agent": {"signal": "${oc.env:HOME}"}}, "must not interpolate"),
+    "interpolation": ({"agent": {"signal": "${oc.env:HOME}"}}, "must be a value, not an interpolation"),
     "setting": ({"agent": {"signal": "pain"}}, "signal must be one of"),
     "no agent": ({"settings": {"dtype": "float32", "device": "cpu"}}, "lacks what an agent is built from"),
 }

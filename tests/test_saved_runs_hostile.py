@@ -114,7 +114,7 @@ def test_nothing_planted_in_config_yaml_is_built(run: Path, planted: Path, key: 
 def test_an_interpolation_in_config_yaml_is_not_resolved(run: Path, planted: Path) -> None:
     plant_config(run, ("env.name", "${planted:1}"))
     for trust in (False, True):
-        with pytest.raises(ConfigError, match=r"^env\.name must be a value, as in every saved run"):
+        with pytest.raises(ConfigError, match=r"^env\.name must be a value, not an interpolation"):
             load(run, trust=trust)
 
 

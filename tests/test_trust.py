@@ -153,9 +153,11 @@ def test_no_resolver_is_called(text: str) -> None:
 
 
 def test_a_saved_config_has_no_interpolation() -> None:
-    check_literal({"a": ["$5", {"b": None}]}, SOURCE)
-    with pytest.raises(ConfigError, match=r"^a\.0 must be a value, as in every saved run, got '\${b}'"):
-        check_literal({"a": ["${b}"], "b": 1}, SOURCE)
+    check_literal({"a": ["$5", {"b": None}]}, "", SOURCE)
+    with pytest.raises(ConfigError, match=r"^a\.0 must be a value, not an interpolation, got '\${b}'"):
+        check_literal({"a": ["${b}"], "b": 1}, "", SOURCE)
+    with pytest.raises(ConfigError, match=r"^settings\.a\.\${b} must be a value"):
+        check_literal({"a": {"${b}": 1}}, "settings", "a saved agent")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from tracerl.config.error_messages import missing
 from tracerl.config.hydra_compat import NotBuilt, instantiate
 from tracerl.config.moved import current
 
-_TARGET = re.compile(r"_target_: (tracerl\.[\w.]+)")
 _OPEN = re.compile(r"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=])")
 
 
@@ -37,13 +36,16 @@ def value(cfg: DictConfig, key: str) -> Any:
 
 def with_current_targets(cfg: DictConfig) -> DictConfig:
     """Return a config in which each ``_target_`` of tracerl 0.1 is named as today; itself where there is none."""
-    text = OmegaConf.to_yaml(cfg)
-    moved = {old: new for old in set(_TARGET.findall(text)) if (new := current(old)) != old}
-    if not moved:
-        return cfg
-    changed = OmegaConf.create(_TARGET.sub(lambda found: f"_target_: {moved.get(found[1], found[1])}", text))
-    assert isinstance(changed, DictConfig)
-    return changed
+    plain = OmegaConf.to_container(cfg)
+    renamed = _with_current_targets(plain)
+    return cfg if renamed == plain else OmegaConf.create(renamed)
+
+
+def _with_current_targets(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        targets = {"_target_": current(tree["_target_"])} if isinstance(tree.get("_target_"), str) else {}
+        return {key: _with_current_targets(part) for key, part in tree.items()} | targets
+    return [_with_current_targets(part) for part in tree] if isinstance(tree, list) else tree
 
 
 def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = None) -> Any:

@@ -66,15 +66,20 @@ def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: boo
         print(f"trusted: {place}={name} of {source} will be run", file=sys.stderr, flush=True)
 
 
-def check_literal(tree: Any, source: Path) -> None:
-    """Check that the config of a saved run, which is written resolved, has no interpolation.
+def check_literal(tree: Any, key: str, source: str | Path) -> None:
+    """Check that a saved config, which is written resolved, has no interpolation among its values and keys.
+
+    Args:
+        tree: nested mappings, sequences and values.
+        key: dotted name of the tree; empty for the whole config.
+        source: what was saved, for messages.
 
     Raises:
         ConfigError: naming the key.
     """
-    for place, value in _leaves(tree, ""):
-        if isinstance(value, str) and "${" in value:
-            raise ConfigError(place, f"must be a value, as in every saved run, got {value!r} ({source})")
+    for place, value in _leaves(tree, key):
+        if "${" in place or (isinstance(value, str) and "${" in value):
+            raise ConfigError(place, f"must be a value, not an interpolation, got {value!r:.80} ({source})")
 
 
 def _untrusted(tree: Any, key: str, trusted: frozenset[str]) -> Iterator[tuple[str, Any, str]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import Space
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.trust import check_literal
 from tracerl.lifetime.arguments import origin_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def pack_agent(agent: Any) -> bytes:
     from tracerl.runs.plain_spaces import to_plain
 
     spec: AgentSpec = origin_of(agent)
-    check_literal(spec.settings)
+    check_literal(spec.settings, "settings", "a saved agent")
     told = {
         "digest": "0" * _DIGITS,
         "format": FORMAT,
@@ -135,17 +136,8 @@ def unpack_agent(data: bytes) -> SavedAgent:
         raise ValueError(f"lacks what an agent is built from: {error!r:.80}") from error
     if not fits or settings.keys() != {"agent", "dtype", "device"}:
         raise ValueError("has settings, seeds or a mode of another kind")
-    check_literal(settings)
+    check_literal(settings, "settings", "a saved agent")
     return SavedAgent(AgentSpec(settings, (observations, actions), seeds), engine, mode, state)
-
-
-def check_literal(settings: Any) -> None:
-    """Raise a ConfigError for a text in settings that OmegaConf would interpolate when they are read."""
-    if isinstance(settings, str) and "${" in settings:
-        raise ConfigError("settings", f"of a saved agent must not interpolate, got {settings!r:.80}")
-    if isinstance(settings, (dict, list)):
-        for part in [*settings, *settings.values()] if isinstance(settings, dict) else settings:
-            check_literal(part)
 
 
 def write_agent(agent: Any, path: str | Path) -> None:

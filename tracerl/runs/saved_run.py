@@ -156,7 +156,7 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
         plain = parse_yaml(text) if text is not None else found
     except ValueError as error:
         raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
-    check_literal(plain, folder / CONFIG)  # before OmegaConf resolves anything
+    check_literal(plain, "", folder / CONFIG)  # before OmegaConf resolves anything
     try:
         config = OmegaConf.create(plain)
         if not all(isinstance(config[key], DictConfig) for key in ("agent", "env")):
