@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tracerl.config import hydra_compat
-from tracerl.config.checks import ConfigError, ConfigWarning
+from tracerl.config.checks import ConfigError, ConfigWarning, stop
 from tracerl.config.error_messages import explain, refuse_options
 from tracerl.config.instantiate import open_keys
 from tracerl.runs.launch import Origin, RunEnded, launch
@@ -46,18 +46,18 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except RunEnded as error:
-        _stop(str(error), 1)
+        stop(str(error), 1)
     except ConfigError as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(explain(error, sys.argv[1:]), 2)
+        stop(explain(error, sys.argv[1:]), 2)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         plugin = _plugin(error)
         if full_error == "1" and plugin is not None:
-            _stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
+            stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
         if full_error == "1" and isinstance(error, OSError) and error.filename is not None:
-            _stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
+            stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
         raise
 
 
@@ -68,11 +68,6 @@ def _plugin(error: Exception) -> str | None:
         if found:
             return found[1]
     return None
-
-
-def _stop(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
 
 
 def _show_warning(

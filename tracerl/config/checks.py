@@ -1,10 +1,11 @@
 """Checks of what a user passes in, each raising a ConfigError that names the key, the expectation and the value."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any
+from typing import Any, NoReturn
 
 LARGEST = (2 - 2**-23) * 2.0**127  # of a float32
 
@@ -34,6 +35,12 @@ def under(prefix: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise error.under(prefix) from error
+
+
+def stop(message: str, code: int = 2) -> NoReturn:
+    """End a command with a message; 2 says that what was asked for cannot be done."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 class ConfigWarning(UserWarning):

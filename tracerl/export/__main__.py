@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, stop
 from tracerl.export.packages import check_packages
 
 _OPTIONS = {"network", "dt", "form", "fold_normalizer", "without_readout", "life", "checkpoint", "nir", "pt2", "onnx"}
@@ -20,7 +20,7 @@ def main() -> None:
             print(line)
     except ConfigError as error:
         option = f"--{error.key.replace('_', '-')}" if error.key in _OPTIONS else error.key
-        _stop(f"{option} {error.problem}", 2)
+        stop(f"{option} {error.problem}")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -48,7 +48,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     """Write what is asked for; yield what there is to say."""
     wanted = {kind: getattr(arguments, kind) for kind in ("nir", "pt2", "onnx") if getattr(arguments, kind) is not None}
     if not wanted:
-        _stop("there is nothing to write: give --nir FILE, --pt2 FILE or --onnx FILE", 2)
+        stop("there is nothing to write: give --nir FILE, --pt2 FILE or --onnx FILE")
     for kind in wanted:
         check_packages(kind)
     from tracerl.export.draw import part_of
@@ -102,11 +102,6 @@ def _write_program(arguments: argparse.Namespace, kind: str, path: Path, agent: 
     yield f"wrote {path}: {what}"
     yield f"  (observation [{program.n_observation}], state [{program.n_state}]) -> ({results})"
     yield "  the state is zeros with every episode; observations are standardised as they were at the checkpoint."
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

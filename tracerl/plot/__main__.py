@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tracerl.config import checks
+from tracerl.config.checks import stop
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "frame", "running")
 _WIDTHS = ("one", "two")
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        _stop(f"{message} (--help shows what there is)")
+        stop(f"{message} (--help shows what there is)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,14 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--labels", nargs="+", metavar="LABEL", help="names in the order of what is compared (default: what differs)")
     add("--ends", action="store_true", help="name curves at their ends, in place of a legend")
     add("--lives", action="store_true", help="draw every life as a thin line, in place of the band")
-    add(
-        "--decays",
-        nargs="+",
-        type=float,
-        default=[0.9, 0.99],
-        metavar="D",
-        help="of averages (default: .9 .99)",
-    )
+    add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help="of averages (default: .9 .99)")
     alive = found.add_argument_group("what is inside a life (one RUN with a checkpoint)")
     add = alive.add_argument
     add("--life", type=int, default=0, metavar="I", help="which of the run's lives (default: 0)")
@@ -84,11 +78,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        _stop('pictures need packages that are missing: pip install "tracerl[plots]"')
+        stop('pictures need packages that are missing: pip install "tracerl[plots]"')
     except KeyboardInterrupt:
         sys.exit(130)
     except (OSError, ValueError) as error:
-        _stop(str(error))
+        stop(str(error))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -108,11 +102,6 @@ def _check(arguments: argparse.Namespace) -> None:
         arguments.width = checks.number("--width", inches, "a number of inches from 1 to 40", 1.0, 40.0)
     if arguments.height is not None:
         checks.number("--height", arguments.height, "a number of inches from 1 to 40", 1.0, 40.0)
-
-
-def _stop(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Learning curves: the middle of the lives as a line, its 95% interval as a band, a panel per env."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tracerl.plot.series import RATE, Band
-from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,25 +20,15 @@ _TALL = 2.6  # inches, from which on there is room for the name of an axis in on
 _WIDE = 5.0  # inches, from which on there is room beside a title
 
 
-def draw_curves(
-    bands: Sequence[Band],
-    *,
-    title: str = "",
-    width: float = WIDTHS["two"],
-    height: float | None = None,
-    ends: bool = False,
-    lives: bool = False,
-) -> "Figure":
+def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = False, **look: Unpack[Look]) -> "Figure":
     """Draw learning curves. Where some of the lives have not begun or have ended, a line is dashed.
 
     Args:
         bands: at least one; those of one env and one measure share a panel, those of one label a colour.
-        title: above the figure.
-        width: of the figure, in inches.
-        height: of the figure, in inches; None: as suits the panels.
         ends: name the curves at their ends, in place of a legend.
         lives: draw every life as a thin line, in place of the band.
     """
+    title, width, height = looks(**look)
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
     labels = list(dict.fromkeys(found.label for found in bands))
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}

@@ -2,12 +2,12 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tracerl.config.checks import ConfigError
-from tracerl.plot.style import COLOURS, INK, WIDTHS, new_figure, style
+from tracerl.plot.style import COLOURS, INK, Look, looks, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,21 +18,13 @@ _ORDER = ("weights", "biases", "eligibility trace", "membrane decay m", "readout
 _BINS = 40
 
 
-def draw_distributions(
-    layers: Mapping[str, Mapping[str, Array]],
-    *,
-    title: str = "",
-    width: float = WIDTHS["two"],
-    height: float | None = None,
-) -> "Figure":
+def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **look: Unpack[Look]) -> "Figure":
     """Draw a histogram per layer (a row) and quantity (a column).
 
     Args:
         layers: numbers by layer and quantity, of any shape; those that are not finite are left out.
-        title: above the figure.
-        width: of the figure, in inches.
-        height: of the figure, in inches; None: as many rows need.
     """
+    title, width, height = looks(**look)
     there = {layer: {q: v[np.isfinite(v)] for q, v in found.items()} for layer, found in layers.items()}
     there = {layer: {q: v for q, v in found.items() if len(v)} for layer, found in there.items()}
     rows = sorted(layer for layer, found in there.items() if found)

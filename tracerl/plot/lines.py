@@ -1,13 +1,13 @@
 """Line graphs: traces over env steps, one panel under the other, and a measurement averaged at several decays."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tracerl.plot.raster import mark_episodes
 from tracerl.plot.series import running_mean
-from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,9 +22,7 @@ def draw_traces(
     first: int = 0,
     ended: Array | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
-    title: str = "",
-    width: float = WIDTHS["two"],
-    height: float | None = None,
+    **look: Unpack[Look],
 ) -> "Figure":
     """Draw traces over env steps, a panel for each name.
 
@@ -33,10 +31,8 @@ def draw_traces(
         first: env step of the life before the first.
         ended: whether an episode ended with a step, bool, [steps].
         names: of the n lines of a panel, in a legend.
-        title: above the figure.
-        width: of the figure, in inches.
-        height: of the figure, in inches; None: as many panels need.
     """
+    title, width, height = looks(**look)
     with style():
         figure = new_figure(width, height or 0.4 + 1.0 * len(traces))
         panels = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
@@ -65,9 +61,7 @@ def draw_running(
     decays: Sequence[float] = (0.9, 0.99, 0.999),
     *,
     what: str = "return",
-    title: str = "",
-    width: float = WIDTHS["two"],
-    height: float | None = None,
+    **look: Unpack[Look],
 ) -> "Figure":
     """Draw measurements as dots, and what exponential averages at several decays make of them as lines.
 
@@ -77,10 +71,8 @@ def draw_running(
         measurements: env steps and values by name, each [n]; a panel for each.
         decays: per value, in [0, 1).
         what: is measured.
-        title: above the figure.
-        width: of the figure, in inches.
-        height: of the figure, in inches; None: as many panels need.
     """
+    title, width, height = looks(**look)
     dots: dict[str, Any] = {"color": QUIET, "alpha": 0.35, "markersize": 2.5, "rasterized": True}
     with style():
         figure = new_figure(width, height or 0.4 + 0.3 * width * len(measurements))

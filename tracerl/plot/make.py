@@ -37,7 +37,7 @@ def make(wish: argparse.Namespace) -> None:
     print(output)
 
 
-def _looks(wish: argparse.Namespace) -> dict[str, Any]:
+def _looks(wish: argparse.Namespace) -> style.Look:
     """Return what all pictures can be told."""
     return {"title": wish.title, "width": style.WIDTHS.get(wish.width, wish.width), "height": wish.height}
 

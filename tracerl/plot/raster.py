@@ -1,11 +1,11 @@
 """Spike trains as they are drawn in neuroscience: a raster per layer, membranes of some neurons, what came of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tracerl.config.checks import ConfigError
-from tracerl.plot.style import COLOURS, QUIET, WIDTHS, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
 from tracerl.recording.recorder import LayerRecording, Recording
 
 if TYPE_CHECKING:
@@ -16,15 +16,7 @@ Array = np.ndarray[Any, Any]
 _EPISODE = {"color": QUIET, "linewidth": 0.7, "linestyle": (0, (4, 3)), "alpha": 0.8}
 
 
-def draw_raster(
-    recording: Recording,
-    *,
-    first: int = 0,
-    neurons: int = 4,
-    title: str = "",
-    width: float = WIDTHS["two"],
-    height: float | None = None,
-) -> "Figure":
+def draw_raster(recording: Recording, *, first: int = 0, neurons: int = 4, **look: Unpack[Look]) -> "Figure":
     """Draw the spikes of every layer, the membranes of some neurons of the first, return and td error below.
 
     The neurons of a raster are sorted by how often they spiked. A dashed line is the end of an episode.
@@ -33,10 +25,8 @@ def draw_raster(
         recording: of at least one step.
         first: env step of the life before the recording.
         neurons: how many membranes, of neurons that are neither silent nor always on where there are enough.
-        title: above the figure.
-        width: of the figure, in inches.
-        height: of the figure, in inches; None: as suits what there is to see.
     """
+    title, width, height = looks(**look)
     if not recording.layers:
         raise ConfigError("RUN", "has an agent without spiking neurons that can be looked at")
     below = [values for values in (recording.reward, recording.td_error) if values is not None]

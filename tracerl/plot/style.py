@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tracerl.config import checks
 from tracerl.runs.files import write_atomic
@@ -18,6 +18,22 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 INK, QUIET = "#222222", "#777777"
 WIDTHS = {"one": 3.5, "two": 7.2}  # inches: of one column and of two of a journal's page
 FORMATS = ("png", "pdf", "svg")
+
+
+class Look(TypedDict, total=False):
+    """How a figure looks, as far as it is said.
+
+    Attributes:
+        title: above it.
+        width: in inches; two columns of a page.
+        height: in inches; None: as what there is to see needs.
+    """
+
+    title: str
+    width: float
+    height: float | None
+
+
 _DPI = 200  # of a png, and of the pixels within a pdf or svg
 _STYLE: Any = {
     "font.size": 8,
@@ -57,6 +73,11 @@ def style() -> Iterator[None]:
 
     with matplotlib.rc_context(_STYLE):
         yield
+
+
+def looks(*, title: str = "", width: float = WIDTHS["two"], height: float | None = None) -> tuple[str, float, Any]:
+    """Return title, width and height of a ``Look``."""
+    return title, width, height
 
 
 def new_figure(width: float, height: float) -> "Figure":

@@ -80,10 +80,10 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _body(row: Row, rate: Sequence[str], milestones: Sequence[str]) -> list[str]:
-    interval = "" if row["iqm_low"] is None else f" [{_number(row['iqm_low'])}, {_number(row['iqm_high'])}]"
-    cells = [row["run"], str(row["lives"]), f"{row['steps']:,}", _number(row["mean"]), _number(row["lowest"])]
-    rates = [_number(row.get(column.lower())) for column in rate]
-    return [*cells, _number(row["iqm"]) + interval, *rates, *(_milestone(row, name) for name in milestones)]
+    interval = "" if row["iqm_low"] is None else f" [{number(row['iqm_low'])}, {number(row['iqm_high'])}]"
+    cells = [row["run"], str(row["lives"]), f"{row['steps']:,}", number(row["mean"]), number(row["lowest"])]
+    rates = [number(row.get(column.lower())) for column in rate]
+    return [*cells, number(row["iqm"]) + interval, *rates, *(_milestone(row, name) for name in milestones)]
 
 
 def _milestone(row: Row, name: str) -> str:
@@ -93,5 +93,6 @@ def _milestone(row: Row, name: str) -> str:
     return f"{share:.0%}" + ("" if middle is None else f", median {middle:,.0f}")
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Write a number to about three digits."""
     return "-" if value is None else f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3}f}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tracerl.config.checks import stop
 from tracerl.runs.folders import read_jobs
 from tracerl.sweep.table import report, rows_of, write_csv
 
@@ -25,9 +26,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        _stop('pictures need packages that are missing: pip install "tracerl[plots]"')
+        stop('pictures need packages that are missing: pip install "tracerl[plots]"')
     except (OSError, ValueError) as error:
-        _stop(str(error))
+        stop(str(error))
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -54,11 +55,6 @@ def _show(arguments: argparse.Namespace) -> None:
         from tracerl.sweep.effects import draw_effects
 
         save(draw_effects(jobs), arguments.effects)
-
-
-def _stop(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

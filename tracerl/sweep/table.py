@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.plot.table import number
 from tracerl.runs.compare import Group, group, median_step, without_seed
 from tracerl.runs.folders import STATUSES, Job, read_jobs
 from tracerl.sweep.jobs import jobs_asked_for
@@ -148,9 +149,5 @@ def _cell(row: Row, column: str) -> str:
     if value is None:
         return "-"
     if column == "iqm" and row["ci_low"] is not None:
-        return f"{_short(value)} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
-    return _short(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _short(value: float) -> str:
-    return f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3}f}"
+        return f"{number(value)} [{number(row['ci_low'])}, {number(row['ci_high'])}]"
+    return number(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -9,11 +9,7 @@ if TYPE_CHECKING:
 
 
 def watch(
-    run: str | Path,
-    *,
-    video: str | Path | Sequence[str | Path] = (),
-    raster: str | Path | None = None,
-    **options: Any,
+    run: str | Path, *, video: str | Path | Sequence[str | Path] = (), raster: str | Path | None = None, **options: Any
 ) -> "Record":
     """Watch a run, as ``python -m tracerl.watch`` does: in a window, or into files.
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
@@ -23,7 +23,7 @@ def main() -> None:
         options = Options(**arguments)
         code = _watch(options)
     except ConfigError as error:
-        _stop(str(error), 2)
+        stop(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code)
@@ -41,9 +41,9 @@ def _watch(options: Options) -> int:
             with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:
                 record, files = play(options, to_stderr, interrupted, () if bar is None else (bar,))
         except EnvFailed as error:
-            _stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
+            stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
         except (Diverged, OSError) as error:
-            _stop(str(error), 1)
+            stop(str(error), 1)
     if interrupted():
         to_stderr("interrupted: what was watched is kept" if files else "interrupted")
     print(_summary(record))
@@ -106,11 +106,6 @@ def _size(text: str) -> tuple[int, int]:
     if found is None:
         raise argparse.ArgumentTypeError(f"must look like 960x540, got {text!r}")
     return int(found[1]), int(found[2])
-
-
-def _stop(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,7 @@ _FOR_EVER = 2**62  # env steps
 
 
 def play(
-    options: Options,
-    say: Callable[[str], None],
-    interrupted: Callable[[], bool],
-    monitors: Sequence[Monitor] = (),
+    options: Options, say: Callable[[str], None], interrupted: Callable[[], bool], monitors: Sequence[Monitor] = ()
 ) -> tuple[Record, list[str]]:
     """Watch a run's agent.
 

@@ -64,7 +64,9 @@ def look(path: Path) -> dict[str, Any]:
     with Folder(path) as folder:
         manifest = _manifest(folder)
         for name, entry in manifest["files"].items():
-            _check_size(folder, name, entry["bytes"])
+            size = folder.size(name)
+            if size != entry["bytes"]:
+                raise folder.bad(name, f"has {size:,} bytes, the manifest says {entry['bytes']:,}")
     return manifest
 
 
@@ -96,12 +98,6 @@ def _verified(folder: Folder, manifest: dict[str, Any]) -> Iterator[tuple[str, b
         if manifests.sha256(data) != entry["sha256"]:
             raise folder.bad(name, "does not match its sha256 in the manifest: it was changed after it was written")
         yield name, data
-
-
-def _check_size(folder: Folder, name: str, expected: int) -> None:
-    size = folder.size(name)
-    if size != expected:
-        raise folder.bad(name, f"has {size:,} bytes, the manifest says {expected:,}")
 
 
 def newest(root: Path) -> Path | None:

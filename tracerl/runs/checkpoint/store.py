@@ -23,10 +23,7 @@ from tracerl.runs.checkpoint.tensors import pack
 
 
 def write(
-    root: Path,
-    step: int,
-    parts: Mapping[str, Mapping[str, Tensor | np.ndarray[Any, Any]]],
-    info: Mapping[str, Any],
+    root: Path, step: int, parts: Mapping[str, Mapping[str, Tensor | np.ndarray[Any, Any]]], info: Mapping[str, Any]
 ) -> Path:
     """Write a checkpoint and wait until it is on the disk.
 

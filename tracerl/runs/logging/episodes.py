@@ -4,7 +4,6 @@ import io
 import os
 import struct
 import sys
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +16,7 @@ from tracerl.runs.files import create_to_append, open_regular, open_to_append, r
 _FIELDS = np.dtype([("life", "<i4"), ("length", "<i4"), ("step", "<i8"), ("return", "<f8")])
 _COLUMNS = ("life", "step", "length", "return")
 _ROW = struct.Struct("<iiqd")
-_CHUNK = 65536  # rows held in memory while the file is read or rewritten
+_CHUNK = 65536  # rows held in memory while the file is read
 _LAST = 10**15  # env step of an episode: a later one is none
 
 
@@ -151,19 +150,13 @@ def _rows_of(path: Path) -> np.ndarray[Any, Any]:
     return rows
 
 
-def _write_columns(rows: Path, target: Path) -> None:
-    """Write a compressed npz of the rows, a chunk at a time."""
-    n = rows.stat().st_size // _FIELDS.itemsize
+def _write_columns(part: Path, target: Path) -> None:
+    """Write a compressed npz of the rows, in constant memory."""
+    n = part.stat().st_size // _FIELDS.itemsize
+    rows = np.memmap(part, _FIELDS, "r", shape=(n,)) if n else np.empty(0, _FIELDS)
     with open(disk.create(target), "wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in _COLUMNS:
-                column = _FIELDS[name]
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as out, rows.open("rb") as source:
-                    header = {"descr": column.str, "fortran_order": False, "shape": (n,)}
-                    np.lib.format.write_array_header_1_0(out, header)
-                    for start in range(0, n, _CHUNK):
-                        chunk = np.fromfile(source, _FIELDS, min(_CHUNK, n - start))
-                        out.write(chunk[name].tobytes())
+        columns: dict[str, Any] = {name: rows[name] for name in _COLUMNS}
+        np.savez_compressed(file, **columns)
         file.flush()
         disk.sync(file.fileno())
 
