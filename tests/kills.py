@@ -154,7 +154,7 @@ def check(case: str, kills: int, seed: int, steps: int) -> None:
             raise SystemExit(f"{case}: {(whole.parent / 'log.txt').read_text()[-2000:]}")
         lasted, landed = time.monotonic() - begun, 0
         living = json.loads((whole / "summary.json").read_text())["wall_seconds"]
-        for _ in range(kills):  # most of them while the life goes on, some before it begins
+        for _ in range(kills):  # most of them while the run goes on, some before it begins
             after = lasted - living * rng.uniform(0.1, 1.2)
             landed += kill_somewhere(start(parts, [*arguments, "resume=auto"]), after)
         code = wait(start(parts, [*arguments, "resume=auto"]))

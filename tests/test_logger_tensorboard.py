@@ -94,7 +94,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     log.close(success=True)
     warnings = capsys.readouterr().err
     assert warnings.count("warning: cannot write") == 1
-    assert "the life goes on" in warnings
+    assert "the run goes on" in warnings
 
 
 def test_numbers_that_are_not_finite_are_written_as_they_are_with_one_warning(

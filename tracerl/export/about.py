@@ -29,7 +29,7 @@ def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
     """Fold the standardising of observations into the weights that read them: W' = W / std, b' = b - W (mean / std).
 
     The network then takes observations as the env hands them out. What is not affine stays out: the bound of ``clip``
-    standard deviations; and mean and deviation are those of now, which an agent that lives goes on averaging.
+    standard deviations; and mean and deviation are those of now, which an agent that learns goes on averaging.
     """
     if not isinstance(encoder, RawEncoder):
         raise ConfigError("fold_normalizer", f"needs encoder=raw, whose code is affine, got encoder={encoder.name}")

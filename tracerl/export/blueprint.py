@@ -1,6 +1,6 @@
 """A network as numbers and edges, whoever shall compute it: what every format is written from and read into.
 
-All tensors are of one life, [n], in the dtype of the agent. Neurons are normalised as in ``tracerl.nn.functional``:
+All tensors are of one lifetime, [n], in the dtype of the agent. Neurons are normalised as in ``tracerl.nn.functional``:
 u_t = m v_{t-1} + (1-m) I_t.
 """
 

@@ -30,7 +30,7 @@ def part_of(agent: Any, name: str) -> Part:
     if not isinstance(agent, Portable):
         raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
     if agent.lives.shape:
-        raise ConfigError("agent", f"must be of one life, got one of {agent.lives.shape[0]}")
+        raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lives.shape[0]}")
     parts = agent.parts()
     if name not in parts:
         raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")
@@ -38,7 +38,7 @@ def part_of(agent: Any, name: str) -> Part:
 
 
 def draw(part: Part) -> Blueprint:
-    """Describe the network of a part, of one life; tensors are copies on the CPU."""
+    """Describe the network of a part, of one lifetime; tensors are copies on the CPU."""
     network = part.network
     if isinstance(network, TraceNetwork):
         return _draw_classic(network)

@@ -23,7 +23,7 @@ def to_nir(
     """Return a network of an agent as a NIR graph, which ``nir.write`` writes; needs ``tracerl[nir]``.
 
     Args:
-        agent: of one life.
+        agent: of one lifetime.
         network: ``policy`` or ``value``.
         dt: seconds per tick.
         form: ``plain``, or ``scaled``: the same spikes, as snnTorch's reader takes them where decays or thresholds

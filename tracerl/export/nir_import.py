@@ -45,7 +45,7 @@ def from_nir(
 
     Args:
         path: of a NIR file, or a ``nir.NIRGraph``: Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output.
-        env: where it shall live; its spaces must fit the network.
+        env: where it shall run; its spaces must fit the network.
         agent: ``reflect`` or ``eprop``.
         settings: by the keys of the command line.
         seed: of the weights that the graph does not hold, and of actions.

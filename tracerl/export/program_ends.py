@@ -1,4 +1,4 @@
-"""What is before and behind the layers of a program: the code of an observation and the choice of an action."""
+"""What is before and behind the layers of a program: the encoded observation and the choice of an action."""
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Encoding(nn.Module):
             self.register_buffer("deviation", deviation)
 
     def forward(self, observation: Tensor, parts: State) -> Tensor:
-        """Return the code of an observation, [n_out]."""
+        """Return the encoded observation, [n_out]."""
         x = observation
         if self.traces:
             n = self.n_compared

@@ -22,7 +22,7 @@ DT = 1e-4  # seconds per tick, unless told otherwise: what snnTorch's reader tak
 
 
 def time_constant(decay: Tensor, dt: float) -> Array:
-    """Return tau = dt / (1 - decay) in seconds: float64, so that the decay comes back to the bit."""
+    """Return tau = dt / (1 - decay) in seconds: float64, so that the decay comes back bit-identically."""
     found: Array = dt / (1 - decay.double().numpy())
     return found
 

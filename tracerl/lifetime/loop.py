@@ -80,7 +80,7 @@ class Moment:
         begun: the first episode has begun.
         ended: an episode has ended and the next one has not begun: a bool, or of many lives a mask, bool, [lives].
         action: the action to be taken next; of many lives those of all.
-        observation: that it was chosen on, of one life; None where the life goes on from a checkpoint.
+        observation: that it was chosen on, of one life; None where the run goes on from a checkpoint.
         guard: deals with numbers that are not finite.
     """
 

@@ -16,13 +16,13 @@ _WIDTHS = ("one", "two")
 _ABOUT = """\
 Draw runs for print, or tabulate them.
 
-  curves         learning curves: the middle of the lives and its 95% interval, a colour per setting, a panel per env
-  table          final returns over lives; share of lives that reached each milestone, and the median step
-  raster         spikes of every layer, some membranes, return and td error, as the life goes on from its checkpoint
+  curves         learning curves: the middle of the lifetimes and its 95% interval, a colour per setting, a panel per env
+  table          final returns over lifetimes; share of those that reached each milestone, and the median step
+  raster         spikes of every layer, some membranes, return and td error, as the run goes on from its checkpoint
   traces         probabilities, value, td error, membranes and eligibility traces over the same steps
   distributions  weights, traces, decays, thresholds and rates of each layer, at the checkpoint
   frame          rendered images of the env over the same steps
-  running        every return of a life, and its exponential averages at several decays
+  running        every return of a lifetime, and its exponential averages at several decays
 """
 _RUNS = "folders of runs, of sweeps, or of several of them; for curves also a csv that -o FILE.csv wrote"
 
@@ -50,15 +50,15 @@ def parser() -> argparse.ArgumentParser:
     add("--height", type=float, metavar="INCHES", help="of the picture (default: what it needs)")
     compare = found.add_argument_group("curves, tables and running averages")
     add = compare.add_argument
-    add("--statistic", default="iqm", help="of the lives: iqm (interquartile mean), mean or median (default: iqm)")
+    add("--statistic", default="iqm", help="over lifetimes: iqm (interquartile mean), mean or median (default: iqm)")
     add("--by", default="settings", help="what is compared: settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names in the order of what is compared (default: what differs)")
     add("--ends", action="store_true", help="name curves at their ends, in place of a legend")
-    add("--lives", action="store_true", help="draw every life as a thin line, in place of the band")
+    add("--lives", action="store_true", help="draw every lifetime as a thin line, in place of the band")
     add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help="of averages (default: .9 .99)")
-    alive = found.add_argument_group("what is inside a life (one RUN with a checkpoint)")
+    alive = found.add_argument_group("what is inside a lifetime (one RUN with a checkpoint)")
     add = alive.add_argument
-    add("--life", type=int, default=0, metavar="I", help="which of the run's lives (default: 0)")
+    add("--life", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
     add("--steps", type=int, default=300, metavar="N", help="env steps to live on (default: 300)")
     add("--checkpoint", metavar="NAME", help="which one (default: the newest)")
     add("--neurons", type=int, default=4, metavar="N", help="whose membranes are drawn (default: 4)")

@@ -38,7 +38,7 @@ class Chosen:
 
     @property
     def repeated(self) -> int:
-        """How many lives stand in more than one run, and count once."""
+        """How many lifetimes stand in more than one run, and count once."""
         return sum(len(found.all_lives) - len(found.lives) for found in self.groups)
 
     def best(self) -> "Chosen":

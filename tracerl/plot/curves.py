@@ -1,4 +1,4 @@
-"""Learning curves: the middle of the lives as a line, its 95% interval as a band, a panel per env."""
+"""Learning curves: the middle of the lifetimes as a line, its 95% interval as a band, a panel per env."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -21,12 +21,12 @@ _WIDE = 5.0  # inches, from which on there is room beside a title
 
 
 def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = False, **look: Unpack[Look]) -> "Figure":
-    """Draw learning curves. Where some of the lives have not begun or have ended, a line is dashed.
+    """Draw learning curves. Where some of the lifetimes have not begun or have ended, a line is dashed.
 
     Args:
         bands: at least one; those of one env and one measure share a panel, those of one label a colour.
         ends: name the curves at their ends, in place of a legend.
-        lives: draw every life as a thin line, in place of the band.
+        lives: draw every lifetime as a thin line, in place of the band.
     """
     title, width, height = looks(**look)
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
@@ -82,7 +82,7 @@ def _named(found: Band) -> str:
 
 
 def _said(bands: Sequence[Band], lives: bool) -> str:
-    """Say what line and band are of the lives; of single ones nothing needs to be said."""
+    """Say what line and band are of the lifetimes; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
     beside = "each life" if lives else "95% interval"
     units = "runs" if all(found.measure == RATE for found in bands) else "lives"
@@ -109,7 +109,7 @@ class _Legend:
 
 
 def _explain(axes: "Axes", bands: Sequence[Band], said: str, ends: bool, width: float, height: float) -> None:
-    """Say what the lines are, and what line and band are of the lives; sizes in inches."""
+    """Say what the lines are, and what line and band are of the lifetimes; sizes in inches."""
     if ends:
         _name_ends(axes, bands, height)
         axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)

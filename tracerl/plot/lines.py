@@ -28,7 +28,7 @@ def draw_traces(
 
     Args:
         traces: by name, [steps] or [steps, n]; of more than five at once, those that move most.
-        first: env step of the life before the first.
+        first: env step of the lifetime before the first.
         ended: whether an episode ended with a step, bool, [steps].
         names: of the n lines of a panel, in a legend.
     """

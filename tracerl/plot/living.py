@@ -1,4 +1,4 @@
-"""A stretch of life out of a run's checkpoint: everything that pictures of neurons, traces and envs are made of."""
+"""A recording out of a run's checkpoint: everything that pictures of neurons, traces and envs are made of."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """What was lived.
+    """What was recorded.
 
     Attributes:
-        first: env step of the life before the stretch.
+        first: env step of the lifetime before the window.
         recording: of every step.
         traces: eligibility traces by network, float32, [steps, n].
-        frames: pictures of the env by env step of the life, [height, width, 3], as many as were asked for.
+        frames: pictures of the env by env step of the lifetime, [height, width, 3], as many as were asked for.
     """
 
     first: int
@@ -34,7 +34,7 @@ class Stretch:
 
 
 def live_on(saved: SavedRun, steps: int, life: int = 0, frames: int = 0) -> Stretch:
-    """Let a life go on from its checkpoint, in a new episode, learning as it did; its folder stays as it is."""
+    """Let a lifetime go on from its checkpoint, in a new episode, learning as it did; its folder stays as it is."""
     checks.whole("--steps", steps, 1)
     agent = saved.agent(life)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))

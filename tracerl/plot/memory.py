@@ -1,4 +1,4 @@
-"""What an agent remembers, sorted for pictures: weights, traces, decays, thresholds and rates of each layer."""
+"""The state of an agent, sorted for pictures: weights, traces, decays, thresholds and rates of each layer."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -40,13 +40,13 @@ def traces_of(memory: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def network_name(name: str) -> str:
-    """Return the network that a memory belongs to, as TensorBoard's tags call it."""
+    """Return the network that an entry of the state belongs to, as TensorBoard's tags call it."""
     first = name.split(".")[0]
     return "value" if first == "critic" else first
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Return the layer of a memory, and the rest of its name."""
+    """Return the layer of an entry, and the rest of its name."""
     for pattern, layer in _PLACES:
         match = re.match(pattern, name)
         if match:
@@ -55,7 +55,7 @@ def _place(name: str) -> tuple[str, str]:
 
 
 def _quantities(layer: str, rest: str, tensor: "Tensor") -> Iterator[tuple[str, Array]]:
-    """Yield what a memory is, in words, and its numbers; nothing of one that no picture is made of."""
+    """Yield what an entry is, in words, and its numbers; nothing of one that no picture is made of."""
     *owner, last = rest.split(".")
     values = tensor.detach().double().cpu().numpy()
     if last == "affine":  # of a readout, the biases are its last column; of layers below its last row

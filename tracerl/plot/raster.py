@@ -23,7 +23,7 @@ def draw_raster(recording: Recording, *, first: int = 0, neurons: int = 4, **loo
 
     Args:
         recording: of at least one step.
-        first: env step of the life before the recording.
+        first: env step of the lifetime before the recording.
         neurons: how many membranes, of neurons that are neither silent nor always on where there are enough.
     """
     title, width, height = looks(**look)

@@ -1,4 +1,4 @@
-"""Learning curves as numbers: one per life, and over lives a middle and a band. No drawing here."""
+"""Learning curves as numbers: one per lifetime, and over lifetimes a middle and a band. No drawing here."""
 
 import csv
 import io
@@ -24,12 +24,12 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What one life was worth at each of some env steps; each number holds until the next one, the last to ``end``.
+    """What one lifetime was worth at each of some env steps; each number holds until the next one, the last to ``end``.
 
     Attributes:
         steps: env steps, rising, [points].
         values: [points].
-        end: env step up to which the life was lived.
+        end: env step up to which the lifetime ran.
     """
 
     steps: Array
@@ -46,19 +46,19 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A curve over lives.
+    """A curve over lifetimes.
 
     Attributes:
-        label: of the lives, in a legend.
+        label: of the lifetimes, in a legend.
         env: where they were lived; curves of different envs stand in different panels.
         measure: what the numbers are, as an axis says it.
-        statistic: what the middle is of the lives, one of ``tracerl.lifetime.statistics.STATISTICS``.
+        statistic: what the middle is of the lifetimes, one of ``tracerl.lifetime.statistics.STATISTICS``.
         steps: env steps, [points].
         middle: [points].
         low: lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none.
         high: upper end, [points].
-        lives: how many lives there were at each point, [points].
-        curves: of the lives, where they are at hand.
+        lives: how many lifetimes there were at each point, [points].
+        curves: of the lifetimes, where they are at hand.
     """
 
     label: str
@@ -92,19 +92,19 @@ def running_mean(values: Array, decay: float) -> Array:
 
 
 def curve_of(life: Life) -> Curve | None:
-    """Return the learning curve of a life, as far as it came; None while it has ended no episode."""
+    """Return the learning curve of a lifetime, as far as it came; None while it has ended no episode."""
     if not len(life.returns):
         return None
     return Curve(life.ends, rolling_mean(life.returns), life.steps)
 
 
 def curves_of(group: Group) -> list[Curve]:
-    """Return the learning curve of every life that has ended an episode."""
+    """Return the learning curve of every lifetime that has ended an episode."""
     return [curve for curve in map(curve_of, group.lives) if curve is not None]
 
 
 def reward_rate(job: Job) -> Curve | None:
-    """Return what a step of a run was paid, over its lives, as its TensorBoard events tell; None where they do not."""
+    """Return the reward per step of a run, over its lifetimes, by its TensorBoard events; None where they have none."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     found: dict[int, float] = {}
@@ -125,13 +125,13 @@ def band(
 ) -> Band:
     """Return the middle of curves, with the 95% interval that bootstrapping over them gives it.
 
-    It goes from where two of the lives have a number to where two are left; ``lives`` tells how many there are.
+    It goes from where two of the lifetimes have a number to where two are left; ``lives`` tells how many there are.
     """
     needed = min(2, len(curves)) - 1
     first = sorted(curve.steps[0] for curve in curves)[needed]
     last = sorted((curve.end for curve in curves), reverse=True)[needed]
     steps = np.linspace(first, max(first, last), POINTS)
-    values = np.array([curve.at(steps) for curve in curves])  # [lives, points]
+    values = np.array([curve.at(steps) for curve in curves])  # [lifetimes, points]
     lives, middle, low, high = (np.zeros(POINTS) for _ in range(4))
     for i, column in enumerate(values.T):
         there = column[np.isfinite(column)]
@@ -145,7 +145,7 @@ def band(
 def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
     """Return a band for each group that can be drawn: of returns or, where no episode has ended, of reward rates.
 
-    A reward rate is logged over all lives of a run, and is a curve of the run.
+    A reward rate is logged over all lifetimes of a run, and is a curve of the run.
     """
     found = []
     for group, label in zip(groups, labels, strict=True):

@@ -1,4 +1,4 @@
-"""What came of runs, as a table: final returns over lives, and when each milestone was reached by how many."""
+"""What came of runs, as a table: final returns over lifetimes, and when each milestone was reached by how many."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ Row = dict[str, Any]
 
 
 def table_rows(groups: Sequence[Group], labels: Sequence[str]) -> list[Row]:
-    """Return a row per group: lives, returns, and per milestone the share that reached it and the median step.
+    """Return a row per group: lifetimes, returns, and per milestone the share that reached it and the median step.
 
-    A life that never reached a milestone counts as the latest; None where more than half did not.
+    A lifetime that never reached a milestone counts as the latest; None where more than half did not.
     """
     return [_row(group, label) for group, label in zip(groups, labels, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Pictures of a life made of several: its raster over consecutive env steps, and what its neurons' constants became."""
+"""Composite images of a lifetime: its raster over consecutive env steps, and its neurons' constants."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -90,7 +90,7 @@ def _in_pairs(panels: Sequence[Panel], width: int) -> list[Picture]:
 
 
 def constants_sheet(born: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Picture | None:
-    """Draw how decays and thresholds are distributed, as bars, and how they were at birth, as a line."""
+    """Draw how decays and thresholds are distributed, as bars, and how they were at initialisation, as a line."""
     panels: list[Panel] = []
     for tag in sorted(now, key=lambda tag: tag.partition("/")[0]):  # decays, then thresholds, each in their order
         values, before = now[tag], born.get(tag, now[tag])

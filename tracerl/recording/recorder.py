@@ -1,4 +1,4 @@
-"""A stretch of one life, as arrays: what was seen of an agent at each of the newest env steps, in constant memory."""
+"""A window of one lifetime, as arrays: views of an agent at each of the newest env steps, in constant memory."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidde
 
 
 def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> gym.Env[Any, Any]:
-    """Make an env whose observations are a Box, in which any agent can live.
+    """Make an env whose observations are a Box, in which any agent can run.
 
     Args:
         env: name of one in ``configs/env``, id of one in Gymnasium, or an env, which is wrapped where it has to be.
@@ -167,7 +167,7 @@ def load_agent(
 def make_network(
     inputs: int | tuple[int, ...], outputs: int, settings: Settings | None = None, *, seed: int = 0
 ) -> "Network":
-    """Make a network alone, of one life, to be taught by whatever signal you have.
+    """Make a network alone, of one lifetime, to be taught by whatever signal you have.
 
     Args:
         inputs: numbers that it receives per tick, or their shape where the network is for images.

@@ -32,13 +32,13 @@ def build_agent(
     saved: Path | None = None,
     most: int | None = None,
 ) -> Any:
-    """Build the agent of one life, or those of many.
+    """Build the agent of one lifetime, or those of many.
 
     Args:
         cfg: the whole config.
-        observation_space: of one life.
-        action_space: of one life.
-        seeds: one per life.
+        observation_space: of one lifetime.
+        action_space: of one lifetime.
+        seeds: one per lifetime.
         names: of env and agent, for messages about how they fit.
         saved: the saved run's file that the config comes from, where it is not trusted.
         most: numbers that one tensor of it may have; None: any.
@@ -116,7 +116,7 @@ def unpickled_agent(data: bytes) -> Any:
 
 
 def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lives":
-    """Return the maker of the tensors of one life or of many."""
+    """Return the maker of the tensors of one lifetime or of many."""
     import torch
 
     from tracerl.nn.lifetimes import Lives
@@ -132,7 +132,7 @@ def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) 
 
 
 def use_threads(cfg: DictConfig) -> None:
-    """Let torch use as many threads as the lives are worth.
+    """Let torch use as many threads as the lifetimes are worth.
 
     Networks this small are slower on more threads than one; many of them at once are not.
     """

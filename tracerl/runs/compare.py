@@ -1,4 +1,4 @@
-"""Lives of one kind, out of any number of runs: each of them once, with what it earned and when."""
+"""Lifetimes of one kind, out of any number of runs: each of them once, with what it earned and when."""
 
 import math
 import statistics
@@ -15,14 +15,14 @@ from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
 Settings = Mapping[str, str]
-# Of a life's settings: its seed, what changes nothing of it (a twin has the numbers of Gymnasium's env), and what is
-# known by name.
+# Of a lifetime's settings: its seed, what changes nothing of it (a compiled env has the numbers of Gymnasium's), and
+# what is known by name.
 _OTHERWISE = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
 
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a run."""
+    """One lifetime of a run."""
 
     job: Job
     index: int
@@ -49,11 +49,11 @@ class Life:
 
     @cached_property
     def steps(self) -> int:
-        """Env steps that it has lived, as far as its episodes tell; a run that goes on is ahead of them."""
+        """Env steps that it has run, as far as its episodes tell; a run that goes on is ahead of them."""
         ended = int(self.ends[-1]) if len(self.ends) else 0
         if str(self.index) in (self.job.summary.get("diverged_lives") or {}):
             return ended
-        others = int(self.job.episodes["step"].max(initial=0))  # of lives in step with each other
+        others = int(self.job.episodes["step"].max(initial=0))  # of lifetimes in step with each other
         return max(int(self.job.summary.get("steps") or others), ended)
 
     @property
@@ -120,7 +120,7 @@ class Group:
 
     @cached_property
     def lives(self) -> list[Life]:
-        """Every life once: of those with one seed, the one that came furthest."""
+        """Every lifetime once: of those with one seed, the one that came furthest."""
         found: dict[Any, Life] = {}
         for life in self.all_lives:
             before = found.get(life.identity)
@@ -130,24 +130,24 @@ class Group:
 
     @cached_property
     def all_lives(self) -> list[Life]:
-        """Every life of every run, also where two have the same seed."""
+        """Every lifetime of every run, also where two have the same seed."""
         return [Life(job, i) for job in self.jobs for i in range(_number(job))]
 
     @property
     def returns(self) -> list[float]:
-        """Mean return of the last 100 episodes of each life that ended one."""
+        """Mean return of the last 100 episodes of each lifetime that ended one."""
         return [value for life in self.lives if (value := life.final_return) is not None]
 
     @property
     def milestones(self) -> dict[str, list[int | None]]:
-        """The env step at which each life reached each milestone; None where it did not."""
+        """The env step at which each lifetime reached each milestone; None where it did not."""
         each = [life.reached for life in self.lives]
         every = dict.fromkeys(name for found in each for name in found)
         return {name: [found[name] for found in each if name in found] for name in every}
 
 
 def _number(job: Job) -> int:
-    """Return how many lives a run has, by its episodes where no other file says."""
+    """Return how many lifetimes a run has, by its episodes where no other file says."""
     if job.lifetimes or not len(job.episodes["life"]):
         return job.lifetimes
     return int(job.episodes["life"].max()) + 1
@@ -167,7 +167,7 @@ def without_seed(job: Job) -> Settings:
 
 
 def of_a_life(job: Job) -> Settings:
-    """Return what makes a life what it is, but for its seed: of runs that were not made together."""
+    """Return what makes a lifetime what it is, but for its seed: of runs that were not made together."""
     others = {key: value for key, value in job.overrides.items() if key not in _OTHERWISE}
     return {"env": job.env, "agent": job.agent, **others}
 

@@ -1,4 +1,4 @@
-"""One run: lives with everything around them - logs, progress, summary - apart from where settings come from."""
+"""One run: lifetimes with everything around them - logs, progress, summary - apart from where settings come from."""
 
 import json
 import sys
@@ -80,7 +80,7 @@ class Setup:
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """Live the lives and write ``summary.json``, however they end.
+    """Run the lifetimes and write ``summary.json``, however they end.
 
     An env that fails, numbers that diverge and code that calls ``sys.exit`` end the run, not the process: the summary
     says so, and ``error.txt`` keeps the traceback.
@@ -177,7 +177,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
 
 
 def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
-    """Write what the agent remembers, what is not finite included, into ``diverged``, where the disk allows."""
+    """Write the state of the agent, what is not finite included, into ``diverged``, where the disk allows."""
     if not isinstance(setup.agent, Stateful):
         return
     try:

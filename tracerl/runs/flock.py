@@ -26,7 +26,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._descriptor = _lock(folder, shared=False)
         self.works = self._descriptor is not None
-        if self.works:  # a forked child, such as an env's worker, would hold the lock as long as it lives
+        if self.works:  # a forked child, such as an env's worker, would hold the lock as long as it runs
             release = weakref.WeakMethod(self.release)
             os.register_at_fork(after_in_child=lambda: (found := release()) and found())
 

@@ -48,7 +48,7 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Env steps that each life has lived."""
+        """Env steps of each lifetime so far."""
         step = self.summary.get("steps") or self.sign.get("step")
         return int(step) if step is not None and fits(saved.COUNT, step) else 0
 
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def seed(self) -> int | None:
-        """Seed of its first life; None where nothing says."""
+        """Seed of its first lifetime; None where nothing says."""
         for found in (self.summary, self.overrides, self.config):
             if str(found.get("seed", "")).isdecimal():
                 return int(found["seed"])
@@ -83,7 +83,7 @@ class Job:
 
     @property
     def lifetimes(self) -> int:
-        """How many lives it has; 0 where nothing says, as before it began."""
+        """How many lifetimes it has; 0 where nothing says, as before it began."""
         found = self.summary.get("lifetimes", self.config.get("lifetimes", 0))
         return found if isinstance(found, int) else 0
 

@@ -1,6 +1,6 @@
 """One run from its config, for the command line and for Python alike.
 
-What a life needs is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
+What a lifetime needs is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
 """
 
 import os
@@ -55,7 +55,7 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.
-        KeyboardInterrupt: the life was interrupted; its summary is written.
+        KeyboardInterrupt: the lifetime was interrupted; its summary is written.
     """
     from tracerl.runs.execute import run
     from tracerl.runs.lock import Presence
@@ -82,7 +82,7 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     if summary["status"] != "finished":
         raise _ended(summary["status"], summary["error"], folder)
     if not (folder / "summary.json").exists():
-        raise RunEnded("the life finished, but its summary could not be written: it is printed above")
+        raise RunEnded("the run finished, but its summary could not be written: it is printed above")
     return summary
 
 
@@ -115,7 +115,7 @@ def _check(cfg: DictConfig) -> int:
     steps = value(cfg, "steps")
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
     checks.whole("lifetimes", cfg.lifetimes, 1)
-    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last life's is below 2^32
+    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last lifetime's is below 2^32
     if not isinstance(cfg.resume, (bool, str)):
         raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
     if cfg.threads is not None:
@@ -126,7 +126,7 @@ def _check(cfg: DictConfig) -> int:
 def _setup(
     cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, presence: "Presence", resume: bool | str
 ) -> "Setup":
-    """Build everything the lives need from the config, and bring it to where an earlier part of the run left off."""
+    """Build everything the lifetimes need from the config, and restore the state of an earlier part of the run."""
     from tracerl.lifetime.divergence import Guard
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
@@ -203,7 +203,7 @@ def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> 
 
 
 def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["World", Any]:
-    """Build the envs of all lives and the agent or agents that live there."""
+    """Build the envs of all lifetimes and the agent or agents that run there."""
     use_threads(cfg)
     seeds = [cfg.seed + life for life in range(cfg.lifetimes)]
     with checks.under("env"):

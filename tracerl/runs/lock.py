@@ -29,7 +29,7 @@ _BEAT = 2.0  # seconds between two heartbeats
 _CLAIM = 5.0  # seconds after which a claim that has not become a sign is that of a killed process
 _PROBE = 1.0  # seconds for which a lock may be held by those who only ask
 _SECONDS = 1.0  # between two updates of what the sign says
-_OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled lives are interrupted by every look
+_OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled lifetimes are interrupted by every look
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ def _machine(folder: Path) -> str:
 
 
 def look_every(steps: int) -> int:
-    """Return the env steps between two looks at a clock, in a life of so many: half a minute of the slowest envs."""
+    """Return the env steps between two looks at a clock in a lifetime of so many: half a minute of the slowest envs."""
     return max(1, min(steps // 100, _OFTEN))
 
 

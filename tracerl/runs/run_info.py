@@ -23,7 +23,7 @@ class RunInfo:
         seconds: that the run took so far.
         episodes: rows in the file of the episodes.
         log: where the log stands, as ``logger.Place``; None where there is none.
-        resumed: env step at which the run was gone on with, and whether a new episode began there.
+        resumed: env step at which the run was resumed, and whether a new episode began there.
         config: the resolved config as yaml; None in older checkpoints.
         overrides: the command line; None as well.
     """

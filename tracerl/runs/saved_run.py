@@ -30,7 +30,7 @@ class SavedRun:
     Attributes:
         folder: of the run.
         config: its settings, as resolved when it began.
-        checkpoint: what it remembered.
+        checkpoint: the state of agent, env runner and records.
         trust: whether its env and agent may be built of what ``tracerl.config.trust`` lets no saved run name.
     """
 
@@ -46,12 +46,12 @@ class SavedRun:
 
     @property
     def step(self) -> int:
-        """Env steps that each life had lived at the checkpoint."""
+        """Env steps of each lifetime at the checkpoint."""
         return self.checkpoint.step
 
     @property
     def lifetimes(self) -> int:
-        """How many lives there are."""
+        """How many lifetimes there are."""
         return int(self.config.lifetimes)
 
     @property
@@ -69,25 +69,25 @@ class SavedRun:
         return env
 
     def memory(self, life: int = 0) -> dict[str, Any]:
-        """Return what the agent of one life remembered, its running episode included: tensors, by name."""
+        """Return what the agent of one lifetime kept, its running episode included: tensors, by name."""
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
-        numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per life
+        numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per lifetime
         return _of_life(state, life, self.lifetimes, {} if numbered else state)
 
     def agent(
         self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
     ) -> Any:
-        """Build the agent of one life as it was at the checkpoint, between two episodes.
+        """Build the agent of one lifetime as it was at the checkpoint, between two episodes.
 
         Args:
             which: None: at this checkpoint, which is the newest unless ``load`` was told another. ``best``: at the one
-                with the highest mean return of those that are kept. A number: a life, as ``life``.
+                with the highest mean return of those that are kept. A number: a lifetime, as ``life``.
             engine: ``torch``, ``fused`` or ``auto``, whichever the run had: both share one memory.
-            life: number among the run's lives; None: the first.
+            life: number among the run's lifetimes; None: the first.
 
         Raises:
-            ConfigError: there is no such life or checkpoint, or the checkpoint is of an agent with other settings.
+            ConfigError: there is no such lifetime or checkpoint, or the checkpoint is of an agent with other settings.
         """
         if isinstance(which, str):
             checks.choice("which", which, (BEST,))
@@ -202,17 +202,17 @@ def _best(folder: Path) -> Checkpoint:
 
 
 def _of_life(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
-    """Return one life's part of what an agent captured.
+    """Return one lifetime's part of what an agent captured.
 
     Args:
-        state: of all lives, by name.
+        state: of all lifetimes, by name.
         life: which one.
         lifetimes: how many there are.
-        own: what an agent of one life captures, for the names.
+        own: what an agent of one lifetime captures, for the names.
     """
     if lifetimes == 1:
         return state
-    start = f"{life}."  # agents built one per life have theirs under its number
+    start = f"{life}."  # agents built one per lifetime have theirs under its number
     if not any(name in state for name in own):
         return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
     return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # else shared by all

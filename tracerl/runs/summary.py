@@ -24,7 +24,7 @@ class Outcome:
         agent: its name.
         engine: what computed the agent's steps; None for agents without a choice.
         device: where its tensors were.
-        seed: of the first life.
+        seed: of the first lifetime.
         wall_seconds: of the lifetime loop.
         status: ``finished``, ``interrupted``, ``diverged`` or ``failed``.
         error: what stopped it, where something did.
@@ -64,7 +64,7 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
 
 
 def _over_lives(per_life: list[float]) -> dict[str, Any]:
-    """Mean, interquartile mean and its 95% interval over the lives that have a number (two for an interval)."""
+    """Mean, interquartile mean and its 95% interval over the lifetimes that have a number (two for an interval)."""
     there = [value for value in per_life if not math.isnan(value)]
     low, high = bootstrap_interval(there) if len(there) > 1 else (None, None)
     return {
@@ -88,7 +88,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def seeds_in_words(seed: int, lifetimes: int) -> str:
-    """Return ``seed 3`` for one life, ``seeds 3-10`` for many."""
+    """Return ``seed 3`` for one lifetime, ``seeds 3-10`` for many."""
     return f"seed {seed}" if lifetimes == 1 else f"seeds {seed}-{seed + lifetimes - 1}"
 
 
@@ -119,7 +119,7 @@ def _earned_in_words(summary: dict[str, Any]) -> str:
 
 
 def _spread_in_words(found: dict[str, Any], digits: int) -> str:
-    """One life: its mean. Many: their interquartile mean, its interval and the lowest and highest life."""
+    """One lifetime: its mean. Many: their interquartile mean, its interval and the lowest and highest lifetime."""
 
     def shown(value: float) -> str:
         return f"{value:,.{digits}f}"
@@ -132,7 +132,7 @@ def _spread_in_words(found: dict[str, Any], digits: int) -> str:
 
 
 def _milestone_in_words(reached: list[int | None]) -> str:
-    """One life: when. Many: in how many lives, and the median of when."""
+    """One lifetime: when. Many: in how many lifetimes, and the median of when."""
     there, middle = sum(step is not None for step in reached), median_reached(reached)
     if len(reached) == 1:
         return "not reached" if middle is None else f"at step {middle:,}"

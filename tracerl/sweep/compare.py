@@ -1,4 +1,4 @@
-"""Measures of whole lives, and how two sets of lives compare (Agarwal et al. 2021, https://arxiv.org/abs/2108.13264)."""
+"""Measures of whole lifetimes, and how two sets of lifetimes compare (Agarwal et al. 2021, https://arxiv.org/abs/2108.13264)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def area(lengths: Array, returns: Array) -> float | None:
     """Return the area under a learning curve, as a mean: the return of the episode that a step is in, over all steps.
 
     Args:
-        lengths: of a life's ended episodes, in env steps.
+        lengths: of a lifetime's ended episodes, in env steps.
         returns: theirs.
 
     Returns:
@@ -25,12 +25,12 @@ def area(lengths: Array, returns: Array) -> float | None:
 
 
 def lowest_late(steps: Array, means: Array, lived: int) -> float | None:
-    """Return the lowest mean return in the second half of a life: how far it falls once it has learned.
+    """Return the lowest mean return in the second half of a lifetime: how far it falls once it has learned.
 
     Args:
         steps: env steps at which episodes ended.
         means: mean return of the last 100 episodes at each.
-        lived: env steps of the life.
+        lived: env steps of the lifetime.
 
     Returns:
         None where no episode ended in that half with 100 before it.
@@ -40,7 +40,7 @@ def lowest_late(steps: Array, means: Array, lived: int) -> float | None:
 
 
 def improvement(ours: Sequence[float], bar: Sequence[float]) -> float:
-    """Return the probability that a life of ours scores higher than one of the bar; equal scores count half.
+    """Return the probability that a lifetime of ours scores higher than one of the baseline; equal scores count half.
 
     The Mann-Whitney statistic over all pairs (section 4.3).
     """
@@ -53,10 +53,10 @@ def improvement_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of the improvement, averaged over tasks, from a fixed seed.
 
-    Lives are drawn anew within each task and side (stratified).
+    Lifetimes are drawn anew within each task and side (stratified).
 
     Args:
-        pairs: the scores of ours and of the bar in each task.
+        pairs: the scores of ours and of the baseline in each task.
         level: coverage.
         resamples: bootstrap samples.
     """
@@ -65,7 +65,7 @@ def improvement_interval(
     for ours, bar in pairs:
         x, y = np.asarray(ours, np.float64), np.asarray(bar, np.float64)
         beats = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [ours, bar]
-        # A draw of lives is how often each was drawn: the mean over pairs is then bilinear in the two counts.
+        # A draw of lifetimes is how often each was drawn: the mean over pairs is then bilinear in the two counts.
         a, b = (rng.multinomial(len(side), np.full(len(side), 1 / len(side)), resamples) for side in (x, y))
         total += np.einsum("ri,ij,rj->r", a / len(x), beats, b / len(y), optimize=True)
     low, high = np.quantile(total / len(pairs), [(1 - level) / 2, (1 + level) / 2])

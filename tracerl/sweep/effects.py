@@ -19,7 +19,7 @@ _LOGARITHMIC = 30.0  # of a numeric axis: the ratio of its ends from which on it
 
 
 def draw_effects(jobs: "Sequence[Job]") -> "Figure":
-    """Draw the final returns against each setting that differs, a panel for each; dots are lives."""
+    """Draw the final returns against each setting that differs, a panel for each; dots are lifetimes."""
     groups = group(jobs, without_seed)
     envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
     keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
@@ -58,7 +58,7 @@ def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
 
 
 def _by_value(groups: Sequence[Group], key: str) -> dict[str, list[Any]]:
-    """Return the final returns of the lives by the value of a setting; a seed is a life's own."""
+    """Return the final returns of the lifetimes by the value of a setting; a seed is a lifetime's own."""
     found: dict[str, list[Any]] = {}
     for one in groups:
         for life in one.lives:

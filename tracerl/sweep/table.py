@@ -44,7 +44,7 @@ def row_of(found: Group) -> Row:
 
 
 def _reached(steps: Sequence[int | None]) -> str:
-    """Say how many lives reached a milestone, and the median step; one that never did counts as latest."""
+    """Say how many lifetimes reached a milestone, and the median step; one that never did counts as latest."""
     middle, there = median_step(steps), sum(step is not None for step in steps)
     return f"{there}/{len(steps)}" + ("" if middle is None else f", {middle:,}")
 

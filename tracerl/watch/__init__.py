@@ -16,7 +16,7 @@ def watch(
     Args:
         run: folder of the run, or of one of its checkpoints.
         video: files to write, each .mp4 or .gif.
-        raster: picture of the whole stretch to write, .png.
+        raster: picture of the whole recording to write, .png.
         options: what else ``tracerl.watch.options.Options`` has: ``life``, ``checkpoint``, ``window``, ``episodes``,
             ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``, ``trust``.
 

@@ -20,18 +20,18 @@ class Options:
 
     Attributes:
         run: its folder, or one of its checkpoints.
-        life: number among the run's lives.
+        life: number among the run's lifetimes.
         checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound.
         window: show a window; None: where neither a video nor a picture is asked for.
         videos: files to write, each .mp4 or .gif.
-        raster: picture of the whole stretch to write, .png; None: none.
+        raster: picture of the whole recording to write, .png; None: none.
         episodes: to watch; None: no bound.
         steps: env steps to watch; None: no bound in a window, ``STEPS`` in files where ``episodes`` is None too.
         greedy: take the likeliest action in place of a sample.
         learn: go on learning; nothing is written back into the run.
         fps: frames per second, at most: fewer where the env takes fewer steps.
         speed: env time per time watched; 2: twice as fast.
-        seed: of the env's first reset; None: that of the life.
+        seed: of the env's first reset; None: that of the lifetime.
         span: env steps that the panels show; None: as many as are four pixels wide each.
         size: of a frame, width and height in pixels.
         trust: run what the run names, of any package; see ``tracerl.load``.

@@ -1,4 +1,4 @@
-"""Where the pictures go: a window, videos, and one picture of the whole stretch."""
+"""Where the pictures go: a window, videos, and one picture of the whole recording."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""How fast a life is shown: which of its moments are drawn, and how long each stays."""
+"""How fast a lifetime is shown: which of its moments are drawn, and how long each stays."""
 
 
 class Pace:

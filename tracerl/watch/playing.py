@@ -1,4 +1,4 @@
-"""The loop of a watched life: live, look, draw, show."""
+"""The loop of a watched lifetime: step, record, draw, show."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from tracerl.watch.sheet import Sheet, stretch
 from tracerl.watch.stage import Stage, open_stage
 from tracerl.watch.window import Window, has_display
 
-_STRETCH = 2_000  # newest env steps that the picture of a stretch shows
+_STRETCH = 2_000  # newest env steps that the picture of a recording shows
 _FOR_EVER = 2**62  # env steps
 
 
@@ -33,7 +33,7 @@ def play(
         options: checked already.
         say: called with lines for the user.
         interrupted: asked after every step; true ends the watching, and files are finished.
-        monitors: look at the life on their schedules.
+        monitors: look at the lifetime on their schedules.
 
     Returns:
         What was earned, and a line about each file.

@@ -1,4 +1,4 @@
-"""What is to be seen at one moment of a watched life."""
+"""What is to be seen at one moment of a watched lifetime."""
 
 from dataclasses import dataclass
 from typing import Any

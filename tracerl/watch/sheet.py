@@ -1,4 +1,4 @@
-"""One picture of a moment: the env and what the agent is about to do at the left, its life at the right."""
+"""One picture of a moment: the env and what the agent is about to do at the left, its recording at the right."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tracerl.watch.timeline import GUTTER, Timeline
 
 _MARGIN, _HEADER = 12, 34
 _LEFT = 0.34  # of the width
-_NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # of the picture of a stretch
+_NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # of the picture of a recording
 _ROW = 26  # height of a bar at most
 
 
@@ -104,7 +104,7 @@ class Sheet:
                 _mark(pen, _MARGIN + self._left - 12, top + (i + 0.5) * pitch - 0.5)
 
     def _draw_means(self, pen: ImageDraw.ImageDraw, mean: Any, std: Any, action: Any, top: int, room: int) -> None:
-        """Draw a bell's middle and width per number of the action, and the number sent, from -1.5 to 1.5 or wider."""
+        """Draw the mean and the deviation per number of the action, and the number sent, from -1.5 to 1.5 or wider."""
         shown = max(1, min(len(mean), room // 10))
         pitch = min(_ROW, room // shown)
         taken = actions.in_units_of_the_policy(self._space, action)
@@ -127,7 +127,7 @@ class Sheet:
 
 
 def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: Record) -> Picture:
-    """Draw all panels of a stretch of a life, without the env."""
+    """Draw all panels of a recording of a lifetime, without the env."""
     n = len(recording)
     plots = max(_NARROWEST, min(4, max(1, _WIDEST // n)) * n)
     size = 2 * _MARGIN + GUTTER + plots, _TALL

@@ -1,4 +1,4 @@
-"""The env of a watched life, and the frames that it draws."""
+"""The env of a watched lifetime, and the frames that it draws."""
 
 import os
 import sys

@@ -62,7 +62,7 @@ def write(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection
             setattr(holder, attribute, value)
 
 
-# Attributes of envs that are no part of a life: how it is drawn, where files lie, how it was made.
+# Attributes of envs that are no part of a lifetime: how it is drawn, where files lie, how it was made.
 _APART = {"render_mode", "isopen", "screen_width", "screen_height", "screen_dim", "width", "height", "fullpath"}
 _APART |= {"camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "_np_random_seed"}
 
@@ -70,7 +70,7 @@ _APART |= {"camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "_n
 def parameters(env: Any, but: Collection[str]) -> Fields:
     """Return the attributes of an env, less those named, that are numbers, bools, strings, arrays or tuples of numbers.
 
-    ``Drift`` and users change them. Left out: what is no part of a life (drawing, paths, how the env was made), the
+    ``Drift`` and users change them. Left out: what is no part of a lifetime (drawing, paths, how the env was made), the
     generator and the spaces, which are kept apart, and whatever is of another kind, such as a window.
     """
     return {name: like(value) for name, value in vars(env).items() if name not in _APART | set(but) and _simple(value)}

@@ -1,4 +1,4 @@
-"""Plain data: what a state is made of, and the way from Python's values to it and back, to the bit and without code.
+"""Plain data: what a state is made of, and the way from Python's values to it and back, bit-identical and without code.
 
 What is no plain data raises a ValueError that names where it stands.
 """

@@ -24,10 +24,10 @@ __all__ = ["BadCheckpoint", "Checkpoint", "look", "newest", "newest_good", "read
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was written of a life.
+    """What was written of a lifetime.
 
     Attributes:
-        step: env steps lived.
+        step: env steps so far.
         parts: tensors by part and name, on the CPU, each in memory of its own.
         info: the writer's JSON.
         manifest: all of ``manifest.json``; ``created`` and ``versions`` are there.

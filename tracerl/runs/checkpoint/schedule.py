@@ -30,7 +30,7 @@ class CheckpointSettings:
     """When checkpoints are made and which stay; see ``configs/run.yaml``.
 
     Attributes:
-        every: env steps of a life between two; None: by time.
+        every: env steps of a lifetime between two; None: by time.
         minutes: between two; None as well as ``every``: none at all, not even at the end.
         keep_last: how many of the newest stay.
         keep_best: how many of those with the highest mean return stay beside them.
@@ -58,7 +58,7 @@ class CheckpointSettings:
 class Checkpoints(Monitor):
     """Make a checkpoint on a schedule, when the run is asked to end, and at its end.
 
-    A full disk costs the checkpoint and one warning, not the life; the earlier ones stay.
+    A full disk costs the checkpoint and one warning, not the run; the earlier ones stay.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Checkpoints(Monitor):
             self._made, self._made_at = step, time.monotonic()
         except OSError as error:
             if not self._warned:
-                print(f"warning: cannot write a checkpoint in {self._root}: {error}; the life goes on", file=sys.stderr)
+                print(f"warning: cannot write a checkpoint in {self._root}: {error}; the run goes on", file=sys.stderr)
             self._warned = True
 
     def _late(self) -> bool:
@@ -138,7 +138,7 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
 def take_up(
     checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record], steps: int
 ) -> dict[str, Any]:
-    """Bring agent, world and records, all newly built, to where a checkpoint was made, and say so.
+    """Bring agent, env runner and records, all newly built, to the state of a checkpoint, and print so.
 
     Where the env could not be kept and there are ``steps`` to come, a new episode begins, of which the agent is told.
 

@@ -33,7 +33,7 @@ def write(
     Args:
         root: folder of a run's checkpoints, made where it is not there (the folder above it must be). One process
             writes into it at a time.
-        step: env steps lived so far.
+        step: env steps so far.
         parts: tensors or arrays by part (``[a-z0-9_-]``, at most 64 characters) and name; see ``pack``.
         info: JSON that comes back equal (tuples as lists), of up to 64 MiB; ``score``, a number or null, is what
             ``prune`` goes by.

@@ -21,11 +21,11 @@ _LAST = 10**15  # env step of an episode: a later one is none
 
 
 class EpisodeLog:
-    """Rows of 24 bytes in ``returns.part`` while the lives go on; columns in ``returns.npz`` once they have ended.
+    """Rows of 24 bytes in ``returns.part`` while the lifetimes go on; columns in ``returns.npz`` once they have ended.
 
-    The columns are ``life``, ``step`` (env step of the life at which the episode ended), ``length`` (env steps) and
+    The columns are ``life``, ``step`` (env step of the lifetime at which the episode ended), ``length`` (env steps) and
     ``return`` (undiscounted), in the order in which episodes ended. A full disk costs the episodes that do not fit and
-    one warning, not the life, and so does a file that was lost. Left out: keeping them in memory until the end.
+    one warning, not the run, and so does a file that was lost. Left out: keeping them in memory until the end.
     """
 
     def __init__(self, folder: Path, rows: int = 0) -> None:
@@ -89,7 +89,7 @@ class EpisodeLog:
 
     def _warn(self, error: OSError) -> None:
         if not self._warned:
-            print(f"warning: cannot write {self.path}: {error}; the life goes on", file=sys.stderr)
+            print(f"warning: cannot write {self.path}: {error}; the run goes on", file=sys.stderr)
         self._warned = True
 
 

@@ -1,4 +1,4 @@
-"""When a run's pictures are taken: stretches of consecutive env steps, by the number of the step alone."""
+"""When a run's pictures are taken: windows of consecutive env steps, by the number of the step alone."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ _ENDED, _EPISODES = "ended", "episodes"
 
 
 class Snapshots:
-    """Looks at life 0 over the first ``length`` env steps and over those before every multiple of ``every``.
+    """Looks at lifetime 0 over the first ``length`` env steps and over those before every multiple of ``every``.
 
-    What it has seen of a stretch so far can be kept, so that a run killed within one has the picture all the same.
+    What it has seen of a window so far can be kept, so that a run killed within one has the picture all the same.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Snapshots:
         Args:
             every: env steps between two pictures.
             length: env steps in a picture; no more than ``every`` are taken.
-            born: decays and thresholds of the newborn agent (``view.constants``); None: of the first look.
+            born: decays and thresholds of the newly initialised agent (``view.constants``); None: of the first look.
             kept: what ``capture`` returned.
         """
         self.every, self.length = every, min(length, every)
@@ -50,11 +50,11 @@ class Snapshots:
         return NEVER if self._blind else max(step + 1, self._end(step + 1) - self.length + 1)
 
     def _end(self, step: int) -> int:
-        """Return the last env step of the stretch that a step is in or, between two, of the one to come."""
+        """Return the last env step of the window that a step is in or, between two, of the one to come."""
         return self.length if step <= self.length else -(-step // self.every) * self.every
 
     def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> dict[str, Picture]:
-        """Look once more and, at the end of a stretch, return the pictures by tag."""
+        """Look once more and, at the end of a window, return the pictures by tag."""
         if self._viewer is None:
             self._viewer = Viewer(agent)
             self._born = constants(agent) if self._born is None else self._born
@@ -75,7 +75,7 @@ class Snapshots:
         self._forget()
         now = constants(agent)
         changed = any(not np.array_equal(now[tag], self._born.get(tag)) for tag in now)  # type: ignore[arg-type]
-        with np.errstate(all="ignore"):  # a life that diverges is drawn as far as it can be
+        with np.errstate(all="ignore"):  # a lifetime that diverges is drawn as far as it can be
             found = {
                 "pictures/raster": raster_sheet(replace(recording, ended=ended)),
                 "pictures/decays": constants_sheet(self._born, now) if changed or step == self.length else None,
@@ -87,7 +87,7 @@ class Snapshots:
         self._ended.clear()
 
     def capture(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return what was seen of the running stretch, as arrays by name; nothing between two."""
+        """Return what was seen of the running window, as arrays by name; nothing between two."""
         if not len(self._recorder):
             return {}
         mine = {_ENDED: np.array(self._ended), _EPISODES: np.array(self._episodes)}

@@ -1,4 +1,4 @@
-"""What a person sees while a life goes on: a bar on a terminal, plain lines elsewhere."""
+"""What a person sees while a lifetime goes on: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import multiprocessing
@@ -13,7 +13,7 @@ from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, lived_by_all
 from tracerl.lifetime.statistics import average
 
-_LINES = 10  # plain lines per life
+_LINES = 10  # plain lines per lifetime
 
 
 class ProgressBar(Monitor):

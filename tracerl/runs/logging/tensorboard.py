@@ -1,4 +1,4 @@
-"""Loggers: where a life's numbers go."""
+"""Loggers: where a lifetime's numbers go."""
 
 import math
 import sys
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     Attributes:
         file: name of the event file.
         size: of it, in bytes.
-        steps: env steps of all lives together at its last point.
+        steps: env steps of all lifetimes together at its last point.
         charts: titles of the charts declared so far.
     """
 
@@ -46,9 +46,9 @@ class LoggedRun:
         folder: of the run.
         settings: hyperparameters by dotted name.
         config: the resolved config as yaml.
-        steps: env steps that each life shall live.
-        lifetimes: how many lives there are: of two or more, their spread is logged too.
-        born: decays and thresholds of the newborn agent (``view.constants``); None: those at the first look.
+        steps: env steps of each lifetime.
+        lifetimes: how many lifetimes there are: of two or more, their spread is logged too.
+        born: decays and thresholds of the newly initialised agent (``view.constants``); None: those at the first look.
         place: where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts.
         kept: what ``TensorBoardLog.capture`` returned there, as arrays by name.
     """
@@ -68,7 +68,7 @@ class TensorBoard:
     """Log to TensorBoard; ``open`` starts the stream.
 
     Attributes:
-        every: env steps (per life) between points of the curves.
+        every: env steps (per lifetime) between points of the curves.
         histograms_every: env steps between histograms, a share of the run where it is below 1; None: none.
         pictures_every: the same of pictures.
         picture_steps: consecutive env steps in a picture, no more than lie between two.
@@ -169,7 +169,7 @@ class TensorBoardLog(Monitor):
     def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write what is due at this env step; every tag is in ``docs/tags.md``.
 
-        A full disk costs what was to be written and one warning, not the life. Whether numbers diverge is for the
+        A full disk costs what was to be written and one warning, not the run. Whether numbers diverge is for the
         guard of the loop to decide: one that is not finite is written as it is, with one warning.
         """
         step = lived_by_all(records)
@@ -236,12 +236,12 @@ class TensorBoardLog(Monitor):
             write()
         except OSError as error:
             if not self._warned:
-                print(f"warning: cannot write {self._events.path}: {error}; the life goes on", file=sys.stderr)
+                print(f"warning: cannot write {self._events.path}: {error}; the run goes on", file=sys.stderr)
             self._warned = True
 
 
 def _rollout(records: Sequence[Record]) -> dict[str, float]:
-    """Return what the lives earned lately, by tag; of many, with their spread. No returns before an episode ended."""
+    """Return recent returns, by tag; of many lifetimes, with their spread. No returns before an episode ended."""
     values = {"rollout/reward_rate": average(record.reward_rate() for record in records)}
     returns = [record.mean_return(partial=True) for record in records if record.episodes]
     if not returns:
@@ -255,7 +255,7 @@ def _rollout(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _milestones(records: Sequence[Record]) -> dict[str, float]:
-    """Return when each milestone was reached, by tag: the median over the lives, and the share of those that did."""
+    """Return when each milestone was reached, by tag: the median over lifetimes, and the share of those that did."""
     values = {}
     for i, milestone in enumerate(records[0].milestones):
         reached = [record.milestones[i].reached_at for record in records]
