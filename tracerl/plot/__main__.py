@@ -16,7 +16,7 @@ _WIDTHS = ("one", "two")
 _ABOUT = """\
 Draw runs for print, or tabulate them.
 
-  curves         learning curves: the middle of the lifetimes and its 95% interval, a colour per setting, a panel per env
+  curves         learning curves: the middle of lifetimes and its 95% interval, a colour per setting, a panel per env
   table          final returns over lifetimes; share of those that reached each milestone, and the median step
   raster         spikes of every layer, some membranes, return and td error, as the run goes on from its checkpoint
   traces         probabilities, value, td error, membranes and eligibility traces over the same steps

@@ -10,12 +10,13 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import Moment, Monitor, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
+from tracerl.recording.images import Picture
 from tracerl.recording.recorder import Recorder
 from tracerl.runs.saved_run import SavedRun, load
 from tracerl.watch.options import KEYS, Options
 from tracerl.watch.outputs import Files
 from tracerl.watch.pace import Pace
-from tracerl.watch.scene import Scene, at_the_end, going_on
+from tracerl.watch.scene import Scene, scene
 from tracerl.watch.sheet import Sheet, stretch
 from tracerl.watch.stage import Stage, open_stage
 from tracerl.watch.window import Window, has_display
@@ -124,23 +125,24 @@ class _Show:
         self._all.add(seen, step)
         over = self._options.episodes is not None and self._record.episodes >= self._options.episodes
         if not over and not self._moment.ended:
-            self._show(lambda: going_on(self._stage.frame(), self._recording(), self._record, self._moment.action))
+            self._show(lambda: self._scene(self._stage.frame(), self._moment.action))
         return over
 
     def _ending(self, step: Step) -> Scene:
         frame = self._stage.frame() if self._moment.ended else self._stage.last_frame  # not reset after the last step
         verdict = "terminated" if step.terminated else "cut off"
-        return at_the_end(frame, self._recording(), self._record, step.action, verdict)
+        return self._scene(frame, step.action, verdict)
 
-    def _recording(self) -> Any:
-        return self._newest.recording() if len(self._newest) else None
+    def _scene(self, frame: Picture | None, action: Any, verdict: str | None = None) -> Scene:
+        recording = self._newest.recording() if len(self._newest) else None
+        return scene(frame, recording, self._record, action, verdict)
 
-    def _show(self, scene: Callable[[], Scene]) -> None:
+    def _show(self, moment: Callable[[], Scene]) -> None:
         """Draw a moment where it is due and anybody looks."""
         looks = self._files.has_videos or self._window is not None
         if not looks or not self._pace.due():
             return
-        picture = self._sheet.compose(scene())
+        picture = self._sheet.compose(moment())
         self._files.add(picture)
         if self._window is not None:
             self._window.show(picture)

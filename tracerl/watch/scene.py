@@ -35,15 +35,14 @@ class Scene:
     verdict: str | None = None
 
 
-def going_on(frame: Picture | None, recording: Recording | None, record: Record, action: Any) -> Scene:
-    """Return the scene in the course of an episode."""
+def scene(
+    frame: Picture | None, recording: Recording | None, record: Record, action: Any, verdict: str | None
+) -> Scene:
+    """Return the scene within an episode or, with a verdict, at its end: it is closed, its last step not recorded."""
+    ended = verdict is not None
     returns = (len(record.returns), record.mean_return(partial=True), record.returns[-1]) if record.returns else None
-    episode, length, earned = record.episodes + 1, record.episode_length, record.episode_return
-    return Scene(frame, recording, record.step, episode, length, earned, returns, action)
-
-
-def at_the_end(frame: Picture | None, recording: Recording | None, record: Record, action: Any, verdict: str) -> Scene:
-    """Return the scene of an episode that just ended, closed by the record already; its last step is not recorded."""
-    returns = len(record.returns), record.mean_return(partial=True), record.returns[-1]
-    length, earned = record.lengths[-1], record.returns[-1]
-    return Scene(frame, recording, record.step - 1, record.episodes, length, earned, returns, action, verdict)
+    length, earned = record.episode_length, record.episode_return
+    if ended:
+        length, earned = record.lengths[-1], record.returns[-1]
+    step, episode = record.step - ended, record.episodes + (not ended)
+    return Scene(frame, recording, step, episode, length, earned, returns, action, verdict)

@@ -1,4 +1,4 @@
-"""The right half of a composite image: panels over the newest env steps, with titles, scales and the ends of episodes."""
+"""The right half of an image: panels over the newest env steps, with titles, scales and the ends of episodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ import torch
 
 import tracerl
 from tracerl.config.checks import ConfigError
+from tracerl.config.forms import fits, optional, real
 from tracerl.runs.checkpoint import names, plain
 
 FORMAT = 1  # raised by whatever an older tracerl would read wrongly
@@ -32,9 +33,8 @@ def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> b
     """
     try:
         plain.check("info", dict(info))
-        score = info.get("score")
-        if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
-            raise ConfigError("info.score", f"must be a number or null, got {score!r:.60}")
+        if not fits(optional(real), info.get("score")):
+            raise ConfigError("info.score", f"must be a number or null, got {info['score']!r:.60}")
         manifest = {
             "format": FORMAT,
             "step": step,

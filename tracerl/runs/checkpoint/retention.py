@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tracerl.config.checks import whole
+from tracerl.config.forms import fits, real
 from tracerl.runs import disk
 from tracerl.runs.checkpoint import names
 from tracerl.runs.checkpoint.folder import BadCheckpoint
@@ -35,7 +36,12 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     found = names.checkpoints(root)
     scores = _scores(found)
     rated = _rated(scores)
-    keep = {*found[:1], *list(scores)[:keep_last], *rated[:keep_best], *_newest_verified(list(scores))}
+    keep = {
+        *found[:1],
+        *list(scores)[:keep_last],
+        *rated[:keep_best],
+        *(path for path, _ in itertools.islice(_sound(scores), 1)),
+    }
     removed = [path for path in scores if path not in keep]
     asides = [put_aside(path) for path in removed]
     if asides:
@@ -57,7 +63,7 @@ def _scores(paths: list[Path]) -> dict[Path, Any]:
 
 def _rated(scores: Mapping[Path, Any]) -> list[Path]:
     """Return those with a score, the highest first; of equals, the newer."""
-    return sorted((path for path in scores if _is_score(scores[path])), key=lambda path: -scores[path])  # stable
+    return sorted((path for path in scores if fits(real, scores[path])), key=lambda path: -scores[path])  # stable
 
 
 def _look(path: Path) -> dict[str, Any] | None:
@@ -65,10 +71,6 @@ def _look(path: Path) -> dict[str, Any] | None:
         return look(path)
     except BadCheckpoint:
         return None
-
-
-def _newest_verified(paths: list[Path]) -> list[Path]:
-    return [path for path, _ in itertools.islice(_sound(paths), 1)]
 
 
 def _sound(paths: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
@@ -79,7 +81,3 @@ def _sound(paths: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
         except BadCheckpoint:
             continue
         yield path, found
-
-
-def _is_score(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
