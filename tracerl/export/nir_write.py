@@ -21,23 +21,14 @@ FORMS = ("plain", "scaled")
 
 @dataclass
 class _Draft:
-    """A graph that grows from its input to its output.
+    """A graph that grows from its input to its output."""
 
-    Attributes:
-        dt: seconds per tick.
-        form: see ``to_graph``.
-        nodes: by name.
-        edges: of names.
-        ends: name of the node that hands on what a stage does.
-        shapes: of what a stage hands on.
-    """
-
-    dt: float
-    form: Form
-    nodes: dict[str, Any] = field(default_factory=dict)
-    edges: list[tuple[str, str]] = field(default_factory=list)
-    ends: dict[int, str] = field(default_factory=dict)
-    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    dt: float  # seconds per tick
+    form: Form  # see ``to_graph``
+    nodes: dict[str, Any] = field(default_factory=dict)  # by name
+    edges: list[tuple[str, str]] = field(default_factory=list)  # of names
+    ends: dict[int, str] = field(default_factory=dict)  # name of the node that hands on what a stage does
+    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of what a stage hands on
 
     def add(self, name: str, node: Any, *sources: str) -> str:
         """Add a node that receives others; return its name."""

@@ -21,15 +21,10 @@ BY = ("settings", "run", "argument")  # what may be compared
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is compared.
+    """What is compared."""
 
-    Attributes:
-        groups: of runs.
-        labels: their names; groups in different envs may share one.
-    """
-
-    groups: Sequence[Group]
-    labels: Sequence[str]
+    groups: Sequence[Group]  # of runs
+    labels: Sequence[str]  # their names; groups in different envs may share one
 
     @property
     def envs(self) -> list[str]:

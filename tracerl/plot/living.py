@@ -18,18 +18,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """What was recorded.
+    """What was recorded."""
 
-    Attributes:
-        first: env step of the lifetime before the window.
-        recording: of every step.
-        traces: eligibility traces by network, float32, [steps, n].
-        frames: pictures of the env by env step of the lifetime, [height, width, 3], as many as were asked for.
-    """
-
-    first: int
-    recording: Recording
-    traces: dict[str, Array]
+    first: int  # env step of the lifetime before the window
+    recording: Recording  # of every step
+    traces: dict[str, Array]  # eligibility traces by network, float32, [steps, n]
+    # pictures of the env by env step of the lifetime, [height, width, 3], as many as were asked for
     frames: dict[int, Array]
 
 

@@ -24,17 +24,11 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What one lifetime was worth at each of some env steps; each number holds until the next one, the last to ``end``.
+    """A measure of one lifetime at some env steps; each number holds until the next one, the last to ``end``."""
 
-    Attributes:
-        steps: env steps, rising, [points].
-        values: [points].
-        end: env step up to which the lifetime ran.
-    """
-
-    steps: Array
-    values: Array
-    end: float
+    steps: Array  # env steps, rising, [points]
+    values: Array  # [points]
+    end: float  # env step up to which the lifetime ran
 
     def at(self, steps: Array) -> Array:
         """Return the values at env steps, NaN before the first and after the end: [len(steps)]."""
@@ -46,31 +40,18 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A curve over lifetimes.
+    """A curve over lifetimes."""
 
-    Attributes:
-        label: of the lifetimes, in a legend.
-        env: where they were lived; curves of different envs stand in different panels.
-        measure: what the numbers are, as an axis says it.
-        statistic: what the middle is of the lifetimes, one of ``tracerl.lifetime.statistics.STATISTICS``.
-        steps: env steps, [points].
-        middle: [points].
-        low: lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none.
-        high: upper end, [points].
-        lives: how many lifetimes there were at each point, [points].
-        curves: of the lifetimes, where they are at hand.
-    """
-
-    label: str
-    env: str
-    measure: str
-    statistic: str
-    steps: Array
-    middle: Array
-    low: Array
-    high: Array
-    lives: Array
-    curves: Sequence[Curve] = ()
+    label: str  # of the lifetimes, in a legend
+    env: str  # where they were lived; curves of different envs stand in different panels
+    measure: str  # what the numbers are, as an axis says it
+    statistic: str  # what the middle is of the lifetimes, one of ``tracerl.lifetime.statistics.STATISTICS``.
+    steps: Array  # env steps, [points]
+    middle: Array  # [points]
+    low: Array  # lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none
+    high: Array  # upper end, [points]
+    lives: Array  # how many lifetimes there were at each point, [points]
+    curves: Sequence[Curve] = ()  # of the lifetimes, where they are at hand
 
 
 def rolling_mean(returns: Array, window: int = WINDOW) -> Array:

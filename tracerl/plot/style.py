@@ -21,17 +21,11 @@ FORMATS = ("png", "pdf", "svg")
 
 
 class Look(TypedDict, total=False):
-    """How a figure looks, as far as it is said.
+    """How a figure looks, as far as it is said."""
 
-    Attributes:
-        title: above it.
-        width: in inches; two columns of a page.
-        height: in inches; None: as what there is to see needs.
-    """
-
-    title: str
-    width: float
-    height: float | None
+    title: str  # above it
+    width: float  # in inches; two columns of a page
+    height: float | None  # in inches; None: as what there is to see needs
 
 
 _DPI = 200  # of a png, and of the pixels within a pdf or svg

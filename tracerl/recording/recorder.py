@@ -14,46 +14,27 @@ from tracerl.nn.views import LayerView, Numbers, View
 
 @dataclass(frozen=True)
 class LayerRecording:
-    """One layer over the recorded steps.
+    """One layer over the recorded steps."""
 
-    Attributes:
-        name: such as ``policy_0``.
-        spikes: 0 or 1 after the last tick of each step, [steps, n].
-        membrane: [steps, n].
-        threshold: theta, [steps, n]; NaN where the layer keeps none to look at.
-        rate: spikes per tick over about 1,000 ticks, at the last step, [n].
-    """
-
-    name: str
-    spikes: Numbers
-    membrane: Numbers
-    threshold: Numbers
-    rate: Numbers
+    name: str  # such as ``policy_0``
+    spikes: Numbers  # 0 or 1 after the last tick of each step, [steps, n]
+    membrane: Numbers  # [steps, n]
+    threshold: Numbers  # theta, [steps, n]; NaN where the layer keeps none to look at
+    rate: Numbers  # spikes per tick over about 1,000 ticks, at the last step, [n]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """The recorded steps, oldest first; None of what the agent does not compute or nobody handed in.
+    """The recorded steps, oldest first; None of what the agent does not compute or nobody handed in."""
 
-    Attributes:
-        layers: those with spiking neurons.
-        probabilities: of the actions, [steps, n].
-        mean: of continuous actions, [steps, n].
-        std: their standard deviation, [steps, n].
-        value: V of the newest observation, [steps].
-        td_error: the signal of the step's transition, [steps].
-        reward: that the step was paid, [steps].
-        ended: whether an episode ended with the step, bool, [steps].
-    """
-
-    layers: list[LayerRecording]
-    probabilities: Numbers | None
-    mean: Numbers | None
-    std: Numbers | None
-    value: Numbers | None
-    td_error: Numbers | None
-    reward: Numbers | None
-    ended: np.ndarray[Any, np.dtype[np.bool_]] | None
+    layers: list[LayerRecording]  # those with spiking neurons
+    probabilities: Numbers | None  # of the actions, [steps, n]
+    mean: Numbers | None  # of continuous actions, [steps, n]
+    std: Numbers | None  # their standard deviation, [steps, n]
+    value: Numbers | None  # V of the newest observation, [steps]
+    td_error: Numbers | None  # the signal of the step's transition, [steps]
+    reward: Numbers | None  # that the step was paid, [steps]
+    ended: np.ndarray[Any, np.dtype[np.bool_]] | None  # whether an episode ended with the step, bool, [steps]
 
     def __len__(self) -> int:
         arrays = [layer.spikes for layer in self.layers]

@@ -44,38 +44,23 @@ class Log(Monitor, Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run is made of.
+    """What a run is made of."""
 
-    Attributes:
-        about: env, agent, device and seed, for the summary.
-        agent: of one lifetime, or the agents of many.
-        world: where the lifetimes take place.
-        records: one per lifetime, with the env's milestones.
-        steps: env steps per lifetime.
-        folder: of the run, writable.
-        log: of the run, if any.
-        episodes: where every episode is written.
-        presence: the sign that the run is going on; put up and taken away by the caller.
-        interrupted: notes signals that ask the run to end.
-        checkpoints: when checkpoints are made; None: never.
-        kept: in every checkpoint: settings by dotted name, which are compared, config as yaml, overrides.
-        seconds: that earlier parts of the run took.
-        resumed: where the run was resumed: env step, and whether a new episode began there.
-    """
-
-    about: Outcome
-    agent: Agent | ManyAgents
-    world: World
-    records: list[Record]
-    steps: int
-    folder: Path
-    log: Log | None
-    episodes: EpisodeLog
-    presence: Presence
-    interrupted: DeferredInterrupt
-    checkpoints: CheckpointSettings | None
+    about: Outcome  # env, agent, device and seed, for the summary
+    agent: Agent | ManyAgents  # of one lifetime, or the agents of many
+    world: World  # where the lifetimes take place
+    records: list[Record]  # one per lifetime, with the env's milestones
+    steps: int  # env steps per lifetime
+    folder: Path  # of the run, writable
+    log: Log | None  # of the run, if any
+    episodes: EpisodeLog  # where every episode is written
+    presence: Presence  # the sign that the run is going on; put up and taken away by the caller
+    interrupted: DeferredInterrupt  # notes signals that ask the run to end
+    checkpoints: CheckpointSettings | None  # when checkpoints are made; None: never
+    # in every checkpoint: settings by dotted name, which are compared, config as yaml, overrides
     kept: Mapping[str, Any]
-    seconds: float = 0.0
+    seconds: float = 0.0  # that earlier parts of the run took
+    # where the run was resumed: env step, and whether a new episode began there
     resumed: Sequence[Mapping[str, Any]] = ()
 
 

@@ -21,19 +21,12 @@ _SIGNS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # any
 
 @dataclass(frozen=True)
 class Job:
-    """One run, alone or in a sweep.
+    """One run, alone or in a sweep."""
 
-    Attributes:
-        folder: its own.
-        overrides: settings of its command line, by key, without those of Hydra and of logs.
-        summary: its ``summary.json``; see ``saved.summary``.
-        sign: what ``running.json`` says; empty where it is not there.
-    """
-
-    folder: Path
-    overrides: Mapping[str, str]
-    summary: Mapping[str, Any] = field(default_factory=dict)
-    sign: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path  # its own
+    overrides: Mapping[str, str]  # settings of its command line, by key, without those of Hydra and of logs
+    summary: Mapping[str, Any] = field(default_factory=dict)  # its ``summary.json``; see ``saved.summary``.
+    sign: Mapping[str, Any] = field(default_factory=dict)  # what ``running.json`` says; empty where it is not there.
 
     @cached_property
     def status(self) -> str:

@@ -34,19 +34,12 @@ class RunEnded(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's config comes from.
+    """Where a run's config comes from."""
 
-    Attributes:
-        folder: of the run; it exists.
-        key: setting that named the folder, for messages.
-        agent_name: that was chosen.
-        overrides: what was set, as on the command line; kept for ``resume=PATH``.
-    """
-
-    folder: Path
-    key: str
-    agent_name: str
-    overrides: Sequence[str]
+    folder: Path  # of the run; it exists
+    key: str  # setting that named the folder, for messages
+    agent_name: str  # that was chosen
+    overrides: Sequence[str]  # what was set, as on the command line; kept for ``resume=PATH``
 
 
 def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:

@@ -15,27 +15,16 @@ EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a bare name: it 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The ``info`` of a run's checkpoint, checked.
+    """The ``info`` of a run's checkpoint, checked."""
 
-    Attributes:
-        settings: of the run, by dotted name.
-        world: what ``World.capture`` returned, its arrays by name.
-        seconds: that the run took so far.
-        episodes: rows in the file of the episodes.
-        log: where the log stands, as ``logger.Place``; None where there is none.
-        resumed: env step at which the run was resumed, and whether a new episode began there.
-        config: the resolved config as yaml; None in older checkpoints.
-        overrides: the command line; None as well.
-    """
-
-    settings: Mapping[str, Any]
-    world: dict[str, Any]
-    seconds: float
-    episodes: int
-    log: Sequence[Any] | None
-    resumed: list[dict[str, Any]]
-    config: str | None = None
-    overrides: list[str] | None = None
+    settings: Mapping[str, Any]  # of the run, by dotted name
+    world: dict[str, Any]  # what ``World.capture`` returned, its arrays by name.
+    seconds: float  # that the run took so far
+    episodes: int  # rows in the file of the episodes
+    log: Sequence[Any] | None  # where the log stands, as ``logger.Place``; None where there is none.
+    resumed: list[dict[str, Any]]  # env step at which the run was resumed, and whether a new episode began there
+    config: str | None = None  # the resolved config as yaml; None in older checkpoints
+    overrides: list[str] | None = None  # the command line; None as well
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":

@@ -32,17 +32,12 @@ _MARK = b'{\\"digest\\":\\"'  # before the digest, as JSON within JSON has it
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What an agent was built from.
+    """What an agent was built from."""
 
-    Attributes:
-        settings: JSON: ``agent``, the tree of ``_target_`` and arguments, all resolved; ``dtype``; ``device``.
-        spaces: of observations and of actions.
-        seeds: one per lifetime.
-    """
-
+    # JSON: ``agent``, the tree of ``_target_`` and arguments, all resolved; ``dtype``; ``device``
     settings: dict[str, Any]
-    spaces: tuple[Space[Any], Space[Any]]
-    seeds: list[int]
+    spaces: tuple[Space[Any], Space[Any]]  # of observations and of actions
+    seeds: list[int]  # one per lifetime
 
     def write(self, agent: Any, path: str | Path) -> None:
         """Save the agent in a file; see ``write_agent``."""
@@ -57,19 +52,12 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class SavedAgent:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        spec: what the agent was built from.
-        engine: that computed its steps; ``auto`` of an agent without engines.
-        mode: whether it was ``in_episode``, ``frozen`` and ``greedy``.
-        state: what its ``capture`` returned.
-    """
-
-    spec: AgentSpec
-    engine: str
-    mode: dict[str, bool]
-    state: dict[str, "Tensor"]
+    spec: AgentSpec  # what the agent was built from
+    engine: str  # that computed its steps; ``auto`` of an agent without engines
+    mode: dict[str, bool]  # whether it was ``in_episode``, ``frozen`` and ``greedy``
+    state: dict[str, "Tensor"]  # what its ``capture`` returned
 
 
 def pack_agent(agent: Any) -> bytes:

@@ -25,18 +25,12 @@ BEST = "best"
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run with a checkpoint.
+    """A run with a checkpoint."""
 
-    Attributes:
-        folder: of the run.
-        config: its settings, as resolved when it began.
-        checkpoint: the state of agent, env runner and records.
-        trust: whether its env and agent may be built of what ``tracerl.config.trust`` lets no saved run name.
-    """
-
-    folder: Path
-    config: DictConfig
-    checkpoint: Checkpoint
+    folder: Path  # of the run
+    config: DictConfig  # its settings, as resolved when it began
+    checkpoint: Checkpoint  # the state of agent, env runner and records
+    # whether its env and agent may be built of what ``tracerl.config.trust`` lets no saved run name.
     trust: bool = False
 
     @property

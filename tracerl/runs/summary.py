@@ -17,27 +17,16 @@ from tracerl.runs.files import write_atomic
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run is of and how it went, apart from what its lifetimes earned.
+    """What a run is of and how it went, apart from what its lifetimes earned."""
 
-    Attributes:
-        env: its short name.
-        agent: its name.
-        engine: what computed the agent's steps; None for agents without a choice.
-        device: where its tensors were.
-        seed: of the first lifetime.
-        wall_seconds: of the lifetime loop.
-        status: ``finished``, ``interrupted``, ``diverged`` or ``failed``.
-        error: what stopped it, where something did.
-    """
-
-    env: str
-    agent: str
-    engine: str | None
-    device: str
-    seed: int
-    wall_seconds: float = 0.0
-    status: str = "failed"
-    error: str | None = None
+    env: str  # its short name
+    agent: str  # its name
+    engine: str | None  # what computed the agent's steps; None for agents without a choice
+    device: str  # where its tensors were
+    seed: int  # of the first lifetime
+    wall_seconds: float = 0.0  # of the lifetime loop
+    status: str = "failed"  # ``finished``, ``interrupted``, ``diverged`` or ``failed``
+    error: str | None = None  # what stopped it, where something did
 
 
 def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:

@@ -16,43 +16,25 @@ LEAST_SIZE, LARGEST_SIZE = (640, 400), (3840, 2160)
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is watched.
+    """How a run is watched."""
 
-    Attributes:
-        run: its folder, or one of its checkpoints.
-        life: number among the run's lifetimes.
-        checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound.
-        window: show a window; None: where neither a video nor a picture is asked for.
-        videos: files to write, each .mp4 or .gif.
-        raster: picture of the whole recording to write, .png; None: none.
-        episodes: to watch; None: no bound.
-        steps: env steps to watch; None: no bound in a window, ``STEPS`` in files where ``episodes`` is None too.
-        greedy: take the likeliest action in place of a sample.
-        learn: go on learning; nothing is written back into the run.
-        fps: frames per second, at most: fewer where the env takes fewer steps.
-        speed: env time per time watched; 2: twice as fast.
-        seed: of the env's first reset; None: that of the lifetime.
-        span: env steps that the panels show; None: as many as are four pixels wide each.
-        size: of a frame, width and height in pixels.
-        trust: run what the run names, of any package; see ``tracerl.load``.
-    """
-
-    run: Path
-    life: int = 0
-    checkpoint: str | None = None
-    window: bool | None = None
-    videos: Sequence[Path] = ()
-    raster: Path | None = None
-    episodes: int | None = None
+    run: Path  # its folder, or one of its checkpoints
+    life: int = 0  # number among the run's lifetimes
+    checkpoint: str | None = None  # which one, a folder in ``checkpoints``; None: the newest that is sound
+    window: bool | None = None  # show a window; None: where neither a video nor a picture is asked for
+    videos: Sequence[Path] = ()  # files to write, each .mp4 or .gif.
+    raster: Path | None = None  # picture of the whole recording to write, .png; None: none.
+    episodes: int | None = None  # to watch; None: no bound
+    # env steps to watch; None: no bound in a window, ``STEPS`` in files where ``episodes`` is None too
     steps: int | None = None
-    greedy: bool = False
-    learn: bool = False
-    fps: float = 30.0
-    speed: float = 1.0
-    seed: int | None = None
-    span: int | None = None
-    size: tuple[int, int] = (960, 540)
-    trust: bool = False
+    greedy: bool = False  # take the likeliest action in place of a sample
+    learn: bool = False  # go on learning; nothing is written back into the run
+    fps: float = 30.0  # frames per second, at most: fewer where the env takes fewer steps
+    speed: float = 1.0  # env time per time watched; 2: twice as fast
+    seed: int | None = None  # of the env's first reset; None: that of the lifetime
+    span: int | None = None  # env steps that the panels show; None: as many as are four pixels wide each
+    size: tuple[int, int] = (960, 540)  # of a frame, width and height in pixels
+    trust: bool = False  # run what the run names, of any package; see ``tracerl.load``.
 
     def __post_init__(self) -> None:
         checks.whole("life", self.life, 0)

@@ -10,29 +10,18 @@ from tracerl.recording.recorder import Recording
 
 @dataclass(frozen=True)
 class Scene:
-    """A moment: after an env step, or at the end of an episode, before the next one begins.
+    """A moment: after an env step, or at the end of an episode, before the next one begins."""
 
-    Attributes:
-        frame: of the env; None where it draws none.
-        recording: of the newest steps; None before the first.
-        step: number of the newest recorded env step, from 1.
-        episode: number of the running one, from 1.
-        length: its env steps.
-        earned: its return so far.
-        returns: number, mean and newest of the returns of the last episodes, up to 100; None before the first ended.
-        action: that is to be taken next or, at the end of an episode, that ended it; as the env has it.
-        verdict: how the episode ended; None while it goes on.
-    """
-
-    frame: Picture | None
-    recording: Recording | None
-    step: int
-    episode: int
-    length: int
-    earned: float
+    frame: Picture | None  # of the env; None where it draws none
+    recording: Recording | None  # of the newest steps; None before the first
+    step: int  # number of the newest recorded env step, from 1
+    episode: int  # number of the running one, from 1
+    length: int  # its env steps
+    earned: float  # its return so far
+    # number, mean and newest of the returns of the last episodes, up to 100; None before the first ended
     returns: tuple[int, float, float] | None
-    action: Any
-    verdict: str | None = None
+    action: Any  # that is to be taken next or, at the end of an episode, that ended it; as the env has it
+    verdict: str | None = None  # how the episode ended; None while it goes on
 
 
 def scene(

@@ -34,23 +34,14 @@ _BANDS = 3  # of them that are drawn with their deviations, which would hide eac
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel, ready to be drawn.
+    """One panel, ready to be drawn."""
 
-    Attributes:
-        title: at its left.
-        reading: at its right: the newest numbers.
-        ends: of its scale: top and bottom.
-        share: of the height, beside those of the others.
-        draw: makes the picture from an axis and a height.
-        least: height that it needs.
-    """
-
-    title: str
-    reading: str
-    ends: tuple[str, str]
-    share: float
-    draw: Callable[[Axis, int], Picture]
-    least: int = _LEAST
+    title: str  # at its left
+    reading: str  # at its right: the newest numbers
+    ends: tuple[str, str]  # of its scale: top and bottom
+    share: float  # of the height, beside those of the others
+    draw: Callable[[Axis, int], Picture]  # makes the picture from an axis and a height
+    least: int = _LEAST  # height that it needs
 
 
 class Timeline:

@@ -15,16 +15,12 @@ def is_named(env: Any, package: str, names: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Captures and restores layers whose state is in their attributes, without what is inside them.
+    """Captures and restores layers whose state is in their attributes, without what is inside them."""
 
-    Attributes:
-        package: of the classes. Classes derived from them are not meant.
-        fields: which attributes of a layer, and their checks, by name of the class.
-        late: of these, the ones that the first reset makes; see ``fields.write``.
-    """
-
-    package: str = ""
+    package: str = ""  # of the classes. Classes derived from them are not meant.
+    # which attributes of a layer, and their checks, by name of the class
     fields: Mapping[str, Callable[[Any], Fields]] = field(default_factory=dict)
+    # of these, the ones that the first reset makes; see ``fields.write``.
     late: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def matches(self, env: Any) -> bool:

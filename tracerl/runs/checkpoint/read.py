@@ -24,19 +24,12 @@ __all__ = ["BadCheckpoint", "Checkpoint", "look", "newest", "newest_good", "read
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was written of a lifetime.
+    """What was written of a lifetime."""
 
-    Attributes:
-        step: env steps so far.
-        parts: tensors by part and name, on the CPU, each in memory of its own.
-        info: the writer's JSON.
-        manifest: all of ``manifest.json``; ``created`` and ``versions`` are there.
-    """
-
-    step: int
-    parts: dict[str, dict[str, Tensor]]
-    info: dict[str, Any]
-    manifest: dict[str, Any]
+    step: int  # env steps so far
+    parts: dict[str, dict[str, Tensor]]  # tensors by part and name, on the CPU, each in memory of its own
+    info: dict[str, Any]  # the writer's JSON
+    manifest: dict[str, Any]  # all of ``manifest.json``; ``created`` and ``versions`` are there.
 
 
 def read(path: Path) -> Checkpoint:

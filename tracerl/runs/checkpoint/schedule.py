@@ -27,19 +27,12 @@ Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """When checkpoints are made and which stay; see ``configs/run.yaml``.
+    """When checkpoints are made and which stay; see ``configs/run.yaml``."""
 
-    Attributes:
-        every: env steps of a lifetime between two; None: by time.
-        minutes: between two; None as well as ``every``: none at all, not even at the end.
-        keep_last: how many of the newest stay.
-        keep_best: how many of those with the highest mean return stay beside them.
-    """
-
-    every: int | None
-    minutes: float | None
-    keep_last: int
-    keep_best: int
+    every: int | None  # env steps of a lifetime between two; None: by time
+    minutes: float | None  # between two; None as well as ``every``: none at all, not even at the end
+    keep_last: int  # how many of the newest stay
+    keep_best: int  # how many of those with the highest mean return stay beside them
 
     def __post_init__(self) -> None:
         if self.every is not None:

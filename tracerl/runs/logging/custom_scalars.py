@@ -8,16 +8,11 @@ SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
 
 
 class Chart(NamedTuple):
-    """A chart of some tags.
+    """A chart of some tags."""
 
-    Attributes:
-        title: above it.
-        tags: a regular expression of the tags that it shows.
-        band: a line between two others, in place of lines side by side: its tag and those of the lower and upper end.
-    """
-
-    title: str
-    tags: str
+    title: str  # above it
+    tags: str  # a regular expression of the tags that it shows
+    # a line between two others, in place of lines side by side: its tag and those of the lower and upper end
     band: tuple[str, str, str] | None = None
 
 

@@ -23,61 +23,40 @@ _RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
 
 
 class Place(NamedTuple):
-    """Where a log stands, for a later part of the run to go on from.
+    """Where a log stands, for a later part of the run to go on from."""
 
-    Attributes:
-        file: name of the event file.
-        size: of it, in bytes.
-        steps: env steps of all lifetimes together at its last point.
-        charts: titles of the charts declared so far.
-    """
-
-    file: str
-    size: int
-    steps: int
-    charts: Sequence[str] = ()
+    file: str  # name of the event file
+    size: int  # of it, in bytes
+    steps: int  # env steps of all lifetimes together at its last point
+    charts: Sequence[str] = ()  # titles of the charts declared so far
 
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a run tells its logger about itself.
+    """What a run tells its logger about itself."""
 
-    Attributes:
-        folder: of the run.
-        settings: hyperparameters by dotted name.
-        config: the resolved config as yaml.
-        steps: env steps of each lifetime.
-        lifetimes: how many lifetimes there are: of two or more, their spread is logged too.
-        born: decays and thresholds of the newly initialised agent (``view.constants``); None: those at the first look.
-        place: where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts.
-        kept: what ``TensorBoardLog.capture`` returned there, as arrays by name.
-    """
-
-    folder: Path
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    config: str = ""
-    steps: int = 1
-    lifetimes: int = 1
+    folder: Path  # of the run
+    settings: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by dotted name
+    config: str = ""  # the resolved config as yaml
+    steps: int = 1  # env steps of each lifetime
+    lifetimes: int = 1  # how many lifetimes there are: of two or more, their spread is logged too
+    # decays and thresholds of the newly initialised agent (``view.constants``); None: those at the first look.
     born: Mapping[str, Numbers] | None = None
+    # where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts
     place: Sequence[Any] | None = None
+    # what ``TensorBoardLog.capture`` returned there, as arrays by name.
     kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TensorBoard:
-    """Log to TensorBoard; ``open`` starts the stream.
+    """Log to TensorBoard; ``open`` starts the stream."""
 
-    Attributes:
-        every: env steps (per lifetime) between points of the curves.
-        histograms_every: env steps between histograms, a share of the run where it is below 1; None: none.
-        pictures_every: the same of pictures.
-        picture_steps: consecutive env steps in a picture, no more than lie between two.
-    """
-
-    every: int
+    every: int  # env steps (per lifetime) between points of the curves
+    # env steps between histograms, a share of the run where it is below 1; None: none
     histograms_every: float | None = None
-    pictures_every: float | None = None
-    picture_steps: int = 100
+    pictures_every: float | None = None  # the same of pictures
+    picture_steps: int = 100  # consecutive env steps in a picture, no more than lie between two
 
     def __post_init__(self) -> None:
         checks.whole("every", self.every, 1)
