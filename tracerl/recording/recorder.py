@@ -12,15 +12,8 @@ from tracerl.lifetime.loop import Step
 from tracerl.nn.views import LayerView, Numbers, View
 
 
-@dataclass(frozen=True)
-class LayerRecording:
-    """One layer over the recorded steps."""
-
-    name: str  # such as ``policy_0``
-    spikes: Numbers  # 0 or 1 after the last tick of each step, [steps, n]
-    membrane: Numbers  # [steps, n]
-    threshold: Numbers  # theta, [steps, n]; NaN where the layer keeps none to look at
-    rate: Numbers  # spikes per tick over about 1,000 ticks, at the last step, [n]
+class LayerRecording(LayerView):
+    """One layer over the recorded steps: all are [steps, n] but the rate, which is of the last step, [n]."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,9 @@ class Recorder:
 
     def restore(self, state: Mapping[str, Numbers]) -> None:
         """Keep the views, and no others, that ``capture`` returned."""
-        layers = sorted({name.rpartition(".")[0] for name in state if "." in name}, key=_number)
+        layers = sorted(
+            {name.rpartition(".")[0] for name in state if "." in name}, key=lambda layer: int(layer.partition(".")[0])
+        )
         self.clear()
         for row in range(len(next(iter(state.values()), ()))):
             seen = {name: state[name][row] for name in state}
@@ -91,11 +86,7 @@ class Recorder:
         whole = len(steps) == len(views)
         return Recording(
             layers=[_layer(views, i) for i in range(len(views[0].layers))],
-            probabilities=_series(views, "probabilities"),
-            mean=_series(views, "mean"),
-            std=_series(views, "std"),
-            value=_series(views, "value"),
-            td_error=_series(views, "td_error"),
+            **{name: _series(views, name) for name in _OUTLOOK},
             reward=np.array([step.reward for step in steps]) if whole else None,
             ended=np.array([step.last for step in steps]) if whole else None,
         )
@@ -111,11 +102,6 @@ def _layer(views: list[View], i: int) -> LayerRecording:
     layers = [seen.layers[i] for seen in views]
     over_steps = {name: np.array([getattr(layer, name) for layer in layers]) for name in _OVER_STEPS}
     return LayerRecording(layers[-1].name, **over_steps, rate=layers[-1].rate)
-
-
-def _number(layer: str) -> int:
-    """Return the place of a layer among the others from ``0.policy_0``."""
-    return int(layer.partition(".")[0])
 
 
 _OVER_STEPS = ("spikes", "membrane", "threshold")

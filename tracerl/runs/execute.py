@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import NOT_FAILURES, Diverged, EnvFailed, Monitor
@@ -25,21 +25,8 @@ from tracerl.runs.logging.progress import ProgressBar
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 
-
-class Log(Monitor, Protocol):
-    """A monitor with a file to close."""
-
-    def place(self) -> Sequence[Any]:
-        """Return where the log stands, for a later part of the run to go on from, as JSON."""
-        ...
-
-    def capture(self) -> Mapping[str, Any]:
-        """Return what it has not written yet, as arrays by name; empty where there is nothing."""
-        ...
-
-    def close(self, success: bool) -> None:
-        """Mark how the run ended and close."""
-        ...
+if TYPE_CHECKING:
+    from tracerl.runs.logging.tensorboard import TensorBoardLog
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,7 @@ class Setup:
     records: list[Record]  # one per lifetime, with the env's milestones
     steps: int  # env steps per lifetime
     folder: Path  # of the run, writable
-    log: Log | None  # of the run, if any
+    log: "TensorBoardLog | None"  # of the run, if any
     episodes: EpisodeLog  # where every episode is written
     presence: Presence  # the sign that the run is going on; put up and taken away by the caller
     interrupted: DeferredInterrupt  # notes signals that ask the run to end
