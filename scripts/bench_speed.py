@@ -1,7 +1,7 @@
 """Time env, agent and whole lifetime loop over engines, sizes, lives and envs; print markdown tables.
 
 python scripts/bench_speed.py                                   # every table
-python scripts/bench_speed.py --only lives --write docs/benchmarks.md
+python scripts/bench_speed.py --only engines --write docs/benchmarks.md
 python scripts/bench_speed.py network.hidden=[64] lifetimes=8   # one row of any settings of tracerl.run
 
 Each row has a process of its own, whose peak memory is the row's. In it, everything is timed in several rounds, in
@@ -80,7 +80,7 @@ TABLES: dict[str, list[Row]] = {
         Row(f"null env, {OBGD}, H=64", f"{NULL} {obgd('64')}"),
     ],
     "lives": [
-        Row(f"{n} {'life' if n == 1 else 'lives'}, {name}", f"lifetimes={n} {settings}", 60_000 if n == 1 else 200_000)
+        Row(f"{n} lifetime{'s' * (n > 1)}, {name}", f"lifetimes={n} {settings}", 60_000 if n == 1 else 200_000)
         for name, settings in (
             ("sync Gymnasium", ""),
             ("native vector env", "env.vectorization=native"),
@@ -90,7 +90,7 @@ TABLES: dict[str, list[Row]] = {
         for n in (1, 8, 64, 512)
         if not (n == 1 and "native" in name)
     ]
-    + [Row("64 lives, torch, sync Gymnasium", "lifetimes=64 engine=torch", 20_000)],
+    + [Row("64 lifetimes, torch, sync Gymnasium", "lifetimes=64 engine=torch", 20_000)],
 }
 
 
