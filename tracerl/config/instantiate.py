@@ -60,7 +60,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
     cfg = with_current_targets(cfg)
     if saved is not None:
         trust.check(OmegaConf.to_container(cfg[key], resolve=True), key, saved)
-    _refuse_unknown(cfg[key], key)
+    _check_known(cfg[key], key)
     trusted = None if saved is None else trust.packages()
     try:
         return instantiate(cfg[key], trusted, _convert_="all", _partial_=partly)
@@ -77,7 +77,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
         raise missing(str(error)) from error
 
 
-def _refuse_unknown(node: DictConfig, key: str) -> None:
+def _check_known(node: DictConfig, key: str) -> None:
     """Raise a ConfigError for a setting added with ``+`` that what a group builds does not take."""
     target = node["_target_"]
     try:

@@ -67,11 +67,11 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
         elif isinstance(walk.node, (nir.LI, nir.Output)):
             readout = _plain_readout(walk, name, weight, bias, dt)
         else:
-            raise walk.refusal(f"tracerl cannot read: {_STACK} is expected")
+            raise walk.error(f"tracerl cannot read: {_STACK} is expected")
     if not stages:
         raise ConfigError("path", f"must hold {_STACK}, there is no LIF in it")
     if not walk.arrived:
-        raise walk.refusal(f"cannot follow the readout of {_STACK}")
+        raise walk.error(f"cannot follow the readout of {_STACK}")
     on_top = None if readout is None else Readout((len(stages) - 1,), *readout)
     return Blueprint(tuple(stages), on_top, n_in, int(graph.metadata.get("ticks", 1)))
 
@@ -92,7 +92,7 @@ class _Walk:
         """Whether this is the output."""
         return isinstance(self.node, nir.Output)
 
-    def refusal(self, problem: str) -> ConfigError:
+    def error(self, problem: str) -> ConfigError:
         """Return an error about the node."""
         return ConfigError("path", f"holds the node {self.name} ({type(self.node).__name__}), which {problem}")
 
@@ -100,17 +100,17 @@ class _Walk:
         """Go to the one node that receives this one, leaving one out."""
         ahead = [end for start, end in self._edges if start == self.name and end != but]
         if len(ahead) != 1:
-            raise self.refusal(f"must lead to one other node in {_STACK}, it leads to {len(ahead)}")
+            raise self.error(f"must lead to one other node in {_STACK}, it leads to {len(ahead)}")
         before = [start for start, end in self._edges if end == ahead[0] and start != self.name]
         self.name, self.node = ahead[0], self._nodes[ahead[0]]
         if any((self.name, start) not in self._edges for start in before):
-            raise self.refusal(f"receives several others, {', '.join(before)} among them: {_STACK} is expected")
+            raise self.error(f"receives several others, {', '.join(before)} among them: {_STACK} is expected")
 
     def affine(self) -> tuple[str, Tensor, Tensor]:
         """Take weights, float64 [n, n_in], and biases, [n], and go on."""
         name, node = self.name, self.node
         if not isinstance(node, (nir.Affine, nir.Linear)) or node.weight.ndim != 2:
-            raise self.refusal(f"tracerl cannot read: {_STACK} is expected")
+            raise self.error(f"tracerl cannot read: {_STACK} is expected")
         self.on()
         return name, *_affine(node)
 
@@ -118,7 +118,7 @@ class _Walk:
         """Return the node through which this one receives itself."""
         around = [end for start, end in self._edges if start == self.name and (end, self.name) in self._edges]
         if len(around) > 1:
-            raise self.refusal("receives itself along several ways")
+            raise self.error("receives itself along several ways")
         return around[0] if around else None
 
     def other(self, name: str) -> Any:
@@ -141,7 +141,7 @@ def _decay(walk: _Walk, tau: Any, dt: float) -> Tensor:
     decay = decay_of(np.asarray(tau, np.float64), dt)
     decay = np.where((decay < 0) & (decay > -_ROUNDING), 0.0, decay)
     if not ((decay >= 0) & (decay < 1)).all():
-        raise walk.refusal(f"has a time constant below dt = {dt:g} s or without end; pass dt, in seconds per tick")
+        raise walk.error(f"has a time constant below dt = {dt:g} s or without end; pass dt, in seconds per tick")
     return torch.from_numpy(decay)
 
 
@@ -153,16 +153,16 @@ def _neurons(
     n = len(bias)
     rest = np.broadcast_to(node.v_leak, n)
     if not np.allclose(node.v_reset, rest):
-        raise walk.refusal("resets to another level than it rests at; tracerl's neurons reset to rest")
+        raise walk.error("resets to another level than it rests at; tracerl's neurons reset to rest")
     scale = _tensor(np.broadcast_to(node.metadata.get("scale", 1.0) if own else 1.0, n))
     gain = _tensor(np.broadcast_to(node.r * node.w_in if synaptic else node.r, n)) / scale
     threshold = threshold_above(np.broadcast_to(node.v_threshold, n) - rest, dtype).double() / scale
     if not bool((threshold > 0).all()):
-        raise walk.refusal("has a threshold that is not above its rest")
+        raise walk.error("has a threshold that is not above its rest")
     around, recurrent = walk.recurrence(), None
     if around is not None:
         if not isinstance(walk.other(around), (nir.Affine, nir.Linear)):
-            raise walk.refusal(f"receives itself through {around}, which is neither Affine nor Linear")
+            raise walk.error(f"receives itself through {around}, which is neither Affine nor Linear")
         recurrent, own_bias = _affine(walk.other(around))
         recurrent, bias = recurrent * gain.unsqueeze(-1), bias + own_bias
     decay = _decay(walk, node.tau_mem if synaptic else node.tau, dt).expand(n)
@@ -184,7 +184,7 @@ def _integrators(walk: _Walk, dt: float) -> tuple[Tensor, Tensor]:
     """Take leaky integrators, their decays and gains, each float64 [n], and go on."""
     node = walk.node
     if np.any(node.v_leak):
-        raise walk.refusal("rests at another level than 0")
+        raise walk.error("rests at another level than 0")
     found = _decay(walk, np.atleast_1d(node.tau), dt), _tensor(np.atleast_1d(node.r))
     walk.on()
     return found

@@ -30,8 +30,8 @@ class Encoding(nn.Module):
         super().__init__()
         if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
             raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
-        compared, remembered = decays_of(encoder)
-        decays = compared + remembered
+        compared, kept = decays_of(encoder)
+        decays = compared + kept
         self.traces, self.n_in = len(decays), encoder.n_out // (1 + len(decays))
         self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}

@@ -36,7 +36,7 @@ class Recording:
 
 
 class Recorder:
-    """Keeps what was seen at the newest steps, and forgets the oldest."""
+    """Keeps the views of the newest steps, up to ``length``."""
 
     def __init__(self, length: int) -> None:
         self.length = checks.whole("length", length, 1)

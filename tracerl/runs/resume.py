@@ -1,4 +1,4 @@
-"""A folder that holds a run already: refused, left as it is where the run has finished, or resumed.
+"""A folder that holds a run already: an error, left as it is where the run has finished, or resumed.
 
 Whatever stands in the way raises a ConfigError that names the setting, the file or the folder.
 """

@@ -39,12 +39,12 @@ def lowest_late(steps: Array, means: Array, lived: int) -> float | None:
     return float(means[late].min()) if late.any() else None
 
 
-def improvement(ours: Sequence[float], bar: Sequence[float]) -> float:
+def improvement(ours: Sequence[float], baseline: Sequence[float]) -> float:
     """Return the probability that a lifetime of ours scores higher than one of the baseline; equal scores count half.
 
     The Mann-Whitney statistic over all pairs (section 4.3).
     """
-    x, y = np.asarray(ours, np.float64)[:, None], np.asarray(bar, np.float64)[None, :]
+    x, y = np.asarray(ours, np.float64)[:, None], np.asarray(baseline, np.float64)[None, :]
     return float(((x > y) + 0.5 * (x == y)).mean())
 
 
@@ -62,9 +62,9 @@ def improvement_interval(
     """
     rng = np.random.default_rng(0)
     total = np.zeros(resamples)
-    for ours, bar in pairs:
-        x, y = np.asarray(ours, np.float64), np.asarray(bar, np.float64)
-        beats = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [ours, bar]
+    for ours, baseline in pairs:
+        x, y = np.asarray(ours, np.float64), np.asarray(baseline, np.float64)
+        beats = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [ours, baseline]
         # A draw of lifetimes is how often each was drawn: the mean over pairs is then bilinear in the two counts.
         a, b = (rng.multinomial(len(side), np.full(len(side), 1 / len(side)), resamples) for side in (x, y))
         total += np.einsum("ri,ij,rj->r", a / len(x), beats, b / len(y), optimize=True)

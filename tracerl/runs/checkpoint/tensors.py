@@ -100,7 +100,7 @@ def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
     """Read tensors from the contents of a file that may come from anywhere.
 
     The library checks that the tensors lie in the file end to end, without holes or overlaps, and have the sizes of
-    their shapes. What it lets pass is refused here before it sees the file: headers of up to 100 MB, a name twice, more
+    their shapes. What it lets pass is an error before it sees the file: headers of up to 100 MB, a name twice, more
     dimensions than torch's operations take, entries that tell more, and dtypes that ``pack`` does not write.
 
     Returns:

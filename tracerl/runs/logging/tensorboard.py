@@ -149,7 +149,7 @@ class TensorBoardLog(Monitor):
         """Write what is due at this env step; every tag is in ``docs/tags.md``.
 
         A full disk costs what was to be written and one warning, not the run. Whether numbers diverge is for the
-        guard of the loop to decide: one that is not finite is written as it is, with one warning.
+        divergence check of the loop to decide: one that is not finite is written as it is, with one warning.
         """
         step = lived_by_all(records)
         distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
