@@ -1,4 +1,4 @@
-"""How kernels come to be on disk: compiled once, in a process of their own, so that every life has the same bits."""
+"""How kernels are compiled: once, in a process of their own, so that every run is bit-identical."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tracerl.kernels.jit import entry
 def doubled(x):
     return 2 * x
 """
-LIFE = """
+RUN = """
 import hashlib, tracerl
 env = tracerl.make_env("CartPole")
 agent = tracerl.make_agent(env, seed=0)
@@ -63,10 +63,10 @@ def test_a_kernel_that_no_other_process_can_name_is_compiled_here(
 
 
 @pytest.mark.slow
-def test_the_first_life_on_a_machine_has_the_bits_of_the_next(tmp_path: Path) -> None:
+def test_the_first_run_on_a_machine_is_bit_identical_to_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     first, second = (
-        subprocess.run([sys.executable, "-c", LIFE], env=environment, capture_output=True, text=True, check=True).stdout
+        subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     )
     assert first == second

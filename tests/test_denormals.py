@@ -1,4 +1,4 @@
-"""Numbers next to zero count as zero in the kernels and nowhere else."""
+"""Denormal numbers count as zero in the kernels and nowhere else."""
 
 from typing import Any
 

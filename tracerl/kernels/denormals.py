@@ -1,12 +1,12 @@
-"""Numbers next to zero count as zero while a kernel runs.
+"""Denormal numbers count as zero while a kernel runs.
 
-A trace that nothing feeds decays by a share at every step, through numbers below the least normal one of its type
-(1.2e-38 in float32). Many processors compute those twenty times as slowly as others and more, and a network of which
-most neurons are silent, as on the screens of MinAtar, is full of them. What they could still move is far below the last
-bit of a weight; only a weight that is exactly zero would take them in.
+A trace to which nothing is added decays by a factor at every step, through numbers below the least normal one of its
+type (1.2e-38 in float32). Many processors compute those twenty times as slowly as others and more, and a network of
+which most neurons are silent, as in MinAtar, is full of them. Their effect is far below the last bit of a weight, but
+for a weight that is exactly zero.
 
-The compiler knows nothing of the mode and may move arithmetic on numbers that it already holds past the switch. Loops
-over memory, which is all that takes time, stay where they are.
+The compiler does not see the mode and may move arithmetic on numbers in registers past the switch. Loops over memory,
+which take the time, stay where they are.
 """
 
 import platform
@@ -17,17 +17,17 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-HAS_MODE = platform.machine() in ("x86_64", "AMD64")  # others have no such instructions, or lose little
+HAS_MODE = platform.machine() in ("x86_64", "AMD64")  # others lack the instructions, or lose little
 _AS_ZERO = 0x8040  # of the control word: results next to zero, and operands
 
 
 def _flush_denormals(context: Any) -> tuple[Any, Any]:
-    """Let numbers next to zero count as zero in this thread, and return its control word as it was: uint32."""
+    """Let denormal numbers count as zero in this thread, and return its control word as it was: uint32."""
 
     def generate(target: Any, builder: Any, called: Any, values: Any) -> Any:
         if not HAS_MODE:
             return ir.Constant(_WORD, 0)
-        place = _room(builder)
+        place = _stack_slot(builder)
         builder.call(_instruction(builder, "stmxcsr"), [builder.bitcast(place, _POINTER)])
         before = builder.load(place)
         _write(builder, builder.or_(before, ir.Constant(_WORD, _AS_ZERO)))
@@ -48,12 +48,12 @@ def _restore(context: Any, before: Any) -> tuple[Any, Any]:
 
 
 def _write(builder: Any, word: Any) -> None:
-    place = _room(builder)
+    place = _stack_slot(builder)
     builder.store(word, place)
     builder.call(_instruction(builder, "ldmxcsr"), [builder.bitcast(place, _POINTER)])
 
 
-def _room(builder: Any) -> Any:
+def _stack_slot(builder: Any) -> Any:
     """Return where on the stack a word fits."""
     alloca_once: Any = cgutils.alloca_once
     return alloca_once(builder, _WORD)

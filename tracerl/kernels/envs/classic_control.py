@@ -1,6 +1,6 @@
 """The dynamics of Gymnasium's classic control at its default settings, in its order of operations and its dtypes.
 
-Every function takes the floats of a world's state, ``s``: float64, [4], in the order of Gymnasium's ``state``. Where a
+Every function takes the floats of an env's state, float64, [4], in the order of Gymnasium's ``state``. Where a
 line looks clumsy, it rounds as the line in ``gymnasium.envs.classic_control`` rounds.
 """
 
@@ -13,10 +13,10 @@ from tracerl.kernels.jit import exact
 
 
 @exact
-def observe_state(s: Any, observation: Any) -> None:
+def observe_state(state: Any, observation: Any) -> None:
     """Write the state itself."""
     for i in range(len(observation)):
-        observation[i] = np.float32(s[i])
+        observation[i] = np.float32(state[i])
 
 
 @exact
@@ -40,20 +40,20 @@ _CART_BOUND, _ANGLE_BOUND = 2.4, 12 * 2 * math.pi / 360
 
 
 @exact
-def advance_cartpole(s: Any, action: float) -> bool:
+def advance_cartpole(state: Any, action: float) -> bool:
     """Push the cart left (0) or right (1) for 0.02 s, by Euler's method; return whether it left its bounds."""
-    x, x_speed, angle, angle_speed = s[0], s[1], s[2], s[3]
+    x, x_speed, angle, angle_speed = state[0], state[1], state[2], state[3]
     force = _FORCE if action == 1 else -_FORCE
     cos, sin = math.cos(angle), math.sin(angle)
     push = (force + _POLE_MOMENT * (angle_speed * angle_speed) * sin) / _TOTAL_MASS
     inertia = _HALF_LENGTH * (4.0 / 3.0 - _POLE_MASS * (cos * cos) / _TOTAL_MASS)
     angle_acceleration = (_GRAVITY * sin - cos * push) / inertia
     x_acceleration = push - _POLE_MOMENT * angle_acceleration * cos / _TOTAL_MASS
-    s[0] = x + _CARTPOLE_SECONDS * x_speed
-    s[1] = x_speed + _CARTPOLE_SECONDS * x_acceleration
-    s[2] = angle + _CARTPOLE_SECONDS * angle_speed
-    s[3] = angle_speed + _CARTPOLE_SECONDS * angle_acceleration
-    return bool(abs(s[0]) > _CART_BOUND or abs(s[2]) > _ANGLE_BOUND)
+    state[0] = x + _CARTPOLE_SECONDS * x_speed
+    state[1] = x_speed + _CARTPOLE_SECONDS * x_acceleration
+    state[2] = angle + _CARTPOLE_SECONDS * angle_speed
+    state[3] = angle_speed + _CARTPOLE_SECONDS * angle_acceleration
+    return bool(abs(state[0]) > _CART_BOUND or abs(state[2]) > _ANGLE_BOUND)
 
 
 # Acrobot: Sutton & Barto 1998, section 11.3: links of 1 kg, 1 m and 1 kg m^2, their centres of mass at 0.5 m.
@@ -62,12 +62,12 @@ _SPEED_BOUND_1, _SPEED_BOUND_2 = 4 * math.pi, 9 * math.pi
 
 
 @exact
-def advance_acrobot(s: Any, action: float) -> bool:
+def advance_acrobot(state: Any, action: float) -> bool:
     """Turn the second joint by -1, 0 or 1 N m for 0.2 s, by Runge and Kutta's method; return whether the tip is up."""
-    angle_1, angle_2, speed_1, speed_2 = runge_kutta(s[0], s[1], s[2], s[3], action - 1.0)
-    s[0], s[1] = wrap(angle_1), wrap(angle_2)
-    s[2], s[3] = clip(speed_1, _SPEED_BOUND_1), clip(speed_2, _SPEED_BOUND_2)
-    return -math.cos(s[0]) - math.cos(s[1] + s[0]) > 1.0
+    angle_1, angle_2, speed_1, speed_2 = runge_kutta(state[0], state[1], state[2], state[3], action - 1.0)
+    state[0], state[1] = wrap(angle_1), wrap(angle_2)
+    state[2], state[3] = clip(speed_1, _SPEED_BOUND_1), clip(speed_2, _SPEED_BOUND_2)
+    return -math.cos(state[0]) - math.cos(state[1] + state[0]) > 1.0
 
 
 @exact
@@ -120,19 +120,19 @@ def wrap(angle: float) -> float:
 
 
 @exact
-def observe_acrobot(s: Any, observation: Any) -> None:
+def observe_acrobot(state: Any, observation: Any) -> None:
     """Write the cosine and sine of both angles and the speeds."""
     for i in range(2):
-        observation[2 * i], observation[2 * i + 1] = np.float32(math.cos(s[i])), np.float32(math.sin(s[i]))
-        observation[4 + i] = np.float32(s[2 + i])
+        observation[2 * i], observation[2 * i + 1] = np.float32(math.cos(state[i])), np.float32(math.sin(state[i]))
+        observation[4 + i] = np.float32(state[2 + i])
 
 
 @exact
-def observe_first_acrobot(s: Any, observation: Any) -> None:
+def observe_first_acrobot(state: Any, observation: Any) -> None:
     """As ``observe_acrobot``, right after a reset, where Gymnasium's state is of float32 and so are its functions."""
     for i in range(2):
-        observation[2 * i], observation[2 * i + 1] = narrow_cos_and_sin(np.float32(s[i]))
-        observation[4 + i] = np.float32(s[2 + i])
+        observation[2 * i], observation[2 * i + 1] = narrow_cos_and_sin(np.float32(state[i]))
+        observation[4 + i] = np.float32(state[2 + i])
 
 
 _COS_TERMS = tuple(float.fromhex(term) for term in ("-0x1.6c06dcp-10", "0x1.55553cp-05", "-0x1p-01", "0x1p+00"))
@@ -164,13 +164,13 @@ _FARTHEST_LEFT, _FARTHEST_RIGHT, _GOAL, _CAR_SPEED_BOUND = -1.2, 0.6, 0.5, 0.07
 
 
 @exact
-def advance_mountain_car(s: Any, action: float) -> bool:
+def advance_mountain_car(state: Any, action: float) -> bool:
     """Drive left (0), not at all (1) or right (2) for one step; return whether the car is at its goal."""
-    speed = clip(s[1] + ((action - 1) * 0.001 + math.cos(3 * s[0]) * -0.0025), _CAR_SPEED_BOUND)
-    position = min(max(s[0] + speed, _FARTHEST_LEFT), _FARTHEST_RIGHT)
+    speed = clip(state[1] + ((action - 1) * 0.001 + math.cos(3 * state[0]) * -0.0025), _CAR_SPEED_BOUND)
+    position = min(max(state[0] + speed, _FARTHEST_LEFT), _FARTHEST_RIGHT)
     if position == _FARTHEST_LEFT and speed < 0:
         speed = 0.0
-    s[0], s[1] = position, speed
+    state[0], state[1] = position, speed
     return position >= _GOAL and speed >= 0
 
 
@@ -181,24 +181,24 @@ _NARROW_LEFT, _NARROW_RIGHT, _NARROW_GOAL = np.float32(_FARTHEST_LEFT), np.float
 
 
 @exact
-def advance_continuous_mountain_car(s: Any, action: float, first: bool) -> tuple[float, bool]:
+def advance_continuous_mountain_car(state: Any, action: float, first: bool) -> tuple[float, bool]:
     """Drive with a force, rounded to the space's float32, for one step; return the reward and whether it is there.
 
     Gymnasium's state is of float64 after a reset, which ``first`` says, and of float32 from then on. No bound can be
     met in the first step.
     """
     force = np.float32(action)
-    speed, position = np.float32(s[1]), np.float32(s[0])
-    push = engine_and_slope(force, 3 * s[0] if first else np.float64(np.float32(3.0) * position))
+    speed, position = np.float32(state[1]), np.float32(state[0])
+    push = engine_and_slope(force, 3 * state[0] if first else np.float64(np.float32(3.0) * position))
     if first:
-        s[1] += push
-        speed, position = np.float32(s[1]), np.float32(s[0] + s[1])
+        state[1] += push
+        speed, position = np.float32(state[1]), np.float32(state[0] + state[1])
     else:
         speed = min(max(speed + np.float32(push), -_NARROW_SPEED_BOUND), _NARROW_SPEED_BOUND)
         position = min(max(position + speed, _NARROW_LEFT), _NARROW_RIGHT)
         if position == _NARROW_LEFT and speed < 0:
             speed = np.float32(0.0)
-    s[0], s[1] = position, speed
+    state[0], state[1] = position, speed
     there = bool(position >= _NARROW_GOAL and speed >= 0)
     return (100.0 if there else 0.0) - square(np.float64(force)) * 0.1, there
 
@@ -217,16 +217,16 @@ _PENDULUM_SECONDS, _PENDULUM_SPEED_BOUND = 0.05, 8.0
 
 
 @exact
-def advance_pendulum(s: Any, action: float) -> float:
+def advance_pendulum(state: Any, action: float) -> float:
     """Apply a torque within [-2, 2] N m, rounded to the action space's float32, for 0.05 s; return the reward."""
-    angle, speed = s[0], s[1]
+    angle, speed = state[0], state[1]
     torque = np.float32(clip(action, 2.0))
     upright = (angle + math.pi) % (2 * math.pi) - math.pi
     # numpy keeps what only torque enters in float32.
     cost = square(upright) + 0.1 * square(speed) + np.float32(0.001) * narrow_square(torque)
     speed += (15.0 * math.sin(angle) + np.float32(3.0) * torque) * _PENDULUM_SECONDS
-    s[1] = clip(speed, _PENDULUM_SPEED_BOUND)
-    s[0] = angle + s[1] * _PENDULUM_SECONDS
+    state[1] = clip(speed, _PENDULUM_SPEED_BOUND)
+    state[0] = angle + state[1] * _PENDULUM_SECONDS
     return -float(cost)
 
 
@@ -237,7 +237,7 @@ def narrow_square(x: Any) -> Any:
 
 
 @exact
-def observe_pendulum(s: Any, observation: Any) -> None:
+def observe_pendulum(state: Any, observation: Any) -> None:
     """Write the cosine and sine of the angle and the speed."""
-    observation[0], observation[1] = np.float32(math.cos(s[0])), np.float32(math.sin(s[0]))
-    observation[2] = np.float32(s[1])
+    observation[0], observation[1] = np.float32(math.cos(state[0])), np.float32(math.sin(state[0]))
+    observation[2] = np.float32(state[1])

@@ -39,27 +39,27 @@ def generator_words(seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @exact
-def uniform_between(w: Any, low: float, high: float) -> float:
+def uniform_between(words: Any, low: float, high: float) -> float:
     """Draw as ``Generator.uniform(low, high)`` does, moving the generator on in place."""
-    return low + (high - low) * next_double(w)
+    return low + (high - low) * next_double(words)
 
 
 @exact
-def next_double(w: Any) -> float:
+def next_double(words: Any) -> float:
     """Draw from [0, 1) as ``Generator.random`` does, moving the generator on in place."""
-    return float(next_word(w) >> np.uint64(11)) * 2.0**-53
+    return float(next_word(words) >> np.uint64(11)) * 2.0**-53
 
 
 @exact
-def next_word(w: Any) -> Any:
+def next_word(words: Any) -> Any:
     """Step the generator in place and return 64 random bits, uint64."""
-    high, low = np.uint64(w[STATE_HIGH]), np.uint64(w[STATE_LOW])
+    high, low = np.uint64(words[STATE_HIGH]), np.uint64(words[STATE_LOW])
     product_low = low * _MULTIPLIER_LOW
     product_high = high_product(low, _MULTIPLIER_LOW) + high * _MULTIPLIER_LOW + low * _MULTIPLIER_HIGH
-    low = product_low + np.uint64(w[INCREMENT_LOW])
+    low = product_low + np.uint64(words[INCREMENT_LOW])
     carry = np.uint64(low < product_low)
-    high = product_high + np.uint64(w[INCREMENT_HIGH]) + carry
-    w[STATE_HIGH], w[STATE_LOW] = np.int64(high), np.int64(low)
+    high = product_high + np.uint64(words[INCREMENT_HIGH]) + carry
+    words[STATE_HIGH], words[STATE_LOW] = np.int64(high), np.int64(low)
     mixed, turn = high ^ low, high >> np.uint64(58)
     return (mixed >> turn) | (mixed << ((np.uint64(64) - turn) & np.uint64(63)))
 
