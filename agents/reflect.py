@@ -48,6 +48,8 @@ class ReflectAgent(ActorCritic):
     V(s) is the value computed when s was seen, before the update that followed.
     """
 
+    has_kernels = True
+
     def __init__(
         self,
         observation_space: Space[Any],
@@ -119,11 +121,6 @@ class ReflectAgent(ActorCritic):
         self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
         self._pack(lives)
         self._choose_engine(engine, threads)
-
-    def _kernel(self) -> Any:
-        from tracerl.kernels.reflect import advance_life
-
-        return advance_life
 
     def parts(self) -> dict[str, Part]:
         """Return the policy and, where there is one, the critic; see ``tracerl.nn.exportable.Portable``."""

@@ -41,6 +41,7 @@ class StreamACAgent(ActorCritic):
     """
 
     critic: TraceLearner
+    has_kernels = True
 
     def __init__(
         self,
@@ -109,11 +110,6 @@ class StreamACAgent(ActorCritic):
         self.critic = self._learner(network.build(n_in, 1, lives), value_rule)
         self._pack(lives)
         self._choose_engine(engine, threads)
-
-    def _kernel(self) -> Any:
-        from tracerl.kernels.stream_ac import advance_life
-
-        return advance_life
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update both networks from one transition and return the code of the new observation."""

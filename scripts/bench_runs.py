@@ -97,10 +97,12 @@ def runs_of(line: Line, out: Path, together: bool) -> list[Run]:
 
 def lives_in_twins(settings: Settings) -> bool:
     """Say whether an env has a compiled twin, at its default arguments, in which the agent can live."""
-    from tracerl.kernels.envs.dispatch import TWINS
+    from tracerl.kernels.envs.dispatch import COMPILED_ENVS
 
     env = settings["env"]
-    return env.get("id") in TWINS and not env.get("kwargs") and not env.get("wrappers") and has_kernels(settings)
+    return (
+        env.get("id") in COMPILED_ENVS and not env.get("kwargs") and not env.get("wrappers") and has_kernels(settings)
+    )
 
 
 def has_kernels(settings: Settings) -> bool:

@@ -29,7 +29,7 @@ def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -
     return first, second
 
 
-def live_together(
+def step_together(
     agents: tuple[ReflectAgent, ReflectAgent],
     size: int,
     steps: int,
@@ -67,9 +67,9 @@ def live_together(
     assert_same_state(agents)
 
 
-def take_in_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have kernels treat every network as one that is too large for a cache."""
-    monkeypatch.setattr("tracerl.kernels.describe.MOST_AT_ONCE", 0)
+def compute_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernels treat every network as too large for a cache."""
+    monkeypatch.setattr("tracerl.kernels.describe.LARGEST_AT_ONCE", 0)
 
 
 def assert_same_state(agents: tuple[ReflectAgent, ReflectAgent]) -> None:

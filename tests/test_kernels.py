@@ -9,12 +9,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, live_together, pair, take_in_by_rows
+from tests.engines import SPACES, compute_by_rows, pair, step_together
 from tests.helpers import lived, make_agent
 from tests.worlds import Space
 from tracerl.config.checks import ConfigError
-from tracerl.kernels import plan as P
-from tracerl.kernels.describe import Plan
+from tracerl.kernels.describe import Layout
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
@@ -100,29 +99,29 @@ def settings_of(case: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
-    """From the one state every so often: a critic of large steps is chaotic, a rounding grows tenfold in 40 steps."""
-    live_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, 2000, joined_every=50)
+    """Joined every 50 steps: with large steps a rounding error grows tenfold in 40 steps."""
+    step_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, 2000, joined_every=50)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_scores_of_a_large_network_are_taken_in_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And rows of inputs that have always been zero are left out, until something comes in by them."""
-    take_in_by_rows(monkeypatch)
+def test_a_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of inputs that have always been zero are left out, until one is not zero."""
+    compute_by_rows(monkeypatch)
     agents = pair(5, 3, *settings_of(case), dtype=torch.float64)
-    live_together(agents, 5, 300, joined_every=50, silent={1: 300, 3: 120})
+    step_together(agents, 5, 300, joined_every=50, silent={1: 300, 3: 120})
 
 
 @pytest.mark.parametrize("more", [(), (PRESYNAPTIC,)], ids=["otpe", "presynaptic"])
-def test_more_rows_than_are_taken_in_at_once(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    take_in_by_rows(monkeypatch)
+def test_more_rows_than_fit_one_pass(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_by_rows(monkeypatch)
     silent = {place: 20 * (place % 4) for place in range(300)}
-    live_together(pair(300, 2, "network.hidden=[4]", *more, dtype=torch.float64), 300, 60, silent=silent)
+    step_together(pair(300, 2, "network.hidden=[4]", *more, dtype=torch.float64), 300, 60, silent=silent)
 
 
-def test_only_a_large_network_is_taken_in_by_rows() -> None:
+def test_only_a_large_network_is_computed_by_rows() -> None:
     for size, expected in ((20, 0), (400, 1)):
         _, agent = pair(size, 2)
-        assert Plan(agent).tables[P.BY_ROWS] == expected
+        assert Layout(agent._fused_parts()).agent["by_rows"] == expected
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -138,9 +137,9 @@ def test_only_a_large_network_is_taken_in_by_rows() -> None:
 def test_fused_equals_torch_with_every_head(
     space: str, entropy: float, max_std: str, clipped: str, margin: str
 ) -> None:
-    bell = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
-    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *bell)
-    live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
+    gaussian = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
+    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *gaussian)
+    step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
 
 
 @settings(max_examples=24, deadline=None, derandomize=True, database=None)
@@ -158,7 +157,7 @@ def test_fused_equals_torch_with_every_head(
 def test_any_shape(size: int, actions: int, hidden: list[int], kind: set[str], seed: int) -> None:
     """Joined now and then: a rounding grows in narrow layers of normalised currents."""
     overrides = (f"network.hidden={hidden}", "network.output_scale=1", *sorted(kind))
-    live_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed, joined_every=10)
+    step_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed, joined_every=10)
 
 
 def test_float32_stays_close() -> None:
@@ -172,8 +171,8 @@ def test_float32_stays_close() -> None:
     assert fused_agent.diagnostics().keys() == torch_agent.diagnostics().keys()
 
 
-def test_both_engines_share_one_memory() -> None:
-    """What one engine did, the other goes on with: state_dict, logging and kernels look at the same tensors."""
+def test_both_engines_share_one_state() -> None:
+    """One engine goes on where the other stopped: state_dict, logging and kernels read the same tensors."""
     _, fused = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
     reference, _ = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
     seen = np.random.default_rng(0).normal(size=(60, 4))
@@ -203,10 +202,10 @@ def test_copies_and_restored_agents_go_on_alone() -> None:
         assert torch.equal(other.policy.network.flat, agent.policy.network.flat)
 
 
-def test_same_seed_same_bits_and_actions_start_where_the_space_says() -> None:
-    lives = [lived("CartPole-v1", 3000, "engine=fused", seed=3) for _ in range(2)]
-    assert torch.equal(lives[0][0].policy.network.flat, lives[1][0].policy.network.flat)
-    assert lives[0][1].returns == lives[1][1].returns
+def test_one_seed_is_bit_identical_and_actions_start_where_the_space_says() -> None:
+    runs = [lived("CartPole-v1", 3000, "engine=fused", seed=3) for _ in range(2)]
+    assert torch.equal(runs[0][0].policy.network.flat, runs[1][0].policy.network.flat)
+    assert runs[0][1].returns == runs[1][1].returns
     env = Space(2, 2)
     env.action_space = gym.spaces.Discrete(2, start=5)
     agent = make_agent(env, "engine=fused", "network.hidden=[9]")
@@ -219,7 +218,7 @@ def test_the_fused_engine_learns_cartpole() -> None:
     assert record.mean_return(20) >= 150
 
 
-def test_an_observation_of_another_size_is_refused() -> None:
+def test_an_observation_of_another_size_raises_an_error() -> None:
     _, agent = pair(4, 2, "network.hidden=[9]")
     with pytest.raises(ValueError, match="observation must hold 4 numbers, got 3"):
         agent.start(np.zeros(3))

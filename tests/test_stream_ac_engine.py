@@ -1,10 +1,10 @@
-"""Stream AC(lambda) in the fused engine: its kernels against torch, whole lives, a life among others."""
+"""Stream AC(lambda) in the fused engine: its kernels against torch, compiled runs, a lifetime among others."""
 
 import gymnasium as gym
 import pytest
 import torch
 
-from tests.engines import SPACES, live_together, pair, take_in_by_rows
+from tests.engines import SPACES, compute_by_rows, pair, step_together
 from tests.helpers import lived, lived_together, make_agent
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
@@ -23,24 +23,24 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
     steps = 2000 if case == "two layers" else 500
-    live_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, steps, joined_every=50)
+    step_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, steps, joined_every=50)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_scores_of_a_large_network_are_taken_in_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    take_in_by_rows(monkeypatch)
+def test_a_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_by_rows(monkeypatch)
     agents = pair(5, 3, AGENT, *CASES[case], dtype=torch.float64)
-    live_together(agents, 5, 200, joined_every=50, silent={1: 200, 3: 90})
+    step_together(agents, 5, 200, joined_every=50, silent={1: 200, 3: 90})
 
 
 @pytest.mark.parametrize("space", ["box", "multi-discrete"])
 def test_fused_equals_torch_with_other_heads(space: str) -> None:
     overrides = (AGENT, SMALL, "agent.sparsity=0.3", "agent.entropy=0.3")
     steps = 2000 if space == "box" else 500
-    live_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps, joined_every=50)
+    step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps, joined_every=50)
 
 
-def test_whole_lives_in_a_kernel_are_those_through_gymnasium() -> None:
+def test_compiled_runs_equal_those_through_gymnasium() -> None:
     options = {"seeds": [3, 4, 5], "milestones": ["w5>=20"]}
     inside, records = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", backend="compiled", **options)
     through, expected = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", **options)
@@ -49,7 +49,7 @@ def test_whole_lives_in_a_kernel_are_those_through_gymnasium() -> None:
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
-def test_a_life_among_many_is_the_life_of_its_seed(engine: str) -> None:
+def test_a_lifetime_among_many_equals_that_of_its_seed(engine: str) -> None:
     arguments = ("CartPole-v1", 300, AGENT, SMALL, f"engine={engine}")
     together, records = lived_together(*arguments, seeds=[3, 4], dtype=torch.float64)
     for i in range(2):

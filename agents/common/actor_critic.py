@@ -27,6 +27,7 @@ from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from .online import OnlineAgent
 
 if TYPE_CHECKING:
+    from tracerl.kernels.describe import AgentParts
     from tracerl.kernels.engine import FusedEngine
 
 WATCHED = (  # what is summed at every step, the critic's last
@@ -68,14 +69,15 @@ class ActorCritic(OnlineAgent):
 
         zeta <- gamma lambda zeta + grad (log pi(a|s) + tau sign(signal) H(pi(.|s)))        theta += alpha signal zeta
 
-    An agent of its own kind builds both learners, says how the signal comes about in its ``_learn``, and names its
-    kernel. Verbs go to the fused engine where that was chosen; both engines share one memory.
+    An agent of its own kind builds both learners, says how the signal comes about in its ``_learn``, and whether it has
+    kernels. Steps go to the fused engine where that was chosen; both engines share one memory.
 
     Attributes:
         value: V of the newest observation, as it was seen, [*lives].
         signal: what the last transition was multiplied by, [*lives].
         entropy: of the policy at the newest action, in nats, [*lives].
         sums: of the numbers in ``WATCHED``, then of steps, [*lives, 8].
+        has_kernels: whether ``tracerl.kernels`` computes this very class.
         fused: the fused engine; None where torch computes.
         engine_reason: why torch computes where ``auto`` chose it.
     """
@@ -84,9 +86,11 @@ class ActorCritic(OnlineAgent):
     signal: Tensor
     entropy: Tensor
     sums: Tensor
+    n_observed: int
     policy: TraceLearner
     critic: TraceLearner | None
     baseline: nn.Module | None = None  # what the signal is made of where there is no critic
+    has_kernels = False
     fused: "FusedEngine | None" = None
     engine_reason: str | None = None
 
@@ -142,10 +146,6 @@ class ActorCritic(OnlineAgent):
         super()._pack(lives)
         self._sums = self.sums.unbind(-1)
 
-    def _kernel(self) -> Any:
-        """Return the compiled ``advance_life`` of this kind of agent; importing it loads numba."""
-        raise NotImplementedError
-
     def _choose_engine(self, engine: str, threads: int | None) -> None:
         """Take the fused engine where it is asked for and can be had, else torch; the last step of a construction.
 
@@ -166,7 +166,31 @@ class ActorCritic(OnlineAgent):
         if fused:
             from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
 
-            self.fused = FusedEngine(self, self._kernel(), threads or available_cores())
+            self.fused = FusedEngine(self._fused_parts(), threads or available_cores())
+
+    def _fused_parts(self) -> "AgentParts":
+        """Return what the kernels need of the agent."""
+        from tracerl.kernels.describe import AgentParts
+
+        return AgentParts(
+            state=self.memory,
+            policy=self.policy,
+            critic=self.critic,
+            encoder=self.encoder,
+            head=self.head,
+            stream=self.stream,
+            reward_scaler=self.reward_scaler,
+            baseline=self.baseline,
+            log_prob_trace=self.log_prob_trace,
+            value=self.value,
+            signal=self.signal,
+            entropy=self.entropy,
+            sums=self.sums,
+            fault=self.fault,
+            n_observed=self.n_observed,
+            discount=self.discount,
+            entropy_weight=self.entropy_weight,
+        )
 
     def _switch(self, frozen: bool) -> None:
         """Tell the fused engine too; see ``OnlineAgent``."""
@@ -178,7 +202,7 @@ class ActorCritic(OnlineAgent):
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         if self.lives.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lives.device}"
-        if "_kernel" not in vars(type(self)):  # a class that inherits computes something else
+        if not vars(type(self)).get("has_kernels"):  # a class that inherits computes something else
             return f"it has no kernels for {type(self).__name__}"
         missing = without_kernel(self.encoder, self.head, self._rules())
         obstacles = (learner.network.obstacle_to_fusing() for learner in self._learners())
@@ -194,7 +218,7 @@ class ActorCritic(OnlineAgent):
         """Carry out a step type for the only lifetime; see ``OnlineAgent``."""
         if self.fused is None:
             return super()._carry_out(verb, reward, observation)
-        return self.fused.carry_out(verb, reward, observation)
+        return self.fused.advance_one(verb, reward, observation)
 
     def _advance(
         self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation

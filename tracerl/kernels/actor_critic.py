@@ -1,36 +1,221 @@
-"""What the kernels of actor-critics have in common: ``agents/common/actor_critic.py``, one to one."""
+"""The step types of the actor-critics with kernels: ``agents/reflect.py`` and ``agents/stream_ac.py``, one to one.
+
+Both do the same with networks of another kind, which the type of ``layers`` tells. Arguments as in ``neurons``.
+"""
 
 import math
 from typing import Any
 
-from tracerl.kernels import heads
-from tracerl.kernels import plan as P
-from tracerl.kernels.jit import kernel
+import numpy as np
+
+from tracerl.kernels import heads, networks, perceptron, steps, streams
+from tracerl.kernels.denormals import flush_denormals, restore
+from tracerl.kernels.functional import accumulate, td_error
+from tracerl.kernels.jit import by_layers, entry, kernel
+from tracerl.kernels.layout import ABSENT, ADVANTAGE
+from tracerl.kernels.memory import row_of
+from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, OUTPUT, POLICY_SUMS, SIGNAL
+from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED
 
 
 @kernel
-def choose(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> float:
-    """``ActorCritic._act`` once the policy has seen the code: sample an action from its outputs and return it."""
-    heads.sample(f, w, p, q, outputs)
-    decay = f.dtype.type(q[P.AGENT_TRACE_DECAY])
-    f[p[P.LOG_PROB_TRACE]] = decay * f[p[P.LOG_PROB_TRACE]] + heads.log_probability(f, w, p, q)
-    f[p[P.ENTROPY]] = heads.entropy(f, p)
-    if not math.isfinite(f[p[P.ENTROPY]]):
-        w[p[P.FAULT]] = 1
+def value_as_seen(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
+    """Return V of the observation before the newest as it was computed when that was seen."""
+    return memory[agent.value]
+
+
+@kernel
+def value_anew(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
+    """Return V of the observation before the newest by the critic's present weights."""
+    perceptron.forward_again(memory, agent.critic.network, layers, scratch[OUTPUT], scratch)
+    return scratch[OUTPUT, 0]
+
+
+forward = by_layers(networks.forward, perceptron.forward)
+backward = by_layers(networks.backward, perceptron.backward)
+clear = by_layers(networks.clear, perceptron.clear)
+value_of_last = by_layers(value_as_seen, value_anew)
+
+
+@entry
+def advance(
+    memory: Any,
+    words: Any,
+    agents: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    step_type: int,
+    reward: float,
+    observation: Any,
+) -> float:
+    """Advance one lifetime by one step type.
+
+    Args:
+        memory: what has the network's dtype, [n].
+        words: its 64-bit words, int64, [m].
+        agents: the agent's record, [1].
+        layers: records of the layers of both networks, [layers].
+        constants: see ``describe.Layout``, float64, [n].
+        scratch: see ``scratch``, as wide as the widest layer or encoded observation.
+        step_type: what happened.
+        reward: of the last action; not read at a SKIP or FIRST.
+        observation: float64, [n_observed]; not read at a SKIP.
+
+    Returns:
+        The lifetime's newest action, see ``heads.chosen``; NaN where it has diverged, or, with nothing changed, where
+        the reward or the observation is not finite.
+    """
+    before = flush_denormals()
+    action = step(memory, words, agents[0], layers, constants, scratch, step_type, reward, observation)
+    restore(before)
+    return action
+
+
+@kernel
+def step(
+    memory: Any,
+    words: Any,
+    agent: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    step_type: int,
+    reward: float,
+    observation: Any,
+) -> float:
+    """Do what ``advance`` says, in whatever mode for denormal numbers is set."""
+    if step_type == SKIP:
+        return heads.chosen(words, agent.head)
+    if words[agent.fault] != 0 or not streams.finite(step_type, reward, observation):
         return math.nan
-    return heads.chosen(w, p)
+    wide = words.view(np.float64)
+    if step_type == FIRST:
+        streams.encode(wide, agent, constants, observation, True, scratch)
+        if agent.has_critic:
+            memory[agent.value] = value_of(memory, agent, layers, scratch)
+        return act(memory, words, agent, layers, constants, scratch)
+    learn(memory, wide, words, agent, layers, constants, scratch, step_type, reward, observation)
+    if words[agent.fault] != 0:
+        return math.nan
+    if step_type == MID:
+        return act(memory, words, agent, layers, constants, scratch)
+    clear(memory, agent.policy, layers)
+    if agent.has_critic:
+        clear(memory, agent.critic, layers)
+    memory[agent.log_prob_trace.trace] = 0
+    if agent.reward_scaler.discounted != ABSENT:
+        wide[agent.reward_scaler.discounted] = 0
+    return heads.chosen(words, agent.head)
 
 
 @kernel
-def watch(f: Any, p: Any, q: Any) -> None:
+def value_of(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
+    """Return V of the encoded observation."""
+    forward(memory, agent, agent.critic.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
+    return scratch[OUTPUT, 0]
+
+
+@kernel
+def learn(
+    memory: Any,
+    wide: Any,
+    words: Any,
+    agent: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    step_type: int,
+    reward: float,
+    observation: Any,
+) -> None:
+    """``_learn`` of both agents: update both networks from one transition, leaving the new observation encoded."""
+    real = memory.dtype.type
+    streams.find_active(wide, agent, scratch)
+    value_t = value_of_last(memory, agent, layers, scratch)
+    if agent.has_critic and not agent.frozen:
+        g = row_of(scratch, SIGNAL, 1)
+        g[0] = 1
+        backward(memory, wide, agent, agent.critic, layers, g, scratch, scratch[CRITIC_SUMS])
+    streams.encode(wide, agent, constants, observation, False, scratch)
+    scaled = real(streams.scale_reward(wide, agent, reward))
+    if agent.has_critic:
+        value_tp1 = value_of(memory, agent, layers, scratch)
+        signal = td_error(scaled, value_t, value_tp1, real(agent.discount), step_type != TERMINATED)
+        memory[agent.value] = value_tp1
+    else:
+        signal = baseline_signal(memory, agent.baseline, scaled)
+    memory[agent.signal] = signal
+    if not math.isfinite(signal):
+        words[agent.fault] = 1
+        return
+    if not agent.frozen and not improve(memory, wide, words, agent, layers, constants, scratch, signal):
+        words[agent.fault] = 1
+    add_to_sums(memory, agent)
+
+
+@kernel
+def baseline_signal(memory: Any, baseline: Any, reward: Any) -> Any:
+    """``AdvantageSignal`` or ``RewardSignal``."""
+    if baseline.kind != ADVANTAGE:
+        return reward
+    real = memory.dtype.type
+    unseen, decay, average = memory[baseline.unseen], real(baseline.decay), memory[baseline.average]
+    signal = reward - (average if unseen < 1 else reward)
+    memory[baseline.unseen] = unseen * decay
+    share = (real(1) - decay) / (real(1) - unseen * decay)
+    memory[baseline.average] = average + share * (reward - average) if unseen < 1 else reward
+    return signal
+
+
+@kernel
+def improve(
+    memory: Any,
+    wide: Any,
+    words: Any,
+    agent: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    signal: Any,
+) -> bool:
+    """Step along the traces of both networks once the critic's is up to date; return whether all numbers are finite."""
+    weight = memory.dtype.type(agent.entropy_weight) * np.sign(signal)
+    g, sums = row_of(scratch, SIGNAL, agent.head.n_outputs), scratch[POLICY_SUMS]
+    heads.learning_signal(memory, words, agent.head, constants, weight, g)
+    backward(memory, wide, agent, agent.policy, layers, g, scratch, sums)
+    sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
+    if agent.has_critic:
+        sound &= steps.update(memory, wide, agent, agent.critic, layers, signal, scratch[CRITIC_SUMS], scratch)
+    return sound
+
+
+@kernel
+def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratch: Any) -> float:
+    """``ActorCritic._act``: sample an action from the policy at the encoded observation and return it."""
+    outputs, trace = scratch[OUTPUT], agent.log_prob_trace
+    forward(memory, agent, agent.policy.network, layers, scratch[ENCODED], outputs, scratch)
+    heads.sample(memory, words, agent, constants, outputs)
+    log_probability = heads.log_probability(memory, words, agent.head, constants)
+    memory[trace.trace] = accumulate(memory[trace.trace], memory.dtype.type(trace.trace_decay), log_probability)
+    memory[agent.entropy] = heads.entropy(memory, agent.head)
+    if not math.isfinite(memory[agent.entropy]):
+        words[agent.fault] = 1
+        return math.nan
+    return heads.chosen(words, agent.head)
+
+
+@kernel
+def add_to_sums(memory: Any, agent: Any) -> None:
     """``ActorCritic._watch``, in the order of ``WATCHED``."""
-    sums = p[P.SUMS]
-    f[sums] += f[p[P.SIGNAL]]
-    f[sums + 1] += abs(f[p[P.SIGNAL]])
-    f[sums + 2] += f[p[P.ENTROPY]]
-    f[sums + 3] += f.dtype.type(1 - q[P.AGENT_TRACE_DECAY]) * f[p[P.LOG_PROB_TRACE]]
-    f[sums + 4] += f[p[p[P.POLICY] + P.STEP_SIZE]]
-    if p[P.CRITIC] >= 0:
-        f[sums + 5] += f[p[P.VALUE]]
-        f[sums + 6] += f[p[p[P.CRITIC] + P.STEP_SIZE]]
-    f[sums + 7] += 1
+    sums = agent.sums
+    memory[sums] += memory[agent.signal]
+    memory[sums + 1] += abs(memory[agent.signal])
+    memory[sums + 2] += memory[agent.entropy]
+    fresh = memory.dtype.type(1 - agent.log_prob_trace.trace_decay)
+    memory[sums + 3] += fresh * memory[agent.log_prob_trace.trace]
+    memory[sums + 4] += memory[agent.policy.step_rule.step_size]
+    if agent.has_critic:
+        memory[sums + 5] += memory[agent.value]
+        memory[sums + 6] += memory[agent.critic.step_rule.step_size]
+    memory[sums + 7] += 1

@@ -21,14 +21,25 @@ def address_of(kernel: Any, *arguments: Any) -> int:
 
 
 def _call_at(
-    context: Any, address: Any, f: Any, w: Any, p: Any, s: Any, verb: Any, reward: Any, observation: Any
+    context: Any,
+    address: Any,
+    memory: Any,
+    words: Any,
+    agents: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    step_type: Any,
+    reward: Any,
+    observation: Any,
 ) -> tuple[Any, Any]:
-    """Call the ``advance_life`` that stands at an address, and return its float64.
+    """Call the ``advance`` that stands at an address, and return its float64.
 
     The compiler may round sums in another order wherever it compiles a kernel anew. Called by its address, one piece of
-    machine code serves one life, many lives and lives in compiled twins, so that all of them have the same bits.
+    machine code serves one lifetime, many lifetimes and those in compiled envs, so that all are bit-identical.
     """
-    signature = types.float64(address, f, w, p, s, verb, reward, observation)
+    arguments = memory, words, agents, layers, constants, scratch, step_type, reward, observation
+    signature = types.float64(address, *arguments)
 
     def generate(target: Any, builder: Any, called: Any, values: Any) -> Any:
         argument_types = called.args[1:]

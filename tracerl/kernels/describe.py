@@ -1,125 +1,187 @@
-"""Write an agent's plan: from its modules to the tables that the kernels read."""
+"""Fill the records of ``layout`` from an agent's parts."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from tracerl.kernels import plan as P
-from tracerl.kernels.describe_networks import tables_of, widths_of
-from tracerl.kernels.plan import Fields, offset, row
-from tracerl.kernels.scratch import N_SUMS, SCRATCH_ROWS
-from tracerl.kernels.steps import MOST_AT_ONCE
-from tracerl.nn.encoders import ContrastEncoder, decays_of
+from tracerl.kernels.layout import (
+    ABSENT,
+    ADAPTIVE_OBGD,
+    ADVANTAGE,
+    AGENT,
+    BERNOULLI,
+    CATEGORICAL,
+    CHOICES,
+    FLAG,
+    GAUSSIAN,
+    GRADED,
+    INTENTIONAL,
+    LAYER,
+    OBGD,
+    RECTIFIED,
+    REWARD,
+    SGD,
+    SPIKING,
+)
+from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
-from tracerl.rules.signals import AdvantageSignal
+from tracerl.nn.layers import ALIF, LIF, Graded
+from tracerl.nn.networks import Perceptron
+from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.packed_state import Arena
+from tracerl.nn.random import UniformStream
+from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
+from tracerl.optim.intentional import BoundedIntentional
+from tracerl.optim.obgd import OvershootingBounded
+from tracerl.optim.sgd import FixedStep
+from tracerl.rules.reflect import LogProbTrace, TraceLearner
+from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
-if TYPE_CHECKING:
-    from tracerl.agents.common.actor_critic import ActorCritic
+KINDS: dict[type, int] = {
+    BoundedIntentional: INTENTIONAL,
+    OvershootingBounded: OBGD,
+    AdaptiveOvershootingBounded: ADAPTIVE_OBGD,
+    FixedStep: SGD,
+    Categorical: CATEGORICAL,
+    MultiCategorical: CATEGORICAL,
+    Bernoulli: BERNOULLI,
+    Gaussian: GAUSSIAN,
+    LIF: SPIKING,
+    ALIF: SPIKING,
+    Graded: GRADED,
+    AdvantageSignal: ADVANTAGE,
+    RewardSignal: REWARD,
+}
+LARGEST_AT_ONCE = 1 << 15  # parameters of a network that steps.add_to_traces goes through in one pass
+Array = np.ndarray[Any, Any]
 
 
-class Plan:
-    """The tables of one agent, the same for all its lives.
+@dataclass(frozen=True, kw_only=True)
+class AgentParts:
+    """What the kernels need of an actor-critic whose state is packed.
 
     Attributes:
-        tables: sizes, switches and offsets, then the bits of rates and decays, int64.
-        scratch_rows: rows of scratch a kernel needs.
-        scratch_width: their width.
+        state: the packed state of all its lifetimes, which every tensor below is a view of.
+        policy: network, eligibility trace and step-size rule.
+        critic: the same of V; None without one.
+        encoder: of observations.
+        head: distribution of the actions.
+        stream: uniform random numbers.
+        reward_scaler: None where rewards are not scaled.
+        baseline: what the signal is made of without a critic.
+        log_prob_trace: decaying sum of log pi.
+        value: V of the newest observation, [*lifetimes].
+        signal: what the last transition was multiplied by, [*lifetimes].
+        entropy: of the policy at the newest action, in nats, [*lifetimes].
+        sums: what ``actor_critic.add_to_sums`` adds up, [*lifetimes, 8].
+        fault: 1 where a lifetime has diverged, int64, [*lifetimes].
+        n_observed: numbers in an observation.
+        discount: gamma per env step.
+        entropy_weight: tau.
     """
 
-    def __init__(self, agent: "ActorCritic") -> None:
-        """Describe a packed agent."""
-        self._ints: list[np.ndarray[Any, Any]] = []
-        self._floats: list[np.ndarray[Any, Any]] = []
-        ints, floats = _agent_fields(agent)
-        at, floats_at = P.AGENT_INTS, P.AGENT_FLOATS
-        learners = {P.POLICY: agent.policy, P.CRITIC: agent.critic}
-        for place, learner in learners.items():
-            floats_place = P.POLICY_FLOATS if place == P.POLICY else P.CRITIC_FLOATS
-            if learner is None:
-                ints[place] = P.ABSENT
-                continue
-            ints[place], ints[floats_place] = at, floats_at
-            network_ints, network_floats = tables_of(learner, at, floats_at)
-            self._ints.append(network_ints)
-            self._floats.append(network_floats)
-            at += network_ints.size
-            floats_at += network_floats.size
-        ints |= self._add_head(agent.head, at, floats_at)
-        ints[P.TRACE_DECAYS] = P.AGENT_FLOATS + sum(numbers.size for numbers in self._floats)
-        self._floats.append(np.concatenate(decays_of(agent.encoder), dtype=np.float64))
-        ints[P.FLOATS] = at + self._ints[-1].size
-        numbers = np.concatenate([row(floats, P.AGENT_FLOATS, np.float64), *self._floats])
-        self.tables = np.concatenate([row(ints, P.AGENT_INTS, np.int64), *self._ints, numbers.view(np.int64)])
-        hidden = [widths_of(learner) for learner in learners.values() if learner is not None]
-        widths = [agent.encoder.n_out, agent.head.n_outputs, *map(len, hidden), *map(max, hidden)]
-        self.scratch_rows, self.scratch_width = SCRATCH_ROWS, max(N_SUMS, *widths)
+    state: Arena
+    policy: TraceLearner
+    critic: TraceLearner | None
+    encoder: Encoder
+    head: Head
+    stream: UniformStream
+    reward_scaler: RewardScaler | None
+    baseline: torch.nn.Module | None
+    log_prob_trace: LogProbTrace
+    value: Tensor
+    signal: Tensor
+    entropy: Tensor
+    sums: Tensor
+    fault: Tensor
+    n_observed: int
+    discount: float
+    entropy_weight: float
 
-    def _add_head(self, head: Head, at: int, floats_at: int) -> Fields:
-        sizes = head.sizes if isinstance(head, (Categorical, MultiCategorical)) else ()
-        self._ints.append(np.array(sizes, np.int64))
-        if isinstance(head, Gaussian):
-            numbers = head.low, head.high, head.centre, head.half_range, head.least, head.most, *head.ends
-            self._floats.append(torch.cat(numbers).numpy())
-        return _head_fields(head) | {P.SIZES: at, P.BOUNDS: floats_at}
+    @property
+    def learners(self) -> list[TraceLearner]:
+        """The policy and, where there is one, the critic."""
+        return [self.policy] if self.critic is None else [self.policy, self.critic]
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the signal is the td error of a critic."""
+        return self.critic is not None
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a network is too large for all its traces to be advanced in one pass."""
+        return max(learner.network.flat.shape[-1] for learner in self.learners) > LARGEST_AT_ONCE
 
 
-def _agent_fields(agent: "ActorCritic") -> tuple[Fields, Fields]:
-    encoder, scaler = agent.encoder, agent.reward_scaler
-    contrasts, memories = map(len, decays_of(encoder))
-    baseline = agent.baseline if isinstance(agent.baseline, AdvantageSignal) else None
-    moments = encoder.normalizer.moments if encoder.normalizer is not None else None
-    sizes = [learner.network.flat.shape[-1] for learner in (agent.policy, agent.critic) if learner is not None]
-    ints: Fields = {
-        P.N_OBSERVED: encoder.n_out // (1 + contrasts + memories),
-        P.N_CODE: encoder.n_out,
-        P.CONTRASTS: contrasts,
-        P.MEMORIES: memories,
-        P.BY_ROWS: max(sizes) > MOST_AT_ONCE,
-        P.NORMALIZE: moments is not None,
-        P.SCALE_REWARD: scaler is not None,
-        P.SIGNAL_KIND: P.TD if agent.critic is not None else P.ADVANTAGE if baseline else P.REWARD,
-        P.VALUE: offset(agent.value),
-        P.SIGNAL: offset(agent.signal),
-        P.ENTROPY: offset(agent.entropy),
-        P.LOG_PROB_TRACE: offset(agent.log_prob_trace.trace),
-        P.SUMS: offset(agent.sums),
-        P.AVERAGE: offset(baseline.average if baseline else None),
-        P.AVERAGE_UNSEEN: offset(baseline.unseen if baseline else None),
-        P.INPUT_TRACE: offset(encoder.trace) if isinstance(encoder, ContrastEncoder) else P.ABSENT,
-        P.COUNTER: offset(agent.stream.counter),
-        P.FAULT: offset(agent.fault),
-    }
-    if moments is not None:
-        seen = (P.SEEN_COUNT, moments.count), (P.SEEN_MEAN, moments.mean), (P.SEEN_SQUARES, moments.squares)
-        ints.update({field: offset(tensor) for field, tensor in seen})
-    if scaler is not None:
-        ints[P.REWARD_COUNT], ints[P.REWARD_MEAN] = offset(scaler.moments.count), offset(scaler.moments.mean)
-        ints[P.REWARD_SQUARES], ints[P.DISCOUNTED] = offset(scaler.moments.squares), offset(scaler.discounted)
-    floats: Fields = {
-        P.DISCOUNT: agent.discount,
-        P.AGENT_TRACE_DECAY: agent.log_prob_trace.trace_decay,
-        P.ENTROPY_WEIGHT: agent.entropy_weight,
-        P.OBSERVATION_CLIP: encoder.normalizer.clip if encoder.normalizer is not None else 0.0,
-        P.AVERAGE_DECAY: baseline.decay if baseline else 0.0,
-    }
-    if isinstance(agent.head, Gaussian):
-        floats[P.EACH_STD] = agent.head.each_std or 0.0
-        floats[P.MEAN_MARGIN] = P.ABSENT if agent.head.mean_margin is None else agent.head.mean_margin
-    return ints, floats
+class Layout:
+    """The records of one agent, the same for all its lifetimes.
 
+    Attributes:
+        agent: of type AGENT, [1].
+        layers: those of the policy, then those of the critic, of type LAYER or RECTIFIED, [layers].
+        constants: numbers that offsets point at and no state holds, float64, [n].
+        width: of the longest vector that a kernel keeps for itself.
+    """
 
-def _head_fields(head: Head) -> Fields:
-    found: Fields = {P.N_OUTPUTS: head.n_outputs, P.N_COMPONENTS: head.n_components, P.ACTION: offset(head.action)}
-    if isinstance(head, (Categorical, MultiCategorical)):
-        found[P.HEAD] = P.CATEGORICAL
-        found.update({P.LOG_PROBABILITIES: offset(head.log_probabilities), P.PROBABILITIES: offset(head.probabilities)})
-    elif isinstance(head, Bernoulli):
-        found[P.HEAD] = P.BERNOULLI
-        found.update({P.LOGITS: offset(head.logits), P.PROBABILITIES: offset(head.probabilities)})
-    else:
-        assert isinstance(head, Gaussian)
-        found[P.HEAD] = P.GAUSSIAN
-        found.update({P.MEAN: offset(head.mean), P.STD: offset(head.std)})
-        found.update({P.STD_GAIN: offset(head.std_gain), P.EXCESS: offset(head.excess), P.SENT: offset(head.sent)})
-    return found
+    def __init__(self, parts: AgentParts) -> None:
+        """Describe an agent."""
+        self._packed = {memory.untyped_storage().data_ptr() for memory in (parts.state.real, parts.state.wide)}
+        self._constants: list[float] = []
+        self.agent = np.zeros(1, AGENT)
+        self._fill(self.agent[0], parts)
+        kind = RECTIFIED if isinstance(parts.policy.network, Perceptron) else LAYER
+        self.layers = np.zeros(0, kind)
+        for name, learner in zip(("policy", "critic"), parts.learners, strict=False):
+            network, record = learner.network, self.agent[0][name]["network"]
+            layers = np.array([self._layer(network, i, kind) for i in range(record["len_hidden"])])
+            bottom: Any = layers[0] if kind is RECTIFIED else layers[0]["synapses"]
+            record["first_layer"], record["input_weights"] = len(self.layers), bottom["affine"]
+            self.layers = np.concatenate([self.layers, layers])
+        self.constants = np.array(self._constants, np.float64)
+        rows = self.layers["n_in"] + 1 if kind is RECTIFIED else self.layers["rows"]
+        widest = self.layers["n_out"].max(), rows.max(), len(self.layers)
+        self.width = int(max(parts.encoder.n_out, parts.head.n_outputs, *widest))
+
+    def _layer(self, network: Any, i: int, kind: np.dtype[Any]) -> Any:
+        """Return the record of hidden layer i and of what its credit keeps."""
+        record = np.zeros((), kind)
+        self._fill(record, network.hidden[i])
+        record["is_bottom"] = i == 0
+        if kind is LAYER:
+            credits = {"readout_credit": "direct", "path_credit": "indirect", "presynaptic": "traces"}
+            for name, owner in credits.items():
+                self._fill(record[name], getattr(network.credit, owner, {}).get(i))
+        return record
+
+    def _fill(self, record: Any, part: Any) -> None:
+        """Set every field of a record from the attribute of its name."""
+        for name in record.dtype.names:
+            if record.dtype[name].names:
+                self._fill(record[name], getattr(part, name, None))
+            elif name == "kind":
+                record[name] = KINDS.get(type(part), ABSENT)
+            elif name.startswith("len_"):
+                counted = getattr(part, name.removeprefix("len_"), ())
+                record[name] = counted.shape[-1] if isinstance(counted, Tensor) else len(counted)
+            else:
+                value = getattr(part, name, None)
+                absent = False if record.dtype[name] == FLAG else ABSENT
+                record[name] = absent if value is None else self._number(value)
+
+    def _number(self, value: Any) -> float:
+        """Return what stands for an attribute: a place for a tensor or a sequence, else a number."""
+        if isinstance(value, str):
+            return CHOICES[value]
+        if isinstance(value, Tensor):
+            if value.untyped_storage().data_ptr() in self._packed:
+                return int(value.storage_offset())
+            value = value.flatten().tolist()
+        if not isinstance(value, Sequence):
+            return float(value) if isinstance(value, float) else int(value)
+        self._constants.extend(value)
+        return len(self._constants) - len(value)

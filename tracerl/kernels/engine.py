@@ -1,140 +1,164 @@
-"""The fused engine of an agent: its memory as NumPy arrays, and one kernel call per verb or for all lives at once."""
+"""The fused engine of an agent: its packed state as NumPy arrays, and one kernel call per step or for all lifetimes."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
 
-from tracerl.kernels import lives, verbs
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
+from tracerl.kernels import lifetimes, step_types
+from tracerl.kernels.actor_critic import advance
 from tracerl.kernels.calls import address_of
-from tracerl.kernels.describe import Plan
+from tracerl.kernels.describe import AgentParts, Layout
 from tracerl.kernels.jit import prepare
+from tracerl.kernels.scratch import ACTIVE, N_ROWS, N_SUMS, ONES
 from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.protocol import Action, Observation
 
-if TYPE_CHECKING:
-    from tracerl.agents.common.actor_critic import ActorCritic
-    from tracerl.kernels.compiled_runner import CompiledWorld
-
 Array = np.ndarray[Any, Any]
-_WORTH_A_THREAD = 16  # lives in one step: with fewer, threads that wait for each other on busy cores take all the time
+_WORTH_A_THREAD = 16  # lifetimes in one step: with fewer, threads that wait on busy cores take all the time
+
+
+@dataclass
+class CompiledRuns:
+    """Lifetimes in a compiled env, as ``lifetimes.run_all`` takes them.
+
+    Attributes:
+        kind: of the compiled env.
+        limit: env steps after which an episode is truncated.
+        envs: state of the envs, int64, [lifetimes, ENV_WORDS].
+        lifetimes: int64, [lifetimes, LIFETIME_WORDS].
+        observations: the newest ones, float64, [lifetimes, n_observed].
+        ended: episodes that ended in the last call, float64, [lifetimes, ..., ENDED_FIELDS].
+        n_ended: how many did, int64, [lifetimes].
+    """
+
+    kind: int
+    limit: int
+    envs: Array
+    lifetimes: Array
+    observations: Array
+    ended: Array
+    n_ended: Array
+
+    @property
+    def rows(self) -> tuple[Array, ...]:
+        """The arrays with a row per lifetime."""
+        return self.envs, self.lifetimes, self.observations, self.ended, self.n_ended
 
 
 class FusedEngine:
-    """Kernels over the memory of an actor-critic.
+    """Kernels over the packed state of an actor-critic.
 
     The agent's tensors stay where ``state_dict``, logging and the torch engine expect them: they are views of the
     arrays that the kernels work on.
     """
 
-    def __init__(self, agent: "ActorCritic", advance_life: Any, threads: int) -> None:
-        """Write the plan of an agent whose memory is packed; kernels are compiled where they are first called.
+    def __init__(self, parts: AgentParts, threads: int) -> None:
+        """Lay out an agent whose state is packed; kernels are compiled where they are first called.
 
         Args:
-            agent: on the CPU.
-            advance_life: the compiled verbs of its kind; see ``reflect.advance_life``.
+            parts: of the agent, on the CPU.
             threads: at most this many at a time; the results do not depend on it.
         """
-        self._memory, self._advance_life = agent.memory, advance_life
-        self._plan = Plan(agent)
-        self._head = agent.head
-        self._shares = min(threads, len(agent.lives.seeds))
+        self._state, self._layout, self._head = parts.state, Layout(parts), parts.head
+        self._n_observed, self._threads = parts.n_observed, threads
         self._bind()
 
     def _bind(self) -> None:
-        """Look at the memory as NumPy arrays, a row per life, and make what every call works on."""
-        real, wide = (memory.reshape(-1, memory.shape[-1]).numpy() for memory in (self._memory.real, self._memory.wide))
-        tables = self._plan.tables
-        self._n_observed = int(tables[P.N_OBSERVED])
-        self._arrived = np.zeros((len(real), lives.OBSERVATION + self._n_observed))
+        """View the state as NumPy arrays, a row per lifetime, and make what every call works on."""
+        state, layout = self._state, self._layout
+        memory, words = (tensor.reshape(-1, tensor.shape[-1]).numpy() for tensor in (state.real, state.wide))
+        self._shares = min(self._threads, len(memory))
+        self._arrived = np.zeros((len(memory), lifetimes.OBSERVATION + self._n_observed))
         self._observation = np.zeros(self._n_observed)
         self._address: int | None = None
-        scratch = np.zeros((self._shares, self._plan.scratch_rows, self._plan.scratch_width), real.dtype)
-        scratch[:, [S.LIVE, S.ONES]] = 1
-        many = self._shares > 1 and len(real) >= _WORTH_A_THREAD * self._shares
-        self._advance = lives.advance_all if many else lives.advance_in_turn
-        self._one = real[0], wide[0], tables, scratch[0]
-        self._all = real, wide, tables, scratch
+        scratch = np.zeros((self._shares, N_ROWS, max(N_SUMS, layout.width)), memory.dtype)
+        scratch[:, [ACTIVE, ONES]] = 1
+        many = self._shares > 1 and len(memory) >= _WORTH_A_THREAD * self._shares
+        self._advance_many = lifetimes.advance_all if many else lifetimes.advance_in_turn
+        records = layout.agent, layout.layers, layout.constants
+        self._one = memory[0], words[0], *records, scratch[0]
+        self._all = memory, words, *records, scratch
         self._use_threads(self._shares)
 
     def switch(self, frozen: bool, greedy: bool) -> None:
         """Say whether the steps from now on leave learning out and whether they take the likeliest action."""
-        self._plan.tables[[P.FROZEN, P.GREEDY]] = frozen, greedy
+        self._layout.agent["frozen"], self._layout.agent["greedy"] = frozen, greedy
 
     @staticmethod
     def _use_threads(n: int) -> None:
         numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
-    def compile_verbs(self) -> None:
-        """Compile, or load, what the verbs call, by skipping every life: a life's clock can start after it."""
-        self._arrived[:, lives.VERB] = verbs.SKIP
-        agent = self._agent()
-        if self._memory.real.dim() > 1:
-            self._advance(agent, *self._all, self._arrived)
+    def compile_steps(self) -> None:
+        """Compile, or load, what ``advance`` calls, by skipping every lifetime: its clock can start afterwards."""
+        self._arrived[:, lifetimes.STEP_TYPE] = step_types.SKIP
+        address = self._compiled()
+        if self._state.real.dim() > 1:
+            self._advance_many(address, *self._all, self._arrived)
 
-    def _agent(self) -> int:
+    def _compiled(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
         if self._address is None:
-            skip = (*self._one, verbs.SKIP, 0.0, self._observation)
-            prepare(self._advance_life, *skip)
-            self._advance_life(*skip)
-            self._address = address_of(self._advance_life, *skip)
+            skip = (*self._one, step_types.SKIP, 0.0, self._observation)
+            prepare(advance, *skip)
+            advance(*skip)
+            self._address = address_of(advance, *skip)
         return self._address
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave arrays out of copies: a copy's arrays are views of the copied memory."""
-        return {name: self.__dict__[name] for name in ("_memory", "_plan", "_head", "_shares", "_advance_life")}
+        """Leave arrays out of copies: a copy's arrays are views of the copied state."""
+        kept = ("_state", "_layout", "_n_observed", "_head", "_threads")
+        return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copy."""
         self.__dict__.update(state)
         self._bind()
 
-    def carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
-        """Carry out a ``Verb``, as an int, for the only life; see ``OnlineAgent._carry_out``."""
+    def advance_one(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+        """Advance the only lifetime by a step type, an int; see ``OnlineAgent._carry_out``."""
         try:
             if observation.size != self._n_observed:
                 raise ValueError
             self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
         except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
             self._observation[:] = as_numbers(observation, self._n_observed)
-        action = self._advance_life(*self._one, verb, float(reward), self._observation)
+        action = advance(*self._one, step_type, float(reward), self._observation)
         if action != action and self._is_stopped(reward):  # NaN
             return None
         return self._head.chosen()
 
     def _is_stopped(self, reward: float) -> bool:
-        """Return whether the only life has diverged or has just been handed a number that is not finite."""
+        """Return whether the only lifetime has diverged or has just been handed a number that is not finite."""
         finite = math.isfinite(reward) and bool(np.isfinite(self._observation).all())
-        return not finite or bool(self._one[1][self._plan.tables[P.FAULT]])
+        return not finite or bool(self._one[1][self._layout.agent["fault"][0]])
 
-    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
-        """Carry out one verb per life; see ``OnlineAgent._advance``."""
+    def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
+        """Advance every lifetime by its step type; see ``OnlineAgent._advance``."""
         arrived, size = self._arrived, self._n_observed * len(self._arrived)
         if observations.size != size:
             observations = as_numbers(observations, size)
-        arrived[:, lives.VERB] = verbs
-        arrived[:, lives.REWARD] = rewards
-        arrived[:, lives.OBSERVATION :] = observations.reshape(len(arrived), -1)
-        if not self._advance(self._agent(), *self._all, arrived):
+        arrived[:, lifetimes.STEP_TYPE] = step_types
+        arrived[:, lifetimes.REWARD] = rewards
+        arrived[:, lifetimes.OBSERVATION :] = observations.reshape(len(arrived), -1)
+        if not self._advance_many(self._compiled(), *self._all, arrived):
             return None
         newest: Array = self._head.chosen()
         return newest
 
-    def live(self, world: "CompiledWorld", until: int, steps: int) -> None:
-        """Live every life up to an env step; see ``kernels.lives.live``."""
-        per_life = world.rows, world.lived, world.seen, world.ended, world.n_ended
-        ahead = until - int(world.lived[:, lives.LIVED].min())
-        many = ahead * len(world.lived) >= _WORTH_A_THREAD * self._shares
+    def run(self, runs: CompiledRuns, until: int, steps: int) -> None:
+        """Run every lifetime up to an env step; see ``lifetimes.run_all``."""
+        ahead = until - int(runs.lifetimes[:, lifetimes.STEPS].min())
+        many = ahead * len(runs.lifetimes) >= _WORTH_A_THREAD * self._shares
         self._use_threads(self._shares if many else 1)
-        lives.live(self._agent(), *self._all, *per_life, world.twin.kind, world.limit, until, steps)
+        arguments: Any = (self._compiled(), *self._all, *runs.rows, runs.kind, runs.limit, until, steps)
+        lifetimes.run_all(*arguments)
 
-    def compile_lives(self, world: "CompiledWorld") -> None:
-        """Compile, or load, what ``live`` calls, by living no life."""
-        nobody = (array[:0] for array in (world.rows, world.lived, world.seen, world.ended, world.n_ended))
-        real, wide, tables, scratch = self._all
-        arguments: Any = (self._agent(), real[:0], wide[:0], tables, scratch, *nobody, 0, 0, 0, 0)
-        lives.live(*arguments)
+    def compile_runs(self, runs: CompiledRuns) -> None:
+        """Compile, or load, what ``run`` calls, by running no lifetime."""
+        memory, words, *shared = self._all
+        none = (array[:0] for array in runs.rows)
+        arguments: Any = (self._compiled(), memory[:0], words[:0], *shared, *none, 0, 0, 0, 0)
+        lifetimes.run_all(*arguments)

@@ -1,7 +1,6 @@
-"""The action heads over an agent's memory: ``tracerl.nn.heads``, one to one.
+"""The action heads: ``nn.heads``, one to one; arguments as in ``neurons``, ``head`` is that of the agent's record.
 
-A table of the plan says of each: where its sizes or bounds stand, and where its numbers are in memory. Of the three
-kinds, CATEGORICAL has one component or several.
+Of the three kinds, CATEGORICAL has one component or several.
 """
 
 import math
@@ -9,57 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import plan as P
+from tracerl.kernels import functional as F
 from tracerl.kernels.jit import kernel
+from tracerl.kernels.layout import BERNOULLI, CATEGORICAL, GAUSSIAN
 from tracerl.kernels.memory import part
 from tracerl.kernels.streams import uniform
 
-_LEAST_STD = 1e-3  # heads.gaussian.LEAST_STD
-_UNBOUNDED = 1e30  # heads.gaussian.UNBOUNDED
-_ROOT_HALF = math.sqrt(0.5)
-_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+_LEAST_STD = 1e-3  # nn.heads.gaussian.LEAST_STD
+_UNBOUNDED = 1e30  # nn.heads.gaussian.UNBOUNDED
 
 
 @kernel
-def sample(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
-    """``Head.sample``.
-
-    Args:
-        f: memory of the life in the network's dtype, [n].
-        w: its 64-bit words, int64, [m].
-        p: the plan's tables.
-        q: their floats.
-        outputs: of the network, [n_outputs].
-    """
-    if p[P.HEAD] == P.CATEGORICAL:
+def sample(memory: Any, words: Any, agent: Any, constants: Any, outputs: Any) -> None:
+    """``Head.sample`` of the network's outputs, [n_outputs]."""
+    head = agent.head
+    if head.kind == CATEGORICAL:
         start = 0
-        for i in range(p[P.N_COMPONENTS]):
-            start = sample_component(f, w, p, outputs, i, start)
-    elif p[P.HEAD] == P.BERNOULLI:
-        for i in range(p[P.N_COMPONENTS]):
+        for i in range(head.n_components):
+            start = sample_component(memory, words, agent, constants, outputs, i, start)
+    elif head.kind == BERNOULLI:
+        for i in range(head.n_components):
             logit = outputs[i]
-            f[p[P.LOGITS] + i] = logit
-            f[p[P.PROBABILITIES] + i] = sigmoid(logit)
-            drawn = uniform(w, p[P.COUNTER])
-            w[p[P.ACTION] + i] = 1 if (0.5 if p[P.GREEDY] == 1 else drawn) < f[p[P.PROBABILITIES] + i] else 0
+            memory[head.logits + i] = logit
+            memory[head.probabilities + i] = F.sigmoid(logit)
+            drawn = uniform(words, agent.stream.counter)
+            words[head.action + i] = 1 if (0.5 if agent.greedy else drawn) < memory[head.probabilities + i] else 0
     else:
-        sample_gaussian(f, w, p, q, outputs)
+        sample_gaussian(memory, words, agent, constants, outputs)
 
 
 @kernel
-def sample_component(f: Any, w: Any, p: Any, outputs: Any, i: int, start: int) -> int:
+def sample_component(memory: Any, words: Any, agent: Any, constants: Any, outputs: Any, i: int, start: int) -> int:
     """Sample component i of a categorical action, its logits beginning at ``start``; return where they end."""
-    n = p[p[P.SIZES] + i]
+    head = agent.head
+    n = int(constants[head.sizes + i])
     logits = part(outputs, start, n)
-    log_probabilities = part(f, p[P.LOG_PROBABILITIES] + start, n)
-    probabilities = part(f, p[P.PROBABILITIES] + start, n)
-    largest, total = logits[0], f.dtype.type(0)
+    log_probabilities = part(memory, head.log_probabilities + start, n)
+    probabilities = part(memory, head.probabilities + start, n)
+    largest, total = logits[0], memory.dtype.type(0)
     for a in range(1, n):
         largest = max(largest, logits[a])
     for a in range(n):
         total += math.exp(logits[a] - largest)
     log_total = math.log(total)
-    chance, cumulative, action, likeliest = uniform(w, p[P.COUNTER]), f.dtype.type(0), 0, 0
+    chance, cumulative, action, likeliest = uniform(words, agent.stream.counter), memory.dtype.type(0), 0, 0
     for a in range(n):
         log_probabilities[a] = logits[a] - largest - log_total
         probabilities[a] = math.exp(log_probabilities[a])
@@ -68,159 +60,119 @@ def sample_component(f: Any, w: Any, p: Any, outputs: Any, i: int, start: int) -
         cumulative += probabilities[a]
         if a < n - 1 and cumulative <= chance:
             action += 1
-    w[p[P.ACTION] + i] = likeliest if p[P.GREEDY] == 1 else action
-    return int(start + n)
+    words[head.action + i] = likeliest if agent.greedy else action
+    return start + n
 
 
 @kernel
-def sample_gaussian(f: Any, w: Any, p: Any, q: Any, outputs: Any) -> None:
+def sample_gaussian(memory: Any, words: Any, agent: Any, constants: Any, outputs: Any) -> None:
     """``Gaussian.sample``."""
-    real, n, d = f.dtype.type, p[P.N_COMPONENTS], w.view(np.float64)
-    low, high = part(q, p[P.BOUNDS], n), part(q, p[P.BOUNDS] + n, n)
-    centre, half_range = part(q, p[P.BOUNDS] + 2 * n, n), part(q, p[P.BOUNDS] + 3 * n, n)
-    lowest, highest = part(q, p[P.BOUNDS] + 6 * n, n), part(q, p[P.BOUNDS] + 7 * n, n)
+    head, n, real, wide = agent.head, agent.head.n_components, memory.dtype.type, words.view(np.float64)
     for i in range(n):
+        low, high = constants[head.low + i], constants[head.high + i]
         rho = outputs[n + i]
-        mean, std, gain = outputs[i], softplus(rho), sigmoid(rho)
-        if q[P.EACH_STD] > 0 and low[i] > -_UNBOUNDED and high[i] < _UNBOUNDED:
-            std = gain * real(q[P.EACH_STD])
+        mean, std, gain = outputs[i], F.softplus(rho), F.sigmoid(rho)
+        if head.each_std > 0 and low > -_UNBOUNDED and high < _UNBOUNDED:
+            std = gain * real(head.each_std)
             gain = std - gain * std
         std += real(_LEAST_STD)
-        if q[P.MEAN_MARGIN] >= 0:
-            margin = std * real(q[P.MEAN_MARGIN])
-            mean = min(max(mean, real(lowest[i]) - margin), real(highest[i]) + margin)
-            f[p[P.EXCESS] + i] = outputs[i] - mean
-        f[p[P.MEAN] + i], f[p[P.STD] + i], f[p[P.STD_GAIN] + i] = mean, std, gain
-        radius = math.sqrt(-2 * math.log1p(-uniform(w, p[P.COUNTER])))
-        noise = radius * math.cos(2 * math.pi * uniform(w, p[P.COUNTER]))
-        action = mean if p[P.GREEDY] == 1 else mean + std * real(noise)
-        f[p[P.ACTION] + i] = action
-        d[p[P.SENT] + i] = min(max(centre[i] + float(action) * half_range[i], low[i]), high[i])
+        if head.mean_margin >= 0:
+            margin = std * real(head.mean_margin)
+            lowest, highest = real(constants[head.ends + i]), real(constants[head.ends + n + i])
+            mean = min(max(mean, lowest - margin), highest + margin)
+            memory[head.excess + i] = outputs[i] - mean
+        memory[head.mean + i], memory[head.std + i], memory[head.std_gain + i] = mean, std, gain
+        u = uniform(words, agent.stream.counter)
+        noise = F.box_muller(u, uniform(words, agent.stream.counter))
+        action = mean if agent.greedy else mean + std * real(noise)
+        memory[head.action + i] = action
+        sent = constants[head.centre + i] + float(action) * constants[head.half_range + i]
+        wide[head.sent + i] = min(max(sent, low), high)
 
 
 @kernel
-def softplus(x: Any) -> Any:
-    """``functional.softplus``."""
-    return max(x, 0) + math.log1p(math.exp(-abs(x)))
-
-
-@kernel
-def sigmoid(x: Any) -> Any:
-    """``torch.sigmoid``."""
-    return 1 / (1 + math.exp(-x))
-
-
-@kernel
-def log_probability(f: Any, w: Any, p: Any, q: Any) -> Any:
+def log_probability(memory: Any, words: Any, head: Any, constants: Any) -> Any:
     """``Head.log_probability``."""
-    total = f.dtype.type(0)
-    if p[P.HEAD] == P.CATEGORICAL:
-        start = p[P.LOG_PROBABILITIES]
-        for i in range(p[P.N_COMPONENTS]):
-            total += f[start + w[p[P.ACTION] + i]]
-            start += p[p[P.SIZES] + i]
-    elif p[P.HEAD] == P.BERNOULLI:
-        for i in range(p[P.N_COMPONENTS]):
-            logit = f[p[P.LOGITS] + i]
-            total += logit * f.dtype.type(w[p[P.ACTION] + i]) - softplus(logit)
+    total = memory.dtype.type(0)
+    if head.kind == CATEGORICAL:
+        start = head.log_probabilities
+        for i in range(head.n_components):
+            total += memory[start + words[head.action + i]]
+            start += int(constants[head.sizes + i])
+    elif head.kind == BERNOULLI:
+        for i in range(head.n_components):
+            logit = memory[head.logits + i]
+            total += logit * memory.dtype.type(words[head.action + i]) - F.softplus(logit)
     else:
-        for i in range(p[P.N_COMPONENTS]):
-            std = f[p[P.STD] + i]
-            side, distance = beyond(f, p, q, i)
-            if side != 0:
-                total += f.dtype.type(math.log(tail(distance)))
-            else:
-                z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
-                total -= z * z * f.dtype.type(0.5) + math.log(std) + f.dtype.type(_HALF_LOG_2_PI)
+        for i in range(head.n_components):
+            action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
+            least, most = constants[head.least + i], constants[head.most + i]
+            total += F.clipped_gaussian_log_probability(action, mean, std, least, most)
     return total
 
 
 @kernel
-def beyond(f: Any, p: Any, q: Any, i: int) -> tuple[float, float]:
-    """``functional_actions._beyond`` of number i of a Gaussian's action."""
-    n, action, mean = p[P.N_COMPONENTS], float(f[p[P.ACTION] + i]), float(f[p[P.MEAN] + i])
-    least, most = q[p[P.BOUNDS] + 4 * n + i], q[p[P.BOUNDS] + 5 * n + i]
-    if action >= most:
-        return 1.0, (most - mean) / float(f[p[P.STD] + i])
-    if action <= least:
-        return -1.0, (mean - least) / float(f[p[P.STD] + i])
-    return 0.0, 0.0
-
-
-@kernel
-def tail(x: float) -> float:
-    """Return the mass of the standard normal distribution beyond x, which a draw of it has reached."""
-    return 0.5 * math.erfc(x * _ROOT_HALF)
-
-
-@kernel
-def entropy(f: Any, p: Any) -> Any:
+def entropy(memory: Any, head: Any) -> Any:
     """``Head.entropy``."""
-    total = f.dtype.type(0)
-    if p[P.HEAD] == P.CATEGORICAL:
-        total = entropy_between(f, p, 0, p[P.N_OUTPUTS])
-    elif p[P.HEAD] == P.BERNOULLI:
-        for i in range(p[P.N_COMPONENTS]):
-            logit = f[p[P.LOGITS] + i]
-            total += softplus(logit) - f[p[P.PROBABILITIES] + i] * logit
+    total = memory.dtype.type(0)
+    if head.kind == CATEGORICAL:
+        n = head.n_outputs
+        total = F.categorical_entropy(part(memory, head.probabilities, n), part(memory, head.log_probabilities, n))
+    elif head.kind == BERNOULLI:
+        for i in range(head.n_components):
+            total += F.bernoulli_entropy(memory[head.logits + i], memory[head.probabilities + i])
     else:
-        for i in range(p[P.N_COMPONENTS]):
-            total += math.log(f[p[P.STD] + i]) + f.dtype.type(_HALF_LOG_2_PI + 0.5)
+        for i in range(head.n_components):
+            total += F.gaussian_entropy(memory[head.std + i])
     return total
 
 
 @kernel
-def entropy_between(f: Any, p: Any, start: int, stop: int) -> Any:
-    """Return the entropy of the categorical outputs from ``start`` to ``stop``."""
-    total = f.dtype.type(0)
-    for a in range(start, stop):
-        total -= f[p[P.PROBABILITIES] + a] * f[p[P.LOG_PROBABILITIES] + a]
-    return total
-
-
-@kernel
-def learning_signal(f: Any, w: Any, p: Any, q: Any, weight: Any, g: Any) -> None:
+def learning_signal(memory: Any, words: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
     """``Head.score`` plus a weight times ``Head.entropy_gradient``: written to g, [n_outputs]."""
-    if p[P.HEAD] == P.CATEGORICAL:
-        categorical_signal(f, w, p, weight, g)
-    elif p[P.HEAD] == P.BERNOULLI:
-        for i in range(p[P.N_COMPONENTS]):
-            probability, taken = f[p[P.PROBABILITIES] + i], f.dtype.type(w[p[P.ACTION] + i])
-            g[i] = taken - probability + weight * f[p[P.LOGITS] + i] * probability * (probability - 1)
+    if head.kind == CATEGORICAL:
+        categorical_signal(memory, words, head, constants, weight, g)
+    elif head.kind == BERNOULLI:
+        for i in range(head.n_components):
+            probability, taken = memory[head.probabilities + i], memory.dtype.type(words[head.action + i])
+            bonus = F.bernoulli_entropy_gradient(memory[head.logits + i], probability)
+            g[i] = taken - probability + weight * bonus
     else:
-        one, n = f.dtype.type(1), p[P.N_COMPONENTS]
-        for i in range(n):
-            std, gain = f[p[P.STD] + i], f[p[P.STD_GAIN] + i]
-            side, distance = beyond(f, p, q, i)
-            if side != 0:
-                hazard = math.exp(-0.5 * distance * distance - _HALF_LOG_2_PI) / tail(distance)
-                g[i] = f.dtype.type(side * hazard) / std
-                g[n + i] = gain * (f.dtype.type(distance * hazard) + weight) / std
-            else:
-                z = (f[p[P.ACTION] + i] - f[p[P.MEAN] + i]) / std
-                g[i] = z / std
-                g[n + i] = gain * (z * z - one + weight) / std
-            if q[P.MEAN_MARGIN] >= 0:
-                g[i] -= weight * f[p[P.EXCESS] + i] / std / std
+        gaussian_signal(memory, head, constants, weight, g)
 
 
 @kernel
-def categorical_signal(f: Any, w: Any, p: Any, weight: Any, g: Any) -> None:
+def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
     """``learning_signal`` of a categorical head."""
     start = 0
-    for i in range(p[P.N_COMPONENTS]):
-        stop = start + p[p[P.SIZES] + i]
-        total = entropy_between(f, p, start, stop)
-        for a in range(start, stop):
-            probability, log_probability = f[p[P.PROBABILITIES] + a], f[p[P.LOG_PROBABILITIES] + a]
-            g[a] = -probability - weight * probability * (log_probability + total)
-        g[start + w[p[P.ACTION] + i]] += f.dtype.type(1)
-        start = stop
+    for i in range(head.n_components):
+        n = int(constants[head.sizes + i])
+        probabilities = part(memory, head.probabilities + start, n)
+        log_probabilities = part(memory, head.log_probabilities + start, n)
+        total = F.categorical_entropy(probabilities, log_probabilities)
+        for a in range(n):
+            bonus = F.categorical_entropy_gradient(probabilities[a], log_probabilities[a], total)
+            g[start + a] = weight * bonus - probabilities[a]
+        g[start + words[head.action + i]] += memory.dtype.type(1)
+        start += n
 
 
 @kernel
-def chosen(w: Any, p: Any) -> float:
-    """Return the newest action of one component as a twin of an env takes it: an index, or a float32 in its units."""
-    if p[P.HEAD] == P.GAUSSIAN:
-        return float(np.float32(w.view(np.float64)[p[P.SENT]]))
-    return float(w[p[P.ACTION]])
+def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
+    """``learning_signal`` of a Gaussian head."""
+    n = head.n_components
+    for i in range(n):
+        action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
+        least, most = constants[head.least + i], constants[head.most + i]
+        by_mean, by_std = F.clipped_gaussian_score(action, mean, std, least, most, weight)
+        g[i], g[n + i] = by_mean, memory[head.std_gain + i] * by_std
+        if head.mean_margin >= 0:
+            g[i] -= weight * memory[head.excess + i] / std / std
+
+
+@kernel
+def chosen(words: Any, head: Any) -> float:
+    """Return the newest action of one component as a compiled env takes it: an index, or a float32 in its units."""
+    if head.kind == GAUSSIAN:
+        return float(np.float32(words.view(np.float64)[head.sent]))
+    return float(words[head.action])

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import os
 import pickle
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.extending import overload
 
 from tracerl.kernels.cache import KernelCache, writable
 
@@ -32,19 +34,39 @@ def shared(function: Function) -> Function:
     return _compile(function, _FREEDOMS, parallel=True)
 
 
+def by_layers(spiking: Function, rectified: Function) -> Function:
+    """Return one of two kernels of the same arguments for others to call: by the type of the records ``layers``."""
+    first: Any = spiking
+    second: Any = rectified
+    place = list(inspect.signature(first.py_func).parameters).index("layers")
+
+    def either(*arguments: Any) -> Any:
+        raise NotImplementedError  # the compiler puts one of the two in its place
+
+    def choose(*types: Any) -> Any:
+        return (first if "membrane" in types[place].dtype.fields else second).py_func
+
+    how: Any = {**_OPTIONS, **_INNER, "fastmath": _FREEDOMS}
+    overload(either, jit_options=how, strict=False)(choose)
+    found: Any = either
+    return found  # type: ignore[no-any-return]
+
+
 def exact(function: Function) -> Function:
     """Compile as ``entry`` does, every operation rounded as Python rounds it, also inside a kernel that calls it."""
     return _compile(function, False)
 
 
 _FREEDOMS = {"reassoc", "contract", "arcp", "nsz"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False, parallel: bool = False) -> Function:
     config: Any = numba.config
     asked_for = config.CACHE_DIR  # the user's NUMBA_CACHE_DIR, or empty
-    how: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if inner else {"parallel": parallel}
-    compile_: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, **how)
+    how: Any = _INNER if inner else {"parallel": parallel}
+    compile_: Any = numba.njit(fastmath=fastmath, **_OPTIONS, **how)
     compiled: Any = compile_(function)
     if inner:
         return compiled  # type: ignore[no-any-return]
@@ -59,11 +81,11 @@ def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False,
 
 
 def prepare(compiled: Any, *arguments: Any) -> None:
-    """Have an entry's machine code on disk before it is called with these arguments, and tell a person who waits.
+    """Have an entry's machine code on disk before it is called with these arguments, and say so where that takes long.
 
     It is compiled in a process of its own. One that compiles an entry links the kernels that it calls to copies that
     were compiled on the way, one that loads it to those compiled with it; sums of the two may be rounded differently.
-    So every life loads what it runs, and the first life on a machine has the bits of those after it.
+    So every run loads its machine code, and the first run on a machine is bit-identical to those after it.
     """
     signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
     cache = compiled._cache
@@ -102,7 +124,7 @@ def _cache_folder() -> str:
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in [*sorted(here.rglob("*.py")), here.parent / "lifetime" / "protocol.py"]:  # which numbers the verbs
+    for path in [*sorted(here.rglob("*.py")), here.parent / "lifetime" / "protocol.py"]:  # which numbers the step types
         digest.update(path.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return str(Path(home) / "tracerl" / "kernels" / digest.hexdigest()[:16])

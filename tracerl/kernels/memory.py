@@ -1,10 +1,9 @@
-"""Pieces of a life's memory."""
+"""Views of a lifetime's packed state and of scratch."""
 
 from typing import Any
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
 from tracerl.kernels.jit import kernel
+from tracerl.kernels.scratch import ACTIVE, ONES
 
 
 @kernel
@@ -49,6 +48,6 @@ def table(memory: Any, start: int, rows: int, n: int) -> Any:
 
 
 @kernel
-def reached(p: Any, layer: int, s: Any) -> Any:
-    """Return 0 for the rows of a layer by which nothing has ever come in, else 1: what such a row has is all zero."""
-    return s[S.LIVE if p[layer + P.SEES_CODE] == 1 else S.ONES]
+def active_rows(layer: Any, scratch: Any) -> Any:
+    """Return 0 for the rows of a layer whose input has always been zero, else 1: all numbers of such a row are zero."""
+    return scratch[ACTIVE if layer.is_bottom else ONES]

@@ -1,7 +1,13 @@
-"""Spiking layers and the readout as loops over one life's memory: ``functional.py`` and ``layers/``, one to one.
+"""Spiking layers and the readout as loops over one lifetime's memory: ``nn/layers/``, by the same equations.
 
-``f`` is the real memory of the life, ``p`` the ints of the plan with ``at`` the place of a layer or network in it,
-``q`` its floats with ``qat``, and ``s`` scratch rows as wide as the widest layer.
+Arguments of the kernels here and in the files beside this one:
+
+    memory    what has the network's dtype of one lifetime, [n] (``nn.packed_state``)
+    words     its 64-bit words, int64, [m]; ``wide`` is the same memory seen as float64
+    agent     record of ``layout``, as are learner, network and layer
+    layers    records of the layers of both networks
+    constants float64 numbers that no lifetime changes
+    scratch   rows for vectors that are written before they are read, as wide as the longest
 """
 
 import math
@@ -9,211 +15,202 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
-from tracerl.kernels.currents import affine, normalize, take_own_spikes
+from tracerl.kernels.currents import affine, copy_own_spikes, norm_scale, normalize
+from tracerl.kernels.functional import (
+    carry_sensitivity,
+    lif_fire,
+    lif_potential,
+    low_pass,
+    surrogate_derivative,
+    surrogate_integral,
+)
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
+from tracerl.kernels.layout import ABSENT, GRADED
+from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
+from tracerl.kernels.scratch import ADD, COMPLEMENT, CURRENT, DECAY, KEEP, LEAK, THRESHOLD
 
 
 @kernel
-def refresh(f: Any, raw: int, value: int, complement: int, n: int, is_decay: bool) -> None:
-    """``Constrained.refresh``: value = sigmoid(raw) or softplus(raw)."""
-    one, x, v = f.dtype.type(1), part(f, raw, n), part(f, value, n)
-    if is_decay:
-        for h in range(n):
-            v[h] = one / (one + math.exp(-x[h]))
-        rest = part(f, complement, n)
-        for h in range(n):
-            rest[h] = one - v[h]
-    else:
-        for h in range(n):
-            v[h] = math.log1p(math.exp(-abs(x[h]))) + max(x[h], f.dtype.type(0))
+def refresh_decay(memory: Any, decay: Any) -> None:
+    """``Constrained.refresh`` of a decay: value = sigmoid(raw), where it is learned."""
+    if decay.raw == ABSENT:
+        return
+    one, n = memory.dtype.type(1), decay.len_value
+    raw, value, complement = part(memory, decay.raw, n), part(memory, decay.value, n), part(memory, decay.complement, n)
+    for h in range(n):
+        value[h] = one / (one + math.exp(-raw[h]))
+    for h in range(n):
+        complement[h] = one - value[h]
 
 
 @kernel
-def chain(f: Any, raw: int, shift: int, value: int, n: int, gradient: Any, is_decay: bool) -> None:
-    """``Constrained.write_score``: from the gradient by each neuron's value to the score of the raw parameter."""
-    one = f.dtype.type(1)
+def refresh_positive(memory: Any, threshold: Any) -> None:
+    """``Constrained.refresh`` of a threshold: value = softplus(raw), where it is learned."""
+    if threshold.raw == ABSENT:
+        return
+    raw, value = part(memory, threshold.raw, threshold.len_value), part(memory, threshold.value, threshold.len_value)
+    for h in range(value.size):
+        value[h] = math.log1p(math.exp(-abs(raw[h]))) + max(raw[h], memory.dtype.type(0))
+
+
+@kernel
+def write_score(memory: Any, constrained: Any, shift: int, gradient: Any, is_decay: bool) -> None:
+    """``Constrained.write_score``: from the gradient by each neuron's value to that by the raw parameter.
+
+    ``shift`` leads from a parameter to its score.
+    """
+    one, n = memory.dtype.type(1), constrained.len_value
     if n == 1:
-        total = f.dtype.type(0)
+        total = memory.dtype.type(0)
         for h in range(gradient.size):
             total += gradient[h]
         gradient[0] = total
     for h in range(n):
-        v = f[value + h]
-        slope = v * (one - v) if is_decay else -np.expm1(-v)
-        f[raw + shift + h] = gradient[h] * slope
+        value = memory[constrained.value + h]
+        slope = value * (one - value) if is_decay else -np.expm1(-value)
+        memory[constrained.raw + shift + h] = gradient[h] * slope
 
 
 @kernel
-def layer_forward(f: Any, p: Any, at: int, q: Any, qat: int, x: Any, s: Any) -> None:
+def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> None:
     """``SpikingLayer.forward``: one tick of a layer; x is its input, the spikes are left in the layer's memory."""
-    n_in, n, rows = p[at + P.N_IN], p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
-    if p[at + P.DECAY_RAW] >= 0:
-        refresh(f, p[at + P.DECAY_RAW], p[at + P.DECAY], p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], True)
-    if p[at + P.THRESHOLD_RAW] >= 0:
-        refresh(f, p[at + P.THRESHOLD_RAW], p[at + P.THRESHOLD], -1, p[at + P.THRESHOLD_N], False)
-    m = per_neuron(f, p[at + P.DECAY], p[at + P.DECAY_N], row_of(s, S.DECAY, n))
-    complement = per_neuron(f, p[at + P.DECAY_COMPLEMENT], p[at + P.DECAY_N], row_of(s, S.COMPLEMENT, n))
-    theta = per_neuron(f, p[at + P.THRESHOLD], p[at + P.THRESHOLD_N], row_of(s, S.THRESHOLD, n))
-    inputs, current, leak = part(f, p[at + P.INPUTS], rows), row_of(s, S.CURRENT, n), row_of(s, S.LEAK, n)
+    n_in, n, rows = layer.n_in, layer.n_out, layer.synapses.rows
+    decay, threshold = layer.membrane_decay, layer.threshold
+    refresh_decay(memory, decay)
+    refresh_positive(memory, threshold)
+    m = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, DECAY, n))
+    complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
+    theta = per_neuron(memory, threshold.value, threshold.len_value, row_of(scratch, THRESHOLD, n))
+    inputs, current = part(memory, layer.synapses.inputs, rows), row_of(scratch, CURRENT, n)
     for i in range(n_in):
         inputs[i] = x[i]
     if rows > n_in + 1:
-        take_own_spikes(f, p, at)
-    affine(f, p[at + P.AFFINE], inputs, current)
-    if p[at + P.NORMALIZED] >= 0:
-        normalize(f, p, at, q, qat, current)
-    if p[at + P.SENSITIVITY] >= 0 and p[P.FROZEN] == 0:
-        gain = part(f, p[at + P.RESET_GAIN], n)
+        copy_own_spikes(memory, layer)
+    affine(memory, layer.synapses.affine, inputs, current)
+    if layer.norm.normalized != ABSENT:
+        normalize(memory, layer.norm, current)
+    if layer.sensitivity != ABSENT and not agent.frozen:
+        leak, gain = row_of(scratch, LEAK, n), part(memory, layer.reset_gain, n)
         for h in range(n):
             leak[h] = m[h] * gain[h]
-        if p[at + P.ADAPTED] >= 0:
-            carry_adaptation(f, p, at, q, qat, leak, m, s)
-        carry_sensitivity(f, p, at, leak, m, complement, current, s)
-    if p[at + P.ADAPTED] >= 0:
-        adapt(f, p, at, q, qat, theta, s)
-        theta = row_of(s, S.THRESHOLD, n)
-    if p[at + P.GRADED] == 1:
-        graded_fire(f, p, at, q, qat, current, m, complement, theta)
+        if layer.adapted != ABSENT:
+            carry_adaptation(memory, layer, leak, m, scratch)
+        carry_potential(memory, layer, leak, m, complement, current, scratch)
+    if layer.adapted != ABSENT:
+        theta = adapt(memory, layer, theta, scratch)
+    if layer.kind == GRADED:
+        fire_graded(memory, layer, current, m, complement, theta)
     else:
-        lif_fire(f, p, at, q, qat, current, m, complement, theta)
+        fire(memory, layer, current, m, complement, theta)
 
 
 @kernel
-def adapt(f: Any, p: Any, at: int, q: Any, qat: int, theta: Any, s: Any) -> None:
-    """The threshold of ``ALIF.fire``: advance a_t and leave theta + beta a_t in the scratch row THRESHOLD."""
-    one, n, n_rho = f.dtype.type(1), theta.size, p[at + P.ADAPTATION_DECAY_N]
-    beta, lifted = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.THRESHOLD, n)
-    rho = per_neuron(f, p[at + P.ADAPTATION_DECAY], n_rho, row_of(s, S.KEEP, n))
-    adapted, spikes = part(f, p[at + P.ADAPTED], n), part(f, p[at + P.SPIKES], n)
+def adapt(memory: Any, layer: Any, theta: Any, scratch: Any) -> Any:
+    """The threshold of ``ALIF.fire``: advance a_t and return theta + beta a_t, in the scratch row THRESHOLD."""
+    n, decay = theta.size, layer.adaptation_decay
+    beta, lifted = memory.dtype.type(layer.adaptation), row_of(scratch, THRESHOLD, n)
+    rho = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, KEEP, n))
+    adapted, spikes = part(memory, layer.adapted, n), part(memory, layer.spikes, n)
     for h in range(n):
-        a = rho[h] * adapted[h] + (one - rho[h]) * spikes[h]
+        a = low_pass(adapted[h], rho[h], spikes[h])
         adapted[h] = a
         lifted[h] = theta[h] + beta * a
+    return lifted
 
 
 @kernel
-def lif_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, complement: Any, theta: Any) -> None:
-    """``functional.lif_potential``, ``surrogate_derivative`` and ``lif_fire``, in one pass over the neurons."""
-    one, nil, n = f.dtype.type(1), f.dtype.type(0), current.size
-    membrane, gain = part(f, p[at + P.MEMBRANE], n), part(f, p[at + P.RESET_GAIN], n)
-    drive, spikes = part(f, p[at + P.RESET_DRIVE], n), part(f, p[at + P.SPIKES], n)
-    psi, rate = part(f, p[at + P.SURROGATE], n), part(f, p[at + P.RATE], n)
-    slope, kept = f.dtype.type(q[qat + P.SLOPE]), f.dtype.type(q[qat + P.RATE_DECAY])
-    square, base = f.dtype.type((math.pi / 2) ** 2 * q[qat + P.SLOPE]), f.dtype.type(1 / q[qat + P.SLOPE])
-    arctan, hard = p[at + P.ARCTAN] == 1, p[at + P.HARD_RESET] == 1
-    through = nil if p[at + P.DETACH_RESET] == 1 else one
+def fire(memory: Any, layer: Any, current: Any, m: Any, complement: Any, theta: Any) -> None:
+    """``LIF.fire``: integrate, fire and reset, in one pass over the neurons."""
+    n = current.size
+    membrane, gain = part(memory, layer.membrane, n), part(memory, layer.reset_gain, n)
+    drive, spikes = part(memory, layer.reset_drive, n), part(memory, layer.spikes, n)
+    psi, rate = part(memory, layer.surrogate, n), part(memory, layer.rate, n)
+    slope, rate_decay, detach_reset = layer.slope, memory.dtype.type(layer.rate_decay), layer.detach_reset
+    surrogate, reset = layer.surrogate_kind, layer.reset
     for h in range(n):
-        u = m[h] * membrane[h] + complement[h] * current[h]
-        distance = u - theta[h]
-        z = one if u >= theta[h] else nil
-        slant = one / (base + square * distance * distance)
-        if not arctan:
-            slant = max(slope - slope * slope * abs(distance), nil)
-        if hard:
-            d = u * slant * through
-            membrane[h] = u * (one - z)
-            gain[h] = one - z - d
-        else:
-            d = theta[h] * slant * through
-            membrane[h] = u - theta[h] * z
-            gain[h] = one - d
-            d = d - z
-        drive[h], spikes[h], psi[h] = d, z, slant
-        rate[h] = kept * rate[h] + (one - kept) * z
+        u = lif_potential(current[h], membrane[h], m[h], complement[h])
+        spike, v, slant, g, d = lif_fire(u, theta[h], slope, surrogate, reset, detach_reset)
+        spikes[h], membrane[h], psi[h], gain[h], drive[h] = spike, v, slant, g, d
+        rate[h] = low_pass(rate[h], rate_decay, spike)
 
 
 @kernel
-def graded_fire(f: Any, p: Any, at: int, q: Any, qat: int, current: Any, m: Any, complement: Any, theta: Any) -> None:
-    """``functional.lif_potential``, ``surrogate_derivative`` and ``graded_fire``, in one pass over the neurons."""
-    real, n = f.dtype.type, current.size
-    one, half = real(1), real(0.5)
-    membrane, gain = part(f, p[at + P.MEMBRANE], n), part(f, p[at + P.RESET_GAIN], n)
-    handed, psi, rate = part(f, p[at + P.SPIKES], n), part(f, p[at + P.SURROGATE], n), part(f, p[at + P.RATE], n)
-    slope, kept = real(q[qat + P.SLOPE]), real(q[qat + P.RATE_DECAY])
-    square, base = real((math.pi / 2) ** 2 * q[qat + P.SLOPE]), real(1 / q[qat + P.SLOPE])
-    steep, share = real(math.pi / 2 * q[qat + P.SLOPE]), real(2 / math.pi)
-    arctan = p[at + P.ARCTAN] == 1
+def fire_graded(memory: Any, layer: Any, current: Any, m: Any, complement: Any, theta: Any) -> None:
+    """``Graded.fire``: integrate and hand on a graded potential, in one pass over the neurons."""
+    n, one = current.size, memory.dtype.type(1)
+    membrane, gain = part(memory, layer.membrane, n), part(memory, layer.reset_gain, n)
+    graded, psi, rate = part(memory, layer.spikes, n), part(memory, layer.surrogate, n), part(memory, layer.rate, n)
+    slope, surrogate, rate_decay = layer.slope, layer.surrogate_kind, memory.dtype.type(layer.rate_decay)
     for h in range(n):
-        u = m[h] * membrane[h] + complement[h] * current[h]
-        distance = u - theta[h]
-        if arctan:
-            z = share * math.atan(steep * distance)
-            psi[h] = one / (base + square * distance * distance)
-        else:
-            x = min(max(slope * distance, -one), one)
-            z = x * (one - half * abs(x))
-            psi[h] = max(slope - slope * slope * abs(distance), real(0))
-        membrane[h], gain[h], handed[h] = u, one, z
-        rate[h] = kept * rate[h] + (one - kept) * abs(z)
+        u = lif_potential(current[h], membrane[h], m[h], complement[h])
+        z = surrogate_integral(u - theta[h], slope, surrogate)
+        psi[h] = surrogate_derivative(u - theta[h], slope, surrogate)
+        membrane[h], gain[h], graded[h] = u, one, z
+        rate[h] = low_pass(rate[h], rate_decay, abs(z))
 
 
 @kernel
-def carry_sensitivity(f: Any, p: Any, at: int, leak: Any, m: Any, complement: Any, current: Any, s: Any) -> None:
+def carry_potential(memory: Any, layer: Any, leak: Any, m: Any, complement: Any, current: Any, scratch: Any) -> None:
     """``SpikingLayer._carry_potential``, row by row."""
-    n, driven = p[at + P.N_OUT], p[at + P.SYNAPSE_ROWS]
-    inputs, start = part(f, p[at + P.INPUTS], driven), p[at + P.SENSITIVITY]
-    scale = f[p[at + P.INVERSE]] if p[at + P.NORMALIZED] >= 0 else f.dtype.type(1)
-    sensitivity, live = table(f, start, driven, n), reached(p, at, s)
+    n, driven = layer.n_out, layer.synapses.rows
+    inputs, start = part(memory, layer.synapses.inputs, driven), layer.sensitivity
+    scale, active = norm_scale(memory, layer.norm), active_rows(layer, scratch)
+    sensitivity = table(memory, start, driven, n)
     for i in range(driven):
-        if live[i] == 0:
+        if active[i] == 0:
             continue
         xi = scale * inputs[i]
         for h in range(n):
-            sensitivity[i, h] = leak[h] * sensitivity[i, h] + complement[h] * xi
+            sensitivity[i, h] = carry_sensitivity(sensitivity[i, h], leak[h], complement[h] * xi)
     at_row = start + driven * n
-    if p[at + P.DECAY_RAW] >= 0:
-        row, membrane = part(f, at_row, n), part(f, p[at + P.MEMBRANE], n)
+    if layer.membrane_decay.raw != ABSENT:
+        row, membrane = part(memory, at_row, n), part(memory, layer.membrane, n)
         for h in range(n):
-            row[h] = leak[h] * row[h] + membrane[h] - current[h]
+            row[h] = carry_sensitivity(row[h], leak[h], membrane[h] - current[h])
         at_row += n
-    if p[at + P.THRESHOLD_RAW] >= 0:
-        row, drive = part(f, at_row, n), part(f, p[at + P.RESET_DRIVE], n)
+    if layer.threshold.raw != ABSENT:
+        row, drive = part(memory, at_row, n), part(memory, layer.reset_drive, n)
         for h in range(n):
-            row[h] = leak[h] * row[h] + m[h] * drive[h]
+            row[h] = carry_sensitivity(row[h], leak[h], m[h] * drive[h])
 
 
 @kernel
-def carry_adaptation(f: Any, p: Any, at: int, q: Any, qat: int, leak: Any, m: Any, s: Any) -> None:
+def carry_adaptation(memory: Any, layer: Any, leak: Any, m: Any, scratch: Any) -> None:
     """What ``ALIF.carry`` does before the potential is driven: da whole, du leaked, after which ``leak`` is 1."""
-    one, n, rows, n_rho = f.dtype.type(1), p[at + P.N_OUT], p[at + P.ROWS], p[at + P.ADAPTATION_DECAY_N]
-    beta, through = f.dtype.type(q[qat + P.ADAPTATION]), row_of(s, S.ADD, n)
-    rho = per_neuron(f, p[at + P.ADAPTATION_DECAY], n_rho, row_of(s, S.KEEP, n))
-    psi, drive = part(f, p[at + P.SURROGATE], n), part(f, p[at + P.RESET_DRIVE], n)
+    one, n, rows, decay = memory.dtype.type(1), layer.n_out, layer.rows, layer.adaptation_decay
+    beta, through = memory.dtype.type(layer.adaptation), row_of(scratch, ADD, n)
+    rho = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, KEEP, n))
+    psi, drive = part(memory, layer.surrogate, n), part(memory, layer.reset_drive, n)
     for h in range(n):
         through[h] = beta * m[h] * drive[h]
     for i in range(rows):
-        row, adapted = part(f, p[at + P.SENSITIVITY] + i * n, n), part(f, p[at + P.ADAPTATION_SENSITIVITY] + i * n, n)
-        shift = one if i == rows - 1 and p[at + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
+        row = part(memory, layer.sensitivity + i * n, n)
+        adapted = part(memory, layer.adaptation_sensitivity + i * n, n)
+        shift = one if i == rows - 1 and layer.threshold.raw != ABSENT else memory.dtype.type(0)
         for h in range(n):
             a = adapted[h]
-            e = psi[h] * (row[h] - beta * a - shift)
-            adapted[h] = rho[h] * a + (one - rho[h]) * e
+            adapted[h] = low_pass(a, rho[h], psi[h] * (row[h] - beta * a - shift))
             row[h] = leak[h] * row[h] + through[h] * a
     for h in range(n):
         leak[h] = one
 
 
 @kernel
-def li_forward(f: Any, p: Any, at: int, spikes: Any, y: Any, s: Any) -> None:
-    """``LI.forward``: one tick of the readout of the network at ``at``; writes y."""
-    n_in, n_out, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_OUT], p[at + P.READOUT_DECAY_N]
-    learned = p[at + P.READOUT_RAW] >= 0
-    if learned:
-        refresh(f, p[at + P.READOUT_RAW], p[at + P.READOUT_DECAY], p[at + P.READOUT_COMPLEMENT], n_k, True)
-    k = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, S.KEEP, n_in))
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.ADD, n_in))
-    zbar = part(f, p[at + P.FILTERED], n_in + 1)
-    if learned and p[P.FROZEN] == 0:
-        sensitivity = part(f, p[at + P.DECAY_SENSITIVITY], n_in)
+def li_forward(memory: Any, agent: Any, readout: Any, spikes: Any, y: Any, scratch: Any) -> None:
+    """``LI.forward``: one tick of the readout; writes y."""
+    n_in, decay = readout.n_in, readout.decay
+    refresh_decay(memory, decay)
+    k = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, KEEP, n_in))
+    complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, ADD, n_in))
+    zbar = part(memory, readout.filtered, n_in + 1)
+    if decay.raw != ABSENT and not agent.frozen:
+        sensitivity = part(memory, readout.decay_sensitivity, n_in)
         for h in range(n_in):
             sensitivity[h] = k[h] * sensitivity[h] + zbar[h] - spikes[h]
     for h in range(n_in):
         zbar[h] = k[h] * zbar[h] + complement[h] * spikes[h]
-    for a in range(n_out):
-        weights = part(f, p[at + P.READOUT_AFFINE] + a * (n_in + 1), n_in + 1)
+    for a in range(readout.n_out):
+        weights = part(memory, readout.affine + a * (n_in + 1), n_in + 1)
         total = weights[n_in]
         for h in range(n_in):
             total += weights[h] * zbar[h]

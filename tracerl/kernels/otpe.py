@@ -1,161 +1,164 @@
-"""OTPE credit of hidden layers in a row: ``credit/otpe.py``, one to one; arguments as in ``neurons``."""
+"""OTPE credit of hidden layers in a row: ``nn/credit/otpe.py``, one to one; arguments as in ``neurons``."""
 
 from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
-from tracerl.kernels.currents import at_currents, centre, pull
+from tracerl.kernels.currents import at_currents, centre, vjp
+from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.memory import part, per_neuron, reached, row_of, table
-from tracerl.kernels.neurons import chain
-from tracerl.kernels.steps import AT_ONCE, take_in
+from tracerl.kernels.layout import ABSENT
+from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
+from tracerl.kernels.neurons import write_score
+from tracerl.kernels.scratch import ADD, BELOW, COMPLEMENT, CURRENT, KEEP, LEAKS
+from tracerl.kernels.steps import AT_ONCE, add_to_traces
 
 
 @kernel
-def mean_of_leak(f: Any, p: Any, layer: int) -> Any:
+def mean_leak(memory: Any, layer: Any) -> Any:
     """Mean of m dv/du over a layer, as its last tick left it."""
-    n, n_m, total = p[layer + P.N_OUT], p[layer + P.DECAY_N], f.dtype.type(0)
-    m, gain = part(f, p[layer + P.DECAY], n_m), part(f, p[layer + P.RESET_GAIN], n)
+    n, n_m, total = layer.n_out, layer.membrane_decay.len_value, memory.dtype.type(0)
+    m, gain = part(memory, layer.membrane_decay.value, n_m), part(memory, layer.reset_gain, n)
     for h in range(n):
         total += m[h if n_m > 1 else 0] * gain[h]
     return total / n
 
 
 @kernel
-def readout_credit(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, s: Any) -> None:
+def update_readout_credit(memory: Any, readout: Any, layer: Any, scratch: Any) -> None:
     """``ReadoutCredit.update`` of the layer under the readout: E = k E + (1-k) e."""
-    n, rows, n_k = p[layer + P.N_OUT], p[layer + P.ROWS], p[at + P.READOUT_DECAY_N]
-    keep = per_neuron(f, p[at + P.READOUT_DECAY], n_k, row_of(s, S.KEEP, n))
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.COMPLEMENT, n))
-    psi, add = part(f, p[layer + P.SURROGATE], n), row_of(s, S.ADD, n)
+    n, rows, decay = layer.n_out, layer.rows, readout.decay
+    keep = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, KEEP, n))
+    complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
+    psi, add = part(memory, layer.surrogate, n), row_of(scratch, ADD, n)
     for h in range(n):
         add[h] = complement[h] * psi[h]
-    eligibility, sensitivity = table(f, p[layer + P.ELIGIBILITY], rows, n), table(f, p[layer + P.SENSITIVITY], rows, n)
-    live = reached(p, layer, s)
+    start, active = layer.readout_credit.eligibility, active_rows(layer, scratch)
+    eligibility, sensitivity = table(memory, start, rows, n), table(memory, layer.sensitivity, rows, n)
+    last = rows - 1 if layer.threshold.raw != ABSENT else -1
     for i in range(rows):
-        if live[i] == 0:
+        if active[i] == 0:
             continue
-        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
+        shift = memory.dtype.type(1) if i == last else memory.dtype.type(0)
         for h in range(n):
             eligibility[i, h] = keep[h] * eligibility[i, h] + add[h] * (sensitivity[i, h] - shift)
-    if p[layer + P.ADAPTED] >= 0:
-        take_adaptation(f, p, layer, q, qat, p[layer + P.ELIGIBILITY], add)
+    if layer.adapted != ABSENT:
+        subtract_adaptation(memory, layer, start, add)
 
 
 @kernel
-def trace_lower(f: Any, p: Any, at: int, q: Any, leaks: Any, s: Any) -> None:
-    """``OTPE.end_tick`` for the layers that are not under the readout."""
-    n_layers, n_out = p[at + P.N_LAYERS], p[at + P.READOUT_OUT]
-    first, floats = p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
-    n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.COMPLEMENT, n))
-    path, kept = np.empty((n_out, n), f.dtype), part(f, p[at + P.READOUT_DECAY], n_k).mean()
+def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) -> None:
+    """``OTPE.end_tick`` for the layers that are not under the readout; ``mean_leak`` of each layer stands in LEAKS."""
+    readout, leaks = network.readout, scratch[LEAKS]
+    n, n_out, decay = readout.n_in, readout.n_out, readout.decay
+    complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
+    path, kept = np.empty((n_out, n), memory.dtype), part(memory, decay.value, decay.len_value).mean()
     for j in range(n_out):
-        opened, weights = path[j], part(f, p[at + P.READOUT_AFFINE] + j * (n + 1), n)
+        opened, weights = path[j], part(memory, readout.affine + j * (n + 1), n)
         for h in range(n):
             opened[h] = weights[h] * complement[h]
-    for i in range(n_layers - 2, -1, -1):
-        layer, above = first + i * P.LAYER_INTS, first + (i + 1) * P.LAYER_INTS
-        below = np.empty((n_out, p[layer + P.N_OUT]), f.dtype)
+    for i in range(network.len_hidden - 2, -1, -1):
+        layer, above = layers[network.first_layer + i], layers[network.first_layer + i + 1]
+        below = np.empty((n_out, layer.n_out), memory.dtype)
         for j in range(n_out):
-            at_currents(f, p, above, path[j], s)
-            pull(f, p, above, path[j], below[j])
-        path_credit(f, p, layer, q, floats + i * P.LAYER_FLOATS, leaks[i + 1 :], kept, below, s)
+            at_currents(memory, above, path[j], scratch)
+            vjp(memory, above.synapses.affine, path[j], below[j])
+        update_path_credit(memory, layer, leaks[i + 1 :], kept, below, scratch)
         path = below
 
 
 @kernel
-def path_credit(f: Any, p: Any, layer: int, q: Any, qat: int, leaks: Any, kept: Any, path: Any, s: Any) -> None:
+def update_path_credit(memory: Any, layer: Any, leaks: Any, kept: Any, path: Any, scratch: Any) -> None:
     """``PathCredit.update``: carry e_t through the layers above, project it on every output."""
-    n, rows = p[layer + P.N_OUT], p[layer + P.ROWS]
-    psi, local, size = part(f, p[layer + P.SURROGATE], n), row_of(s, S.CURRENT, n), rows * n
-    live = reached(p, layer, s)
+    n, rows, credit = layer.n_out, layer.rows, layer.path_credit
+    psi, local, size = part(memory, layer.surrogate, n), row_of(scratch, CURRENT, n), rows * n
+    active = active_rows(layer, scratch)
     for i in range(rows):
-        if live[i] == 0:
+        if active[i] == 0:
             continue
-        row = part(f, p[layer + P.SENSITIVITY] + i * n, n)
-        shift = f.dtype.type(1) if i == rows - 1 and p[layer + P.THRESHOLD_RAW] >= 0 else f.dtype.type(0)
+        row = part(memory, layer.sensitivity + i * n, n)
+        shift = memory.dtype.type(1) if i == rows - 1 and layer.threshold.raw != ABSENT else memory.dtype.type(0)
         for h in range(n):
             local[h] = psi[h] * (row[h] - shift)
-        for level in range(p[layer + P.N_ABOVE]):
-            carried, leak = part(f, p[layer + P.CARRIED] + level * size + i * n, n), leaks[level]
+        for level in range(credit.len_levels):
+            carried, leak = part(memory, credit.carried + level * size + i * n, n), leaks[level]
             for h in range(n):
                 local[h] += leak * carried[h]
             for h in range(n):
                 carried[h] = local[h]
         for j in range(path.shape[0]):
-            projected, opened = part(f, p[layer + P.PROJECTED] + j * size + i * n, n), path[j]
+            projected, opened = part(memory, credit.projected + j * size + i * n, n), path[j]
             for h in range(n):
-                projected[h] = kept * projected[h] + opened[h] * local[h]
-    if p[layer + P.ADAPTED] >= 0:
-        for level in range(p[layer + P.N_ABOVE]):
-            take_adaptation(f, p, layer, q, qat, p[layer + P.CARRIED] + level * size, psi)
-        factor = row_of(s, S.ADD, n)
+                projected[h] = accumulate(projected[h], kept, opened[h] * local[h])
+    if layer.adapted != ABSENT:
+        for level in range(credit.len_levels):
+            subtract_adaptation(memory, layer, credit.carried + level * size, psi)
+        factor = row_of(scratch, ADD, n)
         for j in range(path.shape[0]):
             for h in range(n):
                 factor[h] = path[j, h] * psi[h]
-            take_adaptation(f, p, layer, q, qat, p[layer + P.PROJECTED] + j * size, factor)
+            subtract_adaptation(memory, layer, credit.projected + j * size, factor)
 
 
 @kernel
-def take_adaptation(f: Any, p: Any, layer: int, q: Any, qat: int, start: int, factor: Any) -> None:
+def subtract_adaptation(memory: Any, layer: Any, start: int, factor: Any) -> None:
     """Subtract ``factor`` times beta da from a matrix to which ``factor`` times du was added.
 
     A pass of its own: a call within the loops above, even one that is not taken, costs a tenth of their time.
     """
-    n, beta = factor.size, f.dtype.type(q[qat + P.ADAPTATION])
-    for i in range(p[layer + P.ROWS]):
-        row, adapted = part(f, start + i * n, n), part(f, p[layer + P.ADAPTATION_SENSITIVITY] + i * n, n)
+    n, beta = factor.size, memory.dtype.type(layer.adaptation)
+    for i in range(layer.rows):
+        row, adapted = part(memory, start + i * n, n), part(memory, layer.adaptation_sensitivity + i * n, n)
         for h in range(n):
             row[h] -= beta * factor[h] * adapted[h]
 
 
 @kernel
-def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, g: Any, s: Any, sums: Any) -> None:
-    """``OTPE.write_scores`` of one layer, a few rows at once, and ``take_in`` of them; V^T g stands in BELOW."""
-    driven, n, rows = p[layer + P.SYNAPSE_ROWS], p[layer + P.N_OUT], p[layer + P.ROWS]
-    affine, shift, live = p[layer + P.AFFINE], p[at + P.SCORE] - p[at + P.FLAT], reached(p, layer, s)
-    for start in range(0, driven, AT_ONCE):
-        stop = min(start + AT_ONCE, driven)
-        scores, alive = table(f, affine + shift + start * n, stop - start, n), live[start:stop]
-        score_rows(f, p, layer, start, rows, g, scores, alive, s)
-        if p[layer + P.NORMALIZED] >= 0:
-            centre(scores, part(f, p[layer + P.NORMALIZED], n), alive)
-        if p[P.BY_ROWS] == 1:
-            take_in(f, p, at, q, qat, affine + start * n, stop - start, n, alive, sums)
-    spare = row_of(s, S.ADD, n).reshape(1, n)
+def score_layer(memory: Any, agent: Any, learner: Any, layer: Any, g: Any, scratch: Any, sums: Any) -> None:
+    """``OTPE.write_scores`` of one layer, a few rows at once, and ``add_to_traces``; V^T g stands in BELOW."""
+    driven, n, rows = layer.synapses.rows, layer.n_out, layer.rows
+    start, shift = layer.synapses.affine, learner.network.score - learner.network.flat
+    active = active_rows(layer, scratch)
+    for low in range(0, driven, AT_ONCE):
+        high = min(low + AT_ONCE, driven)
+        scores = table(memory, start + shift + low * n, high - low, n)
+        score_rows(memory, layer, low, g, scores, active[low:high], scratch)
+        if layer.norm.normalized != ABSENT:
+            centre(scores, part(memory, layer.norm.normalized, n), active[low:high])
+        if agent.by_rows:
+            add_to_traces(memory, learner, start + low * n, high - low, n, active[low:high], sums)
+    spare, decay = row_of(scratch, ADD, n).reshape(1, n), layer.membrane_decay
     for i in range(driven, rows):
-        score_rows(f, p, layer, i, rows, g, spare, live[i : i + 1], s)
-        raw, count = p[layer + P.THRESHOLD_RAW], p[layer + P.THRESHOLD_N]
-        if i == driven and p[layer + P.DECAY_RAW] >= 0:
-            raw, count = p[layer + P.DECAY_RAW], p[layer + P.DECAY_N]
-            chain(f, raw, shift, p[layer + P.DECAY], count, spare[0], True)
+        score_rows(memory, layer, i, g, spare, active[i : i + 1], scratch)
+        raw, count = layer.threshold.raw, layer.threshold.len_value
+        if i == driven and decay.raw != ABSENT:
+            raw, count = decay.raw, decay.len_value
+            write_score(memory, decay, shift, spare[0], True)
         else:
-            chain(f, raw, shift, p[layer + P.THRESHOLD], count, spare[0], False)
-        if p[P.BY_ROWS] == 1:
-            take_in(f, p, at, q, qat, raw, 1, count, live[i : i + 1], sums)
+            write_score(memory, layer.threshold, shift, spare[0], False)
+        if agent.by_rows:
+            add_to_traces(memory, learner, raw, 1, count, active[i : i + 1], sums)
 
 
 @kernel
-def score_rows(f: Any, p: Any, layer: int, first: int, rows: int, g: Any, scores: Any, live: Any, s: Any) -> None:
+def score_rows(memory: Any, layer: Any, first: int, g: Any, scores: Any, active: Any, scratch: Any) -> None:
     """Write the scores of a layer's parameters from row ``first`` on, as if its currents were not normalised."""
-    n, nil = scores.shape[1], f.dtype.type(0)
-    if p[layer + P.ELIGIBILITY] >= 0:
-        below, eligibility = row_of(s, S.BELOW, n), table(f, p[layer + P.ELIGIBILITY] + first * n, scores.shape[0], n)
+    n, nil, rows = scores.shape[1], memory.dtype.type(0), layer.rows
+    if layer.readout_credit.eligibility != ABSENT:
+        below = row_of(scratch, BELOW, n)
+        eligibility = table(memory, layer.readout_credit.eligibility + first * n, scores.shape[0], n)
         for i in range(scores.shape[0]):
-            if live[i] == 0:
+            if active[i] == 0:
                 continue
             for h in range(n):
                 scores[i, h] = below[h] * eligibility[i, h]
         return
     for i in range(scores.shape[0]):
-        if live[i] == 0:
+        if active[i] == 0:
             continue
         for h in range(n):
             scores[i, h] = nil
         for j in range(g.size):
-            projected = part(f, p[layer + P.PROJECTED] + (j * rows + first + i) * n, n)
+            projected = part(memory, layer.path_credit.projected + (j * rows + first + i) * n, n)
             for h in range(n):
                 scores[i, h] += g[j] * projected[h]

@@ -1,98 +1,96 @@
-"""A perceptron forward and backward over one life's memory: ``network.Perceptron``; arguments as in ``neurons``."""
+"""A perceptron forward and backward: ``nn.networks.Perceptron``; arguments as in ``neurons``."""
 
 from typing import Any
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
-from tracerl.kernels.currents import affine, centre, normalize, pull
+from tracerl.kernels.currents import affine, centre, normalize, vjp
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.memory import part, row_of, zero
-from tracerl.kernels.steps import begin, take_in, take_in_all, take_in_products
+from tracerl.kernels.memory import active_rows, part, row_of, zero
+from tracerl.kernels.scratch import BELOW, CURRENT, FURTHER_BELOW, ONES
+from tracerl.kernels.steps import add_all_to_traces, add_products_to_traces, add_to_traces, begin
 
-_LEAK = 0.01  # layers.rectified.LEAK
+_LEAK = 0.01  # nn.layers.rectified.LEAK
 
 
 @kernel
-def forward(f: Any, p: Any, at: int, q: Any, x: Any, y: Any, s: Any) -> None:
-    """``Perceptron.forward``: see x, and write the readout's y."""
-    first = p[at + P.FIRST_LAYER]
-    n = p[first + P.N_IN]
-    inputs = part(f, p[first + P.INPUTS], n)
-    for i in range(n):
+def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, scratch: Any) -> None:
+    """``Perceptron.forward``: write the readout's y of the input x."""
+    bottom = layers[network.first_layer]
+    inputs = part(memory, bottom.inputs, bottom.n_in)
+    for i in range(bottom.n_in):
         inputs[i] = x[i]
-    look_again(f, p, at, q, y, s)
+    forward_again(memory, network, layers, y, scratch)
 
 
 @kernel
-def look_again(f: Any, p: Any, at: int, q: Any, y: Any, s: Any) -> None:
-    """``Perceptron.look_again``: write y of the input that was seen last."""
-    n_layers, first, floats = p[at + P.N_LAYERS], p[at + P.FIRST_LAYER], p[at + P.FIRST_LAYER_FLOATS]
+def forward_again(memory: Any, network: Any, layers: Any, y: Any, scratch: Any) -> None:
+    """``Perceptron.look_again``: write y of the newest input."""
+    first, n_layers, readout = network.first_layer, network.len_hidden, network.readout
     for i in range(n_layers):
-        layer = first + i * P.LAYER_INTS
-        above = p[layer + P.LAYER_INTS + P.INPUTS] if i < n_layers - 1 else p[at + P.FILTERED]
-        rectified(f, p, layer, q, floats + i * P.LAYER_FLOATS, above, s)
-    n = p[at + P.READOUT_IN] + 1
-    h = part(f, p[at + P.FILTERED], n)
-    for a in range(p[at + P.READOUT_OUT]):
-        weights, total = part(f, p[at + P.READOUT_AFFINE] + a * n, n), f.dtype.type(0)
+        above = layers[first + i + 1].inputs if i < n_layers - 1 else readout.inputs
+        rectify(memory, layers[first + i], above, scratch)
+    n = readout.n_in + 1
+    h = part(memory, readout.inputs, n)
+    for a in range(readout.n_out):
+        weights, total = part(memory, readout.affine + a * n, n), memory.dtype.type(0)
         for i in range(n):
             total += weights[i] * h[i]
         y[a] = total
 
 
 @kernel
-def rectified(f: Any, p: Any, layer: int, q: Any, qat: int, above: int, s: Any) -> None:
+def rectify(memory: Any, layer: Any, above: int, scratch: Any) -> None:
     """``Rectified.forward`` of the inputs held, writing h to where the layer above holds its own."""
-    n = p[layer + P.N_OUT]
-    current, h = row_of(s, S.CURRENT, n), part(f, above, n)
-    slopes, one, leak = part(f, p[layer + P.SURROGATE], n), f.dtype.type(1), f.dtype.type(_LEAK)
-    affine(f, p[layer + P.AFFINE], part(f, p[layer + P.INPUTS], p[layer + P.N_IN] + 1), current)
-    normalize(f, p, layer, q, qat, current)
+    n = layer.n_out
+    current, h = row_of(scratch, CURRENT, n), part(memory, above, n)
+    slopes, one, leak = part(memory, layer.slopes, n), memory.dtype.type(1), memory.dtype.type(_LEAK)
+    affine(memory, layer.affine, part(memory, layer.inputs, layer.n_in + 1), current)
+    normalize(memory, layer.norm, current)
     for i in range(n):
         slopes[i] = one if current[i] > 0 else leak
         h[i] = current[i] * slopes[i]
 
 
 @kernel
-def backward(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, g: Any, s: Any, sums: Any) -> None:
-    """``Perceptron.backward``: take in the score of every parameter for the signal g at the outputs."""
-    begin(d, p, at, q, qat, sums)
-    shift = p[at + P.SCORE] - p[at + P.FLAT]  # from a parameter to its score
-    n_in = p[at + P.READOUT_IN]
-    row, h = S.BELOW, part(f, p[at + P.FILTERED], n_in + 1)
-    signal = row_of(s, row, n_in)
+def backward(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, g: Any, scratch: Any, sums: Any) -> None:
+    """``Perceptron.backward``: write every parameter's score for the signal g at the outputs; ``add_to_traces``."""
+    begin(wide, learner, sums)
+    network, readout = learner.network, learner.network.readout
+    shift = network.score - network.flat  # from a parameter to its score
+    n_in = readout.n_in
+    row, h = BELOW, part(memory, readout.inputs, n_in + 1)
+    signal = row_of(scratch, row, n_in)
     zero(signal, 0, n_in)
-    for a in range(p[at + P.READOUT_OUT]):
-        start = p[at + P.READOUT_AFFINE] + a * (n_in + 1)
-        weights, scores, ga = part(f, start, n_in), part(f, start + shift, n_in + 1), g[a]
+    for a in range(readout.n_out):
+        start = readout.affine + a * (n_in + 1)
+        weights, scores, ga = part(memory, start, n_in), part(memory, start + shift, n_in + 1), g[a]
         for i in range(n_in + 1):
             scores[i] = ga * h[i]
         for i in range(n_in):
             signal[i] += ga * weights[i]
-        if p[P.BY_ROWS] == 1:
-            take_in(f, p, at, q, qat, start, 1, n_in + 1, s[S.ONES], sums)
-    for i in range(p[at + P.N_LAYERS] - 1, -1, -1):
-        layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
-        signal = row_of(s, row, p[layer + P.N_OUT])
-        score_layer(f, p, at, layer, q, qat, signal, s, sums)
+        if agent.by_rows:
+            add_to_traces(memory, learner, start, 1, n_in + 1, scratch[ONES], sums)
+    for i in range(network.len_hidden - 1, -1, -1):
+        layer = layers[network.first_layer + i]
+        signal = row_of(scratch, row, layer.n_out)
+        score_layer(memory, agent, learner, layer, signal, scratch, sums)
         if i > 0:
-            row = S.FURTHER_BELOW if row == S.BELOW else S.BELOW
-            pull(f, p, layer, signal, row_of(s, row, p[layer + P.N_IN]))
-    take_in_all(f, p, at, q, qat, s, sums)
+            row = FURTHER_BELOW if row == BELOW else BELOW
+            vjp(memory, layer.affine, signal, row_of(scratch, row, layer.n_in))
+    add_all_to_traces(memory, agent, learner, scratch, sums)
 
 
 @kernel
-def score_layer(f: Any, p: Any, at: int, layer: int, q: Any, qat: int, signal: Any, s: Any, sums: Any) -> None:
-    """``Rectified.backward`` of one layer but for ``pull``: the signal at its outputs becomes that at its currents."""
-    n, rows = signal.size, p[layer + P.N_IN] + 1
-    slopes, inverse = part(f, p[layer + P.SURROGATE], n), f[p[layer + P.INVERSE]]
+def score_layer(memory: Any, agent: Any, learner: Any, layer: Any, signal: Any, scratch: Any, sums: Any) -> None:
+    """``Rectified.backward`` of one layer but for ``vjp``: the signal at its outputs becomes that at its currents."""
+    n, inputs = signal.size, part(memory, layer.inputs, layer.n_in + 1)
+    slopes, inverse = part(memory, layer.slopes, n), memory[layer.norm.inverse]
     for h in range(n):
         signal[h] *= inverse * slopes[h]
-    centre(signal.reshape(1, n), part(f, p[layer + P.NORMALIZED], n), s[S.ONES])
-    take_in_products(f, p, at, layer, q, qat, part(f, p[layer + P.INPUTS], rows), signal, s, sums)
+    centre(signal.reshape(1, n), part(memory, layer.norm.normalized, n), scratch[ONES])
+    add_products_to_traces(memory, agent, learner, layer.affine, inputs, signal, active_rows(layer, scratch), sums)
 
 
 @kernel
-def clear(f: Any, p: Any, at: int) -> None:
-    """``TraceLearner.reset_state`` of a perceptron, which remembers nothing: its eligibility trace to zero."""
-    zero(f, p[at + P.TRACE], p[at + P.N_PARAMETERS])
+def clear(memory: Any, learner: Any, layers: Any) -> None:
+    """``TraceLearner.reset_state`` of a perceptron, which keeps no state over steps: its trace to zero."""
+    zero(memory, learner.eligibility_trace, learner.network.len_flat)

@@ -1,44 +1,45 @@
-"""Presynaptic credit of hidden layers in a row: ``credit/presynaptic.py``, one to one; arguments as in ``neurons``."""
+"""Presynaptic credit of hidden layers in a row: ``nn/credit/presynaptic.py``; arguments as in ``neurons``."""
 
 from typing import Any
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
-from tracerl.kernels.currents import at_currents, norm_scale, pull
+from tracerl.kernels.currents import at_currents, norm_scale, vjp
+from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.memory import part, per_neuron, row_of
-from tracerl.kernels.steps import take_in_products
+from tracerl.kernels.memory import active_rows, part, per_neuron, row_of
+from tracerl.kernels.scratch import BELOW, COMPLEMENT, FURTHER_BELOW
+from tracerl.kernels.steps import add_products_to_traces
 
 
 @kernel
-def presynaptic_trace(f: Any, p: Any, layer: int) -> None:
+def update_presynaptic(memory: Any, layer: Any) -> None:
     """``PresynapticTrace.update``."""
-    rows, n_m = p[layer + P.SYNAPSE_ROWS], p[layer + P.DECAY_N]
-    kept, scale = part(f, p[layer + P.DECAY], n_m).mean(), norm_scale(f, p, layer)
-    trace, inputs = part(f, p[layer + P.PRESYNAPTIC], rows), part(f, p[layer + P.INPUTS], rows)
+    rows, decay = layer.synapses.rows, layer.membrane_decay
+    kept, scale = part(memory, decay.value, decay.len_value).mean(), norm_scale(memory, layer.norm)
+    trace, inputs = part(memory, layer.presynaptic.trace, rows), part(memory, layer.synapses.inputs, rows)
     for i in range(rows):
-        trace[i] = kept * trace[i] + scale * inputs[i]
+        trace[i] = accumulate(trace[i], kept, scale * inputs[i])
 
 
 @kernel
-def presynaptic_scores(f: Any, p: Any, at: int, q: Any, qat: int, s: Any, sums: Any) -> None:
+def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratch: Any, sums: Any) -> None:
     """``Presynaptic.write_scores``, from the top layer down; V^T g stands in the scratch row BELOW."""
-    n, n_k = p[at + P.READOUT_IN], p[at + P.READOUT_DECAY_N]
-    complement = per_neuron(f, p[at + P.READOUT_COMPLEMENT], n_k, row_of(s, S.COMPLEMENT, n))
-    signal = row_of(s, S.BELOW, n)
+    network, readout = learner.network, learner.network.readout
+    n, decay = readout.n_in, readout.decay
+    complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
+    signal = row_of(scratch, BELOW, n)
     for h in range(n):
         signal[h] *= complement[h]
-    arriving, leaving = S.BELOW, S.FURTHER_BELOW
-    for i in range(p[at + P.N_LAYERS] - 1, -1, -1):
-        layer = p[at + P.FIRST_LAYER] + i * P.LAYER_INTS
-        n, driven = p[layer + P.N_OUT], p[layer + P.SYNAPSE_ROWS]
-        signal = row_of(s, arriving, n)
-        at_currents(f, p, layer, signal, s)
+    arriving, leaving = BELOW, FURTHER_BELOW
+    for i in range(network.len_hidden - 1, -1, -1):
+        layer = layers[network.first_layer + i]
+        n, start, rows = layer.n_out, layer.synapses.affine, layer.synapses.rows
+        signal = row_of(scratch, arriving, n)
+        at_currents(memory, layer, signal, scratch)
         if i > 0:
-            pull(f, p, layer, signal, row_of(s, leaving, p[layer + P.N_IN]))
-        scale, trace = norm_scale(f, p, layer), part(f, p[layer + P.PRESYNAPTIC], driven)
-        over = f.dtype.type(1) / scale if scale > 0 else f.dtype.type(0)  # of a life begun anew, 0
+            vjp(memory, start, signal, row_of(scratch, leaving, layer.n_in))
+        scale, trace = norm_scale(memory, layer.norm), part(memory, layer.presynaptic.trace, rows)
+        over = memory.dtype.type(1) / scale if scale > 0 else memory.dtype.type(0)  # 0 before the first observation
         for h in range(n):
             signal[h] *= over  # the scale is in the trace
-        take_in_products(f, p, at, layer, q, qat, trace, signal, s, sums)
+        add_products_to_traces(memory, agent, learner, start, trace, signal, active_rows(layer, scratch), sums)
         arriving, leaving = leaving, arriving

@@ -1,4 +1,4 @@
-"""Rows of the scratch that a kernel is handed, as wide as the code, the widest layer and the most rows of weights."""
+"""Rows of the scratch that a kernel is handed, [N_ROWS, width]: vectors that are written before they are read."""
 
 (
     CURRENT,
@@ -10,21 +10,21 @@
     ADD,
     BELOW,
     FURTHER_BELOW,
-    CODE,
+    ENCODED,  # the encoded observation
     LEAKS,
     OUTPUT,
     SIGNAL,
-    LIVE,  # 0 where a number of the code has been zero all life long, else 1; see streams.find_live
+    ACTIVE,  # 0 where a number of the encoded observation has been zero in every step so far; see streams.find_active
     ONES,
     POLICY_SUMS,  # see steps.begin
     CRITIC_SUMS,
-    SCRATCH_ROWS,
+    N_ROWS,
 ) = range(18)
 
 # What a row of sums holds, added up over the parameters of a network in one env step.
 (
     SCORE_NORM,  # sum g^2/nu_hat
-    REACH,  # sum zeta^2/nu_hat; of other rules than Intentional sum |zeta|
+    TRACE_NORM,  # sum zeta^2/nu_hat; of other rules than Intentional sum |zeta|
     OVER,  # 1/(1-.999^t)
     N_SUMS,
 ) = range(4)

@@ -1,137 +1,141 @@
-"""Eligibility traces and step-size rules over a network's flat memory: ``optim/``, one to one."""
+"""Eligibility traces and step-size rules over a network's flat parameters: ``optim/``, one to one.
+
+Arguments as in ``neurons``; ``sums`` is what ``begin`` made ready.
+"""
 
 import math
 from typing import Any
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
+from tracerl.kernels import functional as F
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.memory import part, reached, table
+from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD
+from tracerl.kernels.memory import part, table
+from tracerl.kernels.scratch import ACTIVE, ONES, OVER, SCORE_NORM, TRACE_NORM
 
 AT_ONCE = 256  # rows of 128 float32, of a score, its trace, its second moment and what it is made from: 0.5 MiB
-MOST_AT_ONCE = 1 << 15  # parameters of a network that is taken in at once
 
 
 @kernel
-def begin(d: Any, p: Any, at: int, q: Any, qat: int, sums: Any) -> None:
-    """Make ready to take in the scores of an env step."""
-    sums[S.SCORE_NORM] = sums[S.REACH] = 0
-    if p[at + P.RULE] == P.INTENTIONAL:
-        unseen = p[at + P.UNSEEN]
-        d[unseen] *= q[qat + P.SCORE_DECAY]
-        d[unseen + 1] *= q[qat + P.TRACE_DECAY]
-        d[unseen + 2] *= q[qat + P.SLOW_DECAY]
-        sums[S.OVER] = 1 / sums.dtype.type(1 - d[unseen])
+def begin(wide: Any, learner: Any, sums: Any) -> None:
+    """Reset the sums of an env step and advance the bias-correction weights."""
+    rule = learner.step_rule
+    sums[SCORE_NORM] = sums[TRACE_NORM] = 0
+    if rule.kind == INTENTIONAL:
+        wide[rule.unseen] *= rule.settings.score_decay
+        wide[rule.unseen + 1] *= learner.trace_decay
+        wide[rule.unseen + 2] *= rule.settings.slow_decay
+        sums[OVER] = 1 / sums.dtype.type(1 - wide[rule.unseen])
 
 
 @kernel
-def take_in(f: Any, p: Any, at: int, q: Any, qat: int, first: int, rows: int, n: int, live: Any, sums: Any) -> None:
-    """Take in scores that are written: ``functional.accumulate_``, and what of the rule needs no signal.
+def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, active: Any, sums: Any) -> None:
+    """Add scores to their traces, ``TraceLearner.accumulate``, and do what of the rule needs no signal.
 
-    They are ``rows`` rows of n, the first of them the score of the parameter that stands at ``first`` in the memory;
-    ``live`` says 0 of a row whose scores have been zero all life long. ``sums`` is what ``begin`` made ready. Where
-    BY_ROWS is 1, a few rows are taken in as soon as they are written, while a fast cache holds them; else all at the
-    end, in one call, by ``take_in_all``.
+    They are ``rows`` rows of n, the first of them the score of the parameter that stands at ``first`` in memory;
+    ``active`` says 0 of a row whose scores have always been zero. Where ``agent.by_rows``, it is called for a few
+    rows as soon as they are written, while a fast cache holds them; else once for all, by ``add_all_to_traces``.
     """
-    real, shift, one = f.dtype.type, first - p[at + P.FLAT], f.dtype.type(1)
-    score, trace = table(f, p[at + P.SCORE] + shift, rows, n), table(f, p[at + P.TRACE] + shift, rows, n)
-    decay, score_norm, reach = real(q[qat + P.TRACE_DECAY]), real(0), real(0)
-    if p[at + P.RULE] != P.INTENTIONAL:
+    real, rule, network = memory.dtype.type, learner.step_rule, learner.network
+    shift, one = first - network.flat, memory.dtype.type(1)
+    score = table(memory, network.score + shift, rows, n)
+    trace = table(memory, learner.eligibility_trace + shift, rows, n)
+    decay, score_norm, trace_norm = real(learner.trace_decay), real(0), real(0)
+    if rule.kind != INTENTIONAL:
         for r in range(rows):
-            if live[r] == 0:
+            if active[r] == 0:
                 continue
             for i in range(n):
-                zeta = decay * trace[r, i] + score[r, i]
+                zeta = F.accumulate(trace[r, i], decay, score[r, i])
                 trace[r, i] = zeta
-                reach += abs(zeta)
-        sums[S.REACH] += reach
+                trace_norm += abs(zeta)
+        sums[TRACE_NORM] += trace_norm
         return
-    moment = table(f, p[at + P.SECOND_MOMENT] + shift, rows, n)
-    kept, fresh, tiny = real(q[qat + P.SCORE_DECAY]), real(1 - q[qat + P.SCORE_DECAY]), real(1e-8)
-    over = sums[S.OVER]
+    moment = table(memory, rule.second_moment + shift, rows, n)
+    kept, fresh, tiny = real(rule.settings.score_decay), real(1 - rule.settings.score_decay), real(1e-8)
+    over = sums[OVER]
     for r in range(rows):
-        if live[r] == 0:
+        if active[r] == 0:
             continue
         for i in range(n):
             g = score[r, i]
-            zeta = decay * trace[r, i] + g
+            zeta = F.accumulate(trace[r, i], decay, g)
             nu = kept * moment[r, i] + fresh * g * g
             scale = one / (math.sqrt(nu * over) + tiny)
             score_norm += g * g * scale
-            reach += zeta * zeta * scale
+            trace_norm += zeta * zeta * scale
             trace[r, i], moment[r, i] = zeta, nu
             score[r, i] = zeta * scale  # the direction: the score is not read again before it is written anew
-    sums[S.SCORE_NORM] += score_norm
-    sums[S.REACH] += reach
+    sums[SCORE_NORM] += score_norm
+    sums[TRACE_NORM] += trace_norm
 
 
 @kernel
-def take_in_products(
-    f: Any, p: Any, at: int, layer: int, q: Any, qat: int, received: Any, signal: Any, s: Any, sums: Any
+def add_products_to_traces(
+    memory: Any, agent: Any, learner: Any, start: int, received: Any, signal: Any, active: Any, sums: Any
 ) -> None:
-    """Write the scores of a layer's synapses, what each received times the signal at its current; ``take_in`` them."""
-    rows, n, affine, live = received.size, signal.size, p[layer + P.AFFINE], reached(p, layer, s)
-    scores = table(f, affine + p[at + P.SCORE] - p[at + P.FLAT], rows, n)
-    for start in range(0, rows, AT_ONCE):
-        stop = min(start + AT_ONCE, rows)
-        for i in range(start, stop):
-            if live[i] == 0:
+    """Write the scores of weights from ``start`` on, what each received times its signal; ``add_to_traces``."""
+    rows, n, network = received.size, signal.size, learner.network
+    scores = table(memory, start + network.score - network.flat, rows, n)
+    for low in range(0, rows, AT_ONCE):
+        high = min(low + AT_ONCE, rows)
+        for i in range(low, high):
+            if active[i] == 0:
                 continue
             for h in range(n):
                 scores[i, h] = received[i] * signal[h]
-        if p[P.BY_ROWS] == 1:
-            take_in(f, p, at, q, qat, affine + start * n, stop - start, n, live[start:stop], sums)
+        if agent.by_rows:
+            add_to_traces(memory, learner, start + low * n, high - low, n, active[low:high], sums)
 
 
 @kernel
-def take_in_all(f: Any, p: Any, at: int, q: Any, qat: int, s: Any, sums: Any) -> None:
-    """Take in the scores of a small network, all of them written: in one call."""
-    if p[P.BY_ROWS] == 0:
-        take_in(f, p, at, q, qat, p[at + P.FLAT], 1, p[at + P.N_PARAMETERS], s[S.ONES], sums)
+def add_all_to_traces(memory: Any, agent: Any, learner: Any, scratch: Any, sums: Any) -> None:
+    """Add the scores of a small network, all of them written, to its traces in one call."""
+    if not agent.by_rows:
+        add_to_traces(memory, learner, learner.network.flat, 1, learner.network.len_flat, scratch[ONES], sums)
 
 
 @kernel
-def step(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any, sums: Any, s: Any) -> bool:
+def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal: Any, sums: Any, scratch: Any) -> bool:
     """Step along ``signal * trace`` by the network's rule, updating its parameters.
 
     Returns:
-        False, with the parameters as they were, where a number of the trace is not finite. ``SGD`` does not look.
+        False, with the parameters as they were, where a number of the trace is not finite. ``SGD`` does not check.
     """
-    real, rule, along = f.dtype.type, p[at + P.RULE], P.SCORE
-    if rule == P.INTENTIONAL:
-        change = intentional(f, d, p, at, q, qat, signal, sums)
-    elif rule == P.ADAPTIVE_OBGD:
-        change = adaptive_obgd(f, d, p, at, q, qat, signal)
+    real, rule, direction = memory.dtype.type, learner.step_rule, learner.network.score
+    if rule.kind == INTENTIONAL:
+        change = intentional(memory, wide, learner, signal, sums)
+    elif rule.kind == ADAPTIVE_OBGD:
+        change = adaptive_obgd(memory, wide, learner, signal)
     else:
-        along = P.TRACE
-        if rule == P.OBGD:
-            size = bounded_step_size(real(q[qat + P.LR]), real(q[qat + P.KAPPA]), sums[S.REACH], signal)
-            f[p[at + P.STEP_SIZE]] = size
-        change = f[p[at + P.STEP_SIZE]] * signal
+        direction = learner.eligibility_trace
+        if rule.kind == OBGD:
+            size = bounded_step_size(real(rule.settings.lr), real(rule.settings.kappa), sums[TRACE_NORM], signal)
+            memory[rule.step_size] = size
+        change = memory[rule.step_size] * signal
     if not math.isfinite(change):
         return False
-    move(f, p, at, change, p[at + along], s)
+    move(memory, agent, learner.network, layers[learner.network.first_layer], change, direction, scratch)
     return True
 
 
 @kernel
-def move(f: Any, p: Any, at: int, change: Any, along: int, s: Any) -> None:
-    """Add ``change`` times what stands at ``along`` to the parameters, but for those that no input has reached."""
-    if p[P.BY_ROWS] == 0:
-        add(part(f, p[at + P.FLAT], p[at + P.N_PARAMETERS]), change, part(f, along, p[at + P.N_PARAMETERS]))
+def move(memory: Any, agent: Any, network: Any, bottom: Any, change: Any, along: int, scratch: Any) -> None:
+    """Add ``change`` times what stands at ``along`` to the parameters but those whose input was always zero."""
+    start, n_parameters = network.flat, network.len_flat
+    if not agent.by_rows:
+        add(part(memory, start, n_parameters), change, part(memory, along, n_parameters))
         return
-    start, bottom = p[at + P.FLAT], p[at + P.FIRST_LAYER]
-    rows, n, live = p[bottom + P.N_IN], p[bottom + P.N_OUT], s[S.LIVE]
-    affine, stop = p[bottom + P.AFFINE], start + p[at + P.N_PARAMETERS]
-    weights, directions = table(f, affine, rows, n), table(f, along + affine - start, rows, n)
+    rows, n, active = bottom.n_in, bottom.n_out, scratch[ACTIVE]
+    affine, stop = network.input_weights, start + n_parameters
+    weights, directions = table(memory, affine, rows, n), table(memory, along + affine - start, rows, n)
     for i in range(rows):
-        if live[i] == 0:
+        if active[i] == 0:
             continue
         for h in range(n):
             weights[i, h] += change * directions[i, h]
-    add(part(f, start, affine - start), change, part(f, along, affine - start))
+    add(part(memory, start, affine - start), change, part(memory, along, affine - start))
     rest = affine + rows * n
-    add(part(f, rest, stop - rest), change, part(f, along + rest - start, stop - rest))
+    add(part(memory, rest, stop - rest), change, part(memory, along + rest - start, stop - rest))
 
 
 @kernel
@@ -142,57 +146,58 @@ def add(to: Any, change: Any, direction: Any) -> None:
 
 
 @kernel
-def intentional(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any, sums: Any) -> Any:
-    """``BoundedIntentional``, its equations in the same order, from where ``take_in`` left off; return the change."""
-    real, one, unseen = f.dtype.type, f.dtype.type(1), p[at + P.UNSEEN]
-    seen_trace, seen_slow = real(1 - d[unseen + 1]), real(1 - d[unseen + 2])
-    decay, slow = real(q[qat + P.TRACE_DECAY]), real(q[qat + P.SLOW_DECAY])
-    sigma = f[p[at + P.SCORE_NORM]] + (one - decay) * (sums[S.SCORE_NORM] - f[p[at + P.SCORE_NORM]])
-    f[p[at + P.SCORE_NORM]] = sigma
-    denominator = math.sqrt(sigma / seen_trace * sums[S.REACH])
-    mean = f[p[at + P.MEAN_DENOMINATOR]] + (one - slow) * (denominator - f[p[at + P.MEAN_DENOMINATOR]])
-    f[p[at + P.MEAN_DENOMINATOR]] = mean
-    peak = max(f[p[at + P.PEAK_DENOMINATOR]] * real(q[qat + P.PEAK_DECAY]), mean / seen_slow)
-    f[p[at + P.PEAK_DENOMINATOR]] = peak
-    size = real(q[qat + P.ETA]) / max(max(denominator, peak * real(q[qat + P.FLOOR])), real(1e-8))
-    f[p[at + P.STEP_SIZE]] = size
-    return size * bound(f, p, at, q, qat, signal, seen_slow)
+def intentional(memory: Any, wide: Any, learner: Any, signal: Any, sums: Any) -> Any:
+    """``BoundedIntentional``, its equations in the same order, from after ``add_to_traces``; return the change."""
+    real, one, rule, settings = memory.dtype.type, memory.dtype.type(1), learner.step_rule, learner.step_rule.settings
+    seen_trace, seen_slow = real(1 - wide[rule.unseen + 1]), real(1 - wide[rule.unseen + 2])
+    decay, slow = real(learner.trace_decay), real(settings.slow_decay)
+    sigma = memory[rule.score_norm] + (one - decay) * (sums[SCORE_NORM] - memory[rule.score_norm])
+    memory[rule.score_norm] = sigma
+    denominator = math.sqrt(sigma / seen_trace * sums[TRACE_NORM])
+    mean = memory[rule.mean_denominator] + (one - slow) * (denominator - memory[rule.mean_denominator])
+    memory[rule.mean_denominator] = mean
+    peak = max(memory[rule.peak_denominator] * real(settings.peak_decay), mean / seen_slow)
+    memory[rule.peak_denominator] = peak
+    size = real(settings.eta) / max(max(denominator, peak * real(settings.floor)), real(1e-8))
+    memory[rule.step_size] = size
+    return size * bound(memory, rule, signal, seen_slow)
 
 
 @kernel
-def bound(f: Any, p: Any, at: int, q: Any, qat: int, signal: Any, seen: Any) -> Any:
+def bound(memory: Any, rule: Any, signal: Any, seen: Any) -> Any:
     """``BoundedIntentional._bound``: clip the signal and, where asked, normalise it."""
-    real = f.dtype.type
-    fresh = real(1 - q[qat + P.SLOW_DECAY])
-    square = f[p[at + P.SIGNAL_SQUARE]] + fresh * (signal * signal - f[p[at + P.SIGNAL_SQUARE]])
-    f[p[at + P.SIGNAL_SQUARE]] = square
-    cap = math.sqrt(square / seen) * real(q[qat + P.CLIP])
+    real, settings = memory.dtype.type, rule.settings
+    fresh = real(1 - settings.slow_decay)
+    square = memory[rule.signal_square] + fresh * (signal * signal - memory[rule.signal_square])
+    memory[rule.signal_square] = square
+    cap = math.sqrt(square / seen) * real(settings.clip)
     signal = min(max(signal, -cap), cap)
-    if p[at + P.NORMALIZE_SIGNAL] == 0:
+    if not settings.normalize_signal:
         return signal
-    magnitude = f[p[at + P.SIGNAL_MAGNITUDE]] + fresh * (abs(signal) - f[p[at + P.SIGNAL_MAGNITUDE]])
-    f[p[at + P.SIGNAL_MAGNITUDE]] = magnitude
+    magnitude = memory[rule.signal_magnitude] + fresh * (abs(signal) - memory[rule.signal_magnitude])
+    memory[rule.signal_magnitude] = magnitude
     rms = math.sqrt(max((square - (real(1) - seen)) / seen, real(0)))
-    least = max(real(q[qat + P.RMS_FLOOR]) * rms, max(real(q[qat + P.SIGNAL_FLOOR]), real(1e-12)))
+    least = max(real(settings.rms_floor) * rms, max(real(settings.signal_floor), real(1e-12)))
     return signal / max(magnitude / seen, least)
 
 
 @kernel
 def bounded_step_size(lr: Any, kappa: Any, norm: Any, signal: Any) -> Any:
-    """``bounded_step_size_``: lr / max(1, lr kappa max(|signal|, 1) norm)."""
-    one = lr / lr
+    """``optim.obgd.bounded_step_size_``: lr / max(1, lr kappa max(|signal|, 1) norm)."""
+    one = type(lr)(1)
     return lr / max(max(abs(signal), one) * norm * (lr * kappa), one)
 
 
 @kernel
-def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any) -> Any:
+def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
     """``AdaptiveOvershootingBounded``; return the change."""
-    real, n = f.dtype.type, p[at + P.N_PARAMETERS]
-    d[p[at + P.UNSEEN]] *= q[qat + P.UPDATE_DECAY]
-    over = real(1) / real(1 - d[p[at + P.UNSEEN]])
-    kept, fresh = real(q[qat + P.UPDATE_DECAY]), real(1 - q[qat + P.UPDATE_DECAY])
-    score, trace = part(f, p[at + P.SCORE], n), part(f, p[at + P.TRACE], n)
-    moment = part(f, p[at + P.SECOND_MOMENT], n)
+    real, rule, n = memory.dtype.type, learner.step_rule, learner.network.len_flat
+    update_decay = rule.settings.update_decay
+    wide[rule.unseen] *= update_decay
+    over = real(1) / real(1 - wide[rule.unseen])
+    kept, fresh = real(update_decay), real(1 - update_decay)
+    score, trace = part(memory, learner.network.score, n), part(memory, learner.eligibility_trace, n)
+    moment = part(memory, rule.second_moment, n)
     norm = real(0)
     for i in range(n):
         update = trace[i] * signal
@@ -200,5 +205,6 @@ def adaptive_obgd(f: Any, d: Any, p: Any, at: int, q: Any, qat: int, signal: Any
         moment[i] = v
         score[i] = trace[i] / (math.sqrt(v * over) + real(1e-8))  # the direction, as above
         norm += abs(score[i])
-    f[p[at + P.STEP_SIZE]] = bounded_step_size(real(q[qat + P.LR]), real(q[qat + P.KAPPA]), norm, signal)
-    return f[p[at + P.STEP_SIZE]] * signal
+    size = bounded_step_size(real(rule.settings.lr), real(rule.settings.kappa), norm, signal)
+    memory[rule.step_size] = size
+    return size * signal

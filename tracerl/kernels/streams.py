@@ -1,24 +1,24 @@
-"""What comes in: scaling, encoding and random numbers, one to one."""
+"""What comes in: scaling, encoding and random numbers, one to one. Arguments as in ``neurons``."""
 
 import math
 from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import plan as P
-from tracerl.kernels import scratch as S
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.verbs import START
+from tracerl.kernels.layout import ABSENT
+from tracerl.kernels.scratch import ACTIVE, ENCODED
+from tracerl.kernels.step_types import FIRST
 
 _EPSILON = 1e-8
 _LEAST_SHARE = 0.01
 
 
 @kernel
-def uniform(w: Any, counter: int) -> float:
+def uniform(words: Any, counter: int) -> float:
     """``UniformStream.draw``."""
-    w[counter] += -7046029254386353131
-    bits = np.uint64(w[counter])
+    words[counter] += -7046029254386353131
+    bits = np.uint64(words[counter])
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     bits = bits ^ (bits >> np.uint64(31))
@@ -26,75 +26,79 @@ def uniform(w: Any, counter: int) -> float:
 
 
 @kernel
-def finite(verb: int, reward: float, observation: Any) -> bool:
+def finite(step_type: int, reward: float, observation: Any) -> bool:
     """Return whether the numbers that a step type reads are finite: times 0, they add up to 0 then and to NaN else."""
-    total = 0.0 if verb == START else reward * 0.0
+    total = 0.0 if step_type == FIRST else reward * 0.0
     for i in range(observation.size):
         total += observation[i] * 0.0
     return total == 0
 
 
 @kernel
-def encode(d: Any, p: Any, q: Any, observation: Any, first: bool, s: Any) -> None:
-    """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks, and which of it is LIVE."""
-    code = s[S.CODE]
-    n = p[P.N_OBSERVED]
-    if p[P.NORMALIZE] == 1:
-        d[p[P.SEEN_COUNT]] += 1
+def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool, scratch: Any) -> None:
+    """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks, and which of it is ACTIVE."""
+    encoder, encoded, n = agent.encoder, scratch[ENCODED], agent.n_observed
+    if encoder.normalizer.moments.count != ABSENT:
+        wide[encoder.normalizer.moments.count] += 1
     for i in range(n):
-        normalize(d, p, q, i, observation[i], code)
-    for k in range(p[P.CONTRASTS] + p[P.MEMORIES]):
-        decay, at = q[p[P.TRACE_DECAYS] + k], p[P.INPUT_TRACE] + k * n
-        is_memory = k >= p[P.CONTRASTS]
+        normalize(wide, encoder.normalizer, i, observation[i], encoded)
+    contrasts = encoder.len_trace_decays
+    for k in range(contrasts + encoder.len_memory_decays):
+        is_memory, trace_k = k >= contrasts, encoder.trace + k * n
+        decay = constants[encoder.memory_decays + k - contrasts if is_memory else encoder.trace_decays + k]
         for i in range(n):
-            trace = d[at + i]
+            trace = wide[trace_k + i]
             if first:
                 trace = 0.0 if is_memory else observation[i]
             contrast = observation[i] - trace
-            d[at + i] = trace + (1 - decay) * contrast
-            normalize(d, p, q, (k + 1) * n + i, d[at + i] if is_memory else contrast, code)
-    find_live(d, p, s)
+            wide[trace_k + i] = trace + (1 - decay) * contrast
+            value = wide[trace_k + i] if is_memory else contrast
+            normalize(wide, encoder.normalizer, (k + 1) * n + i, value, encoded)
+    find_active(wide, agent, scratch)
 
 
 @kernel
-def find_live(d: Any, p: Any, s: Any) -> None:
-    """Tell the numbers of the code that have been zero all life long: all that their weights have is zero too."""
-    if p[P.BY_ROWS] == 0:
+def find_active(wide: Any, agent: Any, scratch: Any) -> None:
+    """Mark the numbers of the encoded observation that have always been zero: what their weights have is zero too."""
+    if not agent.by_rows:
         return
-    live, seen = s[S.LIVE], p[P.NORMALIZE] == 1
-    for i in range(p[P.N_CODE]):
-        live[i] = not seen or d[p[P.SEEN_MEAN] + i] != 0 or d[p[P.SEEN_SQUARES] + i] != 0
+    active, moments = scratch[ACTIVE], agent.encoder.normalizer.moments
+    unknown = moments.count == ABSENT
+    for i in range(agent.encoder.n_out):
+        active[i] = unknown or wide[moments.mean + i] != 0 or wide[moments.squares + i] != 0
 
 
 @kernel
-def normalize(d: Any, p: Any, q: Any, i: int, value: float, code: Any) -> None:
+def normalize(wide: Any, normalizer: Any, i: int, value: float, encoded: Any) -> None:
     """``ObservationNormalizer`` of feature i, its count already raised."""
-    if p[P.NORMALIZE] == 0:
-        code[i] = code.dtype.type(value)
+    moments = normalizer.moments
+    if moments.count == ABSENT:
+        encoded[i] = encoded.dtype.type(value)
         return
-    count, mean, squares = d[p[P.SEEN_COUNT]], p[P.SEEN_MEAN] + i, p[P.SEEN_SQUARES] + i
-    before = value - d[mean]
-    d[mean] += before / count
-    after = value - d[mean]
-    d[squares] += before * after
-    variance = d[squares] / (count - 1) if count > 1 else 1.0
+    count, mean, squares = wide[moments.count], moments.mean + i, moments.squares + i
+    before = value - wide[mean]
+    wide[mean] += before / count
+    after = value - wide[mean]
+    wide[squares] += before * after
+    variance = wide[squares] / (count - 1) if count > 1 else 1.0
     z = after / math.sqrt(variance + _EPSILON)
-    code[i] = code.dtype.type(min(max(z, -q[P.OBSERVATION_CLIP]), q[P.OBSERVATION_CLIP]))
+    encoded[i] = encoded.dtype.type(min(max(z, -normalizer.clip), normalizer.clip))
 
 
 @kernel
-def scale_reward(d: Any, p: Any, q: Any, reward: float) -> float:
+def scale_reward(wide: Any, agent: Any, reward: float) -> float:
     """``RewardScaler``."""
-    if p[P.SCALE_REWARD] == 0:
+    scaler, moments = agent.reward_scaler, agent.reward_scaler.moments
+    if scaler.discounted == ABSENT:
         return reward
-    u = d[p[P.DISCOUNTED]] * q[P.DISCOUNT] + reward
-    d[p[P.DISCOUNTED]] = u
-    d[p[P.REWARD_COUNT]] += 1
-    count = d[p[P.REWARD_COUNT]]
-    before = u - d[p[P.REWARD_MEAN]]
-    d[p[P.REWARD_MEAN]] += before / count
-    d[p[P.REWARD_SQUARES]] += before * (u - d[p[P.REWARD_MEAN]])
-    squares, mean = d[p[P.REWARD_SQUARES]], d[p[P.REWARD_MEAN]]
+    u = wide[scaler.discounted] * agent.discount + reward
+    wide[scaler.discounted] = u
+    wide[moments.count] += 1
+    count = wide[moments.count]
+    before = u - wide[moments.mean]
+    wide[moments.mean] += before / count
+    wide[moments.squares] += before * (u - wide[moments.mean])
+    squares, mean = wide[moments.squares], wide[moments.mean]
     mean_square = squares / count + mean * mean
     variance = max(squares / (count - 1), mean_square * _LEAST_SHARE) if count > 1 else mean_square
     return reward / math.sqrt(variance + _EPSILON)

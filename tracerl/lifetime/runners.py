@@ -75,9 +75,9 @@ class World(Protocol):
 
 
 def compile_verbs(agent: Any) -> None:
-    """Let an agent with a fused engine compile what its verbs call."""
+    """Let an agent with a fused engine compile what its steps call."""
     if getattr(agent, "fused", None) is not None:
-        agent.fused.compile_verbs()
+        agent.fused.compile_steps()
 
 
 class SingleWorld:

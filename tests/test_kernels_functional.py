@@ -1,0 +1,134 @@
+"""The equations in the kernels against ``tracerl.nn.functional``, function by function, in float64."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from tracerl.kernels import functional as K
+from tracerl.kernels.layout import ARCTAN, HARD, SOFT, TRIANGLE
+from tracerl.kernels.steps import bounded_step_size
+from tracerl.nn import functional as F
+from tracerl.optim.obgd import bounded_step_size_
+
+LOW, HIGH = -0.5, 0.8
+
+
+def of_obgd(norm: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    step_size = torch.empty_like(norm)
+    bounded_step_size_(step_size, norm.abs(), signal, 0.9, 2.0)
+    return step_size
+
+
+def clipped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Call a function of the last axis, with bounds, for one number each."""
+    low, high = (torch.tensor([bound], dtype=torch.float64) for bound in (LOW, HIGH))
+
+    def call(action: torch.Tensor, mean: torch.Tensor, rho: torch.Tensor) -> Any:
+        found = function(*(x.unsqueeze(-1) for x in (action, mean, rho.exp())), low, high)
+        return [part.squeeze(-1) for part in found] if isinstance(found, tuple) else found
+
+    return call
+
+
+# By what is compared: the kernel and the function of torch, both of numbers from N(0, 1).
+CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "surrogate_derivative, arctan": (
+        lambda x: K.surrogate_derivative(x, 0.7, ARCTAN),
+        lambda x: F.surrogate_derivative(x, 0.7, "arctan"),
+    ),
+    "surrogate_derivative, triangle": (
+        lambda x: K.surrogate_derivative(x, 0.7, TRIANGLE),
+        lambda x: F.surrogate_derivative(x, 0.7, "triangle"),
+    ),
+    "surrogate_integral, arctan": (
+        lambda x: K.surrogate_integral(x, 0.7, ARCTAN),
+        lambda x: F.surrogate_integral(x, 0.7, "arctan"),
+    ),
+    "surrogate_integral, triangle": (
+        lambda x: K.surrogate_integral(x, 0.7, TRIANGLE),
+        lambda x: F.surrogate_integral(x, 0.7, "triangle"),
+    ),
+    "lif_potential": (lambda x, v, m: K.lif_potential(x, v, m, 1 - m), F.lif_potential),
+    "lif_fire, soft": (
+        lambda u, theta: K.lif_fire(u, theta, 1.3, ARCTAN, SOFT, False),
+        lambda u, theta: F.lif_fire(u, theta, 1.3, "arctan", "soft"),
+    ),
+    "lif_fire, hard": (
+        lambda u, theta: K.lif_fire(u, theta, 1.3, TRIANGLE, HARD, False),
+        lambda u, theta: F.lif_fire(u, theta, 1.3, "triangle", "hard"),
+    ),
+    "lif_fire, detached": (
+        lambda u, theta: K.lif_fire(u, theta, 1.3, ARCTAN, HARD, True),
+        lambda u, theta: F.lif_fire(u, theta, 1.3, "arctan", "hard", detach_reset=True),
+    ),
+    "low_pass": (lambda trace, decay, x: K.low_pass(trace, decay, x), lambda trace, d, x: F.low_pass_(trace, d, x)),
+    "accumulate": (lambda trace, x: K.accumulate(trace, 0.9, x), lambda trace, x: F.accumulate_(trace, 0.9, x)),
+    "carry_sensitivity": (
+        lambda s, leak, drive: K.carry_sensitivity(s, leak, drive),
+        lambda s, leak, drive: F.carry_sensitivity_(s.unsqueeze(-2), leak, drive.unsqueeze(-2)),
+    ),
+    "td_error": (
+        lambda r, v, w, c: K.td_error(r, v, w, 0.9, c > 0),
+        lambda r, v, w, c: F.td_error(r, v, w, 0.9, (c > 0).double()),
+    ),
+    "softplus": (lambda x: K.softplus(9 * x), lambda x: F.softplus(9 * x)),
+    "sigmoid": (lambda x: K.sigmoid(9 * x), lambda x: torch.sigmoid(9 * x)),
+    "categorical_entropy_gradient": (
+        lambda p, log_p, h: K.categorical_entropy_gradient(p, log_p, h),
+        lambda p, log_p, h: F.categorical_entropy_gradient(p.unsqueeze(-1), log_p.unsqueeze(-1), h),
+    ),
+    "bernoulli_entropy": (
+        lambda logit, p: K.bernoulli_entropy(logit, p),
+        lambda logit, p: F.bernoulli_entropy(logit.unsqueeze(-1), p.unsqueeze(-1)),
+    ),
+    "bernoulli_entropy_gradient": (
+        lambda logit, p: K.bernoulli_entropy_gradient(logit, p),
+        F.bernoulli_entropy_gradient,
+    ),
+    "box_muller": (
+        lambda x, y: K.box_muller(K.sigmoid(x), K.sigmoid(y)),
+        lambda x, y: F.box_muller(torch.stack([x, y], -1).sigmoid()),
+    ),
+    "clipped_gaussian_log_probability": (
+        lambda a, mean, rho: K.clipped_gaussian_log_probability(a, mean, np.exp(rho), LOW, HIGH),
+        clipped(F.clipped_gaussian_log_probability),
+    ),
+    "clipped_gaussian_score": (
+        lambda a, mean, rho: K.clipped_gaussian_score(a, mean, np.exp(rho), LOW, HIGH, 0.0),
+        clipped(F.clipped_gaussian_score),
+    ),
+    "gaussian_entropy": (
+        lambda rho: K.gaussian_entropy(np.exp(rho)),
+        lambda rho: F.gaussian_entropy(rho.exp().unsqueeze(-1)),
+    ),
+    "bounded_step_size": (lambda norm, signal: bounded_step_size(0.9, 2.0, abs(norm), signal), of_obgd),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_kernel_equals_the_function_of_its_name(case: str) -> None:
+    kernel, function = CASES[case]
+    compiled = numba.njit(kernel)
+    numbers = np.random.default_rng(0).normal(size=(kernel.__code__.co_argcount, 60))
+    found = np.array([compiled(*row) for row in numbers.T])  # [60] or, of several results, [60, results]
+    expected = function(*torch.from_numpy(numbers.copy()))
+    if not isinstance(expected, torch.Tensor):
+        expected = torch.stack(list(expected), -1)
+    np.testing.assert_allclose(found, expected.numpy().reshape(found.shape), rtol=1e-12, atol=1e-13)
+
+
+def test_the_entropy_of_a_vector_equals_that_of_torch() -> None:
+    compiled = numba.njit(lambda p, log_p: K.categorical_entropy(p, log_p))
+    log_p = torch.from_numpy(np.random.default_rng(0).normal(size=9)).log_softmax(-1)
+    expected = F.categorical_entropy(log_p.exp(), log_p).item()
+    assert compiled(log_p.exp().numpy(), log_p.numpy()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_entropy_joins_the_score_by_its_own_gradient() -> None:
+    compiled = numba.njit(lambda a, entropy: K.clipped_gaussian_score(a, 0.1, 0.6, LOW, HIGH, entropy)[1])
+    for action in (-1.0, 0.2, 1.0):
+        assert compiled(action, 0.3) == pytest.approx(compiled(action, 0.0) + 0.3 / 0.6, rel=1e-12)

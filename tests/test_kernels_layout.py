@@ -1,0 +1,52 @@
+"""The records that the kernels read: each field is filled by the attribute of its name."""
+
+from typing import Any
+
+import numpy as np
+
+from tests.engines import SPACES, pair
+from tracerl.kernels.describe import Layout
+from tracerl.kernels.layout import ABSENT, AGENT, FLAG, LAYER, RECTIFIED
+
+LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
+AGENTS: list[tuple[Any, tuple[str, ...]]] = [
+    (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", "agent.mean_margin=1", "agent.max_std=1")),
+    (3, ("network.hidden=[3]", "optimizer.value.normalize_signal=true", "encoder.memory_decay=[.9]")),
+    (SPACES["multi-binary"], ("network.credit=presynaptic", "network.reset=hard", "agent.signal=advantage")),
+    (3, ("agent=stream_ac", "agent.hidden=[8,6]")),
+    (3, ("network.hidden=[3]", "network.neuron=graded", "network.detach_reset=true", "optimizer=adaptive_obgd")),
+]
+SWITCHED = {("frozen",), ("greedy",), ("by_rows",)}
+OF_OTHERS = {("threshold", "complement"), ("adaptation_decay", "raw")}  # of one record type with those that have them
+
+
+def given(values: np.ndarray[Any, Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return the paths of the fields that some record has: lengths and flags that are not 0, others not absent."""
+    if values.dtype.names is None:
+        counts = values.dtype == FLAG or path[-1].startswith("len_")
+        return {path} if (values != (0 if counts else ABSENT)).any() else set()
+    return set().union(*(given(values[name], (*path, name)) for name in values.dtype.names))
+
+
+def paths(dtype: np.dtype[Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if dtype.names is None:
+        return {path}
+    return set().union(*(paths(dtype[name], (*path, name)) for name in dtype.names))
+
+
+def test_every_field_is_an_attribute_of_some_agent() -> None:
+    """One that is misspelt would be absent of all agents, and its kernels silently left out."""
+    layouts = [Layout(pair(4, space, *overrides)[1]._fused_parts()) for space, overrides in AGENTS]
+    found = set().union(*(given(layout.agent) for layout in layouts))
+    assert paths(AGENT) - found - SWITCHED == set()
+    for kind in (LAYER, RECTIFIED):
+        found = set().union(*(given(layout.layers) for layout in layouts if layout.layers.dtype == kind))
+        assert paths(kind) - found - OF_OTHERS == set()
+
+
+def test_an_offset_is_where_the_tensor_begins() -> None:
+    agent = pair(4, 3, "network.hidden=[5,6]")[1]
+    layout, memory = Layout(agent._fused_parts()), agent.memory.real.numpy()
+    agent.critic.network.layers[1].membrane.copy_(agent.critic.network.layers[1].rate + 7)
+    layer = layout.layers[layout.agent["critic"]["network"]["first_layer"][0] + 1]
+    assert layer["n_out"] == 6 and (memory[layer["membrane"] :][:6] == 7).all()

@@ -1,0 +1,170 @@
+"""The equations of ``tracerl.nn.functional`` for one number each, under their names; equal to them up to rounding.
+
+What a loop over neurons needs only once is an argument here (``complement`` is 1 - m). A setting is a float64 number
+and is rounded to the type of the state.
+"""
+
+import math
+from typing import Any
+
+from tracerl.kernels.jit import kernel
+from tracerl.kernels.layout import HARD, TRIANGLE
+
+_ROOT_HALF = math.sqrt(0.5)
+_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+@kernel
+def surrogate_derivative(distance: Any, slope: float, kind: int) -> Any:
+    """``functional.surrogate_derivative``."""
+    real = type(distance)
+    square, base, steep = real((math.pi / 2) ** 2 * slope), real(1 / slope), real(slope)
+    if kind == TRIANGLE:
+        return max(steep - steep * steep * abs(distance), real(0))
+    return real(1) / (base + square * distance * distance)
+
+
+@kernel
+def surrogate_integral(distance: Any, slope: float, kind: int) -> Any:
+    """``functional.surrogate_integral``."""
+    real = type(distance)
+    if kind == TRIANGLE:
+        x = min(max(real(slope) * distance, -real(1)), real(1))
+        return x * (real(1) - real(0.5) * abs(x))
+    return real(2 / math.pi) * math.atan(real(math.pi / 2 * slope) * distance)
+
+
+@kernel
+def lif_potential(current: Any, membrane_tm1: Any, membrane_decay: Any, complement: Any) -> Any:
+    """``functional.lif_potential``."""
+    return membrane_decay * membrane_tm1 + complement * current
+
+
+@kernel
+def lif_fire(
+    potential: Any, threshold: Any, slope: float, surrogate: int, reset: int, detach_reset: bool
+) -> tuple[Any, Any, Any, Any, Any]:
+    """``functional.lif_fire``: spike, membrane, surrogate, reset gain and reset drive."""
+    one, nil = type(potential)(1), type(potential)(0)
+    through_reset = nil if detach_reset else one
+    spike = one if potential >= threshold else nil
+    psi = surrogate_derivative(potential - threshold, slope, surrogate)
+    if reset == HARD:
+        drive = potential * psi * through_reset
+        return spike, potential * (one - spike), psi, one - spike - drive, drive
+    drive = threshold * psi * through_reset
+    return spike, potential - threshold * spike, psi, one - drive, drive - spike
+
+
+@kernel
+def low_pass(trace: Any, decay: Any, value: Any) -> Any:
+    """``functional.low_pass_``."""
+    return decay * trace + (type(decay)(1) - decay) * value
+
+
+@kernel
+def accumulate(trace: Any, decay: Any, value: Any) -> Any:
+    """``functional.accumulate_``."""
+    return decay * trace + value
+
+
+@kernel
+def carry_sensitivity(sensitivity: Any, leak: Any, drive: Any) -> Any:
+    """``functional.carry_sensitivity_``."""
+    return leak * sensitivity + drive
+
+
+@kernel
+def td_error(reward: Any, value_t: Any, value_tp1: Any, discount: Any, continues: bool) -> Any:
+    """``functional.td_error``."""
+    return reward - value_t + (discount * value_tp1 if continues else type(discount)(0))
+
+
+@kernel
+def softplus(x: Any) -> Any:
+    """``functional.softplus``."""
+    return max(x, 0) + math.log1p(math.exp(-abs(x)))
+
+
+@kernel
+def sigmoid(x: Any) -> Any:
+    """``torch.sigmoid``."""
+    return 1 / (1 + math.exp(-x))
+
+
+@kernel
+def categorical_entropy(probabilities: Any, log_probabilities: Any) -> Any:
+    """``functional.categorical_entropy``, of vectors."""
+    total = probabilities.dtype.type(0)
+    for a in range(probabilities.size):
+        total -= probabilities[a] * log_probabilities[a]
+    return total
+
+
+@kernel
+def categorical_entropy_gradient(probability: Any, log_probability: Any, entropy: Any) -> Any:
+    """``functional.categorical_entropy_gradient``."""
+    return -probability * (log_probability + entropy)
+
+
+@kernel
+def bernoulli_entropy(logit: Any, probability: Any) -> Any:
+    """``functional.bernoulli_entropy`` of one number."""
+    return softplus(logit) - probability * logit
+
+
+@kernel
+def bernoulli_entropy_gradient(logit: Any, probability: Any) -> Any:
+    """``functional.bernoulli_entropy_gradient``."""
+    return logit * probability * (probability - 1)
+
+
+@kernel
+def box_muller(u: float, v: float) -> float:
+    """``functional.box_muller``."""
+    return math.sqrt(-2 * math.log1p(-u)) * math.cos(2 * math.pi * v)
+
+
+@kernel
+def clipped_gaussian_log_probability(action: Any, mean: Any, std: Any, low: float, high: float) -> Any:
+    """``functional.clipped_gaussian_log_probability`` of one number."""
+    real = type(mean)
+    side, distance = beyond(float(action), float(mean), float(std), low, high)
+    if side != 0:
+        return real(math.log(tail(distance)))
+    z = (action - mean) / std
+    return -(z * z * real(0.5) + math.log(std) + real(_HALF_LOG_2_PI))
+
+
+@kernel
+def clipped_gaussian_score(action: Any, mean: Any, std: Any, low: float, high: float, entropy: Any) -> tuple[Any, Any]:
+    """``functional.clipped_gaussian_score``, with ``entropy`` times the gradient of the entropy by sigma, 1/sigma."""
+    real = type(mean)
+    side, distance = beyond(float(action), float(mean), float(std), low, high)
+    if side != 0:
+        hazard = math.exp(-0.5 * distance * distance - _HALF_LOG_2_PI) / tail(distance)
+        return real(side * hazard) / std, (real(distance * hazard) + entropy) / std
+    z = (action - mean) / std
+    return z / std, (z * z - real(1) + entropy) / std
+
+
+@kernel
+def beyond(action: float, mean: float, std: float, low: float, high: float) -> tuple[float, float]:
+    """Return which bound an action has reached (-1, 0: none, 1), and by how many sigma that one lies outward of mu."""
+    if action >= high:
+        return 1.0, (high - mean) / std
+    if action <= low:
+        return -1.0, (mean - low) / std
+    return 0.0, 0.0
+
+
+@kernel
+def tail(x: float) -> float:
+    """Return the mass of the standard normal distribution beyond x, which a sample has reached."""
+    return 0.5 * math.erfc(x * _ROOT_HALF)
+
+
+@kernel
+def gaussian_entropy(std: Any) -> Any:
+    """``functional.gaussian_entropy`` of one number."""
+    return math.log(std) + type(std)(_HALF_LOG_2_PI + 0.5)

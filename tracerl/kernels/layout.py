@@ -1,0 +1,126 @@
+"""The layout of an agent's packed state as records, which the kernels read: ``layer.membrane`` is where v_t begins.
+
+A field is named after the attribute path it stands for (``agent.policy.step_rule.settings.eta``), and ``describe``
+fills all of them in one loop:
+
+    OFFSET   place of a tensor in the packed state, of one lifetime, or of numbers that stand in no state in
+             ``constants``; ABSENT for what an agent does not have
+    SIZE     a whole number; ``len_x`` is the length of x along its last axis, ``kind`` the class of the part
+    NUMBER   a rate, a decay or a bound
+    FLAG     true or false
+
+Names no torch, so that compiling kernels does not load it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+OFFSET, SIZE, NUMBER, FLAG = np.int64, np.int64, np.float64, np.bool_
+ABSENT = -1
+
+INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)  # kinds of step-size rules
+CATEGORICAL, BERNOULLI, GAUSSIAN = range(3)  # of heads
+SPIKING, GRADED = range(2)  # of layers
+ADVANTAGE, REWARD = range(2)  # of signals without a critic
+SOFT, HARD = range(2)  # resets
+TRIANGLE, ARCTAN = range(2)  # surrogates
+CHOICES = {"soft": SOFT, "hard": HARD, "triangle": TRIANGLE, "arctan": ARCTAN}
+
+
+def record(**fields: Any) -> np.dtype[Any]:
+    """Return the type of a record with these fields, each a number or a record, aligned as in C."""
+    return np.dtype(list(fields.items()), align=True)
+
+
+def offsets(names: str) -> dict[str, type]:
+    """Return fields that are all offsets."""
+    return dict.fromkeys(names.split(), OFFSET)
+
+
+MOMENTS = record(**offsets("count mean squares"))
+CONSTRAINED = record(**offsets("value complement raw"), len_value=SIZE)
+NORM = record(**offsets("normalized inverse"))
+
+LAYER = record(  # nn.layers.SpikingLayer and its credit
+    kind=SIZE,
+    n_in=SIZE,
+    n_out=SIZE,
+    rows=SIZE,
+    reset=SIZE,
+    surrogate_kind=SIZE,
+    slope=NUMBER,
+    rate_decay=NUMBER,
+    adaptation=NUMBER,
+    synapses=record(**offsets("affine inputs"), rows=SIZE),
+    norm=NORM,
+    **offsets("membrane spikes surrogate reset_gain reset_drive rate sensitivity adapted adaptation_sensitivity"),
+    membrane_decay=CONSTRAINED,
+    threshold=CONSTRAINED,
+    adaptation_decay=CONSTRAINED,
+    readout_credit=record(**offsets("eligibility")),
+    path_credit=record(**offsets("carried projected"), len_levels=SIZE),
+    presynaptic=record(**offsets("trace")),
+    detach_reset=FLAG,
+    is_bottom=FLAG,  # it receives the encoded observation
+)
+RECTIFIED = record(  # nn.layers.rectified.Rectified
+    n_in=SIZE, n_out=SIZE, **offsets("affine inputs slopes"), norm=NORM, is_bottom=FLAG
+)
+READOUT = record(  # nn.layers.LI, or Linear of a perceptron
+    n_in=SIZE, n_out=SIZE, **offsets("affine inputs filtered decay_sensitivity"), decay=CONSTRAINED
+)
+NETWORK = record(
+    **offsets("flat score"),
+    len_flat=SIZE,
+    len_hidden=SIZE,
+    first_layer=SIZE,  # its place among the layers of both networks
+    input_weights=OFFSET,  # those of the encoded observation
+    ticks=SIZE,
+    readout=READOUT,
+)
+STEP_RULE = record(
+    kind=SIZE,
+    **offsets("step_size second_moment score_norm mean_denominator peak_denominator"),
+    **offsets("signal_square signal_magnitude unseen"),
+    settings=record(
+        **dict.fromkeys("eta floor peak_decay score_decay slow_decay clip signal_floor rms_floor".split(), NUMBER),
+        **dict.fromkeys("lr kappa update_decay".split(), NUMBER),
+        normalize_signal=FLAG,
+    ),
+)
+LEARNER = record(network=NETWORK, step_rule=STEP_RULE, eligibility_trace=OFFSET, trace_decay=NUMBER)
+HEAD = record(
+    kind=SIZE,
+    n_outputs=SIZE,
+    n_components=SIZE,
+    **offsets("action log_probabilities probabilities logits mean std std_gain excess sent"),
+    **offsets("sizes low high centre half_range least most ends"),  # in constants
+    each_std=NUMBER,
+    mean_margin=NUMBER,
+)
+ENCODER = record(
+    n_out=SIZE,
+    **offsets("trace trace_decays memory_decays"),
+    len_trace_decays=SIZE,
+    len_memory_decays=SIZE,
+    normalizer=record(clip=NUMBER, moments=MOMENTS),
+)
+AGENT = record(  # describe.AgentParts
+    policy=LEARNER,
+    critic=LEARNER,
+    encoder=ENCODER,
+    head=HEAD,
+    stream=record(counter=OFFSET),
+    reward_scaler=record(discounted=OFFSET, moments=MOMENTS),
+    baseline=record(kind=SIZE, **offsets("average unseen"), decay=NUMBER),
+    log_prob_trace=record(trace=OFFSET, trace_decay=NUMBER),
+    **offsets("value signal entropy sums fault"),
+    n_observed=SIZE,
+    discount=NUMBER,
+    entropy_weight=NUMBER,
+    has_critic=FLAG,
+    by_rows=FLAG,  # a network is too large for the fastest cache; see steps.add_to_traces
+    frozen=FLAG,  # nothing is learned, and what only serves learning is left out
+    greedy=FLAG,  # the likeliest action in place of a sample
+)
