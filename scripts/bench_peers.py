@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from bench_rows import parse_seeds
+from seeds import parse_seeds
 
 from tracerl.lifetime.record import Marker, Milestone, Record
 from tracerl.runs.logging.episodes import EpisodeLog

@@ -22,10 +22,10 @@ from typing import Any
 from unittest import mock
 
 import torch
-from bench_runs import Settings
 from doc_tables import made_on, write_table
 from measure_export import compared
 from omegaconf import OmegaConf
+from study_runs import Settings
 
 import tracerl
 from tracerl.plot.__main__ import main as plot

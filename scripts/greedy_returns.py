@@ -13,7 +13,7 @@ import sys
 from typing import Any, NamedTuple
 
 import torch
-from bench_rows import parse_seeds
+from seeds import parse_seeds
 
 from tracerl import live, load
 from tracerl.nn.heads import Gaussian

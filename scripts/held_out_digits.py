@@ -22,8 +22,8 @@ from typing import Any
 import gymnasium as gym
 import hydra
 import torch
-from bench_rows import parse_seeds
 from omegaconf import DictConfig
+from seeds import parse_seeds
 
 from tracerl.config.hydra_compat import configs, instantiate
 from tracerl.lifetime.record import Record

@@ -1,19 +1,16 @@
 """Draw the learning curves at the top of the README, docs/learning.png, from the numbers in docs/data/learning.csv.
 
 python scripts/readme_pictures.py                                     # draws; needs no run
-python scripts/readme_pictures.py runs/readme                         # takes the numbers from runs first
+python scripts/readme_pictures.py runs/study/agents/{reflect,stream_ac,eprop,random}/CartPole runs/peers
 
-where agents without a run there keep the numbers that they have, and the runs are those of
+takes the numbers from runs first, those of CartPole-v1, 120,000 env steps, from seed 0 on, that these commands make;
+agents without a run there keep the numbers that they have:
 
-python -m tracerl.run lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/reflect
-python -m tracerl.run agent=stream_ac lifetimes=40 env.backend=compiled hydra.run.dir=runs/readme/stream_ac
-python -m tracerl.run agent=eprop lifetimes=10 hydra.run.dir=runs/readme/eprop
-python -m tracerl.run agent=random lifetimes=40 hydra.run.dir=runs/readme/random
-python scripts/bench_peers.py ppo --seeds 0-7 --out runs/readme
-python scripts/bench_peers.py a2c --seeds 0-4 --out runs/readme
+python scripts/study.py agents --tasks CartPole
+python scripts/bench_peers.py ppo --seeds 0-7
+python scripts/bench_peers.py a2c --seeds 0-4
 
-all of CartPole-v1, 120,000 env steps, from seed 0 on. The csv is what ``python -m tracerl.plot RUN... -o FILE.csv``
-writes, with the names of the agents for labels.
+The csv is what ``python -m tracerl.plot RUN... -o FILE.csv`` writes, with the names of the agents for labels.
 """
 
 import argparse
@@ -35,13 +32,13 @@ NAMES = {  # by agent, in the order of the colours
 }
 
 
-def taken_from(folder: Path) -> list[Band]:
+def taken_from(folders: Sequence[Path]) -> list[Band]:
     """Return the curves of runs, in the order of ``NAMES``.
 
     Raises:
         ConfigError: there are none.
     """
-    chosen = choose([folder])
+    chosen = choose(folders)
     agents = [found.jobs[0].agent for found in chosen.groups]
     found = dict(zip(agents, bands_of(chosen.groups, agents), strict=True))
     return [found[agent] for agent in NAMES if agent in found]
@@ -56,11 +53,11 @@ def merged(kept: Sequence[Band], new: Sequence[Band]) -> list[Band]:
 def main() -> None:
     """Take the numbers from runs where a folder of them is given, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="?", type=Path, help="folder of the runs")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of runs")
     parser.add_argument("--data", type=Path, default=DOCS / "data" / "learning.csv", help="numbers of the curves")
     parser.add_argument("-o", "--output", type=Path, default=DOCS / "learning.png", help="(default: %(default)s)")
     arguments = parser.parse_args()
-    if arguments.runs is not None:
+    if arguments.runs:
         arguments.data.parent.mkdir(parents=True, exist_ok=True)
         kept = read_bands(arguments.data) if arguments.data.exists() else []
         write_atomic(arguments.data, bands_as_csv(merged(kept, taken_from(arguments.runs))).encode())

@@ -1,7 +1,7 @@
-"""Live two runs and take pictures of TensorBoard's pages about them, into docs/screenshots.
+"""Make two runs and take pictures of TensorBoard's pages of them, into docs/screenshots.
 
-python scripts/screenshots.py                       # a minute or two; needs a Chromium on the path
-python scripts/screenshots.py --runs runs/demo      # keep the runs, or take those that are there
+python scripts/screenshots.py                       # a minute or two; needs tracerl[browser] and a Chromium
+python scripts/screenshots.py --runs runs/demo      # keep the runs, or take existing ones
 """
 
 import argparse
@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from browser import LINE, PICTURE, Browser, tensorboard
+from browser import LINE, PICTURE, open_page, open_url, tensorboard, wait_for
 from PIL import Image
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "screenshots"
@@ -35,9 +36,9 @@ class Shot:
     Attributes:
         page: as TensorBoard's address has it.
         height: of the window, in pixels.
-        words: that show that it is there.
-        elements: JavaScript of elements ``e``, and how many of them show that it is drawn.
-        click: JavaScript of elements to click first, one after the other.
+        words: that it shows once it is loaded.
+        elements: selector of elements, and how many of them it has once it is drawn.
+        click: selectors of elements to click first, one after the other.
     """
 
     page: str
@@ -47,41 +48,43 @@ class Shot:
     click: Sequence[str] = ()
 
 
-BOX = "e.tagName === 'PAPER-CHECKBOX'"  # before the name of a setting or of a metric on the HParams page
+BOX = "paper-checkbox"  # before the name of a setting or of a metric on the HParams page
 SHOWN = [  # boxes to click: TensorBoard shows the first five settings that differ, and the first five metrics by name
-    f"{BOX} && e.textContent.trim() === 'network.learn_readout_decay'",  # for the metric to be within the picture
-    f"{BOX} && e.checked && e.textContent.trim().startsWith('learn/')",
-    f"{BOX} && e.textContent.trim() === 'rollout/ep_rew_mean'",
+    f"{BOX}:text-is('network.learn_readout_decay')",  # for the metric to be within the picture
+    f"{BOX}[checked]:has-text('learn/')",
+    f"{BOX}:text-is('rollout/ep_rew_mean')",
 ]
 SHOTS = (
     Shot("scalars", 900, ["learn/td_error", "milestones"], (LINE, 6)),
     Shot("custom_scalars", 1680, ["returns 5", "learning 6", "Matches (2)"], (LINE, 10)),
     Shot("images", 1240, ["pictures/raster"], (PICTURE, 4)),
-    Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("e.tagName === 'path'", 10)),
+    Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("path", 10)),
     Shot("hparams", 400, ["rollout/ep_rew_mean"], click=SHOWN),
     Shot("text", 1000, ["about_these_pages", "the charts to begin with"]),
 )
 
 
-def live(folder: Path) -> None:
-    """Live the runs that are not there yet."""
+def run(folder: Path) -> None:
+    """Make the runs that are not there yet."""
     for name, overrides in RUNS.items():
         if not (folder / name / "summary.json").exists():
             command = [sys.executable, "-m", "tracerl.run", *overrides.split(), f"hydra.run.dir='{folder / name}'"]
             subprocess.run(command, check=True)
 
 
-def shoot(browser: Browser, url: str, shot: Shot) -> bytes:
+def shoot(page: Page, url: str, shot: Shot) -> bytes:
     """Return a picture of a page once it is drawn."""
-    browser.resize(WIDTH, shot.height)
-    browser.open(f"{url}/#{shot.page}")
-    browser.wait_for(*shot.words)
+    page.set_viewport_size({"width": WIDTH, "height": shot.height})
+    open_url(page, f"{url}/#{shot.page}")
+    wait_for(page, *shot.words)
     for where in shot.click:
-        browser.elements(where, "e.click()")
+        for box in page.locator(where).all():
+            box.dispatch_event("click")
     if shot.elements is not None:
-        browser.wait_for_elements(*shot.elements)
+        selector, n = shot.elements
+        page.locator(selector).nth(n - 1).wait_for(state="attached")
     time.sleep(2)  # lines are drawn with a movement
-    return browser.screenshot()
+    return page.screenshot()
 
 
 def smaller(png: bytes) -> bytes:
@@ -101,20 +104,20 @@ def smaller(png: bytes) -> bytes:
 
 
 def main() -> None:
-    """Live and take the pictures."""
+    """Make the runs and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, help="folder of the runs; without it, one that is thrown away")
+    parser.add_argument("--runs", type=Path, help="folder of the runs; without it, a temporary one")
     parser.add_argument("--pages", nargs="*", help="pages to take, such as images; all of them without it")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as thrown_away:
-        folder = (arguments.runs or Path(thrown_away) / "runs").absolute()
-        live(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (arguments.runs or Path(temporary) / "runs").absolute()
+        run(folder)
         FOLDER.mkdir(exist_ok=True)
-        with tensorboard(folder) as url, Browser() as browser:
+        with tensorboard(folder) as url, open_page() as page:
             for shot in SHOTS:
                 if not arguments.pages or shot.page in arguments.pages:
                     path = FOLDER / f"{shot.page}.png"
-                    path.write_bytes(smaller(shoot(browser, url, shot)))
+                    path.write_bytes(smaller(shoot(page, url, shot)))
                     print(path, f"{path.stat().st_size:,} bytes")
 
 

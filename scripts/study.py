@@ -1,15 +1,16 @@
-"""Run a study: tasks x settings x seeds from a yaml, over all cores; leave a tidy table, a report and pictures.
+"""Run a study: tasks x settings x seeds from a yaml, over all cores; write a tidy table, a report and pictures.
 
-python scripts/study.py bar                        # configs/study/bar.yaml; any path of a yaml does too
-python scripts/study.py bar --tasks CartPole --settings reflect,stream_ac --seeds 0-4
-python scripts/study.py bar --report               # of what has been lived so far, running nothing
+python scripts/study.py agents                     # configs/study/agents.yaml; any path of a yaml does too
+python scripts/study.py agents --tasks CartPole --settings reflect,stream_ac --seeds 0-4
+python scripts/study.py agents --report            # of what is there, running nothing
+python scripts/study.py final --write docs/benchmarks.md    # the table between the markers of "study final"
 
 A study names a question, a prediction, seeds, tasks (env, steps, overrides), settings (overrides of tracerl.run) and
-the setting that is the bar. Where the agent has kernels, lives of consecutive seeds share a process: all of them in an
-env with a compiled twin, ten in another; other lives have one each. A run is kept in OUT/STUDY/SETTING/TASK: the same
-command goes on where it was interrupted or killed, makes again what has other settings now, and leaves alone what
-stands. In OUT/STUDY it writes table.csv (a row per life and measure), report.md and a picture per task
-(tracerl[plots]). Exit code: 0, 1 where lives failed, 2 for bad input, 130 where it was interrupted.
+the baseline among the settings. Where the agent has kernels, lifetimes of consecutive seeds share a process: all of
+them in a compiled env, ten in another; other lifetimes have one each. A run is kept in OUT/STUDY/SETTING/TASK: the same
+command resumes what was interrupted or killed, makes again what has other settings now, and leaves alone what is up to
+date. In OUT/STUDY it writes table.csv (a row per lifetime and measure), report.md and a picture per task
+(tracerl[plots]). Exit code: 0, 1 where lifetimes failed, 2 for bad input, 130 where it was interrupted.
 """
 
 import argparse
@@ -21,12 +22,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
-from bench_rows import parse_seeds, seeds_in_words
-from bench_runs import Run, carry_out, reason_to_run
-from doc_tables import made_on
-from study_measures import lives_of_cell, write_table
+import doc_tables
+from seeds import format_seeds, parse_seeds
+from study_measures import lifetimes_of, write_table
 from study_plan import Cell, Study, cells_of, find, read_study
-from study_report import draw, report
+from study_report import draw, page_table, report
+from study_runs import Run, execute, reason_to_run
 
 from tracerl.config.checks import ConfigError
 
@@ -40,8 +41,9 @@ def narrowed(study: Study, arguments: argparse.Namespace) -> Study:
     asked = _chosen("tasks", arguments.tasks, [task.name for task in study.tasks])
     tasks = [task for task in study.tasks if task.name in asked]
     names = _chosen("settings", arguments.settings, list(study.settings))
-    if study.bar not in names:
-        raise ConfigError("--settings", f"must have the bar among them, {study.bar}, got {arguments.settings}")
+    if study.baseline not in names:
+        problem = f"must have the baseline among them, {study.baseline}, got {arguments.settings}"
+        raise ConfigError("--settings", problem)
     if arguments.seeds is not None:
         try:
             few = parse_seeds(arguments.seeds)
@@ -70,40 +72,40 @@ def make(cells: Sequence[Cell], jobs: int) -> int:
     threads = max(1, len(os.sched_getaffinity(0)) // max(1, min(jobs, len(due))))
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            work = {pool.submit(_make_one, run, threads): (cell, run) for cell, run in due}
+            machine = doc_tables.made_on()
+            work = {pool.submit(execute, run, threads, machine): (cell, run) for cell, run in due}
             for i, future in enumerate(as_completed(work)):
-                print(f"[{i + 1}/{len(due)}] {_told(*work[future], future)}", flush=True)
+                print(f"[{i + 1}/{len(due)}] {_outcome(*work[future], future)}", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return sum(future.result() is not None for future in work)
 
 
-def _make_one(run: Run, threads: int) -> str | None:
-    return carry_out(run, threads, made_on(), go_on=True)
-
-
-def _told(cell: Cell, run: Run, future: Future[str | None]) -> str:
+def _outcome(cell: Cell, run: Run, future: Future[str | None]) -> str:
     error = future.result()
-    seeds = f"seed{'s' if len(run.seeds) > 1 else ''} {seeds_in_words(run.seeds)}"
+    seeds = f"seed{'s' if len(run.seeds) > 1 else ''} {format_seeds(run.seeds)}"
     return f"{cell.task.name}, {cell.setting}, {seeds}: {f'FAILED: {error}' if error else 'done'}"
 
 
-def write(study: Study, cells: Sequence[Cell], folder: Path) -> None:
-    """Write table, report and pictures."""
-    lives = {(cell.task.name, cell.setting): lives_of_cell(cell) for cell in cells}
+def write(study: Study, cells: Sequence[Cell], folder: Path, page: Path | None) -> None:
+    """Write table, report and pictures, and the table of a page."""
+    lifetimes = {(cell.task.name, cell.setting): lifetimes_of(cell) for cell in cells}
+    origin = about([run for cell in cells for run in cell.runs])
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "table.csv", study.name, lives)
-    text = report(study, lives, about([run for cell in cells for run in cell.runs]))
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    write_table(folder / "table.csv", study.name, lifetimes)
+    (folder / "report.md").write_text(report(study, lifetimes, origin), encoding="utf-8")
     print(folder / "table.csv")
     try:
-        draw(study, lives, folder)
+        draw(study, lifetimes, folder)
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         print('no pictures: pip install "tracerl[plots]"', file=sys.stderr)
     print(folder / "report.md")
+    if page is not None:
+        doc_tables.write_table("study", page, study.name, page_table(study, lifetimes, origin))
+        print(page)
 
 
 def about(runs: Sequence[Run]) -> str:
@@ -120,16 +122,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", help="name of a yaml in configs/study, or the path of one")
     parser.add_argument("--tasks", help="some of them, with commas between")
-    parser.add_argument("--settings", help="some of them, the bar among them")
+    parser.add_argument("--settings", help="some of them, the baseline among them")
     parser.add_argument("--seeds", help="some of them: 0-9 or 0,3,7")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of all studies")
     parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--write", type=Path, help="page of docs/ to put a table into")
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         parser.error(f"--jobs must be 1 or more, got {arguments.jobs}")
     try:
         study = narrowed(read_study(find(arguments.study)), arguments)
+        if arguments.write is not None:
+            doc_tables.replaced("study", arguments.write, study.name)  # exits now rather than after hours
         cells = cells_of(study, arguments.out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -137,11 +142,11 @@ def main() -> None:
     try:
         failed = 0 if arguments.report else make(cells, arguments.jobs)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on with what is missing", file=sys.stderr)
+        print("interrupted: the same command resumes it", file=sys.stderr)
         raise SystemExit(130) from None
-    write(study, cells, arguments.out / study.name)
+    write(study, cells, arguments.out / study.name, arguments.write)
     if failed:
-        print(f"error: {failed} runs failed, as told above", file=sys.stderr)
+        print(f"error: {failed} runs failed, see above", file=sys.stderr)
         raise SystemExit(1)
 
 

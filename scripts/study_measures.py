@@ -1,12 +1,12 @@
-"""What every life of a study came to, as one tidy table: a row per life and measure."""
+"""What every lifetime of a study came to, as one tidy table: a row per lifetime and measure."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_runs import Run, summary_of
 from study_plan import Cell
+from study_runs import Run
 
 from tracerl.plot.series import Curve, rolling_mean
 from tracerl.runs.logging.episodes import read_episodes
@@ -17,13 +17,13 @@ COLUMNS = ("study", "task", "setting", "agent", "seed", "steps", "status", "meas
 
 
 @dataclass(frozen=True)
-class Life:
-    """One life.
+class Lifetime:
+    """One lifetime.
 
     Attributes:
         seed: its own.
         agent: its name.
-        steps: env steps that it lived.
+        steps: env steps taken.
         status: of its run; ``missing`` where there is none.
         scores: by the names in ``SCORES``; None where there is no such number.
         milestones: the env step of each; None where it was not reached.
@@ -40,48 +40,46 @@ class Life:
 
     @property
     def counts(self) -> bool:
-        """Whether it lived to its end."""
+        """Whether it ran to its end."""
         return self.status == "finished"
 
 
-def lives_of_cell(cell: Cell) -> list[Life]:
-    """Return the lives of one task under one setting, those that are missing too."""
-    return [life for run in cell.runs for life in _lives_of(run)]
+def lifetimes_of(cell: Cell) -> list[Lifetime]:
+    """Return the lifetimes of one task under one setting, those that are missing too."""
+    return [lifetime for run in cell.runs for lifetime in _lifetimes(run)]
 
 
-def _lives_of(run: Run) -> list[Life]:
-    summary = summary_of(run) or {}
-    episodes = read_episodes(run.folder)
+def _lifetimes(run: Run) -> list[Lifetime]:
+    summary, episodes = run.summary or {}, read_episodes(run.folder)
     milestones = summary.get("milestones") or dict.fromkeys(run.settings["env"]["milestones"], [None] * len(run.seeds))
     found = []
     for i, seed in enumerate(run.seeds):
         mine = episodes["life"] == i
         steps, returns, lengths = (episodes[name][mine] for name in ("step", "return", "length"))
-        means, lived = rolling_mean(returns), int(summary.get("steps", 0))
+        means, taken = rolling_mean(returns), int(summary.get("steps", 0))
         final = float(means[-1]) if len(means) else None
-        scores = final, area(lengths, returns), lowest_late(steps, means, lived)
+        scores = dict(zip(SCORES, (final, area(lengths, returns), lowest_late(steps, means, taken)), strict=True))
         status = str(summary.get("status", "missing"))
         status = "no episode ended" if status == "finished" and final is None else status
-        reached = {name: per_life[i] for name, per_life in milestones.items()}
-        named = dict(zip(SCORES, scores, strict=True))
-        curve = Curve(steps, means, lived) if len(steps) else None
-        found.append(Life(seed, str(summary.get("agent", "")), lived, status, named, reached, curve))
+        reached = {name: each[i] for name, each in milestones.items()}
+        curve = Curve(steps, means, taken) if len(steps) else None
+        found.append(Lifetime(seed, str(summary.get("agent", "")), taken, status, scores, reached, curve))
     return found
 
 
-def write_table(path: Path, study: str, lives: Mapping[tuple[str, str], Sequence[Life]]) -> None:
+def write_table(path: Path, study: str, lifetimes: Mapping[tuple[str, str], Sequence[Lifetime]]) -> None:
     """Write the table, with an empty value where there is none.
 
     Args:
         path: of the csv.
         study: its name.
-        lives: by task and setting.
+        lifetimes: by task and setting.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for (task, setting), members in lives.items():
-            for life in members:
-                about = study, task, setting, life.agent, life.seed, life.steps, life.status
-                for measure, value in {**life.scores, **life.milestones}.items():
+        for (task, setting), members in lifetimes.items():
+            for one in members:
+                about = study, task, setting, one.agent, one.seed, one.steps, one.status
+                for measure, value in {**one.scores, **one.milestones}.items():
                     writer.writerow((*about, measure, "" if value is None else value))

@@ -1,5 +1,7 @@
 """What a study asks for: its yaml read and checked, and the runs that answer it."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -7,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from bench_rows import OURS, Line, Overrides, Row, file_name, overrides_of, parse_seeds
-from bench_runs import Run, Settings, lives_in_twins, memory_in_kernels
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from seeds import consecutive, parse_seeds
+from study_runs import Run, Settings, bytes_in_kernels, is_compiled
 
 from tracerl.config import checks, hydra_compat
 from tracerl.config.checks import ConfigError
 from tracerl.config.error_messages import explain
 from tracerl.config.instantiate import open_keys
 
-KEYS = ("question", "prediction", "seeds", "bar", "final", "tasks", "settings")
+Overrides = tuple[str, ...]
+OWN = ("env", "seed", "lifetimes", "threads", "hydra.run.dir", "steps")  # settings that the study sets itself
+KEYS = ("question", "prediction", "seeds", "baseline", "final", "tasks", "settings")
 TASK_KEYS = ("env", "steps", "seeds", "overrides")
 RESEARCH = 100  # seeds below it are for choosing
-SHARED = 10  # lives of a process at most, of an env without a compiled twin
-MOST = 2 << 20  # bytes of a life that shares one: larger ones push each other out of the cache at every step
 FINAL = range(200, 240)  # seeds that nothing may be chosen by
+SHARED = 10  # lifetimes of a process at most, of an env that is not compiled
+LARGEST_SHARED = 2 << 20  # bytes of a lifetime's state: larger ones evict each other from the cache at every step
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Task:
     Attributes:
         name: in the report.
         env: a yaml of configs/env.
-        steps: env steps of a life; None: the env's own.
-        seeds: of the lives.
+        steps: env steps of a lifetime; None: the env's own.
+        seeds: of the lifetimes.
         overrides: settings of ``tracerl.run`` under every setting.
     """
 
@@ -53,15 +57,15 @@ class Study:
         name: of its yaml.
         question: in words.
         prediction: written before it ran.
-        bar: the setting that others are compared with.
-        tasks: by no order but their own.
+        baseline: the setting that others are compared with.
+        tasks: in the order of the report.
         settings: of ``tracerl.run``, by name.
     """
 
     name: str
     question: str
     prediction: str
-    bar: str
+    baseline: str
     tasks: Sequence[Task]
     settings: Mapping[str, Overrides]
 
@@ -76,8 +80,13 @@ class Cell:
 
 
 def folder_of_studies() -> Path:
-    """Return where the studies that ship with tracerl are."""
+    """Return the folder of the studies that ship with tracerl."""
     return Path(str(files("tracerl.configs"))) / "study"
+
+
+def file_name(text: str) -> str:
+    """Return a text with what no file name should have replaced."""
+    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def find(name: str) -> Path:
@@ -104,7 +113,7 @@ def read_study(path: Path) -> Study:
     """
     try:
         found = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:  # whatever the yaml parser makes of it
+    except Exception as error:  # whatever the yaml parser raises
         raise ConfigError(str(path), f"cannot be read: {error}") from error
     try:
         return _study(path.stem, found)
@@ -114,23 +123,24 @@ def read_study(path: Path) -> Study:
 
 def _study(name: str, found: Any) -> Study:
     entries = _mapping("study", found, KEYS)
-    for key in ("question", "prediction", "bar"):
+    for key in ("question", "prediction", "baseline"):
         if not isinstance(entries.get(key), str) or not entries[key].strip():
             raise ConfigError(key, f"must be a text, got {entries.get(key)!r}")
     final = entries.get("final", False)
     checks.flag("final", final)
     seeds = _seeds("seeds", entries.get("seeds"), final)
     named = _mapping("settings", entries.get("settings"))
-    settings = {str(key): _settings(f"settings.{key}", own) for key, own in named.items()}
+    settings = {str(key): _overrides(f"settings.{key}", own) for key, own in named.items()}
     tasks = [_task(str(key), own, seeds, final) for key, own in _mapping("tasks", entries.get("tasks")).items()]
     for key, names in (("tasks", [task.name for task in tasks]), ("settings", list(settings))):
         folders = [file_name(one) for one in names]
         twice = [one for one, folder in zip(names, folders, strict=True) if folders.count(folder) > 1]
         if twice:
             raise ConfigError(key, f"must have names that differ in letters or digits, got {', '.join(twice)}")
-    if entries["bar"] not in settings:
-        raise ConfigError("bar", f"must be one of the settings {', '.join(settings)}, got {entries['bar']!r}")
-    return Study(name, entries["question"].strip(), entries["prediction"].strip(), entries["bar"], tasks, settings)
+    if entries["baseline"] not in settings:
+        problem = f"must be one of the settings {', '.join(settings)}, got {entries['baseline']!r}"
+        raise ConfigError("baseline", problem)
+    return Study(name, entries["question"].strip(), entries["prediction"].strip(), entries["baseline"], tasks, settings)
 
 
 def _mapping(key: str, found: Any, keys: Sequence[str] | None = None) -> Mapping[Any, Any]:
@@ -152,20 +162,19 @@ def _task(name: str, found: Any, seeds: tuple[int, ...], final: bool) -> Task:
         str(entries.get("env", name)),
         None if steps is None else checks.whole(f"{key}.steps", steps, 1),
         _seeds(f"{key}.seeds", entries["seeds"], final) if "seeds" in entries else seeds,
-        _settings(f"{key}.overrides", entries.get("overrides")),
+        _overrides(f"{key}.overrides", entries.get("overrides")),
     )
 
 
-def _settings(key: str, found: Any) -> Overrides:
+def _overrides(key: str, found: Any) -> Overrides:
     """Check settings given as a text or as a list of texts."""
-    try:
-        overrides = overrides_of(key, found)
-    except ValueError as error:
-        raise ConfigError(key, str(error).removeprefix(key).strip()) from error
-    taken = [one for one in overrides if one.split("=")[0].lstrip("+") in (*OURS, "steps")]
+    settings = shlex.split(found) if isinstance(found, str) else ([] if found is None else found)
+    if not isinstance(settings, list) or not all(isinstance(one, str) and "=" in one for one in settings):
+        raise ConfigError(key, f"must be settings such as agent.entropy=0.05, got {found!r}")
+    taken = [one for one in settings if one.split("=")[0].lstrip("+") in OWN]
     if taken:
         raise ConfigError(key, f"must leave {taken[0].split('=')[0]} to the study's own keys")
-    return overrides
+    return tuple(settings)
 
 
 def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
@@ -185,45 +194,43 @@ def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
 def cells_of(study: Study, out: Path) -> list[Cell]:
     """Return every task under every setting, with its runs.
 
-    Where the agent has kernels, lives of consecutive seeds share a run: all of them in a compiled twin,
-    ten elsewhere, unless they are large. Others have one each.
-
     Args:
         study: which.
         out: folder of all studies.
 
     Raises:
-        ConfigError: ``tracerl.run`` refuses the settings.
+        ConfigError: ``tracerl.run`` rejects the settings.
     """
-    found = []
-    for task in study.tasks:
-        for setting, own in study.settings.items():
-            steps = () if task.steps is None else (f"steps={task.steps}",)
-            overrides = (*steps, "logger=none", *task.overrides, *own)
-            row = Row(task.env, task.name, task.seeds, overrides)
-            where = f"tasks.{task.name} with settings.{setting}"
-            found.append(
-                Cell(task, setting, _runs(Line(row, None, overrides), out / study.name / file_name(setting), where))
-            )
-    return found
-
-
-def _runs(line: Line, out: Path, where: str) -> list[Run]:
-    settings, seeds, folder = composed(line.command, where), line.row.seeds, line.folder(out)
-    consecutive = seeds == tuple(range(seeds[0], seeds[-1] + 1))
-    if consecutive and lives_in_twins(settings):
-        return [_shared(line, seeds, folder, where, "env.backend=compiled")]
-    if consecutive and len(seeds) > 1 and 0 < memory_in_kernels(settings) <= MOST:
-        return [_shared(line, seeds[i : i + SHARED], folder, where) for i in range(0, len(seeds), SHARED)]
     return [
-        Run((*line.command, f"seed={seed}"), (seed,), settings | {"seed": seed}, folder / f"seed{seed}")
-        for seed in seeds
+        Cell(task, setting, _runs(task, own, out / study.name / file_name(setting) / file_name(task.name), setting))
+        for task in study.tasks
+        for setting, own in study.settings.items()
     ]
 
 
-def _shared(line: Line, seeds: tuple[int, ...], folder: Path, where: str, *more: str) -> Run:
-    command = (*line.command, f"seed={seeds[0]}", f"lifetimes={len(seeds)}", *more)
-    return Run(command, seeds, composed(command, where), folder / f"seeds{seeds[0]}-{seeds[-1]}")
+def _runs(task: Task, own: Overrides, folder: Path, setting: str) -> list[Run]:
+    """Return the runs of a cell: consecutive seeds share one where the agent has kernels.
+
+    All of them do in a compiled env, ten elsewhere, unless their state is large. Others have a run each.
+    """
+    steps = () if task.steps is None else (f"steps={task.steps}",)
+    command = (f"env={task.env}", *steps, "logger=none", *task.overrides, *own)
+    where, seeds = f"tasks.{task.name} with settings.{setting}", task.seeds
+    settings = composed(command, where)
+    shared, more = 1, tuple[str, ...]()
+    if consecutive(seeds) and is_compiled(settings):
+        shared, more = len(seeds), ("env.backend=compiled",)
+    elif consecutive(seeds) and len(seeds) > 1 and 0 < bytes_in_kernels(settings) <= LARGEST_SHARED:
+        shared = SHARED
+    runs = []
+    for i in range(0, len(seeds), shared):
+        members = seeds[i : i + shared]
+        alone = not more and shared == 1
+        line = (*command, f"seed={members[0]}", *(() if alone else (f"lifetimes={len(members)}",)), *more)
+        name = f"seed{members[0]}" if alone else f"seeds{members[0]}-{members[-1]}"
+        whole = settings | {"seed": members[0]} if alone else composed(line, where)
+        runs.append(Run(line, members, whole, folder / name))
+    return runs
 
 
 def composed(overrides: Sequence[str], where: str) -> Settings:

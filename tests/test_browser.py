@@ -12,6 +12,7 @@ from PIL import Image
 from tests.helpers import exit_code, script
 
 pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
 browser = script("browser")
 
 RUN = ("steps=2000", "logger.every=200", "network.hidden=[8]", "network.learn_membrane_decay=true", "lifetimes=3")
@@ -36,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
     folder = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "tracerl.run", "env=CartPole", *RUN, f"hydra.run.dir={folder / 'short'}"]
     subprocess.run(command, check=True, capture_output=True)
-    with browser.tensorboard(folder) as url, browser.Browser() as page:
+    with browser.tensorboard(folder) as url, browser.open_page() as page:
         yield url, page
 
 
@@ -69,20 +70,32 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
 )
 def test_the_page_shows_the_run(pages: tuple[str, Any], name: str, words: list[str]) -> None:
     url, page = pages
-    page.open(f"{url}/#{name}")
-    page.wait_for(*words)
+    browser.open_url(page, f"{url}/#{name}")
+    browser.wait_for(page, *words)
 
 
 def test_the_pictures_are_loaded_and_as_large_as_they_were_drawn(pages: tuple[str, Any]) -> None:
     url, page = pages
-    page.open(f"{url}/#images")
-    page.wait_for_elements(browser.PICTURE, 2)
-    sizes = page.elements(browser.PICTURE, "[e.naturalWidth, e.naturalHeight]")
+    browser.open_url(page, f"{url}/#images")
+    pictures = page.locator(browser.PICTURE)
+    pictures.nth(1).wait_for()
+    sizes = [
+        picture.evaluate("e => e.decode().then(() => [e.naturalWidth, e.naturalHeight])") for picture in pictures.all()
+    ]
     assert all(width == 350 and height > 100 for width, height in sizes)
 
 
 def test_charts_have_lines(pages: tuple[str, Any]) -> None:
     url, page = pages
-    page.open(f"{url}/#custom_scalars")
-    page.wait_for("mean return of the last 100 episodes", "Matches (1)")
-    page.wait_for_elements(browser.LINE, 3)
+    browser.open_url(page, f"{url}/#custom_scalars")
+    browser.wait_for(page, "mean return of the last 100 episodes", "Matches (1)")
+    page.locator(browser.LINE).nth(2).wait_for(state="attached")
+
+
+def test_a_page_without_the_words_times_out(pages: tuple[str, Any]) -> None:
+    _, page = pages
+    page.goto("about:blank")
+    page.set_default_timeout(300)
+    with pytest.raises(playwright.TimeoutError):
+        browser.wait_for(page, "never shown")
+    page.set_default_timeout(1000 * browser.SECONDS)

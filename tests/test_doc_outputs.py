@@ -10,7 +10,7 @@ from tests.helpers import exit_code, script
 
 pytest.importorskip("norse")
 outputs = script("doc_outputs")
-runs = script("bench_runs")
+runs = script("study_runs")
 RECORD = json.loads(outputs.RECORD.read_text())
 
 

@@ -8,7 +8,6 @@ import pytest
 import tracerl
 from tests.helpers import script
 
-script("bench_rows")  # which the script imports as its neighbour
 greedy_returns = script("greedy_returns")
 
 

@@ -6,7 +6,6 @@ import torch
 from tests.helpers import script
 from tracerl.config import hydra_compat
 
-script("bench_rows")  # which the script imports as its neighbour
 held_out_digits = script("held_out_digits")
 SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.kwargs.split=held_out")
 

@@ -12,7 +12,6 @@ from tracerl.lifetime.record import Record
 
 
 def test_baselines_are_counted_as_lifetimes_are_from_first_step_to_last() -> None:
-    script("bench_rows")
     record, kept = Record(), []
     record.keep = lambda life, step, earned, length: kept.append((step, earned, length))
     env = script("bench_peers").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)

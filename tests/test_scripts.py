@@ -21,6 +21,7 @@ ELSEWHERE = {  # run at toy size in a file of their own
     "screenshots": "test_browser.py",  # needs a Chromium
     "study": "test_study.py",
 }
+NEEDED = {"doc_outputs": "norse", "measure_export": "norse", "screenshots": "playwright"}  # package, to be imported
 
 
 def mains() -> list[str]:
@@ -70,8 +71,8 @@ def test_every_script_is_run_here_or_in_its_own_file() -> None:
 
 @pytest.mark.parametrize("name", mains())
 def test_help_tells_what_a_script_does_and_does_nothing(name: str, start: Start, tmp_path: Path) -> None:
-    if name in ("doc_outputs", "measure_export"):
-        pytest.importorskip("norse")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     before = {path: path.stat().st_mtime_ns for path in (SCRIPTS.parent / "docs").rglob("*")}
     assert start(name, "--help").startswith("usage: ")
     assert {path: path.stat().st_mtime_ns for path in (SCRIPTS.parent / "docs").rglob("*")} == before
@@ -83,14 +84,6 @@ def test_only_one_module_calls_what_differs_between_versions_of_hydra() -> None:
     folders = [SCRIPTS, *(SCRIPTS.parent / name for name in ("tracerl", "agents", "envs", "examples"))]
     for path in (path for folder in folders for path in folder.rglob("*.py") if path.name != "hydra_compat.py"):
         assert not differs.search(path.read_text()), path
-
-
-def test_bench_learning_lives_every_seed(start: Start, runs_here: list[list[str]], tmp_path: Path) -> None:
-    table = page(tmp_path / "page.md", "bench_learning", "learning")
-    more = "--jobs", 1, "--out", "out", "--write", table, "steps=60", "logger=none"
-    start("bench_learning", "--env", "DelayedBandit", "--seeds", "0-1", *more)
-    (_, line), text = rows_of(table), table.read_text()
-    assert len(runs_here) == 2 and line.startswith("| DelayedBandit, 60 | reflect") and "seeds 0-1;" in text
 
 
 def test_bench_peers_leaves_a_run_to_plot(start: Start, tmp_path: Path) -> None:
@@ -119,29 +112,6 @@ def test_bench_speed_has_rows_that_can_be_built() -> None:
         world, agent = bench.Bench(bench.config_of(row, "lifetimes=2"), 20).new()
         world.close()
         assert agent.engine == ("torch" if "torch" in row.label else "fused"), row
-
-
-def test_compare_rules_compares_every_agent(
-    start: Start, runs_here: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    rules = script("compare_rules")
-    monkeypatch.setitem(rules.ENVS, "DelayedBandit", 30)
-    table = page(tmp_path / "page.md", "compare_rules", "agents")
-    start("compare_rules", "--envs", "DelayedBandit", "--lives", 2, "--jobs", 1, "--out", "out", "--write", table)
-    assert len(runs_here) == len(rules.AGENTS) == len(rows_of(table)) - 1
-
-
-@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # of parts of a life in which no episode ends
-def test_compare_step_sizes_measures_rules_speed_and_trials(start: Start, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    compare = script("compare_step_sizes")
-    table = page(tmp_path / "page.md", "compare_step_sizes", *compare.TABLES)
-    few = "--lives", 2, "--out", "out", "--write", table
-    start("compare_step_sizes", *few, "--steps", 600, "--only", "cartpole", "--only", "acrobot")
-    start("compare_step_sizes", *few, "--steps", 24, "--trials")
-    assert len(rows_of(table)) == 3 + 2 * len(compare.RULES) + len(compare.TRIALS)
-    assert table.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert compare.speeds(1, lives=1, steps=48).count("\n| ") == 3
 
 
 def test_greedy_returns_tells_what_a_run_earns(start: Start, run: Path) -> None:

@@ -1,6 +1,7 @@
 """``scripts/study.py``: studies that ship, bad yamls, what is run again, the tidy table and the report."""
 
 import csv
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,13 @@ from tests.helpers import exit_code, script
 from tracerl.config.checks import ConfigError
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
-script("doc_tables")
-for name in ("rows", "runs", "table"):
-    script(f"bench_{name}")
-plan, measures, reports = (script(f"study_{name}") for name in ("plan", "measures", "report"))
-study = script("study")
+plan, study = script("study_plan"), script("study")
 
 TINY = """
 question: Does it learn?
 prediction: It does.
 seeds: 0-2
-bar: slow
+baseline: slow
 tasks:
   CartPole: { steps: 400 }
   bandit: { env: ContextualBandit, steps: 60, seeds: 4, overrides: env.kwargs.contexts=3 }
@@ -46,14 +43,14 @@ def written(folder: Path, text: str = TINY) -> Path:
 @pytest.mark.parametrize("path", sorted(plan.folder_of_studies().glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
     found = plan.read_study(plan.find(path.stem))
-    bar = {found.bar: found.settings[found.bar]}  # every task, then every setting, but not each with each
-    cells = plan.cells_of(replace(found, settings=bar), tmp_path)
+    baseline = {found.baseline: found.settings[found.baseline]}  # every task, then every setting, not each with each
+    cells = plan.cells_of(replace(found, settings=baseline), tmp_path)
     cells += plan.cells_of(replace(found, tasks=found.tasks[:1]), tmp_path)[1:]
     assert len(cells) == len(found.tasks) + len(found.settings) - 1
     for cell in cells:
         assert sum(len(run.seeds) for run in cell.runs) == len(cell.task.seeds)
         assert cell.runs[0].settings["env"]["milestones"], "a task has milestones"
-    assert next(iter(found.settings)) == found.bar, "the bar comes first"
+    assert next(iter(found.settings)) == found.baseline, "the baseline comes first"
     assert len({run.folder for cell in cells for run in cell.runs}) == sum(len(cell.runs) for cell in cells)
 
 
@@ -61,7 +58,7 @@ def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
     ("old", "new", "problem"),
     [
         ("question: Does it learn?", "", "question must be a text, got None"),
-        ("bar: slow", "bar: fast", "bar must be one of the settings slow, small, eight, got 'fast'"),
+        ("baseline: slow", "baseline: fast", "baseline must be one of the settings slow, small, eight, got 'fast'"),
         ("seeds: 0-2", "seeds: 2-0", "seeds must be one or more"),
         ("seeds: 0-2", "", "seeds must look like 0-9"),
         ("seeds: 0-2", "seeds: 200-239", "seeds must be below 100 .final: false., so that nothing is chosen"),
@@ -71,7 +68,7 @@ def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
         ("{ steps: 400 }", "{ step: 4 }", "tasks.CartPole has no step; keys are env"),
         ("{ steps: 400 }", "[400]", "tasks.CartPole must be a mapping"),
         ("seeds: 4,", "seeds: x,", "tasks.bandit.seeds must look like"),
-        ("slow: agent=random", "slow: agent", "settings.slow must be settings such as steps=60000, got 'agent'"),
+        ("slow: agent=random", "slow: agent", "settings.slow must be settings such as agent.entropy=0.05, got 'agent'"),
         ("slow: agent=random", "slow: seed=3", "settings.slow must leave seed to the study's own keys"),
         ("slow: agent=random", "slow: steps=3", "settings.slow must leave steps to the study's own keys"),
         ("question: Does", "question: [Does", "cannot be read"),
@@ -96,7 +93,7 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
         plan.find("bra")
 
 
-def test_ten_lives_share_a_process_where_only_the_agent_has_kernels(tmp_path: Path) -> None:
+def test_ten_lifetimes_share_a_process_where_only_the_agent_has_kernels(tmp_path: Path) -> None:
     cells = plan.cells_of(plan.read_study(written(tmp_path, TINY.replace("seeds: 4,", "seeds: 3-14,"))), tmp_path)
     shared = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
     assert [run.seeds for run in shared] == [tuple(range(3, 13)), (13, 14)]
@@ -104,17 +101,17 @@ def test_ten_lives_share_a_process_where_only_the_agent_has_kernels(tmp_path: Pa
     assert shared[1].folder.name == "seeds13-14"
 
 
-def test_lives_that_are_large_have_a_process_each(tmp_path: Path) -> None:
+def test_large_lifetimes_have_a_process_each(tmp_path: Path) -> None:
     wide = TINY.replace("[8]", "[64000]").replace("seeds: 4,", "seeds: 3-5,")
     cells = plan.cells_of(plan.read_study(written(tmp_path, wide)), tmp_path)
     apart = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
     assert [run.seeds for run in apart] == [(3,), (4,), (5,)]
 
 
-def test_lives_share_a_process_where_their_env_has_a_twin_and_the_agent_kernels(tmp_path: Path) -> None:
+def test_lifetimes_share_a_process_in_a_compiled_env(tmp_path: Path) -> None:
     cells = plan.cells_of(plan.read_study(written(tmp_path)), tmp_path)
-    told = {(cell.task.name, cell.setting): [run.seeds for run in cell.runs] for cell in cells}
-    assert told == {
+    found = {(cell.task.name, cell.setting): [run.seeds for run in cell.runs] for cell in cells}
+    assert found == {
         ("CartPole", "slow"): [(0,), (1,), (2,)],
         ("CartPole", "small, eight"): [(0, 1, 2)],
         ("bandit", "slow"): [(4,)],
@@ -132,7 +129,15 @@ def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return exit_code(study.main, monkeypatch, *arguments)
 
 
-def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def said(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """What a command line that cannot be used exits with."""
+    monkeypatch.setattr("sys.argv", ["study.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        study.main()
+    return str(ended.value)
+
+
+def test_a_study_is_run_reported_and_resumed(tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (str(written(tmp_path)), "--jobs", "1", "--out", str(tmp_path / "out"))
     assert start(monkeypatch, *arguments) == 0
     assert len(runs_here) == 6
@@ -148,7 +153,7 @@ def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, runs_here: Any, monke
     for part in (
         "Does it learn?",
         "## bandit",
-        "| slow (bar) | 3 |",
+        "| slow (baseline) | 3 |",
         "| small, eight | 3 |",
         "w20>=195",
         "(CartPole.png)",
@@ -156,7 +161,12 @@ def test_a_study_is_lived_told_and_goes_on(tmp_path: Path, runs_here: Any, monke
         assert part in text, part
     assert (folder / "CartPole.png").stat().st_size > 1000
 
-    assert start(monkeypatch, *arguments) == 0 and len(runs_here) == 6  # nothing is made again
+    page = tmp_path / "page.md"
+    page.write_text("<!-- study tiny -->\n<!-- end tiny -->\n")
+    assert start(monkeypatch, *arguments, "--write", str(page)) == 0 and len(runs_here) == 6  # nothing is made again
+    _, _, first, baseline, *_ = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    assert re.match(r"\| CartPole, 400 \| 3 \| small, eight \| .*w20>=195: 0%, -.* \| \d\.\d\d \[", first)
+    assert re.match(r"\|  \| 3 \| slow \| .* \| - \|$", baseline)
     written(tmp_path, TINY.replace("hidden=[8]", "hidden=[9]"))
     one = folder / "slow" / "CartPole" / "seed1"
     (one / "summary.json").unlink()  # as if it had been killed
@@ -171,7 +181,7 @@ def test_a_part_of_a_study_and_what_is_not_a_part(
     tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     arguments = (str(written(tmp_path)), "--out", str(tmp_path / "out"))
-    assert start(monkeypatch, *arguments, "--report") == 0 and not runs_here  # nothing was lived, nothing is
+    assert start(monkeypatch, *arguments, "--report") == 0 and not runs_here
     assert "0 of 3 (missing)" in (tmp_path / "out" / "tiny" / "report.md").read_text()
     for option, value, problem in (
         ("--tasks", "Cart", "--tasks must be among CartPole, bandit, got 'Cart'"),
@@ -181,18 +191,22 @@ def test_a_part_of_a_study_and_what_is_not_a_part(
     ):
         assert start(monkeypatch, *arguments, option, value) == 2
         assert capsys.readouterr().err.startswith(f"error: {problem}")
+    page = tmp_path / "page.md"
+    page.write_text("a page\n")
+    assert "no markers of the table tiny: <!-- study tiny --> and" in said(monkeypatch, *arguments, "--write", page)
+    assert not runs_here and page.read_text() == "a page\n"
     assert start(monkeypatch, *arguments, "--tasks", "bandit", "--settings", "slow", "--jobs", "1") == 0
     assert len(runs_here) == 1
 
 
-def test_a_failed_life_is_told_and_counts_for_nothing(
+def test_a_failed_lifetime_is_reported_and_counts_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(subprocess, "run", lambda line, **_: SimpleNamespace(returncode=1, stderr="error: no luck"))
     arguments = (str(written(tmp_path)), "--tasks", "bandit", "--jobs", "1", "--out", str(tmp_path / "out"))
     assert start(monkeypatch, *arguments) == 1
     told = capsys.readouterr()
-    assert "bandit, slow, seed 4: FAILED: no luck" in told.out and told.err == "error: 2 runs failed, as told above\n"
+    assert "bandit, slow, seed 4: FAILED: no luck" in told.out and told.err == "error: 2 runs failed, see above\n"
     assert "| small, eight | 0 of 1 (missing) |" in (tmp_path / "out" / "tiny" / "report.md").read_text()
 
 
@@ -204,7 +218,7 @@ def test_the_area_is_the_return_that_an_average_step_belongs_to() -> None:
     assert area(np.array([], int), np.array([])) is None
 
 
-def test_the_lowest_late_mean_looks_at_the_second_half_of_a_life() -> None:
+def test_the_lowest_late_mean_is_of_the_second_half_of_a_lifetime() -> None:
     steps = np.arange(1, 301)
     means = np.where(steps == 260, 3.0, np.where(steps == 140, -9.0, 7.0))
     assert lowest_late(steps, means, 300) == 3.0
@@ -219,7 +233,7 @@ def test_the_probability_of_improvement_counts_pairs_and_ties_half() -> None:
     assert improvement_interval([([4, 5], [1, 2])]) == (1.0, 1.0)
 
 
-def test_its_interval_is_that_of_lives_drawn_anew_within_each_task() -> None:
+def test_its_interval_resamples_lifetimes_within_each_task() -> None:
     rng = np.random.default_rng(1)
     pairs = [(rng.normal(0.5, 1, 12), rng.normal(0, 1, 15)), (rng.normal(0, 1, 8), rng.normal(0, 1, 8))]
     drawn = [
