@@ -21,8 +21,8 @@ class Digits(Episodic):
     """Each episode is one image of a handwritten digit; the action of the same number pays 1, any other 0.
 
     The images are the 1,797 of 8 x 8 pixels that come with scikit-learn (``load_digits``: the test half of Alpaydin
-    and Kaynak 1998, https://doi.org/10.24432/C50P49), drawn with replacement. The agent is not told the digit, only
-    whether it was right. An episode lasts ``showings`` steps, in which the image stays; only the last action counts.
+    and Kaynak 1998, https://doi.org/10.24432/C50P49), drawn with replacement. The reward says only whether the
+    answer was right. An episode lasts ``showings`` steps, in which the image stays; only the last action counts.
     A random agent gets 0.1 on average, a perfect one 1. The final observation shows the image once more, and nothing
     follows it: running statistics of observations then see images only.
 

@@ -1,4 +1,4 @@
-"""A wrapper whose world changes every so many env steps of a life: what was learnt has to be learnt anew."""
+"""A wrapper that changes the task every so many env steps of a lifetime."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,29 +22,29 @@ _STREAM = 1  # of the seed: the wrapper draws from its child of this number, the
 
 
 class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Change the world after every ``every`` env steps of the life, whatever the episode is doing.
+    """Change the task after every ``every`` env steps of the lifetime, within an episode too.
 
-    The first ``every`` steps are lived in the env as it is; step ``every`` + 1 is the first in another world. The
-    change does not wait for an episode to end: nothing announces it, it comes at the same step in every life, so that
-    curves of many can be averaged, and it comes in lives that never end an episode (``NeverReset``, on either side of
-    this wrapper). The price is one episode and one trace per change that mix two worlds.
+    The first ``every`` steps are those of the env as it is; step ``every`` + 1 is the first of another task. The change
+    is at the same step of every lifetime and is not observed, so that the curves of many can be averaged. It happens
+    too where no episode ends (``NeverReset``, on either side of this wrapper). One episode and one trace per change
+    belong to two tasks.
 
     What changes, in any combination:
 
     - ``parameters``: each attribute becomes its original value times a factor drawn log-uniformly from [low, high], so
-      that half and double are equally far. Worlds do not wander off: each is drawn around the original.
-    - ``permute_observation``: the numbers of the observation change places, to another order than before.
+      that half and double are equally far. The factors do not accumulate: each is of the original.
+    - ``permute_observation``: the numbers of the observation are put in another order.
     - ``flip_reward``: the reward changes its sign, and back at the next change.
 
     The draws come from a generator of this wrapper's own, seeded by the seed given to ``reset``: the env draws what it
-    would draw without it. A reset with a seed begins a new life, in the original world. ``info["drift"]`` counts the
-    changes before the step. Left out: gradual drift, and worlds that come back.
+    would draw without it. A reset with a seed begins a new lifetime, with the original task. ``info["drift"]`` counts
+    the changes before the step. Left out: gradual drift, and tasks that recur.
 
     Attributes:
-        steps: env steps of the life.
+        steps: env steps of the lifetime.
         changes: how many changes there have been.
         factors: of the parameters now, by name; 1 before the first change.
-        order: which number of the env's observation stands at each place, int64, [n]; None where none is permuted.
+        order: index of the env's number at each position of the observation, int64, [n]; None where none is permuted.
         sign: of the reward, 1 or -1.
         generator: of the draws.
     """
@@ -57,10 +57,10 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         permute_observation: bool = False,
         flip_reward: bool = False,
     ) -> None:
-        """Note the original world.
+        """Keep the original task.
 
         Args:
-            env: whose world changes.
+            env: whose task changes.
             every: env steps between changes.
             parameters: by name of a numeric attribute of ``env.unwrapped``, the factors [low, high], both above 0. Of
                 attributes that an env computes from others when it is made, only CartPole's follow.
@@ -90,7 +90,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self.spans = {name: _span(name, ends) for name, ends in parameters.items()}
         self.originals = {name: _number(env, name) for name in parameters}
         self._n = self._permutable() if permute_observation else 0
-        self._begin_life(None)
+        self._restart(None)
 
     def _permutable(self) -> int:
         """Make the space one that holds the observation in any order, and return how many numbers it has."""
@@ -101,8 +101,8 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self.observation_space = spaces.Box(space.low.min(), space.high.max(), space.shape, space.dtype.type)
         return n
 
-    def _begin_life(self, seed: int | None) -> None:
-        """Go back to the original world."""
+    def _restart(self, seed: int | None) -> None:
+        """Restore the original task."""
         self.generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM,)))
         self.steps, self.changes, self.sign = 0, 0, 1.0
         self.order: Array | None = np.arange(self._n) if self._n else None
@@ -110,14 +110,14 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self._set_parameters()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode in the world as it is now; with a seed, a life in the original one."""
+        """Begin an episode of the present task; with a seed, a lifetime with the original one."""
         if seed is not None:
-            self._begin_life(seed)
+            self._restart(seed)
         observation, info = super().reset(seed=seed, options=options)
         return self._shown(observation), {**info, "drift": self.changes}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step in the world as it is now, and change it after every ``every`` steps."""
+        """Take a step in the present task, and change it after every ``every`` steps."""
         observation, reward, terminated, truncated, info = super().step(action)
         observation, info = self._shown(observation), {**info, "drift": self.changes}
         reward = self.sign * float(reward) if self.flip_reward else reward
@@ -127,11 +127,11 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation, reward, terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the world as it is now, the time and the generator of the next worlds; see ``lifetime.env_state``."""
+        """Return the present task, the time and the generator of the next tasks; see ``lifetime.env_state``."""
         return {**fields.read(self, self._fields()), "generator": generators.read(self.generator)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned, in that world.
+        """Continue from what ``state_dict`` returned, with that task.
 
         Raises:
             ValueError: naming what does not fit.
@@ -145,7 +145,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self._set_parameters()
 
     def _fields(self) -> fields.Fields:
-        """Return what changes during a life, but the generator."""
+        """Return what changes during a lifetime, without the generator."""
         return {
             "steps": whole(0),
             "changes": whole(0),
@@ -158,7 +158,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation if self.order is None else observation[self.order]
 
     def _change(self) -> None:
-        """Draw another world."""
+        """Draw another task."""
         self.changes += 1
         for name, (low, high) in self.spans.items():
             self.factors[name] = math.exp(self.generator.uniform(math.log(low), math.log(high)))
@@ -170,21 +170,21 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self.sign = -self.sign
 
     def _set_parameters(self) -> None:
-        world: Any = self.unwrapped
+        env: Any = self.unwrapped
         for name, original in self.originals.items():
-            setattr(world, name, original * self.factors[name])
+            setattr(env, name, original * self.factors[name])
         if self.originals:
-            derive(world)
+            derive(env)
 
 
-def derive(world: Any) -> None:
+def derive(env: Any) -> None:
     """Compute what an env computed from its parameters when it was made; an env with such attributes belongs here.
 
     Of Gymnasium's classic control only CartPole has them: its equations use the total mass and the pole's moment.
     """
-    if isinstance(world, CartPoleEnv):
-        world.total_mass = world.masspole + world.masscart
-        world.polemass_length = world.masspole * world.length
+    if isinstance(env, CartPoleEnv):
+        env.total_mass = env.masspole + env.masscart
+        env.polemass_length = env.masspole * env.length
 
 
 def _span(name: str, ends: Any) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""A wrapper that hides some of what is observed: the state is then to be remembered or inferred."""
+"""A wrapper that hides some of what is observed: the state then has to be inferred from the past."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long can an agent remember? A cue, blank steps, then the question what the cue was."""
+"""A test of memory length: a cue, blank steps, then the question which cue it was."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ class MemoryChain(Episodic):
     """A cue in the first step, ``length`` blank steps, a recall signal: the action that answers it names the cue.
 
     After the experiment on memory length of bsuite (Osband et al. 2020, https://arxiv.org/abs/1908.03568). An episode
-    lasts ``length`` + 2 steps; only its last action counts. Nothing seen after the first step tells what the cue was:
-    only a state of the agent's own can.
+    lasts ``length`` + 2 steps; only its last action counts. No observation after the first one says which cue it was:
+    only the agent's own state can.
 
     The right answer pays 1, a wrong one 0, so that a mean return is the share of right answers: 1/cues for a random
-    agent, 1 for one that remembers. bsuite pays +1 and -1. Left out from bsuite: the clock in every observation (here
-    only the recall signal tells the time), and cues of several bits of which one is asked for.
+    agent, 1 for one with memory. bsuite pays +1 and -1. Left out from bsuite: the clock in every observation (here
+    only the recall signal depends on the time), and cues of several bits of which one is asked for.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
@@ -56,7 +56,7 @@ class MemoryChain(Episodic):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Go on; pay for the action that answers the recall signal and end the episode, with a blank observation."""
+        """Advance; pay for the action that answers the recall signal and end the episode with a blank observation."""
         self.elapsed += 1
         self.named = int(action)
         over = self.elapsed == self.length + 2

@@ -23,11 +23,11 @@ _FIXED = ("channels", "action_map", "random")  # of a game's attributes, those t
 class MinAtar(gym.Env[Observation, np.int64]):
     """A game of MinAtar (Young and Tian 2019, arXiv 1903.03176): each channel says where one kind of object is.
 
-    The games are those of the package MinAtar; this is another face to them. Unlike that package's own, an episode
+    The games are those of the package MinAtar; this is another interface to them. Unlike that package's own, an episode
     depends on nothing but the seed and the actions (there, the action that sticks outlives the episode), all random
     numbers come from ``np_random``, and frames need neither seaborn nor matplotlib. No time limit is in it; the
-    registered ``tracerl/MinAtar-v0`` cuts an episode off after 5000 steps: in Seaquest a submarine that never dives
-    lives for ever, in Breakout a ball that always comes back does.
+    registered ``tracerl/MinAtar-v0`` cuts an episode off after 5000 steps: in Seaquest an episode
+    never ends where the submarine never dives, in Breakout where the ball is always returned.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 10}

@@ -1,4 +1,4 @@
-"""A wrapper that makes a life one endless episode."""
+"""A wrapper that makes a lifetime one endless episode."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from tracerl.lifetime.env_state import fields
 
 
 class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Turn an episodic task into a continuing one: what would end the episode throws the world back to a start instead.
+    """Turn an episodic task into a continuing one: the end of an episode resets the env instead.
 
     The step of the end leads straight to the first observation of the next start, with the reward of the end, and
     neither terminates nor truncates: an agent keeps its membranes and traces, and bootstraps across. The final state
-    itself is not seen. So ends are transitions of the world like any other (Sutton and Barto 2018, sections 3.3, 10.3).
+    itself is not seen. So ends are transitions like any other (Sutton and Barto 2018, sections 3.3, 10.3).
 
     The env's own reward is kept, for only the env knows whether an end is a failure (CartPole) or the goal (Acrobot).
     ``penalty`` adds to it where it says nothing of the failure. Of pole balancing the book says what a continuing
@@ -25,10 +25,10 @@ class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
     1/(1 - discount) (Naik et al. 2024, https://arxiv.org/abs/2405.09999).
 
     No episode ends, so there are no returns and no milestones: the performance is the reward per env step
-    (``reward_rate_last10000`` in ``summary.json``). ``info["starts"]`` counts the starts of the life.
+    (``reward_rate_last10000`` in ``summary.json``). ``info["starts"]`` counts the starts of the lifetime.
 
-    Left out: time limits. A world thrown back by a clock that nothing shows is not the env's own; an env with one is
-    refused. An env that truncates by itself is thrown back without a penalty.
+    Left out: time limits, which reset the env by a clock that is not observed; an env with one raises a ConfigError.
+    An env that truncates by itself is reset without a penalty.
 
     Attributes:
         starts: how often the env has been reset since the last reset from outside, that one included.

@@ -32,14 +32,14 @@ class EnvSpec:
         kwargs: handed to ``gymnasium.make``.
         wrappers: put around the env, the first one innermost: each takes an env and returns one.
         time_aware: show the share of the time limit that has passed, 0 to 1, as one more number at the end of the
-            observation: where a time limit belongs to the task, the state is incomplete without it (Pardo et al. 2018,
+            observation: where a time limit is part of the task, the state is incomplete without it (Pardo et al. 2018,
             https://arxiv.org/abs/1712.00378, section 3).
         extra: of tracerl, which installs the packages that the env needs; None where it needs none.
-        steps: env steps a life in it lasts by default.
-        backend: ``gymnasium``: the env itself. ``compiled``: a twin of it inside the fused engine.
-        vectorization: of many lives' envs. ``sync``: one env per life, stepped in turn, each seeded as if alone.
-            ``native``: the env's own vector form where it has one; faster, takes one seed for all lives.
-        timeout: seconds that a reset or step of a run may take, of many lives' envs together; None: no limit.
+        steps: env steps of a lifetime by default.
+        backend: ``gymnasium``: the env itself. ``compiled``: its compiled form in the fused engine.
+        vectorization: of many lifetimes. ``sync``: one env per lifetime, stepped in turn, each seeded as if alone.
+            ``native``: the env's own vector form where it has one; faster, takes one seed for all lifetimes.
+        timeout: seconds that a reset or step of a run may take, of many lifetimes together; None: no limit.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
     """
 
@@ -80,7 +80,7 @@ class EnvSpec:
             Milestone.parse(milestone)
 
     def open(self, seeds: Sequence[int]) -> World:
-        """Make what the lives of these seeds take place in.
+        """Make the env runner of the lifetimes with these seeds.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend``, ``vectorization`` or
@@ -92,16 +92,18 @@ class EnvSpec:
         if len(seeds) > 1:
             return VectorWorld(self.make_many(len(seeds)), seeds, self.timeout)
         if self.vectorization == "native":
-            raise ConfigError("vectorization", "must be sync for one life, got 'native'")
+            raise ConfigError("vectorization", "must be sync for one lifetime, got 'native'")
         return SingleWorld(self.make(), seeds[0], self.timeout)
 
     def _open_compiled(self, seeds: Sequence[int]) -> World:
         if self.kwargs:
             raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
         if self.wrappers:
-            raise ConfigError("wrappers", "must be empty with backend=compiled: a twin is the bare env")
+            raise ConfigError("wrappers", "must be empty with backend=compiled: a compiled env has none")
         if self.time_aware:
-            raise ConfigError("time_aware", "must be false with backend=compiled: a twin is the bare env")
+            raise ConfigError(
+                "time_aware", "must be false with backend=compiled: a compiled env does not show the time"
+            )
         if self.timeout is not None:
             raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
         from tracerl.kernels.compiled_runner import (
@@ -140,7 +142,7 @@ class EnvSpec:
         return gym.wrappers.TimeAwareObservation(env, flatten=True, normalize_time=True)
 
     def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
-        """Make the envs of n lives.
+        """Make the envs of n lifetimes.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware`` or ``vectorization``.

@@ -10,18 +10,18 @@ import tracerl
 
 
 def report(record: tracerl.Record, agent: Any) -> None:
-    """Print how long the pole stayed up lately."""
+    """Print how long the last episodes lasted."""
     up = record.mean_return(20, partial=True)
     print(f"step {record.step:7,}: {record.episodes:4} episodes, the last 20 of {up:5.1f} steps")
 
 
 def main(steps: int = 60_000) -> float:
-    """Live one life of env steps; return the mean return of its last 20 episodes (at best 500)."""
+    """Learn for that many env steps; return the mean return of its last 20 episodes (at best 500)."""
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, seed=0)
     callbacks = [tracerl.Every(max(1, steps // 10), report)]
-    life = tracerl.live(agent, env, steps, seed=0, callbacks=callbacks, milestones=["w20>=195", "w20>=475"])
-    record = life.finish()
+    run = tracerl.live(agent, env, steps, seed=0, callbacks=callbacks, milestones=["w20>=195", "w20>=475"])
+    record = run.finish()
     for milestone in record.milestones:
         reached = "not reached" if milestone.reached_at is None else f"at step {milestone.reached_at:,}"
         print(f"the mean of 20 episodes first came to {milestone.threshold:.0f}: {reached}")

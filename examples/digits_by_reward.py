@@ -1,4 +1,4 @@
-"""Name handwritten digits, told only whether the answer was right; then images never seen. Needs ``tracerl[digits]``.
+"""Name handwritten digits by reward, right or wrong; then held-out images. Needs ``tracerl[digits]``.
 
 python examples/digits_by_reward.py [STEPS]
 """
@@ -10,12 +10,12 @@ import tracerl
 
 
 def report(record: tracerl.Record, agent: Any) -> None:
-    """Print the share of right answers lately."""
+    """Print the share of right answers in the last 100 images."""
     print(f"{record.step:6,} images shown: {record.mean_return(partial=True):4.0%} of the last 100 were named right")
 
 
 def main(steps: int = 30_000) -> float:
-    """See that many images, one each step; return the share of held-out images that are named right."""
+    """Show that many images, one each step; return the share of held-out images that are named right."""
     env = tracerl.make_env("Digits")
     agent = tracerl.make_agent(env, seed=0)
     tracerl.live(agent, env, steps, seed=0, callbacks=[tracerl.Every(max(1, steps // 10), report)]).finish()
@@ -25,10 +25,10 @@ def main(steps: int = 30_000) -> float:
     tested.restore(agent.capture())
     tested.freeze()
     tested.act_greedily()
-    unseen = tracerl.make_env("Digits", {"env.kwargs.split": "held_out"})
-    right = [step.reward for step in tracerl.live(tested, unseen, min(steps, 500), seed=0)]
+    held_out = tracerl.make_env("Digits", {"env.kwargs.split": "held_out"})
+    right = [step.reward for step in tracerl.live(tested, held_out, min(steps, 500), seed=0)]
     share = sum(right) / len(right)
-    print(f"of {len(right)} draws from images it never saw: {share:.0%}")
+    print(f"of {len(right)} draws from held-out images: {share:.0%}")
     return share
 
 

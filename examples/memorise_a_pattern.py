@@ -1,6 +1,6 @@
-"""Learn a pattern by heart: a spiking network hears the same spikes again and again and learns to draw two curves.
+"""Learn a pattern: a spiking network receives the same spikes repeatedly and learns to output two curves.
 
-It learns at every tick, forward in time: nothing is stored, and nothing is propagated back through time.
+It learns at every tick, forward in time, without backpropagation through time.
 
 python examples/memorise_a_pattern.py [STEPS]
 """
@@ -16,8 +16,8 @@ import tracerl
 TICKS, INPUTS = 50, 20
 
 
-def recall(network: tracerl.Network, spikes: Tensor) -> Tensor:
-    """Play the pattern without learning from it: what the network draws, [ticks, 2]."""
+def outputs_of(network: tracerl.Network, spikes: Tensor) -> Tensor:
+    """Return the outputs for the pattern, without learning: [ticks, 2]."""
     network.reset_state()
     return torch.stack([network(spikes_t) for spikes_t in spikes])
 
@@ -28,7 +28,7 @@ def drawn(curve: Tensor) -> str:
 
 
 def main(steps: int = 6_000) -> float:
-    """Teach for that many ticks; return the share of the curves' variance that is drawn right (at best 1)."""
+    """Train for that many ticks; return the share of the curves' variance that is explained (at best 1)."""
     spikes = (torch.rand(TICKS, INPUTS, generator=torch.Generator().manual_seed(0)) < 0.1).float()
     time = torch.arange(TICKS) / TICKS * 2 * math.pi
     curves = torch.stack([time.sin(), (2 * time).sin()], -1)
@@ -37,13 +37,13 @@ def main(steps: int = 6_000) -> float:
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003, maximize=True)
     for presentation in range(max(1, steps // TICKS)):
         if presentation % 20 == 0:
-            error = (recall(network, spikes) - curves).square().mean()
+            error = (outputs_of(network, spikes) - curves).square().mean()
             print(f"heard {presentation:3} times: mean square error {error:.3f}")
         network.reset_state()
         for spikes_t, curve_t in zip(spikes, curves, strict=True):
             network.backward(curve_t - network(spikes_t))  # minus half the gradient of the square error
             optimizer.step()
-    found = recall(network, spikes)
+    found = outputs_of(network, spikes)
     for i in range(2):
         print(f"\ncurve {i + 1}  {drawn(curves[:, i])}\ndrawn    {drawn(found[:, i])}")
     return 1 - float((found - curves).square().mean() / curves.square().mean())

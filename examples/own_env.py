@@ -1,4 +1,4 @@
-"""An env of your own, catch what falls, and a look into the agent that lives in it. Any Gymnasium env will do.
+"""An env of your own, catch, and a view of the agent's state. Any Gymnasium env will do.
 
 python examples/own_env.py [STEPS]
 """
@@ -22,7 +22,7 @@ class Catch(gym.Env[np.ndarray[Any, Any], np.int64]):
     action_space = gym.spaces.Discrete(3)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-        """Let go of a ball somewhere."""
+        """Drop a ball in a random column."""
         super().reset(seed=seed)
         self.ball, self.paddle, self.row = int(self.np_random.integers(WIDTH)), WIDTH // 2, 0
         return self._seen(), {}
@@ -42,18 +42,18 @@ class Catch(gym.Env[np.ndarray[Any, Any], np.int64]):
 
 
 def main(steps: int = 20_000) -> float:
-    """Live that many steps; return the mean return of the last 100 episodes (at best 1, by chance about -.5)."""
+    """Learn for that many steps; return the mean return of the last 100 episodes (at best 1, by chance about -.5)."""
     env = tracerl.make_env(Catch())
     agent = tracerl.make_agent(env, seed=0)
-    life = tracerl.live(agent, env, steps, seed=0, milestones=["w100>=0.9"])
-    for step in life:
-        if life.record.step % max(1, steps // 5) == 0:
+    run = tracerl.live(agent, env, steps, seed=0, milestones=["w100>=0.9"])
+    for step in run:
+        if run.record.step % max(1, steps // 5) == 0:
             now = view(agent)
             spiking = now.layers[0].spikes.mean()
-            caught = f"mean return {life.record.mean_return(partial=True):5.2f}"
-            print(f"step {life.record.step:6,}: {caught}; {spiking:3.0%} of neurons spike; V = {now.value:.2f}")
-    print(f"nine in ten caught by step {life.record.milestones[0].reached_at}")
-    return life.record.mean_return(partial=True)
+            caught = f"mean return {run.record.mean_return(partial=True):5.2f}"
+            print(f"step {run.record.step:6,}: {caught}; {spiking:3.0%} of neurons spike; V = {now.value:.2f}")
+    print(f"nine in ten caught by step {run.record.milestones[0].reached_at}")
+    return run.record.mean_return(partial=True)
 
 
 if __name__ == "__main__":

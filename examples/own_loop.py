@@ -65,7 +65,7 @@ def control(agent: tracerl.OnlineAgent, oven: Oven, steps: int, path: Path) -> l
 
 
 def main(steps: int = 12_000) -> float:
-    """Control an oven, lose power half way and go on; return minus the mean error of the last quarter."""
+    """Control an oven, lose power half way and continue; return minus the mean error of the last quarter."""
     oven = Oven(seed=0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "agent.safetensors"

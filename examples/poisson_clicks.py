@@ -1,7 +1,7 @@
-"""Weigh evidence: hear clicks on the left and on the right, wait in silence, then say which side had more.
+"""Accumulate evidence: clicks on the left and on the right, a delay, then the question which side had more.
 
-A slow trace of the input adds up the clicks and carries them over the silence (encoder.memory_decay, one of the
-defaults); the reward comes once, at the end.
+A slow trace of the input sums the clicks and keeps the sum over the delay (encoder.memory_decay, one of the defaults).
+The reward is given once, at the end.
 
 python examples/poisson_clicks.py [STEPS]
 """
@@ -13,22 +13,20 @@ import tracerl
 
 
 def main(steps: int = 50_000) -> float:
-    """Live that many steps, 26 to an episode; return the share of right answers in the second half."""
+    """Learn for that many steps, 26 to an episode; return the share of right answers in the second half."""
     env = tracerl.make_env("PoissonClicks")
     agent = tracerl.make_agent(env, seed=0)
-    life = tracerl.live(agent, env, steps, seed=0)
+    run = tracerl.live(agent, env, steps, seed=0)
     asked, right, difference = Counter[int](), Counter[int](), 0.0
-    for step in life:
+    for step in run:
         difference += step.observation[0] - step.observation[1]  # clicks on the left, clicks on the right
         if step.last:
-            if life.record.step > steps / 2:
+            if run.record.step > steps / 2:
                 asked[min(6, abs(round(difference)))] += 1
                 right[min(6, abs(round(difference)))] += int(step.reward)
             difference = 0.0
-        if life.record.step % max(1, steps // 5) == 0:
-            print(
-                f"step {life.record.step:6,}: {life.record.mean_return(partial=True):4.0%} of the last 100 were right"
-            )
+        if run.record.step % max(1, steps // 5) == 0:
+            print(f"step {run.record.step:6,}: {run.record.mean_return(partial=True):4.0%} of the last 100 were right")
     print("\nin the second half, by how many clicks one side had more:")
     for more in sorted(asked):
         share = right[more] / asked[more]

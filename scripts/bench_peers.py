@@ -1,11 +1,11 @@
-"""Let PPO and A2C of Stable-Baselines3 live in an env, with its default settings, and leave runs that can be plotted.
+"""Train PPO and A2C of Stable-Baselines3, with its default settings, and write runs that can be plotted.
 
 pip install "tracerl[bench]"
 python scripts/bench_peers.py ppo --env CartPole-v1 --seeds 0-9 --out runs/peers
 python -m tracerl.plot runs/peers -o peers.png
 
-Each seed is one agent in one env, counted as tracerl counts a life: every env step and every episode from the first on,
-those that the agent explores in included. A seed whose folder has a summary is not lived again.
+Each seed is one agent in one env. Every env step and every episode counts from the first on, as in a run of tracerl. A
+seed whose folder has a summary is not run again.
 """
 
 import argparse
@@ -48,8 +48,8 @@ class Counted(gym.Wrapper[Any, Any, Any, Any]):
         return found
 
 
-def live(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Live one seed and write its episodes and its summary.
+def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Train one seed and write its episodes and its summary.
 
     Args:
         algorithm: ``ppo`` or ``a2c``.
@@ -82,7 +82,7 @@ def live(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> di
 
 
 def main() -> None:
-    """Live the seeds that are not there yet."""
+    """Train the seeds that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=("ppo", "a2c"))
     parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="of Gymnasium (default: %(default)s)")
@@ -91,11 +91,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="holds a folder per algorithm and seed")
     arguments = parser.parse_args()
     if find_spec("stable_baselines3") is None:
-        raise SystemExit('error: the peers need packages that are missing: pip install "tracerl[bench]"')
+        raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
     for seed in arguments.seeds:
         folder = arguments.out / arguments.algorithm / str(seed)
         if not (folder / "summary.json").exists():
-            summary = live(arguments.algorithm, arguments.env, arguments.steps, seed, folder)
+            summary = train(arguments.algorithm, arguments.env, arguments.steps, seed, folder)
             print(f"{folder}: {summary['return_last100']['mean']}, {summary['wall_seconds']:.0f} s", flush=True)
 
 

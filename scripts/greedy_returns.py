@@ -1,10 +1,10 @@
-"""What the agents of a run earn once they learn no more: sampled actions beside greedy ones.
+"""Returns of a run's frozen agents: sampled actions beside greedy ones.
 
-python scripts/greedy_returns.py runs/study/final/reflect/HopperLong/seeds200-209 --lives 0-4 --episodes 6
+python scripts/greedy_returns.py runs/study/final/reflect/HopperLong/seeds200-209 --lifetimes 0-4 --episodes 6
 
-Where greedy ones earn much more, the policy has found what to do and still draws something else: its entropy, or the
-deviations of a continuous action, say how much. Each life goes on from the run's last checkpoint, frozen, once so and
-once so, its env begun with one seed; running scales and membranes go on as in the life.
+Where greedy actions return much more, the noise of the policy costs that much; its entropy, or the deviations of a
+continuous action, are printed beside it. Each lifetime continues from the run's last checkpoint, twice, in an env reset
+with one seed; running scales and membranes are still updated.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from tracerl.runs.saved_run import SavedRun
 
 
 class Frozen(NamedTuple):
-    """What a life did once it learned no more.
+    """What a frozen agent did.
 
     Attributes:
         returns: of its episodes.
         entropy: of its policy, in nats, a mean over env steps.
         means: of the numbers of a continuous action, from the middle of their ranges in halves of them, likewise; of
-            other actions none. Beyond 1 the middle of a bell is beyond a bound.
+            other actions none. Beyond 1 the mean is beyond a bound.
         deviations: of the same numbers.
     """
 
@@ -37,16 +37,16 @@ class Frozen(NamedTuple):
     deviations: list[float]
 
 
-def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen:
-    """Let a life go on through some episodes, frozen.
+def run_frozen(run: SavedRun, lifetime: int, episodes: int, greedy: bool) -> Frozen:
+    """Run some episodes with a frozen agent.
 
     Args:
         run: with a checkpoint.
-        life: number among the run's lives.
+        lifetime: number among the run's lifetimes.
         episodes: how many, 100 at most.
         greedy: take the likeliest action in place of a sampled one.
     """
-    agent, env, entropies, bells = run.agent(life), run.env(), [], []
+    agent, env, entropies, moments = run.agent(lifetime), run.env(), [], []
     agent.freeze()
     if greedy:
         agent.act_greedily()
@@ -54,27 +54,27 @@ def live_frozen(run: SavedRun, life: int, episodes: int, greedy: bool) -> Frozen
     while frozen.record.episodes < episodes:
         next(frozen)
         entropies.append(float(agent.entropy))
-        bells.append((head.mean.tolist(), head.std.tolist()) if isinstance(head, Gaussian) else ([], []))
+        moments.append((head.mean.tolist(), head.std.tolist()) if isinstance(head, Gaussian) else ([], []))
     env.close()
-    means, deviations = ([statistics.mean(number) for number in zip(*part, strict=True)] for part in zip(*bells))
+    means, deviations = ([statistics.mean(number) for number in zip(*part, strict=True)] for part in zip(*moments))
     return Frozen(list(frozen.record.returns), statistics.mean(entropies), means, deviations)
 
 
 def main() -> None:
-    """Read the arguments; print a line per life."""
+    """Read the arguments; print a line per lifetime."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="folder of a run with a checkpoint")
-    parser.add_argument("--lives", type=parse_seeds, default=(0,), help="0-4 or 0,3,7")
+    parser.add_argument("--lifetimes", "--lives", type=parse_seeds, default=(0,), help="0-4 or 0,3,7")
     parser.add_argument("--episodes", type=int, default=6)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     run: Any = load(arguments.run)
-    for life in arguments.lives:
-        sampled, greedy = (live_frozen(run, life, arguments.episodes, each) for each in (False, True))
+    for lifetime in arguments.lifetimes:
+        sampled, greedy = (run_frozen(run, lifetime, arguments.episodes, each) for each in (False, True))
         earned = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
-        bells = zip(sampled.means, sampled.deviations, strict=True)
-        spread = "".join(f", mean {mean:.2f} deviation {deviation:.2f}" for mean, deviation in bells)
-        print(f"life {life}: {earned}, entropy {sampled.entropy:.3f}{spread}", flush=True)
+        gaussians = zip(sampled.means, sampled.deviations, strict=True)
+        spread = "".join(f", mean {mean:.2f} deviation {deviation:.2f}" for mean, deviation in gaussians)
+        print(f"lifetime {lifetime}: {earned}, entropy {sampled.entropy:.3f}{spread}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Learn the digits of ``env=Digits`` online, then count right answers on images never seen, without learning.
+"""Learn the digits of ``env=Digits`` online, then count right answers on held-out images, without learning.
 
 python scripts/held_out_digits.py --steps 50000 --seeds 0-4
 python scripts/held_out_digits.py --seeds 0,1 encoder=on_off env.kwargs.bernoulli=true    # any override of tracerl.run
 
-A life of ``--steps`` env steps goes through ``split=train``, each image drawn with replacement and answered by sampling
-an action, as in any run. Then learning stops: every image of both splits is shown once, the answer is the likeliest
-action after its last showing, and after each image the agent's whole memory (weights, running statistics, membranes) is
-put back. What remains of an image is its share in the running statistics that standardise itself.
+A lifetime of ``--steps`` env steps is of ``split=train``, each image drawn with replacement and each action sampled, as
+in any run. Then learning stops: every image of both splits is shown once, the answer is the likeliest action after its
+last showing, and after each image the agent's state (weights, running statistics, membranes) is restored. An image
+enters only the running statistics that standardise itself.
 
-`online` is the mean return of the last 100 episodes of the life, answers sampled; `train` and `held out` are shares of
-right answers. An encoder that compares an observation with the one before (`contrast`) takes every showing here for a
-first one.
+`online` is the mean return of the last 100 episodes of the lifetime, actions sampled; `train` and `held out` are
+shares of right answers. An encoder that compares an observation with the one before (`contrast`) treats
+every showing as a first one.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def settings(overrides: list[str]) -> DictConfig:
 
 
 def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, Record]:
-    """Live a life of whole episodes and return the agent, its membranes clear, and the record of the life.
+    """Train for whole episodes and return the agent, its membranes at rest, and the record of the lifetime.
 
     Args:
         config: of the agent.
@@ -46,14 +46,14 @@ def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, 
         seed: of weights, actions and env.
     """
     make = instantiate(config.agent, _convert_="all", _partial_=True)
-    world, record = spec.open([seed]), Record()
-    agent = make(world.observation_space, world.action_space, Lives(seed))
+    runner, record = spec.open([seed]), Record()
+    agent = make(runner.observation_space, runner.action_space, Lives(seed))
     if not hasattr(agent, "head") or not hasattr(agent, "memory"):
-        raise SystemExit(f"{type(agent).__name__} has no head to read and no memory to put back: take agent=reflect")
-    world.prepare(agent)
+        raise SystemExit(f"{type(agent).__name__} has no head to read and no state to restore: take agent=reflect")
+    runner.prepare(agent)
     showings = spec.kwargs["showings"]
-    world.live(agent, math.ceil(steps / showings) * showings, [record], (), lambda: False)
-    world.close()
+    runner.live(agent, math.ceil(steps / showings) * showings, [record], (), lambda: False)
+    runner.close()
     return agent, record
 
 
@@ -62,10 +62,10 @@ def accuracy(agent: Any, env: gym.Env[Any, Any], seed: int) -> float:
     """Return the share of an env's images that the agent names, leaving the agent as it was.
 
     ``Agent.start`` sees an observation and acts; it learns nothing. Called again for each further showing, with no end
-    between, it goes on from the membranes that the showing before has left.
+    between, it continues from the membranes of the showing before.
 
     Args:
-        agent: one life, between two episodes: its membranes are clear.
+        agent: of one lifetime, between two episodes: its membranes are at rest.
         env: ``tracerl/Digits-v0``.
         seed: of Bernoulli pixels.
     """
@@ -87,9 +87,9 @@ def accuracy(agent: Any, env: gym.Env[Any, Any], seed: int) -> float:
 
 
 def main() -> None:
-    """Read the arguments, live and test every seed, print accuracies and their means."""
+    """Read the arguments, train and test every seed, print accuracies and their means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50_000, help="env steps of each life")
+    parser.add_argument("--steps", type=int, default=50_000, help="env steps of each lifetime")
     parser.add_argument("--seeds", type=parse_seeds, default=list(range(5)), help="0-4 or 0,3,7")
     parser.add_argument("overrides", nargs="*", help="settings for tracerl.run, such as network=conv")
     arguments = parser.parse_args()
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def line(shares: Any) -> str:
-    """Name the three shares of one life, or their means."""
+    """Format the three shares of one lifetime, or their means."""
     return ", ".join(f"{name} {share:.3f}" for name, share in zip(("online", "train", "held out"), shares, strict=True))
 
 

@@ -1,10 +1,10 @@
 """Make the pictures of a learned CartPole that the README and docs/watch.md open with.
 
-A life of 120,000 env steps is lived in the compiled engine, then watched, frozen, in an env of another seed:
+An agent learns for 120,000 env steps in the compiled env, then it is watched, frozen, in an env of another seed:
 
     python scripts/make_animation.py                # docs/cartpole.gif and docs/raster.png, about a minute
 
-The same versions of all packages give the same pictures; the run's folder is thrown away unless ``--run`` names one.
+The same versions of all packages give the same pictures; the run's folder is temporary unless ``--run`` names one.
 """
 
 import argparse
@@ -29,9 +29,9 @@ RASTER_STEPS = 300
 
 
 def main() -> None:
-    """Live, watch, and say where the pictures are."""
+    """Train, watch, and print where the pictures are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="folder of a run of CartPole to watch (default: live one)")
+    parser.add_argument("--run", type=Path, help="folder of a run of CartPole to watch (default: a new one)")
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the pictures (default: docs)")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)

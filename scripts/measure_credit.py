@@ -1,11 +1,11 @@
-"""Measure how well each credit knows a hidden layer's gradient: cosine to backpropagation through time, in float64.
+"""Measure the error of each credit in a hidden layer's gradient: cosine to backpropagation through time, in float64.
 
 python scripts/measure_credit.py            # from the root of the repository; prints the tables of docs/credit.md
 python scripts/measure_credit.py --write docs/credit.md
 
-A network of random weights sees 200 steps of Gaussian noise, a convolutional one images of it; the gradient of a fixed
-mix of its outputs at the last step by a layer's weights and biases is compared with autograd's. Credit `exact` is exact
-(cosine 1) everywhere.
+A network of random weights receives 200 steps of Gaussian noise, a convolutional one images of it; the gradient of a
+fixed mix of its outputs at the last step by a layer's weights and biases is compared with autograd's. Credit `exact`
+is exact (cosine 1) everywhere.
 """
 
 import argparse
@@ -18,11 +18,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from doc_tables import write_table
 
-from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle stands with the tests
+from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle is one of the tests
 from tracerl.nn.lifetimes import Lives  # noqa: E402
 from tracerl.nn.networks import Convolutional, Dense, Network  # noqa: E402
 
-STEPS = 200  # that a network sees
+STEPS = 200  # that a network receives
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
 DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
 CASES: dict[str, dict[str, Any]] = {
@@ -72,7 +72,7 @@ def convolutional(seed: int, changes: dict[str, Any]) -> float:
 
 
 def cosines(network: Network, seed: int) -> list[float]:
-    """Cosine of each hidden layer's score to autograd's gradient, bottom first."""
+    """Cosine of each hidden layer's gradient to autograd's gradient, bottom first."""
     noise, n_in = torch.Generator().manual_seed(1000 + seed), network.wiring.n_in
     inputs, g = torch.randn(STEPS, n_in, generator=noise, dtype=torch.float64), torch.tensor([0.7, -1.3]).double()
     for x in inputs:

@@ -3,8 +3,8 @@
 python -m tracerl.run network=dense encoder=raw network.reset=hard hydra.run.dir=runs/hard
 python scripts/measure_export.py runs/hard --steps 200
 
-The agent lives on, greedily and without learning, and what its policy receives is handed to both readers, whose own
-functions import the same file, written with ``form="scaled"`` and ``without_readout=True``. Needs ``snntorch``,
+The agent acts greedily, without learning, and what its policy receives is given to both readers, whose own functions
+import the same file, written with ``form="scaled"`` and ``without_readout=True``. Needs ``snntorch``,
 ``norse`` and ``nirtorch``. A network that NIR cannot express, such as that of ``network=normalized``, the default of
 ``agent=reflect``, is an error (exit code 2).
 """
@@ -34,53 +34,53 @@ with warnings.catch_warnings():
     from snntorch.import_nir import import_from_nir
 
 
-def received_and_sent(saved: Any, life: int, steps: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
+def received_and_sent(saved: Any, lifetime: int, steps: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
     """Let a run's agent act.
 
     Returns:
         The agent; what its policy received and which spikes its last layer sent at every env step, by episode.
     """
-    agent, env = saved.agent(life), saved.env()
+    agent, env = saved.agent(lifetime), saved.env()
     agent.freeze()
     agent.act_greedily()
     network = agent.parts()["policy"].network
     start = agent.start
-    codes: list[list[Tensor]] = []
+    features: list[list[Tensor]] = []
     spikes: list[list[Tensor]] = []
 
     def begin(observation: Any) -> Any:
-        codes.append([])
+        features.append([])
         spikes.append([])
         return start(observation)
 
     agent.start = begin
-    network.register_forward_pre_hook(lambda _, inputs: codes[-1].append(inputs[0].clone()))
+    network.register_forward_pre_hook(lambda _, inputs: features[-1].append(inputs[0].clone()))
     network.register_forward_hook(lambda *_: spikes[-1].append(network.layers[-1].spikes.clone()))
     for _ in stream(agent, env, steps, 0, Record()):
         pass
     env.close()
-    return agent, codes, spikes
+    return agent, features, spikes
 
 
-def mismatches(read: Any, file: Any, ticks: int, codes: list[list[Tensor]], spikes: list[list[Tensor]]) -> int:
+def mismatches(read: Any, file: Any, ticks: int, features: list[list[Tensor]], spikes: list[list[Tensor]]) -> int:
     """Count the neurons and env steps, at the last tick of each, at which a reader's network spikes otherwise."""
     wrong = 0
-    for episode, expected in zip(codes, spikes, strict=True):
+    for episode, expected in zip(features, spikes, strict=True):
         network, state = read(nir.read(file)), None
-        for code, sent in zip(episode, expected, strict=True):
+        for received, sent in zip(episode, expected, strict=True):
             for _ in range(ticks):
                 with torch.no_grad():
-                    found, state = network(code.unsqueeze(0), state)
+                    found, state = network(received.unsqueeze(0), state)
             wrong += int((found.squeeze(0) != sent).sum())
     return wrong
 
 
-def compared(saved: SavedRun, life: int, steps: int) -> tuple[Tensor, dict[str, int]]:
-    """Let a run's agent act, and both readers receive what its policy did.
+def compared(saved: SavedRun, lifetime: int, steps: int) -> tuple[Tensor, dict[str, int]]:
+    """Run an agent, and both readers on what its policy receives.
 
     Args:
         saved: the run.
-        life: number among its lives.
+        lifetime: number among its lifetimes.
         steps: env steps.
 
     Returns:
@@ -92,12 +92,12 @@ def compared(saved: SavedRun, life: int, steps: int) -> tuple[Tensor, dict[str, 
     file, readers = io.BytesIO(), {"snnTorch": import_from_nir, "Norse": partial(norse.torch.from_nir, dt=1e-4)}
     with warnings.catch_warnings():  # of a soft reset, and of what the readers call
         warnings.simplefilter("ignore")
-        nir.write(file, tracerl.to_nir(saved.agent(life), form="scaled", without_readout=True))
-        agent, codes, spikes = received_and_sent(saved, life, steps)
+        nir.write(file, tracerl.to_nir(saved.agent(lifetime), form="scaled", without_readout=True))
+        agent, features, spikes = received_and_sent(saved, lifetime, steps)
         ticks, wrong = agent.parts()["policy"].network.ticks, dict[str, int]()
         for name, read in readers.items():
-            with contextlib.redirect_stdout(io.StringIO()):  # what the readers have to say
-                wrong[name] = mismatches(read, file, ticks, codes, spikes)
+            with contextlib.redirect_stdout(io.StringIO()):  # what the readers print
+                wrong[name] = mismatches(read, file, ticks, features, spikes)
     return torch.stack([sent for episode in spikes for sent in episode]), wrong
 
 
@@ -105,11 +105,11 @@ def main() -> None:
     """Print a line per reader."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--life", type=int, default=0)
+    parser.add_argument("--lifetime", "--life", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200, help="env steps")
     arguments = parser.parse_args()
     try:
-        spikes, wrong = compared(tracerl.load(arguments.run), arguments.life, arguments.steps)
+        spikes, wrong = compared(tracerl.load(arguments.run), arguments.lifetime, arguments.steps)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -25,14 +25,14 @@ Series = dict[str, list[float]]
 
 def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -> Series:
     """Let one LIF neuron hear random spikes at its two inputs and keep what there is to see of it, by name."""
-    lives = Lives(0)
+    one = Lives(0)
     settings = LayerSettings(
         membrane_decay=(0.85, 0.85), threshold=(threshold, threshold), surrogate="triangle", slope=2.0
     )
-    synapses = DenseSynapses(2, 1, lives)
-    layer = LIF(synapses, lives, settings)
+    synapses = DenseSynapses(2, 1, one)
+    layer = LIF(synapses, one, settings)
     synapses.affine.copy_(torch.tensor([[1.6], [1.1], [0.0]]))  # two weights and the bias
-    layer.track(lives)
+    layer.track(one)
     inputs = (torch.rand(ticks, 2, generator=torch.Generator().manual_seed(4)) < 0.28).float()
     inputs[ticks // 2 : ticks // 2 + 12] = 0
     seen: Series = {name: [] for name in ("first", "second", "potential", "membrane", "spike", "psi", "eps", "E")}
@@ -58,7 +58,7 @@ def plot_neuron(path: Path, ticks: int = 80, threshold: float = 0.5) -> None:
     )
     for row, name in enumerate(("second", "first")):
         axes[0].vlines(t[np.array(seen[name]) > 0], row + 0.1, row + 0.9, color=DARK if name == "first" else LIGHT)
-    axes[0].set(yticks=[0.5, 1.5], yticklabels=["$x_2$", "$x_1$"], ylim=(0, 2), title="what the neuron hears")
+    axes[0].set(yticks=[0.5, 1.5], yticklabels=["$x_2$", "$x_1$"], ylim=(0, 2), title="what the neuron receives")
     axes[1].plot(t, seen["potential"], color=DARK, label="potential $u$")
     axes[1].plot(t, seen["membrane"], color=LIGHT, linewidth=1, label="membrane $v$, after the reset")
     axes[1].axhline(threshold, color=GREY, linestyle="--", linewidth=1, label=r"threshold $\theta$")
@@ -67,7 +67,7 @@ def plot_neuron(path: Path, ticks: int = 80, threshold: float = 0.5) -> None:
     axes[1].set(title="potential, threshold, spikes")
     axes[2].fill_between(t, seen["psi"], color=WARM, alpha=0.35, linewidth=0)
     axes[2].plot(t, seen["psi"], color=WARM, linewidth=1)
-    axes[2].set(title=r"surrogate $\psi$: how much a little more $u$ would have mattered", ylim=(0, None))
+    axes[2].set(title=r"surrogate $\psi$: the derivative used for $z$ by $u$", ylim=(0, None))
     axes[3].plot(t, seen["eps"], color=LIGHT, label=r"$\epsilon = \partial u / \partial W_1$")
     axes[3].plot(t, seen["E"], color=DARK, label="$E$, as the readout's filter sees it")
     axes[3].set(title="what the first weight carries forward in time", xlabel="tick")
@@ -93,15 +93,15 @@ def plot_surrogates(path: Path) -> None:
     finish(figure, axes, path)
 
 
-def early_life(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]]:
-    """Live in CartPole and keep what the agent's traces and td errors were, and the steps at which episodes ended."""
+def early_steps(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]]:
+    """Learn CartPole and keep what the agent's traces and td errors were, and the steps at which episodes ended."""
     env = tracerl.make_env("CartPole")
     agent: Any = tracerl.make_agent(env, settings={"engine": "torch"}, seed=seed)
     seen: Series = {name: [] for name in ("log_prob", "norm", "delta", "value")}
     ends = []
-    life = tracerl.live(agent, env, skip + steps, seed=seed)
-    for step in life:
-        if life.record.step <= skip:
+    run = tracerl.live(agent, env, skip + steps, seed=seed)
+    for step in run:
+        if run.record.step <= skip:
             continue
         seen["log_prob"].append(float(agent.log_prob_trace.average()))
         seen["norm"].append(float(agent.policy.eligibility_trace.norm()))
@@ -114,13 +114,13 @@ def early_life(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]]
 
 def plot_learning(path: Path, steps: int = 160, skip: int = 300) -> None:
     """Draw what drives learning: the log-probability trace, the size of its gradient, value and td error."""
-    seen, ends = early_life(steps, skip)
+    seen, ends = early_steps(steps, skip)
     t = np.arange(skip, skip + steps)
     figure, axes = plt.subplots(4, 1, figsize=(7.2, 6.0), sharex=True, layout="constrained")
     titles = {
         "log_prob": r"trace of log-probabilities of the actions taken, $(1-d)\,l$",
         "norm": r"its gradient: Euclidean norm of the policy's eligibility trace $\zeta$",
-        "value": "what the critic expects, $V$",
+        "value": "value $V$",
         "delta": r"td error $\delta$: what the trace is multiplied by",
     }
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
@@ -137,7 +137,7 @@ def plot_learning(path: Path, steps: int = 160, skip: int = 300) -> None:
 
 
 def finish(figure: Any, axes: Any, path: Path) -> None:
-    """Give every figure the same looks and write it."""
+    """Give every figure the same style and write it."""
     for axis in axes:
         title = axis.get_title()
         axis.set_title("")

@@ -23,7 +23,7 @@ FOLDER = ROOT / "docs" / "screenshots"
 WIDTH = 1440  # of a page, in pixels: below, its tabs overlap
 LARGEST = 200_000  # bytes of a picture
 RUNS = {
-    "twenty lives": "env=CartPole env.backend=compiled lifetimes=20 steps=60000",
+    "twenty lifetimes": "env=CartPole env.backend=compiled lifetimes=20 steps=60000",
     "learned decays": "env=CartPole network=alif network.hidden=[64] steps=60000 network.learn_membrane_decay=true"
     " network.learn_threshold=true network.learn_readout_decay=true",
 }
@@ -83,7 +83,7 @@ def shoot(page: Page, url: str, shot: Shot) -> bytes:
     if shot.elements is not None:
         selector, n = shot.elements
         page.locator(selector).nth(n - 1).wait_for(state="attached")
-    time.sleep(2)  # lines are drawn with a movement
+    time.sleep(2)  # lines are animated
     return page.screenshot()
 
 

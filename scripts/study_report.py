@@ -114,8 +114,9 @@ def over_tasks(study: Study, lifetimes: Lifetimes) -> str:
 
 def chance(study: Study, tasks: Sequence[str], setting: str, name: str, lifetimes: Lifetimes) -> str:
     """Return the probability of improvement over the baseline, averaged over tasks, with its interval."""
-    pairs = [tuple(scores_of(lifetimes[task, one], name) for one in (setting, study.baseline)) for task in tasks]
-    if setting == study.baseline or not pairs or not all(ours and theirs for ours, theirs in pairs):
+    baseline = study.baseline
+    pairs = [(scores_of(lifetimes[task, setting], name), scores_of(lifetimes[task, baseline], name)) for task in tasks]
+    if setting == baseline or not pairs or not all(ours and theirs for ours, theirs in pairs):
         return "-"
     low, high = improvement_interval(pairs)
     return f"{statistics.mean(improvement(*pair) for pair in pairs):.2f} [{low:.2f}, {high:.2f}]"

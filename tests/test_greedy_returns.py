@@ -20,16 +20,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run: Path) -> None:
     saved = tracerl.load(run)
-    greedy = greedy_returns.live_frozen(saved, 1, 5, greedy=True)
-    assert greedy == greedy_returns.live_frozen(saved, 1, 5, greedy=True)
-    sampled = greedy_returns.live_frozen(saved, 1, 5, greedy=False)
+    greedy = greedy_returns.run_frozen(saved, 1, 5, greedy=True)
+    assert greedy == greedy_returns.run_frozen(saved, 1, 5, greedy=True)
+    sampled = greedy_returns.run_frozen(saved, 1, 5, greedy=False)
     assert len(sampled.returns) == len(greedy.returns) == 5 and sampled.returns != greedy.returns
     assert 0 < greedy.entropy <= math.log(2) + 1e-6 and greedy.means == greedy.deviations == []
 
 
-def test_the_bells_of_a_continuous_action_are_told(tmp_path: Path) -> None:
+def test_means_and_deviations_of_a_continuous_action(tmp_path: Path) -> None:
     changes = {"env": "Pendulum", "network.hidden": [4], "steps": 60, "logger": "none", "agent.max_std": 2}
     tracerl.launch(changes, tmp_path / "run")
-    frozen = greedy_returns.live_frozen(tracerl.load(tmp_path / "run"), 0, 1, greedy=False)
+    frozen = greedy_returns.run_frozen(tracerl.load(tmp_path / "run"), 0, 1, greedy=False)
     (mean,), (deviation,) = frozen.means, frozen.deviations
     assert abs(mean) <= 1 + 3 * deviation and 0 < deviation <= 2 + 1e-3

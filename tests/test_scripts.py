@@ -114,8 +114,8 @@ def test_bench_speed_has_rows_that_can_be_built() -> None:
         assert agent.engine == ("torch" if "torch" in row.label else "fused"), row
 
 
-def test_greedy_returns_tells_what_a_run_earns(start: Start, run: Path) -> None:
-    assert start("greedy_returns", run, "--episodes", 1).startswith("life 0: sampled ")
+def test_greedy_returns_prints_a_line_per_lifetime(start: Start, run: Path) -> None:
+    assert start("greedy_returns", run, "--episodes", 1).startswith("lifetime 0: sampled ")
 
 
 def test_held_out_digits_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
