@@ -1,6 +1,8 @@
 """The fused engine against the torch engine, step by step in float64, and on shapes nobody would choose."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -97,10 +99,16 @@ def settings_of(case: str) -> list[str]:
     return [*([] if coded else ["encoder=raw"]), *([] if NORM in given else ["network.layer_norm=false"]), *given]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_fused_equals_torch_step_by_step(case: str) -> None:
+def long_and_short(names: Iterable[str], long: str) -> list[Any]:
+    """Each name for some hundred steps, one of them for 2,000; the marker ``slow`` has all of these."""
+    short = [(name, 2000 if name == long else 300) for name in names]
+    return short + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names if name != long]
+
+
+@pytest.mark.parametrize(("case", "steps"), long_and_short(CASES, "default"))
+def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
     """Joined every 50 steps: with large steps a rounding error grows tenfold in 40 steps."""
-    step_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, 2000, joined_every=50)
+    step_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, steps, joined_every=50)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -108,7 +116,7 @@ def test_a_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.Monk
     """Rows of inputs that have always been zero are left out, until one is not zero."""
     compute_by_rows(monkeypatch)
     agents = pair(5, 3, *settings_of(case), dtype=torch.float64)
-    step_together(agents, 5, 300, joined_every=50, silent={1: 300, 3: 120})
+    step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
 @pytest.mark.parametrize("more", [(), (PRESYNAPTIC,)], ids=["otpe", "presynaptic"])
@@ -124,7 +132,7 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
         assert Layout(agent._fused_parts()).agent["by_rows"] == expected
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize(("space", "steps"), long_and_short(SPACES, "box"))
 @pytest.mark.parametrize(
     ("entropy", "max_std", "clipped", "margin"),
     [
@@ -135,11 +143,11 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
     ],
 )
 def test_fused_equals_torch_with_every_head(
-    space: str, entropy: float, max_std: str, clipped: str, margin: str
+    space: str, steps: int, entropy: float, max_std: str, clipped: str, margin: str
 ) -> None:
-    gaussian = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
-    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *gaussian)
-    step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, 2000)
+    bell = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
+    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *bell)
+    step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 
 
 @settings(max_examples=24, deadline=None, derandomize=True, database=None)
