@@ -16,7 +16,7 @@ from tracerl.nn.exportable import Part
 from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lives, clear_
 from tracerl.nn.networks import Dense
-from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.nn.views import SpikingNeurons
@@ -142,9 +142,8 @@ class EpropAgent(OnlineAgent):
         """See what the action led to, then update the network along the trace of what it did before."""
         value_t = self.value.clone()
         outputs = self._see(self.encoder(observation))
-        scaled = reward if self.reward_scaler is None else self.reward_scaler(reward)
-        signal = F.td_error(scaled.to(value_t.dtype), value_t, self.value, self.settings.discount, continues)
-        self.signal.copy_(signal)
+        reward = scale_reward(self.reward_scaler, reward, value_t.dtype)
+        signal = self.signal.copy_(F.td_error(reward, value_t, self.value, self.settings.discount, continues))
         if not self._sound(signal):
             return outputs
         weight = (self.settings.entropy * signal.sign()).unsqueeze(-1)

@@ -14,8 +14,10 @@ from tracerl.nn.exportable import Part
 from tracerl.nn.heads import MakeHead
 from tracerl.nn.lifetimes import Lives
 from tracerl.nn.networks import Dense
+from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.rule import StepRuleSettings
+from tracerl.rules.reflect import policy_gradient
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
 from .common.actor_critic import ActorCritic, ActorCriticSettings
@@ -127,24 +129,40 @@ class ReflectAgent(ActorCritic):
         found = {"policy": Part(self.policy.network)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
-    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
-        """Update both networks from one transition and return the current of the new observation."""
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode; return its features for ``_act``, [*lives, ...]."""
+        features: Tensor = self.encoder(observation, first=True)
         if self.critic is not None:
-            self.critic.accumulate(self._one)
-        current: Tensor = self.encoder(observation)
-        self._compute_signal(self._scaled(reward), current, continues)
-        self._improve()
-        return current
+            self.value.copy_(self.critic.network(features).squeeze(-1))
+        return features
 
-    def _compute_signal(self, scaled: Tensor, current: Tensor, continues: Tensor) -> None:
-        """Turn the reward into the signal, in place; where there is a critic, it sees the new observation."""
-        if self.critic is None:
-            assert self.baseline is not None
-            self.signal.copy_(self.baseline(scaled))
-            return
-        value_tp1 = self.critic.network(current).squeeze(-1)
-        self.signal.copy_(F.td_error(scaled, self.value, value_tp1, self.settings.discount, continues))
-        self.value.copy_(value_tp1)
+    def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+        """Update both networks from one transition; see ``OnlineAgent._learn``."""
+        policy, critic, signal = self.policy, self.critic, self.signal
+        reward = scale_reward(self.reward_scaler, reward, signal.dtype)
+        features: Tensor = self.encoder(observation)
+        if critic is None:
+            signal.copy_(self.baseline(reward))
+        else:
+            critic.accumulate(self._one)  # the gradient of V(s), whose state the network still holds
+            value_tp1 = critic.network(features).squeeze(-1)
+            signal.copy_(F.td_error(reward, self.value, value_tp1, self.settings.discount, continues))
+            self.value.copy_(value_tp1)
+        if not self._sound(signal):
+            return features
+        policy.accumulate(policy_gradient(self.head, self.settings.entropy, signal))
+        policy.update(signal)
+        if critic is not None:
+            critic.update(signal)
+        self._watch()
+        return features
+
+    def _act(self, features: Tensor) -> None:
+        """Sample an action from what the policy makes of the features."""
+        self.head.sample(self.policy.network(features), self.stream)
+        self.log_prob_trace.accumulate(self.head.log_probability())
+        self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
 
 
 def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:

@@ -27,7 +27,7 @@ from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.encoders.on_off import on_off_rates
 from tracerl.nn.layers.competing import CompetingLIF
 from tracerl.nn.lifetimes import Lives
-from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
 from tracerl.nn.views import Outlook, SpikingNeurons
@@ -190,9 +190,7 @@ class RSTDPAgent(OnlineAgent):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update weights and critic from one transition and return the rates of the new observation."""
         rates = self._rates(self.encoder(observation))
-        if self.reward_scaler is not None:
-            reward = self.reward_scaler(reward)
-        reward = reward.to(self.lives.dtype)
+        reward = scale_reward(self.reward_scaler, reward, self.lives.dtype)
         if self.critic is not None:
             signal = self.critic.learn(reward, rates[..., :-1], continues)
         else:

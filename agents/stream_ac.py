@@ -17,10 +17,11 @@ from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.heads import MakeHead
 from tracerl.nn.lifetimes import Lives
 from tracerl.nn.networks import Perceptron, PerceptronSettings
+from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
-from tracerl.rules.reflect import TraceLearner
+from tracerl.rules.reflect import TraceLearner, policy_gradient
 
 from .common.actor_critic import ActorCritic, ActorCriticSettings
 
@@ -111,17 +112,36 @@ class StreamACAgent(ActorCritic):
         self._pack(lives)
         self._choose_engine(engine, threads)
 
+    def _begin(self, observation: Tensor) -> Tensor:
+        """See the first observation of an episode; return its features for ``_act``, [*lives, n]."""
+        features: Tensor = self.encoder(observation, first=True)
+        self.value.copy_(self.critic.network(features).squeeze(-1))
+        return features
+
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
-        """Update both networks from one transition and return the code of the new observation."""
-        network = self.critic.network
-        assert isinstance(network, Perceptron)
-        value_t = network.look_again().squeeze(-1)
-        self.critic.accumulate(self._one)
-        code: Tensor = self.encoder(observation)
-        self.value.copy_(network(code).squeeze(-1))
-        self.signal.copy_(F.td_error(self._scaled(reward), value_t, self.value, self.discount, continues))
-        self._improve()
-        return code
+        """Update both networks from one transition; see ``OnlineAgent._learn``."""
+        policy, critic, signal = self.policy, self.critic, self.signal
+        reward = scale_reward(self.reward_scaler, reward, signal.dtype)
+        features: Tensor = self.encoder(observation)
+        assert isinstance(critic.network, Perceptron)
+        value_t = critic.network.look_again().squeeze(-1)
+        critic.accumulate(self._one)
+        self.value.copy_(critic.network(features).squeeze(-1))
+        signal.copy_(F.td_error(reward, value_t, self.value, self.discount, continues))
+        if not self._sound(signal):
+            return features
+        policy.accumulate(policy_gradient(self.head, self.entropy_weight, signal))
+        policy.update(signal)
+        critic.update(signal)
+        self._watch()
+        return features
+
+    def _act(self, features: Tensor) -> None:
+        """Sample an action from what the policy makes of the features."""
+        self.head.sample(self.policy.network(features), self.stream)
+        self.log_prob_trace.accumulate(self.head.log_probability())
+        self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
 
 
 def _with_own(

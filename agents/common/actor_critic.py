@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from gymnasium import Space
 from torch import Tensor, nn
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from tracerl.config import checks
 from tracerl.config.threads import available_cores
 from tracerl.kernels.coverage import without_kernel
-from tracerl.lifetime.protocol import Action, Observation
 from tracerl.nn.averages import finite_means
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import MakeHead, head_for
@@ -28,7 +26,6 @@ from .online import OnlineAgent
 
 if TYPE_CHECKING:
     from tracerl.kernels.describe import AgentParts
-    from tracerl.kernels.engine import FusedEngine
 
 WATCHED = (  # what is summed at every step, the critic's last
     "learn/td_error",
@@ -69,8 +66,8 @@ class ActorCritic(OnlineAgent):
 
         zeta <- gamma lambda zeta + grad (log pi(a|s) + tau sign(signal) H(pi(.|s)))        theta += alpha signal zeta
 
-    An agent of its own kind builds both learners, says how the signal comes about in its ``_learn``, and whether it has
-    kernels. Steps go to the fused engine where that was chosen; both engines share one memory.
+    A subclass builds both learners, has the algorithm itself (``_begin``, ``_learn`` and ``_act``), and says whether
+    it has kernels. Both engines share one memory.
 
     Attributes:
         value: V of the newest observation, as it was seen, [*lives].
@@ -78,7 +75,6 @@ class ActorCritic(OnlineAgent):
         entropy: of the policy at the newest action, in nats, [*lives].
         sums: of the numbers in ``WATCHED``, then of steps, [*lives, 8].
         has_kernels: whether ``tracerl.kernels`` computes this very class.
-        fused: the fused engine; None where torch computes.
         engine_reason: why torch computes where ``auto`` chose it.
     """
 
@@ -91,7 +87,6 @@ class ActorCritic(OnlineAgent):
     critic: TraceLearner | None
     baseline: nn.Module | None = None  # what the signal is made of where there is no critic
     has_kernels = False
-    fused: "FusedEngine | None" = None
     engine_reason: str | None = None
 
     def __init__(
@@ -192,12 +187,6 @@ class ActorCritic(OnlineAgent):
             entropy_weight=self.entropy_weight,
         )
 
-    def _switch(self, frozen: bool) -> None:
-        """Tell the fused engine too; see ``OnlineAgent``."""
-        super()._switch(frozen)
-        if self.fused is not None:
-            self.fused.switch(frozen, self.head.greedy)
-
     def _obstacle_to_fusing(self) -> str | None:
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
         if self.lives.device.type != "cpu":
@@ -213,20 +202,6 @@ class ActorCritic(OnlineAgent):
 
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in self._learners()]
-
-    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
-        """Carry out a step type for the only lifetime; see ``OnlineAgent``."""
-        if self.fused is None:
-            return super()._carry_out(verb, reward, observation)
-        return self.fused.advance_one(verb, reward, observation)
-
-    def _advance(
-        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
-    ) -> np.ndarray[Any, Any] | None:
-        """Carry out one step type for each of many lifetimes; see ``OnlineAgent``."""
-        if self.fused is None:
-            return super()._advance(verbs, rewards, observations)
-        return self.fused.advance(verbs, rewards, observations)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
         """Return the layers of both networks; see ``tracerl.nn.views.Visible``."""
@@ -246,40 +221,6 @@ class ActorCritic(OnlineAgent):
     def _chosen(self) -> Any:
         return self.head.chosen()
 
-    def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode and return its code."""
-        code: Tensor = self.encoder(observation, first=True)
-        if self.critic is not None:
-            self.value.copy_(self.critic.network(code).squeeze(-1))
-        return code
-
-    def _improve(self) -> None:
-        """Let both networks step along their traces, the policy's score joining its own; the critic's has done so."""
-        signal = self.signal
-        if not self._sound(signal):
-            return
-        bonus = self.head.entropy_gradient() * (self.entropy_weight * signal.sign()).unsqueeze(-1)
-        self.policy.accumulate(bonus.add_(self.head.score()))
-        self.policy.update(signal)
-        moved = self.policy.step_rule.step_size
-        if self.critic is not None:
-            self.critic.update(signal)
-            moved = moved + self.critic.step_rule.step_size
-        self._sound(moved.squeeze(-1))
-        self._watch()
-
-    def _scaled(self, reward: Tensor) -> Tensor:
-        """Return the reward in the units that the networks learn in, [*lives]."""
-        scaled: Tensor = reward if self.reward_scaler is None else self.reward_scaler(reward)
-        return scaled.to(self.lives.dtype)
-
-    def _act(self, code: Tensor) -> None:
-        """Let the policy see the code and sample an action."""
-        self.head.sample(self.policy.network(code), self.stream)
-        self.log_prob_trace.accumulate(self.head.log_probability())
-        self.entropy.copy_(self.head.entropy())
-        self._sound(self.entropy)
-
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
         self.policy.reset_state(mask)
@@ -290,13 +231,14 @@ class ActorCritic(OnlineAgent):
             self.reward_scaler.end_episode(mask)
 
     def _watch(self) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``, and a count to what ``diagnostics`` averages."""
-        sums = self._sums
+        """Check the step sizes; add this step's numbers, in the order of ``WATCHED``, and a count to the sums."""
+        sums, step_size = self._sums, self.policy.step_rule.step_size
+        self._sound((step_size if self.critic is None else step_size + self.critic.step_rule.step_size).squeeze(-1))
         sums[0].add_(self.signal)
         sums[1].add_(self.signal.abs())
         sums[2].add_(self.entropy)
         sums[3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
-        sums[4].add_(self.policy.step_rule.step_size.squeeze(-1))
+        sums[4].add_(step_size.squeeze(-1))
         if self.critic is not None:
             sums[5].add_(self.value)
             sums[6].add_(self.critic.step_rule.step_size.squeeze(-1))

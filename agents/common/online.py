@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from tracerl.optim.rule import StepRule
 
 from .inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
 
+if TYPE_CHECKING:
+    from tracerl.kernels.engine import FusedEngine
+
 Array = np.ndarray[Any, Any]
 _FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
 
@@ -40,7 +43,8 @@ class OnlineAgent(CheckedAgent):
         memory: of all lives, set by ``_pack``.
         fault: 1 where a number of the life stopped being finite, int64, [*lives]; such a life learns no more.
         faults: the same memory as an array.
-        engine: what computes the steps; an agent with kernels sets its own.
+        engine: what computes the steps: ``torch``, or ``fused`` where an agent with kernels sets ``fused``.
+        fused: the compiled engine over the same memory; None where torch computes.
         frozen: it acts, and learns no more; see ``freeze``.
         in_episode: ``start`` was called and ``end`` was not; of one lifetime.
         n_observed: numbers in an observation; None of an agent that does not say: they are not counted.
@@ -50,6 +54,7 @@ class OnlineAgent(CheckedAgent):
     memory: Arena
     fault: Tensor
     engine = "torch"
+    fused: "FusedEngine | None" = None
     frozen = False
     in_episode = False
     n_observed: int | None = None
@@ -161,6 +166,8 @@ class OnlineAgent(CheckedAgent):
         self.frozen = frozen
         for rule in self._rules():
             rule.frozen = frozen
+        if self.fused is not None:
+            self.fused.switch(frozen, self.head.greedy)
 
     def _forget(self) -> None:
         """Set to zero what an agent tracks in order to learn."""
@@ -203,9 +210,20 @@ class OnlineAgent(CheckedAgent):
             own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
             rule.restore_foreign(own)
 
-    @torch.inference_mode()
     def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
         """Carry out a step type for the only lifetime; see ``CheckedAgent``."""
+        if self.fused is not None:
+            return self.fused.advance_one(verb, reward, observation)
+        return self._carry_out_in_torch(verb, reward, observation)
+
+    def _advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+        """Carry out one step type for each of many lifetimes; see ``CheckedAgent``."""
+        if self.fused is not None:
+            return self.fused.advance(verbs, rewards, observations)
+        return self._advance_in_torch(verbs, rewards, observations)
+
+    @torch.inference_mode()
+    def _carry_out_in_torch(self, verb: int, reward: float, observation: Observation) -> Action | None:
         seen = self._tensor(observation)
         if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(seen).all())):
             return None
@@ -222,8 +240,8 @@ class OnlineAgent(CheckedAgent):
         return None if self.fault.item() else self._chosen()
 
     @torch.inference_mode()
-    def _advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
-        """Let those that arrived learn, those that began begin, those that go on act; see ``CheckedAgent``."""
+    def _advance_in_torch(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+        """Let those that arrived learn, those that began begin, those that go on act."""
         alive = verbs != Verb.SKIP
         if (self.faults[alive] != 0).any():
             return None

@@ -120,3 +120,14 @@ class RewardScaler(StateModule):
     def end_episode(self, mask: Tensor | None = None) -> None:
         """Start the discounted sum anew, in place, in the lives of the mask (bool, [*lives]) or in all."""
         clear_(self.discounted, mask)
+
+
+def scale_reward(scaler: RewardScaler | None, reward: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a reward in the units that an agent learns in, in the dtype of its networks, [*lives].
+
+    Args:
+        scaler: updated in place; None: the reward keeps its units.
+        reward: float64, [*lives].
+        dtype: of the result.
+    """
+    return (reward if scaler is None else scaler(reward)).to(dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tracerl.nn import functional as F
 from tracerl.nn.averages import finite_mean
+from tracerl.nn.heads import Head
 from tracerl.nn.layers import Graded, distributions_of
 from tracerl.nn.lifetimes import Lives, clear_
 from tracerl.nn.module import StateModule
@@ -95,6 +96,20 @@ class TraceLearner(StateModule):
             found[f"spikes/{tag}_silent"] = float((rate < _SILENT).mean())
             found[f"spikes/{tag}_saturated"] = float((rate > 1 - _SILENT).mean())
         return found
+
+
+def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor:
+    """Return the gradient of log pi(a) + tau sign(signal) H(pi) by the policy's outputs, [*lives, n_outputs].
+
+    The trace that it joins is multiplied by the signal, so that the bonus for entropy has the weight tau |signal|.
+
+    Args:
+        head: of the action a.
+        entropy_weight: tau.
+        signal: [*lives].
+    """
+    bonus = head.entropy_gradient() * (entropy_weight * signal.sign()).unsqueeze(-1)
+    return bonus.add_(head.score())
 
 
 _SILENT = 0.01  # a neuron that spikes in fewer ticks than this share counts as silent; in more than 1 - it, saturated
