@@ -1,7 +1,7 @@
 """Credit assignment: from a signal at a network's outputs to the score of every hidden parameter.
 
-The three kinds have the same methods: a network calls ``begin_tick``, ``advance`` for each of its nodes and
-``end_tick`` at every tick, ``write_scores`` when a signal arrives.
+Credit observes: the network advances its layers itself and calls ``begin_tick`` before them and ``end_tick`` after
+them at every tick. ``write_scores`` follows when a signal arrives. The three kinds have the same methods.
 """
 
 from tracerl.nn.credit.exact import Exact

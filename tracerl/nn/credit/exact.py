@@ -1,5 +1,7 @@
 """Exact credit: real-time recurrent learning of the whole network, for small nets and as an oracle."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -7,14 +9,14 @@ from tracerl.nn import functional as F
 from tracerl.nn.layers import SpikingLayer
 from tracerl.nn.lifetimes import Lives, clear_
 from tracerl.nn.module import StateModule
-from tracerl.nn.wiring import INPUT, Wiring
+from tracerl.nn.wiring import INPUT, Node, Wiring
 
 
 class NodeTangents(StateModule):
     """The derivative of what a node hands on by each of the network's P hidden parameters.
 
     Attributes:
-        now: d z_t, [*lives, P, n].
+        now: d z_t, [*lives, P, n]; up to date from the end of the tick.
         before: d z_{t-1}, of nodes with delayed edges.
     """
 
@@ -22,11 +24,35 @@ class NodeTangents(StateModule):
     before: Tensor
     tracked = ("now", "before")
 
-    def __init__(self, n: int, total: int, lives: Lives) -> None:
-        """Start at zero, for n neurons and ``total`` parameters."""
+    def __init__(self, node: Node, others: Sequence["NodeTangents"], n_in: int, total: int, lives: Lives) -> None:
+        """Start at zero.
+
+        Args:
+            node: whose spikes are differentiated.
+            others: of all nodes by number, which may be filled later.
+            n_in: size of the network's input, which depends on no parameter.
+            total: P.
+            lives: maker of tensors.
+        """
         super().__init__()
-        self.register_buffer("now", lives.zeros(total, n))
-        self.register_buffer("before", lives.zeros(total, n))
+        self.node, self.others, self.n_in = node, others, n_in
+        for name in ("now", "before"):
+            self.register_buffer(name, lives.zeros(total, node.layer.n_out))
+
+    def handed_on(self) -> Tensor:
+        """Return d z_t of the tick in which the layer has just been advanced, [*lives, P, n]."""
+        layer = self.node.layer
+        derivative: Tensor = layer.eligibility() if isinstance(layer, SpikingLayer) else layer.push(self.arriving())
+        return derivative
+
+    def arriving(self) -> Tensor:
+        """Return the derivative of what the layer's synapses receive, [*lives, P, n_in]; see ``SpikingLayer.track``."""
+        nothing = self.now.new_zeros(*self.now.shape[:-1], self.n_in)
+        parts = [nothing if source == INPUT else self.others[source].handed_on() for source in self.node.sources]
+        parts += [self.others[source].before for source in self.node.delayed]
+        if isinstance(self.node.layer, SpikingLayer) and self.node.layer.recurrent:
+            parts.append(self.now)
+        return torch.cat(parts, -1)
 
 
 class Exact(StateModule):
@@ -53,47 +79,24 @@ class Exact(StateModule):
             if isinstance(node.layer, SpikingLayer):
                 self.starts[i] = total
                 total += node.layer.rows * node.layer.n_out
+        self.tangents: list[NodeTangents] = []
+        for node in wiring.nodes:
+            self.tangents.append(NodeTangents(node, self.tangents, wiring.n_in, total, lives))
         for i, start in self.starts.items():
-            wiring.nodes[i].layer.track(lives, total, start)
-        self.total = total
-        self.tangents = [NodeTangents(node.layer.n_out, total, lives) for node in wiring.nodes]
+            wiring.nodes[i].layer.track(lives, total, start, self.tangents[i].arriving)
         self.parts = nn.ModuleList(self.tangents)
         self._delayed = {source for node in wiring.nodes for source in node.delayed}
         self.register_buffer("filtered", lives.zeros(total, wiring.readout.n_in))
 
     def begin_tick(self) -> None:
-        """Set aside what delayed edges will ask for."""
+        """Keep the derivatives of the tick before for delayed edges."""
         for i in self._delayed:
             self.tangents[i].before.copy_(self.tangents[i].now)
 
-    def advance(self, node: int, x: Tensor) -> Tensor:
-        """Advance one layer and its derivatives, and return its spikes."""
-        layer, mine = self.wiring.nodes[node].layer, self.tangents[node]
-        arriving = self._arriving(node)
-        if not isinstance(layer, SpikingLayer):
-            spikes: Tensor = layer(x)
-            mine.now.copy_(layer.push(arriving))
-            return spikes
-        if layer.recurrent:
-            arriving = torch.cat([arriving, mine.now], -1)
-        current = layer.receive(x)
-        d_current = layer.synapses.push(arriving)
-        layer.own(d_current)[..., : layer.synapses.rows, :] += layer.synapses.drive()
-        layer.carry(d_current if layer.norm is None else layer.norm.project(d_current), current)
-        spikes = layer.fire(current)
-        mine.now.copy_(layer.eligibility())
-        return spikes
-
-    def _arriving(self, node: int) -> Tensor:
-        """Return the derivative of what a node receives: [*lives, P, n_in]."""
-        here = self.wiring.nodes[node]
-        nothing = self.filtered.new_zeros(*self.filtered.shape[:-1], self.wiring.n_in)
-        parts = [nothing if source == INPUT else self.tangents[source].now for source in here.sources]
-        parts += [self.tangents[source].before for source in here.delayed]
-        return torch.cat(parts, -1)
-
     def end_tick(self) -> None:
-        """Filter the derivatives as the readout filters the spikes, in place."""
+        """Keep the derivatives of this tick and filter them as the readout filters the spikes, in place."""
+        for tangents in self.tangents:
+            tangents.now.copy_(tangents.handed_on())
         spikes = torch.cat([self.tangents[i].now for i in self.wiring.outputs], -1)
         F.low_pass_(self.filtered, self.wiring.readout.decay.value.unsqueeze(-2), spikes)
 

@@ -161,12 +161,7 @@ class OTPE(StateModule):
 
     def begin_tick(self) -> None:
         """Note how the layers above leak, before they are advanced."""
-        self._leaks = {i: self.wiring.nodes[i].layer.leaks() for i in self._above}
-
-    def advance(self, node: int, x: Tensor) -> Tensor:
-        """Advance one layer and return its spikes."""
-        spikes: Tensor = self.wiring.nodes[node].layer(x)
-        return spikes
+        self._leaks.update((i, self.wiring.nodes[i].layer.leaks()) for i in self._above)
 
     def end_tick(self) -> None:
         """Take in this tick's eligibilities, in place."""

@@ -60,14 +60,10 @@ class Presynaptic(StateModule):
             if isinstance(node.layer, SpikingLayer)
         }
         self.parts = nn.ModuleList(self.traces.values())
+        self._blocks = {i: wiring.output_block(i) for i in wiring.outputs}
 
     def begin_tick(self) -> None:
         """Do nothing."""
-
-    def advance(self, node: int, x: Tensor) -> Tensor:
-        """Advance one layer and return its spikes."""
-        spikes: Tensor = self.wiring.nodes[node].layer(x)
-        return spikes
 
     def end_tick(self) -> None:
         """Take in this tick's inputs, in place."""
@@ -77,7 +73,7 @@ class Presynaptic(StateModule):
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
         """Write the score of every hidden layer, in place; see ``OTPE.write_scores``."""
         wiring, arriving = self.wiring, below * self.wiring.readout.decay.complement
-        signals: dict[int, Tensor] = {i: arriving[..., wiring.output_block(i)] for i in wiring.outputs}
+        signals: dict[int, Tensor] = {i: arriving[..., block] for i, block in self._blocks.items()}
         for i in range(len(wiring.nodes) - 1, -1, -1):
             node, signal = wiring.nodes[i], signals.get(i)
             if signal is None:  # only delayed edges lead on from here

@@ -1,5 +1,6 @@
 """What every layer of spiking neurons has: synapses, a threshold, spikes, and the eligibility of its own parameters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -99,10 +100,13 @@ class SpikingLayer(StateModule):
             self.register_buffer(name, lives.zeros(self.n_out))
         self.register_buffer("sensitivity", None)
         self._own: slice | None = None
+        self._arriving: Callable[[], Tensor] | None = None
 
     tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives that a kind of neuron keeps
 
-    def track(self, lives: Lives, total: int | None = None, start: int = 0) -> None:
+    def track(
+        self, lives: Lives, total: int | None = None, start: int = 0, arriving: Callable[[], Tensor] | None = None
+    ) -> None:
         """Keep derivatives of the layer's states, from now on.
 
         Args:
@@ -110,7 +114,10 @@ class SpikingLayer(StateModule):
             total: by how many parameters; None: by the layer's own, ``rows`` per neuron. Where it is given, parameter
                 r of neuron h is number ``start + r n_out + h`` of them.
             start: see there.
+            arriving: returns the derivative of what the synapses receive at this tick by all these parameters,
+                [*lives, total, n_in], a recurrent layer's own spikes of the tick before included; None: it has none.
         """
+        self._arriving = arriving
         self._own = None if total is None else slice(start, start + self.rows * self.n_out)
         for name in self.tracked:
             self.register_buffer(name, lives.zeros(self.rows if total is None else total, self.n_out))
@@ -133,9 +140,17 @@ class SpikingLayer(StateModule):
         """
         current = self.receive(x)
         if self.sensitivity is not None:
-            drive = self.synapses.drive()  # [*lives, rows, n_out or 1]
-            self.carry(drive if self.norm is None else drive * self.norm.inverse.unsqueeze(-1), current)
+            self.carry(self._current_derivative(), current)
         return self.fire(current)
+
+    def _current_derivative(self) -> Tensor:
+        """Return d I_t / d parameter, [*lives, rows, n_out or 1], or [*lives, total, n_out]; see ``track``."""
+        drive = self.synapses.drive()
+        if self._arriving is None:
+            return drive if self.norm is None else drive * self.norm.inverse.unsqueeze(-1)
+        derivative = self.synapses.push(self._arriving())
+        self.own(derivative)[..., : self.synapses.rows, :] += drive
+        return derivative if self.norm is None else self.norm.project(derivative)
 
     def receive(self, x: Tensor) -> Tensor:
         """Return the currents I_t of inputs x_t, normalised where the layer does that: [*lives, n_out]."""

@@ -84,7 +84,7 @@ class Network(ScoredNetwork):
             before = {i: wiring.nodes[i].layer.spikes.clone() for i in self._delayed}
             for i, node in enumerate(wiring.nodes):
                 parts = [handed[source] for source in node.sources] + [before[source] for source in node.delayed]
-                handed[i] = credit.advance(i, parts[0] if len(parts) == 1 else torch.cat(parts, -1))
+                handed[i] = node.layer(parts[0] if len(parts) == 1 else torch.cat(parts, -1))
             spikes = [handed[i] for i in wiring.outputs]
             output: Tensor = self.readout(spikes[0] if len(spikes) == 1 else torch.cat(spikes, -1))
             credit.end_tick()
