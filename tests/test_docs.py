@@ -21,6 +21,7 @@ COMPLETE = [
     "protocol.md",
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
 ]
+SHOWN = [ROOT / name for name in ("CHANGELOG.md", "SECURITY.md", "examples/README.md")]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 # Words of the project's own where the field has one: lifetime or run, method, compiled env, Gaussian, baseline, ...
 PRIVATE = (
@@ -111,7 +112,7 @@ def prose(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *SHOWN], ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_uses_the_words_of_the_field_and_short_lines(page: Path) -> None:
     text = page.read_text()
     lines = prose(text).splitlines()
