@@ -9,7 +9,8 @@ import torch
 from gymnasium import spaces
 
 from tests.helpers import make_agent
-from tracerl.lifetime.protocol import Stateful, Verb
+from tracerl import testing
+from tracerl.lifetime.protocol import Stateful
 
 CASES = {
     "reflect, torch": ("network.hidden=[9]",),
@@ -61,59 +62,27 @@ SPACES: dict[str, spaces.Space] = {
 
 class Spaces(gym.Env):
     def __init__(self, action_space: spaces.Space) -> None:
-        self.observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+        self.observation_space = testing.OBSERVATIONS
         self.action_space = action_space
 
 
-def script(steps: int, lives: int | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Verbs, rewards and observations of every step, for one life (as many of one) or many."""
-    rng, n = np.random.default_rng(0), lives or 1
-    verbs = np.full(n, Verb.START)
-    found = []
-    for _ in range(steps):
-        found.append((verbs.astype(np.int8), rng.normal(size=n), rng.normal(size=(n, 4)).astype(np.float32)))
-        ended = verbs >= Verb.TERMINATED
-        verbs = np.where(rng.random(n) < 0.1, rng.choice([Verb.TERMINATED, Verb.TRUNCATED], n), Verb.STEP)
-        verbs[ended] = Verb.START
-    return found
+def goes_on(space: spaces.Space, overrides: tuple[str, ...], lives: int | None) -> None:
+    def build(seed: int | list[int]) -> Any:
+        return make_agent(Spaces(space), *overrides, seed=seed)
+
+    assert isinstance(build(0), Stateful)
+    testing.check_state(build, testing.OBSERVATIONS, lives)
 
 
-def play(agent: Any, steps: list, lives: int | None) -> list[Any]:
-    """Carry out the steps and return the actions."""
-    actions: list[Any] = []
-    for verbs, rewards, observations in steps:
-        if lives is not None:
-            actions.append(np.copy(agent.advance(verbs, rewards, observations)))
-        elif verbs[0] == Verb.START:
-            actions.append(agent.start(observations[0]))
-        elif verbs[0] == Verb.STEP:
-            actions.append(agent.step(float(rewards[0]), observations[0]))
-        else:
-            agent.end(float(rewards[0]), observations[0], bool(verbs[0] == Verb.TERMINATED))
-    return actions
+def played(case: str, steps: int) -> Any:
+    """An agent some steps on."""
+    agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
+    testing.play(agent, testing.random_transitions(testing.OBSERVATIONS, steps))
+    return agent
 
 
 def copied(agent: Stateful) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in agent.capture().items()}
-
-
-def goes_on(space: spaces.Space, overrides: tuple[str, ...], lives: int | None) -> None:
-    seed: Any = 3 if lives is None else [3 + i for i in range(lives)]
-    steps = script(80, lives)
-    whole, half, second = (make_agent(Spaces(space), *overrides, seed=seed) for _ in range(3))
-    assert isinstance(half, Stateful)
-    expected = play(whole, steps, lives)
-    play(half, steps[:37], lives)
-    state = copied(half)
-    second.restore(state)
-    assert all(torch.equal(state[name], tensor) for name, tensor in second.capture().items())
-    rest = play(second, steps[37:], lives)
-    for ours, theirs in zip(rest, expected[-len(rest) :], strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    final = copied(second)
-    for name, tensor in whole.capture().items():
-        assert torch.equal(tensor, final[name]), name
-    assert second.diagnostics() == whole.diagnostics()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -136,8 +105,7 @@ def test_other_actions(space: str, case: str) -> None:
 
 @pytest.mark.parametrize("case", ["reflect, fused", "stream_ac", "random", "torch's Adam"])
 def test_a_state_of_other_settings_is_refused_by_name(case: str) -> None:
-    agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
-    play(agent, script(9, None), None)
+    agent = played(case, 9)
     state = copied(agent)
     name = next(iter(state))
     with pytest.raises(ValueError, match=f"lacks {name}"):
@@ -151,8 +119,7 @@ def test_a_state_of_other_settings_is_refused_by_name(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["reflect, torch", "eprop", "rstdp", "stream_ac"])
 def test_an_abandoned_episode_leaves_no_trace_and_teaches_nothing(case: str) -> None:
-    agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
-    play(agent, script(5, None)[:4], None)
+    agent = played(case, 4)
     before = copied(agent)
     agent.abandon()
     after = agent.capture()

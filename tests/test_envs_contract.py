@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import tracerl.configs
-from gymnasium.utils.env_checker import check_env
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
+from tracerl import testing
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
 
@@ -48,66 +47,25 @@ def make(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         env.close()
 
 
-def life(env: gym.Env, seed: int, steps: int) -> list[Any]:
-    """What comes of a seed: observations, rewards and ends, over an end or, where none comes, over a reset half way."""
-    env.action_space.seed(0)
-    seen: list[Any] = [env.reset(seed=seed)[0]]
-    ended = False
-    for step in range(steps):
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        seen += [observation, reward, terminated, truncated]
-        if terminated or truncated or (step == steps // 2 and not ended):
-            ended = True
-            seen.append(env.reset()[0])
-    return seen
-
-
-def same(ours: list[Any], theirs: list[Any]) -> bool:
-    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
-
-
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.filterwarnings("ignore:.*A Box (observation|action) space (minimum|maximum) value is -?infinity")
-@pytest.mark.filterwarnings("ignore:.*we recommend using a symmetric and normalized space")
-@pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
 def test_gymnasiums_own_checker_passes(make: Make) -> None:
-    """On the env as agents see it, in its wrappers. The warnings left out are advice about bounds, and the wrappers."""
-    check_env(make(), skip_render_check=True)
+    """On the env as agents see it, in its wrappers."""
+    testing.check_gymnasium(make)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides_everything_for_a_new_env_and_for_a_used_one(make: Make) -> None:
-    first, second = make(), make()
-    once = life(first, 5, 300)
-    assert same(once, life(second, 5, 300))
-    assert same(once, life(first, 5, 300))
-    assert not same(once, life(second, 6, 300))
+    testing.check_seeds(make, stochastic=True)
 
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [(name, 1000 if spec_of(name).extra in HEAVY else 10_000) for name in NAMES]
-    + [pytest.param(name, 10_000, marks=pytest.mark.slow) for name in NAMES if spec_of(name).extra in HEAVY],
+    [(name, 1000 if spec_of(name).extra in HEAVY else 3000) for name in NAMES]
+    + [pytest.param(name, 10_000, marks=pytest.mark.slow) for name in NAMES],
 )
 def test_random_steps_stay_within_the_spaces_and_episodes_end_as_they_should(make: Make, steps: int) -> None:
     """Where there is a time limit, an episode is cut off at it, neither before nor after."""
-    env = make()
-    assert env.spec is not None
-    limit, space = env.spec.max_episode_steps, env.observation_space
-    env.action_space.seed(0)
-    observation, _ = env.reset(seed=0)
-    elapsed = 0
-    for _ in range(steps):
-        assert observation.dtype == space.dtype and space.contains(observation), observation
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        elapsed += 1
-        assert np.isfinite(float(reward))
-        assert isinstance(terminated, (bool, np.bool_)) and isinstance(truncated, (bool, np.bool_))
-        assert limit is None or truncated == (elapsed == limit)
-        if terminated or truncated:
-            assert observation.dtype == space.dtype and space.contains(observation), observation
-            observation, _ = env.reset()
-            elapsed = 0
+    testing.check_steps(make, steps)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,192 @@
+"""The published checks: sound parts pass, and each flaw is an AssertionError that names it."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from tracerl.agents.random import RandomAgent
+
+import tests.worlds
+from tests.helpers import compose
+from tracerl.config import hydra_compat
+from tracerl.testing import check_agent, check_env, check_seeds
+
+
+class Sound(tests.worlds.World):
+    """Walks at random and ends now and then."""
+
+    def begin(self) -> np.ndarray:
+        self.elapsed = 0
+        return self.np_random.normal(size=1).astype(np.float32).clip(-9, 9)
+
+    def step(self, action: int) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self.elapsed += 1
+        return self.np_random.normal(size=1).astype(np.float32).clip(-9, 9), 1.0, self.elapsed == 7, False, {}
+
+
+class Unseeded(Sound):
+    def begin(self) -> np.ndarray:
+        super().begin()
+        return np.random.default_rng().normal(size=1).astype(np.float32).clip(-9, 9)
+
+
+class Late(Sound):
+    """Hands out what is wrong after a hundred steps, which Gymnasium's checker does not see."""
+
+    def __init__(self, **wrong: Any) -> None:
+        super().__init__()
+        self.wrong, self.taken = wrong, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        self.taken = self.taken if seed is None else 0
+        return super().reset(seed=seed)
+
+    def step(self, action: int) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self.taken += 1
+        observation, reward, terminated, truncated, info = super().step(action)
+        wrong = self.wrong if self.taken > 100 else {}
+        terminated = wrong.get("terminated", terminated)
+        return wrong.get("observation", observation), wrong.get("reward", reward), terminated, truncated, info
+
+
+def test_sound_envs_pass_as_a_class_an_id_and_settings() -> None:
+    check_env(Sound)
+    check_env("CartPole-v1")
+    check_env(gym.spec("Acrobot-v1"))
+    check_env(lambda: gym.wrappers.TimeLimit(Sound(), 5))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Unseeded, "two envs reset with one seed must do the same"),
+        (tests.worlds.Null, "np_random|random number"),
+        (partial(Late, reward=np.inf), "rewards must be finite, got inf"),
+        (partial(Late, terminated=1), "terminated must be a bool, got 1"),
+        (partial(Late, observation=np.full(1, 99, np.float32)), "observations must be of Box"),
+        (partial(Late, observation=np.zeros(1)), "observations must be of dtype float32, got float64"),
+    ],
+)
+def test_what_an_env_does_wrong_is_said(make: Callable[[], gym.Env], said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check_env(make)
+
+
+def test_a_stochastic_env_is_another_after_another_seed() -> None:
+    check_seeds(Sound, stochastic=True)
+    check_seeds(tests.worlds.ConstantReward)
+    with pytest.raises(AssertionError, match="another seed must make a difference"):
+        check_seeds(tests.worlds.ConstantReward, stochastic=True)
+
+
+class Counting:
+    """A sound agent with a state: acts by the number of its steps."""
+
+    def __init__(self, observation_space: Any, action_space: Any, lives: Any) -> None:
+        self.n, self.shape = int(action_space.n), lives.shape
+        self.count = torch.zeros(lives.shape, dtype=torch.int64)
+
+    def start(self, observation: Any) -> int:
+        self.count += 1
+        return int(self.count) % self.n
+
+    def step(self, reward: float, observation: Any) -> int:
+        return self.start(observation)
+
+    def end(self, reward: float, observation: Any, terminated: bool) -> None: ...
+
+    def diagnostics(self) -> dict[str, float]:
+        return {"count": 1.0}
+
+    def capture(self) -> dict[str, torch.Tensor]:
+        return {"count": self.count}
+
+    def restore(self, state: Any) -> None:
+        if state.keys() != {"count"}:
+            raise ValueError("the state must have the one name count")
+        self.count.copy_(state["count"])
+
+    def abandon(self) -> None: ...
+
+    def advance(self, verbs: Any, rewards: Any, observations: Any) -> np.ndarray:
+        acts = (verbs == 1) | (verbs == 2)
+        self.count += torch.as_tensor(acts)
+        return (self.count % self.n).numpy()
+
+
+class Unknowing(tests.worlds.Forgetful):
+    """An agent of three methods and nothing to keep."""
+
+
+class Outside(Counting):
+    def start(self, observation: Any) -> int:
+        return 3
+
+
+class Drawing(Counting):
+    def start(self, observation: Any) -> int:
+        return int(np.random.default_rng().integers(3))
+
+
+class Infinite(Counting):
+    def diagnostics(self) -> dict[str, float]:
+        return {"count": float("inf")}
+
+
+class Lossy(Counting):
+    def restore(self, state: Any) -> None:
+        super().restore(state)
+        self.count += 1
+
+
+class Careless(Counting):
+    def restore(self, state: Any) -> None:
+        self.count.copy_(state.get("count", self.count))
+
+
+class Awake(Counting):
+    """Counts for the lifetimes that are skipped, too."""
+
+    def advance(self, verbs: Any, rewards: Any, observations: Any) -> np.ndarray:
+        self.count += torch.as_tensor(verbs < 3)
+        return (self.count % self.n).numpy()
+
+
+@pytest.mark.parametrize("make", [Counting, Unknowing, RandomAgent])
+def test_sound_agents_pass(make: Any) -> None:
+    check_agent(make)
+
+
+def test_the_default_agent_passes_in_both_engines() -> None:
+    for engine in ("torch", "fused"):
+        config = compose(f"engine={engine}", "network.hidden=[9]").agent
+        check_agent(hydra_compat.instantiate(config, _convert_="all", _partial_=True))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Outside, r"actions must be of Discrete\(3\), got 3"),
+        (Drawing, "two agents built with one seed must act alike"),
+        (Infinite, "diagnostics must be finite, got inf for count"),
+        (Lossy, "an agent must capture what it was restored from: count differs"),
+        (Careless, "restore must raise a ValueError for a state with a name that it does not know"),
+        (Awake, "lifetime 0 of three must act as the agent of its seed does alone"),
+        (lambda *spaces: object(), "an agent must have start, step, end and diagnostics"),
+    ],
+)
+def test_what_an_agent_does_wrong_is_said(make: Any, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check_agent(make)
+
+
+def test_no_test_framework_is_imported() -> None:
+    code = "import sys, tracerl.testing; print([name for name in ('pytest', 'hypothesis') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,294 @@
+"""What every env and every agent keeps to, as checks for a test of your own.
+
+    from tracerl.testing import check_agent, check_env
+
+    def test_corridor():
+        check_env("corridor:Corridor-v0")
+
+A check that fails raises an AssertionError with a sentence; no test framework is needed. An env that passes gives the
+same run for the same seed, and an agent that passes is the same agent after a checkpoint, alone and among others.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
+
+from tracerl.lifetime.protocol import Agent, Stateful, Verb
+from tracerl.nn.lifetimes import Lives
+
+MakeEnv = Callable[[], gym.Env[Any, Any]]
+MakeAgent = Callable[[spaces.Space[Any], spaces.Space[Any], Lives], Any]
+BuildAgent = Callable[[Any], Any]  # of a seed or, for many lifetimes, a list of them
+
+OBSERVATIONS = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+ACTIONS = spaces.Discrete(3)
+_ADVICE = (  # what Gymnasium's checker says of sound envs: about bounds, and that it was given a wrapped one
+    ".*A Box (observation|action) space (minimum|maximum) value is -?infinity",
+    ".*we recommend using a symmetric and normalized space",
+    ".*is different from the unwrapped version",
+)
+
+
+def check_env(env: MakeEnv | str | Any, steps: int = 1000) -> None:
+    """Check what a run needs of an env.
+
+    Gymnasium's own checker passes; a seed decides everything, in a new env and in a used one; observations, rewards
+    and ends of random steps are what the spaces and Gymnasium's API say, and a time limit cuts off exactly then.
+
+    Args:
+        env: a function that makes a new env, an id as ``gym.make`` takes it, or settings with a method ``make``, such
+            as an ``EnvSpec``.
+        steps: random ones to take.
+
+    Raises:
+        AssertionError: saying what the env does otherwise.
+    """
+    make: MakeEnv = (lambda: gym.make(env)) if isinstance(env, str) else getattr(env, "make", env)
+    check_gymnasium(make)
+    check_seeds(make, steps=min(steps, 300))
+    check_steps(make, steps)
+
+
+def check_agent(
+    make: MakeAgent,
+    observation_space: spaces.Space[Any] = OBSERVATIONS,
+    action_space: spaces.Space[Any] = ACTIONS,
+    steps: int = 80,
+) -> None:
+    """Check what a run asks of an agent, on random observations and rewards with ends of episodes of both kinds.
+
+    Its actions are of the action space; the seed decides them; diagnostics are finite numbers. Where it has ``capture``
+    and ``restore``, a second agent goes on bit-identically in the middle of an episode, and a state of other names is
+    refused. Where it has ``advance``, several lifetimes at once are what they are alone.
+
+    Args:
+        make: called as the agent's class is, ``make(observation_space, action_space, lives)``; a ``functools.partial``
+            holds the settings.
+        observation_space: a Box.
+        action_space: of any kind that the agent knows.
+        steps: env steps to live.
+
+    Raises:
+        AssertionError: saying what the agent does otherwise.
+    """
+
+    def build(seeds: int | list[int], dtype: torch.dtype = torch.float32) -> Any:
+        return make(observation_space, action_space, Lives(seeds, dtype))
+
+    check_actions(build, observation_space, action_space, steps)
+    if isinstance(build(0), Stateful):
+        check_state(build, observation_space, None, steps)
+    if hasattr(build(0), "advance"):
+        check_lifetimes(partial(build, dtype=torch.float64), observation_space, steps)
+        check_state(build, observation_space, 3, steps)
+
+
+def check_gymnasium(make: MakeEnv) -> None:
+    """Check an env with Gymnasium's own checker, without its advice about bounds."""
+    env = make()
+    with warnings.catch_warnings():
+        for message in _ADVICE:
+            warnings.filterwarnings("ignore", message)
+        try:
+            check_env_of_gymnasium(env, skip_render_check=True)
+        except gym.error.Error as error:
+            raise AssertionError(f"Gymnasium's checker refuses the env: {error}") from error
+    env.close()
+
+
+def check_seeds(make: MakeEnv, steps: int = 300, stochastic: bool = False) -> None:
+    """Check that two envs, and one env twice, do the same after one seed; a stochastic one is other after another."""
+    first, second = make(), make()
+    once = _run_of(first, 5, steps)
+    assert _same(once, _run_of(second, 5, steps)), "two envs reset with one seed must do the same"
+    assert _same(once, _run_of(first, 5, steps)), "an env reset with a seed again must do what it did"
+    assert not stochastic or not _same(once, _run_of(second, 6, steps)), "another seed must make a difference"
+    first.close()
+    second.close()
+
+
+def check_steps(make: MakeEnv, steps: int = 1000) -> None:
+    """Take random steps and check what comes of each; ends of episodes, too."""
+    env = make()
+    limit = None if env.spec is None else env.spec.max_episode_steps
+    env.action_space.seed(0)
+    observation, _ = env.reset(seed=0)
+    elapsed = 0
+    for _ in range(steps):
+        _check_observation(observation, env.observation_space)
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        elapsed += 1
+        assert np.isfinite(float(reward)), f"rewards must be finite, got {reward}"
+        for name, end in (("terminated", terminated), ("truncated", truncated)):
+            assert isinstance(end, (bool, np.bool_)), f"{name} must be a bool, got {end!r}"
+        if limit is not None:
+            said = f"an episode must be truncated at its limit of {limit} steps and not before"
+            assert truncated == (elapsed == limit), f"{said}, got {truncated} after {elapsed}"
+        if terminated or truncated:
+            _check_observation(observation, env.observation_space)
+            observation, _ = env.reset()
+            elapsed = 0
+    env.close()
+
+
+def _check_observation(observation: Any, space: spaces.Space[Any]) -> None:
+    dtype = getattr(observation, "dtype", space.dtype)
+    assert dtype == space.dtype, f"observations must be of dtype {space.dtype}, got {dtype}"
+    assert space.contains(observation), f"observations must be of {space}, got {observation!r}"
+
+
+def _run_of(env: gym.Env[Any, Any], seed: int, steps: int) -> list[Any]:
+    """Return what comes of a seed, over an end of an episode or a reset half way."""
+    env.action_space.seed(0)
+    seen: list[Any] = [env.reset(seed=seed)[0]]
+    ended = False
+    for step in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        seen += [observation, reward, terminated, truncated]
+        if terminated or truncated or (step == steps // 2 and not ended):
+            ended = True
+            seen.append(env.reset()[0])
+    return seen
+
+
+def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
+class Transition(NamedTuple):
+    """What happens in one step, in one lifetime or in many.
+
+    Attributes:
+        verbs: what happened, int8, [lifetimes]; see ``Verb``.
+        rewards: float64, [lifetimes].
+        observations: [lifetimes, ...].
+    """
+
+    verbs: np.ndarray[Any, Any]
+    rewards: np.ndarray[Any, Any]
+    observations: np.ndarray[Any, Any]
+
+
+def random_transitions(space: spaces.Space[Any], steps: int, lifetimes: int = 1) -> list[Transition]:
+    """Draw episodes of about ten steps, the same ones each time; of many lifetimes some are skipped in each step."""
+    rng = np.random.default_rng(0)
+    due, found = np.full(lifetimes, Verb.START), []
+    skipped = 0.1 if lifetimes > 1 else 0.0
+    for _ in range(steps):
+        verbs = np.where(rng.random(lifetimes) < skipped, Verb.SKIP, due)
+        observations = rng.normal(size=(lifetimes, *(space.shape or ()))).astype(space.dtype)
+        found.append(Transition(verbs.astype(np.int8), rng.normal(size=lifetimes), observations))
+        after = rng.choice([Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], lifetimes, p=[0.9, 0.05, 0.05])
+        after[verbs >= Verb.TERMINATED] = Verb.START
+        due = np.where(verbs == Verb.SKIP, due, after)
+    return found
+
+
+def play(agent: Any, transitions: Sequence[Transition], together: bool = False) -> list[Any]:
+    """Hand transitions to an agent and return its actions; with ``together``, to one of many lifetimes."""
+    actions: list[Any] = []
+    for verbs, rewards, observations in transitions:
+        reward, observation = float(rewards[0]), observations[0]
+        if together:
+            actions.append(np.copy(agent.advance(verbs, rewards, observations)))
+        elif verbs[0] == Verb.START:
+            actions.append(agent.start(observation))
+        elif verbs[0] == Verb.STEP:
+            actions.append(agent.step(reward, observation))
+        else:
+            agent.end(reward, observation, bool(verbs[0] == Verb.TERMINATED))
+    return actions
+
+
+def check_actions(
+    build: BuildAgent, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], steps: int = 80
+) -> None:
+    """Check that an agent's actions are of the space, that its seed decides them, and what it hands out to plot.
+
+    Args:
+        build: makes the agent of a seed.
+        observation_space: what it observes.
+        action_space: what its actions are of.
+        steps: env steps to live.
+    """
+    transitions = random_transitions(observation_space, steps)
+    agent = build(0)
+    assert isinstance(agent, Agent), "an agent must have start, step, end and diagnostics"
+    actions = play(agent, transitions)
+    for action in actions:
+        assert action_space.contains(action), f"actions must be of {action_space}, got {action!r}"
+    assert _same(actions, play(build(0), transitions)), "two agents built with one seed must act alike"
+    for tag, number in agent.diagnostics().items():
+        assert np.isfinite(number), f"diagnostics must be finite, got {number} for {tag}"
+
+
+def check_state(
+    build: BuildAgent, observation_space: spaces.Space[Any], lifetimes: int | None, steps: int = 80
+) -> None:
+    """Check that an agent goes on bit-identically from what ``capture`` returned in the middle of an episode.
+
+    Args:
+        build: makes the agent of a seed, or of one seed per lifetime.
+        observation_space: what it observes.
+        lifetimes: that it advances together; None: one, by the three methods.
+        steps: env steps to live.
+    """
+    seeds: int | list[int] = 3 if lifetimes is None else [3 + i for i in range(lifetimes)]
+    transitions, half = random_transitions(observation_space, steps, lifetimes or 1), steps // 2 - 3
+    together = lifetimes is not None
+    whole, first, second = (build(seeds) for _ in range(3))
+    expected = play(whole, transitions, together)
+    play(first, transitions[:half], together)
+    state = _copied(first)
+    second.restore(state)
+    _check_same_state(state, _copied(second), "an agent must capture what it was restored from")
+    rest = play(second, transitions[half:], together)
+    assert _same(rest, expected[-len(rest) :]), "a restored agent must act as one that was never stopped"
+    _check_same_state(_copied(whole), _copied(second), "a restored agent must become what one does that never stopped")
+    assert second.diagnostics() == whole.diagnostics(), "a restored agent must hand out the same diagnostics"
+    _check_refused(second, {**state, "of another agent": next(iter(state.values()))}, "a name that it does not know")
+    _check_refused(second, dict(list(state.items())[1:]), f"no {next(iter(state))}")
+
+
+def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], steps: int = 80) -> None:
+    """Check that each of three lifetimes, which are skipped now and then, acts as it does alone.
+
+    Args:
+        build: makes the agent of a seed, or of one seed per lifetime.
+        observation_space: what it observes.
+        steps: env steps to live.
+    """
+    transitions = random_transitions(observation_space, steps, 3)
+    together = np.array(play(build([0, 1, 2]), transitions, together=True))
+    for i in range(3):
+        own = [Transition(*(part[i : i + 1] for part in each)) for each in transitions if each.verbs[i] != Verb.SKIP]
+        acted = [each.verbs[i] in (Verb.START, Verb.STEP) for each in transitions]
+        alone = play(build(i), own)
+        said = f"lifetime {i} of three must act as the agent of its seed does alone"
+        assert np.allclose(together[acted, i], alone, rtol=1e-4, atol=1e-5), said
+
+
+def _copied(agent: Stateful) -> dict[str, Any]:
+    return {name: tensor.clone() for name, tensor in agent.capture().items()}
+
+
+def _check_same_state(ours: Mapping[str, Any], theirs: Mapping[str, Any], said: str) -> None:
+    assert ours.keys() == theirs.keys(), f"{said}: {sorted(ours.keys() ^ theirs.keys())} differ"
+    for name, tensor in ours.items():
+        same = tensor.dtype == theirs[name].dtype and tensor.equal(theirs[name])
+        assert same, f"{said}: {name} differs"
+
+
+def _check_refused(agent: Stateful, state: Mapping[str, Any], flaw: str) -> None:
+    try:
+        agent.restore(state)
+    except ValueError:
+        return
+    raise AssertionError(f"restore must raise a ValueError for a state with {flaw}")
