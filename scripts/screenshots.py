@@ -78,8 +78,7 @@ def shoot(page: Page, url: str, shot: Shot) -> bytes:
     open_url(page, f"{url}/#{shot.page}")
     wait_for(page, *shot.words)
     for where in shot.click:
-        for box in page.locator(where).all():
-            box.dispatch_event("click")
+        page.locator(where).evaluate_all("elements => elements.forEach(element => element.click())")
     if shot.elements is not None:
         selector, n = shot.elements
         page.locator(selector).nth(n - 1).wait_for(state="attached")
