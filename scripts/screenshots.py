@@ -83,7 +83,8 @@ def shoot(page: Page, url: str, shot: Shot) -> bytes:
         selector, n = shot.elements
         page.locator(selector).nth(n - 1).wait_for(state="attached")
     time.sleep(2)  # lines are animated
-    return page.screenshot()
+    png: bytes = page.screenshot()
+    return png
 
 
 def smaller(png: bytes) -> bytes:

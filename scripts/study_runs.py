@@ -116,10 +116,10 @@ def reason_of_failure(code: int, stderr: str) -> str:
 
 def is_compiled(settings: Settings) -> bool:
     """Say whether an env, at its default arguments, is compiled with the kernels of its agent."""
-    from tracerl.kernels.envs.dispatch import TWINS
+    from tracerl.kernels.envs.dispatch import COMPILED_ENVS
 
     env = settings["env"]
-    default = env.get("id") in TWINS and not env.get("kwargs") and not env.get("wrappers")
+    default = env.get("id") in COMPILED_ENVS and not env.get("kwargs") and not env.get("wrappers")
     return default and bytes_in_kernels(settings) > 0
 
 
@@ -127,11 +127,11 @@ def bytes_in_kernels(settings: Settings) -> int:
     """Return the size of one lifetime's state in the fused engine, in bytes; 0 of an agent that it does not run."""
     from tracerl.config.checks import ConfigError
     from tracerl.config.instantiate import build
-    from tracerl.runs.build import build_agent, open_world
+    from tracerl.runs.build import build_agent
 
     config = OmegaConf.create(settings)
     try:
-        runner = open_world(config, build(config, "env"), [0])
+        runner = build(config, "env").open([0])
         agent = build_agent(config, runner.observation_space, runner.action_space, [0], "")
     except ConfigError:  # which the run itself reports
         return 0
