@@ -42,13 +42,10 @@ def pytest_configure() -> None:
         sys.dont_write_bytecode = False
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread: networks this small are slower on more."""
-    threads = torch.get_num_threads()
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Let torch compute in one thread: networks this small are slower on more, and workers share the cores."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

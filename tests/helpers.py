@@ -112,7 +112,6 @@ def some_steps(agent: Any, steps: int = 30) -> None:
 
 def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any) -> tuple[ReflectAgent, Record]:
     """Live a life in an env and return the agent and its record."""
-    torch.set_num_threads(1)
     env = gym.make(env_id, disable_env_checker=True)
     agent = make_agent(env, *overrides, seed=seed, **options)
     record = Record()

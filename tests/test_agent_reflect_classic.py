@@ -13,7 +13,6 @@ import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import compose, lived, lived_together, make_agent, observation, some_steps
 from tracerl.config.checks import ConfigError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")
 BANDIT = "tracerl.envs:tracerl/ContextualBandit-v0"
 SWITCHES = [

@@ -226,7 +226,6 @@ def test_the_agent_says_what_it_needs_and_that_it_cannot_be_fused() -> None:
 
 
 def test_many_lives_learn_to_look_at_an_image() -> None:
-    torch.set_num_threads(1)
     overrides = ("network=conv", "network.channels=[4]", "network.pool=2")
     _, records = lived_together("Image-v0", 1000, *overrides, seeds=[0, 1, 2, 3])
     assert all(record.mean_return() > 0.7 for record in records), [record.mean_return() for record in records]

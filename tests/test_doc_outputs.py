@@ -15,7 +15,6 @@ RECORD = json.loads(outputs.RECORD.read_text())
 
 
 @pytest.mark.parametrize("name", outputs.OUTPUTS)
-@pytest.mark.usefixtures("one_thread")
 def test_an_output_is_of_the_current_settings_and_form(name: str) -> None:
     output = outputs.OUTPUTS[name]
     text, settings = outputs.made(output, output.few)

@@ -20,7 +20,6 @@ from tracerl.export.program import program_of
 
 PLAIN = ["network=dense", "encoder=raw", "logger=none"]  # what NIR has words for
 RUN = ["steps=400", "lifetimes=2", "network.hidden=[12]", "network.reset=hard", "network.output_scale=1", *PLAIN]
-pytestmark = pytest.mark.usefixtures("one_thread")
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
 

@@ -30,7 +30,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 EDGES = [["input", "early"], ["early", "late"], ["input", "late"], ["early", "output"], ["late", "output"]]
 GRAPH = {"network": "graph", "network.edges": EDGES}
-pytestmark = pytest.mark.usefixtures("one_thread")
 READ_BY_SNNTORCH = [name for name in NETWORKS if "recurrent" not in name]
 
 

@@ -15,8 +15,6 @@ from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lives
 from tracerl.nn.random import UniformStream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "default": ("CartPole", "reflect", {}),
     "contrast, adaptive, ticks": (

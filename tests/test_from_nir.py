@@ -12,7 +12,6 @@ import torch
 import tracerl
 from tests.nir_euler import simulate
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 DT = 1e-4
 TORCH = {"engine": "torch"}
 PLAIN = {**TORCH, "network": "dense", "encoder": "raw"}

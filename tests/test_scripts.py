@@ -43,7 +43,7 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run with the defaults."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     tracerl.launch({"env": "CartPole", "steps": 300, "logger": "none"}, folder)
