@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from gymnasium.wrappers import DtypeObservation
 
 import tracerl
