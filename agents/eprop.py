@@ -14,7 +14,7 @@ from tracerl.nn.averages import Averages
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
 from tracerl.nn.heads import head_for
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
@@ -72,9 +72,9 @@ class EpropAgent(OnlineAgent):
     computed before the update of the same step.
 
     Attributes:
-        value: V(s_t), [*lives].
-        signal: delta, [*lives].
-        bonus: score of the entropy of the policy in s_t, laid out as the network's parameters, [*lives, n].
+        value: V(s_t), [*lifetimes].
+        signal: delta, [*lifetimes].
+        bonus: score of the entropy of the policy in s_t, laid out as the network's parameters, [*lifetimes, n].
     """
 
     value: Tensor
@@ -87,7 +87,7 @@ class EpropAgent(OnlineAgent):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         network: Dense,
         encoder: EncoderSettings,
@@ -103,7 +103,7 @@ class EpropAgent(OnlineAgent):
         Args:
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             network: the body; recurrent, if it shall be what e-prop is for.
             encoder: from observations to input currents.
             optimizer: step-size rules by name; that of the ``policy`` moves the whole network.
@@ -118,21 +118,21 @@ class EpropAgent(OnlineAgent):
         """
         super().__init__()
         self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
-        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lives)
+        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lifetimes)
         self.n_observed = observation_size(observation_space)
-        self.head = head_for(action_space, lives)
-        self.stream = UniformStream(lives)
-        self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
-        body = network.build(self.encoder.shape, self.head.n_outputs + 1, lives)
+        self.head = head_for(action_space, lifetimes)
+        self.stream = UniformStream(lifetimes)
+        self.reward_scaler = RewardScaler(discount, lifetimes) if scale_reward else None
+        body = network.build(self.encoder.shape, self.head.n_outputs + 1, lifetimes)
         decay = discount * trace_decay
         rule = rule_of_policy(optimizer["policy"], self.head.n_components)
-        self.learner = TraceLearner(body, rule.build(body, decay, lives), decay, lives)
+        self.learner = TraceLearner(body, rule.build(body, decay, lifetimes), decay, lifetimes)
         for name in ("value", "signal", "entropy"):
-            self.register_buffer(name, lives.zeros())
+            self.register_buffer(name, lifetimes.zeros())
         self.register_buffer("bonus", torch.zeros_like(body.flat))
-        self.watched = Averages(WATCHED, lives)
-        self._value_signal = lives.full(value_weight, 1)
-        self._pack(lives)
+        self.watched = Averages(WATCHED, lifetimes)
+        self._value_signal = lifetimes.full(value_weight, 1)
+        self._pack(lifetimes)
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode."""
@@ -154,7 +154,7 @@ class EpropAgent(OnlineAgent):
         return outputs
 
     def _see(self, current: Tensor) -> Tensor:
-        """Let the network see the current; return its outputs, [*lives, head.n_outputs + 1]."""
+        """Let the network see the current; return its outputs, [*lifetimes, head.n_outputs + 1]."""
         outputs: Tensor = self.learner.network(current)
         self.value.copy_(outputs[..., -1])
         return outputs
@@ -171,7 +171,7 @@ class EpropAgent(OnlineAgent):
         self.learner.accumulate(torch.cat([score, self._value_signal.expand_as(nothing)], -1))
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.learner.reset_state(mask)
         clear_(self.bonus, mask)
         if self.reward_scaler is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tracerl.lifetime.arguments import origin_of
 from tracerl.lifetime.protocol import Action, Observation, Origin
 from tracerl.nn.generators import generators, set_words, words
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.state_dict import check_names
 
 _PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
@@ -28,17 +28,17 @@ class RandomAgent:
 
     built_from: Origin | None = None
 
-    def __init__(self, observation_space: Space[Any], action_space: Space[Any], lives: Lives) -> None:
+    def __init__(self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes) -> None:
         """Seed a sampler of its own.
 
         Args:
             observation_space: not used.
             action_space: any Gymnasium space.
-            lives: whose (one) seed starts the sampler.
+            lifetimes: whose (one) seed starts the sampler.
         """
         self._space = deepcopy(action_space)  # its sampler is this agent's own
-        # Not the life's seed itself: an env that draws the like, such as a bandit its context, draws with that one.
-        self._space.seed(int(np.random.SeedSequence((lives.seeds[0], _PURPOSE)).generate_state(1)[0]))
+        # Not the lifetime's seed itself: an env that draws the like, such as a bandit its context, draws with that one.
+        self._space.seed(int(np.random.SeedSequence((lifetimes.seeds[0], _PURPOSE)).generate_state(1)[0]))
 
     def start(self, observation: Observation) -> Action:
         """Return a random action."""

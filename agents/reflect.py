@@ -12,7 +12,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
 from tracerl.nn.heads import MakeHead
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense
 from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape, observation_size
@@ -56,7 +56,7 @@ class ReflectAgent(ActorCritic):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         network: Dense,
         encoder: EncoderSettings,
@@ -80,7 +80,7 @@ class ReflectAgent(ActorCritic):
         Args:
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
             encoder: from observations to the code that enters both networks.
             optimizer: step-size rules by name: ``policy`` and ``value``.
@@ -93,7 +93,7 @@ class ReflectAgent(ActorCritic):
             average_decay: forgetting of the reward's running average per env step (``advantage``).
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
-            threads: of the fused engine, which share many lives out among them; None: one per core.
+            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
@@ -112,16 +112,16 @@ class ReflectAgent(ActorCritic):
             scale_reward=scale_reward,
             average_decay=average_decay,
         )
-        built = encoder.build(observation_shape(observation_space), network.ticks, lives)
+        built = encoder.build(observation_shape(observation_space), network.ticks, lifetimes)
         self.n_observed = observation_size(observation_space)
-        super().__init__(action_space, lives, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
-        policy = network.build(self.encoder.shape, self.head.n_outputs, lives)
+        super().__init__(action_space, lifetimes, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
+        policy = network.build(self.encoder.shape, self.head.n_outputs, lifetimes)
         self.policy, self.critic = self._policy_learner(policy, optimizer["policy"]), None
         if signal == "td":
             value_network = network if critic is None else _differing(network, critic)
-            self.critic = self._learner(value_network.build(self.encoder.shape, 1, lives), optimizer["value"])
-        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
-        self._pack(lives)
+            self.critic = self._learner(value_network.build(self.encoder.shape, 1, lifetimes), optimizer["value"])
+        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lifetimes)
+        self._pack(lifetimes)
         self._choose_engine(engine, threads)
 
     def parts(self) -> dict[str, Part]:
@@ -130,7 +130,7 @@ class ReflectAgent(ActorCritic):
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode; return its features for ``_act``, [*lives, ...]."""
+        """See the first observation of an episode; return its features for ``_act``, [*lifetimes, ...]."""
         features: Tensor = self.encoder(observation, first=True)
         if self.critic is not None:
             self.value.copy_(self.critic.network(features).squeeze(-1))

@@ -13,11 +13,11 @@ from tracerl.nn.averages import Averages, finite_mean
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
 from tracerl.nn.heads import Categorical
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.tracetorch import TraceDense
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
-from tracerl.nn.views import Outlook, SpikingNeurons
+from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import Timescales
@@ -32,7 +32,7 @@ class ReflectClassicAgent(OnlineAgent):
 
     One env step: the reward's signal is carried back through the layers, one step down the gradient is taken; then the
     network sees the new observation and acts. The end of an episode clears membranes and traces; the reward's average
-    is of the whole life. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
+    is of the whole lifetime. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
 
     Attributes:
         critic: None: it learns from rewards alone.
@@ -44,7 +44,7 @@ class ReflectClassicAgent(OnlineAgent):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         network: TraceDense,
         encoder: EncoderSettings,
@@ -59,7 +59,7 @@ class ReflectClassicAgent(OnlineAgent):
         Args:
             observation_space: a Box; observations are flattened.
             action_space: a Discrete space.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             network: of the policy.
             encoder: from observations to input currents.
             optimizer: step-size rule.
@@ -74,17 +74,17 @@ class ReflectClassicAgent(OnlineAgent):
         super().__init__()
         n_actions, first_action = discrete_actions(action_space)
         checks.flag("paired_traces", paired_traces)
-        self.encoder = encoder.build_held(observation_shape(observation_space), lives)
+        self.encoder = encoder.build_held(observation_shape(observation_space), lifetimes)
         self.n_observed = observation_size(observation_space)
-        self.head = Categorical(n_actions, lives, first_action)
-        self.stream = UniformStream(lives)
-        built = network.build(self.encoder.n_out, n_actions, lives)
+        self.head = Categorical(n_actions, lifetimes, first_action)
+        self.stream = UniformStream(lifetimes)
+        built = network.build(self.encoder.n_out, n_actions, lifetimes)
         if not list(built.parameters()):
             raise checks.ConfigError("network.learn_weight", "must be true where nothing else is learned")
-        timescales = _timescales(decays, learn_decay, learn_mixture, lives)
-        self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lives)
-        self.watched = Averages(WATCHED, lives)
-        self._pack(lives)
+        timescales = _timescales(decays, learn_decay, learn_mixture, lifetimes)
+        self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lifetimes)
+        self.watched = Averages(WATCHED, lifetimes)
+        self._pack(lifetimes)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the agent that ``capture`` was called of; older checkpoints hold a count of equal rewards besides."""
@@ -97,7 +97,7 @@ class ReflectClassicAgent(OnlineAgent):
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the policy from the last reward and return the current of the new observation."""
-        self.policy.learn(reward.to(self.lives.dtype))
+        self.policy.learn(reward.to(self.lifetimes.dtype))
         self._sound(self.policy.flat.sum(-1))  # spikes drawn by a rate that is NaN look like any other
         self._watch()
         current: Tensor = self.encoder(observation)
@@ -110,7 +110,7 @@ class ReflectClassicAgent(OnlineAgent):
         self.policy.remember(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.policy.reset_state(mask)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
@@ -121,7 +121,7 @@ class ReflectClassicAgent(OnlineAgent):
         """Return the policy's network; see ``tracerl.nn.exportable.Portable``."""
         return {"policy": Part(self.policy.network)}
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PolicyOutputs:
         """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
         return replace(super().outlook(), td_error=self.policy.timescales.advantage)
 
@@ -150,7 +150,7 @@ class ReflectClassicAgent(OnlineAgent):
         return found
 
 
-def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lives: Lives) -> Timescales:
+def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lifetimes: Lifetimes) -> Timescales:
     """Check the settings of REFLECT's timescales and make them."""
     if not isinstance(decays, (list, tuple)) or not decays:
         raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {decays!r}")
@@ -158,4 +158,4 @@ def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lives: Live
         checks.number("decays", decay, "numbers between 0 and 1", 0.0, 1.0, closed="()")
     checks.flag("learn_decay", learn_decay)
     checks.flag("learn_mixture", learn_mixture)
-    return Timescales(decays, lives, learn_decay=learn_decay, learn_mixture=learn_mixture)
+    return Timescales(decays, lifetimes, learn_decay=learn_decay, learn_mixture=learn_mixture)

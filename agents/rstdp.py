@@ -11,7 +11,7 @@ action, and exploration ends by itself where the weights of one action have outg
 
 Only the winner's spikes are credited (``winner_only``), as if the action taken were reported back to its neurons. An
 input spike drives the neurons of all actions in the same tick, before inhibition can part them, and would pay losers
-like the winner: 20 lives of ContextualBandit are at .99 after 1,500 steps, and at .65 with all spikes credited.
+like the winner: 20 lifetimes of ContextualBandit are at .99 after 1,500 steps, and at .65 with all spikes credited.
 """
 
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ from tracerl.nn.averages import Averages, finite_mean
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.encoders.on_off import on_off_rates
 from tracerl.nn.layers.competing import CompetingLIF
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
-from tracerl.nn.views import Outlook, SpikingNeurons
+from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from tracerl.rules.stdp import STDP
@@ -97,7 +97,7 @@ class RSTDPAgent(OnlineAgent):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         encoder: EncoderSettings,
         stdp: STDP,
@@ -123,7 +123,7 @@ class RSTDPAgent(OnlineAgent):
         Args:
             observation_space: a Box; observations are flattened.
             action_space: a Discrete space.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             encoder: from observations to real numbers, which become on and off rates here; its code is held.
             stdp: of the synapses from inputs to action neurons.
             signal: ``advantage``: reward minus its running average. ``reward``: the reward. ``td``: td error of a
@@ -153,29 +153,29 @@ class RSTDPAgent(OnlineAgent):
             tonic_rate, input_gain, membrane_decay, threshold, inhibition, noise, winner_only,
         )  # fmt: skip
         n_actions, self.first_action = discrete_actions(action_space)
-        self.encoder = encoder.build_held(observation_shape(observation_space), lives)
+        self.encoder = encoder.build_held(observation_shape(observation_space), lifetimes)
         self.n_observed = observation_size(observation_space)
         self.n_inputs = 2 * self.encoder.n_out + 1
         self.input_scale = input_gain / self.encoder.n_out**0.5
         self.neurons = CompetingLIF(
             n_actions,
             population,
-            lives,
+            lifetimes,
             membrane_decay=membrane_decay,
             threshold=threshold,
             inhibition=inhibition,
         )
-        self.synapses = stdp.build(self.n_inputs, self.neurons.n, lives)
-        self.stream = UniformStream(lives)
-        self.reward_scaler = RewardScaler(discount, lives) if scale_reward else None
+        self.synapses = stdp.build(self.n_inputs, self.neurons.n, lifetimes)
+        self.stream = UniformStream(lifetimes)
+        self.reward_scaler = RewardScaler(discount, lifetimes) if scale_reward else None
         self.critic = (
-            LinearValue(self.n_inputs - 1, value_step, discount, trace_decay, lives) if signal == "td" else None
+            LinearValue(self.n_inputs - 1, value_step, discount, trace_decay, lifetimes) if signal == "td" else None
         )
-        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lives)
-        self.register_buffer("counts", lives.zeros(n_actions))
-        self.register_buffer("action", lives.zeros(dtype=torch.int64))
-        self.watched = Averages(WATCHED, lives)
-        self._pack(lives)
+        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lifetimes)
+        self.register_buffer("counts", lifetimes.zeros(n_actions))
+        self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
+        self.watched = Averages(WATCHED, lifetimes)
+        self._pack(lifetimes)
 
     def _rates(self, current: Tensor) -> Tensor:
         return on_off_rates(current, self.settings.rate_gain, self.settings.tonic_rate)
@@ -190,7 +190,7 @@ class RSTDPAgent(OnlineAgent):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update weights and critic from one transition and return the rates of the new observation."""
         rates = self._rates(self.encoder(observation))
-        reward = scale_reward(self.reward_scaler, reward, self.lives.dtype)
+        reward = scale_reward(self.reward_scaler, reward, self.lifetimes.dtype)
         if self.critic is not None:
             signal = self.critic.learn(reward, rates[..., :-1], continues)
         else:
@@ -215,7 +215,8 @@ class RSTDPAgent(OnlineAgent):
         self._credit(inputs, outputs)
 
     def _credit(self, inputs: Tensor, outputs: Tensor) -> None:
-        """Let the spikes of an env step, [*lives, ticks, n_inputs] and [*lives, ticks, n], meet at the synapses."""
+        """Let the spikes of an env step, [*lifetimes, ticks, n_inputs] and [*lifetimes, ticks, n], meet at the
+        synapses."""
         if self.settings.winner_only:
             won = torch.zeros_like(self.counts).scatter_(-1, self.action.unsqueeze(-1), 1.0)
             outputs = outputs * self.neurons.spread(won).unsqueeze(-2)
@@ -227,22 +228,22 @@ class RSTDPAgent(OnlineAgent):
         """Draw everything random of an env step, in one go.
 
         Args:
-            rates: [*lives, n_inputs].
+            rates: [*lifetimes, n_inputs].
 
         Returns:
-            Input spikes, [*lives, ticks, n_inputs]; currents of the neurons, [*lives, ticks, n]; one number in [0, 1)
-            per action.
+            Input spikes, [*lifetimes, ticks, n_inputs]; currents of the neurons, [*lifetimes, ticks, n]; one number in
+            [0, 1) per action.
         """
         ticks, n = self.settings.ticks, self.neurons.n
         uniform = self.stream.draw_many(ticks * (self.n_inputs + n) + self.neurons.groups)
         for_inputs, for_noise, lots = uniform.split([ticks * self.n_inputs, ticks * n, self.neurons.groups], -1)
-        inputs = (for_inputs.unflatten(-1, (ticks, -1)) < rates.unsqueeze(-2)).to(self.lives.dtype)
+        inputs = (for_inputs.unflatten(-1, (ticks, -1)) < rates.unsqueeze(-2)).to(self.lifetimes.dtype)
         currents = torch.matmul(inputs, self.synapses.weight).mul_(self.input_scale)
-        noise = torch.special.ndtri(for_noise.unflatten(-1, (ticks, -1)) + _TINY).to(self.lives.dtype)
+        noise = torch.special.ndtri(for_noise.unflatten(-1, (ticks, -1)) + _TINY).to(self.lifetimes.dtype)
         return inputs, currents.add_(noise, alpha=self.settings.noise), lots
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.neurons.reset_state(mask)
         self.synapses.reset_state(mask)
         if self.critic is not None:
@@ -258,10 +259,12 @@ class RSTDPAgent(OnlineAgent):
         """Return the action neurons; see ``tracerl.nn.views.Visible``."""
         return {"action": self.neurons}
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PolicyOutputs:
         """Return the share of the neurons' spikes that each action had; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
-        return Outlook(self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value)
+        return PolicyOutputs(
+            self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value
+        )
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights and eligibility of the synapses and of the critic; see ``tracerl.nn.views.Distributed``."""

@@ -15,7 +15,7 @@ from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.heads import MakeHead
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Perceptron, PerceptronSettings
 from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape, observation_size
@@ -48,7 +48,7 @@ class StreamACAgent(ActorCritic):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         encoder: EncoderSettings,
         optimizer: Mapping[str, StepRuleSettings],
@@ -73,7 +73,7 @@ class StreamACAgent(ActorCritic):
         Args:
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             encoder: from observations to the networks' inputs; one that holds its code, since there are no ticks.
             optimizer: step-size rules by name: ``policy`` and ``value``.
             hidden: units of each hidden layer of policy and critic, bottom first.
@@ -84,7 +84,7 @@ class StreamACAgent(ActorCritic):
             scale_reward: divide rewards by the running deviation of their discounted sum.
             engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
                 where it can be.
-            threads: of the fused engine, which share many lives out among them; None: one per core.
+            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
             head: makes the distribution over actions; None: the one that goes with the action space.
             max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
                 numbers together (the sum of them); None: none.
@@ -101,19 +101,19 @@ class StreamACAgent(ActorCritic):
         settings = ActorCriticSettings(
             discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
         )
-        built = encoder.build_held(observation_shape(observation_space), lives)
+        built = encoder.build_held(observation_shape(observation_space), lifetimes)
         self.n_observed = observation_size(observation_space)
-        super().__init__(action_space, lives, built, settings, head, max_std, clipped_log_prob, mean_margin)
+        super().__init__(action_space, lifetimes, built, settings, head, max_std, clipped_log_prob, mean_margin)
         n_in = self.encoder.n_out
         policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
         value_rule = _with_own(optimizer, "value", lr, kappa_value)
-        self.policy = self._policy_learner(network.build(n_in, self.head.n_outputs, lives), policy_rule)
-        self.critic = self._learner(network.build(n_in, 1, lives), value_rule)
-        self._pack(lives)
+        self.policy = self._policy_learner(network.build(n_in, self.head.n_outputs, lifetimes), policy_rule)
+        self.critic = self._learner(network.build(n_in, 1, lifetimes), value_rule)
+        self._pack(lifetimes)
         self._choose_engine(engine, threads)
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode; return its features for ``_act``, [*lives, n]."""
+        """See the first observation of an episode; return its features for ``_act``, [*lifetimes, n]."""
         features: Tensor = self.encoder(observation, first=True)
         self.value.copy_(self.critic.network(features).squeeze(-1))
         return features

@@ -14,7 +14,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.observations import as_box, as_boxes
 from tracerl.lifetime.record import Milestone
-from tracerl.lifetime.runners import SingleWorld, VectorWorld, World
+from tracerl.lifetime.runners import EnvRunner, SingleEnvRunner, VectorEnvRunner
 
 from . import ids
 
@@ -79,7 +79,7 @@ class EnvSpec:
         for milestone in self.milestones:
             Milestone.parse(milestone)
 
-    def open(self, seeds: Sequence[int]) -> World:
+    def open(self, seeds: Sequence[int]) -> EnvRunner:
         """Make the env runner of the lifetimes with these seeds.
 
         Raises:
@@ -90,12 +90,12 @@ class EnvSpec:
         if self.backend == "compiled":
             return self._open_compiled(seeds)
         if len(seeds) > 1:
-            return VectorWorld(self.make_many(len(seeds)), seeds, self.timeout)
+            return VectorEnvRunner(self.make_many(len(seeds)), seeds, self.timeout)
         if self.vectorization == "native":
             raise ConfigError("vectorization", "must be sync for one lifetime, got 'native'")
-        return SingleWorld(self.make(), seeds[0], self.timeout)
+        return SingleEnvRunner(self.make(), seeds[0], self.timeout)
 
-    def _open_compiled(self, seeds: Sequence[int]) -> World:
+    def _open_compiled(self, seeds: Sequence[int]) -> EnvRunner:
         if self.kwargs:
             raise ConfigError("kwargs", f"must be empty with backend=compiled, got {dict(self.kwargs)}")
         if self.wrappers:
@@ -107,10 +107,10 @@ class EnvSpec:
         if self.timeout is not None:
             raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
         from tracerl.kernels.compiled_runner import (
-            CompiledWorld,  # loads the compiler, which other backends need not wait for
+            CompiledEnvRunner,  # loads the compiler, which other backends need not wait for
         )
 
-        return CompiledWorld(self.id, seeds)
+        return CompiledEnvRunner(self.id, seeds)
 
     def make(self) -> Env:
         """Make the env, in its wrappers, with observations that are a Box where they can be made one.

@@ -49,7 +49,7 @@ def main(steps: int = 20_000) -> float:
     env = tracerl.make_env("FrozenLake-v1", {"env.kwargs.is_slippery": False})
     mine = Table(n_states=16, n_actions=4)
     crossed = 0.0
-    agents: dict[str, tracerl.Verbs] = {"the default agent": tracerl.make_agent(env), "the table": mine}
+    agents: dict[str, tracerl.AgentMethods] = {"the default agent": tracerl.make_agent(env), "the table": mine}
     for name, agent in agents.items():
         record = tracerl.live(agent, env, steps, milestones=["w100>=0.9"]).finish()
         crossed, first = record.mean_return(partial=True), record.milestones[0].reached_at

@@ -44,7 +44,7 @@ class Counted(gym.Wrapper[Any, Any, Any, Any]):
             if found[2] or found[3]:
                 self.record.end_episode()
             if self.record.step % self.marker.every == 0:
-                self.marker.look([self.record], None)
+                self.marker.call([self.record], None)
         return found
 
 

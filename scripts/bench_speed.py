@@ -1,4 +1,4 @@
-"""Time env, agent and whole lifetime loop over engines, sizes, lives and envs; print markdown tables.
+"""Time env, agent and whole lifetime loop over engines, sizes, lifetimes and envs; print markdown tables.
 
 python scripts/bench_speed.py                                   # every table
 python scripts/bench_speed.py --only engines --write docs/benchmarks.md
@@ -6,8 +6,8 @@ python scripts/bench_speed.py network.hidden=[64] lifetimes=8   # one row of any
 
 Each row has a process of its own, whose peak memory is the row's. In it, everything is timed in several rounds, in
 turn, after a warm-up; medians are printed. ``ideal`` is 1/(1/env + 1/agent), what a loop that costs nothing would
-reach; ``log`` the share of a logged life that its TensorBoard log takes; ``call`` what one call of the fused engine
-costs that does nothing. Speeds are agent-steps per second, all lives together. Ratios hold within one run; absolute
+reach; ``log`` the share of a logged lifetime that its TensorBoard log takes; ``call`` what one call of the fused engine
+costs that does nothing. Speeds are agent-steps per second, all lifetimes together. Ratios hold within one run; absolute
 numbers belong to the machine. ``--write`` replaces what stands between the table's markers in a file.
 """
 
@@ -34,8 +34,8 @@ from omegaconf import DictConfig
 
 from tracerl.config.hydra_compat import configs
 from tracerl.config.instantiate import build, open_keys
-from tracerl.lifetime.loop import Monitor, next_look
-from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.loop import Callback, next_call
+from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 from tracerl.runs.build import build_agent, use_threads
 from tracerl.runs.logging.tensorboard import LoggedRun
@@ -98,7 +98,7 @@ class Bench:
     """The timings of one row."""
 
     def __init__(self, config: DictConfig, agent_steps: int) -> None:
-        """Prepare to time about ``agent_steps`` steps of all lives together a round."""
+        """Prepare to time about ``agent_steps`` steps of all lifetimes together a round."""
         self.config = config
         self.n: int = config.lifetimes
         self.steps = max(20, agent_steps // self.n)
@@ -108,9 +108,9 @@ class Bench:
 
     def new(self) -> tuple[Any, Any]:
         """Make a new world and agent."""
-        world = self.spec.open(self.seeds)
+        runner = self.spec.open(self.seeds)
         names = f"env={self.spec.name}, {self.config.agent['_target_']}"
-        return world, build_agent(self.config, world.observation_space, world.action_space, self.seeds, names)
+        return runner, build_agent(self.config, runner.observation_space, runner.action_space, self.seeds, names)
 
     def env_alone(self) -> float:
         """Step the env, or all envs, under random actions."""
@@ -120,8 +120,8 @@ class Bench:
 
     def agent_alone(self) -> float:
         """Let the agent, or all agents, learn from recorded observations."""
-        world, agent = self.new()
-        n_observed = world.observation_space.shape[0]
+        runner, agent = self.new()
+        n_observed = runner.observation_space.shape[0]
         seen = np.random.default_rng(0).normal(size=(100, self.n, n_observed)).astype(np.float32)
         if self.n == 1:
             agent.start(seen[0, 0])
@@ -129,8 +129,8 @@ class Bench:
             for i in range(self.steps):
                 agent.step(1.0, seen[i % 100, 0])
         else:
-            rewards, stepping = np.ones(self.n), np.full(self.n, Verb.STEP, np.int8)
-            agent.advance(np.full(self.n, Verb.START, np.int8), rewards, seen[0])
+            rewards, stepping = np.ones(self.n), np.full(self.n, StepType.MID, np.int8)
+            agent.advance(np.full(self.n, StepType.FIRST, np.int8), rewards, seen[0])
             started = time.perf_counter()
             for i in range(self.steps):
                 agent.advance(stepping, rewards, seen[i % 100])
@@ -150,23 +150,23 @@ class Bench:
             log.close(success=True)
         return speed
 
-    def _live(self, monitor: Monitor | None) -> float:
-        world, agent = self.new()
-        world.prepare(agent)
-        records = [Record(life=life) for life in range(self.n)]
+    def _live(self, callback: Callback | None) -> float:
+        runner, agent = self.new()
+        runner.prepare(agent)
+        records = [Record(lifetime=lifetime) for lifetime in range(self.n)]
         started = time.perf_counter()
-        world.live(agent, self.steps, records, [monitor] if monitor else [], lambda: False)
+        runner.live(agent, self.steps, records, [callback] if callback else [], lambda: False)
         return per_second(self.n * self.steps, started)
 
     def call(self) -> float:
-        """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lives."""
-        world, agent = self.new()
+        """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lifetimes."""
+        runner, agent = self.new()
         if self.n > 1 or getattr(agent, "fused", None) is None:
             return 0.0
-        seen = np.zeros(world.observation_space.shape, np.float32)
+        seen = np.zeros(runner.observation_space.shape, np.float32)
         started = time.perf_counter()
         for _ in range(50_000):
-            agent.fused.advance_one(int(Verb.SKIP), 1.0, seen)  # an enum costs ten times the call
+            agent.fused.advance_one(int(StepType.SKIP), 1.0, seen)  # an enum costs ten times the call
         return (time.perf_counter() - started) / 0.05
 
     def timings(self) -> dict[str, Callable[[], float]]:
@@ -177,27 +177,27 @@ class Bench:
 
 
 class Watch:
-    """A monitor with a clock around it."""
+    """A callback with a clock around it."""
 
-    def __init__(self, monitor: Monitor) -> None:
-        """Watch a monitor."""
-        self.monitor, self.every, self.seconds = monitor, monitor.every, 0.0
+    def __init__(self, callback: Callback) -> None:
+        """Watch a callback."""
+        self.callback, self.every, self.seconds = callback, callback.every, 0.0
 
-    def next_look(self, step: int) -> int:
-        """Return what the monitor plans."""
-        return next_look(self.monitor, step)
+    def next_call(self, step: int) -> int:
+        """Return what the callback plans."""
+        return next_call(self.callback, step)
 
-    def look(self, records: Any, agent: Any) -> None:
+    def call(self, records: Any, agent: Any) -> None:
         """Look, and add up how long it took."""
-        self._timed(self.monitor.look, records, agent)
+        self._timed(self.callback.call, records, agent)
 
-    def look_at_last(self, records: Any, agent: Any) -> None:
+    def call_at_end(self, records: Any, agent: Any) -> None:
         """Look for the last time, and add up how long it took."""
-        self._timed(getattr(self.monitor, "look_at_last", self.monitor.look), records, agent)
+        self._timed(getattr(self.callback, "look_at_last", self.callback.call), records, agent)
 
-    def _timed(self, look: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
+    def _timed(self, call: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
         started = time.perf_counter()
-        look(records, agent)
+        call(records, agent)
         self.seconds += time.perf_counter() - started
 
 

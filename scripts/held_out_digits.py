@@ -27,7 +27,7 @@ from seeds import parse_seeds
 
 from tracerl.config.hydra_compat import configs, instantiate
 from tracerl.lifetime.record import Record
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 def settings(overrides: list[str]) -> DictConfig:
@@ -47,7 +47,7 @@ def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, 
     """
     make = instantiate(config.agent, _convert_="all", _partial_=True)
     runner, record = spec.open([seed]), Record()
-    agent = make(runner.observation_space, runner.action_space, Lives(seed))
+    agent = make(runner.observation_space, runner.action_space, Lifetimes(seed))
     if not hasattr(agent, "head") or not hasattr(agent, "memory"):
         raise SystemExit(f"{type(agent).__name__} has no head to read and no state to restore: take agent=reflect")
     runner.prepare(agent)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from doc_tables import write_table
 
 from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle is one of the tests
-from tracerl.nn.lifetimes import Lives  # noqa: E402
+from tracerl.nn.lifetimes import Lifetimes  # noqa: E402
 from tracerl.nn.networks import Convolutional, Dense, Network  # noqa: E402
 
 STEPS = 200  # that a network receives
@@ -61,14 +61,14 @@ STACKS = {"1 hidden": (1, 0), "2: upper": (2, 1), "2: lower": (2, 0), "3: lowest
 
 def dense(depth: int, width: int, seed: int, changes: dict[str, Any]) -> list[float]:
     """Cosines of the layers of a dense network."""
-    network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build((4,), 2, Lives(seed, torch.float64))
+    network = Dense(**{**BASE, **changes, "hidden": [width] * depth}).build((4,), 2, Lifetimes(seed, torch.float64))
     return cosines(network, seed)
 
 
 def convolutional(seed: int, changes: dict[str, Any]) -> float:
     """Cosine of the lowest layer of a network over images of 8 x 8 x 2."""
     settings = Convolutional(**{**BASE, **IMAGE, **changes})
-    return cosines(settings.build((8, 8, 2), 2, Lives(seed, torch.float64)), seed)[0]
+    return cosines(settings.build((8, 8, 2), 2, Lifetimes(seed, torch.float64)), seed)[0]
 
 
 def cosines(network: Network, seed: int) -> list[float]:

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
 import tracerl  # noqa: E402
 from tracerl.nn import functional as F  # noqa: E402
 from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings  # noqa: E402
-from tracerl.nn.lifetimes import Lives  # noqa: E402
+from tracerl.nn.lifetimes import Lifetimes  # noqa: E402
 
 DARK, LIGHT, WARM, GREY = "#0b3c5d", "#7aa6c2", "#c8553d", "#8a8f94"
 Series = dict[str, list[float]]
@@ -25,7 +25,7 @@ Series = dict[str, list[float]]
 
 def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -> Series:
     """Let one LIF neuron hear random spikes at its two inputs and keep what there is to see of it, by name."""
-    one = Lives(0)
+    one = Lifetimes(0)
     settings = LayerSettings(
         membrane_decay=(0.85, 0.85), threshold=(threshold, threshold), surrogate="triangle", slope=2.0
     )

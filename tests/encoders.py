@@ -5,14 +5,14 @@ from typing import Any
 import torch
 
 from tracerl.nn.encoders import Encoder, EncoderSettings
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 PLAIN = dict(normalize=False, clip=2.0)
 SCALED = dict(normalize=True, clip=2.0)
 
 
 def build(settings: EncoderSettings, n: int, ticks: int = 1, seed: int | list[int] = 0) -> Encoder:
-    return settings.build((n,), ticks, Lives(seed, torch.float64))
+    return settings.build((n,), ticks, Lifetimes(seed, torch.float64))
 
 
 def encode(encoder: Encoder, *values: Any, first: bool = False) -> torch.Tensor:

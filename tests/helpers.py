@@ -28,7 +28,7 @@ from tracerl.config import hydra_compat
 from tracerl.config.instantiate import open_keys
 from tracerl.lifetime.loop import live
 from tracerl.lifetime.record import Milestone, Record
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 _VALUE = re.compile(r"(\+\+)?\w+(\.\w+)+=")  # of a setting inside a group, which changes no choice
@@ -95,7 +95,7 @@ def make_agent(
 ) -> ReflectAgent:
     """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
     make = hydra_compat.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
-    return make(env.observation_space, env.action_space, Lives(seed, dtype))
+    return make(env.observation_space, env.action_space, Lifetimes(seed, dtype))
 
 
 def observation(i: int) -> np.ndarray:
@@ -111,7 +111,7 @@ def some_steps(agent: Any, steps: int = 30) -> None:
 
 
 def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any) -> tuple[ReflectAgent, Record]:
-    """Live a life in an env and return the agent and its record."""
+    """Live a lifetime in an env and return the agent and its record."""
     env = gym.make(env_id, disable_env_checker=True)
     agent = make_agent(env, *overrides, seed=seed, **options)
     record = Record()
@@ -123,15 +123,15 @@ def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: An
 def lived_together(
     env_id: str, steps: int, *overrides: str, seeds: list[int], backend: str = "gymnasium", **options: Any
 ) -> tuple[ReflectAgent, list[Record]]:
-    """Live many lives in the envs that the command line would make and return their agent and records."""
+    """Live many lifetimes in the envs that the command line would make and return their agent and records."""
     milestones = options.pop("milestones", [])
     spec = EnvSpec(
         env_id, env_id, {}, steps, milestones, backend=backend, vectorization=options.pop("vectorization", "sync")
     )
-    world = spec.open(seeds)
-    agent = make_agent(world, *overrides, seed=seeds, **options)
-    records = [Record([Milestone.parse(name) for name in milestones], life) for life in range(len(seeds))]
-    world.prepare(agent)
-    assert world.live(agent, steps, records, (), lambda: False) == "finished"
-    world.close()
+    runner = spec.open(seeds)
+    agent = make_agent(runner, *overrides, seed=seeds, **options)
+    records = [Record([Milestone.parse(name) for name in milestones], lifetime) for lifetime in range(len(seeds))]
+    runner.prepare(agent)
+    assert runner.live(agent, steps, records, (), lambda: False) == "finished"
+    runner.close()
     return agent, records

@@ -13,31 +13,31 @@ from tracerl.runs.logging.episodes import EpisodeLog
 def run(
     folder: Path,
     *overrides: str,
-    lives: list[list[float]],
+    lifetimes: list[list[float]],
     length: int = 10,
     ended: bool = True,
     env: str = "CartPole",
     seed: int = 0,
     **more: Any,
 ) -> Path:
-    """A run's folder: of each life the returns of its episodes, all of one length."""
+    """A run's folder: of each lifetime the returns of its episodes, all of one length."""
     folder.mkdir(parents=True)
-    lines = [f"env={env}", f"seed={seed}", f"lifetimes={len(lives)}", *overrides]
+    lines = [f"env={env}", f"seed={seed}", f"lifetimes={len(lifetimes)}", *overrides]
     (folder / "overrides.yaml").write_text(yaml.safe_dump(lines))
     log = EpisodeLog(folder)
-    for i in range(max(map(len, lives))):
-        for life, returns in enumerate(lives):
+    for i in range(max(map(len, lifetimes))):
+        for lifetime, returns in enumerate(lifetimes):
             if i < len(returns):
-                log.keep(life, (i + 1) * length, returns[i], length)
+                log.keep(lifetime, (i + 1) * length, returns[i], length)
     log.flush()
-    settings = {"seed": seed, "lifetimes": len(lives), "agent": {"_target_": "elsewhere.Agent"}}
+    settings = {"seed": seed, "lifetimes": len(lifetimes), "agent": {"_target_": "elsewhere.Agent"}}
     config = {"env": {"name": env, "milestones": ["w2>=3"]}, **settings}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     if ended:
         log.close()
-        per_life = [float(np.mean(returns[-100:])) if returns else None for returns in lives]
-        summary = {"env": env, "agent": "reflect", "seed": seed, "lifetimes": len(lives), "status": "finished"}
-        summary |= {"steps": max(map(len, lives)) * length, "return_last100": {"per_life": per_life}}
+        per_life = [float(np.mean(returns[-100:])) if returns else None for returns in lifetimes]
+        summary = {"env": env, "agent": "reflect", "seed": seed, "lifetimes": len(lifetimes), "status": "finished"}
+        summary |= {"steps": max(map(len, lifetimes)) * length, "return_last100": {"per_life": per_life}}
         (folder / "summary.json").write_text(json.dumps({**summary, "milestones": {"w2>=3": [None, 7]}, **more}))
     else:
         log._file.close()
@@ -45,7 +45,7 @@ def run(
 
 
 def two_settings(folder: Path) -> Path:
-    """Make two settings of two lives each in a folder, and return it."""
-    run(folder / "a", "agent.x=1", lives=[[1.0, 3.0, 5.0], [3.0, 5.0, 7.0]])
-    run(folder / "b", "agent.x=2", lives=[[0.0, 0.0], [1.0, 1.0]])
+    """Make two settings of two lifetimes each in a folder, and return it."""
+    run(folder / "a", "agent.x=1", lifetimes=[[1.0, 3.0, 5.0], [3.0, 5.0, 7.0]])
+    run(folder / "b", "agent.x=2", lifetimes=[[0.0, 0.0], [1.0, 1.0]])
     return folder

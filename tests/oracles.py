@@ -67,7 +67,7 @@ class SurrogateSpike(torch.autograd.Function):
 
 
 def parameters_of(network: Network) -> Parameters:
-    """Copy a single-life network's quantities W, b, m, theta of each spiking node and V, c, k of the readout."""
+    """Copy a single-lifetime network's quantities W, b, m, theta of each spiking node and V, c, k of the readout."""
     found: Parameters = {}
     for i, layer in spiking(network):
         affine = layer.synapses.affine
@@ -180,7 +180,7 @@ def bptt(network: Network, inputs: Tensor, g: Tensor, stop: bool = False) -> Par
     """Gradient of g . y_T by every quantity, by autograd through all ticks.
 
     Args:
-        network: a single life; only its parameters are read.
+        network: a single lifetime; only its parameters are read.
         inputs: [T, n_in].
         g: [n_out].
         stop: see ``tick``.

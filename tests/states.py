@@ -60,7 +60,7 @@ def lived(env: gym.Env, steps: int) -> list[Any]:
 
 
 def used(make: Make) -> gym.Env:
-    """An env that has lived another life."""
+    """An env that has lived another lifetime."""
     env = make()
     env.action_space.seed(7)
     env.reset(seed=7)
@@ -68,7 +68,7 @@ def used(make: Make) -> gym.Env:
     return env
 
 
-def assert_lives_go_on(make: Make, ages: tuple[int, ...] = (0, 1, 13, 40), steps: int = 40) -> None:
+def assert_lifetimes_go_on(make: Make, ages: tuple[int, ...] = (0, 1, 13, 40), steps: int = 40) -> None:
     env = make()
     env.action_space.seed(0)
     env.reset(seed=0)

@@ -122,7 +122,7 @@ def test_probes(probe: str, steps: int, least: float) -> None:
     assert record.mean_return() > least
 
 
-def test_many_lives_are_the_single_lives() -> None:
+def test_many_lifetimes_are_the_single_lifetimes() -> None:
     overrides = ("agent=eprop", SMALL, "network.feedback=adaptive")
     _, together = lived_together(BANDIT, 200, *overrides, seeds=[3, 4], dtype=torch.float64)
     for record, seed in zip(together, (3, 4), strict=True):

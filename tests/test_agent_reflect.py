@@ -91,7 +91,7 @@ def state_of(agent: ReflectAgent) -> list[tuple[str, torch.Size, torch.dtype]]:
     return [(name, value.shape, value.dtype) for name, value in agent.state_dict().items()]
 
 
-def test_memory_is_constant_over_a_life() -> None:
+def test_memory_is_constant_over_a_lifetime() -> None:
     agent = agent_for()
     some_steps(agent, 10)
     early, attributes = state_of(agent), len(agent.__dict__)
@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
 
 
 def test_an_agent_says_that_it_cannot_be_moved() -> None:
-    with pytest.raises(RuntimeError, match="build it with Lives"):
+    with pytest.raises(RuntimeError, match="build it with Lifetimes"):
         agent_for().float()
 
 

@@ -1,4 +1,5 @@
-"""The agent of traceTorch's REFLECT: order of a step, ends of episodes, lives, its warning, and what it can learn."""
+"""The agent of traceTorch's REFLECT: order of a step, ends of episodes, lifetimes, its warning, and what it can
+learn."""
 
 import copy
 from typing import Any
@@ -67,14 +68,14 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(paired: b
 
 
 @pytest.mark.parametrize("paired", ["false", "true"])
-def test_a_life_among_many_is_the_life_alone(paired: str) -> None:
+def test_a_lifetime_among_many_is_the_lifetime_alone(paired: str) -> None:
     """With episodes that end at different times."""
     settings = (AGENT, SMALL, *SGD, f"agent.paired_traces={paired}", "agent.decays=[0.8,0.95]")
     many, records = lived_together("CartPole-v1", 300, *settings, seeds=[4, 5, 6], dtype=torch.float64)
-    for life, seed in enumerate([4, 5, 6]):
+    for lifetime, seed in enumerate([4, 5, 6]):
         alone, record = lived("CartPole-v1", 300, *settings, seed=seed, dtype=torch.float64)
-        assert list(record.returns) == list(records[life].returns)
-        torch.testing.assert_close(many.policy.flat[life], alone.policy.flat)
+        assert list(record.returns) == list(records[lifetime].returns)
+        torch.testing.assert_close(many.policy.flat[lifetime], alone.policy.flat)
 
 
 def test_memory_is_constant_and_keeps_no_graph() -> None:
@@ -123,7 +124,7 @@ def test_frozen_decays_stay() -> None:
 
 
 def test_an_agent_says_that_it_cannot_be_moved() -> None:
-    with pytest.raises(RuntimeError, match="build it with Lives"):
+    with pytest.raises(RuntimeError, match="build it with Lifetimes"):
         agent_for().float()
 
 

@@ -1,4 +1,4 @@
-"""The agent of reward-modulated STDP: order of a step, ends of episodes, many lives, and what it can learn."""
+"""The agent of reward-modulated STDP: order of a step, ends of episodes, many lifetimes, and what it can learn."""
 
 import copy
 from typing import Any
@@ -13,7 +13,7 @@ from tracerl.agents.rstdp import RSTDPAgent
 from tests.helpers import lived, lived_together, make_agent, observation, some_steps
 from tests.worlds import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.protocol import ManyAgents, Verb
+from tracerl.lifetime.protocol import ManyAgents, StepType
 
 SIGNALS = ("advantage", "reward", "td")
 
@@ -165,7 +165,7 @@ def test_memory_is_constant_and_keeps_no_graph() -> None:
 
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
-def test_life_i_of_many_is_the_single_life_of_its_seed(signal: str) -> None:
+def test_lifetime_i_of_many_is_the_single_lifetime_of_its_seed(signal: str) -> None:
     overrides = ("agent=rstdp", f"agent.signal={signal}", "agent.population=2", "agent.scale_reward=true")
     together: Any
     together, records = lived_together("CartPole-v1", 150, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
@@ -179,20 +179,22 @@ def test_life_i_of_many_is_the_single_life_of_its_seed(signal: str) -> None:
                 torch.testing.assert_close(together.state_dict()[name][i], one, rtol=1e-11, atol=1e-11)
 
 
-def test_a_life_that_is_skipped_is_left_as_it_is() -> None:
+def test_a_lifetime_that_is_skipped_is_left_as_it_is() -> None:
     agent, rng = agent_for("agent.signal=td", seed=[0, 1, 2, 3]), np.random.default_rng(0)
-    verbs = np.full(4, Verb.START, np.int8)
+    step_types = np.full(4, StepType.FIRST, np.int8)
     for _ in range(60):
         before = [memory.clone() for memory in (agent.memory.real, agent.memory.wide)]
-        actions = agent.advance(verbs, rng.normal(size=4), rng.normal(size=(4, 4)).astype(np.float32))
+        actions = agent.advance(step_types, rng.normal(size=4), rng.normal(size=(4, 4)).astype(np.float32))
         assert set(actions.tolist()) <= {0, 1, 2}
-        skipped = verbs == Verb.SKIP
+        skipped = step_types == StepType.SKIP
         for now, then in zip((agent.memory.real, agent.memory.wide), before, strict=True):
             assert torch.equal(now[skipped], then[skipped])
-        ended = verbs >= Verb.TERMINATED
-        verbs = rng.choice([Verb.SKIP, Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], 4, p=[0.2, 0.6, 0.1, 0.1])
-        verbs[ended] = Verb.START
-        verbs = verbs.astype(np.int8)
+        ended = step_types >= StepType.TERMINATED
+        step_types = rng.choice(
+            [StepType.SKIP, StepType.MID, StepType.TERMINATED, StepType.TRUNCATED], 4, p=[0.2, 0.6, 0.1, 0.1]
+        )
+        step_types[ended] = StepType.FIRST
+        step_types = step_types.astype(np.int8)
 
 
 def test_diagnostics_average_since_the_last_look() -> None:

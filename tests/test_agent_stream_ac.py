@@ -1,4 +1,5 @@
-"""Stream AC(lambda): traces and steps against autograd, ends of episodes, start, kernels, lives, and what it learns."""
+"""Stream AC(lambda): traces and steps against autograd, ends of episodes, start, kernels, lifetimes, and what it
+learns."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import lived, make_agent
 from tracerl.config.checks import ConfigError
 from tracerl.nn.layers.rectified import sparse_weight
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Perceptron
 from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
@@ -149,7 +150,7 @@ def test_rewards_and_observations_are_scaled_and_the_rest_of_a_scale_outlives_th
 
 @pytest.mark.parametrize(("n_in", "zeros"), [(128, 115), (100, 90), (10, 9), (6, 5), (4, 4)])
 def test_every_unit_starts_with_nine_tenths_of_its_inputs_cut(n_in: int, zeros: int) -> None:
-    weight = sparse_weight(n_in, 64, 0.9, Lives(0))
+    weight = sparse_weight(n_in, 64, 0.9, Lifetimes(0))
     assert ((weight == 0).sum(-1) == zeros).all()
     if zeros < n_in:
         kept = weight[weight != 0].abs() * math.sqrt(n_in)

@@ -1,4 +1,4 @@
-"""Every agent goes on, to the bit, from what it captured: of one life and of many, in the middle of an episode."""
+"""Every agent goes on, to the bit, from what it captured: of one lifetime and of many, in the middle of an episode."""
 
 from typing import Any
 
@@ -66,12 +66,12 @@ class Spaces(gym.Env):
         self.action_space = action_space
 
 
-def goes_on(space: spaces.Space, overrides: tuple[str, ...], lives: int | None) -> None:
+def goes_on(space: spaces.Space, overrides: tuple[str, ...], lifetimes: int | None) -> None:
     def build(seed: int | list[int]) -> Any:
         return make_agent(Spaces(space), *overrides, seed=seed)
 
     assert isinstance(build(0), Stateful)
-    testing.check_state(build, testing.OBSERVATIONS, lives)
+    testing.check_state(build, testing.OBSERVATIONS, lifetimes)
 
 
 def played(case: str, steps: int) -> Any:
@@ -86,12 +86,12 @@ def copied(agent: Stateful) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_life(case: str) -> None:
+def test_one_lifetime(case: str) -> None:
     goes_on(SPACES["discrete"], CASES[case], None)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "random"])
-def test_many_lives(case: str) -> None:
+def test_many_lifetimes(case: str) -> None:
     goes_on(SPACES["discrete"], CASES[case], 3)
 
 

@@ -50,7 +50,7 @@ def test_every_public_name_is_there_and_costs_nothing_before_it_is_used() -> Non
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_life_from_python_is_that_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lifetime_from_python_is_that_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = ["steps=700", "seed=4", "network.hidden=[8]", "logger=none", "hydra.run.dir=r"]
     assert command(line, monkeypatch, tmp_path) == 0
     there = json.loads((tmp_path / "r" / "summary.json").read_text())
@@ -90,14 +90,17 @@ def test_steps_are_what_happened_in_order() -> None:
     assert any(step.terminated for step in steps) and not any(step.truncated for step in steps)
 
 
-def test_a_life_goes_on_in_the_same_episode() -> None:
+def test_a_lifetime_goes_on_in_the_same_episode() -> None:
     env = tracerl.make_env("CartPole")
     whole = tracerl.live(Lazy(), env, 40).finish()
-    life = tracerl.live(Lazy(), env, 15)
-    next(life)
-    life.finish()
-    assert life.go_on(25).finish().returns == whole.returns
-    assert repr(life) == f"Life(40 of 40 steps, {whole.episodes} episodes, mean return {np.mean(whole.returns):.1f})"
+    lifetime = tracerl.live(Lazy(), env, 15)
+    next(lifetime)
+    lifetime.finish()
+    assert lifetime.go_on(25).finish().returns == whole.returns
+    assert (
+        repr(lifetime)
+        == f"Lifetime(40 of 40 steps, {whole.episodes} episodes, mean return {np.mean(whole.returns):.1f})"
+    )
 
 
 def test_callbacks_look_on_their_schedules_and_at_the_end() -> None:
@@ -106,7 +109,7 @@ def test_callbacks_look_on_their_schedules_and_at_the_end() -> None:
     callback = tracerl.Every(10, lambda record, agent: seen.append(record.step))
     tracerl.live(Lazy(), env, 25, callbacks=[callback]).finish()
     assert seen == [10, 20, 25]
-    for _ in range(2):  # an end on schedule is seen once, and another life anew
+    for _ in range(2):  # an end on schedule is seen once, and another lifetime anew
         tracerl.live(Lazy(), env, 20, callbacks=[callback]).finish()
     assert seen == [10, 20, 25, 10, 20, 10, 20]
 
@@ -119,7 +122,7 @@ def test_milestones_are_noted() -> None:
     assert record.milestones[0].reached_at == sum(lengths[: second + 1])
 
 
-def test_an_agent_lives_a_second_life_from_a_clean_beginning() -> None:
+def test_an_agent_lifetimes_a_second_lifetime_from_a_clean_beginning() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={**SMALL, "engine": "torch"})
     tracerl.live(agent, env, 5).finish()
@@ -196,10 +199,10 @@ class Old:
     ],
 )
 def test_an_env_of_old_gym_is_told_what_to_return(resets: str, steps: int, problem: str) -> None:
-    life = tracerl.live(Lazy(), Old(resets, steps), 5)
+    lifetime = tracerl.live(Lazy(), Old(resets, steps), 5)
     for kind in (TypeError, tracerl.EnvFailed):
         with pytest.raises(kind, match=problem):
-            next(tracerl.live(Lazy(), life.env, 5))
+            next(tracerl.live(Lazy(), lifetime.env, 5))
 
 
 ENV = gym.make("CartPole-v1")
@@ -231,7 +234,7 @@ ENV = gym.make("CartPole-v1")
         (lambda: tracerl.make_network(2, 1, {"network.slope": 0}), r"network\.slope must be"),
         (lambda: tracerl.make_network(2, 1, {"dtype": "half"}), "dtype must be one of"),
         (lambda: tracerl.live(Lazy(), ENV, 0), "steps must be"),
-        (lambda: tracerl.live(object(), ENV, 5), "agent must have the verbs"),
+        (lambda: tracerl.live(object(), ENV, 5), "agent must have the methods"),
         (lambda: tracerl.live(Lazy(), ENV, 5, milestones=["w1>475"]), "milestones must look like"),
         (lambda: tracerl.live(Lazy(), ENV, 5, on_nonfinite="ignore"), "on_nonfinite must be"),
         (lambda: tracerl.Every(0, print), "every must be"),

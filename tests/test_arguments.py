@@ -78,8 +78,8 @@ def test_another_observation_is_named_and_nothing_is_learned(agent: str, engine:
 @pytest.mark.parametrize("engine", ["torch", "fused"])
 def test_many_lifetimes_take_lists_and_count_their_numbers(engine: str) -> None:
     arrays, lists = (made("reflect", engine, lifetimes=2) for _ in range(2))
-    for verb in (1, 2, 3):
-        ours = arrays.advance(np.full(2, verb), np.ones(2), np.array([SEEN, SEEN]))
-        np.testing.assert_array_equal(ours, lists.advance([verb] * 2, [1, 1], [SEEN, SEEN]))
+    for step_type in (1, 2, 3):
+        ours = arrays.advance(np.full(2, step_type), np.ones(2), np.array([SEEN, SEEN]))
+        np.testing.assert_array_equal(ours, lists.advance([step_type] * 2, [1, 1], [SEEN, SEEN]))
     with pytest.raises(tracerl.ConfigError, match="observation must hold 8 numbers, got 4"):
         arrays.advance([2, 2], [1, 1], [SEEN])

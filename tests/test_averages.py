@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from tracerl.lifetime.independent_agents import Population
+from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.nn.averages import Averages, finite_mean, finite_means
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 def test_a_mean_is_over_the_lifetimes_whose_number_is_finite() -> None:
@@ -22,7 +22,7 @@ def test_sums_are_weighted_by_their_steps_without_those_that_are_not_finite() ->
 
 
 def test_averages_of_many_lifetimes_leave_out_the_one_that_diverged() -> None:
-    averages = Averages(["a", "b"], Lives([0, 1, 2]))
+    averages = Averages(["a", "b"], Lifetimes([0, 1, 2]))
     for _ in range(2):
         averages.add(torch.tensor([1.0, torch.nan, 3.0]), torch.tensor([1.0, 2.0, 3.0]))
     assert averages.means() == {"a": 2.0, "b": 2.0}
@@ -38,4 +38,4 @@ class Agent:
 
 
 def test_so_do_agents_that_know_one_lifetime_only() -> None:
-    assert Population([Agent(1.0), Agent(float("nan")), Agent(3.0)]).diagnostics() == {"learn/x": 2.0}  # type: ignore[list-item]
+    assert IndependentAgents([Agent(1.0), Agent(float("nan")), Agent(3.0)]).diagnostics() == {"learn/x": 2.0}  # type: ignore[list-item]

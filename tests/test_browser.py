@@ -44,13 +44,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("scalars", ["learn/td_error", "learn/entropy", "lives 3", "milestones", "rollout", "spikes", "time"]),
+        ("scalars", ["learn/td_error", "learn/entropy", "lifetimes 3", "milestones", "rollout", "spikes", "time"]),
         (
             "custom_scalars",
             [
                 "returns 5",
                 "mean return of the last 100 episodes",
-                "return of the last 100 episodes, over lives",
+                "return of the last 100 episodes, over lifetimes",
                 "learning 6",
                 "step size",
                 "learn/step_size_policy (short)",

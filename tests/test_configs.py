@@ -13,7 +13,7 @@ import tests.worlds  # noqa: F401  registers Image
 from tests.helpers import compose
 from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import Agent
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
@@ -81,7 +81,7 @@ def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     make = hydra_compat.instantiate(
         compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
     )
-    agent = make(env.observation_space, env.action_space, Lives(0))
+    agent = make(env.observation_space, env.action_space, Lifetimes(0))
     assert isinstance(agent, Agent)
     observation, _ = env.reset(seed=0)
     action = agent.start(observation)

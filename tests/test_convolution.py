@@ -14,7 +14,7 @@ from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import NEURONS, G, assert_exact, compare, cosine
 from tests.test_gradients import LEARN_ALL, relative_error, stream
 from tracerl.config.checks import ConfigError
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Convolutional, Network
 
 SHAPE = (6, 5, 2)  # height, width, channels
@@ -28,7 +28,7 @@ def settings(**changes: Any) -> Convolutional:
 
 
 def build(seed: int | list[int], shape: tuple[int, ...] = SHAPE, **changes: Any) -> Network:
-    return settings(**changes).build(shape, 2, Lives(seed, torch.float64))
+    return settings(**changes).build(shape, 2, Lifetimes(seed, torch.float64))
 
 
 def images(network: Network, seed: int, steps: int) -> Tensor:
@@ -109,7 +109,7 @@ def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, changes
 
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic", "exact"])
-def test_lives_are_kept_apart_and_reset_clears_what_an_episode_left(credit: str) -> None:
+def test_lifetimes_are_kept_apart_and_reset_clears_what_an_episode_left(credit: str) -> None:
     shape = dict(
         channels=[2, 2], kernel=2, pool=[2, 1], padding=1, pool_kind="max", hidden=[3], credit=credit, neuron="alif"
     )
@@ -225,7 +225,7 @@ def test_the_agent_says_what_it_needs_and_that_it_cannot_be_fused() -> None:
     assert (agent.engine, agent.engine_reason) == ("torch", "it has no kernel for convolution")
 
 
-def test_many_lives_learn_to_look_at_an_image() -> None:
+def test_many_lifetimes_learn_to_look_at_an_image() -> None:
     overrides = ("network=conv", "network.channels=[4]", "network.pool=2")
     _, records = lived_together("Image-v0", 1000, *overrides, seeds=[0, 1, 2, 3])
     assert all(record.mean_return() > 0.7 for record in records), [record.mean_return() for record in records]

@@ -12,7 +12,7 @@ from tests.test_gradients import LEARN_ALL, build, relative_error, run, stream
 from tracerl.config.checks import ConfigError
 from tracerl.nn.credit import OTPE, Presynaptic
 from tracerl.nn.layers import ALIF, DenseSynapses, LayerSettings, SynapticLIF
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
 
 G = torch.tensor([0.7, -1.3], dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_exact_credit_equals_bptt_through_recurrence_layers_and_normalisation(ne
     assert_exact(build(0, neuron=neuron, **shape), stream(0, 60))
 
 
-def test_exact_credit_keeps_lives_apart() -> None:
+def test_exact_credit_keeps_lifetimes_apart() -> None:
     seeds, shape = [3, 4], dict(recurrent=True, layer_norm=True, hidden=[5, 4], credit="exact", neuron="alif", ticks=2)
     together = build(seeds, **shape)
     inputs = torch.stack([stream(seed, 30) for seed in seeds], 1)
@@ -147,7 +147,7 @@ def test_reset_clears_everything_of_an_episode(credit: str, neuron: str) -> None
     assert torch.equal(network.score, score)
 
 
-def test_sparse_neurons_lack_their_share_of_weights_in_each_life() -> None:
+def test_sparse_neurons_lack_their_share_of_weights_in_each_lifetime() -> None:
     network = build([0, 1], n_in=10, sparsity=0.7, hidden=[20, 20])
     for layer, zeros in zip(network.layers, (7, 14), strict=True):
         assert ((layer.synapses.weight == 0).sum(-1) == zeros).all()
@@ -189,9 +189,9 @@ def test_auto_credit_is_the_cheapest_that_is_exact_under_the_readout(more: dict[
 
 def test_an_adaptive_threshold_by_hand() -> None:
     """With theta 1, beta 2, rho .5, m 0: a current of 1.5 fires once, then waits for the threshold to come down."""
-    lives = Lives(0, torch.float64)
-    synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
-    layer = ALIF(synapses, lives, LayerSettings((0.0, 0.0), (1.0, 1.0)), 2.0, (0.5, 0.5))
+    lifetimes = Lifetimes(0, torch.float64)
+    synapses = DenseSynapses(1, 1, lifetimes, weight_scale=0.0, bias_scale=0.0)
+    layer = ALIF(synapses, lifetimes, LayerSettings((0.0, 0.0), (1.0, 1.0)), 2.0, (0.5, 0.5))
     synapses.affine[-1] = 1.5
     spikes = [float(layer(torch.zeros(1, dtype=torch.float64))) for _ in range(6)]
     # thresholds: 1, 1 + 2 * .5 = 2, 1.5, 1 + 2 * (.125 + .5) = 2.25, 1.625, 1.3125
@@ -201,9 +201,9 @@ def test_an_adaptive_threshold_by_hand() -> None:
 
 def test_a_filtered_current_by_hand() -> None:
     """With a .5, m .5 and no spike: the current rises as 1/2, 3/4 and the membrane as 1/4, 1/2."""
-    lives = Lives(0, torch.float64)
-    synapses = DenseSynapses(1, 1, lives, weight_scale=0.0, bias_scale=0.0)
-    layer = SynapticLIF(synapses, lives, LayerSettings((0.5, 0.5), (9.0, 9.0)), (0.5, 0.5))
+    lifetimes = Lifetimes(0, torch.float64)
+    synapses = DenseSynapses(1, 1, lifetimes, weight_scale=0.0, bias_scale=0.0)
+    layer = SynapticLIF(synapses, lifetimes, LayerSettings((0.5, 0.5), (9.0, 9.0)), (0.5, 0.5))
     synapses.affine[-1] = 1.0
     seen = []
     for _ in range(2):

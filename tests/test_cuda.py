@@ -7,25 +7,27 @@ import torch
 from tests.helpers import compose, make_agent
 from tests.worlds import Space
 from tracerl.config import hydra_compat
-from tracerl.lifetime.protocol import Verb
-from tracerl.nn.lifetimes import Lives
+from tracerl.lifetime.protocol import StepType
+from tracerl.nn.lifetimes import Lifetimes
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device that torch can use")
 
 
 @pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
-def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
+def test_many_lifetimes_are_the_same_on_either_device(optimizer: str) -> None:
     env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
     overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
     here = make_agent(env, *overrides, seed=seeds)
     make = hydra_compat.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
-    there = make(env.observation_space, env.action_space, Lives(seeds, torch.float32, "cuda"))
-    verbs = np.full(8, Verb.START, np.int8)
+    there = make(env.observation_space, env.action_space, Lifetimes(seeds, torch.float32, "cuda"))
+    step_types = np.full(8, StepType.FIRST, np.int8)
     for i in range(60):
         seen, rewards = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=8)
-        assert here.advance(verbs, rewards, seen).tolist() == there.advance(verbs, rewards, seen).tolist(), i
-        ended = verbs >= Verb.TERMINATED
-        verbs = np.where(ended, Verb.START, np.where(rng.random(8) < 0.1, Verb.TERMINATED, Verb.STEP)).astype(np.int8)
+        assert here.advance(step_types, rewards, seen).tolist() == there.advance(step_types, rewards, seen).tolist(), i
+        ended = step_types >= StepType.TERMINATED
+        step_types = np.where(
+            ended, StepType.FIRST, np.where(rng.random(8) < 0.1, StepType.TERMINATED, StepType.MID)
+        ).astype(np.int8)
     for ours, theirs in zip(here.state_dict().values(), there.state_dict().values(), strict=True):
         torch.testing.assert_close(theirs.cpu(), ours, rtol=1e-3, atol=1e-4)
 
@@ -33,5 +35,5 @@ def test_many_lives_are_the_same_on_either_device(optimizer: str) -> None:
 def test_auto_takes_torch_there_and_says_why() -> None:
     env = Space(4, 2)
     make = hydra_compat.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
-    agent = make(env.observation_space, env.action_space, Lives([0, 1], torch.float32, "cuda"))
+    agent = make(env.observation_space, env.action_space, Lifetimes([0, 1], torch.float32, "cuda"))
     assert (agent.engine, agent.engine_reason) == ("torch", "it runs on the CPU, not on cuda")

@@ -1,4 +1,5 @@
-"""Numbers that stop being finite: named in the step in which they do, kept from spreading, and other lives go on."""
+"""Numbers that stop being finite: named in the step in which they do, kept from spreading, and other lifetimes go
+on."""
 
 import json
 from pathlib import Path
@@ -12,10 +13,10 @@ from tracerl.envs.spec import EnvSpec
 
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import command, lived_together, make_agent
-from tracerl.lifetime.divergence import Diverged, Guard
-from tracerl.lifetime.loop import Moment, live
-from tracerl.lifetime.protocol import Verb
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.divergence import Diverged, DivergenceCheck
+from tracerl.lifetime.loop import LoopState, live
+from tracerl.lifetime.protocol import StepType
+from tracerl.lifetime.record import Record, steps_of_all
 
 SMALL = "network.hidden=[8]"
 ENGINES = ("engine=torch", "engine=fused")
@@ -30,15 +31,15 @@ AGENTS = {
 
 
 class Poison:
-    """A monitor that spoils one weight of one life when its time has come."""
+    """A callback that spoils one weight of one lifetime when its time has come."""
 
-    def __init__(self, step: int, name: str, life: int | None = None) -> None:
-        self.every, self._name, self._life, self.done = step, name, life, False
+    def __init__(self, step: int, name: str, lifetime: int | None = None) -> None:
+        self.every, self._name, self._lifetime, self.done = step, name, lifetime, False
 
-    def look(self, records: Any, agent: Any) -> None:
+    def call(self, records: Any, agent: Any) -> None:
         if not self.done:
             tensor = agent.capture()[self._name]
-            place = tensor if self._life is None else tensor[self._life]
+            place = tensor if self._lifetime is None else tensor[self._lifetime]
             with torch.no_grad():
                 place.view(-1)[3] = torch.nan
         self.done = True
@@ -52,7 +53,7 @@ def name_of_a_weight(agent: Any, part: str) -> str:
 
 
 @pytest.mark.parametrize("kind", AGENTS)
-def test_a_weight_that_spoils_ends_the_life_within_a_step_and_is_named(kind: str) -> None:
+def test_a_weight_that_spoils_ends_the_lifetime_within_a_step_and_is_named(kind: str) -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
     agent, record = make_agent(env, *AGENTS[kind]), Record()
     name = name_of_a_weight(agent, "learner" if kind == "eprop" else "policy")
@@ -64,7 +65,7 @@ def test_a_weight_that_spoils_ends_the_life_within_a_step_and_is_named(kind: str
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_life_with_a_fault_learns_no_more(engine: str) -> None:
+def test_a_lifetime_with_a_fault_learns_no_more(engine: str) -> None:
     agent = make_agent(gym.make("CartPole-v1"), SMALL, engine)
     agent.start(np.zeros(4, np.float32))
     agent.step(1.0, np.ones(4, np.float32))
@@ -81,89 +82,96 @@ def test_a_life_with_a_fault_learns_no_more(engine: str) -> None:
 
 
 @pytest.mark.parametrize(("engine", "backend"), [("torch", "gymnasium"), ("fused", "gymnasium"), ("fused", "compiled")])
-def test_of_many_lives_one_is_left_as_it_is_and_the_others_are_what_they_would_be(engine: str, backend: str) -> None:
+def test_of_many_lifetimes_one_is_left_as_it_is_and_the_others_are_what_they_would_be(
+    engine: str, backend: str
+) -> None:
     arguments = ("CartPole-v1", 600, SMALL, f"engine={engine}")
     _, expected = lived_together(*arguments, seeds=[0, 1, 2], backend=backend)
-    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1, 2])
-    agent, records = make_agent(world, SMALL, f"engine={engine}", seed=[0, 1, 2]), [Record(life=i) for i in range(3)]
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1, 2])
+    agent, records = (
+        make_agent(runner, SMALL, f"engine={engine}", seed=[0, 1, 2]),
+        [Record(lifetime=i) for i in range(3)],
+    )
     name = name_of_a_weight(agent, "policy")
-    assert world.live(agent, 600, records, [Poison(200, name, 1)], lambda: False) == "finished"
+    assert runner.live(agent, 600, records, [Poison(200, name, 1)], lambda: False) == "finished"
     assert [record.frozen for record in records] == [False, True, False]
-    assert records[1].step < 210 and lived_by_all(records) == 600
-    assert list(world.guard.problems) == [1]
-    assert f"{name} of life 1 is nan at" in world.guard.problems[1]
+    assert records[1].step < 210 and steps_of_all(records) == 600
+    assert list(runner.divergence.problems) == [1]
+    assert f"{name} of lifetime 1 is nan at" in runner.divergence.problems[1]
     for i in (0, 2):
         assert records[i].returns == expected[i].returns and records[i].step == 600
-    world.close()
+    runner.close()
 
 
 @pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
-def test_a_life_can_begin_anew(backend: str) -> None:
-    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
-    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
-    world.guard = Guard("reset_life")
-    world.guard.remember(agent)
+def test_a_lifetime_can_begin_anew(backend: str) -> None:
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
+    agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    runner.divergence = DivergenceCheck("reset_life")
+    runner.divergence.remember(agent)
     assert (
-        world.live(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
+        runner.live(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
         == "finished"
     )
     assert [record.step for record in records] == [900, 900]
     assert all(tensor.isfinite().all() for tensor in agent.capture().values()) and not agent.faults.any()
-    assert list(world.guard.problems) == [1]
-    world.close()
+    assert list(runner.divergence.problems) == [1]
+    runner.close()
 
 
-def test_one_life_can_begin_anew() -> None:
+def test_one_lifetime_can_begin_anew() -> None:
     env = gym.make("Pendulum-v1", disable_env_checker=True)
-    agent, record, guard = make_agent(env, SMALL, "engine=fused"), Record(), Guard("reset_life")
-    guard.remember(agent)
+    agent, record, divergence = make_agent(env, SMALL, "engine=fused"), Record(), DivergenceCheck("reset_life")
+    divergence.remember(agent)
     poison = Poison(100, name_of_a_weight(agent, "policy"))
-    assert live(agent, env, 500, 0, record, [poison], moment=Moment(guard=guard)) == "finished"
-    assert record.step == 500 and list(guard.problems) == [0]
+    assert live(agent, env, 500, 0, record, [poison], loop_state=LoopState(divergence=divergence)) == "finished"
+    assert record.step == 500 and list(divergence.problems) == [0]
 
 
 @pytest.mark.parametrize("policy", ["freeze", "stop"])
-def test_the_run_ends_where_it_shall_or_no_life_is_left(policy: str) -> None:
-    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
-    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
-    world.guard = Guard(policy)
+def test_the_run_ends_where_it_shall_or_no_lifetime_is_left(policy: str) -> None:
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
+    agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    runner.divergence = DivergenceCheck(policy)
     name = name_of_a_weight(agent, "policy")
     poisons = [Poison(100, name, 1), Poison(150, name, 0)]
     with pytest.raises(
         Diverged,
-        match="no life is left; the first to go: .* of life 1" if policy == "freeze" else "^the agent's .* of life 1",
+        match="no lifetime is left; the first to go: .* of lifetime 1"
+        if policy == "freeze"
+        else "^the agent's .* of lifetime 1",
     ):
-        world.live(agent, 900, records, poisons, lambda: False)
-    world.close()
+        runner.live(agent, 900, records, poisons, lambda: False)
+    runner.close()
 
 
 @pytest.mark.parametrize("how", ["reward", "observation"])
-def test_an_env_that_hands_out_nan_ends_its_own_life_only(how: str) -> None:
+def test_an_env_that_hands_out_nan_ends_its_own_lifetime_only(how: str) -> None:
     spec = EnvSpec("Broken", "Broken-v0", {"how": how}, 1, [])
-    world = spec.open([0, 1])
-    for env in world._envs.envs[:1]:
+    runner = spec.open([0, 1])
+    for env in runner._envs.envs[:1]:
         env.unwrapped.count = -100  # breaks a hundred steps after the other
-    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=i) for i in range(2)]
-    assert world.live(agent, 120, records, [], lambda: False) == "finished"
+    agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    assert runner.live(agent, 120, records, [], lambda: False) == "finished"
     assert [record.frozen for record in records] == [False, True]
     assert records[0].step == 120 and records[1].step == 49
     assert all(tensor.isfinite().all() for tensor in agent.capture().values())
-    world.close()
+    runner.close()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_life_with_a_fault_among_many_is_not_started_again(engine: str) -> None:
+def test_a_lifetime_with_a_fault_among_many_is_not_started_again(engine: str) -> None:
     agent = make_agent(gym.make("CartPole-v1"), SMALL, engine, seed=[0, 1])
     seen = np.ones((2, 4), np.float32)
-    agent.advance(np.full(2, Verb.START, np.int8), np.zeros(2), seen)
+    agent.advance(np.full(2, StepType.FIRST, np.int8), np.zeros(2), seen)
     agent.fault[1] = 1
     before = agent.memory.real.clone()
-    for verb in (Verb.STEP, Verb.TERMINATED, Verb.START):
-        with pytest.raises(Diverged, match="of life 1 along its trace"):
-            agent.advance(np.full(2, verb, np.int8), np.ones(2), seen)
+    for step_type in (StepType.MID, StepType.TERMINATED, StepType.FIRST):
+        with pytest.raises(Diverged, match="of lifetime 1 along its trace"):
+            agent.advance(np.full(2, step_type, np.int8), np.ones(2), seen)
     assert torch.equal(agent.memory.real, before)
     agent.advance(
-        np.array([Verb.STEP, Verb.SKIP], np.int8), np.array([1.0, np.nan]), seen
+        np.array([StepType.MID, StepType.SKIP], np.int8), np.array([1.0, np.nan]), seen
     )  # without it, the other goes on
     assert torch.equal(agent.memory.real[1], before[1]) and not torch.equal(agent.memory.real[0], before[0])
 

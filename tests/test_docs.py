@@ -25,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 # Words of the project's own where the field has one: lifetime or run, method, compiled env, Gaussian, baseline, ...
 PRIVATE = (
     r"\b(?:life|lives|lived|(?:new)?born|verbs?|(?:un)?told|twins?|bells?|coins?|toss(?:es)?|outlooks?|worlds?|peers?|aims?"
-    r"|stretch(?:es)?|obstacles?|tally|monitors?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
+    r"|stretch(?:es)?|obstacles?|tally|callbacks?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
     r"|(?:is|are) (?:refused|dead|answered)|hand(?:s|ed)? (?:on|over|out)|go(?:es)? on|going on)\b"
 )
 SHORT = 20  # env steps, in place of those that a page names

@@ -1,4 +1,4 @@
-"""What enters the network: each code by hand, its random numbers, its shape, one life and many."""
+"""What enters the network: each code by hand, its random numbers, its shape, one lifetime and many."""
 
 import math
 
@@ -12,7 +12,7 @@ from tests.helpers import lived, lived_together, make_agent
 from tracerl.config.checks import ConfigError
 from tracerl.nn.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
 from tracerl.nn.encoders.on_off import on_off_rates
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream
 
 ALL = {
@@ -37,7 +37,7 @@ IN_AGENTS = {  # by command line; two ticks at least, for latency
 
 
 def test_raw_without_normalisation_is_the_observation_in_the_agents_dtype() -> None:
-    encoder = Raw(normalize=False, clip=10.0).build((3,), 1, Lives(0, torch.float32))
+    encoder = Raw(normalize=False, clip=10.0).build((3,), 1, Lifetimes(0, torch.float32))
     assert encoder.n_out == 3
     assert encode(encoder, 1.0, -2.0, 1e5).dtype == torch.float32
     assert encode(encoder, 1.0, -2.0, 1e5).tolist() == [1.0, -2.0, 1e5]
@@ -132,8 +132,8 @@ def test_a_larger_input_never_comes_later() -> None:
     ],
 )
 def test_shapes(name: str, shape: tuple[int, ...], temporal: bool) -> None:
-    lives = Lives([4, 5], torch.float32)
-    encoder = ALL[name].build((3, 2), 7, lives)
+    lifetimes = Lifetimes([4, 5], torch.float32)
+    encoder = ALL[name].build((3, 2), 7, lifetimes)
     assert (encoder.shape, encoder.n_out, encoder.temporal) == (shape, math.prod(shape), temporal)
     code = encoder(torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), first=True)
     assert code.dtype == torch.float32
@@ -141,7 +141,7 @@ def test_shapes(name: str, shape: tuple[int, ...], temporal: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_life_i_of_many_is_the_single_life_to_the_bit(name: str) -> None:
+def test_lifetime_i_of_many_is_the_single_lifetime_to_the_bit(name: str) -> None:
     seeds, rng = [3, 4, 5], np.random.default_rng(0)
     together, alone = build(ALL[name], 3, 4, seeds), [build(ALL[name], 3, 4, seed) for seed in seeds]
     for _ in range(20):
@@ -152,7 +152,7 @@ def test_life_i_of_many_is_the_single_life_to_the_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DRAWING)
-def test_draws_follow_from_the_seed_and_differ_between_lives_and_steps(name: str) -> None:
+def test_draws_follow_from_the_seed_and_differ_between_lifetimes_and_steps(name: str) -> None:
     one, again, other = (build(ALL[name], 3, 50, seed) for seed in (1, 1, 2))
     seen = torch.zeros(3, dtype=torch.float64)
     for encoder in (one, again, other):
@@ -167,7 +167,7 @@ def test_draws_follow_from_the_seed_and_differ_between_lives_and_steps(name: str
 def test_an_encoder_draws_from_a_stream_of_its_own() -> None:
     encoder = build(ALL["rate"], 3, 4, seed=7)
     encode(encoder, 1.0, 2.0, 3.0)
-    expected = UniformStream(Lives(7), CODE)
+    expected = UniformStream(Lifetimes(7), CODE)
     expected.draw_many(4 * 6)
     assert torch.equal(encoder.stream.counter, expected.counter)
     agent = make_agent(gym.make("CartPole-v1"), "encoder=rate", "network.ticks=3", "network.hidden=[5]", seed=7)
@@ -178,8 +178,8 @@ def test_an_encoder_draws_from_a_stream_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", IN_AGENTS)
-def test_lives_together_are_the_lives_alone(name: str) -> None:
-    """Their episodes end at different steps: what an encoder remembers and draws is kept for each life."""
+def test_lifetimes_together_are_the_lifetimes_alone(name: str) -> None:
+    """Their episodes end at different steps: what an encoder remembers and draws is kept for each lifetime."""
     overrides = (*IN_AGENTS[name], "network.ticks=3", "network.hidden=[8]")
     together, records = lived_together("CartPole-v1", 120, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     for i, seed in enumerate([1, 2, 3]):

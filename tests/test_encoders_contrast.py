@@ -43,7 +43,7 @@ def test_a_slow_memory_reaches_the_network_as_large_as_what_it_remembers() -> No
     assert 0.5 < codes[-1][2] * cue < 2.0 and abs(codes[-1][0]) < 0.1
 
 
-def test_traces_start_anew_only_in_the_lives_that_begin() -> None:
+def test_traces_start_anew_only_in_the_lifetimes_that_begin() -> None:
     encoder = build(Contrast(**PLAIN, trace_decay=0.5, memory_decay=0.5), 1, seed=[0, 1])
     encode(encoder, [1.0], [2.0], first=True)
     found = encoder(torch.tensor([[5.0], [9.0]], dtype=torch.float64), first=torch.tensor([True, False]))

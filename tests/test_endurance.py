@@ -1,4 +1,4 @@
-"""A long life grows nothing and loses nothing."""
+"""A long lifetime grows nothing and loses nothing."""
 
 import resource
 from pathlib import Path
@@ -18,14 +18,14 @@ STEPS = 10_000_000
 
 
 class Memory:
-    """A monitor that notes the most memory the process has taken so far, in MiB."""
+    """A callback that notes the most memory the process has taken so far, in MiB."""
 
     every = STEPS // 10
 
     def __init__(self) -> None:
         self.seen: list[float] = []
 
-    def look(self, records: object, agent: object) -> None:
+    def call(self, records: object, agent: object) -> None:
         self.seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 
 

@@ -70,7 +70,7 @@ def test_random_steps_stay_within_the_spaces_and_episodes_end_as_they_should(mak
 
 @pytest.mark.parametrize("name", NAMES)
 def test_resetting_one_of_many_leaves_the_others_as_they_are(make: Make, name: str) -> None:
-    """Life 1 of two, the other one reset every few steps, sees what it would see alone."""
+    """Lifetime 1 of two, the other one reset every few steps, sees what it would see alone."""
     alone, envs = make(), spec_of(name).make_many(2)
     alone.action_space.seed(0)
     observations, _ = envs.reset(seed=[0, 1])

@@ -17,7 +17,7 @@ POLE = {"length": [0.5, 2.0], "masspole": [0.5, 2.0], "force_mag": [0.5, 2.0]}
 
 
 def lived(env: gym.Env, steps: int, seed: int = 3) -> list[tuple[np.ndarray, float, bool, int]]:
-    """A life of alternating actions: observations (those that begin an episode too), rewards, ends and changes."""
+    """A lifetime of alternating actions: observations (those that begin an episode too), rewards, ends and changes."""
     observation, info = env.reset(seed=seed)
     seen = [(observation, 0.0, False, info.get("drift", 0))]
     for step in range(steps):
@@ -54,7 +54,7 @@ def test_the_changed_pole_moves_as_its_own_physics_say() -> None:
     assert len(lengths) == 6
 
 
-def test_the_change_comes_after_every_so_many_steps_of_the_life_whatever_the_episodes_do() -> None:
+def test_the_change_comes_after_every_so_many_steps_of_the_lifetime_whatever_the_episodes_do() -> None:
     seen = lived(Drift(bare(), 25, POLE), 100)
     ends = [i for i, (_, _, terminated, _) in enumerate(seen) if terminated]
     assert ends and all(end % 25 for end in ends)
@@ -69,7 +69,7 @@ def test_a_change_on_the_last_step_of_an_episode_shows_in_the_next_reset() -> No
     assert changes == [0] * 4 and env.reset()[1]["drift"] == 1
 
 
-def test_a_life_without_a_reset_drifts_too_on_either_side() -> None:
+def test_a_lifetime_without_a_reset_drifts_too_on_either_side() -> None:
     pendulum = bare("Pendulum-v1", max_episode_steps=-1)
     for env in (Drift(NeverReset(pendulum), 10, {"m": [0.5, 2]}), NeverReset(Drift(pendulum, 10, {"m": [0.5, 2]}))):
         env.reset(seed=0)
@@ -89,7 +89,7 @@ def test_the_first_world_is_the_envs_own_and_the_envs_draws_stay_its_own() -> No
         np.testing.assert_array_equal(np.sort(a), np.sort(b))
 
 
-def test_a_seed_gives_one_sequence_of_worlds_and_a_reset_with_it_begins_the_life_anew() -> None:
+def test_a_seed_gives_one_sequence_of_worlds_and_a_reset_with_it_begins_the_lifetime_anew() -> None:
     env = Drift(bare(), 10, POLE, permute_observation=True)
     first, again, other = lived(env, 100, 3), lived(env, 100, 3), lived(env, 100, 4)
     for a, b in zip(first, again, strict=True):

@@ -20,7 +20,8 @@ def test_gymnasiums_own_checker_passes_rendering_and_all(game: str) -> None:
 
 @pytest.mark.parametrize("game", GAMES)
 def test_an_env_shows_and_pays_what_the_package_does(game: str) -> None:
-    """The package's own face to a game, with the same numbers drawn, agrees; but for what sticks from life to life."""
+    """The package's own face to a game, with the same numbers drawn, agrees; but for what sticks from lifetime to
+    lifetime."""
     import minatar
 
     env, theirs = gym.make(NAME, game=game, minimal_actions=False), minatar.Environment(game)

@@ -1,4 +1,4 @@
-"""Lives that are one endless episode."""
+"""Lifetimes that are one endless episode."""
 
 from typing import Any
 

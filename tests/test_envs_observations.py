@@ -14,7 +14,7 @@ from tests.worlds import Shown, Words
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.observations import as_box, as_boxes
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 PLACE = spaces.Box(-1, 1, (2,), np.float32)
 HALF = np.array([0.5, -0.5], np.float32)
@@ -99,7 +99,7 @@ def test_what_has_no_numbers_is_left_and_an_agent_that_needs_them_says_so(space:
 
 
 @pytest.mark.parametrize("name", [*FLAT, *IMAGES])
-def test_a_vector_form_shows_each_life_what_it_would_see_alone(name: str) -> None:
+def test_a_vector_form_shows_each_lifetime_what_it_would_see_alone(name: str) -> None:
     space, shown, _ = {**FLAT, **IMAGES}[name]
     if isinstance(space, spaces.Box):
         shown = np.array(shown, space.dtype)
@@ -119,9 +119,9 @@ def test_a_spec_makes_its_envs_show_a_box() -> None:
     np.testing.assert_array_equal(envs.reset(seed=[0, 1])[0], np.eye(16)[[0, 0]])
 
 
-def test_one_life_and_many_of_the_random_agent_do_without_numbers() -> None:
+def test_one_lifetime_and_many_of_the_random_agent_do_without_numbers() -> None:
     make = hydra_compat.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
     spec = EnvSpec("Words", "tests.worlds:Words-v0", {}, 1, [])
     assert isinstance(spec.make().unwrapped, Words)
-    for world in (spec.open([0]), spec.open([0, 1])):
-        assert make(world.observation_space, world.action_space, Lives(0)).start(None) in world.action_space
+    for runner in (spec.open([0]), spec.open([0, 1])):
+        assert make(runner.observation_space, runner.action_space, Lifetimes(0)).start(None) in runner.action_space

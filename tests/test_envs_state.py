@@ -12,7 +12,7 @@ from gymnasium import spaces
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
-from tests.states import WRAPPED, assert_lives_go_on, lived, pole, same, stored
+from tests.states import WRAPPED, assert_lifetimes_go_on, lived, pole, same, stored
 from tests.test_envs_contract import NAMES, spec_of
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
@@ -47,7 +47,7 @@ def test_the_envs_of_the_yamls_go_on_as_they_would_have(name: str) -> None:
             states.restore(env, {})
         return
     assert reason is None
-    assert_lives_go_on(spec.make)
+    assert_lifetimes_go_on(spec.make)
 
 
 def test_atari_goes_on_where_a_wrapper_repeats_the_actions() -> None:
@@ -59,7 +59,7 @@ def test_atari_goes_on_where_a_wrapper_repeats_the_actions() -> None:
     spec: EnvSpec = hydra_compat.instantiate(
         {**config.env, "wrappers": [sticky, *config.env.wrappers]}, _convert_="all"
     )
-    assert_lives_go_on(spec.make, ages=(0, 1, 25), steps=24)
+    assert_lifetimes_go_on(spec.make, ages=(0, 1, 25), steps=24)
 
 
 OTHERS = {
@@ -79,7 +79,7 @@ OTHERS = {
 @pytest.mark.filterwarnings("ignore:.*is out of date")
 def test_other_envs_of_gymnasium_go_on_as_they_would_have(name: str) -> None:
     try:
-        assert_lives_go_on(OTHERS[name], steps=20)
+        assert_lifetimes_go_on(OTHERS[name], steps=20)
     except gym.error.DependencyNotInstalled as error:
         pytest.skip(str(error))
 

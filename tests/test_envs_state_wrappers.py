@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from gymnasium import wrappers
 
-from tests.states import WRAPPED, assert_lives_go_on, lived, pole, stored
+from tests.states import WRAPPED, assert_lifetimes_go_on, lived, pole, stored
 from tracerl.lifetime import env_state as states
 from tracerl.lifetime.env_state.unsupported import REASONS
 from tracerl.lifetime.env_state.wrappers import FIELDS, STATELESS
@@ -15,7 +15,7 @@ from tracerl.lifetime.env_state.wrappers import FIELDS, STATELESS
 @pytest.mark.filterwarnings("ignore:.*A Box observation space (minimum|maximum) value is -?infinity")
 def test_wrappers_go_on_as_they_would_have(name: str) -> None:
     drawn = "Render" in name or "Noise" in name
-    assert_lives_go_on(WRAPPED[name], *(((0, 1, 9), 6) if drawn else ((0, *[1] * 20), 40)))
+    assert_lifetimes_go_on(WRAPPED[name], *(((0, 1, 9), 6) if drawn else ((0, *[1] * 20), 40)))
 
 
 @pytest.mark.parametrize("wrap", [wrappers.NormalizeObservation, wrappers.NormalizeReward])

@@ -11,14 +11,14 @@ from tracerl.runs.logging import episodes
 from tracerl.runs.logging.episodes import EpisodeLog, read_episodes
 
 
-def test_every_episode_of_every_life_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_episode_of_every_lifetime_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(episodes, "_CHUNK", 3)  # more rows than are held at a time
     log = EpisodeLog(tmp_path)
-    records = [Record(life=life, keep=log.keep) for life in range(2)]
+    records = [Record(lifetime=lifetime, keep=log.keep) for lifetime in range(2)]
     for length in range(1, 5):
         for record in records:
             for _ in range(length):
-                record.add(0.25 + record.life)
+                record.add(0.25 + record.lifetime)
             record.end_episode()
     log.close()
     with np.load(tmp_path / "returns.npz") as found:

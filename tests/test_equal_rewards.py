@@ -39,16 +39,16 @@ def test_a_critic_or_other_rewards_raise_no_warning(env_id: str, signal: str) ->
 
 
 def looked(*rewards: list[float]) -> tuple[int, EqualRewards]:
-    """Let a monitor look at lifetimes with these rewards, in one episode each; return how often it did."""
-    monitor, records, looks = EqualRewards(), [Record(life=i) for i in range(len(rewards))], 0
-    due = monitor.next_look(0)
+    """Let a callback look at lifetimes with these rewards, in one episode each; return how often it did."""
+    callback, records, looks = EqualRewards(), [Record(lifetime=i) for i in range(len(rewards))], 0
+    due = callback.next_call(0)
     for step, row in enumerate(zip(*rewards, strict=True), 1):
         for record, reward in zip(records, row, strict=True):
             record.add(reward)
         if step >= due:
-            monitor.look(records, object())  # type: ignore[arg-type]
-            due, looks = monitor.next_look(step), looks + 1
-    return looks, monitor
+            callback.call(records, object())  # type: ignore[arg-type]
+            due, looks = callback.next_call(step), looks + 1
+    return looks, callback
 
 
 def test_sums_that_round_are_of_equal_rewards_and_the_last_reward_counts() -> None:

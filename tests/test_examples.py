@@ -10,7 +10,7 @@ import pytest
 from gymnasium.wrappers import DtypeObservation
 
 import tracerl
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -108,7 +108,7 @@ class Sampler:
     """The uniform numbers that tracerl samples the actions of a seed with."""
 
     def __init__(self, seed: int) -> None:
-        self.stream = UniformStream(Lives(seed))
+        self.stream = UniformStream(Lifetimes(seed))
 
     def random(self) -> float:
         return self.stream.draw().item()

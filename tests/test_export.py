@@ -39,12 +39,12 @@ def export(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
     return exit_code(main, monkeypatch, *arguments)
 
 
-def test_the_newest_checkpoint_of_a_life_is_written(
+def test_the_newest_checkpoint_of_a_lifetime_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(["run", "--nir", "one.nir", "--life", "1"], folder, monkeypatch) == 0
     said = capsys.readouterr()
-    assert "wrote one.nir: policy of run, life 1, step 400" in said.out
+    assert "wrote one.nir: policy of run, lifetime 1, step 400" in said.out
     assert "input -> affine_0 -> lif_0 -> li -> readout -> output" in said.out
     assert "12 neurons, 72 synapses" in said.out and "--fold-normalizer" in said.out and said.err == ""
     graph, agent = nir.read(folder / "one.nir"), tracerl.load(folder / "run").agent(1)

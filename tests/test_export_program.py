@@ -12,7 +12,7 @@ from tracerl.export.program import program_of
 from tracerl.export.program_ends import Choice
 from tracerl.export.program_files import torch_export_bytes
 from tracerl.nn.heads import head_for
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -45,8 +45,8 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_program_acts_as_its_agent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world, kind, settings = AGENTS[name]
-    env = tracerl.make_env(world)
+    runner, kind, settings = AGENTS[name]
+    env = tracerl.make_env(runner)
     agent: Any = tracerl.make_agent(
         env, kind, {"engine": "torch", **settings} if kind == "reflect" else settings, seed=1
     )
@@ -95,10 +95,10 @@ def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda space: type(space).__name__,
 )
 def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
-    lives = Lives(0)
-    head = head_for(space, lives)
+    lifetimes = Lifetimes(0)
+    head = head_for(space, lifetimes)
     head.greedy = True
-    choice, stream = Choice(head), UniformStream(lives)
+    choice, stream = Choice(head), UniformStream(lifetimes)
     seen = set()
     for outputs in torch.randn(40, head.n_outputs, generator=torch.Generator().manual_seed(0)):
         head.sample(outputs, stream)

@@ -12,7 +12,7 @@ from tests.engines import SPACES, assert_same_state, pair
 from tests.helpers import make_agent
 from tests.test_inputs import KINDS, SEEN, advance, living, same
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 
 CASES = {
@@ -129,28 +129,28 @@ def test_many_lifetimes_freeze_as_one_does(kind: str) -> None:
         agent.act_greedily()
         agent.abandon()
     flat = many.policy.network.flat.clone()
-    advance(many, [Verb.START] * 2, np.ones(2), SEEN[:2])
+    advance(many, [StepType.FIRST] * 2, np.ones(2), SEEN[:2])
     for agent, observation in zip(alone, SEEN, strict=False):
         agent.start(observation)
     for i in range(2, 10):
-        actions = advance(many, [Verb.STEP] * 2, np.ones(2), SEEN[i : i + 2])
+        actions = advance(many, [StepType.MID] * 2, np.ones(2), SEEN[i : i + 2])
         assert actions == [agent.step(1.0, observation) for agent, observation in zip(alone, SEEN[i:], strict=False)]
     assert torch.equal(many.policy.network.flat, flat)
     assert not any(tensor.any() for tensor in tracked(many).values())
 
 
-def test_frozen_agents_go_through_whole_lives_in_a_kernel() -> None:
+def test_frozen_agents_go_through_whole_lifetimes_in_a_kernel() -> None:
     """Those of a compiled env are those through Gymnasium, and nothing is learned."""
     lived = []
     for backend in ("compiled", "gymnasium"):
-        world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([3, 4])
-        agent, records = make_agent(world, "network.hidden=[8]", "engine=fused", seed=[3, 4]), [Record(), Record()]
+        runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([3, 4])
+        agent, records = make_agent(runner, "network.hidden=[8]", "engine=fused", seed=[3, 4]), [Record(), Record()]
         agent.freeze()
         agent.act_greedily()
         flat = agent.policy.network.flat.clone()
-        world.prepare(agent)
-        assert world.live(agent, 300, records, [], lambda: False) == "finished"
-        world.close()
+        runner.prepare(agent)
+        assert runner.live(agent, 300, records, [], lambda: False) == "finished"
+        runner.close()
         assert torch.equal(agent.policy.network.flat, flat)
         lived.append((agent.encoder.normalizer.moments.mean, [record.returns for record in records]))
     (scales, returns), (expected_scales, expected) = lived

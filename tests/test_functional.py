@@ -97,5 +97,5 @@ def test_td_error_bootstraps_only_where_the_episode_continues() -> None:
 
 def test_affine_is_one_matrix_per_life() -> None:
     weight, inputs = torch.randn(3, 5, 4), torch.randn(3, 4)
-    for life in range(3):
-        torch.testing.assert_close(F.affine(weight, inputs)[life], F.affine(weight[life], inputs[life]))
+    for lifetime in range(3):
+        torch.testing.assert_close(F.affine(weight, inputs)[lifetime], F.affine(weight[lifetime], inputs[lifetime]))

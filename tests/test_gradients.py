@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tests.oracles import SETTINGS, bptt, initial_state, parameters_of, rtrl, scores_of, tick
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, Network
 
 LEARN_ALL = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
 
 
 def build(seed: int | list[int], n_in: int = 4, n_out: int = 2, **changes: Any) -> Network:
-    return Dense(**{**SETTINGS, "detach_reset": False, **changes}).build((n_in,), n_out, Lives(seed, torch.float64))
+    return Dense(**{**SETTINGS, "detach_reset": False, **changes}).build((n_in,), n_out, Lifetimes(seed, torch.float64))
 
 
 def stream(seed: int, steps: int, n_in: int = 4) -> Tensor:
@@ -60,17 +60,17 @@ def test_several_ticks_per_step_equal_bptt(reset: str, detach_reset: bool) -> No
         assert relative_error(score, truth) <= 1e-10, name
 
 
-def test_every_life_has_its_own_exact_score() -> None:
+def test_every_lifetime_has_its_own_exact_score() -> None:
     seeds = [3, 4, 5]
     mixed = {**SETTINGS, "hidden": [8, 6], "threshold": [0.2, 0.4], "readout_decay": 0.5, "ticks": 2, **LEARN_ALL}
-    together = Dense(**mixed).build((4,), 2, Lives(seeds, torch.float64))
+    together = Dense(**mixed).build((4,), 2, Lifetimes(seeds, torch.float64))
     inputs = torch.stack([stream(seed, 60) for seed in seeds], 1)
     g = torch.tensor([[0.7, -1.3], [0.1, 2.0], [-1.0, 0.4]], dtype=torch.float64)
     for x in inputs:
         together(x)
     together.backward(g)
     for i, seed in enumerate(seeds):
-        alone = Dense(**mixed).build((4,), 2, Lives(seed, torch.float64))
+        alone = Dense(**mixed).build((4,), 2, Lifetimes(seed, torch.float64))
         run(alone, inputs[:, i], g[i])
         torch.testing.assert_close(together.flat[i], alone.flat, rtol=0, atol=0)
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)

@@ -10,7 +10,7 @@ from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import G, assert_exact, compare, cosine
 from tests.test_gradients import stream
 from tracerl.config.checks import ConfigError
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, Graph, Network
 
 SHAPE = {name: value for name, value in SETTINGS.items() if name != "hidden"} | {"weight_scale": 2.0}
@@ -39,12 +39,12 @@ WEB: dict[str, Any] = dict(  # a skip, two joins, a loop through two nodes, a lo
 
 
 def build(seed: int | list[int] = 0, **changes: Any) -> Network:
-    return Graph(**{**SHAPE, **changes}).build((4,), 2, Lives(seed, torch.float64))
+    return Graph(**{**SHAPE, **changes}).build((4,), 2, Lifetimes(seed, torch.float64))
 
 
 def test_a_chain_is_the_sequential_network_to_the_bit() -> None:
     one = build(**CHAIN)
-    other = Dense(**{**SHAPE, "hidden": [6, 5]}).build((4,), 2, Lives(0, torch.float64))
+    other = Dense(**{**SHAPE, "hidden": [6, 5]}).build((4,), 2, Lifetimes(0, torch.float64))
     for x in stream(0, 40):
         assert torch.equal(one(x), other(x))
     one.backward(G)
@@ -86,15 +86,15 @@ def test_otpe_points_the_right_way_through_skips_and_joins() -> None:
     assert late == pytest.approx(1.0, abs=1e-10)  # receives no other node's memory: exact
 
 
-def test_lives_are_apart() -> None:
+def test_lifetimes_are_apart() -> None:
     together = build([0, 1], **WEB)
     for x in stream(0, 20):
         seen = together(x.expand(2, 4))
-    for life in range(2):
-        alone = build(life, **WEB)
+    for lifetime in range(2):
+        alone = build(lifetime, **WEB)
         for x in stream(0, 20):
             y = alone(x)
-        torch.testing.assert_close(seen[life], y)
+        torch.testing.assert_close(seen[lifetime], y)
 
 
 def test_a_node_can_differ_from_the_others() -> None:

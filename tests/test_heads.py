@@ -13,11 +13,11 @@ from torch import Tensor, distributions
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
-MANY = Lives([*range(4000)])
+MANY = Lifetimes([*range(4000)])
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -77,10 +77,10 @@ def held_bells(outputs: Tensor) -> list[Any]:
     return [Held(mean + (held - mean).detach(), std, mean - held.detach())]
 
 
-def head_of(name: str, lives: Lives) -> Head:
+def head_of(name: str, lifetimes: Lifetimes) -> Head:
     """The head of a case."""
     max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "held" in name else None
-    return head_for(CASES[name][0], lives, None, max_std, "clipped" in name, mean_margin)
+    return head_for(CASES[name][0], lifetimes, None, max_std, "clipped" in name, mean_margin)
 
 
 CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
@@ -96,12 +96,12 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
 
 def references(head: Head, outputs: Tensor, make: Callable[[Tensor], list[Any]]) -> tuple[Tensor, Tensor]:
     """Log-probability of the head's action and entropy, by torch.distributions."""
-    parts, lives = make(outputs), outputs.dim() - 1
+    parts, lifetimes = make(outputs), outputs.dim() - 1
     actions = head.action.to(outputs.dtype)
     each = actions.unbind(-1) if len(parts) > 1 else [actions]
 
     def total(numbers: list[Tensor]) -> Tensor:
-        return torch.stack([x.flatten(lives).sum(-1) if x.dim() > lives else x for x in numbers]).sum(0)
+        return torch.stack([x.flatten(lifetimes).sum(-1) if x.dim() > lifetimes else x for x in numbers]).sum(0)
 
     of_action = [part.log_prob(action) for part, action in zip(parts, each, strict=True)]
     return total(of_action), total([part.entropy() for part in parts])
@@ -113,11 +113,11 @@ def references(head: Head, outputs: Tensor, make: Callable[[Tensor], list[Any]])
 def test_log_probability_entropy_and_their_gradients_equal_autograd(
     name: str, seeds: int | list[int], scale: float
 ) -> None:
-    lives = Lives(seeds, torch.float64)
-    head, make = head_of(name, lives), CASES[name][1]
-    outputs = lives.normal(scale, head.n_outputs).requires_grad_()
+    lifetimes = Lifetimes(seeds, torch.float64)
+    head, make = head_of(name, lifetimes), CASES[name][1]
+    outputs = lifetimes.normal(scale, head.n_outputs).requires_grad_()
     with torch.no_grad():
-        head.sample(outputs, UniformStream(lives))
+        head.sample(outputs, UniformStream(lifetimes))
     log_probability, entropy = references(head, outputs, make)
     torch.testing.assert_close(head.log_probability(), log_probability.detach())
     torch.testing.assert_close(head.entropy(), entropy.detach())
@@ -131,24 +131,25 @@ def test_log_probability_entropy_and_their_gradients_equal_autograd(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype: torch.dtype) -> None:
     space, _ = CASES[name]
-    lives = Lives(3, dtype)
-    head, stream = head_of(name, lives), UniformStream(lives)
+    lifetimes = Lifetimes(3, dtype)
+    head, stream = head_of(name, lifetimes), UniformStream(lifetimes)
     for scale in (0.0, 1.0, 50.0, 1e4):
         for _ in range(20):
-            head.sample(lives.normal(scale, head.n_outputs), stream)
+            head.sample(lifetimes.normal(scale, head.n_outputs), stream)
             assert space.contains(head.chosen())
             for number in (head.log_probability(), head.entropy(), *head.score(), *head.entropy_gradient()):
                 assert torch.isfinite(number)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_many_lives_choose_what_each_would_alone(name: str) -> None:
+def test_many_lifetimes_choose_what_each_would_alone(name: str) -> None:
     space, _ = CASES[name]
-    together = Lives([5, 6], torch.float64)
+    together = Lifetimes([5, 6], torch.float64)
     outputs = torch.linspace(-1, 1, head_of(name, together).n_outputs, dtype=torch.float64)
     many, streams = head_of(name, together), UniformStream(together)
     singles = [
-        (head_of(name, lives), UniformStream(lives)) for lives in (Lives(5, torch.float64), Lives(6, torch.float64))
+        (head_of(name, lifetimes), UniformStream(lifetimes))
+        for lifetimes in (Lifetimes(5, torch.float64), Lifetimes(6, torch.float64))
     ]
     for _ in range(5):
         many.sample(outputs.expand(2, -1), streams)
@@ -170,7 +171,7 @@ class Grid:
 
 
 def test_actions_come_as_often_as_their_probability() -> None:
-    head, grid = Categorical(3, Lives(0, torch.float64)), Grid(1000)
+    head, grid = Categorical(3, Lifetimes(0, torch.float64)), Grid(1000)
     logits, actions = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log(), []
     for _ in range(1000):
         head.sample(logits, grid)  # type: ignore[arg-type]
@@ -182,12 +183,12 @@ def test_actions_come_as_often_as_their_probability() -> None:
     ("head", "outputs", "means"),
     [
         (
-            MultiCategorical(spaces.MultiDiscrete([2, 3]), Lives([*range(4000)])),
+            MultiCategorical(spaces.MultiDiscrete([2, 3]), Lifetimes([*range(4000)])),
             [0.0, 1.0, 0.0, 0.0, 2.0],
             [0.731, 1.68],
         ),
-        (Bernoulli(spaces.MultiBinary(2), Lives([*range(4000)])), [-1.0, 2.0], [0.269, 0.881]),
-        (Gaussian(BOX, Lives([*range(4000)])), [0.3, -0.2, 0.0, -2.0], [0.3, -0.2]),
+        (Bernoulli(spaces.MultiBinary(2), Lifetimes([*range(4000)])), [-1.0, 2.0], [0.269, 0.881]),
+        (Gaussian(BOX, Lifetimes([*range(4000)])), [0.3, -0.2, 0.0, -2.0], [0.3, -0.2]),
     ],
     ids=["multi-discrete", "multi-binary", "box"],
 )
@@ -203,18 +204,18 @@ def test_components_come_as_the_outputs_say(head: Head, outputs: list[float], me
 
 def test_a_head_says_of_how_many_numbers_an_action_is() -> None:
     numbers = {"discrete": 1, "multi-discrete": 3, "multi-binary": 6, "box": 2}
-    assert {name: head_of(name, Lives(0)).n_components for name in numbers} == numbers
+    assert {name: head_of(name, Lifetimes(0)).n_components for name in numbers} == numbers
 
 
 def test_starts_and_shapes_are_those_of_the_space() -> None:
     space = spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[10, 20], [30, 40]])
-    lives = Lives(0)
-    head = head_for(space, lives)
+    lifetimes = Lifetimes(0)
+    head = head_for(space, lifetimes)
     for _ in range(50):
-        head.sample(lives.normal(1.0, head.n_outputs), UniformStream(lives))
+        head.sample(lifetimes.normal(1.0, head.n_outputs), UniformStream(lifetimes))
         assert head.chosen().shape == (2, 2) and space.contains(head.chosen())
-    assert isinstance(head_for(spaces.Discrete(3, start=7), lives).chosen(), int)
-    assert head_for(spaces.Discrete(3, start=7), lives).chosen() == 7
+    assert isinstance(head_for(spaces.Discrete(3, start=7), lifetimes).chosen(), int)
+    assert head_for(spaces.Discrete(3, start=7), lifetimes).chosen() == 7
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_starts_and_shapes_are_those_of_the_space() -> None:
 )
 def test_other_spaces_are_named(space: spaces.Space) -> None:
     with pytest.raises(ConfigError, match="^env must have a Discrete, MultiDiscrete, MultiBinary or float Box action"):
-        head_for(space, Lives(0))
+        head_for(space, Lifetimes(0))
 
 
 class Echo(gym.Env):

@@ -13,7 +13,7 @@ from tests.helpers import make_agent
 from tests.test_divergence import AGENTS, name_of_a_weight
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.divergence import Diverged
-from tracerl.lifetime.protocol import Verb
+from tracerl.lifetime.protocol import StepType
 
 KINDS = AGENTS | {"rstdp": ("agent=rstdp",)}
 ENV = gym.make("CartPole-v1")
@@ -35,13 +35,15 @@ def living(kind: str, seed: int | list[int] = 0) -> Any:
         agent.start(SEEN[0])
         agent.step(1.0, SEEN[1])
     else:
-        for verb in (Verb.START, Verb.STEP):
-            advance(agent, [verb] * len(seed), np.ones(len(seed)), SEEN[: len(seed)])
+        for step_type in (StepType.FIRST, StepType.MID):
+            advance(agent, [step_type] * len(seed), np.ones(len(seed)), SEEN[: len(seed)])
     return agent
 
 
-def advance(agent: Any, verbs: list[int], rewards: Any, observations: Any) -> Any:
-    return agent.advance(np.array(verbs, np.int8), np.asarray(rewards, np.float64), np.array(observations)).tolist()
+def advance(agent: Any, step_types: list[int], rewards: Any, observations: Any) -> Any:
+    return agent.advance(
+        np.array(step_types, np.int8), np.asarray(rewards, np.float64), np.array(observations)
+    ).tolist()
 
 
 def state(agent: Any) -> dict[str, torch.Tensor]:
@@ -97,19 +99,21 @@ def test_of_many_lifetimes_the_one_is_named_or_left_out(kind: str) -> None:
         ([1.0, 1.0, np.inf], SEEN[3:6], "the reward inf of lifetime 2"),
     ):
         with pytest.raises(Diverged, match=problem):
-            advance(agent, [Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], rewards, observations)
+            advance(agent, [StepType.MID, StepType.TERMINATED, StepType.TRUNCATED], rewards, observations)
         assert same(before, agent.capture())
-    advance(agent, [Verb.STEP, Verb.SKIP, Verb.START], [1.0, 1.0, np.nan], bad)  # what is not read may be anything
-    advance(other, [Verb.STEP, Verb.SKIP, Verb.START], np.ones(3), SEEN[3:6])
+    advance(
+        agent, [StepType.MID, StepType.SKIP, StepType.FIRST], [1.0, 1.0, np.nan], bad
+    )  # what is not read may be anything
+    advance(other, [StepType.MID, StepType.SKIP, StepType.FIRST], np.ones(3), SEEN[3:6])
     assert same(agent.capture(), other.capture())
     agent.on_nonfinite = "skip"
-    left_out = advance(agent, [Verb.STEP] * 3, np.ones(3), bad)
-    assert left_out == advance(other, [Verb.STEP, Verb.SKIP, Verb.STEP], np.ones(3), SEEN[3:6])
+    left_out = advance(agent, [StepType.MID] * 3, np.ones(3), bad)
+    assert left_out == advance(other, [StepType.MID, StepType.SKIP, StepType.MID], np.ones(3), SEEN[3:6])
     assert same(agent.capture(), other.capture()) and agent.skipped.tolist() == [0, 1, 0]
     for mine, theirs, observations in (
-        ([Verb.STEP, Verb.START, Verb.STEP], [Verb.STEP, Verb.SKIP, Verb.STEP], bad),
-        ([Verb.STEP, Verb.STEP, Verb.STEP], [Verb.STEP, Verb.START, Verb.STEP], SEEN[3:6]),
-        ([Verb.STEP, Verb.STEP, Verb.STEP], [Verb.STEP, Verb.STEP, Verb.STEP], SEEN[3:6]),
+        ([StepType.MID, StepType.FIRST, StepType.MID], [StepType.MID, StepType.SKIP, StepType.MID], bad),
+        ([StepType.MID, StepType.MID, StepType.MID], [StepType.MID, StepType.FIRST, StepType.MID], SEEN[3:6]),
+        ([StepType.MID, StepType.MID, StepType.MID], [StepType.MID, StepType.MID, StepType.MID], SEEN[3:6]),
     ):
         assert advance(agent, mine, np.ones(3), observations) == advance(other, theirs, np.ones(3), SEEN[3:6])
         assert same(agent.capture(), other.capture())

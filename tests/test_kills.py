@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Engines, numbers of lives, kinds of world: env and overrides, and steps. Small networks: it is the state that counts.
+# Engines, numbers of lifetimes, kinds of world: env and overrides, and steps. Small networks: it is the state that
+# counts.
 CASES = [
     "CartPole:network.hidden=[16]@15000",
     "CartPole:engine=torch:network.hidden=[8]@2500",

@@ -3,12 +3,12 @@
 import torch
 
 from tracerl.nn.layers.competing import CompetingLIF
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 def test_two_ticks_by_hand() -> None:
     """Half of group 0 spikes (u = 2, v = 1); a tick later group 1 has lost 4 * .5 of current: u = -1."""
-    layer = CompetingLIF(2, 2, Lives(0, torch.float64), membrane_decay=0.5, threshold=1.0, inhibition=4.0)
+    layer = CompetingLIF(2, 2, Lifetimes(0, torch.float64), membrane_decay=0.5, threshold=1.0, inhibition=4.0)
     current = torch.tensor([4.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     assert layer(current).tolist() == [1.0, 0.0, 0.0, 0.0]
     assert layer.membrane.tolist() == [1.0, 0.0, 0.0, 0.0]
@@ -17,14 +17,14 @@ def test_two_ticks_by_hand() -> None:
 
 
 def test_neurons_of_a_group_stand_beside_each_other() -> None:
-    layer = CompetingLIF(3, 2, Lives([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=1.0)
+    layer = CompetingLIF(3, 2, Lifetimes([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=1.0)
     neurons = torch.arange(12.0).reshape(2, 6)
     assert layer.per_group(neurons).tolist() == [[0.5, 2.5, 4.5], [6.5, 8.5, 10.5]]
     assert layer.spread(layer.per_group(neurons))[0].tolist() == [0.5, 0.5, 2.5, 2.5, 4.5, 4.5]
 
 
-def test_a_life_returns_to_rest_alone_and_keeps_its_rate() -> None:
-    layer = CompetingLIF(2, 1, Lives([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=0.0)
+def test_a_lifetime_returns_to_rest_alone_and_keeps_its_rate() -> None:
+    layer = CompetingLIF(2, 1, Lifetimes([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=0.0)
     layer(torch.full((2, 2), 5.0))
     layer.reset_state(torch.tensor([True, False]))
     assert layer.membrane[0].abs().max() == 0 == layer.spikes[0].max()

@@ -11,7 +11,7 @@ from tracetorch import snn
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings, TraceLIF, TraceLIS
 from tracerl.nn.layers.trace_lif import rate_window
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.tracetorch import TraceDense, TraceNetwork
 
 FAITHFUL = {"exact_trace_decay": False, "zero_rate_at_rest": False, "log_prob_signal": False}
@@ -27,15 +27,15 @@ THEIR_NAMES = {
 class Flat(FlatModule):
     """A network with somewhere to write its gradients."""
 
-    def __init__(self, network: TraceNetwork, lives: Lives) -> None:
+    def __init__(self, network: TraceNetwork, lifetimes: Lifetimes) -> None:
         super().__init__()
         self.network = network
-        self.flatten(lives.shape)
+        self.flatten(lifetimes.shape)
 
 
-def network_of(*sizes: int, lives: Lives, **changes: object) -> Flat:
+def network_of(*sizes: int, lifetimes: Lifetimes, **changes: object) -> Flat:
     settings = TraceDense(hidden=list(sizes[1:-1]), **(SETTINGS | changes))
-    return Flat(settings.build(sizes[0], sizes[-1], lives), lives)
+    return Flat(settings.build(sizes[0], sizes[-1], lifetimes), lifetimes)
 
 
 def parameters_by_their_name(layer: TraceLIF | TraceLIS) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ def scatter(network: Flat) -> None:
 
 def test_500_steps_forward_and_backward_are_tracetorchs() -> None:
     """Every output, every parameter's gradient and the signal below, to 1e-5 in float32."""
-    flat = network_of(5, 8, 7, 3, lives=Lives(0))
+    flat = network_of(5, 8, 7, 3, lifetimes=Lifetimes(0))
     network, theirs = flat.network, copy_of(flat.network)
     scatter(flat)
     for mine, its in zip([*network.layers, network.readout], theirs.layers, strict=True):
@@ -87,17 +87,17 @@ def test_500_steps_forward_and_backward_are_tracetorchs() -> None:
 
 
 def test_initial_values_are_tracetorchs() -> None:
-    copy_of(network_of(5, 8, 3, lives=Lives(0)).network)
-    layer = TraceLIF(400, 300, Lives(0), threshold=2.0)
+    copy_of(network_of(5, 8, 3, lifetimes=Lifetimes(0)).network)
+    layer = TraceLIF(400, 300, Lifetimes(0), threshold=2.0)
     assert float(layer.weight.mean()) == pytest.approx(2 / 400, abs=1e-3)
     assert float(layer.weight.std()) == pytest.approx(2 / 20, rel=0.02)
-    assert float(TraceLIS(400, 300, Lives(0)).weight.std()) == pytest.approx(1 / 20, rel=0.02)
+    assert float(TraceLIS(400, 300, Lifetimes(0)).weight.std()) == pytest.approx(1 / 20, rel=0.02)
 
 
 def test_one_step_by_hand() -> None:
     """Two inputs, one neuron, m = .5, theta = 1, a = .5 (exact): 1.5 reaches the threshold, .5 is left over."""
-    lives = Lives(0, torch.float64)
-    flat = network_of(2, 1, 2, lives=lives, membrane_decay=0.5, input_trace_decay=0.5, exact_trace_decay=True)
+    lifetimes = Lifetimes(0, torch.float64)
+    flat = network_of(2, 1, 2, lifetimes=lifetimes, membrane_decay=0.5, input_trace_decay=0.5, exact_trace_decay=True)
     layer = flat.network.layers[0]
     layer.weight.copy_(torch.tensor([[1.0, 0.5]]))
     assert layer(torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist() == [1.0]
@@ -124,10 +124,10 @@ def test_the_rate_windows_derivatives_are_its_own(zero_at_rest: bool) -> None:
 
 
 def test_the_signal_is_one_by_probabilities_or_by_their_logarithms() -> None:
-    lives = Lives(0, torch.float64)
+    lifetimes = Lifetimes(0, torch.float64)
     signal = torch.tensor([0.3, -1.0, 0.2], dtype=torch.float64)
     for logarithmic in (False, True):
-        flat = network_of(4, 3, lives=lives, log_prob_signal=logarithmic)
+        flat = network_of(4, 3, lifetimes=lifetimes, log_prob_signal=logarithmic)
         readout = flat.network.readout
         flat.network(torch.rand(4, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))
         flat.network.backward(signal)
@@ -144,7 +144,7 @@ def test_the_signal_is_one_by_probabilities_or_by_their_logarithms() -> None:
 
 def test_an_input_trace_decay_asked_to_be_point_nine_is_point_711_unless_exact() -> None:
     for exact, value in ((False, 0.7109495), (True, 0.9)):
-        layer = TraceLIF(2, 1, Lives(0), input_trace_decay=0.9, exact_trace_decay=exact)
+        layer = TraceLIF(2, 1, Lifetimes(0), input_trace_decay=0.9, exact_trace_decay=exact)
         layer(torch.ones(2))
         layer(torch.zeros(2))
         torch.testing.assert_close(layer.input_trace, torch.full((2,), value))
@@ -162,7 +162,7 @@ def test_a_neuron_at_rest_has_the_rate_point_378_unless_zero_at_rest() -> None:
 def test_unlikely_outputs_are_taught_only_where_the_signal_is_one_by_log_probabilities() -> None:
     gradients = []
     for logarithmic in (False, True):
-        flat = network_of(1, 2, lives=Lives(0), log_prob_signal=logarithmic)
+        flat = network_of(1, 2, lifetimes=Lifetimes(0), log_prob_signal=logarithmic)
         flat.network.readout.weight.copy_(torch.tensor([[4.0], [0.0]]))
         flat.network(torch.ones(1))
         flat.network.backward(torch.tensor([0.0, -1.0]))  # the second output, of probability 1e-5, shall be likelier
@@ -173,8 +173,11 @@ def test_unlikely_outputs_are_taught_only_where_the_signal_is_one_by_log_probabi
 @pytest.mark.parametrize("frozen", [*itertools.combinations(LEARNED, 1), tuple(LEARNED)[1:]])
 def test_what_is_frozen_stays_and_the_rest_learns_the_same(frozen: tuple[str, ...]) -> None:
     """TraceTorch crashes where a decay does not require a gradient."""
-    lives = Lives(0)
-    free, held = network_of(4, 6, 3, lives=lives), network_of(4, 6, 3, lives=Lives(0), **dict.fromkeys(frozen, False))
+    lifetimes = Lifetimes(0)
+    free, held = (
+        network_of(4, 6, 3, lifetimes=lifetimes),
+        network_of(4, 6, 3, lifetimes=Lifetimes(0), **dict.fromkeys(frozen, False)),
+    )
     for _ in range(5):
         x = torch.rand(4, generator=torch.Generator().manual_seed(3))
         torch.testing.assert_close(free.network(x), held.network(x))
@@ -187,9 +190,9 @@ def test_what_is_frozen_stays_and_the_rest_learns_the_same(frozen: tuple[str, ..
         torch.testing.assert_close(parameter.grad, gradients[name])
 
 
-def test_a_life_among_many_is_the_life_alone() -> None:
-    many = network_of(4, 6, 3, lives=Lives([3, 4, 5], torch.float64))
-    alone = network_of(4, 6, 3, lives=Lives(4, torch.float64))
+def test_a_lifetime_among_many_is_the_lifetime_alone() -> None:
+    many = network_of(4, 6, 3, lifetimes=Lifetimes([3, 4, 5], torch.float64))
+    alone = network_of(4, 6, 3, lifetimes=Lifetimes(4, torch.float64))
     assert torch.equal(many.flat[1], alone.flat)
     generator = torch.Generator().manual_seed(0)
     for step in range(50):
@@ -206,10 +209,10 @@ def test_a_life_among_many_is_the_life_alone() -> None:
 
 def test_both_kinds_of_layer_spike_alike() -> None:
     """The current of ``LIF`` is normalised by 1-m, that of ``TraceLIF`` is not; the membrane is the same after that."""
-    lives = Lives(0, torch.float64)
-    synapses = DenseSynapses(4, 6, lives, bias_scale=0.0)
-    mine = LIF(synapses, lives, LayerSettings((0.8, 0.8), (0.5, 0.5)))
-    trace = TraceLIF(4, 6, lives, membrane_decay=0.8, threshold=0.5)
+    lifetimes = Lifetimes(0, torch.float64)
+    synapses = DenseSynapses(4, 6, lifetimes, bias_scale=0.0)
+    mine = LIF(synapses, lifetimes, LayerSettings((0.8, 0.8), (0.5, 0.5)))
+    trace = TraceLIF(4, 6, lifetimes, membrane_decay=0.8, threshold=0.5)
     trace.weight.copy_(0.2 * synapses.weight)
     generator, spikes = torch.Generator().manual_seed(0), 0.0
     for _ in range(100):

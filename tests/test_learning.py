@@ -1,4 +1,4 @@
-"""Whole lives: ``python -m pytest -m slow``. Seconds each in the fused engine, minutes in the torch engine."""
+"""Whole lifetimes: ``python -m pytest -m slow``. Seconds each in the fused engine, minutes in the torch engine."""
 
 import resource
 from pathlib import Path
@@ -21,8 +21,8 @@ def test_acrobot_is_learned_with_the_same_settings_by_four_of_five() -> None:
     assert sum(value >= -130 for value in returns) >= 4, returns
 
 
-def test_forty_lives_learn_cartpole_in_one_process() -> None:
-    """In compiled twins; the lives are those of ``engine=fused`` through Gymnasium, seed by seed."""
+def test_forty_lifetimes_learn_cartpole_in_one_process() -> None:
+    """In compiled envs; the lifetimes are those of ``engine=fused`` through Gymnasium, seed by seed."""
     options = {"backend": "compiled", "milestones": ["w100>=475"]}
     _, records = lived_together("CartPole-v1", 120_000, "engine=fused", seeds=list(range(40)), **options)
     assert sum(record.milestones[0].reached_at is not None for record in records) >= 37
@@ -56,7 +56,7 @@ def test_the_torch_engine_learns_cartpole() -> None:
     assert record.mean_return() >= 450
 
 
-def test_a_long_life_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+def test_a_long_lifetime_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     """Resident memory after a hundred thousand and after five million steps, everything logged and kept."""
     env = gym.make("Null-v0", disable_env_checker=True)
     agent = make_agent(env, "engine=fused", "network.hidden=[8]", "optimizer=obgd")

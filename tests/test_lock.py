@@ -60,14 +60,14 @@ def test_the_sign_stands_while_the_context_does_and_says_how_far_the_run_is(tmp_
     with here(tmp_path) as sign:
         first = read(tmp_path)
         assert first is not None and (first["step"], first["steps"], first["return"]) == (0, 1000, None)
-        sign.look([record], None)  # type: ignore[arg-type]
+        sign.call([record], None)  # type: ignore[arg-type]
         wait_for(lambda: (read(tmp_path) or {}).get("step") == 3)
         newest = read(tmp_path)
         assert newest is not None and (newest["return"], newest["pid"]) == (6.0, os.getpid())
         assert newest["started"] == first["started"] < newest["updated"]
         assert alive(tmp_path)
         record.add(1.0)
-        sign.look([record], None)  # type: ignore[arg-type]
+        sign.call([record], None)  # type: ignore[arg-type]
         assert sign._progress == (3, 6.0)  # at most once a second
     assert not list(tmp_path.iterdir()) and not alive(tmp_path)
 
@@ -226,7 +226,7 @@ def test_a_run_that_stood_still_until_another_took_its_folder_ends(tmp_path: Pat
         leave(tmp_path, machine="another", host="elsewhere", pid=7)
         wait_for(lambda: sign.lost)
         with pytest.raises(InUse, match="was taken over by process 7 on elsewhere"):
-            sign.look([Record()], None)  # type: ignore[arg-type]
+            sign.call([Record()], None)  # type: ignore[arg-type]
     assert (read(tmp_path) or {})["pid"] == 7
 
 
@@ -236,6 +236,6 @@ def test_a_folder_that_vanishes_costs_nothing(tmp_path: Path) -> None:
     with here(folder) as sign:
         folder.rename(tmp_path / "elsewhere")
         time.sleep(5 * lock._BEAT)
-        sign.look([Record()], None)  # type: ignore[arg-type]
+        sign.call([Record()], None)  # type: ignore[arg-type]
         assert sign._heart.is_alive()
     assert not folder.exists()

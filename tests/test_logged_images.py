@@ -1,4 +1,4 @@
-"""Pictures are of the same env steps whatever happens to the run, and looking changes nothing of the life."""
+"""Pictures are of the same env steps whatever happens to the run, and looking changes nothing of the lifetime."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ EVERY, LENGTH = 20, 6
 
 def looks(snapshots: Snapshots, steps: int) -> list[int]:
     found, step = [], 0
-    while (step := snapshots.next_look(step)) <= steps:
+    while (step := snapshots.next_call(step)) <= steps:
         found.append(step)
     return found
 
@@ -32,7 +32,7 @@ def test_the_first_steps_and_those_before_every_picture_are_looked_at() -> None:
 
 
 class Restarted:
-    """A monitor whose snapshots are taken down and built anew, from what they kept, after every look."""
+    """A callback whose snapshots are taken down and built anew, from what they kept, after every look."""
 
     every = 10**9
 
@@ -41,19 +41,19 @@ class Restarted:
         self.pictures: list[tuple[int, str, bytes]] = []
         self.born: Any = None
 
-    def next_look(self, step: int) -> int:
-        return self.snapshots.next_look(step)
+    def next_call(self, step: int) -> int:
+        return self.snapshots.next_call(step)
 
-    def look(self, records: Any, agent: Any) -> None:
+    def call(self, records: Any, agent: Any) -> None:
         step = records[0].step
         self.born = constants(agent) if self.born is None else self.born
-        found = self.snapshots.look(step, records, agent)
+        found = self.snapshots.call(step, records, agent)
         self.pictures += [(step, tag, picture.tobytes()) for tag, picture in found.items()]
         if self.restart:
             kept = {name: np.asarray(array) for name, array in sorted(self.snapshots.capture().items())}
             self.snapshots = Snapshots(EVERY, LENGTH, self.born, kept)
 
-    def look_at_last(self, records: Any, agent: Any) -> None: ...
+    def call_at_end(self, records: Any, agent: Any) -> None: ...
 
 
 def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
@@ -61,9 +61,9 @@ def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
     for restart in (False, True):
         env = tracerl.make_env("CartPole")
         settings = {"network.hidden": [4, 3], "engine": "torch", "network.learn_membrane_decay": True}
-        monitor = Restarted(restart)
-        tracerl.live(tracerl.make_agent(env, settings=settings), env, 60, callbacks=[monitor]).finish()
-        found.append(monitor.pictures)
+        callback = Restarted(restart)
+        tracerl.live(tracerl.make_agent(env, settings=settings), env, 60, callbacks=[callback]).finish()
+        found.append(callback.pictures)
     assert [(step, tag) for step, tag, _ in found[0]] == [
         (step, f"pictures/{kind}") for step in (6, 20, 40, 60) for kind in ("raster", "decays")
     ]
@@ -72,33 +72,35 @@ def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
 
 def test_decays_that_nothing_changed_have_one_picture_and_what_cannot_be_seen_none() -> None:
     env = tracerl.make_env("CartPole")
-    monitor, settings = Restarted(False), {"network.hidden": [4], "engine": "torch"}
-    tracerl.live(tracerl.make_agent(env, settings=settings), env, 40, callbacks=[monitor]).finish()
-    assert [step for step, tag, _ in monitor.pictures if tag == "pictures/decays"] == [6]
+    callback, settings = Restarted(False), {"network.hidden": [4], "engine": "torch"}
+    tracerl.live(tracerl.make_agent(env, settings=settings), env, 40, callbacks=[callback]).finish()
+    assert [step for step, tag, _ in callback.pictures if tag == "pictures/decays"] == [6]
     unseen = Snapshots(EVERY, LENGTH, None)
-    assert unseen.look(1, [Record()], object()) == {}  # type: ignore[arg-type]
-    assert unseen.next_look(1) == NEVER and unseen.capture() == {}
+    assert unseen.call(1, [Record()], object()) == {}  # type: ignore[arg-type]
+    assert unseen.next_call(1) == NEVER and unseen.capture() == {}
 
 
 @pytest.mark.parametrize(
     ("engine", "backend", "lives"),
     [("torch", "gymnasium", 1), ("fused", "gymnasium", 1), ("fused", "gymnasium", 3), ("fused", "compiled", 3)],
 )
-def test_a_life_that_is_looked_at_is_the_same_to_the_bit(tmp_path: Path, engine: str, backend: str, lives: int) -> None:
+def test_a_lifetime_that_is_looked_at_is_the_same_to_the_bit(
+    tmp_path: Path, engine: str, backend: str, lifetimes: int
+) -> None:
     found, steps = [], 150 if engine == "torch" else 600
     for number, drawn in enumerate([{}, {"histograms_every": 30, "pictures_every": 70, "picture_steps": 25}]):
         spec = EnvSpec("CartPole-v1", "CartPole-v1", {}, steps, [], backend=backend, vectorization="sync")
-        seeds = list(range(lives))
-        world = spec.open(seeds)
-        agent = make_agent(world, f"engine={engine}", "network.hidden=[8]", seed=seeds if lives > 1 else 0)
-        records = [Record(life=life) for life in seeds]
-        world.prepare(agent)
+        seeds = list(range(lifetimes))
+        runner = spec.open(seeds)
+        agent = make_agent(runner, f"engine={engine}", "network.hidden=[8]", seed=seeds if lifetimes > 1 else 0)
+        records = [Record(lifetime=lifetime) for lifetime in seeds]
+        runner.prepare(agent)
         folder = tmp_path / str(number)
         folder.mkdir()
-        log = TensorBoard(every=100, **drawn).open(LoggedRun(folder, steps=steps, lifetimes=lives))
-        world.live(agent, steps, records, [log], lambda: False)
+        log = TensorBoard(every=100, **drawn).open(LoggedRun(folder, steps=steps, lifetimes=lifetimes))
+        runner.live(agent, steps, records, [log], lambda: False)
         log.close(success=True)
-        world.close()
+        runner.close()
         found.append((agent.capture(), [list(record.returns) for record in records]))
     (plain, returns), (looked_at, others) = found
     assert returns == others

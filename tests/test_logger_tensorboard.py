@@ -45,8 +45,8 @@ def log_two_points(folder: Path) -> None:
         for _ in range(10):
             record.add(1.0)
         record.end_episode()
-        log.look([record], Numbers())
-        log.look([record], Numbers())  # the end of a life may fall on the schedule
+        log.call([record], Numbers())
+        log.call([record], Numbers())  # the end of a lifetime may fall on the schedule
     log.close(success=True)
 
 
@@ -78,7 +78,7 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     record = Record()
     record.add(1.0)
-    log.look([record], Numbers())
+    log.call([record], Numbers())
     assert EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")[0].value == 1.5
     log.close(success=True)
 
@@ -90,7 +90,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     record = Record()
     for _ in range(3):
         record.add(1.0)
-        log.look([record], Numbers())
+        log.call([record], Numbers())
     log.close(success=True)
     warnings = capsys.readouterr().err
     assert warnings.count("warning: cannot write") == 1
@@ -104,24 +104,24 @@ def test_numbers_that_are_not_finite_are_written_as_they_are_with_one_warning(
     record = Record()
     for value in (1.0, np.nan, -np.inf, 2.0):
         record.add(1.0)
-        log.look([record], Numbers(value))
+        log.call([record], Numbers(value))
     log.close(success=True)
     assert capsys.readouterr().err == "warning: the agent's learn/td_error is nan after 2 steps; the run goes on\n"
     values = [point.value for point in EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")]
     np.testing.assert_array_equal(values, [1.0, np.nan, -np.inf, 2.0])
 
 
-def test_many_lives_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
+def test_many_lifetimes_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
     log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=5))
-    records = [Record(life=life) for life in range(5)]
-    log.look(records, Numbers())  # nothing lived yet: nothing to write
+    records = [Record(lifetime=lifetime) for lifetime in range(5)]
+    log.call(records, Numbers())  # nothing lived yet: nothing to write
     for record in records:
-        record.add(float(record.life))
-    log.look(records, Numbers())  # no episode has ended
+        record.add(float(record.lifetime))
+    log.call(records, Numbers())  # no episode has ended
     for record in records:
         record.end_episode()
         record.add(0.0)
-    log.look(records, Numbers())
+    log.call(records, Numbers())
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [point.step for point in events.Scalars("time/fps")] == [1, 2]
@@ -146,11 +146,11 @@ class Neurons(Numbers):
 def test_histograms_count_every_number_in_buckets_as_tensorboard_has_them(tmp_path: Path) -> None:
     log = TensorBoard(every=10, histograms_every=0.25).open(LoggedRun(tmp_path, steps=20))
     record, step = Record(), 0
-    while (due := log.next_look(step)) <= 20:
+    while (due := log.next_call(step)) <= 20:
         for _ in range(due - step):
             record.add(1.0)
         step = due
-        log.look([record], Neurons())
+        log.call([record], Neurons())
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert events.summary_metadata["weights/policy_0"].plugin_data.plugin_name == "histograms"
@@ -181,7 +181,7 @@ def test_pictures_are_png_files_of_the_size_they_say(tmp_path: Path) -> None:
     assert [point.step for point in events.Scalars("learn/td_error")] == [45]  # the last, whatever the schedule
 
 
-def test_the_last_point_is_written_also_where_a_picture_ends_with_the_life(tmp_path: Path) -> None:
+def test_the_last_point_is_written_also_where_a_picture_ends_with_the_lifetime(tmp_path: Path) -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [4], "engine": "torch"})
     log = TensorBoard(every=100, pictures_every=20).open(LoggedRun(tmp_path))
@@ -200,12 +200,12 @@ def test_charts_are_declared_as_soon_as_they_have_something_to_show(tmp_path: Pa
             record.add(1.0)
         if ends:
             record.end_episode()
-        log.look([record], Numbers())
+        log.call([record], Numbers())
     place = log.place()
     log.close(success=False)
     log = settings.open(LoggedRun(tmp_path, place=json.loads(json.dumps(place))))
     record.add(1.0)
-    log.look_at_last([record], Numbers())
+    log.call_at_end([record], Numbers())
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
     found = events.Tensors(custom_scalar.CONFIG_SUMMARY_TAG)
@@ -215,19 +215,19 @@ def test_charts_are_declared_as_soon_as_they_have_something_to_show(tmp_path: Pa
     assert [len(layout.category[0].chart) for layout in (first, last)] == [1, 3]
 
 
-def test_milestones_of_many_lives_are_a_median_and_a_share(tmp_path: Path) -> None:
+def test_milestones_of_many_lifetimes_are_a_median_and_a_share(tmp_path: Path) -> None:
     names = ["w1>=3", "w1>=9"]
     log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=3))
-    records = [Record([Milestone.parse(name) for name in names], life) for life in range(3)]
+    records = [Record([Milestone.parse(name) for name in names], lifetime) for lifetime in range(3)]
     for record in records:
-        for _ in range(record.life + 2):
+        for _ in range(record.lifetime + 2):
             record.add(1.0)
         record.end_episode()
-    log.look(records, Numbers())
+    log.call(records, Numbers())
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert "milestones/w1>=9" not in events.Tags()["scalars"]
-    assert events.Scalars("milestones/w1>=3")[0].value == 4.0  # the second life's, of 3 and 4; one never reached it
+    assert events.Scalars("milestones/w1>=3")[0].value == 4.0  # the second lifetime's, of 3 and 4; one never reached it
     assert events.Scalars("milestones/w1>=3_lives")[0].value == pytest.approx(2 / 3)
     assert events.Scalars("milestones/w1>=9_lives")[0].value == 0.0
 
@@ -239,7 +239,7 @@ def test_the_settings_that_differ_come_first_where_runs_are_compared(tmp_path: P
         log = TensorBoard(every=10).open(LoggedRun(tmp_path / name, {**same, "network.entropy": entropy}))
         record = Record()
         record.add(1.0)
-        log.look([record], Numbers())
+        log.call([record], Numbers())
         log.close(success=True)
     experiment = hparams_page(tmp_path)
     assert [info.name for info in experiment.hparam_infos[:2]] == ["network.entropy", "agent.a0"]
@@ -299,7 +299,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
             for _ in range(10):
                 records[0].add(1.0)
             records[0].end_episode()
-            log.look(records, Numbers(float(records[0].step)))
+            log.call(records, Numbers(float(records[0].step)))
 
     log = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n"))
     on(log, range(2))
@@ -310,7 +310,7 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     for _ in range(step):
         records[0].add(1.0)
     second = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", place=place))
-    second.look(records, Numbers(-1.0))  # that step was logged
+    second.call(records, Numbers(-1.0))  # that step was logged
     on(second, range(2))
     second.close(success=True)
     assert len(list(tmp_path.glob("events*"))) == 1
@@ -327,10 +327,10 @@ def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path
     for _ in range(13):
         record.add(1.0)
         if record.step == 10:
-            log.look([record], Numbers(1.0))
+            log.call([record], Numbers(1.0))
     place = log.place()
     second = settings.open(LoggedRun(tmp_path, place=place))
-    second.look([record], Numbers(2.0))
+    second.call([record], Numbers(2.0))
     log.close(success=False)
     second.close(success=True)
     points = EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")

@@ -1,4 +1,4 @@
-"""The lifetime loop: what reaches the agent, in which order, and how a life ends."""
+"""The lifetime loop: what reaches the agent, in which order, and how a lifetime ends."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ import tests.worlds  # noqa: F401  registers the envs
 from tracerl.lifetime.loop import Diverged, EnvFailed, live
 from tracerl.lifetime.protocol import Agent
 from tracerl.lifetime.record import Milestone, Record
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.execute import describe
 
 
@@ -44,7 +44,7 @@ class Script(gym.Env):
 
 
 class Witness:
-    """Writes down every verb."""
+    """Writes down every step type."""
 
     def __init__(self) -> None:
         self.heard: list[tuple] = []
@@ -65,12 +65,12 @@ class Witness:
 
 
 class Looks:
-    """A monitor that notes when it looked."""
+    """A callback that notes when it looked."""
 
     def __init__(self, every: int) -> None:
         self.every, self.steps = every, []
 
-    def look(self, records: list[Record], agent: Agent) -> None:
+    def call(self, records: list[Record], agent: Agent) -> None:
         self.steps.append(records[0].step)
 
 
@@ -88,7 +88,7 @@ def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> No
         ("step", 1.0, 7),
         ("end", 0.0, 8, True),  # a terminal state is terminal, also where the time is up
     ]
-    assert env.seeds == [7, None, None]  # the last episode ended the life: no reset for nothing
+    assert env.seeds == [7, None, None]  # the last episode ended the lifetime: no reset for nothing
     assert isinstance(agent, Agent)
 
 
@@ -100,14 +100,14 @@ def test_the_record_counts_steps_episodes_and_returns() -> None:
     assert [milestone.reached_at for milestone in record.milestones] == [4, None]
 
 
-def test_monitors_look_on_their_schedule_and_at_the_end() -> None:
+def test_callbacks_look_on_their_schedule_and_at_the_end() -> None:
     looks, often = Looks(2), Looks(100)
     live(Witness(), Script(), 5, 0, Record(), [looks, often])
     assert looks.steps == [2, 4, 5]
     assert often.steps == [5]
 
 
-def test_an_interrupt_ends_the_life_after_the_running_step() -> None:
+def test_an_interrupt_ends_the_lifetime_after_the_running_step() -> None:
     record, looks = Record(), Looks(100)
     ending = live(Witness(), Script(), 1000, 0, record, [looks], interrupted=lambda: record.step == 3)
     assert ending == "interrupted"
@@ -144,7 +144,7 @@ BROKEN = {
 def test_a_broken_env_is_named(how: str) -> None:
     error, steps, message = BROKEN[how]
     env = gym.make("Broken-v0", disable_env_checker=True, how=how)
-    agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
+    agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
     record = Record()
     with pytest.raises(error) as caught:
         live(agent, env, 100, 0, record)
@@ -155,7 +155,7 @@ def test_a_broken_env_is_named(how: str) -> None:
 @pytest.mark.parametrize("how", ["well", "tensors"])
 def test_numpys_and_torchs_own_numbers_and_flags_are_as_good_as_pythons(how: str) -> None:
     env, record = gym.make("Broken-v0", disable_env_checker=True, how=how), Record()
-    agent = RandomAgent(env.observation_space, env.action_space, Lives(0))
+    agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
     assert live(agent, env, 100, 0, record) == "finished"
     assert list(record.returns) == [10.0] * 10 and type(record.returns[0]) is float
 
@@ -170,7 +170,7 @@ def test_random_agents_sample_any_space_reproducibly() -> None:
     env = gym.make("Pendulum-v1", disable_env_checker=True)
 
     def actions(seed: int) -> list[float]:
-        agent = RandomAgent(env.observation_space, env.action_space, Lives(seed))
+        agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(seed))
         return [float(agent.step(0.0, np.zeros(3))[0]) for _ in range(5)]
 
     assert actions(1) == actions(1) != actions(2)
@@ -180,5 +180,5 @@ def test_random_agents_know_nothing_of_what_the_env_draws() -> None:
     """The same seed starts both; a bandit's contexts and random actions are drawn alike."""
     env = gym.make("tracerl/ContextualBandit-v0", disable_env_checker=True)
     record = Record()
-    live(RandomAgent(env.observation_space, env.action_space, Lives(3)), env, 400, 3, record)
+    live(RandomAgent(env.observation_space, env.action_space, Lifetimes(3)), env, 400, 3, record)
     assert 0.1 < record.mean_return() < 0.45  # by chance .25

@@ -54,7 +54,7 @@ def test_every_module_that_moved_is_there_by_both_names() -> None:
         ("tracerl.checks", "ConfigError", "tracerl.config.checks"),
         ("tracerl.stats", "Record", "tracerl.lifetime.record"),
         ("tracerl.stats", "bootstrap_interval", "tracerl.lifetime.statistics"),
-        ("tracerl.lifetime", "Monitor", "tracerl.lifetime.loop"),
+        ("tracerl.lifetime", "Callback", "tracerl.lifetime.loop"),
         ("tracerl.recording", "Recorder", "tracerl.recording.recorder"),
         ("tracerl.runs", "SavedRun", "tracerl.runs.saved_run"),
         ("tracerl.network.perceptron", "Perceptron", "tracerl.nn.networks.perceptron"),

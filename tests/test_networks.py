@@ -9,7 +9,7 @@ import torch
 from tests.oracles import SETTINGS
 from tests.test_gradients import build, stream
 from tracerl.config.checks import ConfigError
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, Network
 
 
@@ -68,8 +68,8 @@ def test_reset_clears_states_and_traces_and_nothing_else() -> None:
     assert changed <= {"hidden.0.rate", "hidden.1.rate", "hidden.0.synapses.inputs", "hidden.1.synapses.inputs"}
 
 
-def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
-    network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lives([0, 1], torch.float64))
+def test_reset_with_a_mask_leaves_the_other_lifetimes_alone() -> None:
+    network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lifetimes([0, 1], torch.float64))
     for x in stream(0, 30):
         network(x.expand(2, 4))
     kept = {name: value.clone() for name, value in network.state_dict().items()}
@@ -82,7 +82,7 @@ def test_reset_with_a_mask_leaves_the_other_lives_alone() -> None:
 
 def test_initial_weights_follow_their_scales() -> None:
     network = Dense(**{**SETTINGS, "hidden": [400], "membrane_decay": [0.0, 0.9], "output_scale": 0.0}).build(
-        (100,), 2, Lives(0)
+        (100,), 2, Lifetimes(0)
     )
     layer = network.layers[0]
     assert layer.synapses.weight.std().item() == pytest.approx(0.07, rel=0.02)
@@ -92,9 +92,9 @@ def test_initial_weights_follow_their_scales() -> None:
 
 
 def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> None:
-    frozen = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lives(0, torch.float64))
+    frozen = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lifetimes(0, torch.float64))
     flags = dict(learn_membrane_decay=True, learn_threshold=True, learn_readout_decay=True)
-    learned = Dense(**{**SETTINGS, "hidden": [6, 5], **flags}).build((4,), 2, Lives(0, torch.float64))
+    learned = Dense(**{**SETTINGS, "hidden": [6, 5], **flags}).build((4,), 2, Lifetimes(0, torch.float64))
     for x in stream(0, 20):
         torch.testing.assert_close(frozen(x), learned(x))
     learned.flat.add_(100.0)
@@ -135,11 +135,11 @@ def test_bad_settings_name_their_key(key: str, value: Any) -> None:
 
 
 def test_a_code_with_a_row_per_tick_is_that_many_steps_of_one_tick() -> None:
-    """Outputs, states and scores, for one life and for many; a held code is its one row at every tick."""
+    """Outputs, states and scores, for one lifetime and for many; a held code is its one row at every tick."""
     for seeds in (0, [0, 1]):
         settings = {**SETTINGS, "hidden": [6, 5]}
         single, several = (
-            Dense(**settings | {"ticks": ticks}).build((4,), 2, Lives(seeds, torch.float64)) for ticks in (1, 3)
+            Dense(**settings | {"ticks": ticks}).build((4,), 2, Lifetimes(seeds, torch.float64)) for ticks in (1, 3)
         )
         lead = single.flat.shape[:-1]
         codes = torch.randn(5, *lead, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.normalizers import ObservationNormalizer, RewardScaler
 
 
 def test_observations_are_standardised_by_the_whole_history() -> None:
     rng = np.random.default_rng(0)
     history = rng.normal([5.0, -100.0, 0.01], [1.0, 30.0, 1e-3], (500, 3))
-    normalizer = ObservationNormalizer(3, 10.0, Lives(0))
+    normalizer = ObservationNormalizer(3, 10.0, Lifetimes(0))
     for t, observation in enumerate(history):
         found = normalizer(torch.from_numpy(observation)).numpy()
         past = history[: t + 1]
@@ -21,11 +21,11 @@ def test_observations_are_standardised_by_the_whole_history() -> None:
 
 
 def test_observations_are_clipped_and_constant_ones_are_zero() -> None:
-    normalizer = ObservationNormalizer(2, 1.5, Lives(0))
+    normalizer = ObservationNormalizer(2, 1.5, Lifetimes(0))
     for value in (0.0, 0.1, -0.1, 1e6):
         found = normalizer(torch.tensor([7.0, value], dtype=torch.float64))
     assert found.tolist() == [0.0, pytest.approx(1.5, abs=0.01)]
-    normalizer = ObservationNormalizer(1, 0.5, Lives(0))
+    normalizer = ObservationNormalizer(1, 0.5, Lifetimes(0))
     for value in (0.0, 1.0, -9.0):
         found = normalizer(torch.tensor([value], dtype=torch.float64))
     assert found.tolist() == [-0.5]
@@ -33,7 +33,7 @@ def test_observations_are_clipped_and_constant_ones_are_zero() -> None:
 
 def test_rewards_are_scaled_by_the_history_of_their_discounted_sum() -> None:
     rng = np.random.default_rng(0)
-    scaler, sums, u = RewardScaler(0.9, Lives(0)), [], 0.0
+    scaler, sums, u = RewardScaler(0.9, Lifetimes(0)), [], 0.0
     for t in range(400):
         reward, ended = rng.normal(2.0, 3.0), rng.random() < 0.05
         u = 0.9 * u + reward
@@ -48,16 +48,16 @@ def test_rewards_are_scaled_by_the_history_of_their_discounted_sum() -> None:
 
 
 def test_equal_rewards_are_not_blown_up() -> None:
-    scaler = RewardScaler(0.99, Lives(0))
+    scaler = RewardScaler(0.99, Lifetimes(0))
     for _ in range(1000):
         scaled = float(scaler(torch.tensor(3.0, dtype=torch.float64)))
         scaler.end_episode()
         assert abs(scaled) <= 10.0
 
 
-def test_each_life_has_its_own_history() -> None:
-    together = RewardScaler(0.9, Lives([0, 1]))
-    alone = RewardScaler(0.9, Lives(1))
+def test_each_lifetime_has_its_own_history() -> None:
+    together = RewardScaler(0.9, Lifetimes([0, 1]))
+    alone = RewardScaler(0.9, Lifetimes(1))
     rng = np.random.default_rng(1)
     for t in range(50):
         rewards = torch.from_numpy(rng.normal(size=2))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tests.test_networks import network_of
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
 from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, rule_of_policy
 
-LIVES = Lives(0, torch.float64)
+LIVES = Lifetimes(0, torch.float64)
 
 
 def parameters(n: int) -> Network:

@@ -10,7 +10,7 @@ from tracerl.agents.reflect import ReflectAgent
 from tests.helpers import make_agent
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Categorical
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim import ObGD
 from tracerl.optim.obgd import OvershootingBounded
 
@@ -20,8 +20,8 @@ SMALL = "network.hidden=[16]"
 class Cautious(ObGD):
     """A step-size rule that inherits from one with a kernel."""
 
-    def build(self, network: Any, trace_decay: float, lives: Lives) -> OvershootingBounded:
-        return Halved(self, lives)
+    def build(self, network: Any, trace_decay: float, lifetimes: Lifetimes) -> OvershootingBounded:
+        return Halved(self, lifetimes)
 
 
 class Halved(OvershootingBounded):
@@ -34,11 +34,11 @@ class Halved(OvershootingBounded):
 class Fair(Categorical):
     """A head that inherits from one with a kernel."""
 
-    def __init__(self, space: Any, lives: Lives) -> None:
-        super().__init__(int(space.n), lives)
+    def __init__(self, space: Any, lifetimes: Lifetimes) -> None:
+        super().__init__(int(space.n), lifetimes)
 
 
-def no_head(space: Any, lives: Lives) -> None:
+def no_head(space: Any, lifetimes: Lifetimes) -> None:
     """What a mistaken ``agent.head`` may name."""
 
 

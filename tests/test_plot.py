@@ -16,7 +16,7 @@ from tracerl.plot.lines import draw_running
 from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
 from tracerl.plot.style import count_in_words, save
 from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
-from tracerl.runs.compare import Life, group, median_step, of_a_life, reached, without_seed
+from tracerl.runs.compare import Lifetime, group, median_step, of_a_lifetime, reached, without_seed
 from tracerl.runs.folders import read_jobs
 from tracerl.runs.logging.event_file import EventWriter
 from tracerl.sweep.effects import draw_effects
@@ -24,7 +24,7 @@ from tracerl.sweep.effects import draw_effects
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """A folder with two settings, of two lives each."""
+    """A folder with two settings, of two lifetimes each."""
     return two_settings(tmp_path)
 
 
@@ -32,16 +32,16 @@ def curves(*ends: int) -> list[Curve]:
     return [Curve(np.array([10.0 * (i + 1)]), np.array([float(i)]), end) for i, end in enumerate(ends)]
 
 
-def test_a_band_goes_on_after_the_shortest_life_and_says_how_many_are_left() -> None:
+def test_a_band_goes_on_after_the_shortest_lifetime_and_says_how_many_are_left() -> None:
     found = band(curves(100, 200, 300, 400), "mean")
     assert (found.steps[0], found.steps[-1]) == (20, 300)  # where there are two
-    there = dict(zip(found.lives.tolist(), found.middle.tolist(), strict=True))
+    there = dict(zip(found.lifetimes.tolist(), found.middle.tolist(), strict=True))
     assert there == {2: 2.5, 3: 2.0, 4: 1.5}
-    assert found.lives[0] == 2 and found.lives.max() == 4 and found.lives[-1] == 2
+    assert found.lifetimes[0] == 2 and found.lifetimes.max() == 4 and found.lifetimes[-1] == 2
     assert band(curves(50)).steps[-1] == 50
 
 
-def test_a_curve_holds_its_last_value_and_ends_where_its_life_does() -> None:
+def test_a_curve_holds_its_last_value_and_ends_where_its_lifetime_does() -> None:
     found = Curve(np.array([10.0, 20.0]), np.array([1.0, 2.0]), 25).at(np.array([5.0, 10.0, 19.0, 25.0, 26.0]))
     np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, 2.0, np.nan])
 
@@ -54,7 +54,7 @@ def test_the_middle_is_the_one_asked_for_and_lies_in_its_band(statistic: str, mi
     assert 1.0 <= found.low[0] <= middle <= found.high[0] <= 100.0
 
 
-def test_curves_are_rolling_means_of_the_episodes_of_each_life(two: Path) -> None:
+def test_curves_are_rolling_means_of_the_episodes_of_each_lifetime(two: Path) -> None:
     chosen = choose([two])
     assert chosen.labels == ["agent.x=1", "agent.x=2"]
     one, other = bands_of(chosen.groups, chosen.labels, "mean")
@@ -63,34 +63,39 @@ def test_curves_are_rolling_means_of_the_episodes_of_each_life(two: Path) -> Non
     assert one.measure == RETURN and one.env == "CartPole"
 
 
-def test_lives_in_two_runs_count_once_and_the_one_that_came_further_counts(tmp_path: Path) -> None:
-    run(tmp_path / "0", lives=[[1.0], [2.0], [3.0]], seed=0)
-    run(tmp_path / "1", lives=[[2.0, 4.0], [3.0, 5.0], [4.0, 6.0]], seed=1)
+def test_lifetimes_in_two_runs_count_once_and_the_one_that_came_further_counts(tmp_path: Path) -> None:
+    run(tmp_path / "0", lifetimes=[[1.0], [2.0], [3.0]], seed=0)
+    run(tmp_path / "1", lifetimes=[[2.0, 4.0], [3.0, 5.0], [4.0, 6.0]], seed=1)
     (found,) = choose([tmp_path]).groups
     assert choose([tmp_path]).repeated == 2
-    assert sorted(life.returns.tolist() for life in found.lives) == [[1.0], [2.0, 4.0], [3.0, 5.0], [4.0, 6.0]]
+    assert sorted(lifetime.returns.tolist() for lifetime in found.lifetimes) == [
+        [1.0],
+        [2.0, 4.0],
+        [3.0, 5.0],
+        [4.0, 6.0],
+    ]
     (row,) = table_rows([found], ["x"])
     assert row["lives"] == 4 and row["mean"] == pytest.approx((1 + 3 + 4 + 5) / 4)
 
 
-def test_runs_are_one_where_only_seed_lives_and_backend_differ(tmp_path: Path) -> None:
-    run(tmp_path / "0", "agent=reflect", lives=[[1.0]])
-    run(tmp_path / "1", "env.backend=compiled", "logger=none", lives=[[1.0], [2.0]], seed=1)
-    run(tmp_path / "2", "agent.x=3", lives=[[1.0]], seed=5)
+def test_runs_are_one_where_only_seed_lifetimes_and_backend_differ(tmp_path: Path) -> None:
+    run(tmp_path / "0", "agent=reflect", lifetimes=[[1.0]])
+    run(tmp_path / "1", "env.backend=compiled", "logger=none", lifetimes=[[1.0], [2.0]], seed=1)
+    run(tmp_path / "2", "agent.x=3", lifetimes=[[1.0]], seed=5)
     jobs = read_jobs(tmp_path)
-    assert [len(found.lives) for found in group(jobs, of_a_life)] == [3, 1]
+    assert [len(found.lifetimes) for found in group(jobs, of_a_lifetime)] == [3, 1]
     assert len(group(jobs, without_seed)) == 3  # a sweep's table has a row for each setting
 
 
 def test_a_run_that_failed_at_once_gives_the_others_no_longer_names(two: Path) -> None:
-    run(two / "c", "agent.x=3", "agent.y=4", lives=[[]], status="failed", steps=0)
+    run(two / "c", "agent.x=3", "agent.y=4", lifetimes=[[]], status="failed", steps=0)
     assert choose([two]).labels == ["agent.x=1", "agent.x=2", "agent.x=3, agent.y=4"]
 
 
 def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
     assert choose([two], "run").labels == ["a", "b"]
     both = choose([two], "argument")
-    assert both.labels == [two.name] and len(both.groups[0].lives) == 4  # the same seeds, other settings
+    assert both.labels == [two.name] and len(both.groups[0].lifetimes) == 4  # the same seeds, other settings
     assert choose([two / "a" / "summary.json"]).labels == ["reflect"]
     assert choose([two], labels=["one", "other"]).labels == ["one", "other"]
     with pytest.raises(ConfigError, match="--labels must be 2, one for each of: agent.x=1; agent.x=2; got 1"):
@@ -98,28 +103,28 @@ def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
 
 
 def test_runs_that_go_on_or_were_killed_are_read_as_far_as_they_are(tmp_path: Path) -> None:
-    folder = run(tmp_path / "a", lives=[[1.0, 5.0, 7.0], [2.0]], ended=False)
+    folder = run(tmp_path / "a", lifetimes=[[1.0, 5.0, 7.0], [2.0]], ended=False)
     with (folder / "returns.part").open("ab") as file:
         file.write(b"torn")
     (folder / "running.json").write_text('{"step": 500, "torn')
     (found,) = choose([tmp_path]).groups
-    assert [life.final_return for life in found.lives] == [pytest.approx(13 / 3), 2.0]
-    assert [life.reached for life in found.lives] == [{"w2>=3": 20}, {"w2>=3": None}]
-    assert [life.steps for life in found.lives] == [30, 30]
+    assert [lifetime.final_return for lifetime in found.lifetimes] == [pytest.approx(13 / 3), 2.0]
+    assert [lifetime.reached for lifetime in found.lifetimes] == [{"w2>=3": 20}, {"w2>=3": None}]
+    assert [lifetime.steps for lifetime in found.lifetimes] == [30, 30]
 
 
-def test_a_life_that_diverged_ends_with_its_last_episode(tmp_path: Path) -> None:
-    run(tmp_path / "a", lives=[[1.0] * 9, [2.0]], diverged_lives={"1": "weights"})
+def test_a_lifetime_that_diverged_ends_with_its_last_episode(tmp_path: Path) -> None:
+    run(tmp_path / "a", lifetimes=[[1.0] * 9, [2.0]], diverged_lives={"1": "weights"})
     (job,) = read_jobs(tmp_path)
-    assert [Life(job, i).steps for i in range(2)] == [90, 10]
+    assert [Lifetime(job, i).steps for i in range(2)] == [90, 10]
 
 
 def test_torn_and_odd_files_cost_no_more_than_what_was_in_them(tmp_path: Path) -> None:
     for name, content in (("config.yaml", b"\xff: ["), ("summary.json", b"{"), ("returns.npz", b"PK torn")):
-        folder = run(tmp_path / f"of {name}", f"agent.x={name}", lives=[[1.0], [2.0]], ended=name == "returns.npz")
+        folder = run(tmp_path / f"of {name}", f"agent.x={name}", lifetimes=[[1.0], [2.0]], ended=name == "returns.npz")
         (folder / name).write_bytes(content)
     chosen = choose([tmp_path])
-    assert [len(found.lives) for found in chosen.groups] == [2, 2, 2]
+    assert [len(found.lifetimes) for found in chosen.groups] == [2, 2, 2]
     assert [len(found.returns) for found in chosen.groups] == [2, 2, 2]  # of the torn npz, those of the summary
     assert len(bands_of(chosen.groups, chosen.labels)) == 2
 
@@ -135,7 +140,7 @@ def test_milestones_are_reached_at_the_end_of_the_window() -> None:
 def test_envs_stand_in_panels_of_their_own_with_one_colour_per_label(tmp_path: Path) -> None:
     for i, env in enumerate(("CartPole", "Acrobot")):
         for x in (1, 2):
-            run(tmp_path / f"{env}{x}", f"agent.x={x}", lives=[[1.0 * i, 2.0], [2.0, 2.0]], env=env)
+            run(tmp_path / f"{env}{x}", f"agent.x={x}", lifetimes=[[1.0 * i, 2.0], [2.0, 2.0]], env=env)
     figure = draw_curves(best_bands(read_jobs(tmp_path)))
     left, right = figure.axes
     assert {axes.get_title(loc="left") for axes in (left, right)} == {"CartPole", "Acrobot"}
@@ -147,15 +152,15 @@ def test_envs_stand_in_panels_of_their_own_with_one_colour_per_label(tmp_path: P
     assert [axes.get_title(loc="left") for axes in effects.axes] == ["Acrobot", "CartPole"]
 
 
-def test_lives_without_an_end_of_an_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
+def test_lifetimes_without_an_end_of_an_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
     for seed in range(2):
-        folder = run(tmp_path / str(seed), lives=[[], []], env="Forever", seed=2 * seed)
+        folder = run(tmp_path / str(seed), lifetimes=[[], []], env="Forever", seed=2 * seed)
         events = EventWriter(folder)
         for step in (1000, 2000):
             events.scalars({"rollout/reward_rate": step / 1000 + seed, "learn/entropy": 9.0}, step)
         events.close()
     (found,) = bands_of(*_groups(tmp_path), "mean")
-    assert (found.measure, found.lives[0], found.middle[0], found.middle[-1]) == (RATE, 2, 1.5, 2.5)
+    assert (found.measure, found.lifetimes[0], found.middle[0], found.middle[-1]) == (RATE, 2, 1.5, 2.5)
     for path in tmp_path.glob("*/events*"):
         path.unlink()
     assert bands_of(*_groups(tmp_path)) == []
@@ -181,22 +186,24 @@ def test_bands_come_back_from_csv(two: Path, tmp_path: Path) -> None:
 
 def test_only_the_ten_best_settings_of_a_sweep_are_drawn_the_best_first(tmp_path: Path) -> None:
     for x in range(12):
-        run(tmp_path / str(x), f"agent.x={x}", lives=[[float(x)]])
+        run(tmp_path / str(x), f"agent.x={x}", lifetimes=[[float(x)]])
     assert [found.label for found in best_bands(read_jobs(tmp_path))] == [f"agent.x={x}" for x in range(11, 1, -1)]
 
 
-def test_lines_are_dashed_where_lives_are_missing() -> None:
+def test_lines_are_dashed_where_lifetimes_are_missing() -> None:
     full, dashed = draw_curves([band(curves(100, 200, 300), "mean", label="x")], ends=True).axes[0].get_lines()
     assert np.isnan(full.get_ydata()[-1]) and np.isfinite(dashed.get_ydata()[-1])
     assert dashed.get_linestyle() == "--" and full.get_linestyle() == "-"
     assert np.isfinite(np.where(np.isnan(full.get_ydata()), dashed.get_ydata(), full.get_ydata())).all()
 
 
-def test_lives_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
+def test_lifetimes_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
     bands = [band(curves(100, 200, 300), label="x")]
-    ends = {line.get_xdata()[-1] for line in draw_curves(bands, lives=True).axes[0].get_lines() if line.get_alpha()}
+    ends = {line.get_xdata()[-1] for line in draw_curves(bands, lifetimes=True).axes[0].get_lines() if line.get_alpha()}
     assert ends == {100, 200, 300}
-    assert len(draw_curves(bands).axes[0].collections) == 1 and not draw_curves(bands, lives=True).axes[0].collections
+    assert (
+        len(draw_curves(bands).axes[0].collections) == 1 and not draw_curves(bands, lifetimes=True).axes[0].collections
+    )
 
 
 def test_names_at_the_ends_of_curves_keep_their_distance_and_order() -> None:
@@ -215,7 +222,7 @@ def test_a_running_mean_weighs_the_newest_most_and_starts_unbiased() -> None:
     ]
 
 
-def test_tables_say_how_many_lives_reached_a_milestone_and_when(two: Path) -> None:
+def test_tables_say_how_many_lifetimes_reached_a_milestone_and_when(two: Path) -> None:
     chosen = choose([two])
     rows = table_rows(chosen.groups, chosen.labels)
     assert (rows[0]["w2>=3 share"], rows[0]["w2>=3 median"], rows[0]["lowest"]) == (0.5, 7, 3.0)

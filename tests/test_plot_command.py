@@ -15,7 +15,7 @@ from tracerl.plot import __main__ as command_line
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """A folder with two settings, of two lives each."""
+    """A folder with two settings, of two lifetimes each."""
     return two_settings(tmp_path)
 
 
@@ -56,19 +56,19 @@ def test_tables_and_numbers_come_out_as_files_or_on_the_screen(two: Path, said: 
     assert (two / "t.md").read_text().startswith("| run |")
     assert said(two, "-o", two / "c.csv")[0] == 0
     assert said(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
-    assert "--lives needs runs" in said(two / "c.csv", "--lives")[2]
+    assert "--lifetimes needs runs" in said(two / "c.csv", "--lives")[2]
     assert said(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
 
-def test_lives_that_count_once_are_mentioned(tmp_path: Path, said: Any) -> None:
+def test_lifetimes_that_count_once_are_mentioned(tmp_path: Path, said: Any) -> None:
     for i in range(2):
-        run(tmp_path / str(i), lives=[[1.0]])
-    assert said(tmp_path, "--what", "table")[2].startswith("note: 1 lives stand in more than one run")
+        run(tmp_path / str(i), lifetimes=[[1.0]])
+    assert said(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes stand in more than one run")
 
 
 def test_what_is_wrong_is_said_in_one_line(two: Path, said: Any) -> None:
     (two / "empty").mkdir()
-    run(two / "young", lives=[[]], ended=False)
+    run(two / "young", lifetimes=[[]], ended=False)
     for arguments, message in (
         ((two / "none",), "RUN must be the folder of a run, of a sweep, or of several, got"),
         ((two / "empty",), "RUN has no run in it"),

@@ -1,4 +1,5 @@
-"""Pictures of what is inside a life: from arrays, from recordings, and from a run's checkpoint by the command line."""
+"""Pictures of what is inside a lifetime: from arrays, from recordings, and from a run's checkpoint by the command
+line."""
 
 import sys
 from pathlib import Path
@@ -119,20 +120,20 @@ def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
     assert [len(part) for part in parts] == [13 * 8, 9 * 6, 2 * 7] and whole.any()
 
 
-def test_a_life_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: Path) -> None:
+def test_a_lifetime_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: Path) -> None:
     saved = load(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    lived = live_on(saved, 40, life=1, frames=3)
+    lived = live_on(saved, 40, lifetime=1, frames=3)
     assert (lived.first, len(lived.recording)) == (120, 40)
     assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1"]  # the critic has no spikes
     assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 172), "value": (40, 165)}
     assert lived.traces["policy"][-1].any() and list(lived.frames) == [121, 140, 160]
     assert all(frame.shape == (400, 600, 3) for frame in lived.frames.values())
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    again = live_on(saved, 40, life=1)
+    again = live_on(saved, 40, lifetime=1)
     np.testing.assert_array_equal(lived.recording.layers[0].spikes, again.recording.layers[0].spikes)
-    with pytest.raises(ConfigError, match="life must be a whole number from 0 to 1"):
-        live_on(saved, 1, life=2)
+    with pytest.raises(ConfigError, match="lifetime must be a whole number from 0 to 1"):
+        live_on(saved, 1, lifetime=2)
 
 
 @pytest.mark.parametrize("what", ["raster", "traces", "distributions", "frame", "running"])

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import _GAMMA, UniformStream, splitmix64
 
 
@@ -18,9 +18,9 @@ def test_splitmix64_gives_the_published_sequence() -> None:
     assert found == expected
 
 
-def test_numbers_are_uniform_and_each_life_has_its_own() -> None:
-    together = UniformStream(Lives([5, 6]))
-    alone = UniformStream(Lives(6))
+def test_numbers_are_uniform_and_each_lifetime_has_its_own() -> None:
+    together = UniformStream(Lifetimes([5, 6]))
+    alone = UniformStream(Lifetimes(6))
     draws = torch.stack([together.draw() for _ in range(4000)])
     assert torch.equal(draws[:, 1], torch.stack([alone.draw() for _ in range(4000)]))
     assert 0 <= draws.min() and draws.max() < 1
@@ -30,18 +30,18 @@ def test_numbers_are_uniform_and_each_life_has_its_own() -> None:
 
 
 def test_a_restored_stream_goes_on_where_it_was() -> None:
-    stream = UniformStream(Lives(3))
+    stream = UniformStream(Lifetimes(3))
     stream.draw()
     saved = {name: value.clone() for name, value in stream.state_dict().items()}
     expected = [float(stream.draw()) for _ in range(3)]
-    other = UniformStream(Lives(9))
+    other = UniformStream(Lifetimes(9))
     other.load_state_dict(saved)
     assert [float(other.draw()) for _ in range(3)] == expected
 
 
 def test_many_draws_are_the_single_draws() -> None:
     for seeds in (3, [3, 4]):
-        one, other = UniformStream(Lives(seeds)), UniformStream(Lives(seeds))
+        one, other = UniformStream(Lifetimes(seeds)), UniformStream(Lifetimes(seeds))
         many = one.draw_many(5)
         assert torch.equal(many, torch.stack([other.draw() for _ in range(5)], -1))
         assert torch.equal(one.counter, other.counter)
@@ -51,13 +51,13 @@ def test_many_draws_are_the_single_draws() -> None:
 def test_purpose_0_changes_nothing() -> None:
     """The first numbers of seed 3, as they were before streams had purposes."""
     start = splitmix64(torch.tensor(3) + _GAMMA)
-    assert torch.equal(UniformStream(Lives(3)).counter, start)
-    assert torch.equal(UniformStream(Lives(3), 0).counter, start)
+    assert torch.equal(UniformStream(Lifetimes(3)).counter, start)
+    assert torch.equal(UniformStream(Lifetimes(3), 0).counter, start)
 
 
 def test_streams_of_other_purposes_and_seeds_have_nothing_in_common() -> None:
     seeds = list(range(30))
-    draws = torch.cat([UniformStream(Lives(seeds), purpose).draw_many(2000) for purpose in range(4)])
+    draws = torch.cat([UniformStream(Lifetimes(seeds), purpose).draw_many(2000) for purpose in range(4)])
     assert len(draws.unique()) == draws.numel()
     correlations = np.corrcoef(draws.numpy())[np.triu_indices(len(draws), 1)]
     assert abs(correlations).max() < 5 / np.sqrt(2000)  # of 7,140 pairs, five standard deviations

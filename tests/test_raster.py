@@ -1,4 +1,4 @@
-"""A life's pictures show its layers, what it expected and where its episodes ended."""
+"""A lifetime's pictures show its layers, what it expected and where its episodes ended."""
 
 import numpy as np
 

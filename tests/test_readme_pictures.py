@@ -13,7 +13,7 @@ from tracerl.lifetime.record import Record
 
 def test_baselines_are_counted_as_lifetimes_are_from_first_step_to_last() -> None:
     record, kept = Record(), []
-    record.keep = lambda life, step, earned, length: kept.append((step, earned, length))
+    record.keep = lambda lifetime, step, earned, length: kept.append((step, earned, length))
     env = script("bench_peers").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)
     env.reset(seed=0)
     for _ in range(90):
@@ -35,7 +35,7 @@ def test_the_picture_is_drawn_from_the_numbers_that_are_kept(tmp_path: Path, mon
 def test_agents_that_were_not_run_again_keep_their_numbers() -> None:
     readme_pictures = script("readme_pictures")
     kept = readme_pictures.read_bands(readme_pictures.DOCS / "data" / "learning.csv")
-    new = [replace(found, lives=found.lives + 1) for found in kept if found.label == "stream_ac"]
+    new = [replace(found, lifetimes=found.lifetimes + 1) for found in kept if found.label == "stream_ac"]
     merged = readme_pictures.merged(kept, new)
     assert [found.label for found in merged] == [found.label for found in kept]
     assert [found is new[0] for found in merged] == [found.label == "stream_ac" for found in kept]

@@ -11,7 +11,7 @@ from tracerl.recording.recorder import Recorder
 NOTHING = View((), None, None, None, None, None)
 
 
-def test_it_keeps_the_newest_steps_of_a_life() -> None:
+def test_it_keeps_the_newest_steps_of_a_lifetime() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [8], "agent.critic": None, "engine": "torch"})
     recorder, rewards, spikes, ended = Recorder(30), [], [], []

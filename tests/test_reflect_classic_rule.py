@@ -1,4 +1,4 @@
-"""REFLECT of traceTorch against traceTorch 0.3.0 and autograd; the trace of the product; lives."""
+"""REFLECT of traceTorch against traceTorch 0.3.0 and autograd; the trace of the product; lifetimes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from tracetorch import loss as their_loss
 
 from tests.test_layers_trace import LEARNED, copy_of, network_of, parameters_by_their_name
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim import SGD, TorchOptim
 from tracerl.rules.classic_learner import ClassicLearner
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
@@ -16,9 +16,9 @@ from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
 DOUBLE = torch.float64
 
 
-def timescales_of(*decays: float, lives: Lives, learn: bool = True) -> Timescales:
+def timescales_of(*decays: float, lifetimes: Lifetimes, learn: bool = True) -> Timescales:
     """With somewhere to write its gradients."""
-    made = Timescales(decays, lives, learn_decay=learn, learn_mixture=learn)
+    made = Timescales(decays, lifetimes, learn_decay=learn, learn_mixture=learn)
     for parameter in made.parameters():
         parameter.grad = torch.zeros_like(parameter)
     return made
@@ -38,9 +38,9 @@ def stream(steps: int, n: int, dtype: torch.dtype = torch.float32) -> list[tuple
 
 def test_500_steps_are_tracetorchs() -> None:
     """Loss, signal and the decay's gradient, to 1e-5 in float32."""
-    lives = Lives(0)
-    timescales = timescales_of(0.9, lives=lives)
-    mine, theirs = Reflect(timescales, 4, lives), their_loss.Reflect(4, 0.9)
+    lifetimes = Lifetimes(0)
+    timescales = timescales_of(0.9, lifetimes=lifetimes)
+    mine, theirs = Reflect(timescales, 4, lifetimes), their_loss.Reflect(4, 0.9)
     assert float(timescales.raw_decay) == pytest.approx(theirs.decay.item(), abs=1e-6)
     for p, output, reward in stream(500, 4):
         mine(p, output)
@@ -54,9 +54,9 @@ def test_500_steps_are_tracetorchs() -> None:
 
 def test_two_steps_by_hand() -> None:
     """With d = .5, two outputs and p = (.25, .75): output 0 is chosen and paid 1, then output 1 and 3."""
-    lives = Lives(0, DOUBLE)
-    timescales = timescales_of(0.5, lives=lives)
-    reflect, p = Reflect(timescales, 2, lives), torch.tensor([0.25, 0.75], dtype=DOUBLE)
+    lifetimes = Lifetimes(0, DOUBLE)
+    timescales = timescales_of(0.5, lifetimes=lifetimes)
+    reflect, p = Reflect(timescales, 2, lifetimes), torch.tensor([0.25, 0.75], dtype=DOUBLE)
     reflect(p, torch.tensor([1.0, 0.0], dtype=DOUBLE))
     # A = 1 - 0, signal = -1 * .5 * (1, 0)
     torch.testing.assert_close(reflect.backward(torch.tensor(1.0)), torch.tensor([-0.5, 0.0], dtype=DOUBLE))
@@ -72,10 +72,10 @@ def test_two_steps_by_hand() -> None:
 
 def test_several_timescales_are_mixed_by_a_softmax() -> None:
     """The averages of ReflectMTF (traceTorch, commit ae73a81), its loss differentiated by autograd."""
-    lives = Lives(0, DOUBLE)
-    timescales = timescales_of(0.5, 0.9, 0.99, lives=lives)
+    lifetimes = Lifetimes(0, DOUBLE)
+    timescales = timescales_of(0.5, 0.9, 0.99, lifetimes=lifetimes)
     timescales.raw_mixture.copy_(torch.tensor([0.3, -1.0, 0.5]))
-    reflect = Reflect(timescales, 4, lives)
+    reflect = Reflect(timescales, 4, lifetimes)
     raw, mixture = timescales.raw_decay.clone().requires_grad_(), timescales.raw_mixture.clone().requires_grad_()
     l_t, y_t, rho = torch.zeros(3, 4, dtype=DOUBLE), torch.zeros(3, 4, dtype=DOUBLE), torch.zeros(3, dtype=DOUBLE)
     for p, output, reward in stream(50, 4, DOUBLE):
@@ -95,8 +95,10 @@ def test_several_timescales_are_mixed_by_a_softmax() -> None:
 
 def test_frozen_timescales_give_the_same_signal() -> None:
     """Where traceTorch's decay does not require a gradient, its backward crashes."""
-    lives = Lives(0)
-    free, frozen = (Reflect(timescales_of(0.9, 0.5, lives=lives, learn=learn), 4, lives) for learn in (True, False))
+    lifetimes = Lifetimes(0)
+    free, frozen = (
+        Reflect(timescales_of(0.9, 0.5, lifetimes=lifetimes, learn=learn), 4, lifetimes) for learn in (True, False)
+    )
     assert not list(frozen.parameters())
     for p, output, reward in stream(20, 4):
         for reflect in (free, frozen):
@@ -104,10 +106,10 @@ def test_frozen_timescales_give_the_same_signal() -> None:
         torch.testing.assert_close(free.backward(reward), frozen.backward(reward))
 
 
-def learner_of(rule: Any, lives: Lives, paired: bool = False, **changes: object) -> ClassicLearner:
-    network = network_of(5, 8, 3, lives=lives, **changes).network
-    timescales = Timescales([0.9], lives, learn_decay=True, learn_mixture=False)
-    return ClassicLearner(network, timescales, paired, rule, lives)
+def learner_of(rule: Any, lifetimes: Lifetimes, paired: bool = False, **changes: object) -> ClassicLearner:
+    network = network_of(5, 8, 3, lifetimes=lifetimes, **changes).network
+    timescales = Timescales([0.9], lifetimes, learn_decay=True, learn_mixture=False)
+    return ClassicLearner(network, timescales, paired, rule, lifetimes)
 
 
 def act(learner: ClassicLearner, x: Tensor, action: Tensor) -> None:
@@ -117,9 +119,9 @@ def act(learner: ClassicLearner, x: Tensor, action: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
-def test_a_life_of_learning_is_tracetorchs_under_the_same_optimiser(name: str) -> None:
+def test_a_lifetime_of_learning_is_tracetorchs_under_the_same_optimiser(name: str) -> None:
     """Layers, REFLECT and a torch.optim optimiser together: the parameters after 200 rewards, in float32."""
-    learner = learner_of(TorchOptim(name, {"lr": 0.01}), Lives(0))
+    learner = learner_of(TorchOptim(name, {"lr": 0.01}), Lifetimes(0))
     theirs, their_reflect = copy_of(learner.network), their_loss.Reflect(3, 0.9)
     their_reflect.decay.data.copy_(learner.timescales.raw_decay.squeeze())
     optimizer = getattr(torch.optim, name)([*theirs.parameters(), *their_reflect.parameters()], lr=0.01)
@@ -153,14 +155,16 @@ def cosine(a: Tensor, b: Tensor) -> float:
 def gradients_of_20_steps(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """A softmax without memory: gradient of the averaged log-probability of its actions; averages apart; paired."""
     generator = torch.Generator().manual_seed(seed)
-    lives = Lives(seed, DOUBLE)
+    lifetimes = Lifetimes(seed, DOUBLE)
     held = dict.fromkeys(set(LEARNED) - {"learn_weight"}, False)
     exact = {"log_prob_signal": True, "exact_trace_decay": True, "membrane_decay": 0.0, **held}
     found = []
     for paired in (False, True):
-        network = network_of(6, 3, lives=Lives(seed, DOUBLE), input_trace_decay=0.0 if paired else 0.9, **exact).network
-        timescales = Timescales([0.9], lives, learn_decay=False, learn_mixture=False)
-        found.append(ClassicLearner(network, timescales, paired, SGD(lr=1e-9), lives))
+        network = network_of(
+            6, 3, lifetimes=Lifetimes(seed, DOUBLE), input_trace_decay=0.0 if paired else 0.9, **exact
+        ).network
+        timescales = Timescales([0.9], lifetimes, learn_decay=False, learn_mixture=False)
+        found.append(ClassicLearner(network, timescales, paired, SGD(lr=1e-9), lifetimes))
     weight = found[0].network.readout.weight.detach().clone().requires_grad_()
     total = torch.zeros((), dtype=DOUBLE)
     for _ in range(20):
@@ -185,10 +189,10 @@ def test_paired_traces_are_the_gradient_of_the_log_prob_trace_and_averages_apart
 
 
 def test_paired_losses_by_autograd() -> None:
-    lives = Lives(0, DOUBLE)
-    timescales = timescales_of(0.5, 0.9, lives=lives)
+    lifetimes = Lifetimes(0, DOUBLE)
+    timescales = timescales_of(0.5, 0.9, lifetimes=lifetimes)
     timescales.raw_mixture.copy_(torch.tensor([0.3, -1.0]))
-    paired = PairedReflect(timescales, 4, lives)
+    paired = PairedReflect(timescales, 4, lifetimes)
     raw, mixture = timescales.raw_decay.clone().requires_grad_(), timescales.raw_mixture.clone().requires_grad_()
     rho, trace, zeta = torch.zeros(2, dtype=DOUBLE), torch.zeros(2, dtype=DOUBLE), torch.zeros(2, 4, dtype=DOUBLE)
     for score, _, reward in stream(20, 4, DOUBLE):
@@ -207,9 +211,9 @@ def test_paired_losses_by_autograd() -> None:
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_a_life_among_many_is_the_life_alone(paired: bool) -> None:
-    many = learner_of(SGD(lr=0.1), Lives([3, 4, 5], DOUBLE), paired)
-    alone = learner_of(SGD(lr=0.1), Lives(4, DOUBLE), paired)
+def test_a_lifetime_among_many_is_the_lifetime_alone(paired: bool) -> None:
+    many = learner_of(SGD(lr=0.1), Lifetimes([3, 4, 5], DOUBLE), paired)
+    alone = learner_of(SGD(lr=0.1), Lifetimes(4, DOUBLE), paired)
     generator = torch.Generator().manual_seed(0)
     before = alone.flat.clone()
     for step in range(60):

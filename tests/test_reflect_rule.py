@@ -8,13 +8,13 @@ from torch import Tensor
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
 from tracerl.nn.heads import Categorical
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 from tracerl.optim import SGD
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
-LIVES = Lives(0, torch.float64)
+LIVES = Lifetimes(0, torch.float64)
 
 
 def follow(decay: float, steps: int) -> tuple[TraceLearner, LogProbTrace, Tensor, Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tracerl.config.checks import ConfigError
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.stdp import STDP, Synapses, bounded_step_
 
@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def synapses(n_pre: int = 1, n_post: int = 1, seed: int | list[int] = 0, **settings: object) -> Synapses:
-    return STDP(**{**SETTINGS, **settings}).build(n_pre, n_post, Lives(seed, torch.float64))
+    return STDP(**{**SETTINGS, **settings}).build(n_pre, n_post, Lifetimes(seed, torch.float64))
 
 
 def play(made: Synapses, pre: np.ndarray, post: np.ndarray) -> None:
@@ -137,7 +137,7 @@ def test_without_a_signal_no_weight_moves_however_much_spikes() -> None:
     assert made.eligibility.abs().min() > 0 and torch.equal(made.weight, before)
 
 
-def test_forgetting_leaves_weights_and_other_lives_alone() -> None:
+def test_forgetting_leaves_weights_and_other_lifetimes_alone() -> None:
     made = synapses(3, 2, seed=[0, 1])
     for _ in range(5):
         made.tick(torch.ones(2, 3, dtype=torch.float64), torch.ones(2, 2, dtype=torch.float64))
@@ -175,7 +175,7 @@ def test_bad_settings_name_their_key(key: str, value: object) -> None:
 
 def test_two_transitions_of_the_critic_by_hand() -> None:
     """First z = phi = (2, 1), z . phi = 5, delta = 3: w = .1/5 * 3 * (2, 1). Then z = (4, 1.5), z . phi = 13.5."""
-    critic = LinearValue(1, 0.1, 1.0, 0.5, Lives(0, torch.float64))
+    critic = LinearValue(1, 0.1, 1.0, 0.5, Lifetimes(0, torch.float64))
     one, zero = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     first, second = torch.tensor([[2.0], [3.0]], dtype=torch.float64)
     critic.see(first)
@@ -189,7 +189,7 @@ def test_two_transitions_of_the_critic_by_hand() -> None:
 
 def test_the_critic_does_not_diverge_where_its_trace_is_long() -> None:
     """One state for ever, paid 1: V = 100; features of size 3 and a trace 17 times as large, at half a step."""
-    critic = LinearValue(1, 0.5, 0.99, 0.95, Lives(0, torch.float64))
+    critic = LinearValue(1, 0.5, 0.99, 0.95, Lifetimes(0, torch.float64))
     one = torch.ones((), dtype=torch.float64)
     critic.see(3 * one.reshape(1))
     for _ in range(3000):
@@ -199,7 +199,7 @@ def test_the_critic_does_not_diverge_where_its_trace_is_long() -> None:
 
 def test_the_critic_finds_the_values_of_a_chain() -> None:
     """Two states in turn, then the end, paid 0 and 1: V = .5 and 1 at a discount of .5."""
-    critic = LinearValue(1, 0.1, 0.5, 0.9, Lives(0, torch.float64))
+    critic = LinearValue(1, 0.1, 0.5, 0.9, Lifetimes(0, torch.float64))
     first, second = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
     for _ in range(2000):

@@ -84,7 +84,7 @@ def test_engines_can_be_chosen_and_auto_says_why_not(run_here: Run) -> None:
     assert json.loads(Path(last_line(without)).read_text())["engine"] == "torch"
 
 
-def test_many_lives_and_their_statistics(run_here: Run) -> None:
+def test_many_lifetimes_and_their_statistics(run_here: Run) -> None:
     shared = ("steps=2000", "network.hidden=[8]", "logger.every=500", "lifetimes=3", "seed=5")
     result = run_here(*shared)
     path = Path(last_line(result))
@@ -95,19 +95,19 @@ def test_many_lives_and_their_statistics(run_here: Run) -> None:
     assert [len(reached) for reached in summary["milestones"].values()] == [3, 3, 3]
     with np.load(path.parent / "returns.npz") as episodes:
         assert len(episodes["life"]) == summary["episodes"]
-        for life in range(3):
-            last = episodes["return"][episodes["life"] == life][-100:]
-            assert found["per_life"][life] == pytest.approx(last.mean())
+        for lifetime in range(3):
+            last = episodes["return"][episodes["life"] == lifetime][-100:]
+            assert found["per_life"][lifetime] == pytest.approx(last.mean())
     events = EventAccumulator(str(path.parent)).Reload()
     assert [point.step for point in events.Scalars("lives/return_ci_high")] == [500, 1000, 1500, 2000]
-    assert "seeds 5-7, 3 lives of 2,000 steps" in result.stdout
+    assert "seeds 5-7, 3 lifetimes of 2,000 steps" in result.stdout
     compiled = json.loads(Path(last_line(run_here(*shared, "env.backend=compiled", "threads=1"))).read_text())
     assert compiled["return_last100"] == found
     alone = json.loads(Path(last_line(run_here(*shared, "lifetimes=1", "seed=7"))).read_text())
     assert alone["return_last100"]["mean"] == found["per_life"][2]
 
 
-def test_a_life_of_one_endless_episode_reports_what_a_step_earns(run_here: Run) -> None:
+def test_a_lifetime_of_one_endless_episode_reports_what_a_step_earns(run_here: Run) -> None:
     result = run_here("env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
     path = Path(last_line(result))
     summary = json.loads(path.read_text())
@@ -120,7 +120,7 @@ def test_a_life_of_one_endless_episode_reports_what_a_step_earns(run_here: Run) 
     assert f"3,000/3,000 steps, reward {rate:.4f} a step" in result.stderr
 
 
-def test_agents_without_an_axis_of_lives_live_many_too(run_here: Run) -> None:
+def test_agents_without_an_axis_of_lifetimes_live_many_too(run_here: Run) -> None:
     path = last_line(run_here("env=Pendulum", "agent=random", "steps=400", "lifetimes=2"))
     assert json.loads(Path(path).read_text())["episodes"] == 4
 
@@ -230,7 +230,7 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
         ("reward", 1, "diverged", 49, "env handed out the reward nan"),
         ("two", 1, "failed", 49, "env handed out the reward array([1., 1.]) in step 50: TypeError"),
         ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator lost"),
-        ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of life 0"),
+        ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of lifetime 0"),
         ("exit", 1, "failed", 49, "the env failed in step 50: SystemExit: 0"),
         ("exit_in_reset", 2, "failed", 50, "an env failed in reset after 50 steps: SystemExit: 0"),
     ],
@@ -238,8 +238,8 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
 def test_a_broken_env_leaves_a_summary_and_one_line(
     run_here: Run, tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
 ) -> None:
-    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
-    result = run_here(*world, "network.hidden=[8]", "logger=none")
+    runner = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
+    result = run_here(*runner, "network.hidden=[8]", "logger=none")
     assert result.returncode == 1
     hydras, ours = result.stderr.splitlines()[-2:]
     assert hydras.startswith("Error executing job with overrides")
@@ -254,8 +254,8 @@ def test_a_broken_env_leaves_a_summary_and_one_line(
 
 @pytest.mark.parametrize("lifetimes", [1, 2])
 def test_an_env_that_cannot_be_closed_costs_a_warning(run_here: Run, lifetimes: int) -> None:
-    world = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
-    result = run_here(*world, "agent=random", "steps=60", "logger=none")
+    runner = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
+    result = run_here(*runner, "agent=random", "steps=60", "logger=none")
     assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
     assert "warning: the env failed to close: RuntimeError: the simulator does not let go" in result.stderr
     assert "Traceback" not in result.stderr

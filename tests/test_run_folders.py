@@ -236,8 +236,8 @@ def test_a_forged_manifest_is_named(run: Path, resume: Any, name: str, value: An
 
 
 @pytest.mark.parametrize("world", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
-def test_a_forged_world_is_named(run: Path, resume: Any, world: dict[str, Any]) -> None:
-    forge_info(run, world=world)
+def test_a_forged_world_is_named(run: Path, resume: Any, runner: dict[str, Any]) -> None:
+    forge_info(run, runner=runner)
     code, said = resume()
     assert code == 2 and "resume cannot use the checkpoint at step 400" in said
 
@@ -273,5 +273,5 @@ def test_other_commands_do_not_wait_for_pipes(run: Path, monkeypatch: pytest.Mon
         os.mkfifo(run / name)
     (job,) = read_jobs(run)
     assert (job.summary, job.config, job.overrides, job.error, job.seed) == ({}, {}, {}, "", None)
-    assert Group({}, [job]).all_lives == [] and reward_rate(job) is not None
+    assert Group({}, [job]).all_lifetimes == [] and reward_rate(job) is not None
     assert load(run).step == 400 and load(run).config.network.hidden == [8]

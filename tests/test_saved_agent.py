@@ -243,8 +243,8 @@ def test_own_classes_are_built_where_they_are_trusted(tmp_path: Path) -> None:
 
 
 class OwnHead(Categorical):
-    def __init__(self, space: Any, lives: Any) -> None:
-        super().__init__(int(space.n), lives)
+    def __init__(self, space: Any, lifetimes: Any) -> None:
+        super().__init__(int(space.n), lifetimes)
 
 
 def test_reading_a_file_runs_and_imports_nothing_of_its_choice(good: bytes, tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_an_agent_comes_back_with_the_weights_of_its_life(run: Path) -> None:
+def test_an_agent_comes_back_with_the_weights_of_its_lifetime(run: Path) -> None:
     saved = load(run)
     assert (saved.step, saved.lifetimes, saved.config.network.hidden) == (600, 3, [8])
     kept = saved.checkpoint.parts["agent"]["policy.network.readout.affine"]
-    for life in range(3):
+    for lifetime in range(3):
         for engine in ("torch", "fused"):
-            assert torch.equal(saved.agent(life, engine).policy.network.readout.affine, kept[life])
+            assert torch.equal(saved.agent(lifetime, engine).policy.network.readout.affine, kept[lifetime])
 
 
 def test_a_checkpoint_names_its_run(run: Path) -> None:
@@ -49,18 +49,18 @@ def test_the_best_checkpoint_is_that_of_the_highest_mean_return(
     best = load(tmp_path / "run", "best")
     assert scores[best.step] == max(scores.values())
     for saved in (load(tmp_path / "run"), best):
-        affine = saved.agent("best", life=0).policy.network.readout.affine
+        affine = saved.agent("best", lifetime=0).policy.network.readout.affine
         assert torch.equal(affine, best.checkpoint.parts["agent"]["policy.network.readout.affine"])
     assert load(tmp_path / "run").step == 600
 
 
 def test_which_agent_is_meant_is_said_once(run: Path) -> None:
     saved = load(run)
-    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(life=2).policy.network.flat)
+    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(lifetime=2).policy.network.flat)
     with pytest.raises(ConfigError, match="which must be one of best; got 'worst'"):
         saved.agent("worst")
-    with pytest.raises(ConfigError, match="life must be given once"):
-        saved.agent(1, life=2)
+    with pytest.raises(ConfigError, match="lifetime must be given once"):
+        saved.agent(1, lifetime=2)
 
 
 def test_a_run_without_a_score_has_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +121,8 @@ def test_what_is_not_there_is_named(run: Path, path: str, checkpoint: str | None
         load(run.parent / path, checkpoint)
 
 
-def test_a_life_that_was_not_lived_is_named(run: Path) -> None:
-    with pytest.raises(ConfigError, match="life must be .* 2, got 3"):
+def test_a_lifetime_that_was_not_lived_is_named(run: Path) -> None:
+    with pytest.raises(ConfigError, match="lifetime must be .* 2, got 3"):
         load(run).agent(3)
 
 

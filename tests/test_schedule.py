@@ -35,7 +35,9 @@ def steps_of(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("case", [(), ("lifetimes=3",), ("env.backend=compiled", "lifetimes=3"), ("agent=stream_ac",)])
-def test_a_finished_life_that_is_given_more_steps_is_the_longer_life(case: tuple, run: Any, tmp_path: Path) -> None:
+def test_a_finished_lifetime_that_is_given_more_steps_is_the_longer_lifetime(
+    case: tuple, run: Any, tmp_path: Path
+) -> None:
     settings = [f"agent.hidden={[8]}" if "agent=stream_ac" in case else QUICK[0], *QUICK[1:], *case]
     assert run(*settings, "steps=1000", "hydra.run.dir=whole") == 0
     assert run(*settings, "steps=517", "hydra.run.dir=parts") == 0
@@ -122,7 +124,7 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it lives: it may be slow, but not gone
+    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it lifetimes: it may be slow, but not gone
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(number)
@@ -160,16 +162,16 @@ def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: 
             return {"rows": np.zeros(2)}
 
     settings = CheckpointSettings(10, None, 2, 0)
-    monitor = Checkpoints(settings, tmp_path / "gone", 100, Place(), lambda: False, dict)  # type: ignore[arg-type]
+    callback = Checkpoints(settings, tmp_path / "gone", 100, Place(), lambda: False, dict)  # type: ignore[arg-type]
     record = Record()
     for _ in range(30):
         record.add(1.0)
         if record.step % 10 == 0:
-            monitor.look([record], Remembers())  # type: ignore[arg-type]
+            callback.call([record], Remembers())  # type: ignore[arg-type]
     assert capsys.readouterr().err.count("warning: cannot write a checkpoint") == 1
     (tmp_path / "gone").mkdir()
     for _ in range(10):
         record.add(1.0)
-    monitor.look([record], Remembers())  # type: ignore[arg-type]
+    callback.call([record], Remembers())  # type: ignore[arg-type]
     assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / FOLDER).iterdir()] == [40]
     assert os.listdir(tmp_path / "gone") == [FOLDER]

@@ -109,8 +109,8 @@ def test_bench_speed_has_rows_that_can_be_built() -> None:
     bench = script("bench_speed")
     rows = {re.sub(r"lifetimes=\d+", "", row.overrides): row for rows in bench.TABLES.values() for row in rows}
     for row in rows.values():
-        world, agent = bench.Bench(bench.config_of(row, "lifetimes=2"), 20).new()
-        world.close()
+        runner, agent = bench.Bench(bench.config_of(row, "lifetimes=2"), 20).new()
+        runner.close()
         assert agent.engine == ("torch" if "torch" in row.label else "fused"), row
 
 

@@ -1,4 +1,4 @@
-"""Statistics of a life and over lives."""
+"""Statistics of a lifetime and over lifetimes."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.record import Marker, Milestone, Record, Tally, capture_records, restore_records
+from tracerl.lifetime.record import Marker, Milestone, Record, VectorStatistics, capture_records, restore_records
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.runs.summary import Outcome, closing_lines, summarize, write_json
 
@@ -54,15 +54,15 @@ def test_nothing_to_average_is_nan() -> None:
 
 
 def marked(rewards: np.ndarray, ends: int) -> Record:
-    """A life of these rewards, marked as a run marks it, with an episode's end after each ``ends`` steps."""
+    """A lifetime of these rewards, marked as a run marks it, with an episode's end after each ``ends`` steps."""
     record, marker = Record(), Marker()
     for step, reward in enumerate(rewards.tolist(), 1):
         record.add(reward)
         if step % ends == 0:
             record.end_episode()
         if step % marker.every == 0:
-            marker.look([record], None)
-    marker.look([record], None)
+            marker.call([record], None)
+    marker.call([record], None)
     return record
 
 
@@ -76,7 +76,7 @@ def test_the_reward_rate_is_that_of_the_last_10_000_steps_with_or_without_episod
     assert 9_000 <= 12_345 - odd.marks[0][0] <= 11_000
 
 
-def test_the_reward_rate_of_a_short_life_is_that_of_all_of_it() -> None:
+def test_the_reward_rate_of_a_short_lifetime_is_that_of_all_of_it() -> None:
     assert math.isnan(Record().reward_rate())
     assert marked(np.array([1.0, 2.0, 6.0]), 2).reward_rate() == 3.0
 
@@ -94,7 +94,7 @@ def test_interquartile_mean_cuts_a_quarter_at_each_end() -> None:
     assert interquartile_mean(list(values)) == pytest.approx(np.sort(values)[100:300].mean())
 
 
-def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lives() -> None:
+def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lifetimes() -> None:
     rng = np.random.default_rng(0)
     few, many = rng.normal(10, 1, 8), rng.normal(10, 1, 200)
     low, high = bootstrap_interval(list(many))
@@ -103,26 +103,26 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lives() -> Non
     assert bootstrap_interval([3.0, 3.0]) == (3.0, 3.0)
 
 
-def test_a_tally_keeps_many_lives_as_their_records_would() -> None:
+def test_a_tally_keeps_many_lifetimes_as_their_records_would() -> None:
     rng = np.random.default_rng(0)
-    alone, together = [Record(life=i) for i in range(3)], [Record(life=i) for i in range(3)]
-    tally = Tally(together)
+    alone, together = [Record(lifetime=i) for i in range(3)], [Record(lifetime=i) for i in range(3)]
+    statistics = VectorStatistics(together)
     for _ in range(200):
         rewards, counted = rng.normal(size=3), rng.random(3) < 0.8
         ended = counted & (rng.random(3) < 0.1)
-        tally.add(rewards, counted, ended)
+        statistics.add(rewards, counted, ended)
         for i in np.flatnonzero(counted):
             alone[i].add(rewards[i])
             if ended[i]:
                 alone[i].end_episode()
-    assert tally.records() == alone
-    assert tally.step() == min(record.step for record in alone)
+    assert statistics.records() == alone
+    assert statistics.step() == min(record.step for record in alone)
 
 
 OUTCOME = Outcome("E", "a", "torch", "cpu", 0, 2.0, "finished")
 
 
-def test_summary_of_one_life_has_no_interval() -> None:
+def test_summary_of_one_lifetime_has_no_interval() -> None:
     summary = summarize(OUTCOME, [lived([1.0, 3.0], ("w2>=2", "w2>=9"))])
     assert summary["return_last100"] == {"mean": 2.0, "iqm": 2.0, "ci_low": None, "ci_high": None, "per_life": [2.0]}
     assert summary["milestones"] == {"w2>=2": [2], "w2>=9": [None]}
@@ -130,7 +130,7 @@ def test_summary_of_one_life_has_no_interval() -> None:
     assert summary["peak_rss_mb"] > 10
 
 
-def test_summary_of_many_lives_and_what_is_said_of_it() -> None:
+def test_summary_of_many_lifetimes_and_what_is_said_of_it() -> None:
     returns = [[1.0, 3.0], [9.0, 9.0], [5.0, 7.0], [2.0, 2.0]]
     summary = summarize(OUTCOME, [lived(values, ("w2>=2", "w2>=6", "w2>=99")) for values in returns])
     found = summary["return_last100"]
@@ -139,12 +139,12 @@ def test_summary_of_many_lives_and_what_is_said_of_it() -> None:
     assert summary["milestones"]["w2>=6"] == [None, 2, 2, None]
     assert (summary["lifetimes"], summary["steps"], summary["episodes"], summary["steps_per_second"]) == (4, 2, 8, 4.0)
     lines = closing_lines(summary, Path("runs/x"))
-    assert lines[0] == "finished: E a seeds 0-3, 4 lives of 2 steps, 8 episodes, 2.0 s (4 steps/s)"
-    assert lines[1].startswith("mean return of the last 100 episodes: 4.00 (IQM over lives; 95% interval 2.00 to ")
+    assert lines[0] == "finished: E a seeds 0-3, 4 lifetimes of 2 steps, 8 episodes, 2.0 s (4 steps/s)"
+    assert lines[1].startswith("mean return of the last 100 episodes: 4.00 (IQM over lifetimes; 95% interval 2.00 to ")
     assert lines[2:5] == [
-        "w2>=2: reached by 4 of 4 lives, median step 2",
-        "w2>=6: reached by 2 of 4 lives, median step 2",
-        "w2>=99: reached by 0 of 4 lives",
+        "w2>=2: reached by 4 of 4 lifetimes, median step 2",
+        "w2>=6: reached by 2 of 4 lifetimes, median step 2",
+        "w2>=99: reached by 0 of 4 lifetimes",
     ]
 
 
@@ -163,39 +163,39 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
 
 
 def test_what_is_said_of_an_endless_episode_is_its_reward_rate() -> None:
-    lives = [Record(), Record(life=1)]
-    for record, reward in zip(lives, (-1.0, -3.0), strict=True):
+    lifetimes = [Record(), Record(lifetime=1)]
+    for record, reward in zip(lifetimes, (-1.0, -3.0), strict=True):
         record.add(reward)
         record.add(0.0)
-    summary = summarize(OUTCOME, lives)
+    summary = summarize(OUTCOME, lifetimes)
     assert summary["reward_rate_last10000"]["per_life"] == [-0.5, -1.5]
     line = closing_lines(summary, Path("runs/x"))[1]
     assert line.startswith(
         "mean return of the last 100 episodes: no episode ended; mean reward of the last 10,000 steps: -1.00000 (IQM"
     )
-    alone = closing_lines(summarize(OUTCOME, lives[:1]), Path("runs/x"))[1]
+    alone = closing_lines(summarize(OUTCOME, lifetimes[:1]), Path("runs/x"))[1]
     assert alone.endswith("mean reward of the last 10,000 steps: -0.50000")
     assert closing_lines(summarize(OUTCOME, [Record()]), Path("runs/x"))[1].endswith("no episode ended")
 
 
-def test_summary_of_a_life_without_an_ended_episode() -> None:
+def test_summary_of_a_lifetime_without_an_ended_episode() -> None:
     summary = summarize(OUTCOME, [Record()])
     assert summary["return_last100"] == {"mean": None, "iqm": None, "ci_low": None, "ci_high": None, "per_life": [None]}
 
 
 def test_records_come_back_to_the_bit() -> None:
-    def lives() -> list[Record]:
-        return [Record([Milestone.parse("w2>=1"), Milestone.parse("w1>=99")], life) for life in range(2)]
+    def lifetimes() -> list[Record]:
+        return [Record([Milestone.parse("w2>=1"), Milestone.parse("w1>=99")], lifetime) for lifetime in range(2)]
 
-    records, rng = lives(), np.random.default_rng(0)
+    records, rng = lifetimes(), np.random.default_rng(0)
     for step in range(2500):
         for record in records:
-            record.add(float(rng.normal()) + record.life)
+            record.add(float(rng.normal()) + record.lifetime)
             if rng.random() < 0.01:
                 record.end_episode()
             if step % 1000 == 0:
                 record.mark()
-    twins = lives()
+    twins = lifetimes()
     state = {name: array.copy() for name, array in capture_records(records).items()}
     restore_records(twins, state)
     for record, twin in zip(records, twins, strict=True):

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from tests.test_optim import tensor, two_parameters
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Sequential
 from tracerl.optim import AdaptiveObGD, Intentional, ObGD
 from tracerl.optim.rule import StepRuleSettings
 
-LIVES, DECAY, STEPS = Lives(0, torch.float64), 0.9405, 2000
+LIVES, DECAY, STEPS = Lifetimes(0, torch.float64), 0.9405, 2000
 
 
 def steps_of(settings: StepRuleSettings) -> list[tuple[torch.Tensor, torch.Tensor, float]]:

@@ -30,7 +30,7 @@ def statuses(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight jobs in turn in one process: every other one fails, the rest differ in engine and number of lives."""
+    """Eight jobs in turn in one process: every other one fails, the rest differ in engine and number of lifetimes."""
     folder = tmp_path_factory.mktemp("swept")
     axes = ("engine=torch,fused", "lifetimes=3,1", "dtype=int8,float64")
     result = run(folder, "-m", *LIVES, *axes, "hydra.sweep.dir=here")

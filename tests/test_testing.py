@@ -18,7 +18,7 @@ from tracerl.config import hydra_compat
 from tracerl.testing import check_agent, check_env, check_seeds
 
 
-class Sound(tests.worlds.World):
+class Sound(tests.worlds.EnvRunner):
     """Walks at random and ends now and then."""
 
     def begin(self) -> np.ndarray:
@@ -88,9 +88,9 @@ def test_a_stochastic_env_is_another_after_another_seed() -> None:
 class Counting:
     """A sound agent with a state: acts by the number of its steps."""
 
-    def __init__(self, observation_space: Any, action_space: Any, lives: Any) -> None:
-        self.n, self.shape = int(action_space.n), lives.shape
-        self.count = torch.zeros(lives.shape, dtype=torch.int64)
+    def __init__(self, observation_space: Any, action_space: Any, lifetimes: Any) -> None:
+        self.n, self.shape = int(action_space.n), lifetimes.shape
+        self.count = torch.zeros(lifetimes.shape, dtype=torch.int64)
 
     def start(self, observation: Any) -> int:
         self.count += 1
@@ -114,8 +114,8 @@ class Counting:
 
     def abandon(self) -> None: ...
 
-    def advance(self, verbs: Any, rewards: Any, observations: Any) -> np.ndarray:
-        acts = (verbs == 1) | (verbs == 2)
+    def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
+        acts = (step_types == 1) | (step_types == 2)
         self.count += torch.as_tensor(acts)
         return (self.count % self.n).numpy()
 
@@ -153,8 +153,8 @@ class Careless(Counting):
 class Awake(Counting):
     """Counts for the lifetimes that are skipped, too."""
 
-    def advance(self, verbs: Any, rewards: Any, observations: Any) -> np.ndarray:
-        self.count += torch.as_tensor(verbs < 3)
+    def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
+        self.count += torch.as_tensor(step_types < 3)
         return (self.count % self.n).numpy()
 
 

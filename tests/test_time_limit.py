@@ -17,12 +17,12 @@ from tracerl.agents.random import RandomAgent
 import tests.worlds  # noqa: F401 - registers envs
 from tests.helpers import command
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.independent_agents import Population
+from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.record import Record
-from tracerl.lifetime.runners import SingleWorld, VectorWorld
+from tracerl.lifetime.runners import SingleEnvRunner, VectorEnvRunner
 from tracerl.lifetime.time_limit import time_limit
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.execute import describe
 
 ROOT = Path(__file__).parents[1]
@@ -36,18 +36,20 @@ def broken(how: str) -> gym.Env[Any, Any]:
 @pytest.mark.parametrize(("how", "steps"), [("hang", 49), ("stubborn", 49), ("stall", 50)])
 @pytest.mark.parametrize("lifetimes", [1, 2])
 def test_an_env_that_does_not_answer_ends_the_lifetime(how: str, steps: int, lifetimes: int) -> None:
-    before, records = signal.getsignal(signal.SIGALRM), [Record(life=i) for i in range(lifetimes)]
-    agents = [RandomAgent(broken(how).observation_space, broken(how).action_space, Lives(i)) for i in range(lifetimes)]
+    before, records = signal.getsignal(signal.SIGALRM), [Record(lifetime=i) for i in range(lifetimes)]
+    agents = [
+        RandomAgent(broken(how).observation_space, broken(how).action_space, Lifetimes(i)) for i in range(lifetimes)
+    ]
     envs = SyncVectorEnv([lambda: broken(how)] * 2, autoreset_mode=AutoresetMode.DISABLED)
-    single = SingleWorld(broken(how), 0, SECONDS)
-    world: Any = single if lifetimes == 1 else VectorWorld(envs, [0, 1], SECONDS)
+    single = SingleEnvRunner(broken(how), 0, SECONDS)
+    runner: Any = single if lifetimes == 1 else VectorEnvRunner(envs, [0, 1], SECONDS)
     with pytest.raises(EnvFailed) as caught:
-        world.live(agents[0] if lifetimes == 1 else Population(agents), 100, records, [], lambda: False)
+        runner.live(agents[0] if lifetimes == 1 else IndependentAgents(agents), 100, records, [], lambda: False)
     name = "reset" if how == "stall" else "step"
     assert describe(caught.value).endswith(f"TimeoutError: {name} did not return within 0.2 s (env.timeout)")
     assert [record.step for record in records] == [steps] * lifetimes
     assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    world.close()
+    runner.close()
 
 
 def test_an_env_that_answers_is_left_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""Many lives together: each is the life it would be alone, however they are computed."""
+"""Many lifetimes together: each is the lifetime it would be alone, however they are computed."""
 
 import re
 from typing import Any
@@ -14,23 +14,23 @@ from tracerl.envs.spec import EnvSpec
 from tests.helpers import lived, lived_together, make_agent
 from tests.worlds import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.independent_agents import Population
+from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import Diverged, EnvFailed, live
-from tracerl.lifetime.protocol import ManyAgents, Verb
-from tracerl.lifetime.record import Record, Tally
-from tracerl.lifetime.vector_loop import live_many
-from tracerl.nn.lifetimes import Lives
+from tracerl.lifetime.protocol import ManyAgents, StepType
+from tracerl.lifetime.record import Record, VectorStatistics
+from tracerl.lifetime.vector_loop import run_lifetimes
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.execute import describe
 
 SMALL = "network.hidden=[12]"
 
 
 def rows(agent: Any) -> list[torch.Tensor]:
-    """Everything that an agent remembers, a row per life."""
+    """Everything that an agent remembers, a row per lifetime."""
     return [memory.reshape(-1, memory.shape[-1]) for memory in (agent.memory.real, agent.memory.wide)]
 
 
-def test_life_i_of_16_is_the_single_life_of_its_seed_to_the_bit() -> None:
+def test_lifetime_i_of_16_is_the_single_lifetime_of_its_seed_to_the_bit() -> None:
     together, records = lived_together("CartPole-v1", 1500, SMALL, "engine=fused", seeds=list(range(3, 19)))
     for i in (0, 1, 7, 14, 15):
         alone, record = lived("CartPole-v1", 1500, SMALL, "engine=fused", seed=3 + i)
@@ -40,12 +40,12 @@ def test_life_i_of_16_is_the_single_life_of_its_seed_to_the_bit() -> None:
             records[i].episodes,
             records[i].episode_return,
         )
-        for all_lives, one in zip(rows(together), rows(alone), strict=True):
-            assert torch.equal(all_lives[i], one[0])
+        for all_lifetimes, one in zip(rows(together), rows(alone), strict=True):
+            assert torch.equal(all_lifetimes[i], one[0])
 
 
 @pytest.mark.parametrize("optimizer", ["intentional", "torch"])
-def test_life_i_is_the_single_life_in_torch_too(optimizer: str) -> None:
+def test_lifetime_i_is_the_single_lifetime_in_torch_too(optimizer: str) -> None:
     overrides = (SMALL, f"optimizer={optimizer}", "encoder=contrast")
     together, records = lived_together("CartPole-v1", 300, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     for i, seed in enumerate([1, 2, 3]):
@@ -57,13 +57,13 @@ def test_life_i_is_the_single_life_in_torch_too(optimizer: str) -> None:
 
 @pytest.mark.parametrize(("n", "backend"), [(50, "gymnasium"), (5, "gymnasium"), (5, "compiled")])
 def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
-    lives = [
+    lifetimes = [
         lived_together("CartPole-v1", 200, SMALL, "engine=fused", f"threads={i}", seeds=[*range(n)], backend=backend)
         for i in (1, 2, 3, 9)
     ]
-    for agent, records in lives[1:]:
-        assert [record.returns for record in records] == [record.returns for record in lives[0][1]]
-        assert all(torch.equal(a, b) for a, b in zip(rows(agent), rows(lives[0][0]), strict=True))
+    for agent, records in lifetimes[1:]:
+        assert [record.returns for record in records] == [record.returns for record in lifetimes[0][1]]
+        assert all(torch.equal(a, b) for a, b in zip(rows(agent), rows(lifetimes[0][0]), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
         ("MountainCarContinuous-v0", 2000, ()),
     ],
 )
-def test_lives_in_compiled_twins_are_the_lives_in_gymnasium(
+def test_lifetimes_in_compiled_twins_are_the_lifetimes_in_gymnasium(
     env_id: str, steps: int, overrides: tuple[str, ...]
 ) -> None:
     arguments = (env_id, steps, SMALL, *overrides, "engine=fused")
@@ -94,35 +94,37 @@ def test_both_engines_agree_on_every_mixture_of_verbs() -> None:
     agents = [
         make_agent(env, SMALL, f"engine={engine}", seed=seeds, dtype=torch.float64) for engine in ("torch", "fused")
     ]
-    verbs = np.full(4, Verb.START, np.int8)
+    step_types = np.full(4, StepType.FIRST, np.int8)
     for i in range(300):
         rewards, seen = rng.normal(size=4), rng.normal(size=(4, 4)).astype(np.float32)
         before = [memory.clone() for memory in rows(agents[0])]
-        actions = [agent.advance(verbs, rewards, seen) for agent in agents]
+        actions = [agent.advance(step_types, rewards, seen) for agent in agents]
         assert actions[0].tolist() == actions[1].tolist(), i
-        skipped = verbs == Verb.SKIP
+        skipped = step_types == StepType.SKIP
         assert all(torch.equal(now[skipped], then[skipped]) for now, then in zip(rows(agents[0]), before, strict=True))
-        ended = verbs >= Verb.TERMINATED
-        verbs = rng.choice([Verb.SKIP, Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], 4, p=[0.2, 0.6, 0.1, 0.1])
-        verbs[ended] = Verb.START
-        verbs = verbs.astype(np.int8)
+        ended = step_types >= StepType.TERMINATED
+        step_types = rng.choice(
+            [StepType.SKIP, StepType.MID, StepType.TERMINATED, StepType.TRUNCATED], 4, p=[0.2, 0.6, 0.1, 0.1]
+        )
+        step_types[ended] = StepType.FIRST
+        step_types = step_types.astype(np.int8)
     for (name, ours), theirs in zip(agents[0].state_dict().items(), agents[1].state_dict().values(), strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_a_skipped_life_keeps_what_a_torch_optimiser_knows_of_it() -> None:
+def test_a_skipped_lifetime_keeps_what_a_torch_optimiser_knows_of_it() -> None:
     agent = make_agent(Space(4, 3), SMALL, "optimizer=torch", seed=[0, 1, 2])
-    agent.advance(np.full(3, Verb.START, np.int8), np.zeros(3), np.ones((3, 4)))
-    agent.advance(np.full(3, Verb.STEP, np.int8), np.ones(3), np.ones((3, 4)))
+    agent.advance(np.full(3, StepType.FIRST, np.int8), np.zeros(3), np.ones((3, 4)))
+    agent.advance(np.full(3, StepType.MID, np.int8), np.ones(3), np.ones((3, 4)))
     before = [state.clone() for state in agent.policy.step_rule.foreign_state()]
     assert before
-    agent.advance(np.array([Verb.STEP, Verb.SKIP, Verb.STEP], np.int8), np.ones(3), np.zeros((3, 4)))
+    agent.advance(np.array([StepType.MID, StepType.SKIP, StepType.MID], np.int8), np.ones(3), np.zeros((3, 4)))
     changed = [(now != then).flatten(1).any(1) for now, then in zip(agent.policy.step_rule.foreign_state(), before)]
     assert torch.stack(changed).any(0).tolist() == [True, False, True]
 
 
 class Script(VectorEnv):
-    """Two lives that count their own steps; life 0 ends every second step, life 1 is cut off every third.
+    """Two lifetimes that count their own steps; lifetime 0 ends every second step, lifetime 1 is cut off every third.
 
     Resets itself in the step after an end, as envs with a vector form of their own do, or waits for it.
     """
@@ -156,15 +158,15 @@ class Script(VectorEnv):
 
 
 class Witness:
-    """Writes down what each life hears."""
+    """Writes down what each lifetime hears."""
 
     def __init__(self) -> None:
         self.heard: list[list[tuple]] = [[], []]
 
-    def advance(self, verbs: np.ndarray, rewards: np.ndarray, observations: np.ndarray) -> np.ndarray:
-        for life in range(2):
-            if verbs[life] != Verb.SKIP:
-                self.heard[life].append((Verb(verbs[life]).name, int(observations[life, 0])))
+    def advance(self, step_types: np.ndarray, rewards: np.ndarray, observations: np.ndarray) -> np.ndarray:
+        for lifetime in range(2):
+            if step_types[lifetime] != StepType.SKIP:
+                self.heard[lifetime].append((StepType(step_types[lifetime]).name, int(observations[lifetime, 0])))
         return np.zeros(2, int)
 
     def diagnostics(self) -> dict[str, float]:
@@ -172,9 +174,9 @@ class Witness:
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP])
-def test_each_life_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) -> None:
-    envs, witness, records = Script(mode), Witness(), [Record(life=life) for life in range(2)]
-    assert live_many(witness, envs, 5, [7, 8], Tally(records)) == "finished"
+def test_each_lifetime_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) -> None:
+    envs, witness, records = Script(mode), Witness(), [Record(lifetime=lifetime) for lifetime in range(2)]
+    assert run_lifetimes(witness, envs, 5, [7, 8], VectorStatistics(records)) == "finished"
     assert isinstance(witness, ManyAgents)
     assert witness.heard[0] == [
         *(("START", 10), ("STEP", 11), ("TERMINATED", 12)),
@@ -194,32 +196,35 @@ def test_each_life_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) ->
 
 
 class Looks:
-    """A monitor that notes when it looked."""
+    """A callback that notes when it looked."""
 
     def __init__(self, every: int) -> None:
         self.every = every
         self.seen: list[list[int]] = []
 
-    def look(self, records: list[Record], agent: Any) -> None:
+    def call(self, records: list[Record], agent: Any) -> None:
         self.seen.append([record.step for record in records])
 
 
-def test_monitors_look_on_their_schedule_and_an_interrupt_ends_the_lives_after_a_step() -> None:
-    records, looks = [Record(life=life) for life in range(2)], Looks(2)
-    tally = Tally(records)
-    arguments = (Witness(), Script(AutoresetMode.DISABLED), 100, [7, 8], tally, [looks])
-    assert live_many(*arguments, interrupted=lambda: tally.step() == 5) == "interrupted"
+def test_callbacks_look_on_their_schedule_and_an_interrupt_ends_the_lifetimes_after_a_step() -> None:
+    records, looks = [Record(lifetime=lifetime) for lifetime in range(2)], Looks(2)
+    statistics = VectorStatistics(records)
+    arguments = (Witness(), Script(AutoresetMode.DISABLED), 100, [7, 8], statistics, [looks])
+    assert run_lifetimes(*arguments, interrupted=lambda: statistics.step() == 5) == "interrupted"
     assert looks.seen == [[2, 2], [4, 4], [5, 5]]
     assert records[0].episodes == 2
 
 
-def test_compiled_lives_are_looked_at_and_interrupted_between_two_looks() -> None:
-    world = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend="compiled").open([0, 1])
-    agent, records = make_agent(world, SMALL, "engine=fused", seed=[0, 1]), [Record(life=life) for life in range(2)]
+def test_compiled_lifetimes_are_looked_at_and_interrupted_between_two_looks() -> None:
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend="compiled").open([0, 1])
+    agent, records = (
+        make_agent(runner, SMALL, "engine=fused", seed=[0, 1]),
+        [Record(lifetime=lifetime) for lifetime in range(2)],
+    )
     looks = Looks(70)
-    assert world.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
+    assert runner.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
     assert looks.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
-    world.live(agent, 1000, records, [], lambda: False)
+    runner.live(agent, 1000, records, [], lambda: False)
     whole = lived_together("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
     assert [record.returns for record in records] == [record.returns for record in whole]
 
@@ -230,10 +235,10 @@ def test_native_vector_envs_live_all_their_steps_and_learn() -> None:
     assert np.mean([record.mean_return(20) for record in records]) > 60  # 22 by chance
 
 
-def test_a_reward_that_is_not_a_number_is_named_with_its_life() -> None:
-    records = [Record(life=life) for life in range(2)]
-    with pytest.raises(Diverged, match=r"reward nan in step 1 of life 0"):
-        live_many(Witness(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], Tally(records))
+def test_a_reward_that_is_not_a_number_is_named_with_its_lifetime() -> None:
+    records = [Record(lifetime=lifetime) for lifetime in range(2)]
+    with pytest.raises(Diverged, match=r"reward nan in step 1 of lifetime 0"):
+        run_lifetimes(Witness(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], VectorStatistics(records))
 
 
 BROKEN = {
@@ -243,11 +248,11 @@ BROKEN = {
     "exit_in_reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
     "tuple": (EnvFailed, 49, "an env failed in step 50"),
     "flag": (EnvFailed, 49, "an env failed in step 50"),
-    "observation": (Diverged, 49, r"nan in the observation of life 0 at index \[0\] after 49 steps"),
-    "first": (Diverged, 50, r"nan in the observation of life 0 at index \[0\] after 50 steps"),
+    "observation": (Diverged, 49, r"nan in the observation of lifetime 0 at index \[0\] after 49 steps"),
+    "first": (Diverged, 50, r"nan in the observation of lifetime 0 at index \[0\] after 50 steps"),
     "shape": (EnvFailed, 49, "an env failed in step 50"),
-    "reward": (Diverged, 49, "the reward nan in step 50 of life 0"),
-    "infinity": (Diverged, 49, "the reward inf in step 50 of life 0"),
+    "reward": (Diverged, 49, "the reward nan in step 50 of lifetime 0"),
+    "infinity": (Diverged, 49, "the reward inf in step 50 of lifetime 0"),
     "none": (EnvFailed, 49, "TypeError: reward must be a real number, got None"),
     "objects": (EnvFailed, 49, "observation must be an array of real numbers, got one of dtype object"),
     "paid": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
@@ -260,27 +265,27 @@ BROKEN = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_env_of_many_is_named_and_leaves_the_records_up_to_date(how: str) -> None:
     error, steps, message = BROKEN[how]
-    records = [Record(life=life) for life in range(2)]
+    records = [Record(lifetime=lifetime) for lifetime in range(2)]
     envs = gym.vector.SyncVectorEnv(
         [lambda: gym.make("Broken-v0", disable_env_checker=True, how=how)] * 2, autoreset_mode=AutoresetMode.DISABLED
     )
-    agents = Population(
-        [RandomAgent(envs.single_observation_space, envs.single_action_space, Lives(i)) for i in (0, 1)]
+    agents = IndependentAgents(
+        [RandomAgent(envs.single_observation_space, envs.single_action_space, Lifetimes(i)) for i in (0, 1)]
     )
     with pytest.raises(error) as caught:
-        live_many(agents, envs, 100, [0, 1], Tally(records))
+        run_lifetimes(agents, envs, 100, [0, 1], VectorStatistics(records))
     assert re.search(message, describe(caught.value))
     assert [(record.step, record.episodes) for record in records] == [(steps, steps // 10)] * 2
 
 
-def test_agents_that_know_one_life_live_many_as_if_alone() -> None:
+def test_agents_that_know_one_lifetime_live_many_as_if_alone() -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
-    make = lambda seed: RandomAgent(env.observation_space, env.action_space, Lives(seed))  # noqa: E731
+    make = lambda seed: RandomAgent(env.observation_space, env.action_space, Lifetimes(seed))  # noqa: E731
     envs = gym.vector.SyncVectorEnv(
         [lambda: gym.make("CartPole-v1", disable_env_checker=True)] * 2, autoreset_mode=AutoresetMode.DISABLED
     )
-    records = [Record(life=life) for life in range(2)]
-    live_many(Population([make(3), make(4)]), envs, 200, [3, 4], Tally(records))
+    records = [Record(lifetime=lifetime) for lifetime in range(2)]
+    run_lifetimes(IndependentAgents([make(3), make(4)]), envs, 200, [3, 4], VectorStatistics(records))
     for seed, record in zip((3, 4), records, strict=True):
         alone = Record()
         live(make(seed), env, 200, seed, alone)
@@ -294,5 +299,5 @@ def test_only_what_can_be_made_is_made() -> None:
         lived_together("LunarLander-v3", 10, seeds=[0], backend="compiled")
     with pytest.raises(ConfigError, match="vectorization must be sync: Acrobot-v1 has no vector form of its own"):
         lived_together("Acrobot-v1", 10, seeds=[0, 1], vectorization="native")
-    with pytest.raises(ConfigError, match="vectorization must be sync for one life"):
+    with pytest.raises(ConfigError, match="vectorization must be sync for one lifetime"):
         lived_together("CartPole-v1", 10, seeds=[0], vectorization="native")

@@ -45,7 +45,7 @@ def test_looking_again_sees_what_a_first_look_would(name: str) -> None:
     assert same(viewer(), view(agent)) and not same(viewer(), before)
 
 
-def test_the_fused_engine_and_one_life_of_many_are_seen_as_they_are() -> None:
+def test_the_fused_engine_and_one_lifetime_of_many_are_seen_as_they_are() -> None:
     env = gym.make("CartPole-v1")
     agent = make_agent(env, "engine=fused", "network.hidden=[6]", seed=[0, 1])
     viewer = Viewer(agent, 1)
@@ -81,7 +81,7 @@ def test_layers_have_their_own_weights_and_traces() -> None:
     assert len(found["traces/policy_1"]) == 4 * 6 and np.abs(trace).max() > 0
 
 
-def test_all_lives_are_counted_and_an_agent_without_any_such_numbers_has_none() -> None:
+def test_all_lifetimes_are_counted_and_an_agent_without_any_such_numbers_has_none() -> None:
     env = gym.make("CartPole-v1")
     agent = make_agent(env, "network.hidden=[6]", seed=[0, 1, 2])
     assert len(distributions(agent)["weights/policy_0"]) == 3 * 12 * 6

@@ -1,4 +1,4 @@
-"""What a frame of a watched life shows, where; and gifs that come back as they were drawn."""
+"""What a frame of a watched lifetime shows, where; and gifs that come back as they were drawn."""
 
 from pathlib import Path
 from typing import Any

@@ -47,7 +47,7 @@ BAD = {
     "env.backend=compiled env=gymnasium env.id=LunarLander-v3": "env.backend must be gymnasium for LunarLander-v3",
     "env.backend=compiled +env.kwargs.sutton_barto_reward=true": "env.kwargs must be empty with backend=compiled",
     "env.vectorization=async": "env.vectorization must be one of sync, native",
-    "env.vectorization=native": "env.vectorization must be sync for one life",
+    "env.vectorization=native": "env.vectorization must be sync for one lifetime",
     "env.vectorization=native lifetimes=2 env=Acrobot": "env.vectorization must be sync: Acrobot-v1 has no vector form",
     "dtype=int8": "dtype must be one of float32, float64",
     "env=gymnasium": "env.id must be given",

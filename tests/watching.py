@@ -13,7 +13,8 @@ FLAGS = ["--size", "640x400", "--fps", "50"]
 
 
 def made_runs(folder: Path) -> Path:
-    """Make a run of two lives and, beside it, ``random``, one of an agent without a distribution; return the first."""
+    """Make a run of two lifetimes and, beside it, ``random``, one of an agent without a distribution; return the
+    first."""
     settings = ["steps=100", "env.kwargs.max_episode_steps=8", "engine=torch", "logger=none"]
     with pytest.MonkeyPatch.context() as patch:
         assert command([*settings, "lifetimes=2", "network.hidden=[8]", "hydra.run.dir=run"], patch, folder) == 0

@@ -16,7 +16,7 @@ from gymnasium import spaces
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 
-class World(gym.Env):
+class EnvRunner(gym.Env):
     """Base of the probes: float32 observations of ``size`` numbers, ``actions`` actions."""
 
     def __init__(self, size: int = 1, actions: int = 2) -> None:
@@ -31,7 +31,7 @@ class World(gym.Env):
         return np.zeros(self.observation_space.shape, np.float32)
 
 
-class Null(World):
+class Null(EnvRunner):
     """Costs next to nothing: the same observation and reward, an end every 100 steps."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
@@ -43,21 +43,21 @@ class Null(World):
         return self.nothing, 1.0, self.count == 100, False, {}
 
 
-class ConstantReward(World):
+class ConstantReward(EnvRunner):
     """Every step is paid 1 and ends the episode: only a value to learn."""
 
     def step(self, action: int) -> Step:
         return self.begin(), 1.0, True, False, {}
 
 
-class Bandit(World):
+class Bandit(EnvRunner):
     """One step; action 1 pays 1, action 0 pays 0."""
 
     def step(self, action: int) -> Step:
         return self.begin(), float(action), True, False, {}
 
 
-class ContextualBandit(World):
+class ContextualBandit(EnvRunner):
     """One step; pays 1 for the action the observation names, else -1: needs the observation."""
 
     def begin(self) -> np.ndarray:
@@ -68,7 +68,7 @@ class ContextualBandit(World):
         return np.zeros(1, np.float32), 1.0 if action == self.context else -1.0, True, False, {}
 
 
-class DelayedReward(World):
+class DelayedReward(EnvRunner):
     """Two steps; the second, whatever is done in it, pays for the action of the first: needs credit over time."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class DelayedReward(World):
         return np.zeros(2, np.float32), float(self.chosen), True, False, {}
 
 
-class OneStepMemory(World):
+class OneStepMemory(EnvRunner):
     """A cue, then a go signal that looks the same after every cue; pays for naming the cue: needs memory."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class OneStepMemory(World):
         return np.zeros(2, np.float32), 1.0 if action == self.cue else -1.0, True, False, {}
 
 
-class Image(World):
+class Image(EnvRunner):
     """One step; a bright square on one side of a noisy image, pays 1 for naming the side, else -1: needs an image."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Image(World):
         return nothing, 1.0 if action == self.side else -1.0, True, False, {}
 
 
-class Broken(World):
+class Broken(EnvRunner):
     """Misbehaves after its 49th step in the way it is told; episodes last ten steps, so the 50th ends one.
 
     Args:
@@ -196,7 +196,7 @@ class Broken(World):
         self.exit_in("exit_in_close")
 
 
-class Killing(World):
+class Killing(EnvRunner):
     """Kills its own process in its 50th step, as a machine that goes down does, unless a file says that it has.
 
     Args:
@@ -215,7 +215,7 @@ class Killing(World):
         return self.begin(), 1.0, self.count % 10 == 0, False, {}
 
 
-class Shown(World):
+class Shown(EnvRunner):
     """Shows what it is given, again and again: for observation spaces of any kind."""
 
     def __init__(self, space: gym.Space, shown: Any) -> None:
@@ -244,7 +244,7 @@ class Space(gym.Env):
         self.action_space = spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 
-for _world in (
+for _runner in (
     Null,
     ConstantReward,
     Bandit,
@@ -256,7 +256,7 @@ for _world in (
     Killing,
     Words,
 ):
-    gym.register(f"{_world.__name__}-v0", _world)
+    gym.register(f"{_runner.__name__}-v0", _runner)
 
 
 class Quitter(gym.Wrapper):
@@ -268,9 +268,9 @@ class Quitter(gym.Wrapper):
 
 
 class Forgetful:
-    """An agent of three verbs, with nothing to keep in a checkpoint."""
+    """An agent of three methods, with nothing to keep in a checkpoint."""
 
-    def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, lives: Any) -> None: ...
+    def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, lifetimes: Any) -> None: ...
 
     def start(self, observation: np.ndarray) -> int:
         return 0

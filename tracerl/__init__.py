@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from tracerl.export.nir_export import to_nir as to_nir
     from tracerl.export.nir_import import from_nir as from_nir
     from tracerl.lifetime.api import Every as Every
-    from tracerl.lifetime.api import Life as Life
+    from tracerl.lifetime.api import Lifetime as Lifetime
     from tracerl.lifetime.api import live as live
     from tracerl.lifetime.loop import Diverged as Diverged
     from tracerl.lifetime.loop import EnvFailed as EnvFailed
     from tracerl.lifetime.loop import Step as Step
     from tracerl.lifetime.loop import WrongEnvApi as WrongEnvApi
     from tracerl.lifetime.protocol import Agent as Agent
-    from tracerl.lifetime.protocol import Verbs as Verbs
+    from tracerl.lifetime.protocol import AgentMethods as AgentMethods
     from tracerl.lifetime.record import Record as Record
-    from tracerl.nn.lifetimes import Lives as Lives
+    from tracerl.nn.lifetimes import Lifetimes as Lifetimes
     from tracerl.nn.networks import Network as Network
     from tracerl.runs.api import launch as launch
     from tracerl.runs.api import load_agent as load_agent
@@ -41,14 +41,14 @@ if not os.path.isdir(os.path.join(__path__[0], "agents")):  # a checkout: agents
 install()
 
 _HOMES = {
-    "lifetime.protocol": ("Agent", "Verbs"),
+    "lifetime.protocol": ("Agent", "AgentMethods"),
     "config.checks": ("ConfigError",),
     "export.nir_export": ("to_nir",),
     "export.nir_import": ("from_nir",),
     "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
-    "lifetime.api": ("Every", "Life", "live"),
+    "lifetime.api": ("Every", "Lifetime", "live"),
     "lifetime.loop": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
-    "nn.lifetimes": ("Lives",),
+    "nn.lifetimes": ("Lifetimes",),
     "nn.networks": ("Network",),
     "agents.common.online": ("OnlineAgent",),
     "runs.saved_run": ("load",),

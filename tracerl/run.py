@@ -86,13 +86,13 @@ def job(cfg: DictConfig) -> float | None:
     A job of a sweep that fails leaves its traceback in its folder and returns None, so that the others go on.
 
     Returns:
-        What a sweeper maximises: the mean return of the last 100 episodes or, of many lives, its interquartile mean; of
-        lives without an end of an episode, their reward per step. None where there is neither.
+        What a sweeper maximises: the mean return of the last 100 episodes or, of many lifetimes, its interquartile
+        mean; of lifetimes without an end of an episode, their reward per step. None where there is neither.
 
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.
-        KeyboardInterrupt: the life was interrupted; its summary is written.
+        KeyboardInterrupt: the lifetime was interrupted; its summary is written.
     """
     from tracerl.runs.execute import keep_traceback
 

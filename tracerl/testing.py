@@ -20,11 +20,11 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
 
-from tracerl.lifetime.protocol import Agent, Stateful, Verb
-from tracerl.nn.lifetimes import Lives
+from tracerl.lifetime.protocol import Agent, Stateful, StepType
+from tracerl.nn.lifetimes import Lifetimes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
-MakeAgent = Callable[[spaces.Space[Any], spaces.Space[Any], Lives], Any]
+MakeAgent = Callable[[spaces.Space[Any], spaces.Space[Any], Lifetimes], Any]
 BuildAgent = Callable[[Any], Any]  # of a seed or, for many lifetimes, a list of them
 
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -80,7 +80,7 @@ def check_agent(
     """
 
     def build(seeds: int | list[int], dtype: torch.dtype = torch.float32) -> Any:
-        return make(observation_space, action_space, Lives(seeds, dtype))
+        return make(observation_space, action_space, Lifetimes(seeds, dtype))
 
     check_actions(build, observation_space, action_space, steps)
     if isinstance(build(0), Stateful):
@@ -166,12 +166,12 @@ class Transition(NamedTuple):
     """What happens in one step, in one lifetime or in many.
 
     Attributes:
-        verbs: what happened, int8, [lifetimes]; see ``Verb``.
+        step_types: what happened, int8, [lifetimes]; see ``StepType``.
         rewards: float64, [lifetimes].
         observations: [lifetimes, ...].
     """
 
-    verbs: np.ndarray[Any, Any]
+    step_types: np.ndarray[Any, Any]
     rewards: np.ndarray[Any, Any]
     observations: np.ndarray[Any, Any]
 
@@ -179,31 +179,31 @@ class Transition(NamedTuple):
 def random_transitions(space: spaces.Space[Any], steps: int, lifetimes: int = 1) -> list[Transition]:
     """Draw episodes of about ten steps, the same ones each time; of many lifetimes some are skipped in each step."""
     rng = np.random.default_rng(0)
-    due, found = np.full(lifetimes, Verb.START), []
+    due, found = np.full(lifetimes, StepType.FIRST), []
     skipped = 0.1 if lifetimes > 1 else 0.0
     for _ in range(steps):
-        verbs = np.where(rng.random(lifetimes) < skipped, Verb.SKIP, due)
+        step_types = np.where(rng.random(lifetimes) < skipped, StepType.SKIP, due)
         observations = rng.normal(size=(lifetimes, *(space.shape or ()))).astype(space.dtype)
-        found.append(Transition(verbs.astype(np.int8), rng.normal(size=lifetimes), observations))
-        after = rng.choice([Verb.STEP, Verb.TERMINATED, Verb.TRUNCATED], lifetimes, p=[0.9, 0.05, 0.05])
-        after[verbs >= Verb.TERMINATED] = Verb.START
-        due = np.where(verbs == Verb.SKIP, due, after)
+        found.append(Transition(step_types.astype(np.int8), rng.normal(size=lifetimes), observations))
+        after = rng.choice([StepType.MID, StepType.TERMINATED, StepType.TRUNCATED], lifetimes, p=[0.9, 0.05, 0.05])
+        after[step_types >= StepType.TERMINATED] = StepType.FIRST
+        due = np.where(step_types == StepType.SKIP, due, after)
     return found
 
 
 def play(agent: Any, transitions: Sequence[Transition], together: bool = False) -> list[Any]:
     """Hand transitions to an agent and return its actions; with ``together``, to one of many lifetimes."""
     actions: list[Any] = []
-    for verbs, rewards, observations in transitions:
+    for step_types, rewards, observations in transitions:
         reward, observation = float(rewards[0]), observations[0]
         if together:
-            actions.append(np.copy(agent.advance(verbs, rewards, observations)))
-        elif verbs[0] == Verb.START:
+            actions.append(np.copy(agent.advance(step_types, rewards, observations)))
+        elif step_types[0] == StepType.FIRST:
             actions.append(agent.start(observation))
-        elif verbs[0] == Verb.STEP:
+        elif step_types[0] == StepType.MID:
             actions.append(agent.step(reward, observation))
         else:
-            agent.end(reward, observation, bool(verbs[0] == Verb.TERMINATED))
+            agent.end(reward, observation, bool(step_types[0] == StepType.TERMINATED))
     return actions
 
 
@@ -268,8 +268,12 @@ def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], ste
     transitions = random_transitions(observation_space, steps, 3)
     together = np.array(play(build([0, 1, 2]), transitions, together=True))
     for i in range(3):
-        own = [Transition(*(part[i : i + 1] for part in each)) for each in transitions if each.verbs[i] != Verb.SKIP]
-        acted = [each.verbs[i] in (Verb.START, Verb.STEP) for each in transitions]
+        own = [
+            Transition(*(part[i : i + 1] for part in each))
+            for each in transitions
+            if each.step_types[i] != StepType.SKIP
+        ]
+        acted = [each.step_types[i] in (StepType.FIRST, StepType.MID) for each in transitions]
         alone = play(build(i), own)
         said = f"lifetime {i} of three must act as the agent of its seed does alone"
         assert np.allclose(together[acted, i], alone, rtol=1e-4, atol=1e-5), said

@@ -13,11 +13,11 @@ from tracerl.kernels.coverage import without_kernel
 from tracerl.nn.averages import finite_means
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import MakeHead, head_for
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.random import UniformStream
-from tracerl.nn.views import Outlook, SpikingNeurons
+from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
@@ -70,10 +70,10 @@ class ActorCritic(OnlineAgent):
     it has kernels. Both engines share one memory.
 
     Attributes:
-        value: V of the newest observation, as it was seen, [*lives].
-        signal: what the last transition was multiplied by, [*lives].
-        entropy: of the policy at the newest action, in nats, [*lives].
-        sums: of the numbers in ``WATCHED``, then of steps, [*lives, 8].
+        value: V of the newest observation, as it was seen, [*lifetimes].
+        signal: what the last transition was multiplied by, [*lifetimes].
+        entropy: of the policy at the newest action, in nats, [*lifetimes].
+        sums: of the numbers in ``WATCHED``, then of steps, [*lifetimes, 8].
         has_kernels: whether ``tracerl.kernels`` computes this very class.
         engine_reason: why torch computes where ``auto`` chose it.
     """
@@ -92,7 +92,7 @@ class ActorCritic(OnlineAgent):
     def __init__(
         self,
         action_space: Space[Any],
-        lives: Lives,
+        lifetimes: Lifetimes,
         encoder: Encoder,
         settings: ActorCriticSettings,
         head: MakeHead | None = None,
@@ -104,7 +104,7 @@ class ActorCritic(OnlineAgent):
 
         Args:
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
-            lives: how many lives, from which seeds; maker of all tensors.
+            lifetimes: how many lifetimes, from which seeds; maker of all tensors.
             encoder: from observations to the code that enters both networks.
             settings: of the agent.
             head: makes the distribution over actions; None: the one that goes with the action space.
@@ -118,27 +118,27 @@ class ActorCritic(OnlineAgent):
                 action space does not fit.
         """
         super().__init__()
-        self.lives, self.encoder = lives, encoder
-        self.head = head_for(action_space, lives, head, max_std, clipped_log_prob, mean_margin)
-        self.stream = UniformStream(lives)
-        self.reward_scaler = RewardScaler(settings.discount, lives) if settings.scale_reward else None
+        self.lifetimes, self.encoder = lifetimes, encoder
+        self.head = head_for(action_space, lifetimes, head, max_std, clipped_log_prob, mean_margin)
+        self.stream = UniformStream(lifetimes)
+        self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy
         self.discount = settings.discount
-        self.log_prob_trace = LogProbTrace(self.decay, lives)
+        self.log_prob_trace = LogProbTrace(self.decay, lifetimes)
         for name in ("value", "signal", "entropy"):
-            self.register_buffer(name, lives.zeros())
-        self.register_buffer("sums", lives.zeros(len(WATCHED) + 1))
-        self._one = lives.full(1.0, 1)
+            self.register_buffer(name, lifetimes.zeros())
+        self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1))
+        self._one = lifetimes.full(1.0, 1)
 
     def _learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
-        return TraceLearner(network, rule.build(network, self.decay, self.lives), self.decay, self.lives)
+        return TraceLearner(network, rule.build(network, self.decay, self.lifetimes), self.decay, self.lifetimes)
 
     def _policy_learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
         return self._learner(network, rule_of_policy(rule, self.head.n_components))
 
-    def _pack(self, lives: Lives) -> None:
+    def _pack(self, lifetimes: Lifetimes) -> None:
         """Gather every buffer in one memory; see ``OnlineAgent``."""
-        super()._pack(lives)
+        super()._pack(lifetimes)
         self._sums = self.sums.unbind(-1)
 
     def _choose_engine(self, engine: str, threads: int | None) -> None:
@@ -146,7 +146,7 @@ class ActorCritic(OnlineAgent):
 
         Args:
             engine: ``torch``, ``fused``, or ``auto``: fused where it can be.
-            threads: of the fused engine, which share many lives out among them; None: one per core.
+            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
 
         Raises:
             ConfigError: there is no such engine, or it cannot be fused.
@@ -189,8 +189,8 @@ class ActorCritic(OnlineAgent):
 
     def _obstacle_to_fusing(self) -> str | None:
         """Say what the fused engine lacks for this agent; None where it lacks nothing."""
-        if self.lives.device.type != "cpu":
-            return f"it runs on the CPU, not on {self.lives.device}"
+        if self.lifetimes.device.type != "cpu":
+            return f"it runs on the CPU, not on {self.lifetimes.device}"
         if not vars(type(self)).get("has_kernels"):  # a class that inherits computes something else
             return f"it has no kernels for {type(self).__name__}"
         missing = without_kernel(self.encoder, self.head, self._rules())
@@ -208,7 +208,7 @@ class ActorCritic(OnlineAgent):
         found = self.policy.spiking_layers("policy")
         return found if self.critic is None else found | self.critic.spiking_layers("value")
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PolicyOutputs:
         """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
         outlook = super().outlook()
         return outlook if self.critic is not None else replace(outlook, value=None)
@@ -222,7 +222,7 @@ class ActorCritic(OnlineAgent):
         return self.head.chosen()
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lives of the mask or in all."""
+        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.policy.reset_state(mask)
         if self.critic is not None:
             self.critic.reset_state(mask)

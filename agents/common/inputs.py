@@ -9,12 +9,14 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.lifetime.arguments import not_begun
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
-from tracerl.lifetime.protocol import Action, Observation, Verb
-from tracerl.nn.lifetimes import Lives
+from tracerl.lifetime.protocol import Action, Observation, StepType
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 Array = np.ndarray[Any, Any]
-SKIP, START, STEP, TERMINATED, TRUNCATED = (int(verb) for verb in Verb)  # an enum costs ten times the call
+SKIP, START, STEP, TERMINATED, TRUNCATED = (
+    int(step_type) for step_type in StepType
+)  # an enum costs ten times the call
 POLICIES = ("raise", "skip")
 
 
@@ -42,11 +44,11 @@ class InputCheck:
     def policy(self, policy: str) -> None:
         self._policy = checks.choice("on_nonfinite", policy, POLICIES)
 
-    def admit(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
+    def admit(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
         """Return the step types without the transitions that are not finite.
 
         Args:
-            verbs: step types, int8, [lifetimes].
+            step_types: step types, int8, [lifetimes].
             rewards: of the last actions, float64, [lifetimes].
             observations: [lifetimes, ...].
 
@@ -57,30 +59,32 @@ class InputCheck:
         Raises:
             Diverged: the policy is ``raise``; names the reward, or the observation's index and value.
         """
-        bad = not_finite(verbs, rewards, observations)
+        bad = not_finite(step_types, rewards, observations)
         if bad.any() and self.policy == "raise":
             raise Diverged(_describe(int(bad.argmax()), rewards, observations))
         self.skipped += bad
-        stepping, waits = verbs == Verb.STEP, self._waits
-        kept = np.where(waits & stepping, Verb.START, verbs)
-        kept[bad | (waits & (verbs >= Verb.TERMINATED))] = Verb.SKIP
-        self._waits = np.where(verbs == Verb.SKIP, waits, bad & ((verbs == Verb.START) | (waits & stepping)))
+        stepping, waits = step_types == StepType.MID, self._waits
+        kept = np.where(waits & stepping, StepType.FIRST, step_types)
+        kept[bad | (waits & (step_types >= StepType.TERMINATED))] = StepType.SKIP
+        self._waits = np.where(
+            step_types == StepType.SKIP, waits, bad & ((step_types == StepType.FIRST) | (waits & stepping))
+        )
         self.waiting = bool(self._waits.any())
         return kept.astype(np.int8)
 
 
-def not_finite(verbs: Array, rewards: Array, observations: Observation) -> Array:
+def not_finite(step_types: Array, rewards: Array, observations: Observation) -> Array:
     """Return which lifetimes are handed a number that is not finite, of those that are read: bool, [lifetimes]."""
-    bad: Array = (verbs != Verb.SKIP) & ~np.isfinite(observations.reshape(len(verbs), -1)).all(-1)
-    return bad | ((verbs >= Verb.STEP) & ~np.isfinite(rewards))
+    bad: Array = (step_types != StepType.SKIP) & ~np.isfinite(observations.reshape(len(step_types), -1)).all(-1)
+    return bad | ((step_types >= StepType.MID) & ~np.isfinite(rewards))
 
 
-def _describe(life: int, rewards: Array, observations: Observation) -> str:
+def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
     """Name the first number handed to a lifetime that is not finite."""
-    whose = f" of lifetime {life}" if len(rewards) > 1 else ""
-    found = first_nonfinite(observations[life])
+    whose = f" of lifetime {lifetime}" if len(rewards) > 1 else ""
+    found = first_nonfinite(observations[lifetime])
     if found is None:
-        return f"the agent was handed the reward {rewards[life]}{whose}: rewards must be finite"
+        return f"the agent was handed the reward {rewards[lifetime]}{whose}: rewards must be finite"
     index, value = found
     return f"the agent was handed {value} in the observation{whose} at index {index}: observations must be finite"
 
@@ -92,12 +96,12 @@ class CheckedAgent(StateModule):
     kept from a step, and only then the inputs are looked at here: kernels check them on the way.
 
     Attributes:
-        lives: maker of the agent's tensors.
+        lifetimes: maker of the agent's tensors.
         inputs: what the agent does about rewards and observations that are not finite.
         in_episode: ``start`` was called and ``end`` was not; of one lifetime.
     """
 
-    lives: Lives
+    lifetimes: Lifetimes
     inputs: InputCheck
     in_episode = False
 
@@ -116,15 +120,15 @@ class CheckedAgent(StateModule):
 
     @property
     def skipped(self) -> Array:
-        """Transitions left out since the agent was built, no part of its state: int64, [*lives]."""
-        return self.inputs.skipped.reshape(self.lives.shape)
+        """Transitions left out since the agent was built, no part of its state: int64, [*lifetimes]."""
+        return self.inputs.skipped.reshape(self.lifetimes.shape)
 
     @property
     def faults(self) -> Array:
-        """1 where a number of the lifetime itself stopped being finite, else 0: int64, [*lives]."""
+        """1 where a number of the lifetime itself stopped being finite, else 0: int64, [*lifetimes]."""
         raise NotImplementedError
 
-    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+    def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Carry out a step type for the only lifetime and return the newest action.
 
         Returns:
@@ -132,7 +136,7 @@ class CheckedAgent(StateModule):
         """
         raise NotImplementedError
 
-    def _advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+    def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Carry out one step type for each of many lifetimes and return their newest actions.
 
         Returns:
@@ -142,11 +146,11 @@ class CheckedAgent(StateModule):
         raise NotImplementedError
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear what belongs to an episode, in the lives of the mask (bool, [*lives]) or in all."""
+        """Clear what belongs to an episode, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         raise NotImplementedError
 
     def _chosen(self) -> Any:
-        """Return the newest action as the env's action space has it; of many lives an array, [lives, ...]."""
+        """Return the newest action as the env's action space has it; of many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError
 
     def start(self, observation: Observation) -> Action:
@@ -181,45 +185,45 @@ class CheckedAgent(StateModule):
         """
         if not self.in_episode:
             raise not_begun("end")
-        verb = TERMINATED if terminated else TRUNCATED
-        if self.inputs.waiting or self._carry_out(verb, reward, observation) is None:
-            self._answer(verb, reward, observation)
+        step_type = TERMINATED if terminated else TRUNCATED
+        if self.inputs.waiting or self._carry_out(step_type, reward, observation) is None:
+            self._answer(step_type, reward, observation)
         self.__dict__["in_episode"] = False
 
-    def advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
+    def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
         """Carry out one step type for each of many lifetimes; see ``ManyAgents.advance``.
 
         Raises:
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
-        verbs, rewards, observations = np.asarray(verbs), np.asarray(rewards), np.asarray(observations)
-        newest = None if self.inputs.waiting else self._advance(verbs, rewards, observations)
+        step_types, rewards, observations = np.asarray(step_types), np.asarray(rewards), np.asarray(observations)
+        newest = None if self.inputs.waiting else self._advance(step_types, rewards, observations)
         while newest is None:
-            verbs = self._admit(verbs, rewards, observations)
-            newest = self._advance(verbs, rewards, observations)
+            step_types = self._admit(step_types, rewards, observations)
+            newest = self._advance(step_types, rewards, observations)
         return newest
 
-    def _answer(self, verb: int, reward: float, observation: Observation) -> Action:
+    def _answer(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Carry out what ``inputs`` leaves of a step of the only lifetime, and return the newest action."""
         action = None
         while action is None:
-            as_many = np.array([verb], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
-            verb = int(self._admit(*as_many)[0])
-            action = self._chosen() if verb == SKIP else self._carry_out(verb, reward, observation)
+            as_many = np.array([step_type], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
+            step_type = int(self._admit(*as_many)[0])
+            action = self._chosen() if step_type == SKIP else self._carry_out(step_type, reward, observation)
         return action
 
     @torch.inference_mode()
-    def _admit(self, verbs: Array, rewards: Array, observations: Observation) -> Array:
-        """Return the step types that can be carried out, [lives], and clear the episodes whose last one cannot.
+    def _admit(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
+        """Return the step types that can be carried out, [lifetimes], and clear the episodes whose last one cannot.
 
         Raises:
             Diverged: a lifetime that is not skipped has diverged, or ``inputs`` raises.
         """
-        diverged = np.flatnonzero(np.atleast_1d(self.faults) * (verbs != Verb.SKIP))
+        diverged = np.flatnonzero(np.atleast_1d(self.faults) * (step_types != StepType.SKIP))
         if diverged.size:
-            raise Diverged(diagnose(self, None, int(diverged[0]) if self.lives.shape else None))
-        left = self.inputs.admit(verbs, rewards, observations)
-        unseen = (verbs >= Verb.TERMINATED) & (left == Verb.SKIP)
+            raise Diverged(diagnose(self, None, int(diverged[0]) if self.lifetimes.shape else None))
+        left = self.inputs.admit(step_types, rewards, observations)
+        unseen = (step_types >= StepType.TERMINATED) & (left == StepType.SKIP)
         if unseen.any():
-            self._clear(torch.from_numpy(unseen.reshape(self.lives.shape)).to(self.lives.device))
+            self._clear(torch.from_numpy(unseen.reshape(self.lifetimes.shape)).to(self.lifetimes.device))
         return left

@@ -1,4 +1,4 @@
-"""The verbs of an agent that computes in torch, for one life and for many, over four steps of its own."""
+"""The methods of an agent that computes in torch, for one lifetime and for many, over four steps of its own."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.lifetime.arguments import as_numbers, origin_of
 from tracerl.lifetime.divergence import finite
-from tracerl.lifetime.protocol import Action, Observation, Origin, Verb
-from tracerl.nn.lifetimes import Lives
+from tracerl.lifetime.protocol import Action, Observation, Origin, StepType
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
-from tracerl.nn.packed_state import Arena
-from tracerl.nn.state_dict import memories, recall
-from tracerl.nn.views import Outlook, SpikingNeurons
+from tracerl.nn.packed_state import PackedState
+from tracerl.nn.state_dict import load_state, state_tensors
+from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim.rule import StepRule
 
 from .inputs import START, STEP, TERMINATED, CheckedAgent, InputCheck, not_finite
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
 
 Array = np.ndarray[Any, Any]
-_FOREIGN = "foreign."  # begins the names of what belongs to lives outside the memory
+_FOREIGN = "foreign."  # begins the names of what belongs to lifetimes outside the memory
 
 
 class OnlineAgent(CheckedAgent):
-    """Base of agents whose tensors carry the lives axis: both ``Agent`` and ``ManyAgents``.
+    """Base of agents whose tensors carry the lifetimes axis: both ``Agent`` and ``ManyAgents``.
 
     What an agent of its own kind adds: ``_begin`` (see the first observation of an episode), ``_learn`` (from one
     transition), ``_act`` (choose an action), ``_chosen`` (hand it over) and ``_clear`` (what belongs to an episode).
-    None of them knows of masks: all lives are computed, and what happened to those that a verb does not concern is
-    undone. Every tensor that belongs to a life is a buffer, which ``_pack`` moves into one memory.
+    None of them knows of masks: all lifetimes are computed, and what happened to those that a step type does not
+    concern is undone. Every tensor that belongs to a lifetime is a buffer, which ``_pack`` moves into one memory.
 
     Attributes:
-        lives: maker of the agent's tensors.
-        memory: of all lives, set by ``_pack``.
-        fault: 1 where a number of the life stopped being finite, int64, [*lives]; such a life learns no more.
+        lifetimes: maker of the agent's tensors.
+        memory: of all lifetimes, set by ``_pack``.
+        fault: 1 where a number of the lifetime stopped being finite, int64, [*lifetimes]; such a lifetime learns no
+            more.
         faults: the same memory as an array.
         engine: what computes the steps: ``torch``, or ``fused`` where an agent with kernels sets ``fused``.
         fused: the compiled engine over the same memory; None where torch computes.
@@ -51,7 +52,7 @@ class OnlineAgent(CheckedAgent):
         built_from: settings, spaces and seeds, of an agent that ``tracerl.make_agent`` or a run made.
     """
 
-    memory: Arena
+    memory: PackedState
     fault: Tensor
     engine = "torch"
     fused: "FusedEngine | None" = None
@@ -60,23 +61,23 @@ class OnlineAgent(CheckedAgent):
     n_observed: int | None = None
     built_from: Origin | None = None
 
-    def _pack(self, lives: Lives) -> None:
+    def _pack(self, lifetimes: Lifetimes) -> None:
         """Gather every buffer in one memory; the last thing that an agent's construction does."""
-        self.lives = lives
-        self.register_buffer("fault", lives.zeros(dtype=torch.int64))
-        self.inputs = InputCheck(len(lives.seeds))
-        self._continues = {ended: lives.full(0.0 if ended else 1.0) for ended in (False, True)}
-        self.memory = Arena(self, lives)
+        self.lifetimes = lifetimes
+        self.register_buffer("fault", lifetimes.zeros(dtype=torch.int64))
+        self.inputs = InputCheck(len(lifetimes.seeds))
+        self._continues = {ended: lifetimes.full(0.0 if ended else 1.0) for ended in (False, True)}
+        self.memory = PackedState(self, lifetimes)
 
     @property
     def faults(self) -> Array:
-        """The faults of the lives: int64, [*lives]; on the CPU a view of the memory."""
+        """The faults of the lifetimes: int64, [*lifetimes]; on the CPU a view of the memory."""
         found: Array = self.fault.cpu().numpy()
         return found
 
     def _sound(self, number: Tensor) -> bool:
-        """Note which lives' number, [*lives], is not finite; false where none is finite."""
-        if number.dim() == 0 and math.isfinite(number.item()):  # half the time, and most lives are one
+        """Note which lifetimes' number, [*lifetimes], is not finite; false where none is finite."""
+        if number.dim() == 0 and math.isfinite(number.item()):  # half the time, and most lifetimes are one
             return True
         finite = torch.isfinite(number)
         self.fault.bitwise_or_(~finite)
@@ -84,16 +85,16 @@ class OnlineAgent(CheckedAgent):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OnlineAgent":
         """Refuse to be moved: views and kernels would go on looking at the old memory."""
-        raise RuntimeError("an agent cannot be moved: build it with Lives(seed, dtype, device) where it shall live")
+        raise RuntimeError("an agent cannot be moved: build it with Lifetimes(seed, dtype, device) where it shall live")
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode.
 
         Args:
-            observation: float64, [*lives, n].
+            observation: float64, [*lifetimes, n].
 
         Returns:
-            What ``_act`` needs, [*lives, m].
+            What ``_act`` needs, [*lifetimes, m].
         """
         raise NotImplementedError
 
@@ -101,12 +102,12 @@ class OnlineAgent(CheckedAgent):
         """Learn from one transition.
 
         Args:
-            reward: float64, [*lives].
-            observation: what the last action led to, float64, [*lives, n].
-            continues: 0 where the episode terminated, 1 elsewhere, [*lives].
+            reward: float64, [*lifetimes].
+            observation: what the last action led to, float64, [*lifetimes, n].
+            continues: 0 where the episode terminated, 1 elsewhere, [*lifetimes].
 
         Returns:
-            What ``_act`` needs, [*lives, m].
+            What ``_act`` needs, [*lifetimes, m].
         """
         raise NotImplementedError
 
@@ -115,7 +116,7 @@ class OnlineAgent(CheckedAgent):
         raise NotImplementedError
 
     def _rules(self) -> Sequence[StepRule]:
-        """Return the step-size rules, which may hold what belongs to lives outside the memory."""
+        """Return the step-size rules, which may hold what belongs to lifetimes outside the memory."""
         return ()
 
     def _learned(self) -> list[Tensor]:
@@ -182,11 +183,11 @@ class OnlineAgent(CheckedAgent):
         """Return how many transitions were left out, where the agent skips them; see ``Agent.diagnostics``."""
         return {"learn/skipped": float(self.skipped.sum())} if self.on_nonfinite == "skip" else {}
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PolicyOutputs:
         """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
         head = getattr(self, "head", None)
         of_head = {name: getattr(head, name, None) for name in ("probabilities", "mean", "std")}
-        return Outlook(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
+        return PolicyOutputs(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
 
     def _take_in(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Learn from one transition, unless the agent is frozen; see ``_learn``."""
@@ -197,7 +198,7 @@ class OnlineAgent(CheckedAgent):
         return seen
 
     def _foreign_state(self) -> list[Tensor]:
-        """Return what belongs to lives outside the memory, each [*lives, ...]."""
+        """Return what belongs to lifetimes outside the memory, each [*lifetimes, ...]."""
         return [state for rule in self._rules() for state in rule.foreign_state()]
 
     def _capture_foreign(self) -> dict[str, Tensor]:
@@ -210,47 +211,51 @@ class OnlineAgent(CheckedAgent):
             own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
             rule.restore_foreign(own)
 
-    def _carry_out(self, verb: int, reward: float, observation: Observation) -> Action | None:
+    def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Carry out a step type for the only lifetime; see ``CheckedAgent``."""
         if self.fused is not None:
-            return self.fused.advance_one(verb, reward, observation)
-        return self._carry_out_in_torch(verb, reward, observation)
+            return self.fused.advance_one(step_type, reward, observation)
+        return self._carry_out_in_torch(step_type, reward, observation)
 
-    def _advance(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+    def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Carry out one step type for each of many lifetimes; see ``CheckedAgent``."""
         if self.fused is not None:
-            return self.fused.advance(verbs, rewards, observations)
-        return self._advance_in_torch(verbs, rewards, observations)
+            return self.fused.advance(step_types, rewards, observations)
+        return self._advance_in_torch(step_types, rewards, observations)
 
     @torch.inference_mode()
-    def _carry_out_in_torch(self, verb: int, reward: float, observation: Observation) -> Action | None:
+    def _carry_out_in_torch(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         seen = self._tensor(observation)
         if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(seen).all())):
             return None
-        if verb == START:
+        if step_type == START:
             seen = self._begin(seen)
         else:
-            seen = self._take_in(self._scalar(reward), seen, self._continues[verb == TERMINATED])
-        if verb <= STEP and not self.fault.item():
+            seen = self._take_in(self._scalar(reward), seen, self._continues[step_type == TERMINATED])
+        if step_type <= STEP and not self.fault.item():
             self._act(seen)
             if self.frozen:
                 self._forget()
-        elif verb > STEP:
+        elif step_type > STEP:
             self._clear(None)
         return None if self.fault.item() else self._chosen()
 
     @torch.inference_mode()
-    def _advance_in_torch(self, verbs: Array, rewards: Array, observations: Observation) -> Array | None:
+    def _advance_in_torch(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Let those that arrived learn, those that began begin, those that go on act."""
-        alive = verbs != Verb.SKIP
+        alive = step_types != StepType.SKIP
         if (self.faults[alive] != 0).any():
             return None
-        if not (finite(rewards) and finite(observations)) and not_finite(verbs, rewards, observations).any():
+        if not (finite(rewards) and finite(observations)) and not_finite(step_types, rewards, observations).any():
             return None
-        observation, starting, ended = self._tensor(observations), verbs == Verb.START, verbs >= Verb.TERMINATED
-        learning, seen = verbs >= Verb.STEP, None
+        observation, starting, ended = (
+            self._tensor(observations),
+            step_types == StepType.FIRST,
+            step_types >= StepType.TERMINATED,
+        )
+        learning, seen = step_types >= StepType.MID, None
         if learning.any():
-            continues = self._scalar(verbs != Verb.TERMINATED).to(self.lives.dtype)
+            continues = self._scalar(step_types != StepType.TERMINATED).to(self.lifetimes.dtype)
             with self.memory.only(learning, self._foreign_state()):
                 seen = self._take_in(self._scalar(rewards), observation, continues)
         if ended.any():
@@ -260,7 +265,7 @@ class OnlineAgent(CheckedAgent):
                 first = self._begin(observation)
             mask = self._mask(starting)
             seen = first if seen is None else torch.where(mask.reshape(-1, *[1] * (first.dim() - 1)), first, seen)
-        acting = starting | ((verbs == Verb.STEP) & (self.faults == 0))
+        acting = starting | ((step_types == StepType.MID) & (self.faults == 0))
         if seen is not None and acting.any():
             with self.memory.only(acting):
                 self._act(seen)
@@ -271,13 +276,13 @@ class OnlineAgent(CheckedAgent):
     def capture(self) -> dict[str, Tensor]:
         """Return everything the agent remembers; see ``Stateful.capture``."""
         foreign = {f"{_FOREIGN}{name}": tensor for name, tensor in self._capture_foreign().items()}
-        return dict(memories(self)) | foreign
+        return dict(state_tensors(self)) | foreign
 
     @torch.inference_mode()
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the agent that ``capture`` was called of; see ``Stateful.restore``."""
         foreign = {name: tensor for name, tensor in state.items() if name.startswith(_FOREIGN)}
-        recall(self, {name: tensor for name, tensor in state.items() if name not in foreign})
+        load_state(self, {name: tensor for name, tensor in state.items() if name not in foreign})
         self._restore_foreign({name.removeprefix(_FOREIGN): tensor for name, tensor in foreign.items()})
         if self.frozen:
             self.freeze()
@@ -319,19 +324,19 @@ class OnlineAgent(CheckedAgent):
         self.in_episode = False
 
     def _mask(self, mask: Array) -> Tensor:
-        return torch.from_numpy(mask).to(self.lives.device)
+        return torch.from_numpy(mask).to(self.lifetimes.device)
 
     def _scalar(self, value: Any) -> Tensor:
-        """Return a number per life: float64, [*lives]."""
-        return torch.as_tensor(value, dtype=torch.float64, device=self.lives.device)
+        """Return a number per lifetime: float64, [*lifetimes]."""
+        return torch.as_tensor(value, dtype=torch.float64, device=self.lifetimes.device)
 
     def _tensor(self, observation: Observation) -> Tensor:
-        """Return the observation flattened: float64, [*lives, n]."""
-        size = None if self.n_observed is None else self.n_observed * len(self.lives.seeds)
+        """Return the observation flattened: float64, [*lifetimes, n]."""
+        size = None if self.n_observed is None else self.n_observed * len(self.lifetimes.seeds)
         try:
-            tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lives.device)
+            tensor = torch.as_tensor(observation, dtype=torch.float64, device=self.lifetimes.device)
         except (TypeError, ValueError, RuntimeError):
             tensor = torch.empty(0)
         if size is not None and tensor.numel() != size:
-            tensor = torch.as_tensor(as_numbers(observation, size), device=self.lives.device)
-        return tensor.reshape(*self.lives.shape, -1)
+            tensor = torch.as_tensor(as_numbers(observation, size), device=self.lifetimes.device)
+        return tensor.reshape(*self.lifetimes.shape, -1)

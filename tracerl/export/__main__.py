@@ -57,7 +57,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
     agent = saved.agent(arguments.life)
     part_of(agent, arguments.network)
-    what = f"{arguments.network} of {saved.folder}, life {arguments.life}, step {saved.step:,}"
+    what = f"{arguments.network} of {saved.folder}, lifetime {arguments.life}, step {saved.step:,}"
     if "nir" in wanted:
         yield from _write_nir(arguments, saved, agent, what)
     for kind in (kind for kind in wanted if kind != "nir"):

@@ -29,8 +29,8 @@ def part_of(agent: Any, name: str) -> Part:
     """Return the network that does a job of an agent."""
     if not isinstance(agent, Portable):
         raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
-    if agent.lives.shape:
-        raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lives.shape[0]}")
+    if agent.lifetimes.shape:
+        raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lifetimes.shape[0]}")
     parts = agent.parts()
     if name not in parts:
         raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")

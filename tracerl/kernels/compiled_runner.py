@@ -11,20 +11,20 @@ from tracerl.kernels.engine import CompiledRuns
 from tracerl.kernels.envs.dispatch import COMPILED_ENVS, ELAPSED, env_rows, max_episode_steps
 from tracerl.kernels.lifetimes import ENDED_FIELDS, LIFETIME_WORDS, NEXT_STEP_TYPE, RETURN, STEPS
 from tracerl.kernels.step_types import FIRST
-from tracerl.lifetime.divergence import Guard
-from tracerl.lifetime.loop import Ending, Monitor, Schedule
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.divergence import DivergenceCheck
+from tracerl.lifetime.loop import Callback, Ending, Schedule
+from tracerl.lifetime.record import Record, steps_of_all
 
 _AT_ONCE = 2**18  # env steps of all lifetimes together in one kernel call: about a second, in which Ctrl-C has to wait
 _STATE = {"rows": "envs", "lived": "lifetimes", "seen": "observations"}  # what a checkpoint holds: names there and here
 
 
-class CompiledWorld:
+class CompiledEnvRunner:
     """A runner of lifetimes in a compiled env.
 
     Attributes:
         runs: the envs, one per lifetime, and what each lifetime keeps beside its agent.
-        guard: deals with numbers that are not finite.
+        divergence: deals with numbers that are not finite.
     """
 
     def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
@@ -50,10 +50,10 @@ class CompiledWorld:
             n_ended=np.zeros(n, np.int64),
         )
         self.runs.lifetimes[:, NEXT_STEP_TYPE] = FIRST
-        self.guard = Guard()
+        self.divergence = DivergenceCheck()
 
     def prepare(self, agent: Any) -> None:
-        """Compile the loop; see ``World.prepare``."""
+        """Compile the loop; see ``EnvRunner.prepare``."""
         if getattr(agent, "fused", None) is None:
             engine = getattr(agent, "engine", None)
             reason = getattr(agent, "engine_reason", None) or f"the engine is {engine}"
@@ -66,12 +66,12 @@ class CompiledWorld:
         agent: Any,
         steps: int,
         records: Sequence[Record],
-        monitors: Sequence[Monitor],
+        callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Run the lifetimes of a fused agent; see ``World.live``."""
-        step, runs = lived_by_all(records), self.runs
-        schedule = Schedule(monitors, step)
+        """Run the lifetimes of a fused agent; see ``EnvRunner.live``."""
+        step, runs = steps_of_all(records), self.runs
+        schedule = Schedule(callbacks, step)
         while step < steps:
             until = int(min(schedule.next, steps, step + self._most))
             behind = until - int(runs.lifetimes[:, STEPS].min())  # one that was re-initialised has steps to catch up
@@ -81,13 +81,13 @@ class CompiledWorld:
             step = until
             self._update(records)
             if agent.faults.any():  # the kernel stopped each such lifetime where it noticed
-                for i in self.guard.examine(agent, [record.step for record in records]):
+                for i in self.divergence.examine(agent, [record.step for record in records]):
                     records[i].frozen = True
             if step >= schedule.next:
-                schedule.look(step, records, agent)
+                schedule.call(step, records, agent)
             if interrupted():
                 break
-        schedule.look_at_last(records, agent)
+        schedule.call_at_end(records, agent)
         return "finished" if step >= steps else "interrupted"
 
     def _update(self, records: Sequence[Record]) -> None:
@@ -104,14 +104,14 @@ class CompiledWorld:
             record.episode_length = int(runs.envs[i, ELAPSED])
 
     def obstacle(self) -> None:
-        """The state of a compiled env can always be kept; see ``World.obstacle``."""
+        """The state of a compiled env can always be kept; see ``EnvRunner.obstacle``."""
 
     def capture(self) -> dict[str, Any]:
-        """Return the state of the envs and what each lifetime keeps; see ``World.capture``."""
+        """Return the state of the envs and what each lifetime keeps; see ``EnvRunner.capture``."""
         return {name: getattr(self.runs, attribute) for name, attribute in _STATE.items()}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``World.restore``."""
+        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
         for name, mine in self.capture().items():
             theirs = state[name]
             if mine.shape != theirs.shape or mine.dtype != theirs.dtype:

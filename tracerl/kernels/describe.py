@@ -32,7 +32,7 @@ from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCatego
 from tracerl.nn.layers import ALIF, LIF, Graded
 from tracerl.nn.networks import Perceptron
 from tracerl.nn.normalizers import RewardScaler
-from tracerl.nn.packed_state import Arena
+from tracerl.nn.packed_state import PackedState
 from tracerl.nn.random import UniformStream
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
@@ -84,7 +84,7 @@ class AgentParts:
         entropy_weight: tau.
     """
 
-    state: Arena
+    state: PackedState
     policy: TraceLearner
     critic: TraceLearner | None
     encoder: Encoder

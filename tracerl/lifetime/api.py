@@ -1,4 +1,4 @@
-"""One life from Python, step by step or to its end; see ``tracerl.live``."""
+"""One lifetime from Python, step by step or to its end; see ``tracerl.live``."""
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -8,10 +8,10 @@ from typing import Any, cast
 import gymnasium as gym
 
 from tracerl.config import checks
-from tracerl.lifetime.divergence import Guard
+from tracerl.lifetime.divergence import DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import Ending, Moment, Monitor, Step, stream
-from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful, Verbs
+from tracerl.lifetime.loop import Callback, Ending, LoopState, Step, stream
+from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, Stateful
 from tracerl.lifetime.record import Marker, Milestone, Record
 
 
@@ -21,7 +21,7 @@ class Every:
 
     Attributes:
         every: env steps between two calls; it is called at the end too, once where that is a multiple of them.
-        function: called with the life's record and its agent.
+        function: called with the lifetime's record and its agent.
     """
 
     every: int
@@ -32,39 +32,39 @@ class Every:
         """Check the schedule."""
         checks.whole("every", self.every, 1)
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Call the function, unless it has seen this step of this life; see ``Monitor.look``."""
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Call the function, unless it has seen this step of this lifetime; see ``Callback.call``."""
         record = records[0]
         if self._seen is None or self._seen[0] is not record or self._seen[1] != record.step:
             self._seen = record, record.step
             self.function(record, agent)
 
 
-class Life(Iterator[Step]):
-    """One life of an agent in an env: an iterator over its steps, of which none is kept.
+class Lifetime(Iterator[Step]):
+    """One lifetime of an agent in an env: an iterator over its steps, of which none is kept.
 
     Attributes:
-        agent: lives it.
+        agent: lifetimes it.
         env: that it is lived in.
         record: steps, episodes, the last 100 returns, milestones; up to date at every step.
     """
 
     def __init__(
         self,
-        agent: Verbs,
+        agent: AgentMethods,
         env: gym.Env[Any, Any],
         steps: int,
         seed: int,
-        callbacks: Sequence[Monitor],
+        callbacks: Sequence[Callback],
         milestones: Sequence[str],
         on_nonfinite: str,
     ) -> None:
         """Begin; see ``live``."""
         checks.whole("steps", steps, 1)
         checks.whole("seed", seed, 0, 2**32 - 1)
-        for verb in ("start", "step", "end"):
-            if not callable(getattr(agent, verb, None)):
-                raise checks.ConfigError("agent", f"must have the verbs start, step and end, got {agent!r}")
+        for step_type in ("start", "step", "end"):
+            if not callable(getattr(agent, step_type, None)):
+                raise checks.ConfigError("agent", f"must have the methods start, step and end, got {agent!r}")
         if not all(hasattr(env, name) for name in ("reset", "step", "observation_space")):
             made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
@@ -73,18 +73,18 @@ class Life(Iterator[Step]):
                 wanted = "tracerl.Every(steps, function), or what has every and look(records, agent)"
                 raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
-        self._monitors: list[Monitor] = [Marker(), *reward_check(agent), *callbacks]
+        self._callbacks: list[Callback] = [Marker(), *reward_check(agent), *callbacks]
         self._seed = seed
-        self._moment = Moment(guard=Guard(on_nonfinite))
-        self._moment.guard.remember(agent)
+        self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
+        self._loop_state.divergence.remember(agent)
         if isinstance(agent, Stateful):
-            agent.abandon()  # an episode that an earlier life left unfinished
+            agent.abandon()  # an episode that an earlier lifetime left unfinished
         self._steps, self._lived = steps, self._stream(steps)
 
     def _stream(self, steps: int) -> Generator[Step, None, Ending]:
-        moment, monitors = self._moment, self._monitors
-        agent = cast(Agent, self.agent)  # the loop asks for the verbs alone
-        return stream(agent, self.env, steps, self._seed, self.record, monitors, moment=moment)
+        loop_state, callbacks = self._loop_state, self._callbacks
+        agent = cast(Agent, self.agent)  # the loop asks for the methods alone
+        return stream(agent, self.env, steps, self._seed, self.record, callbacks, loop_state=loop_state)
 
     def __next__(self) -> Step:
         """Live one env step.
@@ -102,14 +102,14 @@ class Life(Iterator[Step]):
             pass
         return self.record
 
-    def go_on(self, steps: int) -> "Life":
+    def go_on(self, steps: int) -> "Lifetime":
         """Live on, in the same episode, for more steps than were asked for.
 
         Args:
             steps: more env steps.
 
         Returns:
-            The life itself.
+            The lifetime itself.
         """
         checks.whole("steps", steps, 1)
         self._lived.close()
@@ -118,30 +118,30 @@ class Life(Iterator[Step]):
         return self
 
     def __repr__(self) -> str:
-        """Say how far the life has come and what it earned."""
+        """Say how far the lifetime has come and what it earned."""
         mean = self.record.mean_return(partial=True)
         earned = "no episode yet" if math.isnan(mean) else f"mean return {mean:.1f}"
-        return f"Life({self.record.step:,} of {self._steps:,} steps, {self.record.episodes} episodes, {earned})"
+        return f"Lifetime({self.record.step:,} of {self._steps:,} steps, {self.record.episodes} episodes, {earned})"
 
 
 def live(
-    agent: Verbs,
+    agent: AgentMethods,
     env: gym.Env[Any, Any],
     steps: int,
     *,
     seed: int = 0,
-    callbacks: Sequence[Monitor] = (),
+    callbacks: Sequence[Callback] = (),
     milestones: Sequence[str] = (),
     on_nonfinite: str = "freeze",
-) -> Life:
-    """Live one life: an iterator of step records, or to the end with ``finish``.
+) -> Lifetime:
+    """Live one lifetime: an iterator of step records, or to the end with ``finish``.
 
     Args:
-        agent: anything with the three verbs of ``tracerl.Verbs``; it learns as it lives.
+        agent: anything with the three methods of ``tracerl.AgentMethods``; it learns as it lifetimes.
         env: a Gymnasium env that does not reset itself.
         steps: env steps to live.
         seed: of the env's first reset; that of the agent was given to ``make_agent``.
-        callbacks: look at the life on schedules of their own: ``Every``, or any ``Monitor``.
+        callbacks: look at the lifetime on schedules of their own: ``Every``, or any ``Callback``.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
         on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: begin anew, its steps counting on.
 
@@ -151,10 +151,10 @@ def live(
     Examples:
         >>> import tracerl
         >>> env = tracerl.make_env("CartPole")
-        >>> life = tracerl.live(tracerl.make_agent(env), env, steps=200)
-        >>> sum(step.reward for step in life)
+        >>> lifetime = tracerl.live(tracerl.make_agent(env), env, steps=200)
+        >>> sum(step.reward for step in lifetime)
         200.0
-        >>> life.record.episodes == len(life.record.returns)
+        >>> lifetime.record.episodes == len(lifetime.record.returns)
         True
     """
-    return Life(agent, env, steps, seed, callbacks, milestones, on_nonfinite)
+    return Lifetime(agent, env, steps, seed, callbacks, milestones, on_nonfinite)

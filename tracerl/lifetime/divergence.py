@@ -1,8 +1,8 @@
 """Numbers that stop being finite: noticed in the step in which they do, named, and kept from spreading.
 
-An agent that takes part has ``faults``, int64, [*lives]: 0 as long as the life's numbers are finite. It looks at the
-few numbers through which all others pass - the signal and the entropy of the policy - and leaves a life with a fault as
-it is, so that what caused it can be found.
+An agent that takes part has ``faults``, int64, [*lifetimes]: 0 as long as the lifetime's numbers are finite. It looks
+at the few numbers through which all others pass - the signal and the entropy of the policy - and leaves a lifetime with
+a fault as it is, so that what caused it can be found.
 """
 
 import math
@@ -25,13 +25,14 @@ class Diverged(ValueError):
     """A number stopped being finite."""
 
 
-class Guard:
-    """What a run does about lives whose numbers stop being finite.
+class DivergenceCheck:
+    """What a run does about lifetimes whose numbers stop being finite.
 
     Attributes:
-        policy: ``freeze``: such a life is left as it is and the others live on, as long as there are any. ``stop``: the
-            run ends. ``reset_life``: the life begins anew with the weights it was born with, its steps counting on.
-        problems: what was found, by life; of ``reset_life`` the newest.
+        policy: ``freeze``: such a lifetime is left as it is and the others live on, as long as there are any. ``stop``:
+            the run ends. ``reset_life``: the lifetime begins anew with the weights it was born with, its steps counting
+            on.
+        problems: what was found, by lifetime; of ``reset_life`` the newest.
     """
 
     def __init__(self, policy: str = "freeze") -> None:
@@ -45,52 +46,52 @@ class Guard:
         self._born: dict[str, Tensor] = {}
 
     def remember(self, agent: Any) -> None:
-        """Keep what the agent's lives were born with, if that will be needed."""
+        """Keep what the agent's lifetimes were born with, if that will be needed."""
         if self.policy == "reset_life" and hasattr(agent, "capture"):
             self._born = {name: tensor.clone() for name, tensor in agent.capture().items()}
 
     def examine(self, agent: Any, steps: Sequence[int]) -> list[int]:
-        """Deal with the lives that have a new fault.
+        """Deal with the lifetimes that have a new fault.
 
         Args:
-            agent: of all lives.
-            steps: env steps that each life has lived.
+            agent: of all lifetimes.
+            steps: env steps that each lifetime has lived.
 
         Returns:
             Those that are to be left as they are.
 
         Raises:
-            Diverged: the run shall end, or no life is left.
+            Diverged: the run shall end, or no lifetime is left.
         """
-        lives = np.flatnonzero(np.atleast_1d(agent.faults)).tolist()
-        for life in lives:
-            if life not in self.problems or self.policy == "reset_life":
-                problem = diagnose(agent, int(steps[life]), life if len(steps) > 1 else None)
-                self.report(life, problem, len(steps))
+        lifetimes = np.flatnonzero(np.atleast_1d(agent.faults)).tolist()
+        for lifetime in lifetimes:
+            if lifetime not in self.problems or self.policy == "reset_life":
+                problem = diagnose(agent, int(steps[lifetime]), lifetime if len(steps) > 1 else None)
+                self.report(lifetime, problem, len(steps))
             if self.policy == "reset_life":
-                self._rebirth(agent, life)
-        return [] if self.policy == "reset_life" else lives
+                self._rebirth(agent, lifetime)
+        return [] if self.policy == "reset_life" else lifetimes
 
-    def report(self, life: int, problem: str, n_lives: int) -> None:
-        """Note what is wrong with a life.
+    def report(self, lifetime: int, problem: str, n_lifetimes: int) -> None:
+        """Note what is wrong with a lifetime.
 
         Raises:
-            Diverged: the run shall end, or no life is left.
+            Diverged: the run shall end, or no lifetime is left.
         """
-        self.problems[life] = problem
-        if self.policy == "stop" or n_lives == 1 and self.policy == "freeze":
+        self.problems[lifetime] = problem
+        if self.policy == "stop" or n_lifetimes == 1 and self.policy == "freeze":
             raise Diverged(problem)
-        if self.policy == "freeze" and len(self.problems) == n_lives:
-            raise Diverged(f"no life is left; the first to go: {next(iter(self.problems.values()))}")
+        if self.policy == "freeze" and len(self.problems) == n_lifetimes:
+            raise Diverged(f"no lifetime is left; the first to go: {next(iter(self.problems.values()))}")
         then = "it begins anew" if self.policy == "reset_life" else "it is left as it is"
         print(f"warning: {problem}; {then}", file=sys.stderr)
 
-    def _rebirth(self, agent: Any, life: int) -> None:
-        """Give one life the memory it was born with; its fault is gone with it."""
+    def _rebirth(self, agent: Any, lifetime: int) -> None:
+        """Give one lifetime the memory it was born with; its fault is gone with it."""
         for name, tensor in agent.capture().items():
             born = self._born[name]
-            if agent.lives.shape:
-                tensor[life] = born[life]
+            if agent.lifetimes.shape:
+                tensor[lifetime] = born[lifetime]
             else:
                 tensor.copy_(born)
 
@@ -112,21 +113,21 @@ def first_nonfinite(numbers: np.ndarray[Any, Any]) -> tuple[list[int], float] | 
 
 
 def faults_of(agent: Any) -> Faults | None:
-    """Return the faults of an agent's lives, a view that stays true; None of an agent that keeps none."""
+    """Return the faults of an agent's lifetimes, a view that stays true; None of an agent that keeps none."""
     found: Faults | None = getattr(agent, "faults", None)
     return found
 
 
-def diagnose(agent: Any, step: int | None, life: int | None) -> str:
-    """Say which number of a faulty life is not finite, by the names of ``Stateful.capture``.
+def diagnose(agent: Any, step: int | None, lifetime: int | None) -> str:
+    """Say which number of a faulty lifetime is not finite, by the names of ``Stateful.capture``.
 
     Args:
-        agent: of one life or of many.
+        agent: of one lifetime or of many.
         step: env step in which it was noticed; None: nobody counts them.
-        life: which one; None where there is one.
+        lifetime: which one; None where there is one.
     """
-    whose, when = "" if life is None else f" of life {life}", "" if step is None else f" in step {step:,}"
-    found = _first_of_state(agent.capture(), life)
+    whose, when = "" if lifetime is None else f" of lifetime {lifetime}", "" if step is None else f" in step {step:,}"
+    found = _first_of_state(agent.capture(), lifetime)
     if found is None:
         return f"the agent's step{whose} along its trace is not finite{when}: try a smaller step size"
     name, index, value = found
@@ -134,15 +135,15 @@ def diagnose(agent: Any, step: int | None, life: int | None) -> str:
     return f"the agent's {name}{whose} is {value}{place}{when}: try a smaller step size"
 
 
-def _first_of_state(state: Mapping[str, "Tensor"], life: int | None) -> tuple[str, tuple[int, ...], float] | None:
+def _first_of_state(state: Mapping[str, "Tensor"], lifetime: int | None) -> tuple[str, tuple[int, ...], float] | None:
     """Return the name, index and value of the first number that is not finite; weights first, then what follows them.
 
     Args:
         state: tensors by name.
-        life: row of each that counts; None where there is one life.
+        lifetime: row of each that counts; None where there is one lifetime.
     """
     for name in sorted(state, key=lambda name: not name.endswith((".affine", ".weight", ".raw"))):
-        tensor = state[name] if life is None else state[name][life]
+        tensor = state[name] if lifetime is None else state[name][lifetime]
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
             return name, index, tensor[index].item()

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from tracerl.config.checks import ConfigWarning
 from tracerl.lifetime.protocol import Agent, ManyAgents
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.record import Record, steps_of_all
 
 PATIENCE = 1_000  # rewards per lifetime that must all be equal
 
 
 class EqualRewards:
-    """A monitor that warns once if the first rewards of every lifetime are equal.
+    """A callback that warns once if the first rewards of every lifetime are equal.
 
     It is called at each step until two rewards differ, and at none afterwards.
 
@@ -28,11 +28,11 @@ class EqualRewards:
         self._first: list[float] = []  # the first reward of each lifetime
         self._settled = False
 
-    def next_look(self, step: int) -> int:
+    def next_call(self, step: int) -> int:
         """Return the next env step, or one that is never reached."""
         return sys.maxsize if self._settled or step >= PATIENCE else step + 1
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Compare what each lifetime has earned with its first reward times its steps."""
         earned = [record.earned + record.episode_return for record in records]
         pairs = zip(earned, records, strict=True)
@@ -41,7 +41,7 @@ class EqualRewards:
             if not math.isclose(total, first * record.step, rel_tol=1e-9):
                 self._settled = True
                 return
-        if lived_by_all(records) >= PATIENCE:
+        if steps_of_all(records) >= PATIENCE:
             self._settled = True
             warnings.warn(
                 f"the first {PATIENCE:,} rewards were all {self._first[0]:g}, which says nothing about any action: an"
@@ -51,11 +51,11 @@ class EqualRewards:
                 stacklevel=1,
             )
 
-    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Do nothing: fewer rewards than that prove nothing."""
 
 
 def reward_check(agent: object) -> list[EqualRewards]:
-    """Return the monitor where an agent, or the first of many, says with ``critic = None`` that it has no critic."""
+    """Return the callback where an agent, or the first of many, says with ``critic = None`` that it has no critic."""
     first = getattr(agent, "agents", [agent])[0]
     return [EqualRewards()] if getattr(first, "critic", ...) is None else []

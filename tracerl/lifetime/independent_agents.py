@@ -1,4 +1,5 @@
-"""The agents of a run: one for its one life, one for all lives, or, where a class knows one life only, one for each."""
+"""The agents of a run: one for its one lifetime, one for all lifetimes, or, where a class knows one lifetime only, one
+for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,31 +8,31 @@ from typing import Any
 import numpy as np
 
 from tracerl.lifetime.arguments import origin_of
-from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, Verb
+from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, StepType
 from tracerl.nn.averages import finite_mean
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 def build_agents(
-    agent_class: type, make: Callable[..., Any], new_lives: Callable[[Any], Lives], seeds: Sequence[int]
+    agent_class: type, make: Callable[..., Any], new_lifetimes: Callable[[Any], Lifetimes], seeds: Sequence[int]
 ) -> Any:
-    """Build the agent of one life, or those of many.
+    """Build the agent of one lifetime, or those of many.
 
     Args:
-        agent_class: what ``make`` makes; it takes many lives where it has ``advance`` (``ManyAgents``).
+        agent_class: what ``make`` makes; it takes many lifetimes where it has ``advance`` (``ManyAgents``).
         make: takes ``lives`` and returns an agent.
-        new_lives: from a seed, or from the list of all, to their ``Lives``.
-        seeds: one per life.
+        new_lifetimes: from a seed, or from the list of all, to their ``Lifetimes``.
+        seeds: one per lifetime.
     """
     if len(seeds) == 1:
-        return make(lives=new_lives(seeds[0]))
+        return make(lifetimes=new_lifetimes(seeds[0]))
     if hasattr(agent_class, "advance"):
-        return make(lives=new_lives(list(seeds)))
-    return Population([make(lives=new_lives(seed)) for seed in seeds])
+        return make(lifetimes=new_lifetimes(list(seeds)))
+    return IndependentAgents([make(lifetimes=new_lifetimes(seed)) for seed in seeds])
 
 
-class Population:
-    """Agents with the three verbs of one life behind the one call of many.
+class IndependentAgents:
+    """Agents with the three methods of one lifetime behind the one call of many.
 
     Attributes:
         built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
@@ -40,22 +41,22 @@ class Population:
     built_from: Origin | None = None
 
     def __init__(self, agents: Sequence[Agent]) -> None:
-        """Take one agent per life, each built from its own seed."""
+        """Take one agent per lifetime, each built from its own seed."""
         self.agents = list(agents)
         self._actions: list[Action] = [None] * len(self.agents)
 
     def advance(
-        self, verbs: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
+        self, step_types: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
     ) -> np.ndarray[Any, Any]:
-        """Carry out one verb per life; see ``ManyAgents.advance``."""
+        """Carry out one step type per lifetime; see ``ManyAgents.advance``."""
         for i, agent in enumerate(self.agents):
-            verb = verbs[i]
-            if verb == Verb.START:
+            step_type = step_types[i]
+            if step_type == StepType.FIRST:
                 self._actions[i] = agent.start(observations[i])
-            elif verb == Verb.STEP:
+            elif step_type == StepType.MID:
                 self._actions[i] = agent.step(float(rewards[i]), observations[i])
-            elif verb != Verb.SKIP:
-                agent.end(float(rewards[i]), observations[i], bool(verb == Verb.TERMINATED))
+            elif step_type != StepType.SKIP:
+                agent.end(float(rewards[i]), observations[i], bool(step_type == StepType.TERMINATED))
         return np.asarray(self._actions)
 
     def capture(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from tracerl.lifetime.divergence import Diverged as Diverged
-from tracerl.lifetime.divergence import Faults, Guard, faults_of, finite, first_nonfinite
+from tracerl.lifetime.divergence import DivergenceCheck, Faults, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_outputs import flag, observation_of, reward_of
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record
@@ -32,17 +32,17 @@ class WrongEnvApi(EnvFailed, TypeError):
     """The env's ``reset`` or ``step`` does not take or return what Gymnasium's do, as those of old Gym do not."""
 
 
-class Monitor(Protocol):
-    """Something that looks at lives every so often."""
+class Callback(Protocol):
+    """Something that looks at lifetimes every so often."""
 
     every: int
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Look; called every ``every`` env steps (per life) and once at the end.
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Look; called every ``every`` env steps (per lifetime) and once at the end.
 
         Args:
-            records: one per life.
-            agent: of all lives.
+            records: one per lifetime.
+            agent: of all lifetimes.
         """
         ...
 
@@ -73,61 +73,62 @@ class Step(NamedTuple):
 
 
 @dataclass
-class Moment:
-    """Where a life, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
+class LoopState:
+    """Where a lifetime, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
 
     Attributes:
         begun: the first episode has begun.
-        ended: an episode has ended and the next one has not begun: a bool, or of many lives a mask, bool, [lives].
-        action: the action to be taken next; of many lives those of all.
-        observation: that it was chosen on, of one life; None where the run goes on from a checkpoint.
-        guard: deals with numbers that are not finite.
+        ended: an episode has ended and the next one has not begun: a bool, or of many lifetimes a mask, bool,
+            [lifetimes].
+        action: the action to be taken next; of many lifetimes those of all.
+        observation: that it was chosen on, of one lifetime; None where the run goes on from a checkpoint.
+        divergence: deals with numbers that are not finite.
     """
 
     begun: bool = False
     ended: Any = False
     action: Any = None
     observation: Any = None
-    guard: Guard = field(default_factory=Guard)
+    divergence: DivergenceCheck = field(default_factory=DivergenceCheck)
 
 
-def next_look(monitor: Monitor, step: int) -> int:
-    """Return the env step after ``step`` at which a monitor looks: a multiple of ``every``, or what it says itself.
+def next_call(callback: Callback, step: int) -> int:
+    """Return the env step after ``step`` at which a callback looks: a multiple of ``every``, or what it says itself.
 
-    A monitor with other plans, such as several steps in a row, has a method ``next_look(step)``.
+    A callback with other plans, such as several steps in a row, has a method ``next_call(step)``.
     """
-    plan: Callable[[int], int] | None = getattr(monitor, "next_look", None)
-    return (step // monitor.every + 1) * monitor.every if plan is None else plan(step)
+    plan: Callable[[int], int] | None = getattr(callback, "next_look", None)
+    return (step // callback.every + 1) * callback.every if plan is None else plan(step)
 
 
 class Schedule:
-    """When the monitors look next, whenever the loop began; see ``next_look``.
+    """When the callbacks look next, whenever the loop began; see ``next_call``.
 
     Attributes:
         next: the env step at which the first of them is due; infinity where there are none.
     """
 
-    def __init__(self, monitors: Sequence[Monitor], step: int) -> None:
+    def __init__(self, callbacks: Sequence[Callback], step: int) -> None:
         """Start counting at an env step."""
-        self._due = {monitor: next_look(monitor, step) for monitor in monitors}
+        self._due = {callback: next_call(callback, step) for callback in callbacks}
         self.next: float = min(self._due.values(), default=math.inf)
 
-    def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Let the monitors whose time has come look."""
-        for monitor, due in self._due.items():
+    def call(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Let the callbacks whose time has come look."""
+        for callback, due in self._due.items():
             if step >= due:
-                monitor.look(records, agent)
-                self._due[monitor] = next_look(monitor, step)
+                callback.call(records, agent)
+                self._due[callback] = next_call(callback, step)
         self.next = min(self._due.values(), default=math.inf)
 
-    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Let all of them look, whatever the time; one to whom that is another matter has a method of this name.
 
-        The last of them first: what it keeps shall be what it would have kept if the life went on.
+        The last of them first: what it keeps shall be what it would have kept if the lifetime went on.
         """
-        monitors = list(self._due)
-        for monitor in [*monitors[-1:], *monitors[:-1]]:
-            getattr(monitor, "look_at_last", monitor.look)(records, agent)
+        callbacks = list(self._due)
+        for callback in [*callbacks[-1:], *callbacks[:-1]]:
+            getattr(callback, "look_at_last", callback.call)(records, agent)
 
 
 def live(
@@ -136,16 +137,16 @@ def live(
     steps: int,
     seed: int,
     record: Record,
-    monitors: Sequence[Monitor] = (),
+    callbacks: Sequence[Callback] = (),
     interrupted: Callable[[], bool] = lambda: False,
-    moment: Moment | None = None,
+    loop_state: LoopState | None = None,
 ) -> Ending:
-    """Live one life to its end; see ``stream`` for what it takes and raises.
+    """Live one lifetime to its end; see ``stream`` for what it takes and raises.
 
     Returns:
         How it ended.
     """
-    lived = stream(agent, env, steps, seed, record, monitors, interrupted, moment)
+    lived = stream(agent, env, steps, seed, record, callbacks, interrupted, loop_state)
     try:
         while True:
             next(lived)
@@ -160,11 +161,11 @@ def stream(
     steps: int,
     seed: int,
     record: Record,
-    monitors: Sequence[Monitor] = (),
+    callbacks: Sequence[Callback] = (),
     interrupted: Callable[[], bool] = lambda: False,
-    moment: Moment | None = None,
+    loop_state: LoopState | None = None,
 ) -> Generator[Step, None, Ending]:
-    """Live one life: stream the env through the agent, each observation once.
+    """Live one lifetime: stream the env through the agent, each observation once.
 
     ``terminated`` (nothing follows, by the task's own rules) and ``truncated`` (cut off) are handed to the agent
     apart: it bootstraps from the final observation of the second only.
@@ -174,10 +175,10 @@ def stream(
         env: a Gymnasium env that does not reset itself.
         steps: env steps to live, at least one.
         seed: of the env's first reset.
-        record: of the life so far, updated in place.
-        monitors: look at the life on their schedules.
-        interrupted: asked after every step; true ends the life.
-        moment: where the life stands, to go on from there; updated in place.
+        record: of the lifetime so far, updated in place.
+        callbacks: look at the lifetime on their schedules.
+        interrupted: asked after every step; true ends the lifetime.
+        loop_state: where the lifetime stands, to go on from there; updated in place.
 
     Yields:
         Every step, once the agent has learned from it and the next action is chosen.
@@ -189,13 +190,13 @@ def stream(
         EnvFailed: the env raised, or handed out an observation of another shape or a reward that is no number.
         Diverged: the env handed out a number that is not finite, or the agent computed one.
     """
-    schedule, moment = Schedule(monitors, record.step), moment or Moment()
+    schedule, loop_state = Schedule(callbacks, record.step), loop_state or LoopState()
     shape = env.observation_space.shape or None
-    action, observation = moment.action, moment.observation
-    if record.step < steps and (moment.ended or not moment.begun):
-        observation = _reset(env, None if moment.begun else seed, record, shape)
+    action, observation = loop_state.action, loop_state.observation
+    if record.step < steps and (loop_state.ended or not loop_state.begun):
+        observation = _reset(env, None if loop_state.begun else seed, record, shape)
         action = agent.start(observation)
-        moment.begun, moment.ended = True, False
+        loop_state.begun, loop_state.ended = True, False
     faults = faults_of(agent)
     while record.step < steps:
         before, taken = observation, action
@@ -212,8 +213,8 @@ def stream(
                 raise
         if terminated or truncated:
             record.end_episode()
-            moment.ended = record.step >= steps
-            if not moment.ended:
+            loop_state.ended = record.step >= steps
+            if not loop_state.ended:
                 observation = _reset(env, None, record, shape)
                 try:
                     action = agent.start(observation)
@@ -221,15 +222,15 @@ def stream(
                     if not _faulty(faults):
                         raise
         if _faulty(faults):
-            moment.guard.examine(agent, [record.step])
+            loop_state.divergence.examine(agent, [record.step])
             action = agent.start(observation)  # born anew
-        moment.action, moment.observation = action, observation
+        loop_state.action, loop_state.observation = action, observation
         if record.step >= schedule.next:
-            schedule.look(record.step, [record], agent)
+            schedule.call(record.step, [record], agent)
         yield step
         if interrupted():
             break
-    schedule.look_at_last([record], agent)
+    schedule.call_at_end([record], agent)
     return "finished" if record.step >= steps else "interrupted"
 
 

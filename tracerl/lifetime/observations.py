@@ -23,7 +23,7 @@ def as_box(env: Env) -> Env:
     - Discrete, MultiBinary, MultiDiscrete, and a Dict or Tuple of these and of Boxes are flattened as Gymnasium does
       it, to one dimension: numbers as they are, choices one-hot.
     - Of anything else (Text, Graph, Sequence, OneOf) the env is returned as it is: an agent that does not look at
-      observations lives in it, others refuse it (``tracerl.nn.spaces.observation_shape``).
+      observations lifetimes in it, others refuse it (``tracerl.nn.spaces.observation_shape``).
     """
     space = env.observation_space
     if _to_flatten(space):

@@ -1,4 +1,4 @@
-"""The protocols between agents and their lives: three verbs for one life, one call for many."""
+"""The protocols between agents and their lifetimes: three methods for one lifetime, one call for many."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -15,10 +15,10 @@ Observation = np.ndarray[Any, np.dtype[Any]]
 Action = Any
 
 
-class Verb(IntEnum):
-    """What happened to one life of many, and so what its agent shall do."""
+class StepType(IntEnum):
+    """What happened to one lifetime of many, and so what its agent shall do."""
 
-    SKIP = 0  # nothing: the life is left as it is
+    SKIP = 0  # nothing: the lifetime is left as it is
     START = 1  # an episode began
     STEP = 2  # the last action led to a reward and an observation
     TERMINATED = 3  # the same, and the episode ended by the task's own rules
@@ -26,10 +26,10 @@ class Verb(IntEnum):
 
 
 @runtime_checkable
-class Verbs(Protocol):
-    """What the lifetime loop asks of an agent: RL-Glue's three verbs (Tanner and White 2009, JMLR 10, 2133-2136).
+class AgentMethods(Protocol):
+    """What the lifetime loop asks of an agent: RL-Glue's three methods (Tanner and White 2009, JMLR 10, 2133-2136).
 
-    A life is start, then step or end after each action, and start again after an end. Each observation is handed
+    A lifetime is start, then step or end after each action, and start again after an end. Each observation is handed
     over once.
     """
 
@@ -54,8 +54,8 @@ class Verbs(Protocol):
 
 
 @runtime_checkable
-class Agent(Verbs, Protocol):
-    """What a run asks of an agent: the three verbs, and what to plot.
+class Agent(AgentMethods, Protocol):
+    """What a run asks of an agent: the three methods, and what to plot.
 
     ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml. One whose attribute
     ``critic`` is None says that it learns from rewards alone: a run warns where the first 1,000 of them are equal.
@@ -68,7 +68,7 @@ class Agent(Verbs, Protocol):
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What a checkpoint asks of an agent, of one life or of many. An agent without it is not resumed."""
+    """What a checkpoint asks of an agent, of one lifetime or of many. An agent without it is not resumed."""
 
     def capture(self) -> dict[str, "Tensor"]:
         """Return everything that the agent remembers, by name; what is returned may share its memory."""
@@ -97,32 +97,32 @@ class MadeAgent(Agent, Stateful, Protocol):
 
 @runtime_checkable
 class ManyAgents(Protocol):
-    """What the loop over many lives asks: independent agents, each with its own life, advanced together.
+    """What the loop over many lifetimes asks: independent agents, each with its own lifetime, advanced together.
 
-    An agent class with this method is built once for all lives. One without it is built once per life
+    An agent class with this method is built once for all lifetimes. One without it is built once per lifetime
     (``tracerl.lifetime.independent_agents``).
     """
 
     def advance(
         self,
-        verbs: np.ndarray[Any, Any],
+        step_types: np.ndarray[Any, Any],
         rewards: np.ndarray[Any, Any],
         observations: Observation,
     ) -> np.ndarray[Any, Any]:
-        """Carry out one verb per life.
+        """Carry out one step type per lifetime.
 
         Args:
-            verbs: of each life, int8, [lives]; see ``Verb``.
-            rewards: of the last actions, float64, [lives]; not read where an episode began.
-            observations: [lives, ...]; not read where a life is skipped.
+            step_types: of each lifetime, int8, [lifetimes]; see ``StepType``.
+            rewards: of the last actions, float64, [lifetimes]; not read where an episode began.
+            observations: [lifetimes, ...]; not read where a lifetime is skipped.
 
         Returns:
-            The newest action of each life, [lives, ...]; valid until the next call.
+            The newest action of each lifetime, [lifetimes, ...]; valid until the next call.
         """
         ...
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, by TensorBoard tag, averaged over the lives since the last call."""
+        """Return what is worth plotting, by TensorBoard tag, averaged over the lifetimes since the last call."""
         ...
 
 

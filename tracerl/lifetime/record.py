@@ -15,7 +15,7 @@ from tracerl.lifetime.statistics import Keep
 
 WINDOW = 100  # episodes: the widest window a milestone may ask for, and that of the reported return
 RATE_WINDOW = 10_000  # env steps: that of the reported reward rate
-MARK_EVERY = 1_000  # env steps between two marks of what a life has earned
+MARK_EVERY = 1_000  # env steps between two marks of what a lifetime has earned
 
 
 @dataclass
@@ -49,12 +49,12 @@ class Milestone:
 
 @dataclass
 class Record:
-    """Running statistics of one life.
+    """Running statistics of one lifetime.
 
     Attributes:
         milestones: those of the env, filled in as they are reached.
-        life: its number among the lives of the run.
-        keep: called with every ended episode, if given: life, env step of its end, return, length.
+        lifetime: its number among the lifetimes of the run.
+        keep: called with every ended episode, if given: lifetime, env step of its end, return, length.
         step: env steps lived.
         episodes: episodes ended.
         returns: undiscounted returns of the last 100 episodes.
@@ -63,11 +63,11 @@ class Record:
         episode_length: its length so far.
         earned: sum of the returns of all ended episodes.
         marks: env steps and the rewards earned up to them, as far back as the reward rate looks.
-        frozen: the life ended early, its numbers having diverged; the others do not wait for it.
+        frozen: the lifetime ended early, its numbers having diverged; the others do not wait for it.
     """
 
     milestones: Sequence[Milestone] = ()
-    life: int = 0
+    lifetime: int = 0
     keep: Keep | None = None
     step: int = 0
     episodes: int = 0
@@ -94,7 +94,7 @@ class Record:
         self.episodes += 1
         self.earned += self.episode_return
         if self.keep is not None:
-            self.keep(self.life, self.step, self.episode_return, self.episode_length)
+            self.keep(self.lifetime, self.step, self.episode_return, self.episode_length)
         self.episode_return, self.episode_length = 0.0, 0
         for milestone in self.milestones:
             if milestone.reached_at is None and self.mean_return(milestone.window) >= milestone.threshold:
@@ -128,8 +128,8 @@ class Record:
     def reward_rate(self) -> float:
         """Return the mean reward per env step of the last 10,000 steps, or of all if fewer; NaN before the first.
 
-        The performance of a life that ends no episode (Sutton and Barto 2018, section 10.3). It costs a step nothing:
-        the window begins at a mark, so it is 10,000 steps to within the distance of two marks.
+        The performance of a lifetime that ends no episode (Sutton and Barto 2018, section 10.3). It costs a step
+        nothing: the window begins at a mark, so it is 10,000 steps to within the distance of two marks.
         """
         since, before = self.marks[0]
         steps = self.step - since
@@ -137,7 +137,8 @@ class Record:
 
 
 def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return everything that records hold, as arrays: what has one length in all lives by name, deques life by life."""
+    """Return everything that records hold, as arrays: what has one length in all lifetimes by name, deques lifetime by
+    lifetime."""
     found: dict[str, np.ndarray[Any, Any]] = {
         name: np.array([getattr(record, name) for record in records]) for name in _COUNTERS
     }
@@ -167,33 +168,33 @@ def restore_records(records: Sequence[Record], state: Mapping[str, np.ndarray[An
 _COUNTERS = ("step", "episodes", "episode_return", "episode_length", "earned", "frozen")
 
 
-def lived_by_all(records: Sequence[Record]) -> int:
-    """Return the env steps that every life has lived, but for those that are frozen."""
+def steps_of_all(records: Sequence[Record]) -> int:
+    """Return the env steps that every lifetime has lived, but for those that are frozen."""
     going_on = [record.step for record in records if not record.frozen]
     return min(going_on) if going_on else max(record.step for record in records)
 
 
 class Marker:
-    """A monitor that marks what each life has earned."""
+    """A callback that marks what each lifetime has earned."""
 
     every = MARK_EVERY
 
-    def look(self, records: Sequence[Record], agent: object) -> None:
-        """Mark; see ``Monitor.look``."""
+    def call(self, records: Sequence[Record], agent: object) -> None:
+        """Mark; see ``Callback.call``."""
         for record in records:
             record.mark()
 
 
-class Tally:
-    """Running statistics of many lives: steps and rewards are added for all at once, episodes end one by one.
+class VectorStatistics:
+    """Running statistics of many lifetimes: steps and rewards are added for all at once, episodes end one by one.
 
     Attributes:
-        steps: env steps lived, int64, [lives].
-        frozen: lives that ended early, bool, [lives].
+        steps: env steps lived, int64, [lifetimes].
+        frozen: lifetimes that ended early, bool, [lifetimes].
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        """Go on from one record per life."""
+        """Go on from one record per lifetime."""
         self._records = list(records)
         self.steps = np.array([record.step for record in records], np.int64)
         self.frozen = np.array([record.frozen for record in records])
@@ -201,20 +202,20 @@ class Tally:
         self._lengths = np.array([record.episode_length for record in records], np.int64)
 
     def step(self) -> int:
-        """Return the env steps that every life has lived, but for those that are frozen."""
+        """Return the env steps that every lifetime has lived, but for those that are frozen."""
         return int(self.steps.min() if not self.frozen.any() else self.steps[~self.frozen].min())
 
-    def freeze(self, life: int) -> None:
-        """Let a life end here; the last one that lives is not frozen, for then the run ends."""
-        self.frozen[life] = self._records[life].frozen = True
+    def freeze(self, lifetime: int) -> None:
+        """Let a lifetime end here; the last one that lifetimes is not frozen, for then the run ends."""
+        self.frozen[lifetime] = self._records[lifetime].frozen = True
 
     def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:
         """Count one env step.
 
         Args:
-            rewards: float64, [lives].
-            counted: lives that took the step, bool, [lives].
-            ended: those whose episode ended with it, bool, [lives].
+            rewards: float64, [lifetimes].
+            counted: lifetimes that took the step, bool, [lifetimes].
+            ended: those whose episode ended with it, bool, [lifetimes].
         """
         self.steps += counted
         self._lengths += counted

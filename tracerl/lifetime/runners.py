@@ -1,4 +1,4 @@
-"""What lives are lived in: one env, an env per life, or compiled twins; each with the loop that goes with it."""
+"""What lifetimes are lived in: one env, an env per lifetime, or compiled envs; each with the loop that goes with it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,26 +8,26 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from tracerl.config import checks
-from tracerl.lifetime.divergence import Guard
-from tracerl.lifetime.loop import Ending, Moment, Monitor, live
+from tracerl.lifetime.divergence import DivergenceCheck
+from tracerl.lifetime.loop import Callback, Ending, LoopState, live
 from tracerl.lifetime.protocol import Agent, ManyAgents
-from tracerl.lifetime.record import Record, Tally
+from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.time_limit import time_limit
-from tracerl.lifetime.vector_loop import live_many
+from tracerl.lifetime.vector_loop import run_lifetimes
 
 Plain = dict[str, Any]  # nested, of numbers, texts and NumPy arrays: the state of an env
 
 
-class World(Protocol):
-    """Where the lives of a run take place.
+class EnvRunner(Protocol):
+    """Where the lifetimes of a run take place.
 
     Attributes:
-        observation_space: of one life.
-        action_space: of one life.
-        guard: deals with numbers that are not finite.
+        observation_space: of one lifetime.
+        action_space: of one lifetime.
+        divergence: deals with numbers that are not finite.
     """
 
-    guard: Guard
+    divergence: DivergenceCheck
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
@@ -44,18 +44,20 @@ class World(Protocol):
         agent: Any,
         steps: int,
         records: Sequence[Record],
-        monitors: Sequence[Monitor],
+        callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live ``steps`` env steps in each life; see ``lifetime.live``."""
+        """Live ``steps`` env steps in each lifetime; see ``lifetime.live``."""
         ...
 
     def obstacle(self) -> str | None:
-        """Say why the env's state cannot be kept, so that a resumed life begins a new episode; None where it can."""
+        """Say why the env's state cannot be kept, so that a resumed lifetime begins a new episode; None where it
+        can."""
         ...
 
     def capture(self) -> Plain:
-        """Return everything the lives need to go on here, of the state it is in; without the env where it cannot."""
+        """Return everything the lifetimes need to go on here, of the state it is in; without the env where it
+        cannot."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> bool:
@@ -74,56 +76,56 @@ class World(Protocol):
         ...
 
 
-def compile_verbs(agent: Any) -> None:
+def compile_steps(agent: Any) -> None:
     """Let an agent with a fused engine compile what its steps call."""
     if getattr(agent, "fused", None) is not None:
         agent.fused.compile_steps()
 
 
-class SingleWorld:
-    """One env, for one life."""
+class SingleEnvRunner:
+    """One env, for one lifetime."""
 
     def __init__(self, env: gym.Env[Any, Any], seed: int, timeout: float | None = None) -> None:
         """Take an env, the seed of its first reset and the limit of ``time_limit``, seconds."""
         self._timeout = timeout
-        self._env, self._seed, self._moment, self.guard = env, seed, Moment(), Guard()
+        self._env, self._seed, self._loop_state, self.divergence = env, seed, LoopState(), DivergenceCheck()
         self.observation_space, self.action_space = env.observation_space, env.action_space
 
     def prepare(self, agent: Agent) -> None:
-        """Compile the verbs; see ``World.prepare``."""
-        compile_verbs(agent)
+        """Compile the methods; see ``EnvRunner.prepare``."""
+        compile_steps(agent)
 
     def live(
         self,
         agent: Agent,
         steps: int,
         records: Sequence[Record],
-        monitors: Sequence[Monitor],
+        callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the life; see ``World.live``."""
-        self._moment.guard = self.guard
+        """Live the lifetime; see ``EnvRunner.live``."""
+        self._loop_state.divergence = self.divergence
         with time_limit(self._env, self._timeout):
-            return live(agent, self._env, steps, self._seed, records[0], monitors, interrupted, self._moment)
+            return live(agent, self._env, steps, self._seed, records[0], callbacks, interrupted, self._loop_state)
 
     def obstacle(self) -> str | None:
-        """Name the layer of the env whose state cannot be kept; see ``World.obstacle``."""
+        """Name the layer of the env whose state cannot be kept; see ``EnvRunner.obstacle``."""
         from tracerl.lifetime import env_state
 
         found: str | None = env_state.obstacle(self._env)
         return found
 
     def capture(self) -> Plain:
-        """Return the env's state and the action to come; see ``World.capture``."""
+        """Return the env's state and the action to come; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
         if env_state.obstacle(self._env):
             return {"env": None}
-        action = np.asarray(self._moment.action)
-        return {"env": env_state.capture(self._env), "ended": bool(self._moment.ended), "action": action}
+        action = np.asarray(self._loop_state.action)
+        return {"env": env_state.capture(self._env), "ended": bool(self._loop_state.ended), "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``World.restore``."""
+        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
         from tracerl.lifetime import env_state
 
         if state["env"] is None:
@@ -133,7 +135,7 @@ class SingleWorld:
         checks.flag("world.ended", state["ended"])
         action = _array("world.action", state["action"], ())
         action = action.item() if action.ndim == 0 else action
-        self._moment.begun, self._moment.ended, self._moment.action = True, state["ended"], action
+        self._loop_state.begun, self._loop_state.ended, self._loop_state.action = True, state["ended"], action
         return True
 
     def close(self) -> None:
@@ -142,52 +144,54 @@ class SingleWorld:
             self._env.close()
 
 
-class VectorWorld:
-    """An env per life, in one vector env."""
+class VectorEnvRunner:
+    """An env per lifetime, in one vector env."""
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seeds: Sequence[int], timeout: float | None = None) -> None:
         """Take the envs, the seeds of their first resets and the limit of ``time_limit`` for all, seconds."""
         self._timeout = timeout
-        self._envs, self._seeds, self._moment, self.guard = envs, list(seeds), Moment(), Guard()
+        self._envs, self._seeds, self._loop_state, self.divergence = envs, list(seeds), LoopState(), DivergenceCheck()
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
         for space in (envs.observation_space, envs.action_space, self.observation_space, self.action_space):
             space.seed(self._seeds[0])  # Gymnasium starts their samplers by chance, and a checkpoint holds them
 
     def prepare(self, agent: ManyAgents) -> None:
-        """Compile the verbs; see ``World.prepare``."""
-        compile_verbs(agent)
+        """Compile the methods; see ``EnvRunner.prepare``."""
+        compile_steps(agent)
 
     def live(
         self,
         agent: ManyAgents,
         steps: int,
         records: Sequence[Record],
-        monitors: Sequence[Monitor],
+        callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the lives together; see ``World.live``."""
-        tally, self._moment.guard = Tally(records), self.guard
+        """Live the lifetimes together; see ``EnvRunner.live``."""
+        statistics, self._loop_state.divergence = VectorStatistics(records), self.divergence
         with time_limit(self._envs, self._timeout):
-            return live_many(agent, self._envs, steps, self._seeds, tally, monitors, interrupted, self._moment)
+            return run_lifetimes(
+                agent, self._envs, steps, self._seeds, statistics, callbacks, interrupted, self._loop_state
+            )
 
     def obstacle(self) -> str | None:
-        """Name what cannot be kept; see ``World.obstacle``."""
+        """Name what cannot be kept; see ``EnvRunner.obstacle``."""
         from tracerl.lifetime import env_state
 
         found: str | None = env_state.obstacle(self._envs)
         return found
 
     def capture(self) -> Plain:
-        """Return the envs' states and the actions to come; see ``World.capture``."""
+        """Return the envs' states and the actions to come; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
         if env_state.obstacle(self._envs):
             return {"env": None}
-        ended, action = np.asarray(self._moment.ended), np.asarray(self._moment.action)
+        ended, action = np.asarray(self._loop_state.ended), np.asarray(self._loop_state.action)
         return {"env": env_state.capture_many(self._envs), "ended": ended, "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``World.restore``."""
+        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
         from tracerl.lifetime import env_state
 
         if state["env"] is None:
@@ -195,7 +199,7 @@ class VectorWorld:
             return False
         env_state.restore_many(self._envs, state["env"])
         ended, action = (_array(f"world.{name}", state[name], (len(self._seeds),)) for name in ("ended", "action"))
-        self._moment.begun, self._moment.ended, self._moment.action = True, ended.astype(bool), action
+        self._loop_state.begun, self._loop_state.ended, self._loop_state.action = True, ended.astype(bool), action
         return True
 
     def close(self) -> None:

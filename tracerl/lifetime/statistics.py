@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Keep = Callable[[int, int, float, int], None]  # life, env step, return, length
+Keep = Callable[[int, int, float, int], None]  # lifetime, env step, return, length
 
 
 def average(values: Iterable[float]) -> float:
@@ -16,9 +16,9 @@ def average(values: Iterable[float]) -> float:
 
 
 def median_reached(reached: Sequence[int | None]) -> int | None:
-    """Return the env step by which half of the lives, rounded up, had reached a milestone; None before that."""
+    """Return the env step by which half of the lifetimes, rounded up, had reached a milestone; None before that."""
     steps = sorted(step for step in reached if step is not None)
-    middle = (len(reached) - 1) // 2  # a life that never reached it counts as the latest
+    middle = (len(reached) - 1) // 2  # a lifetime that never reached it counts as the latest
     return steps[middle] if middle < len(steps) else None
 
 
@@ -44,7 +44,7 @@ def _interquartile_means(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return means
 
 
-STATISTICS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {  # of lives, over the last axis
+STATISTICS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {  # of lifetimes, over the last axis
     "iqm": _interquartile_means,
     "mean": lambda values: values.mean(-1),
     "median": lambda values: np.median(values, axis=-1),
@@ -57,7 +57,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval, from a fixed seed.
 
     Args:
-        values: one per life; at least two.
+        values: one per lifetime; at least two.
         level: coverage.
         resamples: bootstrap samples.
         statistic: what the interval is of, one of ``STATISTICS``: the interquartile mean, the mean, the median.

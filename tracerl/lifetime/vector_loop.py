@@ -1,4 +1,4 @@
-"""The loop over many lives: each has its own env, and all are advanced together."""
+"""The loop over many lifetimes: each has its own env, and all are advanced together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,41 +6,41 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from tracerl.lifetime.divergence import Diverged, Guard, faults_of, finite, first_nonfinite
+from tracerl.lifetime.divergence import Diverged, DivergenceCheck, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_outputs import check_outputs
-from tracerl.lifetime.loop import NOT_FAILURES, Ending, EnvFailed, Moment, Monitor, Schedule
-from tracerl.lifetime.protocol import ManyAgents, Verb
-from tracerl.lifetime.record import Tally
+from tracerl.lifetime.loop import NOT_FAILURES, Callback, Ending, EnvFailed, LoopState, Schedule
+from tracerl.lifetime.protocol import ManyAgents, StepType
+from tracerl.lifetime.record import VectorStatistics
 
 Array = np.ndarray[Any, Any]
 Envs = VectorEnv[Any, Any, Any]
 
 
-def live_many(
+def run_lifetimes(
     agents: ManyAgents,
     envs: Envs,
     steps: int,
     seeds: Sequence[int],
-    tally: Tally,
-    monitors: Sequence[Monitor] = (),
+    statistics: VectorStatistics,
+    callbacks: Sequence[Callback] = (),
     interrupted: Callable[[], bool] = lambda: False,
-    moment: Moment | None = None,
+    loop_state: LoopState | None = None,
 ) -> Ending:
-    """Live many lives: what ``live`` does, for each of them.
+    """Live many lifetimes: what ``live`` does, for each of them.
 
     Envs that do not reset themselves (``AutoresetMode.DISABLED``) are reset here, each as soon as its episode ends, so
-    that every life is the one it would be alone. Envs that reset themselves in the step after the end
-    (``AutoresetMode.NEXT_STEP``) cost their life no env step by it: that step is not counted.
+    that every lifetime is the one it would be alone. Envs that reset themselves in the step after the end
+    (``AutoresetMode.NEXT_STEP``) cost their lifetime no env step by it: that step is not counted.
 
     Args:
-        agents: learn and act, one per life.
+        agents: learn and act, one per lifetime.
         envs: as many envs.
-        steps: env steps of each life, at least one.
+        steps: env steps of each lifetime, at least one.
         seeds: of the envs' first resets.
-        tally: of the lives so far, updated in place.
-        monitors: look at the lives on their schedules, in env steps per life.
-        interrupted: asked after every step of all; true ends the lives.
-        moment: where the lives stand, to go on from there; updated in place.
+        statistics: of the lifetimes so far, updated in place.
+        callbacks: look at the lifetimes on their schedules, in env steps per lifetime.
+        interrupted: asked after every step of all; true ends the lifetimes.
+        loop_state: where the lifetimes stand, to go on from there; updated in place.
 
     Returns:
         How they ended.
@@ -51,10 +51,10 @@ def live_many(
     """
     check_outputs(envs)
     try:
-        schedule = Schedule(monitors, tally.step())
-        return _live(agents, envs, steps, seeds, tally, schedule, interrupted, moment or Moment())
+        schedule = Schedule(callbacks, statistics.step())
+        return _live(agents, envs, steps, seeds, statistics, schedule, interrupted, loop_state or LoopState())
     finally:
-        tally.records()  # brought up to date, however it ended
+        statistics.records()  # brought up to date, however it ended
 
 
 def _live(
@@ -62,44 +62,49 @@ def _live(
     envs: Envs,
     steps: int,
     seeds: Sequence[int],
-    tally: Tally,
+    statistics: VectorStatistics,
     schedule: Schedule,
     interrupted: Callable[[], bool],
-    moment: Moment,
+    loop_state: LoopState,
 ) -> Ending:
     by_themselves = envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
     nobody = np.zeros(envs.num_envs, np.bool_)
-    if not moment.begun:
-        moment.action = _begin(agents, envs, ~nobody, tally, moment.guard, seeds)
-        moment.begun, moment.ended = True, nobody
-    elif moment.ended.any() and not by_themselves and tally.step() < steps:
-        moment.action, moment.ended = _begin(agents, envs, moment.ended, tally, moment.guard), nobody
-    starting = moment.ended  # lives whose next observation is the first of an episode, of envs that reset themselves
-    actions, faults = moment.action, faults_of(agents)
-    while tally.step() < steps:
-        observations, rewards, terminated, truncated = _step(envs, actions, tally, moment.guard)
-        verbs = _verbs(terminated, truncated, starting, (tally.steps >= steps) | tally.frozen)
-        actions = _advance(agents, verbs, rewards, observations)
+    if not loop_state.begun:
+        loop_state.action = _begin(agents, envs, ~nobody, statistics, loop_state.divergence, seeds)
+        loop_state.begun, loop_state.ended = True, nobody
+    elif loop_state.ended.any() and not by_themselves and statistics.step() < steps:
+        loop_state.action, loop_state.ended = (
+            _begin(agents, envs, loop_state.ended, statistics, loop_state.divergence),
+            nobody,
+        )
+    starting = (
+        loop_state.ended
+    )  # lifetimes whose next observation is the first of an episode, of envs that reset themselves
+    actions, faults = loop_state.action, faults_of(agents)
+    while statistics.step() < steps:
+        observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
+        step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
+        actions = _advance(agents, step_types, rewards, observations)
         if faults is not None and faults.any():
-            for life in moment.guard.examine(agents, (tally.steps + 1).tolist()):
-                tally.freeze(life)
-        ended = verbs >= Verb.TERMINATED
-        tally.add(rewards, verbs >= Verb.STEP, ended)
+            for lifetime in loop_state.divergence.examine(agents, (statistics.steps + 1).tolist()):
+                statistics.freeze(lifetime)
+        ended = step_types >= StepType.TERMINATED
+        statistics.add(rewards, step_types >= StepType.MID, ended)
         if by_themselves:
             starting = ended
-        elif (ended := ended | (tally.frozen & (terminated | truncated))).any() and tally.step() < steps:
-            actions, ended = _begin(agents, envs, ended, tally, moment.guard), nobody
-        moment.action, moment.ended = actions, ended
-        if tally.step() >= schedule.next:
-            schedule.look(tally.step(), tally.records(), agents)
+        elif (ended := ended | (statistics.frozen & (terminated | truncated))).any() and statistics.step() < steps:
+            actions, ended = _begin(agents, envs, ended, statistics, loop_state.divergence), nobody
+        loop_state.action, loop_state.ended = actions, ended
+        if statistics.step() >= schedule.next:
+            schedule.call(statistics.step(), statistics.records(), agents)
         if interrupted():
             break
-    schedule.look_at_last(tally.records(), agents)
-    return "finished" if tally.step() >= steps else "interrupted"
+    schedule.call_at_end(statistics.records(), agents)
+    return "finished" if statistics.step() >= steps else "interrupted"
 
 
-def _verbs(terminated: Array, truncated: Array, starting: Array, done: Array) -> Array:
-    """Say of each life what its step was: int8, [lives].
+def _step_types(terminated: Array, truncated: Array, starting: Array, done: Array) -> Array:
+    """Say of each lifetime what its step was: int8, [lifetimes].
 
     Args:
         terminated: the episode ended by the task's own rules.
@@ -107,45 +112,55 @@ def _verbs(terminated: Array, truncated: Array, starting: Array, done: Array) ->
         starting: its env has just reset itself.
         done: it has lived all its steps before this one.
     """
-    verbs: Array = np.full(len(done), Verb.STEP, np.int8)
-    verbs[truncated] = Verb.TRUNCATED
-    verbs[terminated] = Verb.TERMINATED
-    verbs[starting] = Verb.START
-    verbs[done] = Verb.SKIP
-    return verbs
+    step_types: Array = np.full(len(done), StepType.MID, np.int8)
+    step_types[truncated] = StepType.TRUNCATED
+    step_types[terminated] = StepType.TERMINATED
+    step_types[starting] = StepType.FIRST
+    step_types[done] = StepType.SKIP
+    return step_types
 
 
 def _begin(
-    agents: ManyAgents, envs: Envs, which: Array, tally: Tally, guard: Guard, seeds: Sequence[int] | None = None
+    agents: ManyAgents,
+    envs: Envs,
+    which: Array,
+    statistics: VectorStatistics,
+    divergence: DivergenceCheck,
+    seeds: Sequence[int] | None = None,
 ) -> Array:
-    """Reset the envs of some lives and let them begin an episode, but frozen ones; return the newest actions of all."""
+    """Reset the envs of some lifetimes and let them begin an episode, but frozen ones; return the newest actions of
+    all."""
     seed: Any = None if seeds is None else list(seeds)
     if seeds is not None and envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-        seed = seeds[0]  # a vector form of an env's own draws for all lives from one generator
+        seed = seeds[0]  # a vector form of an env's own draws for all lifetimes from one generator
     options = None if which.all() else {"reset_mask": which}
     try:
         observations, _ = envs.reset(seed=seed, options=options)
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"an env failed in reset after {tally.step():,} steps") from error
-    _check_finite(observations, tally, guard)
-    verbs = np.where(which & ~tally.frozen, Verb.START, Verb.SKIP).astype(np.int8)
-    return _advance(agents, verbs, np.zeros(len(which)), observations)
+        raise EnvFailed(f"an env failed in reset after {statistics.step():,} steps") from error
+    _check_finite(observations, statistics, divergence)
+    step_types = np.where(which & ~statistics.frozen, StepType.FIRST, StepType.SKIP).astype(np.int8)
+    return _advance(agents, step_types, np.zeros(len(which)), observations)
 
 
-def _advance(agents: ManyAgents, verbs: Array, rewards: Array, observations: Any) -> Array:
-    """Advance the lives, leaving to the guard those whose agent diverges."""
+def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
+    """Advance the lifetimes, leaving to the guard those whose agent diverges."""
     try:
-        return agents.advance(verbs, rewards, observations)
+        return agents.advance(step_types, rewards, observations)
     except Diverged:
         faults = faults_of(agents)
         if faults is None or not faults.any():
             raise
-        return agents.advance(np.full_like(verbs, Verb.SKIP), rewards, observations)  # the newest actions of all
+        return agents.advance(
+            np.full_like(step_types, StepType.SKIP), rewards, observations
+        )  # the newest actions of all
 
 
-def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Array, Array, Array]:
+def _step(
+    envs: Envs, actions: Any, statistics: VectorStatistics, divergence: DivergenceCheck
+) -> tuple[Any, Array, Array, Array]:
     if isinstance(envs, SyncVectorEnv) and actions.ndim == 1:
         actions = actions.tolist()  # its envs check a Python number in a tenth of the time
     try:
@@ -153,29 +168,29 @@ def _step(envs: Envs, actions: Any, tally: Tally, guard: Guard) -> tuple[Any, Ar
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"an env failed in step {tally.step() + 1:,}") from error
-    _check_finite(observations, tally, guard)
+        raise EnvFailed(f"an env failed in step {statistics.step() + 1:,}") from error
+    _check_finite(observations, statistics, divergence)
     if not np.isfinite(rewards).all():
-        for life in np.flatnonzero(~np.isfinite(rewards) & ~tally.frozen).tolist():
-            problem = f"reward {rewards[life]} in step {tally.step() + 1:,} of life {life}: rewards must be finite"
-            _freeze(life, f"env handed out the {problem}", tally, guard)
+        for lifetime in np.flatnonzero(~np.isfinite(rewards) & ~statistics.frozen).tolist():
+            problem = f"reward {rewards[lifetime]} in step {statistics.step() + 1:,} of lifetime {lifetime}: rewards must be finite"
+            _freeze(lifetime, f"env handed out the {problem}", statistics, divergence)
     return observations, np.asarray(rewards, np.float64), terminated, truncated
 
 
-def _check_finite(observations: Any, tally: Tally, guard: Guard) -> None:
-    """Freeze, or raise Diverged for, the lives whose float observation holds NaN or infinity."""
+def _check_finite(observations: Any, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
+    """Freeze, or raise Diverged for, the lifetimes whose float observation holds NaN or infinity."""
     if finite(observations):
         return
-    for life in range(len(observations)):
-        found = first_nonfinite(observations[life])
-        if found is not None and not tally.frozen[life]:
+    for lifetime in range(len(observations)):
+        found = first_nonfinite(observations[lifetime])
+        if found is not None and not statistics.frozen[lifetime]:
             index, value = found
-            where = f"life {life} at index {index} after {tally.step():,} steps"
+            where = f"lifetime {lifetime} at index {index} after {statistics.step():,} steps"
             problem = f"env handed out {value} in the observation of {where}: observations must be finite"
-            _freeze(life, problem, tally, guard)
+            _freeze(lifetime, problem, statistics, divergence)
 
 
-def _freeze(life: int, problem: str, tally: Tally, guard: Guard) -> None:
-    """Let a life end whose env is of no use any more, whatever the guard's policy does about agents."""
-    guard.report(life, problem, len(tally.frozen))
-    tally.freeze(life)
+def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
+    """Let a lifetime end whose env is of no use any more, whatever the guard's policy does about agents."""
+    divergence.report(lifetime, problem, len(statistics.frozen))
+    statistics.freeze(lifetime)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 Array = np.ndarray[Any, Any]
@@ -41,22 +41,23 @@ def finite_means(sums: Array) -> Array:
 
 
 class Averages(StateModule):
-    """Sums of numbers that every step yields, per life, and their means over steps and lives since the last look.
+    """Sums of numbers that every step yields, per lifetime, and their means over steps and lifetimes since the last
+    look.
 
     Attributes:
-        sums: of each number, and how many steps, [*lives, numbers + 1].
+        sums: of each number, and how many steps, [*lifetimes, numbers + 1].
     """
 
     sums: Tensor
 
-    def __init__(self, tags: Sequence[str], lives: Lives) -> None:
+    def __init__(self, tags: Sequence[str], lifetimes: Lifetimes) -> None:
         """Start empty, for numbers under these TensorBoard tags."""
         super().__init__()
         self.tags = tuple(tags)
-        self.register_buffer("sums", lives.zeros(len(tags) + 1))
+        self.register_buffer("sums", lifetimes.zeros(len(tags) + 1))
 
     def add(self, *numbers: Tensor) -> None:
-        """Take in one step's numbers, each [*lives], in the order of the tags."""
+        """Take in one step's numbers, each [*lifetimes], in the order of the tags."""
         self.sums.add_(torch.stack([*numbers, torch.ones_like(numbers[0])], -1))
 
     def means(self) -> dict[str, float]:

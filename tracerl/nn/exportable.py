@@ -24,12 +24,12 @@ class Portable(Protocol):
     Attributes:
         encoder: from an observation to the input of every network.
         head: from the outputs of the part ``policy`` to an action.
-        lives: that the agent's tensors were made for.
+        lifetimes: that the agent's tensors were made for.
     """
 
     encoder: Any
     head: Any
-    lives: Any
+    lifetimes: Any
 
     def parts(self) -> dict[str, Part]:
         """Return the networks by the job they do: ``policy`` and, where there is a critic, ``value``."""

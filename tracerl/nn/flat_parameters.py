@@ -15,15 +15,16 @@ class FlatModule(StateModule):
     A subclass calls ``flatten`` at the end of its ``__init__``.
 
     Attributes:
-        flat: every parameter in one buffer, [*lives, n].
-        score: the gradient of the objective by every parameter, [*lives, n].
+        flat: every parameter in one buffer, [*lifetimes, n].
+        score: the gradient of the objective by every parameter, [*lifetimes, n].
     """
 
     flat: Tensor
     score: Tensor
 
     def flatten(self, lead: tuple[int, ...]) -> None:
-        """Gather every parameter, and its ``.grad``, in the two flat buffers; ``lead`` is the shape of the lives."""
+        """Gather every parameter, and its ``.grad``, in the two flat buffers; ``lead`` is the shape of the
+        lifetimes."""
         flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
         self.register_buffer("flat", flat, persistent=False)
         self.register_buffer("score", torch.zeros_like(flat), persistent=False)
@@ -40,11 +41,11 @@ class FlatModule(StateModule):
             start = stop
 
     def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
-        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lives, m].
+        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lifetimes, m].
 
         Args:
             part: a module within this one; its parameters stand side by side.
-            laid_out: [*lives, n].
+            laid_out: [*lifetimes, n].
         """
         sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
         first = next(part.parameters(), self.flat)

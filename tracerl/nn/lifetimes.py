@@ -1,7 +1,7 @@
-"""The lives an agent leads: how many, from which seeds, and how their tensors are made.
+"""The lifetimes an agent leads: how many, from which seeds, and how their tensors are made.
 
-Every parameter, state and trace of an agent is made here, so that each carries the leading lives axis (or none, for
-one life) and each life draws its own initial values from its own seed.
+Every parameter, state and trace of an agent is made here, so that each carries the leading lifetimes axis (or none, for
+one lifetime) and each lifetime draws its own initial values from its own seed.
 """
 
 import math
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 
-class Lives:
-    """Maker of tensors for one life or for many.
+class Lifetimes:
+    """Maker of tensors for one lifetime or for many.
 
     Attributes:
-        shape: the leading axes: ``()`` for one life, ``(n,)`` for many.
-        seeds: one seed per life.
+        shape: the leading axes: ``()`` for one lifetime, ``(n,)`` for many.
+        seeds: one seed per lifetime.
         most: numbers that one tensor may have; None: any.
     """
 
@@ -27,10 +27,10 @@ class Lives:
         device: torch.device | str = "cpu",
         most: int | None = None,
     ) -> None:
-        """Start the random generator of each life.
+        """Start the random generator of each lifetime.
 
         Args:
-            seeds: an int for one life without a leading axis; a sequence for many lives.
+            seeds: an int for one lifetime without a leading axis; a sequence for many lifetimes.
             dtype: of parameters, states and traces.
             device: where they live.
             most: numbers that one tensor may have; None: any. For settings that may come from anywhere.
@@ -42,22 +42,22 @@ class Lives:
         self._generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Return zeros of [*lives, *shape]."""
+        """Return zeros of [*lifetimes, *shape]."""
         self._check_size(shape)
         return torch.zeros((*self.shape, *shape), dtype=dtype or self.dtype, device=self.device)
 
     def full(self, value: float, *shape: int) -> Tensor:
-        """Return [*lives, *shape] filled with one value."""
+        """Return [*lifetimes, *shape] filled with one value."""
         return self.zeros(*shape).fill_(value)
 
     def normal(self, scale: float, *shape: int) -> Tensor:
-        """Draw N(0, scale^2) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
+        """Draw N(0, scale^2) of [*lifetimes, *shape], in float64 so that every dtype starts from the same numbers."""
         self._check_size(shape)
         draws = [torch.randn(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place(draws, shape) * scale
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Draw U(low, high) of [*lives, *shape], in float64 so that every dtype starts from the same numbers."""
+        """Draw U(low, high) of [*lifetimes, *shape], in float64 so that every dtype starts from the same numbers."""
         self._check_size(shape)
         draws = [torch.rand(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place([low + (high - low) * draw for draw in draws], shape)
@@ -72,11 +72,11 @@ class Lives:
 
 
 def clear_(tensor: Tensor, mask: Tensor | None) -> None:
-    """Zero a state in place: everywhere, or in the lives where the mask is true.
+    """Zero a state in place: everywhere, or in the lifetimes where the mask is true.
 
     Args:
-        tensor: [*lives, ...].
-        mask: bool, [*lives]; None for every life.
+        tensor: [*lifetimes, ...].
+        mask: bool, [*lifetimes]; None for every lifetime.
     """
     if mask is None:
         tensor.zero_()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 _EPSILON = 1e-8  # added to every variance
@@ -14,30 +14,30 @@ class RunningMoments(StateModule):
     """Mean and sample variance of everything seen so far (Welford 1962, https://doi.org/10.2307/1266577), in float64.
 
     Attributes:
-        count: values seen, float64, [*lives, 1].
-        mean: [*lives, n].
-        squares: sum of squared deviations from the mean, [*lives, n].
+        count: values seen, float64, [*lifetimes, 1].
+        mean: [*lifetimes, n].
+        squares: sum of squared deviations from the mean, [*lifetimes, n].
     """
 
     count: Tensor
     mean: Tensor
     squares: Tensor
 
-    def __init__(self, n: int, lives: Lives) -> None:
+    def __init__(self, n: int, lifetimes: Lifetimes) -> None:
         """Start with nothing seen."""
         super().__init__()
-        self.register_buffer("count", lives.zeros(1, dtype=torch.float64))
-        self.register_buffer("mean", lives.zeros(n, dtype=torch.float64))
-        self.register_buffer("squares", lives.zeros(n, dtype=torch.float64))
+        self.register_buffer("count", lifetimes.zeros(1, dtype=torch.float64))
+        self.register_buffer("mean", lifetimes.zeros(n, dtype=torch.float64))
+        self.register_buffer("squares", lifetimes.zeros(n, dtype=torch.float64))
 
     def update(self, value: Tensor) -> Tensor:
-        """Take in one value per life, in place.
+        """Take in one value per lifetime, in place.
 
         Args:
-            value: float64, [*lives, n].
+            value: float64, [*lifetimes, n].
 
         Returns:
-            The value's deviation from the updated mean, [*lives, n].
+            The value's deviation from the updated mean, [*lifetimes, n].
         """
         self.count.add_(1)
         before = value - self.mean
@@ -47,7 +47,7 @@ class RunningMoments(StateModule):
         return after
 
     def deviation(self) -> Tensor:
-        """Return the sample standard deviation, [*lives, n]; 1 while fewer than two values were seen."""
+        """Return the sample standard deviation, [*lifetimes, n]; 1 while fewer than two values were seen."""
         variance = self.squares / (self.count - 1)  # 0/0 at the first value
         return variance.nan_to_num_(nan=1.0).add_(_EPSILON).sqrt_()
 
@@ -59,20 +59,20 @@ class ObservationNormalizer(StateModule):
     https://arxiv.org/abs/2410.14606, section 3.3), with the clip added.
     """
 
-    def __init__(self, n: int, clip: float, lives: Lives) -> None:
+    def __init__(self, n: int, clip: float, lifetimes: Lifetimes) -> None:
         """Start with nothing seen; the result is bounded by ``clip`` standard deviations."""
         super().__init__()
-        self.moments = RunningMoments(n, lives)
+        self.moments = RunningMoments(n, lifetimes)
         self.clip = clip
 
     def forward(self, observation: Tensor) -> Tensor:
         """Take in one observation and return it standardised.
 
         Args:
-            observation: float64, [*lives, n].
+            observation: float64, [*lifetimes, n].
 
         Returns:
-            float64, [*lives, n].
+            float64, [*lifetimes, n].
         """
         deviation = self.moments.update(observation)
         return deviation.div_(self.moments.deviation()).clamp_(-self.clip, self.clip)
@@ -83,34 +83,34 @@ class RewardScaler(StateModule):
 
     u = gamma (1 - done) u + r, scaled = r / max(std(u), rms(u) / 10), and r / |u| at the very first reward. After
     Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done means that the episode ended, however it ended. The
-    bound by the root-mean-square is tracerl's own: without it, rewards that happen to be equal at the start of a life
-    are magnified ten thousand times, and every running statistic of the step size with them.
+    bound by the root-mean-square is tracerl's own: without it, rewards that happen to be equal at the start of a
+    lifetime are magnified ten thousand times, and every running statistic of the step size with them.
     """
 
     discounted: Tensor
 
-    def __init__(self, discount: float, lives: Lives) -> None:
+    def __init__(self, discount: float, lifetimes: Lifetimes) -> None:
         """Start with nothing seen, for the agent's discount per env step."""
         super().__init__()
-        self.moments = RunningMoments(1, lives)
+        self.moments = RunningMoments(1, lifetimes)
         self.discount = discount
-        self.register_buffer("discounted", lives.zeros(1, dtype=torch.float64))
+        self.register_buffer("discounted", lifetimes.zeros(1, dtype=torch.float64))
 
     def forward(self, reward: Tensor) -> Tensor:
         """Take in one reward and return it scaled.
 
         Args:
-            reward: float64, [*lives].
+            reward: float64, [*lifetimes].
 
         Returns:
-            float64, [*lives].
+            float64, [*lifetimes].
         """
         self.discounted.mul_(self.discount).add_(reward.unsqueeze(-1))
         self.moments.update(self.discounted)
         return reward / self._scale().squeeze(-1)
 
     def _scale(self) -> Tensor:
-        """Return what rewards are divided by: [*lives, 1]."""
+        """Return what rewards are divided by: [*lifetimes, 1]."""
         count, squares = self.moments.count, self.moments.squares
         mean_square = squares / count
         mean_square.addcmul_(self.moments.mean, self.moments.mean)
@@ -118,16 +118,16 @@ class RewardScaler(StateModule):
         return torch.where(count > 1, variance, mean_square).add_(_EPSILON).sqrt_()
 
     def end_episode(self, mask: Tensor | None = None) -> None:
-        """Start the discounted sum anew, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Start the discounted sum anew, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.discounted, mask)
 
 
 def scale_reward(scaler: RewardScaler | None, reward: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a reward in the units that an agent learns in, in the dtype of its networks, [*lives].
+    """Return a reward in the units that an agent learns in, in the dtype of its networks, [*lifetimes].
 
     Args:
         scaler: updated in place; None: the reward keeps its units.
-        reward: float64, [*lives].
+        reward: float64, [*lifetimes].
         dtype: of the result.
     """
     return (reward if scaler is None else scaler(reward)).to(dtype)

@@ -1,4 +1,5 @@
-"""The memory of an agent: every tensor of a life in two rows, which a mask, a kernel or a checkpoint takes whole."""
+"""The memory of an agent: every tensor of a lifetime in two rows, which a mask, a kernel or a checkpoint takes
+whole."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,48 +10,48 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 Array = np.ndarray[Any, Any]
 Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
 
 
-class Arena:
-    """Two buffers, one row per life; the agent's own tensors are views of them.
+class PackedState:
+    """Two buffers, one row per lifetime; the agent's own tensors are views of them.
 
-    So torch and the kernels work on the same memory, and a life is set aside or restored by its two rows.
+    So torch and the kernels work on the same memory, and a lifetime is set aside or restored by its two rows.
 
     Attributes:
-        real: what has the network's dtype, [*lives, n].
-        wide: 64-bit words: what is int64 or float64 whatever the network's dtype, int64, [*lives, n]. Where the network
-            is float64 too, everything is here and ``real`` is this memory seen as floats.
+        real: what has the network's dtype, [*lifetimes, n].
+        wide: 64-bit words: what is int64 or float64 whatever the network's dtype, int64, [*lifetimes, n]. Where the
+            network is float64 too, everything is here and ``real`` is this memory seen as floats.
     """
 
-    def __init__(self, module: nn.Module, lives: Lives) -> None:
+    def __init__(self, module: nn.Module, lifetimes: Lifetimes) -> None:
         """Move every buffer of a module, and the parameters that are views of buffers, here.
 
         Raises:
-            ValueError: a buffer has no lives axis.
+            ValueError: a buffer has no lifetimes axis.
         """
         narrow: list[Place] = []
         wide: list[Place] = []
         for owner, name, tensor in _buffers(module):
-            if tensor.shape[: len(lives.shape)] != lives.shape:
-                raise ValueError(f"{type(owner).__name__}.{name} must carry the lives axis {lives.shape}")
+            if tensor.shape[: len(lifetimes.shape)] != lifetimes.shape:
+                raise ValueError(f"{type(owner).__name__}.{name} must carry the lifetimes axis {lifetimes.shape}")
             (wide if tensor.element_size() == 8 else narrow).append((owner, name, tensor))
-        self.wide = _gather(wide, torch.int64, lives)
-        self.real = _gather(narrow, lives.dtype, lives) if narrow else self.wide.view(lives.dtype)
+        self.wide = _gather(wide, torch.int64, lifetimes)
+        self.real = _gather(narrow, lifetimes.dtype, lifetimes) if narrow else self.wide.view(lifetimes.dtype)
         for part in module.modules():
             if isinstance(part, FlatModule):
                 part.bind_parameters()
 
     @contextmanager
     def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
-        """Undo, on leaving, whatever happened to the lives outside a mask.
+        """Undo, on leaving, whatever happened to the lifetimes outside a mask.
 
         Args:
-            mask: bool, [lives].
-            foreign: other tensors that belong to lives, each [lives, ...].
+            mask: bool, [lifetimes].
+            foreign: other tensors that belong to lifetimes, each [lifetimes, ...].
         """
         if mask.all():
             yield
@@ -70,11 +71,11 @@ def _buffers(module: nn.Module) -> Iterator[Place]:
                 yield owner, name, tensor
 
 
-def _gather(group: list[Place], dtype: torch.dtype, lives: Lives) -> Tensor:
+def _gather(group: list[Place], dtype: torch.dtype, lifetimes: Lifetimes) -> Tensor:
     """Copy a group of buffers into one and put views of it in their places."""
-    lead = len(lives.shape)
+    lead = len(lifetimes.shape)
     sizes = [tensor.shape[lead:].numel() for _, _, tensor in group]
-    memory = lives.zeros(sum(sizes), dtype=dtype)
+    memory = lifetimes.zeros(sum(sizes), dtype=dtype)
     start = 0
     for (owner, name, tensor), size in zip(group, sizes, strict=True):
         place = memory.view(tensor.dtype)[..., start : start + size].unflatten(-1, tensor.shape[lead:] or (1,))

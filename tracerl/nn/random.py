@@ -1,20 +1,20 @@
-"""Random numbers of a running agent: one SplitMix64 stream per life, held as a tensor in the agent's state.
+"""Random numbers of a running agent: one SplitMix64 stream per lifetime, held as a tensor in the agent's state.
 
 Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (https://doi.org/10.1145/2660193.2660195).
 The state of a stream is one 64-bit counter, so it is saved, restored and advanced like any other tensor, on any device.
-Left out: torch.Generator, whose state cannot be held per life nor be shared with a compiled kernel.
+Left out: torch.Generator, whose state cannot be held per lifetime nor be shared with a compiled kernel.
 """
 
 import torch
 from torch import Tensor
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer: the golden ratio
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
-ACTION, CODE = 0, 1  # purposes of a life's streams: choosing actions, drawing the spikes of an encoder
+ACTION, CODE = 0, 1  # purposes of a lifetime's streams: choosing actions, drawing the spikes of an encoder
 
 
 def _xor_shift(bits: Tensor, shift: int) -> Tensor:
@@ -37,40 +37,41 @@ def splitmix64(counter: Tensor) -> Tensor:
 
 
 class UniformStream(StateModule):
-    """Uniform random numbers in [0, 1), one independent stream per life and purpose."""
+    """Uniform random numbers in [0, 1), one independent stream per lifetime and purpose."""
 
     counter: Tensor
 
-    def __init__(self, lives: Lives, purpose: int = ACTION) -> None:
-        """Start each life's stream at a point mixed from its seed and the stream's purpose.
+    def __init__(self, lifetimes: Lifetimes, purpose: int = ACTION) -> None:
+        """Start each lifetime's stream at a point mixed from its seed and the stream's purpose.
 
         Args:
-            lives: whose seeds count.
-            purpose: streams of one life that differ in it have nothing in common; it is mixed first, for neighbouring
-                purposes and neighbouring seeds must not meet. Of 0, nothing is mixed in: splitmix64(0) = 0.
+            lifetimes: whose seeds count.
+            purpose: streams of one lifetime that differ in it have nothing in common; it is mixed first, for
+                neighbouring purposes and neighbouring seeds must not meet. Of 0, nothing is mixed in: splitmix64(0) =
+                0.
         """
         super().__init__()
-        seeds = torch.tensor(lives.seeds, dtype=torch.int64, device=lives.device).reshape(lives.shape)
-        purposes = splitmix64(torch.tensor(purpose, dtype=torch.int64, device=lives.device))
+        seeds = torch.tensor(lifetimes.seeds, dtype=torch.int64, device=lifetimes.device).reshape(lifetimes.shape)
+        purposes = splitmix64(torch.tensor(purpose, dtype=torch.int64, device=lifetimes.device))
         self.register_buffer("counter", splitmix64((seeds + _GAMMA).bitwise_xor_(purposes)))
 
     def draw(self) -> Tensor:
-        """Draw one number per life and advance the streams.
+        """Draw one number per lifetime and advance the streams.
 
         Returns:
-            float64, [*lives].
+            float64, [*lifetimes].
         """
         self.counter.add_(_GAMMA)
         return _uniform(self.counter)
 
     def draw_many(self, n: int) -> Tensor:
-        """Draw n numbers per life, the ones that n single draws would give, and advance the streams.
+        """Draw n numbers per lifetime, the ones that n single draws would give, and advance the streams.
 
         Args:
             n: at least 1.
 
         Returns:
-            float64, [*lives, n].
+            float64, [*lifetimes, n].
         """
         steps = torch.arange(1, n + 1, device=self.counter.device).mul_(_GAMMA)  # wraps around, as the counter does
         counters = self.counter.unsqueeze(-1) + steps

@@ -9,7 +9,7 @@ from tracerl.nn.flat_parameters import FlatModule
 State = dict[str, Tensor]
 
 
-def memories(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield every parameter and buffer of a module by dotted name, each piece of memory once.
 
     ``flat`` of a FlatModule is left out: the parameters are its parts.
@@ -23,13 +23,13 @@ def memories(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield path + name, buffer
 
 
-def recall(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Write a state back where ``memories`` found it, in place.
+def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Write a state back where ``state_tensors`` found it, in place.
 
     Raises:
         ValueError: naming what is missing, left over, or of another shape or dtype.
     """
-    mine = dict(memories(module))
+    mine = dict(state_tensors(module))
     check_names(mine, state)
     for name, tensor in mine.items():
         write(name, tensor, state[name])

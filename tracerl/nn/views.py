@@ -12,7 +12,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 @runtime_checkable
 class SpikingNeurons(Protocol):
-    """A layer whose neurons can be looked at; all that follow are [*lives, n]."""
+    """A layer whose neurons can be looked at; all that follow are [*lifetimes, n]."""
 
     spikes: Tensor
     membrane: Tensor
@@ -20,15 +20,15 @@ class SpikingNeurons(Protocol):
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PolicyOutputs:
     """What an agent makes of where it is; None of what it does not compute.
 
     Attributes:
-        probabilities: of the actions, or of each action component's values side by side, [*lives, n].
-        mean: of continuous actions, in the units of the head, [*lives, n].
-        std: their standard deviation, [*lives, n].
-        value: V of the newest observation, [*lives].
-        td_error: the signal that the last transition was multiplied by, [*lives].
+        probabilities: of the actions, or of each action component's values side by side, [*lifetimes, n].
+        mean: of continuous actions, in the units of the head, [*lifetimes, n].
+        std: their standard deviation, [*lifetimes, n].
+        value: V of the newest observation, [*lifetimes].
+        td_error: the signal that the last transition was multiplied by, [*lifetimes].
     """
 
     probabilities: Tensor | None = None
@@ -46,7 +46,7 @@ class Visible(Protocol):
         """Return the layers of spiking neurons, by the names that their TensorBoard tags carry: ``policy_0``."""
         ...
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PolicyOutputs:
         """Return what the agent makes of where it is."""
         ...
 
@@ -56,13 +56,14 @@ class Distributed(Protocol):
     """An agent with numbers of which it is worth knowing how they are distributed."""
 
     def distributions(self) -> dict[str, Tensor]:
-        """Return them by TensorBoard tag, such as ``weights/policy_0``, each [*lives, ...]; they may share memory."""
+        """Return them by TensorBoard tag, such as ``weights/policy_0``, each [*lifetimes, ...]; they may share
+        memory."""
         ...
 
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer of one life, after the last tick of the newest env step.
+    """One layer of one lifetime, after the last tick of the newest env step.
 
     Attributes:
         name: such as ``policy_0``.
@@ -81,7 +82,7 @@ class LayerView:
 
 @dataclass(frozen=True)
 class View:
-    """One life of an agent; arrays are copies, float64. None of what the agent does not compute.
+    """One lifetime of an agent; arrays are copies, float64. None of what the agent does not compute.
 
     Attributes:
         layers: those with spiking neurons, none of an agent without any.
@@ -100,25 +101,26 @@ class View:
     td_error: float | None
 
 
-Found = Callable[[Tensor], Numbers]  # from a tensor, [*lives, ...], to what belongs to one life, not copied
+Found = Callable[[Tensor], Numbers]  # from a tensor, [*lifetimes, ...], to what belongs to one lifetime, not copied
 
 
 class Viewer:
-    """Looks into one life of an agent, whichever engine computes it, as often as it is called; nothing of it changes.
+    """Looks into one lifetime of an agent, whichever engine computes it, as often as it is called; nothing of it
+    changes.
 
     An agent that keeps its tensors in one memory (``tracerl.nn.packed_state``) is asked for them once, which makes
     every further look ten times cheaper.
     """
 
-    def __init__(self, agent: Any, life: int = 0) -> None:
-        """Choose a life.
+    def __init__(self, agent: Any, lifetime: int = 0) -> None:
+        """Choose a lifetime.
 
         Args:
-            agent: of one life or of many; one that is not ``Visible`` shows nothing.
-            life: number among the agent's lives.
+            agent: of one lifetime or of many; one that is not ``Visible`` shows nothing.
+            lifetime: number among the agent's lifetimes.
         """
-        agents = getattr(agent, "agents", None)  # one agent per life
-        self._agent, self._life = (agent, life) if agents is None else (agents[life], 0)
+        agents = getattr(agent, "agents", None)  # one agent per lifetime
+        self._agent, self._lifetime = (agent, lifetime) if agents is None else (agents[lifetime], 0)
         self._visible = isinstance(self._agent, Visible)
         self._kept: _Glimpse | None = None
 
@@ -130,13 +132,13 @@ class Viewer:
 
     def _glimpse(self) -> "_Glimpse":
         """Find the arrays to look at, and keep them where they stay what they are."""
-        agent, life = self._agent, self._life
-        many, own, steady = bool(agent.lives.shape), _memory(agent), True
+        agent, lifetime = self._agent, self._lifetime
+        many, own, steady = bool(agent.lifetimes.shape), _memory(agent), True
 
         def found(tensor: Tensor) -> Numbers:
             nonlocal steady
             steady = steady and tensor.untyped_storage().data_ptr() in own
-            numbers: Numbers = (tensor[life] if many else tensor).detach().cpu().numpy()
+            numbers: Numbers = (tensor[lifetime] if many else tensor).detach().cpu().numpy()
             return numbers
 
         outlook = agent.outlook()
@@ -147,13 +149,14 @@ class Viewer:
         return glimpse
 
 
-def view(agent: Any, life: int = 0) -> View:
-    """Look into one life of an agent once; see ``Viewer``."""
-    return Viewer(agent, life)()
+def view(agent: Any, lifetime: int = 0) -> View:
+    """Look into one lifetime of an agent once; see ``Viewer``."""
+    return Viewer(agent, lifetime)()
 
 
 def distributions(agent: Any) -> dict[str, Numbers]:
-    """Return the numbers of all lives of an agent by tag, each flat, [n]; nothing of one that is not ``Distributed``.
+    """Return the numbers of all lifetimes of an agent by tag, each flat, [n]; nothing of one that is not
+    ``Distributed``.
 
     They may share the agent's memory: copy what shall stay as it is.
     """
@@ -176,7 +179,7 @@ def changing(agent: Any) -> dict[str, Numbers]:
 
 
 def constants(agent: Any) -> dict[str, Numbers]:
-    """Return the decays and thresholds of all lives of an agent, copied, by tag, each [n]."""
+    """Return the decays and thresholds of all lifetimes of an agent, copied, by tag, each [n]."""
     groups = ("decays/", "thresholds/")
     return {tag: values.copy() for tag, values in distributions(agent).items() if tag.startswith(groups)}
 
@@ -186,7 +189,7 @@ _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 @dataclass(frozen=True)
 class _Glimpse:
-    """Arrays of one life that may share the agent's memory: of its layers, and of its outlook by name."""
+    """Arrays of one lifetime that may share the agent's memory: of its layers, and of its outlook by name."""
 
     layers: Sequence[LayerView]
     outlook: Mapping[str, Numbers]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.obgd import bounded_step_size_
 from tracerl.optim.rule import StepRule
 
@@ -34,9 +34,9 @@ class AdaptiveObGD:
         checks.positive("kappa", self.kappa)
         checks.decay("update_decay", self.update_decay)
 
-    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "AdaptiveOvershootingBounded":
+    def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "AdaptiveOvershootingBounded":
         """Make the rule for one network."""
-        return AdaptiveOvershootingBounded(self, network.flat.shape[-1], lives)
+        return AdaptiveOvershootingBounded(self, network.flat.shape[-1], lifetimes)
 
 
 class AdaptiveOvershootingBounded(StepRule):
@@ -46,19 +46,19 @@ class AdaptiveOvershootingBounded(StepRule):
         alpha = lr / max(1, lr kappa max(|signal|, 1) ||zeta/v_hat||_1)       theta += alpha signal zeta/v_hat
 
     Attributes:
-        second_moment: v, [*lives, n].
-        unseen: update_decay^t, float64, [*lives, 1]: what the start still weighs.
+        second_moment: v, [*lifetimes, n].
+        unseen: update_decay^t, float64, [*lifetimes, 1]: what the start still weighs.
     """
 
     second_moment: Tensor
     unseen: Tensor
 
-    def __init__(self, settings: AdaptiveObGD, n: int, lives: Lives) -> None:
+    def __init__(self, settings: AdaptiveObGD, n: int, lifetimes: Lifetimes) -> None:
         """Start with nothing seen, for n parameters."""
-        super().__init__(lives)
+        super().__init__(lifetimes)
         self.settings = settings
-        self.register_buffer("second_moment", lives.zeros(n))
-        self.register_buffer("unseen", lives.zeros(1, dtype=torch.float64) + 1)
+        self.register_buffer("second_moment", lifetimes.zeros(n))
+        self.register_buffer("unseen", lifetimes.zeros(1, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""

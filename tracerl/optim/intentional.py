@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule, StepRuleSettings
 
 _TINY = 1e-8  # added to every scale, and the least denominator
@@ -57,9 +57,9 @@ class Intentional:
         checks.unit_interval("rms_floor", self.rms_floor)
         checks.flag("per_component", self.per_component)
 
-    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "BoundedIntentional":
+    def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "BoundedIntentional":
         """Make the rule for one network."""
-        return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lives)
+        return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lifetimes)
 
 
 def rule_of_policy(rule: StepRuleSettings, n_components: int) -> StepRuleSettings:
@@ -94,13 +94,13 @@ class BoundedIntentional(StepRule):
     magnified too.
 
     Attributes:
-        second_moment: nu, [*lives, n].
-        score_norm: sigma, [*lives, 1].
-        mean_denominator: ubar, [*lives, 1].
-        peak_denominator: peak, [*lives, 1].
-        signal_square: running mean of signal^2, [*lives, 1].
-        signal_magnitude: running mean of the clipped |signal|, [*lives, 1].
-        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [*lives, 3]: what the starts still weigh.
+        second_moment: nu, [*lifetimes, n].
+        score_norm: sigma, [*lifetimes, 1].
+        mean_denominator: ubar, [*lifetimes, 1].
+        peak_denominator: peak, [*lifetimes, 1].
+        signal_square: running mean of signal^2, [*lifetimes, 1].
+        signal_magnitude: running mean of the clipped |signal|, [*lifetimes, 1].
+        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [*lifetimes, 3]: what the starts still weigh.
     """
 
     second_moment: Tensor
@@ -111,23 +111,23 @@ class BoundedIntentional(StepRule):
     signal_magnitude: Tensor
     unseen: Tensor
 
-    def __init__(self, settings: Intentional, n: int, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, settings: Intentional, n: int, trace_decay: float, lifetimes: Lifetimes) -> None:
         """Start with nothing seen, for n parameters whose traces decay by ``trace_decay`` per env step."""
-        super().__init__(lives)
+        super().__init__(lifetimes)
         self.settings = settings
         self.trace_decay = trace_decay
-        self.register_buffer("second_moment", lives.zeros(n))
+        self.register_buffer("second_moment", lifetimes.zeros(n))
         for name in ("score_norm", "mean_denominator", "peak_denominator", "signal_magnitude"):
-            self.register_buffer(name, lives.zeros(1))
-        self.register_buffer("signal_square", lives.full(1.0, 1))
+            self.register_buffer(name, lifetimes.zeros(1))
+        self.register_buffer("signal_square", lifetimes.full(1.0, 1))
         decays = [settings.score_decay, trace_decay, settings.slow_decay]
-        self._decays = torch.tensor(decays, dtype=torch.float64, device=lives.device)
-        self.register_buffer("unseen", lives.zeros(3, dtype=torch.float64) + 1)
+        self._decays = torch.tensor(decays, dtype=torch.float64, device=lifetimes.device)
+        self.register_buffer("unseen", lifetimes.zeros(3, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Step as the class says; see ``StepRule.forward``."""
         seen = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
-        seen_score, seen_trace, seen_slow = seen.split(1, -1)  # each [*lives, 1]
+        seen_score, seen_trace, seen_slow = seen.split(1, -1)  # each [*lifetimes, 1]
         scale = self._scale(network.score, seen_score)
         self.score_norm.lerp_(_weighted_norm(network.score, scale), 1 - self.trace_decay)
         direction = trace * scale
@@ -139,20 +139,20 @@ class BoundedIntentional(StepRule):
         network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), seen_slow))
 
     def _scale(self, score: Tensor, seen: Tensor) -> Tensor:
-        """Take in the score and return 1/nu_hat: [*lives, n]."""
+        """Take in the score and return 1/nu_hat: [*lifetimes, n]."""
         decay = self.settings.score_decay
         self.second_moment.mul_(decay).addcmul_(score, score, value=1 - decay)
         return (self.second_moment / seen).sqrt_().add_(_TINY).reciprocal_()
 
     def _least(self, denominator: Tensor, seen: Tensor) -> Tensor:
-        """Take in the denominator and return the least one that is divided by: [*lives, 1]."""
+        """Take in the denominator and return the least one that is divided by: [*lifetimes, 1]."""
         self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
         self.peak_denominator.mul_(self.settings.peak_decay)
         torch.maximum(self.peak_denominator, self.mean_denominator / seen, out=self.peak_denominator)
         return self.peak_denominator * self.settings.floor
 
     def _bound(self, signal: Tensor, seen: Tensor) -> Tensor:
-        """Clip the signal and, where asked, normalise it: [*lives, 1]."""
+        """Clip the signal and, where asked, normalise it: [*lifetimes, 1]."""
         fresh = 1 - self.settings.slow_decay
         self.signal_square.lerp_(signal * signal, fresh)
         cap = (self.signal_square / seen).sqrt_().mul_(self.settings.clip)
@@ -168,5 +168,5 @@ class BoundedIntentional(StepRule):
 
 
 def _weighted_norm(score: Tensor, scale: Tensor) -> Tensor:
-    """Return sum score^2 scale: [*lives, 1]."""
+    """Return sum score^2 scale: [*lifetimes, 1]."""
     return (score * score).mul_(scale).sum(-1, keepdim=True)

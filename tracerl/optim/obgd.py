@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule
 
 
@@ -28,9 +28,9 @@ class ObGD:
         checks.positive("lr", self.lr)
         checks.positive("kappa", self.kappa)
 
-    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "OvershootingBounded":
+    def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "OvershootingBounded":
         """Make the rule; it keeps nothing per parameter."""
-        return OvershootingBounded(self, lives)
+        return OvershootingBounded(self, lifetimes)
 
 
 class OvershootingBounded(StepRule):
@@ -39,9 +39,9 @@ class OvershootingBounded(StepRule):
     alpha = lr / max(1, lr kappa max(|signal|, 1) ||zeta||_1), theta += alpha signal zeta.
     """
 
-    def __init__(self, settings: ObGD, lives: Lives) -> None:
+    def __init__(self, settings: ObGD, lifetimes: Lifetimes) -> None:
         """Keep the settings."""
-        super().__init__(lives)
+        super().__init__(lifetimes)
         self.settings = settings
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
@@ -53,6 +53,6 @@ class OvershootingBounded(StepRule):
 
 
 def bounded_step_size_(step_size: Tensor, norm: Tensor, signal: Tensor, lr: float, kappa: float) -> None:
-    """Write alpha = lr / max(1, lr kappa max(|signal|, 1) norm) into ``step_size``, all [*lives, 1]."""
+    """Write alpha = lr / max(1, lr kappa max(|signal|, 1) norm) into ``step_size``, all [*lifetimes, 1]."""
     overshoot = signal.abs().clamp_(min=1.0).mul_(norm).mul_(lr * kappa).clamp_(min=1.0)
     torch.div(lr, overshoot, out=step_size)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule
 
 
@@ -24,17 +24,17 @@ class SGD:
         """Check the setting, raising a ConfigError that names it."""
         checks.positive("lr", self.lr)
 
-    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "FixedStep":
+    def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "FixedStep":
         """Make the rule; it keeps nothing per parameter."""
-        return FixedStep(self, lives)
+        return FixedStep(self, lifetimes)
 
 
 class FixedStep(StepRule):
     """theta += lr signal zeta."""
 
-    def __init__(self, settings: SGD, lives: Lives) -> None:
+    def __init__(self, settings: SGD, lifetimes: Lifetimes) -> None:
         """Keep the settings."""
-        super().__init__(lives)
+        super().__init__(lifetimes)
         self.step_size.fill_(settings.lr)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:

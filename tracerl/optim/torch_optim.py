@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.flat_parameters import FlatModule
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule
 
 
@@ -24,8 +24,8 @@ def _optimizer_names() -> list[str]:
 class TorchOptim:
     """A class of torch.optim; ``build`` makes the rule.
 
-    With many lives, use one that treats every number by itself (SGD, RMSprop, Adam, ...): the lives share one call.
-    LBFGS needs a closure that evaluates the loss again, which an agent that sees everything once does not have.
+    With many lifetimes, use one that treats every number by itself (SGD, RMSprop, Adam, ...): the lifetimes share one
+    call. LBFGS needs a closure that evaluates the loss again, which an agent that sees everything once does not have.
 
     Attributes:
         name: of the class, e.g. ``Adam``.
@@ -50,9 +50,9 @@ class TorchOptim:
         made: torch.optim.Optimizer = getattr(torch.optim, self.name)(parameters, **self.kwargs)
         return made
 
-    def build(self, network: FlatModule, trace_decay: float, lives: Lives) -> "TorchStep":
+    def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "TorchStep":
         """Make the rule for one network."""
-        return TorchStep(self, network, lives)
+        return TorchStep(self, network, lifetimes)
 
 
 class TorchStep(StepRule):
@@ -61,9 +61,9 @@ class TorchStep(StepRule):
     While the optimiser steps, its update stands in the parameters' ``.grad``; the score has its place back after.
     """
 
-    def __init__(self, settings: TorchOptim, network: FlatModule, lives: Lives) -> None:
+    def __init__(self, settings: TorchOptim, network: FlatModule, lifetimes: Lifetimes) -> None:
         """Make the optimiser."""
-        super().__init__(lives)
+        super().__init__(lifetimes)
         self._parameters_of_network = list(network.parameters())
         self._optimizer = settings.make(self._parameters_of_network)
         self._update = torch.zeros_like(network.flat)
@@ -86,7 +86,7 @@ class TorchStep(StepRule):
             parameter.grad = score
 
     def foreign_state(self) -> list[Tensor]:
-        """Return the optimiser's tensors that are shaped like the parameters, a row per life."""
+        """Return the optimiser's tensors that are shaped like the parameters, a row per lifetime."""
         states = [(p, s) for p in self._parameters_of_network for s in self._optimizer.state.get(p, {}).values()]
         return [state for parameter, state in states if isinstance(state, Tensor) and state.shape == parameter.shape]
 

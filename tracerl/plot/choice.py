@@ -13,7 +13,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.statistics import interquartile_mean
 from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
-from tracerl.runs.compare import Group, group, names, of_a_life, without_seed
+from tracerl.runs.compare import Group, group, names, of_a_lifetime, without_seed
 from tracerl.runs.folders import Job, read_jobs
 
 BY = ("settings", "run", "argument")  # what may be compared
@@ -34,7 +34,7 @@ class Chosen:
     @property
     def repeated(self) -> int:
         """How many lifetimes stand in more than one run, and count once."""
-        return sum(len(found.all_lives) - len(found.lives) for found in self.groups)
+        return sum(len(found.all_lifetimes) - len(found.lifetimes) for found in self.groups)
 
     def best(self) -> "Chosen":
         """Return those under the ten names that rank best, on average over the envs, the best first."""
@@ -72,9 +72,9 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
     checks.choice("--by", by, BY)
     found = [(Path(path), jobs_in(Path(path))) for path in paths]
     if by == "settings":
-        groups = group([job for _, jobs in found for job in jobs], of_a_life)
+        groups = group([job for _, jobs in found for job in jobs], of_a_lifetime)
     elif by == "run":
-        groups = [Group({**of_a_life(job), "run": str(job.folder)}, [job]) for _, jobs in found for job in jobs]
+        groups = [Group({**of_a_lifetime(job), "run": str(job.folder)}, [job]) for _, jobs in found for job in jobs]
     else:
         groups = [_argument(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
     chosen = Chosen(groups, _named(groups, by))
@@ -115,7 +115,7 @@ def _named(groups: Sequence[Group], by: str) -> list[str]:
     labels = [""] * len(groups)
     for env in dict.fromkeys(found.jobs[0].env for found in groups):
         here = [i for i, found in enumerate(groups) if found.jobs[0].env == env]
-        lived = [i for i in here if any(life.steps for life in groups[i].lives)]
+        lived = [i for i in here if any(lifetime.steps for lifetime in groups[i].lifetimes)]
         for members in (here, lived):
             for i, name in zip(members, names([groups[i] for i in members]), strict=True):
                 labels[i] = name or groups[i].jobs[0].agent

@@ -20,13 +20,15 @@ _TALL = 2.6  # inches, from which on there is room for the name of an axis in on
 _WIDE = 5.0  # inches, from which on there is room beside a title
 
 
-def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = False, **look: Unpack[Look]) -> "Figure":
+def draw_curves(
+    bands: Sequence[Band], *, ends: bool = False, lifetimes: bool = False, **look: Unpack[Look]
+) -> "Figure":
     """Draw learning curves. Where some of the lifetimes have not begun or have ended, a line is dashed.
 
     Args:
         bands: at least one; those of one env and one measure share a panel, those of one label a colour.
         ends: name the curves at their ends, in place of a legend.
-        lives: draw every lifetime as a thin line, in place of the band.
+        lifetimes: draw every lifetime as a thin line, in place of the band.
     """
     title, width, height = looks(**look)
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
@@ -34,7 +36,7 @@ def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = Fals
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
-    said = _said(bands, lives)
+    said = _said(bands, lifetimes)
     legend = _Legend(bands, labels, said, width) if len(panels) > 1 else None
     height = height or rows * max(2.0, 0.55 * width / columns) + (0.0 if legend is None else legend.height)
     tall = (height - (0.0 if legend is None else legend.height)) / rows > _TALL
@@ -45,7 +47,7 @@ def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = Fals
             axes.set_visible(False)
         for axes, (env, measure) in zip(grid.flat, panels, strict=False):
             shown = [found for found in bands if (found.env, found.measure) == (env, measure)]
-            _draw_panel(axes, shown, colours, lives)
+            _draw_panel(axes, shown, colours, lifetimes)
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
             axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
             if legend is None:
@@ -56,11 +58,11 @@ def draw_curves(bands: Sequence[Band], *, ends: bool = False, lives: bool = Fals
     return figure
 
 
-def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], lives: bool) -> None:
+def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], lifetimes: bool) -> None:
     for i, found in enumerate(bands):
         look: dict[str, Any] = {"color": colours[found.label], "zorder": 3 - i / len(bands)}  # the first on top
-        whole = found.lives == found.lives.max()
-        if lives:
+        whole = found.lifetimes == found.lifetimes.max()
+        if lifetimes:
             for curve in found.curves:
                 steps, values = (np.append(curve.steps, curve.end), np.append(curve.values, curve.values[-1]))
                 axes.plot(steps, values, color=look["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
@@ -76,17 +78,17 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], li
 
 
 def _named(found: Band) -> str:
-    most, (one, many) = int(found.lives.max()), ("run", "runs") if found.measure == RATE else ("life", "lives")
+    most, (one, many) = int(found.lifetimes.max()), ("run", "runs") if found.measure == RATE else ("life", "lives")
     counted = f"{most} {one if most == 1 else many}"
     return f"{found.label} ({counted})" if found.label else counted
 
 
-def _said(bands: Sequence[Band], lives: bool) -> str:
+def _said(bands: Sequence[Band], lifetimes: bool) -> str:
     """Say what line and band are of the lifetimes; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
-    beside = "each life" if lives else "95% interval"
+    beside = "each lifetime" if lifetimes else "95% interval"
     units = "runs" if all(found.measure == RATE for found in bands) else "lives"
-    return f"{words} over {units}, {beside}" if any(found.lives.max() > 1 for found in bands) else ""
+    return f"{words} over {units}, {beside}" if any(found.lifetimes.max() > 1 for found in bands) else ""
 
 
 class _Legend:
@@ -95,7 +97,7 @@ class _Legend:
     def __init__(self, bands: Sequence[Band], labels: Sequence[str], title: str, width: float) -> None:
         self.labels, self.title = labels, title
         shared = {label: [found for found in bands if found.label == label] for label in labels}
-        self.names = [_named(max(found, key=lambda band: band.lives.max())) for found in shared.values()]
+        self.names = [_named(max(found, key=lambda band: band.lifetimes.max())) for found in shared.values()]
         longest = max(map(len, self.names)) * _LETTER + 0.5
         self.columns = min(len(labels), max(1, int(width / longest)))
         self.height = 0.25 + 0.17 * -(-len(labels) // self.columns)

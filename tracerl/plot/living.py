@@ -27,17 +27,17 @@ class Stretch:
     frames: dict[int, Array]
 
 
-def live_on(saved: SavedRun, steps: int, life: int = 0, frames: int = 0) -> Stretch:
+def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> Stretch:
     """Let a lifetime go on from its checkpoint, in a new episode, learning as it did; its folder stays as it is."""
     checks.whole("--steps", steps, 1)
-    agent = saved.agent(life)
+    agent = saved.agent(lifetime)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
     recorder, first = Recorder(steps), saved.step
     traces = {network_name(name): tensor for name, tensor in traces_of(agent.capture()).items()}
     kept = {name: np.empty((steps, tensor.numel()), np.float32) for name, tensor in traces.items()}
     due, taken = set(np.linspace(1, steps, frames).round().astype(int).tolist()), {}
     try:
-        for i, step in enumerate(live(agent, env, steps, seed=int(saved.config.seed) + life)):
+        for i, step in enumerate(live(agent, env, steps, seed=int(saved.config.seed) + lifetime)):
             recorder.add(view(agent), step)
             for name, tensor in traces.items():
                 kept[name][i] = tensor.detach().cpu().numpy().ravel()

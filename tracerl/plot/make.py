@@ -45,7 +45,9 @@ def _looks(wish: argparse.Namespace) -> style.Look:
 def _chosen(wish: argparse.Namespace) -> Chosen:
     chosen = choose(wish.runs, wish.by, wish.labels)
     if chosen.repeated:
-        _note(f"{chosen.repeated} lives stand in more than one run, with the same settings and seed, and count once")
+        _note(
+            f"{chosen.repeated} lifetimes stand in more than one run, with the same settings and seed, and count once"
+        )
     return chosen
 
 
@@ -73,8 +75,8 @@ def _bands(wish: argparse.Namespace) -> list[Band]:
             _note(f"the best {len(style.COLOURS)} of {len(set(chosen.labels))} are drawn; --what table has all")
             chosen = chosen.best()
         return drawable(chosen, wish.statistic)
-    if wish.lives:
-        raise ConfigError("--lives", f"needs runs: {files[0]} has the middle and the band of lives only")
+    if wish.lifetimes:
+        raise ConfigError("--lives", f"needs runs: {files[0]} has the middle and the band of lifetimes only")
     bands = [found for path in files for found in read_bands(path)]
     if wish.labels is None:
         return bands
@@ -88,7 +90,7 @@ def _bands(wish: argparse.Namespace) -> list[Band]:
 def _curves(wish: argparse.Namespace) -> "Figure":
     from tracerl.plot.curves import draw_curves
 
-    return draw_curves(_bands(wish), ends=wish.ends, lives=wish.lives, **_looks(wish))
+    return draw_curves(_bands(wish), ends=wish.ends, lifetimes=wish.lifetimes, **_looks(wish))
 
 
 def _running(wish: argparse.Namespace) -> "Figure":
@@ -96,9 +98,11 @@ def _running(wish: argparse.Namespace) -> "Figure":
 
     chosen, found = _chosen(wish), {}
     for group, label in zip(chosen.groups, chosen.labels, strict=True):
-        if wish.life >= len(group.lives):
-            raise ConfigError("--life", f"must be below {len(group.lives)}, the lives of {label}, got {wish.life}")
-        life = group.lives[wish.life]
+        if wish.life >= len(group.lifetimes):
+            raise ConfigError(
+                "--life", f"must be below {len(group.lifetimes)}, the lifetimes of {label}, got {wish.life}"
+            )
+        life = group.lifetimes[wish.life]
         if len(life.returns):
             found[f"{life.job.env}, {label}"] = life.ends, life.returns
     if not found:

@@ -12,7 +12,7 @@ import numpy as np
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW
 from tracerl.lifetime.statistics import STATISTICS, bootstrap_interval
-from tracerl.runs.compare import Group, Life
+from tracerl.runs.compare import Group, Lifetime
 from tracerl.runs.files import is_regular
 from tracerl.runs.folders import Job
 
@@ -50,7 +50,7 @@ class Band:
     middle: Array  # [points]
     low: Array  # lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none
     high: Array  # upper end, [points]
-    lives: Array  # how many lifetimes there were at each point, [points]
+    lifetimes: Array  # how many lifetimes there were at each point, [points]
     curves: Sequence[Curve] = ()  # of the lifetimes, where they are at hand
 
 
@@ -72,16 +72,16 @@ def running_mean(values: Array, decay: float) -> Array:
     return means
 
 
-def curve_of(life: Life) -> Curve | None:
+def curve_of(lifetime: Lifetime) -> Curve | None:
     """Return the learning curve of a lifetime, as far as it came; None while it has ended no episode."""
-    if not len(life.returns):
+    if not len(lifetime.returns):
         return None
-    return Curve(life.ends, rolling_mean(life.returns), life.steps)
+    return Curve(lifetime.ends, rolling_mean(lifetime.returns), lifetime.steps)
 
 
 def curves_of(group: Group) -> list[Curve]:
     """Return the learning curve of every lifetime that has ended an episode."""
-    return [curve for curve in map(curve_of, group.lives) if curve is not None]
+    return [curve for curve in map(curve_of, group.lifetimes) if curve is not None]
 
 
 def reward_rate(job: Job) -> Curve | None:
@@ -113,14 +113,14 @@ def band(
     last = sorted((curve.end for curve in curves), reverse=True)[needed]
     steps = np.linspace(first, max(first, last), POINTS)
     values = np.array([curve.at(steps) for curve in curves])  # [lifetimes, points]
-    lives, middle, low, high = (np.zeros(POINTS) for _ in range(4))
+    lifetimes, middle, low, high = (np.zeros(POINTS) for _ in range(4))
     for i, column in enumerate(values.T):
         there = column[np.isfinite(column)]
-        lives[i] = len(there)
+        lifetimes[i] = len(there)
         low[i] = high[i] = middle[i] = STATISTICS[statistic](there) if len(there) else np.nan
         if len(there) > 1:
             low[i], high[i] = bootstrap_interval(there, resamples=_RESAMPLES, statistic=statistic)
-    return Band(label, env, measure, statistic, steps, middle, low, high, lives, curves)
+    return Band(label, env, measure, statistic, steps, middle, low, high, lifetimes, curves)
 
 
 def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
@@ -148,10 +148,10 @@ def bands_as_csv(bands: Iterable[Band]) -> str:
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for found in bands:
-        for step, middle, low, high, lives in zip(
-            found.steps, found.middle, found.low, found.high, found.lives, strict=True
+        for step, middle, low, high, lifetimes in zip(
+            found.steps, found.middle, found.low, found.high, found.lifetimes, strict=True
         ):
-            numbers = (f"{step:.0f}", f"{middle:.6g}", f"{low:.6g}", f"{high:.6g}", int(lives))
+            numbers = (f"{step:.0f}", f"{middle:.6g}", f"{low:.6g}", f"{high:.6g}", int(lifetimes))
             rows.writerow((found.env, found.label, found.measure, found.statistic, *numbers))
     return out.getvalue()
 
@@ -174,8 +174,8 @@ def read_bands(path: Path) -> list[Band]:
 
 def _read(key: tuple[str, str, str, str], numbers: Array) -> Band:
     """Return a band of its columns, [steps and what follows, points]."""
-    steps, middle, low, high, lives = numbers
-    return Band(*key, steps, middle, low, high, lives)
+    steps, middle, low, high, lifetimes = numbers
+    return Band(*key, steps, middle, low, high, lifetimes)
 
 
 def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:

@@ -28,15 +28,15 @@ def _row(group: Group, label: str) -> Row:
     row: Row = {
         "env": group.jobs[0].env,
         "run": label,
-        "lives": len(group.lives),
-        "steps": min((life.steps for life in group.lives), default=0),
+        "lives": len(group.lifetimes),
+        "steps": min((lifetime.steps for lifetime in group.lifetimes), default=0),
         "mean": statistics.fmean(returns) if returns else None,
         "lowest": min(returns, default=None),
         "iqm": interquartile_mean(returns) if returns else None,
         "iqm_low": low,
         "iqm_high": high,
     }
-    rates = [rate for life in group.lives if (rate := life.reward_rate) is not None]
+    rates = [rate for lifetime in group.lifetimes if (rate := lifetime.reward_rate) is not None]
     if rates and not returns:  # no episode has ended
         row["iqm per step"] = interquartile_mean(rates)
     for name, steps in group.milestones.items():
@@ -75,7 +75,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
     many_envs = len({row["env"] for row in rows}) > 1
     head = [*(["env"] if many_envs else []), "run", "lives", "env steps"]
     rate = ["IQM per step"] if "iqm per step" in columns else []
-    head += [f"mean, last {WINDOW}", "lowest life", "IQM [95% interval]", *rate, *milestones]
+    head += [f"mean, last {WINDOW}", "lowest lifetime", "IQM [95% interval]", *rate, *milestones]
     return [head, *([*([row["env"]] if many_envs else []), *_body(row, rate, milestones)] for row in rows)]
 
 

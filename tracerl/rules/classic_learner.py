@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.layers import distributions_of
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.tracetorch import TraceNetwork
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
@@ -18,13 +18,13 @@ class ClassicLearner(FlatModule):
     loss has the advantage in it already.
 
     Attributes:
-        probabilities: p_t of the newest observation, [*lives, n_out].
+        probabilities: p_t of the newest observation, [*lifetimes, n_out].
     """
 
     probabilities: Tensor
 
     def __init__(
-        self, network: TraceNetwork, timescales: Timescales, paired: bool, rule: StepRuleSettings, lives: Lives
+        self, network: TraceNetwork, timescales: Timescales, paired: bool, rule: StepRuleSettings, lifetimes: Lifetimes
     ) -> None:
         """Start with nothing seen.
 
@@ -33,18 +33,18 @@ class ClassicLearner(FlatModule):
             timescales: of REFLECT.
             paired: keep the trace of the product (``PairedReflect``); else traces apart (``Reflect``).
             rule: makes the step-size rule.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
         """
         super().__init__()
         self.network = network
         n_out = network.readout.n_out
-        self._n = sum(parameter.numel() for parameter in network.parameters()) // len(lives.seeds)
-        self.paired = PairedReflect(timescales, self._n, lives) if paired else None
-        self.averaged = None if paired else Reflect(timescales, n_out, lives)
-        self.register_buffer("probabilities", lives.full(1 / n_out, n_out))
-        self.register_buffer("_one", lives.full(1.0))
-        self.flatten(lives.shape)
-        self.step_rule = rule.build(self, 0.0, lives)  # what it is handed is no trace: nothing of it decays
+        self._n = sum(parameter.numel() for parameter in network.parameters()) // len(lifetimes.seeds)
+        self.paired = PairedReflect(timescales, self._n, lifetimes) if paired else None
+        self.averaged = None if paired else Reflect(timescales, n_out, lifetimes)
+        self.register_buffer("probabilities", lifetimes.full(1 / n_out, n_out))
+        self.register_buffer("_one", lifetimes.full(1.0))
+        self.flatten(lifetimes.shape)
+        self.step_rule = rule.build(self, 0.0, lifetimes)  # what it is handed is no trace: nothing of it decays
 
     @property
     def timescales(self) -> Timescales:
@@ -54,7 +54,8 @@ class ClassicLearner(FlatModule):
         return part.timescales
 
     def forward(self, current: Tensor) -> Tensor:
-        """Let the network see, [*lives, n_in]; return the logits, [*lives, n_out]: the readout's own membranes."""
+        """Let the network see, [*lifetimes, n_in]; return the logits, [*lifetimes, n_out]: the readout's own
+        membranes."""
         self.probabilities.copy_(self.network(current))
         return self.network.readout.membrane
 
@@ -62,8 +63,8 @@ class ClassicLearner(FlatModule):
         """Take in the action chosen from the newest probabilities, in place.
 
         Args:
-            action: its index, int64, [*lives].
-            log_probability: of it, [*lives].
+            action: its index, int64, [*lifetimes].
+            log_probability: of it, [*lifetimes].
         """
         chosen = torch.zeros_like(self.probabilities).scatter_(-1, action.unsqueeze(-1), 1.0)
         if self.averaged is not None:
@@ -73,7 +74,7 @@ class ClassicLearner(FlatModule):
             self.paired(log_probability, self.score[..., : self._n])
 
     def learn(self, reward: Tensor) -> None:
-        """Take one step down the loss of a reward, [*lives], in place."""
+        """Take one step down the loss of a reward, [*lifetimes], in place."""
         if self.averaged is not None:
             self.network.backward(self.averaged.backward(reward))
         if self.paired is not None:
@@ -92,7 +93,7 @@ class ClassicLearner(FlatModule):
         return found
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear membranes and traces, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Clear membranes and traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         self.network.reset_state(mask)
         for part in (self.averaged, self.paired):
             if part is not None:

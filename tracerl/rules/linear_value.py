@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from tracerl.nn import functional as F
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 
@@ -15,13 +15,13 @@ class LinearValue(StateModule):
     The bound lets no step move V(s_t) by more than alpha delta (in the spirit of Dabney and Barto 2012, AAAI 26,
     872-878): in long episodes the trace grows to 1 / (1 - gamma lambda) times the features and the plain rule diverges.
 
-    Memory per life: three numbers per feature.
+    Memory per lifetime: three numbers per feature.
 
     Attributes:
-        weight: w, [*lives, n + 1].
-        features: phi of the state seen last, [*lives, n + 1].
-        eligibility_trace: z, [*lives, n + 1].
-        value: V of the state seen last, as computed when it was seen, [*lives].
+        weight: w, [*lifetimes, n + 1].
+        features: phi of the state seen last, [*lifetimes, n + 1].
+        eligibility_trace: z, [*lifetimes, n + 1].
+        value: V of the state seen last, as computed when it was seen, [*lifetimes].
     """
 
     weight: Tensor
@@ -30,7 +30,7 @@ class LinearValue(StateModule):
     value: Tensor
     tracked = ("eligibility_trace",)
 
-    def __init__(self, n: int, step_size: float, discount: float, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, n: int, step_size: float, discount: float, trace_decay: float, lifetimes: Lifetimes) -> None:
         """Start with all values 0.
 
         Args:
@@ -38,23 +38,23 @@ class LinearValue(StateModule):
             step_size: alpha, in (0, 1].
             discount: gamma per env step.
             trace_decay: lambda.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
         """
         super().__init__()
         self.step_size, self.discount, self.decay = step_size, discount, discount * trace_decay
         for name in ("weight", "eligibility_trace"):
-            self.register_buffer(name, lives.zeros(n + 1))
-        self.register_buffer("features", lives.full(1.0, n + 1))
-        self.register_buffer("value", lives.zeros())
+            self.register_buffer(name, lifetimes.zeros(n + 1))
+        self.register_buffer("features", lifetimes.full(1.0, n + 1))
+        self.register_buffer("value", lifetimes.zeros())
 
     def see(self, features: Tensor) -> Tensor:
         """Look at a state, in place, and return its value.
 
         Args:
-            features: [*lives, n].
+            features: [*lifetimes, n].
 
         Returns:
-            V, [*lives].
+            V, [*lifetimes].
         """
         self.features[..., :-1].copy_(features)
         return self.value.copy_((self.weight * self.features).sum(-1))
@@ -63,12 +63,12 @@ class LinearValue(StateModule):
         """Learn from one transition, in place, and look at the state it led to.
 
         Args:
-            reward: [*lives].
-            features: of the new state, [*lives, n].
-            continues: 0 where the episode terminated, 1 elsewhere, [*lives].
+            reward: [*lifetimes].
+            features: of the new state, [*lifetimes, n].
+            continues: 0 where the episode terminated, 1 elsewhere, [*lifetimes].
 
         Returns:
-            The td error, [*lives].
+            The td error, [*lifetimes].
         """
         F.accumulate_(self.eligibility_trace, self.decay, self.features)
         step = self.step_size / (self.eligibility_trace * self.features).sum(-1).clamp_(min=1.0)
@@ -78,5 +78,6 @@ class LinearValue(StateModule):
         return delta
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear the trace at the end of an episode, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Clear the trace at the end of an episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         clear_(self.eligibility_trace, mask)

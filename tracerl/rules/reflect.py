@@ -16,7 +16,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.heads import Head
 from tracerl.nn.layers import Graded, distributions_of
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.views import SpikingNeurons
@@ -29,32 +29,32 @@ class TraceLearner(StateModule):
     The objective of a policy is log pi(a_t), that of a critic V(s_t).
 
     Attributes:
-        eligibility_trace: zeta_t, laid out as ``network.flat``, [*lives, n].
+        eligibility_trace: zeta_t, laid out as ``network.flat``, [*lifetimes, n].
     """
 
     eligibility_trace: Tensor
     tracked = ("eligibility_trace",)
 
-    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lifetimes: Lifetimes) -> None:
         """Start with an empty trace.
 
         Args:
             network: whose parameters are learned.
             step_rule: of this network alone.
             trace_decay: d = gamma lambda per env step.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
         """
         super().__init__()
         self.network = network
         self.step_rule = step_rule
         self.trace_decay = trace_decay
-        self.register_buffer("eligibility_trace", lives.zeros(network.flat.shape[-1]))
+        self.register_buffer("eligibility_trace", lifetimes.zeros(network.flat.shape[-1]))
 
     def accumulate(self, learning_signal: Tensor) -> None:
         """Add the score of the present output to the trace, in place.
 
         Args:
-            learning_signal: d objective / d y_t, [*lives, n_out].
+            learning_signal: d objective / d y_t, [*lifetimes, n_out].
         """
         self.network.backward(learning_signal)
         F.accumulate_(self.eligibility_trace, self.trace_decay, self.network.score)
@@ -63,14 +63,14 @@ class TraceLearner(StateModule):
         """Take one step along the trace, updating the network in place.
 
         Args:
-            signal: the scalar everything is multiplied by, [*lives].
+            signal: the scalar everything is multiplied by, [*lifetimes].
         """
         if not self.step_rule.frozen:
             self.step_rule(self.network, self.eligibility_trace, signal)
             self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear membranes and every trace, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Clear membranes and every trace, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         self.network.reset_state(mask)
         clear_(self.eligibility_trace, mask)
 
@@ -88,7 +88,7 @@ class TraceLearner(StateModule):
         return found
 
     def diagnostics(self, name: str) -> dict[str, float]:
-        """Return the norm of the trace and how the neurons spike, by tag, averaged over the lives."""
+        """Return the norm of the trace and how the neurons spike, by tag, averaged over the lifetimes."""
         found = {f"learn/trace_norm_{name}": finite_mean(self.eligibility_trace.norm(dim=-1).cpu().numpy())}
         for tag, layer in self.spiking_layers(name).items():
             rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
@@ -99,14 +99,14 @@ class TraceLearner(StateModule):
 
 
 def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor:
-    """Return the gradient of log pi(a) + tau sign(signal) H(pi) by the policy's outputs, [*lives, n_outputs].
+    """Return the gradient of log pi(a) + tau sign(signal) H(pi) by the policy's outputs, [*lifetimes, n_outputs].
 
     The trace that it joins is multiplied by the signal, so that the bonus for entropy has the weight tau |signal|.
 
     Args:
         head: of the action a.
         entropy_weight: tau.
-        signal: [*lives].
+        signal: [*lifetimes].
     """
     bonus = head.entropy_gradient() * (entropy_weight * signal.sign()).unsqueeze(-1)
     return bonus.add_(head.score())
@@ -119,25 +119,25 @@ class LogProbTrace(StateModule):
     """The trace l_t = d l_{t-1} + log pi(a_t) itself: kept to be watched, its gradient is what learns.
 
     Attributes:
-        trace: l_t in nats, [*lives].
+        trace: l_t in nats, [*lifetimes].
     """
 
     trace: Tensor
 
-    def __init__(self, trace_decay: float, lives: Lives) -> None:
+    def __init__(self, trace_decay: float, lifetimes: Lifetimes) -> None:
         """Start empty, with d = gamma lambda per env step."""
         super().__init__()
         self.trace_decay = trace_decay
-        self.register_buffer("trace", lives.zeros())
+        self.register_buffer("trace", lifetimes.zeros())
 
     def accumulate(self, log_probability: Tensor) -> None:
-        """Add the log-probability of the action just taken, [*lives], in place."""
+        """Add the log-probability of the action just taken, [*lifetimes], in place."""
         F.accumulate_(self.trace, self.trace_decay, log_probability)
 
     def average(self) -> Tensor:
-        """Return (1-d) l_t, the averaged log-probability of the seed's REFLECT: [*lives]."""
+        """Return (1-d) l_t, the averaged log-probability of the seed's REFLECT: [*lifetimes]."""
         return self.trace * (1 - self.trace_decay)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         clear_(self.trace, mask)

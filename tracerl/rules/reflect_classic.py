@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 _EPSILON = 1e-12  # traceTorch's, added to probabilities
@@ -29,9 +29,9 @@ class Scales(NamedTuple):
     """What a reward is multiplied by.
 
     Attributes:
-        advantage: A, [*lives, 1].
-        weight: w, [*lives, K].
-        remain: 1 - d, [*lives, K].
+        advantage: A, [*lifetimes, 1].
+        weight: w, [*lifetimes, K].
+        remain: 1 - d, [*lifetimes, K].
     """
 
     advantage: Tensor
@@ -43,11 +43,11 @@ class Timescales(StateModule):
     """The reward against its averages over K timescales, and the parameters that the timescales have.
 
     Attributes:
-        raw_decay: d is its sigmoid, [*lives, K].
-        raw_mixture: w is its softmax, [*lives, K].
-        reward_trace: rho; kept over episodes, the average is of the whole life, [*lives, K].
-        logprob: average log-probability of what was chosen, sum ybar lbar, at the last reward, [*lives].
-        advantage: A of the last reward, [*lives].
+        raw_decay: d is its sigmoid, [*lifetimes, K].
+        raw_mixture: w is its softmax, [*lifetimes, K].
+        reward_trace: rho; kept over episodes, the average is of the whole lifetime, [*lifetimes, K].
+        logprob: average log-probability of what was chosen, sum ybar lbar, at the last reward, [*lifetimes].
+        advantage: A of the last reward, [*lifetimes].
     """
 
     raw_decay: Tensor
@@ -56,23 +56,25 @@ class Timescales(StateModule):
     logprob: Tensor
     advantage: Tensor
 
-    def __init__(self, decays: Sequence[float], lives: Lives, *, learn_decay: bool, learn_mixture: bool) -> None:
+    def __init__(
+        self, decays: Sequence[float], lifetimes: Lifetimes, *, learn_decay: bool, learn_mixture: bool
+    ) -> None:
         """Start with nothing seen, all timescales weighing the same.
 
         Args:
             decays: initial d of each timescale per env step, in (0, 1).
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             learn_decay: make d a parameter.
             learn_mixture: make w a parameter.
         """
         super().__init__()
         n = len(decays)
         raw = torch.logit(torch.tensor(list(decays), dtype=torch.float64))
-        self._hold("raw_decay", lives.zeros(n) + raw.to(lives.device, lives.dtype), learn_decay)
-        self._hold("raw_mixture", lives.zeros(n), learn_mixture)
-        self.register_buffer("reward_trace", lives.zeros(n))
-        self.register_buffer("logprob", lives.zeros())
-        self.register_buffer("advantage", lives.zeros())
+        self._hold("raw_decay", lifetimes.zeros(n) + raw.to(lifetimes.device, lifetimes.dtype), learn_decay)
+        self._hold("raw_mixture", lifetimes.zeros(n), learn_mixture)
+        self.register_buffer("reward_trace", lifetimes.zeros(n))
+        self.register_buffer("logprob", lifetimes.zeros())
+        self.register_buffer("advantage", lifetimes.zeros())
 
     def _hold(self, name: str, value: Tensor, learn: bool) -> None:
         if learn:
@@ -81,18 +83,18 @@ class Timescales(StateModule):
             self.register_buffer(name, value)
 
     def decays(self) -> Tensor:
-        """Return d, [*lives, K]."""
+        """Return d, [*lifetimes, K]."""
         return torch.sigmoid(self.raw_decay)
 
     def compare(self, reward: Tensor) -> Scales:
-        """Set a reward ([*lives]) against the average of those before it and take it in, in place."""
+        """Set a reward ([*lifetimes]) against the average of those before it and take it in, in place."""
         decay, weight = self.decays(), torch.softmax(self.raw_mixture, -1)
         torch.sub(reward, (weight * (1 - decay) * self.reward_trace).sum(-1), out=self.advantage)
         self.reward_trace.mul_(decay).add_(reward.unsqueeze(-1))
         return Scales(self.advantage.unsqueeze(-1), weight, 1 - decay)
 
     def loss(self) -> Tensor:
-        """Return the loss of the last reward, [*lives]."""
+        """Return the loss of the last reward, [*lifetimes]."""
         return -self.advantage * self.logprob
 
     def write(self, scales: Scales, logprob: Tensor, by_share: Tensor) -> None:
@@ -100,8 +102,8 @@ class Timescales(StateModule):
 
         Args:
             scales: of the reward.
-            logprob: [*lives].
-            by_share: derivative of ``logprob`` by each timescale's share w_k (1-d_k) in the averages, [*lives, K].
+            logprob: [*lifetimes].
+            by_share: derivative of ``logprob`` by each timescale's share w_k (1-d_k) in the averages, [*lifetimes, K].
         """
         weight, remain = scales.weight, scales.remain
         self.logprob.copy_(logprob)
@@ -118,28 +120,28 @@ class Reflect(StateModule):
     """REFLECT as traceTorch has it: log-probabilities and outputs are averaged apart.
 
     Attributes:
-        logprob_trace: l, [*lives, K, n].
-        output_trace: y, [*lives, K, n].
+        logprob_trace: l, [*lifetimes, K, n].
+        output_trace: y, [*lifetimes, K, n].
     """
 
     logprob_trace: Tensor
     output_trace: Tensor
     tracked = ("logprob_trace", "output_trace")
 
-    def __init__(self, timescales: Timescales, n: int, lives: Lives) -> None:
+    def __init__(self, timescales: Timescales, n: int, lifetimes: Lifetimes) -> None:
         """Start empty, for n outputs."""
         super().__init__()
         self.timescales = timescales
         n_scales = timescales.raw_decay.shape[-1]
-        self.register_buffer("logprob_trace", lives.zeros(n_scales, n))
-        self.register_buffer("output_trace", lives.zeros(n_scales, n))
+        self.register_buffer("logprob_trace", lifetimes.zeros(n_scales, n))
+        self.register_buffer("output_trace", lifetimes.zeros(n_scales, n))
 
     def forward(self, probabilities: Tensor, output: Tensor) -> None:
         """Take in what was offered and what was chosen, in place.
 
         Args:
-            probabilities: p_t, [*lives, n].
-            output: o_t, [*lives, n].
+            probabilities: p_t, [*lifetimes, n].
+            output: o_t, [*lifetimes, n].
         """
         decay = self.timescales.decays().unsqueeze(-1)
         self.logprob_trace.mul_(decay).add_(torch.log(probabilities + _EPSILON).unsqueeze(-2))
@@ -149,10 +151,10 @@ class Reflect(StateModule):
         """Write loss and gradients, and return the learning signal by average log-probabilities.
 
         Args:
-            reward: r, [*lives].
+            reward: r, [*lifetimes].
 
         Returns:
-            [*lives, n].
+            [*lifetimes, n].
         """
         scales = self.timescales.compare(reward)
         share = (scales.weight * scales.remain).unsqueeze(-1)
@@ -162,7 +164,8 @@ class Reflect(StateModule):
         return -scales.advantage * output
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, not the rewards, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Forget the episode, not the rewards, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         clear_(self.logprob_trace, mask)
         clear_(self.output_trace, mask)
 
@@ -174,28 +177,28 @@ class PairedReflect(StateModule):
         loss = -A sum_k w_k (1-d) L               gradient = -A sum_k w_k (1-d) zeta
 
     Attributes:
-        logprob_trace: L, [*lives, K].
-        eligibility_trace: zeta, [*lives, K, n].
+        logprob_trace: L, [*lifetimes, K].
+        eligibility_trace: zeta, [*lifetimes, K, n].
     """
 
     logprob_trace: Tensor
     eligibility_trace: Tensor
     tracked = ("logprob_trace", "eligibility_trace")
 
-    def __init__(self, timescales: Timescales, n: int, lives: Lives) -> None:
+    def __init__(self, timescales: Timescales, n: int, lifetimes: Lifetimes) -> None:
         """Start empty, for n parameters."""
         super().__init__()
         self.timescales = timescales
         n_scales = timescales.raw_decay.shape[-1]
-        self.register_buffer("logprob_trace", lives.zeros(n_scales))
-        self.register_buffer("eligibility_trace", lives.zeros(n_scales, n))
+        self.register_buffer("logprob_trace", lifetimes.zeros(n_scales))
+        self.register_buffer("eligibility_trace", lifetimes.zeros(n_scales, n))
 
     def forward(self, log_probability: Tensor, score: Tensor) -> None:
         """Take in what was chosen, in place.
 
         Args:
-            log_probability: log p_t(a_t), [*lives].
-            score: its gradient, [*lives, n].
+            log_probability: log p_t(a_t), [*lifetimes].
+            score: its gradient, [*lifetimes, n].
         """
         decay = self.timescales.decays()
         self.logprob_trace.mul_(decay).add_(log_probability.unsqueeze(-1))
@@ -205,10 +208,10 @@ class PairedReflect(StateModule):
         """Write loss and gradients, and return the gradient of the network's parameters.
 
         Args:
-            reward: r, [*lives].
+            reward: r, [*lifetimes].
 
         Returns:
-            [*lives, n].
+            [*lifetimes, n].
         """
         scales = self.timescales.compare(reward)
         share = scales.weight * scales.remain
@@ -216,6 +219,7 @@ class PairedReflect(StateModule):
         return -scales.advantage * (share.unsqueeze(-1) * self.eligibility_trace).sum(-2)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, not the rewards, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Forget the episode, not the rewards, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         clear_(self.logprob_trace, mask)
         clear_(self.eligibility_trace, mask)

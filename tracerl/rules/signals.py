@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 
@@ -14,41 +14,41 @@ class RewardSignal(StateModule):
     """
 
     def forward(self, reward: Tensor) -> Tensor:
-        """Return the reward, [*lives]."""
+        """Return the reward, [*lifetimes]."""
         return reward
 
 
 class AdvantageSignal(StateModule):
     """The reward minus its running average, as in traceTorch: A = r - (1-d) rho, then rho = d rho + r.
 
-    The average is of the whole life and is kept over episodes. It starts at 0 and is corrected for that start
+    The average is of the whole lifetime and is kept over episodes. It starts at 0 and is corrected for that start
     (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 3). Where every step is paid the same, as in
     CartPole, the signal is 0 and nothing is learned: use ``td`` there.
 
     Attributes:
-        average: the corrected average (1-d) rho / (1-d^t), [*lives]; exactly r as long as every reward was r.
-        unseen: weight d^t that the start still has in the average, [*lives].
+        average: the corrected average (1-d) rho / (1-d^t), [*lifetimes]; exactly r as long as every reward was r.
+        unseen: weight d^t that the start still has in the average, [*lifetimes].
     """
 
     average: Tensor
     unseen: Tensor
 
-    def __init__(self, decay: float, lives: Lives) -> None:
+    def __init__(self, decay: float, lifetimes: Lifetimes) -> None:
         """Start with nothing seen.
 
         Args:
             decay: d, forgetting of the average per env step, in [0, 1).
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
         """
         super().__init__()
         self.decay = decay
-        self.register_buffer("average", lives.zeros())
-        self.register_buffer("unseen", lives.full(1.0))
+        self.register_buffer("average", lifetimes.zeros())
+        self.register_buffer("unseen", lifetimes.full(1.0))
 
     def forward(self, reward: Tensor) -> Tensor:
-        """Return r minus the average of the rewards before it, and take r in, in place: [*lives].
+        """Return r minus the average of the rewards before it, and take r in, in place: [*lifetimes].
 
-        The first reward of a life has nothing to compare with: its signal is 0.
+        The first reward of a lifetime has nothing to compare with: its signal is 0.
         """
         baseline = torch.where(self.unseen < 1, self.average, reward)
         self.unseen.mul_(self.decay)

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 Bounds = Literal["hard", "soft"]
@@ -57,11 +57,11 @@ def pair_(
     tick the input drives the neuron, which is why n = 0 counts as pre before post.
 
     Args:
-        eligibility: c, [*lives, n_pre, n_post]; overwritten.
-        pre_trace: x_t, with this tick's spikes, [*lives, n_pre].
-        post: spikes behind the synapses, 0 or 1, [*lives, n_post].
-        post_trace_tm1: q y_{t-1}, decayed, without this tick's spikes, [*lives, n_post].
-        pre: spikes before the synapses, 0 or 1, [*lives, n_pre].
+        eligibility: c, [*lifetimes, n_pre, n_post]; overwritten.
+        pre_trace: x_t, with this tick's spikes, [*lifetimes, n_pre].
+        post: spikes behind the synapses, 0 or 1, [*lifetimes, n_post].
+        post_trace_tm1: q y_{t-1}, decayed, without this tick's spikes, [*lifetimes, n_post].
+        pre: spikes before the synapses, 0 or 1, [*lifetimes, n_pre].
         a_plus: A+, 0 or above.
         a_minus: A-, 0 or above.
     """
@@ -78,7 +78,7 @@ def bounded_step_(weight: Tensor, change: Tensor, low: float, high: float, bound
     since one large change can still overshoot.
 
     Args:
-        weight: [*lives, n_pre, n_post]; overwritten.
+        weight: [*lifetimes, n_pre, n_post]; overwritten.
         change: of the same shape.
         low: least weight.
         high: largest weight.
@@ -131,21 +131,21 @@ class STDP:
         high = checks.number("high", self.high, f"a number above low = {low}", low, float("inf"), closed="(]")
         checks.span("initial", self.initial, f"a number in [{low}, {high}]", low, high, closed="[]")
 
-    def build(self, n_pre: int, n_post: int, lives: Lives) -> "Synapses":
+    def build(self, n_pre: int, n_post: int, lifetimes: Lifetimes) -> "Synapses":
         """Make the synapses from n_pre inputs to n_post neurons, drawing their weights."""
-        return Synapses(self, n_pre, n_post, lives)
+        return Synapses(self, n_pre, n_post, lifetimes)
 
 
 class Synapses(StateModule):
     """All synapses between two groups of neurons, learning by reward-modulated STDP.
 
-    Memory per life: two numbers per synapse, one per input and one per neuron, however long it lives.
+    Memory per lifetime: two numbers per synapse, one per input and one per neuron, however long it lifetimes.
 
     Attributes:
-        weight: w, [*lives, n_pre, n_post].
-        eligibility: c, [*lives, n_pre, n_post].
-        pre_trace: x, [*lives, n_pre].
-        post_trace: y, [*lives, n_post].
+        weight: w, [*lifetimes, n_pre, n_post].
+        eligibility: c, [*lifetimes, n_pre, n_post].
+        pre_trace: x, [*lifetimes, n_pre].
+        post_trace: y, [*lifetimes, n_post].
     """
 
     weight: Tensor
@@ -154,15 +154,15 @@ class Synapses(StateModule):
     post_trace: Tensor
     tracked = ("eligibility", "pre_trace", "post_trace")
 
-    def __init__(self, settings: STDP, n_pre: int, n_post: int, lives: Lives) -> None:
+    def __init__(self, settings: STDP, n_pre: int, n_post: int, lifetimes: Lifetimes) -> None:
         """Draw the weights and start without traces."""
         super().__init__()
         self.settings = settings
         least, most = checks.span("initial", settings.initial, "", settings.low, settings.high, closed="[]")
-        self.register_buffer("weight", lives.uniform(least, most, n_pre, n_post))
-        self.register_buffer("eligibility", lives.zeros(n_pre, n_post))
-        self.register_buffer("pre_trace", lives.zeros(n_pre))
-        self.register_buffer("post_trace", lives.zeros(n_post))
+        self.register_buffer("weight", lifetimes.uniform(least, most, n_pre, n_post))
+        self.register_buffer("eligibility", lifetimes.zeros(n_pre, n_post))
+        self.register_buffer("pre_trace", lifetimes.zeros(n_pre))
+        self.register_buffer("post_trace", lifetimes.zeros(n_post))
 
     def fade(self) -> None:
         """Let the eligibility fade by one env step, in place."""
@@ -172,8 +172,8 @@ class Synapses(StateModule):
         """Take in the spikes of one tick, updating the traces and the eligibility in place.
 
         Args:
-            pre: 0 or 1, [*lives, n_pre].
-            post: 0 or 1, which the spikes of this very tick may have driven, [*lives, n_post].
+            pre: 0 or 1, [*lifetimes, n_pre].
+            post: 0 or 1, which the spikes of this very tick may have driven, [*lifetimes, n_post].
         """
         rule = self.settings
         F.accumulate_(self.pre_trace, rule.pre_decay, pre)
@@ -185,13 +185,14 @@ class Synapses(StateModule):
         """Turn eligibility into change of weight, in place: w <- bounded(w + lr signal c).
 
         Args:
-            signal: the third factor, [*lives].
+            signal: the third factor, [*lifetimes].
         """
         rule = self.settings
         change = self.eligibility * (rule.lr * signal)[..., None, None]
         bounded_step_(self.weight, change, rule.low, rule.high, rule.bounds)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget every spike, in place, in the lives of the mask (bool, [*lives]) or in all; weights are kept."""
+        """Forget every spike, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all; weights are
+        kept."""
         for state in (self.eligibility, self.pre_trace, self.post_trace):
             clear_(state, mask)

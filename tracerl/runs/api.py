@@ -96,7 +96,7 @@ def make_agent(
         >>> agent.policy.network.layers[0].n_out
         32
     """
-    from tracerl.lifetime.runners import compile_verbs
+    from tracerl.lifetime.runners import compile_steps
     from tracerl.runs.build import build_agent, check_engine
 
     spaces = spaces_of(env)
@@ -105,7 +105,7 @@ def make_agent(
     checks.whole("seed", seed, 0, 2**32 - lifetimes)
     made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + lifetimes)), f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
-    compile_verbs(made)
+    compile_steps(made)
     if hasattr(made, "on_nonfinite"):
         made.on_nonfinite = on_nonfinite
     elif on_nonfinite != "raise":
@@ -185,14 +185,14 @@ def make_network(
         >>> network.backward(error)                # d objective / d outputs; the score of every parameter
         >>> network.flat += 0.1 * network.score    # a step of your own
     """
-    from tracerl.runs.build import new_lives
+    from tracerl.runs.build import new_lifetimes
 
     shape = inputs if isinstance(inputs, tuple) else (inputs,)
     for size in (*shape, outputs):
         checks.whole("inputs and outputs", size, 1)
     checks.whole("seed", seed, 0, 2**32 - 1)
     cfg = compose({"agent": "reflect", **(settings or {})})
-    made: Network = build(cfg, "network").build(shape, outputs, new_lives(cfg, seed))
+    made: Network = build(cfg, "network").build(shape, outputs, new_lifetimes(cfg, seed))
     return made
 
 

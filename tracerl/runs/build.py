@@ -17,7 +17,7 @@ from tracerl.config.instantiate import build
 if TYPE_CHECKING:
     from gymnasium import Space
 
-    from tracerl.nn.lifetimes import Lives
+    from tracerl.nn.lifetimes import Lifetimes
     from tracerl.runs.saved_agent import SavedAgent
 
 _SMALL = 4096  # numbers that an agent may hold beside its state in one tensor
@@ -54,7 +54,7 @@ def build_agent(
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])
-        agent = build_agents(agent_class, partial(make, **spaces), partial(new_lives, cfg, most=most), seeds)
+        agent = build_agents(agent_class, partial(make, **spaces), partial(new_lifetimes, cfg, most=most), seeds)
     except ConfigError as error:
         if error.key == "env":
             raise ConfigError("env", f"{error.problem} ({names})") from error
@@ -85,7 +85,7 @@ def rebuild_agent(
         ValueError: the state is not that of such an agent.
     """
     from tracerl.config.trust import check
-    from tracerl.lifetime.runners import compile_verbs
+    from tracerl.lifetime.runners import compile_steps
 
     settings, seeds = saved.spec.settings, saved.spec.seeds
     if file is not None:
@@ -97,7 +97,7 @@ def rebuild_agent(
     most = sum(tensor.numel() for tensor in saved.state.values()) + _SMALL
     agent = build_agent(cfg, *saved.spec.spaces, seeds, "the saved agent", None if trust else file, most)
     check_engine(cfg.engine, agent, type(agent).__name__)
-    compile_verbs(agent)
+    compile_steps(agent)
     agent.restore(saved.state)
     if hasattr(agent, "in_episode"):
         agent.in_episode = saved.mode["in_episode"]
@@ -115,11 +115,11 @@ def unpickled_agent(data: bytes) -> Any:
     return rebuild_agent(unpack_agent(data), None, trust=True)
 
 
-def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lives":
+def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lifetimes":
     """Return the maker of the tensors of one lifetime or of many."""
     import torch
 
-    from tracerl.nn.lifetimes import Lives
+    from tracerl.nn.lifetimes import Lifetimes
 
     checks.choice("dtype", cfg.dtype, ("float32", "float64"))
     try:
@@ -128,7 +128,7 @@ def new_lives(cfg: DictConfig, seeds: int | list[int], most: int | None = None) 
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
-    return Lives(seeds, getattr(torch, cfg.dtype), device, most)
+    return Lifetimes(seeds, getattr(torch, cfg.dtype), device, most)
 
 
 def use_threads(cfg: DictConfig) -> None:

@@ -21,7 +21,7 @@ _OTHERWISE = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
 
 
 @dataclass(frozen=True)
-class Life:
+class Lifetime:
     """One lifetime of a run."""
 
     job: Job
@@ -31,7 +31,7 @@ class Life:
     def identity(self) -> Any:
         """What tells it from others: its settings and its seed or, where nothing says that, its place."""
         place = (self.job.folder, self.index) if self.job.seed is None else self.job.seed + self.index
-        return frozenset(of_a_life(self.job).items()), place
+        return frozenset(of_a_lifetime(self.job).items()), place
 
     @cached_property
     def ends(self) -> Array:
@@ -119,29 +119,29 @@ class Group:
     jobs: Sequence[Job]
 
     @cached_property
-    def lives(self) -> list[Life]:
+    def lifetimes(self) -> list[Lifetime]:
         """Every lifetime once: of those with one seed, the one that came furthest."""
-        found: dict[Any, Life] = {}
-        for life in self.all_lives:
-            before = found.get(life.identity)
-            if before is None or life.steps > before.steps:
-                found[life.identity] = life
+        found: dict[Any, Lifetime] = {}
+        for lifetime in self.all_lifetimes:
+            before = found.get(lifetime.identity)
+            if before is None or lifetime.steps > before.steps:
+                found[lifetime.identity] = lifetime
         return list(found.values())
 
     @cached_property
-    def all_lives(self) -> list[Life]:
+    def all_lifetimes(self) -> list[Lifetime]:
         """Every lifetime of every run, also where two have the same seed."""
-        return [Life(job, i) for job in self.jobs for i in range(_number(job))]
+        return [Lifetime(job, i) for job in self.jobs for i in range(_number(job))]
 
     @property
     def returns(self) -> list[float]:
         """Mean return of the last 100 episodes of each lifetime that ended one."""
-        return [value for life in self.lives if (value := life.final_return) is not None]
+        return [value for lifetime in self.lifetimes if (value := lifetime.final_return) is not None]
 
     @property
     def milestones(self) -> dict[str, list[int | None]]:
         """The env step at which each lifetime reached each milestone; None where it did not."""
-        each = [life.reached for life in self.lives]
+        each = [lifetime.reached for lifetime in self.lifetimes]
         every = dict.fromkeys(name for found in each for name in found)
         return {name: [found[name] for found in each if name in found] for name in every}
 
@@ -166,7 +166,7 @@ def without_seed(job: Job) -> Settings:
     return {key: value for key, value in job.overrides.items() if key != "seed"}
 
 
-def of_a_life(job: Job) -> Settings:
+def of_a_lifetime(job: Job) -> Settings:
     """Return what makes a lifetime what it is, but for its seed: of runs that were not made together."""
     others = {key: value for key, value in job.overrides.items() if key not in _OTHERWISE}
     return {"env": job.env, "agent": job.agent, **others}

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import NOT_FAILURES, Diverged, EnvFailed, Monitor
+from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
-from tracerl.lifetime.record import Marker, Record, lived_by_all
-from tracerl.lifetime.runners import World
+from tracerl.lifetime.record import Marker, Record, steps_of_all
+from tracerl.lifetime.runners import EnvRunner
 from tracerl.runs.checkpoint import write
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
@@ -35,7 +35,7 @@ class Setup:
 
     about: Outcome  # env, agent, device and seed, for the summary
     agent: Agent | ManyAgents  # of one lifetime, or the agents of many
-    world: World  # where the lifetimes take place
+    runner: EnvRunner  # where the lifetimes take place
     records: list[Record]  # one per lifetime, with the env's milestones
     steps: int  # env steps per lifetime
     folder: Path  # of the run, writable
@@ -68,8 +68,8 @@ def run(setup: Setup) -> dict[str, Any]:
             logs = [] if setup.log is None else [setup.log]
             # A step is marked before others look at it, and kept when all have.
             looking = [*reward_check(setup.agent), *logs, progress, setup.presence]
-            monitors: list[Monitor] = [Marker(), *looking, *_checkpoints(setup, started)]
-            status = setup.world.live(setup.agent, setup.steps, setup.records, monitors, interrupted)
+            callbacks: list[Callback] = [Marker(), *looking, *_checkpoints(setup, started)]
+            status = setup.runner.live(setup.agent, setup.steps, setup.records, callbacks, interrupted)
     except KeyboardInterrupt:
         status = "interrupted"
     except BaseException as failure:
@@ -82,18 +82,18 @@ def run(setup: Setup) -> dict[str, Any]:
     finally:
         if setup.presence.lost:  # what is in the folder is another run's by now
             setup.episodes.discard()
-            _let_go(setup.world)
+            _let_go(setup.runner)
         else:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     setup.presence.check()
     return summary
 
 
-def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
-    """Return the monitor that makes checkpoints, if one shall."""
+def _checkpoints(setup: Setup, started: float) -> list[Callback]:
+    """Return the callback that makes checkpoints, if one shall."""
     if setup.checkpoints is None:
         return []
-    always = {**setup.kept, "obstacle": setup.world.obstacle(), "env_packages": _env_packages()}
+    always = {**setup.kept, "obstacle": setup.runner.obstacle(), "env_packages": _env_packages()}
 
     def describe() -> dict[str, Any]:
         return {
@@ -108,8 +108,8 @@ def _checkpoints(setup: Setup, started: float) -> list[Monitor]:
         unwritten = {} if setup.log is None else setup.log.capture()
         return {"log": unwritten} if unwritten else {}
 
-    folder, steps, world, interrupted = setup.folder, setup.steps, setup.world, setup.interrupted
-    return [Checkpoints(setup.checkpoints, folder, steps, world, interrupted, describe, others)]
+    folder, steps, runner, interrupted = setup.folder, setup.steps, setup.runner, setup.interrupted
+    return [Checkpoints(setup.checkpoints, folder, steps, runner, interrupted, describe, others)]
 
 
 def _env_packages() -> dict[str, str]:
@@ -135,7 +135,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     if setup.log is not None:
         setup.log.close(success=status == "finished")
     outcome = replace(setup.about, wall_seconds=seconds, status=status, error=error)
-    problems = setup.world.guard.problems
+    problems = setup.runner.divergence.problems
     summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
     if problems:
         _keep_evidence(setup, problems)
@@ -144,7 +144,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
-    _let_go(setup.world)
+    _let_go(setup.runner)
     return summary
 
 
@@ -155,18 +155,18 @@ def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
     try:
         write(
             setup.folder / "diverged",
-            lived_by_all(setup.records),
+            steps_of_all(setup.records),
             {"agent": setup.agent.capture()},
-            {"problems": {str(life): text for life, text in problems.items()}},
+            {"problems": {str(lifetime): text for lifetime, text in problems.items()}},
         )
     except OSError as problem:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 
 
-def _let_go(world: World) -> None:
+def _let_go(runner: EnvRunner) -> None:
     """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
     try:
-        world.close()
+        runner.close()
     except NOT_FAILURES:
         raise
     except BaseException as failure:

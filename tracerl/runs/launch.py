@@ -23,7 +23,7 @@ from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
-    from tracerl.lifetime.runners import World
+    from tracerl.lifetime.runners import EnvRunner
     from tracerl.runs.execute import Setup
     from tracerl.runs.lock import Presence
 
@@ -120,7 +120,7 @@ def _setup(
     cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, presence: "Presence", resume: bool | str
 ) -> "Setup":
     """Build everything the lifetimes need from the config, and restore the state of an earlier part of the run."""
-    from tracerl.lifetime.divergence import Guard
+    from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
     from tracerl.runs.checkpoint.schedule import find, take_up
@@ -132,19 +132,21 @@ def _setup(
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
-    world, agent = _world_and_agent(cfg, spec, agent_name)
+    runner, agent = _world_and_agent(cfg, spec, agent_name)
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
-    records = [Record([Milestone.parse(name) for name in spec.milestones], life) for life in range(cfg.lifetimes)]
-    world.guard = Guard(cfg.on_nonfinite)
-    world.guard.remember(agent)
+    records = [
+        Record([Milestone.parse(name) for name in spec.milestones], lifetime) for lifetime in range(cfg.lifetimes)
+    ]
+    runner.divergence = DivergenceCheck(cfg.on_nonfinite)
+    runner.divergence.remember(agent)
     born = constants(agent)
     before, past = find(folder, resume, settings), {}
     if before is None:
         clear(folder, steps)
     else:
-        past = take_up(before, agent, world, records, steps)
+        past = take_up(before, agent, runner, records, steps)
     config = _write_settings(cfg, origin)
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
@@ -156,7 +158,7 @@ def _setup(
     return Setup(
         about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
         agent=agent,
-        world=world,
+        runner=runner,
         records=records,
         steps=steps,
         folder=folder,
@@ -164,7 +166,7 @@ def _setup(
         episodes=episodes,
         presence=presence,
         interrupted=DeferredInterrupt(),
-        checkpoints=_checkpoints(checkpoints, agent, world, agent_name),
+        checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
@@ -179,7 +181,7 @@ def _write_settings(cfg: DictConfig, origin: Origin) -> str:
     return config
 
 
-def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> Any:
+def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
     """Return the settings of the run's checkpoints; None, with a warning, where it can have none."""
     from tracerl.lifetime.protocol import Stateful
 
@@ -189,23 +191,23 @@ def _checkpoints(settings: Any, agent: Any, world: "World", agent_name: str) -> 
     if not all(isinstance(each, Stateful) for each in agents):
         print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and abandon", file=sys.stderr)
         return None
-    obstacle = world.obstacle()
+    obstacle = runner.obstacle()
     if obstacle:
         print(f"warning: a resumed run will begin a new episode: {obstacle}", file=sys.stderr)
     return settings
 
 
-def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["World", Any]:
+def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["EnvRunner", Any]:
     """Build the envs of all lifetimes and the agent or agents that run there."""
     use_threads(cfg)
-    seeds = [cfg.seed + life for life in range(cfg.lifetimes)]
+    seeds = [cfg.seed + lifetime for lifetime in range(cfg.lifetimes)]
     with checks.under("env"):
-        world: World = spec.open(seeds)
+        runner: EnvRunner = spec.open(seeds)
     names = f"env.id={spec.id}, agent={agent_name}"
-    agent = build_agent(cfg, world.observation_space, world.action_space, seeds, names)
+    agent = build_agent(cfg, runner.observation_space, runner.action_space, seeds, names)
     with checks.under("env"):
-        world.prepare(agent)
-    return world, agent
+        runner.prepare(agent)
+    return runner, agent
 
 
 def _compared(cfg: DictConfig) -> dict[str, Any]:

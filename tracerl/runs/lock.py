@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tracerl.lifetime.loop import Monitor
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 from tracerl.runs.files import read_json
 from tracerl.runs.flock import FolderLock, is_locked
@@ -94,8 +94,8 @@ def look_every(steps: int) -> int:
     return max(1, min(steps // 100, _OFTEN))
 
 
-class Presence(Monitor):
-    """A context in which ``running.json`` says where the run goes on and how far it is; a monitor that keeps it fresh.
+class Presence(Callback):
+    """A context in which ``running.json`` says where the run goes on and how far it is; a callback that keeps it fresh.
 
     Of two runs that are told the same folder, the second raises InUse. A process that is killed leaves the sign behind,
     by which others know. A full disk costs nothing but its freshness.
@@ -132,14 +132,14 @@ class Presence(Monitor):
                 (self._folder / NAME).unlink(missing_ok=True)
         self._lock.release()
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Note what the next heartbeat says, at most once a second; InUse where another run took the folder over."""
         self.check()
         if time.monotonic() - self._looked < _SECONDS:
             return
         self._looked = time.monotonic()
         mean = average(record.mean_return(partial=True) for record in records)
-        self._progress = lived_by_all(records), None if math.isnan(mean) else mean
+        self._progress = steps_of_all(records), None if math.isnan(mean) else mean
 
     def check(self) -> None:
         """Raise InUse where another run has taken the folder over."""

@@ -67,7 +67,7 @@ class SavedRun:
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
         numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per lifetime
-        return _of_life(state, life, self.lifetimes, {} if numbered else state)
+        return _of_lifetime(state, life, self.lifetimes, {} if numbered else state)
 
     def agent(
         self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
@@ -103,7 +103,7 @@ class SavedRun:
         if not isinstance(agent, Stateful):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
-            agent.restore(_of_life(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
+            agent.restore(_of_lifetime(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
@@ -195,7 +195,7 @@ def _best(folder: Path) -> Checkpoint:
     return found
 
 
-def _of_life(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
+def _of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
     """Return one lifetime's part of what an agent captured.
 
     Args:

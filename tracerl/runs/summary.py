@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, lived_by_all
+from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, steps_of_all
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean, median_reached
 from tracerl.runs.files import write_atomic
 
@@ -39,12 +39,12 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
     return {
         **about,
         "lifetimes": len(records),
-        "steps": lived_by_all(records),
+        "steps": steps_of_all(records),
         "episodes": sum(record.episodes for record in records),
         "steps_per_second": agent_steps / seconds if seconds > 0 else None,
         "wall_seconds": seconds,
-        f"return_last{WINDOW}": _over_lives([record.mean_return(partial=True) for record in records]),
-        f"reward_rate_last{RATE_WINDOW}": _over_lives([record.reward_rate() for record in records]),
+        f"return_last{WINDOW}": _over_lifetimes([record.mean_return(partial=True) for record in records]),
+        f"reward_rate_last{RATE_WINDOW}": _over_lifetimes([record.reward_rate() for record in records]),
         "milestones": milestones,
         "peak_rss_mb": _peak_memory(),
         "version": tracerl.__version__,
@@ -52,7 +52,7 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
     }
 
 
-def _over_lives(per_life: list[float]) -> dict[str, Any]:
+def _over_lifetimes(per_life: list[float]) -> dict[str, Any]:
     """Mean, interquartile mean and its 95% interval over the lifetimes that have a number (two for an interval)."""
     there = [value for value in per_life if not math.isnan(value)]
     low, high = bootstrap_interval(there) if len(there) > 1 else (None, None)
@@ -85,7 +85,7 @@ def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
     """Say how a run went, out of what ``summarize`` collected; the last line is the path of its summary."""
     speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
     lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
-    each = f"{lifetimes} lives of {lived}" if lifetimes > 1 else lived
+    each = f"{lifetimes} lifetimes of {lived}" if lifetimes > 1 else lived
     names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
     return [
         f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
@@ -117,7 +117,9 @@ def _spread_in_words(found: dict[str, Any], digits: int) -> str:
         return shown(found["mean"])
     there = [value for value in found["per_life"] if value is not None]
     interval = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
-    return f"{shown(found['iqm'])} (IQM over lives; {interval}; lives {shown(min(there))} to {shown(max(there))})"
+    return (
+        f"{shown(found['iqm'])} (IQM over lifetimes; {interval}; lifetimes {shown(min(there))} to {shown(max(there))})"
+    )
 
 
 def _milestone_in_words(reached: list[int | None]) -> str:
@@ -126,4 +128,4 @@ def _milestone_in_words(reached: list[int | None]) -> str:
     if len(reached) == 1:
         return "not reached" if middle is None else f"at step {middle:,}"
     when = "" if middle is None else f", median step {middle:,}"
-    return f"reached by {there} of {len(reached)} lives{when}"
+    return f"reached by {there} of {len(reached)} lifetimes{when}"

@@ -32,7 +32,7 @@ def draw_effects(jobs: "Sequence[Job]") -> "Figure":
                 _draw_effect(axes, here, key)
             row[0].set_ylabel(RETURN)
             row[0].set_title(env, loc="left")
-        figure.suptitle("each life, and the interquartile mean with its 95% interval", fontsize=9)
+        figure.suptitle("each lifetime, and the interquartile mean with its 95% interval", fontsize=9)
     return figure
 
 
@@ -61,7 +61,7 @@ def _by_value(groups: Sequence[Group], key: str) -> dict[str, list[Any]]:
     """Return the final returns of the lifetimes by the value of a setting; a seed is a lifetime's own."""
     found: dict[str, list[Any]] = {}
     for one in groups:
-        for life in one.lives:
-            value = one.overrides.get(key, "default") if key != "seed" else str(life.identity)
-            found.setdefault(value, []).extend([] if life.final_return is None else [life.final_return])
+        for lifetime in one.lifetimes:
+            value = one.overrides.get(key, "default") if key != "seed" else str(lifetime.identity)
+            found.setdefault(value, []).extend([] if lifetime.final_return is None else [lifetime.final_return])
     return found

@@ -32,7 +32,7 @@ def row_of(found: Group) -> Row:
         **found.overrides,
         "status": statuses(found.jobs),
         "jobs": len(found.jobs),
-        "lives": len(found.lives),
+        "lives": len(found.lifetimes),
         "lived": min(job.steps for job in found.jobs),
         "iqm": interquartile_mean(returns) if returns else None,
         "ci_low": low,

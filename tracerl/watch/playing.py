@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Moment, Monitor, Step, stream
+from tracerl.lifetime.loop import Callback, LoopState, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
 from tracerl.recording.images import Picture
@@ -26,7 +26,7 @@ _FOR_EVER = 2**62  # env steps
 
 
 def play(
-    options: Options, say: Callable[[str], None], interrupted: Callable[[], bool], monitors: Sequence[Monitor] = ()
+    options: Options, say: Callable[[str], None], interrupted: Callable[[], bool], callbacks: Sequence[Callback] = ()
 ) -> tuple[Record, list[str]]:
     """Watch a run's agent.
 
@@ -34,7 +34,7 @@ def play(
         options: checked already.
         say: called with lines for the user.
         interrupted: asked after every step; true ends the watching, and files are finished.
-        monitors: look at the lifetime on their schedules.
+        callbacks: look at the lifetime on their schedules.
 
     Returns:
         What was earned, and a line about each file.
@@ -48,7 +48,7 @@ def play(
         draws = bool(options.videos) or options.wants_window
         with closing(open_stage(saved, say) if draws else Stage(saved.env(), say)) as stage:
             agent = _agent(saved, options, say)
-            return _Show(saved, stage, agent, options).play(say, interrupted, monitors)
+            return _Show(saved, stage, agent, options).play(say, interrupted, callbacks)
 
 
 class _Show:
@@ -63,11 +63,11 @@ class _Show:
         self._newest = Recorder(self._sheet.span)
         self._all = Recorder(_STRETCH if options.raster else 1)
         self._record = Record()
-        self._moment = Moment()
+        self._loop_state = LoopState()
         self._window: Window | None = None
 
     def play(
-        self, say: Callable[[str], None], interrupted: Callable[[], bool], monitors: Sequence[Monitor]
+        self, say: Callable[[str], None], interrupted: Callable[[], bool], callbacks: Sequence[Callback]
     ) -> tuple[Record, list[str]]:
         """Watch to the end; see ``play``."""
         options = self._options
@@ -76,7 +76,7 @@ class _Show:
             if options.wants_window:
                 self._window = Window(self._titles[0], options.size, self._pace, interrupted)
                 say(KEYS)
-            self._live(interrupted, monitors)
+            self._live(interrupted, callbacks)
         except BaseException as error:
             self._close(say, isinstance(error, Exception) and not isinstance(error, ConfigError))
             raise
@@ -105,11 +105,11 @@ class _Show:
         whole = stretch(self._all.recording(), self._stage.action_space, self._titles, self._record) if there else None
         return self._files.finish(whole)
 
-    def _live(self, interrupted: Callable[[], bool], monitors: Sequence[Monitor]) -> None:
+    def _live(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> None:
         options, saved = self._options, self._saved
         seed = int(saved.config.seed) + options.life if options.seed is None else options.seed
         steps = options.last_step or _FOR_EVER
-        lived = stream(self._agent, self._stage, steps, seed, self._record, monitors, moment=self._moment)
+        lived = stream(self._agent, self._stage, steps, seed, self._record, callbacks, loop_state=self._loop_state)
         with closing(lived):
             for step in lived:
                 enough = self._look(step)
@@ -124,12 +124,14 @@ class _Show:
         self._newest.add(seen, step)
         self._all.add(seen, step)
         over = self._options.episodes is not None and self._record.episodes >= self._options.episodes
-        if not over and not self._moment.ended:
-            self._show(lambda: self._scene(self._stage.frame(), self._moment.action))
+        if not over and not self._loop_state.ended:
+            self._show(lambda: self._scene(self._stage.frame(), self._loop_state.action))
         return over
 
     def _ending(self, step: Step) -> Scene:
-        frame = self._stage.frame() if self._moment.ended else self._stage.last_frame  # not reset after the last step
+        frame = (
+            self._stage.frame() if self._loop_state.ended else self._stage.last_frame
+        )  # not reset after the last step
         verdict = "terminated" if step.terminated else "cut off"
         return self._scene(frame, step.action, verdict)
 
@@ -137,12 +139,12 @@ class _Show:
         recording = self._newest.recording() if len(self._newest) else None
         return scene(frame, recording, self._record, action, verdict)
 
-    def _show(self, moment: Callable[[], Scene]) -> None:
+    def _show(self, loop_state: Callable[[], Scene]) -> None:
         """Draw a moment where it is due and anybody looks."""
         looks = self._files.has_videos or self._window is not None
         if not looks or not self._pace.due():
             return
-        picture = self._sheet.compose(moment())
+        picture = self._sheet.compose(loop_state())
         self._files.add(picture)
         if self._window is not None:
             self._window.show(picture)
@@ -169,8 +171,8 @@ def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any
 def _titles(saved: SavedRun, options: Options, can_freeze: bool) -> tuple[str, str]:
     """Return which run this is, and how it is watched."""
     agent = str(saved.config.agent.get("_target_", "agent")).split(".")[-2:][0]
-    lives = f"life {options.life} of {saved.lifetimes}, " if saved.lifetimes > 1 else ""
-    which = f"{saved.config.env.name} · {agent} · {lives}{saved.step:,} steps old"
+    lifetimes = f"lifetime {options.life} of {saved.lifetimes}, " if saved.lifetimes > 1 else ""
+    which = f"{saved.config.env.name} · {agent} · {lifetimes}{saved.step:,} steps old"
     how = "frozen" if can_freeze and not options.learn else "learning"
     return which, f"{how}, {'greedy' if options.greedy else 'sampling'}"
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tracerl.nn import functional as F
 from tracerl.nn.layers import SpikingLayer
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.wiring import INPUT, Node, Wiring
 
@@ -16,7 +16,7 @@ class NodeTangents(StateModule):
     """The derivative of what a node hands on by each of the network's P hidden parameters.
 
     Attributes:
-        now: d z_t, [*lives, P, n]; up to date from the end of the tick.
+        now: d z_t, [*lifetimes, P, n]; up to date from the end of the tick.
         before: d z_{t-1}, of nodes with delayed edges.
     """
 
@@ -24,7 +24,9 @@ class NodeTangents(StateModule):
     before: Tensor
     tracked = ("now", "before")
 
-    def __init__(self, node: Node, others: Sequence["NodeTangents"], n_in: int, total: int, lives: Lives) -> None:
+    def __init__(
+        self, node: Node, others: Sequence["NodeTangents"], n_in: int, total: int, lifetimes: Lifetimes
+    ) -> None:
         """Start at zero.
 
         Args:
@@ -32,21 +34,22 @@ class NodeTangents(StateModule):
             others: of all nodes by number, which may be filled later.
             n_in: size of the network's input, which depends on no parameter.
             total: P.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
         """
         super().__init__()
         self.node, self.others, self.n_in = node, others, n_in
         for name in ("now", "before"):
-            self.register_buffer(name, lives.zeros(total, node.layer.n_out))
+            self.register_buffer(name, lifetimes.zeros(total, node.layer.n_out))
 
     def handed_on(self) -> Tensor:
-        """Return d z_t of the tick in which the layer has just been advanced, [*lives, P, n]."""
+        """Return d z_t of the tick in which the layer has just been advanced, [*lifetimes, P, n]."""
         layer = self.node.layer
         derivative: Tensor = layer.eligibility() if isinstance(layer, SpikingLayer) else layer.push(self.arriving())
         return derivative
 
     def arriving(self) -> Tensor:
-        """Return the derivative of what the layer's synapses receive, [*lives, P, n_in]; see ``SpikingLayer.track``."""
+        """Return the derivative of what the layer's synapses receive, [*lifetimes, P, n_in]; see
+        ``SpikingLayer.track``."""
         nothing = self.now.new_zeros(*self.now.shape[:-1], self.n_in)
         parts = [nothing if source == INPUT else self.others[source].handed_on() for source in self.node.sources]
         parts += [self.others[source].before for source in self.node.delayed]
@@ -63,13 +66,13 @@ class Exact(StateModule):
     Costs P numbers per neuron and, per tick, P times what the network itself does.
 
     Attributes:
-        filtered: d zbar_t by the parameters, as the readout filters the spikes, [*lives, P, neurons under it].
+        filtered: d zbar_t by the parameters, as the readout filters the spikes, [*lifetimes, P, neurons under it].
     """
 
     filtered: Tensor
     tracked = ("filtered",)
 
-    def __init__(self, wiring: Wiring, lives: Lives) -> None:
+    def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
         """Number the parameters node by node and start at zero."""
         super().__init__()
         self.wiring = wiring
@@ -81,12 +84,12 @@ class Exact(StateModule):
                 total += node.layer.rows * node.layer.n_out
         self.tangents: list[NodeTangents] = []
         for node in wiring.nodes:
-            self.tangents.append(NodeTangents(node, self.tangents, wiring.n_in, total, lives))
+            self.tangents.append(NodeTangents(node, self.tangents, wiring.n_in, total, lifetimes))
         for i, start in self.starts.items():
-            wiring.nodes[i].layer.track(lives, total, start, self.tangents[i].arriving)
+            wiring.nodes[i].layer.track(lifetimes, total, start, self.tangents[i].arriving)
         self.parts = nn.ModuleList(self.tangents)
         self._delayed = {source for node in wiring.nodes for source in node.delayed}
-        self.register_buffer("filtered", lives.zeros(total, wiring.readout.n_in))
+        self.register_buffer("filtered", lifetimes.zeros(total, wiring.readout.n_in))
 
     def begin_tick(self) -> None:
         """Keep the derivatives of the tick before for delayed edges."""
@@ -102,14 +105,14 @@ class Exact(StateModule):
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
         """Write the score of every hidden layer, in place; see ``OTPE.write_scores``."""
-        scores = F.affine(self.filtered, below)  # [*lives, P]
+        scores = F.affine(self.filtered, below)  # [*lifetimes, P]
         for i, start in self.starts.items():
             layer = self.wiring.nodes[i].layer
             size = layer.rows * layer.n_out
             layer.write_score(scores[..., start : start + size].unflatten(-1, (layer.rows, layer.n_out)))
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         clear_(self.filtered, mask)
         for tangents in self.tangents:
             clear_(tangents.now, mask)

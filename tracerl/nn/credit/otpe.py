@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tracerl.nn import functional as F
 from tracerl.nn.layers import SpikingLayer
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.wiring import Route, Wiring
 
@@ -26,32 +26,32 @@ class ReadoutCredit(StateModule):
     serves every output. Equals backpropagation through time with weights held fixed.
 
     Attributes:
-        eligibility: E_t, [*lives, rows, n].
+        eligibility: E_t, [*lifetimes, rows, n].
     """
 
     eligibility: Tensor
     tracked = ("eligibility",)
 
-    def __init__(self, n: int, rows: int, lives: Lives) -> None:
+    def __init__(self, n: int, rows: int, lifetimes: Lifetimes) -> None:
         """Start empty, for a layer of n neurons with that many parameters each."""
         super().__init__()
-        self.register_buffer("eligibility", lives.zeros(rows, n))
+        self.register_buffer("eligibility", lifetimes.zeros(rows, n))
 
     def update(self, local: Tensor, readout_decay: Tensor) -> None:
         """Filter e_t as the readout filters the spikes, in place.
 
         Args:
-            local: e_t, [*lives, rows, n].
-            readout_decay: k per tick, [*lives, n] or [*lives, 1].
+            local: e_t, [*lifetimes, rows, n].
+            readout_decay: k per tick, [*lifetimes, n] or [*lifetimes, 1].
         """
         F.low_pass_(self.eligibility, readout_decay.unsqueeze(-2), local)
 
     def score(self, learning_signal: Tensor) -> Tensor:
-        """Return the score, [*lives, rows, n], for the signal V^T g at the filtered spikes, [*lives, n]."""
+        """Return the score, [*lifetimes, rows, n], for the signal V^T g at the filtered spikes, [*lifetimes, n]."""
         return self.eligibility * learning_signal.unsqueeze(-2)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         clear_(self.eligibility, mask)
 
 
@@ -73,15 +73,15 @@ class PathCredit(StateModule):
         levels: of each R: the level that feeds it (-1: e_t itself), the node above that it stands for, and which of
             that node's states.
         ends: level at which each of ``routes`` arrives (-1: e_t itself).
-        carried: R, [*lives, levels, rows, n].
-        projected: F, [*lives, outputs, rows, n].
+        carried: R, [*lifetimes, levels, rows, n].
+        projected: F, [*lifetimes, outputs, rows, n].
     """
 
     carried: Tensor
     projected: Tensor
     tracked = ("carried", "projected")
 
-    def __init__(self, node: int, wiring: Wiring, lives: Lives) -> None:
+    def __init__(self, node: int, wiring: Wiring, lifetimes: Lifetimes) -> None:
         """Start empty, for a node of a network."""
         super().__init__()
         self.routes = list(wiring.routes(node))
@@ -93,8 +93,8 @@ class PathCredit(StateModule):
                     known[route[:i]] = self._add_levels(known[route[: i - 1]], route[i - 1], wiring)
         self.ends = [known[route] for route in self.routes]
         layer = wiring.nodes[node].layer
-        self.register_buffer("carried", lives.zeros(len(self.levels), layer.rows, layer.n_out))
-        self.register_buffer("projected", lives.zeros(wiring.readout.n_out, layer.rows, layer.n_out))
+        self.register_buffer("carried", lifetimes.zeros(len(self.levels), layer.rows, layer.n_out))
+        self.register_buffer("projected", lifetimes.zeros(wiring.readout.n_out, layer.rows, layer.n_out))
 
     def _add_levels(self, below: int, above: int, wiring: Wiring) -> int:
         """Add a level for every state of a layer above and return the last one."""
@@ -108,10 +108,10 @@ class PathCredit(StateModule):
         """Carry e_t upwards by one tick, in place.
 
         Args:
-            local: e_t, [*lives, rows, n].
-            leaks: l of each level, each [*lives].
-            paths: d y_t / d z_t within this tick along each route, each [*lives, outputs, n].
-            readout_decay: k, [*lives, neurons under the readout] or [*lives, 1].
+            local: e_t, [*lifetimes, rows, n].
+            leaks: l of each level, each [*lifetimes].
+            paths: d y_t / d z_t within this tick along each route, each [*lifetimes, outputs, n].
+            readout_decay: k, [*lifetimes, neurons under the readout] or [*lifetimes, 1].
         """
         reached = [local]  # and then every level: number i stands at i + 1
         for i, ((below, _, _), leak) in enumerate(zip(self.levels, leaks, strict=True)):
@@ -123,11 +123,11 @@ class PathCredit(StateModule):
             self.projected.addcmul_(path.unsqueeze(-2), reached[end + 1].unsqueeze(-3))
 
     def score(self, output_signal: Tensor) -> Tensor:
-        """Return the score, [*lives, rows, n], for the signal g at the outputs, [*lives, outputs]."""
+        """Return the score, [*lifetimes, rows, n], for the signal g at the outputs, [*lifetimes, outputs]."""
         return (self.projected * output_signal[..., None, None]).sum(-3)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         clear_(self.carried, mask)
         clear_(self.projected, mask)
 
@@ -140,7 +140,7 @@ class OTPE(StateModule):
         indirect: of the nodes with a route to it through others.
     """
 
-    def __init__(self, wiring: Wiring, lives: Lives) -> None:
+    def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
         """Start empty, and let the layers track their eligibility."""
         super().__init__()
         self.wiring = wiring
@@ -149,11 +149,11 @@ class OTPE(StateModule):
         for i, node in enumerate(wiring.nodes):
             if not isinstance(node.layer, SpikingLayer):
                 continue
-            node.layer.track(lives)
+            node.layer.track(lifetimes)
             if i in wiring.outputs:
-                self.direct[i] = ReadoutCredit(node.layer.n_out, node.layer.rows, lives)
+                self.direct[i] = ReadoutCredit(node.layer.n_out, node.layer.rows, lifetimes)
             if next(wiring.routes(i), None) is not None:
-                self.indirect[i] = PathCredit(i, wiring, lives)
+                self.indirect[i] = PathCredit(i, wiring, lifetimes)
         self.parts = nn.ModuleList([*self.direct.values(), *self.indirect.values()])
         self._above = sorted({above for credit in self.indirect.values() for _, above, _ in credit.levels})
         self._leaks: dict[int, list[Tensor]] = {}
@@ -178,9 +178,9 @@ class OTPE(StateModule):
             indirect.update(local[i], leaks, paths, decay)
 
     def _pull_routes(self) -> dict[Route, Tensor]:
-        """Return d y_t / d (what the first node of a route receives) along it: [*lives, outputs, n_in]."""
+        """Return d y_t / d (what the first node of a route receives) along it: [*lifetimes, outputs, n_in]."""
         readout = self.wiring.readout
-        weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lives, outputs, n]
+        weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lifetimes, outputs, n]
         pulled: dict[Route, Tensor] = {}
         for route in self.wiring.all_routes:
             first, *rest = route
@@ -195,8 +195,8 @@ class OTPE(StateModule):
         """Write the score of every hidden layer, in place.
 
         Args:
-            below: V^T g, [*lives, neurons under the readout].
-            output_signal: g, [*lives, outputs].
+            below: V^T g, [*lifetimes, neurons under the readout].
+            output_signal: g, [*lifetimes, outputs].
         """
         for i, direct in self.direct.items():
             score = direct.score(self._of_outputs(below, i))
@@ -229,7 +229,7 @@ class OTPE(StateModule):
         return values[..., self.wiring.output_block(node)] if self._split and values.shape[-1] > 1 else values
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         for direct in self.direct.values():
             direct.reset_state(mask)
         for indirect in self.indirect.values():

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from tracerl.nn.layers import SpikingLayer
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.wiring import INPUT, Wiring
 
@@ -12,16 +12,16 @@ class PresynapticTrace(StateModule):
     """The decaying sum of what a layer's synapses received: a_t = mbar a_{t-1} + dI_t/dW, mbar the layer's mean decay.
 
     Attributes:
-        trace: a_t, [*lives, rows, 1] of dense synapses, [*lives, rows, n] of convolutional ones.
+        trace: a_t, [*lifetimes, rows, 1] of dense synapses, [*lifetimes, rows, n] of convolutional ones.
     """
 
     trace: Tensor
     tracked = ("trace",)
 
-    def __init__(self, layer: SpikingLayer, lives: Lives) -> None:
+    def __init__(self, layer: SpikingLayer, lifetimes: Lifetimes) -> None:
         """Start empty."""
         super().__init__()
-        self.register_buffer("trace", lives.zeros(*layer.synapses.drive().shape[-2:]))
+        self.register_buffer("trace", lifetimes.zeros(*layer.synapses.drive().shape[-2:]))
 
     def update(self, layer: SpikingLayer) -> None:
         """Take in this tick's inputs, in place."""
@@ -30,7 +30,7 @@ class PresynapticTrace(StateModule):
         self.trace.mul_(kept).add_(drive if norm is None else drive * norm.inverse.unsqueeze(-1))
 
     def write_score(self, layer: SpikingLayer, signal: Tensor) -> None:
-        """Write the score for a signal at the spikes within the tick, [*lives, n]."""
+        """Write the score for a signal at the spikes within the tick, [*lifetimes, n]."""
         at_currents = signal.unsqueeze(-2) * layer.input_gain().unsqueeze(-2)
         if layer.norm is not None:
             at_currents = layer.norm.centre(at_currents)  # its scale is in the trace
@@ -50,12 +50,12 @@ class Presynaptic(StateModule):
         traces: of every spiking layer, by node number.
     """
 
-    def __init__(self, wiring: Wiring, lives: Lives) -> None:
+    def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
         """Start empty."""
         super().__init__()
         self.wiring = wiring
         self.traces = {
-            i: PresynapticTrace(node.layer, lives)
+            i: PresynapticTrace(node.layer, lifetimes)
             for i, node in enumerate(wiring.nodes)
             if isinstance(node.layer, SpikingLayer)
         }
@@ -87,6 +87,6 @@ class Presynaptic(StateModule):
                 self.traces[i].write_score(node.layer, signal)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lives of the mask or in all."""
+        """Forget, in place, in the lifetimes of the mask or in all."""
         for trace in self.traces.values():
             clear_(trace.trace, mask)

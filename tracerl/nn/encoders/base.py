@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tracerl.config import checks
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.normalizers import ObservationNormalizer
 
@@ -38,26 +38,26 @@ class EncoderSettings:
         checks.flag("normalize", self.normalize)
         checks.positive("clip", self.clip)
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "Encoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "Encoder":
         """Make the encoder.
 
         Args:
             shape: of one observation, before it is flattened.
             ticks: of the network per env step.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
 
         Raises:
             ConfigError: the encoder cannot do with so few ticks.
         """
         raise NotImplementedError
 
-    def build_held(self, shape: Shape, lives: Lives) -> "Encoder":
+    def build_held(self, shape: Shape, lifetimes: Lifetimes) -> "Encoder":
         """Make the encoder for an agent without ticks; see ``build``.
 
         Raises:
             ConfigError: its code is in time.
         """
-        encoder = self.build(shape, 1, lives)
+        encoder = self.build(shape, 1, lifetimes)
         if encoder.temporal:
             raise checks.ConfigError(
                 "encoder", f"must not be {encoder.name}: this agent has no ticks for a code in time"
@@ -73,14 +73,20 @@ class Encoder(StateModule):
         shape: of the code at one tick, which is handed on flattened, row-major.
         n_out: size of the code at one tick.
         temporal: the code has a row for each tick; else one code is held over all ticks.
-        layout: axes of the code behind those of the lives: (n_out,) where it is held, (ticks, n_out) where temporal.
+        layout: axes of the code behind those of the lifetimes: (n_out,) where it is held, (ticks, n_out) where
+            temporal.
         dtype: of the code, that of the agent.
     """
 
     name: str
 
     def __init__(
-        self, shape: Shape, n_standardised: int, settings: EncoderSettings, lives: Lives, ticks: int | None = None
+        self,
+        shape: Shape,
+        n_standardised: int,
+        settings: EncoderSettings,
+        lifetimes: Lifetimes,
+        ticks: int | None = None,
     ) -> None:
         """Start with nothing seen.
 
@@ -88,33 +94,35 @@ class Encoder(StateModule):
             shape: of the code at one tick.
             n_standardised: numbers that the normaliser, where there is one, takes in.
             settings: of the encoder.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             ticks: rows of a temporal code; None for a held one.
         """
         super().__init__()
         self.shape, self.n_out = shape, math.prod(shape)
         self.temporal = ticks is not None
         self.layout = (self.n_out,) if ticks is None else (ticks, self.n_out)
-        self.dtype = lives.dtype
+        self.dtype = lifetimes.dtype
         self.clip = settings.clip
-        self.normalizer = ObservationNormalizer(n_standardised, settings.clip, lives) if settings.normalize else None
+        self.normalizer = (
+            ObservationNormalizer(n_standardised, settings.clip, lifetimes) if settings.normalize else None
+        )
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating the encoder's state in place.
 
         Args:
-            observation: flattened, float64, [*lives, n_in].
-            first: whether it is the first of an episode; a bool, or a bool tensor [*lives].
+            observation: flattened, float64, [*lifetimes, n_in].
+            first: whether it is the first of an episode; a bool, or a bool tensor [*lifetimes].
 
         Returns:
-            The code, [*lives, n_out]; where it is temporal, [*lives, ticks, n_out].
+            The code, [*lifetimes, n_out]; where it is temporal, [*lifetimes, ticks, n_out].
         """
         raise NotImplementedError
 
     def standardise(self, observation: Tensor) -> Tensor:
-        """Return the observation, standardised where the settings ask for it: float64, [*lives, n]."""
+        """Return the observation, standardised where the settings ask for it: float64, [*lifetimes, n]."""
         return observation if self.normalizer is None else self.normalizer(observation)
 
     def bounded(self, observation: Tensor) -> Tensor:
-        """Return the same within [-clip, clip], whether standardised or not: float64, [*lives, n]."""
+        """Return the same within [-clip, clip], whether standardised or not: float64, [*lifetimes, n]."""
         return self.standardise(observation).clamp(-self.clip, self.clip)

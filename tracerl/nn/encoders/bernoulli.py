@@ -9,12 +9,12 @@ def bernoulli_spikes(probability: Tensor, ticks: int, stream: UniformStream) -> 
     """Draw spikes anew at each tick, advancing the stream by ticks times n.
 
     Args:
-        probability: of a spike at one tick, in [0, 1], float64, [*lives, n].
+        probability: of a spike at one tick, in [0, 1], float64, [*lifetimes, n].
         ticks: how many draws.
         stream: the encoder's own.
 
     Returns:
-        bool, [*lives, ticks, n].
+        bool, [*lifetimes, ticks, n].
     """
     n = probability.shape[-1]
     uniform: Tensor = stream.draw_many(ticks * n).unflatten(-1, (ticks, n))

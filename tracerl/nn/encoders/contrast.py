@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Contrast(EncoderSettings):
         """Decays of the traces that are handed on."""
         return _several(self.memory_decay)
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "ContrastEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "ContrastEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
-        return ContrastEncoder(shape, lives, self)
+        return ContrastEncoder(shape, lifetimes, self)
 
 
 def _several(decay: float | Sequence[float]) -> list[float]:
@@ -75,7 +75,7 @@ class ContrastEncoder(Encoder):
     observations (``stacked``): the observation, contrasts in the order of their decays, traces in the order of theirs.
 
     Attributes:
-        trace: s_t, trace by trace, those of contrasts first, float64, [*lives, (K + M) * n_in].
+        trace: s_t, trace by trace, those of contrasts first, float64, [*lifetimes, (K + M) * n_in].
         trace_decays: K of them.
         memory_decays: M of them.
     """
@@ -83,20 +83,20 @@ class ContrastEncoder(Encoder):
     name = "contrast"
     trace: Tensor
 
-    def __init__(self, shape: Shape, lives: Lives, settings: Contrast) -> None:
+    def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Contrast) -> None:
         """Start with nothing seen."""
         self.trace_decays, self.memory_decays = settings.trace_decays, settings.memory_decays
         n_in, decays = math.prod(shape), self.trace_decays + self.memory_decays
-        super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lives)
-        self.register_buffer("trace", lives.zeros(len(decays) * n_in, dtype=torch.float64))
+        super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lifetimes)
+        self.register_buffer("trace", lifetimes.zeros(len(decays) * n_in, dtype=torch.float64))
         self._n_traces, self._n_compared = len(decays), len(self.trace_decays) * n_in
         forgotten = [1 - decay for decay in decays for _ in range(n_in)]
-        self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lives.device)  # [(K + M) * n_in]
+        self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lifetimes.device)  # [(K + M) * n_in]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating traces and normaliser in place; see ``Encoder.forward``."""
         n = self._n_compared
-        repeated = torch.cat([observation] * self._n_traces, -1)  # [*lives, (K + M) * n_in]
+        repeated = torch.cat([observation] * self._n_traces, -1)  # [*lifetimes, (K + M) * n_in]
         if isinstance(first, Tensor):
             clear_(self.trace, first)
             self.trace[..., :n].addcmul_(repeated[..., :n], first.unsqueeze(-1).to(observation.dtype))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Latency(EncoderSettings):
             the observation's own units where it is not standardised.
     """
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "LatencyEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "LatencyEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
         if ticks < 2:
             raise checks.ConfigError(
                 "network.ticks", f"must be 2 or above for the encoder latency, whose spikes differ in time, got {ticks}"
             )
-        return LatencyEncoder(shape, ticks, lives, self)
+        return LatencyEncoder(shape, ticks, lifetimes, self)
 
 
 class LatencyEncoder(Encoder):
@@ -41,16 +41,16 @@ class LatencyEncoder(Encoder):
 
     name = "latency"
 
-    def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Latency) -> None:
+    def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Latency) -> None:
         """Start with nothing seen."""
-        super().__init__(stacked(2, shape), math.prod(shape), settings, lives, ticks)
-        self._ticks = torch.arange(ticks, dtype=torch.float64, device=lives.device).unsqueeze(-1)  # [ticks, 1]
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
+        self._ticks = torch.arange(ticks, dtype=torch.float64, device=lifetimes.device).unsqueeze(-1)  # [ticks, 1]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating the normaliser in place; see ``Encoder.forward``."""
         x = self.bounded(observation)
         ticks = self.layout[0]
         tick = (1 - x.abs() / self.clip).mul_(ticks).floor_().clamp_(max=ticks - 1)
-        now = tick.unsqueeze(-2) == self._ticks  # [*lives, ticks, n]
+        now = tick.unsqueeze(-2) == self._ticks  # [*lifetimes, ticks, n]
         on = (x >= 0).unsqueeze(-2)
         return torch.cat([now & on, now & ~on], -1).to(self.dtype)

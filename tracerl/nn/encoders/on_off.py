@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 def on_off(x: Tensor) -> Tensor:
@@ -44,9 +44,9 @@ def on_off_rates(x: Tensor, gain: float, tonic_rate: float) -> Tensor:
 class OnOff(EncoderSettings):
     """Each input beside its negative, both rectified; ``build`` makes the encoder."""
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "OnOffEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "OnOffEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
-        return OnOffEncoder(shape, lives, self)
+        return OnOffEncoder(shape, lifetimes, self)
 
 
 class OnOffEncoder(Encoder):
@@ -58,9 +58,9 @@ class OnOffEncoder(Encoder):
 
     name = "on_off"
 
-    def __init__(self, shape: Shape, lives: Lives, settings: OnOff) -> None:
+    def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: OnOff) -> None:
         """Start with nothing seen."""
-        super().__init__(stacked(2, shape), math.prod(shape), settings, lives)
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation; see ``Encoder.forward``."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.nn.encoders.bernoulli import bernoulli_spikes
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream
 
 
@@ -36,9 +36,9 @@ class Population(EncoderSettings):
         checks.positive("beta", self.beta)
         checks.flag("spikes", self.spikes)
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "PopulationEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "PopulationEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
-        return PopulationEncoder(shape, ticks, lives, self)
+        return PopulationEncoder(shape, ticks, lifetimes, self)
 
 
 class PopulationEncoder(Encoder):
@@ -57,19 +57,19 @@ class PopulationEncoder(Encoder):
 
     name = "population"
 
-    def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Population) -> None:
+    def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Population) -> None:
         """Start with nothing seen and, for spikes, a stream of random numbers of its own."""
         temporal = ticks if settings.spikes else None
-        super().__init__(stacked(settings.fields, shape), math.prod(shape), settings, lives, temporal)
+        super().__init__(stacked(settings.fields, shape), math.prod(shape), settings, lifetimes, temporal)
         spacing = 2 * settings.clip / (settings.fields - 2)
-        place = torch.arange(settings.fields, dtype=torch.float64, device=lives.device).unsqueeze(-1)
+        place = torch.arange(settings.fields, dtype=torch.float64, device=lifetimes.device).unsqueeze(-1)
         self.centres = (place - 0.5) * spacing - settings.clip
         self.sharpness = 0.5 * (settings.beta / spacing) ** 2
-        self.stream = UniformStream(lives, CODE) if settings.spikes else None
+        self.stream = UniformStream(lifetimes, CODE) if settings.spikes else None
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating normaliser and stream in place; see ``Encoder.forward``."""
-        distance = self.bounded(observation).unsqueeze(-2) - self.centres  # [*lives, m, n_in]
+        distance = self.bounded(observation).unsqueeze(-2) - self.centres  # [*lifetimes, m, n_in]
         activation = distance.square_().mul_(-self.sharpness).exp_().flatten(-2)
         if self.stream is not None:
             activation = bernoulli_spikes(activation, self.layout[0], self.stream)

@@ -8,7 +8,7 @@ from torch import Tensor
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
 from tracerl.nn.encoders.bernoulli import bernoulli_spikes
 from tracerl.nn.encoders.on_off import on_off
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream
 
 
@@ -21,9 +21,9 @@ class Rate(EncoderSettings):
             in the observation's own units where it is not standardised.
     """
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "RateEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "RateEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
-        return RateEncoder(shape, ticks, lives, self)
+        return RateEncoder(shape, ticks, lifetimes, self)
 
 
 class RateEncoder(Encoder):
@@ -35,10 +35,10 @@ class RateEncoder(Encoder):
 
     name = "rate"
 
-    def __init__(self, shape: Shape, ticks: int, lives: Lives, settings: Rate) -> None:
+    def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Rate) -> None:
         """Start with nothing seen and a stream of random numbers of its own."""
-        super().__init__(stacked(2, shape), math.prod(shape), settings, lives, ticks)
-        self.stream = UniformStream(lives, CODE)
+        super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
+        self.stream = UniformStream(lifetimes, CODE)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating normaliser and stream in place; see ``Encoder.forward``."""

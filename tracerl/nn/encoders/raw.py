@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 
 @dataclass(frozen=True)
 class Raw(EncoderSettings):
     """The observation itself; ``build`` makes the encoder."""
 
-    def build(self, shape: Shape, ticks: int, lives: Lives) -> "RawEncoder":
+    def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "RawEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
-        return RawEncoder(shape, lives, self)
+        return RawEncoder(shape, lifetimes, self)
 
 
 class RawEncoder(Encoder):
@@ -23,9 +23,9 @@ class RawEncoder(Encoder):
 
     name = "raw"
 
-    def __init__(self, shape: Shape, lives: Lives, settings: Raw) -> None:
+    def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Raw) -> None:
         """Start with nothing seen."""
-        super().__init__(shape, math.prod(shape), settings, lives)
+        super().__init__(shape, math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation; see ``Encoder.forward``."""

@@ -1,8 +1,8 @@
 """The equations of tracerl, each a function of one time step.
 
-Every function works for one life (shapes as written, without ``*lives``) and for many lives at once (a leading
-``*lives`` axis on every tensor), in float32 and float64. Time is in the names: ``membrane_tm1`` is the membrane at
-t-1. Functions that end in ``_`` update their first argument in place; the others return new tensors.
+Every function works for one lifetime (shapes as written, without ``*lifetimes``) and for many lifetimes at once (a
+leading ``*lifetimes`` axis on every tensor), in float32 and float64. Time is in the names: ``membrane_tm1`` is the
+membrane at t-1. Functions that end in ``_`` update their first argument in place; the others return new tensors.
 
 The network these equations describe is, for one hidden layer,
 

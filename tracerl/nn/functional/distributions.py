@@ -1,6 +1,6 @@
 """The distributions that actions are drawn from: scores, log-probabilities and entropies, in closed form.
 
-Part of ``tracerl.nn.functional``, and like all of it for one life or for many at once, in float32 and float64.
+Part of ``tracerl.nn.functional``, and like all of it for one lifetime or for many at once, in float32 and float64.
 """
 
 import math
@@ -13,19 +13,19 @@ def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
     """Differentiate log pi(action) by the logits: onehot(action) - pi.
 
     Args:
-        probabilities: softmax of the logits, [*lives, n_actions].
-        action: int64 index, [*lives].
+        probabilities: softmax of the logits, [*lifetimes, n_actions].
+        action: int64 index, [*lifetimes].
     """
     return (-probabilities).scatter_add_(-1, action.unsqueeze(-1), torch.ones_like(probabilities[..., :1]))
 
 
 def categorical_entropy(probabilities: Tensor, log_probabilities: Tensor) -> Tensor:
-    """Entropy in nats, -sum pi log pi: [*lives]."""
+    """Entropy in nats, -sum pi log pi: [*lifetimes]."""
     return (probabilities * log_probabilities).sum(-1).neg_()
 
 
 def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tensor, entropy: Tensor) -> Tensor:
-    """Differentiate the entropy H by the logits: -pi (log pi + H), [*lives, n_actions]."""
+    """Differentiate the entropy H by the logits: -pi (log pi + H), [*lifetimes, n_actions]."""
     return (log_probabilities + entropy.unsqueeze(-1)).mul_(probabilities).neg_()
 
 
@@ -35,17 +35,17 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def bernoulli_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """Entropy of independent coins in nats, the sum of softplus(l) - p l: [*lives].
+    """Entropy of independent coins in nats, the sum of softplus(l) - p l: [*lifetimes].
 
     Args:
-        logits: l = log p / (1-p), [*lives, n].
-        probabilities: p = sigmoid(l), [*lives, n].
+        logits: l = log p / (1-p), [*lifetimes, n].
+        probabilities: p = sigmoid(l), [*lifetimes, n].
     """
     return (softplus(logits) - probabilities * logits).sum(-1)
 
 
 def bernoulli_entropy_gradient(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """Differentiate the entropy by the logits: -l p (1-p), [*lives, n]."""
+    """Differentiate the entropy by the logits: -l p (1-p), [*lifetimes, n]."""
     return logits * probabilities * (probabilities - 1)
 
 
@@ -67,21 +67,21 @@ def box_muller(uniform: Tensor) -> Tensor:
 
 
 def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lives, n]."""
+    """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lifetimes, n]."""
     z = (action - mean) / std
     return z / std, z.square().sub_(1).div_(std)
 
 
 def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Log-probability of independent normal numbers that are clipped, in nats, summed: [*lives].
+    """Log-probability of independent normal numbers that are clipped, in nats, summed: [*lifetimes].
 
     Between the bounds it is the log-density, -z^2/2 - log sigma - log(2 pi)/2 with z = (a - mu) / sigma; at a bound,
     log of the mass beyond it, whichever number was drawn (Fujita and Maeda 2018, https://arxiv.org/abs/1802.07564).
 
     Args:
-        action: a before it is clipped, [*lives, n].
-        mean: mu, [*lives, n].
-        std: sigma > 0, [*lives, n].
+        action: a before it is clipped, [*lifetimes, n].
+        mean: mu, [*lifetimes, n].
+        std: sigma > 0, [*lifetimes, n].
         low: least number after clipping, or -inf, in the dtype of the others, [n].
         high: largest number after clipping, or inf, likewise, [n].
     """
@@ -94,7 +94,7 @@ def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, 
 def clipped_gaussian_score(
     action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Differentiate ``clipped_gaussian_log_probability`` by mu and by sigma: each [*lives, n].
+    """Differentiate ``clipped_gaussian_log_probability`` by mu and by sigma: each [*lifetimes, n].
 
     Between the bounds ``gaussian_score``. At a bound b, with d = +-(b - mu) / sigma the distance to it and
     m(d) = phi(d) / (1 - Phi(d)), +-m(d) / sigma and d m(d) / sigma: what the scores of all numbers beyond it are on
@@ -115,5 +115,6 @@ def _beyond(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor
 
 
 def gaussian_entropy(std: Tensor) -> Tensor:
-    """Differential entropy of independent normal numbers in nats, the sum of log sigma + log(2 pi e)/2: [*lives]."""
+    """Differential entropy of independent normal numbers in nats, the sum of log sigma + log(2 pi e)/2:
+    [*lifetimes]."""
     return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))

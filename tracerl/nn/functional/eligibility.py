@@ -11,9 +11,9 @@ def carry_sensitivity_(sensitivity: Tensor, leak: Tensor, drive: Tensor) -> Tens
     and no other; the eligibility vector of e-prop (Bellec et al. 2020, eq. 14) with the reset kept.
 
     Args:
-        sensitivity: [*lives, rows, n], one row per parameter that each of the n neurons has; overwritten.
-        leak: d u_t / d u_{t-1} = m dv_{t-1}/du_{t-1}, [*lives, n].
-        drive: the direct dependence, [*lives, rows, n]: (1-m) x for a weight, v_{t-1} - I_t for m,
+        sensitivity: [*lifetimes, rows, n], one row per parameter that each of the n neurons has; overwritten.
+        leak: d u_t / d u_{t-1} = m dv_{t-1}/du_{t-1}, [*lifetimes, n].
+        drive: the direct dependence, [*lifetimes, rows, n]: (1-m) x for a weight, v_{t-1} - I_t for m,
             m dv_{t-1}/dtheta for theta.
     """
     return torch.addcmul(drive, sensitivity, leak.unsqueeze(-2), out=sensitivity)

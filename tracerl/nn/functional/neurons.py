@@ -11,7 +11,7 @@ Reset = Literal["soft", "hard"]
 
 
 class LIFStep(NamedTuple):
-    """What one tick of a layer of leaky integrate-and-fire neurons yields, each [*lives, n].
+    """What one tick of a layer of leaky integrate-and-fire neurons yields, each [*lifetimes, n].
 
     ``reset_gain`` is d v_t / d u_t and ``reset_drive`` the direct part of d v_t / d theta; both include the path
     through the spike.
@@ -25,14 +25,14 @@ class LIFStep(NamedTuple):
 
 
 def affine(weight: Tensor, inputs: Tensor) -> Tensor:
-    """Multiply one matrix per life by one vector per life.
+    """Multiply one matrix per lifetime by one vector per lifetime.
 
     Args:
-        weight: [*lives, n_out, n_in].
-        inputs: [*lives, n_in].
+        weight: [*lifetimes, n_out, n_in].
+        inputs: [*lifetimes, n_in].
 
     Returns:
-        [*lives, n_out].
+        [*lifetimes, n_out].
     """
     if weight.dim() == 2:
         return torch.mv(weight, inputs)
@@ -43,11 +43,11 @@ def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
     """Carry a signal at the outputs of a matrix back to its inputs: weight^T signal.
 
     Args:
-        weight: [*lives, n_out, n_in].
-        signal: [*lives, n_out].
+        weight: [*lifetimes, n_out, n_in].
+        signal: [*lifetimes, n_out].
 
     Returns:
-        [*lives, n_in].
+        [*lifetimes, n_in].
     """
     return affine(weight.transpose(-1, -2), signal)
 
@@ -59,7 +59,7 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
     ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
 
     Args:
-        distance: u - theta, [*lives, n].
+        distance: u - theta, [*lifetimes, n].
         slope: height of the surrogate at the threshold, per unit of membrane.
         kind: which of the two.
     """
@@ -76,7 +76,7 @@ def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tenso
     |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond.
 
     Args:
-        distance: u - theta, [*lives, n].
+        distance: u - theta, [*lifetimes, n].
         slope: at the threshold, per unit of membrane.
         kind: which of the two.
     """
@@ -90,9 +90,9 @@ def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor)
     """Integrate: u_t = m v_{t-1} + (1-m) I_t; a constant current I settles at v = I.
 
     Args:
-        current: I_t = W x_t + b, [*lives, n].
-        membrane_tm1: v_{t-1}, [*lives, n].
-        membrane_decay: m in [0, 1) per tick, [*lives, n] or [*lives, 1].
+        current: I_t = W x_t + b, [*lifetimes, n].
+        membrane_tm1: v_{t-1}, [*lifetimes, n].
+        membrane_decay: m in [0, 1) per tick, [*lifetimes, n] or [*lifetimes, 1].
     """
     return torch.lerp(current, membrane_tm1, membrane_decay)
 
@@ -113,12 +113,12 @@ def lif_fire(
         hard: dv/du = 1 - z - u psi         dv/dtheta = u psi
 
     ``detach_reset`` takes the spike in the reset as a constant (psi = 0 in the four terms above). A hard reset needs
-    it in long lives: below the threshold u psi is negative, so dv/du exceeds 1 and a sensitivity can grow without
+    it in long lifetimes: below the threshold u psi is negative, so dv/du exceeds 1 and a sensitivity can grow without
     bound.
 
     Args:
-        potential: u_t, [*lives, n].
-        threshold: theta > 0, [*lives, n] or [*lives, 1].
+        potential: u_t, [*lifetimes, n].
+        threshold: theta > 0, [*lifetimes, n] or [*lifetimes, 1].
         slope: of the surrogate.
         surrogate: ``triangle`` or ``arctan``.
         reset: ``soft`` or ``hard``.
@@ -142,8 +142,8 @@ def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: S
     What stands in for the derivative of a spike is the derivative here: nothing is surrogate. dv/du = 1, dv/dtheta = 0.
 
     Args:
-        potential: u_t, [*lives, n].
-        threshold: theta, where z is 0 and steepest, [*lives, n] or [*lives, 1].
+        potential: u_t, [*lifetimes, n].
+        threshold: theta, where z is 0 and steepest, [*lifetimes, n] or [*lifetimes, 1].
         slope: of z there.
         surrogate: ``triangle`` or ``arctan``.
     """

@@ -8,10 +8,10 @@ def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float
     """One-step temporal-difference error r + gamma V(s') [s' not terminal] - V(s) (Sutton and Barto 2018, eq. 6.5).
 
     Args:
-        reward: [*lives].
-        value_t: V(s), as computed when s was seen, [*lives].
-        value_tp1: V(s'), [*lives].
+        reward: [*lifetimes].
+        value_t: V(s), as computed when s was seen, [*lifetimes].
+        value_tp1: V(s'), [*lifetimes].
         discount: gamma per env step.
-        continues: 0 where the episode terminated, 1 elsewhere (also where it was truncated), [*lives].
+        continues: 0 where the episode terminated, 1 elsewhere (also where it was truncated), [*lifetimes].
     """
     return torch.addcmul(reward - value_t, value_tp1, continues, value=discount)

@@ -17,7 +17,7 @@ class Head(StateModule):
     Attributes:
         n_outputs: numbers the head asks of the network.
         n_components: independent numbers that an action has; 1 where a head does not say.
-        action: the newest sample, [*lives] or [*lives, components].
+        action: the newest sample, [*lifetimes] or [*lifetimes, components].
         greedy: take the likeliest action in place of a sample: for watching, since what learns needs samples.
     """
 
@@ -30,27 +30,27 @@ class Head(StateModule):
         """Draw an action, remembering it in place.
 
         Args:
-            outputs: of the network, [*lives, n_outputs].
+            outputs: of the network, [*lifetimes, n_outputs].
             stream: of random numbers; advanced.
         """
         raise NotImplementedError
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the action, in nats: [*lives]."""
+        """Return log pi of the action, in nats: [*lifetimes]."""
         raise NotImplementedError
 
     def entropy(self) -> Tensor:
-        """Return the entropy of the distribution, in nats: [*lives]."""
+        """Return the entropy of the distribution, in nats: [*lifetimes]."""
         raise NotImplementedError
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the outputs: [*lives, n_outputs]."""
+        """Return the gradient of log pi of the action by the outputs: [*lifetimes, n_outputs]."""
         raise NotImplementedError
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the outputs: [*lives, n_outputs]."""
+        """Return the gradient of the entropy by the outputs: [*lifetimes, n_outputs]."""
         raise NotImplementedError
 
     def chosen(self) -> Any:
-        """Return the action as the env's action space has it; of many lives an array, [lives, ...]."""
+        """Return the action as the env's action space has it; of many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tracerl.nn import functional as F
 from tracerl.nn.heads.base import Head
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 
@@ -18,27 +18,27 @@ class Categorical(Head):
 
     Attributes:
         sizes: actions of each component, of which there is one.
-        log_probabilities: log pi of the last logits, [*lives, n_actions].
-        probabilities: pi, [*lives, n_actions].
-        action: index of the last action, counted from 0, int64, [*lives].
+        log_probabilities: log pi of the last logits, [*lifetimes, n_actions].
+        probabilities: pi, [*lifetimes, n_actions].
+        action: index of the last action, counted from 0, int64, [*lifetimes].
     """
 
     log_probabilities: Tensor
     probabilities: Tensor
 
-    def __init__(self, n_actions: int, lives: Lives, start: int = 0) -> None:
+    def __init__(self, n_actions: int, lifetimes: Lifetimes, start: int = 0) -> None:
         """Start uniform, with no action taken yet.
 
         Args:
             n_actions: of the space.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             start: number of its first action.
         """
         super().__init__()
         self.n_outputs, self.sizes, self._start = n_actions, (n_actions,), start
-        self.register_buffer("log_probabilities", torch.log_softmax(lives.zeros(n_actions), -1))
-        self.register_buffer("probabilities", torch.softmax(lives.zeros(n_actions), -1))
-        self.register_buffer("action", lives.zeros(dtype=torch.int64))
+        self.register_buffer("log_probabilities", torch.log_softmax(lifetimes.zeros(n_actions), -1))
+        self.register_buffer("probabilities", torch.softmax(lifetimes.zeros(n_actions), -1))
+        self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
         """Choose an action by inverting the cumulative distribution; see ``Head.sample``."""
@@ -48,23 +48,23 @@ class Categorical(Head):
         self.action.copy_(self.probabilities.argmax(-1) if self.greedy else _inverted(self.probabilities, drawn))
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the action, in nats: [*lives]."""
+        """Return log pi of the action, in nats: [*lifetimes]."""
         return self.log_probabilities.gather(-1, self.action.unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """Return the entropy, in nats: [*lives]."""
+        """Return the entropy, in nats: [*lifetimes]."""
         return F.categorical_entropy(self.probabilities, self.log_probabilities)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the logits: [*lives, n_actions]."""
+        """Return the gradient of log pi of the action by the logits: [*lifetimes, n_actions]."""
         return F.categorical_score(self.probabilities, self.action)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the logits: [*lives, n_actions]."""
+        """Return the gradient of the entropy by the logits: [*lifetimes, n_actions]."""
         return F.categorical_entropy_gradient(self.probabilities, self.log_probabilities, self.entropy())
 
     def chosen(self) -> Any:
-        """Return the number of the action: an int, or int64, [lives]."""
+        """Return the number of the action: an int, or int64, [lifetimes]."""
         if self.action.dim() == 0:
             return self.action.item() + self._start
         return self.action.cpu().numpy() + self._start
@@ -75,27 +75,27 @@ class MultiCategorical(Head):
 
     Attributes:
         sizes: actions of each component.
-        log_probabilities: of all components side by side, [*lives, n_outputs].
-        probabilities: pi, [*lives, n_outputs].
-        action: index of each component's last action, counted from 0, int64, [*lives, components].
+        log_probabilities: of all components side by side, [*lifetimes, n_outputs].
+        probabilities: pi, [*lifetimes, n_outputs].
+        action: index of each component's last action, counted from 0, int64, [*lifetimes, components].
     """
 
     log_probabilities: Tensor
     probabilities: Tensor
 
-    def __init__(self, space: spaces.MultiDiscrete, lives: Lives) -> None:
+    def __init__(self, space: spaces.MultiDiscrete, lifetimes: Lifetimes) -> None:
         """Start uniform, with no action taken yet; components in row-major order."""
         super().__init__()
         self.sizes = tuple(int(size) for size in space.nvec.flat)
         self.n_outputs, self.n_components = sum(self.sizes), len(self.sizes)
-        self._start, self._dtype, self._shape = space.start, space.dtype, (*lives.shape, *space.shape)
-        uniform = torch.cat([lives.full(1 / size, size) for size in self.sizes], -1)
+        self._start, self._dtype, self._shape = space.start, space.dtype, (*lifetimes.shape, *space.shape)
+        uniform = torch.cat([lifetimes.full(1 / size, size) for size in self.sizes], -1)
         self.register_buffer("log_probabilities", uniform.log())
         self.register_buffer("probabilities", uniform)
-        self.register_buffer("action", lives.zeros(len(self.sizes), dtype=torch.int64))
+        self.register_buffer("action", lifetimes.zeros(len(self.sizes), dtype=torch.int64))
 
     def _parts(self, tensor: Tensor) -> Sequence[Tensor]:
-        """Return each component's part of a tensor of [*lives, n_outputs]."""
+        """Return each component's part of a tensor of [*lifetimes, n_outputs]."""
         parts: Sequence[Tensor] = tensor.split(self.sizes, -1)
         return parts
 
@@ -109,36 +109,36 @@ class MultiCategorical(Head):
             self.action[..., i] = probabilities.argmax(-1) if self.greedy else _inverted(probabilities, drawn)
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the action, in nats: [*lives]."""
+        """Return log pi of the action, in nats: [*lifetimes]."""
         parts = self._parts(self.log_probabilities)
         return torch.cat([part.gather(-1, self.action[..., i : i + 1]) for i, part in enumerate(parts)], -1).sum(-1)
 
     def entropy(self) -> Tensor:
-        """Return the entropy, in nats: [*lives]."""
+        """Return the entropy, in nats: [*lifetimes]."""
         return F.categorical_entropy(self.probabilities, self.log_probabilities)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the logits: [*lives, n_outputs]."""
+        """Return the gradient of log pi of the action by the logits: [*lifetimes, n_outputs]."""
         parts = self._parts(self.probabilities)
         return torch.cat([F.categorical_score(part, self.action[..., i]) for i, part in enumerate(parts)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the logits: [*lives, n_outputs]."""
+        """Return the gradient of the entropy by the logits: [*lifetimes, n_outputs]."""
         parts = zip(self._parts(self.probabilities), self._parts(self.log_probabilities), strict=True)
         gradient, entropy = F.categorical_entropy_gradient, F.categorical_entropy
         return torch.cat([gradient(p, log_p, entropy(p, log_p)) for p, log_p in parts], -1)
 
     def chosen(self) -> Any:
-        """Return the numbers of the actions, in the space's dtype, [*lives, *shape]."""
+        """Return the numbers of the actions, in the space's dtype, [*lifetimes, *shape]."""
         return (self.action.cpu().numpy().reshape(self._shape) + self._start).astype(self._dtype)
 
 
 def _inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Return the index at which the cumulative distribution passes a number in [0, 1): int64, [*lives].
+    """Return the index at which the cumulative distribution passes a number in [0, 1): int64, [*lifetimes].
 
     Args:
-        probabilities: [*lives, n].
-        uniform: float64, [*lives].
+        probabilities: [*lifetimes, n].
+        uniform: float64, [*lifetimes].
     """
     below = probabilities.cumsum(-1)[..., :-1] <= uniform.unsqueeze(-1)
     return below.sum(-1)

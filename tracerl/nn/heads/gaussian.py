@@ -10,7 +10,7 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.heads.base import Head
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
@@ -51,11 +51,11 @@ class Gaussian(Head):
     away where mu cannot follow, the bonus for entropy is less ((o - mu) / sigma)^2 / 2.
 
     Attributes:
-        mean: mu of the last outputs, held to its margin, [*lives, n].
-        std: sigma, [*lives, n].
-        std_gain: d sigma / d rho, [*lives, n].
-        action: the last a, before it is clipped, [*lives, n].
-        sent: what the env gets, in its own units, float64, [*lives, n].
+        mean: mu of the last outputs, held to its margin, [*lifetimes, n].
+        std: sigma, [*lifetimes, n].
+        std_gain: d sigma / d rho, [*lifetimes, n].
+        action: the last a, before it is clipped, [*lifetimes, n].
+        sent: what the env gets, in its own units, float64, [*lifetimes, n].
         low: least number sent, float64, [n].
         high: largest number sent, float64, [n].
         centre: what a = 0 becomes, float64, [n].
@@ -64,7 +64,7 @@ class Gaussian(Head):
         most: where its upper tail begins, in units of a, [n]; inf where there is none.
         each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
         mean_margin: how many sigma mu may lie beyond a bound; None: any.
-        excess: o - mu, [*lives, n]; None without ``mean_margin``.
+        excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
         ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
     """
 
@@ -77,7 +77,7 @@ class Gaussian(Head):
     def __init__(
         self,
         space: spaces.Box,
-        lives: Lives,
+        lifetimes: Lifetimes,
         max_std: float | None = None,
         clipped_log_prob: bool = False,
         mean_margin: float | None = None,
@@ -86,7 +86,7 @@ class Gaussian(Head):
 
         Args:
             space: of floats.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             max_std: bound of the summed sigma where the range is finite, in units of a; None: none.
             clipped_log_prob: log pi is that of the clipped action.
             mean_margin: how many sigma mu may lie beyond a bound; None: any.
@@ -104,20 +104,21 @@ class Gaussian(Head):
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
         least, most = sides if clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
         self.low, self.high, self.centre, self.half_range = (
-            torch.from_numpy(numbers).to(lives.device) for numbers in (low, high, centre, half_range)
+            torch.from_numpy(numbers).to(lifetimes.device) for numbers in (low, high, centre, half_range)
         )
         self.ends, self.least, self.most = (
-            torch.from_numpy(numbers).to(lives.device, lives.dtype) for numbers in (np.stack(sides), least, most)
+            torch.from_numpy(numbers).to(lifetimes.device, lifetimes.dtype)
+            for numbers in (np.stack(sides), least, most)
         )
-        self._has_range, n = torch.from_numpy(bounded).to(lives.device), len(low)
+        self._has_range, n = torch.from_numpy(bounded).to(lifetimes.device), len(low)
         self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
         self.mean_margin = mean_margin
         self.n_outputs, self.n_components = 2 * n, n
-        self._dtype, self._shape = space.dtype, (*lives.shape, *space.shape)
+        self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
-            self.register_buffer(name, lives.zeros(n))
-        self.register_buffer("excess", None if mean_margin is None else lives.zeros(n))
-        self.register_buffer("sent", lives.zeros(n, dtype=torch.float64))
+            self.register_buffer(name, lifetimes.zeros(n))
+        self.register_buffer("excess", None if mean_margin is None else lifetimes.zeros(n))
+        self.register_buffer("sent", lifetimes.zeros(n, dtype=torch.float64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
         """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
@@ -150,25 +151,26 @@ class Gaussian(Head):
         self.std.add_(LEAST_STD)
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the action, in nats, its density taken over a: [*lives]."""
+        """Return log pi of the action, in nats, its density taken over a: [*lifetimes]."""
         return F.clipped_gaussian_log_probability(self.action, self.mean, self.std, self.least, self.most)
 
     def entropy(self) -> Tensor:
-        """Return the differential entropy of a, in nats; it can be below 0: [*lives]."""
+        """Return the differential entropy of a, in nats; it can be below 0: [*lifetimes]."""
         return F.gaussian_entropy(self.std)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by mu, held or not, and rho: [*lives, 2 n]."""
+        """Return the gradient of log pi of the action by mu, held or not, and rho: [*lifetimes, 2 n]."""
         by_mean, by_std = F.clipped_gaussian_score(self.action, self.mean, self.std, self.least, self.most)
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lives, 2 n]."""
+        """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lifetimes, 2 n]."""
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
         return torch.cat([back, self.std_gain / self.std], -1)
 
     def chosen(self) -> Any:
-        """Return what the env gets, in the space's dtype, [*lives, *shape]; the centre for a number that diverged."""
+        """Return what the env gets, in the space's dtype, [*lifetimes, *shape]; the centre for a number that
+        diverged."""
         sent = self.sent.cpu().numpy()
         if not np.isfinite(sent).all():
             sent = np.where(np.isnan(sent), self.centre.cpu().numpy(), sent)

@@ -7,7 +7,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.nn.layers.synapses import Synapses
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 
 
 class ALIF(SpikingLayer):
@@ -27,8 +27,8 @@ class ALIF(SpikingLayer):
     Attributes:
         adaptation: beta, in units of the threshold.
         adaptation_decay: rho per tick, frozen.
-        adapted: a_t, between 0 and 1, [*lives, n_out].
-        adaptation_sensitivity: d a_t / d parameter, [*lives, rows, n_out].
+        adapted: a_t, between 0 and 1, [*lifetimes, n_out].
+        adaptation_sensitivity: d a_t / d parameter, [*lifetimes, rows, n_out].
     """
 
     adapted: Tensor
@@ -38,7 +38,7 @@ class ALIF(SpikingLayer):
     def __init__(
         self,
         synapses: Synapses,
-        lives: Lives,
+        lifetimes: Lifetimes,
         settings: LayerSettings,
         adaptation: float = 0.5,
         adaptation_decay: tuple[float, float] = (0.9, 0.99),
@@ -47,21 +47,21 @@ class ALIF(SpikingLayer):
 
         Args:
             synapses: see there.
-            lives: see there.
+            lifetimes: see there.
             settings: see there.
             adaptation: beta, 0 or above.
             adaptation_decay: rho per tick, range to draw from per neuron; equal ends: shared.
         """
-        super().__init__(synapses, lives, settings)
+        super().__init__(synapses, lifetimes, settings)
         self.adaptation = adaptation
-        self.adaptation_decay = Constrained(adaptation_decay, self.n_out, lives, "decay")
-        self.register_buffer("adapted", lives.zeros(self.n_out))
+        self.adaptation_decay = Constrained(adaptation_decay, self.n_out, lifetimes, "decay")
+        self.register_buffer("adapted", lifetimes.zeros(self.n_out))
 
     def carry(self, d_current: Tensor, current: Tensor) -> None:
         """Advance d u_t and d a_t; see ``SpikingLayer.carry``."""
         decay = self.membrane_decay
         through_threshold = (self.adaptation * decay.value * self.reset_drive).unsqueeze(-2)
-        lifted = through_threshold * self.adaptation_sensitivity  # [*lives, rows, n_out]
+        lifted = through_threshold * self.adaptation_sensitivity  # [*lifetimes, rows, n_out]
         F.low_pass_(self.adaptation_sensitivity, self.adaptation_decay.value.unsqueeze(-2), self.eligibility())
         drive = decay.complement.unsqueeze(-2) * d_current
         self._carry_potential(decay.value * self.reset_gain, drive, current)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from tracerl.nn import functional as F
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 _RATE_DECAY = 0.999  # of a neuron's average rate, per tick
@@ -15,12 +15,12 @@ class CompetingLIF(StateModule):
         u_t = m v_{t-1} + (1-m)(I_t - h sum over other groups of their share of spiking neurons at t-1)
         z_t = [u_t >= theta]                                                        v_t = u_t - theta z_t
 
-    Memory per life: three numbers per neuron.
+    Memory per lifetime: three numbers per neuron.
 
     Attributes:
-        membrane: v_t, [*lives, n].
-        spikes: z_t, 0 or 1, [*lives, n].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n].
+        membrane: v_t, [*lifetimes, n].
+        spikes: z_t, 0 or 1, [*lifetimes, n].
+        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n].
     """
 
     membrane: Tensor
@@ -28,14 +28,21 @@ class CompetingLIF(StateModule):
     rate: Tensor
 
     def __init__(
-        self, groups: int, size: int, lives: Lives, *, membrane_decay: float, threshold: float, inhibition: float
+        self,
+        groups: int,
+        size: int,
+        lifetimes: Lifetimes,
+        *,
+        membrane_decay: float,
+        threshold: float,
+        inhibition: float,
     ) -> None:
         """Start at rest.
 
         Args:
             groups: how many.
             size: neurons of each; the neurons of a group stand beside each other.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             membrane_decay: m per tick.
             threshold: theta, in units of the membrane.
             inhibition: h, current taken away by each other group where all of it spiked a tick ago.
@@ -43,17 +50,17 @@ class CompetingLIF(StateModule):
         super().__init__()
         self.groups, self.size, self.n, self.inhibition = groups, size, groups * size, inhibition
         for name in ("membrane", "spikes", "rate"):
-            self.register_buffer(name, lives.zeros(self.n))
-        self._decay, self._threshold = lives.full(membrane_decay, 1), lives.full(threshold, 1)
+            self.register_buffer(name, lifetimes.zeros(self.n))
+        self._decay, self._threshold = lifetimes.full(membrane_decay, 1), lifetimes.full(threshold, 1)
 
     def forward(self, current: Tensor) -> Tensor:
         """Advance one tick, updating the state in place.
 
         Args:
-            current: I_t, [*lives, n].
+            current: I_t, [*lifetimes, n].
 
         Returns:
-            The spikes z_t, [*lives, n]: the layer's own buffer, overwritten by the next tick.
+            The spikes z_t, [*lifetimes, n]: the layer's own buffer, overwritten by the next tick.
         """
         share = self.per_group(self.spikes)
         others = self.spread(share.sum(-1, keepdim=True) - share)
@@ -65,15 +72,15 @@ class CompetingLIF(StateModule):
         return self.spikes
 
     def per_group(self, neurons: Tensor) -> Tensor:
-        """Average over the neurons of each group: [*lives, n] to [*lives, groups]."""
+        """Average over the neurons of each group: [*lifetimes, n] to [*lifetimes, groups]."""
         grouped: Tensor = neurons.unflatten(-1, (self.groups, self.size))
         return grouped.mean(-1)
 
     def spread(self, groups: Tensor) -> Tensor:
-        """Hand each neuron what belongs to its group: [*lives, groups] to [*lives, n]."""
+        """Hand each neuron what belongs to its group: [*lifetimes, groups] to [*lifetimes, n]."""
         return groups.repeat_interleave(self.size, -1)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest, in place, in the lives of the mask (bool, [*lives]) or in all; the rate is kept."""
+        """Return to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all; the rate is kept."""
         clear_(self.membrane, mask)
         clear_(self.spikes, mask)

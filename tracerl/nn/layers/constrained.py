@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 _SMALLEST = 1e-4  # a learned decay starts at least this far inside (0, 1): sigmoid reaches 0 only at minus infinity
@@ -17,7 +17,7 @@ class Constrained(StateModule):
     Learned, it is a free parameter ``raw`` behind a sigmoid (decay) or a softplus (threshold); frozen, it is a buffer.
 
     Attributes:
-        value: the quantity itself, [*lives, n] or, shared by the layer, [*lives, 1].
+        value: the quantity itself, [*lifetimes, n] or, shared by the layer, [*lifetimes, 1].
         complement: 1 - value, of decays only.
     """
 
@@ -28,7 +28,7 @@ class Constrained(StateModule):
         self,
         span: tuple[float, float],
         n: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         kind: Literal["decay", "positive"],
         learn: bool = False,
         per_neuron: bool = False,
@@ -38,14 +38,14 @@ class Constrained(StateModule):
         Args:
             span: range to draw one value per neuron from; equal ends: one value shared by all.
             n: neurons.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             kind: ``decay`` in [0, 1) or ``positive``.
             learn: make it a parameter.
             per_neuron: keep one value per neuron also where the ends are equal.
         """
         super().__init__()
         low, high = span
-        value = lives.full(low, n if per_neuron else 1) if low == high else lives.uniform(low, high, n)
+        value = lifetimes.full(low, n if per_neuron else 1) if low == high else lifetimes.uniform(low, high, n)
         if learn and kind == "decay":
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
         self.kind = kind
@@ -74,7 +74,7 @@ class Constrained(StateModule):
         """Take on other values, in place.
 
         Args:
-            value: within the range, as many as there are: [*lives, n] or, shared by the layer, [*lives, 1].
+            value: within the range, as many as there are: [*lifetimes, n] or, shared by the layer, [*lifetimes, 1].
         """
         if self.raw is not None and self.kind == "decay":
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
@@ -97,7 +97,7 @@ class Constrained(StateModule):
         """Write the score of ``raw`` into its ``.grad``, in place.
 
         Args:
-            gradient: of the objective by each neuron's value, [*lives, n].
+            gradient: of the objective by each neuron's value, [*lifetimes, n].
         """
         if self.raw is None:
             return

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn.layers.synapses import AffineSynapses
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -31,9 +31,9 @@ class ConvolutionalSynapses(AffineSynapses):
     Attributes:
         in_shape: channels, height and width of the image.
         out_shape: channels, height H' and width W' of the currents.
-        affine: [*lives, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, which is laid out as
-            (in_channels, kernel, kernel), row by row; one column per channel, with the biases as last row.
-        patches: [*lives, K + 1, H' W'], what each position sees of x_t, with a constant 1 for the bias.
+        affine: [*lifetimes, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, which is laid out
+            as (in_channels, kernel, kernel), row by row; one column per channel, with the biases as last row.
+        patches: [*lifetimes, K + 1, H' W'], what each position sees of x_t, with a constant 1 for the bias.
     """
 
     patches: Tensor
@@ -43,7 +43,7 @@ class ConvolutionalSynapses(AffineSynapses):
         in_shape: Shape,
         channels: int,
         kernel: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         stride: int = 1,
         padding: int = 0,
@@ -59,7 +59,7 @@ class ConvolutionalSynapses(AffineSynapses):
             in_shape: channels, height and width of the image.
             channels: of the currents.
             kernel: side of a patch, in pixels.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             stride: pixels between neighbouring patches.
             padding: pixels of zeros around the image.
             channels_last: whether the flat inputs are laid out as (height, width, channels), as Gymnasium's images are.
@@ -75,9 +75,9 @@ class ConvolutionalSynapses(AffineSynapses):
         self.n_in, self.n_out = math.prod(in_shape), math.prod(self.out_shape)
         self.channels, seen = channels, in_shape[0] * kernel * kernel
         self.rows = seen + 1
-        weight = lives.normal(weight_scale / seen**0.5, channels, seen)
-        self._draw(weight, bias_scale, sparsity, lives)
-        self.register_buffer("patches", lives.full(1.0, self.rows, self.n_out // channels))
+        weight = lifetimes.normal(weight_scale / seen**0.5, channels, seen)
+        self._draw(weight, bias_scale, sparsity, lifetimes)
+        self.register_buffer("patches", lifetimes.full(1.0, self.rows, self.n_out // channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents; see ``Synapses``."""
@@ -85,7 +85,7 @@ class ConvolutionalSynapses(AffineSynapses):
         return torch.matmul(self.affine.transpose(-1, -2), self.patches).flatten(-2)
 
     def drive(self) -> Tensor:
-        """Return the patches, the same for every channel: [*lives, rows, n_out]."""
+        """Return the patches, the same for every channel: [*lifetimes, rows, n_out]."""
         return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
 
     def push(self, tangents: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class ConvolutionalSynapses(AffineSynapses):
 
     def pull(self, signals: Tensor) -> Tensor:
         """Convolve with the transposed weights; see ``Synapses.pull``."""
-        at_positions = signals.unflatten(-1, (self.channels, -1))  # [*lives, J, channels, positions]
+        at_positions = signals.unflatten(-1, (self.channels, -1))  # [*lifetimes, J, channels, positions]
         return self._fold(torch.matmul(self.affine[..., :-1, :].unsqueeze(-3), at_positions))
 
     def write_score(self, score: Tensor) -> None:

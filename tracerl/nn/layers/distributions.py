@@ -8,7 +8,7 @@ from tracerl.nn.layers.constrained import Constrained
 
 
 def distributions_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
-    """Return a layer's weights, biases, decays and thresholds, whatever its kind, each [*lives, ...].
+    """Return a layer's weights, biases, decays and thresholds, whatever its kind, each [*lifetimes, ...].
 
     Args:
         layer: with a ``weight`` or ``synapses`` that have one, mostly a ``bias``, and parts that are ``Constrained``.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 
@@ -25,11 +25,11 @@ class LI(StateModule):
     the three choices of e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y).
 
     Attributes:
-        affine: [*lives, n_out, n_in + 1], the weights V with the bias c as last column.
-        feedback: B, [*lives, n_out, n_in]; None where it is V.
-        filtered: [*lives, n_in + 1], zbar_t with a constant 1 for the bias.
+        affine: [*lifetimes, n_out, n_in + 1], the weights V with the bias c as last column.
+        feedback: B, [*lifetimes, n_out, n_in]; None where it is V.
+        filtered: [*lifetimes, n_in + 1], zbar_t with a constant 1 for the bias.
         decay: k, one per input or shared.
-        decay_sensitivity: d zbar_t / d k, [*lives, n_in]; advanced only where k is learned.
+        decay_sensitivity: d zbar_t / d k, [*lifetimes, n_in]; advanced only where k is learned.
     """
 
     filtered: Tensor
@@ -41,7 +41,7 @@ class LI(StateModule):
         self,
         n_in: int,
         n_out: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         decay: tuple[float, float] = (0.0, 0.7),
         weight_scale: float = 0.0,
@@ -54,7 +54,7 @@ class LI(StateModule):
         Args:
             n_in: neurons below.
             n_out: outputs.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             decay: k per tick, range to draw from per input; equal ends: shared.
             weight_scale: weights are drawn from N(0, weight_scale^2 / n_in); 0 starts with all outputs 0.
             learn_decay: make k a parameter.
@@ -63,42 +63,42 @@ class LI(StateModule):
         """
         super().__init__()
         self.n_in, self.n_out = n_in, n_out
-        weight = lives.normal(weight_scale / n_in**0.5, n_out, n_in)
-        self.affine = nn.Parameter(torch.cat([weight, lives.zeros(n_out, 1)], -1), requires_grad=False)
-        self.decay = Constrained(decay, n_in, lives, "decay", learn_decay)
+        weight = lifetimes.normal(weight_scale / n_in**0.5, n_out, n_in)
+        self.affine = nn.Parameter(torch.cat([weight, lifetimes.zeros(n_out, 1)], -1), requires_grad=False)
+        self.decay = Constrained(decay, n_in, lifetimes, "decay", learn_decay)
         self.feedback_kind, self.feedback_decay = feedback, feedback_decay
-        drawn = None if feedback == "symmetric" else lives.normal(n_in**-0.5, n_out, n_in)
+        drawn = None if feedback == "symmetric" else lifetimes.normal(n_in**-0.5, n_out, n_in)
         if feedback == "adaptive" and drawn is not None:
             self.feedback = nn.Parameter(drawn, requires_grad=False)
         else:
             self.register_buffer("feedback", drawn)
-        self.register_buffer("filtered", lives.full(1.0, n_in + 1))
-        self.register_buffer("decay_sensitivity", lives.zeros(n_in))
+        self.register_buffer("filtered", lifetimes.full(1.0, n_in + 1))
+        self.register_buffer("decay_sensitivity", lifetimes.zeros(n_in))
         self.reset_state()
 
     @property
     def weight(self) -> Tensor:
-        """Weights V, a view: [*lives, n_out, n_in]."""
+        """Weights V, a view: [*lifetimes, n_out, n_in]."""
         return self.affine[..., :-1]
 
     @property
     def bias(self) -> Tensor:
-        """Biases c, a view: [*lives, n_out]."""
+        """Biases c, a view: [*lifetimes, n_out]."""
         return self.affine[..., -1]
 
     @property
     def way_back(self) -> Tensor:
-        """What carries signals back, B: [*lives, n_out, n_in]."""
+        """What carries signals back, B: [*lifetimes, n_out, n_in]."""
         return self.weight if self.feedback is None else self.feedback
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Advance one tick, updating the state in place.
 
         Args:
-            spikes: z_t, [*lives, n_in].
+            spikes: z_t, [*lifetimes, n_in].
 
         Returns:
-            y_t, [*lives, n_out].
+            y_t, [*lifetimes, n_out].
         """
         decay = self.decay.refresh()
         filtered = self.filtered[..., :-1]
@@ -111,10 +111,10 @@ class LI(StateModule):
         """Write the score of every parameter into its ``.grad``, in place.
 
         Args:
-            learning_signal: g = d objective / d y_t, [*lives, n_out].
+            learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
 
         Returns:
-            The signal for the layer below, B^T g: [*lives, n_in].
+            The signal for the layer below, B^T g: [*lifetimes, n_in].
         """
         assert self.affine.grad is not None
         torch.mul(learning_signal.unsqueeze(-1), self.filtered.unsqueeze(-2), out=self.affine.grad)
@@ -135,6 +135,6 @@ class LI(StateModule):
             self.feedback.mul_(1 - self.feedback_decay)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest, in place, in the lives of the mask or in all."""
+        """Return to rest, in place, in the lifetimes of the mask or in all."""
         clear_(self.filtered[..., :-1], mask)
         clear_(self.decay_sensitivity, mask)

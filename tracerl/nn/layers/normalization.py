@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 EPSILON = 1e-5  # added to the variance
@@ -17,21 +17,21 @@ class CurrentNorm(StateModule):
     derivatives forward and signals back.
 
     Attributes:
-        normalized: J_t, [*lives, n].
-        inverse: 1/std(I_t), [*lives, 1].
+        normalized: J_t, [*lifetimes, n].
+        inverse: 1/std(I_t), [*lifetimes, 1].
     """
 
     normalized: Tensor
     inverse: Tensor
 
-    def __init__(self, n: int, lives: Lives) -> None:
+    def __init__(self, n: int, lifetimes: Lifetimes) -> None:
         """Start with nothing seen, for n neurons."""
         super().__init__()
-        self.register_buffer("normalized", lives.zeros(n))
-        self.register_buffer("inverse", lives.zeros(1))
+        self.register_buffer("normalized", lifetimes.zeros(n))
+        self.register_buffer("inverse", lifetimes.zeros(1))
 
     def forward(self, current: Tensor) -> Tensor:
-        """Return J_t, [*lives, n]: the norm's own buffer."""
+        """Return J_t, [*lifetimes, n]: the norm's own buffer."""
         centred = current - current.mean(-1, keepdim=True)
         variance = (centred * centred).mean(-1, keepdim=True)
         torch.rsqrt(variance + EPSILON, out=self.inverse)
@@ -39,11 +39,11 @@ class CurrentNorm(StateModule):
         return self.normalized
 
     def project(self, vectors: Tensor) -> Tensor:
-        """Multiply by the Jacobian at this tick: [*lives, rows, n] to the same."""
+        """Multiply by the Jacobian at this tick: [*lifetimes, rows, n] to the same."""
         return self.centre(vectors).mul_(self.inverse.unsqueeze(-1))
 
     def centre(self, vectors: Tensor) -> Tensor:
-        """Multiply by 1 - 1/n - J J^T/n, the Jacobian without its scale: [*lives, rows, n] to the same."""
+        """Multiply by 1 - 1/n - J J^T/n, the Jacobian without its scale: [*lifetimes, rows, n] to the same."""
         normalized = self.normalized.unsqueeze(-2)
         along = (vectors * normalized).mean(-1, keepdim=True)
         return vectors - vectors.mean(-1, keepdim=True) - normalized * along

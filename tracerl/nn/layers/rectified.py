@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from tracerl.nn import functional as F
 from tracerl.nn.layers.normalization import CurrentNorm
 from tracerl.nn.layers.synapses import sparsify_
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 LEAK = 0.01  # slope of the rectifier below zero
 
 
-def sparse_weight(n_in: int, n_out: int, sparsity: float, lives: Lives) -> Tensor:
+def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> Tensor:
     """Draw U(-1/sqrt(n_in), 1/sqrt(n_in)), then zero a random share of every row (Elsayed et al. 2024, SparseInit).
 
     The number of zeros is the nearest whole one: all four in the bottom layer for four inputs. Such a layer is no
@@ -25,53 +25,53 @@ def sparse_weight(n_in: int, n_out: int, sparsity: float, lives: Lives) -> Tenso
         n_in: inputs, the columns.
         n_out: units, the rows.
         sparsity: share of zeros in each row, in [0, 1).
-        lives: maker of tensors; its generators are advanced.
+        lifetimes: maker of tensors; its generators are advanced.
 
     Returns:
-        [*lives, n_out, n_in].
+        [*lifetimes, n_out, n_in].
     """
     bound = 1 / math.sqrt(n_in)
-    return sparsify_(lives.uniform(-bound, bound, n_out, n_in), sparsity, lives)
+    return sparsify_(lifetimes.uniform(-bound, bound, n_out, n_in), sparsity, lifetimes)
 
 
 class Rectified(StateModule):
     """A hidden layer: h = leaky_relu(norm(W x + b)), the norm without parameters.
 
     Attributes:
-        affine: [*lives, n_in + 1, n_out], the weights, one column per unit, with the biases as last row.
-        inputs: [*lives, n_in + 1], x with a constant 1 for the bias.
-        slopes: derivative of the rectifier at the last input, 1 or 0.01, [*lives, n_out].
+        affine: [*lifetimes, n_in + 1, n_out], the weights, one column per unit, with the biases as last row.
+        inputs: [*lifetimes, n_in + 1], x with a constant 1 for the bias.
+        slopes: derivative of the rectifier at the last input, 1 or 0.01, [*lifetimes, n_out].
     """
 
     inputs: Tensor
     slopes: Tensor
 
-    def __init__(self, n_in: int, n_out: int, sparsity: float, lives: Lives) -> None:
+    def __init__(self, n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights, with biases at zero; see ``sparse_weight``."""
         super().__init__()
         self.n_in, self.n_out = n_in, n_out
-        weight = sparse_weight(n_in, n_out, sparsity, lives)
-        affine = torch.cat([weight.transpose(-1, -2), lives.zeros(1, n_out)], -2)
+        weight = sparse_weight(n_in, n_out, sparsity, lifetimes)
+        affine = torch.cat([weight.transpose(-1, -2), lifetimes.zeros(1, n_out)], -2)
         self.affine = nn.Parameter(affine, requires_grad=False)
-        self.register_buffer("inputs", lives.full(1.0, n_in + 1))
-        self.norm = CurrentNorm(n_out, lives)
-        self.register_buffer("slopes", lives.zeros(n_out))
+        self.register_buffer("inputs", lifetimes.full(1.0, n_in + 1))
+        self.norm = CurrentNorm(n_out, lifetimes)
+        self.register_buffer("slopes", lifetimes.zeros(n_out))
 
     @property
     def weight(self) -> Tensor:
-        """Weights W, a view: [*lives, n_out, n_in]."""
+        """Weights W, a view: [*lifetimes, n_out, n_in]."""
         return self.affine[..., :-1, :].transpose(-1, -2)
 
     @property
     def bias(self) -> Tensor:
-        """Biases b, a view: [*lives, n_out]."""
+        """Biases b, a view: [*lifetimes, n_out]."""
         return self.affine[..., -1, :]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return h, [*lives, n_out], remembering in place what the way back needs.
+        """Return h, [*lifetimes, n_out], remembering in place what the way back needs.
 
         Args:
-            x: [*lives, n_in].
+            x: [*lifetimes, n_in].
         """
         self.inputs[..., :-1].copy_(x)
         normalized: Tensor = self.norm(F.affine_transposed(self.affine, self.inputs))
@@ -82,10 +82,10 @@ class Rectified(StateModule):
         """Write the score of every parameter into its ``.grad``, in place, and return the signal at the inputs.
 
         Args:
-            signal: d objective / d h, [*lives, n_out].
+            signal: d objective / d h, [*lifetimes, n_out].
 
         Returns:
-            [*lives, n_in].
+            [*lifetimes, n_in].
         """
         at_currents = self.norm.project((signal * self.slopes).unsqueeze(-2)).squeeze(-2)
         assert self.affine.grad is not None
@@ -97,37 +97,38 @@ class Linear(StateModule):
     """A readout: y = V h + c.
 
     Attributes:
-        affine: [*lives, n_out, n_in + 1], the weights V with the bias c as last column.
-        inputs: [*lives, n_in + 1], h with a constant 1 for the bias.
+        affine: [*lifetimes, n_out, n_in + 1], the weights V with the bias c as last column.
+        inputs: [*lifetimes, n_in + 1], h with a constant 1 for the bias.
     """
 
     inputs: Tensor
 
-    def __init__(self, n_in: int, n_out: int, sparsity: float, lives: Lives) -> None:
+    def __init__(self, n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights, with biases at zero; see ``sparse_weight``."""
         super().__init__()
         self.n_in, self.n_out = n_in, n_out
-        affine = torch.cat([sparse_weight(n_in, n_out, sparsity, lives), lives.zeros(n_out, 1)], -1)
+        affine = torch.cat([sparse_weight(n_in, n_out, sparsity, lifetimes), lifetimes.zeros(n_out, 1)], -1)
         self.affine = nn.Parameter(affine, requires_grad=False)
-        self.register_buffer("inputs", lives.full(1.0, n_in + 1))
+        self.register_buffer("inputs", lifetimes.full(1.0, n_in + 1))
 
     @property
     def weight(self) -> Tensor:
-        """Weights V, a view: [*lives, n_out, n_in]."""
+        """Weights V, a view: [*lifetimes, n_out, n_in]."""
         return self.affine[..., :-1]
 
     @property
     def bias(self) -> Tensor:
-        """Biases c, a view: [*lives, n_out]."""
+        """Biases c, a view: [*lifetimes, n_out]."""
         return self.affine[..., -1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return y, [*lives, n_out], remembering x, [*lives, n_in], in place."""
+        """Return y, [*lifetimes, n_out], remembering x, [*lifetimes, n_in], in place."""
         self.inputs[..., :-1].copy_(x)
         return F.affine(self.affine, self.inputs)
 
     def backward(self, signal: Tensor) -> Tensor:
-        """Write scores as ``Rectified.backward`` does and return V^T g, [*lives, n_in], for g of [*lives, n_out]."""
+        """Write scores as ``Rectified.backward`` does and return V^T g, [*lifetimes, n_in], for g of [*lifetimes,
+        n_out]."""
         assert self.affine.grad is not None
         torch.mul(signal.unsqueeze(-1), self.inputs.unsqueeze(-2), out=self.affine.grad)
         return F.affine_transposed(self.weight, signal)

@@ -10,7 +10,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.normalization import CurrentNorm
 from tracerl.nn.layers.synapses import Synapses
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 
@@ -51,21 +51,21 @@ class SpikingLayer(StateModule):
     One tick is ``receive`` (inputs to currents), ``carry`` (derivatives forward in time) and ``fire``.
 
     A layer differentiates itself forward: where it is told to ``track``, it keeps the derivatives of its states by its
-    own parameters, [*lives, rows, n], one row per parameter that each neuron has: those of the synapses, then, where
-    they are learned, the membrane decay and the threshold. The derivative of the spikes themselves is the local
+    own parameters, [*lifetimes, rows, n], one row per parameter that each neuron has: those of the synapses, then,
+    where they are learned, the membrane decay and the threshold. The derivative of the spikes themselves is the local
     eligibility e_t = d z_t / d parameter; ``tracerl.nn.credit`` makes scores of it.
 
     A recurrent layer hands its own spikes of the tick before to its synapses, after the inputs. Its eligibility takes
     them as given, which is e-prop's (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, eq. 13).
 
     Attributes:
-        membrane: v_t, [*lives, n_out].
-        spikes: z_t, 0 or 1, [*lives, n_out].
-        surrogate: psi_t, [*lives, n_out].
-        reset_gain: d v_t / d u_t, [*lives, n_out].
-        reset_drive: direct part of d v_t / d threshold, [*lives, n_out].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n_out].
-        sensitivity: d u_t / d parameter, [*lives, rows, n_out]; None where it is not tracked.
+        membrane: v_t, [*lifetimes, n_out].
+        spikes: z_t, 0 or 1, [*lifetimes, n_out].
+        surrogate: psi_t, [*lifetimes, n_out].
+        reset_gain: d v_t / d u_t, [*lifetimes, n_out].
+        reset_drive: direct part of d v_t / d threshold, [*lifetimes, n_out].
+        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n_out].
+        sensitivity: d u_t / d parameter, [*lifetimes, rows, n_out]; None where it is not tracked.
     """
 
     membrane: Tensor
@@ -77,12 +77,12 @@ class SpikingLayer(StateModule):
     membrane_decay: Constrained
     sensitivity: Tensor | None
 
-    def __init__(self, synapses: Synapses, lives: Lives, settings: LayerSettings) -> None:
+    def __init__(self, synapses: Synapses, lifetimes: Lifetimes, settings: LayerSettings) -> None:
         """Draw parameters and start at rest, tracking no derivatives.
 
         Args:
             synapses: of the inputs and, in a recurrent layer, of the layer's own spikes after them.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             settings: of the neurons.
         """
         super().__init__()
@@ -91,13 +91,13 @@ class SpikingLayer(StateModule):
         self.n_in = synapses.n_in - (self.n_out if settings.recurrent else 0)
         self.slope, self.surrogate_kind = settings.slope, settings.surrogate
         self.reset, self.detach_reset = settings.reset, settings.detach_reset
-        self.norm = CurrentNorm(self.n_out, lives) if settings.layer_norm else None
+        self.norm = CurrentNorm(self.n_out, lifetimes) if settings.layer_norm else None
         learns_m, learns_theta = settings.learn_membrane_decay, settings.learn_threshold
-        self.membrane_decay = Constrained(settings.membrane_decay, self.n_out, lives, "decay", learns_m)
-        self.threshold = Constrained(settings.threshold, self.n_out, lives, "positive", learns_theta)
+        self.membrane_decay = Constrained(settings.membrane_decay, self.n_out, lifetimes, "decay", learns_m)
+        self.threshold = Constrained(settings.threshold, self.n_out, lifetimes, "positive", learns_theta)
         self.rows = synapses.rows + int(learns_m) + int(learns_theta)
         for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
-            self.register_buffer(name, lives.zeros(self.n_out))
+            self.register_buffer(name, lifetimes.zeros(self.n_out))
         self.register_buffer("sensitivity", None)
         self._own: slice | None = None
         self._arriving: Callable[[], Tensor] | None = None
@@ -105,25 +105,30 @@ class SpikingLayer(StateModule):
     tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives that a kind of neuron keeps
 
     def track(
-        self, lives: Lives, total: int | None = None, start: int = 0, arriving: Callable[[], Tensor] | None = None
+        self,
+        lifetimes: Lifetimes,
+        total: int | None = None,
+        start: int = 0,
+        arriving: Callable[[], Tensor] | None = None,
     ) -> None:
         """Keep derivatives of the layer's states, from now on.
 
         Args:
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             total: by how many parameters; None: by the layer's own, ``rows`` per neuron. Where it is given, parameter
                 r of neuron h is number ``start + r n_out + h`` of them.
             start: see there.
             arriving: returns the derivative of what the synapses receive at this tick by all these parameters,
-                [*lives, total, n_in], a recurrent layer's own spikes of the tick before included; None: it has none.
+                [*lifetimes, total, n_in], a recurrent layer's own spikes of the tick before included; None: it has
+                none.
         """
         self._arriving = arriving
         self._own = None if total is None else slice(start, start + self.rows * self.n_out)
         for name in self.tracked:
-            self.register_buffer(name, lives.zeros(self.rows if total is None else total, self.n_out))
+            self.register_buffer(name, lifetimes.zeros(self.rows if total is None else total, self.n_out))
 
     def own(self, tangents: Tensor) -> Tensor:
-        """Return each neuron's derivative by its own parameters, a view: [*lives, rows, n_out]."""
+        """Return each neuron's derivative by its own parameters, a view: [*lifetimes, rows, n_out]."""
         if self._own is None:
             return tangents
         block: Tensor = tangents[..., self._own, :].unflatten(-2, (self.rows, self.n_out))
@@ -133,10 +138,10 @@ class SpikingLayer(StateModule):
         """Advance one tick, updating state and tracked derivatives in place.
 
         Args:
-            x: inputs at t, [*lives, n_in].
+            x: inputs at t, [*lifetimes, n_in].
 
         Returns:
-            The spikes z_t, [*lives, n_out]: the layer's own buffer, overwritten by the next tick.
+            The spikes z_t, [*lifetimes, n_out]: the layer's own buffer, overwritten by the next tick.
         """
         current = self.receive(x)
         if self.sensitivity is not None:
@@ -144,7 +149,7 @@ class SpikingLayer(StateModule):
         return self.fire(current)
 
     def _current_derivative(self) -> Tensor:
-        """Return d I_t / d parameter, [*lives, rows, n_out or 1], or [*lives, total, n_out]; see ``track``."""
+        """Return d I_t / d parameter, [*lifetimes, rows, n_out or 1], or [*lifetimes, total, n_out]; see ``track``."""
         drive = self.synapses.drive()
         if self._arriving is None:
             return drive if self.norm is None else drive * self.norm.inverse.unsqueeze(-1)
@@ -153,7 +158,7 @@ class SpikingLayer(StateModule):
         return derivative if self.norm is None else self.norm.project(derivative)
 
     def receive(self, x: Tensor) -> Tensor:
-        """Return the currents I_t of inputs x_t, normalised where the layer does that: [*lives, n_out]."""
+        """Return the currents I_t of inputs x_t, normalised where the layer does that: [*lifetimes, n_out]."""
         current = self.synapses.forward(torch.cat([x, self.spikes], -1) if self.recurrent else x)
         self.membrane_decay.refresh()
         self.threshold.refresh()
@@ -163,22 +168,22 @@ class SpikingLayer(StateModule):
         """Advance the tracked derivatives by one tick, in place; called before ``fire``.
 
         Args:
-            d_current: d I_t / d parameter, [*lives, rows, n_out or 1]: of the synapses' parameters or, where the layer
-                tracks more than its own, of all.
-            current: I_t, [*lives, n_out].
+            d_current: d I_t / d parameter, [*lifetimes, rows, n_out or 1]: of the synapses' parameters or, where the
+                layer tracks more than its own, of all.
+            current: I_t, [*lifetimes, n_out].
         """
         raise NotImplementedError
 
     def fire(self, current: Tensor) -> Tensor:
-        """Advance the neurons by one tick, in place, and return the spikes z_t: [*lives, n_out]."""
+        """Advance the neurons by one tick, in place, and return the spikes z_t: [*lifetimes, n_out]."""
         raise NotImplementedError
 
     def leaks(self) -> list[Tensor]:
-        """Return how much of its state an average neuron keeps over the coming tick, per state, each [*lives]."""
+        """Return how much of its state an average neuron keeps over the coming tick, per state, each [*lifetimes]."""
         raise NotImplementedError
 
     def input_gain(self) -> Tensor:
-        """Return d z_t / d I_t within the tick, [*lives, n_out]."""
+        """Return d z_t / d I_t within the tick, [*lifetimes, n_out]."""
         raise NotImplementedError
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
@@ -198,7 +203,7 @@ class SpikingLayer(StateModule):
         return self.spikes
 
     def _activity(self) -> Tensor:
-        """Return how active each neuron is in this tick, which ``rate`` averages: [*lives, n_out]."""
+        """Return how active each neuron is in this tick, which ``rate`` averages: [*lifetimes, n_out]."""
         return self.spikes
 
     def _carry_potential(self, leak: Tensor, drive: Tensor, current: Tensor) -> None:
@@ -217,7 +222,7 @@ class SpikingLayer(StateModule):
             own[..., -1, :] += self.membrane_decay.value * self.reset_drive
 
     def eligibility(self) -> Tensor:
-        """Return e_t = d z_t / d parameter: [*lives, rows, n_out]."""
+        """Return e_t = d z_t / d parameter: [*lifetimes, rows, n_out]."""
         assert self.sensitivity is not None
         return self._through_threshold(self.sensitivity * self.surrogate.unsqueeze(-2))
 
@@ -228,11 +233,12 @@ class SpikingLayer(StateModule):
         return local
 
     def pull(self, signals: Tensor) -> Tensor:
-        """Carry signals at the spikes, [*lives, J, n_out], back to the inputs within the tick: [*lives, J, n_in]."""
+        """Carry signals at the spikes, [*lifetimes, J, n_out], back to the inputs within the tick: [*lifetimes, J,
+        n_in]."""
         return self.synapses.pull(self.at_currents(signals))[..., : self.n_in]
 
     def at_currents(self, signals: Tensor) -> Tensor:
-        """Carry signals at the spikes to the synapses' currents within the tick, both [*lives, J, n_out]."""
+        """Carry signals at the spikes to the synapses' currents within the tick, both [*lifetimes, J, n_out]."""
         signals = signals * self.input_gain().unsqueeze(-2)
         return signals if self.norm is None else self.norm.project(signals)
 
@@ -240,7 +246,7 @@ class SpikingLayer(StateModule):
         """Distribute a score over the parameters' ``.grad``, in place.
 
         Args:
-            score: [*lives, rows, n_out].
+            score: [*lifetimes, rows, n_out].
         """
         n = self.synapses.rows
         if self.rows == n:
@@ -254,7 +260,7 @@ class SpikingLayer(StateModule):
         """Return membranes and tracked derivatives to rest, in place.
 
         Args:
-            mask: bool, [*lives]: which lives; None for all.
+            mask: bool, [*lifetimes]: which lifetimes; None for all.
         """
         for state in (self.membrane, self.spikes, self.surrogate, self.reset_gain, self.reset_drive):
             clear_(state, mask)

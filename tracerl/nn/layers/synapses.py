@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn import functional as F
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 
@@ -26,23 +26,24 @@ class Synapses(Protocol):
     out_shape: tuple[int, ...]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the currents I_t, [*lives, n_out], of inputs [*lives, n_in], which are remembered."""
+        """Return the currents I_t, [*lifetimes, n_out], of inputs [*lifetimes, n_in], which are remembered."""
         ...
 
     def drive(self) -> Tensor:
-        """Return d I_h / d (parameter r of neuron h): [*lives, rows, n_out], or 1 where all neurons see the same."""
+        """Return d I_h / d (parameter r of neuron h): [*lifetimes, rows, n_out], or 1 where all neurons see the
+        same."""
         ...
 
     def push(self, tangents: Tensor) -> Tensor:
-        """Carry derivatives of the inputs, [*lives, P, n_in], to the currents: [*lives, P, n_out]."""
+        """Carry derivatives of the inputs, [*lifetimes, P, n_in], to the currents: [*lifetimes, P, n_out]."""
         ...
 
     def pull(self, signals: Tensor) -> Tensor:
-        """Carry signals at the currents, [*lives, J, n_out], back to the inputs: [*lives, J, n_in]."""
+        """Carry signals at the currents, [*lifetimes, J, n_out], back to the inputs: [*lifetimes, J, n_in]."""
         ...
 
     def write_score(self, score: Tensor) -> None:
-        """Write the score, [*lives, rows, n_out], into the parameters' ``.grad``, in place."""
+        """Write the score, [*lifetimes, rows, n_out], into the parameters' ``.grad``, in place."""
         ...
 
 
@@ -50,26 +51,26 @@ class AffineSynapses(StateModule):
     """Base of synapses whose parameters are one matrix: a row of weights per input of a neuron, and one of biases.
 
     Attributes:
-        affine: [*lives, rows, columns].
+        affine: [*lifetimes, rows, columns].
     """
 
     affine: nn.Parameter
 
-    def _draw(self, weight: Tensor, bias_scale: float, sparsity: float, lives: Lives) -> None:
-        """Make the matrix of weights already drawn, [*lives, columns, rows - 1], and of biases drawn here."""
-        bias = lives.uniform(-bias_scale, bias_scale, 1, weight.shape[-2])
+    def _draw(self, weight: Tensor, bias_scale: float, sparsity: float, lifetimes: Lifetimes) -> None:
+        """Make the matrix of weights already drawn, [*lifetimes, columns, rows - 1], and of biases drawn here."""
+        bias = lifetimes.uniform(-bias_scale, bias_scale, 1, weight.shape[-2])
         if sparsity:
-            sparsify_(weight, sparsity, lives)
+            sparsify_(weight, sparsity, lifetimes)
         self.affine = nn.Parameter(torch.cat([weight.transpose(-1, -2), bias], -2), requires_grad=False)
 
     @property
     def weight(self) -> Tensor:
-        """Weights W, a view: [*lives, columns, rows - 1]."""
+        """Weights W, a view: [*lifetimes, columns, rows - 1]."""
         return self.affine[..., :-1, :].transpose(-1, -2)
 
     @property
     def bias(self) -> Tensor:
-        """Biases b, a view: [*lives, columns]."""
+        """Biases b, a view: [*lifetimes, columns]."""
         return self.affine[..., -1, :]
 
 
@@ -77,8 +78,8 @@ class DenseSynapses(AffineSynapses):
     """Every input to every neuron: I = W x + b.
 
     Attributes:
-        affine: [*lives, n_in + 1, n_out], the weights, one column per neuron, with the biases as last row.
-        inputs: [*lives, n_in + 1], x_t with a constant 1 for the bias.
+        affine: [*lifetimes, n_in + 1, n_out], the weights, one column per neuron, with the biases as last row.
+        inputs: [*lifetimes, n_in + 1], x_t with a constant 1 for the bias.
     """
 
     inputs: Tensor
@@ -87,7 +88,7 @@ class DenseSynapses(AffineSynapses):
         self,
         n_in: int,
         n_out: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         weight_scale: float = 0.7,
         bias_scale: float = 1.0,
@@ -100,7 +101,7 @@ class DenseSynapses(AffineSynapses):
         Args:
             n_in: inputs.
             n_out: neurons.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             weight_scale: weights are drawn from N(0, weight_scale^2 / inputs), late ones not counted.
             bias_scale: biases are drawn from U(-bias_scale, bias_scale).
             sparsity: share of each neuron's weights that start at zero, in [0, 1).
@@ -111,11 +112,11 @@ class DenseSynapses(AffineSynapses):
         self.n_in, self.n_out, self.rows = n_in, n_out, n_in + 1
         self.out_shape: tuple[int, ...] = (n_out,)
         prompt = n_in - late
-        weight = lives.normal(weight_scale / max(prompt, 1) ** 0.5, n_out, prompt)
+        weight = lifetimes.normal(weight_scale / max(prompt, 1) ** 0.5, n_out, prompt)
         if late:
-            weight = torch.cat([weight, lives.normal(late_scale / late**0.5, n_out, late)], -1)
-        self._draw(weight, bias_scale, sparsity, lives)
-        self.register_buffer("inputs", lives.full(1.0, n_in + 1))
+            weight = torch.cat([weight, lifetimes.normal(late_scale / late**0.5, n_out, late)], -1)
+        self._draw(weight, bias_scale, sparsity, lifetimes)
+        self.register_buffer("inputs", lifetimes.full(1.0, n_in + 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents; see ``Synapses``."""
@@ -123,7 +124,7 @@ class DenseSynapses(AffineSynapses):
         return F.affine_transposed(self.affine, self.inputs)
 
     def drive(self) -> Tensor:
-        """Return the inputs, the same for every neuron: [*lives, rows, 1]."""
+        """Return the inputs, the same for every neuron: [*lifetimes, rows, 1]."""
         return self.inputs.unsqueeze(-1)
 
     def push(self, tangents: Tensor) -> Tensor:
@@ -140,13 +141,13 @@ class DenseSynapses(AffineSynapses):
         self.affine.grad.copy_(score)
 
 
-def sparsify_(weight: Tensor, sparsity: float, lives: Lives) -> Tensor:
+def sparsify_(weight: Tensor, sparsity: float, lifetimes: Lifetimes) -> Tensor:
     """Zero a random share of every neuron's weights, in place (SparseInit, https://arxiv.org/abs/2410.14606).
 
     Args:
-        weight: [*lives, n_out, n_in].
+        weight: [*lifetimes, n_out, n_in].
         sparsity: share of the n_in weights, in [0, 1); their number is the nearest whole one.
-        lives: maker of tensors; its generators are advanced.
+        lifetimes: maker of tensors; its generators are advanced.
     """
-    order = lives.uniform(0.0, 1.0, *weight.shape[-2:]).argsort(-1)
+    order = lifetimes.uniform(0.0, 1.0, *weight.shape[-2:]).argsort(-1)
     return weight.scatter_(-1, order[..., : round(sparsity * weight.shape[-1])], 0.0)

@@ -7,7 +7,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.nn.layers.synapses import Synapses
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 
 
 class SynapticLIF(SpikingLayer):
@@ -22,8 +22,8 @@ class SynapticLIF(SpikingLayer):
 
     Attributes:
         synapse_decay: a per tick, frozen.
-        filtered_current: i_t, [*lives, n_out].
-        synapse_sensitivity: d i_t / d parameter, [*lives, rows, n_out].
+        filtered_current: i_t, [*lifetimes, n_out].
+        synapse_sensitivity: d i_t / d parameter, [*lifetimes, rows, n_out].
     """
 
     filtered_current: Tensor
@@ -33,7 +33,7 @@ class SynapticLIF(SpikingLayer):
     def __init__(
         self,
         synapses: Synapses,
-        lives: Lives,
+        lifetimes: Lifetimes,
         settings: LayerSettings,
         synapse_decay: tuple[float, float] = (0.0, 0.5),
     ) -> None:
@@ -41,13 +41,13 @@ class SynapticLIF(SpikingLayer):
 
         Args:
             synapses: see there.
-            lives: see there.
+            lifetimes: see there.
             settings: see there.
             synapse_decay: a per tick, range to draw from per neuron; equal ends: shared.
         """
-        super().__init__(synapses, lives, settings)
-        self.synapse_decay = Constrained(synapse_decay, self.n_out, lives, "decay")
-        self.register_buffer("filtered_current", lives.zeros(self.n_out))
+        super().__init__(synapses, lifetimes, settings)
+        self.synapse_decay = Constrained(synapse_decay, self.n_out, lifetimes, "decay")
+        self.register_buffer("filtered_current", lifetimes.zeros(self.n_out))
 
     def carry(self, d_current: Tensor, current: Tensor) -> None:
         """Advance d i_t and d u_t; see ``SpikingLayer.carry``."""

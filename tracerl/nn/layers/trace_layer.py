@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 
 class TraceLayer(StateModule):
-    """A dense layer that learns from the average of its inputs (traceTorch 0.3.0, https://pypi.org/project/tracetorch/).
+    """A dense layer that learns from the average of its inputs (traceTorch 0.3.0,
+    https://pypi.org/project/tracetorch/).
 
         s_t = a s_{t-1} + x_t          xbar_t = (1-a) s_t          u_t = m v_{t-1} + W x_t
 
@@ -20,11 +21,11 @@ class TraceLayer(StateModule):
     knows no time but that in s: what the membrane did is not asked.
 
     Attributes:
-        weight: W, [*lives, n_out, n_in].
+        weight: W, [*lifetimes, n_out, n_in].
         membrane_decay: m, one per neuron.
         input_trace_decay: a, one per input.
-        membrane: v_t, [*lives, n_out].
-        input_trace: s_t, [*lives, n_in].
+        membrane: v_t, [*lifetimes, n_out].
+        input_trace: s_t, [*lifetimes, n_in].
     """
 
     weight: Tensor
@@ -35,7 +36,7 @@ class TraceLayer(StateModule):
     def __init__(
         self,
         weight: Tensor,
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         membrane_decay: float = 0.9,
         input_trace_decay: float = 0.9,
@@ -47,8 +48,8 @@ class TraceLayer(StateModule):
         """Start at rest.
 
         Args:
-            weight: initial W, [*lives, n_out, n_in].
-            lives: maker of tensors.
+            weight: initial W, [*lifetimes, n_out, n_in].
+            lifetimes: maker of tensors.
             membrane_decay: initial m per tick, in [0, 1).
             input_trace_decay: initial a per tick, in [0, 1); see ``exact_trace_decay``.
             exact_trace_decay: start at the a that is asked for. False: at its sigmoid, as in traceTorch, which puts
@@ -65,26 +66,28 @@ class TraceLayer(StateModule):
             self.register_buffer("weight", weight)
         a = input_trace_decay if exact_trace_decay else 1 / (1 + math.exp(-input_trace_decay))
         m_learned, a_learned = learn_membrane_decay, learn_input_trace_decay
-        self.membrane_decay = Constrained((membrane_decay,) * 2, self.n_out, lives, "decay", m_learned, per_neuron=True)
-        self.input_trace_decay = Constrained((a, a), self.n_in, lives, "decay", a_learned, per_neuron=True)
-        self.register_buffer("membrane", lives.zeros(self.n_out))
-        self.register_buffer("input_trace", lives.zeros(self.n_in))
+        self.membrane_decay = Constrained(
+            (membrane_decay,) * 2, self.n_out, lifetimes, "decay", m_learned, per_neuron=True
+        )
+        self.input_trace_decay = Constrained((a, a), self.n_in, lifetimes, "decay", a_learned, per_neuron=True)
+        self.register_buffer("membrane", lifetimes.zeros(self.n_out))
+        self.register_buffer("input_trace", lifetimes.zeros(self.n_in))
 
     def integrate(self, x: Tensor) -> Tensor:
         """Take in the inputs, updating trace and membrane in place.
 
         Args:
-            x: spikes or currents, [*lives, n_in].
+            x: spikes or currents, [*lifetimes, n_in].
 
         Returns:
-            u_t, [*lives, n_out]: the membrane itself.
+            u_t, [*lifetimes, n_out]: the membrane itself.
         """
         self.input_trace.mul_(self.input_trace_decay.refresh()).add_(x)
         self.membrane.mul_(self.membrane_decay.refresh()).add_(F.affine(self.weight, x))
         return self.membrane
 
     def average_current(self) -> tuple[Tensor, Tensor]:
-        """Return the average inputs xbar, [*lives, n_in], and their current I = W xbar, [*lives, n_out]."""
+        """Return the average inputs xbar, [*lifetimes, n_in], and their current I = W xbar, [*lifetimes, n_out]."""
         average = self.input_trace * self.input_trace_decay.complement
         return average, F.affine(self.weight, average)
 
@@ -92,11 +95,11 @@ class TraceLayer(StateModule):
         """Write what reaches W and a through the average current into their ``.grad``, in place of what was there.
 
         Args:
-            gradient: of the objective by I, [*lives, n_out].
-            average: xbar, [*lives, n_in].
+            gradient: of the objective by I, [*lifetimes, n_out].
+            average: xbar, [*lifetimes, n_in].
 
         Returns:
-            The gradient by xbar, W^T gradient: [*lives, n_in].
+            The gradient by xbar, W^T gradient: [*lifetimes, n_in].
         """
         if isinstance(self.weight, nn.Parameter):
             assert self.weight.grad is not None
@@ -106,6 +109,6 @@ class TraceLayer(StateModule):
         return below
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membrane and trace to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Return membrane and trace to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.membrane, mask)
         clear_(self.input_trace, mask)

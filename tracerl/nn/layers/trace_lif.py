@@ -8,13 +8,13 @@ from torch import Tensor
 from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.trace_layer import TraceLayer
-from tracerl.nn.lifetimes import Lives, clear_
+from tracerl.nn.lifetimes import Lifetimes, clear_
 
 _SHARPNESS = 5.0  # of the rate window, traceTorch's
 
 
 class RateWindow(NamedTuple):
-    """The rate f of each neuron and its derivatives by I, m and theta, each [*lives, n]."""
+    """The rate f of each neuron and its derivatives by I, m and theta, each [*lifetimes, n]."""
 
     rate: Tensor
     by_current: Tensor
@@ -36,9 +36,9 @@ def rate_window(current: Tensor, decay: Tensor, threshold: Tensor, zero_at_rest:
     with an inhibiting current still learns.
 
     Args:
-        current: I, [*lives, n].
-        decay: m, [*lives, n].
-        threshold: theta, [*lives, n].
+        current: I, [*lifetimes, n].
+        decay: m, [*lifetimes, n].
+        threshold: theta, [*lifetimes, n].
         zero_at_rest: take the second form.
     """
     reach, remain = 1 - decay / 2, 1 - decay
@@ -61,8 +61,8 @@ class TraceLIF(TraceLayer):
 
     Attributes:
         threshold: theta, one per neuron.
-        spikes: z_t, 0 or 1, [*lives, n_out].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lives, n_out].
+        spikes: z_t, 0 or 1, [*lifetimes, n_out].
+        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n_out].
     """
 
     spikes: Tensor
@@ -72,7 +72,7 @@ class TraceLIF(TraceLayer):
         self,
         n_in: int,
         n_out: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         *,
         threshold: float = 1.0,
         learn_threshold: bool = True,
@@ -85,29 +85,29 @@ class TraceLIF(TraceLayer):
         Args:
             n_in: inputs.
             n_out: neurons.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             threshold: initial theta, in units of the membrane.
             learn_threshold: make theta a parameter, behind a softplus.
             zero_rate_at_rest: see ``rate_window``.
             rate_decay: forgetting of ``rate`` per tick.
             settings: of ``TraceLayer``.
         """
-        weight = lives.normal(threshold / n_in**0.5, n_out, n_in) + threshold / n_in
-        super().__init__(weight, lives, **settings)
+        weight = lifetimes.normal(threshold / n_in**0.5, n_out, n_in) + threshold / n_in
+        super().__init__(weight, lifetimes, **settings)
         self.zero_rate_at_rest, self.rate_decay = zero_rate_at_rest, rate_decay
         span = (threshold, threshold)
-        self.threshold = Constrained(span, n_out, lives, "positive", learn_threshold, per_neuron=True)
-        self.register_buffer("spikes", lives.zeros(n_out))
-        self.register_buffer("rate", lives.zeros(n_out))
+        self.threshold = Constrained(span, n_out, lifetimes, "positive", learn_threshold, per_neuron=True)
+        self.register_buffer("spikes", lifetimes.zeros(n_out))
+        self.register_buffer("rate", lifetimes.zeros(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one tick, updating state and trace in place.
 
         Args:
-            x: spikes or currents, [*lives, n_in].
+            x: spikes or currents, [*lifetimes, n_in].
 
         Returns:
-            The spikes z_t, [*lives, n_out]: the layer's own buffer, overwritten by the next tick.
+            The spikes z_t, [*lifetimes, n_out]: the layer's own buffer, overwritten by the next tick.
         """
         threshold = self.threshold.refresh()
         torch.ge(self.integrate(x), threshold, out=self.spikes)
@@ -119,10 +119,10 @@ class TraceLIF(TraceLayer):
         """Write the gradient of every parameter into its ``.grad``, in place of what was there.
 
         Args:
-            learning_signal: gradient of the objective by the layer's average spikes, [*lives, n_out].
+            learning_signal: gradient of the objective by the layer's average spikes, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the layer's average inputs, [*lives, n_in].
+            The gradient by the layer's average inputs, [*lifetimes, n_in].
         """
         average, current = self.average_current()
         window = rate_window(current, self.membrane_decay.value, self.threshold.value, self.zero_rate_at_rest)
@@ -131,6 +131,7 @@ class TraceLIF(TraceLayer):
         return self.write_current(learning_signal * window.by_current, average)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membrane, spikes and trace to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Return membrane, spikes and trace to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         super().reset_state(mask)
         clear_(self.spikes, mask)

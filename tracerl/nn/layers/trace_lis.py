@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tracerl.nn.layers.trace_layer import TraceLayer
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 _EPSILON = 1e-6  # traceTorch's, added to 1 - m
 
@@ -21,27 +21,29 @@ class TraceLIS(TraceLayer):
     is due, and unlikely actions are hardly taught. ``log_prob_signal`` pushes it through log softmax(L).
     """
 
-    def __init__(self, n_in: int, n_out: int, lives: Lives, *, log_prob_signal: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, lifetimes: Lifetimes, *, log_prob_signal: bool = False, **settings: Any
+    ) -> None:
         """Draw weights from N(0, 1 / n_in) and start at rest.
 
         Args:
             n_in: inputs.
             n_out: outputs.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             log_prob_signal: take the learning signal as the gradient by log-probabilities. False: by probabilities.
             settings: of ``TraceLayer``.
         """
-        super().__init__(lives.normal(n_in**-0.5, n_out, n_in), lives, **settings)
+        super().__init__(lifetimes.normal(n_in**-0.5, n_out, n_in), lifetimes, **settings)
         self.log_prob_signal = log_prob_signal
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one tick, updating state and trace in place.
 
         Args:
-            x: spikes, [*lives, n_in].
+            x: spikes, [*lifetimes, n_in].
 
         Returns:
-            The probabilities p_t, [*lives, n_out].
+            The probabilities p_t, [*lifetimes, n_out].
         """
         return torch.softmax(self.integrate(x), -1)
 
@@ -50,10 +52,10 @@ class TraceLIS(TraceLayer):
 
         Args:
             learning_signal: gradient of the objective by the probabilities or, as ``log_prob_signal`` says, by their
-                logarithms, [*lives, n_out].
+                logarithms, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the layer's average inputs, [*lives, n_in].
+            The gradient by the layer's average inputs, [*lifetimes, n_in].
         """
         average, current = self.average_current()
         gain = (self.membrane_decay.complement + _EPSILON).reciprocal_()
@@ -64,7 +66,7 @@ class TraceLIS(TraceLayer):
 
 
 def _through_softmax(probabilities: Tensor, signal: Tensor, logarithmic: bool) -> Tensor:
-    """Carry a signal back through a softmax, p (g - sum p g), or its logarithm, g - p sum g: [*lives, n]."""
+    """Carry a signal back through a softmax, p (g - sum p g), or its logarithm, g - p sum g: [*lifetimes, n]."""
     if logarithmic:
         return signal - probabilities * signal.sum(-1, keepdim=True)
     return probabilities * (signal - (probabilities * signal).sum(-1, keepdim=True))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tracerl.nn.credit import OTPE, Credit, Exact, Presynaptic
 from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, SpikingLayer, SynapticLIF
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
 
@@ -31,7 +31,7 @@ class Network(ScoredNetwork):
         outputs: Sequence[int],
         readout: LI,
         n_in: int,
-        lives: Lives,
+        lifetimes: Lifetimes,
         ticks: int = 1,
         credit: CreditKind = "otpe",
     ) -> None:
@@ -42,7 +42,7 @@ class Network(ScoredNetwork):
             outputs: the nodes that the readout receives, side by side.
             readout: the layer on top.
             n_in: size of the input.
-            lives: maker of tensors, the one the layers were made with.
+            lifetimes: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
             credit: ``otpe``: exact under the readout, close to it further down. ``presynaptic``: a trace per input.
                 ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` without memory, where it is exact and
@@ -56,9 +56,9 @@ class Network(ScoredNetwork):
         self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
         if credit == "auto":
             credit = "otpe" if self._remembers() else "presynaptic"
-        self.credit = _CREDITS[credit](self.wiring, lives)
+        self.credit = _CREDITS[credit](self.wiring, lifetimes)
         self._delayed = sorted({source for node in nodes for source in node.delayed})
-        self.flatten(lives.shape)
+        self.flatten(lifetimes.shape)
 
     def _remembers(self) -> bool:
         """Say whether more than this tick's input acts on the output, or a layer learns more than its synapses."""
@@ -71,10 +71,10 @@ class Network(ScoredNetwork):
         """Advance one env step (``ticks`` ticks), updating states and traces in place.
 
         Args:
-            x: [*lives, n_in], held over all ticks; or [*lives, ticks, n_in], one input per tick.
+            x: [*lifetimes, n_in], held over all ticks; or [*lifetimes, ticks, n_in], one input per tick.
 
         Returns:
-            The readout's y after the last tick, [*lives, n_out].
+            The readout's y after the last tick, [*lifetimes, n_out].
         """
         credit, wiring = self.credit, self.wiring
         held = x.dim() == self.flat.dim()
@@ -94,7 +94,7 @@ class Network(ScoredNetwork):
         """Write the score of every parameter into ``score``, in place.
 
         Args:
-            learning_signal: g = d objective / d y_t, [*lives, n_out].
+            learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
         """
         self.credit.write_scores(self.readout.backward(learning_signal), learning_signal)
 
@@ -103,7 +103,8 @@ class Network(ScoredNetwork):
         return {f"{name}_{i}": layer for i, layer in enumerate(self.layers)} | {f"{name}_readout": self.readout}
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return all membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Return all membranes and traces to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)

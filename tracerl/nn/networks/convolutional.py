@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tracerl.config import checks
 from tracerl.nn.layers import ConvolutionalSynapses, Pooling
 from tracerl.nn.layers.convolution import Shape, convolved
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.neurons import Neurons
 from tracerl.nn.networks.sequential import Dense, Sequential
@@ -93,14 +93,14 @@ class Convolutional(Dense):
         if self.recurrent and not self.hidden:
             raise checks.ConfigError("recurrent", "must be false where no dense layer is there to hear itself")
 
-    def build(self, shape: Sequence[int], n_out: int, lives: Lives) -> Network:
+    def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Network:
         """Make a network of these settings.
 
         Args:
             shape: of the observations: (height, width), or with channels as ``channels_last`` says; of four dimensions
                 where a code has several such images, which are seen as so many times the channels.
             n_out: outputs.
-            lives: maker of tensors; its generators are advanced.
+            lifetimes: maker of tensors; its generators are advanced.
 
         Raises:
             ConfigError: naming the setting that does not fit observations of that shape.
@@ -112,7 +112,7 @@ class Convolutional(Dense):
                 stage.in_shape,
                 stage.channels,
                 stage.kernel,
-                lives,
+                lifetimes,
                 stride=stage.stride,
                 padding=stage.padding,
                 channels_last=not layers and len(shape) > 2 and self._channels_at(shape[-3:]) == 2,
@@ -121,12 +121,12 @@ class Convolutional(Dense):
                 bias_scale=self.bias_scale,
                 sparsity=self.sparsity,
             )
-            layers.append(self.layer(synapses, lives))
+            layers.append(self.layer(synapses, lifetimes))
             if stage.pool > 1:
-                layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lives))
+                layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lifetimes))
         for width in self.hidden:
-            layers.append(self.dense(layers[-1].n_out, width, lives))
-        return Sequential(layers, self.readout(layers[-1].n_out, n_out, lives), lives, self.ticks, self.credit)
+            layers.append(self.dense(layers[-1].n_out, width, lifetimes))
+        return Sequential(layers, self.readout(layers[-1].n_out, n_out, lifetimes), lifetimes, self.ticks, self.credit)
 
     def _stages(self, shape: Sequence[int]) -> list[Stage]:
         """Lay out the convolutional layers over observations of a shape, each checked to fit."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.neurons import Neurons
 from tracerl.nn.wiring import INPUT, Node
@@ -81,8 +81,8 @@ class Graph(Neurons):
         for name, end in ((source, "input"), (target, "output")):
             if name not in self._names() and name != end:
                 known = ", ".join([end, *self._names()])
-                verb = "begin" if end == "input" else "end"
-                raise ConfigError("edges", f"must {verb} at one of {known}; got {name!r}")
+                step_type = "begin" if end == "input" else "end"
+                raise ConfigError("edges", f"must {step_type} at one of {known}; got {name!r}")
         if delayed and (source == "input" or target == "output"):
             raise ConfigError("edges", f"can be delayed between nodes only, got {list(edge)}")
         if sum(list(other[:2]) == [source, target] for other in self.edges) > 1:
@@ -128,7 +128,7 @@ class Graph(Neurons):
             waiting.remove(ready[0])
         return order
 
-    def build(self, shape: Sequence[int], n_out: int, lives: Lives) -> Network:
+    def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Network:
         """Make a network of these settings; see ``Dense.build``."""
         order, n_in = self._order(), math.prod(shape)
         number = {"input": INPUT} | {name: i for i, name in enumerate(order)}
@@ -140,8 +140,8 @@ class Graph(Neurons):
             others = [source for source in delayed if source != name]
             settings = replace(settings, recurrent=settings.recurrent or name in delayed)
             late = sum(sizes[source] for source in others)
-            layer = settings.dense(sum(sizes[source] for source in sources) + late, neurons, lives, late)
+            layer = settings.dense(sum(sizes[source] for source in sources) + late, neurons, lifetimes, late)
             nodes.append(Node(layer, tuple(number[s] for s in sources), tuple(number[s] for s in others)))
         outputs = [name for name in order if name in self._sources("output", False)]
-        readout = self.readout(sum(sizes[name] for name in outputs), n_out, lives)
-        return Network(nodes, [number[name] for name in outputs], readout, n_in, lives, self.ticks, self.credit)
+        readout = self.readout(sum(sizes[name] for name in outputs), n_out, lifetimes)
+        return Network(nodes, [number[name] for name in outputs], readout, n_in, lifetimes, self.ticks, self.credit)

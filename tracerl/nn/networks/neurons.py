@@ -6,7 +6,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF
 from tracerl.nn.layers.synapses import Synapses
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 
 NEURONS = ("lif", "alif", "synaptic", "graded")
 _DECAYS = ("membrane_decay", "readout_decay", "adaptation_decay", "synapse_decay")
@@ -103,38 +103,38 @@ class Neurons:
             if self.credit == "presynaptic" and getattr(self, name):
                 raise checks.ConfigError(name, "must be false where credit is presynaptic, which has no trace for it")
 
-    def dense(self, n_in: int, n_out: int, lives: Lives, delayed: int = 0) -> SpikingLayer:
+    def dense(self, n_in: int, n_out: int, lifetimes: Lifetimes, delayed: int = 0) -> SpikingLayer:
         """Make a layer in which every neuron receives every input and, where recurrent, every other neuron.
 
         Args:
             n_in: inputs.
             n_out: neurons.
-            lives: maker of tensors.
+            lifetimes: maker of tensors.
             delayed: how many of the inputs, the last ones, are spikes of the tick before.
         """
         own = n_out if self.recurrent else 0
         synapses = DenseSynapses(
             n_in + own,
             n_out,
-            lives,
+            lifetimes,
             late=delayed + own,
             late_scale=self.recurrent_scale,
             weight_scale=self.weight_scale,
             bias_scale=self.bias_scale,
             sparsity=self.sparsity,
         )
-        return self.layer(synapses, lives, self.recurrent)
+        return self.layer(synapses, lifetimes, self.recurrent)
 
-    def layer(self, synapses: Synapses, lives: Lives, recurrent: bool = False) -> SpikingLayer:
+    def layer(self, synapses: Synapses, lifetimes: Lifetimes, recurrent: bool = False) -> SpikingLayer:
         """Make a layer of these neurons behind some synapses; what a network of neurons of its own kind overrides."""
         settings = self.layer_settings(recurrent)
         if self.neuron == "alif":
-            return ALIF(synapses, lives, settings, self.adaptation, self._span("adaptation_decay"))
+            return ALIF(synapses, lifetimes, settings, self.adaptation, self._span("adaptation_decay"))
         if self.neuron == "synaptic":
-            return SynapticLIF(synapses, lives, settings, self._span("synapse_decay"))
+            return SynapticLIF(synapses, lifetimes, settings, self._span("synapse_decay"))
         if self.neuron == "graded":
-            return Graded(synapses, lives, settings)
-        return LIF(synapses, lives, settings)
+            return Graded(synapses, lifetimes, settings)
+        return LIF(synapses, lifetimes, settings)
 
     def layer_settings(self, recurrent: bool = False) -> LayerSettings:
         """Return the settings that layers of all kinds of neurons share."""
@@ -151,12 +151,12 @@ class Neurons:
             layer_norm=self.layer_norm,
         )
 
-    def readout(self, n_in: int, n_out: int, lives: Lives) -> LI:
+    def readout(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> LI:
         """Make the readout."""
         return LI(
             n_in,
             n_out,
-            lives,
+            lifetimes,
             decay=self._span("readout_decay"),
             weight_scale=self.output_scale,
             learn_decay=self.learn_readout_decay,

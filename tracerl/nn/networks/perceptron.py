@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tracerl.config import checks
 from tracerl.nn.layers.rectified import Linear, Rectified
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.networks.sequential import check_widths
 
@@ -18,28 +18,28 @@ class Perceptron(ScoredNetwork):
 
         h_l = leaky_relu(norm(W_l h_{l-1} + b_l))        y = V h + c
 
-    with its gradient written out, which needs no graph and carries the lives axis. It keeps nothing from one env step
-    to the next but its last input.
+    with its gradient written out, which needs no graph and carries the lifetimes axis. It keeps nothing from one env
+    step to the next but its last input.
 
     Attributes:
         in_a_row: the hidden layers, bottom first.
         readout: the layer on top.
     """
 
-    def __init__(self, widths: Sequence[int], n_out: int, sparsity: float, lives: Lives) -> None:
+    def __init__(self, widths: Sequence[int], n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights, with biases at zero.
 
         Args:
             widths: of the input and of each hidden layer, bottom first.
             n_out: outputs.
             sparsity: share of each unit's incoming weights that start at zero, in [0, 1).
-            lives: maker of tensors; its generators are advanced.
+            lifetimes: maker of tensors; its generators are advanced.
         """
         super().__init__()
-        self.hidden = nn.ModuleList(Rectified(*pair, sparsity, lives) for pair in pairwise(widths))
-        self.readout = Linear(widths[-1], n_out, sparsity, lives)
+        self.hidden = nn.ModuleList(Rectified(*pair, sparsity, lifetimes) for pair in pairwise(widths))
+        self.readout = Linear(widths[-1], n_out, sparsity, lifetimes)
         self.in_a_row: list[Rectified] = list(self.hidden)  # type: ignore[arg-type]
-        self.flatten(lives.shape)
+        self.flatten(lifetimes.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y of an input; see ``ScoredNetwork.forward``."""
@@ -49,7 +49,7 @@ class Perceptron(ScoredNetwork):
         return output
 
     def look_again(self) -> Tensor:
-        """Return y of the last input, [*lives, n_out], by the parameters as they now are."""
+        """Return y of the last input, [*lifetimes, n_out], by the parameters as they now are."""
         return self.forward(self.in_a_row[0].inputs[..., :-1])
 
     def backward(self, learning_signal: Tensor) -> None:
@@ -86,6 +86,6 @@ class PerceptronSettings:
             problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
             raise checks.ConfigError("sparsity", problem)
 
-    def build(self, n_in: int, n_out: int, lives: Lives) -> Perceptron:
+    def build(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> Perceptron:
         """Make a perceptron of these settings; ``lives``' generators are advanced."""
-        return Perceptron([n_in, *self.hidden], n_out, self.sparsity, lives)
+        return Perceptron([n_in, *self.hidden], n_out, self.sparsity, lifetimes)

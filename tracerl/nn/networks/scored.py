@@ -21,10 +21,10 @@ class ScoredNetwork(FlatModule):
         """See one input of an env step, updating states in place.
 
         Args:
-            x: [*lives, n_in].
+            x: [*lifetimes, n_in].
 
         Returns:
-            The outputs y, [*lives, n_out].
+            The outputs y, [*lifetimes, n_out].
         """
         raise NotImplementedError
 
@@ -32,7 +32,7 @@ class ScoredNetwork(FlatModule):
         """Write the score of every parameter into ``score``, in place.
 
         Args:
-            learning_signal: g = d objective / d y_t, [*lives, n_out].
+            learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
         """
         raise NotImplementedError
 
@@ -45,7 +45,7 @@ class ScoredNetwork(FlatModule):
         raise NotImplementedError
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Forget the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
 
     def align(self) -> None:
         """Do what has to follow every update of the parameters, in place."""

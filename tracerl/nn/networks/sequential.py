@@ -7,7 +7,7 @@ from typing import Any
 
 from tracerl.config import checks
 from tracerl.nn.layers import LI
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.base import CreditKind, Network
 from tracerl.nn.networks.neurons import Neurons
 from tracerl.nn.wiring import INPUT, Node
@@ -17,19 +17,19 @@ class Sequential(Network):
     """Hidden layers in a row under a readout; see ``Network``."""
 
     def __init__(
-        self, hidden: Sequence[Any], readout: LI, lives: Lives, ticks: int = 1, credit: CreditKind = "otpe"
+        self, hidden: Sequence[Any], readout: LI, lifetimes: Lifetimes, ticks: int = 1, credit: CreditKind = "otpe"
     ) -> None:
         """Join the layers.
 
         Args:
             hidden: at least one layer, bottom first; each as wide as the next one's input.
             readout: the layer on top.
-            lives: maker of tensors, the one the layers were made with.
+            lifetimes: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
             credit: see ``Network``.
         """
         nodes = [Node(layer, (i - 1 if i else INPUT,)) for i, layer in enumerate(hidden)]
-        super().__init__(nodes, [len(hidden) - 1], readout, hidden[0].n_in, lives, ticks, credit)
+        super().__init__(nodes, [len(hidden) - 1], readout, hidden[0].n_in, lifetimes, ticks, credit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +47,17 @@ class Dense(Neurons):
         check_widths(self.hidden)
         super().__post_init__()
 
-    def build(self, shape: Sequence[int], n_out: int, lives: Lives) -> Network:
+    def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Network:
         """Make a network of these settings.
 
         Args:
             shape: of the input.
             n_out: outputs.
-            lives: maker of tensors; its generators are advanced.
+            lifetimes: maker of tensors; its generators are advanced.
         """
         widths = [math.prod(shape), *self.hidden]
-        hidden = [self.dense(*sizes, lives) for sizes in zip(widths, self.hidden, strict=False)]
-        return Sequential(hidden, self.readout(widths[-1], n_out, lives), lives, self.ticks, self.credit)
+        hidden = [self.dense(*sizes, lifetimes) for sizes in zip(widths, self.hidden, strict=False)]
+        return Sequential(hidden, self.readout(widths[-1], n_out, lifetimes), lifetimes, self.ticks, self.credit)
 
 
 def check_widths(sizes: Any) -> None:

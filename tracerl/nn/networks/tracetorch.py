@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tracerl.config import checks
 from tracerl.nn.layers import TraceLIF, TraceLIS
-from tracerl.nn.lifetimes import Lives
+from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 
@@ -32,10 +32,10 @@ class TraceNetwork(StateModule):
         """Advance one tick, updating states and traces in place.
 
         Args:
-            x: spikes or currents, [*lives, n_in].
+            x: spikes or currents, [*lifetimes, n_in].
 
         Returns:
-            The probabilities of the outputs, [*lives, n_out].
+            The probabilities of the outputs, [*lifetimes, n_out].
         """
         for layer in self.layers:
             x = layer(x)
@@ -46,10 +46,10 @@ class TraceNetwork(StateModule):
         """Write the gradient of every parameter into its ``.grad``, in place of what was there.
 
         Args:
-            learning_signal: what ``TraceLIS.backward`` asks for, [*lives, n_out].
+            learning_signal: what ``TraceLIS.backward`` asks for, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the average inputs, [*lives, n_in].
+            The gradient by the average inputs, [*lifetimes, n_in].
         """
         signal = self.readout.backward(learning_signal)
         for layer in reversed(self.layers):
@@ -57,7 +57,8 @@ class TraceNetwork(StateModule):
         return signal
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membranes and traces to rest, in place, in the lives of the mask (bool, [*lives]) or in all."""
+        """Return membranes and traces to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
+        all."""
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
@@ -107,13 +108,13 @@ class TraceDense:
         for name in ("exact_trace_decay", "zero_rate_at_rest", "log_prob_signal"):
             checks.flag(name, getattr(self, name))
 
-    def build(self, n_in: int, n_out: int, lives: Lives) -> TraceNetwork:
+    def build(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> TraceNetwork:
         """Make a network of these settings.
 
         Args:
             n_in: inputs.
             n_out: outputs.
-            lives: maker of tensors; its generators are advanced.
+            lifetimes: maker of tensors; its generators are advanced.
         """
         sizes = [n_in, *self.hidden]
         shared: dict[str, Any] = {
@@ -130,5 +131,7 @@ class TraceDense:
             "zero_rate_at_rest": self.zero_rate_at_rest,
         }
         pairs = zip(sizes, self.hidden, strict=False)
-        hidden = [TraceLIF(below, n, lives, **spiking, **shared) for below, n in pairs]
-        return TraceNetwork(hidden, TraceLIS(sizes[-1], n_out, lives, log_prob_signal=self.log_prob_signal, **shared))
+        hidden = [TraceLIF(below, n, lifetimes, **spiking, **shared) for below, n in pairs]
+        return TraceNetwork(
+            hidden, TraceLIS(sizes[-1], n_out, lifetimes, log_prob_signal=self.log_prob_signal, **shared)
+        )

@@ -10,10 +10,10 @@ from typing import Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Monitor
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
-from tracerl.lifetime.record import Record, capture_records, lived_by_all, restore_records
-from tracerl.lifetime.runners import World
+from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
+from tracerl.lifetime.runners import EnvRunner
 from tracerl.lifetime.statistics import average
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, newest_good, prune, read, write
 from tracerl.runs.lock import look_every
@@ -48,7 +48,7 @@ class CheckpointSettings:
         return self.every is not None or self.minutes is not None
 
 
-class Checkpoints(Monitor):
+class Checkpoints(Callback):
     """Make a checkpoint on a schedule, when the run is asked to end, and at its end.
 
     A full disk costs the checkpoint and one warning, not the run; the earlier ones stay.
@@ -59,20 +59,20 @@ class Checkpoints(Monitor):
         settings: CheckpointSettings,
         folder: Path,
         steps: int,
-        world: World,
+        runner: EnvRunner,
         interrupted: Callable[[], bool],
         describe: Callable[[], Mapping[str, Any]],
         others: Callable[[], Parts] = dict,
     ) -> None:
         self.every = settings.every or look_every(steps)
         self._settings, self._root, self._steps = settings, folder / FOLDER, steps
-        self._world, self._interrupted, self._describe = world, interrupted, describe
+        self._runner, self._interrupted, self._describe = runner, interrupted, describe
         self._others = others
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Make one, if it is time; see ``Monitor.look``."""
-        step = lived_by_all(records)
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Make one, if it is time; see ``Callback.call``."""
+        step = steps_of_all(records)
         ending = step >= self._steps or self._interrupted()
         if step == self._made or not (ending or self._settings.every or self._late()):
             return
@@ -91,7 +91,7 @@ class Checkpoints(Monitor):
     def _make(self, step: int, records: Sequence[Record], agent: Stateful) -> None:
         from tracerl.lifetime.env_state import split
 
-        arrays, plain = split(self._world.capture())
+        arrays, plain = split(self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
         score = average(record.mean_return(partial=True) for record in records)
         info = {**self._describe(), "world": plain, "score": None if math.isnan(score) else score}
@@ -129,7 +129,7 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
 
 
 def take_up(
-    checkpoint: Checkpoint, agent: Stateful, world: World, records: Sequence[Record], steps: int
+    checkpoint: Checkpoint, agent: Stateful, runner: EnvRunner, records: Sequence[Record], steps: int
 ) -> dict[str, Any]:
     """Bring agent, env runner and records, all newly built, to the state of a checkpoint, and print so.
 
@@ -143,7 +143,7 @@ def take_up(
     """
     info = RunInfo.of(checkpoint)
     try:
-        kept = _take_up(checkpoint, info.world, agent, world, records)
+        kept = _take_up(checkpoint, info.runner, agent, runner, records)
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
@@ -164,7 +164,7 @@ _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeEr
 
 
 def _take_up(
-    checkpoint: Checkpoint, of_world: dict[str, Any], agent: Stateful, world: World, records: Sequence[Record]
+    checkpoint: Checkpoint, of_world: dict[str, Any], agent: Stateful, runner: EnvRunner, records: Sequence[Record]
 ) -> bool:
     from tracerl.lifetime.env_state import join
 
@@ -174,7 +174,7 @@ def _take_up(
     _check_records(records, of_records)
     restore_records(records, of_records)
     arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
-    return world.restore({**join(arrays, of_world), "step": checkpoint.step})
+    return runner.restore({**join(arrays, of_world), "step": checkpoint.step})
 
 
 def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
@@ -182,7 +182,11 @@ def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
     for name, mine in capture_records(records).items():
         if name not in state:
             raise ValueError(f"records.{name} is missing")
-        theirs, of_life = state[name], "." in name  # whose first axis is of episodes or marks
-        if theirs.dtype != mine.dtype or theirs.ndim != mine.ndim or theirs.shape[of_life:] != mine.shape[of_life:]:
+        theirs, of_lifetime = state[name], "." in name  # whose first axis is of episodes or marks
+        if (
+            theirs.dtype != mine.dtype
+            or theirs.ndim != mine.ndim
+            or theirs.shape[of_lifetime:] != mine.shape[of_lifetime:]
+        ):
             came = f"{theirs.dtype} {list(theirs.shape)}"
             raise ValueError(f"records.{name} must be {mine.dtype} {list(mine.shape)}, got {came}")

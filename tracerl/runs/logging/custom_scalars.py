@@ -27,11 +27,13 @@ CHARTS = (
     Category(
         "returns",
         (
-            Chart("return of the last 100 episodes, over lives: interquartile mean, 95% interval", "^lives/", SPREAD),
+            Chart(
+                "return of the last 100 episodes, over lifetimes: interquartile mean, 95% interval", "^lives/", SPREAD
+            ),
             Chart("mean return of the last 100 episodes", "^rollout/ep_rew_mean$"),
             Chart("mean length of the last 100 episodes, in env steps", "^rollout/ep_len_mean$"),
             Chart("mean reward of an env step", "^rollout/reward_rate$"),
-            Chart("share of the lives that reached a milestone", "^milestones/.*_lives$"),
+            Chart("share of the lifetimes that reached a milestone", "^milestones/.*_lives$"),
         ),
     ),
     Category(
@@ -76,15 +78,15 @@ GUIDE = """
 |---|---|---|
 | Custom Scalars | | the charts to begin with: returns, learning, spikes |
 | Scalars | `rollout/` | what was earned: mean return and length of the last 100 episodes, reward per env step |
-| | `lives/` | of many lives: the interquartile mean of their returns and its 95% bootstrap interval |
-| | `milestones/` | when a mean return was first reached, in env steps; of many lives the median, and their share |
+| | `lives/` | of many lifetimes: the interquartile mean of their returns and its 95% bootstrap interval |
+| | `milestones/` | when a mean return was first reached, in env steps; of many lifetimes the median, and their share |
 | | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the point before |
 | | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons |
-| | `time/` | env steps per second, of all lives together |
-| Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lives |
+| | `time/` | env steps per second, of all lifetimes together |
+| Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lifetimes |
 | | `decays/`, `thresholds/` | the same of its neurons' decays and thresholds, where they are learned |
-| Images | `pictures/raster` | life 0 over consecutive env steps: spikes, membranes, probabilities, value, td error |
-| | `pictures/decays` | decays and thresholds now (filled) and at birth (line), over all lives |
+| Images | `pictures/raster` | lifetime 0 over consecutive env steps: spikes, membranes, probabilities, value, td error |
+| | `pictures/decays` | decays and thresholds now (filled) and at birth (line), over all lifetimes |
 | HParams | | runs compared: the settings that differ come first; choose `rollout/ep_rew_mean` among the metrics |
 | Text | `config` | the resolved settings |
 

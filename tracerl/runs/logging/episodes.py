@@ -63,10 +63,10 @@ class EpisodeLog:
             self._warn(error)
         return self._rows
 
-    def keep(self, life: int, step: int, episode_return: float, length: int) -> None:
+    def keep(self, lifetime: int, step: int, episode_return: float, length: int) -> None:
         """Add one ended episode."""
         try:
-            self._file.write(_ROW.pack(life, length, step, episode_return))
+            self._file.write(_ROW.pack(lifetime, length, step, episode_return))
             self._rows += 1
         except OSError as error:
             self._warn(error)

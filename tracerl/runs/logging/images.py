@@ -45,7 +45,7 @@ class Snapshots:
             self._ended, self._episodes = kept[_ENDED].tolist(), int(kept[_EPISODES])
             self._recorder.restore({name: kept[name] for name in kept if name not in (_ENDED, _EPISODES)})
 
-    def next_look(self, step: int) -> int:
+    def next_call(self, step: int) -> int:
         """Return the first env step after ``step`` that belongs in a picture; ``NEVER`` where nothing can be seen."""
         return NEVER if self._blind else max(step + 1, self._end(step + 1) - self.length + 1)
 
@@ -53,7 +53,7 @@ class Snapshots:
         """Return the last env step of the window that a step is in or, between two, of the one to come."""
         return self.length if step <= self.length else -(-step // self.every) * self.every
 
-    def look(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> dict[str, Picture]:
+    def call(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> dict[str, Picture]:
         """Look once more and, at the end of a window, return the pictures by tag."""
         if self._viewer is None:
             self._viewer = Viewer(agent)

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tracerl.lifetime.loop import Monitor
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 
 _LINES = 10  # plain lines per lifetime
 
 
-class ProgressBar(Monitor):
+class ProgressBar(Callback):
     """Steps done, mean return, steps per second and time left; a context manager."""
 
     def __init__(self, title: str, steps: int) -> None:
@@ -47,9 +47,9 @@ class ProgressBar(Monitor):
         if self._bar is not None:
             self._bar.stop()
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Bring bar or lines up to date."""
-        step, steps = lived_by_all(records), sum(record.step for record in records)
+        step, steps = steps_of_all(records), sum(record.step for record in records)
         if steps == self._looked_steps:
             return
         now = time.perf_counter()

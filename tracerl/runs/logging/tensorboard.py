@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracerl.config import checks
-from tracerl.lifetime.loop import Monitor
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
-from tracerl.lifetime.record import Record, lived_by_all
+from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average, bootstrap_interval, interquartile_mean, median_reached
 from tracerl.nn.views import Numbers, changing
 from tracerl.runs.logging.custom_scalars import GUIDE, SPREAD, Category, charts_of
@@ -106,7 +106,7 @@ class Silent:
         """Return None."""
 
 
-class TensorBoardLog(Monitor):
+class TensorBoardLog(Callback):
     """One event stream of a run: curves, histograms and pictures on schedules, settings and config at its start."""
 
     def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
@@ -136,24 +136,24 @@ class TensorBoardLog(Monitor):
         """Return what a picture that is being taken is made of so far, as arrays by name; usually nothing."""
         return {} if self._snapshots is None else self._snapshots.capture()
 
-    def next_look(self, step: int) -> int:
-        """Return the env step after ``step`` at which something is due; see ``lifetime.next_look``."""
+    def next_call(self, step: int) -> int:
+        """Return the env step after ``step`` at which something is due; see ``lifetime.next_call``."""
         due = [(step // self.every + 1) * self.every]
         if self._histograms_every:
             due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)
         if self._snapshots is not None:
-            due.append(self._snapshots.next_look(step))
+            due.append(self._snapshots.next_call(step))
         return min(due)
 
-    def look(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write what is due at this env step; every tag is in ``docs/tags.md``.
 
         A full disk costs what was to be written and one warning, not the run. Whether numbers diverge is for the
         divergence check of the loop to decide: one that is not finite is written as it is, with one warning.
         """
-        step = lived_by_all(records)
+        step = steps_of_all(records)
         distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
-        pictured = self._snapshots is not None and self._snapshots.next_look(step - 1) == step
+        pictured = self._snapshots is not None and self._snapshots.next_call(step - 1) == step
         if step % self.every == 0 or not (distributed or pictured):  # a step that was not asked for is the last
             self._points(step, records, agent)
         if distributed:
@@ -161,9 +161,9 @@ class TensorBoardLog(Monitor):
         if pictured:
             self._pictures(step, records, agent)
 
-    def look_at_last(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write the last points of the curves; see ``Schedule.look_at_last``."""
-        self._points(lived_by_all(records), records, agent)
+    def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Write the last points of the curves; see ``Schedule.call_at_end``."""
+        self._points(steps_of_all(records), records, agent)
 
     def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write a point of every curve in one event, and declare the charts that have something to show from now on."""
@@ -200,7 +200,7 @@ class TensorBoardLog(Monitor):
         from tracerl.recording.images import png
 
         assert self._snapshots is not None
-        found = self._snapshots.look(step, records, agent)
+        found = self._snapshots.call(step, records, agent)
         if found:
             pngs = {tag: (png(picture, exact=False), *picture.shape[1::-1]) for tag, picture in found.items()}
             self._try(lambda: self._events.images(pngs, step))
