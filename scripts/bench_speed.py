@@ -155,7 +155,7 @@ class Bench:
         runner.prepare(agent)
         records = [Record(lifetime=lifetime) for lifetime in range(self.n)]
         started = time.perf_counter()
-        runner.live(agent, self.steps, records, [callback] if callback else [], lambda: False)
+        runner.run(agent, self.steps, records, [callback] if callback else [], lambda: False)
         return per_second(self.n * self.steps, started)
 
     def call(self) -> float:
@@ -193,7 +193,7 @@ class Watch:
 
     def call_at_end(self, records: Any, agent: Any) -> None:
         """Look for the last time, and add up how long it took."""
-        self._timed(getattr(self.callback, "look_at_last", self.callback.call), records, agent)
+        self._timed(getattr(self.callback, "call_at_end", self.callback.call), records, agent)
 
     def _timed(self, call: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
         started = time.perf_counter()

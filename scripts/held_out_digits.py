@@ -52,7 +52,7 @@ def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, 
         raise SystemExit(f"{type(agent).__name__} has no head to read and no state to restore: take agent=reflect")
     runner.prepare(agent)
     showings = spec.kwargs["showings"]
-    runner.live(agent, math.ceil(steps / showings) * showings, [record], (), lambda: False)
+    runner.run(agent, math.ceil(steps / showings) * showings, [record], (), lambda: False)
     runner.close()
     return agent, record
 

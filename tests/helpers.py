@@ -26,7 +26,7 @@ from tracerl.envs.spec import EnvSpec
 import tracerl.run
 from tracerl.config import hydra_compat
 from tracerl.config.instantiate import open_keys
-from tracerl.lifetime.loop import live
+from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -115,7 +115,7 @@ def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: An
     env = gym.make(env_id, disable_env_checker=True)
     agent = make_agent(env, *overrides, seed=seed, **options)
     record = Record()
-    live(agent, env, steps, seed, record)
+    run_lifetime(agent, env, steps, seed, record)
     env.close()
     return agent, record
 
@@ -132,6 +132,6 @@ def lived_together(
     agent = make_agent(runner, *overrides, seed=seeds, **options)
     records = [Record([Milestone.parse(name) for name in milestones], lifetime) for lifetime in range(len(seeds))]
     runner.prepare(agent)
-    assert runner.live(agent, steps, records, (), lambda: False) == "finished"
+    assert runner.run(agent, steps, records, (), lambda: False) == "finished"
     runner.close()
     return agent, records

@@ -6,7 +6,7 @@ import gymnasium as gym
 import pytest
 
 import tracerl
-from tracerl.lifetime.loop import live
+from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Record
 from tracerl.runs.logging.custom_scalars import CHARTS, GUIDE, SPREAD, charts_of
 
@@ -31,7 +31,7 @@ def test_every_number_of_an_agent_is_in_one_chart(agent: str) -> None:
     env = gym.make("CartPole-v1")
     settings = QUICK if agent in ("reflect", "eprop") else {"engine": "torch"}
     made = tracerl.make_agent(env, agent, settings)
-    live(made, env, 30, 0, Record())
+    run_lifetime(made, env, 30, 0, Record())
     tags = list(made.diagnostics())
     shown = [chart.tags for category in charts_of(tags) for chart in category.charts]
     for tag in tags:

@@ -14,7 +14,7 @@ from tracerl.envs.spec import EnvSpec
 import tests.worlds  # noqa: F401  registers the probes
 from tests.helpers import command, lived_together, make_agent
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
-from tracerl.lifetime.loop import LoopState, live
+from tracerl.lifetime.loop import LoopState, run_lifetime
 from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record, steps_of_all
 
@@ -58,7 +58,7 @@ def test_a_weight_that_spoils_ends_the_lifetime_within_a_step_and_is_named(kind:
     agent, record = make_agent(env, *AGENTS[kind]), Record()
     name = name_of_a_weight(agent, "learner" if kind == "eprop" else "policy")
     with pytest.raises(Diverged, match=rf"the agent's {name} is nan at \[.*\] in step 5[1-3]: try a smaller step size"):
-        live(agent, env, 1000, 0, record, [Poison(50, name)])
+        run_lifetime(agent, env, 1000, 0, record, [Poison(50, name)])
     assert record.step in (51, 52, 53)
     spoiled = [key for key, tensor in agent.capture().items() if not tensor.isfinite().all()]
     assert len(spoiled) < len(agent.capture()) / 2  # the evidence is not buried
@@ -93,7 +93,7 @@ def test_of_many_lifetimes_one_is_left_as_it_is_and_the_others_are_what_they_wou
         [Record(lifetime=i) for i in range(3)],
     )
     name = name_of_a_weight(agent, "policy")
-    assert runner.live(agent, 600, records, [Poison(200, name, 1)], lambda: False) == "finished"
+    assert runner.run(agent, 600, records, [Poison(200, name, 1)], lambda: False) == "finished"
     assert [record.frozen for record in records] == [False, True, False]
     assert records[1].step < 210 and steps_of_all(records) == 600
     assert list(runner.divergence.problems) == [1]
@@ -110,7 +110,7 @@ def test_a_lifetime_can_begin_anew(backend: str) -> None:
     runner.divergence = DivergenceCheck("reset_life")
     runner.divergence.remember(agent)
     assert (
-        runner.live(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
+        runner.run(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
         == "finished"
     )
     assert [record.step for record in records] == [900, 900]
@@ -124,7 +124,7 @@ def test_one_lifetime_can_begin_anew() -> None:
     agent, record, divergence = make_agent(env, SMALL, "engine=fused"), Record(), DivergenceCheck("reset_life")
     divergence.remember(agent)
     poison = Poison(100, name_of_a_weight(agent, "policy"))
-    assert live(agent, env, 500, 0, record, [poison], loop_state=LoopState(divergence=divergence)) == "finished"
+    assert run_lifetime(agent, env, 500, 0, record, [poison], loop_state=LoopState(divergence=divergence)) == "finished"
     assert record.step == 500 and list(divergence.problems) == [0]
 
 
@@ -141,7 +141,7 @@ def test_the_run_ends_where_it_shall_or_no_lifetime_is_left(policy: str) -> None
         if policy == "freeze"
         else "^the agent's .* of lifetime 1",
     ):
-        runner.live(agent, 900, records, poisons, lambda: False)
+        runner.run(agent, 900, records, poisons, lambda: False)
     runner.close()
 
 
@@ -152,7 +152,7 @@ def test_an_env_that_hands_out_nan_ends_its_own_lifetime_only(how: str) -> None:
     for env in runner._envs.envs[:1]:
         env.unwrapped.count = -100  # breaks a hundred steps after the other
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
-    assert runner.live(agent, 120, records, [], lambda: False) == "finished"
+    assert runner.run(agent, 120, records, [], lambda: False) == "finished"
     assert [record.frozen for record in records] == [False, True]
     assert records[0].step == 120 and records[1].step == 49
     assert all(tensor.isfinite().all() for tensor in agent.capture().values())

@@ -9,7 +9,7 @@ import pytest
 
 import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import make_agent
-from tracerl.lifetime.loop import live
+from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Marker, Record
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
@@ -35,7 +35,7 @@ def test_ten_million_steps(tmp_path: Path) -> None:
     agent, episodes, memory = make_agent(env, "engine=fused"), EpisodeLog(tmp_path), Memory()
     record = Record(keep=episodes.keep)
     log = TensorBoard(every=100_000).open(LoggedRun(tmp_path))
-    assert live(agent, env, STEPS, 0, record, [Marker(), log, memory]) == "finished"
+    assert run_lifetime(agent, env, STEPS, 0, record, [Marker(), log, memory]) == "finished"
     episodes.close()
     log.close(success=True)
     assert memory.seen[-1] - memory.seen[0] < 8

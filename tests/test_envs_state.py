@@ -37,7 +37,7 @@ def test_the_envs_of_the_yamls_go_on_as_they_would_have(name: str) -> None:
         if "pip install" not in str(error):
             raise
         pytest.skip(str(error))
-    reason = states.obstacle(env)
+    reason = states.unsupported_reason(env)
     env.close()
     if name in CANNOT:
         assert reason is not None and CANNOT[name] in reason

@@ -41,7 +41,7 @@ def test_vector_envs_go_on_as_they_would_have(name: str) -> None:
     envs = VECTORS[name]()
     envs.action_space.seed(0)
     envs.reset(seed=0)
-    assert states.obstacle(envs) is None
+    assert states.unsupported_reason(envs) is None
     for age in (0, 1, 11, 30):
         lived_together(envs, age)
         state = stored(states.capture_many(envs))
@@ -63,15 +63,15 @@ def test_other_numbers_and_kinds_of_vector_envs_are_refused() -> None:
     with pytest.raises(ValueError, match="CartPoleVectorEnv"):
         states.restore_many(VECTORS["native"](), state)
     assert "no adapter for RecordEpisodeStatistics" in str(
-        states.obstacle(wrappers.vector.RecordEpisodeStatistics(VECTORS["native"]()))
+        states.unsupported_reason(wrappers.vector.RecordEpisodeStatistics(VECTORS["native"]()))
     )
     unknown = SyncVectorEnv([lambda: wrappers.RenderCollection(pole(render_mode="rgb_array"))])
-    assert "no adapter for RenderCollection" in str(states.obstacle(unknown))
+    assert "no adapter for RenderCollection" in str(states.unsupported_reason(unknown))
 
 
 def test_envs_in_other_processes_are_refused() -> None:
     envs = AsyncVectorEnv([pole])
     try:
-        assert "no adapter for AsyncVectorEnv: only SyncVectorEnv" in str(states.obstacle(envs))
+        assert "no adapter for AsyncVectorEnv: only SyncVectorEnv" in str(states.unsupported_reason(envs))
     finally:
         envs.close()

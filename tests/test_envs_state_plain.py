@@ -47,7 +47,7 @@ def types(value: Any) -> Any:
 def test_a_users_own_state_comes_back_as_it_was_with_its_types() -> None:
     env, other = Counting(), Counting()
     env.values = VALUES
-    assert states.obstacle(env) is None
+    assert states.unsupported_reason(env) is None
     states.restore(other, stored(states.capture(env)))
     assert same(other.values, VALUES) and types(other.values) == types(VALUES)
 

@@ -19,11 +19,11 @@ def test_classes_without_a_known_state_are_named() -> None:
     class MyLimit(wrappers.TimeLimit):
         pass
 
-    assert states.obstacle(pole()) is None
-    assert "no adapter for Unknown: it has no state_dict" in str(states.obstacle(MyLimit(Unknown(pole()), 3).env))
-    assert "no adapter for MyLimit" in str(states.obstacle(MyLimit(Unknown(pole()), 3)))
+    assert states.unsupported_reason(pole()) is None
+    assert "no adapter for Unknown: it has no state_dict" in str(states.unsupported_reason(MyLimit(Unknown(pole()), 3).env))
+    assert "no adapter for MyLimit" in str(states.unsupported_reason(MyLimit(Unknown(pole()), 3)))
     recorded = wrappers.RenderCollection(pole(render_mode="rgb_array"))
-    assert "no adapter for RenderCollection: it keeps every picture" in str(states.obstacle(recorded))
+    assert "no adapter for RenderCollection: it keeps every picture" in str(states.unsupported_reason(recorded))
 
 
 def cart_pole_state() -> tuple[gym.Env, states.EnvState]:

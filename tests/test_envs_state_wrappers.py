@@ -7,7 +7,7 @@ from gymnasium import wrappers
 
 from tests.states import WRAPPED, assert_lifetimes_go_on, lived, pole, stored
 from tracerl.lifetime import env_state as states
-from tracerl.lifetime.env_state.unsupported import REASONS
+from tracerl.lifetime.env_state.unsupported_reason import REASONS
 from tracerl.lifetime.env_state.wrappers import FIELDS, STATELESS
 
 

@@ -149,7 +149,7 @@ def test_frozen_agents_go_through_whole_lifetimes_in_a_kernel() -> None:
         agent.act_greedily()
         flat = agent.policy.network.flat.clone()
         runner.prepare(agent)
-        assert runner.live(agent, 300, records, [], lambda: False) == "finished"
+        assert runner.run(agent, 300, records, [], lambda: False) == "finished"
         runner.close()
         assert torch.equal(agent.policy.network.flat, flat)
         lived.append((agent.encoder.normalizer.moments.mean, [record.returns for record in records]))

@@ -8,7 +8,7 @@ import pytest
 
 import tests.worlds  # noqa: F401  registers Null
 from tests.helpers import lived, lived_together, make_agent
-from tracerl.lifetime.loop import live
+from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Record
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
@@ -64,7 +64,7 @@ def test_a_long_lifetime_takes_no_more_memory_than_a_short_one(tmp_path: Path) -
     record = Record(keep=episodes.keep)
 
     def resident_after(steps: int) -> float:
-        live(agent, env, steps, 0, record, [log])
+        run_lifetime(agent, env, steps, 0, record, [log])
         return resident_memory()
 
     resident_after(50_000)

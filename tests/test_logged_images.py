@@ -81,7 +81,7 @@ def test_decays_that_nothing_changed_have_one_picture_and_what_cannot_be_seen_no
 
 
 @pytest.mark.parametrize(
-    ("engine", "backend", "lives"),
+    ("engine", "backend", "lifetimes"),
     [("torch", "gymnasium", 1), ("fused", "gymnasium", 1), ("fused", "gymnasium", 3), ("fused", "compiled", 3)],
 )
 def test_a_lifetime_that_is_looked_at_is_the_same_to_the_bit(
@@ -98,7 +98,7 @@ def test_a_lifetime_that_is_looked_at_is_the_same_to_the_bit(
         folder = tmp_path / str(number)
         folder.mkdir()
         log = TensorBoard(every=100, **drawn).open(LoggedRun(folder, steps=steps, lifetimes=lifetimes))
-        runner.live(agent, steps, records, [log], lambda: False)
+        runner.run(agent, steps, records, [log], lambda: False)
         log.close(success=True)
         runner.close()
         found.append((agent.capture(), [list(record.returns) for record in records]))

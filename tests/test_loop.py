@@ -10,7 +10,7 @@ import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.random import RandomAgent
 
 import tests.worlds  # noqa: F401  registers the envs
-from tracerl.lifetime.loop import Diverged, EnvFailed, live
+from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
 from tracerl.lifetime.protocol import Agent
 from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
@@ -76,7 +76,7 @@ class Looks:
 
 def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> None:
     env, agent, record = Script(), Witness(), Record()
-    assert live(agent, env, 6, 7, record) == "finished"
+    assert run_lifetime(agent, env, 6, 7, record) == "finished"
     assert agent.heard == [
         ("start", 0),
         ("step", 1.0, 1),
@@ -94,7 +94,7 @@ def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> No
 
 def test_the_record_counts_steps_episodes_and_returns() -> None:
     record = Record([Milestone.parse("w2>=1"), Milestone.parse("w3>=1.5")])
-    live(Witness(), Script(), 5, 0, record)
+    run_lifetime(Witness(), Script(), 5, 0, record)
     assert (record.step, record.episodes, list(record.returns), list(record.lengths)) == (5, 2, [1.0, 1.0], [2, 2])
     assert (record.episode_return, record.episode_length) == (1.0, 1)
     assert [milestone.reached_at for milestone in record.milestones] == [4, None]
@@ -102,14 +102,14 @@ def test_the_record_counts_steps_episodes_and_returns() -> None:
 
 def test_callbacks_look_on_their_schedule_and_at_the_end() -> None:
     looks, often = Looks(2), Looks(100)
-    live(Witness(), Script(), 5, 0, Record(), [looks, often])
+    run_lifetime(Witness(), Script(), 5, 0, Record(), [looks, often])
     assert looks.steps == [2, 4, 5]
     assert often.steps == [5]
 
 
 def test_an_interrupt_ends_the_lifetime_after_the_running_step() -> None:
     record, looks = Record(), Looks(100)
-    ending = live(Witness(), Script(), 1000, 0, record, [looks], interrupted=lambda: record.step == 3)
+    ending = run_lifetime(Witness(), Script(), 1000, 0, record, [looks], interrupted=lambda: record.step == 3)
     assert ending == "interrupted"
     assert record.step == 3
     assert looks.steps == [3]
@@ -147,7 +147,7 @@ def test_a_broken_env_is_named(how: str) -> None:
     agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
     record = Record()
     with pytest.raises(error) as caught:
-        live(agent, env, 100, 0, record)
+        run_lifetime(agent, env, 100, 0, record)
     assert re.search(message, describe(caught.value))
     assert (record.step, record.episodes) == (steps, steps // 10)
 
@@ -156,14 +156,14 @@ def test_a_broken_env_is_named(how: str) -> None:
 def test_numpys_and_torchs_own_numbers_and_flags_are_as_good_as_pythons(how: str) -> None:
     env, record = gym.make("Broken-v0", disable_env_checker=True, how=how), Record()
     agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
-    assert live(agent, env, 100, 0, record) == "finished"
+    assert run_lifetime(agent, env, 100, 0, record) == "finished"
     assert list(record.returns) == [10.0] * 10 and type(record.returns[0]) is float
 
 
 def test_huge_but_finite_observations_pass() -> None:
     env = Script()
     env.observe = lambda: np.array([3e38], np.float32)  # its square is not a float32
-    assert live(Witness(), env, 4, 0, Record()) == "finished"
+    assert run_lifetime(Witness(), env, 4, 0, Record()) == "finished"
 
 
 def test_random_agents_sample_any_space_reproducibly() -> None:
@@ -180,5 +180,5 @@ def test_random_agents_know_nothing_of_what_the_env_draws() -> None:
     """The same seed starts both; a bandit's contexts and random actions are drawn alike."""
     env = gym.make("tracerl/ContextualBandit-v0", disable_env_checker=True)
     record = Record()
-    live(RandomAgent(env.observation_space, env.action_space, Lifetimes(3)), env, 400, 3, record)
+    run_lifetime(RandomAgent(env.observation_space, env.action_space, Lifetimes(3)), env, 400, 3, record)
     assert 0.1 < record.mean_return() < 0.45  # by chance .25

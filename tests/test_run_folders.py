@@ -235,7 +235,7 @@ def test_a_forged_manifest_is_named(run: Path, resume: Any, name: str, value: An
     assert code == 2 and f"checkpoint at step 400 cannot be used: info.{name}" in said
 
 
-@pytest.mark.parametrize("world", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
+@pytest.mark.parametrize("runner", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
 def test_a_forged_world_is_named(run: Path, resume: Any, runner: dict[str, Any]) -> None:
     forge_info(run, runner=runner)
     code, said = resume()

@@ -124,7 +124,7 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it lifetimes: it may be slow, but not gone
+    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it runs: it may be slow, but not gone
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(number)

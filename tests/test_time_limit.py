@@ -44,7 +44,7 @@ def test_an_env_that_does_not_answer_ends_the_lifetime(how: str, steps: int, lif
     single = SingleEnvRunner(broken(how), 0, SECONDS)
     runner: Any = single if lifetimes == 1 else VectorEnvRunner(envs, [0, 1], SECONDS)
     with pytest.raises(EnvFailed) as caught:
-        runner.live(agents[0] if lifetimes == 1 else IndependentAgents(agents), 100, records, [], lambda: False)
+        runner.run(agents[0] if lifetimes == 1 else IndependentAgents(agents), 100, records, [], lambda: False)
     name = "reset" if how == "stall" else "step"
     assert describe(caught.value).endswith(f"TimeoutError: {name} did not return within 0.2 s (env.timeout)")
     assert [record.step for record in records] == [steps] * lifetimes

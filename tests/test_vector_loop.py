@@ -15,7 +15,7 @@ from tests.helpers import lived, lived_together, make_agent
 from tests.worlds import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.independent_agents import IndependentAgents
-from tracerl.lifetime.loop import Diverged, EnvFailed, live
+from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
 from tracerl.lifetime.protocol import ManyAgents, StepType
 from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.vector_loop import run_lifetimes
@@ -222,9 +222,9 @@ def test_compiled_lifetimes_are_looked_at_and_interrupted_between_two_looks() ->
         [Record(lifetime=lifetime) for lifetime in range(2)],
     )
     looks = Looks(70)
-    assert runner.live(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
+    assert runner.run(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
     assert looks.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
-    runner.live(agent, 1000, records, [], lambda: False)
+    runner.run(agent, 1000, records, [], lambda: False)
     whole = lived_together("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
     assert [record.returns for record in records] == [record.returns for record in whole]
 
@@ -288,7 +288,7 @@ def test_agents_that_know_one_lifetime_live_many_as_if_alone() -> None:
     run_lifetimes(IndependentAgents([make(3), make(4)]), envs, 200, [3, 4], VectorStatistics(records))
     for seed, record in zip((3, 4), records, strict=True):
         alone = Record()
-        live(make(seed), env, 200, seed, alone)
+        run_lifetime(make(seed), env, 200, seed, alone)
         assert alone.returns == record.returns
 
 

@@ -9,7 +9,7 @@ import torch
 
 import tracerl
 from tests.helpers import make_agent
-from tracerl.lifetime.loop import live
+from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import View, Viewer, constants, distributions, view
 
@@ -25,7 +25,7 @@ AGENTS: dict[str, dict[str, Any]] = {
 def lived(name: str, steps: int = 25) -> Any:
     env = gym.make("CartPole-v1")
     agent = tracerl.make_agent(env, name, AGENTS[name])
-    live(agent, env, steps, 0, Record())
+    run_lifetime(agent, env, steps, 0, Record())
     return agent, env
 
 
@@ -41,7 +41,7 @@ def test_looking_again_sees_what_a_first_look_would(name: str) -> None:
     agent, env = lived(name)
     viewer = Viewer(agent)
     before = viewer()
-    live(agent, env, 25, 1, Record())
+    run_lifetime(agent, env, 25, 1, Record())
     assert same(viewer(), view(agent)) and not same(viewer(), before)
 
 

@@ -4,6 +4,7 @@ The names here are imported when they are first used, so that ``import tracerl``
 """
 
 import os
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,15 @@ _HOMES = {
     "runs.saved_run": ("load",),
     "lifetime.record": ("Record",),
 }
+_PREVIOUS = {"Life": "Lifetime", "Lives": "Lifetimes", "Verbs": "AgentMethods"}
 __all__ = ["__version__", *sorted(name for names in _HOMES.values() for name in names)]
 
 
 def __getattr__(name: str) -> Any:
     """Import a name from where it is defined."""
+    if name in _PREVIOUS:
+        warnings.warn(f"tracerl.{name} is now tracerl.{_PREVIOUS[name]}", DeprecationWarning, stacklevel=2)
+        name = _PREVIOUS[name]
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"tracerl.{module}"), name)

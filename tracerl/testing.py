@@ -69,7 +69,7 @@ def check_agent(
     refused. Where it has ``advance``, several lifetimes at once are what they are alone.
 
     Args:
-        make: called as the agent's class is, ``make(observation_space, action_space, lives)``; a ``functools.partial``
+        make: called as the agent's class is, ``make(observation_space, action_space, lifetimes)``; a ``functools.partial``
             holds the settings.
         observation_space: a Box.
         action_space: of any kind that the agent knows.

@@ -1,6 +1,7 @@
 """The methods of an agent that computes in torch, for one lifetime and for many, over four steps of its own."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -68,6 +69,12 @@ class OnlineAgent(CheckedAgent):
         self.inputs = InputCheck(len(lifetimes.seeds))
         self._continues = {ended: lifetimes.full(0.0 if ended else 1.0) for ended in (False, True)}
         self.memory = PackedState(self, lifetimes)
+
+    @property
+    def lives(self) -> Lifetimes:
+        """``lifetimes`` by its previous name."""
+        warnings.warn("an agent's lives is now lifetimes", DeprecationWarning, stacklevel=2)
+        return self.lifetimes
 
     @property
     def faults(self) -> Array:

@@ -124,6 +124,25 @@ def attribute_of(*modules: str) -> Callable[[str], Any]:
     return find
 
 
+def keep_names(namespace: dict[str, Any], **names: str) -> None:
+    """Let a module's attributes be found, with a warning, by the names that they had in tracerl 0.1.
+
+    Type checkers do not see it, so that to them a name that is misspelt stays an error.
+
+    Args:
+        namespace: ``globals()`` of the module.
+        names: the current name of each previous one.
+    """
+
+    def find(name: str) -> Any:
+        if name in names:
+            warnings.warn(f"{name} is now {names[name]}", DeprecationWarning, stacklevel=2)
+            return getattr(import_module(namespace["__name__"]), names[name])
+        raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
+
+    namespace["__getattr__"] = find
+
+
 def _has(module: str, name: str) -> bool:
     try:
         return hasattr(import_module(module), name)

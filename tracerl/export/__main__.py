@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pt2", type=Path, metavar="FILE", help="write a program of torch.export")
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
     parser.add_argument("--network", default="policy", metavar="NAME", help="policy (default) or value")
-    parser.add_argument("--life", type=int, default=0, metavar="N", help="number among the run's lifetimes (default 0)")
+    parser.add_argument(
+        "--life", "--lifetime", type=int, default=0, metavar="N", help="number among the run's lifetimes (default 0)"
+    )
     parser.add_argument("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest)")
     parser.add_argument("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
     nir = parser.add_argument_group("of a NIR graph")

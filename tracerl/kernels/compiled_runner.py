@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.moved import keep_names
 from tracerl.kernels.engine import CompiledRuns
 from tracerl.kernels.envs.dispatch import COMPILED_ENVS, ELAPSED, env_rows, max_episode_steps
 from tracerl.kernels.lifetimes import ENDED_FIELDS, LIFETIME_WORDS, NEXT_STEP_TYPE, RETURN, STEPS
@@ -61,7 +62,7 @@ class CompiledEnvRunner:
             raise ConfigError("backend", f"must be gymnasium where the engine is not fused: {problem}")
         agent.fused.compile_runs(self.runs)
 
-    def live(
+    def run(
         self,
         agent: Any,
         steps: int,
@@ -69,7 +70,7 @@ class CompiledEnvRunner:
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Run the lifetimes of a fused agent; see ``EnvRunner.live``."""
+        """Run the lifetimes of a fused agent; see ``EnvRunner.run``."""
         step, runs = steps_of_all(records), self.runs
         schedule = Schedule(callbacks, step)
         while step < steps:
@@ -103,8 +104,8 @@ class CompiledEnvRunner:
             record.episode_return = float(runs.lifetimes[i].view(np.float64)[RETURN])
             record.episode_length = int(runs.envs[i, ELAPSED])
 
-    def obstacle(self) -> None:
-        """The state of a compiled env can always be kept; see ``EnvRunner.obstacle``."""
+    def unsupported_reason(self) -> None:
+        """The state of a compiled env can always be kept; see ``EnvRunner.unsupported_reason``."""
 
     def capture(self) -> dict[str, Any]:
         """Return the state of the envs and what each lifetime keeps; see ``EnvRunner.capture``."""
@@ -121,3 +122,6 @@ class CompiledEnvRunner:
 
     def close(self) -> None:
         """Nothing is held that must be closed."""
+
+
+keep_names(globals(), CompiledWorld="CompiledEnvRunner")

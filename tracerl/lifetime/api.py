@@ -1,6 +1,7 @@
 """One lifetime from Python, step by step or to its end; see ``tracerl.live``."""
 
 import math
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,6 +9,7 @@ from typing import Any, cast
 import gymnasium as gym
 
 from tracerl.config import checks
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import Callback, Ending, LoopState, Step, stream
@@ -40,13 +42,43 @@ class Every:
             self.function(record, agent)
 
 
+@dataclass(eq=False)
+class _Monitor:
+    """A callback by the names of tracerl 0.1: ``look``, and where it has them ``next_look`` and ``look_at_last``."""
+
+    monitor: Any
+
+    def __post_init__(self) -> None:
+        self.every: int = self.monitor.every
+        names = {"call": "look", "next_call": "next_look", "call_at_end": "look_at_last"}
+        vars(self).update(
+            {name: getattr(self.monitor, old) for name, old in names.items() if hasattr(self.monitor, old)}
+        )
+
+
+def _as_callback(callback: Any) -> Callback:
+    """Return a callback of the current or the previous protocol as one of the current.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if callable(getattr(callback, "call", None)):
+        found: Callback = callback
+        return found
+    if callable(getattr(callback, "look", None)):
+        warnings.warn("a callback's look is now call(records, agent)", DeprecationWarning, stacklevel=4)
+        return cast(Callback, _Monitor(callback))
+    wanted = "tracerl.Every(steps, function), or an object with every and call(records, agent)"
+    raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
+
+
 class Lifetime(Iterator[Step]):
     """One lifetime of an agent in an env: an iterator over its steps, of which none is kept.
 
     Attributes:
-        agent: lifetimes it.
-        env: that it is lived in.
-        record: steps, episodes, the last 100 returns, milestones; up to date at every step.
+        agent: that learns.
+        env: that it acts in.
+        record: steps, episodes, the last 100 returns and milestones, up to date at every step.
     """
 
     def __init__(
@@ -62,48 +94,44 @@ class Lifetime(Iterator[Step]):
         """Begin; see ``live``."""
         checks.whole("steps", steps, 1)
         checks.whole("seed", seed, 0, 2**32 - 1)
-        for step_type in ("start", "step", "end"):
-            if not callable(getattr(agent, step_type, None)):
+        for method in ("start", "step", "end"):
+            if not callable(getattr(agent, method, None)):
                 raise checks.ConfigError("agent", f"must have the methods start, step and end, got {agent!r}")
         if not all(hasattr(env, name) for name in ("reset", "step", "observation_space")):
             made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
-        for callback in callbacks:
-            if not callable(getattr(callback, "look", None)):
-                wanted = "tracerl.Every(steps, function), or what has every and look(records, agent)"
-                raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
-        self._callbacks: list[Callback] = [Marker(), *reward_check(agent), *callbacks]
+        self._callbacks: list[Callback] = [Marker(), *reward_check(agent), *map(_as_callback, callbacks)]
         self._seed = seed
         self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
         self._loop_state.divergence.remember(agent)
         if isinstance(agent, Stateful):
-            agent.abandon()  # an episode that an earlier lifetime left unfinished
-        self._steps, self._lived = steps, self._stream(steps)
+            agent.abandon()  # an episode that an earlier run left unfinished
+        self._steps, self._stream = steps, self._begin(steps)
 
-    def _stream(self, steps: int) -> Generator[Step, None, Ending]:
+    def _begin(self, steps: int) -> Generator[Step, None, Ending]:
         loop_state, callbacks = self._loop_state, self._callbacks
-        agent = cast(Agent, self.agent)  # the loop asks for the methods alone
+        agent = cast(Agent, self.agent)  # the loop calls start, step and end only
         return stream(agent, self.env, steps, self._seed, self.record, callbacks, loop_state=loop_state)
 
     def __next__(self) -> Step:
-        """Live one env step.
+        """Take one env step.
 
         Raises:
-            StopIteration: all steps are lived.
-            EnvFailed: the env raised, or handed out what is not of its spaces.
+            StopIteration: all steps are taken.
+            EnvFailed: the env raised an exception, or returned what is not in its spaces.
             Diverged: a number is not finite.
         """
-        return next(self._lived)
+        return next(self._stream)
 
     def finish(self) -> Record:
-        """Live the steps that are left and return the record."""
-        for _ in self._lived:
+        """Take the remaining steps and return the record."""
+        for _ in self._stream:
             pass
         return self.record
 
     def go_on(self, steps: int) -> "Lifetime":
-        """Live on, in the same episode, for more steps than were asked for.
+        """Extend the lifetime by more steps, within the same episode.
 
         Args:
             steps: more env steps.
@@ -112,13 +140,13 @@ class Lifetime(Iterator[Step]):
             The lifetime itself.
         """
         checks.whole("steps", steps, 1)
-        self._lived.close()
+        self._stream.close()
         self._steps += steps
-        self._lived = self._stream(self._steps)
+        self._stream = self._begin(self._steps)
         return self
 
     def __repr__(self) -> str:
-        """Say how far the lifetime has come and what it earned."""
+        """Return steps, episodes and the mean return."""
         mean = self.record.mean_return(partial=True)
         earned = "no episode yet" if math.isnan(mean) else f"mean return {mean:.1f}"
         return f"Lifetime({self.record.step:,} of {self._steps:,} steps, {self.record.episodes} episodes, {earned})"
@@ -134,16 +162,16 @@ def live(
     milestones: Sequence[str] = (),
     on_nonfinite: str = "freeze",
 ) -> Lifetime:
-    """Live one lifetime: an iterator of step records, or to the end with ``finish``.
+    """Run one lifetime: an iterator of step records, or to its end with ``finish``.
 
     Args:
-        agent: anything with the three methods of ``tracerl.AgentMethods``; it learns as it lifetimes.
+        agent: anything with the three methods of ``tracerl.AgentMethods``; it learns at every step.
         env: a Gymnasium env that does not reset itself.
-        steps: env steps to live.
-        seed: of the env's first reset; that of the agent was given to ``make_agent``.
-        callbacks: look at the lifetime on schedules of their own: ``Every``, or any ``Callback``.
+        steps: env steps.
+        seed: of the env's first reset; that of the agent is an argument of ``make_agent``.
+        callbacks: each called on its schedule: ``Every``, or any ``Callback``.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
-        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: begin anew, its steps counting on.
+        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and continue to count steps.
 
     Raises:
         ConfigError: naming the argument.
@@ -158,3 +186,6 @@ def live(
         True
     """
     return Lifetime(agent, env, steps, seed, callbacks, milestones, on_nonfinite)
+
+
+keep_names(globals(), Life="Lifetime")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracerl.config import checks
+from tracerl.config.moved import keep_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,3 +149,6 @@ def _first_of_state(state: Mapping[str, "Tensor"], lifetime: int | None) -> tupl
             index = tuple(int(i) for i in (~tensor.isfinite()).nonzero()[0]) if tensor.dim() else ()
             return name, index, tensor[index].item()
     return None
+
+
+keep_names(globals(), Guard="DivergenceCheck")

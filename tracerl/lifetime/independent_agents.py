@@ -1,12 +1,13 @@
-"""The agents of a run: one for its one lifetime, one for all lifetimes, or, where a class knows one lifetime only, one
-for each."""
+"""The agents of a run: one for all lifetimes, or one for each where a class supports a single lifetime only."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.arguments import origin_of
 from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, StepType
 from tracerl.nn.averages import finite_mean
@@ -20,15 +21,17 @@ def build_agents(
 
     Args:
         agent_class: what ``make`` makes; it takes many lifetimes where it has ``advance`` (``ManyAgents``).
-        make: takes ``lives`` and returns an agent.
+        make: takes ``lifetimes``, or by its previous name ``lives``, and returns an agent.
         new_lifetimes: from a seed, or from the list of all, to their ``Lifetimes``.
         seeds: one per lifetime.
     """
+    parameters = inspect.signature(agent_class).parameters
+    name = "lives" if "lives" in parameters and "lifetimes" not in parameters else "lifetimes"
     if len(seeds) == 1:
-        return make(lifetimes=new_lifetimes(seeds[0]))
+        return make(**{name: new_lifetimes(seeds[0])})
     if hasattr(agent_class, "advance"):
-        return make(lifetimes=new_lifetimes(list(seeds)))
-    return IndependentAgents([make(lifetimes=new_lifetimes(seed)) for seed in seeds])
+        return make(**{name: new_lifetimes(list(seeds))})
+    return IndependentAgents([make(**{name: new_lifetimes(seed)}) for seed in seeds])
 
 
 class IndependentAgents:
@@ -84,3 +87,6 @@ class IndependentAgents:
         """Return the mean over the agents of what each would plot; see ``finite_mean``."""
         each = [agent.diagnostics() for agent in self.agents]
         return {tag: finite_mean(np.array([found[tag] for found in each])) for tag in each[0]}
+
+
+keep_names(globals(), Population="IndependentAgents")

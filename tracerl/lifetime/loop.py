@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged as Diverged
 from tracerl.lifetime.divergence import DivergenceCheck, Faults, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_outputs import flag, observation_of, reward_of
@@ -33,12 +34,12 @@ class WrongEnvApi(EnvFailed, TypeError):
 
 
 class Callback(Protocol):
-    """Something that looks at lifetimes every so often."""
+    """Called every so many env steps of a run."""
 
     every: int
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Look; called every ``every`` env steps (per lifetime) and once at the end.
+        """Called every ``every`` env steps (per lifetime) and once at the end.
 
         Args:
             records: one per lifetime.
@@ -48,12 +49,12 @@ class Callback(Protocol):
 
 
 class Step(NamedTuple):
-    """One env step, as it was lived.
+    """One env step.
 
     Attributes:
         observation: that the action was chosen on; None in the first step after a checkpoint.
-        action: as the env's action space has it.
-        reward: that it was paid.
+        action: in the env's action space.
+        reward: of the action.
         next_observation: that it led to.
         terminated: the episode ended by the task's own rules.
         truncated: it was cut off.
@@ -74,15 +75,15 @@ class Step(NamedTuple):
 
 @dataclass
 class LoopState:
-    """Where a lifetime, or many, stands between two steps: what a checkpoint keeps beside agent, env and record.
+    """State of the loop between two steps, of one lifetime or of many: part of a checkpoint.
 
     Attributes:
         begun: the first episode has begun.
         ended: an episode has ended and the next one has not begun: a bool, or of many lifetimes a mask, bool,
             [lifetimes].
-        action: the action to be taken next; of many lifetimes those of all.
+        action: the next action; of many lifetimes those of all.
         observation: that it was chosen on, of one lifetime; None where the run goes on from a checkpoint.
-        divergence: deals with numbers that are not finite.
+        divergence: what is done about numbers that are not finite.
     """
 
     begun: bool = False
@@ -93,16 +94,16 @@ class LoopState:
 
 
 def next_call(callback: Callback, step: int) -> int:
-    """Return the env step after ``step`` at which a callback looks: a multiple of ``every``, or what it says itself.
+    """Return the env step after ``step`` at which a callback is called: the next multiple of ``every``.
 
-    A callback with other plans, such as several steps in a row, has a method ``next_call(step)``.
+    A callback with another schedule, such as several steps in a row, has a method ``next_call(step)``.
     """
-    plan: Callable[[int], int] | None = getattr(callback, "next_look", None)
-    return (step // callback.every + 1) * callback.every if plan is None else plan(step)
+    schedule: Callable[[int], int] | None = getattr(callback, "next_call", None)
+    return (step // callback.every + 1) * callback.every if schedule is None else schedule(step)
 
 
 class Schedule:
-    """When the callbacks look next, whenever the loop began; see ``next_call``.
+    """When each callback is called next; see ``next_call``.
 
     Attributes:
         next: the env step at which the first of them is due; infinity where there are none.
@@ -114,7 +115,7 @@ class Schedule:
         self.next: float = min(self._due.values(), default=math.inf)
 
     def call(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Let the callbacks whose time has come look."""
+        """Call the callbacks that are due."""
         for callback, due in self._due.items():
             if step >= due:
                 callback.call(records, agent)
@@ -122,16 +123,16 @@ class Schedule:
         self.next = min(self._due.values(), default=math.inf)
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Let all of them look, whatever the time; one to whom that is another matter has a method of this name.
+        """Call all callbacks at the end of the run; one that has a method ``call_at_end`` is called by that.
 
-        The last of them first: what it keeps shall be what it would have kept if the lifetime went on.
+        The last one (checkpoints) is called first, so that it saves what it would save if the run continued.
         """
         callbacks = list(self._due)
         for callback in [*callbacks[-1:], *callbacks[:-1]]:
-            getattr(callback, "look_at_last", callback.call)(records, agent)
+            getattr(callback, "call_at_end", callback.call)(records, agent)
 
 
-def live(
+def run_lifetime(
     agent: Agent,
     env: gym.Env[Any, Any],
     steps: int,
@@ -141,15 +142,15 @@ def live(
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:
-    """Live one lifetime to its end; see ``stream`` for what it takes and raises.
+    """Run one lifetime to its end; see ``stream`` for arguments and errors.
 
     Returns:
         How it ended.
     """
-    lived = stream(agent, env, steps, seed, record, callbacks, interrupted, loop_state)
+    steps_taken = stream(agent, env, steps, seed, record, callbacks, interrupted, loop_state)
     try:
         while True:
-            next(lived)
+            next(steps_taken)
     except StopIteration as ended:
         ending: Ending = ended.value
         return ending
@@ -165,20 +166,20 @@ def stream(
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Generator[Step, None, Ending]:
-    """Live one lifetime: stream the env through the agent, each observation once.
+    """Run one lifetime: stream the env through the agent, each observation once.
 
-    ``terminated`` (nothing follows, by the task's own rules) and ``truncated`` (cut off) are handed to the agent
-    apart: it bootstraps from the final observation of the second only.
+    ``terminated`` (the task ended) and ``truncated`` (cut off, such as by a time limit) reach the agent separately: it
+    bootstraps from the final observation of a truncated episode only.
 
     Args:
         agent: learns and acts.
         env: a Gymnasium env that does not reset itself.
-        steps: env steps to live, at least one.
+        steps: env steps, at least one.
         seed: of the env's first reset.
-        record: of the lifetime so far, updated in place.
-        callbacks: look at the lifetime on their schedules.
-        interrupted: asked after every step; true ends the lifetime.
-        loop_state: where the lifetime stands, to go on from there; updated in place.
+        record: statistics of the lifetime so far, updated in place.
+        callbacks: called on their schedules.
+        interrupted: called after every step; true ends the run.
+        loop_state: to continue from; updated in place.
 
     Yields:
         Every step, once the agent has learned from it and the next action is chosen.
@@ -223,7 +224,7 @@ def stream(
                         raise
         if _faulty(faults):
             loop_state.divergence.examine(agent, [record.step])
-            action = agent.start(observation)  # born anew
+            action = agent.start(observation)  # of an agent that was re-initialised
         loop_state.action, loop_state.observation = action, observation
         if record.step >= schedule.next:
             schedule.call(record.step, [record], agent)
@@ -235,7 +236,7 @@ def stream(
 
 
 def _faulty(faults: Faults | None) -> bool:
-    """Return whether the agent itself diverged, which the guard of the loop deals with."""
+    """Return whether the agent itself diverged, which the loop's divergence check handles."""
     return faults is not None and bool(faults[()])
 
 
@@ -312,3 +313,6 @@ def _as_array(observation: Any, record: Record) -> Any:
         return observation_of(observation)
     except Exception as error:
         raise EnvFailed(f"env handed out an observation of no use after {record.step:,} steps") from error
+
+
+keep_names(globals(), Monitor="Callback", Moment="LoopState", live="run_lifetime", next_look="next_call")

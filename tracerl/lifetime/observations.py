@@ -22,8 +22,8 @@ def as_box(env: Env) -> Env:
       in which there is no number between 0 and 1.
     - Discrete, MultiBinary, MultiDiscrete, and a Dict or Tuple of these and of Boxes are flattened as Gymnasium does
       it, to one dimension: numbers as they are, choices one-hot.
-    - Of anything else (Text, Graph, Sequence, OneOf) the env is returned as it is: an agent that does not look at
-      observations lifetimes in it, others refuse it (``tracerl.nn.spaces.observation_shape``).
+    - Of anything else (Text, Graph, Sequence, OneOf) the env is returned as it is: an agent that does not read
+      observations accepts it, others raise (``tracerl.nn.spaces.observation_shape``).
     """
     space = env.observation_space
     if _to_flatten(space):

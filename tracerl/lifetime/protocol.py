@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from tracerl.config.moved import keep_names
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,13 +18,15 @@ Action = Any
 
 
 class StepType(IntEnum):
-    """What happened to one lifetime of many, and so what its agent shall do."""
+    """What an env step is to one lifetime of many, as dm_env names them; START and STEP are the previous names."""
 
-    SKIP = 0  # nothing: the lifetime is left as it is
-    START = 1  # an episode began
-    STEP = 2  # the last action led to a reward and an observation
+    SKIP = 0  # no step: the lifetime is left as it is
+    FIRST = 1  # an episode began
+    MID = 2  # the last action led to a reward and an observation
     TERMINATED = 3  # the same, and the episode ended by the task's own rules
     TRUNCATED = 4  # the same, and the episode was cut off
+    START = FIRST
+    STEP = MID
 
 
 @runtime_checkable
@@ -141,3 +145,6 @@ class Origin(Protocol):
     def reduce(self, agent: Any) -> tuple[Any, ...]:
         """Return what pickle keeps of the agent, as ``__reduce__`` does."""
         ...
+
+
+keep_names(globals(), Verb="StepType", Verbs="AgentMethods")

@@ -1,4 +1,4 @@
-"""What lifetimes have earned so far, in constant memory."""
+"""Statistics of lifetimes so far, in constant memory."""
 
 import math
 import re
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.statistics import Keep
 
 WINDOW = 100  # episodes: the widest window a milestone may ask for, and that of the reported return
 RATE_WINDOW = 10_000  # env steps: that of the reported reward rate
-MARK_EVERY = 1_000  # env steps between two marks of what a lifetime has earned
+MARK_EVERY = 1_000  # env steps between two marks of the return of a lifetime
 
 
 @dataclass
@@ -55,15 +56,15 @@ class Record:
         milestones: those of the env, filled in as they are reached.
         lifetime: its number among the lifetimes of the run.
         keep: called with every ended episode, if given: lifetime, env step of its end, return, length.
-        step: env steps lived.
+        step: env steps so far.
         episodes: episodes ended.
         returns: undiscounted returns of the last 100 episodes.
         lengths: their lengths in env steps.
         episode_return: return of the running episode so far.
         episode_length: its length so far.
         earned: sum of the returns of all ended episodes.
-        marks: env steps and the rewards earned up to them, as far back as the reward rate looks.
-        frozen: the lifetime ended early, its numbers having diverged; the others do not wait for it.
+        marks: env steps and the rewards earned up to them, as far back as the window of the reward rate.
+        frozen: the lifetime ended early because its numbers diverged; the others continue without it.
     """
 
     milestones: Sequence[Milestone] = ()
@@ -121,7 +122,7 @@ class Record:
         return sum(self.lengths) / len(self.lengths) if self.lengths else math.nan
 
     def mark(self) -> None:
-        """Note what has been earned up to now; ``reward_rate`` looks from mark to mark."""
+        """Note the rewards so far; the window of ``reward_rate`` begins at such a mark."""
         if self.step > self.marks[-1][0]:
             self.marks.append((self.step, self.earned + self.episode_return))
 
@@ -169,18 +170,18 @@ _COUNTERS = ("step", "episodes", "episode_return", "episode_length", "earned", "
 
 
 def steps_of_all(records: Sequence[Record]) -> int:
-    """Return the env steps that every lifetime has lived, but for those that are frozen."""
+    """Return the env steps that all lifetimes have taken, frozen ones aside."""
     going_on = [record.step for record in records if not record.frozen]
     return min(going_on) if going_on else max(record.step for record in records)
 
 
 class Marker:
-    """A callback that marks what each lifetime has earned."""
+    """A callback that marks the rewards of each lifetime."""
 
     every = MARK_EVERY
 
     def call(self, records: Sequence[Record], agent: object) -> None:
-        """Mark; see ``Callback.call``."""
+        """Mark all; see ``Callback.call``."""
         for record in records:
             record.mark()
 
@@ -189,12 +190,12 @@ class VectorStatistics:
     """Running statistics of many lifetimes: steps and rewards are added for all at once, episodes end one by one.
 
     Attributes:
-        steps: env steps lived, int64, [lifetimes].
+        steps: env steps so far, int64, [lifetimes].
         frozen: lifetimes that ended early, bool, [lifetimes].
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        """Go on from one record per lifetime."""
+        """Continue from one record per lifetime."""
         self._records = list(records)
         self.steps = np.array([record.step for record in records], np.int64)
         self.frozen = np.array([record.frozen for record in records])
@@ -202,11 +203,11 @@ class VectorStatistics:
         self._lengths = np.array([record.episode_length for record in records], np.int64)
 
     def step(self) -> int:
-        """Return the env steps that every lifetime has lived, but for those that are frozen."""
+        """Return the env steps that all lifetimes have taken, frozen ones aside."""
         return int(self.steps.min() if not self.frozen.any() else self.steps[~self.frozen].min())
 
     def freeze(self, lifetime: int) -> None:
-        """Let a lifetime end here; the last one that lifetimes is not frozen, for then the run ends."""
+        """End a lifetime; the last one is not frozen, because the run ends with it."""
         self.frozen[lifetime] = self._records[lifetime].frozen = True
 
     def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:
@@ -236,3 +237,6 @@ class VectorStatistics:
         record = self._records[i]
         record.step, record.episode_length = int(self.steps[i]), int(self._lengths[i])
         record.episode_return = float(self._returns[i])
+
+
+keep_names(globals(), Tally="VectorStatistics", lived_by_all="steps_of_all")

@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from tracerl.config import checks
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import DivergenceCheck
-from tracerl.lifetime.loop import Callback, Ending, LoopState, live
+from tracerl.lifetime.loop import Callback, Ending, LoopState, run_lifetime
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.time_limit import time_limit
@@ -39,7 +40,7 @@ class EnvRunner(Protocol):
         """
         ...
 
-    def live(
+    def run(
         self,
         agent: Any,
         steps: int,
@@ -50,7 +51,7 @@ class EnvRunner(Protocol):
         """Live ``steps`` env steps in each lifetime; see ``lifetime.live``."""
         ...
 
-    def obstacle(self) -> str | None:
+    def unsupported_reason(self) -> str | None:
         """Say why the env's state cannot be kept, so that a resumed lifetime begins a new episode; None where it
         can."""
         ...
@@ -95,7 +96,7 @@ class SingleEnvRunner:
         """Compile the methods; see ``EnvRunner.prepare``."""
         compile_steps(agent)
 
-    def live(
+    def run(
         self,
         agent: Agent,
         steps: int,
@@ -103,23 +104,25 @@ class SingleEnvRunner:
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the lifetime; see ``EnvRunner.live``."""
+        """Live the lifetime; see ``EnvRunner.run``."""
         self._loop_state.divergence = self.divergence
         with time_limit(self._env, self._timeout):
-            return live(agent, self._env, steps, self._seed, records[0], callbacks, interrupted, self._loop_state)
+            return run_lifetime(
+                agent, self._env, steps, self._seed, records[0], callbacks, interrupted, self._loop_state
+            )
 
-    def obstacle(self) -> str | None:
-        """Name the layer of the env whose state cannot be kept; see ``EnvRunner.obstacle``."""
+    def unsupported_reason(self) -> str | None:
+        """Name the layer of the env whose state cannot be kept; see ``EnvRunner.unsupported_reason``."""
         from tracerl.lifetime import env_state
 
-        found: str | None = env_state.obstacle(self._env)
+        found: str | None = env_state.unsupported_reason(self._env)
         return found
 
     def capture(self) -> Plain:
         """Return the env's state and the action to come; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
-        if env_state.obstacle(self._env):
+        if env_state.unsupported_reason(self._env):
             return {"env": None}
         action = np.asarray(self._loop_state.action)
         return {"env": env_state.capture(self._env), "ended": bool(self._loop_state.ended), "action": action}
@@ -159,7 +162,7 @@ class VectorEnvRunner:
         """Compile the methods; see ``EnvRunner.prepare``."""
         compile_steps(agent)
 
-    def live(
+    def run(
         self,
         agent: ManyAgents,
         steps: int,
@@ -167,25 +170,25 @@ class VectorEnvRunner:
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the lifetimes together; see ``EnvRunner.live``."""
+        """Live the lifetimes together; see ``EnvRunner.run``."""
         statistics, self._loop_state.divergence = VectorStatistics(records), self.divergence
         with time_limit(self._envs, self._timeout):
             return run_lifetimes(
                 agent, self._envs, steps, self._seeds, statistics, callbacks, interrupted, self._loop_state
             )
 
-    def obstacle(self) -> str | None:
-        """Name what cannot be kept; see ``EnvRunner.obstacle``."""
+    def unsupported_reason(self) -> str | None:
+        """Name what cannot be kept; see ``EnvRunner.unsupported_reason``."""
         from tracerl.lifetime import env_state
 
-        found: str | None = env_state.obstacle(self._envs)
+        found: str | None = env_state.unsupported_reason(self._envs)
         return found
 
     def capture(self) -> Plain:
         """Return the envs' states and the actions to come; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
-        if env_state.obstacle(self._envs):
+        if env_state.unsupported_reason(self._envs):
             return {"env": None}
         ended, action = np.asarray(self._loop_state.ended), np.asarray(self._loop_state.action)
         return {"env": env_state.capture_many(self._envs), "ended": ended, "action": action}
@@ -225,3 +228,6 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any
 def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:
     """Return a seed for an env that goes on without its state: not that of the first episode, which was lived."""
     return int(np.random.SeedSequence((seed, int(state["step"]))).generate_state(1)[0])
+
+
+keep_names(globals(), World="EnvRunner", SingleWorld="SingleEnvRunner", VectorWorld="VectorEnvRunner")

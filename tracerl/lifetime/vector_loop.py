@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_outputs import check_outputs
 from tracerl.lifetime.loop import NOT_FAILURES, Callback, Ending, EnvFailed, LoopState, Schedule
@@ -194,3 +195,6 @@ def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergenc
     """Let a lifetime end whose env is of no use any more, whatever the guard's policy does about agents."""
     divergence.report(lifetime, problem, len(statistics.frozen))
     statistics.freeze(lifetime)
+
+
+keep_names(globals(), live_many="run_lifetimes")

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tracerl.config.moved import keep_names
+
 
 class Lifetimes:
     """Maker of tensors for one lifetime or for many.
@@ -82,3 +84,6 @@ def clear_(tensor: Tensor, mask: Tensor | None) -> None:
         tensor.zero_()
     else:
         tensor.masked_fill_(mask.reshape(mask.shape + (1,) * (tensor.dim() - mask.dim())), 0)
+
+
+keep_names(globals(), Lives="Lifetimes")

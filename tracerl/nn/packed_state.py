@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tracerl.config.moved import keep_names
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -85,3 +86,6 @@ def _gather(group: list[Place], dtype: torch.dtype, lifetimes: Lifetimes) -> Ten
         owner.__dict__[name] = view
         start += size
     return memory
+
+
+keep_names(globals(), Arena="PackedState")

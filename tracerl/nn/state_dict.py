@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
+from tracerl.config.moved import keep_names
 from tracerl.nn.flat_parameters import FlatModule
 
 State = dict[str, Tensor]
@@ -49,3 +50,6 @@ def write(name: str, target: Tensor, source: Tensor) -> None:
         kinds = f"{target.dtype} {tuple(target.shape)}, got {source.dtype} {tuple(source.shape)}"
         raise ValueError(f"{name} of the agent's state must be {kinds}")
     target.copy_(source)
+
+
+keep_names(globals(), memories="state_tensors", recall="load_state")

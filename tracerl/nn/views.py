@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor, nn
 
+from tracerl.config.moved import keep_names
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -221,3 +223,6 @@ def _memory(agent: Any) -> set[int]:
     arena = getattr(agent, "memory", None)
     tensors = [getattr(arena, name, None) for name in ("real", "wide")]
     return {t.untyped_storage().data_ptr() for t in tensors if isinstance(t, Tensor) and t.device.type == "cpu"}
+
+
+keep_names(globals(), Outlook="PolicyOutputs")

@@ -54,11 +54,11 @@ def parser() -> argparse.ArgumentParser:
     add("--by", default="settings", help="what is compared: settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names in the order of what is compared (default: what differs)")
     add("--ends", action="store_true", help="name curves at their ends, in place of a legend")
-    add("--lives", action="store_true", help="draw every lifetime as a thin line, in place of the band")
+    add("--lifetimes", "--lives", action="store_true", help="draw every lifetime as a thin line, in place of the band")
     add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help="of averages (default: .9 .99)")
     alive = found.add_argument_group("what is inside a lifetime (one RUN with a checkpoint)")
     add = alive.add_argument
-    add("--life", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
+    add("--life", "--lifetime", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
     add("--steps", type=int, default=300, metavar="N", help="env steps to live on (default: 300)")
     add("--checkpoint", metavar="NAME", help="which one (default: the newest)")
     add("--neurons", type=int, default=4, metavar="N", help="whose membranes are drawn (default: 4)")

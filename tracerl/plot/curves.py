@@ -78,7 +78,10 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], li
 
 
 def _named(found: Band) -> str:
-    most, (one, many) = int(found.lifetimes.max()), ("run", "runs") if found.measure == RATE else ("life", "lives")
+    most, (one, many) = (
+        int(found.lifetimes.max()),
+        ("run", "runs") if found.measure == RATE else ("lifetime", "lifetimes"),
+    )
     counted = f"{most} {one if most == 1 else many}"
     return f"{found.label} ({counted})" if found.label else counted
 
@@ -87,7 +90,7 @@ def _said(bands: Sequence[Band], lifetimes: bool) -> str:
     """Say what line and band are of the lifetimes; of single ones nothing needs to be said."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
     beside = "each lifetime" if lifetimes else "95% interval"
-    units = "runs" if all(found.measure == RATE for found in bands) else "lives"
+    units = "runs" if all(found.measure == RATE for found in bands) else "lifetimes"
     return f"{words} over {units}, {beside}" if any(found.lifetimes.max() > 1 for found in bands) else ""
 
 

@@ -76,7 +76,7 @@ def _bands(wish: argparse.Namespace) -> list[Band]:
             chosen = chosen.best()
         return drawable(chosen, wish.statistic)
     if wish.lifetimes:
-        raise ConfigError("--lives", f"needs runs: {files[0]} has the middle and the band of lifetimes only")
+        raise ConfigError("--lifetimes", f"needs runs: {files[0]} has the middle and the band of lifetimes only")
     bands = [found for path in files for found in read_bands(path)]
     if wish.labels is None:
         return bands

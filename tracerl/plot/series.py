@@ -106,7 +106,7 @@ def band(
 ) -> Band:
     """Return the middle of curves, with the 95% interval that bootstrapping over them gives it.
 
-    It goes from where two of the lifetimes have a number to where two are left; ``lives`` tells how many there are.
+    It goes from where two of the lifetimes have a number to where two are left; ``lifetimes`` tells how many there are.
     """
     needed = min(2, len(curves)) - 1
     first = sorted(curve.steps[0] for curve in curves)[needed]

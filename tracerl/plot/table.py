@@ -73,7 +73,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
     columns = dict.fromkeys(column for row in rows for column in row)
     milestones = [column.removesuffix(" share") for column in columns if column.endswith(" share")]
     many_envs = len({row["env"] for row in rows}) > 1
-    head = [*(["env"] if many_envs else []), "run", "lives", "env steps"]
+    head = [*(["env"] if many_envs else []), "run", "lifetimes", "env steps"]
     rate = ["IQM per step"] if "iqm per step" in columns else []
     head += [f"mean, last {WINDOW}", "lowest lifetime", "IQM [95% interval]", *rate, *milestones]
     return [head, *([*([row["env"]] if many_envs else []), *_body(row, rate, milestones)] for row in rows)]

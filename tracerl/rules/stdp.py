@@ -139,7 +139,7 @@ class STDP:
 class Synapses(StateModule):
     """All synapses between two groups of neurons, learning by reward-modulated STDP.
 
-    Memory per lifetime: two numbers per synapse, one per input and one per neuron, however long it lifetimes.
+    Memory per lifetime: two numbers per synapse, one per input and one per neuron, however many env steps it takes.
 
     Attributes:
         weight: w, [*lifetimes, n_pre, n_post].

@@ -69,7 +69,7 @@ def run(setup: Setup) -> dict[str, Any]:
             # A step is marked before others look at it, and kept when all have.
             looking = [*reward_check(setup.agent), *logs, progress, setup.presence]
             callbacks: list[Callback] = [Marker(), *looking, *_checkpoints(setup, started)]
-            status = setup.runner.live(setup.agent, setup.steps, setup.records, callbacks, interrupted)
+            status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, interrupted)
     except KeyboardInterrupt:
         status = "interrupted"
     except BaseException as failure:
@@ -93,7 +93,7 @@ def _checkpoints(setup: Setup, started: float) -> list[Callback]:
     """Return the callback that makes checkpoints, if one shall."""
     if setup.checkpoints is None:
         return []
-    always = {**setup.kept, "obstacle": setup.runner.obstacle(), "env_packages": _env_packages()}
+    always = {**setup.kept, "obstacle": setup.runner.unsupported_reason(), "env_packages": _env_packages()}
 
     def describe() -> dict[str, Any]:
         return {

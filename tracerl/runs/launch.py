@@ -132,7 +132,7 @@ def _setup(
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
-    runner, agent = _world_and_agent(cfg, spec, agent_name)
+    runner, agent = _runner_and_agent(cfg, spec, agent_name)
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
@@ -191,13 +191,13 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
     if not all(isinstance(each, Stateful) for each in agents):
         print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and abandon", file=sys.stderr)
         return None
-    obstacle = runner.obstacle()
-    if obstacle:
-        print(f"warning: a resumed run will begin a new episode: {obstacle}", file=sys.stderr)
+    unsupported_reason = runner.unsupported_reason()
+    if unsupported_reason:
+        print(f"warning: a resumed run will begin a new episode: {unsupported_reason}", file=sys.stderr)
     return settings
 
 
-def _world_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["EnvRunner", Any]:
+def _runner_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["EnvRunner", Any]:
     """Build the envs of all lifetimes and the agent or agents that run there."""
     use_threads(cfg)
     seeds = [cfg.seed + lifetime for lifetime in range(cfg.lifetimes)]

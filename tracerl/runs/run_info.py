@@ -18,7 +18,7 @@ class RunInfo:
     """The ``info`` of a run's checkpoint, checked."""
 
     settings: Mapping[str, Any]  # of the run, by dotted name
-    runner: dict[str, Any]  # what ``EnvRunner.capture`` returned, its arrays by name.
+    world: dict[str, Any]  # what ``EnvRunner.capture`` returned, its arrays by name.
     seconds: float  # that the run took so far
     episodes: int  # rows in the file of the episodes
     log: Sequence[Any] | None  # where the log stands, as ``logger.Place``; None where there is none.

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--window", action="store_true", default=None, help="show a window (the default where no file is asked for)")
     add("--episodes", type=int, metavar="N", help="watch N episodes")
     add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} into files, no end in a window)")
-    add("--life", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
+    add("--life", "--lifetime", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
     add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest that is sound)")
     add("--greedy", action="store_true", help="take the likeliest action (default: sample, as in the run)")
     add("--learn", action="store_true", help="go on learning; nothing is written into the run (default: frozen)")

@@ -7,7 +7,7 @@ the rest, which is then JSON. Nothing in it is ever executed: only attributes th
 
 Known are Gymnasium's classic control, toy text, MuJoCo and its wrappers, Atari without repeated actions, and every
 class with ``state_dict`` and ``load_state_dict`` (see ``methods``), as this project's own envs and wrappers have them.
-``obstacle`` says what stands in the way of another env.
+``unsupported_reason`` says what stands in the way of another env.
 
 The env goes on bit-identically on a machine of the same kind with packages of the same versions. Left out: windows,
 settings of wrappers, and functions that a wrapper was given (``TransformObservation``), which must have no
@@ -19,15 +19,20 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+from tracerl.config.moved import keep_names
+
 from . import many, stack
 from .many import capture as capture_many
 from .many import restore as restore_many
 from .plain import join, split
 from .stack import EnvState, capture, restore
 
-__all__ = ["EnvState", "capture", "capture_many", "join", "obstacle", "restore", "restore_many", "split"]
+__all__ = ["EnvState", "capture", "capture_many", "join", "unsupported_reason", "restore", "restore_many", "split"]
 
 
-def obstacle(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str | None:
+def unsupported_reason(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str | None:
     """Name the outermost layer of an env or vector env that cannot be captured, and why; None where all can."""
-    return many.obstacle(env) if isinstance(env, VectorEnv) else stack.obstacle(env)
+    return many.unsupported_reason(env) if isinstance(env, VectorEnv) else stack.unsupported_reason(env)
+
+
+keep_names(globals(), obstacle="unsupported_reason")

@@ -27,7 +27,7 @@ class Adapter:
         """Tell whether this layer is of one of the classes."""
         return is_named(env, self.package, self.fields)
 
-    def obstacle(self, env: Any) -> str | None:
+    def unsupported_reason(self, env: Any) -> str | None:
         """Say why the state of this layer cannot be captured bit-identically; None where it can."""
         return None
 

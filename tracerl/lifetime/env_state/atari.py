@@ -19,7 +19,7 @@ class Atari(Adapter):
     can be captured. Left out: sound.
     """
 
-    def obstacle(self, env: Any) -> str | None:
+    def unsupported_reason(self, env: Any) -> str | None:
         """Name the probability of repeated actions where it is not 0."""
         probability = env.ale.getFloat("repeat_action_probability")
         if probability == 0:

@@ -18,22 +18,22 @@ Envs = VectorEnv[Any, Any, Any]
 _STATELESS = ("FlattenObservation", "TransformObservation")
 
 
-def obstacle(envs: Any) -> str | None:
+def unsupported_reason(envs: Any) -> str | None:
     """Name the first vector env, wrapper or env within it that cannot be captured; None where all can."""
     *outer, bare = _layers(envs)
     for wrapper in outer:
         if not is_named(wrapper, "gymnasium.wrappers.vector", _STATELESS):
             return f"no adapter for {type(wrapper).__name__}: it is a wrapper of vector envs that is not known"
     if type(bare) is SyncVectorEnv:
-        return next((reason for reason in map(stack.obstacle, bare.envs) if reason is not None), None)
+        return next((reason for reason in map(stack.unsupported_reason, bare.envs) if reason is not None), None)
     if _is_cart_poles(bare):
         return None
     return f"no adapter for {type(bare).__name__}: only SyncVectorEnv and CartPoleVectorEnv give out their envs' state"
 
 
 def _checked(envs: Any) -> tuple[list[str], Any]:
-    """Return the classes of a vector env in its wrappers, by name, and the bare env; a ValueError names an obstacle."""
-    problem = obstacle(envs)
+    """Return the classes of a vector env in its wrappers, by name, and the bare env; a ValueError names what is unsupported."""
+    problem = unsupported_reason(envs)
     if problem is not None:
         raise ValueError(problem)
     layers = _layers(envs)

@@ -36,11 +36,11 @@ def adapter_of(layer: Any) -> Adapter | None:
     return next((adapter for adapter in ADAPTERS if adapter.matches(layer)), None)
 
 
-def obstacle(env: Any) -> str | None:
+def unsupported_reason(env: Any) -> str | None:
     """Name the outermost layer that cannot be captured, and why; None where all can."""
     for layer in layers(env):
         adapter = adapter_of(layer)
-        reason = reason_of(layer) if adapter is None else adapter.obstacle(layer)
+        reason = reason_of(layer) if adapter is None else adapter.unsupported_reason(layer)
         if reason is not None:
             return f"no adapter for {type(layer).__name__}: {reason}"
     return None
@@ -48,7 +48,7 @@ def obstacle(env: Any) -> str | None:
 
 def _adapted(env: Any) -> list[tuple[Any, Adapter]]:
     """Return the layers of an env with their adapters."""
-    problem = obstacle(env)
+    problem = unsupported_reason(env)
     if problem is not None:
         raise ValueError(problem)
     return [(layer, adapter) for layer in layers(env) if (adapter := adapter_of(layer)) is not None]
@@ -58,7 +58,7 @@ def capture(env: gym.Env[Any, Any]) -> EnvState:
     """Return the state of an env in its wrappers; the env is not changed, and nothing is shared with it.
 
     Raises:
-        ValueError: there is an obstacle, or a layer holds what is no plain data; named.
+        ValueError: a layer is unsupported, or a layer holds what is no plain data; named.
     """
     adapted = _adapted(env)
     bare = adapted[-1][0]
@@ -87,7 +87,7 @@ def restore(env: gym.Env[Any, Any], state: EnvState) -> None:
         state: of ``capture``; it is not changed, and nothing is shared with it.
 
     Raises:
-        ValueError: there is an obstacle; the state is of other wrappers or of another env, both named; or a value has
+        ValueError: there is an unsupported layer; the state is of other wrappers or of another env, both named; or a value has
             an unknown name, or a type, shape or dtype that does not fit, named. The env is not to be used then.
     """
     ours = _adapted(env)

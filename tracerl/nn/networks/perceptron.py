@@ -87,5 +87,5 @@ class PerceptronSettings:
             raise checks.ConfigError("sparsity", problem)
 
     def build(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> Perceptron:
-        """Make a perceptron of these settings; ``lives``' generators are advanced."""
+        """Make a perceptron of these settings; ``lifetimes``' generators are advanced."""
         return Perceptron([n_in, *self.hidden], n_out, self.sparsity, lifetimes)

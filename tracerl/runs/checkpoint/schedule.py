@@ -143,7 +143,7 @@ def take_up(
     """
     info = RunInfo.of(checkpoint)
     try:
-        kept = _take_up(checkpoint, info.runner, agent, runner, records)
+        kept = _take_up(checkpoint, info.world, agent, runner, records)
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
@@ -164,7 +164,7 @@ _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeEr
 
 
 def _take_up(
-    checkpoint: Checkpoint, of_world: dict[str, Any], agent: Stateful, runner: EnvRunner, records: Sequence[Record]
+    checkpoint: Checkpoint, state: dict[str, Any], agent: Stateful, runner: EnvRunner, records: Sequence[Record]
 ) -> bool:
     from tracerl.lifetime.env_state import join
 
@@ -174,7 +174,7 @@ def _take_up(
     _check_records(records, of_records)
     restore_records(records, of_records)
     arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
-    return runner.restore({**join(arrays, of_world), "step": checkpoint.step})
+    return runner.restore({**join(arrays, state), "step": checkpoint.step})
 
 
 def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
