@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tracerl.config import checks
 from tracerl.config.threads import available_cores
-from tracerl.kernels.coverage import without_kernel
+from tracerl.kernels.coverage import unsupported
 from tracerl.nn.averages import finite_means
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import MakeHead, head_for
@@ -152,12 +152,12 @@ class ActorCritic(OnlineAgent):
             ConfigError: there is no such engine, or it cannot be fused.
         """
         checks.choice("engine", engine, ("auto", "torch", "fused"))
-        obstacle = self._obstacle_to_fusing()
-        if engine == "fused" and obstacle:
-            raise checks.ConfigError("engine", f"cannot be fused: {obstacle}")
-        fused = engine == "fused" or (engine == "auto" and not obstacle)
+        reason = self._unsupported()
+        if engine == "fused" and reason:
+            raise checks.ConfigError("engine", f"cannot be fused: {reason}")
+        fused = engine == "fused" or (engine == "auto" and not reason)
         self.engine = "fused" if fused else "torch"
-        self.engine_reason = obstacle if engine == "auto" else None
+        self.engine_reason = reason if engine == "auto" else None
         if fused:
             from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
 
@@ -187,15 +187,13 @@ class ActorCritic(OnlineAgent):
             entropy_weight=self.entropy_weight,
         )
 
-    def _obstacle_to_fusing(self) -> str | None:
-        """Say what the fused engine lacks for this agent; None where it lacks nothing."""
+    def _unsupported(self) -> str | None:
+        """Return why the fused engine does not support this agent; None where it does."""
         if self.lifetimes.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lifetimes.device}"
         if not vars(type(self)).get("has_kernels"):  # a class that inherits computes something else
             return f"it has no kernels for {type(self).__name__}"
-        missing = without_kernel(self.encoder, self.head, self._rules())
-        obstacles = (learner.network.obstacle_to_fusing() for learner in self._learners())
-        return missing or next(filter(None, obstacles), None)
+        return unsupported(self.encoder, self.head, self._learners())
 
     def _learners(self) -> list[TraceLearner]:
         return [learner for learner in (self.policy, self.critic) if learner is not None]

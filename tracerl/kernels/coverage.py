@@ -1,31 +1,67 @@
-"""What there are kernels for; knows of no compiler, so that asking costs nothing.
+"""Which classes have kernels: the one place that says so. It imports no compiler, so that asking costs nothing.
 
-These very classes and none that inherit from them: such a class computes something else, and the kernels would not.
+The exact class counts: a class that inherits from one of these computes something else, which the kernels do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from tracerl.nn.credit import Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
+from tracerl.nn.layers import ALIF, LIF, DenseSynapses, Graded, SynapticLIF
+from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
+from tracerl.nn.wiring import INPUT
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
-from tracerl.optim.rule import StepRule
 from tracerl.optim.sgd import FixedStep
 from tracerl.optim.torch_optim import TorchStep
+from tracerl.rules.reflect import TraceLearner
 
 ENCODERS = (RawEncoder, ContrastEncoder)
 HEADS = (Categorical, MultiCategorical, Bernoulli, Gaussian)
 STEP_RULES = (BoundedIntentional, OvershootingBounded, AdaptiveOvershootingBounded, FixedStep)
+NETWORKS = (Network, Sequential, Perceptron)
+NEURONS = (LIF, ALIF, Graded)
 
 
-def without_kernel(encoder: Encoder, head: Head, step_rules: Sequence[StepRule]) -> str | None:
-    """Say which part of an agent, beside its networks, has no kernel; None where all have one."""
-    if any(isinstance(rule, TorchStep) for rule in step_rules):
-        return "it has no torch.optim optimisers"
+def unsupported(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> str | None:
+    """Say which part of an agent has no kernel; None where all have one."""
+    return next(_reasons(encoder, head, learners), None)
+
+
+def _reasons(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> Iterator[str]:
+    rules = [learner.step_rule for learner in learners]
+    if any(isinstance(rule, TorchStep) for rule in rules):
+        yield "it has no torch.optim optimisers"
     if type(encoder) not in ENCODERS:
-        return f"it has no kernel for the encoder {encoder.name}"
-    for part in (head, *step_rules):
+        yield f"it has no kernel for the encoder {encoder.name}"
+    for part in (head, *rules):
         if type(part) not in (*HEADS, *STEP_RULES):
-            return f"it has no kernel for {type(part).__name__}"
-    return None
+            yield f"it has no kernel for {type(part).__name__}"
+    for learner in learners:
+        for lacking in _lacking(learner.network):
+            yield f"it has no kernel for {lacking}"
+
+
+def _lacking(network: ScoredNetwork) -> Iterator[str]:
+    """Yield the names of what the kernels lack of a network."""
+    if type(network) not in NETWORKS:
+        yield type(network).__name__
+    if not isinstance(network, Network):
+        return
+    nodes, last = network.wiring.nodes, len(network.wiring.nodes) - 1
+    if len(network.layers) < len(nodes):
+        yield "pooling"
+    in_a_row = all(node.sources == (i - 1 if i else INPUT,) and not node.delayed for i, node in enumerate(nodes))
+    if not in_a_row or tuple(network.wiring.outputs) != (last,):
+        yield "layers that are not in a row"
+    for layer in network.layers:
+        if type(layer.synapses) is not DenseSynapses:
+            yield "convolution"
+        if type(layer) not in NEURONS:
+            yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
+    if network.readout.feedback is not None:
+        yield f"feedback={network.readout.feedback_kind}"
+    if isinstance(network.credit, Exact):
+        yield "credit=exact"

@@ -1,13 +1,13 @@
 """A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tracerl.nn.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, SpikingLayer, SynapticLIF
+from tracerl.nn.layers import LI, LIF, Graded, SpikingLayer
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
@@ -113,26 +113,3 @@ class Network(ScoredNetwork):
     def align(self) -> None:
         """Let what carries signals back from the readout follow it; see ``LI.align``."""
         self.readout.align()
-
-    def obstacle_to_fusing(self) -> str | None:
-        """Say what of this network the fused engine has no kernel for; None where it has all."""
-        lacking = next(self._without_kernel(), None)
-        return lacking and f"it has no kernel for {lacking}"
-
-    def _without_kernel(self) -> Iterator[str]:
-        """Yield the names of what the kernels lack."""
-        wiring, n = self.wiring, len(self.wiring.nodes)
-        if len(self.layers) < n:
-            yield "pooling"
-        in_a_row = all(node.sources == (i - 1 if i else INPUT,) for i, node in enumerate(wiring.nodes))
-        if not in_a_row or self._delayed or tuple(wiring.outputs) != (n - 1,):
-            yield "layers that are not in a row"
-        for layer in self.layers:
-            if not isinstance(layer.synapses, DenseSynapses):
-                yield "convolution"
-            if type(layer) not in (LIF, ALIF, Graded):
-                yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
-        if self.readout.feedback is not None:
-            yield f"feedback={self.readout.feedback_kind}"
-        if isinstance(self.credit, Exact):
-            yield "credit=exact"

@@ -62,9 +62,6 @@ class Perceptron(ScoredNetwork):
         """Return the hidden layers and the readout; see ``ScoredNetwork.parts``."""
         return {f"{name}_{i}": layer for i, layer in enumerate(self.in_a_row)} | {f"{name}_readout": self.readout}
 
-    def obstacle_to_fusing(self) -> None:
-        """Say that nothing stands in the way of fusing; see ``ScoredNetwork``."""
-
 
 @dataclass(frozen=True)
 class PerceptronSettings:

@@ -49,7 +49,3 @@ class ScoredNetwork(FlatModule):
 
     def align(self) -> None:
         """Do what has to follow every update of the parameters, in place."""
-
-    def obstacle_to_fusing(self) -> str | None:
-        """Say what of this network the fused engine has no kernel for; None where it has all."""
-        raise NotImplementedError
