@@ -35,10 +35,24 @@ WATCHED = (  # what is summed at every step
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Numbers of the agent itself; see ``configs/agent/eprop.yaml``."""
+@dataclass(frozen=True, kw_only=True)
+class EpropSettings:
+    """Settings of ``EpropAgent``; defaults in ``configs/agent/eprop.yaml``.
 
+    Attributes:
+        network: of policy and value; the paper's is recurrent.
+        encoder: from observations to input currents.
+        optimizer: step-size rules by name; that of the ``policy`` moves the whole network.
+        discount: gamma per env step.
+        trace_decay: lambda; eligibility traces decay by gamma lambda per env step. The paper has 1.
+        entropy: tau, weight of the entropy bonus.
+        value_weight: c_V, weight of the value beside the policy.
+        scale_reward: divide rewards by the running deviation of their discounted sum.
+    """
+
+    network: Dense
+    encoder: EncoderSettings
+    optimizer: Mapping[str, StepRuleSettings]
     discount: float
     trace_decay: float
     entropy: float
@@ -77,6 +91,7 @@ class EpropAgent(OnlineAgent):
         bonus: score of the entropy of the policy in s_t, laid out as the network's parameters, [*lifetimes, n].
     """
 
+    Settings = EpropSettings
     value: Tensor
     signal: Tensor
     entropy: Tensor
@@ -84,19 +99,7 @@ class EpropAgent(OnlineAgent):
     tracked = ("bonus",)
 
     def __init__(
-        self,
-        observation_space: Space[Any],
-        action_space: Space[Any],
-        lifetimes: Lifetimes,
-        *,
-        network: Dense,
-        encoder: EncoderSettings,
-        optimizer: Mapping[str, StepRuleSettings],
-        discount: float,
-        trace_decay: float,
-        entropy: float,
-        value_weight: float,
-        scale_reward: bool,
+        self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes, **settings: Any
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -104,34 +107,27 @@ class EpropAgent(OnlineAgent):
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            network: the body; recurrent, if it shall be what e-prop is for.
-            encoder: from observations to input currents.
-            optimizer: step-size rules by name; that of the ``policy`` moves the whole network.
-            discount: gamma per env step.
-            trace_decay: lambda; eligibility traces decay by gamma lambda per env step. The paper has 1.
-            entropy: tau, weight of the entropy bonus.
-            value_weight: c_V, weight of the value beside the policy.
-            scale_reward: divide rewards by the running deviation of their discounted sum.
+            settings: see ``EpropSettings``.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
         """
         super().__init__()
-        self.settings = Settings(discount, trace_decay, entropy, value_weight, scale_reward)
-        self.encoder = encoder.build(observation_shape(observation_space), network.ticks, lifetimes)
+        self.settings = own = EpropSettings(**settings)
+        self.encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
         self.n_observed = observation_size(observation_space)
         self.head = head_for(action_space, lifetimes)
         self.stream = UniformStream(lifetimes)
-        self.reward_scaler = RewardScaler(discount, lifetimes) if scale_reward else None
-        body = network.build(self.encoder.shape, self.head.n_outputs + 1, lifetimes)
-        decay = discount * trace_decay
-        rule = rule_of_policy(optimizer["policy"], self.head.n_components)
+        self.reward_scaler = RewardScaler(own.discount, lifetimes) if own.scale_reward else None
+        body = own.network.build(self.encoder.shape, self.head.n_outputs + 1, lifetimes)
+        decay = own.discount * own.trace_decay
+        rule = rule_of_policy(own.optimizer["policy"], self.head.n_components)
         self.learner = TraceLearner(body, rule.build(body, decay, lifetimes), decay, lifetimes)
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lifetimes.zeros())
         self.register_buffer("bonus", torch.zeros_like(body.flat))
         self.watched = Averages(WATCHED, lifetimes)
-        self._value_signal = lifetimes.full(value_weight, 1)
+        self._value_signal = lifetimes.full(own.value_weight, 1)
         self._pack(lifetimes)
 
     def _begin(self, observation: Tensor) -> Tensor:

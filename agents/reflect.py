@@ -9,14 +9,11 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
-from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
-from tracerl.nn.heads import MakeHead
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense
 from tracerl.nn.normalizers import scale_reward
-from tracerl.nn.spaces import observation_shape, observation_size
-from tracerl.optim.rule import StepRuleSettings
+from tracerl.nn.spaces import observation_shape
 from tracerl.rules.reflect import policy_gradient
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
@@ -26,11 +23,21 @@ SIGNALS = ("td", "advantage", "reward")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ActorCriticSettings):
-    """Numbers of the agent itself; see ``configs/agent/reflect.yaml``."""
+class ReflectSettings(ActorCriticSettings):
+    """Settings of ``ReflectAgent``; defaults in ``configs/agent/reflect.yaml``.
 
+    Attributes:
+        network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
+        signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the reward.
+            The last two are 0 or constant in tasks that pay every step the same, such as CartPole.
+        average_decay: forgetting of the reward's running average per env step (``advantage``).
+        critic: settings of ``network`` that are others in the critic; None or empty: none.
+    """
+
+    network: Dense
     signal: str
     average_decay: float
+    critic: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -51,29 +58,12 @@ class ReflectAgent(ActorCritic):
     """
 
     has_kernels = True
+    Settings = ReflectSettings
+    settings: ReflectSettings
+    baseline: RewardSignal | AdvantageSignal
 
     def __init__(
-        self,
-        observation_space: Space[Any],
-        action_space: Space[Any],
-        lifetimes: Lifetimes,
-        *,
-        network: Dense,
-        encoder: EncoderSettings,
-        optimizer: Mapping[str, StepRuleSettings],
-        signal: str,
-        discount: float,
-        trace_decay: float,
-        entropy: float,
-        scale_reward: bool,
-        average_decay: float,
-        engine: str,
-        threads: int | None = None,
-        head: MakeHead | None = None,
-        max_std: float | None = None,
-        clipped_log_prob: bool = False,
-        mean_margin: float | None = None,
-        critic: Mapping[str, Any] | None = None,
+        self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes, **settings: Any
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -81,48 +71,22 @@ class ReflectAgent(ActorCritic):
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
-            encoder: from observations to the code that enters both networks.
-            optimizer: step-size rules by name: ``policy`` and ``value``.
-            signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the
-                reward. The last two say nothing in tasks that pay every step the same, such as CartPole.
-            discount: gamma per env step.
-            trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
-            entropy: tau, weight of the entropy bonus.
-            scale_reward: divide rewards by the running deviation of their discounted sum.
-            average_decay: forgetting of the reward's running average per env step (``advantage``).
-            engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
-                where it can be.
-            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
-            head: makes the distribution over actions; None: the one that goes with the action space.
-            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-                numbers together (the sum of them); None: none.
-            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
-            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
-            critic: settings of ``network`` that are others in the critic; None or empty: none.
+            settings: see ``ReflectSettings``.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
         """
-        self.settings = Settings(
-            signal=signal,
-            discount=discount,
-            trace_decay=trace_decay,
-            entropy=entropy,
-            scale_reward=scale_reward,
-            average_decay=average_decay,
-        )
-        built = encoder.build(observation_shape(observation_space), network.ticks, lifetimes)
-        self.n_observed = observation_size(observation_space)
-        super().__init__(action_space, lifetimes, built, self.settings, head, max_std, clipped_log_prob, mean_margin)
-        policy = network.build(self.encoder.shape, self.head.n_outputs, lifetimes)
-        self.policy, self.critic = self._policy_learner(policy, optimizer["policy"]), None
-        if signal == "td":
-            value_network = network if critic is None else _differing(network, critic)
-            self.critic = self._learner(value_network.build(self.encoder.shape, 1, lifetimes), optimizer["value"])
-        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lifetimes)
+        own = ReflectSettings(**settings)
+        encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
+        super().__init__(observation_space, action_space, lifetimes, own, encoder)
+        policy = own.network.build(encoder.shape, self.head.n_outputs, lifetimes)
+        self.policy, self.critic = self._policy_learner(policy, own.optimizer["policy"]), None
+        if own.signal == "td":
+            network = own.network if own.critic is None else _differing(own.network, own.critic)
+            self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), own.optimizer["value"])
+        self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
         self._pack(lifetimes)
-        self._choose_engine(engine, threads)
+        self._choose_engine()
 
     def parts(self) -> dict[str, Part]:
         """Return the policy and, where there is one, the critic; see ``tracerl.nn.exportable.Portable``."""

@@ -1,7 +1,7 @@
 """REFLECT as traceTorch 0.3.0 has it, to the number, with a switch for each of its known defects."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,38 @@ from .common.online import OnlineAgent
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "learn/entropy", "learn/logprob_trace")  # summed at every step
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReflectClassicSettings:
+    """Settings of ``ReflectClassicAgent``; defaults in ``configs/agent/reflect_classic.yaml``.
+
+    Attributes:
+        network: of the policy.
+        encoder: from observations to input currents.
+        optimizer: step-size rule.
+        decays: of REFLECT's averages per env step, one for each of its timescales.
+        learn_decay: make them parameters.
+        learn_mixture: make the weights of the timescales parameters; one timescale has nothing to mix.
+        paired_traces: keep the trace of the product of state and action, per parameter, in place of two averages.
+    """
+
+    network: TraceDense
+    encoder: EncoderSettings
+    optimizer: StepRuleSettings
+    decays: Sequence[float]
+    learn_decay: bool
+    learn_mixture: bool
+    paired_traces: bool
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        if not isinstance(self.decays, (list, tuple)) or not self.decays:
+            raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {self.decays!r}")
+        for decay in self.decays:
+            checks.number("decays", decay, "numbers between 0 and 1", 0.0, 1.0, closed="()")
+        for name in ("learn_decay", "learn_mixture", "paired_traces"):
+            checks.flag(name, getattr(self, name))
+
+
 class ReflectClassicAgent(OnlineAgent):
     """Spiking layers under a softmax, taught by REFLECT: no critic, no eligibility of a synapse.
 
@@ -38,21 +70,11 @@ class ReflectClassicAgent(OnlineAgent):
         critic: None: it learns from rewards alone.
     """
 
+    Settings = ReflectClassicSettings
     critic = None
 
     def __init__(
-        self,
-        observation_space: Space[Any],
-        action_space: Space[Any],
-        lifetimes: Lifetimes,
-        *,
-        network: TraceDense,
-        encoder: EncoderSettings,
-        optimizer: StepRuleSettings,
-        decays: Sequence[float],
-        learn_decay: bool,
-        learn_mixture: bool,
-        paired_traces: bool,
+        self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes, **settings: Any
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -60,29 +82,23 @@ class ReflectClassicAgent(OnlineAgent):
             observation_space: a Box; observations are flattened.
             action_space: a Discrete space.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            network: of the policy.
-            encoder: from observations to input currents.
-            optimizer: step-size rule.
-            decays: of REFLECT's averages per env step, one for each of its timescales.
-            learn_decay: make them parameters.
-            learn_mixture: make the weights of the timescales parameters; one timescale has nothing to mix.
-            paired_traces: keep the trace of the product of state and action, per parameter, in place of two averages.
+            settings: see ``ReflectClassicSettings``.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
         """
         super().__init__()
+        own = ReflectClassicSettings(**settings)
         n_actions, first_action = discrete_actions(action_space)
-        checks.flag("paired_traces", paired_traces)
-        self.encoder = encoder.build_held(observation_shape(observation_space), lifetimes)
+        self.encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
         self.n_observed = observation_size(observation_space)
         self.head = Categorical(n_actions, lifetimes, first_action)
         self.stream = UniformStream(lifetimes)
-        built = network.build(self.encoder.n_out, n_actions, lifetimes)
+        built = own.network.build(self.encoder.n_out, n_actions, lifetimes)
         if not list(built.parameters()):
             raise checks.ConfigError("network.learn_weight", "must be true where nothing else is learned")
-        timescales = _timescales(decays, learn_decay, learn_mixture, lifetimes)
-        self.policy = ClassicLearner(built, timescales, paired_traces, optimizer, lifetimes)
+        timescales = Timescales(own.decays, lifetimes, learn_decay=own.learn_decay, learn_mixture=own.learn_mixture)
+        self.policy = ClassicLearner(built, timescales, own.paired_traces, own.optimizer, lifetimes)
         self.watched = Averages(WATCHED, lifetimes)
         self._pack(lifetimes)
 
@@ -148,14 +164,3 @@ class ReflectClassicAgent(OnlineAgent):
         for i, layer in enumerate(self.policy.network.layers):
             found[f"spikes/policy_{i}_rate"] = float(layer.rate.mean())
         return found
-
-
-def _timescales(decays: Any, learn_decay: bool, learn_mixture: bool, lifetimes: Lifetimes) -> Timescales:
-    """Check the settings of REFLECT's timescales and make them."""
-    if not isinstance(decays, (list, tuple)) or not decays:
-        raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {decays!r}")
-    for decay in decays:
-        checks.number("decays", decay, "numbers between 0 and 1", 0.0, 1.0, closed="()")
-    checks.flag("learn_decay", learn_decay)
-    checks.flag("learn_mixture", learn_mixture)
-    return Timescales(decays, lifetimes, learn_decay=learn_decay, learn_mixture=learn_mixture)

@@ -42,10 +42,34 @@ WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "s
 _TINY = 2.0**-54  # keeps a uniform number off 0, where a normal one is infinite
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Numbers of the agent itself; see ``configs/agent/rstdp.yaml``."""
+@dataclass(frozen=True, kw_only=True)
+class RSTDPSettings:
+    """Settings of ``RSTDPAgent``; defaults in ``configs/agent/rstdp.yaml``.
 
+    Attributes:
+        encoder: from observations to real numbers, which become on and off rates; they are held over all ticks.
+        stdp: of the synapses from inputs to action neurons.
+        signal: ``advantage``: reward minus its running average. ``reward``: the reward. ``td``: td error of a linear
+            critic. The first two are 0 or constant in tasks that pay every step the same, such as CartPole.
+        discount: gamma per env step (``td``, and scale of the reward).
+        trace_decay: lambda of the critic's trace per env step (``td``).
+        value_step: alpha, step size of the critic, in (0, 1] (``td``).
+        average_decay: forgetting of the reward's running average per env step (``advantage``).
+        scale_reward: divide rewards by the running deviation of their discounted sum.
+        ticks: network ticks per env step.
+        population: neurons per action.
+        rate_gain: spikes per tick and unit of the encoder's output, at most one per tick.
+        tonic_rate: spikes per tick of one more input that carries no information, in [0, 1].
+        input_gain: current per spike and unit of weight, divided by the root of the encoder's size.
+        membrane_decay: m per tick.
+        threshold: theta, in units of the membrane.
+        inhibition: current that each other action's neurons take away where all of them spiked a tick ago.
+        noise: standard deviation of the current's noise, per neuron and tick.
+        winner_only: let only the spikes of the chosen action's neurons meet those of the inputs.
+    """
+
+    encoder: EncoderSettings
+    stdp: STDP
     signal: str
     discount: float
     trace_decay: float
@@ -90,33 +114,13 @@ class RSTDPAgent(OnlineAgent):
     episode.
     """
 
+    Settings = RSTDPSettings
     counts: Tensor
     action: Tensor
+    critic: LinearValue | None
 
     def __init__(
-        self,
-        observation_space: Space[Any],
-        action_space: Space[Any],
-        lifetimes: Lifetimes,
-        *,
-        encoder: EncoderSettings,
-        stdp: STDP,
-        signal: str,
-        discount: float,
-        trace_decay: float,
-        value_step: float,
-        average_decay: float,
-        scale_reward: bool,
-        ticks: int,
-        population: int,
-        rate_gain: float,
-        tonic_rate: float,
-        input_gain: float,
-        membrane_decay: float,
-        threshold: float,
-        inhibition: float,
-        noise: float,
-        winner_only: bool,
+        self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes, **settings: Any
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -124,54 +128,33 @@ class RSTDPAgent(OnlineAgent):
             observation_space: a Box; observations are flattened.
             action_space: a Discrete space.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            encoder: from observations to real numbers, which become on and off rates here; its code is held.
-            stdp: of the synapses from inputs to action neurons.
-            signal: ``advantage``: reward minus its running average. ``reward``: the reward. ``td``: td error of a
-                linear critic. The first two say nothing in tasks that pay every step the same, such as CartPole.
-            discount: gamma per env step (``td``, and scale of the reward).
-            trace_decay: lambda of the critic's trace per env step (``td``).
-            value_step: alpha, step size of the critic, in (0, 1] (``td``).
-            average_decay: forgetting of the reward's running average per env step (``advantage``).
-            scale_reward: divide rewards by the running deviation of their discounted sum.
-            ticks: network ticks per env step.
-            population: neurons per action.
-            rate_gain: spikes per tick and unit of the encoder's output, at most one per tick.
-            tonic_rate: spikes per tick of one more input that tells nothing, in [0, 1].
-            input_gain: current per spike and unit of weight, divided by the root of the encoder's size.
-            membrane_decay: m per tick.
-            threshold: theta, in units of the membrane.
-            inhibition: current that each other action's neurons take away where all of them spiked a tick ago.
-            noise: standard deviation of the current's noise, per neuron and tick.
-            winner_only: let only the spikes of the chosen action's neurons meet those of the inputs.
+            settings: see ``RSTDPSettings``.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
         """
         super().__init__()
-        self.settings = Settings(
-            signal, discount, trace_decay, value_step, average_decay, scale_reward, ticks, population, rate_gain,
-            tonic_rate, input_gain, membrane_decay, threshold, inhibition, noise, winner_only,
-        )  # fmt: skip
+        self.settings = own = RSTDPSettings(**settings)
         n_actions, self.first_action = discrete_actions(action_space)
-        self.encoder = encoder.build_held(observation_shape(observation_space), lifetimes)
+        self.encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
         self.n_observed = observation_size(observation_space)
         self.n_inputs = 2 * self.encoder.n_out + 1
-        self.input_scale = input_gain / self.encoder.n_out**0.5
+        self.input_scale = own.input_gain / self.encoder.n_out**0.5
         self.neurons = CompetingLIF(
             n_actions,
-            population,
+            own.population,
             lifetimes,
-            membrane_decay=membrane_decay,
-            threshold=threshold,
-            inhibition=inhibition,
+            membrane_decay=own.membrane_decay,
+            threshold=own.threshold,
+            inhibition=own.inhibition,
         )
-        self.synapses = stdp.build(self.n_inputs, self.neurons.n, lifetimes)
+        self.synapses = own.stdp.build(self.n_inputs, self.neurons.n, lifetimes)
         self.stream = UniformStream(lifetimes)
-        self.reward_scaler = RewardScaler(discount, lifetimes) if scale_reward else None
-        self.critic = (
-            LinearValue(self.n_inputs - 1, value_step, discount, trace_decay, lifetimes) if signal == "td" else None
-        )
-        self.baseline = RewardSignal() if signal == "reward" else AdvantageSignal(average_decay, lifetimes)
+        self.reward_scaler = RewardScaler(own.discount, lifetimes) if own.scale_reward else None
+        self.critic = None
+        if own.signal == "td":
+            self.critic = LinearValue(self.n_inputs - 1, own.value_step, own.discount, own.trace_decay, lifetimes)
+        self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
         self.register_buffer("counts", lifetimes.zeros(n_actions))
         self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
         self.watched = Averages(WATCHED, lifetimes)

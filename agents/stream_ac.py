@@ -5,7 +5,7 @@ Elsayed, Vasan and Mahmood 2024, "Streaming deep reinforcement learning finally 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gymnasium import Space
@@ -13,17 +13,34 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
-from tracerl.nn.encoders import EncoderSettings
-from tracerl.nn.heads import MakeHead
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Perceptron, PerceptronSettings
 from tracerl.nn.normalizers import scale_reward
-from tracerl.nn.spaces import observation_shape, observation_size
+from tracerl.nn.spaces import observation_shape
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
 from tracerl.rules.reflect import TraceLearner, policy_gradient
 
 from .common.actor_critic import ActorCritic, ActorCriticSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamACSettings(ActorCriticSettings):
+    """Settings of ``StreamACAgent``; defaults in ``configs/agent/stream_ac.yaml``. Its encoder has no ticks.
+
+    Attributes:
+        hidden: units of each hidden layer of policy and critic, bottom first.
+        sparsity: share of each unit's incoming weights that start at zero.
+        lr: of ObGD, in both networks; None: what ``optimizer`` says.
+        kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
+        kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
+    """
+
+    hidden: Sequence[int]
+    sparsity: float
+    lr: float | None = None
+    kappa_policy: float | None = None
+    kappa_value: float | None = None
 
 
 class StreamACAgent(ActorCritic):
@@ -41,32 +58,13 @@ class StreamACAgent(ActorCritic):
     ``ReflectAgent``.
     """
 
+    Settings = StreamACSettings
+    settings: StreamACSettings
     critic: TraceLearner
     has_kernels = True
 
     def __init__(
-        self,
-        observation_space: Space[Any],
-        action_space: Space[Any],
-        lifetimes: Lifetimes,
-        *,
-        encoder: EncoderSettings,
-        optimizer: Mapping[str, StepRuleSettings],
-        hidden: Sequence[int],
-        sparsity: float,
-        discount: float,
-        trace_decay: float,
-        entropy: float,
-        scale_reward: bool,
-        engine: str,
-        threads: int | None = None,
-        head: MakeHead | None = None,
-        max_std: float | None = None,
-        clipped_log_prob: bool = False,
-        mean_margin: float | None = None,
-        lr: float | None = None,
-        kappa_policy: float | None = None,
-        kappa_value: float | None = None,
+        self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes, **settings: Any
     ) -> None:
         """Build the agent for the spaces of an env.
 
@@ -74,43 +72,21 @@ class StreamACAgent(ActorCritic):
             observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            encoder: from observations to the networks' inputs; one that holds its code, since there are no ticks.
-            optimizer: step-size rules by name: ``policy`` and ``value``.
-            hidden: units of each hidden layer of policy and critic, bottom first.
-            sparsity: share of each unit's incoming weights that start at zero.
-            discount: gamma per env step.
-            trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
-            entropy: tau, weight of the entropy bonus.
-            scale_reward: divide rewards by the running deviation of their discounted sum.
-            engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
-                where it can be.
-            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
-            head: makes the distribution over actions; None: the one that goes with the action space.
-            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-                numbers together (the sum of them); None: none.
-            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
-            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
-            lr: of ObGD, in both networks; None: what ``optimizer`` says.
-            kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
-            kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
+            settings: see ``StreamACSettings``.
 
         Raises:
             ConfigError: naming the setting, or ``env`` where its spaces do not fit.
         """
-        network = PerceptronSettings(hidden, sparsity)
-        settings = ActorCriticSettings(
-            discount=discount, trace_decay=trace_decay, entropy=entropy, scale_reward=scale_reward
-        )
-        built = encoder.build_held(observation_shape(observation_space), lifetimes)
-        self.n_observed = observation_size(observation_space)
-        super().__init__(action_space, lifetimes, built, settings, head, max_std, clipped_log_prob, mean_margin)
-        n_in = self.encoder.n_out
-        policy_rule = _with_own(optimizer, "policy", lr, kappa_policy)
-        value_rule = _with_own(optimizer, "value", lr, kappa_value)
-        self.policy = self._policy_learner(network.build(n_in, self.head.n_outputs, lifetimes), policy_rule)
-        self.critic = self._learner(network.build(n_in, 1, lifetimes), value_rule)
+        own = StreamACSettings(**settings)
+        network = PerceptronSettings(own.hidden, own.sparsity)
+        encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
+        super().__init__(observation_space, action_space, lifetimes, own, encoder)
+        policy_rule = _with_own(own.optimizer, "policy", own.lr, own.kappa_policy)
+        value_rule = _with_own(own.optimizer, "value", own.lr, own.kappa_value)
+        self.policy = self._policy_learner(network.build(encoder.n_out, self.head.n_outputs, lifetimes), policy_rule)
+        self.critic = self._learner(network.build(encoder.n_out, 1, lifetimes), value_rule)
         self._pack(lifetimes)
-        self._choose_engine(engine, threads)
+        self._choose_engine()
 
     def _begin(self, observation: Tensor) -> Tensor:
         """See the first observation of an episode; return its features for ``_act``, [*lifetimes, n]."""

@@ -1,5 +1,6 @@
 """Actor-critics of one family: two networks with eligibility traces that step along one scalar signal."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from tracerl.config import checks
 from tracerl.config.threads import available_cores
 from tracerl.kernels.coverage import unsupported
 from tracerl.nn.averages import finite_means
-from tracerl.nn.encoders import Encoder
+from tracerl.nn.encoders import Encoder, EncoderSettings
 from tracerl.nn.heads import MakeHead, head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import observation_size
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
@@ -40,19 +42,37 @@ WATCHED = (  # what is summed at every step, the critic's last
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCriticSettings:
-    """Numbers that every agent of the family has.
+    """Settings that every agent of the family has; a subclass adds its own.
 
     Attributes:
+        encoder: from observations to the features that enter both networks.
+        optimizer: step-size rules by name: ``policy`` and ``value``.
         discount: gamma per env step.
         trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
         entropy: tau, weight of the entropy bonus.
         scale_reward: divide rewards by the running deviation of their discounted sum.
+        engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
+            where it is supported.
+        threads: of the fused engine, which share many lifetimes out among them; None: one per core.
+        head: makes the distribution over actions; None: the one that goes with the action space.
+        max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
+            numbers together (the sum of them); None: none.
+        clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
+        mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
     """
 
+    encoder: EncoderSettings
+    optimizer: Mapping[str, StepRuleSettings]
     discount: float
     trace_decay: float
     entropy: float
     scale_reward: bool
+    engine: str
+    threads: int | None = None
+    head: MakeHead | None = None
+    max_std: float | None = None
+    clipped_log_prob: bool = False
+    mean_margin: float | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -78,6 +98,7 @@ class ActorCritic(OnlineAgent):
         engine_reason: why torch computes where ``auto`` chose it.
     """
 
+    settings: ActorCriticSettings
     value: Tensor
     signal: Tensor
     entropy: Tensor
@@ -91,35 +112,29 @@ class ActorCritic(OnlineAgent):
 
     def __init__(
         self,
+        observation_space: Space[Any],
         action_space: Space[Any],
         lifetimes: Lifetimes,
-        encoder: Encoder,
         settings: ActorCriticSettings,
-        head: MakeHead | None = None,
-        max_std: float | None = None,
-        clipped_log_prob: bool = False,
-        mean_margin: float | None = None,
+        encoder: Encoder,
     ) -> None:
         """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
 
         Args:
+            observation_space: a Box; observations are flattened.
             action_space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; see ``tracerl.nn.heads``.
             lifetimes: how many lifetimes, from which seeds; maker of all tensors.
-            encoder: from observations to the code that enters both networks.
             settings: of the agent.
-            head: makes the distribution over actions; None: the one that goes with the action space.
-            max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-                numbers together (the sum of them); None: none.
-            clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
-            mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
+            encoder: built from the settings.
 
         Raises:
-            ConfigError: naming ``head``, ``max_std``, ``clipped_log_prob`` or ``mean_margin``, or ``env`` where the
-                action space does not fit.
+            ConfigError: naming a setting of the head, or ``env`` where its spaces do not fit.
         """
         super().__init__()
-        self.lifetimes, self.encoder = lifetimes, encoder
-        self.head = head_for(action_space, lifetimes, head, max_std, clipped_log_prob, mean_margin)
+        self.settings, self.lifetimes, self.encoder = settings, lifetimes, encoder
+        self.n_observed = observation_size(observation_space)
+        bounds = settings.max_std, settings.clipped_log_prob, settings.mean_margin
+        self.head = head_for(action_space, lifetimes, settings.head, *bounds)
         self.stream = UniformStream(lifetimes)
         self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy
@@ -141,16 +156,13 @@ class ActorCritic(OnlineAgent):
         super()._pack(lifetimes)
         self._sums = self.sums.unbind(-1)
 
-    def _choose_engine(self, engine: str, threads: int | None) -> None:
-        """Take the fused engine where it is asked for and can be had, else torch; the last step of a construction.
-
-        Args:
-            engine: ``torch``, ``fused``, or ``auto``: fused where it can be.
-            threads: of the fused engine, which share many lifetimes out among them; None: one per core.
+    def _choose_engine(self) -> None:
+        """Use the fused engine where the settings ask for it and it is supported; the last step of a construction.
 
         Raises:
             ConfigError: there is no such engine, or it cannot be fused.
         """
+        engine = self.settings.engine
         checks.choice("engine", engine, ("auto", "torch", "fused"))
         reason = self._unsupported()
         if engine == "fused" and reason:
@@ -161,7 +173,7 @@ class ActorCritic(OnlineAgent):
         if fused:
             from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
 
-            self.fused = FusedEngine(self._fused_parts(), threads or available_cores())
+            self.fused = FusedEngine(self._fused_parts(), self.settings.threads or available_cores())
 
     def _fused_parts(self) -> "AgentParts":
         """Return what the kernels need of the agent."""

@@ -175,7 +175,7 @@ class OnlineAgent(CheckedAgent):
         for rule in self._rules():
             rule.frozen = frozen
         if self.fused is not None:
-            self.fused.switch(frozen, self.head.greedy)
+            self.fused.switch(frozen, getattr(getattr(self, "head", None), "greedy", False))
 
     def _forget(self) -> None:
         """Set to zero what an agent tracks in order to learn."""

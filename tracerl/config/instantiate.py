@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _check_known(node: DictConfig, key: str) -> None:
     """Raise a ConfigError for a setting added with ``+`` that what a group builds does not take."""
     target = node["_target_"]
     try:
-        taken = inspect.signature(hydra.utils.get_object(target)).parameters
+        taken = _taken(hydra.utils.get_object(target))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         reason = error.__cause__ or error
         raise ConfigError(
@@ -92,3 +93,10 @@ def _check_known(node: DictConfig, key: str) -> None:
         if name not in taken and name != "_target_":
             exists = sorted(other for other in names if other in taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
+
+
+def _taken(built: Any) -> set[str]:
+    """Return the settings that a class or function takes; with ``**settings`` those of its dataclass ``Settings``."""
+    settings = getattr(built, "Settings", None)
+    own = {field.name for field in fields(settings)} if is_dataclass(settings) else set()
+    return set(inspect.signature(built).parameters) | own
