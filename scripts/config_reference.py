@@ -26,12 +26,13 @@ STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # how things are put
 OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of a table of their own
 HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that another group's stands for
 WIDTH = 160  # of a line of a table
-PARTS = ("network", "encoder", "optimizer")  # groups that an agent chooses a default of
+PARTS = ("network", "encoder", "optimizer", "head")  # groups that an agent chooses a default of
 GROUPS = {  # in the order of the page
     "agent": "What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.",
     "network": "Of the policy and of the critic. `network=NAME`, `network.KEY=`.",
     "encoder": "The features that the network receives ([encoders](encoders.md)).",
     "optimizer": "The step-size rule of each network ([what each bounds](step-size.md)).",
+    "head": "The distribution over actions ([action spaces](environments.md)).",
     "logger": "Where curves go ([what is logged](tags.md)).",
 }
 INTRODUCTION = """# Every setting
@@ -206,7 +207,7 @@ def choices(*overrides: str) -> dict[str, str]:
 
 
 def parts_of(agent: str) -> str:
-    """Say in a line which network, encoder and optimizer an agent has by default; empty where it has none of them."""
+    """Say in a line which of ``PARTS`` an agent has by default; empty where it has none of them."""
     chosen = choices(f"agent={agent}")
     named = [f"`{group}={chosen[group]}`" for group in PARTS if group in chosen]
     return f"Its parts by default: {', '.join(named)}.\n" if named else ""

@@ -51,7 +51,7 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("agent", ["reflect", "eprop", "rstdp", "stream_ac", "reflect_classic"])
 def test_every_key_of_a_composed_config_is_there(agent: str) -> None:
     config = OmegaConf.to_container(compose(f"agent={agent}", "env=gymnasium", "env.id=CartPole-v1"))
-    handed_on = {"agent.network", "agent.encoder", "agent.optimizer", "agent.engine", "agent.threads"}
+    handed_on = {"agent.network", "agent.encoder", "agent.optimizer", "agent.head", "agent.engine", "agent.threads"}
     missing = [key for key in keys(config) if f"| `{key}` |" not in PAGE and key not in handed_on]
     assert not missing
 

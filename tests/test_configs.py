@@ -35,7 +35,9 @@ def choices(group: str) -> list[str]:
 
 def test_every_group_is_covered_here() -> None:
     groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
-    assert groups == {"env", "agent", "network", "encoder", "optimizer", "logger", "experiment", "hydra", "study"}
+    assert groups == {
+        "env", "agent", "network", "encoder", "optimizer", "head", "logger", "experiment", "hydra", "study",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", choices("env"))
@@ -74,7 +76,7 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
 @pytest.mark.parametrize(
     "override",
     [f"agent={name}" for name in choices("agent")]
-    + [f"{group}={name}" for group in ("network", "encoder", "optimizer") for name in choices(group)],
+    + [f"{group}={name}" for group in ("network", "encoder", "optimizer", "head") for name in choices(group)],
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)

@@ -28,7 +28,7 @@ def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run
 
 
 def test_means_and_deviations_of_a_continuous_action(tmp_path: Path) -> None:
-    changes = {"env": "Pendulum", "network.hidden": [4], "steps": 60, "logger": "none", "agent.max_std": 2}
+    changes = {"env": "Pendulum", "network.hidden": [4], "steps": 60, "logger": "none", "head.max_std": 2}
     tracerl.launch(changes, tmp_path / "run")
     frozen = greedy_returns.run_frozen(tracerl.load(tmp_path / "run"), 0, 1, greedy=False)
     (mean,), (deviation,) = frozen.means, frozen.deviations

@@ -12,7 +12,7 @@ from torch import Tensor, distributions
 
 from tests.helpers import lived, lived_together, make_agent
 from tracerl.config.checks import ConfigError
-from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical, head_for
+from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, HeadSettings, MultiCategorical, head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
@@ -80,7 +80,8 @@ def held_bells(outputs: Tensor) -> list[Any]:
 def head_of(name: str, lifetimes: Lifetimes) -> Head:
     """The head of a case."""
     max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "held" in name else None
-    return head_for(CASES[name][0], lifetimes, None, max_std, "clipped" in name, mean_margin)
+    settings = HeadSettings(max_std=max_std, clipped_log_prob="clipped" in name, mean_margin=mean_margin)
+    return head_for(CASES[name][0], lifetimes, settings)
 
 
 CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
@@ -188,7 +189,7 @@ def test_actions_come_as_often_as_their_probability() -> None:
             [0.731, 1.68],
         ),
         (Bernoulli(spaces.MultiBinary(2), Lifetimes([*range(4000)])), [-1.0, 2.0], [0.269, 0.881]),
-        (Gaussian(BOX, Lifetimes([*range(4000)])), [0.3, -0.2, 0.0, -2.0], [0.3, -0.2]),
+        (Gaussian(BOX, Lifetimes([*range(4000)]), HeadSettings()), [0.3, -0.2, 0.0, -2.0], [0.3, -0.2]),
     ],
     ids=["multi-discrete", "multi-binary", "box"],
 )

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from torch import distributions
 
 from tracerl.config.checks import ConfigError
-from tracerl.nn.heads import Gaussian, head_for
+from tracerl.nn.heads import Gaussian, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
@@ -18,7 +18,7 @@ BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.flo
 
 def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action() -> None:
     lifetimes = Lifetimes(0, torch.float64)
-    head = Gaussian(BOX, lifetimes)
+    head = Gaussian(BOX, lifetimes, HeadSettings())
     head.sample(torch.tensor([0.5, -0.5, -60.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
     np.testing.assert_allclose(head.chosen(), [1.0, 2.5], atol=0.02)  # half-way up from the middle, half-way down
     head.sample(torch.tensor([3.0, -9.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
@@ -33,7 +33,7 @@ def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less(
     outputs, scores = torch.tensor([0.4, -0.3, 1.0, 0.5], dtype=torch.float64), []
     lifetimes = Lifetimes([*range(4000)], torch.float64)
     for clipped in (False, True):
-        head = Gaussian(BOX, lifetimes, clipped_log_prob=clipped)
+        head = Gaussian(BOX, lifetimes, HeadSettings(clipped_log_prob=clipped))
         head.sample(outputs.expand(4000, -1), UniformStream(lifetimes))
         scores.append(head.score())
     plain, clipped_ = scores
@@ -51,7 +51,7 @@ def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less(
 
 def test_a_bound_on_one_side_has_its_tail_too() -> None:
     lifetimes = Lifetimes(0, torch.float64)
-    head = Gaussian(spaces.Box(np.float32(0), np.float32(np.inf), (1,)), lifetimes, clipped_log_prob=True)
+    head = Gaussian(spaces.Box(np.float32(0), np.float32(np.inf), (1,)), lifetimes, HeadSettings(clipped_log_prob=True))
     head.sample(torch.tensor([-1.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
     assert head.chosen() == 0 and head.log_probability() == pytest.approx(0.0)  # all of the bell is below
     assert head.score().abs().max() < 1e-9
@@ -63,7 +63,7 @@ def test_a_bound_on_one_side_has_its_tail_too() -> None:
 def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded() -> None:
     lifetimes, reached = Lifetimes(0, torch.float64), []
     for max_std in (None, 1.0):
-        head, outputs = Gaussian(BOX, lifetimes, max_std), torch.zeros(4, dtype=torch.float64)
+        head, outputs = Gaussian(BOX, lifetimes, HeadSettings(max_std=max_std)), torch.zeros(4, dtype=torch.float64)
         for _ in range(400):
             head.sample(outputs, UniformStream(lifetimes))
             outputs += head.entropy_gradient()
@@ -74,7 +74,9 @@ def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded(
 def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
     lifetimes, most = Lifetimes(0, torch.float64), 60.0
     for low, high, expected in (([-1], [3], 1.5), ([-1, -2, -3, 0], [1] * 4, 0.375), ([0, -np.inf], [1, 1], 1.5)):
-        head = Gaussian(spaces.Box(np.array(low, np.float32), np.array(high, np.float32)), lifetimes, max_std=1.5)
+        head = Gaussian(
+            spaces.Box(np.array(low, np.float32), np.array(high, np.float32)), lifetimes, HeadSettings(max_std=1.5)
+        )
         head.sample(torch.full((2 * len(low),), most, dtype=torch.float64), UniformStream(lifetimes))
         assert head.std[0].item() == pytest.approx(expected, abs=2e-3)
 
@@ -82,7 +84,7 @@ def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
 def test_a_mean_is_held_so_many_deviations_beyond_each_bound_there_is() -> None:
     low, high = np.array([-2, 0, 0, -np.inf, -np.inf], np.float32), np.array([2, 10, np.inf, 4, np.inf], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
-    head, apart = Gaussian(spaces.Box(low, high), lifetimes, mean_margin=2), [0.0, 1.0, -1.0, 0.5, 2.0]
+    head, apart = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(mean_margin=2)), [0.0, 1.0, -1.0, 0.5, 2.0]
     for side in (-50.0, 0.25, 50.0):
         outputs = torch.tensor([side] * 5 + apart, dtype=torch.float64)
         head.sample(outputs, UniformStream(lifetimes))
@@ -96,7 +98,7 @@ def test_a_mean_is_held_so_many_deviations_beyond_each_bound_there_is() -> None:
 def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_margin: float | None) -> None:
     """1,000 lifetimes that are paid for numbers near the middle, by REFLECT without a trace: a score times a reward."""
     lifetimes = Lifetimes([*range(1000)], torch.float64)
-    head = Gaussian(BOX, lifetimes, 1.0, clipped_log_prob=True, mean_margin=mean_margin)
+    head = Gaussian(BOX, lifetimes, HeadSettings(max_std=1.0, clipped_log_prob=True, mean_margin=mean_margin))
     stream, outputs = UniformStream(lifetimes), torch.tensor([20.0, -20.0, 0.0, 0.0], dtype=torch.float64)
     for _ in range(300):
         head.sample(outputs.expand(1000, -1), stream)
@@ -107,7 +109,7 @@ def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_mar
 
 def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() -> None:
     lifetimes = Lifetimes(0, torch.float64)
-    head = Gaussian(BOX, lifetimes, 1.0, clipped_log_prob=True, mean_margin=3)
+    head = Gaussian(BOX, lifetimes, HeadSettings(max_std=1.0, clipped_log_prob=True, mean_margin=3))
     outputs = torch.tensor([9.0, -40.0, 0.0, 0.0], dtype=torch.float64)
     beyond = []
     for _ in range(400):
@@ -121,27 +123,27 @@ def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() ->
 
 @pytest.mark.parametrize("mean_margin", [-0.1, "far", True])
 def test_a_margin_that_is_none_is_named(mean_margin: Any) -> None:
-    for space in (BOX, spaces.Discrete(2)):
-        with pytest.raises(ConfigError, match="^mean_margin must be a number of 0 or above, got"):
-            head_for(space, Lifetimes(0), mean_margin=mean_margin)
+    with pytest.raises(ConfigError, match="^mean_margin must be a number of 0 or above, got"):
+        HeadSettings(mean_margin=mean_margin)
 
 
 @pytest.mark.parametrize("max_std", [0.0, -1, "wide"])
 def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
-    for space in (BOX, spaces.Discrete(2)):
-        with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
-            head_for(space, Lifetimes(0), max_std=max_std)
-        with pytest.raises(ConfigError, match="^clipped_log_prob must be true or false, got 1"):
-            head_for(space, Lifetimes(0), clipped_log_prob=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
+        HeadSettings(max_std=max_std)
+    with pytest.raises(ConfigError, match="^clipped_log_prob must be true or false, got 1"):
+        HeadSettings(clipped_log_prob=1)  # type: ignore[arg-type]
 
 
 def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
     largest = np.finfo(np.float32).max
     low, high = np.array([-np.inf, 0, -largest], np.float32), np.array([np.inf, np.inf, largest], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
-    head = Gaussian(spaces.Box(low, high), lifetimes)
+    head = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings())
     head.sample(torch.tensor([70.0, -70.0, 5.0, -60.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
     np.testing.assert_allclose(head.chosen(), [70.0, 0.0, 5.0], atol=0.01)
-    bounded = Gaussian(spaces.Box(low, high), lifetimes, max_std=0.1)  # of halves of a range, which these have not
+    bounded = Gaussian(
+        spaces.Box(low, high), lifetimes, HeadSettings(max_std=0.1)
+    )  # of halves of a range, which these have not
     bounded.sample(torch.tensor([0.0, 0.0, 0.0, 5.0, 5.0, 5.0], dtype=torch.float64), UniformStream(lifetimes))
     assert (bounded.std > 5).all() and (bounded.std_gain > 0.9).all()

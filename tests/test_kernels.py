@@ -145,7 +145,7 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
 def test_fused_equals_torch_with_every_head(
     space: str, steps: int, entropy: float, max_std: str, clipped: str, margin: str
 ) -> None:
-    bell = (f"agent.max_std={max_std}", f"agent.clipped_log_prob={clipped}", f"agent.mean_margin={margin}")
+    bell = (f"head.max_std={max_std}", f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}")
     overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *bell)
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 

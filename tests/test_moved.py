@@ -6,17 +6,23 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from gymnasium import spaces
+from omegaconf import OmegaConf
+from tracerl.agents.reflect import ReflectAgent
 
 import tracerl
 from tests.helpers import command, compose
 from tests.kills import differences
 from tracerl.config import moved
-from tracerl.config.instantiate import build
+from tracerl.config.checks import ConfigWarning
+from tracerl.config.instantiate import build, with_current_keys
 from tracerl.lifetime.independent_agents import build_agents
 from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
+from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
 
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
@@ -158,3 +164,57 @@ def test_a_config_with_a_target_from_before_is_built() -> None:
     cfg = compose()
     cfg.logger = {"_target_": "tracerl.logger.Silent"}
     assert type(build(cfg, "logger")).__module__ == "tracerl.runs.logging.tensorboard"
+
+
+OLD_KEYS = ["agent.max_std=2.0", "agent.clipped_log_prob=false", "agent.mean_margin=null"]
+
+
+@pytest.mark.filterwarnings("default::tracerl.config.checks.ConfigWarning")
+def test_settings_of_the_head_that_were_of_the_agent_go_on_working_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ["env=Pendulum", "network.hidden=[4]", "steps=20", "logger=none", "engine=torch"]
+    assert command([*here, *OLD_KEYS, f"hydra.run.dir={tmp_path / 'old'}"], monkeypatch, tmp_path) == 0
+    assert "warning: agent.max_std is now head.max_std; agent.clipped_log_prob" in capsys.readouterr().err
+    new = [key.replace("agent.", "head.") for key in OLD_KEYS]
+    assert command([*here, *new, f"hydra.run.dir={tmp_path / 'new'}"], monkeypatch, tmp_path) == 0
+    config = [OmegaConf.load(tmp_path / name / "config.yaml") for name in ("old", "new")]
+    assert config[0] == config[1] and config[0].agent.head == config[0].head and config[0].head.max_std == 2.0
+    assert command([f"resume={tmp_path / 'old'}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
+def test_settings_of_the_head_that_were_of_the_agent_go_on_working_in_a_saved_run(old_run: Path) -> None:
+    config = OmegaConf.load(old_run / "config.yaml")
+    assert (config.agent.max_std, config.agent.clipped_log_prob, config.agent.mean_margin) == (4.0, True, 3.0)
+    with pytest.warns(DeprecationWarning, match="agent.mean_margin is now head.mean_margin"):
+        agent = build(config, "agent", partly=True)(spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (2,)), Lifetimes(0))
+    assert agent.settings.head == HeadSettings(max_std=4.0, clipped_log_prob=True, mean_margin=3.0)
+    assert agent.head.mean_margin == 3.0 and agent.head.each_std == 2.0
+
+
+def test_settings_of_an_agent_of_ones_own_stay_its_own() -> None:
+    cfg = compose("++agent._target_=tests.test_moved.Own", "++agent.max_std=2.0")
+    assert with_current_keys(cfg, ConfigWarning) is cfg
+
+
+def test_a_head_of_ones_own_merged_over_the_group_is_left_with_its_own_settings() -> None:
+    cfg = compose()
+    cfg.agent.head = {**cfg.head, "_target_": "tests.test_moved.Softmax", "_partial_": True}
+    left = with_current_keys(cfg, ConfigWarning)
+    assert dict(left.agent.head) == {"_target_": "tests.test_moved.Softmax", "_partial_": True}
+
+
+class Softmax(Categorical):
+    """A head that takes nothing but the space and the lifetimes."""
+
+    def __init__(self, space: spaces.Discrete, lifetimes: Lifetimes) -> None:
+        super().__init__(int(space.n), lifetimes)
+
+
+class Own(ReflectAgent):
+    """An agent that has a setting by the name of one that moved."""
+
+    def __init__(
+        self, observation_space: Any, action_space: Any, lifetimes: Lifetimes, max_std: float, **settings: Any
+    ) -> None:
+        super().__init__(observation_space, action_space, lifetimes, **settings)

@@ -13,7 +13,7 @@ from tracerl.config.threads import available_cores
 from tracerl.kernels.coverage import unsupported
 from tracerl.nn.averages import finite_means
 from tracerl.nn.encoders import Encoder, EncoderSettings
-from tracerl.nn.heads import MakeHead, head_for
+from tracerl.nn.heads import HeadSettings, MakeHead, head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.normalizers import RewardScaler
@@ -54,11 +54,7 @@ class ActorCriticSettings:
         engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
             where it is supported.
         threads: of the fused engine, which share many lifetimes out among them; None: one per core.
-        head: makes the distribution over actions; None: the one that goes with the action space.
-        max_std: bound of a continuous action's deviation, in halves of its range, where that is finite, for all its
-            numbers together (the sum of them); None: none.
-        clipped_log_prob: log pi of a continuous action is that of what the env gets: at a bound, of all beyond it.
-        mean_margin: how many deviations the mean of a continuous action may lie beyond a bound; None: any.
+        head: of the distribution over actions, or what makes another one; None: without bounds.
     """
 
     encoder: EncoderSettings
@@ -69,10 +65,7 @@ class ActorCriticSettings:
     scale_reward: bool
     engine: str
     threads: int | None = None
-    head: MakeHead | None = None
-    max_std: float | None = None
-    clipped_log_prob: bool = False
-    mean_margin: float | None = None
+    head: HeadSettings | MakeHead | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -133,8 +126,7 @@ class ActorCritic(OnlineAgent):
         super().__init__()
         self.settings, self.lifetimes, self.encoder = settings, lifetimes, encoder
         self.n_observed = observation_size(observation_space)
-        bounds = settings.max_std, settings.clipped_log_prob, settings.mean_margin
-        self.head = head_for(action_space, lifetimes, settings.head, *bounds)
+        self.head = head_for(action_space, lifetimes, settings.head)
         self.stream = UniformStream(lifetimes)
         self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None
         self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy

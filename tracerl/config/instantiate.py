@@ -1,7 +1,9 @@
 """From a group of the config to what its ``_target_`` names, with errors that name the key on the command line."""
 
+import copy
 import inspect
 import re
+import warnings
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,13 @@ from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.error_messages import missing
 from tracerl.config.hydra_compat import NotBuilt, instantiate
-from tracerl.config.moved import current
+from tracerl.config.moved import HEAD, HEAD_TARGET, current
 
-_OPEN = re.compile(r"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=])")
+_OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=]|agent\.({'|'.join(HEAD)})=)")
 
 
 def open_keys(overrides: list[str]) -> list[str]:
-    """Put a ++ before settings whose keys others name (env, optimiser, critic): Hydra wants it for what is new."""
+    """Put a ++ before settings whose keys others name (env, optimiser, critic) and before moved ones, as Hydra asks."""
     return [_OPEN.sub(r"++\g<0>", override) for override in overrides]
 
 
@@ -35,18 +37,62 @@ def value(cfg: DictConfig, key: str) -> Any:
         raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
 
 
-def with_current_targets(cfg: DictConfig) -> DictConfig:
+def with_current_keys(cfg: DictConfig, category: type[Warning] | None) -> DictConfig:
+    """Return a config in which the settings of a head that are settings of ``agent`` are those of ``head``.
+
+    Only for an agent that takes a head and does not take these settings itself. What ``agent.head`` names in place of
+    the group is left without those of the group that it does not take. Imports the classes of both.
+
+    Args:
+        cfg: the whole config; not changed.
+        category: of the warning that names these settings; None: no warning.
+
+    Raises:
+        ConfigError: the agent's ``_target_`` names nothing.
+    """
+    agent = cfg.get("agent") or {}
+    old = [name for name in HEAD if name in agent]
+    taken = _taken(agent["_target_"], "agent") if old else set()
+    old = [] if "head" not in taken or taken & set(old) else old
+    left = _left_over(agent.get("head"))
+    if not old and not left:
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    OmegaConf.set_struct(cfg, False)
+    moved = {name: cfg.agent.pop(name) for name in old}
+    for name in left:
+        cfg.agent.head.pop(name)
+    if not old:
+        return cfg
+    if category is not None:
+        warnings.warn("; ".join(f"agent.{name} is now head.{name}" for name in old), category, stacklevel=3)
+    if cfg.agent.get("head") is None:
+        cfg.agent.head = "${head}" if "head" in cfg else {"_target_": HEAD_TARGET}
+    if cfg.agent.head.get("_target_") == HEAD_TARGET:
+        cfg.agent.head.update(moved)
+    return cfg
+
+
+def _left_over(head: Any) -> list[str]:
+    """Return the settings of the group ``head`` that a head of one's own, merged over ``${head}``, does not take."""
+    if not isinstance(head, DictConfig) or head.get("_target_", HEAD_TARGET) == HEAD_TARGET:
+        return []
+    found = [name for name in HEAD if name in head]
+    return sorted(set(found) - _taken(head["_target_"], "agent.head")) if found else []
+
+
+def _with_current_targets(cfg: DictConfig) -> DictConfig:
     """Return a config in which each ``_target_`` of tracerl 0.1 is named as today; itself where there is none."""
     plain = OmegaConf.to_container(cfg)
-    renamed = _with_current_targets(plain)
+    renamed = _renamed_targets(plain)
     return cfg if renamed == plain else OmegaConf.create(renamed)
 
 
-def _with_current_targets(tree: Any) -> Any:
+def _renamed_targets(tree: Any) -> Any:
     if isinstance(tree, dict):
         targets = {"_target_": current(tree["_target_"])} if isinstance(tree.get("_target_"), str) else {}
-        return {key: _with_current_targets(part) for key, part in tree.items()} | targets
-    return [_with_current_targets(part) for part in tree] if isinstance(tree, list) else tree
+        return {key: _renamed_targets(part) for key, part in tree.items()} | targets
+    return [_renamed_targets(part) for part in tree] if isinstance(tree, list) else tree
 
 
 def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = None) -> Any:
@@ -58,9 +104,12 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
         partly: return a function that takes the remaining arguments.
         saved: the saved run's file that the config comes from, where it is not trusted: see ``tracerl.config.trust``.
     """
-    cfg = with_current_targets(cfg)
-    if saved is not None:
-        trust.check(OmegaConf.to_container(cfg[key], resolve=True), key, saved)
+    cfg = _with_current_targets(cfg)
+    for renamed in (False, True):  # the second imports the agent's class, which the first has found to be trusted
+        if renamed and key == "agent":
+            cfg = with_current_keys(cfg, DeprecationWarning if saved is None else None)
+        if saved is not None:
+            trust.check(OmegaConf.to_container(cfg[key], resolve=True), key, saved)
     _check_known(cfg[key], key)
     trusted = None if saved is None else trust.packages()
     try:
@@ -80,14 +129,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
 
 def _check_known(node: DictConfig, key: str) -> None:
     """Raise a ConfigError for a setting added with ``+`` that what a group builds does not take."""
-    target = node["_target_"]
-    try:
-        taken = _taken(hydra.utils.get_object(target))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        reason = error.__cause__ or error
-        raise ConfigError(
-            f"{key}._target_", f"must name a class that can be imported, got {target!r}: {reason}"
-        ) from error
+    taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
     for name in names:
         if name not in taken and name != "_target_":
@@ -95,8 +137,19 @@ def _check_known(node: DictConfig, key: str) -> None:
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
 
 
-def _taken(built: Any) -> set[str]:
-    """Return the settings that a class or function takes; with ``**settings`` those of its dataclass ``Settings``."""
+def _taken(target: str, key: str) -> set[str]:
+    """Return the settings that a class or function takes; of an agent with ``**settings``, those of its ``Settings``.
+
+    Raises:
+        ConfigError: the target of this key names nothing.
+    """
+    try:
+        built = hydra.utils.get_object(target)
+        parameters = inspect.signature(built).parameters
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        reason = error.__cause__ or error
+        problem = f"must name a class that can be imported, got {target!r}: {reason}"
+        raise ConfigError(f"{key}._target_", problem) from error
     settings = getattr(built, "Settings", None)
-    own = {field.name for field in fields(settings)} if is_dataclass(settings) else set()
-    return set(inspect.signature(built).parameters) | own
+    own = fields(settings) if is_dataclass(settings) else ()
+    return {*parameters, *(field.name for field in own)}

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -80,6 +80,27 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can
     "view": ("nn.views",),
     "world": ("lifetime.runners",),
 }
+
+
+HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
+HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
+
+
+def current_settings(saved: Mapping[str, Any], head: bool) -> dict[str, Any]:
+    """Return settings of a saved run under the names of today.
+
+    Args:
+        saved: by dotted name.
+        head: whether the run has a group ``head`` today.
+    """
+    found = {
+        key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
+        for key, value in saved.items()
+    }
+    old = [name for name in HEAD if f"agent.{name}" in found]
+    if head and old and "head._target_" not in found:
+        found |= {"head._target_": HEAD_TARGET, **{f"head.{name}": found.pop(f"agent.{name}") for name in old}}
+    return found
 
 
 def homes(path: str) -> list[str]:

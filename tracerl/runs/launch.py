@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import checks
-from tracerl.config.checks import ConfigError
-from tracerl.config.instantiate import build, value
+from tracerl.config.checks import ConfigError, ConfigWarning
+from tracerl.config.instantiate import build, value, with_current_keys
 from tracerl.runs.build import build_agent, check_engine, use_threads
 from tracerl.runs.files import write_atomic
 from tracerl.runs.resume import check_folder, clear, finished_run, flat
@@ -54,6 +54,7 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     from tracerl.runs.lock import Presence
     from tracerl.runs.summary import closing_lines
 
+    cfg = with_current_keys(cfg, ConfigWarning)
     folder, steps = origin.folder, _check(cfg)
     check_folder(folder, origin.key)
     settings = _compared(cfg)

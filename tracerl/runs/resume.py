@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.config.moved import current
+from tracerl.config.moved import current_settings
 from tracerl.runs import saved
 from tracerl.runs.files import kind
 from tracerl.runs.saved import CHECKPOINTS, CONFIG, SUMMARY
@@ -86,10 +86,7 @@ def clear(folder: Path, steps: int) -> None:
 
 def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
     """Compare flat settings of a run with those of the run that shall go on with it."""
-    there = {
-        key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
-        for key, value in there.items()
-    }
+    there = current_settings(there, "head._target_" in here)
     parts = {".".join(key.split(".")[:2]) for key in here}
     for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
         # What an agent has from elsewhere, such as agent.network.hidden, is compared there.
@@ -117,7 +114,9 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
         arguments: of this command; those of its own stand, and replace the run's of the same key.
         trusted: whether the run may name what ``tracerl.config.trust`` lets no saved run name.
     """
-    from tracerl.runs.saved_overrides import taken  # imports Hydra, which others who read run folders need not wait for
+    # These import Hydra, which others who read run folders need not wait for.
+    from tracerl.config.instantiate import open_keys
+    from tracerl.runs.saved_overrides import taken
 
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if not paths or paths[-1].lower() in ("true", "false", "auto"):
@@ -133,7 +132,7 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
             problem += f": start it as it was started before, with hydra.run.dir='{folder}' resume=auto"
         raise ConfigError("resume", problem)
     given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
-    kept = [text for text in before if text.lstrip("+~").partition("=")[0] not in given]
+    kept = [text for text in open_keys(before) if text.lstrip("+~").partition("=")[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     kept = taken(kept, others, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]

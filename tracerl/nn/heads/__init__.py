@@ -4,6 +4,8 @@ from tracerl.nn.heads.base import Head as Head
 from tracerl.nn.heads.bernoulli import Bernoulli as Bernoulli
 from tracerl.nn.heads.categorical import Categorical as Categorical
 from tracerl.nn.heads.categorical import MultiCategorical as MultiCategorical
+from tracerl.nn.heads.choice import HeadSettings as HeadSettings
 from tracerl.nn.heads.choice import MakeHead as MakeHead
 from tracerl.nn.heads.choice import head_for as head_for
 from tracerl.nn.heads.gaussian import Gaussian as Gaussian
+from tracerl.nn.heads.gaussian import GaussianSettings as GaussianSettings

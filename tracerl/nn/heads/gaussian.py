@@ -1,5 +1,6 @@
 """A bell around each number of a Box."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,28 @@ LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
 UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
 
 
-def check_bell(max_std: float | None, clipped_log_prob: bool, mean_margin: float | None) -> None:
-    """Check the settings of a Gaussian, raising a ConfigError that names one; see there."""
-    if max_std is not None:
-        checks.positive("max_std", max_std)
-    checks.flag("clipped_log_prob", clipped_log_prob)
-    if mean_margin is not None:
-        checks.non_negative("mean_margin", mean_margin)
+@dataclass(frozen=True, kw_only=True)
+class GaussianSettings:
+    """Settings of a Gaussian head; see there.
+
+    Attributes:
+        max_std: bound of the deviations, summed over all numbers of the action that have a range, in halves of it;
+            None: none.
+        clipped_log_prob: log pi is that of the action which the env gets: at a bound, of all beyond it.
+        mean_margin: how many deviations the mean may lie beyond a bound; None: any.
+    """
+
+    max_std: float | None = None
+    clipped_log_prob: bool = False
+    mean_margin: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        if self.max_std is not None:
+            checks.positive("max_std", self.max_std)
+        checks.flag("clipped_log_prob", self.clipped_log_prob)
+        if self.mean_margin is not None:
+            checks.non_negative("mean_margin", self.mean_margin)
 
 
 class Gaussian(Head):
@@ -74,35 +90,21 @@ class Gaussian(Head):
     excess: Tensor | None
     sent: Tensor
 
-    def __init__(
-        self,
-        space: spaces.Box,
-        lifetimes: Lifetimes,
-        max_std: float | None = None,
-        clipped_log_prob: bool = False,
-        mean_margin: float | None = None,
-    ) -> None:
+    def __init__(self, space: spaces.Box, lifetimes: Lifetimes, settings: GaussianSettings) -> None:
         """Start around the middle of the Box; numbers in row-major order.
 
         Args:
             space: of floats.
             lifetimes: maker of tensors.
-            max_std: bound of the summed sigma where the range is finite, in units of a; None: none.
-            clipped_log_prob: log pi is that of the clipped action.
-            mean_margin: how many sigma mu may lie beyond a bound; None: any.
-
-        Raises:
-            ConfigError: ``max_std`` is neither None nor above 0, ``clipped_log_prob`` neither true nor false, or
-                ``mean_margin`` neither None nor 0 or above.
+            settings: of the deviations, the means and log pi.
         """
         super().__init__()
-        check_bell(max_std, clipped_log_prob, mean_margin)
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
         with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
-        least, most = sides if clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
+        least, most = sides if settings.clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
         self.low, self.high, self.centre, self.half_range = (
             torch.from_numpy(numbers).to(lifetimes.device) for numbers in (low, high, centre, half_range)
         )
@@ -111,13 +113,13 @@ class Gaussian(Head):
             for numbers in (np.stack(sides), least, most)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lifetimes.device), len(low)
-        self.each_std = None if max_std is None else max_std / max(1, int(bounded.sum()))
-        self.mean_margin = mean_margin
+        self.each_std = None if settings.max_std is None else settings.max_std / max(1, int(bounded.sum()))
+        self.mean_margin = settings.mean_margin
         self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
             self.register_buffer(name, lifetimes.zeros(n))
-        self.register_buffer("excess", None if mean_margin is None else lifetimes.zeros(n))
+        self.register_buffer("excess", None if self.mean_margin is None else lifetimes.zeros(n))
         self.register_buffer("sent", lifetimes.zeros(n, dtype=torch.float64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
