@@ -23,15 +23,11 @@ def of_obgd(norm: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
     return step_size
 
 
-def clipped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Call a function of the last axis, with bounds, for one number each."""
+def clipped(action: torch.Tensor, mean: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
+    """Return log pi of one number each, where the function of torch sums over the last axis."""
     low, high = (torch.tensor([bound], dtype=torch.float64) for bound in (LOW, HIGH))
-
-    def call(action: torch.Tensor, mean: torch.Tensor, rho: torch.Tensor) -> Any:
-        found = function(*(x.unsqueeze(-1) for x in (action, mean, rho.exp())), low, high)
-        return [part.squeeze(-1) for part in found] if isinstance(found, tuple) else found
-
-    return call
+    numbers = (x.unsqueeze(-1) for x in (action, mean, rho.exp()))
+    return F.clipped_gaussian_log_probability(*numbers, low, high)
 
 
 # By what is compared: the kernel and the function of torch, both of numbers from N(0, 1).
@@ -71,10 +67,6 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda s, leak, drive: K.carry_sensitivity(s, leak, drive),
         lambda s, leak, drive: F.carry_sensitivity_(s.unsqueeze(-2), leak, drive.unsqueeze(-2)),
     ),
-    "td_error": (
-        lambda r, v, w, c: K.td_error(r, v, w, 0.9, c > 0),
-        lambda r, v, w, c: F.td_error(r, v, w, 0.9, (c > 0).double()),
-    ),
     "softplus": (lambda x: K.softplus(9 * x), lambda x: F.softplus(9 * x)),
     "sigmoid": (lambda x: K.sigmoid(9 * x), lambda x: torch.sigmoid(9 * x)),
     "categorical_entropy_gradient": (
@@ -95,11 +87,11 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     ),
     "clipped_gaussian_log_probability": (
         lambda a, mean, rho: K.clipped_gaussian_log_probability(a, mean, np.exp(rho), LOW, HIGH),
-        clipped(F.clipped_gaussian_log_probability),
+        clipped,
     ),
-    "clipped_gaussian_score": (
-        lambda a, mean, rho: K.clipped_gaussian_score(a, mean, np.exp(rho), LOW, HIGH, 0.0),
-        clipped(F.clipped_gaussian_score),
+    "hazard": (
+        lambda x: K.hazard(x),
+        lambda x: torch.exp(torch.distributions.Normal(0.0, 1.0).log_prob(x) - torch.special.log_ndtr(-x)),
     ),
     "gaussian_entropy": (
         lambda rho: K.gaussian_entropy(np.exp(rho)),
@@ -126,9 +118,3 @@ def test_the_entropy_of_a_vector_equals_that_of_torch() -> None:
     log_p = torch.from_numpy(np.random.default_rng(0).normal(size=9)).log_softmax(-1)
     expected = F.categorical_entropy(log_p.exp(), log_p).item()
     assert compiled(log_p.exp().numpy(), log_p.numpy()) == pytest.approx(expected, rel=1e-12)
-
-
-def test_the_entropy_joins_the_score_by_its_own_gradient() -> None:
-    compiled = numba.njit(lambda a, entropy: K.clipped_gaussian_score(a, 0.1, 0.6, LOW, HIGH, entropy)[1])
-    for action in (-1.0, 0.2, 1.0):
-        assert compiled(action, 0.3) == pytest.approx(compiled(action, 0.0) + 0.3 / 0.6, rel=1e-12)

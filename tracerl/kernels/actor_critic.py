@@ -10,7 +10,7 @@ import numpy as np
 
 from tracerl.kernels import heads, networks, perceptron, steps, streams
 from tracerl.kernels.denormals import flush_denormals, restore
-from tracerl.kernels.functional import accumulate, td_error
+from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import by_layers, entry, kernel
 from tracerl.kernels.layout import ABSENT, ADVANTAGE
 from tracerl.kernels.memory import row_of
@@ -19,22 +19,21 @@ from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED
 
 
 @kernel
-def value_as_seen(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
-    """Return V of the observation before the newest as it was computed when that was seen."""
-    return memory[agent.value]
+def keep_value(memory: Any, agent: Any, layers: Any, scratch: Any) -> None:
+    """Leave V of the last observation as it was computed when that was new: ``reflect``."""
 
 
 @kernel
-def value_anew(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
-    """Return V of the observation before the newest by the critic's present weights."""
+def compute_value_again(memory: Any, agent: Any, layers: Any, scratch: Any) -> None:
+    """Compute V of the last observation by the critic's present weights: ``stream_ac``."""
     perceptron.forward_again(memory, agent.critic.network, layers, scratch[OUTPUT], scratch)
-    return scratch[OUTPUT, 0]
+    memory[agent.value] = scratch[OUTPUT, 0]
 
 
 forward = by_layers(networks.forward, perceptron.forward)
 backward = by_layers(networks.backward, perceptron.backward)
 clear = by_layers(networks.clear, perceptron.clear)
-value_of_last = by_layers(value_as_seen, value_anew)
+prepare_value = by_layers(keep_value, compute_value_again)
 
 
 @entry
@@ -132,7 +131,7 @@ def learn(
     """``_learn`` of both agents: update both networks from one transition, leaving the new observation encoded."""
     real = memory.dtype.type
     streams.find_active(wide, agent, scratch)
-    value_t = value_of_last(memory, agent, layers, scratch)
+    prepare_value(memory, agent, layers, scratch)
     if agent.has_critic and not agent.frozen:
         g = row_of(scratch, SIGNAL, 1)
         g[0] = 1
@@ -140,9 +139,7 @@ def learn(
     streams.encode(wide, agent, constants, observation, False, scratch)
     scaled = real(streams.scale_reward(wide, agent, reward))
     if agent.has_critic:
-        value_tp1 = value_of(memory, agent, layers, scratch)
-        signal = td_error(scaled, value_t, value_tp1, real(agent.discount), step_type != TERMINATED)
-        memory[agent.value] = value_tp1
+        signal = td_signal(memory, agent, layers, scratch, step_type, scaled)
     else:
         signal = baseline_signal(memory, agent.baseline, scaled)
     memory[agent.signal] = signal
@@ -152,6 +149,19 @@ def learn(
     if not agent.frozen and not improve(memory, wide, words, agent, layers, constants, scratch, signal):
         words[agent.fault] = 1
     add_to_sums(memory, agent)
+
+
+@kernel
+def td_signal(memory: Any, agent: Any, layers: Any, scratch: Any, step_type: int, reward: Any) -> Any:
+    """``functional.td_error``, while V becomes that of the new observation.
+
+    It is written out: as a function of its own, its sum would be rounded in another order.
+    """
+    real, value_tp1 = memory.dtype.type, value_of(memory, agent, layers, scratch)
+    bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * value_tp1
+    signal = reward - memory[agent.value] + bootstrap
+    memory[agent.value] = value_tp1
+    return signal
 
 
 @kernel

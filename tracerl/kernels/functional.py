@@ -75,12 +75,6 @@ def carry_sensitivity(sensitivity: Any, leak: Any, drive: Any) -> Any:
 
 
 @kernel
-def td_error(reward: Any, value_t: Any, value_tp1: Any, discount: Any, continues: bool) -> Any:
-    """``functional.td_error``."""
-    return reward - value_t + (discount * value_tp1 if continues else type(discount)(0))
-
-
-@kernel
 def softplus(x: Any) -> Any:
     """``functional.softplus``."""
     return max(x, 0) + math.log1p(math.exp(-abs(x)))
@@ -137,20 +131,14 @@ def clipped_gaussian_log_probability(action: Any, mean: Any, std: Any, low: floa
 
 
 @kernel
-def clipped_gaussian_score(action: Any, mean: Any, std: Any, low: float, high: float, entropy: Any) -> tuple[Any, Any]:
-    """``functional.clipped_gaussian_score``, with ``entropy`` times the gradient of the entropy by sigma, 1/sigma."""
-    real = type(mean)
-    side, distance = beyond(float(action), float(mean), float(std), low, high)
-    if side != 0:
-        hazard = math.exp(-0.5 * distance * distance - _HALF_LOG_2_PI) / tail(distance)
-        return real(side * hazard) / std, (real(distance * hazard) + entropy) / std
-    z = (action - mean) / std
-    return z / std, (z * z - real(1) + entropy) / std
+def hazard(distance: float) -> float:
+    """m(d) of ``functional.clipped_gaussian_score``: the density at a bound over the mass beyond it."""
+    return math.exp(-0.5 * distance * distance - _HALF_LOG_2_PI) / tail(distance)
 
 
 @kernel
 def beyond(action: float, mean: float, std: float, low: float, high: float) -> tuple[float, float]:
-    """Return which bound an action has reached (-1, 0: none, 1), and by how many sigma that one lies outward of mu."""
+    """``distributions._beyond``: which bound is reached (-1, 0: none, 1), and its distance from mu in sigma."""
     if action >= high:
         return 1.0, (high - mean) / std
     if action <= low:

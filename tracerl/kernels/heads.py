@@ -159,13 +159,23 @@ def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weigh
 
 @kernel
 def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
-    """``learning_signal`` of a Gaussian head."""
-    n = head.n_components
+    """``learning_signal`` of a Gaussian head, with ``functional.clipped_gaussian_score``.
+
+    That one is written out: as a function of its own, its divisions would be rounded in another order.
+    """
+    real, n = memory.dtype.type, head.n_components
     for i in range(n):
         action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
-        least, most = constants[head.least + i], constants[head.most + i]
-        by_mean, by_std = F.clipped_gaussian_score(action, mean, std, least, most, weight)
-        g[i], g[n + i] = by_mean, memory[head.std_gain + i] * by_std
+        gain, least, most = memory[head.std_gain + i], constants[head.least + i], constants[head.most + i]
+        side, distance = F.beyond(float(action), float(mean), float(std), least, most)
+        if side != 0:
+            hazard = F.hazard(distance)
+            g[i] = real(side * hazard) / std
+            g[n + i] = gain * (real(distance * hazard) + weight) / std
+        else:
+            z = (action - mean) / std
+            g[i] = z / std
+            g[n + i] = gain * (z * z - real(1) + weight) / std
         if head.mean_margin >= 0:
             g[i] -= weight * memory[head.excess + i] / std / std
 
