@@ -137,7 +137,7 @@ def test_the_run_ends_where_it_shall_or_no_lifetime_is_left(policy: str) -> None
     poisons = [Poison(100, name, 1), Poison(150, name, 0)]
     with pytest.raises(
         Diverged,
-        match="no lifetime is left; the first to go: .* of lifetime 1"
+        match="no lifetime is left; the first that stopped: .* of lifetime 1"
         if policy == "freeze"
         else "^the agent's .* of lifetime 1",
     ):

@@ -65,12 +65,12 @@ def check_agent(
     """Check what a run asks of an agent, on random observations and rewards with ends of episodes of both kinds.
 
     Its actions are of the action space; the seed decides them; diagnostics are finite numbers. Where it has ``capture``
-    and ``restore``, a second agent goes on bit-identically in the middle of an episode, and a state of other names is
-    refused. Where it has ``advance``, several lifetimes at once are what they are alone.
+    and ``restore``, a second agent continues bit-identically within an episode, and a state of other names raises a
+    ValueError. Where it has ``advance``, several lifetimes at once are what they are alone.
 
     Args:
-        make: called as the agent's class is, ``make(observation_space, action_space, lifetimes)``; a ``functools.partial``
-            holds the settings.
+        make: called as ``make(observation_space, action_space, lifetimes)``, such as the agent's class in a
+            ``functools.partial`` with its settings.
         observation_space: a Box.
         action_space: of any kind that the agent knows.
         steps: env steps to live.
@@ -232,7 +232,7 @@ def check_actions(
 def check_state(
     build: BuildAgent, observation_space: spaces.Space[Any], lifetimes: int | None, steps: int = 80
 ) -> None:
-    """Check that an agent goes on bit-identically from what ``capture`` returned in the middle of an episode.
+    """Check that an agent continues bit-identically from a state that ``capture`` returned within an episode.
 
     Args:
         build: makes the agent of a seed, or of one seed per lifetime.
@@ -253,8 +253,8 @@ def check_state(
     assert _same(rest, expected[-len(rest) :]), "a restored agent must act as one that was never stopped"
     _check_same_state(_copied(whole), _copied(second), "a restored agent must become what one does that never stopped")
     assert second.diagnostics() == whole.diagnostics(), "a restored agent must hand out the same diagnostics"
-    _check_refused(second, {**state, "of another agent": next(iter(state.values()))}, "a name that it does not know")
-    _check_refused(second, dict(list(state.items())[1:]), f"no {next(iter(state))}")
+    _check_raises(second, {**state, "of another agent": next(iter(state.values()))}, "an unknown name")
+    _check_raises(second, dict(list(state.items())[1:]), f"no {next(iter(state))}")
 
 
 def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], steps: int = 80) -> None:
@@ -290,7 +290,7 @@ def _check_same_state(ours: Mapping[str, Any], theirs: Mapping[str, Any], said: 
         assert same, f"{said}: {name} differs"
 
 
-def _check_refused(agent: Stateful, state: Mapping[str, Any], flaw: str) -> None:
+def _check_raises(agent: Stateful, state: Mapping[str, Any], flaw: str) -> None:
     try:
         agent.restore(state)
     except ValueError:

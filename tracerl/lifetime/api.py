@@ -171,7 +171,7 @@ def live(
         seed: of the env's first reset; that of the agent is an argument of ``make_agent``.
         callbacks: each called on its schedule: ``Every``, or any ``Callback``.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
-        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and continue to count steps.
+        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and go on counting steps.
 
     Raises:
         ConfigError: naming the argument.

@@ -1,4 +1,4 @@
-"""What a user's own loop hands to an agent, looked at closely only where it does not fit as it is."""
+"""Arguments that a user's own loop passes to an agent, converted only where they do not fit as they are."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float
     """Return an observation, such as a list or a tensor, as numbers.
 
     Args:
-        observation: what came.
+        observation: as it was passed.
         size: how many numbers it must hold, of all lifetimes.
 
     Returns:

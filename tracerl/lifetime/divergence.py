@@ -1,8 +1,8 @@
-"""Numbers that stop being finite: noticed in the step in which they do, named, and kept from spreading.
+"""Numbers that stop being finite: detected in the step in which they do, named, and contained.
 
-An agent that takes part has ``faults``, int64, [*lifetimes]: 0 as long as the lifetime's numbers are finite. It looks
-at the few numbers through which all others pass - the signal and the entropy of the policy - and leaves a lifetime with
-a fault as it is, so that what caused it can be found.
+An agent that takes part has ``faults``, int64, [*lifetimes]: 0 as long as the lifetime's numbers are finite. It
+checks the signal and the entropy of the policy, on which all other numbers depend, and leaves the state of a lifetime
+with a fault as it is, so that the cause can be found.
 """
 
 import math
@@ -30,39 +30,38 @@ class DivergenceCheck:
     """What a run does about lifetimes whose numbers stop being finite.
 
     Attributes:
-        policy: ``freeze``: such a lifetime is left as it is and the others live on, as long as there are any. ``stop``:
-            the run ends. ``reset_life``: the lifetime begins anew with the weights it was born with, its steps counting
-            on.
-        problems: what was found, by lifetime; of ``reset_life`` the newest.
+        policy: ``freeze``: such a lifetime stops and the others continue, as long as there are any. ``stop``: the run
+            ends. ``reset_life``: the agent is re-initialised with its first weights, and its steps go on counting.
+        problems: a message per lifetime; with ``reset_life`` the newest.
     """
 
     def __init__(self, policy: str = "freeze") -> None:
-        """Watch by a policy.
+        """Start with no problem.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is no policy of that name.
         """
         self.policy = checks.choice("on_nonfinite", policy, POLICIES)
         self.problems: dict[int, str] = {}
-        self._born: dict[str, Tensor] = {}
+        self._initial: dict[str, Tensor] = {}
 
     def remember(self, agent: Any) -> None:
-        """Keep what the agent's lifetimes were born with, if that will be needed."""
+        """Keep the initial state of the agent, where the policy needs it."""
         if self.policy == "reset_life" and hasattr(agent, "capture"):
-            self._born = {name: tensor.clone() for name, tensor in agent.capture().items()}
+            self._initial = {name: tensor.clone() for name, tensor in agent.capture().items()}
 
     def examine(self, agent: Any, steps: Sequence[int]) -> list[int]:
-        """Deal with the lifetimes that have a new fault.
+        """Apply the policy to the lifetimes that have a new fault.
 
         Args:
             agent: of all lifetimes.
-            steps: env steps that each lifetime has lived.
+            steps: env steps of each lifetime.
 
         Returns:
-            Those that are to be left as they are.
+            Those that stop.
 
         Raises:
-            Diverged: the run shall end, or no lifetime is left.
+            Diverged: the policy ends the run, or no lifetime is left.
         """
         lifetimes = np.flatnonzero(np.atleast_1d(agent.faults)).tolist()
         for lifetime in lifetimes:
@@ -70,37 +69,37 @@ class DivergenceCheck:
                 problem = diagnose(agent, int(steps[lifetime]), lifetime if len(steps) > 1 else None)
                 self.report(lifetime, problem, len(steps))
             if self.policy == "reset_life":
-                self._rebirth(agent, lifetime)
+                self._reinitialise(agent, lifetime)
         return [] if self.policy == "reset_life" else lifetimes
 
     def report(self, lifetime: int, problem: str, n_lifetimes: int) -> None:
-        """Note what is wrong with a lifetime.
+        """Record the problem of a lifetime and print a warning.
 
         Raises:
-            Diverged: the run shall end, or no lifetime is left.
+            Diverged: the policy ends the run, or no lifetime is left.
         """
         self.problems[lifetime] = problem
         if self.policy == "stop" or n_lifetimes == 1 and self.policy == "freeze":
             raise Diverged(problem)
         if self.policy == "freeze" and len(self.problems) == n_lifetimes:
-            raise Diverged(f"no lifetime is left; the first to go: {next(iter(self.problems.values()))}")
-        then = "it begins anew" if self.policy == "reset_life" else "it is left as it is"
+            raise Diverged(f"no lifetime is left; the first that stopped: {next(iter(self.problems.values()))}")
+        then = "it is re-initialised" if self.policy == "reset_life" else "it stops"
         print(f"warning: {problem}; {then}", file=sys.stderr)
 
-    def _rebirth(self, agent: Any, lifetime: int) -> None:
-        """Give one lifetime the memory it was born with; its fault is gone with it."""
+    def _reinitialise(self, agent: Any, lifetime: int) -> None:
+        """Give one lifetime its initial state, which has no fault."""
         for name, tensor in agent.capture().items():
-            born = self._born[name]
+            initial = self._initial[name]
             if agent.lifetimes.shape:
-                tensor[lifetime] = born[lifetime]
+                tensor[lifetime] = initial[lifetime]
             else:
-                tensor.copy_(born)
+                tensor.copy_(initial)
 
 
 def finite(numbers: Any) -> bool:
     """Return whether an array of floats holds finite numbers only; true of everything else.
 
-    A sum of squares that is finite says so in half a microsecond; only one that is not has to be looked at in detail.
+    A finite sum of squares proves it in half a microsecond; the numbers are checked one by one only where it is not.
     """
     if not isinstance(numbers, np.ndarray) or numbers.dtype.kind != "f":
         return True
@@ -114,7 +113,7 @@ def first_nonfinite(numbers: np.ndarray[Any, Any]) -> tuple[list[int], float] | 
 
 
 def faults_of(agent: Any) -> Faults | None:
-    """Return the faults of an agent's lifetimes, a view that stays true; None of an agent that keeps none."""
+    """Return the faults of an agent's lifetimes, a view of its state; None of an agent that has none."""
     found: Faults | None = getattr(agent, "faults", None)
     return found
 
@@ -124,7 +123,7 @@ def diagnose(agent: Any, step: int | None, lifetime: int | None) -> str:
 
     Args:
         agent: of one lifetime or of many.
-        step: env step in which it was noticed; None: nobody counts them.
+        step: env step in which it was detected; None: unknown.
         lifetime: which one; None where there is one.
     """
     whose, when = "" if lifetime is None else f" of lifetime {lifetime}", "" if step is None else f" in step {step:,}"

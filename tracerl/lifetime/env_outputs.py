@@ -1,4 +1,4 @@
-"""What an env hands out, made what the loops compute with: arrays of numbers, a float, true or false."""
+"""What an env returns, converted to what the loops compute with: arrays of numbers, a float, true or false."""
 
 from collections.abc import Callable
 from functools import partial
@@ -53,7 +53,7 @@ def observation_of(value: Any) -> Any:
 
 
 def check_outputs(envs: Any) -> None:
-    """Let the envs of a vector env of Gymnasium's check what they hand out, which it would write into its own arrays.
+    """Check what the envs of Gymnasium's ``SyncVectorEnv`` return, before it writes that into its own arrays.
 
     Args:
         envs: a ``SyncVectorEnv``, changed in place; others are left as they are.

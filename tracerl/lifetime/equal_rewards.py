@@ -1,4 +1,4 @@
-"""A warning where every reward is equal and the agent has no critic: nothing tells one action from another then."""
+"""A warning where all rewards are equal and the agent has no critic, so that no action is better than another."""
 
 import math
 import sys
@@ -33,7 +33,7 @@ class EqualRewards:
         return sys.maxsize if self._settled or step >= PATIENCE else step + 1
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Compare what each lifetime has earned with its first reward times its steps."""
+        """Compare the return of each lifetime with its first reward times its steps."""
         earned = [record.earned + record.episode_return for record in records]
         pairs = zip(earned, records, strict=True)
         self._first = self._first or [total / max(record.step, 1) for total, record in pairs]

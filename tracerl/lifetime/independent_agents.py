@@ -20,7 +20,7 @@ def build_agents(
     """Build the agent of one lifetime, or those of many.
 
     Args:
-        agent_class: what ``make`` makes; it takes many lifetimes where it has ``advance`` (``ManyAgents``).
+        agent_class: that ``make`` builds; it supports many lifetimes where it has ``advance`` (``ManyAgents``).
         make: takes ``lifetimes``, or by its previous name ``lives``, and returns an agent.
         new_lifetimes: from a seed, or from the list of all, to their ``Lifetimes``.
         seeds: one per lifetime.
@@ -35,7 +35,7 @@ def build_agents(
 
 
 class IndependentAgents:
-    """Agents with the three methods of one lifetime behind the one call of many.
+    """Agents of one lifetime each, with the interface of many lifetimes.
 
     Attributes:
         built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
@@ -51,7 +51,7 @@ class IndependentAgents:
     def advance(
         self, step_types: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
     ) -> np.ndarray[Any, Any]:
-        """Carry out one step type per lifetime; see ``ManyAgents.advance``."""
+        """Take one step per lifetime; see ``ManyAgents.advance``."""
         for i, agent in enumerate(self.agents):
             step_type = step_types[i]
             if step_type == StepType.FIRST:
@@ -63,12 +63,12 @@ class IndependentAgents:
         return np.asarray(self._actions)
 
     def capture(self) -> dict[str, Any]:
-        """Return everything that each agent remembers; see ``Stateful.capture``."""
+        """Return the state of each agent; see ``Stateful.capture``."""
         each = enumerate(self.agents)
         return {f"{i}.{name}": tensor for i, agent in each for name, tensor in agent.capture().items()}  # type: ignore[attr-defined]
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Give each agent its own back; see ``Stateful.restore``."""
+        """Restore the state of each agent; see ``Stateful.restore``."""
         for i, agent in enumerate(self.agents):
             start = f"{i}."
             own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
@@ -79,12 +79,12 @@ class IndependentAgents:
         origin_of(self).write(self, path)
 
     def abandon(self) -> None:
-        """Clear what belongs to the running episodes; see ``Stateful.abandon``."""
+        """Clear the state of the running episodes; see ``Stateful.abandon``."""
         for agent in self.agents:
             agent.abandon()  # type: ignore[attr-defined]
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the mean over the agents of what each would plot; see ``finite_mean``."""
+        """Return the mean diagnostics of the agents; see ``finite_mean``."""
         each = [agent.diagnostics() for agent in self.agents]
         return {tag: finite_mean(np.array([found[tag] for found in each])) for tag in each[0]}
 

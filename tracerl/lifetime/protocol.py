@@ -33,53 +33,53 @@ class StepType(IntEnum):
 class AgentMethods(Protocol):
     """What the lifetime loop asks of an agent: RL-Glue's three methods (Tanner and White 2009, JMLR 10, 2133-2136).
 
-    A lifetime is start, then step or end after each action, and start again after an end. Each observation is handed
-    over once.
+    ``start`` comes first, then ``step`` or ``end`` after each action, and ``start`` after an ``end``. Each observation
+    is passed once.
     """
 
     def start(self, observation: Observation) -> Action:
-        """Begin an episode: see its first observation and return the first action."""
+        """Begin an episode: take its first observation and return the first action."""
         ...
 
     def step(self, reward: float, observation: Observation) -> Action:
-        """Learn from the last action's reward and what it led to, and return the next action."""
+        """Learn from the reward and the next observation of the last action, and return the next action."""
         ...
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
-        """Learn from the last transition of an episode and clear what belongs to it.
+        """Learn from the last transition of an episode and clear the state of the episode.
 
         Args:
             reward: of the last action.
             observation: the final one.
-            terminated: true: the episode ended by the task's own rules and nothing follows, the value of the final
-                observation is 0. False: it was cut off (a time limit) and its value is what the agent expects.
+            terminated: true: the task ended, so the value of the final observation is 0. False: the episode was cut
+                off, such as by a time limit, and the agent bootstraps from its estimate of that value.
         """
         ...
 
 
 @runtime_checkable
 class Agent(AgentMethods, Protocol):
-    """What a run asks of an agent: the three methods, and what to plot.
+    """What a run asks of an agent: the three methods, and diagnostics.
 
     ``tracerl.agents`` holds the agents; a new one is a class with these methods and a yaml. One whose attribute
-    ``critic`` is None says that it learns from rewards alone: a run warns where the first 1,000 of them are equal.
+    ``critic`` is None learns from rewards alone: a run warns where the first 1,000 of them are equal.
     """
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, by TensorBoard tag, averaged since the last call."""
+        """Return the numbers to plot by TensorBoard tag, averaged since the last call."""
         ...
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What a checkpoint asks of an agent, of one lifetime or of many. An agent without it is not resumed."""
+    """What a checkpoint asks of an agent of one lifetime or of many. An agent without it is not resumed."""
 
     def capture(self) -> dict[str, "Tensor"]:
-        """Return everything that the agent remembers, by name; what is returned may share its memory."""
+        """Return the whole state of the agent by name; the tensors may share its memory."""
         ...
 
     def restore(self, state: Mapping[str, "Tensor"]) -> None:
-        """Become, to the bit, the agent that ``capture`` was called of; built with the same settings, it has not lived.
+        """Restore, bit-identically, the state that ``capture`` returned, into an agent built with the same settings.
 
         Raises:
             ValueError: naming what is missing, left over, or of another shape or dtype.
@@ -87,12 +87,12 @@ class Stateful(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Clear what belongs to the running episodes, learning nothing: their envs could not be kept."""
+        """Clear the state of the running episodes without learning, where their envs are not resumed."""
         ...
 
 
 class MadeAgent(Agent, Stateful, Protocol):
-    """What ``tracerl.make_agent`` makes: it also writes itself to a file."""
+    """What ``tracerl.make_agent`` makes: an agent that can be saved in a file."""
 
     def save(self, path: "str | Path") -> None:
         """Write settings, spaces and state to one file, which ``tracerl.load_agent`` reads."""
@@ -101,7 +101,7 @@ class MadeAgent(Agent, Stateful, Protocol):
 
 @runtime_checkable
 class ManyAgents(Protocol):
-    """What the loop over many lifetimes asks: independent agents, each with its own lifetime, advanced together.
+    """What the loop over many lifetimes asks: independent agents, each with its own lifetime, that step together.
 
     An agent class with this method is built once for all lifetimes. One without it is built once per lifetime
     (``tracerl.lifetime.independent_agents``).
@@ -113,7 +113,7 @@ class ManyAgents(Protocol):
         rewards: np.ndarray[Any, Any],
         observations: Observation,
     ) -> np.ndarray[Any, Any]:
-        """Carry out one step type per lifetime.
+        """Take one step per lifetime.
 
         Args:
             step_types: of each lifetime, int8, [lifetimes]; see ``StepType``.
@@ -126,12 +126,12 @@ class ManyAgents(Protocol):
         ...
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, by TensorBoard tag, averaged over the lifetimes since the last call."""
+        """Return the numbers to plot by TensorBoard tag, averaged over the lifetimes since the last call."""
         ...
 
 
 class Origin(Protocol):
-    """What an agent was built from: settings, spaces and seeds, by which it can be saved."""
+    """What an agent was built from: settings, spaces and seeds, with which it is saved."""
 
     def write(self, agent: Any, path: "str | Path") -> None:
         """Save the agent in a file that ``tracerl.load_agent`` reads.

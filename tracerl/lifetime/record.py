@@ -138,8 +138,7 @@ class Record:
 
 
 def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return everything that records hold, as arrays: what has one length in all lifetimes by name, deques lifetime by
-    lifetime."""
+    """Return the state of records as arrays: one per counter, and one per lifetime and deque."""
     found: dict[str, np.ndarray[Any, Any]] = {
         name: np.array([getattr(record, name) for record in records]) for name in _COUNTERS
     }
@@ -152,7 +151,7 @@ def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]
 
 
 def restore_records(records: Sequence[Record], state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Bring records to where ``capture_records`` was called, in place; their milestones are those of the env."""
+    """Restore the state that ``capture_records`` returned, in place; the milestones are those of the env."""
     for i, record in enumerate(records):
         for name in _COUNTERS:
             setattr(record, name, state[name][i].item())

@@ -1,4 +1,4 @@
-"""What lifetimes are lived in: one env, an env per lifetime, or compiled envs; each with the loop that goes with it."""
+"""Env runners: one env, or an env per lifetime, each with its loop. Compiled envs have a runner in ``kernels``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,12 +20,12 @@ Plain = dict[str, Any]  # nested, of numbers, texts and NumPy arrays: the state 
 
 
 class EnvRunner(Protocol):
-    """Where the lifetimes of a run take place.
+    """The envs of a run, and the loop that steps them.
 
     Attributes:
         observation_space: of one lifetime.
         action_space: of one lifetime.
-        divergence: deals with numbers that are not finite.
+        divergence: what is done about numbers that are not finite.
     """
 
     divergence: DivergenceCheck
@@ -33,10 +33,10 @@ class EnvRunner(Protocol):
     action_space: gym.Space[Any]
 
     def prepare(self, agent: Any) -> None:
-        """Let the agent compile what it will need here, before a clock runs.
+        """Compile what the agent needs, before the run is timed.
 
         Raises:
-            ConfigError: the agent cannot live here.
+            ConfigError: the runner does not support the agent.
         """
         ...
 
@@ -48,37 +48,35 @@ class EnvRunner(Protocol):
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live ``steps`` env steps in each lifetime; see ``lifetime.live``."""
+        """Run each lifetime up to ``steps`` env steps; see ``lifetime.loop.stream``."""
         ...
 
     def unsupported_reason(self) -> str | None:
-        """Say why the env's state cannot be kept, so that a resumed lifetime begins a new episode; None where it
-        can."""
+        """Return why the env's state cannot be captured; None where it can. A resumed run then begins a new episode."""
         ...
 
     def capture(self) -> Plain:
-        """Return everything the lifetimes need to go on here, of the state it is in; without the env where it
-        cannot."""
+        """Return the state of loop and env, which a resumed run needs; without that of an unsupported env."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called.
+        """Restore the state that ``capture`` returned.
 
         Returns:
-            False where the env's state is not in it and a new episode will begin.
+            False where it has no state of the env, so that a new episode begins.
 
         Raises:
-            ValueError: it is not the state of such a world.
+            ValueError: it is not a state of such a runner.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the envs."""
+        """Close the envs."""
         ...
 
 
 def compile_steps(agent: Any) -> None:
-    """Let an agent with a fused engine compile what its steps call."""
+    """Compile the kernels of an agent with a fused engine."""
     if getattr(agent, "fused", None) is not None:
         agent.fused.compile_steps()
 
@@ -93,7 +91,7 @@ class SingleEnvRunner:
         self.observation_space, self.action_space = env.observation_space, env.action_space
 
     def prepare(self, agent: Agent) -> None:
-        """Compile the methods; see ``EnvRunner.prepare``."""
+        """Compile the kernels; see ``EnvRunner.prepare``."""
         compile_steps(agent)
 
     def run(
@@ -104,7 +102,7 @@ class SingleEnvRunner:
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the lifetime; see ``EnvRunner.run``."""
+        """Run the lifetime; see ``EnvRunner.run``."""
         self._loop_state.divergence = self.divergence
         with time_limit(self._env, self._timeout):
             return run_lifetime(
@@ -112,14 +110,14 @@ class SingleEnvRunner:
             )
 
     def unsupported_reason(self) -> str | None:
-        """Name the layer of the env whose state cannot be kept; see ``EnvRunner.unsupported_reason``."""
+        """Name the layer of the env whose state cannot be captured; see ``EnvRunner.unsupported_reason``."""
         from tracerl.lifetime import env_state
 
         found: str | None = env_state.unsupported_reason(self._env)
         return found
 
     def capture(self) -> Plain:
-        """Return the env's state and the action to come; see ``EnvRunner.capture``."""
+        """Return the env's state and the next action; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
         if env_state.unsupported_reason(self._env):
@@ -128,7 +126,7 @@ class SingleEnvRunner:
         return {"env": env_state.capture(self._env), "ended": bool(self._loop_state.ended), "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
+        """Restore a state; see ``EnvRunner.restore``."""
         from tracerl.lifetime import env_state
 
         if state["env"] is None:
@@ -156,10 +154,10 @@ class VectorEnvRunner:
         self._envs, self._seeds, self._loop_state, self.divergence = envs, list(seeds), LoopState(), DivergenceCheck()
         self.observation_space, self.action_space = envs.single_observation_space, envs.single_action_space
         for space in (envs.observation_space, envs.action_space, self.observation_space, self.action_space):
-            space.seed(self._seeds[0])  # Gymnasium starts their samplers by chance, and a checkpoint holds them
+            space.seed(self._seeds[0])  # Gymnasium seeds their samplers at random, and a checkpoint holds them
 
     def prepare(self, agent: ManyAgents) -> None:
-        """Compile the methods; see ``EnvRunner.prepare``."""
+        """Compile the kernels; see ``EnvRunner.prepare``."""
         compile_steps(agent)
 
     def run(
@@ -170,7 +168,7 @@ class VectorEnvRunner:
         callbacks: Sequence[Callback],
         interrupted: Callable[[], bool],
     ) -> Ending:
-        """Live the lifetimes together; see ``EnvRunner.run``."""
+        """Run the lifetimes in step; see ``EnvRunner.run``."""
         statistics, self._loop_state.divergence = VectorStatistics(records), self.divergence
         with time_limit(self._envs, self._timeout):
             return run_lifetimes(
@@ -178,14 +176,14 @@ class VectorEnvRunner:
             )
 
     def unsupported_reason(self) -> str | None:
-        """Name what cannot be kept; see ``EnvRunner.unsupported_reason``."""
+        """Name what cannot be captured; see ``EnvRunner.unsupported_reason``."""
         from tracerl.lifetime import env_state
 
         found: str | None = env_state.unsupported_reason(self._envs)
         return found
 
     def capture(self) -> Plain:
-        """Return the envs' states and the actions to come; see ``EnvRunner.capture``."""
+        """Return the envs' states and the next actions; see ``EnvRunner.capture``."""
         from tracerl.lifetime import env_state
 
         if env_state.unsupported_reason(self._envs):
@@ -194,7 +192,7 @@ class VectorEnvRunner:
         return {"env": env_state.capture_many(self._envs), "ended": ended, "action": action}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
+        """Restore a state; see ``EnvRunner.restore``."""
         from tracerl.lifetime import env_state
 
         if state["env"] is None:
@@ -218,7 +216,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any
     """Return an array whose shape begins with ``shape``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such array.
     """
     if not isinstance(value, np.ndarray) or value.shape[: len(shape)] != shape:
         raise ValueError(f"{name} must be an array of the shape [{', '.join(map(str, shape)) or '...'}], got {value!r}")
@@ -226,7 +224,7 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any
 
 
 def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:
-    """Return a seed for an env that goes on without its state: not that of the first episode, which was lived."""
+    """Return a seed for an env that continues without its state, other than that of the first episode."""
     return int(np.random.SeedSequence((seed, int(state["step"]))).generate_state(1)[0])
 
 

@@ -10,7 +10,7 @@ Keep = Callable[[int, int, float, int], None]  # lifetime, env step, return, len
 
 
 def average(values: Iterable[float]) -> float:
-    """Return the mean of the numbers that are there; NaN where none is."""
+    """Return the mean of the values that are not NaN; NaN where none is."""
     there = [value for value in values if not math.isnan(value)]
     return sum(there) / len(there) if there else math.nan
 
@@ -18,7 +18,7 @@ def average(values: Iterable[float]) -> float:
 def median_reached(reached: Sequence[int | None]) -> int | None:
     """Return the env step by which half of the lifetimes, rounded up, had reached a milestone; None before that."""
     steps = sorted(step for step in reached if step is not None)
-    middle = (len(reached) - 1) // 2  # a lifetime that never reached it counts as the latest
+    middle = (len(reached) - 1) // 2  # a lifetime that did not reach it counts as the latest
     return steps[middle] if middle < len(steps) else None
 
 

@@ -1,4 +1,4 @@
-"""A limit on the time that an env takes to answer: ``env.timeout``."""
+"""A limit on the time that a call of an env takes: ``env.timeout``."""
 
 import faulthandler
 import signal
@@ -21,7 +21,7 @@ class _Late(BaseException):
 
 @contextmanager
 def time_limit(env: Any, seconds: float | None) -> Iterator[None]:
-    """A context in which an env that does not answer in time raises TimeoutError; without a limit it does nothing.
+    """A context in which a call of an env that takes longer raises TimeoutError; without a limit it does nothing.
 
     A timer of the system interrupts Python code, and waits such as ``time.sleep`` and sockets. Code in C that neither
     returns nor lets Python run cannot be interrupted: ``GRACE`` seconds later the process prints where it is and exits

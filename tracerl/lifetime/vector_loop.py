@@ -1,4 +1,4 @@
-"""The loop over many lifetimes: each has its own env, and all are advanced together."""
+"""The loop over many lifetimes: each has its own env, and all take their steps together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,11 +27,11 @@ def run_lifetimes(
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:
-    """Live many lifetimes: what ``live`` does, for each of them.
+    """Run many lifetimes, each as ``loop.run_lifetime`` does.
 
     Envs that do not reset themselves (``AutoresetMode.DISABLED``) are reset here, each as soon as its episode ends, so
-    that every lifetime is the one it would be alone. Envs that reset themselves in the step after the end
-    (``AutoresetMode.NEXT_STEP``) cost their lifetime no env step by it: that step is not counted.
+    that every lifetime is bit-identical to a run of its own. Where envs reset themselves in the step after the end
+    (``AutoresetMode.NEXT_STEP``), that step is not counted.
 
     Args:
         agents: learn and act, one per lifetime.
@@ -39,9 +39,9 @@ def run_lifetimes(
         steps: env steps of each lifetime, at least one.
         seeds: of the envs' first resets.
         statistics: of the lifetimes so far, updated in place.
-        callbacks: look at the lifetimes on their schedules, in env steps per lifetime.
-        interrupted: asked after every step of all; true ends the lifetimes.
-        loop_state: where the lifetimes stand, to go on from there; updated in place.
+        callbacks: called on their schedules, in env steps per lifetime.
+        interrupted: called after every step; true ends the run.
+        loop_state: to continue from; updated in place.
 
     Returns:
         How they ended.
@@ -53,12 +53,12 @@ def run_lifetimes(
     check_outputs(envs)
     try:
         schedule = Schedule(callbacks, statistics.step())
-        return _live(agents, envs, steps, seeds, statistics, schedule, interrupted, loop_state or LoopState())
+        return _run(agents, envs, steps, seeds, statistics, schedule, interrupted, loop_state or LoopState())
     finally:
-        statistics.records()  # brought up to date, however it ended
+        statistics.records()  # up to date, however the run ended
 
 
-def _live(
+def _run(
     agents: ManyAgents,
     envs: Envs,
     steps: int,
@@ -105,13 +105,13 @@ def _live(
 
 
 def _step_types(terminated: Array, truncated: Array, starting: Array, done: Array) -> Array:
-    """Say of each lifetime what its step was: int8, [lifetimes].
+    """Return the step type of each lifetime: int8, [lifetimes].
 
     Args:
         terminated: the episode ended by the task's own rules.
         truncated: the episode was cut off.
         starting: its env has just reset itself.
-        done: it has lived all its steps before this one.
+        done: all its steps were taken before this one.
     """
     step_types: Array = np.full(len(done), StepType.MID, np.int8)
     step_types[truncated] = StepType.TRUNCATED
@@ -129,11 +129,10 @@ def _begin(
     divergence: DivergenceCheck,
     seeds: Sequence[int] | None = None,
 ) -> Array:
-    """Reset the envs of some lifetimes and let them begin an episode, but frozen ones; return the newest actions of
-    all."""
+    """Reset some lifetimes' envs and begin their episodes, frozen ones aside; return the newest actions of all."""
     seed: Any = None if seeds is None else list(seeds)
     if seeds is not None and envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-        seed = seeds[0]  # a vector form of an env's own draws for all lifetimes from one generator
+        seed = seeds[0]  # an env's own vector form draws for all lifetimes from one generator
     options = None if which.all() else {"reset_mask": which}
     try:
         observations, _ = envs.reset(seed=seed, options=options)
@@ -147,16 +146,15 @@ def _begin(
 
 
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
-    """Advance the lifetimes, leaving to the guard those whose agent diverges."""
+    """Advance the agents; those that diverge are left to the divergence check."""
     try:
         return agents.advance(step_types, rewards, observations)
     except Diverged:
         faults = faults_of(agents)
         if faults is None or not faults.any():
             raise
-        return agents.advance(
-            np.full_like(step_types, StepType.SKIP), rewards, observations
-        )  # the newest actions of all
+        nobody = np.full_like(step_types, StepType.SKIP)
+        return agents.advance(nobody, rewards, observations)  # the newest actions of all
 
 
 def _step(
@@ -173,8 +171,8 @@ def _step(
     _check_finite(observations, statistics, divergence)
     if not np.isfinite(rewards).all():
         for lifetime in np.flatnonzero(~np.isfinite(rewards) & ~statistics.frozen).tolist():
-            problem = f"reward {rewards[lifetime]} in step {statistics.step() + 1:,} of lifetime {lifetime}: rewards must be finite"
-            _freeze(lifetime, f"env handed out the {problem}", statistics, divergence)
+            where = f"step {statistics.step() + 1:,} of lifetime {lifetime}: rewards must be finite"
+            _freeze(lifetime, f"env handed out the reward {rewards[lifetime]} in {where}", statistics, divergence)
     return observations, np.asarray(rewards, np.float64), terminated, truncated
 
 
@@ -192,7 +190,7 @@ def _check_finite(observations: Any, statistics: VectorStatistics, divergence: D
 
 
 def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
-    """Let a lifetime end whose env is of no use any more, whatever the guard's policy does about agents."""
+    """End a lifetime whose env returns numbers that are not finite, whatever the policy for agents is."""
     divergence.report(lifetime, problem, len(statistics.frozen))
     statistics.freeze(lifetime)
 

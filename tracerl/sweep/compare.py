@@ -1,5 +1,7 @@
-"""Measures of whole lifetimes, and how two sets of lifetimes compare (Agarwal et al. 2021,
-https://arxiv.org/abs/2108.13264)."""
+"""Measures of whole lifetimes, and the comparison of two sets of them.
+
+Source: Agarwal et al. 2021, https://arxiv.org/abs/2108.13264.
+"""
 
 from collections.abc import Sequence
 from typing import Any

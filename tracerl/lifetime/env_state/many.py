@@ -32,7 +32,7 @@ def unsupported_reason(envs: Any) -> str | None:
 
 
 def _checked(envs: Any) -> tuple[list[str], Any]:
-    """Return the classes of a vector env in its wrappers, by name, and the bare env; a ValueError names what is unsupported."""
+    """Return the classes of a vector env in its wrappers, by name, and the bare env; ValueError where unsupported."""
     problem = unsupported_reason(envs)
     if problem is not None:
         raise ValueError(problem)

@@ -87,8 +87,8 @@ def restore(env: gym.Env[Any, Any], state: EnvState) -> None:
         state: of ``capture``; it is not changed, and nothing is shared with it.
 
     Raises:
-        ValueError: there is an unsupported layer; the state is of other wrappers or of another env, both named; or a value has
-            an unknown name, or a type, shape or dtype that does not fit, named. The env is not to be used then.
+        ValueError: a layer is unsupported; the state is of other wrappers or of another env, both named; or a value
+            has an unknown name, or a type, shape or dtype that does not fit, named. The env cannot be used then.
     """
     ours = _adapted(env)
     check_keys("the state of an env", state, ("format", "layers", "generator", "seed"))

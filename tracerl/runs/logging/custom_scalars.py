@@ -85,8 +85,8 @@ GUIDE = """
 | | `time/` | env steps per second, of all lifetimes together |
 | Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lifetimes |
 | | `decays/`, `thresholds/` | the same of its neurons' decays and thresholds, where they are learned |
-| Images | `pictures/raster` | lifetime 0 over consecutive env steps: spikes, membranes, probabilities, value, td error |
-| | `pictures/decays` | decays and thresholds now (filled) and at birth (line), over all lifetimes |
+| Images | `pictures/raster` | lifetime 0, consecutive env steps: spikes, membranes, probabilities, value, td error |
+| | `pictures/decays` | decays and thresholds now (filled) and initially (line), over all lifetimes |
 | HParams | | runs compared: the settings that differ come first; choose `rollout/ep_rew_mean` among the metrics |
 | Text | `config` | the resolved settings |
 
