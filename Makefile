@@ -9,13 +9,13 @@ help: ## list the targets
 setup: ## install the checkout with everything that the targets below need
 	$(PYTHON) -m pip install -e ".[dev,docs]"
 
-test: ## all tests but those of minutes, on two cores
+test: ## all tests but the slow ones, on two cores
 	$(PYTHON) -m pytest
 
-fast: ## tests whose names hold AREA, in this process: make fast AREA=optim
+fast: ## tests whose names contain AREA, in this process: make fast AREA=optim
 	$(PYTHON) -m pytest -n 0 -k "$(or $(AREA),$(error AREA is a word in the names of the tests, such as optim or envs))"
 
-slow: ## learning, endurance and two hundred kills: about an hour
+slow: ## the slow tests (learning, endurance, 210 killed runs): about an hour
 	$(PYTHON) -m pytest -m slow
 
 lint: ## style, without changing a file

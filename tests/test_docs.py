@@ -20,12 +20,13 @@ COMPLETE = [
     "protocol.md",
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
 ]
-SHOWN = [ROOT / name for name in ("CHANGELOG.md", "SECURITY.md", "examples/README.md")]
+SHOWN = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")]
+CONFIGS = sorted((ROOT / "configs").glob("**/*.yaml"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 # Words of the project's own where the field has one: lifetime or run, method, compiled env, Gaussian, baseline, ...
 PRIVATE = (
     r"\b(?:life|lives|lived|(?:new)?born|verbs?|(?:un)?told|twins?|bells?|coins?|toss(?:es)?|outlooks?|worlds?|peers?|aims?"
-    r"|stretch(?:es)?|obstacles?|tally|callbacks?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
+    r"|stretch(?:es)?|obstacles?|tally|monitors?|foreign|scores?|unseen|to the (?:bit|number)|of (?:then|now|before)"
     r"|(?:is|are) (?:refused|dead|answered)|hand(?:s|ed)? (?:on|over|out)|go(?:es)? on|going on)\b"
 )
 SHORT = 20  # env steps, in place of those that a page names
@@ -114,9 +115,17 @@ def prose(text: str) -> str:
 def test_a_page_uses_the_words_of_the_field_and_short_lines(page: Path) -> None:
     text = page.read_text()
     lines = prose(text).splitlines()
-    assert page.name == "config.md" or not [line for line in lines if re.search(PRIVATE, line, re.IGNORECASE)]
+    assert not [line for line in lines if re.search(PRIVATE, line, re.IGNORECASE)]
     assert not [line for line in lines if len(line) > 100 and not line.startswith(("|", "!["))]
     assert not [line for line in text.splitlines() if len(line) > 160]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_config_uses_the_words_of_the_field_and_short_lines(path: Path) -> None:
+    text = path.read_text()
+    said = re.findall(r"#.*|^(?:question|prediction|header|template):.*(?:\n(?:  .*)?)*", text, re.MULTILINE)
+    assert not [part for part in said if re.search(PRIVATE, part, re.IGNORECASE)]
+    assert not [line for line in text.splitlines() if len(line) > 120]
 
 
 def test_the_site_needs_no_network() -> None:
