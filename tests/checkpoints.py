@@ -1,4 +1,4 @@
-"""Checkpoints to try things on: written, looked at, and forged; and a disk that fails."""
+"""Helpers that write, read and forge checkpoints, and a disk whose calls fail."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ CALLS = ("create", "write", "sync", "close", "open_folder", "make_folder", "rena
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """In a module that imports this, the system brings files to the disk when it likes: waiting takes far longer."""
+    """Replace fsync in a module that imports this fixture: waiting for the disk takes far longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk, "sync", lambda file: None)
         yield
@@ -34,7 +34,7 @@ def save(root: Path, step: int, value: float, score: float | None = None) -> Pat
 
 
 def found(root: Path) -> tuple[int, float] | None:
-    """The step and the value of the newest good checkpoint; there must never be a bad one."""
+    """Return the step and the value of the newest checkpoint; every checkpoint must be valid."""
     checkpoint, messages = newest_good(root)
     assert messages == []
     if checkpoint is None:
@@ -46,7 +46,7 @@ def found(root: Path) -> tuple[int, float] | None:
 
 
 def forge(folder: Path, **changes: Any) -> None:
-    """Change a manifest and give it the digest of one who means it."""
+    """Change a manifest and give it a valid digest, as an attacker does."""
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest.update(changes)
     del manifest["digest"]
@@ -54,18 +54,18 @@ def forge(folder: Path, **changes: Any) -> None:
 
 
 def put(folder: Path, data: bytes, name: str = "agent.safetensors") -> None:
-    """Put a file into a checkpoint that its manifest vouches for."""
+    """Put a file into a checkpoint and its digest into the manifest."""
     (folder / name).write_bytes(data)
     files = json.loads((folder / "manifest.json").read_text())["files"]
     forge(folder, files={**files, name: {"bytes": len(data), "sha256": sha256(data)}})
 
 
 class Killed(BaseException):
-    """Nothing that the process would do after this call is done."""
+    """The process is killed: no later call is made."""
 
 
 class Disk:
-    """The calls of ``disk``, of which one fails.
+    """The calls of ``disk``, one of which fails.
 
     ``killed before`` and ``killed within`` a call: no other call is made. ``fails once``: the call raises after half of
     it. ``full from then on``: nothing can be written any more, but names can be changed and files removed.
@@ -81,7 +81,7 @@ class Disk:
             self.made += 1
             if self.dead or (self.made == self.at and self.kind == "killed before"):
                 self.dead = True
-                if name == "close":  # as the system does for the dead
+                if name == "close":  # as the system does for a killed process
                     real(*arguments)
                 raise Killed
             if self.made == self.at and self.kind == "killed within":
@@ -99,7 +99,7 @@ class Disk:
 
 
 def half(name: str, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Do half of a call that has halves, and all of any other."""
+    """Do half of a write, and all of any other call."""
     if name == "write":
         real(arguments[0], arguments[1][: len(arguments[1]) // 2])
     elif name == "remove_tree" and (inside := sorted(arguments[0].iterdir())):

@@ -1,4 +1,4 @@
-"""What tests of several files begin with."""
+"""Fixtures of several test files."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file that a module named ``planted`` writes when it is imported or its ``run`` is called: code of others."""
+    """Return a file that a module named ``planted`` writes when it is imported or its ``run`` is called."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "planted.py").write_text(_PLANTED)
@@ -62,9 +62,9 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Make the runs that a script starts in this process, in ``tmp_path``, and list their command lines.
+    """Run the jobs that a script starts in this process, in ``tmp_path``, and return their command lines.
 
-    Other commands, such as compiling or asking for a run's config, are left alone.
+    Other commands, such as compiling or printing the config of a run, are unchanged.
     """
     made: list[list[str]] = []
     really_run = subprocess.run

@@ -1,4 +1,4 @@
-"""Encoders by themselves, in float64, fed by hand."""
+"""Helpers that build an encoder in float64 and pass observations to it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Two agents of the same settings and seed, one per engine, fed the same episodes."""
+"""Two agents of the same settings and seed, one per engine, that receive the same episodes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from tracerl.agents.reflect import ReflectAgent
 
 from tests.helpers import make_agent
-from tests.worlds import Space
+from tests.toy_envs import Space
 
 SPACES = {
     "discrete from 3": gym.spaces.Discrete(4, start=3),
@@ -37,11 +37,11 @@ def step_together(
     joined_every: int | None = None,
     silent: Mapping[int, int] | None = None,
 ) -> None:
-    """Feed both agents the same episodes and compare actions and signals at every step, all state at the end.
+    """Pass both agents the same episodes; compare actions and signals at every step and all state at the end.
 
-    With ``joined_every``, all state is compared as often, and the second agent goes on from that of the first: for
-    agents whose learning is chaotic, in which a rounding grows. ``silent`` says of some numbers of the observation up
-    to which step they are zero.
+    With ``joined_every``, all state is compared every so many steps and copied from the first agent to the second: for
+    agents in which rounding errors grow. ``silent`` gives, for some numbers of the observation, the step up
+    to which they are zero.
     """
     rng = np.random.default_rng(seed)
     torch_agent, fused_agent = agents
@@ -68,7 +68,7 @@ def step_together(
 
 
 def compute_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the kernels treat every network as too large for a cache."""
+    """Make the kernels treat every network as too large for a cache."""
     monkeypatch.setattr("tracerl.kernels.describe.LARGEST_AT_ONCE", 0)
 
 

@@ -28,15 +28,15 @@ KINDS = {
 }
 RUN = ["env=CartPole", "engine=torch", "network.hidden=[4]", "checkpoint.every=100", "checkpoint.keep_last=2"]
 RUN += ["logger.every=50", "logger.pictures_every=60", "logger.picture_steps=20", "logger.histograms_every=90"]
-STEPS, MORE = 210, 260  # the second is what the resumed run is asked for
+STEPS, MORE = 210, 260  # the second is of the resumed run
 _TAKES_SPACE = {"open", "write", "mkdir"}
 
 
 class Faults:
-    """Count the calls that change one folder and let one of them fail."""
+    """Counts the calls that change one folder and makes one of them fail."""
 
     def __init__(self, folder: Path, kind: str = "none", at: int = 0) -> None:
-        """Prepare them.
+        """Create the counter.
 
         Args:
             folder: of the run.
@@ -49,7 +49,7 @@ class Faults:
         self._real = {name: getattr(os, name) for name in ("open", "write", "fsync", "close", "ftruncate")}
 
     def inside(self, path: Any, dir_fd: int | None = None) -> bool:
-        """Whether a path, or an open descriptor, is of the folder."""
+        """Return whether a path, or an open descriptor, is in the folder."""
         if isinstance(path, int):
             return path in self._files
         if dir_fd is not None:
@@ -57,12 +57,12 @@ class Faults:
         return f"{os.path.abspath(os.fsdecode(path))}/".startswith(f"{self.folder}/")
 
     def call(self, name: str, path: Any, tear: Callable[[], object] | None = None) -> None:
-        """Count one call and carry out the fault that is due.
+        """Count one call and apply the fault that is due.
 
         Args:
             name: of the call.
-            path: or descriptor that it is about.
-            tear: does half of it; None where it has no half.
+            path: or descriptor of the call.
+            tear: does half of the call; None for a call without halves.
         """
         self.calls.append(f"{name} {Path(self._files.get(path, str(path))).name}")
         number = len(self.calls)
@@ -77,7 +77,7 @@ class Faults:
             raise OSError(errno.ENOSPC, "injected fault", str(path))
 
     def install(self) -> None:
-        """Replace the calls of this process, for good."""
+        """Replace the calls of this process until it ends."""
         faults, plain_open = self, io.open
 
         class Raw(io.FileIO):
@@ -174,7 +174,7 @@ class Faults:
 
 
 def attempt(folder: Path, arguments: list[str], faults: Faults | None = None) -> tuple[int, str]:
-    """Run a command line in a process of its own; return its exit code and what it printed."""
+    """Run a command line in a new process; return its exit code and output."""
     log = folder.parent / "log.txt"
     log.unlink(missing_ok=True)
     code = wait(start(folder, arguments, None if faults is None else faults.install))
@@ -182,7 +182,7 @@ def attempt(folder: Path, arguments: list[str], faults: Faults | None = None) ->
 
 
 def count(work: Path) -> list[str]:
-    """Return the calls of an undisturbed run, in order."""
+    """Return the calls of a run without faults, in order."""
     folder = work / "counted" / "run"
     folder.parent.mkdir()
     faults = Faults(folder)
@@ -203,7 +203,7 @@ def count(work: Path) -> list[str]:
 
 
 def undisturbed(work: Path) -> Path:
-    """Run to the last step that the others are resumed to; return the folder."""
+    """Run without faults to the last step and return the folder."""
     folder = work / "whole" / "run"
     folder.parent.mkdir()
     code, log = attempt(folder, [*RUN, f"steps={MORE}"])
@@ -212,9 +212,9 @@ def undisturbed(work: Path) -> Path:
 
 
 def check(whole: Path, work: Path, kind: str, at: int) -> list[str]:
-    """Let one call fail, resume, and return what is not as in the undisturbed run; empty where all is.
+    """Make one call fail, resume, and return the differences from the run without faults.
 
-    What a failed write of a log or of the episodes costs is said in a warning, and is no difference.
+    A failed write of a log or of the episodes raises a warning and counts as no difference.
     """
     folder = work / f"{kind}-{at}" / "run"
     folder.parent.mkdir()
@@ -232,12 +232,12 @@ def check(whole: Path, work: Path, kind: str, at: int) -> list[str]:
 
 
 def report(kinds: list[str], stride: int = 1, first: int = 1) -> Iterator[str]:
-    """Yield a line per fault that was tried.
+    """Yield a line per fault.
 
     Args:
         kinds: of faults.
-        stride: only every so many calls.
-        first: call to begin with.
+        stride: number of calls between faults.
+        first: number of the first call.
     """
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -252,7 +252,7 @@ def report(kinds: list[str], stride: int = 1, first: int = 1) -> Iterator[str]:
 
 
 def main() -> None:
-    """Try the kinds and the stride of the command line; exit with 1 where anything differs."""
+    """Run the faults of the command line; exit with 1 if anything differs."""
     import_all()
     words = sys.argv[1:]
     stride = int(words.pop()) if words and words[-1].isdigit() else 1

@@ -1,10 +1,10 @@
-"""Draw command lines from the documented keys, most of them valid, run each and report what no user should see.
+"""Sample command lines from the documented keys, most of them valid, run each and report wrong ends.
 
 python -m tests.fuzz 5000          # command lines 0 to 4,999, on both cores
 python -m tests.fuzz 100 300       # command lines 300 to 399
 
-A command line ends well in one of three ways: exit code 0 and a finished summary without NaN; 1, a summary with status
-``diverged`` and one line that says so; 2, one message that names a key. A traceback, a hang or anything else is
+A command line ends correctly in one of three ways: exit code 0 and a finished summary without NaN; 1, a summary with
+status ``diverged`` and one line that says so; 2, one message that names a key. A traceback, a hang or anything else is
 reported.
 """
 
@@ -25,8 +25,8 @@ from typing import Any
 from tests.helpers import script
 from tests.kills import import_all, start, wait
 
-SECONDS = 300  # after which a run counts as hanging; the first on a machine compiles kernels
-ENVS = [  # that make and step quickly; as often as the list has them
+SECONDS = 300  # limit of a run in seconds; the first on a machine compiles kernels
+ENVS = [  # envs that are fast to make and step, with their frequencies
     *["CartPole"] * 4,
     *["Acrobot", "MountainCar", "Pendulum", "MountainCarContinuous", "MemoryChain", "PoissonClicks"],
     *["CartPolePositions", "CartPoleDrift", "CartPoleForever", "CartPolePermuted", "PendulumForever"],
@@ -50,7 +50,7 @@ OF_LOGGER = {
     "logger.pictures_every": ["40", "null"],
     "logger.picture_steps": ["1", "10"],
 }
-WORDS = {  # settings whose values are words
+WORDS = {  # settings whose values are names
     "signal": ["td", "advantage", "reward"],
     "credit": ["otpe", "presynaptic", "exact", "auto"],
     "neuron": ["lif", "alif", "synaptic", "graded"],
@@ -65,7 +65,7 @@ SIZES = {"hidden": ["[8]", "[16]", "[8,8]", "[4,4,4]"], "ticks": ["1", "2", "3"]
 
 @cache
 def documented() -> dict[str, dict[str, list[tuple[str, str]]]]:
-    """Return key and default of every setting, by group and choice, as docs/config.md has them."""
+    """Return key and default of every setting of docs/config.md, by group and choice."""
     reference: Any = script("config_reference")
     found: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for group in ("agent", "network", "encoder", "optimizer"):
@@ -81,7 +81,7 @@ def documented() -> dict[str, dict[str, list[tuple[str, str]]]]:
 
 
 def valid(key: str, default: str, rng: random.Random) -> str:
-    """Draw a value of the kind that a setting's default is of; nearly always one that it takes."""
+    """Sample a value of the type of a setting's default; most values are valid."""
     name = key.split(".")[-1]
     if name in WORDS:
         return rng.choice(WORDS[name])
@@ -99,13 +99,13 @@ def valid(key: str, default: str, rng: random.Random) -> str:
 
 
 def choose(group: str, names: list[str], rng: random.Random) -> tuple[list[str], list[tuple[str, str]]]:
-    """Draw the choice of a group; return its override and the settings that it brings."""
+    """Sample the choice of a group; return its override and its settings."""
     name = rng.choice(names)
     return [f"{group}={name}"], [(f"{group}.{key}", default) for key, default in documented()[group][name]]
 
 
 def command_line(number: int) -> list[str]:
-    """Return one command line; the same for the same number."""
+    """Return the command line of a number."""
     rng = random.Random(number)
     env, agent = (
         rng.choice(ENVS),
@@ -140,7 +140,7 @@ def command_line(number: int) -> list[str]:
 
 
 def problem(folder: Path, code: int, log: str) -> str | None:
-    """Return what is wrong with how a run ended; None where nothing is."""
+    """Return the problem with the end of a run, or None."""
     if "Traceback" in log:
         return "a traceback"
     if code == 2:
@@ -160,14 +160,14 @@ def problem(folder: Path, code: int, log: str) -> str | None:
 
 
 class Attempt:
-    """One command line, running in a process of its own."""
+    """One command line that runs in a new process."""
 
     def __init__(self, number: int, root: Path) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
             number: of the command line.
-            root: folder that its run's folder is made in.
+            root: parent folder of the run's folder.
         """
         self.number, self.words = number, command_line(number)
         self.folder = root / str(number) / "run"
@@ -175,7 +175,7 @@ class Attempt:
         self._process, self._end = start(self.folder, self.words), time.monotonic() + SECONDS
 
     def ended(self) -> bool:
-        """Whether it has ended, by itself or because its time was over."""
+        """Return whether the process has ended or its time limit has passed."""
         process, status = os.waitpid(self._process, os.WNOHANG)
         late = not process and time.monotonic() > self._end
         if late:
@@ -191,7 +191,7 @@ class Attempt:
 
 
 def attempts(first: int, count: int) -> Iterator[Attempt]:
-    """Run command lines, as many at once as there are cores, and yield each when it has ended."""
+    """Run command lines, one per core at a time, and yield each when it has ended."""
     waiting, running = list(range(first, first + count)), list[Attempt]()
     with tempfile.TemporaryDirectory() as root:
         while waiting or running:
@@ -204,7 +204,7 @@ def attempts(first: int, count: int) -> Iterator[Attempt]:
 
 
 def main() -> None:
-    """Run as many command lines as asked for, from the one asked for on; exit with 1 where any ends badly."""
+    """Run the command lines given by number; exit with 1 if any ends wrongly."""
     import_all()
     count, first = (int(word) for word in [*sys.argv[1:], "0"][:2])
     codes: dict[Any, int] = {}

@@ -1,4 +1,4 @@
-"""Agents and envs built from the project's own yamls, as the command line builds them."""
+"""Agents and envs built from the project's yamls, as the command line builds them."""
 
 import copy
 import importlib
@@ -31,11 +31,11 @@ from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-_VALUE = re.compile(r"(\+\+)?\w+(\.\w+)+=")  # of a setting inside a group, which changes no choice
+_VALUE = re.compile(r"(\+\+)?\w+(\.\w+)+=")  # a setting inside a group, not a choice
 
 
 def script(name: str) -> ModuleType:
-    """Import a script under its own name, as its neighbours import it."""
+    """Import a script under its own name, as other scripts import it."""
     sys.path.insert(0, str(SCRIPTS))
     try:
         return importlib.import_module(name)
@@ -67,7 +67,7 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
 
 
 def compose(*overrides: str) -> DictConfig:
-    """The config that a command line would give, without Hydra's own node.
+    """Return the config of a command line, without the node ``hydra``.
 
     Hydra composes the choices and then sets the values, as here, where the same choices are composed once: that takes
     a tenth of a second, and values a hundredth.
@@ -86,32 +86,34 @@ def _composed(*choices: str) -> DictConfig:
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
-    """An env of Gymnasium's as ``EnvSpec`` makes it, before any wrapper of ours."""
+    """Return a Gymnasium env as ``EnvSpec`` makes it, without the project's wrappers."""
     return gym.make(env_id, disable_env_checker=True, **kwargs)
 
 
 def make_agent(
     env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
 ) -> ReflectAgent:
-    """The agent of ``agent=reflect`` with some settings changed; of the torch engine unless they say otherwise."""
+    """Return the agent of ``agent=reflect`` with the overrides; its engine is torch by default."""
     make = hydra_compat.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lifetimes(seed, dtype))
 
 
 def observation(i: int) -> np.ndarray:
-    """The i-th of a series of observations of CartPole's size, each drawn by itself."""
+    """Return observation i, with CartPole's shape, sampled with seed i."""
     return np.random.default_rng(i).normal(size=4).astype(np.float32)
 
 
 def some_steps(agent: Any, steps: int = 30) -> None:
-    """Begin an episode and live some of it."""
+    """Begin an episode and take some steps of it."""
     agent.start(observation(0))
     for i in range(1, steps):
         agent.step(float(i % 3), observation(i))
 
 
-def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any) -> tuple[ReflectAgent, Record]:
-    """Live a lifetime in an env and return the agent and its record."""
+def run_one_lifetime(
+    env_id: str, steps: int, *overrides: str, seed: int = 0, **options: Any
+) -> tuple[ReflectAgent, Record]:
+    """Run one lifetime in an env and return the agent and its record."""
     env = gym.make(env_id, disable_env_checker=True)
     agent = make_agent(env, *overrides, seed=seed, **options)
     record = Record()
@@ -120,10 +122,10 @@ def lived(env_id: str, steps: int, *overrides: str, seed: int = 0, **options: An
     return agent, record
 
 
-def lived_together(
+def run_many_lifetimes(
     env_id: str, steps: int, *overrides: str, seeds: list[int], backend: str = "gymnasium", **options: Any
 ) -> tuple[ReflectAgent, list[Record]]:
-    """Live many lifetimes in the envs that the command line would make and return their agent and records."""
+    """Run many lifetimes in envs as the command line makes them and return their agent and records."""
     milestones = options.pop("milestones", [])
     spec = EnvSpec(
         env_id, env_id, {}, steps, milestones, backend=backend, vectorization=options.pop("vectorization", "sync")

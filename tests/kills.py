@@ -1,9 +1,9 @@
-"""Kill a real run with SIGKILL at random moments, let it go on, and compare what is left with a run nobody killed.
+"""Kill a run with SIGKILL at random times, resume it, and compare the results with those of a run without kills.
 
 python -m tests.kills 3 CartPole:engine=fused     # three kills of one case; prints "same" or what differs
 
-Runs are forked from this process, which has imported everything and computed nothing: a start costs a second, not four.
-What a run imports as it goes, ``import_all`` imports before.
+Runs are forked from this process, which has imported everything and computed nothing: a start takes 1 s, not 4 s.
+``import_all`` imports what a run imports lazily.
 """
 
 import importlib
@@ -27,17 +27,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tracerl.run
 from tracerl.runs.checkpoint import newest_good
 
-CLOCKED = "time/fps"  # the only tag that is about the machine
+CLOCKED = "time/fps"  # the only tag that depends on the machine
 IMPORTED_BY_A_RUN = ("agents", "envs", "kernels", "lifetime", "recording", "runs")
 
 
 def import_all() -> None:
-    """Import what a run imports as it goes, so that a forked one finds it there."""
+    """Import what a run imports lazily, so that a forked run need not."""
     for package in IMPORTED_BY_A_RUN:
         found = importlib.import_module(f"tracerl.{package}")
         for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
             importlib.import_module(module.name)
-    cpu_target.target_context.refresh()  # numba's own list of what it can compile
+    cpu_target.target_context.refresh()  # numba's list of functions that it can compile
 
 
 def start(folder: Path, arguments: list[str], prepare: Callable[[], None] | None = None) -> int:
@@ -45,8 +45,8 @@ def start(folder: Path, arguments: list[str], prepare: Callable[[], None] | None
 
     Args:
         folder: of the run.
-        arguments: of the command line, but for the folder.
-        prepare: called in the new process before the run.
+        arguments: of the command line, without the folder.
+        prepare: is called in the new process before the run.
     """
     process = os.fork()
     if process:
@@ -68,15 +68,15 @@ def start(folder: Path, arguments: list[str], prepare: Callable[[], None] | None
 
 
 def wait(process: int) -> int:
-    """Return the exit code; minus the signal where one ended it."""
+    """Return the exit code, or minus the signal that ended the process."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def kill_somewhere(process: int, seconds: float) -> bool:
-    """Kill a run after some seconds; false where it had ended before.
+    """Kill a run after some seconds; return False if it had ended before.
 
     Raises:
-        SystemExit: it failed by itself.
+        SystemExit: the run failed.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -92,7 +92,7 @@ def kill_somewhere(process: int, seconds: float) -> bool:
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
-    """Every scalar, histogram and picture of a run's events, and that there is one file of them."""
+    """Return every scalar, histogram and image of a run's only event file."""
     assert len(list(folder.glob("events*"))) == 1, folder
     found = EventAccumulator(str(folder), {"scalars": 0, "tensors": 0}).Reload()
     tags = found.Tags()
@@ -104,13 +104,13 @@ def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Compare tensors bit for bit, NaN and the sign of zero included."""
+    """Return whether tensors are bit-identical, NaN and the sign of zero included."""
     kinds = one.dtype == other.dtype and one.shape == other.shape
     return kinds and one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
 
 
 def differences(whole: Path, parts: Path, logs: bool = True) -> list[str]:
-    """Name what differs between the last checkpoints of two runs and, with ``logs``, their episodes and curves."""
+    """Return what differs between the last checkpoints of two runs and, with ``logs``, their episodes and curves."""
     found = []
     (ours, _), (theirs, _) = newest_good(whole / "checkpoints"), newest_good(parts / "checkpoints")
     assert ours is not None and theirs is not None
@@ -135,10 +135,10 @@ def differences(whole: Path, parts: Path, logs: bool = True) -> list[str]:
 
 
 def check(case: str, kills: int, seed: int, steps: int) -> None:
-    """Live one case whole and in pieces.
+    """Run one case without kills and with kills.
 
     Raises:
-        SystemExit: saying what differs.
+        SystemExit: the results differ.
     """
     rng = random.Random(f"{case} {seed}")
     arguments = [f"env={case.split(':')[0]}", *case.split(":")[1:]]
@@ -149,13 +149,13 @@ def check(case: str, kills: int, seed: int, steps: int) -> None:
         whole, parts = Path(work) / "a" / "whole", Path(work) / "b" / "parts"
         for folder in (whole, parts):
             folder.parent.mkdir()
-        begun = time.monotonic()
+        started = time.monotonic()
         if wait(start(whole, arguments)):
             raise SystemExit(f"{case}: {(whole.parent / 'log.txt').read_text()[-2000:]}")
-        lasted, landed = time.monotonic() - begun, 0
-        living = json.loads((whole / "summary.json").read_text())["wall_seconds"]
-        for _ in range(kills):  # most of them while the run goes on, some before it begins
-            after = lasted - living * rng.uniform(0.1, 1.2)
+        lasted, landed = time.monotonic() - started, 0
+        expected = json.loads((whole / "summary.json").read_text())["wall_seconds"]
+        for _ in range(kills):  # most of them during the run, some before its first step
+            after = lasted - expected * rng.uniform(0.1, 1.2)
             landed += kill_somewhere(start(parts, [*arguments, "resume=auto"]), after)
         code = wait(start(parts, [*arguments, "resume=auto"]))
         if code:

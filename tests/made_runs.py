@@ -1,4 +1,4 @@
-"""Folders of runs made by hand, for what reads them."""
+"""Helpers that write run folders by hand."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def run(
     seed: int = 0,
     **more: Any,
 ) -> Path:
-    """A run's folder: of each lifetime the returns of its episodes, all of one length."""
+    """Write a run's folder with the returns of each lifetime; all episodes have one length."""
     folder.mkdir(parents=True)
     lines = [f"env={env}", f"seed={seed}", f"lifetimes={len(lifetimes)}", *overrides]
     (folder / "overrides.yaml").write_text(yaml.safe_dump(lines))

@@ -1,4 +1,4 @@
-"""NIR graphs by the book: the forward Euler step of each node's differential equation, in float64."""
+"""A reference simulation of NIR graphs: forward Euler of each node's differential equation, in float64."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 def simulate(graph: Any, inputs: Array, dt: float) -> tuple[Array, dict[str, Array]]:
     """Run a graph from rest, v_leak.
 
-    What arrives at a node is summed; in a cycle of neurons and weights, the weights hand on what they were given a
-    tick ago.
+    The inputs of a node are summed; in a cycle of neurons and weights, the weights pass on their input of the
+    previous tick.
 
     Args:
         graph: a ``nir.NIRGraph``.
@@ -21,7 +21,7 @@ def simulate(graph: Any, inputs: Array, dt: float) -> tuple[Array, dict[str, Arr
         dt: seconds per tick.
 
     Returns:
-        The output at every tick, and what each node handed on at every tick.
+        The output at every tick, and the output of each node at every tick.
     """
     states: dict[str, Array] = {}
     sent: dict[str, Array] = {}
@@ -39,7 +39,7 @@ def simulate(graph: Any, inputs: Array, dt: float) -> tuple[Array, dict[str, Arr
 
 
 def _order(graph: Any) -> list[str]:
-    """Return the names of the nodes, each after what it receives within a tick."""
+    """Return the names of the nodes, each after its inputs of the same tick."""
     edges = [tuple(edge) for edge in graph.edges]
     weights = (nir.Affine, nir.Linear)
     prompt = [(a, b) for a, b in edges if not ((b, a) in edges and isinstance(graph.nodes[a], weights))]

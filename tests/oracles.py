@@ -1,6 +1,6 @@
-"""Independent oracles for the gradients: autograd through time, and real-time recurrent learning.
+"""Independent references for the gradients: autograd through time, and real-time recurrent learning.
 
-The networks here are written from the equations with autograd, sharing no code with the library; only the spike's
+The networks here are written from the equations with autograd and share no code with the library; only the spike's
 derivative is the surrogate.
 """
 
@@ -17,7 +17,7 @@ from tracerl.nn.wiring import INPUT
 
 Parameters = dict[str, Tensor]
 
-SETTINGS: dict[str, Any] = dict(  # of ``Dense``: a net whose outputs are not all zero
+SETTINGS: dict[str, Any] = dict(  # of ``Dense``: not all outputs of the network are zero
     hidden=[16],
     neuron="lif",
     membrane_decay=[0.1, 0.9],
@@ -104,8 +104,8 @@ def tick(
         p: quantities.
         state: before the tick.
         x: input.
-        network: for what is connected with what, and which kind of neuron is where.
-        stop: no gradient flows through spikes that arrive a tick later, which is what defines e-prop.
+        network: gives the connections and the kind of neuron of each node.
+        stop: stops the gradient through spikes that arrive a tick later, as e-prop is defined.
     """
     new: dict[str, Tensor] = {}
     handed = {INPUT: x}
@@ -150,7 +150,7 @@ def neurons(
 
 
 def graded(x: Tensor, slope: float, kind: str) -> Tensor:
-    """What a neuron hands on that does not spike, for autograd to differentiate."""
+    """Return the output of a neuron that does not spike, differentiable by autograd."""
     if kind == "arctan":
         return 2 / math.pi * torch.atan(math.pi / 2 * slope * x)
     return torch.where(slope * x.abs() < 1, slope * x - slope**2 * x * x.abs() / 2, x.sign() / 2)
@@ -177,7 +177,7 @@ def pooled(received: Tensor, pooling: Any) -> Tensor:
 
 
 def bptt(network: Network, inputs: Tensor, g: Tensor, stop: bool = False) -> Parameters:
-    """Gradient of g . y_T by every quantity, by autograd through all ticks.
+    """Return the gradient of g . y_T by every quantity, by autograd through all ticks.
 
     Args:
         network: a single lifetime; only its parameters are read.
@@ -195,7 +195,7 @@ def bptt(network: Network, inputs: Tensor, g: Tensor, stop: bool = False) -> Par
 
 
 def rtrl(network: Network, inputs: Tensor, g: Tensor) -> Parameters:
-    """The same gradient by real-time recurrent learning: the full Jacobian of the state, carried forward."""
+    """Return the same gradient by real-time recurrent learning: the full Jacobian of the state, computed forward."""
     p = parameters_of(network)
     state = initial_state(network)
     jacobian = {s: {q: torch.zeros(*state[s].shape, *p[q].shape, dtype=g.dtype) for q in p} for s in state}
@@ -234,7 +234,7 @@ def _jacobians(p: Parameters, state: dict[str, Tensor], x: Tensor, network: Netw
 
 
 def scores_of(network: Network) -> Parameters:
-    """The library's scores under the oracles' names, of the quantities rather than their raw parameters."""
+    """Return the library's gradients under the names used here, by quantities instead of raw parameters."""
     found: Parameters = {}
     for i, layer in spiking(network):
         grad = layer.synapses.affine.grad

@@ -1,4 +1,4 @@
-"""States of envs to try things on: written down and read again, compared, lived on from; and wrappers of every kind."""
+"""Helpers that serialise, compare and restore the states of envs, and wrappers of every kind."""
 
 import json
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from tracerl.lifetime import env_state as states
 Make = Callable[[], gym.Env]
 
 
-def stored(state: states.EnvState) -> states.EnvState:
-    """What a state is after it has been written down and read again."""
+def round_trip(state: states.EnvState) -> states.EnvState:
+    """Serialise a state and return what is read back."""
     arrays, rest = states.split(state)
     for array in arrays.values():
         assert array.dtype.kind in "biuf" and array.flags.c_contiguous
@@ -24,31 +24,31 @@ def stored(state: states.EnvState) -> states.EnvState:
     return states.join({path: array.copy() for path, array in arrays.items()}, rest)
 
 
-def same(ours: Any, theirs: Any) -> bool:
-    """Equal to the bit, and of the same types."""
+def identical(ours: Any, theirs: Any) -> bool:
+    """Return whether two states are bit-identical and of the same types."""
     if isinstance(ours, dict):
-        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in ours)
+        return ours.keys() == theirs.keys() and all(identical(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, (list, tuple)):
-        return len(ours) == len(theirs) and all(same(x, y) for x, y in zip(ours, theirs, strict=True))
+        return len(ours) == len(theirs) and all(identical(x, y) for x, y in zip(ours, theirs, strict=True))
     if ours is None or type(ours) in (int, str):
         return type(ours) is type(theirs) and bool(ours == theirs)
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     return ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
 
 
-def timeless(state: Any) -> Any:
-    """A state without the seconds since its episode began, which go on while it is looked at."""
+def without_clock(state: Any) -> Any:
+    """Return a state without the start time of its episode, which changes with the clock."""
     if isinstance(state, dict):
-        return {key: timeless(value) for key, value in state.items() if key != "episode_start_time"}
-    return [timeless(value) for value in state] if isinstance(state, list) else state
+        return {key: without_clock(value) for key, value in state.items() if key != "episode_start_time"}
+    return [without_clock(value) for value in state] if isinstance(state, list) else state
 
 
 def resets_itself(env: gym.Env) -> bool:
     return isinstance(env, wrappers.Autoreset)
 
 
-def lived(env: gym.Env, steps: int) -> list[Any]:
-    """What an env hands out, over an end or at least one reset; its own space draws the actions."""
+def step_through(env: gym.Env, steps: int) -> list[Any]:
+    """Return the steps of an env over an end or at least one reset; its action space samples the actions."""
     seen: list[Any] = []
     for step in range(steps):
         observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
@@ -59,16 +59,16 @@ def lived(env: gym.Env, steps: int) -> list[Any]:
     return seen
 
 
-def used(make: Make) -> gym.Env:
-    """An env that has lived another lifetime."""
+def used_env(make: Make) -> gym.Env:
+    """Return an env that has run another lifetime."""
     env = make()
     env.action_space.seed(7)
     env.reset(seed=7)
-    lived(env, 3)
+    step_through(env, 3)
     return env
 
 
-def assert_lifetimes_go_on(make: Make, ages: tuple[int, ...] = (0, 1, 13, 40), steps: int = 40) -> None:
+def assert_restored_envs_continue(make: Make, ages: tuple[int, ...] = (0, 1, 13, 40), steps: int = 40) -> None:
     env = make()
     env.action_space.seed(0)
     env.reset(seed=0)
@@ -77,14 +77,14 @@ def assert_lifetimes_go_on(make: Make, ages: tuple[int, ...] = (0, 1, 13, 40), s
             *_, terminated, truncated, _ = env.step(env.action_space.sample())
             if (terminated or truncated) and not resets_itself(env):
                 env.reset()
-        state = stored(states.capture(env))
-        new, old = make(), used(make)
+        state = round_trip(states.capture(env))
+        new, old = make(), used_env(make)
         states.restore(new, state)
         states.restore(old, state)
-        assert same(timeless(states.capture(old)), timeless(state))
-        expected = lived(env, steps)
-        assert same(lived(new, steps), expected), f"a new env, {age} steps on"
-        assert same(lived(old, steps), expected), f"a used env, {age} steps on"
+        assert identical(without_clock(states.capture(old)), without_clock(state))
+        expected = step_through(env, steps)
+        assert identical(step_through(new, steps), expected), f"a new env, {age} steps on"
+        assert identical(step_through(old, steps), expected), f"a used env, {age} steps on"
         new.close()
         old.close()
     env.close()

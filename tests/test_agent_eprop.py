@@ -1,4 +1,4 @@
-"""The e-prop agent: its trace against autograd with the stop that defines e-prop, its feedback, what it learns."""
+"""The e-prop agent: its trace against autograd with e-prop's stop-gradient, its feedback, learning of probes."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ import torch
 import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.eprop import EpropAgent
 
-from tests.helpers import lived, lived_together, make_agent
+from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
-from tests.worlds import Space  # and registers the probes
+from tests.toy_envs import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
 
 SMALL = "network.hidden=[12]"
@@ -27,7 +27,7 @@ def observations(n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("network", ["alif", "recurrent", "synaptic"])
-def test_the_trace_is_the_gradient_with_spikes_of_others_held(network: str) -> None:
+def test_trace_is_the_gradient_with_the_spikes_of_other_neurons_held_constant(network: str) -> None:
     """With weights held: zeta = d/dtheta sum_k d^(t-k) (log pi(a_k) + c_V V(s_k)), z_{t-1} a constant."""
     still = ("optimizer=sgd", "optimizer.policy.lr=1e-300", "agent.entropy=0", "encoder.normalize=false")
     drawn = ("network.output_scale=1", "network.recurrent_scale=0.7", "network.layer_norm=false")
@@ -51,7 +51,7 @@ def test_the_trace_is_the_gradient_with_spikes_of_others_held(network: str) -> N
 
 
 def test_one_step_by_hand() -> None:
-    """One sure neuron: zbar = 1, pi = 1/2, V = 0, r = 1; lr 1 moves logits by 1/2 and V's bias by c_V."""
+    """One neuron that always spikes: zbar = 1, pi = 1/2, V = 0, r = 1; lr 1 moves logits by 1/2 and V's bias by c_V."""
     plain = ("optimizer=sgd", "optimizer.policy.lr=1", "agent.scale_reward=false", "agent.entropy=0")
     still = ("network.hidden=[1]", "network.readout_decay=0", "network.weight_scale=0", "network.layer_norm=false")
     agent = make_agent(Space(4, 2), "agent=eprop", *plain, *still, "network.recurrent=false", dtype=torch.float64)
@@ -65,7 +65,7 @@ def test_one_step_by_hand() -> None:
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_only_termination_ends_the_value(terminated: bool) -> None:
+def test_only_termination_sets_the_next_value_to_zero(terminated: bool) -> None:
     agent = agent_for("agent.scale_reward=false", "network.output_scale=1")
     seen = observations(3)
     agent.start(seen[0])
@@ -77,7 +77,7 @@ def test_only_termination_ends_the_value(terminated: bool) -> None:
     assert agent.learner.eligibility_trace.abs().max() == agent.bonus.abs().max() == 0
 
 
-def test_random_feedback_stays_and_carries_the_signal() -> None:
+def test_random_feedback_is_constant_and_carries_the_learning_signal() -> None:
     network = build(0, feedback="random", membrane_decay=0.0, readout_decay=0.0)
     g = torch.tensor([0.7, -1.3], dtype=torch.float64)
     for x in stream(0, 5):
@@ -94,7 +94,7 @@ def test_random_feedback_stays_and_carries_the_signal() -> None:
     assert not any(parameter is network.readout.feedback for parameter in network.parameters())
 
 
-def test_adaptive_feedback_approaches_the_readout() -> None:
+def test_adaptive_feedback_approaches_the_readout_weights() -> None:
     agent = agent_for("network.feedback=adaptive", "network.feedback_decay=0.01")
     readout = agent.learner.network.readout
     before = (readout.weight - readout.feedback).norm()
@@ -107,30 +107,30 @@ def test_adaptive_feedback_approaches_the_readout() -> None:
 
 
 @pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
-def test_it_learns_the_contextual_bandit(feedback: str) -> None:
-    _, record = lived(BANDIT, 1500, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
-    assert record.mean_return() > 0.75  # by chance .25
+def test_agent_learns_the_contextual_bandit(feedback: str) -> None:
+    _, record = run_one_lifetime(BANDIT, 1500, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
+    assert record.mean_return() > 0.75  # .25 at random
 
 
 @pytest.mark.parametrize(
     ("probe", "steps", "least"),
     [("Bandit-v0", 600, 0.9), ("DelayedReward-v0", 1500, 0.9), ("OneStepMemory-v0", 3000, 0.7)],
 )
-def test_probes(probe: str, steps: int, least: float) -> None:
-    """What pays, what pays later, and what was seen a step ago."""
-    _, record = lived(probe, steps, "agent=eprop", "network.hidden=[32]")
+def test_agent_learns_the_probes(probe: str, steps: int, least: float) -> None:
+    """Immediate reward, delayed reward, and a cue shown a step before."""
+    _, record = run_one_lifetime(probe, steps, "agent=eprop", "network.hidden=[32]")
     assert record.mean_return() > least
 
 
-def test_many_lifetimes_are_the_single_lifetimes() -> None:
+def test_many_lifetimes_equal_single_lifetimes() -> None:
     overrides = ("agent=eprop", SMALL, "network.feedback=adaptive")
-    _, together = lived_together(BANDIT, 200, *overrides, seeds=[3, 4], dtype=torch.float64)
+    _, together = run_many_lifetimes(BANDIT, 200, *overrides, seeds=[3, 4], dtype=torch.float64)
     for record, seed in zip(together, (3, 4), strict=True):
-        _, alone = lived(BANDIT, 200, *overrides, seed=seed, dtype=torch.float64)
+        _, alone = run_one_lifetime(BANDIT, 200, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == alone.returns
 
 
-def test_diagnostics_are_averages_since_the_last_call() -> None:
+def test_diagnostics_are_averages_since_the_previous_call() -> None:
     agent = agent_for()
     seen = observations(20)
     agent.start(seen[0])
@@ -151,6 +151,6 @@ def test_diagnostics_are_averages_since_the_last_call() -> None:
         ("entropy must be", "agent.entropy=-1"),
     ],
 )
-def test_bad_settings_are_named(message: str, override: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(message: str, override: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
         agent_for(*override.split(" "))

@@ -1,4 +1,4 @@
-"""The default agent: order of a step, ends of episodes, constant memory, determinism, and what it can learn."""
+"""The default agent: order of a step, ends of episodes, constant memory use, determinism, learning of probes."""
 
 import copy
 import subprocess
@@ -11,8 +11,8 @@ import pytest
 import torch
 from tracerl.agents.reflect import ReflectAgent
 
-import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import lived, make_agent, observation, some_steps
+import tests.toy_envs  # noqa: F401  registers the probes
+from tests.helpers import make_agent, observation, run_one_lifetime, some_steps
 from tracerl.config.checks import ConfigError
 from tracerl.nn import functional as F
 from tracerl.nn.layers import Graded
@@ -25,13 +25,13 @@ def agent_for(*overrides: str, **options: Any) -> ReflectAgent:
 
 
 def expected_signal(agent: ReflectAgent, reward: float, seen: np.ndarray, bootstrap: bool) -> float:
-    """The td error of the next transition, from copies of the agent's parts."""
-    twin = copy.deepcopy(agent)
+    """Return the TD error of the next transition, from copies of the agent's parts."""
+    clone = copy.deepcopy(agent)
     with torch.inference_mode():
         value_t = float(agent.value)
-        current = twin.encoder(torch.as_tensor(seen, dtype=torch.float64))
-        value_tp1 = float(twin.critic.network(current))
-        scaled = float(twin.reward_scaler(torch.tensor(reward, dtype=torch.float64)))
+        current = clone.encoder(torch.as_tensor(seen, dtype=torch.float64))
+        value_tp1 = float(clone.critic.network(current))
+        scaled = float(clone.reward_scaler(torch.tensor(reward, dtype=torch.float64)))
     return scaled + (0.99 * value_tp1 if bootstrap else 0.0) - value_t
 
 
@@ -48,7 +48,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_termination_does_n
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminated: bool) -> None:
+def test_end_of_episode_clears_membranes_and_traces_and_keeps_the_rest(terminated: bool) -> None:
     agent = agent_for()
     some_steps(agent)
     agent.end(1.0, observation(99), terminated)
@@ -68,22 +68,22 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(terminate
     assert agent.encoder.normalizer.moments.count == 31
 
 
-def test_one_step_in_the_order_of_the_docstring() -> None:
+def test_one_step_follows_the_order_of_the_docstring() -> None:
     agent = agent_for("optimizer=sgd", "agent.entropy=0.3", "agent.trace_decay=0.95")
     some_steps(agent)
-    twin = copy.deepcopy(agent)
+    clone = copy.deepcopy(agent)
     agent.step(2.0, observation(50))
     with torch.inference_mode():
-        twin.critic.network.backward(torch.ones(1, dtype=torch.float64))
-        critic_trace = 0.99 * 0.95 * twin.critic.eligibility_trace + twin.critic.network.score
-        current = twin.encoder(torch.as_tensor(observation(50), dtype=torch.float64))
-        value_tp1 = twin.critic.network(current).squeeze(-1)
-        scaled = twin.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
-        delta = F.td_error(scaled, twin.value, value_tp1, 0.99, torch.ones(()))
-        twin.policy.network.backward(twin.head.score() + 0.3 * delta.sign() * twin.head.entropy_gradient())
-        policy_trace = 0.99 * 0.95 * twin.policy.eligibility_trace + twin.policy.network.score
-        torch.testing.assert_close(agent.critic.network.flat, twin.critic.network.flat + 1e-3 * delta * critic_trace)
-        torch.testing.assert_close(agent.policy.network.flat, twin.policy.network.flat + 1e-3 * delta * policy_trace)
+        clone.critic.network.backward(torch.ones(1, dtype=torch.float64))
+        critic_trace = 0.99 * 0.95 * clone.critic.eligibility_trace + clone.critic.network.score
+        current = clone.encoder(torch.as_tensor(observation(50), dtype=torch.float64))
+        value_tp1 = clone.critic.network(current).squeeze(-1)
+        scaled = clone.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
+        delta = F.td_error(scaled, clone.value, value_tp1, 0.99, torch.ones(()))
+        clone.policy.network.backward(clone.head.score() + 0.3 * delta.sign() * clone.head.entropy_gradient())
+        policy_trace = 0.99 * 0.95 * clone.policy.eligibility_trace + clone.policy.network.score
+        torch.testing.assert_close(agent.critic.network.flat, clone.critic.network.flat + 1e-3 * delta * critic_trace)
+        torch.testing.assert_close(agent.policy.network.flat, clone.policy.network.flat + 1e-3 * delta * policy_trace)
         torch.testing.assert_close(agent.value, value_tp1)  # as computed before the update
 
 
@@ -91,7 +91,7 @@ def state_of(agent: ReflectAgent) -> list[tuple[str, torch.Size, torch.dtype]]:
     return [(name, value.shape, value.dtype) for name, value in agent.state_dict().items()]
 
 
-def test_memory_is_constant_over_a_lifetime() -> None:
+def test_memory_use_is_constant_over_a_lifetime() -> None:
     agent = agent_for()
     some_steps(agent, 10)
     early, attributes = state_of(agent), len(agent.__dict__)
@@ -100,7 +100,7 @@ def test_memory_is_constant_over_a_lifetime() -> None:
     assert len(agent.__dict__) == attributes
 
 
-def test_nothing_in_the_agent_keeps_a_graph() -> None:
+def test_no_tensor_of_the_agent_holds_an_autograd_graph() -> None:
     agent = agent_for("network.hidden=[8,8]", "network.learn_threshold=true")
     with torch.enable_grad():
         some_steps(agent)
@@ -108,7 +108,7 @@ def test_nothing_in_the_agent_keeps_a_graph() -> None:
         assert tensor.grad_fn is None and not tensor.requires_grad, name
 
 
-def test_a_restored_agent_goes_on_to_the_bit() -> None:
+def test_restored_agent_continues_bit_identically() -> None:
     agent, other = agent_for(), agent_for(seed=5)
     some_steps(agent)
     other.load_state_dict(copy.deepcopy(agent.state_dict()))
@@ -120,25 +120,28 @@ def test_a_restored_agent_goes_on_to_the_bit() -> None:
 
 FINGERPRINT = """
 import torch
-from tests.helpers import lived
-agent, record = lived("CartPole-v1", 400, seed=3)
+from tests.helpers import run_one_lifetime
+agent, record = run_one_lifetime("CartPole-v1", 400, seed=3)
 print(agent.policy.network.flat.double().sum().item().hex(), list(record.returns))
 """
 
 
-def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
+def test_same_seed_is_bit_identical_in_two_processes() -> None:
     runs = [subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True) for _ in range(2)]
     assert runs[0].returncode == 0, runs[0].stderr
     assert runs[0].stdout == runs[1].stdout
-    assert lived("CartPole-v1", 400, seed=4)[1].returns != lived("CartPole-v1", 400, seed=3)[1].returns
+    assert (
+        run_one_lifetime("CartPole-v1", 400, seed=4)[1].returns
+        != run_one_lifetime("CartPole-v1", 400, seed=3)[1].returns
+    )
 
 
-def test_an_agent_says_that_it_cannot_be_moved() -> None:
+def test_casting_a_built_agent_raises_an_error() -> None:
     with pytest.raises(RuntimeError, match="build it with Lifetimes"):
         agent_for().float()
 
 
-def test_actions_start_where_the_space_says() -> None:
+def test_actions_begin_at_the_start_of_the_discrete_space() -> None:
     env = gym.make("CartPole-v1")
     env.unwrapped.action_space = gym.spaces.Discrete(2, start=5)
     agent = make_agent(env, SMALL)
@@ -146,14 +149,14 @@ def test_actions_start_where_the_space_says() -> None:
 
 
 @pytest.mark.parametrize("signal", ["reward", "advantage"])
-def test_signals_without_a_critic_build_none(signal: str) -> None:
+def test_signals_without_a_critic_build_no_critic(signal: str) -> None:
     agent = agent_for(f"agent.signal={signal}")
     some_steps(agent)
     assert agent.critic is None
     assert "learn/value" not in agent.diagnostics()
 
 
-def test_a_reward_that_never_varies_carries_no_advantage() -> None:
+def test_constant_reward_has_zero_advantage() -> None:
     agent = agent_for("agent.signal=advantage", "agent.scale_reward=false")
     agent.start(observation(0))
     before = agent.policy.network.flat.clone()
@@ -163,7 +166,7 @@ def test_a_reward_that_never_varies_carries_no_advantage() -> None:
     torch.testing.assert_close(agent.policy.network.flat, before)
 
 
-def test_diagnostics_average_since_the_last_look() -> None:
+def test_diagnostics_average_since_the_previous_call() -> None:
     agent = agent_for()
     agent.start(observation(0))
     signals = []
@@ -179,8 +182,8 @@ def test_diagnostics_average_since_the_last_look() -> None:
     assert agent.diagnostics()["learn/td_error"] == pytest.approx(float(agent.signal))
 
 
-def test_the_critic_differs_in_its_neurons_and_shows_no_spikes_where_it_has_none() -> None:
-    agent = agent_for("agent.critic={hidden:[7]}")  # joins the neurons of the default
+def test_critic_has_its_own_neuron_settings_and_no_spikes_without_neurons() -> None:
+    agent = agent_for("agent.critic={hidden:[7]}")  # added to the default neurons
     some_steps(agent)
     (layer,) = agent.critic.network.layers
     assert isinstance(layer, Graded) and layer.n_out == 7 and layer.spikes.abs().min() > 0
@@ -210,50 +213,50 @@ def test_the_critic_differs_in_its_neurons_and_shows_no_spikes_where_it_has_none
         ("agent.average_decay=1", "average_decay"),
     ],
 )
-def test_bad_settings_name_their_key(override: str, key: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         agent_for(override)
 
 
-# What it can learn: probes that each need one ability, by every seed tried.
+# Probes that each need one ability; every seed learns.
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_probe_the_value_of_a_constant_reward(seed: int) -> None:
-    agent, _ = lived("ConstantReward-v0", 1000, SMALL, seed=seed)
+def test_probe_value_of_a_constant_reward(seed: int) -> None:
+    agent, _ = run_one_lifetime("ConstantReward-v0", 1000, SMALL, seed=seed)
     agent.start(np.zeros(1, np.float32))
     assert float(agent.value) == pytest.approx(10.0, rel=0.05)  # reward 1, divided by its rms / 10
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("signal", ["td", "advantage", "reward"])
-def test_probe_a_bandit(seed: int, signal: str) -> None:
-    _, record = lived("Bandit-v0", 1000, SMALL, f"agent.signal={signal}", seed=seed)
+def test_probe_bandit(seed: int, signal: str) -> None:
+    _, record = run_one_lifetime("Bandit-v0", 1000, SMALL, f"agent.signal={signal}", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("signal", ["td", "reward"])
-def test_probe_a_bandit_that_needs_the_observation(seed: int, signal: str) -> None:
-    _, record = lived("ContextualBandit-v0", 1500, SMALL, f"agent.signal={signal}", seed=seed)
+def test_probe_contextual_bandit(seed: int, signal: str) -> None:
+    _, record = run_one_lifetime("ContextualBandit-v0", 1500, SMALL, f"agent.signal={signal}", seed=seed)
     assert record.mean_return() >= 0.8
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
-def test_probe_reward_one_step_after_the_action_that_earned_it(seed: int, optimizer: str) -> None:
-    _, record = lived("DelayedReward-v0", 2000, SMALL, f"optimizer={optimizer}", seed=seed)
+def test_probe_reward_delayed_by_one_step(seed: int, optimizer: str) -> None:
+    _, record = run_one_lifetime("DelayedReward-v0", 2000, SMALL, f"optimizer={optimizer}", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_probe_a_cue_to_be_remembered_for_one_step(seed: int) -> None:
-    _, record = lived("OneStepMemory-v0", 3000, SMALL, "encoder=raw", seed=seed)
+def test_probe_cue_shown_one_step_before_the_action(seed: int) -> None:
+    _, record = run_one_lifetime("OneStepMemory-v0", 3000, SMALL, "encoder=raw", seed=seed)
     assert record.mean_return() >= 0.9
 
 
-def test_memory_is_what_the_memory_probe_needs() -> None:
-    """The same agent without any memory in its neurons stays at chance: the probe tests what it says."""
+def test_memory_probe_needs_neurons_with_state() -> None:
+    """The same agent without state in its neurons has a random return."""
     amnesiac = ("encoder=raw", "network.membrane_decay=0", "network.readout_decay=0")
-    _, record = lived("OneStepMemory-v0", 3000, SMALL, *amnesiac, seed=0)
+    _, record = run_one_lifetime("OneStepMemory-v0", 3000, SMALL, *amnesiac, seed=0)
     assert abs(record.mean_return()) < 0.5

@@ -1,5 +1,4 @@
-"""The agent of traceTorch's REFLECT: order of a step, ends of episodes, lifetimes, its warning, and what it can
-learn."""
+"""The agent of traceTorch's REFLECT: order of a step, ends of episodes, lifetimes, its warning, learning."""
 
 import copy
 from typing import Any
@@ -10,8 +9,8 @@ import pytest
 import torch
 from tracerl.agents.reflect_classic import ReflectClassicAgent
 
-import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import compose, lived, lived_together, make_agent, observation, some_steps
+import tests.toy_envs  # noqa: F401  registers the probes
+from tests.helpers import compose, make_agent, observation, run_many_lifetimes, run_one_lifetime, some_steps
 from tracerl.config.checks import ConfigError
 
 AGENT, SMALL, SGD = "agent=reflect_classic", "agent.network.hidden=[8]", ("optimizer=sgd", "optimizer.policy.lr=0.1")
@@ -28,7 +27,7 @@ def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: An
     return make_agent(gym.make("CartPole-v1"), AGENT, SMALL, *overrides, dtype=dtype, **options)
 
 
-def test_the_default_is_tracetorchs_and_every_switch_is_off() -> None:
+def test_defaults_are_those_of_tracetorch_and_every_switch_is_off() -> None:
     config = compose(AGENT).agent
     network = config.network
     assert not (network.exact_trace_decay or network.zero_rate_at_rest or network.log_prob_signal)
@@ -38,22 +37,22 @@ def test_the_default_is_tracetorchs_and_every_switch_is_off() -> None:
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_one_step_is_learn_then_see_then_act(paired: bool) -> None:
+def test_one_step_learns_then_encodes_then_acts(paired: bool) -> None:
     agent = agent_for(*SGD, f"agent.paired_traces={str(paired).lower()}")
     some_steps(agent)
-    twin = copy.deepcopy(agent)
+    clone = copy.deepcopy(agent)
     action = agent.step(2.0, observation(50))
     with torch.inference_mode():
-        twin.policy.learn(torch.tensor(2.0, dtype=torch.float64))
-        logits = twin.policy(twin.encoder(torch.as_tensor(observation(50), dtype=torch.float64)))
-        twin.head.sample(logits, twin.stream)
-        assert twin.head.chosen() == action
-    torch.testing.assert_close(agent.policy.flat, twin.policy.flat)
+        clone.policy.learn(torch.tensor(2.0, dtype=torch.float64))
+        logits = clone.policy(clone.encoder(torch.as_tensor(observation(50), dtype=torch.float64)))
+        clone.head.sample(logits, clone.stream)
+        assert clone.head.chosen() == action
+    torch.testing.assert_close(agent.policy.flat, clone.policy.flat)
     torch.testing.assert_close(agent.policy.probabilities, torch.softmax(logits, -1))
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(paired: bool) -> None:
+def test_end_of_episode_clears_membranes_and_traces_and_keeps_the_rest(paired: bool) -> None:
     for terminated in (False, True):
         agent = agent_for(f"agent.paired_traces={str(paired).lower()}")
         some_steps(agent)
@@ -68,17 +67,17 @@ def test_membranes_and_traces_clear_at_either_end_and_the_rest_is_kept(paired: b
 
 
 @pytest.mark.parametrize("paired", ["false", "true"])
-def test_a_lifetime_among_many_is_the_lifetime_alone(paired: str) -> None:
-    """With episodes that end at different times."""
+def test_one_of_many_lifetimes_equals_the_single_lifetime(paired: str) -> None:
+    """The episodes end at different steps."""
     settings = (AGENT, SMALL, *SGD, f"agent.paired_traces={paired}", "agent.decays=[0.8,0.95]")
-    many, records = lived_together("CartPole-v1", 300, *settings, seeds=[4, 5, 6], dtype=torch.float64)
+    many, records = run_many_lifetimes("CartPole-v1", 300, *settings, seeds=[4, 5, 6], dtype=torch.float64)
     for lifetime, seed in enumerate([4, 5, 6]):
-        alone, record = lived("CartPole-v1", 300, *settings, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 300, *settings, seed=seed, dtype=torch.float64)
         assert list(record.returns) == list(records[lifetime].returns)
         torch.testing.assert_close(many.policy.flat[lifetime], alone.policy.flat)
 
 
-def test_memory_is_constant_and_keeps_no_graph() -> None:
+def test_memory_use_is_constant_and_no_graph_is_held() -> None:
     agent = agent_for("optimizer=adaptive_obgd", "agent.paired_traces=true")
     with torch.enable_grad():
         some_steps(agent, 10)
@@ -89,7 +88,7 @@ def test_memory_is_constant_and_keeps_no_graph() -> None:
         assert tensor.grad_fn is None and not tensor.requires_grad, name
 
 
-def test_a_restored_agent_goes_on_to_the_bit() -> None:
+def test_restored_agent_continues_bit_identically() -> None:
     agent, other = agent_for("optimizer=adaptive_obgd"), agent_for("optimizer=adaptive_obgd", seed=5)
     some_steps(agent)
     other.load_state_dict(copy.deepcopy(agent.state_dict()))
@@ -98,7 +97,7 @@ def test_a_restored_agent_goes_on_to_the_bit() -> None:
     assert torch.equal(agent.policy.flat, other.policy.flat)
 
 
-def test_diagnostics_average_since_the_last_look() -> None:
+def test_diagnostics_average_since_the_previous_call() -> None:
     agent = agent_for()
     agent.start(observation(0))
     seen = []
@@ -114,7 +113,7 @@ def test_diagnostics_average_since_the_last_look() -> None:
     assert agent.diagnostics()["learn/td_error"] == pytest.approx(agent.policy.timescales.advantage.item())
 
 
-def test_frozen_decays_stay() -> None:
+def test_frozen_decays_are_constant() -> None:
     frozen = [f"agent.network.learn_{name}=false" for name in ("membrane_decay", "threshold", "input_trace_decay")]
     agent = agent_for(*SGD, *frozen, "agent.learn_decay=false", "agent.decays=[0.8]")
     some_steps(agent)
@@ -123,7 +122,7 @@ def test_frozen_decays_stay() -> None:
     torch.testing.assert_close(agent.policy.network.layers[0].membrane_decay.value, torch.full((8,), 0.9).double())
 
 
-def test_an_agent_says_that_it_cannot_be_moved() -> None:
+def test_casting_a_built_agent_raises_an_error() -> None:
     with pytest.raises(RuntimeError, match="build it with Lifetimes"):
         agent_for().float()
 
@@ -139,32 +138,32 @@ def test_an_agent_says_that_it_cannot_be_moved() -> None:
         ("agent.paired_traces=1", "paired_traces"),
     ],
 )
-def test_bad_settings_name_their_key(override: str, key: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         agent_for(override)
 
 
-def test_an_agent_with_nothing_to_learn_is_refused() -> None:
+def test_agent_without_learned_parameters_raises_an_error() -> None:
     names = ("weight", "membrane_decay", "threshold", "input_trace_decay")
     with pytest.raises(ConfigError, match=r"^network.learn_weight must be true"):
         agent_for(*[f"agent.network.learn_{name}=false" for name in names])
 
 
-# What it can learn.
+# Learning of probes.
 
 
 @pytest.mark.parametrize("switches", [[], SWITCHES])
-def test_the_contextual_bandit(switches: list[str]) -> None:
-    _, record = lived(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
+def test_agent_solves_the_contextual_bandit(switches: list[str]) -> None:
+    _, record = run_one_lifetime(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
     assert record.mean_return() >= 0.75
 
 
-def test_a_policy_that_does_not_learn_does_not_solve_it() -> None:
-    _, record = lived(BANDIT, 300, AGENT, "optimizer=sgd", "optimizer.policy.lr=1e-9")
+def test_policy_without_learning_does_not_solve_the_contextual_bandit() -> None:
+    _, record = run_one_lifetime(BANDIT, 300, AGENT, "optimizer=sgd", "optimizer.policy.lr=1e-9")
     assert record.mean_return() < 0.5
 
 
-def test_a_state_with_the_count_of_equal_rewards_of_older_checkpoints_is_taken() -> None:
+def test_state_of_older_checkpoints_with_a_count_of_equal_rewards_loads() -> None:
     old, new = agent_for(), agent_for()
     old.start(observation(0))
     old.step(1.0, observation(1))

@@ -1,4 +1,4 @@
-"""The agent of reward-modulated STDP: order of a step, ends of episodes, many lifetimes, and what it can learn."""
+"""The agent of reward-modulated STDP: order of a step, ends of episodes, many lifetimes, learning of probes."""
 
 import copy
 from typing import Any
@@ -10,8 +10,8 @@ import torch
 import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.rstdp import RSTDPAgent
 
-from tests.helpers import lived, lived_together, make_agent, observation, some_steps
-from tests.worlds import Space  # and registers the probes
+from tests.helpers import make_agent, observation, run_many_lifetimes, run_one_lifetime, some_steps
+from tests.toy_envs import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.protocol import ManyAgents, StepType
 
@@ -25,7 +25,7 @@ def agent_for(*overrides: str, seed: int | list[int] = 0) -> RSTDPAgent:
     return found
 
 
-def test_inputs_spike_as_often_as_their_rates_say() -> None:
+def test_input_spike_frequency_equals_the_rates() -> None:
     agent = agent_for("agent.ticks=4000")
     rates = torch.linspace(0, 1, 9, dtype=torch.float64)
     inputs, _, lots = agent._drive(rates)
@@ -34,7 +34,7 @@ def test_inputs_spike_as_often_as_their_rates_say() -> None:
     assert lots.shape == (3,)
 
 
-def test_the_noise_has_the_deviation_it_is_given() -> None:
+def test_noise_has_the_given_standard_deviation() -> None:
     agent = agent_for("agent.ticks=4000", "agent.noise=0.7")
     noise = agent._drive(torch.zeros(9, dtype=torch.float64))[1]
     assert float(noise.std()) == pytest.approx(0.7, rel=0.04)
@@ -42,29 +42,29 @@ def test_the_noise_has_the_deviation_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_one_step_in_the_order_of_the_docstring(signal: str) -> None:
-    """The weights move along the eligibility as it was; only then does it fade, and the neurons see what is new."""
+def test_one_step_follows_the_order_of_the_docstring(signal: str) -> None:
+    """The weights change by the previous eligibility; then it decays and the neurons get the new input."""
     agent = agent_for(f"agent.signal={signal}", "agent.stdp.lr=0.001")
     some_steps(agent)
-    twin = copy.deepcopy(agent)
+    clone = copy.deepcopy(agent)
     agent.step(2.0, observation(50))
     with torch.inference_mode():
-        rates = twin._rates(twin.encoder(torch.as_tensor(observation(50), dtype=torch.float64)))
+        rates = clone._rates(clone.encoder(torch.as_tensor(observation(50), dtype=torch.float64)))
         reward = torch.tensor(2.0, dtype=torch.float64)
-        if twin.critic is not None:
-            delta = twin.critic.learn(reward, rates[..., :-1], torch.ones((), dtype=torch.float64))
+        if clone.critic is not None:
+            delta = clone.critic.learn(reward, rates[..., :-1], torch.ones((), dtype=torch.float64))
         else:
-            delta = twin.baseline(reward)
+            delta = clone.baseline(reward)
         assert delta != 0
-        weight = twin.synapses.weight + 0.001 * delta * twin.synapses.eligibility
+        weight = clone.synapses.weight + 0.001 * delta * clone.synapses.eligibility
         torch.testing.assert_close(agent.synapses.weight, weight.clamp(0, 1), rtol=1e-12, atol=1e-12)
-        twin.synapses.update(delta)
-        twin._act(rates)
-    assert torch.equal(agent.synapses.eligibility, twin.synapses.eligibility)
-    assert torch.equal(agent.action, twin.action)
+        clone.synapses.update(delta)
+        clone._act(rates)
+    assert torch.equal(agent.synapses.eligibility, clone.synapses.eligibility)
+    assert torch.equal(agent.action, clone.action)
 
 
-def test_the_action_is_the_one_whose_neurons_spiked_most() -> None:
+def test_action_is_the_one_whose_neurons_spiked_most() -> None:
     agent = agent_for("agent.noise=0", "agent.inhibition=0", "agent.population=2")
     agent.start(observation(0))
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_the_action_is_the_one_whose_neurons_spiked_most() -> None:
         assert agent.counts.tolist()[0] == agent.counts.tolist()[2] == 0 < agent.counts.tolist()[1]
 
 
-def test_a_draw_decides_between_equals() -> None:
+def test_ties_between_actions_are_broken_at_random() -> None:
     agent = agent_for("agent.noise=0")
     agent.synapses.weight.zero_()
     chosen = [agent.start(observation(i)) for i in range(300)]
@@ -83,7 +83,7 @@ def test_a_draw_decides_between_equals() -> None:
     assert agent.counts.abs().max() == 0
 
 
-def test_inhibition_silences_the_losers() -> None:
+def test_inhibition_silences_the_neurons_of_other_actions() -> None:
     shares = {}
     for inhibition in (0, 8):
         agent = agent_for(f"agent.inhibition={inhibition}")
@@ -97,7 +97,7 @@ def test_inhibition_silences_the_losers() -> None:
 
 
 @pytest.mark.parametrize("winner_only", [True, False])
-def test_only_the_chosen_actions_neurons_are_credited(winner_only: bool) -> None:
+def test_only_neurons_of_the_chosen_action_get_eligibility(winner_only: bool) -> None:
     agent = agent_for("agent.population=2", f"agent.winner_only={str(winner_only).lower()}", "agent.noise=3")
     losers_credited = 0
     for i in range(20):
@@ -110,7 +110,7 @@ def test_only_the_chosen_actions_neurons_are_credited(winner_only: bool) -> None
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_membranes_and_traces_clear_at_either_end_and_weights_are_kept(terminated: bool) -> None:
+def test_end_of_episode_clears_membranes_and_traces_and_keeps_weights(terminated: bool) -> None:
     agent = agent_for("agent.signal=td", "agent.scale_reward=true")
     some_steps(agent)
     agent.end(1.0, observation(99), terminated)
@@ -129,22 +129,22 @@ def test_truncation_bootstraps_and_termination_does_not() -> None:
     for terminated in (True, False):
         agent = agent_for("agent.signal=td")
         some_steps(agent)
-        twin = copy.deepcopy(agent)
+        clone = copy.deepcopy(agent)
         agent.end(1.0, observation(99), terminated)
         with torch.inference_mode():
-            rates = twin._rates(twin.encoder(torch.as_tensor(observation(99), dtype=torch.float64)))
-            before = float(twin.critic.value)
-            after = float((twin.critic.weight[:-1] * rates[:-1]).sum() + twin.critic.weight[-1])
+            rates = clone._rates(clone.encoder(torch.as_tensor(observation(99), dtype=torch.float64)))
+            before = float(clone.critic.value)
+            after = float((clone.critic.weight[:-1] * rates[:-1]).sum() + clone.critic.weight[-1])
             delta = 1.0 + (0.0 if terminated else 0.99 * after) - before
-            trace = 0.99 * 0.9 * twin.critic.eligibility_trace + twin.critic.features
-            bounded = 0.1 / max(1.0, float((trace * twin.critic.features).sum()))
-            expected = twin.critic.weight + bounded * delta * trace
+            trace = 0.99 * 0.9 * clone.critic.eligibility_trace + clone.critic.features
+            bounded = 0.1 / max(1.0, float((trace * clone.critic.features).sum()))
+            expected = clone.critic.weight + bounded * delta * trace
         torch.testing.assert_close(agent.critic.weight, expected)
         weights.append(agent.critic.weight.clone())
     assert not torch.equal(*weights)
 
 
-def test_a_reward_that_never_varies_teaches_nothing() -> None:
+def test_constant_reward_changes_no_weight() -> None:
     agent = agent_for("agent.signal=advantage")
     agent.start(observation(0))
     before = agent.synapses.weight.clone()
@@ -154,7 +154,7 @@ def test_a_reward_that_never_varies_teaches_nothing() -> None:
     assert agent.synapses.eligibility.abs().max() > 0
 
 
-def test_memory_is_constant_and_keeps_no_graph() -> None:
+def test_memory_use_is_constant_and_no_graph_is_held() -> None:
     agent = agent_for("agent.signal=td")
     some_steps(agent, 5)
     early = [(name, value.shape) for name, value in agent.state_dict().items()]
@@ -165,21 +165,21 @@ def test_memory_is_constant_and_keeps_no_graph() -> None:
 
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
-def test_lifetime_i_of_many_is_the_single_lifetime_of_its_seed(signal: str) -> None:
+def test_lifetime_i_of_many_equals_the_single_lifetime_of_its_seed(signal: str) -> None:
     overrides = ("agent=rstdp", f"agent.signal={signal}", "agent.population=2", "agent.scale_reward=true")
     together: Any
-    together, records = lived_together("CartPole-v1", 150, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    together, records = run_many_lifetimes("CartPole-v1", 150, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     assert isinstance(together, ManyAgents)
     for i, seed in enumerate([1, 2, 3]):
         alone: Any
-        alone, record = lived("CartPole-v1", 150, *overrides, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 150, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == records[i].returns
         for name, one in alone.state_dict().items():
-            if name != "sums":  # which the first look at the diagnostics clears
+            if name != "sums":  # cleared by the first call of the diagnostics
                 torch.testing.assert_close(together.state_dict()[name][i], one, rtol=1e-11, atol=1e-11)
 
 
-def test_a_lifetime_that_is_skipped_is_left_as_it_is() -> None:
+def test_skipped_lifetime_is_unchanged() -> None:
     agent, rng = agent_for("agent.signal=td", seed=[0, 1, 2, 3]), np.random.default_rng(0)
     step_types = np.full(4, StepType.FIRST, np.int8)
     for _ in range(60):
@@ -197,7 +197,7 @@ def test_a_lifetime_that_is_skipped_is_left_as_it_is() -> None:
         step_types = step_types.astype(np.int8)
 
 
-def test_diagnostics_average_since_the_last_look() -> None:
+def test_diagnostics_average_since_the_previous_call() -> None:
     agent = agent_for("agent.signal=reward")
     some_steps(agent, 20)
     found = agent.diagnostics()
@@ -207,7 +207,7 @@ def test_diagnostics_average_since_the_last_look() -> None:
     assert agent.diagnostics()["learn/td_error"] == pytest.approx(5.0)
 
 
-def test_actions_start_where_the_space_says() -> None:
+def test_actions_begin_at_the_start_of_the_discrete_space() -> None:
     env = gym.make("CartPole-v1")
     env.unwrapped.action_space = gym.spaces.Discrete(2, start=5)
     agent = make_agent(env, "agent=rstdp")
@@ -234,35 +234,35 @@ def test_actions_start_where_the_space_says() -> None:
         ("noise=-1", "noise"),
     ],
 )
-def test_bad_settings_name_their_key(override: str, key: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         agent_for(f"agent.{override}")
 
 
-# What it can learn, by every seed tried.
+# Learning of probes by every seed.
 
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
-def test_probe_a_bandit(signal: str) -> None:
-    _, records = lived_together("Bandit-v0", 600, "agent=rstdp", f"agent.signal={signal}", seeds=list(range(4)))
+def test_probe_bandit(signal: str) -> None:
+    _, records = run_many_lifetimes("Bandit-v0", 600, "agent=rstdp", f"agent.signal={signal}", seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
-def test_probe_a_bandit_of_four_contexts(signal: str) -> None:
+def test_probe_contextual_bandit_of_four_contexts(signal: str) -> None:
     overrides = ("agent=rstdp", f"agent.signal={signal}")
-    _, records = lived_together("tracerl/ContextualBandit-v0", 800, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/ContextualBandit-v0", 800, *overrides, seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
-def test_probe_a_reward_that_comes_five_steps_late() -> None:
+def test_probe_reward_delayed_by_five_steps() -> None:
     overrides = ("agent=rstdp", "agent.signal=td")
-    _, records = lived_together("tracerl/DelayedBandit-v0", 2400, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 2400, *overrides, seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
-def test_the_trace_is_what_the_late_reward_needs() -> None:
-    """The same agent whose eligibility is gone after a step stays at chance: the probe tests what it says."""
+def test_delayed_reward_needs_the_eligibility_trace() -> None:
+    """The same agent with an eligibility of one step has a random return."""
     overrides = ("agent=rstdp", "agent.signal=advantage", "agent.stdp.eligibility_decay=0")
-    _, records = lived_together("tracerl/DelayedBandit-v0", 900, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 900, *overrides, seeds=list(range(4)))
     assert np.mean([record.mean_return() for record in records]) < 0.5

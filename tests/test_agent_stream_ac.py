@@ -1,5 +1,4 @@
-"""Stream AC(lambda): traces and steps against autograd, ends of episodes, start, kernels, lifetimes, and what it
-learns."""
+"""Stream AC(lambda): traces and updates against autograd, ends of episodes, initial weights, learning of probes."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ import pytest
 import torch
 from tracerl.agents.stream_ac import StreamACAgent
 
-import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import lived, make_agent
+import tests.toy_envs  # noqa: F401  registers the probes
+from tests.helpers import make_agent, run_one_lifetime
 from tracerl.config.checks import ConfigError
 from tracerl.nn.layers.rectified import sparse_weight
 from tracerl.nn.lifetimes import Lifetimes
@@ -21,7 +20,7 @@ from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
-PLAIN = ("encoder.normalize=false", "agent.scale_reward=false")  # so that the tests see what the networks see
+PLAIN = ("encoder.normalize=false", "agent.scale_reward=false")  # so that the networks get the observations unchanged
 
 
 def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: Any) -> StreamACAgent:
@@ -40,7 +39,7 @@ def parameters_of(learner: TraceLearner) -> list[tuple[torch.Tensor, torch.Tenso
 
 
 def of_learner(flat: torch.Tensor, learner: TraceLearner) -> torch.Tensor:
-    """Numbers laid out as a learner's ``flat``, in the order of torch.nn's parameters: weights, biases, per layer."""
+    """Return a learner's ``flat`` in the order of torch.nn's parameters: weights, biases, per layer."""
     network, start, found = learner.network, 0, []
     for layer in [*network.in_a_row, network.readout]:
         n = layer.affine.numel()
@@ -51,8 +50,8 @@ def of_learner(flat: torch.Tensor, learner: TraceLearner) -> torch.Tensor:
     return torch.cat(found)
 
 
-def twin_of(learner: TraceLearner) -> torch.nn.Sequential:
-    """The same network, written with the modules of torch.nn, with weights of its own."""
+def torch_network_of(learner: TraceLearner) -> torch.nn.Sequential:
+    """Return the same network of torch.nn modules, with a copy of the weights."""
     layers: list[torch.nn.Module] = []
     for weight, bias in parameters_of(learner):
         n_out, n_in = weight.shape
@@ -73,10 +72,10 @@ def move(network: torch.nn.Module, step: torch.Tensor) -> None:
 
 
 class Oracle:
-    """The equations of the paper, with gradients that are asked for and not gathered, and nothing kept but traces."""
+    """The equations of the paper, with gradients by autograd; the only state is the traces."""
 
     def __init__(self, agent: StreamACAgent, tau: float) -> None:
-        self.policy, self.critic, self.tau = twin_of(agent.policy), twin_of(agent.critic), tau
+        self.policy, self.critic, self.tau = torch_network_of(agent.policy), torch_network_of(agent.critic), tau
         self.z_theta = self.z_w = torch.zeros((), dtype=torch.float64)
 
     def learn(self, seen: Sequence[np.ndarray], action: int, reward: float, continues: bool) -> float:
@@ -101,7 +100,7 @@ def assert_equal(agent: StreamACAgent, oracle: Oracle) -> None:
         torch.testing.assert_close(found, trace.expand_as(found), rtol=1e-10, atol=1e-12)
 
 
-def test_traces_and_steps_equal_the_equations() -> None:
+def test_traces_and_updates_equal_the_equations_of_the_paper() -> None:
     agent = agent_for(*PLAIN, "agent.entropy=0.3")
     oracle = Oracle(agent, 0.3)
     action = agent.start(observation(0))
@@ -114,14 +113,14 @@ def test_traces_and_steps_equal_the_equations() -> None:
         assert_equal(agent, oracle)
         action = following
         signs.add(delta > 0)
-    assert signs == {True, False}  # both signs of the entropy bonus were there
+    assert signs == {True, False}  # both signs of the entropy bonus occurred
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_truncation_bootstraps_termination_does_not_and_either_clears_the_traces(terminated: bool) -> None:
+def test_truncation_bootstraps_termination_does_not_and_both_clear_the_traces(terminated: bool) -> None:
     agent = agent_for(*PLAIN)
     oracle = Oracle(agent, 0.01)
-    for i in (0, 10):  # the second episode begins with no trace of the first
+    for i in (0, 10):  # the second episode begins with zero traces
         first = agent.start(observation(i))
         second = agent.step(1.0, observation(i + 1))
         oracle.learn([observation(i), observation(i + 1)], first, 1.0, True)
@@ -133,7 +132,7 @@ def test_truncation_bootstraps_termination_does_not_and_either_clears_the_traces
         assert_equal(agent, oracle)
 
 
-def test_rewards_and_observations_are_scaled_and_the_rest_of_a_scale_outlives_the_episode() -> None:
+def test_rewards_and_observations_are_scaled_by_statistics_kept_across_episodes() -> None:
     agent = agent_for()
     agent.start(observation(0))
     for i in range(1, 6):
@@ -149,7 +148,7 @@ def test_rewards_and_observations_are_scaled_and_the_rest_of_a_scale_outlives_th
 
 
 @pytest.mark.parametrize(("n_in", "zeros"), [(128, 115), (100, 90), (10, 9), (6, 5), (4, 4)])
-def test_every_unit_starts_with_nine_tenths_of_its_inputs_cut(n_in: int, zeros: int) -> None:
+def test_nine_tenths_of_the_initial_weights_of_every_unit_are_zero(n_in: int, zeros: int) -> None:
     weight = sparse_weight(n_in, 64, 0.9, Lifetimes(0))
     assert ((weight == 0).sum(-1) == zeros).all()
     if zeros < n_in:
@@ -158,7 +157,7 @@ def test_every_unit_starts_with_nine_tenths_of_its_inputs_cut(n_in: int, zeros: 
         assert len({tuple(row) for row in (weight == 0).tolist()}) > 1  # not the same inputs in every unit
 
 
-def test_a_bottom_layer_that_starts_at_zero_learns() -> None:
+def test_first_layer_initialised_at_zero_learns() -> None:
     agent = agent_for()
     weight, _ = parameters_of(agent.policy)[0]
     assert not weight.any()
@@ -168,7 +167,7 @@ def test_a_bottom_layer_that_starts_at_zero_learns() -> None:
     assert weight.abs().sum(-1).all()
 
 
-def test_all_layers_of_both_networks_start_sparse_without_biases_and_apart() -> None:
+def test_initial_layers_of_both_networks_are_sparse_without_biases_and_different() -> None:
     agent = agent_for("agent.hidden=[20,30]", "agent.sparsity=0.5")
     for network in (agent.policy, agent.critic):
         for weight, bias in parameters_of(network):
@@ -178,28 +177,30 @@ def test_all_layers_of_both_networks_start_sparse_without_biases_and_apart() -> 
     assert not torch.equal(policy, critic)
 
 
-def test_the_same_seed_gives_the_same_bits() -> None:
-    (one, record), (other, again), (_, different) = (lived("CartPole-v1", 200, AGENT, seed=seed) for seed in (3, 3, 4))
+def test_same_seed_is_bit_identical() -> None:
+    (one, record), (other, again), (_, different) = (
+        run_one_lifetime("CartPole-v1", 200, AGENT, seed=seed) for seed in (3, 3, 4)
+    )
     assert list(record.returns) == list(again.returns) != list(different.returns)
     for mine, its in ((one.policy, other.policy), (one.critic, other.critic)):
         assert torch.equal(mine.network.flat, its.network.flat)
         assert torch.equal(mine.eligibility_trace, its.eligibility_trace)
 
 
-def test_the_contrast_encoder_multiplies_the_inputs() -> None:
+def test_contrast_encoder_multiplies_the_number_of_inputs() -> None:
     agent = agent_for("encoder=contrast")
     assert agent.start(observation(0)) in (0, 1)
     assert parameters_of(agent.policy)[0][0].shape == (8, 12)
 
 
-def test_actions_start_where_the_space_says() -> None:
+def test_actions_begin_at_the_start_of_the_discrete_space() -> None:
     env = gym.make("CartPole-v1")
     env.unwrapped.action_space = gym.spaces.Discrete(2, start=5)
     agent = make_agent(env, AGENT, SMALL)
     assert {agent.start(observation(i)) for i in range(30)} == {5, 6}
 
 
-def test_diagnostics_average_since_the_last_look() -> None:
+def test_diagnostics_average_since_the_previous_call() -> None:
     agent = agent_for()
     assert agent.diagnostics()["learn/td_error"] == 0
     agent.start(observation(0))
@@ -230,12 +231,12 @@ def test_diagnostics_average_since_the_last_look() -> None:
         ("agent.scale_reward=2", "scale_reward"),
     ],
 )
-def test_bad_settings_name_their_key(override: str, key: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         agent_for(override)
 
 
-def test_its_own_numbers_of_obgd_are_those_of_the_optimizer() -> None:
+def test_obgd_settings_of_the_agent_equal_those_of_the_optimizer() -> None:
     named = agent_for("agent.lr=0.5", "agent.kappa_policy=4", "agent.kappa_value=5")
     rules = [rule.settings for rule in named._rules()]
     assert rules == [ObGD(0.5, 4.0), ObGD(0.5, 5.0)]
@@ -243,27 +244,27 @@ def test_its_own_numbers_of_obgd_are_those_of_the_optimizer() -> None:
     assert plain == [ObGD(1.0, 3.0), ObGD(1.0, 5.0)]
 
 
-def test_a_trace_that_would_never_fade_is_refused() -> None:
+def test_trace_decay_of_one_raises_an_error() -> None:
     with pytest.raises(ConfigError, match="^trace_decay must be below 1"):
         agent_for("agent.discount=1", "agent.trace_decay=1")
 
 
-# What it can learn.
+# Learning of probes.
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_probe_a_bandit(seed: int) -> None:
-    _, record = lived("Bandit-v0", 500, AGENT, seed=seed)
+def test_probe_bandit(seed: int) -> None:
+    _, record = run_one_lifetime("Bandit-v0", 500, AGENT, seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_probe_a_bandit_that_needs_the_observation(seed: int) -> None:
-    _, record = lived("ContextualBandit-v0", 600, AGENT, seed=seed)
+def test_probe_contextual_bandit(seed: int) -> None:
+    _, record = run_one_lifetime("ContextualBandit-v0", 600, AGENT, seed=seed)
     assert record.mean_return() >= 0.8
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_probe_reward_one_step_after_the_action_that_earned_it(seed: int) -> None:
-    _, record = lived("DelayedReward-v0", 800, AGENT, seed=seed)
+def test_probe_reward_delayed_by_one_step(seed: int) -> None:
+    _, record = run_one_lifetime("DelayedReward-v0", 800, AGENT, seed=seed)
     assert record.mean_return() >= 0.9

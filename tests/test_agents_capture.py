@@ -1,4 +1,4 @@
-"""Every agent goes on, to the bit, from what it captured: of one lifetime and of many, in the middle of an episode."""
+"""Every restored agent continues bit-identically, with one lifetime or many, within an episode."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ class Spaces(gym.Env):
         self.action_space = action_space
 
 
-def goes_on(space: spaces.Space, overrides: tuple[str, ...], lifetimes: int | None) -> None:
+def assert_restored_agent_continues(space: spaces.Space, overrides: tuple[str, ...], lifetimes: int | None) -> None:
     def build(seed: int | list[int]) -> Any:
         return make_agent(Spaces(space), *overrides, seed=seed)
 
@@ -74,39 +74,39 @@ def goes_on(space: spaces.Space, overrides: tuple[str, ...], lifetimes: int | No
     testing.check_state(build, testing.OBSERVATIONS, lifetimes)
 
 
-def played(case: str, steps: int) -> Any:
-    """An agent some steps on."""
+def stepped_agent(case: str, steps: int) -> Any:
+    """Return an agent after some steps."""
     agent = make_agent(Spaces(SPACES["discrete"]), *CASES[case])
     testing.play(agent, testing.random_transitions(testing.OBSERVATIONS, steps))
     return agent
 
 
-def copied(agent: Stateful) -> dict[str, torch.Tensor]:
+def state_of(agent: Stateful) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in agent.capture().items()}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_lifetime(case: str) -> None:
-    goes_on(SPACES["discrete"], CASES[case], None)
+def test_restored_agent_of_one_lifetime_continues_bit_identically(case: str) -> None:
+    assert_restored_agent_continues(SPACES["discrete"], CASES[case], None)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "random"])
-def test_many_lifetimes(case: str) -> None:
-    goes_on(SPACES["discrete"], CASES[case], 3)
+def test_restored_agent_of_many_lifetimes_continues_bit_identically(case: str) -> None:
+    assert_restored_agent_continues(SPACES["discrete"], CASES[case], 3)
 
 
 @pytest.mark.parametrize("space", [space for space in SPACES if space != "discrete"])
 @pytest.mark.parametrize(
     "case", ["reflect, torch", "reflect, fused", "eprop", "stream_ac", "stream_ac, fused", "random"]
 )
-def test_other_actions(space: str, case: str) -> None:
-    goes_on(SPACES[space], CASES[case], None)
+def test_restored_agent_continues_bit_identically_in_every_action_space(space: str, case: str) -> None:
+    assert_restored_agent_continues(SPACES[space], CASES[case], None)
 
 
 @pytest.mark.parametrize("case", ["reflect, fused", "stream_ac", "random", "torch's Adam"])
-def test_a_state_of_other_settings_is_refused_by_name(case: str) -> None:
-    agent = played(case, 9)
-    state = copied(agent)
+def test_state_of_other_settings_raises_an_error_naming_the_difference(case: str) -> None:
+    agent = stepped_agent(case, 9)
+    state = state_of(agent)
     name = next(iter(state))
     with pytest.raises(ValueError, match=f"lacks {name}"):
         agent.restore({key: tensor for key, tensor in state.items() if key != name})
@@ -118,13 +118,15 @@ def test_a_state_of_other_settings_is_refused_by_name(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["reflect, torch", "eprop", "rstdp", "stream_ac"])
-def test_an_abandoned_episode_leaves_no_trace_and_teaches_nothing(case: str) -> None:
-    agent = played(case, 4)
-    before = copied(agent)
+def test_reset_episode_clears_traces_and_changes_no_parameter(case: str) -> None:
+    agent = stepped_agent(case, 4)
+    before = state_of(agent)
     agent.abandon()
     after = agent.capture()
     traces = [name for name in after if "trace" in name.split(".")[-1] or "eligibility" in name.split(".")[-1]]
-    of_learning = [name for name in traces if not name.startswith("encoder.")]  # the encoder's begin anew by themselves
+    of_learning = [
+        name for name in traces if not name.startswith("encoder.")
+    ]  # the encoder's traces reset at the first step of an episode
     assert of_learning and all(not after[name].any() for name in of_learning)
     weights = [name for name in after if name.endswith((".affine", ".weight", "policy.flat"))]
     assert weights and all(torch.equal(after[name], before[name]) for name in weights)

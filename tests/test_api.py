@@ -1,4 +1,4 @@
-"""tracerl from Python: the names of ``import tracerl``, and that they do what the command line does."""
+"""tracerl from Python: the names of ``import tracerl``, and their agreement with the command line."""
 
 import doctest
 import json
@@ -23,7 +23,7 @@ SMALL = {"network.hidden": [8]}
 
 
 class Lazy:
-    """An agent of the user's own, which always does the same."""
+    """A custom agent whose action is constant."""
 
     def start(self, observation: Any) -> int:
         return 0
@@ -36,12 +36,12 @@ class Lazy:
 
 
 @pytest.mark.parametrize("module", [tracerl.runs.api, tracerl.lifetime.api])
-def test_the_examples_in_the_docstrings_hold(module: Any) -> None:
+def test_docstring_examples_pass(module: Any) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 3 and result.failed == 0
 
 
-def test_every_public_name_is_there_and_costs_nothing_before_it_is_used() -> None:
+def test_every_public_name_is_imported_lazily() -> None:
     assert all(getattr(tracerl, name) is not None for name in tracerl.__all__)
     assert set(tracerl.__all__) <= set(dir(tracerl))
     with pytest.raises(AttributeError, match="no attribute 'made_up'"):
@@ -50,7 +50,7 @@ def test_every_public_name_is_there_and_costs_nothing_before_it_is_used() -> Non
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_lifetime_from_python_is_that_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lifetime_from_python_equals_that_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = ["steps=700", "seed=4", "network.hidden=[8]", "logger=none", "hydra.run.dir=r"]
     assert command(line, monkeypatch, tmp_path) == 0
     there = json.loads((tmp_path / "r" / "summary.json").read_text())
@@ -58,11 +58,11 @@ def test_a_lifetime_from_python_is_that_of_the_command_line(tmp_path: Path, monk
     record = tracerl.live(tracerl.make_agent(env, settings=SMALL, seed=4), env, 700, seed=4).finish()
     assert record.episodes == there["episodes"]
     assert record.mean_return(partial=True) == pytest.approx(there["return_last100"]["mean"])
-    newborn = tracerl.make_agent(env, settings=SMALL, seed=4).policy.network.flat
-    assert not torch.equal(tracerl.load(tmp_path / "r").agent().policy.network.flat, newborn)
+    initial = tracerl.make_agent(env, settings=SMALL, seed=4).policy.network.flat
+    assert not torch.equal(tracerl.load(tmp_path / "r").agent().policy.network.flat, initial)
 
 
-def test_launching_is_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launch_equals_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = {"lifetimes": 2, "steps": 300, "env.backend": "compiled", **SMALL}
     summary = tracerl.launch(settings, "mine")
@@ -71,17 +71,17 @@ def test_launching_is_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
     other = json.loads((tmp_path / "other" / "summary.json").read_text())
     assert summary["return_last100"] == other["return_last100"]
     assert summary == json.loads((tmp_path / "mine" / "summary.json").read_text())
-    assert command([f"resume={tmp_path / 'mine'}", "steps=400"], monkeypatch, tmp_path) == 0  # goes on from the folder
+    assert command([f"resume={tmp_path / 'mine'}", "steps=400"], monkeypatch, tmp_path) == 0  # resumes from the folder
     assert json.loads((tmp_path / "mine" / "summary.json").read_text())["steps"] == 400
 
 
-def test_a_run_without_a_folder_gets_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_a_folder_gets_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tracerl.launch({"steps": 20, "logger": "none", "agent": "random"})
     assert len(list(tmp_path.glob("runs/CartPole/random/*/summary.json"))) == 1
 
 
-def test_steps_are_what_happened_in_order() -> None:
+def test_stream_yields_the_steps_in_order() -> None:
     env = tracerl.make_env("CartPole")
     steps = list(tracerl.live(Lazy(), env, 25))
     assert len(steps) == 25 and {step.action for step in steps} == {0}
@@ -90,7 +90,7 @@ def test_steps_are_what_happened_in_order() -> None:
     assert any(step.terminated for step in steps) and not any(step.truncated for step in steps)
 
 
-def test_a_lifetime_goes_on_in_the_same_episode() -> None:
+def test_second_call_continues_the_same_episode() -> None:
     env = tracerl.make_env("CartPole")
     whole = tracerl.live(Lazy(), env, 40).finish()
     lifetime = tracerl.live(Lazy(), env, 15)
@@ -103,26 +103,26 @@ def test_a_lifetime_goes_on_in_the_same_episode() -> None:
     )
 
 
-def test_callbacks_look_on_their_schedules_and_at_the_end() -> None:
+def test_callbacks_are_called_on_their_schedules_and_at_the_end() -> None:
     seen: list[int] = []
     env = tracerl.make_env("CartPole")
     callback = tracerl.Every(10, lambda record, agent: seen.append(record.step))
     tracerl.live(Lazy(), env, 25, callbacks=[callback]).finish()
     assert seen == [10, 20, 25]
-    for _ in range(2):  # an end on schedule is seen once, and another lifetime anew
+    for _ in range(2):  # a scheduled end is one call; the next lifetime has its own calls
         tracerl.live(Lazy(), env, 20, callbacks=[callback]).finish()
     assert seen == [10, 20, 25, 10, 20, 10, 20]
 
 
-def test_milestones_are_noted() -> None:
+def test_milestones_are_recorded() -> None:
     env = tracerl.make_env("CartPole")
     record = tracerl.live(Lazy(), env, 60, milestones=["w2>=9"]).finish()
-    lengths = list(record.lengths)  # which are the returns too
+    lengths = list(record.lengths)  # also the returns
     second = next(i for i in range(1, len(lengths)) if lengths[i - 1] + lengths[i] >= 18)
     assert record.milestones[0].reached_at == sum(lengths[: second + 1])
 
 
-def test_an_agent_lifetimes_a_second_lifetime_from_a_clean_beginning() -> None:
+def test_second_lifetime_of_an_agent_begins_a_new_episode() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={**SMALL, "engine": "torch"})
     tracerl.live(agent, env, 5).finish()
@@ -131,7 +131,7 @@ def test_an_agent_lifetimes_a_second_lifetime_from_a_clean_beginning() -> None:
     assert agent.policy.network.layers[0].membrane.abs().sum() == 0
 
 
-def test_envs_are_made_by_name_by_id_and_from_an_env() -> None:
+def test_envs_are_made_from_a_name_an_id_or_an_env() -> None:
     assert tracerl.make_env("MemoryChain", {"env.kwargs.length": 3}).unwrapped.length == 3
     lake = tracerl.make_env("FrozenLake-v1")
     assert isinstance(lake.observation_space, gym.spaces.Box)
@@ -141,7 +141,7 @@ def test_envs_are_made_by_name_by_id_and_from_an_env() -> None:
     assert record.step == 50
 
 
-def test_settings_are_written_as_the_command_line_wants_them() -> None:
+def test_settings_are_converted_to_command_line_overrides() -> None:
     settings = {
         "env": "gymnasium",
         "env.id": "a:b c'd-v1",
@@ -156,7 +156,7 @@ def test_settings_are_written_as_the_command_line_wants_them() -> None:
     assert config.agent.entropy == 1e-3 and config.network.recurrent is True
 
 
-def test_a_network_alone_is_that_of_the_settings_and_the_seed() -> None:
+def test_make_network_uses_the_settings_and_the_seed() -> None:
     settings = {"network": "conv", "network.channels": [2], "network.hidden": [5], "dtype": "float64"}
     images = [tracerl.make_network((6, 6), 3, settings, seed=seed) for seed in (1, 1, 2)]
     assert [layer.n_out for layer in images[0].layers] == [2 * 4 * 4, 5]
@@ -164,7 +164,7 @@ def test_a_network_alone_is_that_of_the_settings_and_the_seed() -> None:
     assert torch.equal(images[0].flat, images[1].flat) and not torch.equal(images[0].flat, images[2].flat)
 
 
-def test_it_works_inside_a_program_that_uses_hydra_itself() -> None:
+def test_api_works_in_a_program_that_uses_hydra() -> None:
     with hydra_compat.configs("tracerl.configs"):
         hydra.compose("run")
         assert tracerl.make_env("CartPole").observation_space.shape == (4,)
@@ -198,7 +198,7 @@ class Old:
         ("both", 0, "step must return .* got None"),
     ],
 )
-def test_an_env_of_old_gym_is_told_what_to_return(resets: str, steps: int, problem: str) -> None:
+def test_env_of_old_gym_raises_an_error_naming_the_expected_return(resets: str, steps: int, problem: str) -> None:
     lifetime = tracerl.live(Lazy(), Old(resets, steps), 5)
     for kind in (TypeError, tracerl.EnvFailed):
         with pytest.raises(kind, match=problem):
@@ -241,7 +241,9 @@ ENV = gym.make("CartPole-v1")
         (lambda: tracerl.launch({"steps": -3}, "nowhere"), "steps must be"),
     ],
 )
-def test_wrong_input_is_named(call: Any, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_input_raises_an_error_naming_it(
+    call: Any, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(tracerl.ConfigError, match=problem):
         call()

@@ -1,4 +1,4 @@
-"""A loop of the user's own: what an agent is handed works, or raises an error that says what to pass."""
+"""A custom loop: the arguments of an agent are accepted or raise an error that names what to pass."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def made(agent: str, engine: str, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize(("agent", "engine"), ENGINES)
-def test_a_step_or_an_end_outside_of_an_episode_says_so_and_changes_nothing(agent: str, engine: str) -> None:
+def test_step_or_end_outside_an_episode_raises_an_error_and_changes_nothing(agent: str, engine: str) -> None:
     one = made(agent, engine)
     outside: Any = [("step", lambda: one.step(1.0, np.ones(4))), ("end", lambda: one.end(1.0, np.ones(4), True))]
     for after in (lambda: None, lambda: one.end(1.0, np.ones(4), False), one.abandon):
@@ -35,7 +35,7 @@ def test_a_step_or_an_end_outside_of_an_episode_says_so_and_changes_nothing(agen
         one.step(1.0, np.ones(4))
 
 
-def test_a_state_that_was_taken_in_can_be_stepped_on_from() -> None:
+def test_loaded_state_in_an_episode_can_be_stepped() -> None:
     one, other, third = (made("reflect", "fused") for _ in range(3))
     one.start(np.ones(4))
     other.restore(one.capture())
@@ -44,7 +44,7 @@ def test_a_state_that_was_taken_in_can_be_stepped_on_from() -> None:
 
 
 @pytest.mark.parametrize(("agent", "engine"), ENGINES)
-def test_lists_tensors_and_other_shapes_of_as_many_numbers_are_observations(agent: str, engine: str) -> None:
+def test_observations_may_be_lists_tensors_or_arrays_of_another_shape(agent: str, engine: str) -> None:
     forms: list[Any] = [
         np.array(SEEN, np.float32),
         SEEN,
@@ -66,7 +66,9 @@ def test_lists_tensors_and_other_shapes_of_as_many_numbers_are_observations(agen
 @pytest.mark.parametrize(
     "wrong", [[1.0, 2.0], np.ones(5), np.ones(1), 3.0, None, "abcd", {"a": 1}, np.array(list("abcd"))], ids=str
 )
-def test_another_observation_is_named_and_nothing_is_learned(agent: str, engine: str, wrong: Any) -> None:
+def test_observation_of_another_size_raises_an_error_and_nothing_is_learned(
+    agent: str, engine: str, wrong: Any
+) -> None:
     one = made(agent, engine)
     one.start(SEEN)
     before = {name: tensor.clone() for name, tensor in one.capture().items()}
@@ -76,7 +78,7 @@ def test_another_observation_is_named_and_nothing_is_learned(agent: str, engine:
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
-def test_many_lifetimes_take_lists_and_count_their_numbers(engine: str) -> None:
+def test_many_lifetimes_accept_lists_and_check_their_lengths(engine: str) -> None:
     arrays, lists = (made("reflect", engine, lifetimes=2) for _ in range(2))
     for step_type in (1, 2, 3):
         ours = arrays.advance(np.full(2, step_type), np.ones(2), np.array([SEEN, SEEN]))

@@ -1,4 +1,4 @@
-"""Averages over lifetimes of which one may have numbers that are not finite."""
+"""Averages over lifetimes, some with non-finite numbers."""
 
 import numpy as np
 import torch
@@ -8,20 +8,20 @@ from tracerl.nn.averages import Averages, finite_mean, finite_means
 from tracerl.nn.lifetimes import Lifetimes
 
 
-def test_a_mean_is_over_the_lifetimes_whose_number_is_finite() -> None:
+def test_mean_is_over_lifetimes_with_finite_numbers() -> None:
     assert finite_mean(np.array([1.0, np.nan, 3.0, np.inf])) == 2.0
     assert finite_mean(np.array(1.5)) == 1.5
     assert np.isnan(finite_mean(np.array([np.nan, 1.0])[:1])) and finite_mean(np.array([-np.inf])) == -np.inf
     assert np.isnan(finite_mean(np.array([np.inf, -np.inf])))
 
 
-def test_sums_are_weighted_by_their_steps_without_those_that_are_not_finite() -> None:
+def test_sums_are_weighted_by_steps_without_non_finite_numbers() -> None:
     sums = np.array([[6.0, np.nan, np.inf, 3.0], [2.0, 5.0, np.nan, 1.0]])
     np.testing.assert_array_equal(finite_means(sums), [2.0, 5.0, np.nan])
     np.testing.assert_array_equal(finite_means(np.zeros((2, 4))), [0.0] * 3)
 
 
-def test_averages_of_many_lifetimes_leave_out_the_one_that_diverged() -> None:
+def test_averages_of_many_lifetimes_omit_the_diverged_one() -> None:
     averages = Averages(["a", "b"], Lifetimes([0, 1, 2]))
     for _ in range(2):
         averages.add(torch.tensor([1.0, torch.nan, 3.0]), torch.tensor([1.0, 2.0, 3.0]))
@@ -37,5 +37,5 @@ class Agent:
         return {"learn/x": self.value}
 
 
-def test_so_do_agents_that_know_one_lifetime_only() -> None:
+def test_averages_of_single_lifetime_agents_omit_the_diverged_one() -> None:
     assert IndependentAgents([Agent(1.0), Agent(float("nan")), Agent(3.0)]).diagnostics() == {"learn/x": 2.0}  # type: ignore[list-item]

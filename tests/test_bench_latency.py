@@ -1,4 +1,4 @@
-"""How long a step takes: what is measured, and the table."""
+"""The benchmark of the time per step: percentiles and the table."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.helpers import script
 bench = script("bench_latency")
 
 
-def test_percentiles_rise_and_come_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_percentiles_increase_and_are_printed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     bench.main(["--inputs", "3", "5", "--steps", "40", "--period", "0.0001", "--engine", "torch", "--hidden", "4"])
     heads, _, *rows = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
     assert heads == ["inputs", "engine", "p50", "p99", "p99.9", "max", "save"]

@@ -1,4 +1,4 @@
-"""TensorBoard's pages of a real run, as a browser renders them."""
+"""TensorBoard's pages of a run, rendered by a browser."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ browser = script("browser")
 RUN = ("steps=2000", "logger.every=200", "network.hidden=[8]", "network.learn_membrane_decay=true", "lifetimes=3")
 
 
-def test_a_picture_of_every_page_is_taken(
+def test_every_page_has_a_screenshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screenshots = script("screenshots")
@@ -33,7 +33,7 @@ def test_a_picture_of_every_page_is_taken(
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
-    """The address of a TensorBoard over one short run, and a page of a browser."""
+    """Return the address of a TensorBoard of one short run, and a page of a browser."""
     folder = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "tracerl.run", "env=CartPole", *RUN, f"hydra.run.dir={folder / 'short'}"]
     subprocess.run(command, check=True, capture_output=True)
@@ -68,13 +68,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
         ("text", ["config", "about_these_pages", "the charts to begin with"]),
     ],
 )
-def test_the_page_shows_the_run(pages: tuple[str, Any], name: str, words: list[str]) -> None:
+def test_page_shows_the_run(pages: tuple[str, Any], name: str, words: list[str]) -> None:
     url, page = pages
     browser.open_url(page, f"{url}/#{name}")
     browser.wait_for(page, *words)
 
 
-def test_the_pictures_are_loaded_and_as_large_as_they_were_drawn(pages: tuple[str, Any]) -> None:
+def test_images_are_loaded_at_their_drawn_size(pages: tuple[str, Any]) -> None:
     url, page = pages
     browser.open_url(page, f"{url}/#images")
     pictures = page.locator(browser.PICTURE)
@@ -85,14 +85,14 @@ def test_the_pictures_are_loaded_and_as_large_as_they_were_drawn(pages: tuple[st
     assert all(width == 350 and height > 100 for width, height in sizes)
 
 
-def test_charts_have_lines(pages: tuple[str, Any]) -> None:
+def test_charts_have_curves(pages: tuple[str, Any]) -> None:
     url, page = pages
     browser.open_url(page, f"{url}/#custom_scalars")
     browser.wait_for(page, "mean return of the last 100 episodes", "Matches (1)")
     page.locator(browser.LINE).nth(2).wait_for(state="attached")
 
 
-def test_a_page_without_the_words_times_out(pages: tuple[str, Any]) -> None:
+def test_waiting_for_text_that_is_absent_times_out(pages: tuple[str, Any]) -> None:
     _, page = pages
     page.goto("about:blank")
     page.set_default_timeout(300)

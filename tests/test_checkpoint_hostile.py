@@ -1,4 +1,4 @@
-"""Checkpoints of people who mean it: refused in words, with nothing run, imported or unpickled."""
+"""Hostile checkpoints raise an error with a message; nothing is executed, imported or unpickled."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def in_place_of(make: Callable[[Path], Any], name: str = "agent.safetensors") ->
 def listen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         here = os.getcwd()
-        os.chdir(path.parent)  # a socket's path is short
+        os.chdir(path.parent)  # the path of a socket must be short
         server.bind(path.name)
         os.chdir(here)
 
@@ -148,7 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_folder_is_refused_in_words(good: Path, case: str) -> None:
+def test_hostile_folder_raises_an_error_with_a_message(good: Path, case: str) -> None:
     change, message = HOSTILE[case]
     change(good)
     with pytest.raises(BadCheckpoint, match=f"^step-000000000005 cannot be used: .*{message}") as error:
@@ -197,7 +197,7 @@ HEADERS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", HEADERS)
-def test_a_hostile_file_of_tensors_is_refused_in_words(good: Path, case: str) -> None:
+def test_hostile_tensor_file_raises_an_error_with_a_message(good: Path, case: str) -> None:
     data, message = HEADERS[case]
     put(good, data)
     with pytest.raises(BadCheckpoint, match=f"^{good.name} cannot be used: agent.safetensors .*({message})"):
@@ -205,7 +205,7 @@ def test_a_hostile_file_of_tensors_is_refused_in_words(good: Path, case: str) ->
 
 
 class Payload:
-    """What makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -242,7 +242,7 @@ for line in found.values():
 """
 
 
-def test_reading_runs_imports_and_unpickles_nothing(good: Path, tmp_path: Path) -> None:
+def test_reading_a_checkpoint_executes_imports_and_unpickles_nothing(good: Path, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     payload = pickle.dumps(Payload(marker))
     saved = tmp_path / "saved.pt"
@@ -275,7 +275,7 @@ def test_reading_runs_imports_and_unpickles_nothing(good: Path, tmp_path: Path) 
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == f"{len(cases)} []"
-    assert "import" in lines[1]  # the watch was on: it saw one of its own making
+    assert "import" in lines[1]  # the audit hook is active: it reported its own test
     # The payload as numbers, the target as a dict; and another step than the folder's name, which is here none.
     assert sum("cannot be used" not in line for line in lines[2:]) == 3
     assert not marker.exists()

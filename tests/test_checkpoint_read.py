@@ -1,4 +1,4 @@
-"""Checkpoints from the disk: whole, or an error that names the file; and which of them is used."""
+"""Reading checkpoints: complete, or an error that names the file; and which checkpoint is used."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def good(tmp_path: Path) -> Path:
     return write(tmp_path, 5, parts, {"rate": 1e-05, "name": "é"})
 
 
-def test_a_bit_that_flips_anywhere_is_noticed_and_its_file_named(good: Path) -> None:
+def test_any_flipped_bit_raises_an_error_naming_the_file(good: Path) -> None:
     for path in sorted(good.iterdir()):
         data = path.read_bytes()
         for position in range(0, len(data), 3):  # 3 and 8 have no common divisor: all bits of a byte
@@ -31,7 +31,7 @@ def test_a_bit_that_flips_anywhere_is_noticed_and_its_file_named(good: Path) -> 
     read(good)
 
 
-def test_a_file_cut_off_anywhere_or_longer_is_noticed_and_named(good: Path) -> None:
+def test_any_truncated_or_extended_file_raises_an_error_naming_it(good: Path) -> None:
     for path in sorted(good.iterdir()):
         data = path.read_bytes()
         for changed in [data[:length] for length in range(0, len(data), 3)] + [data + b"\n", data + data]:
@@ -40,14 +40,14 @@ def test_a_file_cut_off_anywhere_or_longer_is_noticed_and_named(good: Path) -> N
                 read(good)
             assert error.value.file == path.name
             if path.suffix == ".safetensors":
-                says = f"{path.name} has {len(changed):,} bytes, the manifest says {len(data):,}"
-                assert str(error.value) == f"{good.name} cannot be used: {says}"
+                problem = f"{path.name} has {len(changed):,} bytes, the manifest says {len(data):,}"
+                assert str(error.value) == f"{good.name} cannot be used: {problem}"
                 with pytest.raises(BadCheckpoint, match="the manifest says"):
                     look(good)
         path.write_bytes(data)
 
 
-def test_the_same_manifest_in_other_letters_is_noticed(good: Path) -> None:
+def test_equal_manifest_in_another_serialisation_raises_an_error(good: Path) -> None:
     path = good / "manifest.json"
     text = path.read_text()
     for old, new in [("1e-05", "1E-05"), ("1e-05", "0.00001"), ("é", "\\u00e9"), ('": 5', '":  5'), ("\n}\n", "\n}")]:
@@ -57,22 +57,22 @@ def test_the_same_manifest_in_other_letters_is_noticed(good: Path) -> None:
             read(good)
 
 
-def test_a_folder_that_is_none_is_refused_in_words(good: Path) -> None:
+def test_folder_without_a_checkpoint_raises_an_error_with_a_message(good: Path) -> None:
     (good.parent / "link").symlink_to(good)
     (good.parent / "file").touch()
-    for name, says in [("link", "is a symbolic link"), ("file", "is a file, not a folder"), ("none", "is missing")]:
-        with pytest.raises(BadCheckpoint, match=f"^{name} cannot be used: it {says}") as error:
+    for name, problem in [("link", "is a symbolic link"), ("file", "is a file, not a folder"), ("none", "is missing")]:
+        with pytest.raises(BadCheckpoint, match=f"^{name} cannot be used: it {problem}") as error:
             read(good.parent / name)
         assert error.value.file is None and isinstance(error.value, ConfigError)
-    assert read(good.rename(good.parent / "mine")).step == 5  # a name of one's own says nothing of the step
+    assert read(good.rename(good.parent / "mine")).step == 5  # another folder name has no step
 
 
-def test_the_newest_that_verifies_is_used_and_each_passed_over_is_told(tmp_path: Path) -> None:
+def test_newest_valid_checkpoint_is_used_and_each_skipped_one_is_reported(tmp_path: Path) -> None:
     assert newest(tmp_path / "none") is None and newest_good(tmp_path / "none") == (None, [])
     for step in (2, 10, 10**12):
         write(tmp_path, step, {"agent": {"w": torch.ones(4)}}, {})
     for name in ("step-5", "step-9999999999999999", "step-0000000000099", "step-000000000099x", ".step-000000000099"):
-        (tmp_path / name).mkdir()  # not names of checkpoints
+        (tmp_path / name).mkdir()  # names of other folders
     assert newest(tmp_path) == tmp_path / "step-1000000000000"
     torn = tmp_path / "step-1000000000000" / "agent.safetensors"
     size = torn.stat().st_size

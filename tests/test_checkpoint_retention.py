@@ -1,4 +1,4 @@
-"""Which checkpoints stay, and what a removal leaves behind when it is stopped at any call."""
+"""Which checkpoints are kept, and what an interrupted removal leaves on the disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tracerl.runs.checkpoint.retention import prune
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once"])
-def test_a_removal_stopped_at_any_call_leaves_no_half_of_a_checkpoint(
+def test_removal_stopped_at_any_call_leaves_no_partial_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     for at in range(1, 20):
@@ -39,14 +39,16 @@ def kept(root: Path) -> Iterator[int]:
     return (int(path.name[5:]) for path in sorted(root.glob("step-*")))
 
 
-def test_the_last_few_and_the_best_few_stay(tmp_path: Path) -> None:
+def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path: Path) -> None:
     scores = [5.0, 9.0, None, 9.0, -1.0, 7.0, None, 0.0]
     for step, score in enumerate(scores):
         save(tmp_path, step, 1.0, score)
     removed = prune(tmp_path, keep_last=2, keep_best=2)
     assert list(kept(tmp_path)) == [1, 3, 6, 7]
     assert [path.name[-1] for path in removed] == ["5", "4", "2", "0"]
-    assert prune(tmp_path, keep_last=2, keep_best=1) == [tmp_path / "step-000000000001"]  # of equals, the newer stays
+    assert prune(tmp_path, keep_last=2, keep_best=1) == [
+        tmp_path / "step-000000000001"
+    ]  # among equals the newer is kept
     prune(tmp_path, keep_last=0, keep_best=0)
     assert list(kept(tmp_path)) == [7]
     assert prune(tmp_path / "nothing", 1, 1) == []
@@ -54,12 +56,12 @@ def test_the_last_few_and_the_best_few_stay(tmp_path: Path) -> None:
         prune(tmp_path, -1, 0)
 
 
-def test_the_newest_that_verifies_stays_and_those_that_cannot_be_read_count_for_nothing(tmp_path: Path) -> None:
+def test_newest_valid_checkpoint_is_kept_and_unreadable_ones_are_not_counted(tmp_path: Path) -> None:
     for step in range(6):
         save(tmp_path, step, 1.0, score=float(step))
     (tmp_path / "step-000000000005" / "manifest.json").write_text("{}")
     (tmp_path / "step-000000000002" / "world.safetensors").unlink()
-    rotten = tmp_path / "step-000000000004" / "agent.safetensors"  # its size is right
+    rotten = tmp_path / "step-000000000004" / "agent.safetensors"  # its size is unchanged
     rotten.write_bytes(rotten.read_bytes()[:-1] + b"\xff")
     prune(tmp_path, keep_last=1, keep_best=0)
     assert list(kept(tmp_path)) == [2, 3, 4, 5]
@@ -67,7 +69,7 @@ def test_the_newest_that_verifies_stays_and_those_that_cannot_be_read_count_for_
     assert checkpoint is not None and checkpoint.step == 3 and len(messages) == 2
 
 
-def test_the_newest_stays_even_where_its_tensors_have_rotted(tmp_path: Path) -> None:
+def test_newest_checkpoint_is_kept_even_with_damaged_tensors(tmp_path: Path) -> None:
     for step in range(3):
         save(tmp_path, step, 1.0)
     rotten = tmp_path / "step-000000000002" / "agent.safetensors"

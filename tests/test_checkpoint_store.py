@@ -1,4 +1,4 @@
-"""Checkpoints to the disk: what a write leaves behind when it is stopped at any call."""
+"""Writing checkpoints: what an interrupted write leaves on the disk."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tracerl.runs.checkpoint.store import write
 
 
 def first(root: Path) -> None:
-    """Nothing there: the folder itself is new."""
+    """Return a folder that does not exist."""
 
 
 def next_one(root: Path) -> None:
@@ -35,7 +35,7 @@ def same_step(root: Path) -> None:
 
 
 def after_a_kill(root: Path) -> None:
-    """Of an earlier writer: half a checkpoint, half a removal, and the replacement of step 2 after its first rename."""
+    """Return a folder that a killed writer left: partial files, and step 2 renamed before its replacement."""
     save(root, 1, 1.0)
     save(root, 2, 1.5).rename(root / "step-000000000002.replaced")
     half_written = root / aside(2)
@@ -46,7 +46,7 @@ def after_a_kill(root: Path) -> None:
 
 @pytest.mark.parametrize("before", [first, next_one, same_step, after_a_kill], ids=lambda case: case.__name__)
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once", "full from then on"])
-def test_a_write_stopped_at_any_call_leaves_the_checkpoint_before_it_or_the_new_one(
+def test_write_stopped_at_any_call_leaves_the_previous_or_the_new_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, before: Callable[[Path], None]
 ) -> None:
     for at in range(1, 100):
@@ -71,7 +71,7 @@ def test_a_write_stopped_at_any_call_leaves_the_checkpoint_before_it_or_the_new_
     raise AssertionError("a write of two files takes fewer calls")
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(
+def test_checkpoint_is_synced_before_it_is_renamed_and_the_name_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: dict[int, Path] = {}
@@ -114,7 +114,7 @@ for step in range(10**9):
 """
 
 
-def test_a_writer_that_is_killed_leaves_a_good_checkpoint_and_nothing_that_stays(tmp_path: Path) -> None:
+def test_killed_writer_leaves_a_valid_checkpoint_and_removable_files(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
     with subprocess.Popen([sys.executable, "-c", CHILD, str(root)]) as writer:
         until = time.monotonic() + 60
@@ -129,7 +129,7 @@ def test_a_writer_that_is_killed_leaves_a_good_checkpoint_and_nothing_that_stays
     assert not list(root.glob(".*")) and not list(root.glob("*.replaced"))
 
 
-def test_only_what_belongs_to_nobody_is_cleared_away(tmp_path: Path) -> None:
+def test_only_files_without_a_running_owner_are_removed(tmp_path: Path) -> None:
     def leave(host: str, pid: int, age: float = 0.0) -> Path:
         path = tmp_path / f".step-000000000005.{host}.{pid}.{pid:08x}.part"
         path.mkdir()
@@ -148,7 +148,7 @@ def test_only_what_belongs_to_nobody_is_cleared_away(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted([*going, *others, new])
 
 
-def test_a_host_of_any_name_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_of_any_name_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "mädchen's/..\n" + "x" * 300)
     (tmp_path / aside(1)).mkdir()
     assert list(tmp_path.iterdir()) and save(tmp_path, 1, 1.0).is_dir()
@@ -156,12 +156,12 @@ def test_a_host_of_any_name_can_write(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("step", [-1, 1.0, True, 10**15 + 1])
-def test_a_step_is_a_whole_number(tmp_path: Path, step: Any) -> None:
+def test_step_must_be_an_integer(tmp_path: Path, step: Any) -> None:
     with pytest.raises(ConfigError, match="^step must be a whole number"):
         write(tmp_path, step, {}, {})
 
 
-def test_a_folder_that_vanished_is_an_oserror_and_is_not_made_again(tmp_path: Path) -> None:
+def test_missing_folder_raises_an_oserror_and_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="checkpoints"):
         save(tmp_path / "run" / "checkpoints", 1, 1.0)
     (tmp_path / "file").touch()
@@ -170,7 +170,7 @@ def test_a_folder_that_vanished_is_an_oserror_and_is_not_made_again(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_stands_where_a_checkpoint_belongs_makes_room(tmp_path: Path) -> None:
+def test_link_or_file_at_the_path_of_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "step-000000000001").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "step-000000000002").write_text("a file")
@@ -180,7 +180,7 @@ def test_what_stands_where_a_checkpoint_belongs_makes_room(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_the_manifest_says_what_wrote_it_and_when(tmp_path: Path) -> None:
+def test_manifest_has_the_version_and_the_time_of_writing(tmp_path: Path) -> None:
     manifest = json.loads((save(tmp_path, 12_345, 1.0, score=2.0) / "manifest.json").read_text())
     assert (manifest["format"], manifest["step"], manifest["info"]["score"]) == (1, 12_345, 2.0)
     assert set(manifest["versions"]) == {"tracerl", "torch", "numpy", "gymnasium", "python"}

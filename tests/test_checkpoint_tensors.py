@@ -1,4 +1,4 @@
-"""Tensors and info: back to the bit, or refused before anything is written."""
+"""Tensors and info round-trip bit-identically or raise an error before anything is written."""
 
 import sys
 import tempfile
@@ -21,14 +21,14 @@ DTYPES = [getattr(torch, name) for name in "bool uint8 uint16 uint32 uint64 int8
 DTYPES += [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-def bits(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...], bytes]:
+def contents(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...], bytes]:
     raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
     return tensor.dtype, tuple(tensor.shape), raw
 
 
 @st.composite
 def tensors(draw: st.DrawFn) -> Tensor:
-    """Any bits of any dtype and shape, NaN payloads among them."""
+    """Sample tensors of any content, dtype and shape, including NaN payloads."""
     dtype, shape = draw(st.sampled_from(DTYPES)), draw(st.lists(st.integers(0, 3), max_size=3))
     size = int(np.prod(shape)) * dtype.itemsize
     raw = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8).copy()
@@ -57,16 +57,16 @@ plain_json = st.recursive(
     info=st.dictionaries(st.text().filter(lambda key: key != "score"), plain_json, max_size=4),
     step=st.integers(0, 10**15),
 )
-def test_everything_comes_back_to_the_bit(parts: dict[str, dict[str, Tensor]], info: dict[str, Any], step: int) -> None:
+def test_round_trip_is_bit_identical(parts: dict[str, dict[str, Tensor]], info: dict[str, Any], step: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = read(write(Path(folder), step, parts, info))
     assert found.step == step and found.info == info
     assert repr(found.info) == repr(info)  # in which -0.0 and 0, 1 and True, and the order of keys differ
-    there = {part: {name: bits(tensor) for name, tensor in named.items()} for part, named in found.parts.items()}
-    assert there == {part: {name: bits(tensor) for name, tensor in named.items()} for part, named in parts.items()}
+    there = {part: {name: contents(tensor) for name, tensor in named.items()} for part, named in found.parts.items()}
+    assert there == {part: {name: contents(tensor) for name, tensor in named.items()} for part, named in parts.items()}
 
 
-def test_signs_payloads_strides_and_shared_memory_are_kept_apart(tmp_path: Path) -> None:
+def test_signs_payloads_strides_and_shared_memory_are_preserved(tmp_path: Path) -> None:
     base = torch.arange(12.0).reshape(3, 4)
     odd = torch.tensor([0x7FF8000000000123, -(2**63), 0x7FF0000000000001]).view(torch.float64)  # NaN, -0.0, signalling
     parameter = torch.nn.Parameter(torch.ones(2))
@@ -77,7 +77,7 @@ def test_signs_payloads_strides_and_shared_memory_are_kept_apart(tmp_path: Path)
     found = read(write(tmp_path, 1, {"agent": {**there, **arrays}}, {"pair": (1, 2)}))
     agent = found.parts["agent"]
     for name, tensor in there.items():
-        assert bits(agent[name]) == bits(tensor.detach())
+        assert contents(agent[name]) == contents(tensor.detach())
     assert agent["reversed"].tolist() == [5.0, 3.0, 1.0] and agent["reversed"].dtype == torch.float64
     assert agent["zero"].shape == () and agent["zero"].item() == 2.5
     assert agent["flags"].tolist() == [True, False]
@@ -115,7 +115,7 @@ def test_signs_payloads_strides_and_shared_memory_are_kept_apart(tmp_path: Path)
         ({"agent": {"w": torch.zeros([1] * 65)}}, "^parts.agent.w must have at most 64 dimensions, got 65"),
     ],
 )
-def test_tensors_that_would_not_come_back_are_refused(tmp_path: Path, parts: Any, message: str) -> None:
+def test_tensors_that_cannot_be_restored_raise_an_error(tmp_path: Path, parts: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         write(tmp_path, 1, parts, {})
     assert not list(tmp_path.iterdir())
@@ -143,7 +143,7 @@ def nested(depth: int) -> Any:
         ({"score": True}, "^info.score must be a number or null, got True"),
     ],
 )
-def test_info_that_would_not_come_back_is_refused(tmp_path: Path, info: Any, message: str) -> None:
+def test_info_that_cannot_be_restored_raises_an_error(tmp_path: Path, info: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         write(tmp_path, 1, {}, info)
     assert not list(tmp_path.iterdir())

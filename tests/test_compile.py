@@ -1,4 +1,4 @@
-"""How kernels are compiled: once, in a process of their own, so that every run is bit-identical."""
+"""Kernels are compiled once, in another process, so that every run is bit-identical."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ print(hashlib.sha256(b"".join(state[name] for name in sorted(state))).hexdigest(
 """
 
 
-def test_a_kernel_is_compiled_elsewhere_and_loaded_here(
+def test_kernel_is_compiled_in_another_process_and_loaded_in_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own_kernels.py").write_text(KERNELS)
@@ -45,11 +45,11 @@ def test_a_kernel_is_compiled_elsewhere_and_loaded_here(
 
     prepare(own_kernels.doubled, np.float64(1))
     assert capfd.readouterr().err == ""
-    prepare(own_kernels.doubled, np.float32(1))  # other machine code
+    prepare(own_kernels.doubled, np.float32(1))  # different machine code
     assert "compiling" in capfd.readouterr().err
 
 
-def test_a_kernel_that_no_other_process_can_name_is_compiled_here(
+def test_kernel_that_cannot_be_imported_is_compiled_in_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path))
@@ -63,7 +63,7 @@ def test_a_kernel_that_no_other_process_can_name_is_compiled_here(
 
 
 @pytest.mark.slow
-def test_the_first_run_on_a_machine_is_bit_identical_to_the_next(tmp_path: Path) -> None:
+def test_first_run_on_a_machine_is_bit_identical_to_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     first, second = (
         subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Compiled envs against Gymnasium: resets and free runs, bit-identical, and single steps from Gymnasium's own state."""
+"""Compiled envs against Gymnasium: resets and free runs, and single steps from Gymnasium's state."""
 
 import math
 from collections.abc import Iterator
@@ -42,13 +42,13 @@ class CompiledEnv:
         return advance_env(self.kind, self.w, self.e, action, self.observation)
 
     def state(self, env: gym.Env) -> tuple[np.ndarray, np.ndarray]:
-        """Its own state as a view, and Gymnasium's."""
+        """Return the compiled state as a view, and Gymnasium's."""
         theirs = np.asarray(env.unwrapped.state, np.float64)
         return self.e[STATE : STATE + len(theirs)], theirs
 
 
 def random_actions(env: gym.Env, count: int) -> Iterator[tuple[Any, float]]:
-    """Actions as Gymnasium and as the compiled env takes them; every fifth torque or force is out of bounds."""
+    """Sample actions for Gymnasium and for the compiled env; every fifth torque or force is out of bounds."""
     rng = np.random.default_rng(1)
     for _ in range(count):
         if isinstance(env.action_space, gym.spaces.Discrete):
@@ -60,7 +60,7 @@ def random_actions(env: gym.Env, count: int) -> Iterator[tuple[Any, float]]:
 
 
 def step_together(name: str, steps: int, seed: int) -> None:
-    """Start both from one seed and compare every number of every step; neither reads the other's."""
+    """Start both from one seed and compare every number of every step; they are independent."""
     env, compiled, limit = gym.make(name), CompiledEnv(name, env_rows([seed])[0]), max_episode_steps(name)
     observation, _ = env.reset(seed=seed)
     compiled.begin()
@@ -78,21 +78,21 @@ def step_together(name: str, steps: int, seed: int) -> None:
 
 @pytest.mark.skipif(not ONE_LIBRARY, reason="numpy has its own sine here: bits differ, single steps are compared below")
 @pytest.mark.parametrize("name", COMPILED_ENVS)
-def test_free_runs_are_bit_identical_to_gymnasiums(name: str) -> None:
+def test_free_runs_are_bit_identical_to_gymnasium(name: str) -> None:
     step_together(name, 10_000, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ONE_LIBRARY, reason="numpy has its own sine here: bits differ")
 @pytest.mark.parametrize("name", COMPILED_ENVS)
-def test_long_free_runs_are_bit_identical_to_gymnasiums(name: str) -> None:
+def test_long_free_runs_are_bit_identical_to_gymnasium(name: str) -> None:
     step_together(name, 100_000, seed=3)
 
 
 @pytest.mark.skipif(not ONE_LIBRARY, reason="numpy has its own sine here: bits differ")
 @pytest.mark.parametrize(("name", "speed"), [("Acrobot-v1", 5), ("MountainCar-v0", 1), ("MountainCarContinuous-v0", 1)])
-def test_goals_are_reached_in_the_same_step(name: str, speed: int) -> None:
-    """Random actions hardly ever reach them; pushing along with the motion does."""
+def test_goals_are_reached_in_the_same_step_as_in_gymnasium(name: str, speed: int) -> None:
+    """Random actions rarely reach the goals; actions in the direction of motion do."""
     env, compiled = gym.make(name), CompiledEnv(name, env_rows([4])[0])
     for episode in range(10):
         observation, _ = env.reset(seed=None if episode else 4)
@@ -110,8 +110,8 @@ def test_goals_are_reached_in_the_same_step(name: str, speed: int) -> None:
 
 
 @pytest.mark.parametrize("name", COMPILED_ENVS)
-def test_one_step_from_gymnasiums_own_state_is_gymnasiums(name: str) -> None:
-    """Whatever sine numpy has, to 1e-12: errors cannot grow, because each step starts from Gymnasium's state."""
+def test_one_step_from_a_gymnasium_state_equals_gymnasium(name: str) -> None:
+    """The tolerance is 1e-12 for any sine of numpy; errors do not grow, because each step starts anew."""
     env, compiled = gym.make(name), CompiledEnv(name, env_rows([5])[0])
     env.reset(seed=5)
     compiled.begin()
@@ -129,7 +129,7 @@ def test_one_step_from_gymnasiums_own_state_is_gymnasiums(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMPILED_ENVS)
-def test_resets_are_bit_identical_to_gymnasiums(name: str) -> None:
+def test_resets_are_bit_identical_to_gymnasium(name: str) -> None:
     env, seeds = gym.make(name), [0, 1, 7, 12345, 2**40]
     for seed, row in zip(seeds, env_rows(seeds), strict=True):
         compiled = CompiledEnv(name, row)
@@ -142,7 +142,7 @@ def test_resets_are_bit_identical_to_gymnasiums(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 99, 2**63])
-def test_random_numbers_are_numpys(seed: int) -> None:
+def test_random_numbers_equal_those_of_numpy(seed: int) -> None:
     words, generator = generator_words(seed), np.random.default_rng(seed)
     assert words.shape == (GENERATOR_WORDS,)
     assert [next_double(words) for _ in range(10_000)] == generator.random(10_000).tolist()
@@ -150,7 +150,7 @@ def test_random_numbers_are_numpys(seed: int) -> None:
 
 @entry
 def run(kind: int, w: Any, e: Any, actions: Any, limit: int, observations: Any, rewards: Any) -> None:
-    """A run inside a kernel that may reorder its own sums."""
+    """Run inside a kernel that may reorder its own sums."""
     reset(kind, w, e, observations[0])
     for i in range(len(actions)):
         reward, terminated = advance_env(kind, w, e, actions[i], observations[i + 1])
@@ -160,8 +160,8 @@ def run(kind: int, w: Any, e: Any, actions: Any, limit: int, observations: Any, 
 
 
 @pytest.mark.parametrize("name", COMPILED_ENVS)
-def test_a_copied_row_goes_on_identically_also_inside_a_fast_kernel(name: str) -> None:
-    """Copy mid-episode and again step by step: no state outside the row, no rounding of the caller's."""
+def test_copied_row_continues_identically_also_inside_a_fastmath_kernel(name: str) -> None:
+    """The row is copied within an episode and again at every step: it holds the whole state."""
     known, limit = COMPILED_ENVS[name], max_episode_steps(name)
     actions = np.array([number for _, number in random_actions(gym.make(name), 5000)])
     fast = CompiledEnv(name, env_rows([2])[0])
@@ -180,7 +180,7 @@ def test_a_copied_row_goes_on_identically_also_inside_a_fast_kernel(name: str) -
     assert np.array_equal(compiled.w, fast.w)
 
 
-def test_compiled_envs_know_their_spaces() -> None:
+def test_compiled_envs_have_the_spaces_of_gymnasium() -> None:
     for name, compiled in COMPILED_ENVS.items():
         env = gym.make(name)
         assert env.observation_space.shape == (compiled.n_observed,)

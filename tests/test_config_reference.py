@@ -1,4 +1,4 @@
-"""docs/config.md: what the yamls say, and all of it."""
+"""docs/config.md has exactly the contents of the yamls."""
 
 import re
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ reference = script("config_reference")
 PAGE = reference.PAGE.read_text()
 
 
-def test_the_page_is_what_the_yamls_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_equals_what_the_yamls_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code(script("config_reference").main, monkeypatch, "-o", tmp_path / "config.md") == 0
     assert (tmp_path / "config.md").read_text() == PAGE, "run python scripts/config_reference.py"
 
 
 @pytest.mark.parametrize("group", reference.GROUPS)
-def test_the_choice_that_a_default_run_composes_is_marked(group: str) -> None:
+def test_default_choice_of_each_group_is_marked(group: str) -> None:
     with configs("tracerl.configs"):
         chosen = hydra.compose("run", ["env=CartPole"], return_hydra_config=True).hydra.runtime.choices[group]
     assert re.findall(rf"^### {group}=(\w+) \(default\)$", PAGE, re.MULTILINE) == [chosen]
 
 
 @pytest.mark.parametrize("key", ["network.layer_norm", "encoder.memory_decay", "optimizer.policy.eta"])
-def test_the_default_of_a_part_is_that_of_a_default_run(key: str) -> None:
+def test_default_of_each_part_is_that_of_a_default_run(key: str) -> None:
     group = key.split(".")[0]
     section = re.search(rf"^### {group}=\w+ \(default\)\n(.*?)^###? ", PAGE, re.MULTILINE | re.DOTALL)
     assert section is not None
@@ -49,14 +49,14 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("agent", ["reflect", "eprop", "rstdp", "stream_ac", "reflect_classic"])
-def test_every_key_of_a_composed_config_is_there(agent: str) -> None:
+def test_page_has_every_key_of_a_composed_config(agent: str) -> None:
     config = OmegaConf.to_container(compose(f"agent={agent}", "env=gymnasium", "env.id=CartPole-v1"))
     handed_on = {"agent.network", "agent.encoder", "agent.optimizer", "agent.head", "agent.engine", "agent.threads"}
     missing = [key for key in keys(config) if f"| `{key}` |" not in PAGE and key not in handed_on]
     assert not missing
 
 
-def test_a_key_that_nothing_explains_is_refused(tmp_path: Path) -> None:
+def test_key_without_a_description_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("# A group.\n# of two lines\nfirst: 1 # unit | of it\nsecond: [2]\n")
     first, second = reference.settings(tmp_path / "a.yaml")
     assert reference.introduction(tmp_path / "a.yaml") == "A group. of two lines"

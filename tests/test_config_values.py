@@ -1,4 +1,4 @@
-"""Whatever stands behind a key, a group either takes it or names the key: no other error, from nowhere deeper."""
+"""A group accepts any value of a key or raises an error naming the key."""
 
 import math
 from typing import Any
@@ -32,14 +32,14 @@ VALUES = st.one_of(SIMPLE, st.lists(SIMPLE, max_size=3), st.dictionaries(st.text
 
 
 def node(group: str) -> tuple[Any, dict[str, Any]]:
-    """The class that a group names and its settings."""
+    """Return the class that a group names and its settings."""
     config = compose(*([group] if "=" in group else []))
     found: Any = OmegaConf.to_container(OmegaConf.select(config, GROUPS[group]), resolve=True)
     return hydra.utils.get_object(found.pop("_target_")), found
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_any_value_is_taken_or_its_key_is_named(group: str) -> None:
+def test_any_value_is_accepted_or_raises_an_error_naming_its_key(group: str) -> None:
     build, defaults = node(group)
 
     @settings(max_examples=300, deadline=None, derandomize=True, database=None)

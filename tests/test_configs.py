@@ -9,7 +9,7 @@ import pytest
 import tracerl.configs
 from omegaconf import DictConfig
 
-import tests.worlds  # noqa: F401  registers Image
+import tests.toy_envs  # noqa: F401  registers Image
 from tests.helpers import compose
 from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import Agent
@@ -17,14 +17,12 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
-NEEDS = {
-    "encoder=latency": ["network.ticks=4"],
-    "encoder=rate": ["network.ticks=4"],
-}  # what a code in time makes sense with
+# settings that encoders over several ticks need
+NEEDS = {"encoder=latency": ["network.ticks=4"], "encoder=rate": ["network.ticks=4"]}
 
 
 def whole(*overrides: str) -> DictConfig:
-    """The config that a command line would give, with Hydra's own node."""
+    """Return the config of a command line, with the node ``hydra``."""
     with hydra_compat.configs("tracerl.configs"):
         return hydra.compose("run", list(overrides), return_hydra_config=True)
 
@@ -43,7 +41,7 @@ def test_every_group_is_covered_here() -> None:
 @pytest.mark.parametrize("name", choices("env"))
 def test_envs(name: str) -> None:
     config = compose(f"env={name}", *(["env.id=CartPole-v1"] if name == "gymnasium" else []))
-    spec = hydra_compat.instantiate(config.env, _convert_="all")  # lived in by test_envs_contract.py
+    spec = hydra_compat.instantiate(config.env, _convert_="all")  # tested further by test_envs_contract.py
     assert config.steps == spec.steps
     assert spec.name.startswith(name) or spec.name == spec.id
 

@@ -1,4 +1,4 @@
-"""Networks of convolutions and pooling: against autograd through time, and as one that learns."""
+"""Networks of convolutions and pooling: against autograd through time, and learning."""
 
 import copy
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import tests.worlds  # noqa: F401  registers Image
-from tests.helpers import lived_together, make_agent
+import tests.toy_envs  # noqa: F401  registers Image
+from tests.helpers import make_agent, run_many_lifetimes
 from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import NEURONS, G, assert_exact, compare, cosine
 from tests.test_gradients import LEARN_ALL, relative_error, stream
@@ -37,7 +37,7 @@ def images(network: Network, seed: int, steps: int) -> Tensor:
 
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
 @pytest.mark.parametrize("neuron", NEURONS)
-def test_a_network_does_what_its_equations_say(neuron: str, pool_kind: str) -> None:
+def test_network_equals_its_equations(neuron: str, pool_kind: str) -> None:
     shape = dict(channels=[3, 4], kernel=[3, 2], padding=[1, 0], pool=[2, 1], hidden=[5], ticks=2)
     network = build(0, neuron=neuron, pool_kind=pool_kind, layer_norm=True, **shape)
     p, state = parameters_of(network), initial_state(network)
@@ -53,13 +53,13 @@ def test_a_network_does_what_its_equations_say(neuron: str, pool_kind: str) -> N
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("geometry", [dict(), dict(stride=2, padding=1, ticks=2)], ids=str)
 @pytest.mark.parametrize("readout_decay", [0.5, [0.1, 0.7]])
-def test_a_convolution_under_the_readout_equals_bptt(neuron: str, geometry: dict[str, Any], readout_decay: Any) -> None:
+def test_convolution_below_the_readout_equals_bptt(neuron: str, geometry: dict[str, Any], readout_decay: Any) -> None:
     network = build(0, neuron=neuron, readout_decay=readout_decay, **geometry, **LEARN_ALL)
     assert_exact(network, images(network, 0, 60))
 
 
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
-def test_through_pooling_it_equals_bptt_where_the_readout_has_one_decay(pool_kind: str) -> None:
+def test_convolution_below_pooling_equals_bptt_with_one_readout_decay(pool_kind: str) -> None:
     learn = dict(learn_membrane_decay=True, learn_threshold=True)
     network = build(1, pool=2, pool_kind=pool_kind, readout_decay=0.5, **learn)
     assert_exact(network, images(network, 1, 100))
@@ -80,7 +80,7 @@ def test_exact_credit_equals_bptt_through_convolutions_pooling_and_dense_layers(
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_without_memory_every_credit_is_exact(credit: str, pool_kind: str, layer_norm: bool) -> None:
+def test_every_credit_is_exact_without_state(credit: str, pool_kind: str, layer_norm: bool) -> None:
     shape = dict(pool=2, pool_kind=pool_kind, padding=1, hidden=[6], membrane_decay=0.0, readout_decay=0.0)
     network = build(1, credit=credit, layer_norm=layer_norm, **shape)
     assert_exact(network, images(network, 1, 30))
@@ -98,7 +98,7 @@ def test_without_memory_every_credit_is_exact(credit: str, pool_kind: str, layer
     ],
     ids=str,
 )
-def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, changes: dict[str, Any]) -> None:
+def test_approximate_credit_has_a_positive_cosine_with_the_gradient(bound: float, changes: dict[str, Any]) -> None:
     cosines = []
     for seed in range(6):
         network = build(seed, **changes)
@@ -109,7 +109,7 @@ def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, changes
 
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic", "exact"])
-def test_lifetimes_are_kept_apart_and_reset_clears_what_an_episode_left(credit: str) -> None:
+def test_lifetimes_are_independent_and_reset_clears_the_episode_state(credit: str) -> None:
     shape = dict(
         channels=[2, 2], kernel=2, pool=[2, 1], padding=1, pool_kind="max", hidden=[3], credit=credit, neuron="alif"
     )
@@ -131,7 +131,7 @@ def test_lifetimes_are_kept_apart_and_reset_clears_what_an_episode_left(credit: 
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
 
 
-def test_channels_may_come_first_or_last_or_not_at_all() -> None:
+def test_channels_may_be_first_last_or_absent() -> None:
     two = dict(channels=[2, 3], kernel=2)
     last, first = build(0, (4, 5, 3), **two), build(0, (3, 4, 5), **two)
     flat, plain = build(0, (4, 5), **two), build(0, (4, 5, 1), **two)
@@ -142,7 +142,7 @@ def test_channels_may_come_first_or_last_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("image", [(4, 5, 2), (2, 4, 5), (4, 5)], ids=str)
-def test_several_codes_of_an_image_are_more_channels(image: tuple[int, ...]) -> None:
+def test_encoders_with_several_features_per_pixel_add_channels(image: tuple[int, ...]) -> None:
     coded = build(0, (3, *image))
     channels_first = build(0, (6 if len(image) == 3 else 3, 4, 5), channels_last=False)
     codes = torch.randn(3, *image, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -162,7 +162,7 @@ def test_several_codes_of_an_image_are_more_channels(image: tuple[int, ...]) -> 
         ((6, 9, 5), False, (6, 9, 5)),
     ],
 )
-def test_channels_are_the_shorter_of_the_outer_axes_unless_settings_say_which(
+def test_channels_are_the_shorter_outer_axis_unless_the_settings_name_one(
     shape: tuple[int, ...], channels_last: bool | None, expected: tuple[int, ...]
 ) -> None:
     synapses = build(0, shape, channels_last=channels_last).layers[0].synapses
@@ -170,7 +170,7 @@ def test_channels_are_the_shorter_of_the_outer_axes_unless_settings_say_which(
     assert synapses.channels_last == (expected[0] == shape[2] and expected[1:] == shape[:2])
 
 
-def test_moving_and_copying_a_network_keep_what_it_does() -> None:
+def test_moved_and_copied_networks_compute_the_same() -> None:
     network = build(0, pool=2, pool_kind="max")
     clone = copy.deepcopy(network)
     x = images(network, 0, 1)[0]
@@ -197,7 +197,7 @@ def test_moving_and_copying_a_network_keep_what_it_does() -> None:
         ("threshold", 0.0),
     ],
 )
-def test_bad_settings_name_their_key(key: str, value: Any) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         settings(**{key: value})
 
@@ -211,21 +211,21 @@ def test_bad_settings_name_their_key(key: str, value: Any) -> None:
         ((6, 6), dict(channels=[2, 2], kernel=[4, 4]), "^network.kernel must fit the image, got 4 for one of 3 x 3$"),
     ],
 )
-def test_observations_that_do_not_fit_name_the_key(
+def test_observations_of_another_shape_raise_an_error_naming_the_key(
     shape: tuple[int, ...], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         build(0, shape, **changes)
 
 
-def test_the_agent_says_what_it_needs_and_that_it_cannot_be_fused() -> None:
+def test_convolutions_need_images_and_have_no_kernel() -> None:
     with pytest.raises(ConfigError, match="^network.channels needs observations of two or three dimensions"):
         make_agent(gym.make("CartPole-v1"), "network=conv")
     agent = make_agent(gym.make("Image-v0"), "network=conv", "engine=auto")
     assert (agent.engine, agent.engine_reason) == ("torch", "it has no kernel for convolution")
 
 
-def test_many_lifetimes_learn_to_look_at_an_image() -> None:
+def test_many_lifetimes_learn_from_images() -> None:
     overrides = ("network=conv", "network.channels=[4]", "network.pool=2")
-    _, records = lived_together("Image-v0", 1000, *overrides, seeds=[0, 1, 2, 3])
+    _, records = run_many_lifetimes("Image-v0", 1000, *overrides, seeds=[0, 1, 2, 3])
     assert all(record.mean_return() > 0.7 for record in records), [record.mean_return() for record in records]

@@ -1,4 +1,4 @@
-"""Kinds of neurons, recurrence, normalisation and the three credits against autograd through time, in float64."""
+"""Neurons, recurrence, normalisation and the three kinds of credit against autograd through time, in float64."""
 
 import copy
 from typing import Any
@@ -21,7 +21,7 @@ NO_MEMORY: dict[str, Any] = dict(membrane_decay=0.0, readout_decay=0.0)
 
 
 def compare(network: Network, inputs: Tensor, stop: bool = False) -> tuple[Parameters, Parameters]:
-    """The library's scores and autograd's, of a shared quantity summed over the neurons that share it."""
+    """Return the library's gradients and autograd's; those of a shared quantity are summed over its neurons."""
     ours, oracle = run(network, inputs, G), bptt(network, inputs, G, stop)
     truth = {name: oracle[name].sum().reshape(1) if ours[name].numel() == 1 else oracle[name] for name in ours}
     for name in ours:
@@ -42,7 +42,7 @@ def cosine(ours: Parameters, truth: Parameters, *names: str) -> float:
 
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("ticks", [1, 3])
-def test_a_layer_does_what_its_equations_say(neuron: str, ticks: int) -> None:
+def test_layer_equals_its_equations(neuron: str, ticks: int) -> None:
     network = build(0, neuron=neuron, recurrent=True, layer_norm=True, hidden=[7, 6], ticks=ticks)
     p, state = parameters_of(network), initial_state(network)
     fired = 0.0
@@ -65,7 +65,7 @@ def test_one_hidden_layer_of_any_neuron_equals_bptt(neuron: str, reset: str, see
 
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("detach_reset", [False, True])
-def test_a_recurrent_layer_equals_autograd_with_the_stop_that_defines_eprop(neuron: str, detach_reset: bool) -> None:
+def test_recurrent_layer_equals_autograd_with_the_stop_gradient_of_eprop(neuron: str, detach_reset: bool) -> None:
     network = build(0, neuron=neuron, recurrent=True, detach_reset=detach_reset, **LEARN_ALL)
     assert_exact(network, stream(0, 100), stop=True)
 
@@ -77,7 +77,7 @@ def test_exact_credit_equals_bptt_through_recurrence_layers_and_normalisation(ne
     assert_exact(build(0, neuron=neuron, **shape), stream(0, 60))
 
 
-def test_exact_credit_keeps_lifetimes_apart() -> None:
+def test_exact_credit_of_lifetimes_is_independent() -> None:
     seeds, shape = [3, 4], dict(recurrent=True, layer_norm=True, hidden=[5, 4], credit="exact", neuron="alif", ticks=2)
     together = build(seeds, **shape)
     inputs = torch.stack([stream(seed, 30) for seed in seeds], 1)
@@ -95,7 +95,7 @@ def test_exact_credit_keeps_lifetimes_apart() -> None:
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic", "auto"])
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_without_memory_every_credit_is_exact(credit: str, neuron: str, layer_norm: bool) -> None:
+def test_every_credit_is_exact_without_state(credit: str, neuron: str, layer_norm: bool) -> None:
     shape = dict(hidden=[8, 7], neuron=neuron, **NO_MEMORY, credit=credit, layer_norm=layer_norm)
     assert_exact(build(1, **shape), stream(1, 50))
 
@@ -114,7 +114,7 @@ def test_without_memory_every_credit_is_exact(credit: str, neuron: str, layer_no
     ],
     ids=str,
 )
-def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, shape: dict[str, Any]) -> None:
+def test_approximate_credit_has_a_positive_cosine_with_the_gradient(bound: float, shape: dict[str, Any]) -> None:
     cosines = []
     for seed in range(6):
         ours, truth = compare(build(seed, **shape), stream(seed, 100))
@@ -123,8 +123,8 @@ def test_where_credit_is_not_exact_it_points_the_right_way(bound: float, shape: 
     assert bound <= sum(cosines) / len(cosines) < 0.9999, cosines
 
 
-def test_normalised_currents_share_their_scores() -> None:
-    """With each weight taken to move its own neuron's current alone, this cosine is .943."""
+def test_normalised_currents_share_their_gradients() -> None:
+    """If each weight changed only the current of its own neuron, this cosine would be .943."""
     cosines = []
     for seed in range(3):
         ours, truth = compare(build(seed, layer_norm=True), stream(seed, 100))
@@ -134,7 +134,7 @@ def test_normalised_currents_share_their_scores() -> None:
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic", "exact"])
 @pytest.mark.parametrize("neuron", NEURONS)
-def test_reset_clears_everything_of_an_episode(credit: str, neuron: str) -> None:
+def test_reset_clears_all_episode_state(credit: str, neuron: str) -> None:
     network = build(0, neuron=neuron, recurrent=True, hidden=[6, 5], credit=credit)
     inputs = stream(0, 40)
     first = [network(x).clone() for x in inputs]
@@ -147,7 +147,7 @@ def test_reset_clears_everything_of_an_episode(credit: str, neuron: str) -> None
     assert torch.equal(network.score, score)
 
 
-def test_sparse_neurons_lack_their_share_of_weights_in_each_lifetime() -> None:
+def test_sparse_neurons_have_the_given_share_of_zero_weights_in_each_lifetime() -> None:
     network = build([0, 1], n_in=10, sparsity=0.7, hidden=[20, 20])
     for layer, zeros in zip(network.layers, (7, 14), strict=True):
         assert ((layer.synapses.weight == 0).sum(-1) == zeros).all()
@@ -182,13 +182,13 @@ def test_presynaptic_credit_keeps_one_number_per_input() -> None:
     ],
     ids=str,
 )
-def test_auto_credit_is_the_cheapest_that_is_exact_under_the_readout(more: dict[str, Any]) -> None:
+def test_auto_credit_is_the_cheapest_exact_one_below_the_readout(more: dict[str, Any]) -> None:
     assert isinstance(build(0, **NO_MEMORY, credit="auto").credit, Presynaptic)
     assert isinstance(build(0, **NO_MEMORY | more, credit="auto").credit, OTPE)
 
 
 def test_an_adaptive_threshold_by_hand() -> None:
-    """With theta 1, beta 2, rho .5, m 0: a current of 1.5 fires once, then waits for the threshold to come down."""
+    """With theta 1, beta 2, rho .5, m 0: a current of 1.5 spikes once, then when the threshold has decayed."""
     lifetimes = Lifetimes(0, torch.float64)
     synapses = DenseSynapses(1, 1, lifetimes, weight_scale=0.0, bias_scale=0.0)
     layer = ALIF(synapses, lifetimes, LayerSettings((0.0, 0.0), (1.0, 1.0)), 2.0, (0.5, 0.5))
@@ -212,7 +212,7 @@ def test_a_filtered_current_by_hand() -> None:
     assert seen == [(0.5, 0.25), (0.75, 0.5)]
 
 
-def test_scores_of_a_copied_network_are_its_own() -> None:
+def test_copied_network_has_its_own_gradients() -> None:
     network = build(0, recurrent=True, neuron="alif", hidden=[5, 4])
     run(network, stream(0, 10), G)
     clone = copy.deepcopy(network)

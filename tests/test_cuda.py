@@ -1,11 +1,11 @@
-"""The torch engine on a GPU; skipped where there is none."""
+"""The torch engine on a GPU; skipped without one."""
 
 import numpy as np
 import pytest
 import torch
 
 from tests.helpers import compose, make_agent
-from tests.worlds import Space
+from tests.toy_envs import Space
 from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import StepType
 from tracerl.nn.lifetimes import Lifetimes
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 
 @pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
-def test_many_lifetimes_are_the_same_on_either_device(optimizer: str) -> None:
+def test_many_lifetimes_are_equal_on_cpu_and_gpu(optimizer: str) -> None:
     env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
     overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
     here = make_agent(env, *overrides, seed=seeds)
@@ -32,7 +32,7 @@ def test_many_lifetimes_are_the_same_on_either_device(optimizer: str) -> None:
         torch.testing.assert_close(theirs.cpu(), ours, rtol=1e-3, atol=1e-4)
 
 
-def test_auto_takes_torch_there_and_says_why() -> None:
+def test_auto_selects_torch_on_a_gpu_and_gives_the_reason() -> None:
     env = Space(4, 2)
     make = hydra_compat.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lifetimes([0, 1], torch.float32, "cuda"))

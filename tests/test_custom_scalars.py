@@ -1,4 +1,4 @@
-"""The page of charts shows what an agent has, all of it, and nothing that it has not."""
+"""The page of charts shows exactly the diagnostics of an agent."""
 
 import re
 
@@ -17,7 +17,7 @@ def titles(tags: list[str]) -> list[str]:
     return [category.title for category in charts_of(tags)]
 
 
-def test_only_charts_with_something_to_show() -> None:
+def test_only_charts_with_tags_are_declared() -> None:
     assert charts_of([]) == charts_of(["time/fps"]) == []
     assert titles(["rollout/reward_rate"]) == ["returns"]
     assert len(charts_of(["spikes/late_3_silent"])[0].charts) == 1
@@ -27,7 +27,7 @@ def test_only_charts_with_something_to_show() -> None:
 
 
 @pytest.mark.parametrize("agent", ["reflect", "eprop", "rstdp", "reflect_classic", "stream_ac", "random"])
-def test_every_number_of_an_agent_is_in_one_chart(agent: str) -> None:
+def test_every_diagnostic_of_an_agent_is_in_one_chart(agent: str) -> None:
     env = gym.make("CartPole-v1")
     settings = QUICK if agent in ("reflect", "eprop") else {"engine": "torch"}
     made = tracerl.make_agent(env, agent, settings)

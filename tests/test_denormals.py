@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero in the kernels and nowhere else."""
+"""Denormal numbers are zero in the kernels and nowhere else."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ import torch
 from tests.helpers import make_agent
 from tracerl.kernels.denormals import HAS_MODE, flush_denormals, restore
 
-SMALL = 1.2e-38  # in float32 a normal number, the share of which that a trace keeps is none
+SMALL = 1.2e-38  # a normal float32 number whose decayed value is denormal
 KINDS = ("reflect", "stream_ac")
 has_mode = pytest.mark.skipif(not HAS_MODE, reason="this processor has no mode for it")
 
 
 @numba.njit
 def halve(numbers: np.ndarray[Any, Any]) -> None:
-    """Halve one number within the mode and one after it: two, since what is the same need not be computed twice."""
+    """Halve one number within the mode and another after it: the compiler could reuse an equal result."""
     before = flush_denormals()
     numbers[0] *= np.float32(0.5)
     restore(before)
     numbers[1] *= np.float32(0.5)
 
 
-def begun(kind: str, *changes: str) -> tuple[Any, np.ndarray[Any, Any]]:
-    """Return an agent of the fused engine that has seen the first observation of an episode, and that observation."""
+def started_agent(kind: str, *changes: str) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Return an agent of the fused engine after the first observation of an episode, and that observation."""
     env = gym.make("CartPole-v1")
     agent = make_agent(env, f"agent={kind}", "engine=fused", *changes)
     observation, _ = env.reset(seed=0)
@@ -35,7 +35,7 @@ def begun(kind: str, *changes: str) -> tuple[Any, np.ndarray[Any, Any]]:
 
 
 @has_mode
-def test_the_mode_holds_until_it_is_taken_back() -> None:
+def test_mode_holds_until_it_is_restored() -> None:
     numbers = np.full(2, SMALL, np.float32)
     halve(numbers)
     assert numbers[0] == 0
@@ -44,18 +44,18 @@ def test_the_mode_holds_until_it_is_taken_back() -> None:
 
 @has_mode
 @pytest.mark.parametrize("kind", KINDS)
-def test_traces_fade_to_zero_in_the_fused_engine(kind: str) -> None:
-    agent, observation = begun(kind, "dtype=float32")
+def test_traces_decay_to_zero_in_the_fused_engine(kind: str) -> None:
+    agent, observation = started_agent(kind, "dtype=float32")
     trace = agent.policy.eligibility_trace
-    trace.fill_(SMALL)  # what is not in reach of the first score is left to decay
+    trace.fill_(SMALL)  # only decays where the first gradient is zero
     agent.step(0.0, observation)
     assert (trace == 0).any()
     assert not ((trace != 0) & (trace.abs() < torch.finfo(torch.float32).tiny)).any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_agent_leaves_the_mode_of_its_caller(kind: str) -> None:
-    agent, observation = begun(kind)
+def test_agent_does_not_change_the_mode_of_its_caller(kind: str) -> None:
+    agent, observation = started_agent(kind)
     agent.end(1.0, observation, terminated=True)
     assert np.float32(SMALL) * np.float32(0.5) > 0
     assert torch.tensor(SMALL) * 0.5 > 0

@@ -1,5 +1,4 @@
-"""Numbers that stop being finite: named in the step in which they do, kept from spreading, and other lifetimes go
-on."""
+"""A non-finite number is named in its step and does not spread to other lifetimes."""
 
 import json
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 import torch
 from tracerl.envs.spec import EnvSpec
 
-import tests.worlds  # noqa: F401  registers the probes
-from tests.helpers import command, lived_together, make_agent
+import tests.toy_envs  # noqa: F401  registers the probes
+from tests.helpers import command, make_agent, run_many_lifetimes
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.loop import LoopState, run_lifetime
 from tracerl.lifetime.protocol import StepType
@@ -31,7 +30,7 @@ AGENTS = {
 
 
 class Poison:
-    """A callback that spoils one weight of one lifetime when its time has come."""
+    """A callback that sets one weight of one lifetime to NaN at a given step."""
 
     def __init__(self, step: int, name: str, lifetime: int | None = None) -> None:
         self.every, self._name, self._lifetime, self.done = step, name, lifetime, False
@@ -53,7 +52,7 @@ def name_of_a_weight(agent: Any, part: str) -> str:
 
 
 @pytest.mark.parametrize("kind", AGENTS)
-def test_a_weight_that_spoils_ends_the_lifetime_within_a_step_and_is_named(kind: str) -> None:
+def test_non_finite_weight_ends_the_lifetime_within_a_step_and_is_named(kind: str) -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
     agent, record = make_agent(env, *AGENTS[kind]), Record()
     name = name_of_a_weight(agent, "learner" if kind == "eprop" else "policy")
@@ -61,11 +60,11 @@ def test_a_weight_that_spoils_ends_the_lifetime_within_a_step_and_is_named(kind:
         run_lifetime(agent, env, 1000, 0, record, [Poison(50, name)])
     assert record.step in (51, 52, 53)
     spoiled = [key for key, tensor in agent.capture().items() if not tensor.isfinite().all()]
-    assert len(spoiled) < len(agent.capture()) / 2  # the evidence is not buried
+    assert len(spoiled) < len(agent.capture()) / 2  # the diverged state is kept
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_lifetime_with_a_fault_learns_no_more(engine: str) -> None:
+def test_diverged_lifetime_stops_learning(engine: str) -> None:
     agent = make_agent(gym.make("CartPole-v1"), SMALL, engine)
     agent.start(np.zeros(4, np.float32))
     agent.step(1.0, np.ones(4, np.float32))
@@ -82,11 +81,9 @@ def test_a_lifetime_with_a_fault_learns_no_more(engine: str) -> None:
 
 
 @pytest.mark.parametrize(("engine", "backend"), [("torch", "gymnasium"), ("fused", "gymnasium"), ("fused", "compiled")])
-def test_of_many_lifetimes_one_is_left_as_it_is_and_the_others_are_what_they_would_be(
-    engine: str, backend: str
-) -> None:
+def test_diverged_lifetime_is_unchanged_and_the_others_are_unaffected(engine: str, backend: str) -> None:
     arguments = ("CartPole-v1", 600, SMALL, f"engine={engine}")
-    _, expected = lived_together(*arguments, seeds=[0, 1, 2], backend=backend)
+    _, expected = run_many_lifetimes(*arguments, seeds=[0, 1, 2], backend=backend)
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1, 2])
     agent, records = (
         make_agent(runner, SMALL, f"engine={engine}", seed=[0, 1, 2]),
@@ -104,7 +101,7 @@ def test_of_many_lifetimes_one_is_left_as_it_is_and_the_others_are_what_they_wou
 
 
 @pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
-def test_a_lifetime_can_begin_anew(backend: str) -> None:
+def test_diverged_lifetime_is_re_initialised(backend: str) -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck("reset_life")
@@ -119,7 +116,7 @@ def test_a_lifetime_can_begin_anew(backend: str) -> None:
     runner.close()
 
 
-def test_one_lifetime_can_begin_anew() -> None:
+def test_single_diverged_lifetime_is_re_initialised() -> None:
     env = gym.make("Pendulum-v1", disable_env_checker=True)
     agent, record, divergence = make_agent(env, SMALL, "engine=fused"), Record(), DivergenceCheck("reset_life")
     divergence.remember(agent)
@@ -129,7 +126,7 @@ def test_one_lifetime_can_begin_anew() -> None:
 
 
 @pytest.mark.parametrize("policy", ["freeze", "stop"])
-def test_the_run_ends_where_it_shall_or_no_lifetime_is_left(policy: str) -> None:
+def test_run_ends_at_the_first_or_at_the_last_divergence_by_policy(policy: str) -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck(policy)
@@ -146,11 +143,11 @@ def test_the_run_ends_where_it_shall_or_no_lifetime_is_left(policy: str) -> None
 
 
 @pytest.mark.parametrize("how", ["reward", "observation"])
-def test_an_env_that_hands_out_nan_ends_its_own_lifetime_only(how: str) -> None:
+def test_env_that_returns_nan_ends_only_its_own_lifetime(how: str) -> None:
     spec = EnvSpec("Broken", "Broken-v0", {"how": how}, 1, [])
     runner = spec.open([0, 1])
     for env in runner._envs.envs[:1]:
-        env.unwrapped.count = -100  # breaks a hundred steps after the other
+        env.unwrapped.count = -100  # fails a hundred steps after the other
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     assert runner.run(agent, 120, records, [], lambda: False) == "finished"
     assert [record.frozen for record in records] == [False, True]
@@ -160,7 +157,7 @@ def test_an_env_that_hands_out_nan_ends_its_own_lifetime_only(how: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_lifetime_with_a_fault_among_many_is_not_started_again(engine: str) -> None:
+def test_diverged_lifetime_of_many_is_not_restarted(engine: str) -> None:
     agent = make_agent(gym.make("CartPole-v1"), SMALL, engine, seed=[0, 1])
     seen = np.ones((2, 4), np.float32)
     agent.advance(np.full(2, StepType.FIRST, np.int8), np.zeros(2), seen)
@@ -172,11 +169,11 @@ def test_a_lifetime_with_a_fault_among_many_is_not_started_again(engine: str) ->
     assert torch.equal(agent.memory.real, before)
     agent.advance(
         np.array([StepType.MID, StepType.SKIP], np.int8), np.array([1.0, np.nan]), seen
-    )  # without it, the other goes on
+    )  # without it, the other continues
     assert torch.equal(agent.memory.real[1], before[1]) and not torch.equal(agent.memory.real[0], before[0])
 
 
-def test_the_guard_alone_decides_whether_a_run_ends_whatever_the_logger(
+def test_divergence_check_decides_whether_a_run_ends_with_any_logger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ("lifetimes=3", "on_nonfinite=reset_life", "network.weight_scale=3e37", "seed=80612", "steps=400")

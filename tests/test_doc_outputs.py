@@ -1,4 +1,4 @@
-"""The outputs that docs/ shows are of the current settings, and have the form that their commands print."""
+"""The outputs in docs/ are of the current settings and have the form of their commands."""
 
 import json
 import re
@@ -15,7 +15,7 @@ RECORD = json.loads(outputs.RECORD.read_text())
 
 
 @pytest.mark.parametrize("name", outputs.OUTPUTS)
-def test_an_output_is_of_the_current_settings_and_form(name: str) -> None:
+def test_outputs_have_the_current_settings_and_form(name: str) -> None:
     output = outputs.OUTPUTS[name]
     text, settings = outputs.made(output, output.few)
     changes = runs.differences(*({str(i): one for i, one in enumerate(found)} for found in (RECORD[name], settings)))
@@ -26,7 +26,7 @@ def test_an_output_is_of_the_current_settings_and_form(name: str) -> None:
     assert [form(line) for line in shown[1].splitlines()[:3]] == [form(line) for line in text.splitlines()[:3]]
 
 
-def test_an_output_is_written_with_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_are_written_with_their_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, "DOCS", tmp_path)
     monkeypatch.setattr(outputs, "RECORD", tmp_path / "outputs.json")
     monkeypatch.setitem(outputs.OUTPUTS, "clicks", outputs.Output("page.md", lambda _: outputs.clicks(104), 104))
@@ -39,5 +39,5 @@ def test_an_output_is_written_with_its_settings(tmp_path: Path, monkeypatch: pyt
 
 
 def form(line: str) -> str:
-    """The words of a line before its numbers; of a row of a table, how many cells it has."""
+    """Return the words of a line before its numbers; for a row of a table, the number of cells."""
     return f"{line.count('|')} cells" if line.startswith("|") else re.split(r"[\d▁▂▃▄▅▆▇█]", line)[0]

@@ -1,4 +1,4 @@
-"""What enters the network: each code by hand, its random numbers, its shape, one lifetime and many."""
+"""Encoders: each by hand, their random numbers, shapes, one lifetime and many."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.encoders import PLAIN, SCALED, build, encode
-from tests.helpers import lived, lived_together, make_agent
+from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tracerl.config.checks import ConfigError
 from tracerl.nn.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
 from tracerl.nn.encoders.on_off import on_off_rates
@@ -27,7 +27,7 @@ ALL = {
     "latency": Latency(**SCALED),
 }
 DRAWING = ("rate", "population, spikes")
-IN_AGENTS = {  # by command line; two ticks at least, for latency
+IN_AGENTS = {  # overrides; latency needs two ticks at least
     "on_off": ("encoder=on_off",),
     "rate": ("encoder=rate",),
     "population": ("encoder=population",),
@@ -36,7 +36,7 @@ IN_AGENTS = {  # by command line; two ticks at least, for latency
 }
 
 
-def test_raw_without_normalisation_is_the_observation_in_the_agents_dtype() -> None:
+def test_raw_without_normalisation_is_the_observation_in_the_agent_dtype() -> None:
     encoder = Raw(normalize=False, clip=10.0).build((3,), 1, Lifetimes(0, torch.float32))
     assert encoder.n_out == 3
     assert encode(encoder, 1.0, -2.0, 1e5).dtype == torch.float32
@@ -52,14 +52,14 @@ def test_rates_of_the_split_are_bounded_by_one_spike_per_tick() -> None:
     torch.testing.assert_close(found, torch.tensor([0.2, 0.0, 1.0, 0.0, 0.8, 0.0, 0.3]))
 
 
-def test_on_off_splits_what_is_standardised() -> None:
+def test_on_off_splits_the_standardised_observation() -> None:
     """Of 1 and 4: mean 2.5, sample variance 4.5, so the second is 1.5 / sqrt(4.5) above its mean."""
     encoder = build(OnOff(**SCALED), 1)
     assert encode(encoder, 1.0).tolist() == [0.0, 0.0]
     assert encode(encoder, 4.0).tolist() == pytest.approx([1.5 / math.sqrt(4.5), 0.0])
 
 
-def test_rate_draws_spikes_of_the_probability_that_follows_each_half() -> None:
+def test_rate_samples_spikes_with_the_probability_of_each_half() -> None:
     """20,000 ticks: five standard deviations of a mean are 5 sqrt(.25 / 20000) = .018."""
     code = encode(build(Rate(**PLAIN), 4, ticks=20_000), 1.0, -0.5, 5.0, 0.0)
     assert set(code.unique().tolist()) == {0.0, 1.0}
@@ -69,7 +69,7 @@ def test_rate_draws_spikes_of_the_probability_that_follows_each_half() -> None:
     assert (code[:, certain] == torch.tensor(expected)[certain]).all()
 
 
-def test_rate_draws_each_tick_and_each_input_for_itself() -> None:
+def test_rate_samples_are_independent_over_ticks_and_inputs() -> None:
     code = encode(build(Rate(**PLAIN), 2, ticks=20_000), 1.0, 1.0)[:, :2] - 0.5
     assert abs((code[:, 0] * code[:, 1]).mean()) < 0.01  # five standard deviations of .25 / sqrt(20000)
     assert abs((code[1:, 0] * code[:-1, 0]).mean()) < 0.01
@@ -84,7 +84,7 @@ def test_population_by_hand() -> None:
     assert activations[:, 1].tolist() == pytest.approx([math.exp(-d * d / 8) for d in (1, 1, 3, 5)])
 
 
-def test_fields_narrow_with_beta() -> None:
+def test_receptive_fields_narrow_with_beta() -> None:
     found = encode(build(Population(**PLAIN, fields=4, beta=2.0, spikes=False), 1), 0.0)
     assert found.tolist() == pytest.approx([math.exp(-d * d / 2) for d in (3, 1, 1, 3)])
 
@@ -108,7 +108,7 @@ def test_latency_by_hand() -> None:
     assert halves.tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_a_larger_input_never_comes_later() -> None:
+def test_larger_inputs_never_spike_later() -> None:
     inputs = torch.linspace(0.0, 3.0, 200, dtype=torch.float64)
     for ticks in (2, 3, 8):
         code = build(Latency(**PLAIN), 200, ticks)(inputs)[:, :200]
@@ -131,7 +131,7 @@ def test_a_larger_input_never_comes_later() -> None:
         ("latency", (2, 3, 2), True),
     ],
 )
-def test_shapes(name: str, shape: tuple[int, ...], temporal: bool) -> None:
+def test_features_have_the_declared_shape(name: str, shape: tuple[int, ...], temporal: bool) -> None:
     lifetimes = Lifetimes([4, 5], torch.float32)
     encoder = ALL[name].build((3, 2), 7, lifetimes)
     assert (encoder.shape, encoder.n_out, encoder.temporal) == (shape, math.prod(shape), temporal)
@@ -141,7 +141,7 @@ def test_shapes(name: str, shape: tuple[int, ...], temporal: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_lifetime_i_of_many_is_the_single_lifetime_to_the_bit(name: str) -> None:
+def test_lifetime_i_of_many_is_bit_identical_to_the_single_lifetime(name: str) -> None:
     seeds, rng = [3, 4, 5], np.random.default_rng(0)
     together, alone = build(ALL[name], 3, 4, seeds), [build(ALL[name], 3, 4, seed) for seed in seeds]
     for _ in range(20):
@@ -152,11 +152,11 @@ def test_lifetime_i_of_many_is_the_single_lifetime_to_the_bit(name: str) -> None
 
 
 @pytest.mark.parametrize("name", DRAWING)
-def test_draws_follow_from_the_seed_and_differ_between_lifetimes_and_steps(name: str) -> None:
+def test_samples_depend_on_the_seed_the_lifetime_and_the_step(name: str) -> None:
     one, again, other = (build(ALL[name], 3, 50, seed) for seed in (1, 1, 2))
     seen = torch.zeros(3, dtype=torch.float64)
     for encoder in (one, again, other):
-        encoder(seen)  # the first standardised observation is 0, of which rate draws nothing
+        encoder(seen)  # the first standardised observation is 0, with rate 0
     seen = torch.ones(3, dtype=torch.float64)
     code = one(seen)
     assert torch.equal(code, again(seen))
@@ -164,26 +164,26 @@ def test_draws_follow_from_the_seed_and_differ_between_lifetimes_and_steps(name:
     assert not torch.equal(again(seen), code)
 
 
-def test_an_encoder_draws_from_a_stream_of_its_own() -> None:
+def test_encoder_has_its_own_random_stream() -> None:
     encoder = build(ALL["rate"], 3, 4, seed=7)
     encode(encoder, 1.0, 2.0, 3.0)
     expected = UniformStream(Lifetimes(7), CODE)
     expected.draw_many(4 * 6)
     assert torch.equal(encoder.stream.counter, expected.counter)
     agent = make_agent(gym.make("CartPole-v1"), "encoder=rate", "network.ticks=3", "network.hidden=[5]", seed=7)
-    twin = make_agent(gym.make("CartPole-v1"), "network.hidden=[5]", seed=7)
-    for one in (agent, twin):
+    other = make_agent(gym.make("CartPole-v1"), "network.hidden=[5]", seed=7)
+    for one in (agent, other):
         one.start(np.ones(4, np.float32))
-    assert torch.equal(agent.stream.counter, twin.stream.counter)  # actions draw what they would with any encoder
+    assert torch.equal(agent.stream.counter, other.stream.counter)  # actions are sampled as with any encoder
 
 
 @pytest.mark.parametrize("name", IN_AGENTS)
-def test_lifetimes_together_are_the_lifetimes_alone(name: str) -> None:
-    """Their episodes end at different steps: what an encoder remembers and draws is kept for each lifetime."""
+def test_many_lifetimes_equal_single_lifetimes(name: str) -> None:
+    """Their episodes end at different steps: each lifetime has its own encoder state and samples."""
     overrides = (*IN_AGENTS[name], "network.ticks=3", "network.hidden=[8]")
-    together, records = lived_together("CartPole-v1", 120, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    together, records = run_many_lifetimes("CartPole-v1", 120, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     for i, seed in enumerate([1, 2, 3]):
-        alone, record = lived("CartPole-v1", 120, *overrides, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 120, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == records[i].returns
         for key, ours in together.encoder.state_dict().items():
             assert torch.equal(ours[i], alone.encoder.state_dict()[key]), key
@@ -192,7 +192,7 @@ def test_lifetimes_together_are_the_lifetimes_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IN_AGENTS)
-def test_an_encoder_without_a_kernel_takes_torch_and_says_why(name: str) -> None:
+def test_encoder_without_a_kernel_selects_torch_and_gives_the_reason(name: str) -> None:
     env, overrides = gym.make("CartPole-v1"), (*IN_AGENTS[name], "network.ticks=2")
     agent = make_agent(env, *overrides, "engine=auto")
     reason = f"it has no kernel for the encoder {name.split(',')[0]}"
@@ -206,7 +206,7 @@ def test_latency_needs_ticks() -> None:
         make_agent(gym.make("CartPole-v1"), "encoder=latency")
 
 
-def test_an_agent_without_ticks_takes_held_codes_only() -> None:
+def test_agent_without_ticks_accepts_only_constant_features() -> None:
     env = gym.make("CartPole-v1")
     assert make_agent(env, "agent=stream_ac", "encoder=population").policy.network.in_a_row[0].n_in == 4 * 8
     for overrides in (["encoder=rate"], ["encoder=population", "encoder.spikes=true"]):
@@ -236,6 +236,6 @@ FIELDS = dict(fields=8, beta=1.5, spikes=False)
         (Population, dict(**SCALED, **FIELDS) | dict(spikes=1), "spikes"),
     ],
 )
-def test_bad_settings_name_their_key(settings: type, values: dict, key: str) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(settings: type, values: dict, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         settings(**values)

@@ -1,4 +1,4 @@
-"""The code of contrasts and memory traces, by hand."""
+"""The encoder of contrasts and memory traces, by hand."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ def test_contrast_by_hand() -> None:
     assert found == [[4.0, 0.0], [8.0, 4.0], [8.0, 3.0], [100.0, 0.0], [101.0, 1.0]]
 
 
-def test_contrasts_of_several_traces_stand_behind_one_another() -> None:
+def test_contrasts_of_several_traces_are_concatenated() -> None:
     encoder = build(Contrast(**PLAIN, trace_decay=[0.75, 0.0]), 2)
     assert encoder.n_out == 6
     assert encode(encoder, 4.0, 1.0, first=True).tolist() == [4.0, 1.0, 0.0, 0.0, 0.0, 0.0]
@@ -33,8 +33,8 @@ def test_memory_by_hand() -> None:
     assert [encode(alone, o, first=o == 4.0).tolist() for o in (4.0, 8.0)] == [[4.0, 2.0], [8.0, 5.0]]
 
 
-def test_a_slow_memory_reaches_the_network_as_large_as_what_it_remembers() -> None:
-    """One step in fifty is seen; at the last of them it has faded to .01 * .99^49 and still tells its sign."""
+def test_slow_memory_is_scaled_to_the_size_of_its_input() -> None:
+    """One step in fifty is not zero; at the last one it has decayed to .01 * .99^49 and its sign is kept."""
     rng = np.random.default_rng(0)
     encoder = build(Contrast(normalize=True, clip=10.0, trace_decay=0.0, memory_decay=0.99), 1)
     for _ in range(100):
@@ -43,7 +43,7 @@ def test_a_slow_memory_reaches_the_network_as_large_as_what_it_remembers() -> No
     assert 0.5 < codes[-1][2] * cue < 2.0 and abs(codes[-1][0]) < 0.1
 
 
-def test_traces_start_anew_only_in_the_lifetimes_that_begin() -> None:
+def test_traces_reset_only_in_lifetimes_at_a_first_step() -> None:
     encoder = build(Contrast(**PLAIN, trace_decay=0.5, memory_decay=0.5), 1, seed=[0, 1])
     encode(encoder, [1.0], [2.0], first=True)
     found = encoder(torch.tensor([[5.0], [9.0]], dtype=torch.float64), first=torch.tensor([True, False]))

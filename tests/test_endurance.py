@@ -1,4 +1,4 @@
-"""A long lifetime grows nothing and loses nothing."""
+"""A lifetime of ten million steps has constant memory use and complete records."""
 
 import resource
 from pathlib import Path
@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import tests.worlds  # noqa: F401  registers Null
+import tests.toy_envs  # noqa: F401  registers Null
 from tests.helpers import make_agent
 from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Marker, Record
@@ -18,7 +18,7 @@ STEPS = 10_000_000
 
 
 class Memory:
-    """A callback that notes the most memory the process has taken so far, in MiB."""
+    """A callback that records the peak memory of the process, in MiB."""
 
     every = STEPS // 10
 
@@ -30,7 +30,7 @@ class Memory:
 
 
 @pytest.mark.slow
-def test_ten_million_steps(tmp_path: Path) -> None:
+def test_ten_million_steps_use_constant_memory(tmp_path: Path) -> None:
     env = gym.make("Null-v0", disable_env_checker=True)
     agent, episodes, memory = make_agent(env, "engine=fused"), EpisodeLog(tmp_path), Memory()
     record = Record(keep=episodes.keep)

@@ -1,4 +1,4 @@
-"""The project's own bandits."""
+"""The project's bandits."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ BANDITS = ("tracerl/ContextualBandit-v0", "tracerl/DelayedBandit-v0")
 
 @pytest.mark.parametrize("name", BANDITS)
 @pytest.mark.parametrize("contexts", [2, 5])
-def test_gymnasiums_own_checker_passes(name: str, contexts: int) -> None:
+def test_gymnasium_checker_passes(name: str, contexts: int) -> None:
     check_env(gym.make(name, contexts=contexts).unwrapped)
 
 
 def play(env: gym.Env, offset: int) -> tuple[list[float], list[np.ndarray]]:
-    """One episode that names the context plus an offset at first and action 0 after it."""
+    """Run one episode: the first action is the context plus an offset, later ones are 0."""
     seen = [env.reset()[0]]
     action, rewards, terminated = (int(seen[0].argmax()) + offset) % len(seen[0]), [], False
     while not terminated:
@@ -34,7 +34,7 @@ def play(env: gym.Env, offset: int) -> tuple[list[float], list[np.ndarray]]:
     ("name", "kwargs", "length"),
     [(BANDITS[0], {}, 1), (BANDITS[1], {}, 6), (BANDITS[1], {"delay": 0}, 1), (BANDITS[1], {"delay": 2}, 3)],
 )
-def test_only_the_context_named_at_first_pays_and_it_pays_last(name: str, kwargs: Any, length: int) -> None:
+def test_reward_of_naming_the_first_context_comes_on_the_last_step(name: str, kwargs: Any, length: int) -> None:
     env = gym.make(name, **kwargs)
     env.reset(seed=0)
     for _ in range(20):
@@ -44,7 +44,7 @@ def test_only_the_context_named_at_first_pays_and_it_pays_last(name: str, kwargs
         assert play(env, 1)[0] == [0.0] * length
 
 
-def test_contexts_are_drawn_evenly_and_from_the_seed() -> None:
+def test_contexts_are_sampled_uniformly_from_the_seed() -> None:
     def drawn() -> list[int]:
         env = gym.make(BANDITS[0])
         return [int(env.reset(seed=3 if i == 0 else None)[0].argmax()) for i in range(400)]
@@ -54,7 +54,7 @@ def test_contexts_are_drawn_evenly_and_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("kwargs", [{"contexts": 1}, {"contexts": 2.5}, {"delay": -1}])
-def test_bad_arguments_are_named(kwargs: Any) -> None:
+def test_invalid_arguments_raise_an_error_naming_them(kwargs: Any) -> None:
     (name,) = kwargs
     with pytest.raises(ValueError, match=f"^{name} must be a whole number"):
         gym.make(BANDITS[1], **kwargs)

@@ -1,4 +1,4 @@
-"""What every env of configs/env keeps to, whoever wrote it; a new yaml is tested here unasked."""
+"""The contract of every env of configs/env; a new yaml is tested here automatically."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,7 +17,7 @@ from tracerl.config.checks import ConfigError
 
 NAMES = sorted(path.stem for path in (Path(tracerl.configs.__file__).parent / "env").glob("*.yaml"))
 NEEDS = {"gymnasium": ["env.id=CartPole-v1"]}
-HEAVY = ("mujoco", "atari")  # extras whose envs make a few hundred or thousand steps per second
+HEAVY = ("mujoco", "atari")  # extras whose envs make 100 to 10,000 steps per second
 
 Make = Callable[[], gym.Env]
 
@@ -29,8 +29,8 @@ def spec_of(name: str) -> EnvSpec:
 
 @pytest.fixture
 def make(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Make the env of a yaml; skip the test where the env's packages are not installed."""
-    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log to where it is run
+    """Make the env of a yaml; skip the test without the env's packages."""
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log to the working folder
     made: list[gym.Env] = []
 
     def one() -> gym.Env:
@@ -48,13 +48,13 @@ def make(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gymnasiums_own_checker_passes(make: Make) -> None:
-    """On the env as agents see it, in its wrappers."""
+def test_gymnasium_checker_passes(make: Make) -> None:
+    """The env has the wrappers of its yaml."""
     testing.check_gymnasium(make)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_seed_decides_everything_for_a_new_env_and_for_a_used_one(make: Make) -> None:
+def test_seed_determines_everything_in_a_new_env_and_in_a_used_one(make: Make) -> None:
     testing.check_seeds(make, stochastic=True)
 
 
@@ -63,14 +63,14 @@ def test_a_seed_decides_everything_for_a_new_env_and_for_a_used_one(make: Make) 
     [(name, 1000 if spec_of(name).extra in HEAVY else 3000) for name in NAMES]
     + [pytest.param(name, 10_000, marks=pytest.mark.slow) for name in NAMES],
 )
-def test_random_steps_stay_within_the_spaces_and_episodes_end_as_they_should(make: Make, steps: int) -> None:
-    """Where there is a time limit, an episode is cut off at it, neither before nor after."""
+def test_random_steps_stay_within_the_spaces_and_episodes_end_at_the_limit(make: Make, steps: int) -> None:
+    """An episode is truncated exactly at its time limit."""
     testing.check_steps(make, steps)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_resetting_one_of_many_leaves_the_others_as_they_are(make: Make, name: str) -> None:
-    """Lifetime 1 of two, the other one reset every few steps, sees what it would see alone."""
+def test_resetting_one_of_many_envs_does_not_change_the_others(make: Make, name: str) -> None:
+    """Env 1 of two gets the same steps as a single env, with the other one reset every few steps."""
     alone, envs = make(), spec_of(name).make_many(2)
     alone.action_space.seed(0)
     observations, _ = envs.reset(seed=[0, 1])

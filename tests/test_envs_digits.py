@@ -1,4 +1,4 @@
-"""The world of handwritten digits."""
+"""The env of handwritten digits."""
 
 import sys
 from typing import Any
@@ -21,12 +21,12 @@ def make(**kwargs: Any) -> gym.Env:
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"split": "held_out", "bernoulli": True, "showings": 3}])
-def test_gymnasiums_own_checker_passes(kwargs: Any) -> None:
+def test_gymnasium_checker_passes(kwargs: Any) -> None:
     check_env(gym.make(NAME, **kwargs).unwrapped)
 
 
 @pytest.mark.parametrize("showings", [1, 3])
-def test_only_the_last_answer_counts_and_the_right_digit_pays(showings: int) -> None:
+def test_only_the_last_action_counts_and_the_right_digit_is_rewarded(showings: int) -> None:
     env = make(showings=showings)
     env.reset(seed=0)
     for _ in range(10):
@@ -41,7 +41,7 @@ def test_only_the_last_answer_counts_and_the_right_digit_pays(showings: int) -> 
             assert rewards == [0.0] * (showings - 1) + [float(right)]
 
 
-def test_the_splits_are_fixed_share_no_image_and_are_all_images() -> None:
+def test_splits_are_fixed_disjoint_and_cover_all_images() -> None:
     from sklearn.datasets import load_digits
 
     train, held_out = (make(split=split).unwrapped for split in ("train", "held_out"))
@@ -54,7 +54,7 @@ def test_the_splits_are_fixed_share_no_image_and_are_all_images() -> None:
     assert len(make(split="held_out", held_out=0.5).unwrapped.labels) == 899
 
 
-def test_an_image_can_be_asked_for() -> None:
+def test_reset_option_selects_an_image() -> None:
     env = make(split="held_out")
     observation, info = env.reset(options={"image": 359})
     assert (observation == env.unwrapped.images[359]).all()
@@ -63,7 +63,7 @@ def test_an_image_can_be_asked_for() -> None:
         env.reset(options={"image": 360})
 
 
-def test_bernoulli_pixels_are_drawn_anew_with_the_images_intensities() -> None:
+def test_bernoulli_pixels_are_resampled_with_the_intensities_of_the_image() -> None:
     env = make(bernoulli=True, showings=600)
     observation, _ = env.reset(seed=0, options={"image": 0})
     shown = [observation] + [env.step(0)[0] for _ in range(599)]
@@ -71,7 +71,7 @@ def test_bernoulli_pixels_are_drawn_anew_with_the_images_intensities() -> None:
     assert np.abs(np.mean(shown, 0) - env.unwrapped.images[0]).max() < 0.08
 
 
-def test_the_seed_draws_images_and_pixels() -> None:
+def test_seed_determines_images_and_pixels() -> None:
     def drawn(seed: int) -> list[np.ndarray]:
         env = make(bernoulli=True)
         return [env.reset(seed=seed if i == 0 else None)[0] for i in range(10)]
@@ -83,13 +83,13 @@ def test_the_seed_draws_images_and_pixels() -> None:
 @pytest.mark.parametrize(
     "kwargs", [{"split": "test"}, {"held_out": 0.0}, {"bernoulli": 1}, {"showings": 0}], ids=lambda kwargs: str(kwargs)
 )
-def test_bad_arguments_are_named(kwargs: Any) -> None:
+def test_invalid_arguments_raise_an_error_naming_them(kwargs: Any) -> None:
     (name,) = kwargs
     with pytest.raises(ConfigError, match=f"^{name} must be"):
         make(**kwargs)
 
 
-def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_raises_an_error_naming_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(gym.error.DependencyNotInstalled, match=r'pip install "tracerl\[digits\]"'):
         make()

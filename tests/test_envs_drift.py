@@ -1,4 +1,4 @@
-"""Worlds that change."""
+"""Envs that change."""
 
 import math
 from typing import Any
@@ -16,8 +16,8 @@ from tracerl.config.checks import ConfigError
 POLE = {"length": [0.5, 2.0], "masspole": [0.5, 2.0], "force_mag": [0.5, 2.0]}
 
 
-def lived(env: gym.Env, steps: int, seed: int = 3) -> list[tuple[np.ndarray, float, bool, int]]:
-    """A lifetime of alternating actions: observations (those that begin an episode too), rewards, ends and changes."""
+def run_steps(env: gym.Env, steps: int, seed: int = 3) -> list[tuple[np.ndarray, float, bool, int]]:
+    """Run alternating actions: observations (also the first of an episode), rewards, ends and changes."""
     observation, info = env.reset(seed=seed)
     seen = [(observation, 0.0, False, info.get("drift", 0))]
     for step in range(steps):
@@ -30,7 +30,7 @@ def lived(env: gym.Env, steps: int, seed: int = 3) -> list[tuple[np.ndarray, flo
 
 
 def pole_acceleration(state: np.ndarray, force: float, length: float, mass: float) -> tuple[float, float]:
-    """Accelerations of pole (rad/s^2) and cart (m/s^2): Florian 2007, equations 23 and 24 without friction."""
+    """Return the accelerations of pole (rad/s^2) and cart (m/s^2), Florian 2007, eq. 23 and 24 without friction."""
     _, _, angle, speed = state
     total, sine, cosine = mass + 1.0, math.sin(angle), math.cos(angle)
     push = (force + mass * length * speed**2 * sine) / total
@@ -38,38 +38,38 @@ def pole_acceleration(state: np.ndarray, force: float, length: float, mass: floa
     return pole, push - mass * length * pole * cosine / total
 
 
-def test_the_changed_pole_moves_as_its_own_physics_say() -> None:
+def test_changed_pole_follows_the_changed_physics() -> None:
     env = Drift(bare(), 5, POLE)
     env.reset(seed=0)
-    world: Any = env.unwrapped
+    unwrapped: Any = env.unwrapped
     lengths = set()
     for _ in range(30):
         before, factors = np.array([0.1, 0.2, 0.1, -0.5]), dict(env.factors)
-        world.state = before.copy()
+        unwrapped.state = before.copy()
         env.step(1)
         length, mass = 0.5 * factors["length"], 0.1 * factors["masspole"]
         pole, cart = pole_acceleration(before, 10.0 * factors["force_mag"], length, mass)
-        np.testing.assert_allclose(world.state[[3, 1]], [-0.5 + 0.02 * pole, 0.2 + 0.02 * cart], rtol=1e-12)
+        np.testing.assert_allclose(unwrapped.state[[3, 1]], [-0.5 + 0.02 * pole, 0.2 + 0.02 * cart], rtol=1e-12)
         lengths.add(length)
     assert len(lengths) == 6
 
 
-def test_the_change_comes_after_every_so_many_steps_of_the_lifetime_whatever_the_episodes_do() -> None:
-    seen = lived(Drift(bare(), 25, POLE), 100)
+def test_changes_come_every_n_steps_of_the_lifetime_whatever_the_episodes() -> None:
+    seen = run_steps(Drift(bare(), 25, POLE), 100)
     ends = [i for i, (_, _, terminated, _) in enumerate(seen) if terminated]
     assert ends and all(end % 25 for end in ends)
     changes = [change for i, (*_, change) in enumerate(seen) if i and i - 1 not in ends]
     assert changes == [step // 25 for step in range(100)]
 
 
-def test_a_change_on_the_last_step_of_an_episode_shows_in_the_next_reset() -> None:
+def test_change_on_the_last_step_of_an_episode_applies_at_the_next_reset() -> None:
     env = Drift(bare(max_episode_steps=4), 4, permute_observation=True)
     env.reset(seed=0)
     changes = [env.step(step % 2)[4]["drift"] for step in range(4)]
     assert changes == [0] * 4 and env.reset()[1]["drift"] == 1
 
 
-def test_a_lifetime_without_a_reset_drifts_too_on_either_side() -> None:
+def test_drift_applies_without_resets_inside_and_outside_the_wrapper() -> None:
     pendulum = bare("Pendulum-v1", max_episode_steps=-1)
     for env in (Drift(NeverReset(pendulum), 10, {"m": [0.5, 2]}), NeverReset(Drift(pendulum, 10, {"m": [0.5, 2]}))):
         env.reset(seed=0)
@@ -77,21 +77,21 @@ def test_a_lifetime_without_a_reset_drifts_too_on_either_side() -> None:
         assert changes == [0] * 10 + [1] * 10 + [2] * 10
 
 
-def test_the_first_world_is_the_envs_own_and_the_envs_draws_stay_its_own() -> None:
+def test_first_stage_is_the_original_env_with_its_own_random_numbers() -> None:
     ours, theirs = Drift(bare(), 1000, POLE, permute_observation=True, flip_reward=True), bare()
-    for a, b in zip(lived(ours, 200), lived(theirs, 200), strict=True):
+    for a, b in zip(run_steps(ours, 200), run_steps(theirs, 200), strict=True):
         np.testing.assert_array_equal(a[0], b[0])
         assert a[1:] == b[1:]
     env, same = Drift(bare(max_episode_steps=3), 2, permute_observation=True), bare(max_episode_steps=3)
-    starts = [row[0] for i, row in enumerate(lived(env, 30)) if i % 4 == 0]
-    theirs_too = [row[0] for i, row in enumerate(lived(same, 30)) if i % 4 == 0]
+    starts = [row[0] for i, row in enumerate(run_steps(env, 30)) if i % 4 == 0]
+    theirs_too = [row[0] for i, row in enumerate(run_steps(same, 30)) if i % 4 == 0]
     for a, b in zip(starts, theirs_too, strict=True):
         np.testing.assert_array_equal(np.sort(a), np.sort(b))
 
 
-def test_a_seed_gives_one_sequence_of_worlds_and_a_reset_with_it_begins_the_lifetime_anew() -> None:
+def test_seed_gives_one_sequence_of_changes_and_reset_with_it_restarts_it() -> None:
     env = Drift(bare(), 10, POLE, permute_observation=True)
-    first, again, other = lived(env, 100, 3), lived(env, 100, 3), lived(env, 100, 4)
+    first, again, other = run_steps(env, 100, 3), run_steps(env, 100, 3), run_steps(env, 100, 4)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a[0], b[0])
     assert any(not np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=False))
@@ -99,7 +99,7 @@ def test_a_seed_gives_one_sequence_of_worlds_and_a_reset_with_it_begins_the_life
     assert (env.steps, env.changes, env.unwrapped.length, env.unwrapped.total_mass) == (0, 0, 0.5, 1.1)
 
 
-def test_factors_are_drawn_around_the_original_half_as_often_halved_as_doubled() -> None:
+def test_factors_are_sampled_around_the_original() -> None:
     env = Drift(bare("Pendulum-v1", max_episode_steps=-1), 1, {"l": [0.25, 4.0]})
     env.reset(seed=0)
     logs = []
@@ -110,7 +110,7 @@ def test_factors_are_drawn_around_the_original_half_as_often_halved_as_doubled()
     assert abs(np.mean(logs)) < 0.1 and np.std(logs) == pytest.approx(4 / math.sqrt(12), rel=0.05)
 
 
-def test_a_new_order_is_never_the_old_one_and_fits_the_space() -> None:
+def test_new_permutation_differs_from_the_previous_one_and_fits_the_space() -> None:
     env, whole = Drift(bare(), 1, permute_observation=True), bare()
     env.reset(seed=0), whole.reset(seed=0)
     for action in [0, 1] * 5:
@@ -121,14 +121,14 @@ def test_a_new_order_is_never_the_old_one_and_fits_the_space() -> None:
         assert sorted(env.order) == [0, 1, 2, 3] and env.order.tolist() != order.tolist()
 
 
-def test_the_rewards_sign_alternates() -> None:
+def test_reward_sign_alternates() -> None:
     env = Drift(bare(), 3, flip_reward=True)
     env.reset(seed=0)
     assert [env.step(i % 2)[1] for i in range(8)] == [1, 1, 1, -1, -1, -1, 1, 1]
 
 
 @pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")  # it is a wrapper
-def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
+def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
     env = Drift(bare("Acrobot-v1"), 7, {"LINK_MASS_1": [0.5, 2]}, permute_observation=True)
     check_env(env, skip_render_check=True)
     again = gym.make(env.spec)
@@ -148,11 +148,11 @@ def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
         ({"permute_observation": 1}, "permute_observation must be true or false"),
     ],
 )
-def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_raise_an_error_naming_them(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Drift(bare(), **arguments)
 
 
-def test_observations_without_an_order_are_not_permuted() -> None:
+def test_permuting_observations_without_an_axis_raises_an_error() -> None:
     with pytest.raises(ConfigError, match="permute_observation needs observations that are a Box of one axis"):
         Drift(bare("FrozenLake-v1"), permute_observation=True)

@@ -1,4 +1,4 @@
-"""Ids of Gymnasium envs: packages that register theirs on demand, and versions that newer ones follow."""
+"""Ids of Gymnasium envs: packages that register theirs on demand, and outdated versions."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ from tracerl.config.checks import ConfigError, ConfigWarning
 
 
 @pytest.mark.parametrize(("package", "env_id"), [("ale_py", "ALE/Pong-v5"), ("minatar", "MinAtar/Asterix-v1")])
-def test_a_package_registers_its_envs_when_one_is_asked_for(package: str, env_id: str) -> None:
+def test_package_registers_its_envs_when_one_is_made(package: str, env_id: str) -> None:
     pytest.importorskip(package)
     code = f"import tracerl; print(tracerl.make_env({env_id!r}).spec.id)"
     found = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split()[-1] == env_id
 
 
-def test_a_missing_package_is_answered_by_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_raises_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     for env_id in [env_id for env_id in gym.registry if env_id.startswith("MinAtar/")]:
         monkeypatch.delitem(gym.registry, env_id)
     monkeypatch.setitem(sys.modules, "minatar.gym", None)
@@ -26,7 +26,7 @@ def test_a_missing_package_is_answered_by_the_line_that_installs_it(monkeypatch:
         find("MinAtar/Asterix-v1")
 
 
-def test_a_version_that_a_newer_one_follows_is_named_in_one_line() -> None:
+def test_removed_env_version_raises_an_error_and_an_outdated_one_warns() -> None:
     with pytest.raises(ConfigError, match="Taxi-v3 is gone, its successor is Taxi-v4$"):
         find("Taxi-v3")
     with pytest.warns(ConfigWarning, match="^env.id=CartPole-v0 is out of date, its successor is CartPole-v1$"):

@@ -1,4 +1,4 @@
-"""Observations of which something is hidden."""
+"""Partially masked observations."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.helpers import bare
 from tracerl.config.checks import ConfigError
 
 
-def test_what_is_hidden_is_gone_and_the_rest_is_what_it_was() -> None:
+def test_masked_numbers_are_absent_and_the_rest_is_unchanged() -> None:
     env, whole = MaskedObservation(bare(), [3, 1]), bare()
     assert env.observation_space.shape == (2,) and env.observation_space.dtype == np.float32
     np.testing.assert_array_equal(env.observation_space.high, whole.observation_space.high[[0, 2]])
@@ -24,7 +24,7 @@ def test_what_is_hidden_is_gone_and_the_rest_is_what_it_was() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")  # it is a wrapper
-def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
+def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
     env = MaskedObservation(bare("Acrobot-v1"), [1])
     check_env(env, skip_render_check=True)
     again = gym.make(env.spec)
@@ -42,12 +42,12 @@ def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
         (1, "hidden must be a list of indices"),
     ],
 )
-def test_bad_indices_are_named(hidden: Any, message: str) -> None:
+def test_invalid_indices_raise_an_error_naming_them(hidden: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MaskedObservation(bare(), hidden)
 
 
-def test_other_observations_are_refused() -> None:
+def test_observations_that_are_no_vector_raise_an_error() -> None:
     for env in (bare("FrozenLake-v1"), gym.wrappers.ReshapeObservation(bare(), (2, 2))):
         with pytest.raises(ConfigError, match="needs observations that are a Box of one axis"):
             MaskedObservation(env, [0])

@@ -14,14 +14,13 @@ NAME = "tracerl/MinAtar-v0"
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_gymnasiums_own_checker_passes_rendering_and_all(game: str) -> None:
+def test_gymnasium_checker_passes_with_rendering(game: str) -> None:
     check_env(gym.make(NAME, game=game, render_mode="rgb_array").unwrapped)
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_an_env_shows_and_pays_what_the_package_does(game: str) -> None:
-    """The package's own face to a game, with the same numbers drawn, agrees; but for what sticks from lifetime to
-    lifetime."""
+def test_observations_and_rewards_equal_those_of_the_package(game: str) -> None:
+    """The package's own interface gives the same steps with the same random numbers."""
     import minatar
 
     env, theirs = gym.make(NAME, game=game, minimal_actions=False), minatar.Environment(game)
@@ -37,11 +36,11 @@ def test_an_env_shows_and_pays_what_the_package_does(game: str) -> None:
         if terminated:
             observation, _ = env.reset()
             theirs.reset()
-            theirs.last_action = 0
+            theirs.last_action = 0  # the package keeps it across episodes
     assert earned > 0 or game in ("freeway", "seaquest")
 
 
-def test_only_actions_that_do_something_are_offered_unless_all_are_asked_for() -> None:
+def test_action_space_is_the_minimal_set_unless_all_actions_are_requested() -> None:
     offered = {game: int(gym.make(NAME, game=game).action_space.n) for game in GAMES}
     assert offered == {"asterix": 5, "breakout": 3, "freeway": 3, "seaquest": 6, "space_invaders": 4}
     assert gym.make(NAME, game="breakout", minimal_actions=False).action_space.n == 6
@@ -52,22 +51,22 @@ def test_only_actions_that_do_something_are_offered_unless_all_are_asked_for() -
     assert columns == [4, 3, 2, 3, 3]  # left, left, right, stay
 
 
-def test_an_action_sticks_as_often_as_it_is_said_to_but_not_into_the_next_episode() -> None:
+def test_sticky_actions_have_the_given_probability_within_an_episode() -> None:
     env = gym.make(NAME, game="breakout", sticky_action_prob=1.0).unwrapped
     for _ in range(2):
         env.reset(seed=0)
-        assert all(env.step(2)[0][9, 4, 0] == 1 for _ in range(4))  # nothing was done yet, and that sticks
+        assert all(env.step(2)[0][9, 4, 0] == 1 for _ in range(4))  # the first action is no-op, and it repeats
         env._last = 2
 
 
-def test_a_submarine_that_never_dives_is_cut_off_after_5000_steps() -> None:
+def test_endless_seaquest_episode_is_truncated_after_5000_steps() -> None:
     env = gym.make(NAME, game="seaquest", sticky_action_prob=0.0)
     env.reset(seed=0)
     ends = [env.step(0)[2:4] for _ in range(5000)]
     assert ends == [(False, False)] * 4999 + [(False, True)]
 
 
-def test_frames_show_every_channel_in_a_colour_of_its_own() -> None:
+def test_frames_show_every_channel_in_its_own_colour() -> None:
     env = gym.make(NAME, game="breakout", render_mode="rgb_array")
     env.reset(seed=0)
     frame: Any = env.render()
@@ -76,7 +75,7 @@ def test_frames_show_every_channel_in_a_colour_of_its_own() -> None:
     np.testing.assert_array_equal(cells.repeat(16, 0).repeat(16, 1), frame)
     nothing, paddle, ball, brick = (tuple(cells[at].tolist()) for at in ((5, 0), (9, 4), (3, 0), (2, 0)))
     assert nothing == (0, 0, 0) and len({nothing, paddle, brick}) == 3
-    assert ball == brick  # where the ball begins there is a brick, and the channel of bricks is the last
+    assert ball == brick  # the ball begins on a brick, and the channel of bricks is the last
 
 
 @pytest.mark.parametrize(
@@ -88,6 +87,6 @@ def test_frames_show_every_channel_in_a_colour_of_its_own() -> None:
         ({"game": "breakout", "difficulty_ramping": 2}, "difficulty_ramping must be true or false, got 2"),
     ],
 )
-def test_bad_arguments_are_named(kwargs: Any, message: str) -> None:
+def test_invalid_arguments_raise_an_error_naming_them(kwargs: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         gym.make(NAME, **kwargs)

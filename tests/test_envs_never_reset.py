@@ -1,4 +1,4 @@
-"""Lifetimes that are one endless episode."""
+"""Lifetimes of one episode without end."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
     return gym.make(env_id, disable_env_checker=True, **{"max_episode_steps": -1, **kwargs})
 
 
-def test_a_fall_sets_the_pole_up_again_in_the_same_step() -> None:
+def test_failure_resets_the_pole_in_the_same_step() -> None:
     env, episodic = NeverReset(bare(sutton_barto_reward=True)), bare(sutton_barto_reward=True)
     np.testing.assert_array_equal(env.reset(seed=2)[0], episodic.reset(seed=2)[0])
     falls = 0
@@ -30,7 +30,7 @@ def test_a_fall_sets_the_pole_up_again_in_the_same_step() -> None:
     assert falls > 5
 
 
-def test_a_penalty_is_taken_from_the_reward_of_a_failure_only() -> None:
+def test_penalty_is_subtracted_only_from_the_reward_of_a_failure() -> None:
     env = NeverReset(bare(), penalty=3)
     env.reset(seed=2)
     rewards = [env.step(0)[1] for _ in range(30)]
@@ -38,7 +38,7 @@ def test_a_penalty_is_taken_from_the_reward_of_a_failure_only() -> None:
 
 
 class CutsOff(gym.Wrapper):
-    """Truncates each second step, by itself."""
+    """Truncates every second step."""
 
     def step(self, action: int) -> Any:
         self.count = getattr(self, "count", 0) + 1
@@ -46,7 +46,7 @@ class CutsOff(gym.Wrapper):
         return observation, reward, False, self.count % 2 == 0, {}
 
 
-def test_an_env_that_truncates_by_itself_goes_on_without_a_penalty() -> None:
+def test_truncation_of_the_env_continues_without_a_penalty() -> None:
     env = NeverReset(CutsOff(bare()), penalty=5)
     env.reset(seed=0)
     steps = [env.step(0) for _ in range(6)]
@@ -55,13 +55,13 @@ def test_an_env_that_truncates_by_itself_goes_on_without_a_penalty() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")  # it is a wrapper
-def test_gymnasiums_checker_passes_and_the_spec_makes_it_again() -> None:
+def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
     env = NeverReset(bare("Acrobot-v1"), 2.0)
     check_env(env, skip_render_check=True)
     assert env.spec is not None and env.spec.additional_wrappers[-1].kwargs == {"penalty": 2.0}
 
 
-def test_time_limits_and_negative_penalties_are_refused() -> None:
+def test_time_limits_and_negative_penalties_raise_an_error() -> None:
     with pytest.raises(ConfigError, match="needs an env without a time limit: env.kwargs.max_episode_steps=-1"):
         NeverReset(bare(max_episode_steps=500))
     with pytest.raises(ConfigError, match="penalty must be a number of 0 or above, got -1"):

@@ -1,4 +1,4 @@
-"""Observation spaces of any kind become a Box, or are refused by name."""
+"""Observation spaces of any kind become a Box or raise an error naming the space."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose, make_agent
-from tests.worlds import Shown, Words
+from tests.toy_envs import Shown, Words
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.observations import as_box, as_boxes
@@ -46,7 +46,7 @@ KEPT = [
     spaces.Box(0, 1, (4, 4, 2), np.float32),
     spaces.Box(np.iinfo(np.int32).min, np.inf, (2, 2), np.int32),
 ]
-REFUSED = [
+UNSUPPORTED = [
     spaces.Text(5),
     spaces.Graph(PLACE, None),
     spaces.Sequence(PLACE),
@@ -57,7 +57,7 @@ REFUSED = [
 
 
 def shows(env: gym.Env, expected: Any) -> None:
-    """Reset and step show the expected array, which the Box contains."""
+    """Assert that reset and step return the expected array, which is in the Box."""
     for observation in (env.reset(seed=0)[0], env.step(0)[0]):
         np.testing.assert_array_equal(observation, expected)
         assert observation.dtype == env.observation_space.dtype
@@ -65,7 +65,7 @@ def shows(env: gym.Env, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FLAT)
-def test_choices_become_one_hot_and_compounds_one_vector(name: str) -> None:
+def test_discrete_becomes_one_hot_and_compound_spaces_one_vector(name: str) -> None:
     space, shown, expected = FLAT[name]
     env = as_box(Shown(space, shown))
     assert isinstance(env.observation_space, spaces.Box) and env.observation_space.shape == (len(expected),)
@@ -73,7 +73,7 @@ def test_choices_become_one_hot_and_compounds_one_vector(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_images_are_scaled_from_their_bounds_to_between_0_and_1(name: str) -> None:
+def test_images_are_scaled_from_their_bounds_to_0_to_1(name: str) -> None:
     space, shown, expected = IMAGES[name]
     env = as_box(Shown(space, np.array(shown, space.dtype)))
     assert env.observation_space == spaces.Box(0, 1, space.shape, np.float32)
@@ -81,15 +81,15 @@ def test_images_are_scaled_from_their_bounds_to_between_0_and_1(name: str) -> No
 
 
 @pytest.mark.parametrize("space", KEPT, ids=str)
-def test_numbers_stay_as_they_are_at_no_cost(space: spaces.Box) -> None:
+def test_float_vectors_are_unchanged_without_a_wrapper(space: spaces.Box) -> None:
     env = Shown(space, space.sample())
     assert as_box(env) is env
     envs = SyncVectorEnv([lambda: env] * 2)
     assert as_boxes(envs) is envs
 
 
-@pytest.mark.parametrize("space", REFUSED, ids=lambda space: type(space).__name__)
-def test_what_has_no_numbers_is_left_and_an_agent_that_needs_them_says_so(space: gym.Space) -> None:
+@pytest.mark.parametrize("space", UNSUPPORTED, ids=lambda space: type(space).__name__)
+def test_space_without_numbers_is_unchanged_and_raises_an_error_in_an_agent(space: gym.Space) -> None:
     env = Shown(space, None)
     assert as_box(env) is env
     with pytest.raises(ConfigError) as caught:
@@ -99,7 +99,7 @@ def test_what_has_no_numbers_is_left_and_an_agent_that_needs_them_says_so(space:
 
 
 @pytest.mark.parametrize("name", [*FLAT, *IMAGES])
-def test_a_vector_form_shows_each_lifetime_what_it_would_see_alone(name: str) -> None:
+def test_vector_env_gives_each_lifetime_its_single_observations(name: str) -> None:
     space, shown, _ = {**FLAT, **IMAGES}[name]
     if isinstance(space, spaces.Box):
         shown = np.array(shown, space.dtype)
@@ -112,16 +112,16 @@ def test_a_vector_form_shows_each_lifetime_what_it_would_see_alone(name: str) ->
         assert observations.dtype == alone.observation_space.dtype
 
 
-def test_a_spec_makes_its_envs_show_a_box() -> None:
+def test_spec_makes_envs_with_a_box_observation() -> None:
     spec = EnvSpec("Lake", "FrozenLake-v1", {}, 1, [])
     np.testing.assert_array_equal(spec.make().reset(seed=0)[0], np.eye(16)[0])
     envs = spec.make_many(2)
     np.testing.assert_array_equal(envs.reset(seed=[0, 1])[0], np.eye(16)[[0, 0]])
 
 
-def test_one_lifetime_and_many_of_the_random_agent_do_without_numbers() -> None:
+def test_random_agent_runs_without_numeric_observations() -> None:
     make = hydra_compat.instantiate(compose("agent=random").agent, _convert_="all", _partial_=True)
-    spec = EnvSpec("Words", "tests.worlds:Words-v0", {}, 1, [])
+    spec = EnvSpec("Words", "tests.toy_envs:Words-v0", {}, 1, [])
     assert isinstance(spec.make().unwrapped, Words)
     for runner in (spec.open([0]), spec.open([0, 1])):
         assert make(runner.observation_space, runner.action_space, Lifetimes(0)).start(None) in runner.action_space

@@ -1,4 +1,4 @@
-"""The world of two streams of clicks."""
+"""The env of two streams of clicks."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def make(**kwargs: Any) -> gym.Env:
 
 
 def trial(env: gym.Env, offset: int = 0) -> tuple[np.ndarray, list[float], dict[str, Any]]:
-    """One episode that waits with action 0 and names the side heard more, or the other: all heard, rewards, info."""
+    """Run one episode that names the side with more clicks, or the other: observations, rewards, info."""
     seen, rewards, over, info = [env.reset()[0]], [], False, {}
     while not over:
-        heard = np.sum(seen, 0)
-        action = (int(heard[:2].argmax()) + offset) % 2 if seen[-1][2] else 0
+        clicks = np.sum(seen, 0)
+        action = (int(clicks[:2].argmax()) + offset) % 2 if seen[-1][2] else 0
         observation, reward, over, truncated, info = env.step(action)
         assert not truncated
         seen.append(observation)
@@ -29,24 +29,24 @@ def trial(env: gym.Env, offset: int = 0) -> tuple[np.ndarray, list[float], dict[
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"noise": 0.1, "contrast": 0.5, "evidence": 3, "gap": 0}])
-def test_gymnasiums_own_checker_passes(kwargs: Any) -> None:
+def test_gymnasium_checker_passes(kwargs: Any) -> None:
     check_env(gym.make(NAME, **kwargs).unwrapped)
 
 
 @pytest.mark.parametrize(("evidence", "gap"), [(20, 5), (1, 0), (7, 3)])
-def test_clicks_then_silence_then_a_cue_whose_answer_alone_is_paid(evidence: int, gap: int) -> None:
+def test_episode_is_clicks_then_silence_then_a_cue_whose_answer_is_rewarded(evidence: int, gap: int) -> None:
     env = make(evidence=evidence, gap=gap)
     env.reset(seed=0)
     for _ in range(20):
         for offset in (0, 1):
             seen, rewards, info = trial(env, offset)
-            assert rewards == [0.0] * (evidence + gap) + [1.0 - offset]  # counting is always right
+            assert rewards == [0.0] * (evidence + gap) + [1.0 - offset]  # counting is always correct
             assert len(seen) == evidence + gap + 2 and not seen[evidence:, :2].any()
             assert np.flatnonzero(seen[:, 2]).tolist() == [evidence + gap]
             assert info["clicks"] == tuple(seen.sum(0)[:2]) and info["clicks"][0] != info["clicks"][1]
 
 
-def test_rates_and_contrast_are_what_was_asked_for_and_sides_are_drawn_evenly() -> None:
+def test_rates_and_contrast_are_as_given_and_sides_are_sampled_uniformly() -> None:
     env = make(evidence=100, gap=0, rate=0.5, contrast=0.6).unwrapped
     env.reset(seed=1)
     counts = []
@@ -58,15 +58,15 @@ def test_rates_and_contrast_are_what_was_asked_for_and_sides_are_drawn_evenly() 
     assert 170 < np.argmax(counts, 1).sum() < 230
 
 
-def test_noise_leaves_the_gap_silent_and_makes_a_counter_err() -> None:
+def test_noise_leaves_the_gap_silent_and_makes_counting_fail() -> None:
     env = make(noise=0.2)
     env.reset(seed=0)
-    played = [trial(env) for _ in range(400)]
-    assert not any(seen[20:, :2].any() for seen, _, _ in played)
-    assert 0.7 < np.mean([rewards[-1] for _, rewards, _ in played]) < 0.9
+    trials = [trial(env) for _ in range(400)]
+    assert not any(seen[20:, :2].any() for seen, _, _ in trials)
+    assert 0.7 < np.mean([rewards[-1] for _, rewards, _ in trials]) < 0.9
 
 
-def test_the_seed_makes_the_clicks() -> None:
+def test_seed_determines_the_clicks() -> None:
     envs = [make(noise=0.1) for _ in range(3)]
     for env, seed in zip(envs, (5, 5, 6), strict=True):
         env.reset(seed=seed)
@@ -77,7 +77,7 @@ def test_the_seed_makes_the_clicks() -> None:
 @pytest.mark.parametrize(
     "kwargs", [{"evidence": 0}, {"gap": -1}, {"rate": 1.5}, {"contrast": [0.5, 0.2]}, {"contrast": 2}, {"noise": 0.6}]
 )
-def test_bad_arguments_are_named(kwargs: Any) -> None:
+def test_invalid_arguments_raise_an_error_naming_them(kwargs: Any) -> None:
     (name,) = kwargs
     with pytest.raises(ValueError, match=f"^{name} must be"):
         make(**kwargs)

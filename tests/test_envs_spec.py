@@ -1,4 +1,4 @@
-"""How envs are made: what to install where their packages are missing, and vector forms by module and id."""
+"""Making envs: install commands for missing packages, and vector envs by module and id."""
 
 import subprocess
 import sys
@@ -42,14 +42,14 @@ def line(name: str) -> str:
     return f'id {spec.id} needs packages that are not installed: pip install "tracerl[{spec.extra}]"'
 
 
-def test_a_missing_package_is_answered_by_the_line_that_installs_it() -> None:
-    """For every env of an extra, whether the env, Gymnasium or Python notices."""
+def test_missing_package_raises_an_error_with_the_install_command() -> None:
+    """The error is the same from the env, Gymnasium or Python, for every env of an extra."""
     command = [sys.executable, "-W", "ignore", "-c", WITHOUT, *NEED]
     found = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines() == [f"{name} {line(name)}" for name in NEED]
 
 
-def test_so_is_one_that_only_a_wrapper_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_of_a_wrapper_raises_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ale_py")
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ConfigError) as caught:
@@ -57,7 +57,7 @@ def test_so_is_one_that_only_a_wrapper_needs(monkeypatch: pytest.MonkeyPatch) ->
     assert str(caught.value) == line("Atari")
 
 
-def test_every_extra_exists_and_that_of_all_envs_and_of_the_tests_brings_it() -> None:
+def test_every_extra_exists_and_is_in_the_extra_envs() -> None:
     (everything,) = EXTRAS["envs"]
     assert "tracerl[envs]" in EXTRAS["test"]
     for name in NEED:
@@ -66,7 +66,7 @@ def test_every_extra_exists_and_that_of_all_envs_and_of_the_tests_brings_it() ->
 
 
 class Dots(VectorEnv):
-    """A vector form that shows images; its module registers it."""
+    """A vector env with image observations; its module registers it."""
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
@@ -81,7 +81,7 @@ class Dots(VectorEnv):
         return np.full((self.num_envs, 2, 2), 255, np.uint8), {}
 
 
-def test_a_vector_form_is_found_by_module_and_id_and_shows_a_box(
+def test_vector_env_is_found_by_module_and_id_and_has_box_observations(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     register = "gym.register('Dots-v0', 'tests.test_envs_spec:Dots', vector_entry_point='tests.test_envs_spec:Dots')"

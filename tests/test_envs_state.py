@@ -1,4 +1,4 @@
-"""A restored env goes on as the captured one does, to the bit."""
+"""A restored env continues bit-identically."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from gymnasium import spaces
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose
-from tests.states import WRAPPED, assert_lifetimes_go_on, lived, pole, same, stored
+from tests.states import WRAPPED, assert_restored_envs_continue, identical, pole, round_trip, step_through
 from tests.test_envs_contract import NAMES, spec_of
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
@@ -24,12 +24,12 @@ CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D"}
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MuJoCo writes a log to where it is run."""
+    """MuJoCo writes a log to the working folder."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_envs_of_the_yamls_go_on_as_they_would_have(name: str) -> None:
+def test_restored_envs_of_the_yamls_continue_identically(name: str) -> None:
     spec = spec_of(name)
     try:
         env = spec.make()
@@ -47,11 +47,11 @@ def test_the_envs_of_the_yamls_go_on_as_they_would_have(name: str) -> None:
             states.restore(env, {})
         return
     assert reason is None
-    assert_lifetimes_go_on(spec.make)
+    assert_restored_envs_continue(spec.make)
 
 
-def test_atari_goes_on_where_a_wrapper_repeats_the_actions() -> None:
-    """The emulator's own repeated action cannot be read; Gymnasium's wrapper around the bare env does the same."""
+def test_restored_atari_continues_identically_with_a_sticky_action_wrapper() -> None:
+    """The repeated action inside the emulator cannot be read; Gymnasium's wrapper replaces it."""
     pytest.importorskip("ale_py")
     pytest.importorskip("cv2")
     config = compose("env=Atari", "env.kwargs.repeat_action_probability=0.0")
@@ -59,7 +59,7 @@ def test_atari_goes_on_where_a_wrapper_repeats_the_actions() -> None:
     spec: EnvSpec = hydra_compat.instantiate(
         {**config.env, "wrappers": [sticky, *config.env.wrappers]}, _convert_="all"
     )
-    assert_lifetimes_go_on(spec.make, ages=(0, 1, 25), steps=24)
+    assert_restored_envs_continue(spec.make, ages=(0, 1, 25), steps=24)
 
 
 OTHERS = {
@@ -77,57 +77,59 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.filterwarnings("ignore:.*is out of date")
-def test_other_envs_of_gymnasium_go_on_as_they_would_have(name: str) -> None:
+def test_restored_envs_of_gymnasium_continue_identically(name: str) -> None:
     try:
-        assert_lifetimes_go_on(OTHERS[name], steps=20)
+        assert_restored_envs_continue(OTHERS[name], steps=20)
     except gym.error.DependencyNotInstalled as error:
         pytest.skip(str(error))
 
 
-def test_capture_leaves_the_env_alone_and_shares_nothing_with_it() -> None:
+def test_captured_state_is_a_copy_and_capturing_does_not_change_the_env() -> None:
     make = WRAPPED["FrameStackObservation"]
-    env, twin = make(), make()
-    for each in (env, twin):
+    env, untouched = make(), make()
+    for each in (env, untouched):
         each.action_space.seed(0)
         each.reset(seed=0)
     state = states.capture(env)
-    before = stored(state)
-    assert same(lived(env, 20), lived(twin, 20))
-    assert same(state, before)
-    states.restore(twin, state)
-    lived(twin, 20)
-    assert same(state, before)
+    before = round_trip(state)
+    assert identical(step_through(env, 20), step_through(untouched, 20))
+    assert identical(state, before)
+    states.restore(untouched, state)
+    step_through(untouched, 20)
+    assert identical(state, before)
 
 
 @pytest.mark.parametrize("name", ["Pendulum", "Taxi", "PoissonClicks", "MinAtarBreakout", "Reacher"])
 @pytest.mark.filterwarnings("ignore:.*is out of date")
-def test_a_state_from_before_the_first_reset_has_no_generator_and_asks_for_a_reset(name: str) -> None:
+def test_state_before_the_first_reset_has_no_generator_and_requires_a_reset(name: str) -> None:
     make = OTHERS[name] if name in OTHERS else spec_of(name).make
     try:
         new, env = make(), make()
     except (ConfigError, gym.error.DependencyNotInstalled) as error:
         pytest.skip(str(error))
-    state = stored(states.capture(new))
+    state = round_trip(states.capture(new))
     env.reset(seed=0)
     states.restore(env, state)
     assert env.unwrapped._np_random is None
     with pytest.raises(gym.error.ResetNeeded):
         env.step(env.action_space.sample())
     env.action_space._np_random = None
-    assert same(states.capture(env), state)
+    assert identical(states.capture(env), state)
 
 
 @pytest.mark.parametrize("kind", [np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM])
-def test_any_generator_of_numpys_goes_on(kind: Any) -> None:
+def test_any_restored_numpy_generator_continues_identically(kind: Any) -> None:
     env, other = pole(), pole()
     env.reset(seed=0)
     env.unwrapped.np_random = np.random.Generator(kind(5))
-    env.np_random.integers(7, dtype=np.int32)  # leaves half of a draw over
-    states.restore(other, stored(states.capture(env)))
-    assert same(other.np_random.integers(7, size=9, dtype=np.int32), env.np_random.integers(7, size=9, dtype=np.int32))
+    env.np_random.integers(7, dtype=np.int32)  # one half of the 64 random bits is left
+    states.restore(other, round_trip(states.capture(env)))
+    assert identical(
+        other.np_random.integers(7, size=9, dtype=np.int32), env.np_random.integers(7, size=9, dtype=np.int32)
+    )
 
 
-def test_spaces_within_spaces_go_on_drawing() -> None:
+def test_restored_nested_spaces_sample_identically() -> None:
     class Shown(gym.Env):
         def __init__(self) -> None:
             self.observation_space = spaces.Discrete(2)
@@ -142,11 +144,11 @@ def test_spaces_within_spaces_go_on_drawing() -> None:
 
     env, other = Shown(), Shown()
     env.action_space.seed(3)
-    states.restore(other, stored(states.capture(env)))
-    assert same([other.action_space.sample() for _ in range(9)], [env.action_space.sample() for _ in range(9)])
+    states.restore(other, round_trip(states.capture(env)))
+    assert identical([other.action_space.sample() for _ in range(9)], [env.action_space.sample() for _ in range(9)])
 
 
-def test_no_package_of_an_env_is_loaded_before_such_an_env_is_there() -> None:
+def test_no_package_of_an_env_is_imported_before_such_an_env_is_made() -> None:
     heavy = ("mujoco", "Box2D", "ale_py", "minatar", "cv2", "sklearn", "pygame", "jax", "torch")
     code = (
         "import sys, gymnasium; from tracerl.lifetime import env_state as state;"

@@ -1,4 +1,4 @@
-"""Vector envs go on from a state as they would have."""
+"""Vector envs restored from a state continue identically."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from gymnasium import wrappers
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from tests.states import WRAPPED, pole, same, stored
+from tests.states import WRAPPED, identical, pole, round_trip
 from tracerl.lifetime import env_state as states
 
 
@@ -25,7 +25,7 @@ VECTORS: dict[str, Callable[[], Any]] = {
 }
 
 
-def lived_together(envs: Any, steps: int) -> list[Any]:
+def step_many(envs: Any, steps: int) -> list[Any]:
     seen: list[Any] = []
     for _ in range(steps):
         observations, rewards, terminated, truncated, _ = envs.step(envs.action_space.sample())
@@ -37,24 +37,24 @@ def lived_together(envs: Any, steps: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_vector_envs_go_on_as_they_would_have(name: str) -> None:
+def test_restored_vector_envs_continue_identically(name: str) -> None:
     envs = VECTORS[name]()
     envs.action_space.seed(0)
     envs.reset(seed=0)
     assert states.unsupported_reason(envs) is None
     for age in (0, 1, 11, 30):
-        lived_together(envs, age)
-        state = stored(states.capture_many(envs))
+        step_many(envs, age)
+        state = round_trip(states.capture_many(envs))
         new, old = VECTORS[name](), VECTORS[name]()
         old.reset(seed=5)
-        lived_together(old, 9)
+        step_many(old, 9)
         states.restore_many(new, state)
         states.restore_many(old, state)
-        expected = lived_together(envs, 40)
-        assert same(lived_together(new, 40), expected) and same(lived_together(old, 40), expected)
+        expected = step_many(envs, 40)
+        assert identical(step_many(new, 40), expected) and identical(step_many(old, 40), expected)
 
 
-def test_other_numbers_and_kinds_of_vector_envs_are_refused() -> None:
+def test_state_of_another_number_or_kind_of_vector_envs_raises_an_error() -> None:
     three, two = VECTORS["disabled"](), SyncVectorEnv([WRAPPED["FrameStackObservation"]] * 2)
     three.reset(seed=0)
     state = states.capture_many(three)
@@ -69,7 +69,7 @@ def test_other_numbers_and_kinds_of_vector_envs_are_refused() -> None:
     assert "no adapter for RenderCollection" in str(states.unsupported_reason(unknown))
 
 
-def test_envs_in_other_processes_are_refused() -> None:
+def test_envs_in_other_processes_raise_an_error() -> None:
     envs = AsyncVectorEnv([pole])
     try:
         assert "no adapter for AsyncVectorEnv: only SyncVectorEnv" in str(states.unsupported_reason(envs))

@@ -1,4 +1,4 @@
-"""Any plain value comes back from a state as it was, and nothing else gets into one."""
+"""Plain values round-trip through a state; other values raise an error."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tests.states import same, stored
+from tests.states import identical, round_trip
 from tracerl.lifetime import env_state as states
 from tracerl.lifetime.env_state.plain import decode, encode
 
 
 class Counting(gym.Env):
-    """A user's env that says itself what its state is, of every kind of value that there may be."""
+    """A custom env with ``state_dict``, whose state has every supported type."""
 
     observation_space = spaces.Box(-10, 10, (1,))
     action_space = spaces.Discrete(2)
@@ -44,18 +44,18 @@ def types(value: Any) -> Any:
     return [type(value), *map(types, value)] if isinstance(value, (list, tuple)) else type(value)
 
 
-def test_a_users_own_state_comes_back_as_it_was_with_its_types() -> None:
+def test_state_dict_of_a_user_env_round_trips_with_its_types() -> None:
     env, other = Counting(), Counting()
     env.values = VALUES
     assert states.unsupported_reason(env) is None
-    states.restore(other, stored(states.capture(env)))
-    assert same(other.values, VALUES) and types(other.values) == types(VALUES)
+    states.restore(other, round_trip(states.capture(env)))
+    assert identical(other.values, VALUES) and types(other.values) == types(VALUES)
 
 
 @pytest.mark.parametrize(
     "value", [object(), {1: 2}, {"$int": "3"}, {1, 2}, b"x", 1j, np.array(["x"]), np.array([None])]
 )
-def test_what_is_no_plain_data_is_named(value: Any) -> None:
+def test_data_that_is_not_plain_raises_an_error_naming_it(value: Any) -> None:
     env = Counting()
     env.values = {"deep": [0, value]}
     with pytest.raises(ValueError, match="^Counting.deep.1 must be plain data"):
@@ -66,13 +66,13 @@ def test_what_is_no_plain_data_is_named(value: Any) -> None:
     "data",
     [{"$int": "x"}, {"$int": 3}, {"$tuple": 3}, {"$scalar": 3}, {"$eval": "1"}, {"$float": 1.0}, {"$int": "1", "b": 2}],
 )
-def test_tags_that_nothing_writes_are_refused(data: Any) -> None:
+def test_unknown_tags_raise_an_error(data: Any) -> None:
     with pytest.raises(ValueError, match="^here must be plain data"):
         decode(data, "here")
     assert decode(encode(2**70, "here"), "here") == 2**70
 
 
-def test_arrays_and_the_rest_must_belong_together() -> None:
+def test_arrays_and_the_rest_must_match() -> None:
     arrays, rest = states.split({"a": np.zeros(2), "b": [np.ones(1)]})
     assert sorted(arrays) == ["a", "b/0"]
     with pytest.raises(ValueError, match="the arrays must have 'b/0'"):

@@ -1,4 +1,4 @@
-"""Every episode on disk: columns that NumPy reads, and a full disk that costs a warning."""
+"""Every episode on disk: columns that NumPy reads, and a warning for a full disk."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from tracerl.runs.logging import episodes
 from tracerl.runs.logging.episodes import EpisodeLog, read_episodes
 
 
-def test_every_episode_of_every_lifetime_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episodes, "_CHUNK", 3)  # more rows than are held at a time
+def test_every_episode_of_every_lifetime_round_trips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(episodes, "_CHUNK", 3)  # more rows than the buffer
     log = EpisodeLog(tmp_path)
     records = [Record(lifetime=lifetime, keep=log.keep) for lifetime in range(2)]
     for length in range(1, 5):
@@ -35,13 +35,13 @@ def test_every_episode_of_every_lifetime_is_read_back(tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["returns.npz"]
 
 
-def test_a_run_without_an_ended_episode_leaves_empty_columns(tmp_path: Path) -> None:
+def test_run_without_an_ended_episode_writes_empty_columns(tmp_path: Path) -> None:
     EpisodeLog(tmp_path).close()
     with np.load(tmp_path / "returns.npz") as found:
         assert found["return"].shape == (0,)
 
 
-def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = EpisodeLog(tmp_path)
     log._file.close()
     log._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
@@ -53,7 +53,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     log._file.close()
 
 
-def test_a_disk_that_is_full_at_the_end_keeps_the_rows(
+def test_disk_full_at_the_end_keeps_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = EpisodeLog(tmp_path)
@@ -74,8 +74,8 @@ def filled(log: EpisodeLog, start: int, stop: int) -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_run_that_goes_on_drops_what_came_after_its_checkpoint(tmp_path: Path, closed: bool) -> None:
-    """Whether it was killed, and left rows with one torn, or ended, and left columns."""
+def test_resumed_run_drops_episodes_after_its_checkpoint(tmp_path: Path, closed: bool) -> None:
+    """A killed run leaves rows, the last one partial; an ended run leaves columns."""
     log = EpisodeLog(tmp_path)
     filled(log, 1, 6)
     assert log.flush() == 5
@@ -114,7 +114,7 @@ def counted(folder: Path) -> list[int]:
         (lambda part, npz: (part.unlink(), npz.symlink_to("/dev/zero")), 0),
     ],
 )
-def test_episodes_that_are_gone_cost_a_warning_and_are_counted(
+def test_missing_episodes_raise_a_warning_and_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], lose: Any, left: int
 ) -> None:
     log = EpisodeLog(tmp_path)
@@ -122,15 +122,15 @@ def test_episodes_that_are_gone_cost_a_warning_and_are_counted(
     log._file.close()
     lose(tmp_path / "returns.part", tmp_path / "returns.npz")
     second = EpisodeLog(tmp_path, rows=7)
-    said = capsys.readouterr().err
-    assert said.count("warning: ") == 1 and f"warning: {7 - left} of 7 episodes are lost" in said
+    output = capsys.readouterr().err
+    assert output.count("warning: ") == 1 and f"warning: {7 - left} of 7 episodes are lost" in output
     filled(second, 8, 10)
-    assert second.flush() == left + 2  # what the next checkpoint asks for
+    assert second.flush() == left + 2  # as the next checkpoint requests
     second.close()
     assert counted(tmp_path) == [*range(1, 1 + left), 8, 9]
 
 
-def test_a_run_killed_while_it_gave_its_columns_back_has_them(tmp_path: Path) -> None:
+def test_run_killed_while_restoring_columns_keeps_them(tmp_path: Path) -> None:
     log = EpisodeLog(tmp_path)
     filled(log, 1, 8)
     log.close()
@@ -141,7 +141,7 @@ def test_a_run_killed_while_it_gave_its_columns_back_has_them(tmp_path: Path) ->
     assert counted(tmp_path) == [*range(1, 8)]
 
 
-def test_a_log_that_is_discarded_writes_nothing_more(tmp_path: Path) -> None:
+def test_discarded_log_writes_nothing(tmp_path: Path) -> None:
     log = EpisodeLog(tmp_path)
     log.keep(0, 3, 1.0, 3)
     assert log.flush() == 1

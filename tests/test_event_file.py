@@ -1,4 +1,4 @@
-"""Records of event files are framed as TensorBoard reads them, and whole ones are told from others."""
+"""Records of event files have TensorBoard's framing, and partial ones are detected."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tracerl.runs.logging.event_file import EventWriter, are_records
 
 
-def test_a_record_is_framed_as_tensorboard_reads_it(tmp_path: Path) -> None:
+def test_record_has_the_framing_of_tensorboard(tmp_path: Path) -> None:
     events = EventWriter(tmp_path)
     start = events.place()[1]
     events.text("a", "b" * 5000)
@@ -22,7 +22,7 @@ def test_a_record_is_framed_as_tensorboard_reads_it(tmp_path: Path) -> None:
     assert int.from_bytes(written[-4:], "little") == masked_crc32c(data)
 
 
-def test_whole_records_are_told_from_others() -> None:
+def test_complete_records_are_separated_from_others() -> None:
     file = io.BytesIO()
     for size in (0, 3, 5000):
         RecordWriter(file).write(os.urandom(size))

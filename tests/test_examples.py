@@ -1,4 +1,4 @@
-"""The scripts of examples/: each runs, says what it shows, and shows what it says; the one in NumPy acts as tracerl."""
+"""The scripts of examples/: each runs and prints its result; the NumPy agent takes the actions of tracerl."""
 
 import importlib.util
 from pathlib import Path
@@ -24,7 +24,7 @@ FEW = {
     "poisson_clicks": 300,
     "reflect_in_one_file": 600,
 }
-LEARNED = {  # what is printed last comes to this; chance is 20 or less, .1, 0, 0, -.5, -.27, .5 and 20
+LEARNED = {  # bounds of the last number printed; at random it is 20 or less, .1, 0, 0, -.5, -.27, .5 and 20
     "cartpole": 400,
     "digits_by_reward": 0.85,
     "memorise_a_pattern": 0.9,
@@ -44,7 +44,7 @@ def load_example(name: str) -> ModuleType:
     return module
 
 
-def test_all_are_here_and_in_their_list() -> None:
+def test_every_example_is_tested_and_in_the_list() -> None:
     there = {path.stem for path in EXAMPLES.glob("*.py")}
     assert there == set(FEW) == set(LEARNED)
     listed, shown = (EXAMPLES / "README.md").read_text(), (EXAMPLES.parent / "docs" / "examples.md").read_text()
@@ -52,7 +52,7 @@ def test_all_are_here_and_in_their_list() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FEW))
-def test_each_runs_as_short_as_it_is_asked_to(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_example_runs_the_requested_number_of_steps(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     if name == "digits_by_reward":
         pytest.importorskip("sklearn")
     score = load_example(name).main(FEW[name])
@@ -62,13 +62,13 @@ def test_each_runs_as_short_as_it_is_asked_to(name: str, capsys: pytest.CaptureF
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LEARNED))
-def test_each_learns(name: str) -> None:
+def test_each_example_learns(name: str) -> None:
     if name == "digits_by_reward":
         pytest.importorskip("sklearn")
     assert load_example(name).main() > LEARNED[name]
 
 
-def test_the_agent_in_numpy_takes_the_actions_of_the_default_one(seed: int = 0) -> None:
+def test_numpy_agent_takes_the_actions_of_the_default_agent(seed: int = 0) -> None:
     env = DtypeObservation(tracerl.make_env("CartPole"), np.float64)
     agent = tracerl.make_agent(env, settings={"engine": "torch", "dtype": "float64"}, seed=seed)
     example = load_example("reflect_in_one_file")
@@ -98,14 +98,14 @@ def test_the_agent_in_numpy_takes_the_actions_of_the_default_one(seed: int = 0) 
 
 
 def numpy_network(example: ModuleType, network: Any, **settings: Any) -> Any:
-    """The example's network with the initial weights and decays of tracerl's."""
+    """Return the example's network with the initial weights and decays of tracerl."""
     (layer,) = network.layers
     tensors = layer.synapses.affine.detach(), layer.membrane_decay.value, network.readout.decay.value
     return example.Network(*(tensor.numpy().copy() for tensor in tensors), **settings)
 
 
 class Sampler:
-    """The uniform numbers that tracerl samples the actions of a seed with."""
+    """The uniform numbers with which tracerl samples the actions of a seed."""
 
     def __init__(self, seed: int) -> None:
         self.stream = UniformStream(Lifetimes(seed))

@@ -1,4 +1,4 @@
-"""The command line of the export, and its files in the hands of others."""
+"""The command line of the export, and its files in other libraries."""
 
 import os
 import re
@@ -18,14 +18,14 @@ from tracerl.export.__main__ import main
 from tracerl.export.files import write_whole
 from tracerl.export.program import program_of
 
-PLAIN = ["network=dense", "encoder=raw", "logger=none"]  # what NIR has words for
+PLAIN = ["network=dense", "encoder=raw", "logger=none"]  # settings that NIR can express
 RUN = ["steps=400", "lifetimes=2", "network.hidden=[12]", "network.reset=hard", "network.output_scale=1", *PLAIN]
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the run ``run``."""
+    """Return a folder with the run ``run``."""
     folder = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         assert command([*RUN, "env.backend=compiled", "hydra.run.dir=run"], patch, folder) == 0
@@ -39,21 +39,21 @@ def export(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
     return exit_code(main, monkeypatch, *arguments)
 
 
-def test_the_newest_checkpoint_of_a_lifetime_is_written(
+def test_newest_checkpoint_of_a_lifetime_is_exported(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(["run", "--nir", "one.nir", "--life", "1"], folder, monkeypatch) == 0
-    said = capsys.readouterr()
-    assert "wrote one.nir: policy of run, lifetime 1, step 400" in said.out
-    assert "input -> affine_0 -> lif_0 -> li -> readout -> output" in said.out
-    assert "12 neurons, 72 synapses" in said.out and "--fold-normalizer" in said.out and said.err == ""
+    output = capsys.readouterr()
+    assert "wrote one.nir: policy of run, lifetime 1, step 400" in output.out
+    assert "input -> affine_0 -> lif_0 -> li -> readout -> output" in output.out
+    assert "12 neurons, 72 synapses" in output.out and "--fold-normalizer" in output.out and output.err == ""
     graph, agent = nir.read(folder / "one.nir"), tracerl.load(folder / "run").agent(1)
     np.testing.assert_array_equal(graph.nodes["affine_0"].weight, agent.policy.network.layers[0].synapses.weight)
     np.testing.assert_array_equal(graph.nodes["readout"].weight, agent.policy.network.readout.weight)
     assert (graph.metadata["env"], graph.metadata["step"], graph.metadata["seed"]) == ("CartPole", 400, 1)
 
 
-def test_a_soft_reset_is_warned_about(
+def test_soft_reset_raises_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command([*PLAIN, "steps=50", "hydra.run.dir=soft"], monkeypatch, tmp_path) == 0
@@ -77,17 +77,17 @@ def test_a_soft_reset_is_warned_about(
         (["run", "--nir", "no/x"], "--nir must be .* there is no folder no"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
+def test_unsupported_export_prints_one_line(
     arguments: list[str], problem: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert export(arguments, folder, monkeypatch) == 2
-    said = capsys.readouterr()
-    assert re.search(rf"^error: .*{problem}", said.err), said.err
-    assert said.err.count("\n") == 1 and said.out == "" and not (folder / "x").exists()
+    output = capsys.readouterr()
+    assert re.search(rf"^error: .*{problem}", output.err), output.err
+    assert output.err.count("\n") == 1 and output.out == "" and not (folder / "x").exists()
 
 
 @pytest.mark.parametrize(("option", "package"), [("nir", "nir"), ("onnx", "onnxscript")])
-def test_a_missing_extra_says_how_to_install_it(
+def test_missing_extra_raises_an_error_with_the_install_command(
     option: str, package: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -96,19 +96,19 @@ def test_a_missing_extra_says_how_to_install_it(
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch deprecates, as snnTorch and Norse go
-def test_the_script_that_measures_finds_no_difference(
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # deprecations of torch in snnTorch and Norse
+def test_measuring_script_finds_no_difference(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["measure_export", "run", "--life", "1", "--steps", "30"])
     script("measure_export").main()
-    said = capsys.readouterr().out
-    assert said.startswith("372 neuron steps, a spike in ")
-    assert "snnTorch: 0 differ" in said and "Norse: 0 differ" in said
+    output = capsys.readouterr().out
+    assert output.startswith("372 neuron steps, a spike in ")
+    assert "snnTorch: 0 differ" in output and "Norse: 0 differ" in output
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.nir"
     write_whole(path, b"first", "nir")
 
@@ -130,8 +130,8 @@ def _umask() -> int:
 
 
 @pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")
-def test_the_page_about_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Every snippet of docs/export.md runs, in order, and computes what the agent does."""
+def test_examples_of_the_export_page_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Every snippet of docs/export.md runs, in order, and computes the outputs of the agent."""
     files = ["--pt2", "net.pt2", "--onnx", "net.onnx"]
     assert export(["run", *files], folder, monkeypatch) == 0
     n_state = int(re.findall(r"state \[(\d+)\]", capsys.readouterr().out)[0])
@@ -139,7 +139,7 @@ def test_the_page_about_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     network = tracerl.load("run").agent().policy.network
     names: dict[str, Any] = {"codes": observations, "observations": observations, "n_state": n_state}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what torch deprecates, as snnTorch and Norse are imported
+        warnings.simplefilter("ignore")  # deprecations of torch on import of snnTorch and Norse
         import norse.torch  # noqa: F401
         import snntorch  # noqa: F401
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What is written as NIR spikes the same in NIR's own terms, in snnTorch and in Norse."""
+"""Exported NIR graphs spike equally in NIR's equations, in snnTorch and in Norse."""
 
 import contextlib
 import io
@@ -45,7 +45,7 @@ def codes() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def readers() -> Any:
-    """What snnTorch's and Norse's own functions make of a file; both warn of what torch deprecates when imported."""
+    """Return the readers of snnTorch and Norse; both raise torch's deprecation warnings on import."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import norse.torch
@@ -60,7 +60,7 @@ def made(env: Any, settings: dict[str, Any]) -> Any:
 
 
 def computed(network: Any, codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs of a network, and spikes of its last layer, from rest."""
+    """Return the outputs of a network and the spikes of its last layer, from rest."""
     network.reset_state()
     outputs, spikes = [], []
     with torch.no_grad():
@@ -71,14 +71,14 @@ def computed(network: Any, codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]
 
 
 def stored(graph: Any) -> Any:
-    """The graph as a reader of its file gets it."""
+    """Write a graph to a file and return what is read back."""
     file = io.BytesIO()
     nir.write(file, graph)
     return nir.read(file)
 
 
 @pytest.mark.parametrize("settings", [*NETWORKS.values(), GRAPH], ids=[*NETWORKS, "graph"])
-def test_a_graph_is_the_network_by_its_differential_equations(
+def test_graph_equals_the_network_by_its_differential_equations(
     settings: dict[str, Any], env: Any, codes: torch.Tensor
 ) -> None:
     agent = made(env, settings)
@@ -94,7 +94,7 @@ def test_a_graph_is_the_network_by_its_differential_equations(
 
 @pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_snntorch_and_norse_read_the_same_spikes(
+def test_snntorch_and_norse_compute_the_same_spikes(
     name: str, env: Any, codes: torch.Tensor, readers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = made(env, NETWORKS[name])
@@ -103,7 +103,7 @@ def test_snntorch_and_norse_read_the_same_spikes(
         graph = tracerl.to_nir(agent, form=form, without_readout=True)
         both = name in READ_BY_SNNTORCH if form == "scaled" else name in ("one decay", "no memory")
         for read in [readers.norse, readers.snntorch] if both else [readers.norse]:
-            with contextlib.redirect_stdout(io.StringIO()):  # what snnTorch has to say
+            with contextlib.redirect_stdout(io.StringIO()):  # snnTorch prints warnings
                 network, state = read(stored(graph)), None
             with torch.no_grad():
                 for t, code in enumerate(codes):
@@ -112,11 +112,11 @@ def test_snntorch_and_norse_read_the_same_spikes(
 
 
 @pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")
-def test_a_soft_reset_is_read_as_a_hard_one(env: Any, codes: torch.Tensor, readers: Any) -> None:
+def test_soft_reset_is_read_as_a_hard_reset(env: Any, codes: torch.Tensor, readers: Any) -> None:
     agent = made(env, {"network.reset": "soft"})
     graph = tracerl.to_nir(agent, without_readout=True)
     assert graph.metadata["reset"] == graph.nodes["lif_0"].metadata["reset"] == "soft"
-    hard = tracerl.from_nir(graph, env, settings={"engine": "torch"})  # soft by the metadata
+    hard = tracerl.from_nir(graph, env, settings={"engine": "torch"})  # the metadata says soft
     assert hard.policy.network.layers[0].reset == "soft"
     hard.policy.network.layers[0].reset = "hard"
     _, expected = computed(hard.policy.network, codes)
@@ -128,7 +128,7 @@ def test_a_soft_reset_is_read_as_a_hard_one(env: Any, codes: torch.Tensor, reade
     assert (computed(agent.policy.network, codes)[1] != expected).mean() > 0.01
 
 
-def test_a_neuron_at_its_threshold_fires_in_nir_too(env: Any) -> None:
+def test_neuron_at_its_threshold_spikes_in_nir(env: Any) -> None:
     agent = made(env, {"network.threshold": 0.25, "network.membrane_decay": 0.5, "network.hidden": [1]})
     layer = agent.policy.network.layers[0]
     layer.synapses.affine.copy_(torch.tensor([[0.5], [0.0], [0.0], [0.0], [0.0]]))  # u_1 = (1-m) 0.5 x = theta at x = 1
@@ -138,7 +138,7 @@ def test_a_neuron_at_its_threshold_fires_in_nir_too(env: Any) -> None:
         assert simulate(tracerl.to_nir(agent), code.numpy(), 1e-4)[1]["lif_0"].item() == fires
 
 
-def test_images_are_convolved_and_pooled_in_nir(readers: Any) -> None:
+def test_nir_graph_convolves_and_pools_images(readers: Any) -> None:
     env = tracerl.make_env("MinAtarBreakout")
     shape = {"network": "conv", "network.channels": [3, 2], "network.pool": 2, "network.hidden": [8]}
     shape |= {"network.padding": [1, 0], "network.kernel": [3, 2], "network.membrane_decay": 0.5}
@@ -159,9 +159,9 @@ def test_images_are_convolved_and_pooled_in_nir(readers: Any) -> None:
     assert 0.05 < spikes.mean() < 0.95
 
 
-def test_the_classic_agent_and_the_one_network_of_eprop(env: Any, codes: torch.Tensor) -> None:
+def test_classic_and_eprop_agents_export_their_network(env: Any, codes: torch.Tensor) -> None:
     classic = tracerl.make_agent(env, "reflect_classic", {"agent.network.hidden": [16]}, seed=2)
-    expected = classic.policy.network(codes[0]).numpy()[None]  # its reset is soft: only the first tick is the same
+    expected = classic.policy.network(codes[0]).numpy()[None]  # its reset is soft: only the first tick is equal
     outputs, _ = simulate(tracerl.to_nir(classic), codes[:1].numpy(), 1e-4)
     odds = np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True)
     np.testing.assert_allclose(odds, expected, atol=1e-6)
@@ -173,7 +173,7 @@ def test_the_classic_agent_and_the_one_network_of_eprop(env: Any, codes: torch.T
         np.testing.assert_allclose(outputs, expected[:, columns], atol=2e-6)
 
 
-def test_standardising_is_folded_into_the_first_weights() -> None:
+def test_standardisation_is_merged_into_the_first_weights() -> None:
     env = tracerl.make_env("Acrobot")
     settings = {**HARD, "network.hidden": [16], "dtype": "float64"}
     agent = tracerl.make_agent(env, settings=settings)
@@ -204,13 +204,13 @@ def test_standardising_is_folded_into_the_first_weights() -> None:
         ({}, {"dt": 0.0}, "dt must be a number above 0"),
     ],
 )
-def test_what_cannot_be_said_is_refused(settings: Any, options: Any, problem: str, env: Any) -> None:
+def test_network_without_a_nir_form_raises_an_error(settings: Any, options: Any, problem: str, env: Any) -> None:
     agent = tracerl.make_agent(env, settings=settings)
     with pytest.raises(ConfigError, match=problem):
         tracerl.to_nir(agent, **options)
 
 
 @pytest.mark.parametrize("agent", ["random", "stream_ac", "rstdp"])
-def test_agents_without_such_a_network_are_refused(agent: str, env: Any) -> None:
+def test_agents_without_an_exportable_network_raise_an_error(agent: str, env: Any) -> None:
     with pytest.raises(ConfigError, match="agent must have a network of spiking neurons"):
         tracerl.to_nir(tracerl.make_agent(env, agent))

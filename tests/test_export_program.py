@@ -1,4 +1,4 @@
-"""What an agent exports as one program: it acts as the agent does, and its file holds that alone."""
+"""An agent exported as one program takes the same actions, and its file holds nothing else."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_a_program_acts_as_its_agent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_takes_the_actions_of_its_agent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runner, kind, settings = AGENTS[name]
     env = tracerl.make_env(runner)
     agent: Any = tracerl.make_agent(
@@ -78,7 +78,7 @@ def test_a_program_acts_as_its_agent(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a normaliser stay as it is, which it does in a program."""
+    """Freeze a normaliser, as in a program."""
     mean, deviation = normalizer.moments.mean.clone(), normalizer.moments.deviation()
     clip = normalizer.clip
     monkeypatch.setattr(normalizer, "forward", lambda x: ((x - mean) / deviation).clamp(-clip, clip))
@@ -94,7 +94,7 @@ def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda space: type(space).__name__,
 )
-def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
+def test_action_is_the_mode_of_the_head(space: Any) -> None:
     lifetimes = Lifetimes(0)
     head = head_for(space, lifetimes)
     head.greedy = True
@@ -108,7 +108,7 @@ def test_the_action_is_the_likeliest_of_the_head(space: Any) -> None:
 
 
 @pytest.mark.parametrize("critic", [{}, {"neuron": "graded"}, {"neuron": "graded", "surrogate": "triangle"}], ids=str)
-def test_a_critics_program_has_a_value_and_no_action(critic: dict[str, str]) -> None:
+def test_program_of_a_critic_has_a_value_and_no_action(critic: dict[str, str]) -> None:
     env = tracerl.make_env("CartPole")
     settings = {"engine": "torch", "encoder": "raw", "network.output_scale": 1.0, "agent.critic": critic}
     agent: Any = tracerl.make_agent(env, settings=settings)
@@ -120,13 +120,13 @@ def test_a_critics_program_has_a_value_and_no_action(critic: dict[str, str]) -> 
     assert state.shape == (program.n_state,)
 
 
-def test_a_code_that_is_drawn_makes_no_program() -> None:
+def test_encoder_that_samples_raises_an_error() -> None:
     env = tracerl.make_env("CartPole")
     with pytest.raises(tracerl.ConfigError, match="encoder must be raw or contrast for a program, got rate"):
         program_of(tracerl.make_agent(env, settings={"encoder": "rate", "network.ticks": 2}))
 
 
-def test_a_file_does_not_hold_what_its_tensors_were_cut_from() -> None:
+def test_file_holds_only_the_sliced_tensors() -> None:
     env = tracerl.make_env("CartPole")
     settings = {"network": "dense", "encoder": "raw", "network.hidden": [512], "engine": "torch"}
     program = program_of(tracerl.make_agent(env, settings=settings))

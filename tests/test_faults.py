@@ -1,4 +1,4 @@
-"""A run whose writes fail, or that is killed at one of them, ends after `resume=auto` as a run without faults."""
+"""A run whose writes fail or that is killed, and is resumed with `resume=auto`, equals a run without faults."""
 
 import subprocess
 import sys
@@ -16,12 +16,12 @@ def faults(*arguments: str, seconds: int) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_some_calls_fail_or_kill() -> None:
+def test_run_resumes_after_a_sample_of_faults() -> None:
     lines = faults("kill", "once", "full", "61", seconds=300)
     assert len(lines) >= 9 and all(line.startswith("same: ") for line in lines)
 
 
 @pytest.mark.slow
-def test_every_call_fails_or_kills() -> None:
+def test_run_resumes_after_every_fault() -> None:
     lines = faults(seconds=3600)
     assert len(lines) > 500 and all(line.startswith("same: ") for line in lines)

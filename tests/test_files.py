@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever the disk does, and only regular ones are read."""
+"""Files are written completely or not at all, and only regular files are read."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from tracerl.runs.files import LIMIT, read_bytes, read_json, read_yaml, write_at
 
 def listen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(path))  # a socket's path is short
+        server.bind(os.path.relpath(path))  # the path of a socket must be short
 
 
 KINDS: dict[str, Callable[[Path], object]] = {
@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once", "full from then on"])
-def test_a_write_that_is_stopped_leaves_the_old_file_or_the_new_one(
+def test_interrupted_write_leaves_the_old_or_the_new_file(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, stopped = tmp_path / "config.yaml", True
@@ -47,7 +47,7 @@ def test_a_write_that_is_stopped_leaves_the_old_file_or_the_new_one(
     assert at > 6
 
 
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for name in ("sync", "rename"):
         real = getattr(disk, name)
@@ -76,7 +76,7 @@ def test_only_regular_files_are_read(kind: str, tmp_path: Path, monkeypatch: pyt
     assert read_json(path) is None
 
 
-def test_large_files_and_what_unfolds_are_not_read(tmp_path: Path) -> None:
+def test_large_files_and_yaml_with_aliases_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with path.open("wb") as file:
         file.truncate(LIMIT + 1)

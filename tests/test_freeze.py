@@ -1,4 +1,4 @@
-"""Frozen and greedy agents: both engines, one lifetime and many, and back to learning."""
+"""Frozen and greedy agents: both engines, one lifetime and many, and learning afterwards."""
 
 import copy
 from typing import Any
@@ -10,7 +10,7 @@ from tracerl.envs.spec import EnvSpec
 
 from tests.engines import SPACES, assert_same_state, pair
 from tests.helpers import make_agent
-from tests.test_inputs import KINDS, SEEN, advance, living, same
+from tests.test_inputs import KINDS, SEEN, advance, agent_in_episode, same
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
@@ -41,7 +41,7 @@ def averages(agent: Any) -> list[torch.Tensor]:
 
 
 def step_together(agents: Any, steps: int, seed: int, size: int = 4) -> None:
-    """Feed two agents the same episodes, comparing actions at every step and all state after each of the first ten."""
+    """Pass two agents the same episodes; compare actions at every step and all state at the first ten."""
     rng = np.random.default_rng(seed)
     for i in range(steps):
         seen, reward = rng.normal(size=size), float(rng.normal())
@@ -58,7 +58,7 @@ def step_together(agents: Any, steps: int, seed: int, size: int = 4) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_engines_freeze_the_same_step_by_step_and_learn_on_the_same(case: str) -> None:
+def test_both_engines_freeze_and_resume_learning_equally_step_by_step(case: str) -> None:
     agents = pair(4, 3, *CASES[case], dtype=torch.float64)
     for agent in agents:
         agent.start(np.zeros(4))
@@ -80,7 +80,7 @@ def test_both_engines_freeze_the_same_step_by_step_and_learn_on_the_same(case: s
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_both_engines_take_the_likeliest_action_and_sample_again(space: str) -> None:
+def test_both_engines_act_greedily_and_sample_again(space: str) -> None:
     overrides = ("network.hidden=[9]", "network.output_scale=1")
     agents = pair(4, SPACES[space], *overrides, dtype=torch.float64)
     for agent in agents:
@@ -104,8 +104,8 @@ def test_both_engines_take_the_likeliest_action_and_sample_again(space: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_agent_freezes_and_learns_on(kind: str) -> None:
-    agent = living(kind)
+def test_every_agent_freezes_and_resumes_learning(kind: str) -> None:
+    agent = agent_in_episode(kind)
     for i in range(30):
         agent.step(float(i % 3), SEEN[i % 12])
     agent.freeze()
@@ -122,8 +122,8 @@ def test_every_agent_freezes_and_learns_on(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["torch", "fused"])
-def test_many_lifetimes_freeze_as_one_does(kind: str) -> None:
-    many, alone = living(kind, [0, 1]), [living(kind, seed) for seed in (0, 1)]
+def test_many_lifetimes_freeze_like_one(kind: str) -> None:
+    many, alone = agent_in_episode(kind, [0, 1]), [agent_in_episode(kind, seed) for seed in (0, 1)]
     for agent in (many, *alone):
         agent.freeze()
         agent.act_greedily()
@@ -139,9 +139,9 @@ def test_many_lifetimes_freeze_as_one_does(kind: str) -> None:
     assert not any(tensor.any() for tensor in tracked(many).values())
 
 
-def test_frozen_agents_go_through_whole_lifetimes_in_a_kernel() -> None:
-    """Those of a compiled env are those through Gymnasium, and nothing is learned."""
-    lived = []
+def test_frozen_agents_run_whole_lifetimes_in_a_kernel() -> None:
+    """Lifetimes in a compiled env equal those in Gymnasium, and no parameter changes."""
+    runs = []
     for backend in ("compiled", "gymnasium"):
         runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([3, 4])
         agent, records = make_agent(runner, "network.hidden=[8]", "engine=fused", seed=[3, 4]), [Record(), Record()]
@@ -152,14 +152,14 @@ def test_frozen_agents_go_through_whole_lifetimes_in_a_kernel() -> None:
         assert runner.run(agent, 300, records, [], lambda: False) == "finished"
         runner.close()
         assert torch.equal(agent.policy.network.flat, flat)
-        lived.append((agent.encoder.normalizer.moments.mean, [record.returns for record in records]))
-    (scales, returns), (expected_scales, expected) = lived
+        runs.append((agent.encoder.normalizer.moments.mean, [record.returns for record in records]))
+    (scales, returns), (expected_scales, expected) = runs
     assert returns == expected and torch.equal(scales, expected_scales)
 
 
 @pytest.mark.parametrize("kind", ["torch", "fused"])
-def test_the_switches_are_no_part_of_the_state_and_stay_in_copies(kind: str) -> None:
-    agent, other = living(kind), living(kind, seed=1)
+def test_freeze_and_greedy_are_not_in_the_state_and_are_copied(kind: str) -> None:
+    agent, other = agent_in_episode(kind), agent_in_episode(kind, seed=1)
     agent.freeze()
     other.restore(copy.deepcopy(agent.capture()))
     other.step(1.0, SEEN[2])
@@ -168,12 +168,12 @@ def test_the_switches_are_no_part_of_the_state_and_stay_in_copies(kind: str) -> 
     assert clone.step(1.0, SEEN[2]) == agent.step(1.0, SEEN[2])
     assert same(clone.capture(), agent.capture()) and clone.frozen
     assert torch.equal(clone.policy.network.flat, agent.policy.network.flat)
-    agent.restore(other.capture())  # frozen as it is, with what the other has learned
+    agent.restore(other.capture())  # still frozen, with the parameters of the other
     agent.step(1.0, SEEN[3])
     assert torch.equal(agent.policy.network.flat, other.policy.network.flat)
     assert not any(tensor.any() for tensor in tracked(agent).values())
 
 
-def test_an_agent_without_a_distribution_cannot_act_greedily() -> None:
+def test_greedy_agent_without_a_distribution_raises_an_error() -> None:
     with pytest.raises(ValueError, match="only an agent with a distribution over actions can act greedily, got RSTDP"):
-        living("rstdp").act_greedily()
+        agent_in_episode("rstdp").act_greedily()

@@ -1,4 +1,4 @@
-"""A NIR graph becomes the policy of an agent that learns on."""
+"""A NIR graph becomes the policy of an agent, which learns."""
 
 import warnings
 from pathlib import Path
@@ -27,7 +27,7 @@ def weights(n_out: int, n_in: int = 8) -> Any:
 
 
 def lif(n: int = 8, **changed: Any) -> Any:
-    """Neurons with time constants, resistances, levels of rest and thresholds of their own."""
+    """Return neurons with different time constants, resistances, resting potentials and thresholds."""
     draw = np.random.default_rng(7).uniform
     rest = draw(-0.2, 0.2, n)
     usual = {"tau": draw(1.5, 4, n) * DT, "r": draw(0.5, 2, n), "v_leak": rest, "v_reset": rest}
@@ -55,7 +55,7 @@ def first(n: int = 8) -> Any:
 
 
 def around(middle: Any) -> Any:
-    """Neurons that receive themselves through a node."""
+    """Return neurons with a recurrent connection through a node."""
     nodes = {"input": nir.Input(np.array([4])), "in": first(), "lif": lif(), "back": middle}
     nodes |= {"out": nir.Linear(weights(2)), "output": nir.Output(np.array([2]))}
     return nir.NIRGraph(
@@ -71,7 +71,7 @@ def skipping() -> Any:
 
 
 def mixed() -> Any:
-    """A layer that receives itself under one that does not."""
+    """Return a recurrent layer below a feedforward one."""
     graph = around(nir.Linear(weights(8)))
     nodes = {**graph.nodes, "mid": nir.Linear(weights(8)), "top": lif()}
     edges = [edge for edge in graph.edges if edge != ("lif", "out")]
@@ -104,9 +104,9 @@ ONES = np.ones(2, np.float32)
         "and bias",
     ],
 )
-def test_the_policy_is_the_network_of_the_graph(graph: Any, env: Any) -> None:
+def test_policy_equals_the_network_of_the_graph(graph: Any, env: Any) -> None:
     agent = tracerl.from_nir(graph, env, settings=TORCH)
-    assert agent.encoder.normalizer is None  # observations as the env hands them out
+    assert agent.encoder.normalizer is None  # observations of the env
     codes = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
     expected, sent = simulate(graph, codes, DT)
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_the_policy_is_the_network_of_the_graph(graph: Any, env: Any) -> None:
     assert all(0 < sent[name].mean() < 1 for name in sent if "lif" in name)
 
 
-def test_a_file_of_its_own_comes_back_to_the_bit(env: Any, tmp_path: Path) -> None:
+def test_exported_file_round_trips_bit_identically(env: Any, tmp_path: Path) -> None:
     settings = {**PLAIN, "network.hidden": [12, 8], "network.threshold": [0.2, 0.6], "network.recurrent": True}
     agent = tracerl.make_agent(env, settings={**settings, "network.output_scale": 1.0, "network.ticks": 2}, seed=3)
     tracerl.live(agent, env, 60).finish()
@@ -133,7 +133,7 @@ def test_a_file_of_its_own_comes_back_to_the_bit(env: Any, tmp_path: Path) -> No
     assert not torch.equal(agent.critic.network.flat, again.critic.network.flat)
 
 
-def test_contrasts_come_back_with_their_traces(env: Any, tmp_path: Path) -> None:
+def test_contrast_encoder_round_trips_with_its_traces(env: Any, tmp_path: Path) -> None:
     settings = {**PLAIN, "encoder": "contrast", "encoder.trace_decay": [0.3, 0.9], "encoder.memory_decay": [0.8]}
     agent = tracerl.make_agent(env, settings={**settings, "network.hidden": [12]}, seed=3)
     tracerl.live(agent, env, 60).finish()
@@ -144,12 +144,15 @@ def test_contrasts_come_back_with_their_traces(env: Any, tmp_path: Path) -> None
     assert torch.equal(again.policy.network.flat, agent.policy.network.flat)
     one = {**settings, "encoder.trace_decay": 0.5, "encoder.memory_decay": [], "network.hidden": [12]}
     former = tracerl.to_nir(tracerl.make_agent(env, settings=one))
-    del former.metadata["encoder_trace_decay"], former.metadata["encoder_memory_decay"]  # as in files of before
+    del (
+        former.metadata["encoder_trace_decay"],
+        former.metadata["encoder_memory_decay"],
+    )  # as in files of earlier versions
     encoder = tracerl.from_nir(former, env, settings=TORCH).encoder
     assert (encoder.trace_decays, encoder.memory_decays) == ([0.5], [])
 
 
-def test_it_comes_back_from_the_scaled_form_to_rounding(env: Any) -> None:
+def test_scaled_file_round_trips_within_rounding(env: Any) -> None:
     settings = {**PLAIN, "network.hidden": [12], "network.threshold": [0.2, 0.6], "network.neuron": "synaptic"}
     agent = tracerl.make_agent(env, settings=settings, seed=3)
     again = tracerl.from_nir(tracerl.to_nir(agent, form="scaled"), env, settings=TORCH)
@@ -159,9 +162,9 @@ def test_it_comes_back_from_the_scaled_form_to_rounding(env: Any) -> None:
     assert torch.equal(layer.synapse_decay.value, other.synapse_decay.value)
 
 
-def test_a_network_of_snntorch_learns_on_in_tracerl(env: Any) -> None:
+def test_snntorch_network_continues_learning(env: Any) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what torch deprecates
+        warnings.simplefilter("ignore")  # deprecations of torch
         import snntorch
         from snntorch.export_nir import export_to_nir
 
@@ -183,7 +186,7 @@ def test_a_network_of_snntorch_learns_on_in_tracerl(env: Any) -> None:
     tracerl.live(agent, env, 20).finish()
 
 
-def test_the_agent_learns_on(env: Any) -> None:
+def test_agent_from_a_graph_learns(env: Any) -> None:
     graph = stack(first(), lif(), li(8), nir.Affine(weights(2), ONES))
     settings = {**TORCH, "network.learn_membrane_decay": True, "network.learn_threshold": True}
     agent = tracerl.from_nir(graph, env, settings={**settings, "encoder.normalize": True})
@@ -196,13 +199,13 @@ def test_the_agent_learns_on(env: Any) -> None:
     assert not torch.equal(layer.membrane_decay.value, before[1])
 
 
-def test_a_graph_that_ends_with_spikes_gets_a_readout(env: Any) -> None:
+def test_graph_with_spiking_outputs_gets_a_readout(env: Any) -> None:
     agent = tracerl.from_nir(stack(first(), lif()), env, settings=TORCH)
     np.testing.assert_allclose(agent.policy.network.layers[0].synapses.weight, first().weight * lif().r[:, None], 1e-6)
     assert not agent.policy.network.readout.weight.any()
 
 
-def test_one_network_of_eprop_takes_the_policy_in(env: Any) -> None:
+def test_eprop_network_includes_the_policy_of_the_graph(env: Any) -> None:
     graph = stack(first(), lif(), nir.Affine(weights(2), ONES))
     agent = tracerl.from_nir(graph, env, "eprop", TORCH)
     readout = agent.learner.network.readout
@@ -210,7 +213,7 @@ def test_one_network_of_eprop_takes_the_policy_in(env: Any) -> None:
     assert readout.n_out == 3 and not readout.weight[2].any()
 
 
-def test_dt_is_an_argument_the_metadatas_or_the_usual_one(env: Any) -> None:
+def test_dt_comes_from_the_argument_the_metadata_or_the_default(env: Any) -> None:
     graph = stack(first(), lif(tau=np.full(8, 4e-3)), nir.Linear(weights(2)))
 
     def decay(**options: Any) -> float:
@@ -249,6 +252,6 @@ def test_dt_is_an_argument_the_metadatas_or_the_usual_one(env: Any) -> None:
         ("nowhere.nir", {}, "path must be a NIR file, there is none at 'nowhere.nir'"),
     ],
 )
-def test_what_cannot_be_read_is_named(graph: Any, options: Any, problem: str, env: Any) -> None:
+def test_unsupported_graph_raises_an_error_naming_the_node(graph: Any, options: Any, problem: str, env: Any) -> None:
     with pytest.raises(tracerl.ConfigError, match=problem):
         tracerl.from_nir(graph, env, **{"settings": TORCH, **options})

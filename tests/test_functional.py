@@ -1,4 +1,4 @@
-"""The equations, worked by hand."""
+"""The equations, against values computed by hand."""
 
 import math
 
@@ -13,7 +13,7 @@ def tensor(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_a_constant_current_settles_at_its_own_value() -> None:
+def test_membrane_converges_to_a_constant_current() -> None:
     membrane = tensor(0.0)
     for _ in range(200):
         membrane = F.lif_potential(tensor(0.8), membrane, tensor(0.9))
@@ -37,18 +37,18 @@ def test_hard_reset_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("reset", "gain"), [("soft", [1.0, 1.0]), ("hard", [0.0, 1.0])])
-def test_a_detached_reset_leaves_the_spike_out(reset: F.Reset, gain: list[float]) -> None:
+def test_detached_reset_omits_the_derivative_of_the_spike(reset: F.Reset, gain: list[float]) -> None:
     step = F.lif_fire(tensor(1.0, 0.4), tensor(0.5), 1.0, "arctan", reset, detach_reset=True)
     assert step.reset_gain.tolist() == gain
     assert step.reset_drive.tolist() == ([-1.0, 0.0] if reset == "soft" else [0.0, 0.0])
 
 
-def test_a_neuron_at_its_threshold_fires() -> None:
+def test_neuron_at_its_threshold_spikes() -> None:
     assert F.lif_fire(tensor(0.5), tensor(0.5), 1.0, "arctan", "soft").spikes.item() == 1.0
 
 
 @pytest.mark.parametrize("slope", [0.5, 1.0, 2.0])
-def test_surrogates_peak_at_the_threshold_with_the_height_of_their_slope(slope: float) -> None:
+def test_surrogates_peak_at_the_threshold_with_height_slope(slope: float) -> None:
     distance = torch.linspace(-3, 3, 601, dtype=torch.float64)
     triangle = F.surrogate_derivative(distance, slope, "triangle")
     arctan = F.surrogate_derivative(distance, slope, "arctan")
@@ -59,7 +59,7 @@ def test_surrogates_peak_at_the_threshold_with_the_height_of_their_slope(slope: 
 
 
 @pytest.mark.parametrize(("kind", "bound"), [("triangle", 0.5), ("arctan", 1.0)])
-def test_a_graded_potential_has_the_surrogate_for_its_derivative(kind: F.Surrogate, bound: float) -> None:
+def test_derivative_of_a_graded_potential_is_the_surrogate(kind: F.Surrogate, bound: float) -> None:
     potential = torch.linspace(-3, 3, 601, dtype=torch.float64, requires_grad=True)
     step = F.graded_fire(potential, tensor(0.25), 1.7, kind)
     (slope,) = torch.autograd.grad(F.surrogate_integral(potential - 0.25, 1.7, kind).sum(), potential)
@@ -95,7 +95,7 @@ def test_td_error_bootstraps_only_where_the_episode_continues() -> None:
     assert error.tolist() == pytest.approx([1 + 0.9 * 3 - 2, 1 - 2])
 
 
-def test_affine_is_one_matrix_per_life() -> None:
+def test_affine_has_one_matrix_per_lifetime() -> None:
     weight, inputs = torch.randn(3, 5, 4), torch.randn(3, 4)
     for lifetime in range(3):
         torch.testing.assert_close(F.affine(weight, inputs)[lifetime], F.affine(weight[lifetime], inputs[lifetime]))

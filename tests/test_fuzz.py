@@ -1,4 +1,4 @@
-"""Command lines drawn from the documented keys end with a finished run, or with one message that names a key."""
+"""Command lines sampled from the documented keys finish or raise one error that names a key."""
 
 import subprocess
 import sys
@@ -18,16 +18,16 @@ def fuzz(count: int, first: int, seconds: int) -> str:
     return result.stdout
 
 
-def test_a_few_command_lines() -> None:
+def test_some_random_command_lines_end_as_documented() -> None:
     assert fuzz(16, 0, 600).endswith("0 ended badly\n")
 
 
 @pytest.mark.slow
-def test_five_thousand_command_lines() -> None:
+def test_five_thousand_random_command_lines_end_as_documented() -> None:
     assert fuzz(5000, 1000, 6 * 3600).endswith("0 ended badly\n")
 
 
-def test_most_command_lines_are_valid_and_each_number_has_its_own() -> None:
+def test_most_random_command_lines_are_valid_and_each_seed_gives_its_own() -> None:
     drawn = [command_line(number) for number in range(300)]
     assert drawn == [command_line(number) for number in range(300)]
     assert len({tuple(words) for words in drawn}) == 300
@@ -45,11 +45,11 @@ def test_most_command_lines_are_valid_and_each_number_has_its_own() -> None:
         (-11, "", "exit code -11"),
     ],
 )
-def test_what_is_wrong_with_an_end_is_named(tmp_path: Path, code: int, log: str, expected: str | None) -> None:
+def test_every_problem_of_an_end_is_named(tmp_path: Path, code: int, log: str, expected: str | None) -> None:
     found = problem(tmp_path, code, log)
     assert found is None if expected is None else found is not None and found.startswith(expected)
 
 
-def test_numbers_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
+def test_non_finite_numbers_are_a_problem(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"status": "finished", "error": null, "steps": 3, "mean": NaN}')
     assert problem(tmp_path, 0, "") == "a number of the summary is not finite"

@@ -1,4 +1,4 @@
-"""Scores against autograd through time and real-time recurrent learning, in float64."""
+"""Gradients against autograd through time and real-time recurrent learning, in float64."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_several_ticks_per_step_equal_bptt(reset: str, detach_reset: bool) -> No
         assert relative_error(score, truth) <= 1e-10, name
 
 
-def test_every_lifetime_has_its_own_exact_score() -> None:
+def test_every_lifetime_has_its_own_exact_gradient() -> None:
     seeds = [3, 4, 5]
     mixed = {**SETTINGS, "hidden": [8, 6], "threshold": [0.2, 0.4], "readout_decay": 0.5, "ticks": 2, **LEARN_ALL}
     together = Dense(**mixed).build((4,), 2, Lifetimes(seeds, torch.float64))
@@ -77,7 +77,7 @@ def test_every_lifetime_has_its_own_exact_score() -> None:
 
 
 @pytest.mark.parametrize("readout_decay", [0.0, 0.5])
-def test_two_hidden_layers_upper_exact_lower_close(readout_decay: float) -> None:
+def test_two_hidden_layers_are_exact_above_and_close_below(readout_decay: float) -> None:
     cosines = []
     for seed in range(8):
         network = build(seed, hidden=[16, 16], membrane_decay=0.5, readout_decay=readout_decay)
@@ -91,14 +91,14 @@ def test_two_hidden_layers_upper_exact_lower_close(readout_decay: float) -> None
     assert sum(cosines) / len(cosines) >= 0.9, cosines
 
 
-def test_a_hard_reset_keeps_its_sensitivity_bounded_by_default() -> None:
+def test_hard_reset_has_a_bounded_sensitivity_by_default() -> None:
     network = build(0, reset="hard", detach_reset=None, membrane_decay=0.9)
     for x in stream(0, 2000):
         network(x - 2.0)
     assert network.hidden[0].sensitivity.abs().max() < 100
 
 
-def test_full_rtrl_agrees_on_a_tiny_net() -> None:
+def test_full_rtrl_equals_bptt_on_a_small_network() -> None:
     network = build(
         1, n_in=2, hidden=[3, 2], learn_membrane_decay=True, learn_threshold=True, membrane_decay=[0.3, 0.8]
     )
@@ -110,7 +110,7 @@ def test_full_rtrl_agrees_on_a_tiny_net() -> None:
         assert relative_error(ours[name], forward[name]) <= 1e-10, name
 
 
-def test_signal_for_the_layer_below_is_the_gradient_at_this_tick() -> None:
+def test_signal_for_the_layer_below_is_the_gradient_of_the_current_tick() -> None:
     network = build(0, readout_decay=0.0)
     inputs, g = stream(0, 20), torch.tensor([0.7, -1.3], dtype=torch.float64)
     for x in inputs:

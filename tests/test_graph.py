@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import lived
+from tests.helpers import run_one_lifetime
 from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import G, assert_exact, compare, cosine
 from tests.test_gradients import stream
@@ -17,7 +17,7 @@ SHAPE = {name: value for name, value in SETTINGS.items() if name != "hidden"} | 
 
 
 def nodes(**neurons: Any) -> list[dict[str, Any]]:
-    """Nodes by name: a number of neurons, or a mapping of settings."""
+    """Return nodes by name: a number of neurons, or a mapping of settings."""
     return [{"name": n, **(given if isinstance(given, dict) else {"neurons": given})} for n, given in neurons.items()]
 
 
@@ -42,7 +42,7 @@ def build(seed: int | list[int] = 0, **changes: Any) -> Network:
     return Graph(**{**SHAPE, **changes}).build((4,), 2, Lifetimes(seed, torch.float64))
 
 
-def test_a_chain_is_the_sequential_network_to_the_bit() -> None:
+def test_chain_is_bit_identical_to_the_sequential_network() -> None:
     one = build(**CHAIN)
     other = Dense(**{**SHAPE, "hidden": [6, 5]}).build((4,), 2, Lifetimes(0, torch.float64))
     for x in stream(0, 40):
@@ -53,7 +53,7 @@ def test_a_chain_is_the_sequential_network_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("neuron", ["lif", "alif", "synaptic", "graded"])
-def test_a_web_does_what_its_equations_say(neuron: str) -> None:
+def test_graph_of_skips_and_loops_equals_its_equations(neuron: str) -> None:
     network = build(neuron=neuron, ticks=2, threshold=0.02, **WEB)
     assert [layer.recurrent for layer in network.layers] == [False, True, False]  # early, side, late
     p, state = parameters_of(network), initial_state(network)
@@ -65,28 +65,28 @@ def test_a_web_does_what_its_equations_say(neuron: str) -> None:
 
 
 @pytest.mark.parametrize("neuron", ["lif", "alif"])
-def test_exact_credit_follows_every_edge(neuron: str) -> None:
+def test_exact_credit_equals_bptt_through_every_edge(neuron: str) -> None:
     assert_exact(build(neuron=neuron, credit="exact", layer_norm=True, **WEB), stream(0, 60))
 
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
-def test_without_memory_every_route_counts(credit: str) -> None:
-    """All that a tick hands on within itself is exact; what arrives by delayed edges is taken as given."""
+def test_credit_without_state_is_exact_over_undelayed_edges(credit: str) -> None:
+    """Credit is exact over the edges within a tick; inputs over delayed edges are constants."""
     network = build(credit=credit, membrane_decay=0.0, readout_decay=0.0, **WEB)
     assert_exact(network, stream(0, 50), stop=True)
 
 
-def test_otpe_points_the_right_way_through_skips_and_joins() -> None:
+def test_otpe_has_a_positive_cosine_through_skips_and_joins() -> None:
     cosines = []
     for seed in range(6):
         ours, truth = compare(build(seed, **WEB), stream(seed, 100), stop=True)
         cosines.append([cosine(ours, truth, f"W{i}", f"b{i}") for i in range(3)])
     early, side, late = torch.tensor(cosines).mean(0).tolist()
     assert early > 0.9 and side > 0.9
-    assert late == pytest.approx(1.0, abs=1e-10)  # receives no other node's memory: exact
+    assert late == pytest.approx(1.0, abs=1e-10)  # its inputs have no state: exact
 
 
-def test_lifetimes_are_apart() -> None:
+def test_lifetimes_are_independent() -> None:
     together = build([0, 1], **WEB)
     for x in stream(0, 20):
         seen = together(x.expand(2, 4))
@@ -97,7 +97,7 @@ def test_lifetimes_are_apart() -> None:
         torch.testing.assert_close(seen[lifetime], y)
 
 
-def test_a_node_can_differ_from_the_others() -> None:
+def test_nodes_have_their_own_settings() -> None:
     mixed = nodes(a={"neurons": 6, "neuron": "alif", "membrane_decay": 0.3}, b=5)
     network = build(**{**CHAIN, "nodes": mixed})
     a, b = network.layers
@@ -105,9 +105,9 @@ def test_a_node_can_differ_from_the_others() -> None:
     assert a.membrane_decay.value.tolist() == [0.3] and b.membrane_decay.value.numel() == 5
 
 
-def test_a_graph_learns_the_bandit() -> None:
+def test_graph_learns_the_bandit() -> None:
     shape = ("network=graph", "network.nodes=[{name:early,neurons:8},{name:late,neurons:8}]")
-    _, record = lived("tracerl.envs:tracerl/ContextualBandit-v0", 1500, *shape)
+    _, record = run_one_lifetime("tracerl.envs:tracerl/ContextualBandit-v0", 1500, *shape)
     assert record.mean_return() > 0.9
 
 
@@ -141,6 +141,6 @@ EDGES = CHAIN["edges"]
         ("hidden must be null", dict(hidden=[3])),
     ],
 )
-def test_a_graph_that_cannot_be_is_named(message: str, changes: dict[str, Any]) -> None:
+def test_invalid_graph_raises_an_error_naming_the_key(message: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
         Graph(**{**SHAPE, **CHAIN, **changes})

@@ -1,4 +1,4 @@
-"""What a run's agents earn without learning, sampled and greedy."""
+"""Returns of a run's agents without learning, sampled and greedy."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run: Path) -> None:
+def test_greedy_returns_are_repeatable_and_differ_from_sampled_ones(run: Path) -> None:
     saved = tracerl.load(run)
     greedy = greedy_returns.run_frozen(saved, 1, 5, greedy=True)
     assert greedy == greedy_returns.run_frozen(saved, 1, 5, greedy=True)
@@ -27,7 +27,7 @@ def test_greedy_actions_earn_the_same_each_time_and_not_what_sampled_ones_do(run
     assert 0 < greedy.entropy <= math.log(2) + 1e-6 and greedy.means == greedy.deviations == []
 
 
-def test_means_and_deviations_of_a_continuous_action(tmp_path: Path) -> None:
+def test_means_and_standard_deviations_of_a_continuous_action_are_reported(tmp_path: Path) -> None:
     changes = {"env": "Pendulum", "network.hidden": [4], "steps": 60, "logger": "none", "head.max_std": 2}
     tracerl.launch(changes, tmp_path / "run")
     frozen = greedy_returns.run_frozen(tracerl.load(tmp_path / "run"), 0, 1, greedy=False)

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, distributions
 
-from tests.helpers import lived, lived_together, make_agent
+from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, HeadSettings, MultiCategorical, head_for
 from tracerl.nn.lifetimes import Lifetimes
@@ -28,18 +28,18 @@ def multi(outputs: Tensor) -> list[Any]:
     return [distributions.Categorical(logits=part) for part in outputs.split((2, 3, 4), -1)]
 
 
-def bells(outputs: Tensor) -> list[Any]:
+def gaussians(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [distributions.Normal(mean, softplus(rho) + 1e-3)]
 
 
-def bounded_bells(outputs: Tensor) -> list[Any]:
+def bounded_gaussians(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [distributions.Normal(mean, 0.8 / 2 * rho.sigmoid() + 1e-3)]
 
 
 class Clipped:
-    """Normal numbers clipped to [-1, 1]: at a bound, the mass beyond it; their entropy is that of the unclipped."""
+    """A normal clipped to [-1, 1]: a bound has the probability beyond it; the entropy is of the unclipped normal."""
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         self.whole, self.mean, self.std = distributions.Normal(mean, std), mean, std
@@ -53,8 +53,8 @@ class Clipped:
         return self.whole.entropy()
 
 
-class Held(Clipped):
-    """Clipped, with a bonus for entropy that falls with how far an output is beyond its mean; by outputs alone."""
+class ClampedMean(Clipped):
+    """``Clipped``, with an entropy bonus that decreases with the distance of an output beyond its clamped mean."""
 
     def __init__(self, mean: Tensor, std: Tensor, excess: Tensor) -> None:
         super().__init__(mean, std)
@@ -64,22 +64,22 @@ class Held(Clipped):
         return super().entropy() - self.penalty + self.penalty.detach()
 
 
-def clipped_bells(outputs: Tensor) -> list[Any]:
+def clipped_gaussians(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [Clipped(mean, softplus(rho) + 1e-3)]
 
 
-def held_bells(outputs: Tensor) -> list[Any]:
-    """Means half a deviation beyond [-1, 1] at most, straight through: their gradients are of means as they are."""
+def clamped_gaussians(outputs: Tensor) -> list[Any]:
+    """Clamp means to half a deviation beyond [-1, 1], with a straight-through gradient."""
     mean, rho = outputs.chunk(2, -1)
     std = softplus(rho) + 1e-3
-    held = mean.clamp(-1 - std / 2, 1 + std / 2)
-    return [Held(mean + (held - mean).detach(), std, mean - held.detach())]
+    clamped = mean.clamp(-1 - std / 2, 1 + std / 2)
+    return [ClampedMean(mean + (clamped - mean).detach(), std, mean - clamped.detach())]
 
 
 def head_of(name: str, lifetimes: Lifetimes) -> Head:
-    """The head of a case."""
-    max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "held" in name else None
+    """Return the head of a case."""
+    max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "clamped" in name else None
     settings = HeadSettings(max_std=max_std, clipped_log_prob="clipped" in name, mean_margin=mean_margin)
     return head_for(CASES[name][0], lifetimes, settings)
 
@@ -88,15 +88,15 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "discrete": (spaces.Discrete(4, start=-1), lambda logits: [distributions.Categorical(logits=logits)]),
     "multi-discrete": (spaces.MultiDiscrete([2, 3, 4]), multi),
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
-    "box": (BOX, bells),
-    "box, bounded": (BOX, bounded_bells),
-    "box, clipped": (BOX, clipped_bells),
-    "box, clipped, held": (BOX, held_bells),
+    "box": (BOX, gaussians),
+    "box, bounded": (BOX, bounded_gaussians),
+    "box, clipped": (BOX, clipped_gaussians),
+    "box, clipped, clamped": (BOX, clamped_gaussians),
 }
 
 
 def references(head: Head, outputs: Tensor, make: Callable[[Tensor], list[Any]]) -> tuple[Tensor, Tensor]:
-    """Log-probability of the head's action and entropy, by torch.distributions."""
+    """Return the log-probability of the head's action and the entropy, by torch.distributions."""
     parts, lifetimes = make(outputs), outputs.dim() - 1
     actions = head.action.to(outputs.dtype)
     each = actions.unbind(-1) if len(parts) > 1 else [actions]
@@ -130,7 +130,7 @@ def test_log_probability_entropy_and_their_gradients_equal_autograd(
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype: torch.dtype) -> None:
+def test_actions_are_in_the_space_for_any_outputs(name: str, dtype: torch.dtype) -> None:
     space, _ = CASES[name]
     lifetimes = Lifetimes(3, dtype)
     head, stream = head_of(name, lifetimes), UniformStream(lifetimes)
@@ -143,7 +143,7 @@ def test_what_is_chosen_lies_in_the_space_whatever_the_outputs(name: str, dtype:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_many_lifetimes_choose_what_each_would_alone(name: str) -> None:
+def test_actions_of_many_lifetimes_equal_those_of_single_lifetimes(name: str) -> None:
     space, _ = CASES[name]
     together = Lifetimes([5, 6], torch.float64)
     outputs = torch.linspace(-1, 1, head_of(name, together).n_outputs, dtype=torch.float64)
@@ -162,7 +162,7 @@ def test_many_lifetimes_choose_what_each_would_alone(name: str) -> None:
 
 
 class Grid:
-    """Stands in for a stream: numbers evenly spread over [0, 1)."""
+    """A stream of numbers evenly spaced over [0, 1)."""
 
     def __init__(self, n: int) -> None:
         self.numbers = iter((torch.arange(n, dtype=torch.float64) + 0.5) / n)
@@ -171,7 +171,7 @@ class Grid:
         return next(self.numbers)
 
 
-def test_actions_come_as_often_as_their_probability() -> None:
+def test_action_frequencies_equal_their_probabilities() -> None:
     head, grid = Categorical(3, Lifetimes(0, torch.float64)), Grid(1000)
     logits, actions = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log(), []
     for _ in range(1000):
@@ -193,7 +193,7 @@ def test_actions_come_as_often_as_their_probability() -> None:
     ],
     ids=["multi-discrete", "multi-binary", "box"],
 )
-def test_components_come_as_the_outputs_say(head: Head, outputs: list[float], means: list[float]) -> None:
+def test_component_frequencies_equal_their_probabilities(head: Head, outputs: list[float], means: list[float]) -> None:
     head.sample(torch.tensor(outputs).expand(4000, -1), UniformStream(MANY))
     drawn = head.action.double()
     torch.testing.assert_close(drawn.mean(0), torch.tensor(means, dtype=torch.float64), atol=0.04, rtol=0)
@@ -203,12 +203,12 @@ def test_components_come_as_the_outputs_say(head: Head, outputs: list[float], me
     assert abs(correlation) < 0.05  # components are independent
 
 
-def test_a_head_says_of_how_many_numbers_an_action_is() -> None:
+def test_head_gives_the_number_of_components_of_an_action() -> None:
     numbers = {"discrete": 1, "multi-discrete": 3, "multi-binary": 6, "box": 2}
     assert {name: head_of(name, Lifetimes(0)).n_components for name in numbers} == numbers
 
 
-def test_starts_and_shapes_are_those_of_the_space() -> None:
+def test_actions_have_the_start_and_shape_of_the_space() -> None:
     space = spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[10, 20], [30, 40]])
     lifetimes = Lifetimes(0)
     head = head_for(space, lifetimes)
@@ -229,13 +229,13 @@ def test_starts_and_shapes_are_those_of_the_space() -> None:
     ],
     ids=lambda space: type(space).__name__,
 )
-def test_other_spaces_are_named(space: spaces.Space) -> None:
+def test_unsupported_spaces_raise_an_error_naming_them(space: spaces.Space) -> None:
     with pytest.raises(ConfigError, match="^env must have a Discrete, MultiDiscrete, MultiBinary or float Box action"):
         head_for(space, Lifetimes(0))
 
 
 class Echo(gym.Env):
-    """One step; pays for the action of any space that the observation asks for."""
+    """One step; the reward is for the action, of any space, that the observation names."""
 
     def __init__(self, kind: str) -> None:
         self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
@@ -266,7 +266,9 @@ for kind in ("multi-discrete", "multi-binary", "box"):
 
 @pytest.mark.parametrize("agent", ["reflect", "eprop", "stream_ac"])
 @pytest.mark.parametrize(("per_component", "times"), [("true", 2**0.5), ("false", 1.0)])
-def test_the_policys_step_is_as_long_whatever_an_action_has(agent: str, per_component: str, times: float) -> None:
+def test_policy_step_size_does_not_depend_on_the_number_of_components(
+    agent: str, per_component: str, times: float
+) -> None:
     overrides = ("optimizer=intentional", "optimizer.policy.eta=0.1", f"optimizer.policy.per_component={per_component}")
     made = make_agent(gym.make("Echo-box-v0"), f"agent={agent}", *overrides)
     policy, *critic = made._rules()
@@ -275,8 +277,8 @@ def test_the_policys_step_is_as_long_whatever_an_action_has(agent: str, per_comp
 
 
 @pytest.mark.parametrize(("kind", "floor"), [("multi-discrete", 0.9), ("multi-binary", 0.9), ("box", -0.7)])
-def test_the_default_agent_learns_with_every_head_alone_and_with_others(kind: str, floor: float) -> None:
-    _, record = lived(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]")
+def test_default_agent_learns_with_every_head_alone_and_in_a_product(kind: str, floor: float) -> None:
+    _, record = run_one_lifetime(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]")
     assert record.mean_return() > floor
-    _, records = lived_together(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
+    _, records = run_many_lifetimes(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
     assert records[0].mean_return() == record.mean_return()

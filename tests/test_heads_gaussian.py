@@ -1,4 +1,4 @@
-"""The head of a Box: its ranges and clipping, the score at a bound, how wide its bells may become."""
+"""The head of a Box: its ranges and clipping, the score at a bound, the bound of its standard deviation."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tracerl.nn.random import UniformStream
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 
 
-def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action() -> None:
+def test_finite_bounds_scale_the_action_and_only_the_env_gets_it_clipped() -> None:
     lifetimes = Lifetimes(0, torch.float64)
     head = Gaussian(BOX, lifetimes, HeadSettings())
     head.sample(torch.tensor([0.5, -0.5, -60.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
@@ -28,8 +28,8 @@ def test_finite_bounds_are_spread_over_and_the_env_alone_gets_a_clipped_action()
     torch.testing.assert_close(head.log_probability(), expected)
 
 
-def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less() -> None:
-    """The theorem of clipped action policy gradients, by numbers: 4,000 lifetimes draw from bells half outside."""
+def test_score_at_a_bound_is_the_mean_score_beyond_it_with_less_variance() -> None:
+    """The theorem of clipped action policy gradients: 4,000 lifetimes sample Gaussians half outside."""
     outputs, scores = torch.tensor([0.4, -0.3, 1.0, 0.5], dtype=torch.float64), []
     lifetimes = Lifetimes([*range(4000)], torch.float64)
     for clipped in (False, True):
@@ -49,18 +49,18 @@ def test_the_score_at_a_bound_is_the_average_of_those_beyond_it_and_varies_less(
     assert (clipped_.var(0) < 0.95 * plain.var(0)).all()
 
 
-def test_a_bound_on_one_side_has_its_tail_too() -> None:
+def test_one_sided_bound_has_the_probability_of_its_tail() -> None:
     lifetimes = Lifetimes(0, torch.float64)
     head = Gaussian(spaces.Box(np.float32(0), np.float32(np.inf), (1,)), lifetimes, HeadSettings(clipped_log_prob=True))
     head.sample(torch.tensor([-1.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
-    assert head.chosen() == 0 and head.log_probability() == pytest.approx(0.0)  # all of the bell is below
+    assert head.chosen() == 0 and head.log_probability() == pytest.approx(0.0)  # all probability is below
     assert head.score().abs().max() < 1e-9
     head.sample(torch.tensor([7.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
     expected = distributions.Normal(head.mean, head.std).log_prob(head.action).sum()
     torch.testing.assert_close(head.log_probability(), expected)
 
 
-def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded() -> None:
+def test_entropy_bonus_grows_the_standard_deviation_up_to_its_bound() -> None:
     lifetimes, reached = Lifetimes(0, torch.float64), []
     for max_std in (None, 1.0):
         head, outputs = Gaussian(BOX, lifetimes, HeadSettings(max_std=max_std)), torch.zeros(4, dtype=torch.float64)
@@ -71,7 +71,7 @@ def test_a_bonus_for_entropy_lifts_a_deviation_without_end_unless_it_is_bounded(
     assert reached[0] > 30 and 0.9 < reached[1] < 1.002
 
 
-def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
+def test_entropy_bound_is_over_all_bounded_components() -> None:
     lifetimes, most = Lifetimes(0, torch.float64), 60.0
     for low, high, expected in (([-1], [3], 1.5), ([-1, -2, -3, 0], [1] * 4, 0.375), ([0, -np.inf], [1, 1], 1.5)):
         head = Gaussian(
@@ -81,12 +81,12 @@ def test_the_bound_is_one_of_all_numbers_with_a_range_together() -> None:
         assert head.std[0].item() == pytest.approx(expected, abs=2e-3)
 
 
-def test_a_mean_is_held_so_many_deviations_beyond_each_bound_there_is() -> None:
+def test_mean_is_clamped_a_number_of_deviations_beyond_each_bound() -> None:
     low, high = np.array([-2, 0, 0, -np.inf, -np.inf], np.float32), np.array([2, 10, np.inf, 4, np.inf], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
-    head, apart = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(mean_margin=2)), [0.0, 1.0, -1.0, 0.5, 2.0]
+    head, scales = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(mean_margin=2)), [0.0, 1.0, -1.0, 0.5, 2.0]
     for side in (-50.0, 0.25, 50.0):
-        outputs = torch.tensor([side] * 5 + apart, dtype=torch.float64)
+        outputs = torch.tensor([side] * 5 + scales, dtype=torch.float64)
         head.sample(outputs, UniformStream(lifetimes))
         margin = 2 * head.std
         least = torch.tensor([-1, -1, 0, -np.inf, -np.inf]) - margin
@@ -95,8 +95,8 @@ def test_a_mean_is_held_so_many_deviations_beyond_each_bound_there_is() -> None:
 
 
 @pytest.mark.parametrize("mean_margin", [None, 2.0])
-def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_margin: float | None) -> None:
-    """1,000 lifetimes that are paid for numbers near the middle, by REFLECT without a trace: a score times a reward."""
+def test_gaussian_beyond_its_bound_returns_only_with_a_clamped_mean(mean_margin: float | None) -> None:
+    """1,000 lifetimes with rewards for numbers near the middle, by REFLECT without a trace: score times reward."""
     lifetimes = Lifetimes([*range(1000)], torch.float64)
     head = Gaussian(BOX, lifetimes, HeadSettings(max_std=1.0, clipped_log_prob=True, mean_margin=mean_margin))
     stream, outputs = UniformStream(lifetimes), torch.tensor([20.0, -20.0, 0.0, 0.0], dtype=torch.float64)
@@ -107,7 +107,7 @@ def test_a_bell_beyond_its_bound_comes_back_only_where_its_mean_is_held(mean_mar
     assert (outputs[:2].abs() == 20 if mean_margin is None else outputs[:2].abs() < 5).all()
 
 
-def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() -> None:
+def test_entropy_bonus_moves_an_output_back_to_the_clamped_mean() -> None:
     lifetimes = Lifetimes(0, torch.float64)
     head = Gaussian(BOX, lifetimes, HeadSettings(max_std=1.0, clipped_log_prob=True, mean_margin=3))
     outputs = torch.tensor([9.0, -40.0, 0.0, 0.0], dtype=torch.float64)
@@ -122,28 +122,27 @@ def test_a_bonus_for_entropy_draws_an_output_back_to_where_its_mean_is_held() ->
 
 
 @pytest.mark.parametrize("mean_margin", [-0.1, "far", True])
-def test_a_margin_that_is_none_is_named(mean_margin: Any) -> None:
+def test_invalid_margin_raises_an_error_naming_the_key(mean_margin: Any) -> None:
     with pytest.raises(ConfigError, match="^mean_margin must be a number of 0 or above, got"):
         HeadSettings(mean_margin=mean_margin)
 
 
 @pytest.mark.parametrize("max_std", [0.0, -1, "wide"])
-def test_a_bound_that_is_none_is_named(max_std: Any) -> None:
+def test_invalid_bound_raises_an_error_naming_the_key(max_std: Any) -> None:
     with pytest.raises(ConfigError, match="^max_std must be a number above 0, got"):
         HeadSettings(max_std=max_std)
     with pytest.raises(ConfigError, match="^clipped_log_prob must be true or false, got 1"):
         HeadSettings(clipped_log_prob=1)  # type: ignore[arg-type]
 
 
-def test_numbers_without_two_bounds_are_sent_as_they_are() -> None:
+def test_components_without_two_bounds_are_not_scaled() -> None:
     largest = np.finfo(np.float32).max
     low, high = np.array([-np.inf, 0, -largest], np.float32), np.array([np.inf, np.inf, largest], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
     head = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings())
     head.sample(torch.tensor([70.0, -70.0, 5.0, -60.0, -60.0, -60.0], dtype=torch.float64), UniformStream(lifetimes))
     np.testing.assert_allclose(head.chosen(), [70.0, 0.0, 5.0], atol=0.01)
-    bounded = Gaussian(
-        spaces.Box(low, high), lifetimes, HeadSettings(max_std=0.1)
-    )  # of halves of a range, which these have not
+    # scaled by half a range, which these lack
+    bounded = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(max_std=0.1))
     bounded.sample(torch.tensor([0.0, 0.0, 0.0, 5.0, 5.0, 5.0], dtype=torch.float64), UniformStream(lifetimes))
     assert (bounded.std > 5).all() and (bounded.std_gain > 0.9).all()

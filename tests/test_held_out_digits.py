@@ -1,4 +1,4 @@
-"""Testing on held-out digits leaves the agent as it was."""
+"""Testing on held-out digits does not change the agent."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.
 
 
 @pytest.mark.parametrize("showings", [1, 3])
-def test_accuracy_reads_the_likeliest_action_and_leaves_no_trace(showings: int) -> None:
+def test_accuracy_uses_greedy_actions_and_does_not_change_the_agent(showings: int) -> None:
     config = held_out_digits.settings([*SMALL, f"env.kwargs.showings={showings}"])
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 20, seed=0)
@@ -23,7 +23,7 @@ def test_accuracy_reads_the_likeliest_action_and_leaves_no_trace(showings: int) 
     assert all(not layer.membrane.any() for layer in agent.policy.network.layers)
 
 
-def test_an_agent_that_always_names_one_digit_gets_its_share() -> None:
+def test_constant_answer_has_the_accuracy_of_its_share() -> None:
     config = held_out_digits.settings(list(SMALL))
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 1, seed=0)
@@ -35,7 +35,7 @@ def test_an_agent_that_always_names_one_digit_gets_its_share() -> None:
     assert held_out_digits.accuracy(agent, env, seed=0) == pytest.approx(share)
 
 
-def test_an_agent_without_a_head_is_refused() -> None:
+def test_agent_without_a_head_raises_an_error() -> None:
     config = held_out_digits.settings(["agent=random"])
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     with pytest.raises(SystemExit, match="RandomAgent has no head"):

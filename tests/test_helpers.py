@@ -1,4 +1,4 @@
-"""What the tests themselves stand on."""
+"""The helpers of the tests."""
 
 import hydra
 import pytest
@@ -20,13 +20,13 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=str)
-def test_values_set_on_a_copy_are_what_hydra_composes(line: tuple[str, ...]) -> None:
+def test_values_set_on_a_copy_equal_what_hydra_composes(line: tuple[str, ...]) -> None:
     with hydra_compat.configs("tracerl.configs"):
         expected = hydra.compose("run", open_keys(list(line)))
     assert OmegaConf.to_yaml(compose(*line)) == OmegaConf.to_yaml(expected)
 
 
-def test_a_copy_is_the_callers_own_and_a_key_that_is_none_raises() -> None:
+def test_composed_config_is_a_copy_and_an_unknown_key_raises_an_error() -> None:
     compose("network.hidden=[9]").network.hidden = [3]
     assert compose("network.hidden=[9]").network.hidden == [9]
     with pytest.raises(HydraException, match="hiden"):

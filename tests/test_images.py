@@ -1,4 +1,4 @@
-"""Pictures are as large as asked for and show the numbers they are of."""
+"""Images have the given size and show their numbers."""
 
 import io
 
@@ -13,7 +13,7 @@ def is_colour(picture: P.Picture, colour: P.Colour) -> np.ndarray:
     return (picture == np.array(colour)).all(-1)
 
 
-def test_a_raster_lights_the_cells_of_the_spikes() -> None:
+def test_raster_colours_the_cells_of_the_spikes() -> None:
     spikes = np.zeros((4, 3))  # steps, neurons
     spikes[1, 2] = 1
     lit = is_colour(P.raster(spikes, 40, 30), P.SPIKE)
@@ -21,20 +21,20 @@ def test_a_raster_lights_the_cells_of_the_spikes() -> None:
 
 
 @pytest.mark.parametrize(("steps", "n"), [(1000, 7), (7, 1000), (640, 480)])
-def test_a_raster_loses_no_spike_where_it_has_fewer_pixels(steps: int, n: int) -> None:
+def test_raster_with_fewer_pixels_shows_every_spike(steps: int, n: int) -> None:
     spikes = np.zeros((steps, n))
     spikes[steps // 3, n // 3] = 1
     picture = P.raster(spikes, 50, 40)
     assert picture.shape == (40, 50, 3) and is_colour(picture, P.SPIKE).any()
 
 
-def test_shades_go_from_low_to_high() -> None:
+def test_shades_increase_with_the_numbers() -> None:
     picture = P.shades(np.array([[-5.0], [0.0], [1.0], [9.0]]), 0.0, 1.0, 4, 1)
     assert picture[0, 0].tolist() == picture[0, 1].tolist() == list(P.PANEL)
     assert picture[0, 2].tolist() == picture[0, 3].tolist() == list(P.BLUE)
 
 
-def test_lines_rise_with_their_numbers_and_break_at_nan() -> None:
+def test_lines_follow_their_numbers_and_break_at_nan() -> None:
     rising = np.linspace(0.0, 1.0, 60)
     gap = np.where(np.arange(60) == 30, np.nan, 1 - rising)
     drawn = is_colour(P.lines([rising, gap], 60, 50), P.BLUE)
@@ -44,14 +44,14 @@ def test_lines_rise_with_their_numbers_and_break_at_nan() -> None:
     assert other[:, 29].any() and not other[:, 30].any() and other[:, 31].any()
 
 
-def test_flat_and_single_numbers_can_be_drawn() -> None:
+def test_constant_and_single_numbers_are_drawn() -> None:
     assert is_colour(P.lines([np.array([2.0])], 20, 20), P.BLUE).any()
     assert is_colour(P.histogram(np.full(5, 3.0), 40, 40), P.BLUE).any()
     assert P.lines([np.full(4, np.nan)], 20, 20).shape == (20, 20, 3)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_histogram_of_numbers_next_to_each_other_can_be_drawn(dtype: type) -> None:
+def test_histogram_of_adjacent_floats_is_drawn(dtype: type) -> None:
     quarter = dtype(0.25)
     learned = np.array([quarter, np.nextafter(quarter, dtype(1)), np.inf], dtype)
     for values, before in ((learned, None), (np.full(2, quarter), learned), (learned, np.full(3, np.nan, dtype))):
@@ -59,47 +59,47 @@ def test_a_histogram_of_numbers_next_to_each_other_can_be_drawn(dtype: type) -> 
     assert P.histogram(np.full(3, np.nan, dtype), 200, 60).shape == (60, 200, 3)
 
 
-def test_bars_are_as_long_as_their_shares() -> None:
+def test_bar_lengths_equal_their_shares() -> None:
     picture = P.bars(np.array([0.25, 0.75]), ["left", "right"], 100, 80, marked=1)
     assert is_colour(picture[3], P.BLUE).sum() == pytest.approx(25, abs=2)
     assert is_colour(picture[43], P.ORANGE).sum() == pytest.approx(75, abs=2)
 
 
-def test_a_histogram_is_highest_where_most_numbers_are() -> None:
+def test_histogram_is_highest_at_most_numbers() -> None:
     values = np.concatenate([np.full(90, 0.9), np.full(10, 0.1), [np.inf]])
     drawn = is_colour(P.histogram(values, 80, 60, 0.0, 1.0), P.BLUE).sum(0)
     assert drawn[72:76].max() > 5 * drawn[8:12].max() > 0
 
 
-def test_what_a_histogram_was_before_is_a_line() -> None:
+def test_previous_histogram_is_drawn_as_a_line() -> None:
     drawn = P.histogram(np.full(9, 0.9), 80, 60, 0.0, 1.0, before=np.full(9, 0.1))
     assert is_colour(drawn, P.BLUE).sum(0)[72:76].max() > 30
     line = is_colour(drawn, P.ORANGE).any(0)
     assert line[8:12].all() and is_colour(drawn[:30], P.ORANGE).any(0)[:6].sum() == 0
 
 
-def test_lines_at_shares_of_the_width_rule_a_picture() -> None:
+def test_vertical_lines_are_drawn_at_shares_of_the_width() -> None:
     plain = np.zeros((5, 40, 3), np.uint8)
     ruled = P.ruled(plain, np.array([0.25, 0.5]))
     assert np.flatnonzero(is_colour(ruled, P.QUIET).all(0)).tolist() == [10, 20] and not plain.any()
 
 
-def test_pictures_are_joined_without_losing_a_pixel() -> None:
+def test_joined_images_keep_every_pixel() -> None:
     one, other = np.full((10, 20, 3), 200, np.uint8), np.full((30, 8, 3), 90, np.uint8)
     below, right = P.stacked(one, other), P.beside(one, other)
     assert below.shape == (40 + P.GAP, 20, 3) and right.shape == (30, 28 + P.GAP, 3)
-    for sheet in (below, right):
-        assert is_colour(sheet, (200, 200, 200)).sum() == 200 and is_colour(sheet, (90, 90, 90)).sum() == 240
+    for image in (below, right):
+        assert is_colour(image, (200, 200, 200)).sum() == 200 and is_colour(image, (90, 90, 90)).sum() == 240
     assert P.titled(one, "a name").shape == (26, 20, 3)
     assert P.resized(other, 60).shape == (60, 16, 3)
 
 
-def test_a_png_can_be_read_back() -> None:
+def test_png_round_trips() -> None:
     picture = P.raster(np.eye(5), 20, 10)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(P.png(P.beside(picture))))), picture)
 
 
-def test_a_png_of_fewer_colours_is_smaller_and_close() -> None:
+def test_png_of_fewer_colours_is_smaller_and_close() -> None:
     rng = np.random.default_rng(0)
     panels = [P.raster(rng.integers(0, 2, (90, 40)), 90, 40), P.shades(rng.random((90, 40)), 0.0, 1.0, 90, 40)]
     picture = P.titled(P.beside(*panels, P.lines([rng.random(9)], 90, 40)), "a name")

@@ -17,7 +17,7 @@ FOLDERS = {
     "tracerl.envs": Path(tracerl.envs.__file__).parent,
 }
 
-# Each package may import from itself and from those listed for it; a name that only type checkers read is no import.
+# Each package may import from itself and from those listed for it; an import under ``TYPE_CHECKING`` does not count.
 ALLOWED = {
     "config": set(),
     "nn": {"config"},
@@ -39,12 +39,12 @@ ALLOWED = {
 
 
 def room_of(module: str) -> str:
-    """Return the package of a module: ``optim`` of ``tracerl.optim.sgd``, none of ``tracerl`` itself."""
+    """Return the package of a module: ``optim`` of ``tracerl.optim.sgd``, None of ``tracerl``."""
     return module.split(".")[1] if "." in module else ""
 
 
 def imported(path: Path) -> set[str]:
-    """Modules of the project that a file imports, wherever in it, but for those of type checkers alone."""
+    """Return the project's modules that a file imports at any place, without those under ``TYPE_CHECKING``."""
     tree = ast.parse(path.read_text())
     checked = [
         node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
@@ -62,7 +62,7 @@ def imported(path: Path) -> set[str]:
     return {name for name in found if name.split(".")[0] == "tracerl" and name != "tracerl"}
 
 
-def test_arrows_go_one_way() -> None:
+def test_imports_go_one_way() -> None:
     seen = set()
     for package, folder in FOLDERS.items():
         for path in sorted(folder.rglob("*.py")):
@@ -99,11 +99,11 @@ def test_only_the_command_line_touches_hydra_and_only_the_lifetime_loop_steps_an
             name = path.relative_to(folder).as_posix()
             assert name in HYDRA or ("import hydra" not in text and "omegaconf" not in text), path
             steps_an_env = "env.step(" in text or "envs.step(" in text
-            steps = ("lifetime/loop.py", "lifetime/vector_loop.py", "testing.py")  # the last for what users test
+            steps = ("lifetime/loop.py", "lifetime/vector_loop.py", "testing.py")  # the last for the checks of users
             assert name in steps or not steps_an_env, path
 
 
-def test_the_command_line_answers_without_loading_torch() -> None:
+def test_command_line_help_does_not_import_torch() -> None:
     heavy = ("torch", "numba", "tensorboard", "gymnasium", "matplotlib", "numpy")
     for module, there in (
         ("tracerl.run", heavy[:-1]),

@@ -1,4 +1,4 @@
-"""A reward or an observation that is not finite, in a loop of the user's own: raised, or left out and counted."""
+"""A non-finite reward or observation in a custom loop: raises an error, or is skipped and counted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +28,8 @@ INPUTS: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def living(kind: str, seed: int | list[int] = 0) -> Any:
-    """An agent in the middle of an episode; of many lifetimes in that of each."""
+def agent_in_episode(kind: str, seed: int | list[int] = 0) -> Any:
+    """Return an agent, of one lifetime or many, within an episode."""
     agent = make_agent(ENV, *KINDS[kind], seed=seed)
     if isinstance(seed, int):
         agent.start(SEEN[0])
@@ -55,8 +55,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_input_that_is_not_finite_is_named_before_anything_changes(kind: str) -> None:
-    agent, other = living(kind), living(kind)
+def test_non_finite_input_raises_an_error_before_any_change(kind: str) -> None:
+    agent, other = agent_in_episode(kind), agent_in_episode(kind)
     before = state(agent)
     for call, problem in INPUTS.values():
         with pytest.raises(Diverged, match=f"^the agent was handed {problem}"):
@@ -66,8 +66,8 @@ def test_an_input_that_is_not_finite_is_named_before_anything_changes(kind: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_transition_that_is_not_finite_can_be_left_out(kind: str) -> None:
-    agent, other = living(kind), living(kind)
+def test_non_finite_transition_can_be_skipped(kind: str) -> None:
+    agent, other = agent_in_episode(kind), agent_in_episode(kind)
     assert "learn/skipped" not in agent.diagnostics() | other.diagnostics()
     agent.on_nonfinite = "skip"
     before, last = state(agent), agent._chosen()
@@ -76,22 +76,22 @@ def test_a_transition_that_is_not_finite_can_be_left_out(kind: str) -> None:
     assert agent.skipped == agent.diagnostics()["learn/skipped"] == 2
     other.diagnostics()
     assert [agent.step(1.0, o) for o in SEEN[2:6]] == [other.step(1.0, o) for o in SEEN[2:6]]
-    agent.end(1.0, BAD, True)  # the episode is over all the same: nothing of it reaches the next one
+    agent.end(1.0, BAD, True)  # the episode is over: the next one does not depend on it
     other.abandon()
     assert same(agent.capture(), other.capture())
     assert agent.start(BAD) == agent._chosen() and same(agent.capture(), other.capture())
     assert agent.step(np.nan, SEEN[0]) == other._chosen()
-    assert agent.step(1.0, SEEN[6]) == other.start(SEEN[6])  # where the episode begins that had no beginning
+    assert agent.step(1.0, SEEN[6]) == other.start(SEEN[6])  # the first finite observation begins the episode
     assert agent.step(1.0, SEEN[7]) == other.step(1.0, SEEN[7])
     assert same(agent.capture(), other.capture()) and agent.skipped == 5
     agent.start(BAD)
-    agent.end(1.0, SEEN[0], True)  # an episode of which nothing was seen
+    agent.end(1.0, SEEN[0], True)  # an episode without a finite observation
     assert agent.start(SEEN[8]) == other.start(SEEN[8])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_many_lifetimes_the_one_is_named_or_left_out(kind: str) -> None:
-    agent, other = living(kind, [0, 1, 2]), living(kind, [0, 1, 2])
+def test_non_finite_input_of_one_of_many_lifetimes_is_named_or_skipped(kind: str) -> None:
+    agent, other = agent_in_episode(kind, [0, 1, 2]), agent_in_episode(kind, [0, 1, 2])
     before, bad = state(agent), SEEN[3:6].copy()
     bad[1, 3] = np.nan
     for rewards, observations, problem in (
@@ -103,12 +103,12 @@ def test_of_many_lifetimes_the_one_is_named_or_left_out(kind: str) -> None:
         assert same(before, agent.capture())
     advance(
         agent, [StepType.MID, StepType.SKIP, StepType.FIRST], [1.0, 1.0, np.nan], bad
-    )  # what is not read may be anything
+    )  # unread inputs may have any value
     advance(other, [StepType.MID, StepType.SKIP, StepType.FIRST], np.ones(3), SEEN[3:6])
     assert same(agent.capture(), other.capture())
     agent.on_nonfinite = "skip"
-    left_out = advance(agent, [StepType.MID] * 3, np.ones(3), bad)
-    assert left_out == advance(other, [StepType.MID, StepType.SKIP, StepType.MID], np.ones(3), SEEN[3:6])
+    skipped = advance(agent, [StepType.MID] * 3, np.ones(3), bad)
+    assert skipped == advance(other, [StepType.MID, StepType.SKIP, StepType.MID], np.ones(3), SEEN[3:6])
     assert same(agent.capture(), other.capture()) and agent.skipped.tolist() == [0, 1, 0]
     for mine, theirs, observations in (
         ([StepType.MID, StepType.FIRST, StepType.MID], [StepType.MID, StepType.SKIP, StepType.MID], bad),
@@ -120,9 +120,9 @@ def test_of_many_lifetimes_the_one_is_named_or_left_out(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_agent_that_diverges_raises_in_that_step_and_in_every_later_one(kind: str) -> None:
-    agent = living(kind)
-    agent.on_nonfinite = "skip"  # of inputs alone
+def test_diverged_agent_raises_in_that_step_and_in_every_later_one(kind: str) -> None:
+    agent = agent_in_episode(kind)
+    agent.on_nonfinite = "skip"  # counts only inputs
     if kind == "rstdp":
         name, weight = "synapses.weight", agent.synapses.weight
     else:
@@ -137,7 +137,7 @@ def test_an_agent_that_diverges_raises_in_that_step_and_in_every_later_one(kind:
             call()
 
 
-def test_make_agent_takes_the_policy() -> None:
+def test_make_agent_accepts_the_policy_for_non_finite_inputs() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [8]}, on_nonfinite="skip")
     agent.start(SEEN[0])

@@ -1,4 +1,4 @@
-"""The fused engine against the torch engine, step by step in float64, and on shapes nobody would choose."""
+"""The fused engine against the torch engine, step by step in float64 and in unusual shapes."""
 
 import copy
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.engines import SPACES, compute_by_rows, pair, step_together
-from tests.helpers import lived, make_agent
-from tests.worlds import Space
+from tests.helpers import make_agent, run_one_lifetime
+from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
 from tracerl.kernels.describe import Layout
 
@@ -91,7 +91,7 @@ CASES = {
 
 
 def settings_of(case: str) -> list[str]:
-    """Those of a case; what the default has more than a plain network, where the case names it or is the default."""
+    """Return the settings of a case, added to a plain network unless the case is the default."""
     given = list(CASES[case])
     if case == "default":
         return given
@@ -100,27 +100,27 @@ def settings_of(case: str) -> list[str]:
 
 
 def long_and_short(names: Iterable[str], long: str) -> list[Any]:
-    """Each name for some hundred steps, one of them for 2,000; the marker ``slow`` has all of these."""
+    """Return each name with some hundred steps, one with 2,000; the marker ``slow`` has 2,000 for all."""
     short = [(name, 2000 if name == long else 300) for name in names]
     return short + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names if name != long]
 
 
 @pytest.mark.parametrize(("case", "steps"), long_and_short(CASES, "default"))
 def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
-    """Joined every 50 steps: with large steps a rounding error grows tenfold in 40 steps."""
+    """State is copied every 50 steps: with large steps a rounding error grows tenfold in 40 steps."""
     step_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, steps, joined_every=50)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of inputs that have always been zero are left out, until one is not zero."""
+def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of inputs that have always been zero are skipped until an input is not zero."""
     compute_by_rows(monkeypatch)
     agents = pair(5, 3, *settings_of(case), dtype=torch.float64)
     step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
 @pytest.mark.parametrize("more", [(), (PRESYNAPTIC,)], ids=["otpe", "presynaptic"])
-def test_more_rows_than_fit_one_pass(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_fit_one_pass_are_computed(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     compute_by_rows(monkeypatch)
     silent = {place: 20 * (place % 4) for place in range(300)}
     step_together(pair(300, 2, "network.hidden=[4]", *more, dtype=torch.float64), 300, 60, silent=silent)
@@ -145,8 +145,8 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
 def test_fused_equals_torch_with_every_head(
     space: str, steps: int, entropy: float, max_std: str, clipped: str, margin: str
 ) -> None:
-    bell = (f"head.max_std={max_std}", f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}")
-    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *bell)
+    gaussian = (f"head.max_std={max_std}", f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}")
+    overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *gaussian)
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 
 
@@ -162,13 +162,13 @@ def test_fused_equals_torch_with_every_head(
 @example(size=2, actions=1, hidden=[1, 1, 1], kind=set(KINDS), seed=1)
 @example(size=2, actions=2, hidden=[65], kind=set(), seed=2)
 @example(size=2, actions=2, hidden=[65, 3], kind=set(KINDS), seed=3)
-def test_any_shape(size: int, actions: int, hidden: list[int], kind: set[str], seed: int) -> None:
-    """Joined now and then: a rounding grows in narrow layers of normalised currents."""
+def test_fused_equals_torch_in_any_shape(size: int, actions: int, hidden: list[int], kind: set[str], seed: int) -> None:
+    """State is copied at times: rounding errors grow in narrow layers of normalised currents."""
     overrides = (f"network.hidden={hidden}", "network.output_scale=1", *sorted(kind))
     step_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed, joined_every=10)
 
 
-def test_float32_stays_close() -> None:
+def test_float32_is_close_to_float64() -> None:
     torch_agent, fused_agent = pair(4, 2, "network.hidden=[32]", "optimizer.policy.eta=1e-4")
     seen = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
     for agent in (torch_agent, fused_agent):
@@ -180,7 +180,7 @@ def test_float32_stays_close() -> None:
 
 
 def test_both_engines_share_one_state() -> None:
-    """One engine goes on where the other stopped: state_dict, logging and kernels read the same tensors."""
+    """One engine continues from the other: state_dict, logging and kernels read the same tensors."""
     _, fused = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
     reference, _ = pair(4, 2, "network.hidden=[9]", dtype=torch.float64)
     seen = np.random.default_rng(0).normal(size=(60, 4))
@@ -193,7 +193,7 @@ def test_both_engines_share_one_state() -> None:
     torch.testing.assert_close(fused.policy.network.flat, reference.policy.network.flat)
 
 
-def test_copies_and_restored_agents_go_on_alone() -> None:
+def test_copies_and_restored_agents_are_independent() -> None:
     _, agent = pair(4, 2, "network.hidden=[9]")
     seen = np.random.default_rng(0).normal(size=(60, 4))
     agent.start(seen[0])
@@ -210,8 +210,8 @@ def test_copies_and_restored_agents_go_on_alone() -> None:
         assert torch.equal(other.policy.network.flat, agent.policy.network.flat)
 
 
-def test_one_seed_is_bit_identical_and_actions_start_where_the_space_says() -> None:
-    runs = [lived("CartPole-v1", 3000, "engine=fused", seed=3) for _ in range(2)]
+def test_same_seed_is_bit_identical_and_actions_begin_at_the_start_of_the_space() -> None:
+    runs = [run_one_lifetime("CartPole-v1", 3000, "engine=fused", seed=3) for _ in range(2)]
     assert torch.equal(runs[0][0].policy.network.flat, runs[1][0].policy.network.flat)
     assert runs[0][1].returns == runs[1][1].returns
     env = Space(2, 2)
@@ -220,13 +220,13 @@ def test_one_seed_is_bit_identical_and_actions_start_where_the_space_says() -> N
     assert {agent.start(np.random.default_rng(i).normal(size=2)) for i in range(30)} == {5, 6}
 
 
-def test_the_fused_engine_learns_cartpole() -> None:
-    """Ten thousand steps, a tenth of a second's work once compiled."""
-    _, record = lived("CartPole-v1", 10_000, "engine=fused", seed=0)
+def test_fused_engine_learns_cartpole() -> None:
+    """Ten thousand steps take a tenth of a second once compiled."""
+    _, record = run_one_lifetime("CartPole-v1", 10_000, "engine=fused", seed=0)
     assert record.mean_return(20) >= 150
 
 
-def test_an_observation_of_another_size_raises_an_error() -> None:
+def test_observation_of_another_size_raises_an_error() -> None:
     _, agent = pair(4, 2, "network.hidden=[9]")
     with pytest.raises(ValueError, match="observation must hold 4 numbers, got 3"):
         agent.start(np.zeros(3))
@@ -238,7 +238,7 @@ def test_building_the_engine_changes_no_state() -> None:
         assert torch.equal(a, b), name
 
 
-def test_auto_takes_kernels_where_it_can_and_says_why_not() -> None:
+def test_auto_selects_kernels_if_supported_and_gives_the_reason_otherwise() -> None:
     env = Space(4, 2)
     assert make_agent(env, "engine=auto").engine == "fused"
     agent = make_agent(env, "engine=auto", "optimizer=torch")

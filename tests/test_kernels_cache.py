@@ -1,4 +1,4 @@
-"""Machine code on disk: what is damaged is compiled anew, and what cannot be written costs no run."""
+"""The cache of machine code: damaged files are recompiled, and a failed write does not end a run."""
 
 import errno
 import importlib
@@ -27,17 +27,17 @@ Load = Callable[[], Any]
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Return the kernel as a new process has it: nothing compiled, the cache on disk."""
+    """Return the kernel as in a new process: not compiled, with the cache on disk."""
     (tmp_path / "cached_kernels.py").write_text(KERNELS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
 
-    def load_anew() -> Any:
+    def reload() -> Any:
         sys.modules.pop("cached_kernels", None)
         return importlib.import_module("cached_kernels").doubled
 
-    return load_anew
+    return reload
 
 
 def hits(kernel: Any) -> int:
@@ -55,7 +55,7 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_said_once_removed_and_compiled_anew(
+def test_damaged_file_is_reported_once_removed_and_recompiled(
     load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: str
 ) -> None:
     assert load()(1.0) == 2.0
@@ -67,36 +67,37 @@ def test_a_damaged_file_is_said_once_removed_and_compiled_anew(
     kernel = load()
     assert not kernel._cache.holds(signature, kernel.targetctx)
     assert kernel(1.0) == 2.0 and hits(kernel) == 0
-    said = capfd.readouterr().err
-    assert said.startswith("warning: damaged kernel cache") and "doubled is compiled anew" in said
-    assert len(said.splitlines()) == 1
+    output = capfd.readouterr().err
+    assert output.startswith("warning: damaged kernel cache") and "doubled is compiled anew" in output
+    assert len(output.splitlines()) == 1
     kernel = load()
     assert kernel._cache.holds(signature, kernel.targetctx) and kernel(1.0) == 2.0 and hits(kernel) == 1
     assert capfd.readouterr().err == ""
 
 
-def test_code_that_was_removed_is_compiled_anew(load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_removed_code_is_recompiled(load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load()(1.0)
     next((tmp_path / "cache").rglob("*.nbc")).unlink()
     assert load()(1.0) == 2.0 and hits(kernel := load()) == 0
     assert kernel(1.0) == 2.0 and hits(kernel) == 1 and capfd.readouterr().err == ""
 
 
-def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(
+def test_read_only_cache_folder_is_replaced_for_this_process(
     load: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cache").write_text("no folder")
     kernel = load()
-    said = capfd.readouterr().err
+    output = capfd.readouterr().err
     assert (
-        said.startswith(f"warning: cannot write the kernel cache {tmp_path / 'cache'}: ") and "NUMBA_CACHE_DIR" in said
+        output.startswith(f"warning: cannot write the kernel cache {tmp_path / 'cache'}: ")
+        and "NUMBA_CACHE_DIR" in output
     )
     assert kernel(1.0) == 2.0 and hits(again := load()) == 0
     assert again(1.0) == 2.0 and hits(again) == 1 and capfd.readouterr().err == ""
     assert _folder() != str(tmp_path / "cache") and kernel._cache.cache_path.startswith(_folder())
 
 
-def test_without_any_folder_kernels_are_compiled_in_place(load: Load, tmp_path: Path, monkeypatch: Any) -> None:
+def test_kernels_are_compiled_in_memory_without_a_cache_folder(load: Load, tmp_path: Path, monkeypatch: Any) -> None:
     def unavailable(*arguments: Any) -> None:
         raise RuntimeError("no locator available")
 
@@ -104,7 +105,7 @@ def test_without_any_folder_kernels_are_compiled_in_place(load: Load, tmp_path: 
     assert load()(1.0) == 2.0 and not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
-def test_a_full_disk_costs_one_line(
+def test_full_disk_prints_one_line(
     load: Load, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def full(*arguments: Any) -> None:
@@ -113,8 +114,8 @@ def test_a_full_disk_costs_one_line(
     monkeypatch.setattr(caching._Files, "_save_data", full)
     kernel = load()
     assert kernel(1.0) == 2.0 and kernel(1) == 2
-    (said,) = capfd.readouterr().err.splitlines()
-    assert "No space left on device; every run compiles its kernels anew" in said
+    (output,) = capfd.readouterr().err.splitlines()
+    assert "No space left on device; every run compiles its kernels anew" in output
 
 
 TWO = """
@@ -126,7 +127,7 @@ cached_kernels.doubled(eval(sys.argv[2]))
 """
 
 
-def test_two_processes_that_compile_at_once_do_not_mix_up_their_code(load: Load, tmp_path: Path) -> None:
+def test_two_processes_compile_at_once_without_conflict(load: Load, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for argument in ("1.0", "1"):
         subprocess.run([sys.executable, "-c", TWO, str(tmp_path), argument], env=environment, check=True)

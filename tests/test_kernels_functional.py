@@ -30,7 +30,7 @@ def clipped(action: torch.Tensor, mean: torch.Tensor, rho: torch.Tensor) -> torc
     return F.clipped_gaussian_log_probability(*numbers, low, high)
 
 
-# By what is compared: the kernel and the function of torch, both of numbers from N(0, 1).
+# By name: the kernel and the function of torch, both on numbers from N(0, 1).
 CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "surrogate_derivative, arctan": (
         lambda x: K.surrogate_derivative(x, 0.7, ARCTAN),
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_kernel_equals_the_function_of_its_name(case: str) -> None:
+def test_kernel_equals_the_function_of_its_name(case: str) -> None:
     kernel, function = CASES[case]
     compiled = numba.njit(kernel)
     numbers = np.random.default_rng(0).normal(size=(kernel.__code__.co_argcount, 60))
@@ -113,7 +113,7 @@ def test_a_kernel_equals_the_function_of_its_name(case: str) -> None:
     np.testing.assert_allclose(found, expected.numpy().reshape(found.shape), rtol=1e-12, atol=1e-13)
 
 
-def test_the_entropy_of_a_vector_equals_that_of_torch() -> None:
+def test_entropy_of_a_vector_equals_that_of_torch() -> None:
     compiled = numba.njit(lambda p, log_p: K.categorical_entropy(p, log_p))
     log_p = torch.from_numpy(np.random.default_rng(0).normal(size=9)).log_softmax(-1)
     expected = F.categorical_entropy(log_p.exp(), log_p).item()

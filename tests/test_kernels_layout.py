@@ -21,7 +21,7 @@ OF_OTHERS = {("threshold", "complement"), ("adaptation_decay", "raw")}  # of one
 
 
 def given(values: np.ndarray[Any, Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Return the paths of the fields that some record has: lengths and flags that are not 0, others not absent."""
+    """Return the paths of the fields set in some record: lengths and flags not 0, others present."""
     if values.dtype.names is None:
         counts = values.dtype == FLAG or path[-1].startswith("len_")
         return {path} if (values != (0 if counts else ABSENT)).any() else set()
@@ -35,7 +35,7 @@ def paths(dtype: np.dtype[Any], path: tuple[str, ...] = ()) -> set[tuple[str, ..
 
 
 def test_every_field_is_an_attribute_of_some_agent() -> None:
-    """One that is misspelt would be absent of all agents, and its kernels silently left out."""
+    """A misspelt field would be absent in all agents, and its kernels would never run."""
     layouts = [Layout(pair(4, space, *overrides)[1]._fused_parts()) for space, overrides in AGENTS]
     found = set().union(*(given(layout.agent) for layout in layouts))
     assert paths(AGENT) - found - SWITCHED == set()
@@ -44,7 +44,7 @@ def test_every_field_is_an_attribute_of_some_agent() -> None:
         assert paths(kind) - found - OF_OTHERS == set()
 
 
-def test_an_offset_is_where_the_tensor_begins() -> None:
+def test_offset_is_the_start_of_the_tensor() -> None:
     agent = pair(4, 3, "network.hidden=[5,6]")[1]
     layout, memory = Layout(agent._fused_parts()), agent.memory.real.numpy()
     agent.critic.network.layers[1].membrane.copy_(agent.critic.network.layers[1].rate + 7)

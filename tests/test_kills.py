@@ -1,4 +1,4 @@
-"""Real runs killed with SIGKILL at random moments end where they would have ended: to the bit."""
+"""Runs killed with SIGKILL at random times and resumed are bit-identical to runs without kills."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Engines, numbers of lifetimes, kinds of world: env and overrides, and steps. Small networks: it is the state that
-# counts.
+# Engines, numbers of lifetimes, kinds of env: env, overrides and steps. The networks are small: only the state
+# matters here.
 CASES = [
     "CartPole:network.hidden=[16]@15000",
     "CartPole:engine=torch:network.hidden=[8]@2500",
@@ -33,14 +33,14 @@ def killed(kills: int, cases: list[str], seconds: int) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("same: ") == len(cases)
     landed = sum(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines())
-    assert landed >= kills * len(cases) / 2, result.stdout  # the others came too late
+    assert landed >= kills * len(cases) / 2, result.stdout  # the others came after the end
 
 
-def test_twenty_kills() -> None:
+def test_runs_killed_twenty_times_are_bit_identical() -> None:
     quick = [case for case in CASES if not case.startswith(("CartPole:engine=torch:lifetimes", "CartPole:agent"))]
     killed(2, quick[:10], 400)
 
 
 @pytest.mark.slow
-def test_two_hundred_kills() -> None:
+def test_runs_killed_two_hundred_times_are_bit_identical() -> None:
     killed(15, CASES, 3600)

@@ -1,4 +1,4 @@
-"""Code that calls ``sys.exit`` inside a run: of the env, of its wrappers, of the agent."""
+"""Calls of ``sys.exit`` inside a run: in the env, its wrappers or the agent."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ from tests.test_run import Run, last_line, run_here
 
 __all__ = ["run_here"]  # the fixture
 
-BROKEN = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "agent=random")
-QUITTING = ("agent=random", "agent._target_=tests.worlds.Quitting")
+BROKEN = ("env=gymnasium", "env.id=tests.toy_envs:Broken-v0", "agent=random")
+QUITTING = ("agent=random", "agent._target_=tests.toy_envs.Quitting")
 
 
-def test_an_env_that_calls_exit_as_it_is_closed_costs_a_warning(run_here: Run) -> None:
+def test_env_that_calls_exit_in_close_raises_a_warning(run_here: Run) -> None:
     result = run_here(*BROKEN, "+env.kwargs.how=exit_in_close", "steps=60", "logger=none")
     assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
     assert "warning: the env failed to close: SystemExit: 0" in result.stderr
@@ -22,14 +22,20 @@ def test_an_env_that_calls_exit_as_it_is_closed_costs_a_warning(run_here: Run) -
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ((*BROKEN, "+env.kwargs.how=exit_at_once"), "failed: tests.worlds:Broken-v0 failed as it was made: SystemExit"),
-        ((*BROKEN, "+env.kwargs.how=exit_at_once", "lifetimes=2"), "tests.worlds:Broken-v0 failed as it was made"),
-        (("agent=random", "env.wrappers=[{_target_: tests.worlds.Quitter, _partial_: true}]"), "wrapper 0 of CartPole"),
+        (
+            (*BROKEN, "+env.kwargs.how=exit_at_once"),
+            "failed: tests.toy_envs:Broken-v0 failed as it was made: SystemExit",
+        ),
+        ((*BROKEN, "+env.kwargs.how=exit_at_once", "lifetimes=2"), "tests.toy_envs:Broken-v0 failed as it was made"),
+        (
+            ("agent=random", "env.wrappers=[{_target_: tests.toy_envs.Quitter, _partial_: true}]"),
+            "wrapper 0 of CartPole",
+        ),
         ((*QUITTING, "+agent.at_once=true"), "failed: SystemExit: 0"),
         (QUITTING, "failed: SystemExit: 0"),
     ],
 )
-def test_code_that_calls_exit_ends_the_run_as_failed(
+def test_run_fails_when_its_code_calls_exit(
     run_here: Run, tmp_path: Path, settings: tuple[str, ...], message: str
 ) -> None:
     result = run_here(*settings, "steps=200", "logger=none", "hydra.run.dir=here")
@@ -42,7 +48,7 @@ def test_code_that_calls_exit_ends_the_run_as_failed(
 
 
 @pytest.mark.parametrize("how", ["exit", "exit_at_once"])
-def test_an_env_that_calls_exit_ends_its_own_job_of_a_sweep(run_here: Run, tmp_path: Path, how: str) -> None:
+def test_env_that_calls_exit_ends_only_its_own_job_of_a_sweep(run_here: Run, tmp_path: Path, how: str) -> None:
     result = run_here("-m", *BROKEN, "steps=60", "logger=none", f"+env.kwargs.how={how},well", "hydra.sweep.dir=here")
     assert result.returncode == 1 and "SystemExit: 0" in result.stderr
     assert json.loads((tmp_path / "here" / "1" / "summary.json").read_text())["status"] == "finished"

@@ -1,4 +1,4 @@
-"""Sweeps on every launcher there is: jobs in processes of their own, on this machine and on clusters."""
+"""Sweeps on every launcher: jobs in separate processes, on this machine and on clusters."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ from tests.test_sweeps import statuses
 __all__ = ["run_here"]  # the fixture
 
 SWEEP = (*QUICK, "logger=none", "hydra.sweep.dir=here")
-KILLING = ("env=gymnasium", "env.id=tests.worlds:Killing-v0", "agent=random", "steps=300", "logger=none")
+KILLING = ("env=gymnasium", "env.id=tests.toy_envs:Killing-v0", "agent=random", "steps=300", "logger=none")
 PLUGINS = importlib.util.find_spec("hydra_plugins") is not None
 LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm", "ray_local", "ray_cluster", "slurm")
 
@@ -31,7 +31,7 @@ LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm", "ray_local", "
 @pytest.mark.parametrize(
     "choice", [*(f"hydra/launcher={name}" for name in LAUNCHERS), "hydra/sweeper=optuna", "experiment=step_sizes"]
 )
-def test_a_missing_plugin_says_what_to_install(run_here: Run, choice: str) -> None:
+def test_missing_plugin_raises_an_error_with_the_install_command(run_here: Run, choice: str) -> None:
     result = run_here("-m", choice)
     assert result.returncode == 2
     first = result.stderr.splitlines()[0]
@@ -40,7 +40,7 @@ def test_a_missing_plugin_says_what_to_install(run_here: Run, choice: str) -> No
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder for Ray, short enough for its sockets, and a token, without which it warns."""
+    """Return a temporary folder with a path short enough for Ray's sockets, and set the token it needs."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
@@ -54,7 +54,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of the processes that name a folder."""
+    """Return the command lines of the processes that name a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -66,7 +66,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def quiet(result: subprocess.CompletedProcess[str]) -> bool:
-    """Say that nothing warns."""
+    """Assert that there is no warning."""
     return re.search("warning|whitelist|deprecat", result.stderr, re.IGNORECASE) is None
 
 
@@ -80,7 +80,7 @@ def quiet(result: subprocess.CompletedProcess[str]) -> bool:
     ],
     ids=lambda launcher: launcher[0],
 )
-def test_a_launcher_runs_what_can_be_run(tmp_path: Path, private: Path, launcher: tuple[str, ...]) -> None:
+def test_launcher_runs_every_valid_job(tmp_path: Path, private: Path, launcher: tuple[str, ...]) -> None:
     name, *own = launcher
     pytest.importorskip("hydra_plugins")
     result = run(tmp_path, "-m", *SWEEP, "network.threshold=-1,0.25,0.5", f"hydra/launcher={name}", *own)
@@ -94,7 +94,7 @@ def test_a_launcher_runs_what_can_be_run(tmp_path: Path, private: Path, launcher
 
 @pytest.mark.sweeps
 @pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
-def test_after_a_job_was_killed_the_sweep_can_be_gone_on_with(tmp_path: Path, launcher: str) -> None:
+def test_sweep_is_resumed_after_a_killed_job(tmp_path: Path, launcher: str) -> None:
     pytest.importorskip("hydra_plugins")
     once = tmp_path / "killed"
     arguments = (f"+env.kwargs.once={once},null", "seed=0", f"hydra/launcher={launcher}", "hydra.sweep.dir=here")
@@ -104,7 +104,7 @@ def test_after_a_job_was_killed_the_sweep_can_be_gone_on_with(tmp_path: Path, la
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"error: {launcher.split('_')[0]} gave the sweep up, which resume=true goes on with: ")
     assert "Traceback" not in result.stderr
-    if launcher == "submitit_local":  # of joblib's workers, one that dies takes the others along
+    if launcher == "submitit_local":  # a killed joblib worker ends the others
         assert statuses(tmp_path / "here") == {"1": "finished"}
     result = run(tmp_path, "-m", *KILLING, *arguments, "resume=true")
     assert result.returncode == 0, result.stderr
@@ -119,7 +119,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def cluster(tmp_path: Path, private: Path) -> Iterator[str]:
-    """A Ray cluster of a head that takes no jobs and a worker that stands in another folder."""
+    """Start a Ray cluster of a head without jobs and a worker in another folder."""
     pytest.importorskip("ray")
     port = free_port()
     elsewhere = tmp_path / "elsewhere"
@@ -144,7 +144,7 @@ def cluster(tmp_path: Path, private: Path) -> Iterator[str]:
 
 
 @pytest.mark.sweeps
-def test_a_running_ray_cluster_is_joined_by_its_address(
+def test_running_ray_cluster_is_used_by_its_address(
     tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", cluster)
@@ -161,7 +161,7 @@ def test_a_running_ray_cluster_is_joined_by_its_address(
     ("launcher", "reason"),
     [("ray_cluster", "ConnectionError: Could not find any running Ray"), ("slurm", "RuntimeError: Could not detect")],
 )
-def test_a_cluster_that_is_not_there_costs_one_line(tmp_path: Path, launcher: str, reason: str) -> None:
+def test_missing_cluster_prints_one_line(tmp_path: Path, launcher: str, reason: str) -> None:
     pytest.importorskip("hydra_plugins")
     if os.environ.get("RAY_ADDRESS") or shutil.which("srun"):
         pytest.skip("there is one")
@@ -172,7 +172,7 @@ def test_a_cluster_that_is_not_there_costs_one_line(tmp_path: Path, launcher: st
 
 
 @pytest.mark.sweeps
-def test_a_study_is_shared_by_commands_and_gone_on_with(tmp_path: Path) -> None:
+def test_study_is_shared_by_commands_and_resumed(tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     search = ("experiment=step_sizes", "steps=500", "lifetimes=2", "hydra.sweeper.n_trials=2")
     arguments = command("-m", *search, "logger=none", "hydra.sweep.dir=here")
@@ -190,7 +190,7 @@ def test_a_study_is_shared_by_commands_and_gone_on_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.sweeps
-def test_workers_that_compile_at_the_same_time_share_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_compile_concurrently_share_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     arguments = ("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=1")

@@ -1,4 +1,4 @@
-"""Groups of neurons that inhibit each other, two ticks by hand."""
+"""Groups of neurons that inhibit each other."""
 
 import torch
 
@@ -16,14 +16,14 @@ def test_two_ticks_by_hand() -> None:
     assert layer.membrane.tolist() == [0.5, 0.0, -1.0, -1.0]
 
 
-def test_neurons_of_a_group_stand_beside_each_other() -> None:
+def test_neurons_of_a_group_are_adjacent() -> None:
     layer = CompetingLIF(3, 2, Lifetimes([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=1.0)
     neurons = torch.arange(12.0).reshape(2, 6)
     assert layer.per_group(neurons).tolist() == [[0.5, 2.5, 4.5], [6.5, 8.5, 10.5]]
     assert layer.spread(layer.per_group(neurons))[0].tolist() == [0.5, 0.5, 2.5, 2.5, 4.5, 4.5]
 
 
-def test_a_lifetime_returns_to_rest_alone_and_keeps_its_rate() -> None:
+def test_reset_of_one_lifetime_clears_its_state_and_keeps_its_rate() -> None:
     layer = CompetingLIF(2, 1, Lifetimes([0, 1]), membrane_decay=0.5, threshold=1.0, inhibition=0.0)
     layer(torch.full((2, 2), 5.0))
     layer.reset_state(torch.tensor([True, False]))

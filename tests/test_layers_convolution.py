@@ -1,4 +1,4 @@
-"""Convolutional synapses and pooling: against torch's own, by hand, and in what they hold."""
+"""Convolutional synapses and pooling: against torch, by hand, and their state."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SEEDS: list[Any] = [(0, torch.float64), (3, torch.float32), ([0, 1], torch.float
     ids=str,
 )
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
-def test_synapses_convolve_and_carry_vectors_both_ways(seeds: Any, geometry: dict[str, Any]) -> None:
+def test_synapses_convolve_and_compute_vjp_and_jvp(seeds: Any, geometry: dict[str, Any]) -> None:
     """Currents are conv2d's, ``push`` is linear in the input as they are, and ``pull`` is its transpose."""
     lifetimes = Lifetimes(*seeds)
     synapses = ConvolutionalSynapses((2, 5, 6), 3, 3, lifetimes, **geometry)
@@ -33,7 +33,7 @@ def test_synapses_convolve_and_carry_vectors_both_ways(seeds: Any, geometry: dic
     assert synapses.drive().shape == (*lifetimes.shape, synapses.rows, synapses.n_out)
 
 
-def test_a_convolution_by_hand() -> None:
+def test_convolution_by_hand() -> None:
     """Weights 1, 10, 100, 1000 over the image 1 2 3 / 4 5 6, bias .5; a score of 1 at the first position only."""
     lifetimes = Lifetimes(0, torch.float64)
     synapses = ConvolutionalSynapses((1, 2, 3), 1, 2, lifetimes)
@@ -51,7 +51,7 @@ def test_a_convolution_by_hand() -> None:
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
 @pytest.mark.parametrize("kind", ["average", "max"])
-def test_pooling_is_torchs_and_its_derivative_goes_both_ways(seeds: Any, kind: Any) -> None:
+def test_pooling_equals_torch_in_value_vjp_and_jvp(seeds: Any, kind: Any) -> None:
     lifetimes = Lifetimes(*seeds)
     pooling = Pooling((2, 5, 6), 2, kind, lifetimes)
     assert pooling.out_shape == (2, 2, 3)
@@ -70,21 +70,21 @@ def test_pooling_is_torchs_and_its_derivative_goes_both_ways(seeds: Any, kind: A
     torch.testing.assert_close((pushed * y).sum(-1), (pulled * x).sum(-1))
 
 
-def test_the_maximum_of_spikes_is_whether_any_fired_and_the_first_that_did_answers_for_it() -> None:
+def test_max_pooling_of_spikes_is_any_spike_with_the_gradient_of_the_first() -> None:
     pooling = Pooling((1, 2, 4), 2, "max", Lifetimes(0))
     spikes = torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])  # rows 0100 and 1100
     assert pooling(spikes).tolist() == [1.0, 0.0]
     assert pooling.pull(torch.tensor([[2.0, 3.0]])).tolist() == [[0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
 
 
-def test_initial_weights_follow_their_scales() -> None:
+def test_initial_weights_have_their_scales() -> None:
     synapses = ConvolutionalSynapses((8, 6, 6), 200, 5, Lifetimes(0), weight_scale=0.5, sparsity=0.25)
     assert ((synapses.weight == 0).sum(-1) == 50).all()
     assert synapses.weight[synapses.weight != 0].std().item() == pytest.approx(0.5 / 200**0.5, rel=0.02)
     assert synapses.bias.abs().max().item() == pytest.approx(1.0, rel=0.02)
 
 
-def test_presynaptic_credit_keeps_one_trace_of_the_size_that_the_docstring_names() -> None:
+def test_presynaptic_credit_has_one_trace_of_the_documented_size() -> None:
     layer = LIF(ConvolutionalSynapses((4, 10, 10), 16, 3, Lifetimes(0)), Lifetimes(0), LayerSettings())
     layer.track(Lifetimes(0))
     assert layer.sensitivity is not None and layer.sensitivity.numel() == 37_888

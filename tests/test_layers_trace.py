@@ -1,4 +1,4 @@
-"""traceTorch's layers: forward and backward against traceTorch 0.3.0, by hand, and what each switch mends."""
+"""traceTorch's layers: forward and backward against traceTorch 0.3.0, by hand, and the effect of each switch."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ THEIR_NAMES = {
 
 
 class Flat(FlatModule):
-    """A network with somewhere to write its gradients."""
+    """A network with a buffer for its gradients."""
 
     def __init__(self, network: TraceNetwork, lifetimes: Lifetimes) -> None:
         super().__init__()
@@ -43,25 +43,25 @@ def parameters_by_their_name(layer: TraceLIF | TraceLIS) -> dict[str, Tensor]:
 
 
 def copy_of(network: TraceNetwork) -> snn.Sequential:
-    """TraceTorch's network with the same weights."""
+    """Return TraceTorch's network with the same weights."""
     theirs = snn.Sequential(
         *(snn.LIF(layer.n_in, layer.n_out) for layer in network.layers),
         snn.LIS(network.readout.n_in, network.readout.n_out),
     )
     for mine, its in zip([*network.layers, network.readout], theirs.layers, strict=True):
         for name, parameter in parameters_by_their_name(mine).items():
-            # The initial values are traceTorch's own, but for what the random weights are.
+            # The initial values are traceTorch's, except for the random weights.
             assert name == "weight" or torch.allclose(getattr(its, name), parameter, rtol=0, atol=1e-6), name
             getattr(its, name).data.copy_(parameter)
     return theirs
 
 
 def scatter(network: Flat) -> None:
-    """Leave the initial values: give every parameter one of its own."""
+    """Set every parameter to a different value."""
     network.flat.add_(0.3 * torch.randn(network.flat.shape, generator=torch.Generator().manual_seed(7)))
 
 
-def test_500_steps_forward_and_backward_are_tracetorchs() -> None:
+def test_500_steps_forward_and_backward_equal_tracetorch() -> None:
     """Every output, every parameter's gradient and the signal below, to 1e-5 in float32."""
     flat = network_of(5, 8, 7, 3, lifetimes=Lifetimes(0))
     network, theirs = flat.network, copy_of(flat.network)
@@ -86,7 +86,7 @@ def test_500_steps_forward_and_backward_are_tracetorchs() -> None:
     assert 50 < spikes < 450  # the layers were neither silent nor saturated
 
 
-def test_initial_values_are_tracetorchs() -> None:
+def test_initial_values_equal_tracetorch() -> None:
     copy_of(network_of(5, 8, 3, lifetimes=Lifetimes(0)).network)
     layer = TraceLIF(400, 300, Lifetimes(0), threshold=2.0)
     assert float(layer.weight.mean()) == pytest.approx(2 / 400, abs=1e-3)
@@ -95,7 +95,7 @@ def test_initial_values_are_tracetorchs() -> None:
 
 
 def test_one_step_by_hand() -> None:
-    """Two inputs, one neuron, m = .5, theta = 1, a = .5 (exact): 1.5 reaches the threshold, .5 is left over."""
+    """Two inputs, one neuron, m = .5, theta = 1, a = .5 (exact): 1.5 reaches the threshold, .5 remains."""
     lifetimes = Lifetimes(0, torch.float64)
     flat = network_of(2, 1, 2, lifetimes=lifetimes, membrane_decay=0.5, input_trace_decay=0.5, exact_trace_decay=True)
     layer = flat.network.layers[0]
@@ -115,7 +115,7 @@ def test_one_step_by_hand() -> None:
 
 
 @pytest.mark.parametrize("zero_at_rest", [False, True])
-def test_the_rate_windows_derivatives_are_its_own(zero_at_rest: bool) -> None:
+def test_rate_window_has_its_own_derivatives(zero_at_rest: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.rand(6, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)]
     window = rate_window(*inputs, zero_at_rest)
@@ -123,7 +123,7 @@ def test_the_rate_windows_derivatives_are_its_own(zero_at_rest: bool) -> None:
     torch.testing.assert_close(window[1:], expected)
 
 
-def test_the_signal_is_one_by_probabilities_or_by_their_logarithms() -> None:
+def test_signal_is_by_probabilities_or_by_log_probabilities() -> None:
     lifetimes = Lifetimes(0, torch.float64)
     signal = torch.tensor([0.3, -1.0, 0.2], dtype=torch.float64)
     for logarithmic in (False, True):
@@ -139,10 +139,10 @@ def test_the_signal_is_one_by_probabilities_or_by_their_logarithms() -> None:
         torch.testing.assert_close(readout.weight.grad, expected)
 
 
-# The known defects, each as it is and mended.
+# The known defects, each with its switch off and on.
 
 
-def test_an_input_trace_decay_asked_to_be_point_nine_is_point_711_unless_exact() -> None:
+def test_input_trace_decay_of_0_9_is_0_711_unless_exact() -> None:
     for exact, value in ((False, 0.7109495), (True, 0.9)):
         layer = TraceLIF(2, 1, Lifetimes(0), input_trace_decay=0.9, exact_trace_decay=exact)
         layer(torch.ones(2))
@@ -150,7 +150,7 @@ def test_an_input_trace_decay_asked_to_be_point_nine_is_point_711_unless_exact()
         torch.testing.assert_close(layer.input_trace, torch.full((2,), value))
 
 
-def test_a_neuron_at_rest_has_the_rate_point_378_unless_zero_at_rest() -> None:
+def test_neuron_at_rest_has_rate_0_378_unless_zero_at_rest() -> None:
     nothing, decay, threshold = torch.zeros(1), torch.tensor([0.9]), torch.ones(1)
     as_it_is, mended = (rate_window(nothing, decay, threshold, zero) for zero in (False, True))
     assert as_it_is.rate.item() == pytest.approx(0.3775407)
@@ -159,7 +159,7 @@ def test_a_neuron_at_rest_has_the_rate_point_378_unless_zero_at_rest() -> None:
     assert rate_window(torch.full((1,), 9.0), decay, threshold, True).rate.item() == pytest.approx(1.0)
 
 
-def test_unlikely_outputs_are_taught_only_where_the_signal_is_one_by_log_probabilities() -> None:
+def test_unlikely_outputs_learn_only_with_a_signal_by_log_probabilities() -> None:
     gradients = []
     for logarithmic in (False, True):
         flat = network_of(1, 2, lifetimes=Lifetimes(0), log_prob_signal=logarithmic)
@@ -171,8 +171,8 @@ def test_unlikely_outputs_are_taught_only_where_the_signal_is_one_by_log_probabi
 
 
 @pytest.mark.parametrize("frozen", [*itertools.combinations(LEARNED, 1), tuple(LEARNED)[1:]])
-def test_what_is_frozen_stays_and_the_rest_learns_the_same(frozen: tuple[str, ...]) -> None:
-    """TraceTorch crashes where a decay does not require a gradient."""
+def test_frozen_parameters_are_constant_and_the_rest_learns_equally(frozen: tuple[str, ...]) -> None:
+    """TraceTorch fails if a decay does not require a gradient."""
     lifetimes = Lifetimes(0)
     free, held = (
         network_of(4, 6, 3, lifetimes=lifetimes),
@@ -190,7 +190,7 @@ def test_what_is_frozen_stays_and_the_rest_learns_the_same(frozen: tuple[str, ..
         torch.testing.assert_close(parameter.grad, gradients[name])
 
 
-def test_a_lifetime_among_many_is_the_lifetime_alone() -> None:
+def test_one_of_many_lifetimes_equals_the_single_lifetime() -> None:
     many = network_of(4, 6, 3, lifetimes=Lifetimes([3, 4, 5], torch.float64))
     alone = network_of(4, 6, 3, lifetimes=Lifetimes(4, torch.float64))
     assert torch.equal(many.flat[1], alone.flat)
@@ -207,7 +207,7 @@ def test_a_lifetime_among_many_is_the_lifetime_alone() -> None:
     assert many.network.layers[0].input_trace.abs().min() > 0
 
 
-def test_both_kinds_of_layer_spike_alike() -> None:
+def test_lif_and_trace_lif_layers_spike_equally() -> None:
     """The current of ``LIF`` is normalised by 1-m, that of ``TraceLIF`` is not; the membrane is the same after that."""
     lifetimes = Lifetimes(0, torch.float64)
     synapses = DenseSynapses(4, 6, lifetimes, bias_scale=0.0)

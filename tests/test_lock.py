@@ -1,4 +1,4 @@
-"""The sign that a run is going on: put up once, kept fresh, taken away; and which one counts."""
+"""The lock of a running run: taken once, refreshed, removed; and which locks are stale."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def here(folder: Path) -> Presence:
 
 
 def leave(folder: Path, age: float = 0.0, **about: Any) -> None:
-    """Leave the sign of a run behind, by default one of this machine whose process is there."""
+    """Write the lock of a run, by default of this machine with a running process."""
     sign = {"host": socket.gethostname(), "pid": os.getppid(), "machine": lock._machine(folder), "id": "x"}
     (folder / NAME).write_text(json.dumps({**sign, **about}))
     os.utime(folder / NAME, (time.time() - age, time.time() - age))
@@ -52,7 +52,7 @@ def without_locks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(flock, "fcntl", None)
 
 
-def test_the_sign_stands_while_the_context_does_and_says_how_far_the_run_is(tmp_path: Path) -> None:
+def test_lock_exists_within_the_context_and_has_the_step_of_the_run(tmp_path: Path) -> None:
     record = Record()
     for _ in range(3):
         record.add(2.0)
@@ -72,7 +72,7 @@ def test_the_sign_stands_while_the_context_does_and_says_how_far_the_run_is(tmp_
     assert not list(tmp_path.iterdir()) and not alive(tmp_path)
 
 
-def test_the_heart_beats_while_the_env_does_not_return(tmp_path: Path) -> None:
+def test_heartbeat_continues_while_the_env_blocks(tmp_path: Path) -> None:
     with here(tmp_path):
         stamps = set()
         wait_for(lambda: len(stamps.add((tmp_path / NAME).stat().st_mtime_ns) or stamps) > 3)  # type: ignore[func-returns-value]
@@ -80,19 +80,19 @@ def test_the_heart_beats_while_the_env_does_not_return(tmp_path: Path) -> None:
 
 
 @LOCKS
-def test_a_folder_has_one_run_at_a_time(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_has_one_run_at_a_time(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     without_locks(kind, monkeypatch)
-    says = "is in use by" if kind == "flock" else "had a heartbeat in the last 120 s of"
+    problem = "is in use by" if kind == "flock" else "had a heartbeat in the last 120 s of"
     with here(tmp_path):
-        with pytest.raises(InUse, match=rf"^hydra.run.dir {says} process {os.getpid()} on .*{tmp_path.name}"):
+        with pytest.raises(InUse, match=rf"^hydra.run.dir {problem} process {os.getpid()} on .*{tmp_path.name}"):
             here(tmp_path).__enter__()
-        assert alive(tmp_path)  # the second takes nothing away
+        assert alive(tmp_path)  # the second does not remove the lock
     assert not list(tmp_path.iterdir())
 
 
 @LOCKS
 @pytest.mark.parametrize("stale", ["elsewhere", "empty"])
-def test_of_many_that_find_a_stale_sign_exactly_one_enters(
+def test_exactly_one_of_many_processes_takes_over_a_stale_lock(
     tmp_path: Path, kind: str, stale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_locks(kind, monkeypatch)
@@ -127,15 +127,15 @@ def test_of_many_that_find_a_stale_sign_exactly_one_enters(
 @pytest.mark.parametrize(
     ("left", "going_on"),
     [
-        ({}, False),  # a container that was killed and started again: the same host and number of its process
+        ({}, False),  # a killed and restarted container: the same host and process id
         ({"age": 10**6}, False),
         ({"machine": "another", "host": "elsewhere", "age": 100}, True),
         ({"machine": "another", "host": "elsewhere", "age": 130}, False),
         ({"machine": "another", "host": "elsewhere", "updated": 0}, True),  # its clock is wrong
-        ({"machine": "another", "age": -3600}, True),  # so is this one's
+        ({"machine": "another", "age": -3600}, True),  # this clock is wrong
     ],
 )
-def test_whose_process_was_killed_is_decided_by_the_lock_here_and_by_the_heartbeat_elsewhere(
+def test_killed_run_is_detected_by_the_lock_here_and_by_the_heartbeat_elsewhere(
     tmp_path: Path, left: dict[str, Any], going_on: bool
 ) -> None:
     leave(tmp_path, **left)
@@ -150,7 +150,7 @@ def test_whose_process_was_killed_is_decided_by_the_lock_here_and_by_the_heartbe
 
 
 @pytest.mark.parametrize("content", ["", "torn", "[]", '{"host": 5, "pid": "x", "machine": []}'])
-def test_a_sign_that_cannot_be_read_is_replaced(tmp_path: Path, content: str) -> None:
+def test_unreadable_lock_is_replaced(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)
     assert not alive(tmp_path) or "machine" in content
     os.utime(tmp_path / NAME, (0, 0))
@@ -158,7 +158,7 @@ def test_a_sign_that_cannot_be_read_is_replaced(tmp_path: Path, content: str) ->
         assert alive(tmp_path)
 
 
-def test_a_run_of_an_earlier_version_goes_on_while_its_process_does(tmp_path: Path) -> None:
+def test_lock_of_an_earlier_version_holds_while_its_process_runs(tmp_path: Path) -> None:
     old = {"host": socket.gethostname(), "pid": os.getppid()}
     for about, going_on in (
         ({"updated": time.time() - 60}, True),
@@ -181,7 +181,7 @@ with Presence(Path(sys.argv[1]), 10, "folder"):
 """
 
 
-def test_the_folder_of_a_killed_run_is_free_at_once(tmp_path: Path) -> None:
+def test_folder_of_a_killed_run_is_free_immediately(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"entered\n"
         assert alive(tmp_path)
@@ -192,13 +192,13 @@ def test_the_folder_of_a_killed_run_is_free_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_claim_of_a_killed_process_ends_after_some_seconds(tmp_path: Path) -> None:
+def test_claim_of_a_killed_process_expires(tmp_path: Path) -> None:
     (tmp_path / "running.part").touch()
     with here(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_who_only_asks_does_not_keep_a_run_from_its_start(tmp_path: Path) -> None:
+def test_checking_a_lock_does_not_block_a_run(tmp_path: Path) -> None:
     asked = flock._lock(tmp_path, shared=True)
     assert asked is not None
     threading.Timer(0.03, os.close, [asked]).start()
@@ -206,7 +206,7 @@ def test_who_only_asks_does_not_keep_a_run_from_its_start(tmp_path: Path) -> Non
         pass
 
 
-def test_a_worker_that_was_forked_does_not_hold_the_folder(tmp_path: Path) -> None:
+def test_forked_worker_does_not_hold_the_folder(tmp_path: Path) -> None:
     with here(tmp_path), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: a fork beside threads
         worker = os.fork()
@@ -221,7 +221,7 @@ def test_a_worker_that_was_forked_does_not_hold_the_folder(tmp_path: Path) -> No
         os.waitpid(worker, 0)
 
 
-def test_a_run_that_stood_still_until_another_took_its_folder_ends(tmp_path: Path) -> None:
+def test_paused_run_ends_after_another_run_took_its_folder(tmp_path: Path) -> None:
     with here(tmp_path) as sign:
         leave(tmp_path, machine="another", host="elsewhere", pid=7)
         wait_for(lambda: sign.lost)
@@ -230,7 +230,7 @@ def test_a_run_that_stood_still_until_another_took_its_folder_ends(tmp_path: Pat
     assert (read(tmp_path) or {})["pid"] == 7
 
 
-def test_a_folder_that_vanishes_costs_nothing(tmp_path: Path) -> None:
+def test_removed_folder_raises_no_error(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     with here(folder) as sign:

@@ -1,4 +1,4 @@
-"""Pictures are of the same env steps whatever happens to the run, and looking changes nothing of the lifetime."""
+"""Images are of the same env steps after a resume, and logging does not change the lifetime."""
 
 from pathlib import Path
 from typing import Any
@@ -18,50 +18,52 @@ from tracerl.runs.logging.tensorboard import LoggedRun, TensorBoard
 EVERY, LENGTH = 20, 6
 
 
-def looks(snapshots: Snapshots, steps: int) -> list[int]:
+def call_steps(snapshots: Snapshots, steps: int) -> list[int]:
     found, step = [], 0
     while (step := snapshots.next_call(step)) <= steps:
         found.append(step)
     return found
 
 
-def test_the_first_steps_and_those_before_every_picture_are_looked_at() -> None:
+def test_callback_is_called_at_the_first_steps_and_before_every_image() -> None:
     expected = [*range(1, 7), *range(15, 21), *range(35, 41), *range(55, 61)]
-    assert looks(Snapshots(EVERY, LENGTH, {}), 60) == expected
-    assert looks(Snapshots(4, 100, {}), 9) == list(range(1, 10))  # no picture is longer than lies between two
+    assert call_steps(Snapshots(EVERY, LENGTH, {}), 60) == expected
+    assert call_steps(Snapshots(4, 100, {}), 9) == list(
+        range(1, 10)
+    )  # an image is not longer than the interval of images
 
 
-class Restarted:
-    """A callback whose snapshots are taken down and built anew, from what they kept, after every look."""
+class RestoringCallback:
+    """A callback whose snapshots are saved and restored after every call."""
 
     every = 10**9
 
     def __init__(self, restart: bool) -> None:
         self.snapshots, self.restart = Snapshots(EVERY, LENGTH, None), restart
         self.pictures: list[tuple[int, str, bytes]] = []
-        self.born: Any = None
+        self.initial: Any = None
 
     def next_call(self, step: int) -> int:
         return self.snapshots.next_call(step)
 
     def call(self, records: Any, agent: Any) -> None:
         step = records[0].step
-        self.born = constants(agent) if self.born is None else self.born
+        self.initial = constants(agent) if self.initial is None else self.initial
         found = self.snapshots.call(step, records, agent)
         self.pictures += [(step, tag, picture.tobytes()) for tag, picture in found.items()]
         if self.restart:
             kept = {name: np.asarray(array) for name, array in sorted(self.snapshots.capture().items())}
-            self.snapshots = Snapshots(EVERY, LENGTH, self.born, kept)
+            self.snapshots = Snapshots(EVERY, LENGTH, self.initial, kept)
 
     def call_at_end(self, records: Any, agent: Any) -> None: ...
 
 
-def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
+def test_image_is_identical_after_a_kill() -> None:
     found = []
     for restart in (False, True):
         env = tracerl.make_env("CartPole")
         settings = {"network.hidden": [4, 3], "engine": "torch", "network.learn_membrane_decay": True}
-        callback = Restarted(restart)
+        callback = RestoringCallback(restart)
         tracerl.live(tracerl.make_agent(env, settings=settings), env, 60, callbacks=[callback]).finish()
         found.append(callback.pictures)
     assert [(step, tag) for step, tag, _ in found[0]] == [
@@ -70,21 +72,21 @@ def test_a_picture_that_a_kill_interrupted_is_the_same() -> None:
     assert found[0] == found[1]
 
 
-def test_decays_that_nothing_changed_have_one_picture_and_what_cannot_be_seen_none() -> None:
+def test_unchanged_decays_have_one_image_and_agents_without_views_none() -> None:
     env = tracerl.make_env("CartPole")
-    callback, settings = Restarted(False), {"network.hidden": [4], "engine": "torch"}
+    callback, settings = RestoringCallback(False), {"network.hidden": [4], "engine": "torch"}
     tracerl.live(tracerl.make_agent(env, settings=settings), env, 40, callbacks=[callback]).finish()
     assert [step for step, tag, _ in callback.pictures if tag == "pictures/decays"] == [6]
-    unseen = Snapshots(EVERY, LENGTH, None)
-    assert unseen.call(1, [Record()], object()) == {}  # type: ignore[arg-type]
-    assert unseen.next_call(1) == NEVER and unseen.capture() == {}
+    empty = Snapshots(EVERY, LENGTH, None)
+    assert empty.call(1, [Record()], object()) == {}  # type: ignore[arg-type]
+    assert empty.next_call(1) == NEVER and empty.capture() == {}
 
 
 @pytest.mark.parametrize(
     ("engine", "backend", "lifetimes"),
     [("torch", "gymnasium", 1), ("fused", "gymnasium", 1), ("fused", "gymnasium", 3), ("fused", "compiled", 3)],
 )
-def test_a_lifetime_that_is_looked_at_is_the_same_to_the_bit(
+def test_lifetime_with_logged_images_is_bit_identical(
     tmp_path: Path, engine: str, backend: str, lifetimes: int
 ) -> None:
     found, steps = [], 150 if engine == "torch" else 600
@@ -102,9 +104,9 @@ def test_a_lifetime_that_is_looked_at_is_the_same_to_the_bit(
         log.close(success=True)
         runner.close()
         found.append((agent.capture(), [list(record.returns) for record in records]))
-    (plain, returns), (looked_at, others) = found
+    (plain, returns), (logged, others) = found
     assert returns == others
     for name, tensor in plain.items():
-        assert same_bits(tensor, looked_at[name]), name
+        assert same_bits(tensor, logged[name]), name
     sizes = [sum(path.stat().st_size for path in (tmp_path / str(i)).iterdir()) for i in range(2)]
     assert sizes[1] > 2 * sizes[0]

@@ -1,4 +1,4 @@
-"""Event files, read back by TensorBoard's own reader."""
+"""Event files, read by TensorBoard's reader."""
 
 import io
 import json
@@ -27,7 +27,7 @@ from tracerl.runs.logging.tensorboard import LoggedRun, Silent, TensorBoard
 
 
 class Numbers:
-    """An agent with one number to show."""
+    """An agent with one diagnostic."""
 
     def __init__(self, value: float = 1.5) -> None:
         self.value = value
@@ -46,11 +46,11 @@ def log_two_points(folder: Path) -> None:
             record.add(1.0)
         record.end_episode()
         log.call([record], Numbers())
-        log.call([record], Numbers())  # the end of a lifetime may fall on the schedule
+        log.call([record], Numbers())  # the end of a lifetime may be on the schedule
     log.close(success=True)
 
 
-def test_curves_read_back_by_tensorboard(tmp_path: Path) -> None:
+def test_curves_are_read_by_tensorboard(tmp_path: Path) -> None:
     log_two_points(tmp_path)
     events = EventAccumulator(str(tmp_path)).Reload()
     tags = {"learn/td_error", "rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/reward_rate", "time/fps"}
@@ -62,7 +62,7 @@ def test_curves_read_back_by_tensorboard(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_hyperparameters_stand_in_the_same_run(tmp_path: Path) -> None:
+def test_hyperparameters_are_in_the_same_run(tmp_path: Path) -> None:
     log_two_points(tmp_path)
     content = EventAccumulator(str(tmp_path)).Reload().summary_metadata
     start = plugin_data_pb2.HParamsPluginData.FromString(
@@ -83,7 +83,7 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
     log.close(success=True)
 
 
-def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
     log._events._file.close()
     log._events._file = open("/dev/full", "wb")  # noqa: SIM115
@@ -97,7 +97,7 @@ def test_a_full_disk_costs_one_warning(tmp_path: Path, capsys: pytest.CaptureFix
     assert "the run goes on" in warnings
 
 
-def test_numbers_that_are_not_finite_are_written_as_they_are_with_one_warning(
+def test_non_finite_numbers_are_written_unchanged_with_one_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
@@ -111,10 +111,10 @@ def test_numbers_that_are_not_finite_are_written_as_they_are_with_one_warning(
     np.testing.assert_array_equal(values, [1.0, np.nan, -np.inf, 2.0])
 
 
-def test_many_lifetimes_are_a_band_around_their_interquartile_mean(tmp_path: Path) -> None:
+def test_many_lifetimes_are_an_interval_around_their_interquartile_mean(tmp_path: Path) -> None:
     log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=5))
     records = [Record(lifetime=lifetime) for lifetime in range(5)]
-    log.call(records, Numbers())  # nothing lived yet: nothing to write
+    log.call(records, Numbers())  # no step: nothing to write
     for record in records:
         record.add(float(record.lifetime))
     log.call(records, Numbers())  # no episode has ended
@@ -137,13 +137,13 @@ def test_many_lifetimes_are_a_band_around_their_interquartile_mean(tmp_path: Pat
 
 
 class Neurons(Numbers):
-    """An agent with numbers to count, as ``view.Distributed``."""
+    """An agent with distributions, as ``view.Distributed``."""
 
     def distributions(self) -> dict[str, torch.Tensor]:
         return {"weights/policy_0": torch.tensor([-1.0, 0.0, 0.0, 5.0, torch.nan]), "decays/k": torch.tensor([0.5])}
 
 
-def test_histograms_count_every_number_in_buckets_as_tensorboard_has_them(tmp_path: Path) -> None:
+def test_histograms_count_every_number_in_the_buckets_of_tensorboard(tmp_path: Path) -> None:
     log = TensorBoard(every=10, histograms_every=0.25).open(LoggedRun(tmp_path, steps=20))
     record, step = Record(), 0
     while (due := log.next_call(step)) <= 20:
@@ -166,7 +166,7 @@ def test_histograms_count_every_number_in_buckets_as_tensorboard_has_them(tmp_pa
     assert [point.step for point in events.Scalars("learn/td_error")] == [10, 20]
 
 
-def test_pictures_are_png_files_of_the_size_they_say(tmp_path: Path) -> None:
+def test_images_are_png_files_of_the_declared_size(tmp_path: Path) -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [4], "engine": "torch"})
     log = TensorBoard(every=100, pictures_every=20, picture_steps=10).open(LoggedRun(tmp_path))
@@ -178,10 +178,10 @@ def test_pictures_are_png_files_of_the_size_they_say(tmp_path: Path) -> None:
     width, height, png = events.Tensors("pictures/raster")[0].tensor_proto.string_val
     with Image.open(io.BytesIO(png)) as image:
         assert image.size == (int(width), int(height))
-    assert [point.step for point in events.Scalars("learn/td_error")] == [45]  # the last, whatever the schedule
+    assert [point.step for point in events.Scalars("learn/td_error")] == [45]  # the last point, on any schedule
 
 
-def test_the_last_point_is_written_also_where_a_picture_ends_with_the_lifetime(tmp_path: Path) -> None:
+def test_last_point_is_written_when_an_image_ends_with_the_lifetime(tmp_path: Path) -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [4], "engine": "torch"})
     log = TensorBoard(every=100, pictures_every=20).open(LoggedRun(tmp_path))
@@ -192,7 +192,7 @@ def test_the_last_point_is_written_also_where_a_picture_ends_with_the_lifetime(t
     assert [point.step for point in events.Tensors("pictures/raster")] == [20, 40]
 
 
-def test_charts_are_declared_as_soon_as_they_have_something_to_show(tmp_path: Path) -> None:
+def test_charts_are_declared_with_their_first_tag(tmp_path: Path) -> None:
     settings, record = TensorBoard(every=10), Record()
     log = settings.open(LoggedRun(tmp_path))
     for ends in (False, False, True, True):
@@ -227,12 +227,14 @@ def test_milestones_of_many_lifetimes_are_a_median_and_a_share(tmp_path: Path) -
     log.close(success=True)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert "milestones/w1>=9" not in events.Tags()["scalars"]
-    assert events.Scalars("milestones/w1>=3")[0].value == 4.0  # the second lifetime's, of 3 and 4; one never reached it
+    assert (
+        events.Scalars("milestones/w1>=3")[0].value == 4.0
+    )  # of the second lifetime, of 3 and 4; one did not reach it
     assert events.Scalars("milestones/w1>=3_lives")[0].value == pytest.approx(2 / 3)
     assert events.Scalars("milestones/w1>=9_lives")[0].value == 0.0
 
 
-def test_the_settings_that_differ_come_first_where_runs_are_compared(tmp_path: Path) -> None:
+def test_settings_that_differ_come_first_in_the_hparams_page(tmp_path: Path) -> None:
     same = {f"agent.a{i}": i for i in range(8)}
     for name, entropy in (("first", 0.1), ("second", 0.2)):
         (tmp_path / name).mkdir()
@@ -248,7 +250,7 @@ def test_the_settings_that_differ_come_first_where_runs_are_compared(tmp_path: P
 
 
 def hparams_page(folder: Path) -> Any:
-    """What TensorBoard's server answers when the HParams page asks which columns there are."""
+    """Return the columns that TensorBoard's server gives to the HParams page."""
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
     provider = MultiplexerDataProvider(multiplexer, str(folder))
     context = backend_context.Context(TBContext(data_provider=provider, logdir=str(folder)))
@@ -256,7 +258,7 @@ def hparams_page(folder: Path) -> Any:
     return context.experiment_from_metadata(RequestContext(), "0", True, metadata_of_runs, [])
 
 
-def test_decays_are_histograms_only_where_they_are_learned(tmp_path: Path) -> None:
+def test_only_learned_decays_have_histograms(tmp_path: Path) -> None:
     env = tracerl.make_env("CartPole")
     settings = {"network.hidden": [4], "engine": "torch", "network.learn_membrane_decay": True}
     for i, learns in enumerate((False, True)):
@@ -271,7 +273,7 @@ def test_decays_are_histograms_only_where_they_are_learned(tmp_path: Path) -> No
         assert shown == ({"decays/policy_0_membrane", "decays/value_0_membrane"} if learns else set())
 
 
-def test_wrong_schedules_are_named() -> None:
+def test_invalid_schedules_raise_an_error_naming_the_key() -> None:
     for wrong in (0, -1, 1.5, True, "often", 0.0):
         for name in ("histograms_every", "pictures_every"):
             with pytest.raises(ConfigError, match=f"{name} must be env steps"):
@@ -280,18 +282,18 @@ def test_wrong_schedules_are_named() -> None:
         TensorBoard(every=1, picture_steps=0)
 
 
-def test_the_text_page_says_how_to_read_the_others(tmp_path: Path) -> None:
+def test_text_page_explains_the_other_pages(tmp_path: Path) -> None:
     TensorBoard(every=1).open(LoggedRun(tmp_path)).close(success=True)
     text = EventAccumulator(str(tmp_path)).Reload().Tensors("about_these_pages")[0].tensor_proto.string_val[0].decode()
     assert "`pictures/raster`" in text
 
 
-def test_silence_writes_nothing(tmp_path: Path) -> None:
+def test_logger_none_writes_nothing(tmp_path: Path) -> None:
     assert Silent().open(LoggedRun(tmp_path)) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curve(tmp_path: Path) -> None:
+def test_resumed_log_drops_events_after_its_checkpoint_and_is_one_curve(tmp_path: Path) -> None:
     settings, records = TensorBoard(every=10), [Record()]
 
     def on(log: Any, steps: range) -> None:
@@ -320,8 +322,8 @@ def test_a_log_that_goes_on_drops_what_came_after_its_checkpoint_and_is_one_curv
     assert len(found.summary_metadata) == len(set(found.summary_metadata))
 
 
-def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path: Path) -> None:
-    """At the end of a run the checkpoint comes first; one that is killed in between logs its last step after all."""
+def test_last_event_after_the_checkpoint_is_logged_by_the_resumed_run(tmp_path: Path) -> None:
+    """At the end of a run the checkpoint comes first; a run killed in between logs its last step when resumed."""
     settings, record = TensorBoard(every=10), Record()
     log = settings.open(LoggedRun(tmp_path))
     for _ in range(13):
@@ -337,9 +339,7 @@ def test_a_checkpoint_made_before_the_last_event_leaves_it_to_be_logged(tmp_path
     assert [(point.step, point.value) for point in points][:2] == [(10, 1.0), (13, 2.0)]
 
 
-def test_a_half_taken_picture_that_cannot_be_read_costs_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_partial_image_raises_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = TensorBoard(every=10, pictures_every=10)
     for kept in ({"other": np.zeros(2)}, {"ended": np.zeros(()), "episodes": np.zeros(3)}):
         settings.open(LoggedRun(tmp_path, kept=kept)).close(success=True)

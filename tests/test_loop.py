@@ -1,4 +1,4 @@
-"""The lifetime loop: what reaches the agent, in which order, and how a lifetime ends."""
+"""The lifetime loop: the calls of the agent, their order, and the ends of a lifetime."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.random import RandomAgent
 
-import tests.worlds  # noqa: F401  registers the envs
+import tests.toy_envs  # noqa: F401  registers the envs
 from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
 from tracerl.lifetime.protocol import Agent
 from tracerl.lifetime.record import Milestone, Record
@@ -43,29 +43,29 @@ class Script(gym.Env):
         return self.observe(), float(action), ended and episode != 2, ended and episode != 1, {}
 
 
-class Witness:
-    """Writes down every step type."""
+class RecordingAgent:
+    """An agent that records every call."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple] = []
+        self.received: list[tuple] = []
 
     def start(self, observation: np.ndarray) -> int:
-        self.heard.append(("start", int(observation[0])))
+        self.received.append(("start", int(observation[0])))
         return 1
 
     def step(self, reward: float, observation: np.ndarray) -> int:
-        self.heard.append(("step", reward, int(observation[0])))
+        self.received.append(("step", reward, int(observation[0])))
         return 0
 
     def end(self, reward: float, observation: np.ndarray, terminated: bool) -> None:
-        self.heard.append(("end", reward, int(observation[0]), terminated))
+        self.received.append(("end", reward, int(observation[0]), terminated))
 
     def diagnostics(self) -> dict[str, float]:
         return {}
 
 
-class Looks:
-    """A callback that notes when it looked."""
+class CountingCallback:
+    """A callback that records the steps of its calls."""
 
     def __init__(self, every: int) -> None:
         self.every, self.steps = every, []
@@ -74,10 +74,10 @@ class Looks:
         self.steps.append(records[0].step)
 
 
-def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> None:
-    env, agent, record = Script(), Witness(), Record()
+def test_each_observation_is_passed_once_and_terminated_differs_from_truncated() -> None:
+    env, agent, record = Script(), RecordingAgent(), Record()
     assert run_lifetime(agent, env, 6, 7, record) == "finished"
-    assert agent.heard == [
+    assert agent.received == [
         ("start", 0),
         ("step", 1.0, 1),
         ("end", 0.0, 2, True),
@@ -86,33 +86,33 @@ def test_each_observation_is_handed_over_once_and_endings_are_told_apart() -> No
         ("end", 0.0, 5, False),
         ("start", 6),
         ("step", 1.0, 7),
-        ("end", 0.0, 8, True),  # a terminal state is terminal, also where the time is up
+        ("end", 0.0, 8, True),  # a terminal state is terminal, also at the time limit
     ]
-    assert env.seeds == [7, None, None]  # the last episode ended the lifetime: no reset for nothing
+    assert env.seeds == [7, None, None]  # the last episode ended the lifetime: no further reset
     assert isinstance(agent, Agent)
 
 
-def test_the_record_counts_steps_episodes_and_returns() -> None:
+def test_record_counts_steps_episodes_and_returns() -> None:
     record = Record([Milestone.parse("w2>=1"), Milestone.parse("w3>=1.5")])
-    run_lifetime(Witness(), Script(), 5, 0, record)
+    run_lifetime(RecordingAgent(), Script(), 5, 0, record)
     assert (record.step, record.episodes, list(record.returns), list(record.lengths)) == (5, 2, [1.0, 1.0], [2, 2])
     assert (record.episode_return, record.episode_length) == (1.0, 1)
     assert [milestone.reached_at for milestone in record.milestones] == [4, None]
 
 
-def test_callbacks_look_on_their_schedule_and_at_the_end() -> None:
-    looks, often = Looks(2), Looks(100)
-    run_lifetime(Witness(), Script(), 5, 0, Record(), [looks, often])
-    assert looks.steps == [2, 4, 5]
+def test_callbacks_are_called_on_schedule_and_at_the_end() -> None:
+    callback, often = CountingCallback(2), CountingCallback(100)
+    run_lifetime(RecordingAgent(), Script(), 5, 0, Record(), [callback, often])
+    assert callback.steps == [2, 4, 5]
     assert often.steps == [5]
 
 
-def test_an_interrupt_ends_the_lifetime_after_the_running_step() -> None:
-    record, looks = Record(), Looks(100)
-    ending = run_lifetime(Witness(), Script(), 1000, 0, record, [looks], interrupted=lambda: record.step == 3)
+def test_interrupt_ends_the_lifetime_after_the_current_step() -> None:
+    record, callback = Record(), CountingCallback(100)
+    ending = run_lifetime(RecordingAgent(), Script(), 1000, 0, record, [callback], interrupted=lambda: record.step == 3)
     assert ending == "interrupted"
     assert record.step == 3
-    assert looks.steps == [3]
+    assert callback.steps == [3]
 
 
 BROKEN = {
@@ -132,16 +132,16 @@ BROKEN = {
     "text": (EnvFailed, 49, r"must be an array of real numbers, got one of dtype <U3: array\(\['0.5'\]"),
     "objects": (EnvFailed, 49, r"must be an array of real numbers, got one of dtype object: array\(\[None\]"),
     "complex": (EnvFailed, 49, "must be an array of real numbers, got one of dtype complex64"),
-    "paid": (EnvFailed, 49, "the reward '1.0' in step 50: TypeError: reward must be a real number"),
+    "reward_text": (EnvFailed, 49, "the reward '1.0' in step 50: TypeError: reward must be a real number"),
     "imaginary": (EnvFailed, 49, "reward must be a real number, got "),
-    "said": (EnvFailed, 49, "the env failed in step 50: TypeError: terminated must be true or false, got 'False'"),
+    "flag_text": (EnvFailed, 49, "the env failed in step 50: TypeError: terminated must be true or false, got 'False'"),
     "undefined": (EnvFailed, 49, "the env failed in step 50: TypeError: terminated must be true or false, got nan"),
     "two": (EnvFailed, 49, r"the reward array\(\[1., 1.\]\) in step 50"),
 }
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_env_is_named(how: str) -> None:
+def test_invalid_env_raises_an_error_naming_it(how: str) -> None:
     error, steps, message = BROKEN[how]
     env = gym.make("Broken-v0", disable_env_checker=True, how=how)
     agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
@@ -153,20 +153,20 @@ def test_a_broken_env_is_named(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["well", "tensors"])
-def test_numpys_and_torchs_own_numbers_and_flags_are_as_good_as_pythons(how: str) -> None:
+def test_numpy_and_torch_scalars_are_accepted_as_rewards_and_flags(how: str) -> None:
     env, record = gym.make("Broken-v0", disable_env_checker=True, how=how), Record()
     agent = RandomAgent(env.observation_space, env.action_space, Lifetimes(0))
     assert run_lifetime(agent, env, 100, 0, record) == "finished"
     assert list(record.returns) == [10.0] * 10 and type(record.returns[0]) is float
 
 
-def test_huge_but_finite_observations_pass() -> None:
+def test_large_finite_observations_are_accepted() -> None:
     env = Script()
     env.observe = lambda: np.array([3e38], np.float32)  # its square is not a float32
-    assert run_lifetime(Witness(), env, 4, 0, Record()) == "finished"
+    assert run_lifetime(RecordingAgent(), env, 4, 0, Record()) == "finished"
 
 
-def test_random_agents_sample_any_space_reproducibly() -> None:
+def test_random_agent_samples_any_space_reproducibly() -> None:
     env = gym.make("Pendulum-v1", disable_env_checker=True)
 
     def actions(seed: int) -> list[float]:
@@ -176,9 +176,9 @@ def test_random_agents_sample_any_space_reproducibly() -> None:
     assert actions(1) == actions(1) != actions(2)
 
 
-def test_random_agents_know_nothing_of_what_the_env_draws() -> None:
-    """The same seed starts both; a bandit's contexts and random actions are drawn alike."""
+def test_random_agent_and_env_of_one_seed_are_independent() -> None:
+    """Both have one seed; the contexts of a bandit and random actions have the same distribution."""
     env = gym.make("tracerl/ContextualBandit-v0", disable_env_checker=True)
     record = Record()
     run_lifetime(RandomAgent(env.observation_space, env.action_space, Lifetimes(3)), env, 400, 3, record)
-    assert 0.1 < record.mean_return() < 0.45  # by chance .25
+    assert 0.1 < record.mean_return() < 0.45  # .25 at random

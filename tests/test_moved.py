@@ -1,4 +1,4 @@
-"""Runs, targets and imports of tracerl 0.1, from before its modules moved, go on working."""
+"""Runs, targets and imports of tracerl 0.1 work after the move of its modules."""
 
 import importlib
 import shutil
@@ -35,21 +35,19 @@ def old_run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(OLD_RUN, tmp_path / "run"))
 
 
-def test_a_run_from_before_goes_on_as_if_it_were_of_today(
-    old_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_of_the_previous_version_is_resumed(old_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command([f"resume={old_run}", "steps=450"], monkeypatch, tmp_path) == 0
     whole = tmp_path / "whole"
     assert command([*SETTINGS, "steps=450", f"hydra.run.dir={whole}"], monkeypatch, tmp_path) == 0
     assert differences(whole, old_run, logs=False) == []
 
 
-def test_the_agent_of_a_run_from_before_is_built(old_run: Path) -> None:
+def test_agent_of_a_run_of_the_previous_version_is_built(old_run: Path) -> None:
     saved = tracerl.load(old_run)
     assert type(saved.agent()).__module__ == "tracerl.agents.reflect" and saved.step == 300
 
 
-def test_every_module_that_moved_is_there_by_both_names() -> None:
+def test_every_moved_module_has_both_names() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         for old, homes in moved.MOVED.items():
@@ -73,7 +71,7 @@ def test_every_module_that_moved_is_there_by_both_names() -> None:
         ("tracerl.envs.state.forms", "whole", "tracerl.config.forms"),
     ],
 )
-def test_a_name_of_a_module_that_moved_is_imported_with_a_warning(module: str, name: str, home: str) -> None:
+def test_name_of_a_moved_module_is_imported_with_a_warning(module: str, name: str, home: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"{name} is now in {home}"):
         found = getattr(importlib.import_module(module), name)
     assert found is getattr(importlib.import_module(home), name)
@@ -101,7 +99,7 @@ RENAMED = {
 @pytest.mark.parametrize(
     ("module", "old", "new"), [(module, *pair) for module, names in RENAMED.items() for pair in names.items()]
 )
-def test_a_name_that_changed_is_found_by_its_previous_one_with_a_warning(module: str, old: str, new: str) -> None:
+def test_renamed_name_is_found_by_its_previous_name_with_a_warning(module: str, old: str, new: str) -> None:
     there = importlib.import_module(module)
     with pytest.warns(DeprecationWarning, match=f"{old} is now .*{new}"):
         assert getattr(there, old) is getattr(there, new)
@@ -113,7 +111,7 @@ def test_step_types_have_their_previous_names() -> None:
 
 
 class Counting:
-    """A callback by the names of tracerl 0.1."""
+    """A callback with the method names of tracerl 0.1."""
 
     every = 10
 
@@ -127,7 +125,7 @@ class Counting:
         self.steps.append(-records[0].step)
 
 
-def test_a_callback_with_the_previous_method_names_is_called() -> None:
+def test_callback_with_the_previous_method_names_is_called() -> None:
     env, callback = tracerl.make_env("CartPole"), Counting()
     with pytest.warns(DeprecationWarning, match="look is now call"):
         lifetime = tracerl.live(tracerl.make_agent(env, agent="random"), env, steps=25, callbacks=[callback])
@@ -136,19 +134,19 @@ def test_a_callback_with_the_previous_method_names_is_called() -> None:
 
 
 class OfOneLifetime:
-    """An agent that takes ``lives``, as agents of tracerl 0.1 do."""
+    """An agent with the argument ``lives``, as in tracerl 0.1."""
 
     def __init__(self, observation_space: object, action_space: object, lives: Lifetimes) -> None:
         self.seeds = lives.seeds
 
 
-def test_an_agent_that_takes_lives_is_built() -> None:
+def test_agent_with_the_argument_lives_is_built() -> None:
     make = partial(OfOneLifetime, None, None)
     assert build_agents(OfOneLifetime, make, Lifetimes, [3]).seeds == [3]
     assert [agent.seeds for agent in build_agents(OfOneLifetime, make, Lifetimes, [3, 4]).agents] == [[3], [4]]
 
 
-def test_what_never_was_there_is_not_there() -> None:
+def test_unknown_module_or_name_raises_an_error() -> None:
     for name in ("tracerl.nothing", "tracerl.lifetime.nothing", "tracerl.network.nothing"):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(name)
@@ -160,7 +158,7 @@ def test_what_never_was_there_is_not_there() -> None:
     assert moved.current("torch.nn.Linear") == "torch.nn.Linear"
 
 
-def test_a_config_with_a_target_from_before_is_built() -> None:
+def test_config_with_a_target_of_the_previous_version_is_built() -> None:
     cfg = compose()
     cfg.logger = {"_target_": "tracerl.logger.Silent"}
     assert type(build(cfg, "logger")).__module__ == "tracerl.runs.logging.tensorboard"

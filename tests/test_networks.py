@@ -1,4 +1,4 @@
-"""A network's one buffer, its views, its state."""
+"""A network's buffer, its views, its state."""
 
 import copy
 from typing import Any
@@ -31,7 +31,7 @@ def test_parameters_are_views_of_one_buffer() -> None:
     assert_views(network)
 
 
-def test_moving_and_copying_keep_the_views() -> None:
+def test_moved_and_copied_networks_keep_the_views() -> None:
     network = network_of(3, [5], 2)
     weight = network.layers[0].synapses.weight.clone()
     clone = copy.deepcopy(network)
@@ -44,7 +44,7 @@ def test_moving_and_copying_keep_the_views() -> None:
     assert clone.layers[0].synapses.weight.data_ptr() != network.layers[0].synapses.weight.data_ptr()
 
 
-def test_a_restored_network_goes_on_to_the_bit() -> None:
+def test_restored_network_continues_bit_identically() -> None:
     network, inputs = network_of(4, [5, 4], 2), stream(0, 40)
     for x in inputs[:20]:
         network(x)
@@ -68,7 +68,7 @@ def test_reset_clears_states_and_traces_and_nothing_else() -> None:
     assert changed <= {"hidden.0.rate", "hidden.1.rate", "hidden.0.synapses.inputs", "hidden.1.synapses.inputs"}
 
 
-def test_reset_with_a_mask_leaves_the_other_lifetimes_alone() -> None:
+def test_reset_with_a_mask_does_not_change_other_lifetimes() -> None:
     network = Dense(**{**SETTINGS, "hidden": [6, 5]}).build((4,), 2, Lifetimes([0, 1], torch.float64))
     for x in stream(0, 30):
         network(x.expand(2, 4))
@@ -80,7 +80,7 @@ def test_reset_with_a_mask_leaves_the_other_lifetimes_alone() -> None:
     assert network.layers[1].membrane[1].abs().max() > 0
 
 
-def test_initial_weights_follow_their_scales() -> None:
+def test_initial_weights_have_their_scales() -> None:
     network = Dense(**{**SETTINGS, "hidden": [400], "membrane_decay": [0.0, 0.9], "output_scale": 0.0}).build(
         (100,), 2, Lifetimes(0)
     )
@@ -129,13 +129,13 @@ def test_learned_decays_and_thresholds_keep_their_value_and_their_range() -> Non
         ("learn_threshold", "yes"),
     ],
 )
-def test_bad_settings_name_their_key(key: str, value: Any) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         Dense(**{**SETTINGS, key: value})
 
 
-def test_a_code_with_a_row_per_tick_is_that_many_steps_of_one_tick() -> None:
-    """Outputs, states and scores, for one lifetime and for many; a held code is its one row at every tick."""
+def test_features_with_a_row_per_tick_equal_steps_of_one_tick() -> None:
+    """Outputs, states and gradients, for one lifetime and many; constant features are one row for every tick."""
     for seeds in (0, [0, 1]):
         settings = {**SETTINGS, "hidden": [6, 5]}
         single, several = (

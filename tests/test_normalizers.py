@@ -47,7 +47,7 @@ def test_rewards_are_scaled_by_the_history_of_their_discounted_sum() -> None:
             scaler.end_episode()
 
 
-def test_equal_rewards_are_not_blown_up() -> None:
+def test_equal_rewards_are_not_magnified() -> None:
     scaler = RewardScaler(0.99, Lifetimes(0))
     for _ in range(1000):
         scaled = float(scaler(torch.tensor(3.0, dtype=torch.float64)))

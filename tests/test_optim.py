@@ -1,4 +1,4 @@
-"""Step-size rules against numbers worked by hand, and what the floor is for."""
+"""Step-size rules against values computed by hand, and the effect of the floor."""
 
 import math
 from typing import Any
@@ -13,11 +13,11 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
 from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, rule_of_policy
 
-LIVES = Lifetimes(0, torch.float64)
+LIFETIMES = Lifetimes(0, torch.float64)
 
 
 def parameters(n: int) -> Network:
-    """A stand-in network of n parameters, at zero."""
+    """Return a stub network of n parameters, at zero."""
     network = network_of(1, [1], 1)
     network.flat = torch.zeros(n, dtype=torch.float64)
     network.score = torch.zeros(n, dtype=torch.float64)
@@ -25,7 +25,7 @@ def parameters(n: int) -> Network:
 
 
 def two_parameters() -> Network:
-    """Two of them, as most tests have it."""
+    """Return a stub network of two parameters."""
     return parameters(2)
 
 
@@ -35,23 +35,23 @@ def tensor(*values: float) -> Tensor:
 
 def test_obgd_by_hand() -> None:
     network = two_parameters()
-    rule = ObGD(lr=1.0, kappa=3.0).build(network, 0.9, LIVES)
+    rule = ObGD(lr=1.0, kappa=3.0).build(network, 0.9, LIFETIMES)
     rule(network, tensor(0.5, -1.5), torch.tensor(4.0, dtype=torch.float64))
     alpha = 1 / (3 * 4 * 2.0)  # the norm of the trace is 2, |signal| is above 1
     assert network.flat.tolist() == pytest.approx([alpha * 4 * 0.5, alpha * 4 * -1.5])
     assert rule.step_size.item() == pytest.approx(alpha)
 
 
-def test_obgd_takes_small_steps_whole() -> None:
+def test_obgd_does_not_scale_small_steps() -> None:
     network = two_parameters()
-    rule = ObGD(lr=0.5, kappa=2.0).build(network, 0.9, LIVES)
+    rule = ObGD(lr=0.5, kappa=2.0).build(network, 0.9, LIFETIMES)
     rule(network, tensor(0.1, 0.2), torch.tensor(-0.3, dtype=torch.float64))
     assert network.flat.tolist() == pytest.approx([0.5 * -0.3 * 0.1, 0.5 * -0.3 * 0.2])
 
 
 def test_adaptive_obgd_by_hand() -> None:
     network = two_parameters()
-    rule = AdaptiveObGD(lr=1.0, kappa=3.0, update_decay=0.999).build(network, 0.9, LIVES)
+    rule = AdaptiveObGD(lr=1.0, kappa=3.0, update_decay=0.999).build(network, 0.9, LIFETIMES)
     rule(network, tensor(0.5, -2.0), torch.tensor(2.0, dtype=torch.float64))
     # first step: v_hat = |signal zeta| = (1, 4), so zeta/v_hat = (.5, -.5), norm 1, alpha = 1/(3*2*1)
     assert network.flat.tolist() == pytest.approx([1 / 6 * 2 * 0.5, 1 / 6 * 2 * -0.5], rel=1e-6)
@@ -59,7 +59,7 @@ def test_adaptive_obgd_by_hand() -> None:
 
 def test_sgd_by_hand() -> None:
     network = two_parameters()
-    SGD(lr=0.1).build(network, 0.9, LIVES)(network, tensor(1.0, -2.0), torch.tensor(3.0, dtype=torch.float64))
+    SGD(lr=0.1).build(network, 0.9, LIFETIMES)(network, tensor(1.0, -2.0), torch.tensor(3.0, dtype=torch.float64))
     assert network.flat.tolist() == pytest.approx([0.3, -0.6])
 
 
@@ -70,7 +70,7 @@ def intentional(eta: float = 0.1, floor: float = 1.0, **changes: Any) -> Intenti
 
 def test_intentional_first_step_by_hand() -> None:
     network = two_parameters()
-    rule = intentional().build(network, 0.9, LIVES)
+    rule = intentional().build(network, 0.9, LIFETIMES)
     network.score = tensor(0.5, -2.0)
     rule(network, tensor(0.5, -2.0), torch.tensor(3.0, dtype=torch.float64))
     # nu_hat = |g| = (.5, 2), sum g^2/nu_hat = 2.5 = sum zeta^2/nu_hat, so u = 2.5, zeta/nu_hat = (1, -1)
@@ -84,9 +84,9 @@ def test_intentional_against_its_equations_over_many_steps(least: float, share: 
     rng, d, eta, floor, clip = np.random.default_rng(0), 0.94, 0.05, 0.8, 2.0
     network = two_parameters()
     changes = dict(normalize_signal=True, clip=clip, signal_floor=least, rms_floor=share, peak_decay=peak_decay)
-    rule = intentional(eta, floor, **changes).build(network, d, LIVES)
+    rule = intentional(eta, floor, **changes).build(network, d, LIFETIMES)
     theta, zeta, nu = np.zeros(2), np.zeros(2), np.zeros(2)
-    sigma = mean_u = peak = magnitude = heard = 0.0
+    sigma = mean_u = peak = magnitude = mean_square = 0.0
     square = 1.0
     for t in range(1, 300):
         g, signal = rng.normal(size=2) * [1.0, 0.1], rng.standard_t(2)
@@ -100,8 +100,8 @@ def test_intentional_against_its_equations_over_many_steps(least: float, share: 
         cap = clip * math.sqrt(square / (1 - 0.9998**t))
         bounded = min(max(signal, -cap), cap)
         magnitude = 0.9998 * magnitude + 0.0002 * abs(bounded)
-        heard = 0.9998 * heard + 0.0002 * signal**2
-        bounded /= max(magnitude / (1 - 0.9998**t), share * math.sqrt(heard / (1 - 0.9998**t)), least)
+        mean_square = 0.9998 * mean_square + 0.0002 * signal**2
+        bounded /= max(magnitude / (1 - 0.9998**t), share * math.sqrt(mean_square / (1 - 0.9998**t)), least)
         peak = max(peak_decay * peak, mean_u / (1 - 0.9998**t))
         theta += eta / max(u, floor * peak) * bounded * zeta / scale
         network.score = torch.from_numpy(g)
@@ -110,12 +110,12 @@ def test_intentional_against_its_equations_over_many_steps(least: float, share: 
 
 
 @pytest.mark.parametrize(("per_component", "share"), [(True, 1.0), (False, 1 / 4)])
-def test_a_policy_of_many_components_moves_as_far_as_one_of_one(per_component: bool, share: float) -> None:
-    """Each component is a bell of one parameter, its mean: KL is half the squared length of the step."""
+def test_policies_of_one_and_many_components_have_equal_kl_per_step(per_component: bool, share: float) -> None:
+    """Each component is a Gaussian with one parameter, its mean: KL is half the squared length of the step."""
 
     def divergence(n: int) -> float:
         network = parameters(n)
-        rule = rule_of_policy(intentional(per_component=per_component), n).build(network, 0.9, LIVES)
+        rule = rule_of_policy(intentional(per_component=per_component), n).build(network, 0.9, LIFETIMES)
         network.score = torch.from_numpy(np.random.default_rng(n).choice([-1.0, 1.0], n))
         rule(network, network.score.clone(), torch.tensor(1.0, dtype=torch.float64))
         return float(network.flat.square().sum()) / 2
@@ -123,15 +123,17 @@ def test_a_policy_of_many_components_moves_as_far_as_one_of_one(per_component: b
     assert divergence(4) == pytest.approx(share * divergence(1), rel=1e-6)
 
 
-def test_only_a_rule_that_says_so_knows_of_components() -> None:
+def test_only_rules_that_declare_it_receive_the_number_of_components() -> None:
     for rule in (ObGD(1.0, 3.0), intentional(per_component=False), SGD(0.1)):
         assert rule_of_policy(rule, 9) is rule
 
 
 def rare_step(share: float) -> float:
-    """Change of a parameter by the last of a hundred steps, the only one that is told anything."""
+    """Return the change of a parameter by the last of a hundred steps, the only one with a gradient."""
     network = two_parameters()
-    rule = intentional(0.05, 0.7, normalize_signal=True, signal_floor=0.01, rms_floor=share).build(network, 0.9, LIVES)
+    rule = intentional(0.05, 0.7, normalize_signal=True, signal_floor=0.01, rms_floor=share).build(
+        network, 0.9, LIFETIMES
+    )
     for t in range(1, 101):
         before = network.flat.clone()
         network.score = tensor(1.0, -1.0)
@@ -139,19 +141,19 @@ def rare_step(share: float) -> float:
     return float((network.flat - before).abs().max())
 
 
-def test_what_is_rare_is_magnified_unless_the_root_mean_square_says_how_large_it_is() -> None:
+def test_sparse_scores_are_magnified_by_mean_but_not_by_rms_normalisation() -> None:
     # mean magnitude 10/100, root-mean-square 10/sqrt(100): divided by .1, or by .3 of 1
     assert rare_step(0.3) == pytest.approx(rare_step(0.0) * 0.1 / 0.3, rel=0.02)
 
 
 def saturated_arm_steps(floor: float) -> Tensor:
-    """Logit changes of a two-armed policy that all but always takes arm 1 and is told each time that it was fine.
+    """Return logit changes of a two-armed policy that nearly always takes arm 1, with a positive signal.
 
-    The policy's logit starts at 0 and rises to 8 over the first thousand steps, as a policy that learns does; then
-    its rare other action comes up.
+    The policy's logit rises from 0 to 8 over the first thousand steps, as in learning; then
+    the other action is sampled.
     """
     network = two_parameters()
-    rule = intentional(0.05, floor, normalize_signal=True).build(network, 0.9405, LIVES)
+    rule = intentional(0.05, floor, normalize_signal=True).build(network, 0.9405, LIFETIMES)
     trace, changes = torch.zeros(2, dtype=torch.float64), []
     noise = torch.Generator().manual_seed(0)
     for t in range(4000):
@@ -166,20 +168,20 @@ def saturated_arm_steps(floor: float) -> Tensor:
     return torch.stack(changes)
 
 
-def test_the_floor_prevents_the_collapse_of_a_saturated_policy() -> None:
+def test_floor_prevents_the_collapse_of_a_saturated_policy() -> None:
     bounded, unbounded = saturated_arm_steps(1.0), saturated_arm_steps(0.0)
     saturated = slice(2000, 4000)
-    assert unbounded[saturated].median() > 10  # logits a step: the policy is thrown about
+    assert unbounded[saturated].median() > 10  # logits a step: the policy changes abruptly
     assert bounded[saturated].max() < 1
     assert bounded[saturated].median() < bounded[:500].median()
 
 
-def test_a_floor_that_remembers_does_not_sink_with_the_scores() -> None:
-    """Scores shrink a thousandfold for good: steps keep their size without the memory, and shrink with it."""
+def test_floor_with_a_running_peak_does_not_decrease_with_the_scores() -> None:
+    """Scores shrink a thousandfold: steps keep their size without the running peak, and shrink with it."""
 
     def last_step(peak_decay: float) -> float:
         network = two_parameters()
-        rule = intentional(0.05, 0.7, peak_decay=peak_decay).build(network, 0.9, LIVES)
+        rule = intentional(0.05, 0.7, peak_decay=peak_decay).build(network, 0.9, LIFETIMES)
         noise = torch.Generator().manual_seed(0)
         for t in range(30_000):
             network.score = torch.randn(2, generator=noise, dtype=torch.float64) * (1.0 if t < 3000 else 1e-3)
@@ -193,19 +195,19 @@ def test_a_floor_that_remembers_does_not_sink_with_the_scores() -> None:
 def test_torch_optimisers_ascend_signal_times_trace() -> None:
     network = network_of(3, [4], 2)
     start, score = network.flat.clone(), network.score.normal_().clone()
-    rule = TorchOptim("SGD", {"lr": 0.1}).build(network, 0.9, LIVES)
+    rule = TorchOptim("SGD", {"lr": 0.1}).build(network, 0.9, LIFETIMES)
     trace = torch.randn_like(network.flat)
     rule(network, trace, torch.tensor(-2.0, dtype=torch.float64))
     torch.testing.assert_close(network.flat, start + 0.1 * -2.0 * trace)
     assert torch.equal(network.score, score)
     network.backward(torch.ones(2, dtype=torch.float64))
-    assert not torch.equal(network.score, score)  # the score's views are back in place
+    assert not torch.equal(network.score, score)  # the views of the score are restored
 
 
 def test_every_torch_optimiser_without_a_closure_runs() -> None:
     for name in ("Adam", "AdamW", "RMSprop", "Adagrad", "NAdam"):
         network = network_of(3, [4], 2)
         start = network.flat.clone()
-        rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIVES)
+        rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
         rule(network, torch.ones_like(network.flat), torch.tensor(1.0, dtype=torch.float64))
         assert (network.flat > start).all(), name

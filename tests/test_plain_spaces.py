@@ -1,4 +1,4 @@
-"""Every space of Gymnasium's own comes back from JSON equal."""
+"""Every space of Gymnasium round-trips through JSON."""
 
 import json
 
@@ -32,7 +32,7 @@ SPACES = [
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_a_space_comes_back_equal(space: spaces.Space) -> None:
+def test_space_round_trips(space: spaces.Space) -> None:
     again = from_plain(json.loads(json.dumps(to_plain(space), allow_nan=False)))
     assert again == space and type(again) is type(space)
     again.seed(3)
@@ -40,7 +40,7 @@ def test_a_space_comes_back_equal(space: spaces.Space) -> None:
     assert str(again.sample()) == str(space.sample())
 
 
-def test_a_space_of_ones_own_is_named() -> None:
+def test_custom_space_raises_an_error_naming_it() -> None:
     class Mine(spaces.Box):
         pass
 
@@ -54,6 +54,6 @@ def test_a_space_of_ones_own_is_named() -> None:
     + [{"kind": "Box", "low": 0, "high": 1, "shape": shape, "dtype": "float32"} for shape in ([-1], [2**40], [1.5])]
     + [{"kind": "Discrete", "n": 2, "seed": 3, "more": 1}, {"kind": "Tuple", "spaces": [{"kind": "system"}]}],
 )
-def test_what_is_no_space_raises_a_value_error(plain: object) -> None:
+def test_invalid_space_raises_a_value_error(plain: object) -> None:
     with pytest.raises(ValueError, match="has a space that Gymnasium does not have"):
         from_plain(plain)

@@ -24,7 +24,7 @@ from tracerl.sweep.effects import draw_effects
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """A folder with two settings, of two lifetimes each."""
+    """Return a folder with two settings of two lifetimes each."""
     return two_settings(tmp_path)
 
 
@@ -32,22 +32,22 @@ def curves(*ends: int) -> list[Curve]:
     return [Curve(np.array([10.0 * (i + 1)]), np.array([float(i)]), end) for i, end in enumerate(ends)]
 
 
-def test_a_band_goes_on_after_the_shortest_lifetime_and_says_how_many_are_left() -> None:
+def test_band_continues_after_the_shortest_lifetime_with_the_remaining_count() -> None:
     found = band(curves(100, 200, 300, 400), "mean")
-    assert (found.steps[0], found.steps[-1]) == (20, 300)  # where there are two
+    assert (found.steps[0], found.steps[-1]) == (20, 300)  # with two lifetimes
     there = dict(zip(found.lifetimes.tolist(), found.middle.tolist(), strict=True))
     assert there == {2: 2.5, 3: 2.0, 4: 1.5}
     assert found.lifetimes[0] == 2 and found.lifetimes.max() == 4 and found.lifetimes[-1] == 2
     assert band(curves(50)).steps[-1] == 50
 
 
-def test_a_curve_holds_its_last_value_and_ends_where_its_lifetime_does() -> None:
+def test_curve_holds_its_last_value_until_the_end_of_its_lifetime() -> None:
     found = Curve(np.array([10.0, 20.0]), np.array([1.0, 2.0]), 25).at(np.array([5.0, 10.0, 19.0, 25.0, 26.0]))
     np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, 2.0, np.nan])
 
 
 @pytest.mark.parametrize(("statistic", "middle"), [("mean", 26.5), ("median", 2.5), ("iqm", 2.5)])
-def test_the_middle_is_the_one_asked_for_and_lies_in_its_band(statistic: str, middle: float) -> None:
+def test_middle_is_the_requested_statistic_and_lies_in_its_band(statistic: str, middle: float) -> None:
     values = (1.0, 2.0, 3.0, 100.0)
     found = band([Curve(np.array([0.0]), np.array([value]), 10) for value in values], statistic)
     assert found.middle[0] == found.middle[-1] == middle
@@ -63,7 +63,7 @@ def test_curves_are_rolling_means_of_the_episodes_of_each_lifetime(two: Path) ->
     assert one.measure == RETURN and one.env == "CartPole"
 
 
-def test_lifetimes_in_two_runs_count_once_and_the_one_that_came_further_counts(tmp_path: Path) -> None:
+def test_lifetime_in_two_runs_counts_once_from_the_longer_run(tmp_path: Path) -> None:
     run(tmp_path / "0", lifetimes=[[1.0], [2.0], [3.0]], seed=0)
     run(tmp_path / "1", lifetimes=[[2.0, 4.0], [3.0, 5.0], [4.0, 6.0]], seed=1)
     (found,) = choose([tmp_path]).groups
@@ -78,7 +78,7 @@ def test_lifetimes_in_two_runs_count_once_and_the_one_that_came_further_counts(t
     assert row["lives"] == 4 and row["mean"] == pytest.approx((1 + 3 + 4 + 5) / 4)
 
 
-def test_runs_are_one_where_only_seed_lifetimes_and_backend_differ(tmp_path: Path) -> None:
+def test_runs_that_differ_only_in_seed_lifetimes_and_backend_are_grouped(tmp_path: Path) -> None:
     run(tmp_path / "0", "agent=reflect", lifetimes=[[1.0]])
     run(tmp_path / "1", "env.backend=compiled", "logger=none", lifetimes=[[1.0], [2.0]], seed=1)
     run(tmp_path / "2", "agent.x=3", lifetimes=[[1.0]], seed=5)
@@ -87,12 +87,12 @@ def test_runs_are_one_where_only_seed_lifetimes_and_backend_differ(tmp_path: Pat
     assert len(group(jobs, without_seed)) == 3  # a sweep's table has a row for each setting
 
 
-def test_a_run_that_failed_at_once_gives_the_others_no_longer_names(two: Path) -> None:
+def test_run_without_episodes_does_not_change_the_labels_of_others(two: Path) -> None:
     run(two / "c", "agent.x=3", "agent.y=4", lifetimes=[[]], status="failed", steps=0)
     assert choose([two]).labels == ["agent.x=1", "agent.x=2", "agent.x=3, agent.y=4"]
 
 
-def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
+def test_comparison_is_between_runs_or_arguments(two: Path) -> None:
     assert choose([two], "run").labels == ["a", "b"]
     both = choose([two], "argument")
     assert both.labels == [two.name] and len(both.groups[0].lifetimes) == 4  # the same seeds, other settings
@@ -102,7 +102,7 @@ def test_what_is_compared_can_be_runs_or_arguments(two: Path) -> None:
         choose([two], labels=["one"])
 
 
-def test_runs_that_go_on_or_were_killed_are_read_as_far_as_they_are(tmp_path: Path) -> None:
+def test_running_and_killed_runs_are_read_up_to_their_last_episode(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", lifetimes=[[1.0, 5.0, 7.0], [2.0]], ended=False)
     with (folder / "returns.part").open("ab") as file:
         file.write(b"torn")
@@ -113,19 +113,23 @@ def test_runs_that_go_on_or_were_killed_are_read_as_far_as_they_are(tmp_path: Pa
     assert [lifetime.steps for lifetime in found.lifetimes] == [30, 30]
 
 
-def test_a_lifetime_that_diverged_ends_with_its_last_episode(tmp_path: Path) -> None:
+def test_diverged_lifetime_ends_with_its_last_episode(tmp_path: Path) -> None:
     run(tmp_path / "a", lifetimes=[[1.0] * 9, [2.0]], diverged_lives={"1": "weights"})
     (job,) = read_jobs(tmp_path)
     assert [Lifetime(job, i).steps for i in range(2)] == [90, 10]
 
 
-def test_torn_and_odd_files_cost_no_more_than_what_was_in_them(tmp_path: Path) -> None:
+def test_damaged_files_lose_only_their_own_contents(tmp_path: Path) -> None:
     for name, content in (("config.yaml", b"\xff: ["), ("summary.json", b"{"), ("returns.npz", b"PK torn")):
         folder = run(tmp_path / f"of {name}", f"agent.x={name}", lifetimes=[[1.0], [2.0]], ended=name == "returns.npz")
         (folder / name).write_bytes(content)
     chosen = choose([tmp_path])
     assert [len(found.lifetimes) for found in chosen.groups] == [2, 2, 2]
-    assert [len(found.returns) for found in chosen.groups] == [2, 2, 2]  # of the torn npz, those of the summary
+    assert [len(found.returns) for found in chosen.groups] == [
+        2,
+        2,
+        2,
+    ]  # instead of the damaged npz, the returns of the summary
     assert len(bands_of(chosen.groups, chosen.labels)) == 2
 
 
@@ -137,7 +141,7 @@ def test_milestones_are_reached_at_the_end_of_the_window() -> None:
     assert (median_step([5, None, 3]), median_step([None, 7]), median_step([None, None])) == (5, 7, None)
 
 
-def test_envs_stand_in_panels_of_their_own_with_one_colour_per_label(tmp_path: Path) -> None:
+def test_each_env_has_a_panel_and_each_label_one_colour(tmp_path: Path) -> None:
     for i, env in enumerate(("CartPole", "Acrobot")):
         for x in (1, 2):
             run(tmp_path / f"{env}{x}", f"agent.x={x}", lifetimes=[[1.0 * i, 2.0], [2.0, 2.0]], env=env)
@@ -152,7 +156,7 @@ def test_envs_stand_in_panels_of_their_own_with_one_colour_per_label(tmp_path: P
     assert [axes.get_title(loc="left") for axes in effects.axes] == ["Acrobot", "CartPole"]
 
 
-def test_lifetimes_without_an_end_of_an_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
+def test_lifetimes_without_an_ended_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
     for seed in range(2):
         folder = run(tmp_path / str(seed), lifetimes=[[], []], env="Forever", seed=2 * seed)
         events = EventWriter(folder)
@@ -171,7 +175,7 @@ def _groups(folder: Path) -> tuple[Any, Any]:
     return chosen.groups, chosen.labels
 
 
-def test_bands_come_back_from_csv(two: Path, tmp_path: Path) -> None:
+def test_bands_round_trip_through_csv(two: Path, tmp_path: Path) -> None:
     bands = bands_of(*_groups(two))
     path = tmp_path / "bands.csv"
     path.write_text(bands_as_csv(bands))
@@ -184,7 +188,7 @@ def test_bands_come_back_from_csv(two: Path, tmp_path: Path) -> None:
         read_bands(path)
 
 
-def test_only_the_ten_best_settings_of_a_sweep_are_drawn_the_best_first(tmp_path: Path) -> None:
+def test_only_the_ten_best_settings_of_a_sweep_are_drawn_best_first(tmp_path: Path) -> None:
     for x in range(12):
         run(tmp_path / str(x), f"agent.x={x}", lifetimes=[[float(x)]])
     assert [found.label for found in best_bands(read_jobs(tmp_path))] == [f"agent.x={x}" for x in range(11, 1, -1)]
@@ -197,7 +201,7 @@ def test_lines_are_dashed_where_lifetimes_are_missing() -> None:
     assert np.isfinite(np.where(np.isnan(full.get_ydata()), dashed.get_ydata(), full.get_ydata())).all()
 
 
-def test_lifetimes_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
+def test_lifetimes_are_drawn_individually_instead_of_the_band() -> None:
     bands = [band(curves(100, 200, 300), label="x")]
     ends = {line.get_xdata()[-1] for line in draw_curves(bands, lifetimes=True).axes[0].get_lines() if line.get_alpha()}
     assert ends == {100, 200, 300}
@@ -206,13 +210,13 @@ def test_lifetimes_can_be_drawn_one_by_one_in_place_of_the_band() -> None:
     )
 
 
-def test_names_at_the_ends_of_curves_keep_their_distance_and_order() -> None:
+def test_labels_at_the_ends_of_curves_are_spaced_and_ordered() -> None:
     found = spread(np.array([5.0, 1.0, 5.1, 9.0]), 1.0)
     np.testing.assert_allclose(found, [4.55, 1.0, 5.55, 9.0])
     np.testing.assert_allclose(spread(np.array([5.0, 5.1, 0.0]), 1.0, 5.2), [4.2, 5.2, 0.0])
 
 
-def test_a_running_mean_weighs_the_newest_most_and_starts_unbiased() -> None:
+def test_running_mean_weights_recent_values_and_is_bias_corrected() -> None:
     np.testing.assert_allclose(running_mean(np.array([1.0, 3.0, 0.0]), 0.5), [1.0, 7 / 3, 1.0])
     np.testing.assert_array_equal(running_mean(np.array([1.0, 3.0]), 0.0), [1.0, 3.0])
     figure = draw_running({"x": (np.arange(3), np.arange(3.0))}, [0.5, 0.9])
@@ -222,7 +226,7 @@ def test_a_running_mean_weighs_the_newest_most_and_starts_unbiased() -> None:
     ]
 
 
-def test_tables_say_how_many_lifetimes_reached_a_milestone_and_when(two: Path) -> None:
+def test_tables_have_the_number_and_step_of_reached_milestones(two: Path) -> None:
     chosen = choose([two])
     rows = table_rows(chosen.groups, chosen.labels)
     assert (rows[0]["w2>=3 share"], rows[0]["w2>=3 median"], rows[0]["lowest"]) == (0.5, 7, 3.0)
@@ -233,7 +237,7 @@ def test_tables_say_how_many_lifetimes_reached_a_milestone_and_when(two: Path) -
     assert float(parsed[1]["iqm"]) == 0.5 and parsed[0]["run"] == "agent.x=1"
 
 
-def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_of_a_figure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(old: Path, new: Path) -> None:
         raise OSError(28, "No space left on device", str(new))
 
@@ -244,5 +248,5 @@ def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_env_steps_are_short_on_an_axis() -> None:
+def test_axis_labels_abbreviate_env_steps() -> None:
     assert [count_in_words(n) for n in (0, 500, 2500, 120_000, 3_000_000)] == ["0", "500", "2.5k", "120k", "3M"]

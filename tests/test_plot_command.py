@@ -1,4 +1,4 @@
-"""The command line that draws runs: its files, what it says, and what it refuses."""
+"""The command line that draws runs: its files, its output and its errors."""
 
 import subprocess
 import sys
@@ -15,13 +15,13 @@ from tracerl.plot import __main__ as command_line
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """A folder with two settings, of two lifetimes each."""
+    """Return a folder with two settings of two lifetimes each."""
     return two_settings(tmp_path)
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """The command line: what it says on stdout and stderr, and its exit code."""
+def plot_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Return the exit code, stdout and stderr of the command line."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         return exit_code(command_line.main, monkeypatch, *arguments), *capsys.readouterr()
@@ -30,43 +30,43 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
-def test_curves_are_written_whole_in_each_format_and_the_same_each_time(
-    two: Path, said: Any, ending: str, start: bytes
+def test_curves_are_written_in_each_format_reproducibly(
+    two: Path, plot_command: Any, ending: str, start: bytes
 ) -> None:
     path = two / f"c.{ending}"
-    first, second = (said(two, "-o", path) and path.read_bytes() for _ in range(2))
+    first, second = (plot_command(two, "-o", path) and path.read_bytes() for _ in range(2))
     assert first.startswith(start) and first == second
-    assert ending != "pdf" or (b"/Type3" not in first and b"/FontFile2" in first)  # letters stay letters
+    assert ending != "pdf" or (b"/Type3" not in first and b"/FontFile2" in first)  # text is kept as text
     assert sorted(p.name for p in two.iterdir()) == ["a", "b", path.name]
 
 
-def test_widths_are_columns_or_inches(two: Path, said: Any) -> None:
+def test_widths_are_columns_or_inches(two: Path, plot_command: Any) -> None:
     from PIL import Image
 
     for width, pixels in (("one", 700), ("two", 1440), ("5", 1000)):
-        assert said(two, "-o", two / "c.png", "--width", width)[0] == 0
+        assert plot_command(two, "-o", two / "c.png", "--width", width)[0] == 0
         with Image.open(two / "c.png") as picture:
             assert picture.width == pixels
 
 
-def test_tables_and_numbers_come_out_as_files_or_on_the_screen(two: Path, said: Any) -> None:
-    assert said(two, "--what", "table")[1].startswith("run ")
-    assert said(two, "--what", "table", "--format", "csv")[1].startswith("env,run,lives")
-    assert said(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", "")
+def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_command: Any) -> None:
+    assert plot_command(two, "--what", "table")[1].startswith("run ")
+    assert plot_command(two, "--what", "table", "--format", "csv")[1].startswith("env,run,lives")
+    assert plot_command(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", "")
     assert (two / "t.md").read_text().startswith("| run |")
-    assert said(two, "-o", two / "c.csv")[0] == 0
-    assert said(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
-    assert "--lifetimes needs runs" in said(two / "c.csv", "--lives")[2]
-    assert said(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
+    assert plot_command(two, "-o", two / "c.csv")[0] == 0
+    assert plot_command(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
+    assert "--lifetimes needs runs" in plot_command(two / "c.csv", "--lives")[2]
+    assert plot_command(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
 
-def test_lifetimes_that_count_once_are_mentioned(tmp_path: Path, said: Any) -> None:
+def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> None:
     for i in range(2):
         run(tmp_path / str(i), lifetimes=[[1.0]])
-    assert said(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes stand in more than one run")
+    assert plot_command(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes stand in more than one run")
 
 
-def test_what_is_wrong_is_said_in_one_line(two: Path, said: Any) -> None:
+def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
     (two / "empty").mkdir()
     run(two / "young", lifetimes=[[]], ended=False)
     for arguments, message in (
@@ -90,19 +90,19 @@ def test_what_is_wrong_is_said_in_one_line(two: Path, said: Any) -> None:
         ((two, "--what", "table", "--format", "png"), "--format must be one of text, markdown, csv"),
         ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number of 1 or above"),
     ):
-        code, out, error = said(*arguments)
+        code, out, error = plot_command(*arguments)
         assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error
         assert out == ""
 
 
-def test_a_missing_extra_is_named(two: Path, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_raises_an_error_naming_it(two: Path, plot_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
-    code, _, error = said(two, "-o", two / "c.png")
+    code, _, error = plot_command(two, "-o", two / "c.png")
     assert code == 2 and 'pip install "tracerl[plots]"' in error
-    assert said(two, "--what", "table")[0] == 0  # needs no pictures
+    assert plot_command(two, "--what", "table")[0] == 0  # needs no figure
 
 
-def test_help_answers_without_what_drawing_needs() -> None:
+def test_help_works_without_matplotlib() -> None:
     found = subprocess.run([sys.executable, "-m", "tracerl.plot", "--help"], capture_output=True, text=True)
     assert found.returncode == 0 and "learning curves" in found.stdout

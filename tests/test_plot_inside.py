@@ -1,5 +1,4 @@
-"""Pictures of what is inside a lifetime: from arrays, from recordings, and from a run's checkpoint by the command
-line."""
+"""Figures of the inside of a lifetime: from arrays, recordings and, on the command line, a checkpoint."""
 
 import sys
 from pathlib import Path
@@ -39,7 +38,7 @@ def recording(steps: int = 20, n: int = 5) -> Recording:
     return Recording([layer], None, None, None, values, values, np.ones(steps), ended)
 
 
-def test_a_raster_has_a_line_for_every_spike_and_a_row_for_every_neuron() -> None:
+def test_raster_has_a_line_for_every_spike_and_a_row_for_every_neuron() -> None:
     found = recording()
     figure = draw_raster(found, first=100, neurons=2)
     assert [axes.get_ylabel() for axes in figure.axes] == [
@@ -55,23 +54,25 @@ def test_a_raster_has_a_line_for_every_spike_and_a_row_for_every_neuron() -> Non
     assert (steps.min(), steps.max()) == (101, 120)
     counts = np.bincount(rows.astype(int), minlength=5)
     assert counts.tolist() == sorted(found.layers[0].spikes.sum(0), reverse=True)
-    assert all(108.5 in [line.get_xdata()[0] for line in axes.get_lines()] for axes in figure.axes)  # an episode's end
+    assert all(
+        108.5 in [line.get_xdata()[0] for line in axes.get_lines()] for axes in figure.axes
+    )  # the end of an episode
     with pytest.raises(ConfigError, match="without spiking neurons"):
         draw_raster(Recording([], None, None, None, None, None, None, None))
 
 
-def test_the_return_starts_anew_after_the_end_of_an_episode() -> None:
+def test_return_is_zero_after_the_end_of_an_episode() -> None:
     ended = np.array([False, True, False, False])
     assert return_so_far(np.array([1.0, 2.0, 3.0, 4.0]), ended).tolist() == [1, 3, 3, 7]
 
 
-def test_membranes_are_those_of_neurons_that_are_neither_silent_nor_always_on() -> None:
+def test_membranes_shown_are_of_neurons_that_spike_sometimes() -> None:
     rates = np.array([1.0, 0.95, 0.6, 0.4, 0.2, 0.1, 0.0, 0.0])
     assert telling_neurons(rates, 3).tolist() == [2, 3, 5]
     assert len(telling_neurons(np.zeros(2), 4)) == 2
 
 
-def test_traces_have_a_panel_each_and_the_lines_that_move_most() -> None:
+def test_each_trace_has_a_panel_with_its_most_variable_lines() -> None:
     moving = np.outer(np.arange(10.0), np.arange(8.0))
     figure = draw_traces({"one": np.arange(10.0), "many": moving}, first=50, names={"one": ["x"]})
     assert [len(axes.get_lines()) for axes in figure.axes] == [1, 5]
@@ -79,7 +80,7 @@ def test_traces_have_a_panel_each_and_the_lines_that_move_most() -> None:
     assert figure.axes[0].get_lines()[0].get_xdata()[0] == 51
 
 
-def test_distributions_have_a_row_per_layer_and_say_what_all_share() -> None:
+def test_distributions_have_a_row_per_layer_and_report_constant_values() -> None:
     numbers = np.linspace(0, 1, 50)
     layers = {"a": {"weights": np.append(numbers, np.nan), "threshold": np.full(4, 0.25)}, "b": {"rate": numbers}}
     figure = draw_distributions(layers)
@@ -90,20 +91,20 @@ def test_distributions_have_a_row_per_layer_and_say_what_all_share() -> None:
         draw_distributions({"a": {}})
 
 
-def test_distributions_of_numbers_next_to_each_other_can_be_drawn() -> None:
+def test_distributions_of_adjacent_floats_are_drawn() -> None:
     close = np.array([0.25, np.nextafter(np.float32(0.25), np.float32(1))], np.float32)
     figure = draw_distributions({"a": {"threshold": close}})
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 2
 
 
-def test_frames_are_shown_as_they_are() -> None:
+def test_frames_are_shown_unchanged() -> None:
     image = np.random.default_rng(0).integers(0, 255, (4, 6, 3)).astype(np.uint8)
     figure = draw_frames({f"step {i}": image for i in range(7)})
     np.testing.assert_array_equal(figure.axes[6].images[0].get_array(), image)
     assert [axes.axison for axes in figure.axes] == [True] * 7 + [False] * 3
 
 
-def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
+def test_checkpoint_gives_the_distributions_of_each_layer(folder: Path) -> None:
     saved = load(folder)
     agent, found = saved.agent(1), distributions_of(saved.memory(1))
     assert set(found) >= {"policy_0", "policy_1", "policy_readout", "value_0", "value_1", "value_readout"}
@@ -120,24 +121,24 @@ def test_a_checkpoint_yields_the_numbers_of_each_layer(folder: Path) -> None:
     assert [len(part) for part in parts] == [13 * 8, 9 * 6, 2 * 7] and whole.any()
 
 
-def test_a_lifetime_goes_on_from_its_checkpoint_and_leaves_the_run_as_it_is(folder: Path) -> None:
+def test_lifetime_continues_from_its_checkpoint_without_changing_the_run(folder: Path) -> None:
     saved = load(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    lived = live_on(saved, 40, lifetime=1, frames=3)
-    assert (lived.first, len(lived.recording)) == (120, 40)
-    assert [layer.name for layer in lived.recording.layers] == ["policy_0", "policy_1"]  # the critic has no spikes
-    assert {name: trace.shape for name, trace in lived.traces.items()} == {"policy": (40, 172), "value": (40, 165)}
-    assert lived.traces["policy"][-1].any() and list(lived.frames) == [121, 140, 160]
-    assert all(frame.shape == (400, 600, 3) for frame in lived.frames.values())
+    continued = live_on(saved, 40, lifetime=1, frames=3)
+    assert (continued.first, len(continued.recording)) == (120, 40)
+    assert [layer.name for layer in continued.recording.layers] == ["policy_0", "policy_1"]  # the critic has no spikes
+    assert {name: trace.shape for name, trace in continued.traces.items()} == {"policy": (40, 172), "value": (40, 165)}
+    assert continued.traces["policy"][-1].any() and list(continued.frames) == [121, 140, 160]
+    assert all(frame.shape == (400, 600, 3) for frame in continued.frames.values())
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     again = live_on(saved, 40, lifetime=1)
-    np.testing.assert_array_equal(lived.recording.layers[0].spikes, again.recording.layers[0].spikes)
+    np.testing.assert_array_equal(continued.recording.layers[0].spikes, again.recording.layers[0].spikes)
     with pytest.raises(ConfigError, match="lifetime must be a whole number from 0 to 1"):
         live_on(saved, 1, lifetime=2)
 
 
 @pytest.mark.parametrize("what", ["raster", "traces", "distributions", "frame", "running"])
-def test_every_kind_of_picture_is_drawn_by_the_command_line(
+def test_command_line_draws_every_kind_of_figure(
     folder: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "p.png"
@@ -150,7 +151,7 @@ def test_every_kind_of_picture_is_drawn_by_the_command_line(
 
 
 @pytest.mark.parametrize("agent", ["stream_ac", "rstdp", "reflect_classic"])
-def test_agents_of_any_kind_show_their_weights_and_traces(agent: str) -> None:
+def test_every_agent_has_figures_of_weights_and_traces(agent: str) -> None:
     import tracerl
 
     made = tracerl.make_agent(tracerl.make_env("CartPole"), agent)

@@ -18,7 +18,7 @@ def test_splitmix64_gives_the_published_sequence() -> None:
     assert found == expected
 
 
-def test_numbers_are_uniform_and_each_lifetime_has_its_own() -> None:
+def test_numbers_are_uniform_and_differ_between_lifetimes() -> None:
     together = UniformStream(Lifetimes([5, 6]))
     alone = UniformStream(Lifetimes(6))
     draws = torch.stack([together.draw() for _ in range(4000)])
@@ -29,7 +29,7 @@ def test_numbers_are_uniform_and_each_lifetime_has_its_own() -> None:
     assert abs(np.corrcoef(draws.T.numpy())[0, 1]) < 0.08
 
 
-def test_a_restored_stream_goes_on_where_it_was() -> None:
+def test_restored_stream_continues_identically() -> None:
     stream = UniformStream(Lifetimes(3))
     stream.draw()
     saved = {name: value.clone() for name, value in stream.state_dict().items()}
@@ -39,7 +39,7 @@ def test_a_restored_stream_goes_on_where_it_was() -> None:
     assert [float(other.draw()) for _ in range(3)] == expected
 
 
-def test_many_draws_are_the_single_draws() -> None:
+def test_many_draws_equal_single_draws() -> None:
     for seeds in (3, [3, 4]):
         one, other = UniformStream(Lifetimes(seeds)), UniformStream(Lifetimes(seeds))
         many = one.draw_many(5)
@@ -48,14 +48,14 @@ def test_many_draws_are_the_single_draws() -> None:
         assert torch.equal(one.draw(), other.draw())
 
 
-def test_purpose_0_changes_nothing() -> None:
-    """The first numbers of seed 3, as they were before streams had purposes."""
+def test_purpose_0_gives_the_stream_without_a_purpose() -> None:
+    """The first numbers of seed 3, as in versions without purposes."""
     start = splitmix64(torch.tensor(3) + _GAMMA)
     assert torch.equal(UniformStream(Lifetimes(3)).counter, start)
     assert torch.equal(UniformStream(Lifetimes(3), 0).counter, start)
 
 
-def test_streams_of_other_purposes_and_seeds_have_nothing_in_common() -> None:
+def test_streams_of_other_purposes_and_seeds_are_uncorrelated() -> None:
     seeds = list(range(30))
     draws = torch.cat([UniformStream(Lifetimes(seeds), purpose).draw_many(2000) for purpose in range(4)])
     assert len(draws.unique()) == draws.numel()

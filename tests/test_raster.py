@@ -1,4 +1,4 @@
-"""A lifetime's pictures show its layers, what it expected and where its episodes ended."""
+"""A lifetime's images show its layers, its values and the ends of its episodes."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from tracerl.recording.recorder import LayerRecording, Recording
 STEPS, N = 40, 30
 
 
-def recording(*layers: LayerRecording, **outlook: np.ndarray) -> Recording:
+def recording(*layers: LayerRecording, **outputs: np.ndarray) -> Recording:
     names = ("probabilities", "mean", "std", "value", "td_error", "reward", "ended")
-    return Recording(list(layers), **{name: outlook.get(name) for name in names})  # type: ignore[arg-type]
+    return Recording(list(layers), **{name: outputs.get(name) for name in names})  # type: ignore[arg-type]
 
 
 def layer(membrane: np.ndarray, threshold: float = 0.5) -> LayerRecording:
@@ -24,21 +24,21 @@ def count(picture: P.Picture, colour: P.Colour) -> int:
     return int((picture == np.array(colour)).all(-1).sum())
 
 
-def test_a_spike_an_ended_episode_and_the_lines_are_drawn() -> None:
+def test_spikes_ends_of_episodes_and_curves_are_drawn() -> None:
     quiet = layer(np.zeros((STEPS, N)))
     alone = raster_sheet(recording(quiet))
     assert alone is not None and count(alone, P.SPIKE) > 0
     ended = np.arange(STEPS) == 10
     value = np.sin(np.arange(STEPS))
     whole = raster_sheet(recording(quiet, quiet, value=value, td_error=value, ended=ended))
-    assert whole is not None and whole.shape[1] == 350  # of TensorBoard's cards
+    assert whole is not None and whole.shape[1] == 350  # width of TensorBoard's cards
     assert whole.shape[0] > alone.shape[0]
     assert count(whole, P.BLUE) > 50 > count(alone, P.BLUE)
     assert (whole[20:45, round(11 / STEPS * 172)] == P.QUIET).all()
     assert not (whole[20:45, round(12 / STEPS * 172)] == P.QUIET).all()
 
 
-def test_a_panel_that_is_alone_in_its_row_takes_all_of_it() -> None:
+def test_single_panel_fills_its_row() -> None:
     layers = [layer(np.zeros((STEPS, N)))]
     sheet = raster_sheet(recording(*layers, value=np.sin(np.arange(STEPS))))
     assert sheet is not None and sheet.shape[1] == 350
@@ -47,28 +47,28 @@ def test_a_panel_that_is_alone_in_its_row_takes_all_of_it() -> None:
     assert (sheet[-40:, 340:] == np.array(P.BLUE)).all(-1).any()
 
 
-def test_layers_beyond_two_begin_a_row() -> None:
+def test_third_layer_begins_a_new_row() -> None:
     one, three = (raster_sheet(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3))
     assert one is not None and three is not None
     assert three.shape == (2 * one.shape[0] + P.GAP, 350, 3)
 
 
-def test_numbers_that_are_not_finite_are_left_out() -> None:
+def test_non_finite_numbers_are_omitted() -> None:
     wild = np.full((STEPS, N), np.nan)
     assert raster_sheet(recording(layer(wild, np.nan), value=wild[:, 0])) is not None
     wild[::2], wild[1] = 0.3, np.inf
     assert raster_sheet(recording(layer(wild))) is not None
 
 
-def test_an_agent_that_shows_nothing_has_no_picture() -> None:
+def test_agent_without_views_has_no_image() -> None:
     assert raster_sheet(recording()) is None
     assert constants_sheet({}, {}) is None
     assert constants_sheet({}, {"decays/x": np.array([np.nan])}) is None
 
 
-def test_decays_are_bars_over_the_line_of_their_birth() -> None:
-    born, now = {"decays/policy_0_membrane": np.full(9, 0.2)}, {"decays/policy_0_membrane": np.full(9, 0.8)}
-    sheet = constants_sheet(born, now)
+def test_decays_are_bars_with_a_line_of_their_initial_distribution() -> None:
+    initial, now = {"decays/policy_0_membrane": np.full(9, 0.2)}, {"decays/policy_0_membrane": np.full(9, 0.8)}
+    sheet = constants_sheet(initial, now)
     assert sheet is not None
     width = sheet.shape[1]
     blue = np.flatnonzero((sheet[32:60] == np.array(P.BLUE)).all(-1).any(0))

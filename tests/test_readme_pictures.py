@@ -1,4 +1,4 @@
-"""The picture at the top of the README: how baselines are counted, and that it can be drawn again."""
+"""The figure at the top of the README: how baselines are counted, and drawing it from stored numbers."""
 
 import sys
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tests.helpers import script
 from tracerl.lifetime.record import Record
 
 
-def test_baselines_are_counted_as_lifetimes_are_from_first_step_to_last() -> None:
+def test_baselines_count_every_step_like_lifetimes() -> None:
     record, kept = Record(), []
     record.keep = lambda lifetime, step, earned, length: kept.append((step, earned, length))
     env = script("bench_peers").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)
@@ -25,14 +25,14 @@ def test_baselines_are_counted_as_lifetimes_are_from_first_step_to_last() -> Non
     assert all(earned == length for _, earned, length in kept) and len(kept) >= 4
 
 
-def test_the_picture_is_drawn_from_the_numbers_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figure_is_drawn_from_the_stored_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "learning.png"
     monkeypatch.setattr(sys, "argv", ["readme_pictures", "-o", str(path)])
     script("readme_pictures").main()
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_agents_that_were_not_run_again_keep_their_numbers() -> None:
+def test_agents_that_are_not_rerun_keep_their_numbers() -> None:
     readme_pictures = script("readme_pictures")
     kept = readme_pictures.read_bands(readme_pictures.DOCS / "data" / "learning.csv")
     new = [replace(found, lifetimes=found.lifetimes + 1) for found in kept if found.label == "stream_ac"]

@@ -1,4 +1,4 @@
-"""A recording holds the newest steps, in order, and no more of them."""
+"""A recording holds only the newest steps, in order."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tracerl.recording.recorder import Recorder
 NOTHING = View((), None, None, None, None, None)
 
 
-def test_it_keeps_the_newest_steps_of_a_lifetime() -> None:
+def test_recorder_keeps_the_newest_steps() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(env, settings={"network.hidden": [8], "agent.critic": None, "engine": "torch"})
     recorder, rewards, spikes, ended = Recorder(30), [], [], []
@@ -33,7 +33,7 @@ def test_it_keeps_the_newest_steps_of_a_lifetime() -> None:
     assert found.value.shape == found.td_error.shape == (30,)
 
 
-def test_views_that_were_kept_elsewhere_come_back_in_their_order() -> None:
+def test_restored_views_are_in_order() -> None:
     env = tracerl.make_env("CartPole")
     agent = tracerl.make_agent(
         env, settings={"network.hidden": [8] * 11, "engine": "torch"}
@@ -53,14 +53,14 @@ def test_views_that_were_kept_elsewhere_come_back_in_their_order() -> None:
     assert len(other) == 0
 
 
-def test_what_nobody_handed_in_is_none() -> None:
+def test_views_that_were_not_recorded_are_none() -> None:
     recorder = Recorder(2)
     recorder.add(NOTHING)
     found = recorder.recording()
     assert (found.layers, found.value, found.reward, found.ended, len(found)) == ([], None, None, None, 0)
 
 
-def test_an_empty_recorder_and_a_wrong_length_are_named() -> None:
+def test_empty_recorder_and_invalid_length_raise_an_error() -> None:
     recorder = Recorder(1)
     recorder.add(NOTHING)
     recorder.clear()

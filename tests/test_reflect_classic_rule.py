@@ -17,7 +17,7 @@ DOUBLE = torch.float64
 
 
 def timescales_of(*decays: float, lifetimes: Lifetimes, learn: bool = True) -> Timescales:
-    """With somewhere to write its gradients."""
+    """Return timescales with a buffer for their gradients."""
     made = Timescales(decays, lifetimes, learn_decay=learn, learn_mixture=learn)
     for parameter in made.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -36,7 +36,7 @@ def stream(steps: int, n: int, dtype: torch.dtype = torch.float32) -> list[tuple
     return found
 
 
-def test_500_steps_are_tracetorchs() -> None:
+def test_500_steps_equal_tracetorch() -> None:
     """Loss, signal and the decay's gradient, to 1e-5 in float32."""
     lifetimes = Lifetimes(0)
     timescales = timescales_of(0.9, lifetimes=lifetimes)
@@ -53,7 +53,7 @@ def test_500_steps_are_tracetorchs() -> None:
 
 
 def test_two_steps_by_hand() -> None:
-    """With d = .5, two outputs and p = (.25, .75): output 0 is chosen and paid 1, then output 1 and 3."""
+    """With d = .5, two outputs and p = (.25, .75): output 0 has reward 1, then output 1 has reward 3."""
     lifetimes = Lifetimes(0, DOUBLE)
     timescales = timescales_of(0.5, lifetimes=lifetimes)
     reflect, p = Reflect(timescales, 2, lifetimes), torch.tensor([0.25, 0.75], dtype=DOUBLE)
@@ -70,7 +70,7 @@ def test_two_steps_by_hand() -> None:
     assert float(timescales.reward_trace) == 3.5
 
 
-def test_several_timescales_are_mixed_by_a_softmax() -> None:
+def test_several_timescales_are_weighted_by_a_softmax() -> None:
     """The averages of ReflectMTF (traceTorch, commit ae73a81), its loss differentiated by autograd."""
     lifetimes = Lifetimes(0, DOUBLE)
     timescales = timescales_of(0.5, 0.9, 0.99, lifetimes=lifetimes)
@@ -94,7 +94,7 @@ def test_several_timescales_are_mixed_by_a_softmax() -> None:
 
 
 def test_frozen_timescales_give_the_same_signal() -> None:
-    """Where traceTorch's decay does not require a gradient, its backward crashes."""
+    """TraceTorch's backward fails if its decay does not require a gradient."""
     lifetimes = Lifetimes(0)
     free, frozen = (
         Reflect(timescales_of(0.9, 0.5, lifetimes=lifetimes, learn=learn), 4, lifetimes) for learn in (True, False)
@@ -119,7 +119,7 @@ def act(learner: ClassicLearner, x: Tensor, action: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
-def test_a_lifetime_of_learning_is_tracetorchs_under_the_same_optimiser(name: str) -> None:
+def test_learning_equals_tracetorch_with_the_same_optimiser(name: str) -> None:
     """Layers, REFLECT and a torch.optim optimiser together: the parameters after 200 rewards, in float32."""
     learner = learner_of(TorchOptim(name, {"lr": 0.01}), Lifetimes(0))
     theirs, their_reflect = copy_of(learner.network), their_loss.Reflect(3, 0.9)
@@ -145,7 +145,7 @@ def test_a_lifetime_of_learning_is_tracetorchs_under_the_same_optimiser(name: st
     assert (learner.flat != before).float().mean() > 0.8
 
 
-# The known defect: averages taken apart lose which action was taken in which state.
+# The known defect: separate averages lose which action was taken in which state.
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
@@ -153,7 +153,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 
 def gradients_of_20_steps(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A softmax without memory: gradient of the averaged log-probability of its actions; averages apart; paired."""
+    """Return gradients of a stateless softmax: of the averaged log-probability, by separate and by paired traces."""
     generator = torch.Generator().manual_seed(seed)
     lifetimes = Lifetimes(seed, DOUBLE)
     held = dict.fromkeys(set(LEARNED) - {"learn_weight"}, False)
@@ -179,16 +179,16 @@ def gradients_of_20_steps(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return expected, *(learner.network.readout.weight.grad for learner in found)
 
 
-def test_paired_traces_are_the_gradient_of_the_log_prob_trace_and_averages_apart_are_not() -> None:
+def test_paired_traces_equal_the_gradient_of_log_prob_and_separate_averages_do_not() -> None:
     cosines = []
     for seed in range(10):
-        expected, apart, paired = gradients_of_20_steps(seed)
+        expected, separate, paired = gradients_of_20_steps(seed)
         torch.testing.assert_close(paired, expected, rtol=1e-4, atol=1e-6)
-        cosines.append(cosine(apart, expected))
+        cosines.append(cosine(separate, expected))
     assert sum(cosines) / len(cosines) < 0.5
 
 
-def test_paired_losses_by_autograd() -> None:
+def test_paired_loss_equals_autograd() -> None:
     lifetimes = Lifetimes(0, DOUBLE)
     timescales = timescales_of(0.5, 0.9, lifetimes=lifetimes)
     timescales.raw_mixture.copy_(torch.tensor([0.3, -1.0]))
@@ -211,7 +211,7 @@ def test_paired_losses_by_autograd() -> None:
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_a_lifetime_among_many_is_the_lifetime_alone(paired: bool) -> None:
+def test_one_of_many_lifetimes_equals_the_single_lifetime(paired: bool) -> None:
     many = learner_of(SGD(lr=0.1), Lifetimes([3, 4, 5], DOUBLE), paired)
     alone = learner_of(SGD(lr=0.1), Lifetimes(4, DOUBLE), paired)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""REFLECT(lambda): what its traces are the gradient of, and what it reduces to."""
+"""REFLECT(lambda): its traces against gradients, and its special cases."""
 
 import copy
 
@@ -14,16 +14,16 @@ from tracerl.optim import SGD
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
-LIVES = Lifetimes(0, torch.float64)
+LIFETIMES = Lifetimes(0, torch.float64)
 
 
 def follow(decay: float, steps: int) -> tuple[TraceLearner, LogProbTrace, Tensor, Tensor]:
-    """A policy that looks, acts and accumulates, with weights held fixed; and what it saw and did."""
+    """Step a policy with fixed weights and accumulate its traces; return them with the inputs and actions."""
     network = build(0, n_out=3)
-    learner = TraceLearner(network, SGD(lr=1.0).build(network, decay, LIVES), decay, LIVES)
-    head, log_prob_trace = Categorical(3, LIVES), LogProbTrace(decay, LIVES)
+    learner = TraceLearner(network, SGD(lr=1.0).build(network, decay, LIFETIMES), decay, LIFETIMES)
+    head, log_prob_trace = Categorical(3, LIFETIMES), LogProbTrace(decay, LIFETIMES)
     inputs, actions = stream(0, steps), []
-    random = UniformStream(LIVES)
+    random = UniformStream(LIFETIMES)
     for x in inputs:
         head.sample(network(x), random)
         actions.append(head.action.clone())
@@ -32,7 +32,7 @@ def follow(decay: float, steps: int) -> tuple[TraceLearner, LogProbTrace, Tensor
     return learner, log_prob_trace, inputs, torch.stack(actions)
 
 
-def test_the_eligibility_trace_is_the_gradient_of_the_log_prob_trace() -> None:
+def test_eligibility_trace_is_the_gradient_of_the_log_prob_trace() -> None:
     decay = 0.9
     learner, log_prob_trace, inputs, actions = follow(decay, 60)
     p = {name: value.requires_grad_() for name, value in parameters_of(learner.network).items()}
@@ -49,14 +49,14 @@ def test_the_eligibility_trace_is_the_gradient_of_the_log_prob_trace() -> None:
         assert relative_error(traces[name], gradients[name]) <= 1e-10, name
 
 
-def test_without_decay_it_is_one_step_actor_critic() -> None:
+def test_zero_trace_decay_is_one_step_actor_critic() -> None:
     learner, _, _, _ = follow(0.0, 20)
     before, score = learner.network.flat.clone(), learner.network.score.clone()
     learner.update(torch.tensor(-0.7, dtype=torch.float64))
     torch.testing.assert_close(learner.network.flat, before - 0.7 * score)
 
 
-def test_reset_forgets_the_episode() -> None:
+def test_reset_clears_the_eligibility_trace() -> None:
     learner, log_prob_trace, _, _ = follow(0.9, 20)
     weights = learner.network.flat.clone()
     learner.reset_state()
@@ -69,7 +69,7 @@ def test_reset_forgets_the_episode() -> None:
 def test_signals_by_hand() -> None:
     rewards = [torch.tensor(value, dtype=torch.float64) for value in (4.0, 8.0, 0.0)]
     assert [float(RewardSignal()(reward)) for reward in rewards] == [4.0, 8.0, 0.0]
-    advantage = AdvantageSignal(0.5, LIVES)
+    advantage = AdvantageSignal(0.5, LIFETIMES)
     # averages before each reward: none, 4, (.5 * (.5 * 4) + .5 * 8) / (1 - .25) = 20/3
     torch.testing.assert_close(
         torch.stack([advantage(reward) for reward in rewards]),
@@ -77,7 +77,7 @@ def test_signals_by_hand() -> None:
     )
 
 
-def test_a_copy_learns_on_its_own() -> None:
+def test_copy_learns_independently() -> None:
     learner, _, _, _ = follow(0.9, 20)
     clone = copy.deepcopy(learner)
     clone.update(torch.tensor(1.0, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""What a folder that holds a run already means for the next one."""
+"""The effect of a folder with a run on the next run."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ from tracerl.runs.resume import OVERRIDES, InUse, clear, command_line, finished_
 SETTINGS = {"steps": 10, "seed": 0, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
 
 
-def left(folder: Path, status: str | None) -> None:
-    """A run's folder, as one leaves it that ended with a status, or was killed."""
+def write_run(folder: Path, status: str | None) -> None:
+    """Write a run's folder as after an end with a status, or after a kill."""
     (folder / "config.yaml").write_text(yaml.safe_dump(SETTINGS))
     for name in ("returns.part", "error.txt", "events.out.tfevents.1.host.2.0", "notes.md"):
         (folder / name).write_text("old")
@@ -21,29 +21,29 @@ def left(folder: Path, status: str | None) -> None:
         (folder / "summary.json").write_text(json.dumps({"status": status, "steps": 10}))
 
 
-def test_a_fresh_folder_is_free(tmp_path: Path) -> None:
+def test_new_folder_is_free(tmp_path: Path) -> None:
     for resume in (False, True):
         assert finished_run(tmp_path, flat(SETTINGS), resume, "hydra.run.dir", 10) is None
 
 
-def test_a_folder_that_holds_a_run_is_refused_unless_resumed(tmp_path: Path) -> None:
-    left(tmp_path, "finished")
+def test_folder_with_a_run_raises_an_error_unless_resumed(tmp_path: Path) -> None:
+    write_run(tmp_path, "finished")
     with pytest.raises(InUse, match=rf"^hydra.sweep.dir holds a run already, .*resume=true.*{tmp_path.name}"):
         finished_run(tmp_path, flat(SETTINGS), False, "hydra.sweep.dir", 10)
     assert (tmp_path / "returns.part").exists()
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
-    left(tmp_path, "finished")
+def test_finished_run_is_not_changed(tmp_path: Path) -> None:
+    write_run(tmp_path, "finished")
     other = flat({**SETTINGS, "threads": 8, "resume": False, "steps": 9, "logger": {"every": 3}})
     assert finished_run(tmp_path, other, True, "k", 9) == {"status": "finished", "steps": 10}
-    assert finished_run(tmp_path, other, True, "k", 11) is None  # there are steps to live
+    assert finished_run(tmp_path, other, True, "k", 11) is None  # steps remain
     assert (tmp_path / "returns.part").read_text() == "old"
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed", None, "torn"])
-def test_an_unfinished_run_makes_room_and_other_files_stay(tmp_path: Path, status: str | None) -> None:
-    left(tmp_path, status)
+def test_unfinished_run_is_replaced_and_other_files_are_kept(tmp_path: Path, status: str | None) -> None:
+    write_run(tmp_path, status)
     if status == "torn":
         (tmp_path / "summary.json").write_text('{"status": "fin')
     assert finished_run(tmp_path, flat(SETTINGS), True, "k", 10) is None
@@ -61,14 +61,16 @@ def test_an_unfinished_run_makes_room_and_other_files_stay(tmp_path: Path, statu
         ({"more": 1}, r"^more must be None"),
     ],
 )
-def test_other_settings_are_named_and_nothing_is_removed(tmp_path: Path, change: dict, message: str) -> None:
-    left(tmp_path, None)
+def test_other_settings_raise_an_error_naming_them_and_nothing_is_removed(
+    tmp_path: Path, change: dict, message: str
+) -> None:
+    write_run(tmp_path, None)
     with pytest.raises(ConfigError, match=message):
         finished_run(tmp_path, flat({**SETTINGS, **change}), True, "k", 10)
     assert (tmp_path / "returns.part").exists()
 
 
-def test_what_an_agent_has_from_elsewhere_is_compared_there(tmp_path: Path) -> None:
+def test_interpolated_agent_settings_are_compared_at_their_source(tmp_path: Path) -> None:
     there = {"agent": {"x": 1, "network": {"hidden": [8]}}, "network": {"hidden": [8]}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(there))
     assert finished_run(tmp_path, flat({**there, "agent": {"x": 1}}), True, "k", 1) is None
@@ -78,14 +80,14 @@ def test_what_an_agent_has_from_elsewhere_is_compared_there(tmp_path: Path) -> N
         finished_run(tmp_path, flat({"agent": {"x": 2}, "network": {"hidden": [8]}}), True, "k", 1)
 
 
-def test_what_was_learned_is_not_lived_over(tmp_path: Path) -> None:
-    left(tmp_path, "finished")
+def test_trained_run_without_a_valid_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
+    write_run(tmp_path, "finished")
     with pytest.raises(ConfigError, match="^steps must be 10 or below: .* has no checkpoint to go on from, got 20"):
         clear(tmp_path, 20)
     assert (tmp_path / "returns.part").exists()
 
 
-def test_a_path_becomes_the_command_line_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_becomes_the_command_line_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "a run"
     (run / "checkpoints" / "step-3").mkdir(parents=True)

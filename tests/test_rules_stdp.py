@@ -1,4 +1,4 @@
-"""Reward-modulated STDP against pairs worked by hand and against the sum over all pairs of spikes."""
+"""Reward-modulated STDP against pairs computed by hand and the sum over all pairs of spikes."""
 
 import math
 
@@ -22,13 +22,13 @@ def synapses(n_pre: int = 1, n_post: int = 1, seed: int | list[int] = 0, **setti
 
 
 def play(made: Synapses, pre: np.ndarray, post: np.ndarray) -> None:
-    """Feed trains of [ticks, n]."""
+    """Pass spike trains of [ticks, n] to the synapses."""
     for a, b in zip(torch.from_numpy(pre).double(), torch.from_numpy(post).double(), strict=True):
         made.tick(a, b)
 
 
 def one(*ticks: int) -> np.ndarray:
-    """A train of one neuron."""
+    """Return a spike train of one neuron."""
     return np.array(ticks)[:, None]
 
 
@@ -44,13 +44,13 @@ def test_a_presynaptic_spike_two_ticks_after_a_postsynaptic_one() -> None:
     assert made.eligibility.item() == pytest.approx(-0.5 * 0.6**2)  # -A- q^2
 
 
-def test_spikes_of_one_tick_count_once_as_cause_and_effect() -> None:
+def test_coincident_spikes_count_once_as_presynaptic_and_postsynaptic() -> None:
     made = synapses()
     play(made, one(1), one(1))
     assert made.eligibility.item() == pytest.approx(1.0)  # A+ p^0
 
 
-def test_from_spikes_to_a_weight_by_hand() -> None:
+def test_weight_update_from_spikes_by_hand() -> None:
     """Pre, nothing, post: c = .64; two env steps later .9^2 of it; reward .7 at rate .1 moves .5 by .036288."""
     made = synapses()
     play(made, one(1, 0, 0), one(0, 0, 1))
@@ -63,7 +63,7 @@ def test_from_spikes_to_a_weight_by_hand() -> None:
 
 
 def all_pairs(pre: np.ndarray, post: np.ndarray, a_plus: float, a_minus: float, p: float, q: float) -> np.ndarray:
-    """The sum over every pair of spikes, with explicit exponentials of their distance: [n_pre, n_post]."""
+    """Return the sum over every pair of spikes, with explicit exponentials of their distance: [n_pre, n_post]."""
     tau_plus, tau_minus = -1 / math.log(p), -1 / math.log(q)
     found = np.zeros((pre.shape[1], post.shape[1]))
     for i in range(pre.shape[1]):
@@ -79,7 +79,7 @@ def all_pairs(pre: np.ndarray, post: np.ndarray, a_plus: float, a_minus: float, 
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_traces_give_the_sum_over_all_pairs_of_spikes(seed: int) -> None:
+def test_traces_equal_the_sum_over_all_pairs_of_spikes(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pre, post = rng.random((120, 5)) < 0.2, rng.random((120, 3)) < 0.3
     made = synapses(5, 3, a_plus=0.7, a_minus=0.9)
@@ -87,8 +87,8 @@ def test_the_traces_give_the_sum_over_all_pairs_of_spikes(seed: int) -> None:
     np.testing.assert_allclose(made.eligibility.numpy(), all_pairs(pre, post, 0.7, 0.9, 0.8, 0.6), rtol=1e-12)
 
 
-def test_a_faded_eligibility_is_the_discounted_sum_of_the_steps_pairs() -> None:
-    """Between env steps, spikes still meet: each pair belongs to the step in which its second spike came."""
+def test_eligibility_is_the_discounted_sum_of_the_pairs_of_each_step() -> None:
+    """Pairs may span env steps: each pair belongs to the step of its second spike."""
     rng = np.random.default_rng(2)
     pre, post = rng.random((40, 4)) < 0.3, rng.random((40, 2)) < 0.3
     made = synapses(4, 2)
@@ -104,7 +104,7 @@ def test_a_faded_eligibility_is_the_discounted_sum_of_the_steps_pairs() -> None:
 
 @pytest.mark.parametrize("bounds", ["hard", "soft"])
 @pytest.mark.parametrize("scale", [0.1, 100.0])
-def test_weights_stay_within_their_bounds(bounds: str, scale: float) -> None:
+def test_weights_are_within_their_bounds(bounds: str, scale: float) -> None:
     made = synapses(6, 4, bounds=bounds, low=-0.5, high=2.0, initial=[-0.5, 2.0])
     rng, before = np.random.default_rng(3), made.weight.clone()
     for _ in range(200):
@@ -115,7 +115,7 @@ def test_weights_stay_within_their_bounds(bounds: str, scale: float) -> None:
     assert (made.weight != before).all()
 
 
-def test_soft_bounds_scale_a_change_by_the_room_that_is_left() -> None:
+def test_soft_bounds_scale_a_change_by_the_distance_to_the_bound() -> None:
     weight = torch.tensor([0.0, 1.0, 3.0, 4.0])
     found = bounded_step_(weight.clone(), torch.full((4,), 0.4), 0.0, 4.0, "soft") - weight
     torch.testing.assert_close(found, torch.tensor([0.4, 0.3, 0.1, 0.0]))
@@ -123,13 +123,13 @@ def test_soft_bounds_scale_a_change_by_the_room_that_is_left() -> None:
     torch.testing.assert_close(found, torch.tensor([0.0, -0.1, -0.3, -0.4]))
 
 
-def test_hard_bounds_clip_and_nothing_else() -> None:
+def test_hard_bounds_only_clip() -> None:
     weight = torch.tensor([0.1, 0.5, 0.9])
     found = bounded_step_(weight.clone(), torch.tensor([-0.2, 0.2, 0.2]), 0.0, 1.0, "hard")
     torch.testing.assert_close(found, torch.tensor([0.0, 0.7, 1.0]))
 
 
-def test_without_a_signal_no_weight_moves_however_much_spikes() -> None:
+def test_zero_signal_changes_no_weight() -> None:
     made = synapses(4, 2, initial=[0.2, 0.8])
     before = made.weight.clone()
     play(made, np.ones((50, 4)), np.ones((50, 2)))
@@ -137,7 +137,7 @@ def test_without_a_signal_no_weight_moves_however_much_spikes() -> None:
     assert made.eligibility.abs().min() > 0 and torch.equal(made.weight, before)
 
 
-def test_forgetting_leaves_weights_and_other_lifetimes_alone() -> None:
+def test_reset_does_not_change_weights_or_other_lifetimes() -> None:
     made = synapses(3, 2, seed=[0, 1])
     for _ in range(5):
         made.tick(torch.ones(2, 3, dtype=torch.float64), torch.ones(2, 2, dtype=torch.float64))
@@ -148,7 +148,7 @@ def test_forgetting_leaves_weights_and_other_lifetimes_alone() -> None:
     assert torch.equal(made.eligibility[1], kept) and torch.equal(made.weight, weight)
 
 
-def test_memory_is_two_numbers_per_synapse_and_one_per_neuron() -> None:
+def test_state_is_two_numbers_per_synapse_and_one_per_neuron() -> None:
     made = synapses(5, 3)
     assert sum(buffer.numel() for buffer in made.buffers()) == 2 * 5 * 3 + 5 + 3
 
@@ -168,7 +168,7 @@ def test_memory_is_two_numbers_per_synapse_and_one_per_neuron() -> None:
         ("initial", [0.5, 1.5]),
     ],
 )
-def test_bad_settings_name_their_key(key: str, value: object) -> None:
+def test_invalid_settings_raise_an_error_naming_the_key(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} must be"):
         STDP(**{**SETTINGS, key: value})
 
@@ -187,8 +187,8 @@ def test_two_transitions_of_the_critic_by_hand() -> None:
     torch.testing.assert_close(critic.weight, torch.tensor([0.12 + 4 * step, 0.06 + 1.5 * step], dtype=torch.float64))
 
 
-def test_the_critic_does_not_diverge_where_its_trace_is_long() -> None:
-    """One state for ever, paid 1: V = 100; features of size 3 and a trace 17 times as large, at half a step."""
+def test_critic_with_a_long_trace_does_not_diverge() -> None:
+    """One state without end, reward 1: V = 100; features of size 3 and a trace 17 times as large, at half a step."""
     critic = LinearValue(1, 0.5, 0.99, 0.95, Lifetimes(0, torch.float64))
     one = torch.ones((), dtype=torch.float64)
     critic.see(3 * one.reshape(1))
@@ -197,8 +197,8 @@ def test_the_critic_does_not_diverge_where_its_trace_is_long() -> None:
     assert critic.value.item() == pytest.approx(100.0, rel=1e-3)
 
 
-def test_the_critic_finds_the_values_of_a_chain() -> None:
-    """Two states in turn, then the end, paid 0 and 1: V = .5 and 1 at a discount of .5."""
+def test_critic_learns_the_values_of_a_chain() -> None:
+    """Two states, then the end, with rewards 0 and 1: V = .5 and 1 at a discount of .5."""
     critic = LinearValue(1, 0.1, 0.5, 0.9, Lifetimes(0, torch.float64))
     first, second = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)

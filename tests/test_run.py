@@ -1,4 +1,4 @@
-"""The command line as a user meets it, in processes of its own where that could make a difference."""
+"""The command line, in a new process where that could matter."""
 
 import json
 import os
@@ -31,13 +31,13 @@ def command(*overrides: str) -> list[str]:
 
 
 def run(folder: Path, *overrides: str) -> Result:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the test envs: env.id=tests.worlds:...
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the test envs: env.id=tests.toy_envs:...
     return subprocess.run(command(*overrides), cwd=folder, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture
 def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """``run``, without the seconds that a new process takes to import everything."""
+    """Return ``run`` in this process, which saves the seconds of importing everything."""
 
     def run_in_this_process(*overrides: str) -> Result:
         capfd.readouterr()
@@ -52,7 +52,7 @@ def last_line(result: Result) -> str:
     return result.stdout.strip().splitlines()[-1]
 
 
-def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> None:
+def test_main_job_writes_a_summary_curves_and_its_config(tmp_path: Path) -> None:
     result = run(tmp_path, "env=CartPole", "steps=2000", "network.hidden=[8]", "logger.every=500")
     path = Path(last_line(result))
     assert re.fullmatch(r"runs/CartPole/reflect/[\d_-]+-[0-9a-f]{6}/summary\.json", str(path.relative_to(tmp_path)))
@@ -72,10 +72,10 @@ def test_the_main_job_leaves_a_summary_curves_and_its_config(tmp_path: Path) -> 
     assert {"spikes/policy_0_rate", "spikes/policy_0_silent"} <= set(events.Tags()["scalars"])
     assert f"tensorboard --logdir {path.parent}" in result.stdout
     assert "engine: fused" in result.stdout.splitlines()
-    assert "2,000/2,000 steps" in result.stderr  # plain lines where there is no terminal
+    assert "2,000/2,000 steps" in result.stderr  # plain lines without a terminal
 
 
-def test_engines_can_be_chosen_and_auto_says_why_not(run_here: Run) -> None:
+def test_engine_is_selectable_and_auto_gives_its_reason(run_here: Run) -> None:
     assert "engine: torch\n" in run_here(*QUICK, "engine=torch", "logger=none").stdout
     reason = "engine: torch (not fused: it has no torch.optim optimisers)"
     assert reason in run_here(*QUICK, "optimizer=torch", "logger=none").stdout
@@ -84,7 +84,7 @@ def test_engines_can_be_chosen_and_auto_says_why_not(run_here: Run) -> None:
     assert json.loads(Path(last_line(without)).read_text())["engine"] == "torch"
 
 
-def test_many_lifetimes_and_their_statistics(run_here: Run) -> None:
+def test_run_of_many_lifetimes_writes_their_statistics(run_here: Run) -> None:
     shared = ("steps=2000", "network.hidden=[8]", "logger.every=500", "lifetimes=3", "seed=5")
     result = run_here(*shared)
     path = Path(last_line(result))
@@ -107,30 +107,30 @@ def test_many_lifetimes_and_their_statistics(run_here: Run) -> None:
     assert alone["return_last100"]["mean"] == found["per_life"][2]
 
 
-def test_a_lifetime_of_one_endless_episode_reports_what_a_step_earns(run_here: Run) -> None:
+def test_lifetime_without_episodes_reports_its_reward_rate(run_here: Run) -> None:
     result = run_here("env=CartPoleForever", "agent=random", "steps=3000", "logger.every=1000")
     path = Path(last_line(result))
     summary = json.loads(path.read_text())
     assert (summary["episodes"], summary["return_last100"]["mean"], summary["steps"]) == (0, None, 3000)
     rate = summary["reward_rate_last10000"]["mean"]
-    assert 1 / 30 < -rate < 1 / 15  # a fall every 22 steps, by chance
+    assert 1 / 30 < -rate < 1 / 15  # at random a fall every 22 steps
     points = EventAccumulator(str(path.parent)).Reload().Scalars("rollout/reward_rate")
     assert [point.step for point in points] == [1000, 2000, 3000] and points[-1].value == pytest.approx(rate)
     assert f"mean reward of the last 10,000 steps: {rate:.5f}" in result.stdout
     assert f"3,000/3,000 steps, reward {rate:.4f} a step" in result.stderr
 
 
-def test_agents_without_an_axis_of_lifetimes_live_many_too(run_here: Run) -> None:
+def test_agents_without_a_lifetimes_axis_run_many_lifetimes(run_here: Run) -> None:
     path = last_line(run_here("env=Pendulum", "agent=random", "steps=400", "lifetimes=2"))
     assert json.loads(Path(path).read_text())["episodes"] == 4
 
 
-def test_the_folder_can_be_chosen(run_here: Run, tmp_path: Path) -> None:
+def test_run_folder_is_selectable(run_here: Run, tmp_path: Path) -> None:
     target = tmp_path / "a folder"
     assert last_line(run_here(*QUICK, f"hydra.run.dir='{target}'")) == str(target / "summary.json")
 
 
-def test_a_sweep_gives_each_job_its_folder(tmp_path: Path) -> None:
+def test_each_job_of_a_sweep_has_its_folder(tmp_path: Path) -> None:
     result = run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1", "agent.trace_decay=0.8,0.95")
     assert result.returncode == 0, result.stderr
     summaries = sorted(tmp_path.glob("runs/sweeps/*/*/summary.json"))
@@ -139,14 +139,14 @@ def test_a_sweep_gives_each_job_its_folder(tmp_path: Path) -> None:
     assert {(s["seed"], s["agent"]["trace_decay"]) for s in settings} == {(0, 0.8), (0, 0.95), (1, 0.8), (1, 0.95)}
 
 
-def test_a_job_of_a_sweep_equals_the_single_run(tmp_path: Path) -> None:
+def test_job_of_a_sweep_equals_the_single_run(tmp_path: Path) -> None:
     run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1")
     alone = Path(last_line(run(tmp_path, *QUICK, "logger=none", "seed=1")))
     (swept,) = tmp_path.glob("runs/sweeps/*/1/summary.json")
     assert json.loads(alone.read_text())["return_last100"] == json.loads(swept.read_text())["return_last100"]
 
 
-def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:
     result = run(tmp_path, "-m", *QUICK, "logger=none", "network.threshold=-1,0.25")
     assert result.returncode == 1
     assert "network.threshold must be" in result.stderr
@@ -155,19 +155,19 @@ def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert error.parent.name == "0" and "network.threshold must be" in error.read_text()
 
 
-def test_a_folder_has_one_run_and_the_same_command_goes_on_with_it(run_here: Run) -> None:
+def test_folder_has_one_run_and_the_same_command_resumes_it(run_here: Run) -> None:
     arguments = (*QUICK, "logger=none", "hydra.run.dir=here")
     summary = Path(last_line(run_here(*arguments)))
-    lived_at = summary.stat().st_mtime_ns
+    written_at = summary.stat().st_mtime_ns
     result = run_here(*arguments)
     assert result.returncode == 2 and "hydra.run.dir holds a run already" in result.stderr
     assert last_line(run_here(*arguments, "resume=true")) == f"finished before: {summary}"
-    assert summary.stat().st_mtime_ns == lived_at
+    assert summary.stat().st_mtime_ns == written_at
     result = run_here(*arguments, "resume=true", "seed=1")
     assert result.returncode == 2 and "seed must be 0, as in the run to be gone on with" in result.stderr
 
 
-def test_a_run_whose_folder_was_taken_over_ends_and_writes_nothing_more(
+def test_run_ends_and_stops_writing_after_another_took_its_folder(
     run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_BEAT", 0.01)
@@ -178,12 +178,12 @@ def test_a_run_whose_folder_was_taken_over_ends_and_writes_nothing_more(
     assert left.isdisjoint({"summary.json", "error.txt", "returns.npz", "checkpoints"})
 
 
-def test_random_agents_take_any_env(run_here: Run) -> None:
+def test_random_agent_runs_in_any_env(run_here: Run) -> None:
     path = last_line(run_here("env=gymnasium", "env.id=Pendulum-v1", "agent=random", "steps=500"))
     assert json.loads(Path(path).read_text())["episodes"] == 2
 
 
-def test_help_shows_uses_choices_and_settings(tmp_path: Path) -> None:
+def test_help_shows_usage_choices_and_settings(tmp_path: Path) -> None:
     result = run(tmp_path, "--help")
     assert result.returncode == 0
     for part in ("python -m tracerl.run env=CartPole", "MountainCar", "adaptive_obgd", "trace_decay: 0.9\n", "--trust"):
@@ -192,14 +192,14 @@ def test_help_shows_uses_choices_and_settings(tmp_path: Path) -> None:
 
 
 def entropies(folder: Path) -> list[Any]:
-    """The points of a curve that the only run in a folder has logged so far."""
+    """Return the points of a curve of the only run in a folder."""
     for events in folder.glob("runs/CartPole/reflect/*/events*"):
         found = EventAccumulator(str(events.parent)).Reload()
         return list(found.Scalars("learn/entropy")) if "learn/entropy" in found.Tags()["scalars"] else []
     return []
 
 
-def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
+def test_interrupted_runs_write_their_summary(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("steps=100000", "engine=torch", "logger.every=500"),
         cwd=tmp_path,
@@ -223,22 +223,22 @@ def test_interrupted_runs_end_cleanly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "lifetimes", "status", "steps", "message"),
     [
-        ("raise", 1, "failed", 49, "the env failed in step 50: RuntimeError: the simulator lost its head"),
-        ("reset", 1, "failed", 50, "the env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("raise", 1, "failed", 49, "the env failed in step 50: RuntimeError: the simulator failed"),
+        ("reset", 1, "failed", 50, "the env failed in reset after 50 steps: RuntimeError: the simulator failed"),
         ("observation", 1, "diverged", 49, "env handed out nan in the observation"),
         ("shape", 1, "failed", 49, "env handed out an observation of shape (3,) after 49 steps"),
         ("reward", 1, "diverged", 49, "env handed out the reward nan"),
         ("two", 1, "failed", 49, "env handed out the reward array([1., 1.]) in step 50: TypeError"),
-        ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator lost"),
+        ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator failed"),
         ("infinity", 2, "diverged", 49, "env handed out the reward inf in step 50 of lifetime 0"),
         ("exit", 1, "failed", 49, "the env failed in step 50: SystemExit: 0"),
         ("exit_in_reset", 2, "failed", 50, "an env failed in reset after 50 steps: SystemExit: 0"),
     ],
 )
-def test_a_broken_env_leaves_a_summary_and_one_line(
+def test_env_that_raises_leaves_a_summary_and_one_line(
     run_here: Run, tmp_path: Path, how: str, lifetimes: int, status: str, steps: int, message: str
 ) -> None:
-    runner = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
+    runner = ("env=gymnasium", "env.id=tests.toy_envs:Broken-v0", f"+env.kwargs.how={how}", f"lifetimes={lifetimes}")
     result = run_here(*runner, "network.hidden=[8]", "logger=none")
     assert result.returncode == 1
     hydras, ours = result.stderr.splitlines()[-2:]
@@ -253,9 +253,9 @@ def test_a_broken_env_leaves_a_summary_and_one_line(
 
 
 @pytest.mark.parametrize("lifetimes", [1, 2])
-def test_an_env_that_cannot_be_closed_costs_a_warning(run_here: Run, lifetimes: int) -> None:
-    runner = ("env=gymnasium", "env.id=tests.worlds:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
+def test_env_that_fails_to_close_raises_a_warning(run_here: Run, lifetimes: int) -> None:
+    runner = ("env=gymnasium", "env.id=tests.toy_envs:Broken-v0", "+env.kwargs.how=close", f"lifetimes={lifetimes}")
     result = run_here(*runner, "agent=random", "steps=60", "logger=none")
     assert json.loads(Path(last_line(result)).read_text())["status"] == "finished"
-    assert "warning: the env failed to close: RuntimeError: the simulator does not let go" in result.stderr
+    assert "warning: the env failed to close: RuntimeError: the simulator cannot be closed" in result.stderr
     assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""Run folders that were received, damaged or killed half-way, gone on with from the command line."""
+"""Received, damaged and partial run folders, resumed from the command line."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from tests.kills import curves, differences
 from tests.test_files import KINDS
 
 QUICK = ["network.hidden=[8]", "logger.every=200", "logger.histograms_every=200", "logger.pictures_every=null"]
-QUICK = [*QUICK, "steps=400"]  # schedules in env steps: shares of a run are other steps in a longer one
-UNKEPT = ["env=gymnasium", "env.id=tests.worlds:Null-v0", "agent=random"]  # the env's state cannot be kept
+QUICK = [*QUICK, "steps=400"]  # schedules in env steps: shares of the run would change with its length
+UNKEPT = ["env=gymnasium", "env.id=tests.toy_envs:Null-v0", "agent=random"]  # the state of this env cannot be saved
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
-    """A finished run of 400 steps, to be damaged."""
+    """Return a finished run of 400 steps."""
     return Path(shutil.copytree(finished / "run", tmp_path / "run"))
 
 
 @pytest.fixture
 def resume(run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """Go on with the run up to 600 steps; returns the exit code and what was said on stderr."""
+    """Resume the run up to 600 steps; return the exit code and stderr."""
 
     def go_on(*arguments: str) -> tuple[int, str]:
         capfd.readouterr()
         code = command([*(arguments or ("resume=run", "steps=600"))], monkeypatch, run.parent)
-        said = capfd.readouterr().err
-        assert "Traceback" not in said
-        return code, said
+        output = capfd.readouterr().err
+        assert "Traceback" not in output
+        return code, output
 
     yield go_on
 
@@ -59,12 +59,14 @@ def forge_info(run: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_a_checkpoint_names_no_file_outside_its_folder(run: Path, resume: Any, absolute: bool) -> None:
+def test_checkpoint_that_names_a_file_outside_its_folder_raises_an_error(
+    run: Path, resume: Any, absolute: bool
+) -> None:
     outside = run.parent / "thesis.tex"
     outside.write_text("my work")
     forge_info(run, log=[str(outside) if absolute else "../thesis.tex", 0, 0, []])
-    code, said = resume()
-    assert code == 2 and "info.log.0 must be the bare name of an event file, got" in said
+    code, output = resume()
+    assert code == 2 and "info.log.0 must be the bare name of an event file, got" in output
     assert outside.read_text() == "my work"
 
 
@@ -80,7 +82,9 @@ WRITTEN += [".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml", 
         *((name, (*QUICK, "hydra.run.dir=run", "resume=auto")) for name in ("config.yaml", ".hydra/config.yaml")),
     ],
 )
-def test_a_link_leads_no_write_out_of_the_folder(run: Path, resume: Any, name: str, arguments: tuple[str, ...]) -> None:
+def test_links_do_not_redirect_writes_out_of_the_folder(
+    run: Path, resume: Any, name: str, arguments: tuple[str, ...]
+) -> None:
     outside = run.parent / "outside"
     if name in ("checkpoints", ".hydra", "diverged"):
         outside.mkdir()
@@ -89,32 +93,32 @@ def test_a_link_leads_no_write_out_of_the_folder(run: Path, resume: Any, name: s
         outside.write_text("my work")
         (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(outside)
-    code, said = resume(*arguments, "steps=600")
-    assert code == 2 and f"{name} must be a" in said and "it is a symbolic link" in said
+    code, output = resume(*arguments, "steps=600")
+    assert code == 2 and f"{name} must be a" in output and "it is a symbolic link" in output
     assert not any(outside.iterdir()) if outside.is_dir() else outside.read_text() == "my work"
 
 
-def test_a_job_of_a_sweep_is_no_link_to_elsewhere(run: Path, resume: Any) -> None:
+def test_linked_job_folder_of_a_sweep_raises_an_error(run: Path, resume: Any) -> None:
     (run.parent / "sweep").mkdir()
     (run.parent / "sweep" / "0").symlink_to(run)
-    code, said = resume(*QUICK, "-m", "hydra.sweep.dir=sweep", "resume=auto", "seed=0,1")
-    assert code == 2 and "hydra.sweep.dir must be a folder whose files are its own" in said
+    code, output = resume(*QUICK, "-m", "hydra.sweep.dir=sweep", "resume=auto", "seed=0,1")
+    assert code == 2 and "hydra.sweep.dir must be a folder whose files are its own" in output
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "link" not in kind])
 @pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml", "summary.json", "running.json", "returns.npz"])
-def test_what_is_no_regular_file_is_named_at_once(
+def test_file_that_is_not_regular_raises_an_error_naming_it(
     run: Path, resume: Any, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(run.parent)
     (run / name).unlink(missing_ok=True)
     KINDS[kind](run / name)
-    code, said = resume()
-    assert code == 2 and f"{name} must be a regular file, it is {kind}" in said
+    code, output = resume()
+    assert code == 2 and f"{name} must be a regular file, it is {kind}" in output
 
 
 @pytest.mark.parametrize("lifetimes", [1, 2])
-def test_a_run_killed_before_its_summary_finishes_where_the_env_is_not_kept(
+def test_run_killed_before_its_summary_finishes_without_env_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifetimes: int
 ) -> None:
     arguments = [*UNKEPT, "steps=250", f"lifetimes={lifetimes}", "hydra.run.dir=run"]
@@ -124,7 +128,7 @@ def test_a_run_killed_before_its_summary_finishes_where_the_env_is_not_kept(
     path.unlink()
     assert command(["resume=run", "--trust"], monkeypatch, tmp_path) == 0
     after = json.loads(path.read_text())
-    assert after["resumed"] == [{"step": 250, "new_episode": False}]  # nothing was left to live
+    assert after["resumed"] == [{"step": 250, "new_episode": False}]  # no steps remained
     for key in ("status", "steps", "episodes", "return_last100", "reward_rate_last10000", "milestones"):
         assert after[key] == before[key], key
     assert command(["resume=run", "--trust", "steps=400"], monkeypatch, tmp_path) == 0
@@ -140,30 +144,30 @@ def test_a_run_killed_before_its_summary_finishes_where_the_env_is_not_kept(
         (("config.yaml", "overrides.yaml"), lambda path: path.write_text("")),
     ],
 )
-def test_the_settings_in_the_newest_checkpoint_serve(
+def test_settings_are_read_from_the_newest_checkpoint(
     run: Path, resume: Any, finished: Path, lost: tuple[str, ...], how: Callable[[Path], object]
 ) -> None:
     shutil.rmtree(run / ".hydra")
     for name in lost:
         how(run / name)
-    code, said = resume()
-    assert code == 0, said
+    code, output = resume()
+    assert code == 0, output
     assert differences(finished / "longer", run) == []
-    code, said = resume("resume=run", "seed=1", "steps=700")
-    assert code == 2 and "seed must be 0, as in the run to be gone on with" in said
+    code, output = resume("resume=run", "seed=1", "steps=700")
+    assert code == 2 and "seed must be 0, as in the run to be gone on with" in output
 
 
-def test_other_settings_are_named_where_the_config_is_lost(run: Path, resume: Any) -> None:
+def test_other_settings_raise_an_error_without_config_yaml(run: Path, resume: Any) -> None:
     (run / "config.yaml").write_text("")
-    code, said = resume(*QUICK, "seed=1", "hydra.run.dir=run", "resume=auto")
-    assert code == 2 and "seed must be 0, as in the run to be gone on with" in said
+    code, output = resume(*QUICK, "seed=1", "hydra.run.dir=run", "resume=auto")
+    assert code == 2 and "seed must be 0, as in the run to be gone on with" in output
     (run / "config.yaml").unlink()
-    code, said = resume(*QUICK, "hydra.run.dir=run")
-    assert code == 2 and "hydra.run.dir holds a run already" in said
+    code, output = resume(*QUICK, "hydra.run.dir=run")
+    assert code == 2 and "hydra.run.dir holds a run already" in output
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml"])
-def test_a_full_disk_leaves_the_settings_as_they_were(
+def test_full_disk_does_not_change_the_settings(
     run: Path, resume: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tracerl.runs import disk
@@ -179,24 +183,26 @@ def test_a_full_disk_leaves_the_settings_as_they_were(
     assert (run / name).read_text() == before and not list(run.glob("*.part"))
 
 
-def test_a_run_killed_before_its_config_was_written_starts(run: Path, resume: Any, finished: Path) -> None:
+def test_run_killed_before_its_config_was_written_starts(run: Path, resume: Any, finished: Path) -> None:
     for path in list(run.iterdir()):
         if path.name != ".hydra":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    code, said = resume()
-    assert code == 0, said
+    code, output = resume()
+    assert code == 0, output
     assert differences(finished / "longer", run) == []
     for path in list(run.iterdir()):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (run / ".hydra").mkdir()
     (run / ".hydra" / "overrides.yaml").write_text("")
-    code, said = resume()
-    assert code == 2 and "was killed before it began, or lost its overrides.yaml: start it as it was" in said
-    assert f"hydra.run.dir='{run}' resume=auto" in said
+    code, output = resume()
+    assert code == 2 and "was killed before it began, or lost its overrides.yaml: start it as it was" in output
+    assert f"hydra.run.dir='{run}' resume=auto" in output
 
 
 @pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"garbage" * 99), "cut", "flipped"])
-def test_a_lost_log_costs_a_warning_and_goes_on_in_a_new_file(run: Path, resume: Any, how: Any, finished: Path) -> None:
+def test_missing_log_raises_a_warning_and_a_new_file_is_written(
+    run: Path, resume: Any, how: Any, finished: Path
+) -> None:
     (events,) = run.glob("events*")
     data = events.read_bytes()
     if how == "cut":
@@ -205,22 +211,22 @@ def test_a_lost_log_costs_a_warning_and_goes_on_in_a_new_file(run: Path, resume:
         events.write_bytes(data[:1] + b"\xff" + data[2:])
     else:
         how(events)
-    code, said = resume()
-    assert code == 0 and said.count("warning: ") == 1 and "warning: the log so far is lost" in said
+    code, output = resume()
+    assert code == 0 and output.count("warning: ") == 1 and "warning: the log so far is lost" in output
     events.unlink(missing_ok=True)
     whole = curves(finished / "longer")["learn/td_error"]
     assert curves(run)["learn/td_error"] == [point for point in whole if point[0] > 400]
-    code, said = resume("resume=run", "steps=700")
-    assert code == 0 and "warning" not in said
+    code, output = resume("resume=run", "steps=700")
+    assert code == 0 and "warning" not in output
 
 
 @pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"garbage" * 99)])
-def test_lost_episodes_cost_a_warning(run: Path, resume: Any, how: Any, finished: Path) -> None:
+def test_missing_episodes_raise_a_warning(run: Path, resume: Any, how: Any, finished: Path) -> None:
     with np.load(run / "returns.npz") as found:
         lost = len(found["step"])
     how(run / "returns.npz")
-    code, said = resume()
-    assert code == 0 and f"warning: {lost} of {lost} episodes are lost" in said
+    code, output = resume()
+    assert code == 0 and f"warning: {lost} of {lost} episodes are lost" in output
     with np.load(run / "returns.npz") as ours, np.load(finished / "longer" / "returns.npz") as theirs:
         np.testing.assert_array_equal(ours["step"], theirs["step"][lost:])
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (run, finished / "longer")]
@@ -229,37 +235,37 @@ def test_lost_episodes_cost_a_warning(run: Path, resume: Any, how: Any, finished
 
 @pytest.mark.parametrize("name", ["settings", "seconds", "episodes", "resumed", "log", "world", "score"])
 @pytest.mark.parametrize("value", [..., "text"])
-def test_a_forged_manifest_is_named(run: Path, resume: Any, name: str, value: Any) -> None:
+def test_invalid_manifest_raises_an_error_naming_the_entry(run: Path, resume: Any, name: str, value: Any) -> None:
     forge_info(run, **{name: value})
-    code, said = resume()
-    assert code == 2 and f"checkpoint at step 400 cannot be used: info.{name}" in said
+    code, output = resume()
+    assert code == 2 and f"checkpoint at step 400 cannot be used: info.{name}" in output
 
 
 @pytest.mark.parametrize("runner", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
-def test_a_forged_world_is_named(run: Path, resume: Any, runner: dict[str, Any]) -> None:
+def test_invalid_env_runner_state_raises_an_error_naming_it(run: Path, resume: Any, runner: dict[str, Any]) -> None:
     forge_info(run, runner=runner)
-    code, said = resume()
-    assert code == 2 and "resume cannot use the checkpoint at step 400" in said
+    code, output = resume()
+    assert code == 2 and "resume cannot use the checkpoint at step 400" in output
 
 
 @pytest.mark.parametrize("text", ['{"status": "finished"}', '{"status": "finished", "steps": "many"}'])
-def test_a_summary_without_its_steps_is_named(run: Path, resume: Any, text: str) -> None:
+def test_summary_without_steps_raises_an_error_naming_them(run: Path, resume: Any, text: str) -> None:
     (run / "summary.json").write_text(text)
-    code, said = resume()
-    assert code == 2 and "summary.json must tell the steps of a finished run as a whole number" in said
+    code, output = resume()
+    assert code == 2 and "summary.json must tell the steps of a finished run as a whole number" in output
 
 
 @pytest.mark.parametrize("text", ["", '{"status": 3, "steps": [1]}'])
-def test_a_summary_that_cannot_be_read_is_written_anew(run: Path, resume: Any, text: str, finished: Path) -> None:
+def test_unreadable_summary_is_rewritten(run: Path, resume: Any, text: str, finished: Path) -> None:
     (run / "summary.json").write_text(text)
     assert resume("resume=run")[0] == 0
     found, before = (json.loads((folder / "summary.json").read_text()) for folder in (run, finished / "run"))
     assert (found["steps"], found["return_last100"]) == (400, before["return_last100"])
     (run / "summary.json").write_text('{"status": "finished", "steps": 400}')
-    assert resume("resume=run")[0] == 0  # of a sweeper, nothing is maximised
+    assert resume("resume=run")[0] == 0  # without a sweeper there is no objective
 
 
-def test_other_commands_do_not_wait_for_pipes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_commands_do_not_block_on_pipes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tracerl.plot.series import reward_rate
     from tracerl.runs.compare import Group
     from tracerl.runs.folders import read_jobs

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of its run is checked in one place, entry by entry."""
+"""The run info of a checkpoint is checked entry by entry."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def of(info: dict[str, Any]) -> RunInfo:
     return RunInfo.of(Checkpoint(5, {}, info, {}))
 
 
-def test_what_a_run_wrote_comes_back() -> None:
+def test_written_run_info_round_trips() -> None:
     found = of({**GOOD, "env_packages": {}, "config": "a: 1", "overrides": ["seed=0"]})
     assert (found.seconds, found.log, found.overrides, found.config) == (1.0, LOG, ["seed=0"], "a: 1")
     older = of({**GOOD, "log": LOG[:3]})
@@ -34,7 +34,7 @@ def test_what_a_run_wrote_comes_back() -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("value", ["text", True, -1, 10**400, 1.5, [7], [{}], {"a": 1}, None, ...])
-def test_what_is_missing_or_of_another_kind_is_named(name: str, value: Any) -> None:
+def test_missing_or_invalid_entry_raises_an_error_naming_it(name: str, value: Any) -> None:
     if (name, type(value)) in {
         ("settings", dict),
         ("world", dict),
@@ -67,6 +67,6 @@ def test_what_is_missing_or_of_another_kind_is_named(name: str, value: Any) -> N
         None,
     ],
 )
-def test_a_log_is_a_bare_name(file: Any) -> None:
+def test_log_must_be_a_file_name_without_a_folder(file: Any) -> None:
     with pytest.raises(ConfigError, match=r"info\.log\.0 must be the bare name of an event file"):
         of({**GOOD, "log": [file, *LOG[1:]]})

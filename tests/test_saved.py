@@ -1,4 +1,4 @@
-"""What a run's folder tells, as far as it can be read."""
+"""The readable contents of a run's folder."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,12 @@ from tracerl.runs import saved
         ({"milestones": {"w20>=1": 3}, "status": None, "more": "kept"}, {"milestones", "status"}),
     ],
 )
-def test_entries_of_a_summary_that_are_not_of_their_kind_are_left_out(
-    tmp_path: Path, entries: dict[str, Any], wrong: set[str]
-) -> None:
+def test_summary_entries_of_another_type_are_omitted(tmp_path: Path, entries: dict[str, Any], wrong: set[str]) -> None:
     (tmp_path / "summary.json").write_text(json.dumps(entries))
     assert saved.summary(tmp_path) == {key: value for key, value in entries.items() if key not in wrong}
 
 
-def test_a_command_line_is_the_runs_own_or_hydras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_is_read_from_the_run_or_from_hydra(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert saved.overrides(tmp_path) is None
     (tmp_path / ".hydra").mkdir()
     for text in ("", "torn: [", "a: 1", "- {a: 1}"):

@@ -1,4 +1,4 @@
-"""An agent in a file: it goes on bit for bit, and a file that is damaged or hostile raises an error that names it."""
+"""An agent in a file continues bit-identically; a damaged or hostile file raises an error naming it."""
 
 import copy
 import io
@@ -21,10 +21,10 @@ import tracerl
 from tests.checkpoints import Disk, Killed, quick  # noqa: F401  quick is a fixture
 from tests.helpers import make_agent as by_class
 from tests.helpers import observation, some_steps
-from tests.test_agents_capture import play, script
 from tracerl.nn.heads import Categorical
 from tracerl.runs.checkpoint import plain, tensors
 from tracerl.runs.saved_agent import _KEY, _digest, pack_agent, unpack_agent
+from tracerl.testing import play, random_transitions
 
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 TWO = (OBSERVATIONS, spaces.Discrete(3))
@@ -57,22 +57,26 @@ def good() -> bytes:
 
 @pytest.mark.parametrize("case", AGENTS)
 @pytest.mark.parametrize("lifetimes", [None, 3])
-def test_a_saved_agent_goes_on_bit_for_bit_within_an_episode(case: str, lifetimes: int | None, tmp_path: Path) -> None:
+def test_saved_agent_continues_bit_identically_within_an_episode(
+    case: str, lifetimes: int | None, tmp_path: Path
+) -> None:
     name, settings = AGENTS[case]
-    steps, path = script(80, lifetimes), tmp_path / "agent.safetensors"
+    steps, path = random_transitions(OBSERVATIONS, 80, lifetimes or 1), tmp_path / "agent.safetensors"
     agent: Any = tracerl.make_agent(TWO, name, {**settings, "lifetimes": lifetimes or 1}, seed=3)
-    play(agent, steps[:37], lifetimes)
+    play(agent, steps[:37], lifetimes is not None)
     agent.save(path)
     again = tracerl.load_agent(path, TWO)
     assert type(again) is type(agent) and getattr(again, "engine", None) == getattr(agent, "engine", None)
     state = {key: tensor.clone() for key, tensor in agent.capture().items()}
     assert all(torch.equal(state[key], tensor) for key, tensor in again.capture().items())
-    for ours, theirs in zip(play(again, steps[37:], lifetimes), play(agent, steps[37:], lifetimes), strict=True):
+    for ours, theirs in zip(
+        play(again, steps[37:], lifetimes is not None), play(agent, steps[37:], lifetimes is not None), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
     assert all(torch.equal(again.capture()[key], tensor) for key, tensor in agent.capture().items())
 
 
-def test_the_engine_can_be_another(tmp_path: Path) -> None:
+def test_saved_agent_loads_with_another_engine(tmp_path: Path) -> None:
     agent = small(engine="fused", dtype="float64")
     some_steps(agent)
     agent.save(tmp_path / "a")
@@ -87,7 +91,7 @@ def test_the_engine_can_be_another(tmp_path: Path) -> None:
         tracerl.load_agent(tmp_path / "a", device="gpu")
 
 
-def test_a_frozen_greedy_agent_stays_so_and_an_episode_that_is_over_stays_over(tmp_path: Path) -> None:
+def test_saved_agent_keeps_frozen_greedy_and_the_end_of_its_episode(tmp_path: Path) -> None:
     agent = small()
     some_steps(agent)
     agent.freeze()
@@ -101,7 +105,7 @@ def test_a_frozen_greedy_agent_stays_so_and_an_episode_that_is_over_stays_over(t
     assert torch.equal(again.policy.network.flat, before)
 
 
-def test_an_agent_of_a_run_is_saved_too(tmp_path: Path) -> None:
+def test_agent_of_a_run_can_be_saved(tmp_path: Path) -> None:
     tracerl.launch({"steps": 60, "network.hidden": [4], "lifetimes": 2, "logger": "none"}, tmp_path / "run")
     agent = tracerl.load(tmp_path / "run").agent(1)
     agent.save(tmp_path / "a")
@@ -111,7 +115,7 @@ def test_an_agent_of_a_run_is_saved_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", ["pickle", "torch.save", "deepcopy", "copy"])
-def test_copies_are_as_small_as_a_file_and_go_on_alone(copied: str) -> None:
+def test_copies_have_the_size_of_a_file_and_are_independent(copied: str) -> None:
     def saved(agent: Any) -> Any:
         file = io.BytesIO()
         torch.save(agent, file)
@@ -133,7 +137,7 @@ def test_copies_are_as_small_as_a_file_and_go_on_alone(copied: str) -> None:
         assert torch.equal(other.policy.network.flat, agent.policy.network.flat)
 
 
-def test_an_agent_built_by_its_class_says_why_it_cannot_be_saved(tmp_path: Path) -> None:
+def test_saving_an_agent_without_settings_raises_an_error(tmp_path: Path) -> None:
     agent = by_class(tracerl.make_env("CartPole"), "network.hidden=[4]")
     for save in (lambda: agent.save(tmp_path / "a"), lambda: pickle.dumps(agent)):
         with pytest.raises(tracerl.ConfigError, match=r"agent must be made by tracerl\.make_agent .*agent\.capture"):
@@ -142,7 +146,7 @@ def test_an_agent_built_by_its_class_says_why_it_cannot_be_saved(tmp_path: Path)
     assert isinstance(copy.deepcopy(agent), ReflectAgent)
 
 
-def test_the_spaces_must_be_those_of_the_file(tmp_path: Path) -> None:
+def test_other_spaces_than_those_of_the_file_raise_an_error(tmp_path: Path) -> None:
     small().save(tmp_path / "a")
     assert tracerl.load_agent(tmp_path / "a", TWO).n_observed == 4
     wider = spaces.Box(-np.inf, np.inf, (5,), np.float32)
@@ -155,7 +159,7 @@ def test_the_spaces_must_be_those_of_the_file(tmp_path: Path) -> None:
         tracerl.load_agent(tmp_path / "a", "CartPole")
 
 
-def test_every_flipped_bit_and_every_cut_is_noticed(good: bytes, tmp_path: Path) -> None:
+def test_every_flipped_bit_and_every_truncation_raises_an_error(good: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     for at in range(0, len(good), 211):
         for data in (good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :], good[:at]):
@@ -167,14 +171,14 @@ def test_every_flipped_bit_and_every_cut_is_noticed(good: bytes, tmp_path: Path)
 
 
 def forged(data: bytes, **changes: Any) -> bytes:
-    """Change what a file tells, or its state, and give it the digest of one who means it."""
-    told, state = json.loads(tensors.metadata_of(data)[_KEY]), unpack_agent(data).state
+    """Change the metadata or the state of a file and give it a valid digest, as an attacker does."""
+    fields, state = json.loads(tensors.metadata_of(data)[_KEY]), unpack_agent(data).state
     state |= changes.pop("state", {})
     settings = changes.pop("agent", {})
-    told = {**told, **changes, "digest": "0" * 64}
+    fields = {**fields, **changes, "digest": "0" * 64}
     if settings:
-        told["settings"] = {**told["settings"], "agent": {**told["settings"]["agent"], **settings}}
-    data = tensors.pack("a", state, {_KEY: plain.canonical(told).decode()})
+        fields["settings"] = {**fields["settings"], "agent": {**fields["settings"]["agent"], **settings}}
+    data = tensors.pack("a", state, {_KEY: plain.canonical(fields).decode()})
     start, digest = _digest(data)
     return data[:start] + digest + data[start + 64 :]
 
@@ -209,7 +213,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_file_raises_an_error_that_names_it(good: bytes, case: str, tmp_path: Path) -> None:
+def test_hostile_file_raises_an_error_naming_it(good: bytes, case: str, tmp_path: Path) -> None:
     changes, message = HOSTILE[case]
     path = tmp_path / "a.safetensors"
     path.write_bytes(forged(good, **changes))
@@ -217,7 +221,7 @@ def test_a_hostile_file_raises_an_error_that_names_it(good: bytes, case: str, tm
         tracerl.load_agent(path)
 
 
-def test_what_is_no_file_of_an_agent_is_named(good: bytes, tmp_path: Path) -> None:
+def test_other_files_raise_an_error_naming_them(good: bytes, tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(tensors.pack("x", {"x": torch.zeros(1)}))
     (tmp_path / "sparse").touch()
     with (tmp_path / "sparse").open("wb") as file:
@@ -233,7 +237,7 @@ def test_what_is_no_file_of_an_agent_is_named(good: bytes, tmp_path: Path) -> No
             tracerl.load_agent(tmp_path / name)
 
 
-def test_own_classes_are_built_where_they_are_trusted(tmp_path: Path) -> None:
+def test_custom_classes_are_built_with_trust(tmp_path: Path) -> None:
     head = {"_target_": "tests.test_saved_agent.OwnHead", "_partial_": True}
     agent = small(**{"agent.head": head})
     agent.save(tmp_path / "a")
@@ -247,7 +251,7 @@ class OwnHead(Categorical):
         super().__init__(int(space.n), lifetimes)
 
 
-def test_reading_a_file_runs_and_imports_nothing_of_its_choice(good: bytes, tmp_path: Path) -> None:
+def test_reading_a_file_executes_and_imports_nothing_it_names(good: bytes, tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_text("open('marker', 'w')")
     targets = (
         "evil.Agent",
@@ -269,7 +273,7 @@ def test_reading_a_file_runs_and_imports_nothing_of_its_choice(good: bytes, tmp_
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once", "full from then on"])
-def test_a_write_that_is_stopped_leaves_the_old_file_or_the_new_one(kind: str, tmp_path: Path) -> None:
+def test_interrupted_write_leaves_the_old_or_the_new_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a"
     agent = small()
     agent.save(path)
@@ -292,7 +296,7 @@ def test_a_write_that_is_stopped_leaves_the_old_file_or_the_new_one(kind: str, t
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_link_stays_and_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+def test_saving_to_a_link_replaces_the_file_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "kept" / "a")
     small().save(tmp_path / "link")
@@ -303,7 +307,7 @@ def test_a_link_stays_and_the_file_that_it_names_is_replaced(tmp_path: Path) -> 
         small().save(tmp_path / "nowhere" / "a")
 
 
-def test_spaces_that_are_not_gymnasiums_are_named_when_saving(tmp_path: Path) -> None:
+def test_saving_custom_spaces_raises_an_error_naming_them(tmp_path: Path) -> None:
     class Odd(gym.Space[Any]):
         def sample(self, *_: Any, **__: Any) -> int:
             return 0

@@ -1,4 +1,4 @@
-"""A run's folder gives back its agent, its env and its settings."""
+"""A run's folder restores its agent, its env and its settings."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tracerl.lifetime.record import Record
 from tracerl.nn.views import view
 from tracerl.runs.saved_run import load
 
-SPIKING = ["network.hidden=[8]", "agent.critic=null"]  # the critic too
+SPIKING = ["network.hidden=[8]", "agent.critic=null"]  # also the critic
 RUN = ["lifetimes=3", "steps=600", *SPIKING, "env.backend=compiled", "logger=none", "hydra.run.dir=run"]
 
 
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_an_agent_comes_back_with_the_weights_of_its_lifetime(run: Path) -> None:
+def test_loaded_agent_has_the_weights_of_its_lifetime(run: Path) -> None:
     saved = load(run)
     assert (saved.step, saved.lifetimes, saved.config.network.hidden) == (600, 3, [8])
     kept = saved.checkpoint.parts["agent"]["policy.network.readout.affine"]
@@ -34,14 +34,12 @@ def test_an_agent_comes_back_with_the_weights_of_its_lifetime(run: Path) -> None
             assert torch.equal(saved.agent(lifetime, engine).policy.network.readout.affine, kept[lifetime])
 
 
-def test_a_checkpoint_names_its_run(run: Path) -> None:
+def test_path_of_a_checkpoint_loads_its_run(run: Path) -> None:
     checkpoint = next((run / "checkpoints").glob("step-*"))
     assert load(checkpoint).step == load(run, checkpoint.name).step == load(run).step
 
 
-def test_the_best_checkpoint_is_that_of_the_highest_mean_return(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_best_checkpoint_has_the_highest_mean_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = [*RUN, "lifetimes=1", "checkpoint.every=100", "checkpoint.keep_best=1"]
     assert command(settings, monkeypatch, tmp_path) == 0
     scores = {load(path).step: load(path).checkpoint.info["score"] for path in tmp_path.glob("run/checkpoints/step-*")}
@@ -54,7 +52,7 @@ def test_the_best_checkpoint_is_that_of_the_highest_mean_return(
     assert load(tmp_path / "run").step == 600
 
 
-def test_which_agent_is_meant_is_said_once(run: Path) -> None:
+def test_ambiguous_choice_of_an_agent_raises_an_error(run: Path) -> None:
     saved = load(run)
     assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(lifetime=2).policy.network.flat)
     with pytest.raises(ConfigError, match="which must be one of best; got 'worst'"):
@@ -63,13 +61,13 @@ def test_which_agent_is_meant_is_said_once(run: Path) -> None:
         saved.agent(1, lifetime=2)
 
 
-def test_a_run_without_a_score_has_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_a_mean_return_has_no_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command([*RUN, "steps=3"], monkeypatch, tmp_path) == 0
     with pytest.raises(ConfigError, match="checkpoint must have a mean return to be the best"):
         load(tmp_path / "run").agent("best")
 
 
-def test_the_env_takes_a_render_mode(run: Path) -> None:
+def test_env_accepts_a_render_mode(run: Path) -> None:
     env = load(run).env(render_mode="rgb_array")
     assert env.render_mode == "rgb_array"
     env.close()
@@ -78,13 +76,13 @@ def test_the_env_takes_a_render_mode(run: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
-def test_a_frozen_agent_learns_nothing_and_acts_greedily_where_told(run: Path, engine: str) -> None:
+def test_frozen_agent_does_not_learn_and_greedy_is_an_option(run: Path, engine: str) -> None:
     saved = load(run)
-    frozen, living = saved.agent(1, engine), saved.agent(1, engine)
+    frozen, learning = saved.agent(1, engine), saved.agent(1, engine)
     before = frozen.policy.network.flat.clone()
     frozen.freeze()
     frozen.act_greedily()
-    for agent, learns in ((frozen, False), (living, True)):
+    for agent, learns in ((frozen, False), (learning, True)):
         env = saved.env()
         for _ in stream(agent, env, 60, 0, Record()):
             if not learns:
@@ -94,12 +92,12 @@ def test_a_frozen_agent_learns_nothing_and_acts_greedily_where_told(run: Path, e
         assert not torch.equal(agent.encoder.normalizer.moments.mean, saved.agent(1).encoder.normalizer.moments.mean)
 
 
-def test_both_engines_show_the_same(run: Path) -> None:
+def test_both_engines_have_equal_views(run: Path) -> None:
     saved = load(run)
     torch_agent, fused = saved.agent(2), saved.agent(2, "fused")
     envs = saved.env(), saved.env()
-    lived = zip(stream(torch_agent, envs[0], 40, 3, Record()), stream(fused, envs[1], 40, 3, Record()), strict=True)
-    for _ in lived:
+    steps = zip(stream(torch_agent, envs[0], 40, 3, Record()), stream(fused, envs[1], 40, 3, Record()), strict=True)
+    for _ in steps:
         one, other = view(torch_agent), view(fused)
         assert [layer.name for layer in one.layers] == ["policy_0", "value_0"]
         for name in ("probabilities", "value", "td_error"):
@@ -116,17 +114,17 @@ def test_both_engines_show_the_same(run: Path) -> None:
     ("path", "checkpoint", "problem"),
     [("nowhere", None, "run must be the folder of a run"), ("run", "step-1", "checkpoint must be sound")],
 )
-def test_what_is_not_there_is_named(run: Path, path: str, checkpoint: str | None, problem: str) -> None:
+def test_missing_run_raises_an_error_naming_it(run: Path, path: str, checkpoint: str | None, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         load(run.parent / path, checkpoint)
 
 
-def test_a_lifetime_that_was_not_lived_is_named(run: Path) -> None:
+def test_unknown_lifetime_raises_an_error_naming_it(run: Path) -> None:
     with pytest.raises(ConfigError, match="lifetime must be .* 2, got 3"):
         load(run).agent(3)
 
 
-def test_a_run_without_checkpoints_says_which_settings_make_them(
+def test_run_without_checkpoints_raises_an_error_naming_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = [*RUN, "checkpoint.minutes=null"]
@@ -145,7 +143,7 @@ def test_a_run_without_checkpoints_says_which_settings_make_them(
         ("random", [], set()),
     ],
 )
-def test_every_agent_shows_what_it_has(
+def test_every_agent_has_its_views(
     agent: str, layers: list[str], shown: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [f"agent={agent}", "env=DelayedBandit", "steps=50", "lifetimes=2", "logger=none", "hydra.run.dir=run"]

@@ -1,4 +1,4 @@
-"""No command runs what somebody planted in a run's folder, and --trust runs what the user's own run names."""
+"""No command executes code named in a hostile run folder; --trust allows the names of the user's own run."""
 
 import os
 import re
@@ -51,8 +51,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def looked_at(run: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> list[int]:
-    """Give a run to every command that reads one; return their exit codes."""
+def exit_codes(run: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> list[int]:
+    """Run every command that reads a run; return their exit codes."""
     return [
         exit_code(tracerl.watch.__main__.main, monkeypatch, run, "--raster", "a.png", "--steps", 12, *flags),
         exit_code(tracerl.plot.__main__.main, monkeypatch, run, "--what", "raster", "--steps", 12, *flags),
@@ -85,7 +85,7 @@ NOT_BUILT: list[tuple[str, Any]] = [
 
 
 class Plain(yaml.SafeDumper):
-    """Writes yaml without aliases, which are not read."""
+    """Writes yaml without aliases, which the reader rejects."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -100,7 +100,7 @@ def plant_config(run: Path, *settings: tuple[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), BUILT)
-def test_nothing_planted_in_config_yaml_is_built(run: Path, planted: Path, key: str, value: Any) -> None:
+def test_hostile_target_in_config_yaml_is_not_built(run: Path, planted: Path, key: str, value: Any) -> None:
     plant_config(run, (key, value))
     saved = load(run)
     with pytest.raises(ConfigError, match=rf"^{re.escape(key)}.*: it comes from a saved run .*config.yaml.*--trust"):
@@ -111,7 +111,7 @@ def test_nothing_planted_in_config_yaml_is_built(run: Path, planted: Path, key: 
     assert not planted.exists() and "planted" not in sys.modules
 
 
-def test_an_interpolation_in_config_yaml_is_not_resolved(run: Path, planted: Path) -> None:
+def test_interpolation_in_config_yaml_is_not_resolved(run: Path, planted: Path) -> None:
     plant_config(run, ("env.name", "${planted:1}"))
     for trust in (False, True):
         with pytest.raises(ConfigError, match=r"^env\.name must be a value, not an interpolation"):
@@ -119,16 +119,16 @@ def test_an_interpolation_in_config_yaml_is_not_resolved(run: Path, planted: Pat
 
 
 @pytest.mark.parametrize("place", ["env", "agent", "elsewhere"])
-def test_no_command_runs_what_is_planted_in_config_yaml(
+def test_no_command_executes_a_hostile_config_yaml(
     run: Path, planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
     plant_config(run, *NOT_BUILT, *(setting for setting in BUILT if setting[0].startswith(f"{place}.")))
     before = contents(run)
-    assert looked_at(run, monkeypatch) == ([0] * 6 if place == "elsewhere" else [2, 2, 0, 0, 2, 0])
-    said = capsys.readouterr().err
-    assert "Traceback" not in said and said.count("--trust") == (0 if place == "elsewhere" else 3)
+    assert exit_codes(run, monkeypatch) == ([0] * 6 if place == "elsewhere" else [2, 2, 0, 0, 2, 0])
+    output = capsys.readouterr().err
+    assert "Traceback" not in output and output.count("--trust") == (0 if place == "elsewhere" else 3)
     assert contents(run) == before
-    assert command(["resume=run", "steps=200"], monkeypatch, run.parent) == 2  # these are no settings of this command
+    assert command(["resume=run", "steps=200"], monkeypatch, run.parent) == 2  # not settings of this command
     assert command([*SETTINGS, "hydra.run.dir=run", "resume=true"], monkeypatch, run.parent) == 2
     assert not planted.exists() and "planted" not in sys.modules
 
@@ -151,7 +151,7 @@ def test_no_command_runs_what_is_planted_in_config_yaml(
         "-m",
     ],
 )
-def test_nothing_of_hydra_is_taken_from_a_saved_run(
+def test_hydra_settings_of_a_saved_run_are_ignored(
     run: Path, planted: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     plant(run)
@@ -193,7 +193,7 @@ def plant(run: Path, *lines: str) -> None:
         (["a b c"], "resume"),
     ],
 )
-def test_nothing_planted_in_overrides_yaml_is_taken(run: Path, planted: Path, lines: list[Any], key: str) -> None:
+def test_hostile_overrides_yaml_is_ignored(run: Path, planted: Path, lines: list[Any], key: str) -> None:
     plant(run, *lines)
     with pytest.raises(ConfigError, match=re.escape(str(run / "overrides.yaml"))) as caught:
         command_line(["resume=run", "steps=200"])
@@ -201,7 +201,7 @@ def test_nothing_planted_in_overrides_yaml_is_taken(run: Path, planted: Path, li
     assert not planted.exists() and "planted" not in sys.modules
 
 
-def test_overrides_that_are_no_texts_are_left_for_those_of_the_checkpoint(
+def test_overrides_that_are_not_strings_are_read_from_the_checkpoint(
     run: Path, planted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = command_line(["resume=run", "steps=200"])
@@ -212,7 +212,7 @@ def test_overrides_that_are_no_texts_are_left_for_those_of_the_checkpoint(
 
 
 @pytest.mark.parametrize("arguments", [["steps=200"], ["-m", "seed=0,1"], ["--cfg", "job", "--resolve"]])
-def test_a_run_that_is_not_trusted_is_left_as_it_is(
+def test_untrusted_run_is_not_changed(
     run: Path, planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     plant(run, "+hydra.callbacks.x={_target_: planted.run}", "agent.head={_target_: planted.run}")
@@ -222,7 +222,7 @@ def test_a_run_that_is_not_trusted_is_left_as_it_is(
     assert contents(run.parent) == before and not planted.exists()
 
 
-def test_no_choice_of_a_saved_run_leads_to_a_yaml_in_its_folder(run: Path, planted: Path) -> None:
+def test_choices_of_a_saved_run_do_not_load_yamls_from_its_folder(run: Path, planted: Path) -> None:
     (run / "evil.yaml").write_text("# @package _global_\nhydra: {callbacks: {x: {_target_: planted.run}}}\n")
     there = os.path.relpath(run / "evil", Path(tracerl.configs.__file__).parent / "env")
     for line in (f"env={there}", f"+env@y={there}", f"+env@y=[{there}]"):
@@ -233,7 +233,7 @@ def test_no_choice_of_a_saved_run_leads_to_a_yaml_in_its_folder(run: Path, plant
     assert not planted.exists()
 
 
-def test_ones_own_run_goes_on_with_trust(
+def test_own_run_is_resumed_with_trust(
     run: Path, planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = run.parent / "mine"
@@ -242,26 +242,26 @@ def test_ones_own_run_goes_on_with_trust(
     where = "env.wrappers.0._target_"
     capsys.readouterr()
     assert command(["resume=mine", "steps=200"], monkeypatch, run.parent) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {where} is 'planted.Wrap': it comes from a saved run ({mine / 'overrides.yaml'})")
-    assert "outside the trusted packages" in said and "--trust" in said and len(said.splitlines()) == 1
-    assert looked_at(mine, monkeypatch) == [2, 2, 0, 0, 2, 0] and contents(mine) == before
+    output = capsys.readouterr().err
+    assert output.startswith(f"error: {where} is 'planted.Wrap': it comes from a saved run ({mine / 'overrides.yaml'})")
+    assert "outside the trusted packages" in output and "--trust" in output and len(output.splitlines()) == 1
+    assert exit_codes(mine, monkeypatch) == [2, 2, 0, 0, 2, 0] and contents(mine) == before
     capsys.readouterr()
 
-    assert looked_at(mine, monkeypatch, "--trust") == [0] * 6
+    assert exit_codes(mine, monkeypatch, "--trust") == [0] * 6
     line = f"trusted: {where}=planted.Wrap of {mine / 'config.yaml'} will be run"
     assert capsys.readouterr().err.count(line) == 4
     assert load(mine, trust=True).env().__class__.__name__ == "Wrap"
     capsys.readouterr()
     assert command(["resume=mine", "steps=150", "--trust"], monkeypatch, run.parent) == 0
     assert f"trusted: {where}=planted.Wrap of {mine / 'overrides.yaml'} will be run" in capsys.readouterr().err
-    # What stands on the user's own command line needs no trust, nor does a command line that is all the user's own.
+    # Names on the user's own command line need no trust.
     assert command(["resume=mine", "steps=200", OWN], monkeypatch, run.parent) == 0
     assert command([*SETTINGS, OWN, "steps=250", "hydra.run.dir=mine", "resume=auto"], monkeypatch, run.parent) == 0
     assert yaml.safe_load((mine / "overrides.yaml").read_text())[-1] == "resume=auto"
 
 
-def test_a_yaml_in_ones_own_folder_is_found_when_a_run_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_in_the_working_folder_is_found_on_resume(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run.parent / "conf" / "encoder").mkdir(parents=True)
     (run.parent / "conf" / "encoder" / "mine.yaml").write_text(
         "_target_: tracerl.nn.encoders.Raw\nnormalize: true\nclip: 5.0"

@@ -1,4 +1,4 @@
-"""Runs that are gone on with, from the command line: to the bit, their files in one piece; refusals in words."""
+"""Runs resumed from the command line are bit-identical with complete files, or raise an error with a message."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tracerl.runs import lock
 from tracerl.runs.checkpoint import newest_good
 from tracerl.runs.checkpoint.schedule import FOLDER, Checkpoints, CheckpointSettings
 
-# Schedules in env steps: shares of a run are other steps in a longer one. Of the pictures one is of steps 441 to 540.
+# Schedules in env steps: shares of the run would change with its length. One image is of steps 441 to 540.
 QUICK = ["network.hidden=[8]", "logger.every=400", "logger.histograms_every=300", "logger.pictures_every=270"]
 
 
@@ -35,9 +35,7 @@ def steps_of(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("case", [(), ("lifetimes=3",), ("env.backend=compiled", "lifetimes=3"), ("agent=stream_ac",)])
-def test_a_finished_lifetime_that_is_given_more_steps_is_the_longer_lifetime(
-    case: tuple, run: Any, tmp_path: Path
-) -> None:
+def test_finished_run_resumed_with_more_steps_equals_the_longer_run(case: tuple, run: Any, tmp_path: Path) -> None:
     settings = [f"agent.hidden={[8]}" if "agent=stream_ac" in case else QUICK[0], *QUICK[1:], *case]
     assert run(*settings, "steps=1000", "hydra.run.dir=whole") == 0
     assert run(*settings, "steps=517", "hydra.run.dir=parts") == 0
@@ -49,7 +47,7 @@ def test_a_finished_lifetime_that_is_given_more_steps_is_the_longer_lifetime(
         assert whole[key] == parts[key], key
 
 
-def test_checkpoints_come_on_schedule_and_the_newest_and_the_best_stay(run: Any, tmp_path: Path) -> None:
+def test_checkpoints_are_on_schedule_and_the_newest_and_best_are_kept(run: Any, tmp_path: Path) -> None:
     keep = ["checkpoint.every=100", "checkpoint.keep_last=3", "checkpoint.keep_best=0"]
     assert run(*QUICK, *keep, "steps=1050", "hydra.run.dir=here") == 0
     assert steps_of(tmp_path / "here") == [900, 1000, 1050]
@@ -59,7 +57,7 @@ def test_checkpoints_come_on_schedule_and_the_newest_and_the_best_stay(run: Any,
     assert steps_of(tmp_path / "last") == [300]
 
 
-def test_an_older_checkpoint_can_be_gone_on_from(run: Any, tmp_path: Path) -> None:
+def test_older_checkpoint_can_be_resumed(run: Any, tmp_path: Path) -> None:
     settings = [*QUICK, "checkpoint.every=300", "checkpoint.keep_last=9"]
     assert run(*settings, "steps=900", "hydra.run.dir=here") == 0
     shutil.copytree(tmp_path / "here", tmp_path / "whole")
@@ -68,7 +66,7 @@ def test_an_older_checkpoint_can_be_gone_on_from(run: Any, tmp_path: Path) -> No
     assert differences(tmp_path / "straight", tmp_path / "here") == []
 
 
-def test_other_settings_are_refused_by_name_and_those_that_may_change_are_not(
+def test_other_settings_raise_an_error_naming_them_unless_they_may_change(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*QUICK, "steps=300", "hydra.run.dir=here") == 0
@@ -79,7 +77,7 @@ def test_other_settings_are_refused_by_name_and_those_that_may_change_are_not(
     assert run("resume=here", "steps=600", "logger.every=50", "checkpoint.keep_last=1", "threads=1") == 0
 
 
-def test_a_torn_checkpoint_is_named_and_the_one_before_it_used(
+def test_damaged_checkpoint_is_reported_and_the_previous_one_is_used(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = [*QUICK, "checkpoint.every=300", "checkpoint.keep_last=9"]
@@ -87,14 +85,14 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_it_used(
     torn = tmp_path / "here" / "checkpoints" / "step-000000000900" / "agent.safetensors"
     torn.write_bytes(torn.read_bytes()[:100])
     assert run("resume=here", "steps=1200") == 0
-    said = capfd.readouterr()
-    assert "step-000000000900 cannot be used: agent.safetensors has 100 bytes" in said.err
-    assert "resumed at step 600" in said.out
+    output = capfd.readouterr()
+    assert "step-000000000900 cannot be used: agent.safetensors has 100 bytes" in output.err
+    assert "resumed at step 600" in output.out
     assert run(*settings, "steps=1200", "hydra.run.dir=straight") == 0
     assert differences(tmp_path / "straight", tmp_path / "here") == []
 
 
-def test_without_a_sound_checkpoint_nothing_is_lived_over(
+def test_run_without_a_valid_checkpoint_is_not_restarted(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*QUICK, "steps=300", "hydra.run.dir=here") == 0
@@ -108,13 +106,13 @@ def test_without_a_sound_checkpoint_nothing_is_lived_over(
     assert (tmp_path / "here" / "returns.npz").exists()
 
 
-def test_an_agent_without_a_memory_to_keep_is_told_of(run: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("agent._target_=tests.worlds.Forgetful", "agent=random", "steps=50") == 0
+def test_agent_without_state_dict_raises_a_warning(run: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("agent._target_=tests.toy_envs.StatelessAgent", "agent=random", "steps=50") == 0
     assert "warning: no checkpoints" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR2, 140), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
+def test_signal_ends_a_run_after_a_step_and_the_same_command_resumes_it(
     number: int, code: int, tmp_path: Path, run: Any
 ) -> None:
     arguments = [*QUICK, "steps=40000", "engine=torch", "hydra.run.dir=here", "resume=auto"]
@@ -124,7 +122,7 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (lock.read(tmp_path / "here") or {}).get("step"):  # until it runs: it may be slow, but not gone
+    while not (lock.read(tmp_path / "here") or {}).get("step"):  # slow is allowed, ended is not
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(number)
@@ -136,10 +134,12 @@ def test_a_signal_ends_a_run_after_a_step_and_the_same_command_goes_on(
     assert found is not None and found.step == summary["steps"] and not bad
 
 
-def test_numbers_that_diverge_leave_evidence(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_diverged_run_writes_a_checkpoint_of_its_state(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run(*QUICK, "optimizer=sgd", "optimizer.policy.lr=1e15", "optimizer.value.lr=1e15", "steps=300") == 1
-    said = capfd.readouterr().err
-    assert "diverged: the agent's" in said and "try a smaller step size" in said
+    output = capfd.readouterr().err
+    assert "diverged: the agent's" in output and "try a smaller step size" in output
     (folder,) = tmp_path.glob("runs/*/*/*")
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "diverged" and list(summary["diverged_lives"]) == ["0"]
@@ -148,8 +148,8 @@ def test_numbers_that_diverge_leave_evidence(run: Any, tmp_path: Path, capfd: py
     assert any(not tensor.isfinite().all() for tensor in evidence.parts["agent"].values() if tensor.is_floating_point())
 
 
-def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    class Remembers:
+def test_full_disk_skips_a_checkpoint_with_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Agent:
         def capture(self) -> dict[str, torch.Tensor]:
             return {"weight": torch.zeros(3)}
 
@@ -157,21 +157,21 @@ def test_a_full_disk_costs_a_checkpoint_and_one_warning(tmp_path: Path, capsys: 
 
         def abandon(self) -> None: ...
 
-    class Place:
+    class Env:
         def capture(self) -> dict[str, Any]:
             return {"rows": np.zeros(2)}
 
     settings = CheckpointSettings(10, None, 2, 0)
-    callback = Checkpoints(settings, tmp_path / "gone", 100, Place(), lambda: False, dict)  # type: ignore[arg-type]
+    callback = Checkpoints(settings, tmp_path / "gone", 100, Env(), lambda: False, dict)  # type: ignore[arg-type]
     record = Record()
     for _ in range(30):
         record.add(1.0)
         if record.step % 10 == 0:
-            callback.call([record], Remembers())  # type: ignore[arg-type]
+            callback.call([record], Agent())  # type: ignore[arg-type]
     assert capsys.readouterr().err.count("warning: cannot write a checkpoint") == 1
     (tmp_path / "gone").mkdir()
     for _ in range(10):
         record.add(1.0)
-    callback.call([record], Remembers())  # type: ignore[arg-type]
+    callback.call([record], Agent())  # type: ignore[arg-type]
     assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / FOLDER).iterdir()] == [40]
     assert os.listdir(tmp_path / "gone") == [FOLDER]

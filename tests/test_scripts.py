@@ -1,4 +1,4 @@
-"""Every script runs at toy size with the defaults of today, and answers ``--help`` without doing anything."""
+"""Every script runs at a small size with the current defaults, and prints ``--help`` without running."""
 
 import re
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from tracerl.plot.series import read_bands
 
 Start = Callable[..., str]
 DEFAULT = "env=CartPole"
-ELSEWHERE = {  # run at toy size in a file of their own
+ELSEWHERE = {  # run at a small size in their own test files
     "bench_latency": "test_bench_latency.py",
     "config_reference": "test_config_reference.py",
     "doc_outputs": "test_doc_outputs.py",
     "screenshots": "test_browser.py",  # needs a Chromium
     "study": "test_study.py",
 }
-NEEDED = {"doc_outputs": "norse", "measure_export": "norse", "screenshots": "playwright"}  # package, to be imported
+NEEDED = {"doc_outputs": "norse", "measure_export": "norse", "screenshots": "playwright"}  # package, for import only
 
 
 def mains() -> list[str]:
-    """Names of the scripts that do something when they are run."""
+    """Return the names of the scripts that can be run."""
     return sorted(path.stem for path in SCRIPTS.glob("*.py") if 'if __name__ == "__main__":' in path.read_text())
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Start:
-    """Run a script in this process, in an empty folder, and return what it printed."""
+    """Run a script in this process, in an empty folder, and return its output."""
 
     def run(name: str, *arguments: object, code: int = 0) -> str:
         monkeypatch.chdir(tmp_path)
@@ -44,14 +44,14 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run with the defaults."""
+    """Return a short run with the defaults."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     tracerl.launch({"env": "CartPole", "steps": 300, "logger": "none"}, folder)
     return folder
 
 
 def page(path: Path, name: str, *tables: str) -> Path:
-    """A page with the markers of the tables of a script."""
+    """Write a page with the markers of a script's tables."""
     path.write_text("".join(f"<!-- {name} {table} -->\n<!-- end {table} -->\n" for table in tables))
     return path
 
@@ -60,7 +60,7 @@ def rows_of(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.startswith("| ")]
 
 
-def test_every_script_is_run_here_or_in_its_own_file() -> None:
+def test_every_script_is_run_in_a_test() -> None:
     tested = {name for name in mains() if f"test_{name}_" in Path(__file__).read_text()}
     assert tested | set(ELSEWHERE) == set(mains()) and not tested & set(ELSEWHERE)
     for name, file in ELSEWHERE.items():
@@ -70,7 +70,7 @@ def test_every_script_is_run_here_or_in_its_own_file() -> None:
 
 
 @pytest.mark.parametrize("name", mains())
-def test_help_tells_what_a_script_does_and_does_nothing(name: str, start: Start, tmp_path: Path) -> None:
+def test_help_describes_a_script_without_running_it(name: str, start: Start, tmp_path: Path) -> None:
     if name in NEEDED:
         pytest.importorskip(NEEDED[name])
     before = {path: path.stat().st_mtime_ns for path in (SCRIPTS.parent / "docs").rglob("*")}
@@ -79,14 +79,14 @@ def test_help_tells_what_a_script_does_and_does_nothing(name: str, start: Start,
     assert not list(tmp_path.iterdir())
 
 
-def test_only_one_module_calls_what_differs_between_versions_of_hydra() -> None:
+def test_only_one_module_calls_version_dependent_hydra_functions() -> None:
     differs = re.compile(r"\bhydra\.(main|initialize\w*|utils\.(instantiate|call))\(")
     folders = [SCRIPTS, *(SCRIPTS.parent / name for name in ("tracerl", "agents", "envs", "examples"))]
     for path in (path for folder in folders for path in folder.rglob("*.py") if path.name != "hydra_compat.py"):
         assert not differs.search(path.read_text()), path
 
 
-def test_bench_peers_leaves_a_run_to_plot(start: Start, tmp_path: Path) -> None:
+def test_bench_peers_writes_a_run_that_can_be_plotted(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     start("bench_peers", "a2c", "--seeds", "0", "--steps", 60, "--out", "peers")
     (job,) = tracerl.plot.choose([tmp_path / "peers"]).groups
@@ -98,14 +98,14 @@ def test_bench_speed_times_a_row_of_the_default_agent(
     settings: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = script("bench_speed")
-    monkeypatch.setattr(bench, "in_process", bench.measure)  # a process less
+    monkeypatch.setattr(bench, "in_process", bench.measure)  # one process less
     lines = start("bench_speed", "--rounds", 1, "--steps", 40, DEFAULT, settings).splitlines()
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells[0] == f"{DEFAULT} {settings}" and len(cells) == 9
     assert (cells[1] == "-") is ("compiled" in settings) and (cells[7] == "-") is (settings != "lifetimes=1")
 
 
-def test_bench_speed_has_rows_that_can_be_built() -> None:
+def test_every_row_of_bench_speed_can_be_built() -> None:
     bench = script("bench_speed")
     rows = {re.sub(r"lifetimes=\d+", "", row.overrides): row for rows in bench.TABLES.values() for row in rows}
     for row in rows.values():
@@ -118,7 +118,7 @@ def test_greedy_returns_prints_a_line_per_lifetime(start: Start, run: Path) -> N
     assert start("greedy_returns", run, "--episodes", 1).startswith("lifetime 0: sampled ")
 
 
-def test_held_out_digits_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_digits_reports_the_accuracy(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setattr(script("held_out_digits"), "accuracy", few_images(script("held_out_digits").accuracy))
     printed = start("held_out_digits", "--steps", 20, "--seeds", "0", "network.hidden=[8]")
@@ -126,7 +126,7 @@ def test_held_out_digits_are_counted(start: Start, monkeypatch: pytest.MonkeyPat
 
 
 def few_images(accuracy: Callable[..., float]) -> Callable[..., float]:
-    """Answer the first images of an env only."""
+    """Use only the first images of an env."""
 
     def of_few(agent: Any, env: Any, seed: int) -> float:
         env.unwrapped.labels = env.unwrapped.labels[:20]
@@ -135,7 +135,7 @@ def few_images(accuracy: Callable[..., float]) -> Callable[..., float]:
     return of_few
 
 
-def test_make_animation_makes_the_folder_of_its_pictures(
+def test_make_animation_creates_its_output_folder(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pygame")
@@ -166,7 +166,7 @@ def test_measure_export_compares_the_readers(start: Start, tmp_path: Path) -> No
     assert lines[1:] == ["snnTorch: 0 differ (0.00%)", "Norse: 0 differ (0.00%)"]
 
 
-def test_measure_export_says_what_a_default_run_has_that_nir_has_not(start: Start, run: Path) -> None:
+def test_measure_export_reports_what_nir_lacks_for_a_default_run(start: Start, run: Path) -> None:
     pytest.importorskip("norse")
     assert start("measure_export", run, code=2).startswith("error: network.layer_norm ")
 
@@ -178,7 +178,7 @@ def test_plot_how_it_works_draws_its_figures(start: Start, tmp_path: Path) -> No
     assert found == {path.name for path in (SCRIPTS.parent / "docs").glob("how-*.png")}
 
 
-def test_readme_pictures_takes_the_numbers_from_runs(start: Start, tmp_path: Path) -> None:
+def test_readme_pictures_reads_the_numbers_from_runs(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     two_settings(tmp_path / "runs")
     assert start("readme_pictures", tmp_path / "runs" / "a", "--data", "learning.csv", "-o", "learning.png")

@@ -1,4 +1,4 @@
-"""Signals are noted, taken at the end of a step, and handed on."""
+"""Signals are recorded, handled at the end of a step, and passed on."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from tracerl.runs.signals import DeferredInterrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_is_noted_and_the_handlers_come_back(number: signal.Signals) -> None:
+def test_signal_is_recorded_and_handlers_are_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with DeferredInterrupt() as interrupted:
         assert not interrupted() and interrupted.signal is None
@@ -19,14 +19,14 @@ def test_a_signal_is_noted_and_the_handlers_come_back(number: signal.Signals) ->
     assert signal.getsignal(number) is before
 
 
-def test_a_second_interrupt_does_not_wait() -> None:
+def test_second_interrupt_ends_the_run_immediately() -> None:
     with DeferredInterrupt() as interrupted, pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupted()
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_launchers_own_handler_has_the_signal_once_all_is_written() -> None:
+def test_handler_of_a_launcher_gets_the_signal_after_everything_is_written() -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: seen.append(number))
     try:
@@ -39,8 +39,8 @@ def test_a_launchers_own_handler_has_the_signal_once_all_is_written() -> None:
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_pythons_own_handlers_are_not_called() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs lack
+def test_default_python_handlers_are_not_called() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell have no such handler
     try:
         with DeferredInterrupt() as interrupted:
             os.kill(os.getpid(), signal.SIGINT)
@@ -50,7 +50,7 @@ def test_pythons_own_handlers_are_not_called() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_outside_the_main_thread_nothing_is_taken_over() -> None:
+def test_outside_the_main_thread_no_handler_is_installed() -> None:
     before, found = signal.getsignal(signal.SIGTERM), []
 
     def elsewhere() -> None:

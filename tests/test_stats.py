@@ -13,7 +13,7 @@ from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.runs.summary import Outcome, closing_lines, summarize, write_json
 
 
-def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
+def record_of(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
     record = Record([Milestone.parse(name) for name in milestones])
     for value in returns:
         record.add(value)
@@ -21,40 +21,40 @@ def lived(returns: list[float], milestones: tuple[str, ...] = ()) -> Record:
     return record
 
 
-def test_a_milestone_needs_its_whole_window() -> None:
-    record = lived([100.0] * 19, ("w20>=50", "w100>=50"))
+def test_milestone_needs_its_whole_window() -> None:
+    record = record_of([100.0] * 19, ("w20>=50", "w100>=50"))
     assert [m.reached_at for m in record.milestones] == [None, None]
     record.add(100.0)
     record.end_episode()
     assert [m.reached_at for m in record.milestones] == [20, None]
 
 
-def test_a_milestone_keeps_the_first_time() -> None:
-    record = lived([0.0, 2.0, 2.0, -50.0, 2.0, 2.0], ("w2>=2",))
+def test_milestone_keeps_the_first_step() -> None:
+    record = record_of([0.0, 2.0, 2.0, -50.0, 2.0, 2.0], ("w2>=2",))
     assert record.milestones[0].reached_at == 3
 
 
 @pytest.mark.parametrize("name", ["w20", "20>=5", "w0>=5", "w101>=5", "w20>5", "w20>=x", ""])
-def test_bad_milestones_are_refused(name: str) -> None:
+def test_invalid_milestones_raise_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match="milestones must look like"):
         Milestone.parse(name)
 
 
-def test_memory_of_returns_is_bounded() -> None:
-    record = lived([float(i) for i in range(1000)])
+def test_number_of_stored_returns_is_bounded() -> None:
+    record = record_of([float(i) for i in range(1000)])
     assert len(record.returns) == 100
     assert record.mean_return() == pytest.approx(np.mean(np.arange(900, 1000)))
     assert record.mean_return(10) == pytest.approx(np.mean(np.arange(990, 1000)))
 
 
-def test_nothing_to_average_is_nan() -> None:
+def test_mean_of_no_returns_is_nan() -> None:
     assert math.isnan(Record().mean_return(partial=True))
-    assert math.isnan(lived([1.0]).mean_return())
-    assert lived([1.0]).mean_return(partial=True) == 1.0
+    assert math.isnan(record_of([1.0]).mean_return())
+    assert record_of([1.0]).mean_return(partial=True) == 1.0
 
 
 def marked(rewards: np.ndarray, ends: int) -> Record:
-    """A lifetime of these rewards, marked as a run marks it, with an episode's end after each ``ends`` steps."""
+    """Return the record of these rewards, marked as in a run, with an end of episode every ``ends`` steps."""
     record, marker = Record(), Marker()
     for step, reward in enumerate(rewards.tolist(), 1):
         record.add(reward)
@@ -66,7 +66,7 @@ def marked(rewards: np.ndarray, ends: int) -> Record:
     return record
 
 
-def test_the_reward_rate_is_that_of_the_last_10_000_steps_with_or_without_episodes() -> None:
+def test_reward_rate_is_over_the_last_10_000_steps() -> None:
     rewards = np.random.default_rng(0).normal(size=25_000)
     for ends in (100, 333, 10**9):
         assert marked(rewards, ends).reward_rate() == pytest.approx(rewards[-10_000:].mean())
@@ -76,7 +76,7 @@ def test_the_reward_rate_is_that_of_the_last_10_000_steps_with_or_without_episod
     assert 9_000 <= 12_345 - odd.marks[0][0] <= 11_000
 
 
-def test_the_reward_rate_of_a_short_lifetime_is_that_of_all_of_it() -> None:
+def test_reward_rate_of_a_short_lifetime_is_over_all_steps() -> None:
     assert math.isnan(Record().reward_rate())
     assert marked(np.array([1.0, 2.0, 6.0]), 2).reward_rate() == 3.0
 
@@ -103,7 +103,7 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_more_lifetimes() ->
     assert bootstrap_interval([3.0, 3.0]) == (3.0, 3.0)
 
 
-def test_a_tally_keeps_many_lifetimes_as_their_records_would() -> None:
+def test_vector_statistics_equal_the_records_of_each_lifetime() -> None:
     rng = np.random.default_rng(0)
     alone, together = [Record(lifetime=i) for i in range(3)], [Record(lifetime=i) for i in range(3)]
     statistics = VectorStatistics(together)
@@ -123,16 +123,16 @@ OUTCOME = Outcome("E", "a", "torch", "cpu", 0, 2.0, "finished")
 
 
 def test_summary_of_one_lifetime_has_no_interval() -> None:
-    summary = summarize(OUTCOME, [lived([1.0, 3.0], ("w2>=2", "w2>=9"))])
+    summary = summarize(OUTCOME, [record_of([1.0, 3.0], ("w2>=2", "w2>=9"))])
     assert summary["return_last100"] == {"mean": 2.0, "iqm": 2.0, "ci_low": None, "ci_high": None, "per_life": [2.0]}
     assert summary["milestones"] == {"w2>=2": [2], "w2>=9": [None]}
     assert summary["steps_per_second"] == 1.0
     assert summary["peak_rss_mb"] > 10
 
 
-def test_summary_of_many_lifetimes_and_what_is_said_of_it() -> None:
+def test_summary_of_many_lifetimes_and_its_text() -> None:
     returns = [[1.0, 3.0], [9.0, 9.0], [5.0, 7.0], [2.0, 2.0]]
-    summary = summarize(OUTCOME, [lived(values, ("w2>=2", "w2>=6", "w2>=99")) for values in returns])
+    summary = summarize(OUTCOME, [record_of(values, ("w2>=2", "w2>=6", "w2>=99")) for values in returns])
     found = summary["return_last100"]
     assert (found["per_life"], found["mean"], found["iqm"]) == ([2.0, 9.0, 6.0, 2.0], 4.75, 4.0)
     assert 2.0 <= found["ci_low"] < 4.0 < found["ci_high"] <= 9.0
@@ -148,7 +148,7 @@ def test_summary_of_many_lifetimes_and_what_is_said_of_it() -> None:
     ]
 
 
-def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_summary_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "summary.json"
     write_json(path, {"steps": 1})
 
@@ -162,7 +162,7 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_said_of_an_endless_episode_is_its_reward_rate() -> None:
+def test_text_of_a_lifetime_without_episodes_has_its_reward_rate() -> None:
     lifetimes = [Record(), Record(lifetime=1)]
     for record, reward in zip(lifetimes, (-1.0, -3.0), strict=True):
         record.add(reward)
@@ -183,7 +183,7 @@ def test_summary_of_a_lifetime_without_an_ended_episode() -> None:
     assert summary["return_last100"] == {"mean": None, "iqm": None, "ci_low": None, "ci_high": None, "per_life": [None]}
 
 
-def test_records_come_back_to_the_bit() -> None:
+def test_records_round_trip_bit_identically() -> None:
     def lifetimes() -> list[Record]:
         return [Record([Milestone.parse("w2>=1"), Milestone.parse("w1>=99")], lifetime) for lifetime in range(2)]
 
@@ -195,14 +195,14 @@ def test_records_come_back_to_the_bit() -> None:
                 record.end_episode()
             if step % 1000 == 0:
                 record.mark()
-    twins = lifetimes()
+    restored = lifetimes()
     state = {name: array.copy() for name, array in capture_records(records).items()}
-    restore_records(twins, state)
-    for record, twin in zip(records, twins, strict=True):
-        assert twin == record and type(twin.step) is int and type(twin.earned) is float
+    restore_records(restored, state)
+    for record, copied in zip(records, restored, strict=True):
+        assert copied == record and type(copied.step) is int and type(copied.earned) is float
         for _ in range(3):
-            for one in (record, twin):
+            for one in (record, copied):
                 one.add(0.1)
                 one.end_episode()
                 one.mark()
-        assert twin == record and twin.reward_rate() == record.reward_rate()
+        assert copied == record and copied.reward_rate() == record.reward_rate()

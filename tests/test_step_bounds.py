@@ -1,4 +1,4 @@
-"""What each step-size rule guarantees (docs/step-size.md), over steps with heavy-tailed scores and signals."""
+"""The bounds of each step-size rule (docs/step-size.md), over steps with heavy-tailed scores and signals."""
 
 import numpy as np
 import pytest
@@ -10,16 +10,16 @@ from tracerl.nn.networks import Sequential
 from tracerl.optim import AdaptiveObGD, Intentional, ObGD
 from tracerl.optim.rule import StepRuleSettings
 
-LIVES, DECAY, STEPS = Lifetimes(0, torch.float64), 0.9405, 2000
+LIFETIMES, DECAY, STEPS = Lifetimes(0, torch.float64), 0.9405, 2000
 
 
 def steps_of(settings: StepRuleSettings) -> list[tuple[torch.Tensor, torch.Tensor, float]]:
-    """Let a rule take many steps; return the score, the change of the parameters and the signal of each."""
+    """Take many steps with a rule; return the score, the parameter change and the signal of each."""
     network: Sequential = two_parameters()
-    rule = settings.build(network, DECAY, LIVES)
+    rule = settings.build(network, DECAY, LIFETIMES)
     rng, trace, found = np.random.default_rng(0), tensor(0.0, 0.0), []
     for t in range(STEPS):
-        fading = 0.998**t  # as the scores of a policy that settles
+        fading = 0.998**t  # like the scores of a policy that converges
         network.score = torch.from_numpy(rng.standard_t(2, 2) * [1.0, 0.1] * fading)
         trace = DECAY * trace + network.score
         signal, before = torch.tensor(rng.standard_t(2), dtype=torch.float64), network.flat.clone()
@@ -33,12 +33,12 @@ def intentional(floor: float) -> Intentional:
 
 
 @pytest.mark.parametrize("floor", [0.0, 1.0])
-def test_intentional_moves_the_output_by_no_more_than_it_intends(floor: float) -> None:
+def test_intentional_changes_the_output_by_at_most_its_target(floor: float) -> None:
     for score, change, signal in steps_of(intentional(floor)):
         assert abs(float(score @ change)) <= 0.05 * abs(signal) / (1 - DECAY) ** 0.5 * (1 + 1e-9)
 
 
-def test_only_the_floor_keeps_steps_small_where_scores_fade() -> None:
+def test_only_the_floor_bounds_steps_as_scores_vanish() -> None:
     free, floored = (
         torch.stack([change.abs().sum() / abs(signal) for _, change, signal in steps_of(intentional(floor))])
         for floor in (0.0, 1.0)
@@ -48,6 +48,6 @@ def test_only_the_floor_keeps_steps_small_where_scores_fade() -> None:
 
 
 @pytest.mark.parametrize("settings", [ObGD(1.0, 3.0), ObGD(50.0, 2.0), AdaptiveObGD(1.0, 3.0, 0.999)])
-def test_obgd_moves_the_parameters_by_no_more_than_one_over_kappa(settings: ObGD | AdaptiveObGD) -> None:
+def test_obgd_changes_the_parameters_by_at_most_one_over_kappa(settings: ObGD | AdaptiveObGD) -> None:
     for _, change, signal in steps_of(settings):
         assert float(change.abs().sum()) <= min(abs(signal), 1.0) / settings.kappa * (1 + 1e-9)

@@ -1,11 +1,11 @@
-"""Stream AC(lambda) in the fused engine: its kernels against torch, compiled runs, a lifetime among others."""
+"""Stream AC(lambda) in the fused engine: its kernels against torch, compiled runs, many lifetimes."""
 
 import gymnasium as gym
 import pytest
 import torch
 
 from tests.engines import SPACES, compute_by_rows, pair, step_together
-from tests.helpers import lived, lived_together, make_agent
+from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
 
@@ -27,7 +27,7 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compute_by_rows(monkeypatch)
     agents = pair(5, 3, AGENT, *CASES[case], dtype=torch.float64)
     step_together(agents, 5, 200, joined_every=50, silent={1: 200, 3: 90})
@@ -42,23 +42,25 @@ def test_fused_equals_torch_with_other_heads(space: str) -> None:
 
 def test_compiled_runs_equal_those_through_gymnasium() -> None:
     options = {"seeds": [3, 4, 5], "milestones": ["w5>=20"]}
-    inside, records = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", backend="compiled", **options)
-    through, expected = lived_together("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", **options)
+    inside, records = run_many_lifetimes(
+        "CartPole-v1", 2000, AGENT, SMALL, "engine=fused", backend="compiled", **options
+    )
+    through, expected = run_many_lifetimes("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", **options)
     assert torch.equal(inside.policy.network.flat, through.policy.network.flat)
     assert [record.returns for record in records] == [record.returns for record in expected]
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
-def test_a_lifetime_among_many_equals_that_of_its_seed(engine: str) -> None:
+def test_one_of_many_lifetimes_equals_that_of_its_seed(engine: str) -> None:
     arguments = ("CartPole-v1", 300, AGENT, SMALL, f"engine={engine}")
-    together, records = lived_together(*arguments, seeds=[3, 4], dtype=torch.float64)
+    together, records = run_many_lifetimes(*arguments, seeds=[3, 4], dtype=torch.float64)
     for i in range(2):
-        alone, record = lived(*arguments, seed=3 + i, dtype=torch.float64)
+        alone, record = run_one_lifetime(*arguments, seed=3 + i, dtype=torch.float64)
         assert records[i].returns == record.returns
         torch.testing.assert_close(together.policy.network.flat[i], alone.policy.network.flat, rtol=1e-9, atol=1e-12)
 
 
-def test_auto_takes_the_kernels_and_says_why_not() -> None:
+def test_auto_selects_the_kernels_or_gives_the_reason() -> None:
     env = gym.make("CartPole-v1")
     assert make_agent(env, AGENT, SMALL, "engine=auto").engine == "fused"
     agent = make_agent(env, AGENT, SMALL, "engine=auto", "encoder=population")

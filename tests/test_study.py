@@ -1,4 +1,4 @@
-"""``scripts/study.py``: studies that ship, bad yamls, what is run again, the tidy table and the report."""
+"""``scripts/study.py``: included studies, invalid yamls, runs, the table and the report."""
 
 import csv
 import re
@@ -37,13 +37,13 @@ def written(folder: Path, text: str = TINY) -> Path:
     return path
 
 
-# What is asked.
+# Studies and their yamls.
 
 
 @pytest.mark.parametrize("path", sorted(plan.folder_of_studies().glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
+def test_every_included_study_composes(path: Path, tmp_path: Path) -> None:
     found = plan.read_study(plan.find(path.stem))
-    baseline = {found.baseline: found.settings[found.baseline]}  # every task, then every setting, not each with each
+    baseline = {found.baseline: found.settings[found.baseline]}  # every task, then every setting, not their product
     cells = plan.cells_of(replace(found, settings=baseline), tmp_path)
     cells += plan.cells_of(replace(found, tasks=found.tasks[:1]), tmp_path)[1:]
     assert len(cells) == len(found.tasks) + len(found.settings) - 1
@@ -75,25 +75,25 @@ def test_every_study_that_ships_composes(path: Path, tmp_path: Path) -> None:
         ("  small, eight:", "  s(l): a=b\n  s[l]: a=b\n  small, eight:", r"settings must have names .* got s.l., s.l."),
     ],
 )
-def test_a_yaml_that_cannot_be_used_names_its_key(old: str, new: str, problem: str, tmp_path: Path) -> None:
+def test_invalid_yaml_raises_an_error_naming_the_key(old: str, new: str, problem: str, tmp_path: Path) -> None:
     assert old in TINY
     with pytest.raises(ConfigError, match=problem) as caught:
         plan.read_study(written(tmp_path, TINY.replace(old, new, 1)))
     assert str(caught.value).startswith(str(tmp_path / "tiny.yaml"))
 
 
-def test_settings_that_no_run_takes_are_named_with_their_task(tmp_path: Path) -> None:
+def test_unknown_settings_raise_an_error_naming_their_task(tmp_path: Path) -> None:
     found = plan.read_study(written(tmp_path, TINY.replace("agent=random", "agent=randm")))
     with pytest.raises(ConfigError, match="tasks.CartPole with settings.slow cannot be used: .*randm"):
         plan.cells_of(found, tmp_path)
 
 
-def test_a_study_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_unknown_study_raises_an_error_naming_the_available_ones() -> None:
     with pytest.raises(ConfigError, match="study must be one of .*bar.*, or the path of a yaml, got 'bra'"):
         plan.find("bra")
 
 
-def test_ten_lifetimes_share_a_process_where_only_the_agent_has_kernels(tmp_path: Path) -> None:
+def test_ten_lifetimes_share_a_process_if_only_the_agent_has_kernels(tmp_path: Path) -> None:
     cells = plan.cells_of(plan.read_study(written(tmp_path, TINY.replace("seeds: 4,", "seeds: 3-14,"))), tmp_path)
     shared = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
     assert [run.seeds for run in shared] == [tuple(range(3, 13)), (13, 14)]
@@ -101,7 +101,7 @@ def test_ten_lifetimes_share_a_process_where_only_the_agent_has_kernels(tmp_path
     assert shared[1].folder.name == "seeds13-14"
 
 
-def test_large_lifetimes_have_a_process_each(tmp_path: Path) -> None:
+def test_each_large_lifetime_has_its_own_process(tmp_path: Path) -> None:
     wide = TINY.replace("[8]", "[64000]").replace("seeds: 4,", "seeds: 3-5,")
     cells = plan.cells_of(plan.read_study(written(tmp_path, wide)), tmp_path)
     apart = next(cell for cell in cells if (cell.task.name, cell.setting) == ("bandit", "small, eight")).runs
@@ -122,22 +122,22 @@ def test_lifetimes_share_a_process_in_a_compiled_env(tmp_path: Path) -> None:
     assert together.folder == tmp_path / "tiny" / "small-eight" / "CartPole" / "seeds0-2"
 
 
-# What is run.
+# Runs.
 
 
 def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return exit_code(study.main, monkeypatch, *arguments)
 
 
-def said(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    """What a command line that cannot be used exits with."""
+def exit_message(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """Return the message with which an invalid command line exits."""
     monkeypatch.setattr("sys.argv", ["study.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         study.main()
     return str(ended.value)
 
 
-def test_a_study_is_run_reported_and_resumed(tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_study_is_run_reported_and_resumed(tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (str(written(tmp_path)), "--jobs", "1", "--out", str(tmp_path / "out"))
     assert start(monkeypatch, *arguments) == 0
     assert len(runs_here) == 6
@@ -163,13 +163,13 @@ def test_a_study_is_run_reported_and_resumed(tmp_path: Path, runs_here: Any, mon
 
     page = tmp_path / "page.md"
     page.write_text("<!-- study tiny -->\n<!-- end tiny -->\n")
-    assert start(monkeypatch, *arguments, "--write", str(page)) == 0 and len(runs_here) == 6  # nothing is made again
+    assert start(monkeypatch, *arguments, "--write", str(page)) == 0 and len(runs_here) == 6  # nothing is rerun
     _, _, first, baseline, *_ = [line for line in page.read_text().splitlines() if line.startswith("|")]
     assert re.match(r"\| CartPole, 400 \| 3 \| small, eight \| .*w20>=195: 0%, -.* \| \d\.\d\d \[", first)
     assert re.match(r"\|  \| 3 \| slow \| .* \| - \|$", baseline)
     written(tmp_path, TINY.replace("hidden=[8]", "hidden=[9]"))
     one = folder / "slow" / "CartPole" / "seed1"
-    (one / "summary.json").unlink()  # as if it had been killed
+    (one / "summary.json").unlink()  # as after a kill
     assert start(monkeypatch, *arguments) == 0
     place = f"hydra.run.dir={folder}/"
     again = {part.removeprefix(place): line[-1] for line in runs_here[6:] for part in line if part.startswith(place)}
@@ -177,7 +177,7 @@ def test_a_study_is_run_reported_and_resumed(tmp_path: Path, runs_here: Any, mon
     assert again["slow/CartPole/seed1"] == "resume=auto" and again["small-eight/bandit/seed4"].startswith("threads=")
 
 
-def test_a_part_of_a_study_and_what_is_not_a_part(
+def test_part_of_a_study_runs_and_an_unknown_part_raises_an_error(
     tmp_path: Path, runs_here: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     arguments = (str(written(tmp_path)), "--out", str(tmp_path / "out"))
@@ -193,47 +193,49 @@ def test_a_part_of_a_study_and_what_is_not_a_part(
         assert capsys.readouterr().err.startswith(f"error: {problem}")
     page = tmp_path / "page.md"
     page.write_text("a page\n")
-    assert "no markers of the table tiny: <!-- study tiny --> and" in said(monkeypatch, *arguments, "--write", page)
+    assert "no markers of the table tiny: <!-- study tiny --> and" in exit_message(
+        monkeypatch, *arguments, "--write", page
+    )
     assert not runs_here and page.read_text() == "a page\n"
     assert start(monkeypatch, *arguments, "--tasks", "bandit", "--settings", "slow", "--jobs", "1") == 0
     assert len(runs_here) == 1
 
 
-def test_a_failed_lifetime_is_reported_and_counts_for_nothing(
+def test_failed_lifetime_is_reported_and_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(subprocess, "run", lambda line, **_: SimpleNamespace(returncode=1, stderr="error: no luck"))
     arguments = (str(written(tmp_path)), "--tasks", "bandit", "--jobs", "1", "--out", str(tmp_path / "out"))
     assert start(monkeypatch, *arguments) == 1
-    told = capsys.readouterr()
-    assert "bandit, slow, seed 4: FAILED: no luck" in told.out and told.err == "error: 2 runs failed, see above\n"
+    printed = capsys.readouterr()
+    assert "bandit, slow, seed 4: FAILED: no luck" in printed.out and printed.err == "error: 2 runs failed, see above\n"
     assert "| small, eight | 0 of 1 (missing) |" in (tmp_path / "out" / "tiny" / "report.md").read_text()
 
 
-# What is measured.
+# Measures.
 
 
-def test_the_area_is_the_return_that_an_average_step_belongs_to() -> None:
+def test_area_is_the_step_weighted_mean_return() -> None:
     assert area(np.array([10, 30]), np.array([1.0, 5.0])) == 4.0
     assert area(np.array([], int), np.array([])) is None
 
 
-def test_the_lowest_late_mean_is_of_the_second_half_of_a_lifetime() -> None:
+def test_lowest_late_mean_is_of_the_second_half_of_a_lifetime() -> None:
     steps = np.arange(1, 301)
     means = np.where(steps == 260, 3.0, np.where(steps == 140, -9.0, 7.0))
     assert lowest_late(steps, means, 300) == 3.0
-    assert lowest_late(steps[:120], means[:120], 120) == 7.0  # the first 99 episodes have no hundred before them
+    assert lowest_late(steps[:120], means[:120], 120) == 7.0  # the first 99 episodes have no window of one hundred
     assert lowest_late(steps[:90], means[:90], 90) is None
 
 
-def test_the_probability_of_improvement_counts_pairs_and_ties_half() -> None:
+def test_probability_of_improvement_counts_ties_half() -> None:
     assert improvement([1, 2, 3], [2]) == pytest.approx(0.5)
     assert improvement([1, 2], [0, 3]) == pytest.approx(0.5)
     assert improvement([4, 5], [1, 2]) == 1.0
     assert improvement_interval([([4, 5], [1, 2])]) == (1.0, 1.0)
 
 
-def test_its_interval_resamples_lifetimes_within_each_task() -> None:
+def test_interval_of_improvement_resamples_lifetimes_within_each_task() -> None:
     rng = np.random.default_rng(1)
     pairs = [(rng.normal(0.5, 1, 12), rng.normal(0, 1, 15)), (rng.normal(0, 1, 8), rng.normal(0, 1, 8))]
     drawn = [

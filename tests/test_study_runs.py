@@ -1,4 +1,4 @@
-"""``scripts/study_runs.py`` and ``seeds.py``: what is run again, what shares a process, how failures are reported."""
+"""``scripts/study_runs.py`` and ``seeds.py``: reruns, shared processes, and reports of failures."""
 
 import json
 import subprocess
@@ -22,13 +22,13 @@ def test_seeds_are_read_and_formatted(text: str, read: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-", "3-1", "1,1", "0-2,5", "-1"])
-def test_seeds_that_mean_nothing_raise(text: str) -> None:
+def test_invalid_seeds_raise_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="seeds must"):
         seeds.parse_seeds(text)
 
 
 def made(folder: Path, settings: dict[str, Any] = SETTINGS, **summary: Any) -> Any:
-    """A run that SETTINGS asks for, and in its folder what ``settings`` left there."""
+    """Return a run of SETTINGS whose folder has the results of ``settings``."""
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
     (folder / "summary.json").write_text(
@@ -37,9 +37,9 @@ def made(folder: Path, settings: dict[str, Any] = SETTINGS, **summary: Any) -> A
     return runs.Run(("env=Env", "seed=3"), (3,), SETTINGS, folder)
 
 
-def test_a_finished_run_with_the_same_settings_is_not_made_again(tmp_path: Path, monkeypatch: Any) -> None:
+def test_finished_run_with_the_same_settings_is_not_rerun(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(subprocess, "run", None)
-    run = made(tmp_path, {**SETTINGS, "threads": 8})  # threads change no result
+    run = made(tmp_path, {**SETTINGS, "threads": 8})  # threads do not change the result
     assert runs.reason_to_run(run) is None
     assert runs.execute(run, threads=1, machine="here") is None
 
@@ -55,7 +55,7 @@ def test_a_finished_run_with_the_same_settings_is_not_made_again(tmp_path: Path,
         ({}, {"version": "0.0.1"}, "it is of tracerl 0.0.1"),
     ],
 )
-def test_an_outdated_run_is_replaced_and_the_reason_is_printed(
+def test_outdated_run_is_replaced_and_the_reason_is_printed(
     tmp_path: Path, monkeypatch: Any, capsys: Any, settings: dict[str, Any], summary: dict[str, Any], reason: str
 ) -> None:
     run = made(tmp_path / "run", {**SETTINGS, **settings}, **summary)
@@ -63,12 +63,12 @@ def test_an_outdated_run_is_replaced_and_the_reason_is_printed(
     monkeypatch.setattr(subprocess, "run", lambda command, **_: failed)
     assert runs.execute(run, threads=1, machine="here") == "broken"
     assert reason in capsys.readouterr().out
-    assert run.summary is None  # the run before is not taken for the one that failed
+    assert run.summary is None  # the previous run does not count as the failed one
     assert runs.reason_to_run(run) == "not run yet"
 
 
 @pytest.mark.parametrize("status", ["interrupted", "killed"])
-def test_an_interrupted_run_is_resumed(tmp_path: Path, monkeypatch: Any, status: str) -> None:
+def test_interrupted_run_is_resumed(tmp_path: Path, monkeypatch: Any, status: str) -> None:
     lines: list[list[str]] = []
     monkeypatch.setattr(
         subprocess, "run", lambda line, **_: lines.append(line) or subprocess.CompletedProcess(line, 0, "", "")
@@ -88,13 +88,13 @@ def test_an_interrupted_run_is_resumed(tmp_path: Path, monkeypatch: Any, status:
         (("env=DelayedBandit",), False),
     ],
 )
-def test_a_compiled_env_needs_its_defaults_and_an_agent_with_kernels(
+def test_compiled_env_needs_default_settings_and_an_agent_with_kernels(
     overrides: tuple[str, ...], compiled: bool
 ) -> None:
     assert runs.is_compiled(OmegaConf.to_container(compose(*overrides), resolve=True)) == compiled
 
 
-def test_a_failure_is_the_last_error_or_the_exit_code() -> None:
+def test_failure_is_the_last_error_or_the_exit_code() -> None:
     assert runs.reason_of_failure(-9, "half done") == "exit code -9: half done"
     assert runs.reason_of_failure(1, "error: bad\nmore") == "bad"
     assert runs.reason_of_failure(130, "stopped") == "interrupted"

@@ -1,4 +1,4 @@
-"""The table of a sweep, from folders made by hand: statuses, grouping of seeds, sorting, torn files, exit codes."""
+"""The table of a sweep from folders made by hand: statuses, grouping, sorting, damaged files, exit codes."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ ROW = struct.Struct("<iiqd")
 
 
 def job(folder: Path, *overrides: str, **files: Any) -> Path:
-    """A job's folder: its overrides and, by name without dots, what else it holds."""
+    """Write a job's folder: its overrides and other files, by name without dots."""
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
     for name, content in files.items():
@@ -41,7 +41,7 @@ def summary(*returns: float | None, status: str = "finished", steps: int = 1000,
     return {**found, "return_last100": {"per_life": list(returns)}, "milestones": reached, **more}
 
 
-def sign(pid: int, host: str | None = None, updated: float | None = None) -> dict[str, Any]:
+def lock_of(pid: int, host: str | None = None, updated: float | None = None) -> dict[str, Any]:
     return {
         "host": host or socket.gethostname(),
         "pid": pid,
@@ -51,24 +51,24 @@ def sign(pid: int, host: str | None = None, updated: float | None = None) -> dic
     }
 
 
-def gone() -> int:
+def ended_process() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_a_job_is_what_its_files_say(tmp_path: Path) -> None:
+def test_status_of_a_job_is_read_from_its_files(tmp_path: Path) -> None:
     job(tmp_path / "0", summary__json=summary(1.0))
     job(tmp_path / "1", summary__json=summary(1.0, status="diverged"))
     job(tmp_path / "2", error__txt="Traceback ...\nConfigError: no")
-    job(tmp_path / "3", config__yaml="", running__json=sign(os.getpid()))
-    job(tmp_path / "4", config__yaml="", running__json=sign(gone()))
-    job(tmp_path / "5", config__yaml="", running__json=sign(1, "elsewhere", time.time() - 60))
-    job(tmp_path / "6", config__yaml="", running__json=sign(1, "elsewhere", time.time() - 600))
+    job(tmp_path / "3", config__yaml="", running__json=lock_of(os.getpid()))
+    job(tmp_path / "4", config__yaml="", running__json=lock_of(ended_process()))
+    job(tmp_path / "5", config__yaml="", running__json=lock_of(1, "elsewhere", time.time() - 60))
+    job(tmp_path / "6", config__yaml="", running__json=lock_of(1, "elsewhere", time.time() - 600))
     job(tmp_path / "7", config__yaml="")
     job(tmp_path / "8")
     job(tmp_path / "9", summary__json='{"status": "fin', config__yaml="")
-    job(tmp_path / "10", running__json=sign(os.getpid()), summary__json=summary(2.0, status="interrupted"))
+    job(tmp_path / "10", running__json=lock_of(os.getpid()), summary__json=summary(2.0, status="interrupted"))
     jobs = read_jobs(tmp_path)
     expected = [
         "finished",
@@ -82,11 +82,11 @@ def test_a_job_is_what_its_files_say(tmp_path: Path) -> None:
         "waiting",
         "killed",
     ]
-    assert [found.status for found in jobs] == [*expected, "running"]  # the last: gone on with
+    assert [found.status for found in jobs] == [*expected, "running"]  # the last one is resumed
     assert jobs[2].error == "ConfigError: no" and jobs[3].steps == 40
 
 
-def test_seeds_are_taken_together_and_the_best_is_on_top(tmp_path: Path) -> None:
+def test_seeds_are_grouped_and_the_best_row_is_first(tmp_path: Path) -> None:
     for i, (decay, seed, *returns) in enumerate(
         [("0.5", 0, 1.0, 3.0), ("0.5", 2, 2.0), ("0.9", 0, 8.0), ("0.9", 1, None)]
     ):
@@ -104,7 +104,7 @@ def test_seeds_are_taken_together_and_the_best_is_on_top(tmp_path: Path) -> None
     assert rows[2]["iqm"] is None and rows[2]["status"] == "refused"
 
 
-def test_rows_can_be_sorted_by_any_column_numbers_as_numbers(tmp_path: Path) -> None:
+def test_rows_are_sortable_by_any_column_with_numeric_order(tmp_path: Path) -> None:
     for i, width in enumerate(("100", "9", "20")):
         job(tmp_path / str(i), f"n={width}", summary__json=summary(float(i)))
     assert [row["n"] for row in rows_of(read_jobs(tmp_path), sort="n")] == ["9", "20", "100"]
@@ -112,18 +112,18 @@ def test_rows_can_be_sorted_by_any_column_numbers_as_numbers(tmp_path: Path) -> 
         rows_of(read_jobs(tmp_path), sort="m")
 
 
-def test_the_table_says_once_what_all_have_and_cuts_nothing(tmp_path: Path) -> None:
+def test_table_prints_common_settings_once_and_truncates_nothing(tmp_path: Path) -> None:
     long = "agent." + "x" * 60
     for i in range(2):
         job(tmp_path / str(i), "env=CartPole", f"{long}={i}", "seed=0", summary__json=summary(float(i), 2.0))
     out = io.StringIO()
     jobs = report(tmp_path, Console(file=out, width=40))
-    said = out.getvalue()
-    assert len(jobs) == 2 and "all with env=CartPole" in said and long in said and "…" not in said
-    assert f"{tmp_path}: 2 jobs begun: 2 finished" in said.replace("\n", "")
+    output = out.getvalue()
+    assert len(jobs) == 2 and "all with env=CartPole" in output and long in output and "…" not in output
+    assert f"{tmp_path}: 2 jobs begun: 2 finished" in output.replace("\n", "")
 
 
-def test_odd_files_and_brackets_cost_their_own_job_only(tmp_path: Path) -> None:
+def test_invalid_files_and_brackets_affect_only_their_job(tmp_path: Path) -> None:
     job(tmp_path / "0", "env.milestones=[w20>=5]", "network.reset=[reset]", error__txt="Error: no [/tmp/x] here")
     job(tmp_path / "1", summary__json={"status": "finished", "return_last100": None, "milestones": {}})
     job(tmp_path / "2", running__json={"host": "elsewhere", "updated": "x"}, config__yaml="")
@@ -136,7 +136,7 @@ def test_odd_files_and_brackets_cost_their_own_job_only(tmp_path: Path) -> None:
     assert "[w20>=5]" in out.getvalue() and "no [/tmp/x] here" in out.getvalue()
 
 
-def test_csv_has_every_column_in_full(tmp_path: Path) -> None:
+def test_csv_has_every_column_untruncated(tmp_path: Path) -> None:
     job(tmp_path / "0", "a=1", summary__json=summary(1 / 3, 2 / 3))
     job(tmp_path / "1", "a=2", "b=x,y", summary__json=summary(0.5))
     file = io.StringIO()
@@ -146,7 +146,7 @@ def test_csv_has_every_column_in_full(tmp_path: Path) -> None:
     assert rows[1]["b"] == "x,y"
 
 
-def test_the_number_of_jobs_asked_for_is_that_of_the_grid(tmp_path: Path) -> None:
+def test_number_of_requested_jobs_is_that_of_the_grid(tmp_path: Path) -> None:
     task = ["env=CartPole,Acrobot", "seed=range(5)", "steps=10"]
     hydra = {"sweeper": {"params": {"agent.x": "0.1,0.2"}}, "overrides": {"task": task}}
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
@@ -158,25 +158,27 @@ def test_the_number_of_jobs_asked_for_is_that_of_the_grid(tmp_path: Path) -> Non
     assert jobs_asked_for(tmp_path) is None
 
 
-def said_by(
+def run_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
     code = exit_code(main, monkeypatch, *arguments)
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
-def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_prints_the_table_and_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     job(tmp_path / "s" / "0", "a=1", summary__json=summary(1.0))
     (tmp_path / "empty").mkdir()
-    code, out, _ = said_by(monkeypatch, capsys, str(tmp_path / "s"), "--jobs", "--csv", str(tmp_path / "t.csv"))
+    code, out, _ = run_command(monkeypatch, capsys, str(tmp_path / "s"), "--jobs", "--csv", str(tmp_path / "t.csv"))
     assert code == 0 and "finished" in out and (tmp_path / "t.csv").read_text().startswith("job,a,")
-    assert said_by(monkeypatch, capsys, str(tmp_path / "s"), "--csv", "-")[1].startswith("a,status")
+    assert run_command(monkeypatch, capsys, str(tmp_path / "s"), "--csv", "-")[1].startswith("a,status")
     for arguments, message in (
         ([str(tmp_path / "none")], "there is no folder"),
         ([str(tmp_path / "empty")], "no run has begun in"),
         ([str(tmp_path / "s"), "--sort", "z"], "--sort must be one of"),
         ([str(tmp_path / "s"), "--csv", "/dev/null/x"], "/dev/null/x"),
     ):
-        code, _, error = said_by(monkeypatch, capsys, *arguments)
+        code, _, error = run_command(monkeypatch, capsys, *arguments)
         assert code == 2 and message in error and len(error.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Sweeps as a user meets them: jobs in turn in one process; ``test_launchers.py`` has those in many."""
+"""Sweeps with jobs in one process; ``test_launchers.py`` has those in many."""
 
 import json
 import re
@@ -19,21 +19,21 @@ from tests.test_run import Run, command, run, run_here
 
 __all__ = ["run_here"]  # the fixture
 
-LIVES = ("steps=300", "network.hidden=[8]", "logger.every=100", "seed=4")
+LIFETIMES = ("steps=300", "network.hidden=[8]", "logger.every=100", "seed=4")
 
 
 def statuses(folder: Path) -> dict[str, str]:
-    """How the jobs that got so far ended, by folder."""
+    """Return the status of the jobs that ended, by folder."""
     summaries = sorted(folder.glob("*/summary.json"))
     return {path.parent.name: json.loads(path.read_text())["status"] for path in summaries}
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight jobs in turn in one process: every other one fails, the rest differ in engine and number of lifetimes."""
+    """Run eight jobs in one process: every other one fails, the rest differ in engine and number of lifetimes."""
     folder = tmp_path_factory.mktemp("swept")
     axes = ("engine=torch,fused", "lifetimes=3,1", "dtype=int8,float64")
-    result = run(folder, "-m", *LIVES, *axes, "hydra.sweep.dir=here")
+    result = run(folder, "-m", *LIFETIMES, *axes, "hydra.sweep.dir=here")
     assert result.returncode == 1
     assert statuses(folder / "here") == dict.fromkeys("1357", "finished")
     assert sorted(path.parent.name for path in folder.glob("here/*/error.txt")) == ["0", "2", "4", "6"]
@@ -41,31 +41,31 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curves(folder: Path) -> dict[str, list[float]]:
-    """Every number that a run logged, but for its speed."""
+    """Return every number that a run logged, except its speed."""
     events = EventAccumulator(str(folder)).Reload()
     tags = set(events.Tags()["scalars"]) - {"time/fps"}
     return {tag: [point.value for point in events.Scalars(tag)] for tag in tags}
 
 
 @pytest.mark.parametrize(("job", "own"), [("5", ("lifetimes=3",)), ("7", ("lifetimes=1",))])
-def test_jobs_in_turn_in_one_process_live_to_the_bit_as_alone(swept: Path, job: str, own: tuple[str, ...]) -> None:
+def test_jobs_in_one_process_are_bit_identical_to_single_runs(swept: Path, job: str, own: tuple[str, ...]) -> None:
     alone = swept / f"alone{job}"
-    assert run(swept, *LIVES, *own, "engine=fused", "dtype=float64", f"hydra.run.dir={alone}").returncode == 0
+    assert run(swept, *LIFETIMES, *own, "engine=fused", "dtype=float64", f"hydra.run.dir={alone}").returncode == 0
     with np.load(swept / "here" / job / "returns.npz") as found, np.load(alone / "returns.npz") as expected:
         assert set(found) == set(expected)
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name])
-    assert curves(swept / "here" / job) == curves(alone)  # of weights, traces and spikes too
+    assert curves(swept / "here" / job) == curves(alone)  # also of weights, traces and spikes
     results = [json.loads((folder / "summary.json").read_text()) for folder in (swept / "here" / job, alone)]
     for key in ("engine", "lifetimes", "steps", "episodes", "return_last100", "reward_rate_last10000", "milestones"):
         assert results[0][key] == results[1][key], key
 
 
-def test_hparams_compare_all_jobs_in_one_table(swept: Path) -> None:
+def test_hparams_have_all_jobs_in_one_table(swept: Path) -> None:
     sweep = swept / "here"
     assert [len(list((sweep / job).glob("events*"))) for job in "1357"] == [1, 1, 1, 1]
     runs = EventMultiplexer().AddRunsFromDirectory(str(sweep)).Reload()
-    assert sorted(runs.Runs()) == ["1", "3", "5", "7"]  # no further runs beside the jobs'
+    assert sorted(runs.Runs()) == ["1", "3", "5", "7"]  # only the runs of the jobs
     provider = MultiplexerDataProvider(runs, str(sweep))
     context = backend_context.Context(base_plugin.TBContext(data_provider=provider, logdir=str(sweep)))
     tag = api_pb2.MetricName(tag="rollout/ep_rew_mean")
@@ -86,20 +86,20 @@ def test_hparams_compare_all_jobs_in_one_table(swept: Path) -> None:
         assert metric.value == curves(sweep / session.name)["rollout/ep_rew_mean"][-1]
 
 
-def test_resume_skips_what_has_finished_and_goes_on_with_the_rest(swept: Path) -> None:
+def test_resume_skips_finished_jobs_and_continues_the_rest(swept: Path) -> None:
     sweep = shutil.copytree(swept / "here", swept / "copy")
     kept, lost = sweep / "1" / "summary.json", sweep / "7" / "summary.json"
     before, returns = kept.stat().st_mtime_ns, json.loads(lost.read_text())["return_last100"]
-    lost.unlink()  # as of a job that was killed
+    lost.unlink()  # as of a killed job
     axes = ("engine=torch,fused", "lifetimes=3,1", "dtype=int8,float64")
-    result = run(swept, "-m", *LIVES, *axes, "hydra.sweep.dir=copy", "resume=true")
-    assert result.returncode == 1  # those that fail do so again
+    result = run(swept, "-m", *LIFETIMES, *axes, "hydra.sweep.dir=copy", "resume=true")
+    assert result.returncode == 1  # failed jobs fail again
     assert [int(job) for job in re.findall(r"finished before: .*/(\d)/summary", result.stdout)] == [1, 3, 5]
     assert kept.stat().st_mtime_ns == before
     assert json.loads(lost.read_text())["return_last100"] == returns
 
 
-def test_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+def test_sweeps_of_the_same_second_have_different_folders(tmp_path: Path) -> None:
     arguments = command("-m", "env=CartPole", "agent=random", "steps=50", "logger=none", "seed=0,1")
     both = [subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     for process in both:
@@ -110,7 +110,7 @@ def test_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path: Path) -> 
     assert [statuses(sweep) for sweep in sweeps] == [{"0": "finished", "1": "finished"}] * 2
 
 
-def test_a_sweep_from_a_yaml_needs_m(run_here: Run, tmp_path: Path) -> None:
+def test_sweep_from_a_yaml_needs_the_multirun_flag(run_here: Run, tmp_path: Path) -> None:
     result = run_here("experiment=traces_and_entropy")
     assert result.returncode == 2
     assert "error: hydra.sweeper.params is given, so this is a sweep: python -m tracerl.run -m ..." in result.stderr
@@ -120,14 +120,12 @@ def test_a_sweep_from_a_yaml_needs_m(run_here: Run, tmp_path: Path) -> None:
     assert statuses(tmp_path / "here") == {"0": "finished", "1": "finished"}
 
 
-def test_a_job_that_slurm_puts_back_into_the_queue_goes_on_by_itself(
-    run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_requeued_by_slurm_resumes_itself(run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("agent=random", "steps=50", "logger=none", "hydra.run.dir=here")
     assert run_here(*arguments).returncode == 0
     monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
     assert "holds a run already" in run_here(*arguments).stderr
-    (tmp_path / "here" / "summary.json").unlink()  # as where the time was up
+    (tmp_path / "here" / "summary.json").unlink()  # as at the time limit
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert run_here(*arguments).returncode == 0
     assert (tmp_path / "here" / "summary.json").exists()

@@ -1,4 +1,4 @@
-"""The published checks: sound parts pass, and each flaw is an AssertionError that names it."""
+"""The published checks: valid parts pass, and each flaw raises an AssertionError naming it."""
 
 import subprocess
 import sys
@@ -12,14 +12,14 @@ import pytest
 import torch
 from tracerl.agents.random import RandomAgent
 
-import tests.worlds
+import tests.toy_envs
 from tests.helpers import compose
 from tracerl.config import hydra_compat
 from tracerl.testing import check_agent, check_env, check_seeds
 
 
-class Sound(tests.worlds.EnvRunner):
-    """Walks at random and ends now and then."""
+class ValidEnv(tests.toy_envs.ToyEnv):
+    """A random walk with random ends."""
 
     def begin(self) -> np.ndarray:
         self.elapsed = 0
@@ -30,14 +30,14 @@ class Sound(tests.worlds.EnvRunner):
         return self.np_random.normal(size=1).astype(np.float32).clip(-9, 9), 1.0, self.elapsed == 7, False, {}
 
 
-class Unseeded(Sound):
+class Unseeded(ValidEnv):
     def begin(self) -> np.ndarray:
         super().begin()
         return np.random.default_rng().normal(size=1).astype(np.float32).clip(-9, 9)
 
 
-class Late(Sound):
-    """Hands out what is wrong after a hundred steps, which Gymnasium's checker does not see."""
+class Late(ValidEnv):
+    """Returns an invalid value after a hundred steps, which Gymnasium's checker does not find."""
 
     def __init__(self, **wrong: Any) -> None:
         super().__init__()
@@ -55,38 +55,38 @@ class Late(Sound):
         return wrong.get("observation", observation), wrong.get("reward", reward), terminated, truncated, info
 
 
-def test_sound_envs_pass_as_a_class_an_id_and_settings() -> None:
-    check_env(Sound)
+def test_valid_envs_pass_as_a_class_an_id_and_settings() -> None:
+    check_env(ValidEnv)
     check_env("CartPole-v1")
     check_env(gym.spec("Acrobot-v1"))
-    check_env(lambda: gym.wrappers.TimeLimit(Sound(), 5))
+    check_env(lambda: gym.wrappers.TimeLimit(ValidEnv(), 5))
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (Unseeded, "two envs reset with one seed must do the same"),
-        (tests.worlds.Null, "np_random|random number"),
+        (tests.toy_envs.Null, "np_random|random number"),
         (partial(Late, reward=np.inf), "rewards must be finite, got inf"),
         (partial(Late, terminated=1), "terminated must be a bool, got 1"),
         (partial(Late, observation=np.full(1, 99, np.float32)), "observations must be of Box"),
         (partial(Late, observation=np.zeros(1)), "observations must be of dtype float32, got float64"),
     ],
 )
-def test_what_an_env_does_wrong_is_said(make: Callable[[], gym.Env], said: str) -> None:
-    with pytest.raises(AssertionError, match=said):
+def test_each_flaw_of_an_env_raises_an_assertion_error_naming_it(make: Callable[[], gym.Env], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         check_env(make)
 
 
-def test_a_stochastic_env_is_another_after_another_seed() -> None:
-    check_seeds(Sound, stochastic=True)
-    check_seeds(tests.worlds.ConstantReward)
+def test_stochastic_env_differs_after_another_seed() -> None:
+    check_seeds(ValidEnv, stochastic=True)
+    check_seeds(tests.toy_envs.ConstantReward)
     with pytest.raises(AssertionError, match="another seed must make a difference"):
-        check_seeds(tests.worlds.ConstantReward, stochastic=True)
+        check_seeds(tests.toy_envs.ConstantReward, stochastic=True)
 
 
 class Counting:
-    """A sound agent with a state: acts by the number of its steps."""
+    """A valid agent with a state: its action depends on the number of its steps."""
 
     def __init__(self, observation_space: Any, action_space: Any, lifetimes: Any) -> None:
         self.n, self.shape = int(action_space.n), lifetimes.shape
@@ -120,8 +120,8 @@ class Counting:
         return (self.count % self.n).numpy()
 
 
-class Unknowing(tests.worlds.Forgetful):
-    """An agent of three methods and nothing to keep."""
+class Stateless(tests.toy_envs.StatelessAgent):
+    """An agent of three methods without state."""
 
 
 class Outside(Counting):
@@ -151,26 +151,26 @@ class Careless(Counting):
 
 
 class Awake(Counting):
-    """Counts for the lifetimes that are skipped, too."""
+    """Also counts the steps of skipped lifetimes."""
 
     def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
         self.count += torch.as_tensor(step_types < 3)
         return (self.count % self.n).numpy()
 
 
-@pytest.mark.parametrize("make", [Counting, Unknowing, RandomAgent])
-def test_sound_agents_pass(make: Any) -> None:
+@pytest.mark.parametrize("make", [Counting, Stateless, RandomAgent])
+def test_valid_agents_pass(make: Any) -> None:
     check_agent(make)
 
 
-def test_the_default_agent_passes_in_both_engines() -> None:
+def test_default_agent_passes_in_both_engines() -> None:
     for engine in ("torch", "fused"):
         config = compose(f"engine={engine}", "network.hidden=[9]").agent
         check_agent(hydra_compat.instantiate(config, _convert_="all", _partial_=True))
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (Outside, r"actions must be of Discrete\(3\), got 3"),
         (Drawing, "two agents built with one seed must act alike"),
@@ -181,8 +181,8 @@ def test_the_default_agent_passes_in_both_engines() -> None:
         (lambda *spaces: object(), "an agent must have start, step, end and diagnostics"),
     ],
 )
-def test_what_an_agent_does_wrong_is_said(make: Any, said: str) -> None:
-    with pytest.raises(AssertionError, match=said):
+def test_each_flaw_of_an_agent_raises_an_assertion_error_naming_it(make: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         check_agent(make)
 
 

@@ -1,4 +1,4 @@
-"""How many threads there are to share."""
+"""The number of available threads."""
 
 import os
 
@@ -7,9 +7,9 @@ import pytest
 from tracerl.config.threads import available_cores
 
 
-@pytest.mark.parametrize(("said", "threads"), [("1", 1), ("1,4", 1), ("9999", None), ("", None), ("many", None)])
-def test_launchers_say_how_many_cores_are_a_workers_own(
-    monkeypatch: pytest.MonkeyPatch, said: str, threads: int | None
+@pytest.mark.parametrize(("value", "threads"), [("1", 1), ("1,4", 1), ("9999", None), ("", None), ("many", None)])
+def test_number_of_threads_is_read_from_the_launcher(
+    monkeypatch: pytest.MonkeyPatch, value: str, threads: int | None
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert available_cores() == (threads or len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""A limit on the time that an env takes to answer."""
+"""A time limit on the calls of an env."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tracerl.agents.random import RandomAgent
 
-import tests.worlds  # noqa: F401 - registers envs
+import tests.toy_envs  # noqa: F401 - registers envs
 from tests.helpers import command
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.independent_agents import IndependentAgents
@@ -35,7 +35,7 @@ def broken(how: str) -> gym.Env[Any, Any]:
 
 @pytest.mark.parametrize(("how", "steps"), [("hang", 49), ("stubborn", 49), ("stall", 50)])
 @pytest.mark.parametrize("lifetimes", [1, 2])
-def test_an_env_that_does_not_answer_ends_the_lifetime(how: str, steps: int, lifetimes: int) -> None:
+def test_env_that_does_not_return_ends_the_lifetime(how: str, steps: int, lifetimes: int) -> None:
     before, records = signal.getsignal(signal.SIGALRM), [Record(lifetime=i) for i in range(lifetimes)]
     agents = [
         RandomAgent(broken(how).observation_space, broken(how).action_space, Lifetimes(i)) for i in range(lifetimes)
@@ -52,7 +52,7 @@ def test_an_env_that_does_not_answer_ends_the_lifetime(how: str, steps: int, lif
     runner.close()
 
 
-def test_an_env_that_answers_is_left_as_it_was() -> None:
+def test_env_that_returns_in_time_is_unaffected() -> None:
     env = broken("well")
     before = dict(vars(env))
     with time_limit(env, 5.0):
@@ -63,7 +63,7 @@ def test_an_env_that_answers_is_left_as_it_was() -> None:
         assert vars(env).keys() == before.keys()
 
 
-def test_another_thread_is_told_that_it_cannot_have_one() -> None:
+def test_time_limit_in_another_thread_raises_an_error() -> None:
     found: list[ConfigError] = []
 
     def limited() -> None:
@@ -79,11 +79,11 @@ def test_another_thread_is_told_that_it_cannot_have_one() -> None:
     assert [error.key for error in found] == ["timeout"]
 
 
-def test_an_env_that_lets_no_python_run_ends_the_process_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+def test_env_that_blocks_python_ends_the_process_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     code = (
         "import tracerl.lifetime.time_limit, tracerl.run; tracerl.lifetime.time_limit.GRACE = 0.3; tracerl.run.main()"
     )
-    env = ("env=tests.worlds:Broken-v0", "env.kwargs.how=deaf", f"env.timeout={SECONDS}")
+    env = ("env=tests.toy_envs:Broken-v0", "env.kwargs.how=deaf", f"env.timeout={SECONDS}")
     run = ("engine=torch", "network.hidden=[4]", "steps=100", "logger=none", "checkpoint.every=20")
     command = [sys.executable, "-c", code, *env, *run, f"hydra.run.dir={tmp_path / 'run'}"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -93,8 +93,8 @@ def test_an_env_that_lets_no_python_run_ends_the_process_and_leaves_the_checkpoi
     assert list((tmp_path / "run" / "checkpoints").glob("*40"))
 
 
-def test_a_run_ends_as_failed_with_its_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    env = ("env=tests.worlds:Broken-v0", "env.kwargs.how=hang", f"env.timeout={SECONDS}", "agent=random")
+def test_timed_out_run_fails_with_its_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    env = ("env=tests.toy_envs:Broken-v0", "env.kwargs.how=hang", f"env.timeout={SECONDS}", "agent=random")
     assert command([*env, "steps=100", "logger=none", f"hydra.run.dir={tmp_path / 'run'}"], monkeypatch, tmp_path) == 1
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["status"], summary["steps"]) == ("failed", 49)

@@ -1,4 +1,4 @@
-"""Which names of a saved run are built: classes that a config is made of, found in a few packages; nothing else."""
+"""The names of a saved run that are built: classes of configs in a few packages, nothing else."""
 
 import sys
 from importlib.metadata import EntryPoint
@@ -21,7 +21,7 @@ CONFIGS = Path(tracerl.configs.__file__).parent
 
 
 def targets_of(tree: Any) -> set[str]:
-    """Every ``_target_`` in a yaml."""
+    """Return every ``_target_`` in a yaml."""
     if isinstance(tree, list):
         return set().union(*map(targets_of, tree))
     if not isinstance(tree, dict):
@@ -30,7 +30,7 @@ def targets_of(tree: Any) -> set[str]:
     return own.union(*map(targets_of, tree.values()))
 
 
-def test_every_part_of_the_projects_own_configs_is_trusted() -> None:
+def test_every_part_of_the_included_configs_is_trusted() -> None:
     found = set()
     for path in CONFIGS.rglob("*.yaml"):
         tree = yaml.safe_load(path.read_text())
@@ -41,7 +41,7 @@ def test_every_part_of_the_projects_own_configs_is_trusted() -> None:
 
 
 @pytest.mark.parametrize("choice", ["env=Atari", "env=MemoryChain", "env=CartPoleDrift", "agent=eprop", "agent=rstdp"])
-def test_a_config_of_the_projects_own_choices_is_trusted_as_it_stands_and_resolved(choice: str) -> None:
+def test_config_of_included_choices_is_trusted_unresolved_and_resolved(choice: str) -> None:
     cfg = compose(choice)
     for resolve in (False, True):
         check(OmegaConf.to_container(cfg, resolve=resolve), "", SOURCE)
@@ -63,18 +63,20 @@ def test_parts_wrappers_and_spaces_are_trusted(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["os.system", "subprocess.getoutput", "table.Table", "tracerl_evil.X", "", None, 3])
-def test_what_is_outside_the_trusted_packages_is_named(target: Any) -> None:
+def test_target_outside_the_trusted_packages_raises_an_error_naming_it(target: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         check({"head": {"_target_": target}}, "agent", SOURCE)
     assert caught.value.key == "agent.head._target_"
-    said = f"is {target!r}: it comes from a saved run ({SOURCE}) and is outside the trusted packages (ale_py, gymnasium"
-    assert caught.value.problem.startswith(said) and "--trust (trust=True from Python)" in caught.value.problem
+    message = (
+        f"is {target!r}: it comes from a saved run ({SOURCE}) and is outside the trusted packages (ale_py, gymnasium"
+    )
+    assert caught.value.problem.startswith(message) and "--trust (trust=True from Python)" in caught.value.problem
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        "tracerl.runs.launch.os.system",  # other packages, by way of those that import them
+        "tracerl.runs.launch.os.system",  # other packages, through modules that import them
         "tracerl.run.sys.modules",
         "gymnasium.envs.registration.importlib.import_module",
         "tracerl.agents.reflect.torch.load",
@@ -86,7 +88,7 @@ def test_what_is_outside_the_trusted_packages_is_named(target: Any) -> None:
         "tracerl.runs.api.launch",
         "tracerl.run.main",
         "tracerl.config.instantiate.build",
-        "gymnasium.envs.registration.EnvSpec",  # classes that call what they are told to
+        "gymnasium.envs.registration.EnvSpec",  # classes that call their arguments
         "gymnasium.vector.AsyncVectorEnv",
         "gymnasium.wrappers.RecordVideo",  # and that write
         "gymnasium.wrappers.vector.RecordVideo",
@@ -97,18 +99,18 @@ def test_what_is_outside_the_trusted_packages_is_named(target: Any) -> None:
         "tracerl.sweep.ending.SweepEnding",
         "tracerl.nn.encoders.Raw.__class__",  # attributes of classes
         "tracerl.nn.encoders.Raw.__init__.__globals__",
-        "tracerl",  # and what is nothing
+        "tracerl",  # and names that do not exist
         "tracerl.nn.encoders",
         "tracerl.nn.encoders.Nothing",
         "tracerl..encoders",
     ],
 )
-def test_no_way_leads_through_a_trusted_package_to_anything_else(target: str) -> None:
+def test_trusted_packages_give_no_access_to_other_modules(target: str) -> None:
     with pytest.raises(ConfigError, match=r"^agent\._target_ is .* is neither a part of an agent or run of tracerl"):
         check({"_target_": target}, "agent", SOURCE)
 
 
-def test_looking_imports_nothing_outside_the_trusted_packages(planted: Path) -> None:
+def test_checking_imports_nothing_outside_the_trusted_packages(planted: Path) -> None:
     for target in ("planted.run", "tracerl.planted.run", "tracerl.run.sys.planted.run"):
         with pytest.raises(ConfigError):
             check({"_target_": target}, "agent", SOURCE)
@@ -134,14 +136,14 @@ def test_targets_are_found_wherever_they_are_nested(tree: Any) -> None:
 @pytest.mark.parametrize(
     "env_id", ["evil:Foo-v0", "os.path:Foo-v0", "evil:tracerl:Foo-v0", "tracerl:evil:Foo-v0", ":Foo-v0", ".evil:Foo-v0"]
 )
-def test_an_env_id_imports_no_other_module(env_id: str) -> None:
+def test_env_id_imports_no_untrusted_module(env_id: str) -> None:
     for tree in ({"id": env_id}, {"kwargs": {"env_id": env_id}}, {"_args_": ["name", env_id]}):
         with pytest.raises(ConfigError, match=r"^env\..* imports a module outside the trusted packages"):
             check(tree, "env", SOURCE)
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "ale_py:ALE/Pong-v5", "tracerl.envs:tracerl/MinAtar-v0", "???"])
-def test_an_env_id_may_import_a_trusted_module(env_id: str) -> None:
+def test_env_id_may_import_a_trusted_module(env_id: str) -> None:
     check({"id": env_id, "_args_": [env_id]}, "env", SOURCE)
 
 
@@ -173,7 +175,7 @@ def test_a_saved_config_has_no_interpolation() -> None:
         ("agent=reflect", False),
     ],
 )
-def test_what_the_users_own_command_line_names_is_free(override: str, free: bool) -> None:
+def test_names_on_the_command_line_of_the_user_need_no_trust(override: str, free: bool) -> None:
     tree = {"agent": {"head": {"_target_": "my.Head"}}}
     if free:
         check(tree, "", SOURCE, [override])
@@ -182,7 +184,7 @@ def test_what_the_users_own_command_line_names_is_free(override: str, free: bool
         check(tree, "", SOURCE, [override])
 
 
-def test_trust_says_what_will_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_trust_prints_the_names_that_will_be_built(capsys: pytest.CaptureFixture[str]) -> None:
     tree = {
         "env": {"id": "mine:Env-v0"},
         "agent": {"_target_": "my.Agent", "encoder": {"_target_": "tracerl.nn.encoders.Raw"}},
@@ -194,7 +196,7 @@ def test_trust_says_what_will_be_run(capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
-def test_gymnasiums_plugins_are_trusted_and_what_is_registered_later_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gymnasium_plugins_are_trusted_and_later_registrations_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     gym.register("Later-v0", "later.envs:Later")
     try:
         assert packages() == {"ale_py", "gymnasium", "minatar", "tracerl"}

@@ -1,4 +1,4 @@
-"""Many lifetimes together: each is the lifetime it would be alone, however they are computed."""
+"""Each of many lifetimes equals the single lifetime, in every backend."""
 
 import re
 from typing import Any
@@ -11,8 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from tracerl.agents.random import RandomAgent
 from tracerl.envs.spec import EnvSpec
 
-from tests.helpers import lived, lived_together, make_agent
-from tests.worlds import Space  # and registers the probes
+from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
+from tests.toy_envs import Space  # and registers the probes
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
@@ -26,14 +26,14 @@ SMALL = "network.hidden=[12]"
 
 
 def rows(agent: Any) -> list[torch.Tensor]:
-    """Everything that an agent remembers, a row per lifetime."""
+    """Return the whole state of an agent, with a row per lifetime."""
     return [memory.reshape(-1, memory.shape[-1]) for memory in (agent.memory.real, agent.memory.wide)]
 
 
-def test_lifetime_i_of_16_is_the_single_lifetime_of_its_seed_to_the_bit() -> None:
-    together, records = lived_together("CartPole-v1", 1500, SMALL, "engine=fused", seeds=list(range(3, 19)))
+def test_lifetime_i_of_16_is_bit_identical_to_the_single_lifetime() -> None:
+    together, records = run_many_lifetimes("CartPole-v1", 1500, SMALL, "engine=fused", seeds=list(range(3, 19)))
     for i in (0, 1, 7, 14, 15):
-        alone, record = lived("CartPole-v1", 1500, SMALL, "engine=fused", seed=3 + i)
+        alone, record = run_one_lifetime("CartPole-v1", 1500, SMALL, "engine=fused", seed=3 + i)
         assert record.returns == records[i].returns and record.lengths == records[i].lengths
         assert (record.step, record.episodes, record.episode_return) == (
             1500,
@@ -45,20 +45,22 @@ def test_lifetime_i_of_16_is_the_single_lifetime_of_its_seed_to_the_bit() -> Non
 
 
 @pytest.mark.parametrize("optimizer", ["intentional", "torch"])
-def test_lifetime_i_is_the_single_lifetime_in_torch_too(optimizer: str) -> None:
+def test_lifetime_i_equals_the_single_lifetime_in_torch(optimizer: str) -> None:
     overrides = (SMALL, f"optimizer={optimizer}", "encoder=contrast")
-    together, records = lived_together("CartPole-v1", 300, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    together, records = run_many_lifetimes("CartPole-v1", 300, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     for i, seed in enumerate([1, 2, 3]):
-        alone, record = lived("CartPole-v1", 300, *overrides, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 300, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == records[i].returns
         ours, theirs = together.policy.network.flat[i], alone.policy.network.flat
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "backend"), [(50, "gymnasium"), (5, "gymnasium"), (5, "compiled")])
-def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
+def test_results_are_bit_identical_for_any_number_of_threads(n: int, backend: str) -> None:
     lifetimes = [
-        lived_together("CartPole-v1", 200, SMALL, "engine=fused", f"threads={i}", seeds=[*range(n)], backend=backend)
+        run_many_lifetimes(
+            "CartPole-v1", 200, SMALL, "engine=fused", f"threads={i}", seeds=[*range(n)], backend=backend
+        )
         for i in (1, 2, 3, 9)
     ]
     for agent, records in lifetimes[1:]:
@@ -77,19 +79,19 @@ def test_the_number_of_threads_changes_no_bit(n: int, backend: str) -> None:
         ("MountainCarContinuous-v0", 2000, ()),
     ],
 )
-def test_lifetimes_in_compiled_twins_are_the_lifetimes_in_gymnasium(
+def test_lifetimes_in_compiled_envs_equal_those_in_gymnasium(
     env_id: str, steps: int, overrides: tuple[str, ...]
 ) -> None:
     arguments = (env_id, steps, SMALL, *overrides, "engine=fused")
-    by_loop, theirs = lived_together(*arguments, seeds=[0, 1, 2])
-    by_kernel, ours = lived_together(*arguments, seeds=[0, 1, 2], backend="compiled")
+    by_loop, theirs = run_many_lifetimes(*arguments, seeds=[0, 1, 2])
+    by_kernel, ours = run_many_lifetimes(*arguments, seeds=[0, 1, 2], backend="compiled")
     for a, b in zip(ours, theirs, strict=True):
         assert (a.step, a.episodes, a.returns, a.lengths) == (b.step, b.episodes, b.returns, b.lengths)
         assert (a.episode_return, a.episode_length, a.earned) == (b.episode_return, b.episode_length, b.earned)
     assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
 
 
-def test_both_engines_agree_on_every_mixture_of_verbs() -> None:
+def test_both_engines_agree_on_every_mixture_of_step_types() -> None:
     env, seeds, rng = Space(4, 3), [0, 1, 2, 3], np.random.default_rng(0)
     agents = [
         make_agent(env, SMALL, f"engine={engine}", seed=seeds, dtype=torch.float64) for engine in ("torch", "fused")
@@ -112,7 +114,7 @@ def test_both_engines_agree_on_every_mixture_of_verbs() -> None:
         torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-10, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_a_skipped_lifetime_keeps_what_a_torch_optimiser_knows_of_it() -> None:
+def test_skipped_lifetime_keeps_its_torch_optimiser_state() -> None:
     agent = make_agent(Space(4, 3), SMALL, "optimizer=torch", seed=[0, 1, 2])
     agent.advance(np.full(3, StepType.FIRST, np.int8), np.zeros(3), np.ones((3, 4)))
     agent.advance(np.full(3, StepType.MID, np.int8), np.ones(3), np.ones((3, 4)))
@@ -126,7 +128,7 @@ def test_a_skipped_lifetime_keeps_what_a_torch_optimiser_knows_of_it() -> None:
 class Script(VectorEnv):
     """Two lifetimes that count their own steps; lifetime 0 ends every second step, lifetime 1 is cut off every third.
 
-    Resets itself in the step after an end, as envs with a vector form of their own do, or waits for it.
+    Resets in the step after an end, as native vector envs do, or waits for a reset.
     """
 
     def __init__(self, mode: AutoresetMode, worst: float = 0.0) -> None:
@@ -157,16 +159,16 @@ class Script(VectorEnv):
         return self.observe(), np.where(again, 0.0, 1.0 + self.worst), terminated, truncated, {}
 
 
-class Witness:
-    """Writes down what each lifetime hears."""
+class RecordingAgent:
+    """Records the steps of each lifetime."""
 
     def __init__(self) -> None:
-        self.heard: list[list[tuple]] = [[], []]
+        self.received: list[list[tuple]] = [[], []]
 
     def advance(self, step_types: np.ndarray, rewards: np.ndarray, observations: np.ndarray) -> np.ndarray:
         for lifetime in range(2):
             if step_types[lifetime] != StepType.SKIP:
-                self.heard[lifetime].append((StepType(step_types[lifetime]).name, int(observations[lifetime, 0])))
+                self.received[lifetime].append((StepType(step_types[lifetime]).name, int(observations[lifetime, 0])))
         return np.zeros(2, int)
 
     def diagnostics(self) -> dict[str, float]:
@@ -174,16 +176,16 @@ class Witness:
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP])
-def test_each_lifetime_hears_the_same_whoever_resets_its_env(mode: AutoresetMode) -> None:
-    envs, witness, records = Script(mode), Witness(), [Record(lifetime=lifetime) for lifetime in range(2)]
-    assert run_lifetimes(witness, envs, 5, [7, 8], VectorStatistics(records)) == "finished"
-    assert isinstance(witness, ManyAgents)
-    assert witness.heard[0] == [
+def test_each_lifetime_receives_the_same_steps_in_every_autoreset_mode(mode: AutoresetMode) -> None:
+    envs, agent, records = Script(mode), RecordingAgent(), [Record(lifetime=lifetime) for lifetime in range(2)]
+    assert run_lifetimes(agent, envs, 5, [7, 8], VectorStatistics(records)) == "finished"
+    assert isinstance(agent, ManyAgents)
+    assert agent.received[0] == [
         *(("START", 10), ("STEP", 11), ("TERMINATED", 12)),
         *(("START", 20), ("STEP", 21), ("TERMINATED", 22)),
         *(("START", 30), ("STEP", 31)),
     ]
-    assert witness.heard[1] == [
+    assert agent.received[1] == [
         *(("START", 10), ("STEP", 11), ("STEP", 12), ("TRUNCATED", 13)),
         *(("START", 20), ("STEP", 21), ("STEP", 22)),
     ]
@@ -195,8 +197,8 @@ def test_each_lifetime_hears_the_same_whoever_resets_its_env(mode: AutoresetMode
     assert all(seed is None for seed in envs.seeds[1:])
 
 
-class Looks:
-    """A callback that notes when it looked."""
+class CountingCallback:
+    """A callback that records the steps of its calls."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -206,39 +208,43 @@ class Looks:
         self.seen.append([record.step for record in records])
 
 
-def test_callbacks_look_on_their_schedule_and_an_interrupt_ends_the_lifetimes_after_a_step() -> None:
-    records, looks = [Record(lifetime=lifetime) for lifetime in range(2)], Looks(2)
+def test_callbacks_are_called_on_schedule_and_interrupts_end_after_a_step() -> None:
+    records, callback = [Record(lifetime=lifetime) for lifetime in range(2)], CountingCallback(2)
     statistics = VectorStatistics(records)
-    arguments = (Witness(), Script(AutoresetMode.DISABLED), 100, [7, 8], statistics, [looks])
+    arguments = (RecordingAgent(), Script(AutoresetMode.DISABLED), 100, [7, 8], statistics, [callback])
     assert run_lifetimes(*arguments, interrupted=lambda: statistics.step() == 5) == "interrupted"
-    assert looks.seen == [[2, 2], [4, 4], [5, 5]]
+    assert callback.seen == [[2, 2], [4, 4], [5, 5]]
     assert records[0].episodes == 2
 
 
-def test_compiled_lifetimes_are_looked_at_and_interrupted_between_two_looks() -> None:
+def test_compiled_lifetimes_run_callbacks_on_schedule_and_can_be_interrupted() -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend="compiled").open([0, 1])
     agent, records = (
         make_agent(runner, SMALL, "engine=fused", seed=[0, 1]),
         [Record(lifetime=lifetime) for lifetime in range(2)],
     )
-    looks = Looks(70)
-    assert runner.run(agent, 1000, records, [looks], lambda: records[0].step >= 200) == "interrupted"
-    assert looks.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
+    callback = CountingCallback(70)
+    assert runner.run(agent, 1000, records, [callback], lambda: records[0].step >= 200) == "interrupted"
+    assert callback.seen == [[70, 70], [140, 140], [210, 210], [210, 210]]
     runner.run(agent, 1000, records, [], lambda: False)
-    whole = lived_together("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
+    whole = run_many_lifetimes("CartPole-v1", 1000, SMALL, "engine=fused", seeds=[0, 1], backend="compiled")[1]
     assert [record.returns for record in records] == [record.returns for record in whole]
 
 
-def test_native_vector_envs_live_all_their_steps_and_learn() -> None:
-    _, records = lived_together("CartPole-v1", 6000, SMALL, "engine=fused", seeds=[0, 1, 2, 3], vectorization="native")
+def test_native_vector_envs_run_all_steps_and_learn() -> None:
+    _, records = run_many_lifetimes(
+        "CartPole-v1", 6000, SMALL, "engine=fused", seeds=[0, 1, 2, 3], vectorization="native"
+    )
     assert [record.step for record in records] == [6000] * 4
-    assert np.mean([record.mean_return(20) for record in records]) > 60  # 22 by chance
+    assert np.mean([record.mean_return(20) for record in records]) > 60  # 22 at random
 
 
-def test_a_reward_that_is_not_a_number_is_named_with_its_lifetime() -> None:
+def test_nan_reward_raises_an_error_naming_its_lifetime() -> None:
     records = [Record(lifetime=lifetime) for lifetime in range(2)]
     with pytest.raises(Diverged, match=r"reward nan in step 1 of lifetime 0"):
-        run_lifetimes(Witness(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], VectorStatistics(records))
+        run_lifetimes(
+            RecordingAgent(), Script(AutoresetMode.DISABLED, float("nan")), 5, [7, 8], VectorStatistics(records)
+        )
 
 
 BROKEN = {
@@ -255,15 +261,15 @@ BROKEN = {
     "infinity": (Diverged, 49, "the reward inf in step 50 of lifetime 0"),
     "none": (EnvFailed, 49, "TypeError: reward must be a real number, got None"),
     "objects": (EnvFailed, 49, "observation must be an array of real numbers, got one of dtype object"),
-    "paid": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
-    "said": (EnvFailed, 49, "TypeError: terminated must be true or false, got 'False'"),
+    "reward_text": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
+    "flag_text": (EnvFailed, 49, "TypeError: terminated must be true or false, got 'False'"),
     "undefined": (EnvFailed, 49, "TypeError: terminated must be true or false, got nan"),
     "two": (EnvFailed, 49, "an env failed in step 50"),
 }
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_env_of_many_is_named_and_leaves_the_records_up_to_date(how: str) -> None:
+def test_env_of_many_that_raises_is_named_and_records_are_up_to_date(how: str) -> None:
     error, steps, message = BROKEN[how]
     records = [Record(lifetime=lifetime) for lifetime in range(2)]
     envs = gym.vector.SyncVectorEnv(
@@ -278,7 +284,7 @@ def test_a_broken_env_of_many_is_named_and_leaves_the_records_up_to_date(how: st
     assert [(record.step, record.episodes) for record in records] == [(steps, steps // 10)] * 2
 
 
-def test_agents_that_know_one_lifetime_live_many_as_if_alone() -> None:
+def test_single_lifetime_agents_run_many_lifetimes_independently() -> None:
     env = gym.make("CartPole-v1", disable_env_checker=True)
     make = lambda seed: RandomAgent(env.observation_space, env.action_space, Lifetimes(seed))  # noqa: E731
     envs = gym.vector.SyncVectorEnv(
@@ -292,12 +298,12 @@ def test_agents_that_know_one_lifetime_live_many_as_if_alone() -> None:
         assert alone.returns == record.returns
 
 
-def test_only_what_can_be_made_is_made() -> None:
+def test_unsupported_backend_or_vectorization_raises_an_error() -> None:
     with pytest.raises(
         ConfigError, match="backend must be gymnasium for LunarLander-v3: compiled ones are CartPole-v1"
     ):
-        lived_together("LunarLander-v3", 10, seeds=[0], backend="compiled")
+        run_many_lifetimes("LunarLander-v3", 10, seeds=[0], backend="compiled")
     with pytest.raises(ConfigError, match="vectorization must be sync: Acrobot-v1 has no vector form of its own"):
-        lived_together("Acrobot-v1", 10, seeds=[0, 1], vectorization="native")
+        run_many_lifetimes("Acrobot-v1", 10, seeds=[0, 1], vectorization="native")
     with pytest.raises(ConfigError, match="vectorization must be sync for one lifetime"):
-        lived_together("CartPole-v1", 10, seeds=[0], vectorization="native")
+        run_many_lifetimes("CartPole-v1", 10, seeds=[0], vectorization="native")

@@ -1,4 +1,4 @@
-"""What is seen of an agent is what it is now, however often it is looked at, and its distributions are its numbers."""
+"""Views of an agent are current at every call, and its distributions have all its numbers."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ AGENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def lived(name: str, steps: int = 25) -> Any:
+def run_agent(name: str, steps: int = 25) -> Any:
     env = gym.make("CartPole-v1")
     agent = tracerl.make_agent(env, name, AGENTS[name])
     run_lifetime(agent, env, steps, 0, Record())
@@ -37,15 +37,15 @@ def same(one: View, other: View) -> bool:
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_looking_again_sees_what_a_first_look_would(name: str) -> None:
-    agent, env = lived(name)
+def test_second_view_equals_a_first_view_at_that_step(name: str) -> None:
+    agent, env = run_agent(name)
     viewer = Viewer(agent)
     before = viewer()
     run_lifetime(agent, env, 25, 1, Record())
     assert same(viewer(), view(agent)) and not same(viewer(), before)
 
 
-def test_the_fused_engine_and_one_lifetime_of_many_are_seen_as_they_are() -> None:
+def test_views_of_the_fused_engine_and_of_one_of_many_lifetimes_are_current() -> None:
     env = gym.make("CartPole-v1")
     agent = make_agent(env, "engine=fused", "network.hidden=[6]", seed=[0, 1])
     viewer = Viewer(agent, 1)
@@ -57,8 +57,8 @@ def test_the_fused_engine_and_one_lifetime_of_many_are_seen_as_they_are() -> Non
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_every_spiking_agent_says_how_its_numbers_are_distributed(name: str) -> None:
-    agent, _ = lived(name)
+def test_every_spiking_agent_has_distributions(name: str) -> None:
+    agent, _ = run_agent(name)
     found = distributions(agent)
     groups = {tag.split("/")[0] for tag in found}
     assert groups >= {"weights", "traces"}
@@ -70,7 +70,7 @@ def test_every_spiking_agent_says_how_its_numbers_are_distributed(name: str) -> 
 
 
 def test_layers_have_their_own_weights_and_traces() -> None:
-    agent, _ = lived("reflect", 60)
+    agent, _ = run_agent("reflect", 60)
     found, network = distributions(agent), agent.policy.network
     np.testing.assert_array_equal(found["weights/policy_1"], network.layers[1].synapses.weight.reshape(-1))
     np.testing.assert_array_equal(found["weights/policy_readout_bias"], network.readout.bias)
@@ -81,7 +81,7 @@ def test_layers_have_their_own_weights_and_traces() -> None:
     assert len(found["traces/policy_1"]) == 4 * 6 and np.abs(trace).max() > 0
 
 
-def test_all_lifetimes_are_counted_and_an_agent_without_any_such_numbers_has_none() -> None:
+def test_distributions_count_all_lifetimes_and_may_be_empty() -> None:
     env = gym.make("CartPole-v1")
     agent = make_agent(env, "network.hidden=[6]", seed=[0, 1, 2])
     assert len(distributions(agent)["weights/policy_0"]) == 3 * 12 * 6

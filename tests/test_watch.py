@@ -1,4 +1,4 @@
-"""Watching a run: what a frame shows, what the files hold, and that the run's folder stays as it was."""
+"""Watching a run: the contents of frames and files; the run's folder is not changed."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames_of(path: Path) -> np.ndarray:
-    """The frames of a video, uint8, [frames, 400, 640, 3]."""
+    """Return the frames of a video, uint8, [frames, 400, 640, 3]."""
     command = [get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     read = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
     return np.frombuffer(read, np.uint8).reshape(-1, 400, 640, 3)
@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def watched_agents(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The agents that are watched from here on, as they are left."""
+    """Return a list to which every watched agent is added."""
     made: list[Any] = []
     build = SavedRun.agent
 
@@ -52,16 +52,16 @@ def watched_agents(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return made
 
 
-def test_files_hold_every_step_and_the_end_of_every_episode(
+def test_files_have_every_step_and_the_end_of_every_episode(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = contents(run)
     files = ["--video", "out.mp4", "--video", "out.gif", "--raster", "out.png"]
     assert cli(monkeypatch, run, "--episodes", 2, "--life", 1, *files, *FLAGS) == 0
-    said = capsys.readouterr().out.splitlines()
-    steps = int(said[0].split()[0])
-    assert "2 episodes ended" in said[0] and len(said) == 4
+    output = capsys.readouterr().out.splitlines()
+    steps = int(output[0].split()[0])
+    assert "2 episodes ended" in output[0] and len(output) == 4
     assert steps == 16
     frames = steps + 1  # after the first episode, its end and the beginning of the next
     assert len(frames_of(tmp_path / "out.mp4")) == frames
@@ -73,7 +73,7 @@ def test_files_hold_every_step_and_the_end_of_every_episode(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.gif", "out.mp4", "out.png"]
 
 
-def test_a_video_shows_what_was_drawn(run: Path, tmp_path: Path) -> None:
+def test_video_has_the_drawn_frames(run: Path, tmp_path: Path) -> None:
     watch(run, video=[tmp_path / "a.mp4", tmp_path / "a.gif"], steps=6, **SMALL)
     frames = frames_of(tmp_path / "a.mp4")
     assert len(frames) == 6
@@ -81,11 +81,11 @@ def test_a_video_shows_what_was_drawn(run: Path, tmp_path: Path) -> None:
         for i, drawn in enumerate(frames):
             gif.seek(i)
             assert np.abs(drawn.astype(int) - np.asarray(gif.convert("RGB"))).mean() < 4
-    assert np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)).min() > 0.01  # it moves
+    assert np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)).min() > 0.01  # the frames differ
 
 
 @pytest.mark.parametrize("learn", [False, True])
-def test_what_is_watched_learns_only_where_told_and_writes_nothing_back(
+def test_watched_agent_learns_only_on_request_and_the_run_is_not_changed(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], learn: bool
 ) -> None:
     before, agents = contents(run), watched_agents(monkeypatch)
@@ -97,14 +97,14 @@ def test_what_is_watched_learns_only_where_told_and_writes_nothing_back(
     assert ("nothing is written back" in capsys.readouterr().err) is learn
 
 
-def test_an_agent_that_cannot_be_frozen_is_watched_all_the_same(
+def test_agent_that_cannot_be_frozen_can_be_watched(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch(run.parent / "random", video=tmp_path / "a.gif", steps=3, **SMALL)
     assert capsys.readouterr().err.startswith("RandomAgent cannot be frozen; what it learns is not written back")
 
 
-def test_greedy_takes_the_likeliest_action(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_greedy_takes_the_most_probable_action(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agents = watched_agents(monkeypatch)
     watch(run, raster=tmp_path / "a.png", steps=5)
     watch(run, raster=tmp_path / "a.png", steps=5, greedy=True)
@@ -112,7 +112,7 @@ def test_greedy_takes_the_likeliest_action(run: Path, tmp_path: Path, monkeypatc
     assert agents[1].head.action.item() == agents[1].head.probabilities.argmax().item()
 
 
-def test_an_interrupted_video_is_whole(run: Path, tmp_path: Path) -> None:
+def test_interrupted_video_is_complete(run: Path, tmp_path: Path) -> None:
     options = Options(run, videos=[tmp_path / "a.mp4", tmp_path / "a.gif"], raster=tmp_path / "a.png", **SMALL)
     asked = iter([False] * 5 + [True] * 9)
     record, lines = play(options, print, lambda: next(asked))
@@ -122,7 +122,7 @@ def test_an_interrupted_video_is_whole(run: Path, tmp_path: Path) -> None:
         assert gif.n_frames == 6  # type: ignore[attr-defined]
 
 
-def test_ctrl_c_finishes_the_files(
+def test_ctrl_c_completes_the_files(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(CartPoleEnv, "step", after(4, CartPoleEnv.step, lambda: signal.raise_signal(signal.SIGINT)))
@@ -132,7 +132,7 @@ def test_ctrl_c_finishes_the_files(
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
-def test_an_env_that_fails_leaves_the_video_so_far(
+def test_env_that_raises_leaves_the_video_so_far(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -145,7 +145,7 @@ def test_an_env_that_fails_leaves_the_video_so_far(
     assert len(frames_of(tmp_path / "a.mp4")) == 4
 
 
-def test_a_video_that_breaks_off_is_dropped_and_the_others_are_kept(
+def test_failed_video_is_dropped_and_the_others_are_kept(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add = Video.add
@@ -164,7 +164,7 @@ def test_a_video_that_breaks_off_is_dropped_and_the_others_are_kept(
 
 
 def after(calls: int, method: Callable[..., Any], then: Callable[[], None]) -> Callable[..., Any]:
-    """A method that does something else first, once it was called a number of times."""
+    """Return a method that calls ``then`` before its call number ``calls + 1``."""
     seen = []
 
     def counted(self: Any, *arguments: Any) -> Any:
@@ -176,7 +176,7 @@ def after(calls: int, method: Callable[..., Any], then: Callable[[], None]) -> C
     return counted
 
 
-def test_envs_that_draw_no_frames_are_watched_without(
+def test_envs_without_frames_are_watched_without_them(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def no_driver(self: Any) -> None:
@@ -193,7 +193,7 @@ def test_envs_that_draw_no_frames_are_watched_without(
         assert gif.n_frames == 3  # type: ignore[attr-defined]
 
 
-def test_the_keys_of_the_window(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_the_window_pause_step_and_change_the_speed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setenv("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     import pygame
@@ -202,7 +202,14 @@ def test_the_keys_of_the_window(run: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     captions: list[str] = []
     show = Window.show
-    waiting = [[" "], ["+", "+", "-"], ["n"], ["n"], [" "], ["q"]]  # before each frame; paused, one gets past with n
+    waiting = [
+        [" "],
+        ["+", "+", "-"],
+        ["n"],
+        ["n"],
+        [" "],
+        ["q"],
+    ]  # keys before each frame; n shows one frame of a paused window
 
     def showing(self: Window, picture: Any) -> None:
         keys = waiting.pop(0) if waiting else []
@@ -218,7 +225,7 @@ def test_the_keys_of_the_window(run: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert record.step >= 5
 
 
-def test_closing_the_window_ends_the_watching(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_the_window_ends_watching(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     import pygame
 
@@ -235,7 +242,7 @@ def test_closing_the_window_ends_the_watching(run: Path, monkeypatch: pytest.Mon
     assert not pygame.display.get_init()
 
 
-def test_the_script_of_the_readmes_pictures(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_script_makes_the_readme_images(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = script("make_animation")
     monkeypatch.setitem(module.GIF, "steps", 2)
     monkeypatch.setattr(module, "RASTER_STEPS", 5)

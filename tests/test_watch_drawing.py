@@ -1,4 +1,4 @@
-"""What a frame of a watched lifetime shows, where; and gifs that come back as they were drawn."""
+"""The layout of a frame of a watched lifetime, and gifs that round-trip."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ AXIS = Axis(80, STEPS)  # four pixels a step
 
 
 def layer(name: str = "policy_0", threshold: float = 0.5) -> LayerRecording:
-    """Neuron 2 fires at step 5 alone; rates rise from neuron to neuron."""
+    """Return a layer in which neuron 2 spikes only at step 5 and rates rise with the neuron."""
     spikes, membrane = np.zeros((STEPS, NEURONS)), np.zeros((STEPS, NEURONS))
     spikes[5, 2] = 1
     membrane[7, 0] = np.nan_to_num(threshold, nan=9.0)
@@ -41,11 +41,11 @@ def recording(**changed: Any) -> Recording:
 
 
 def places(picture: P.Picture, colour: P.Colour) -> np.ndarray:
-    """Where a picture has a colour: rows and columns, [n, 2]."""
+    """Return the rows and columns of the pixels of a colour, [n, 2]."""
     return np.argwhere((picture == np.array(colour)).all(-1))
 
 
-def test_a_layers_spike_is_in_its_row_and_step_busy_neurons_at_the_top() -> None:
+def test_spike_is_at_its_row_and_step_with_the_most_active_neurons_at_the_top() -> None:
     order = np.argsort(-layer().rate)
     lit = places(layer_panel(layer(), order, AXIS, 40, P.SPIKE), P.SPIKE)
     assert (lit.min(0).tolist(), lit.max(0).tolist()) == ([10, 20], [19, 23])  # neuron 2 is second
@@ -53,26 +53,26 @@ def test_a_layers_spike_is_in_its_row_and_step_busy_neurons_at_the_top() -> None
     assert (full.min(0).tolist(), full.max(0).tolist()) == ([30, 28], [39, 31])  # neuron 0, at its threshold
 
 
-def test_membranes_without_a_threshold_are_drawn_by_their_own_size() -> None:
+def test_membranes_without_a_threshold_are_scaled_by_their_own_range() -> None:
     picture = layer_panel(layer(threshold=np.nan), np.arange(NEURONS), AXIS, 40, P.SPIKE)
     assert len(places(picture, P.CHARGED)) == 10 * 4
 
 
-def test_membrane_traces_have_a_stroke_per_spike() -> None:
+def test_membrane_traces_have_a_mark_per_spike() -> None:
     neurons, colours = np.array([1, 2]), [P.BLUE, P.ORANGE]
     picture = traces_panel(layer(), neurons, AXIS, 40, (-1.0, 2.0), colours)
-    strokes = places(picture[:10], P.ORANGE)  # above the curves, two rows of strokes
+    strokes = places(picture[:10], P.ORANGE)  # above the curves, two rows of marks
     assert picture.shape == (40, 80, 3) and set(strokes[:, 1]) == {20, 21, 22}
     assert not len(places(picture[:10], P.BLUE)) and len(places(picture[10:], P.ORANGE))
 
 
-def test_shares_fill_the_height() -> None:
+def test_action_probabilities_fill_the_height() -> None:
     picture = shares_panel(np.array([[0.25, 0.75], [1.0, 0.0]]), AXIS, 40, [P.BLUE, P.ORANGE])
     assert (picture[30:, :4] == P.BLUE).all() and (picture[:30, :4] == P.ORANGE).all()
     assert (picture[:, 4:8] == P.BLUE).all() and (picture[:, 8:] == P.PANEL).all()
 
 
-def test_curves_stand_in_the_middle_of_their_steps_and_leave_the_future_empty() -> None:
+def test_curves_are_centred_on_their_steps_and_end_at_the_current_step() -> None:
     series = np.array([0.0, 0.0, 1.0, 0.0, 0.0])
     picture = curves_panel([series], AXIS, 60, (0.0, 1.0), [P.GREEN])
     drawn = (picture.astype(int) - np.array(P.PANEL)).clip(0)[..., 1] > 60
@@ -81,7 +81,7 @@ def test_curves_stand_in_the_middle_of_their_steps_and_leave_the_future_empty() 
     assert not drawn[:50, 24:].any()
 
 
-def test_panels_share_one_axis_and_episodes_are_marked_in_all_of_them() -> None:
+def test_panels_share_one_axis_and_mark_episodes() -> None:
     picture = Timeline(spaces.Discrete(2)).draw(recording(), 20, 2, (440, 400), STEPS)  # gutter 40, 20 pixels a step
     marks = places(picture, (176, 176, 183))
     assert set(marks[:, 1]) == {40 + 8 * 20}
@@ -108,7 +108,7 @@ def test_panels_share_one_axis_and_episodes_are_marked_in_all_of_them() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [(640, 400), (1280, 720)])
-def test_a_sheet_has_its_size_whatever_there_is_to_show(
+def test_composite_image_has_its_size_for_any_content(
     space: Any, changed: dict[str, Any], size: tuple[int, int]
 ) -> None:
     sheet = Sheet(size, space, "a title that is longer than all sheets are wide " * 4, "frozen", STEPS)
@@ -118,11 +118,11 @@ def test_a_sheet_has_its_size_whatever_there_is_to_show(
     assert picture.shape == (size[1], size[0], 3)
     middle = picture[:, size[0] // 2 : -12]
     assert (middle != np.array(P.BACKGROUND)).any()
-    assert (picture[:, -10:] == np.array(P.BACKGROUND)).all()  # nothing reaches over the margin
+    assert (picture[:, -10:] == np.array(P.BACKGROUND)).all()  # nothing is drawn in the margin
     assert (picture[-4:] == np.array(P.BACKGROUND)).all()
 
 
-def test_a_sheet_holds_the_frame_the_bars_and_a_mark_at_the_action() -> None:
+def test_composite_image_has_the_frame_the_bars_and_a_mark_at_the_action() -> None:
     frame = np.full((40, 60, 3), (10, 200, 250), np.uint8)
     sheet = Sheet((960, 540), spaces.Discrete(2), "a title", "frozen")
     assert sheet.span == 139
@@ -137,7 +137,7 @@ def test_a_sheet_holds_the_frame_the_bars_and_a_mark_at_the_action() -> None:
     assert marks[1][:, 0].mean() - marks[0][:, 0].mean() == pytest.approx(26)
 
 
-def test_scales_hold_what_is_shown_and_do_not_change_at_every_frame() -> None:
+def test_scales_cover_the_values_and_do_not_change_at_every_frame() -> None:
     scales = Scales()
     assert scales.ends("value", np.array([0.13, 0.88])) == (0.0, 1.0)
     assert scales.ends("value", np.array([0.3, 0.99])) == (0.0, 1.0)
@@ -148,7 +148,7 @@ def test_scales_hold_what_is_shown_and_do_not_change_at_every_frame() -> None:
     assert low < high
 
 
-def test_the_pace_skips_moments_where_the_env_is_faster() -> None:
+def test_frames_are_skipped_if_the_env_is_faster() -> None:
     pace = Pace(rate=50.0, speed=1.0, fps=25.0)
     assert [pace.due() for _ in range(6)] == [True, False, True, False, True, False]
     assert pace.fps == 25
@@ -178,7 +178,7 @@ def test_continuous_actions_are_shown_in_the_units_of_the_policy() -> None:
     assert actions.in_units_of_the_policy(spaces.Discrete(2), 1) is None
 
 
-def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> None:
+def test_gif_round_trips_every_pixel_and_the_durations(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (6, 3)).astype(np.uint8)
     pictures = [colours[rng.integers(0, 6, (30, 50))]]
@@ -186,7 +186,7 @@ def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> No
         newer = pictures[-1].copy()
         newer[5 + i, 7:20] = colours[i]
         pictures.append(newer)
-    pictures += [pictures[-1], np.full((30, 50, 3), (1, 250, 3), np.uint8)]  # nothing new; a colour it did not have
+    pictures += [pictures[-1], np.full((30, 50, 3), (1, 250, 3), np.uint8)]  # an equal frame; a new colour
     gif = Video(tmp_path / "a.gif", (50, 30), 30.0)
     for picture in pictures:
         gif.add(picture)
@@ -202,7 +202,7 @@ def test_a_gif_comes_back_to_the_pixel_with_the_right_time(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
-def test_a_gif_keeps_colours_that_come_up_later(tmp_path: Path) -> None:
+def test_gif_keeps_colours_of_later_frames(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     few = rng.integers(0, 256, (200, 3)).astype(np.uint8)
     noise = few[rng.integers(0, 200, (64, 64))]

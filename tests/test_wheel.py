@@ -1,4 +1,4 @@
-"""The package as it is installed. Builds need the package registry: ``python -m pytest -m packaging``."""
+"""The installed package. Builds need the package registry: ``python -m pytest -m packaging``."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ print(tracerl.__version__, (files("tracerl.configs") / "env" / "CartPole.yaml").
 
 
 def fresh(folder: Path, *what: str | Path) -> Path:
-    """A fresh environment that sees the dependencies of this one, with a tracerl of its own; return its Python."""
+    """Create a new environment with the dependencies of this one and its own tracerl; return its Python."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *what], check=True)
@@ -40,7 +40,7 @@ def check(python: Path, folder: Path) -> None:
 
 
 @pytest.mark.packaging
-def test_the_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
+def test_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("tracerl-*.whl")
@@ -56,7 +56,7 @@ def test_the_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
 
 
 @pytest.mark.packaging
-def test_an_editable_install_works_from_the_clone_the_folder_above_it_and_any_other(tmp_path: Path) -> None:
+def test_editable_install_works_from_any_folder(tmp_path: Path) -> None:
     clone, other = tmp_path / "code" / "tracerl", tmp_path / "other"
     left_out = {"__pycache__", *(path.name for path in ROOT.glob(".*"))}
 
@@ -70,7 +70,7 @@ def test_an_editable_install_works_from_the_clone_the_folder_above_it_and_any_ot
         check(python, folder)
 
 
-def test_the_folder_above_a_clone_named_tracerl_hides_no_package(tmp_path: Path) -> None:
+def test_parent_folder_of_a_clone_named_tracerl_shadows_no_package(tmp_path: Path) -> None:
     (tmp_path / "tracerl").symlink_to(ROOT, target_is_directory=True)
     for code in (["-c", USED], ["-m", "tracerl.run", "--version"]):
         result = subprocess.run([sys.executable, *code], cwd=tmp_path, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""A hundred and ninety wrong command lines, each answered on one screen that names the key, and nothing lived."""
+"""A hundred and ninety invalid command lines: each prints an error naming the key before the first step."""
 
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,9 @@ BAD = {
     "env=gymnasium env.id=NoSuch-v0": "env.id must be an env that Gymnasium can make",
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
     "env=gymnasium env.id=Pendulum-v1 agent=rstdp": "env must have a Discrete action space",
-    "env=gymnasium env.id=tests.worlds:Words-v0": (
+    "env=gymnasium env.id=tests.toy_envs:Words-v0": (
         "env must have observations of a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
-        " for this agent, got Dict('said': Text("
+        " for this agent, got Dict('text': Text("
     ),
     "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
     "env=ContextualBandit env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",
@@ -71,7 +71,7 @@ BAD = {
     "env.time_aware=true env.backend=compiled": "env.time_aware must be false with backend=compiled",
     "env.time_aware=true env.vectorization=native lifetimes=2": "env.time_aware must be false with vector",
     "env.time_aware=true env=CartPoleForever": "env.time_aware must be false for CartPole-v1: it has no time limit",
-    "env.time_aware=true env=gymnasium env.id=tests.worlds:Image-v0": "env.time_aware must be false where",
+    "env.time_aware=true env=gymnasium env.id=tests.toy_envs:Image-v0": "env.time_aware must be false where",
     "env=CartPoleForever env.kwargs.max_episode_steps=9": "env.wrappers.0 must suit CartPole-v1: NeverReset needs",
     "env=CartPolePositions env.wrappers.0.hidden=[9]": "hidden must be a whole number from 0 to 3, got 9",
     "env=CartPoleDrift env.wrappers.0.every=0": "every must be a whole number of 1 or above, got 0",
@@ -79,7 +79,7 @@ BAD = {
     "env.milestones=[soon]": "env.milestones must look like",
     "agent=random network=dense": "there is no network",
     "hydra.run.dir=/dev/null/runs": "hydra.run.dir must be a folder that can be written",
-    # numbers of the run
+    # run
     "steps=-3": "steps must be a whole number of 1 or above, got -3",
     "steps=1.5": "steps must be a whole number",
     "steps=[1,2]": "steps must be",
@@ -201,7 +201,7 @@ BAD = {
     "optimizer=torch optimizer.policy.name=Adem": "optimizer.policy.name must be one of",
     "optimizer=torch optimizer.policy.kwargs.lr=-1": "optimizer.policy.kwargs must suit torch.optim.Adam",
     "optimizer=torch optimizer.policy.kwargs.speed=1": "optimizer.policy.kwargs must suit torch.optim.Adam",
-    # worlds
+    # envs
     "env=Taxi-v3 agent=random": "env.id must be an env that Gymnasium has: Taxi-v3 is gone, its successor is Taxi-v4\n",
     "env=NoSuch-v0": "env.id must be an env that Gymnasium can make, got 'NoSuch-v0'",
     "env=nowhere:Thing": "env.id must be an env that Gymnasium can make, got 'nowhere:Thing': No module named",
@@ -231,17 +231,17 @@ BAD = {
 
 
 @pytest.mark.parametrize("overrides", BAD)
-def test_wrong_input_is_named_on_one_screen(
+def test_invalid_setting_raises_an_error_naming_it_on_one_screen(
     overrides: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     code = command(overrides.split(" "), monkeypatch, tmp_path)
-    said = capfd.readouterr().err
-    assert code == 2, said
-    assert BAD[overrides] in said
-    assert "Traceback" not in said
-    assert len(said.splitlines()) <= 20
+    output = capfd.readouterr().err
+    assert code == 2, output
+    assert BAD[overrides] in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= 20
     assert not list(tmp_path.glob("runs/**/summary.json"))
 
 
-def test_there_are_as_many_as_promised() -> None:
+def test_there_are_as_many_cases_as_documented() -> None:
     assert len(BAD) >= 190

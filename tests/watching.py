@@ -1,4 +1,4 @@
-"""Runs to watch, and the command line that watches them."""
+"""Helpers that make runs to watch and call the command line that watches them."""
 
 import sys
 from pathlib import Path
@@ -8,13 +8,12 @@ import pytest
 from tests.helpers import command
 from tracerl.watch.__main__ import main
 
-SMALL = {"size": (640, 400), "fps": 50.0}  # CartPole's own pace: every step is a frame
+SMALL = {"size": (640, 400), "fps": 50.0}  # CartPole's frame rate: every step is a frame
 FLAGS = ["--size", "640x400", "--fps", "50"]
 
 
 def made_runs(folder: Path) -> Path:
-    """Make a run of two lifetimes and, beside it, ``random``, one of an agent without a distribution; return the
-    first."""
+    """Make a run of two lifetimes and a run ``random`` of an agent without a distribution; return the first."""
     settings = ["steps=100", "env.kwargs.max_episode_steps=8", "engine=torch", "logger=none"]
     with pytest.MonkeyPatch.context() as patch:
         assert command([*settings, "lifetimes=2", "network.hidden=[8]", "hydra.run.dir=run"], patch, folder) == 0

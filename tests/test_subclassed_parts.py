@@ -1,4 +1,4 @@
-"""Rules, heads and agents of one's own that inherit from those with kernels: computed by torch, refused where wrong."""
+"""Custom rules, heads and agents that inherit from those with kernels are computed by torch."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Fair(Categorical):
 
 
 def no_head(space: Any, lifetimes: Lifetimes) -> None:
-    """What a mistaken ``agent.head`` may name."""
+    """A function that an invalid ``agent.head`` names."""
 
 
 class Other(ReflectAgent):
@@ -54,14 +54,14 @@ class Other(ReflectAgent):
         ([f"agent._target_={__name__}.Other"], "Other"),
     ],
 )
-def test_what_inherits_from_a_part_with_a_kernel_is_computed_by_torch(overrides: list[str], lacking: str) -> None:
+def test_subclass_of_a_part_with_a_kernel_is_computed_by_torch(overrides: list[str], lacking: str) -> None:
     agent = make_agent(gym.make("CartPole-v1"), SMALL, "engine=auto", *overrides)
     assert agent.engine == "torch" and lacking in agent.engine_reason
     with pytest.raises(ConfigError, match=f"engine cannot be fused.*{lacking}"):
         make_agent(gym.make("CartPole-v1"), SMALL, "engine=fused", *overrides)
 
 
-def test_a_head_that_is_none_is_refused_by_its_key() -> None:
+def test_invalid_head_raises_an_error_naming_the_key() -> None:
     for wrong in ("3", f"{{_target_:{__name__}.no_head,_partial_:true}}"):
         with pytest.raises(ConfigError, match="head must be null or _target_ of a head"):
             make_agent(gym.make("CartPole-v1"), f"agent.head={wrong}")

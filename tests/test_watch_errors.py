@@ -1,4 +1,4 @@
-"""What cannot be watched is named by its option, before anything is written."""
+"""Invalid options of watching raise an error naming the option before anything is written."""
 
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--vide", "a.gif"], "unrecognized arguments: --vide"),
     ],
 )
-def test_what_cannot_be_used_is_named_before_anything_is_written(
+def test_invalid_option_raises_an_error_before_anything_is_written(
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,13 +57,13 @@ def test_what_cannot_be_used_is_named_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     assert cli(monkeypatch, *arguments) == 2
-    said = capsys.readouterr().err
-    assert problem in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert problem in output and "Traceback" not in output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.png", "random", "run"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a display is taken for granted")
-def test_without_a_display_the_options_that_need_none_are_named(
+def test_missing_display_raises_an_error_naming_the_options_that_need_none(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
@@ -73,7 +73,7 @@ def test_without_a_display_the_options_that_need_none_are_named(
 
 
 @pytest.mark.parametrize(("missing", "options"), [("imageio_ffmpeg", ["--video", "a.mp4"]), ("pygame", ["--window"])])
-def test_a_missing_package_is_named_with_its_extra(
+def test_missing_package_raises_an_error_naming_its_extra(
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -89,7 +89,9 @@ def test_a_missing_package_is_named_with_its_extra(
     assert not list(tmp_path.iterdir())
 
 
-def test_frames_without_pygame_name_the_extra(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pygame_raises_an_error_naming_the_extra(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lacking(self: Any) -> None:
         raise gym.error.DependencyNotInstalled("pygame is not installed")
 
@@ -99,7 +101,7 @@ def test_frames_without_pygame_name_the_extra(run: Path, tmp_path: Path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_options_from_python_are_checked_too(run: Path) -> None:
+def test_options_from_python_are_checked(run: Path) -> None:
     with pytest.raises(ConfigError, match="steps must be"):
         watch(run, steps=1.5)
     with pytest.raises(ConfigError, match="size must be a width and a height"):

@@ -1,4 +1,4 @@
-"""What cannot be captured or does not fit is named, and what was expected."""
+"""An env state that cannot be captured or does not fit raises an error naming it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.test_envs_contract import spec_of
 from tracerl.lifetime import env_state as states
 
 
-def test_classes_without_a_known_state_are_named() -> None:
+def test_classes_without_a_known_state_raise_an_error_naming_them() -> None:
     class Unknown(gym.Wrapper):
         pass
 
@@ -20,7 +20,9 @@ def test_classes_without_a_known_state_are_named() -> None:
         pass
 
     assert states.unsupported_reason(pole()) is None
-    assert "no adapter for Unknown: it has no state_dict" in str(states.unsupported_reason(MyLimit(Unknown(pole()), 3).env))
+    assert "no adapter for Unknown: it has no state_dict" in str(
+        states.unsupported_reason(MyLimit(Unknown(pole()), 3).env)
+    )
     assert "no adapter for MyLimit" in str(states.unsupported_reason(MyLimit(Unknown(pole()), 3)))
     recorded = wrappers.RenderCollection(pole(render_mode="rgb_array"))
     assert "no adapter for RenderCollection: it keeps every picture" in str(states.unsupported_reason(recorded))
@@ -32,7 +34,7 @@ def cart_pole_state() -> tuple[gym.Env, states.EnvState]:
     return env, states.capture(env)
 
 
-def test_another_stack_is_refused_with_both_named() -> None:
+def test_state_of_another_wrapper_stack_raises_an_error_naming_both() -> None:
     env, state = cart_pole_state()
     there, here = "TimeLimit<OrderEnforcing<CartPoleEnv>>", "TimeLimit<OrderEnforcing<PendulumEnv>>"
     with pytest.raises(ValueError, match=f"the state is of {there}, the env is {here}"):
@@ -56,7 +58,7 @@ def test_another_stack_is_refused_with_both_named() -> None:
         (0, {"_elapsed_steps": 1.5}, "TimeLimit._elapsed_steps must be a whole number"),
     ],
 )
-def test_values_that_do_not_fit_are_named(layer: int, changes: dict[str, Any], message: str) -> None:
+def test_values_that_do_not_fit_raise_an_error_naming_them(layer: int, changes: dict[str, Any], message: str) -> None:
     env, state = cart_pole_state()
     state["layers"][layer]["state"].update(changes)
     with pytest.raises(ValueError, match=message):
@@ -64,7 +66,7 @@ def test_values_that_do_not_fit_are_named(layer: int, changes: dict[str, Any], m
 
 
 @pytest.mark.parametrize("key", ["format", "layers", "generator", "seed"])
-def test_parts_that_are_missing_or_odd_are_named(key: str) -> None:
+def test_missing_or_invalid_parts_raise_an_error_naming_them(key: str) -> None:
     env, state = cart_pole_state()
     with pytest.raises(ValueError, match=key):
         states.restore(env, {**state, key: "odd"})
@@ -73,14 +75,14 @@ def test_parts_that_are_missing_or_odd_are_named(key: str) -> None:
         states.restore(env, state)
 
 
-def test_a_missing_attribute_is_named() -> None:
+def test_missing_attribute_raises_an_error_naming_it() -> None:
     env, state = cart_pole_state()
     del state["layers"][-1]["state"]["state"]
     with pytest.raises(ValueError, match="the state of CartPoleEnv must have state"):
         states.restore(env, state)
 
 
-def test_our_own_worlds_name_what_does_not_fit() -> None:
+def test_states_of_project_envs_that_do_not_fit_raise_an_error_naming_it() -> None:
     spec = spec_of("MemoryChain")
     env = spec.make()
     env.reset(seed=0)
@@ -96,7 +98,7 @@ def test_our_own_worlds_name_what_does_not_fit() -> None:
         states.restore(drifting, state)
 
 
-def test_an_atari_game_takes_no_state_of_another_game() -> None:
+def test_state_of_another_atari_game_raises_an_error() -> None:
     ale_py = pytest.importorskip("ale_py")
     gym.register_envs(ale_py)
     options = {"frameskip": 1, "repeat_action_probability": 0.0, "disable_env_checker": True}

@@ -1,4 +1,4 @@
-"""Small envs for tests: probes that each need one ability, and envs that misbehave. Importing registers them."""
+"""Small envs for tests: probes that each need one ability, and envs that fail. Importing registers them."""
 
 import itertools
 import os
@@ -16,7 +16,7 @@ from gymnasium import spaces
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 
-class EnvRunner(gym.Env):
+class ToyEnv(gym.Env):
     """Base of the probes: float32 observations of ``size`` numbers, ``actions`` actions."""
 
     def __init__(self, size: int = 1, actions: int = 2) -> None:
@@ -31,8 +31,8 @@ class EnvRunner(gym.Env):
         return np.zeros(self.observation_space.shape, np.float32)
 
 
-class Null(EnvRunner):
-    """Costs next to nothing: the same observation and reward, an end every 100 steps."""
+class Null(ToyEnv):
+    """Takes almost no time: a constant observation and reward, an end every 100 steps."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         self.count, self.nothing = 0, np.zeros(self.observation_space.shape, np.float32)
@@ -43,22 +43,22 @@ class Null(EnvRunner):
         return self.nothing, 1.0, self.count == 100, False, {}
 
 
-class ConstantReward(EnvRunner):
-    """Every step is paid 1 and ends the episode: only a value to learn."""
+class ConstantReward(ToyEnv):
+    """Every step has reward 1 and ends the episode: there is only a value to learn."""
 
     def step(self, action: int) -> Step:
         return self.begin(), 1.0, True, False, {}
 
 
-class Bandit(EnvRunner):
-    """One step; action 1 pays 1, action 0 pays 0."""
+class Bandit(ToyEnv):
+    """One step; the reward of action 1 is 1, that of action 0 is 0."""
 
     def step(self, action: int) -> Step:
         return self.begin(), float(action), True, False, {}
 
 
-class ContextualBandit(EnvRunner):
-    """One step; pays 1 for the action the observation names, else -1: needs the observation."""
+class ContextualBandit(ToyEnv):
+    """One step; the reward is 1 for the action that the observation names, else -1: needs the observation."""
 
     def begin(self) -> np.ndarray:
         self.context = int(self.np_random.integers(2))
@@ -68,8 +68,8 @@ class ContextualBandit(EnvRunner):
         return np.zeros(1, np.float32), 1.0 if action == self.context else -1.0, True, False, {}
 
 
-class DelayedReward(EnvRunner):
-    """Two steps; the second, whatever is done in it, pays for the action of the first: needs credit over time."""
+class DelayedReward(ToyEnv):
+    """Two steps; the reward of the second depends only on the action of the first: needs credit over time."""
 
     def __init__(self) -> None:
         super().__init__(size=2)
@@ -85,8 +85,8 @@ class DelayedReward(EnvRunner):
         return np.zeros(2, np.float32), float(self.chosen), True, False, {}
 
 
-class OneStepMemory(EnvRunner):
-    """A cue, then a go signal that looks the same after every cue; pays for naming the cue: needs memory."""
+class OneStepMemory(ToyEnv):
+    """A cue, then a constant go signal; the reward is for naming the cue: needs memory."""
 
     def __init__(self) -> None:
         super().__init__(size=2)
@@ -102,8 +102,8 @@ class OneStepMemory(EnvRunner):
         return np.zeros(2, np.float32), 1.0 if action == self.cue else -1.0, True, False, {}
 
 
-class Image(EnvRunner):
-    """One step; a bright square on one side of a noisy image, pays 1 for naming the side, else -1: needs an image."""
+class Image(ToyEnv):
+    """One step; a bright square on one side of a noisy image; the reward is 1 for naming the side, else -1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,18 +121,18 @@ class Image(EnvRunner):
         return nothing, 1.0 if action == self.side else -1.0, True, False, {}
 
 
-class Broken(EnvRunner):
-    """Misbehaves after its 49th step in the way it is told; episodes last ten steps, so the 50th ends one.
+class Broken(ToyEnv):
+    """Fails at its 50th step in the given way; episodes last ten steps, so the 50th ends one.
 
     Args:
-        how: ``raise``, ``observation`` (NaN), ``shape``, ``list``, ``reward`` (NaN), ``infinity``, ``none``, ``two``
-            (rewards), ``flag`` (no truth value), ``tuple`` (of four), ``text``, ``objects``, ``complex``
-            (observations), ``paid`` (a reward in words), ``said`` (so is terminated), ``undefined`` (NaN as
-            terminated), ``imaginary`` (reward), ``hang``, ``stubborn`` (catches what interrupts it, once), ``deaf``
-            (computes in C without an end): in the 50th step; ``reset`` (raises), ``first`` (NaN), ``stall`` (hangs): in
-            the reset after it; ``close``: raises when closed; ``well``: not at all, with numpy's own types;
-            ``tensors``: with torch's, in every step.
-            ``exit``, ``exit_in_reset``, ``exit_in_close``, ``exit_at_once`` (as it is made): calls ``sys.exit(0)``.
+        how: the way. In the 50th step: ``raise``, ``observation`` (NaN), ``shape``, ``list``, ``reward`` (NaN),
+            ``infinity``, ``none``, ``two`` (rewards), ``flag`` (no truth value), ``tuple`` (of four), ``text``,
+            ``objects``, ``complex`` (observations), ``reward_text``, ``flag_text``, ``undefined`` (NaN as terminated),
+            ``imaginary`` (reward), ``hang``, ``stubborn`` (catches the first interrupt), ``deaf`` (computes in C
+            without an end). In the reset after it: ``reset`` (raises), ``first`` (NaN), ``stall`` (hangs).
+            ``close``: raises when closed; ``well``: never, with numpy's types; ``tensors``: with torch's, in every
+            step; ``exit``, ``exit_in_reset``, ``exit_in_close``, ``exit_at_once`` (in the constructor): calls
+            ``sys.exit(0)``.
     """
 
     def __init__(self, how: str = "raise") -> None:
@@ -146,7 +146,7 @@ class Broken(EnvRunner):
 
     def begin(self) -> np.ndarray:
         if self.count == 50 and self.how == "reset":
-            raise RuntimeError("the simulator lost its head")
+            raise RuntimeError("the simulator failed")
         if self.count == 50 and self.how == "stall":
             time.sleep(60)
         if self.count == 50:
@@ -160,17 +160,17 @@ class Broken(EnvRunner):
         if how in ("hang", "stubborn", "deaf"):
             self._hang(how)
         if how == "raise":
-            raise RuntimeError("the simulator lost its head")
+            raise RuntimeError("the simulator failed")
         if self.count == 50:
             self.exit_in("exit")
         seen = np.array([self.count % 3], np.float32)
         observations = {"observation": seen + np.nan, "shape": np.zeros(3, np.float32), "list": [0.0]}
         observations |= {"text": np.array(["0.5"]), "objects": np.array([None]), "complex": seen + 1j}
         observations |= {"tensors": torch.from_numpy(seen).requires_grad_()}
-        rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2), "paid": "1.0"}
+        rewards = {"reward": np.nan, "infinity": np.inf, "none": None, "two": np.ones(2), "reward_text": "1.0"}
         rewards |= {"imaginary": np.complex64(1 + 1j), "tensors": torch.tensor(1.0)}
         last = self.count % 10 == 0
-        ends = {"flag": np.ones(2, bool), "said": "False", "undefined": np.nan, "tensors": torch.tensor(last)}
+        ends = {"flag": np.ones(2, bool), "flag_text": "False", "undefined": np.nan, "tensors": torch.tensor(last)}
         step = (
             observations.get(how, seen),
             rewards.get(how, np.float32(1.0)),
@@ -192,12 +192,12 @@ class Broken(EnvRunner):
 
     def close(self) -> None:
         if self.how == "close":
-            raise RuntimeError("the simulator does not let go")
+            raise RuntimeError("the simulator cannot be closed")
         self.exit_in("exit_in_close")
 
 
-class Killing(EnvRunner):
-    """Kills its own process in its 50th step, as a machine that goes down does, unless a file says that it has.
+class Killing(ToyEnv):
+    """Kills its own process in its 50th step, unless a file exists, which it creates before.
 
     Args:
         once: path of the file; a job that must not be killed has none.
@@ -215,8 +215,8 @@ class Killing(EnvRunner):
         return self.begin(), 1.0, self.count % 10 == 0, False, {}
 
 
-class Shown(EnvRunner):
-    """Shows what it is given, again and again: for observation spaces of any kind."""
+class Shown(ToyEnv):
+    """Returns a constant observation of any space."""
 
     def __init__(self, space: gym.Space, shown: Any) -> None:
         super().__init__()
@@ -230,21 +230,21 @@ class Shown(EnvRunner):
 
 
 class Words(Shown):
-    """Observations that no agent reads: they cannot be made numbers."""
+    """Text observations, which cannot be converted to numbers."""
 
     def __init__(self) -> None:
-        super().__init__(spaces.Dict({"said": spaces.Text(5)}), {"said": "hello"})
+        super().__init__(spaces.Dict({"flag_text": spaces.Text(5)}), {"flag_text": "hello"})
 
 
 class Space(gym.Env):
-    """Only spaces: for agents that are told what happens."""
+    """Only spaces, for agents that are stepped by hand."""
 
     def __init__(self, size: int, actions: int | gym.Space) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 
-for _runner in (
+for _env in (
     Null,
     ConstantReward,
     Bandit,
@@ -256,18 +256,18 @@ for _runner in (
     Killing,
     Words,
 ):
-    gym.register(f"{_runner.__name__}-v0", _runner)
+    gym.register(f"{_env.__name__}-v0", _env)
 
 
 class Quitter(gym.Wrapper):
-    """A wrapper that calls ``sys.exit(0)`` as it is made."""
+    """A wrapper that calls ``sys.exit(0)`` in its constructor."""
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
         sys.exit(0)
 
 
-class Forgetful:
+class StatelessAgent:
     """An agent of three methods, with nothing to keep in a checkpoint."""
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, lifetimes: Any) -> None: ...
@@ -284,8 +284,8 @@ class Forgetful:
         return {}
 
 
-class Quitting(Forgetful):
-    """An agent that calls ``sys.exit(0)`` after some steps or, ``at_once``, as it is made."""
+class Quitting(StatelessAgent):
+    """An agent that calls ``sys.exit(0)`` after some steps or, ``at_once``, in its constructor."""
 
     def __init__(self, *arguments: Any, at_once: bool = False, **spaces: Any) -> None:
         self.count = 0
