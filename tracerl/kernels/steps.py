@@ -50,7 +50,7 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
                 trace_norm += abs(zeta)
         sums[TRACE_NORM] += trace_norm
         return
-    loop_state = table(memory, rule.second_moment + shift, rows, n)
+    second_moment = table(memory, rule.second_moment + shift, rows, n)
     kept, fresh, tiny = real(rule.settings.score_decay), real(1 - rule.settings.score_decay), real(1e-8)
     over = sums[OVER]
     for r in range(rows):
@@ -59,11 +59,11 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
         for i in range(n):
             g = score[r, i]
             zeta = F.accumulate(trace[r, i], decay, g)
-            nu = kept * loop_state[r, i] + fresh * g * g
+            nu = kept * second_moment[r, i] + fresh * g * g
             scale = one / (math.sqrt(nu * over) + tiny)
             score_norm += g * g * scale
             trace_norm += zeta * zeta * scale
-            trace[r, i], loop_state[r, i] = zeta, nu
+            trace[r, i], second_moment[r, i] = zeta, nu
             score[r, i] = zeta * scale  # the direction: the score is not read again before it is written anew
     sums[SCORE_NORM] += score_norm
     sums[TRACE_NORM] += trace_norm
@@ -197,12 +197,12 @@ def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
     over = real(1) / real(1 - wide[rule.unseen])
     kept, fresh = real(update_decay), real(1 - update_decay)
     score, trace = part(memory, learner.network.score, n), part(memory, learner.eligibility_trace, n)
-    loop_state = part(memory, rule.second_moment, n)
+    second_moment = part(memory, rule.second_moment, n)
     norm = real(0)
     for i in range(n):
         update = trace[i] * signal
-        v = kept * loop_state[i] + fresh * update * update
-        loop_state[i] = v
+        v = kept * second_moment[i] + fresh * update * update
+        second_moment[i] = v
         score[i] = trace[i] / (math.sqrt(v * over) + real(1e-8))  # the direction, as above
         norm += abs(score[i])
     size = bounded_step_size(real(rule.settings.lr), real(rule.settings.kappa), norm, signal)

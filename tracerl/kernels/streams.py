@@ -37,11 +37,14 @@ def finite(step_type: int, reward: float, observation: Any) -> bool:
 @kernel
 def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool, scratch: Any) -> None:
     """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks, and which of it is ACTIVE."""
-    encoder, encoded, n = agent.encoder, scratch[ENCODED], agent.n_observed
-    if encoder.normalizer.moments.count != ABSENT:
-        wide[encoder.normalizer.moments.count] += 1
+    encoder, moments, encoded, n = agent.encoder, agent.encoder.normalizer.moments, scratch[ENCODED], agent.n_observed
+    if moments.count != ABSENT:
+        wide[moments.count] += 1
+    # In locals: a field of a record is read again after each write to memory.
+    count = wide[moments.count] if moments.count != ABSENT else 0.0
+    mean, squares, clip = moments.mean, moments.squares, encoder.normalizer.clip
     for i in range(n):
-        normalize(wide, encoder.normalizer, i, observation[i], encoded)
+        encoded[i] = normalize(wide, count, mean + i, squares + i, clip, observation[i])
     contrasts = encoder.len_trace_decays
     for k in range(contrasts + encoder.len_memory_decays):
         is_memory, trace_k = k >= contrasts, encoder.trace + k * n
@@ -52,8 +55,8 @@ def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool,
                 trace = 0.0 if is_memory else observation[i]
             contrast = observation[i] - trace
             wide[trace_k + i] = trace + (1 - decay) * contrast
-            value = wide[trace_k + i] if is_memory else contrast
-            normalize(wide, encoder.normalizer, (k + 1) * n + i, value, encoded)
+            value, at = wide[trace_k + i] if is_memory else contrast, (k + 1) * n + i
+            encoded[at] = normalize(wide, count, mean + at, squares + at, clip, value)
     find_active(wide, agent, scratch)
 
 
@@ -63,26 +66,26 @@ def find_active(wide: Any, agent: Any, scratch: Any) -> None:
     if not agent.by_rows:
         return
     active, moments = scratch[ACTIVE], agent.encoder.normalizer.moments
-    unknown = moments.count == ABSENT
+    unknown, mean, squares = moments.count == ABSENT, moments.mean, moments.squares
     for i in range(agent.encoder.n_out):
-        active[i] = unknown or wide[moments.mean + i] != 0 or wide[moments.squares + i] != 0
+        active[i] = unknown or wide[mean + i] != 0 or wide[squares + i] != 0
 
 
 @kernel
-def normalize(wide: Any, normalizer: Any, i: int, value: float, encoded: Any) -> None:
-    """``ObservationNormalizer`` of feature i, its count already raised."""
-    moments = normalizer.moments
-    if moments.count == ABSENT:
-        encoded[i] = encoded.dtype.type(value)
-        return
-    count, mean, squares = wide[moments.count], moments.mean + i, moments.squares + i
+def normalize(wide: Any, count: float, mean: int, squares: int, clip: float, value: float) -> float:
+    """``ObservationNormalizer`` of one feature; ``mean`` and ``squares`` are the places of its moments.
+
+    The count is already raised; 0 of an encoder without a normalizer.
+    """
+    if count == 0:
+        return value
     before = value - wide[mean]
     wide[mean] += before / count
     after = value - wide[mean]
     wide[squares] += before * after
     variance = wide[squares] / (count - 1) if count > 1 else 1.0
     z = after / math.sqrt(variance + _EPSILON)
-    encoded[i] = encoded.dtype.type(min(max(z, -normalizer.clip), normalizer.clip))
+    return min(max(z, -clip), clip)
 
 
 @kernel

@@ -104,8 +104,8 @@ def accelerations(angle_1: float, angle_2: float, speed_1: float, speed_2: float
     phi_2 = 0.5 * _GRAVITY * math.cos(angle_1 + angle_2 - math.pi / 2.0)
     centrifugal, coriolis = -0.5 * square(speed_2) * sin, speed_2 * speed_1 * sin
     phi_1 = centrifugal - coriolis + 1.5 * _GRAVITY * math.cos(angle_1 - math.pi / 2) + phi_2
-    loop_state = torque + d_2 / d_1 * phi_1 - 0.5 * square(speed_1) * sin - phi_2
-    acceleration_2 = loop_state / (1.25 - square(d_2) / d_1)
+    moment = torque + d_2 / d_1 * phi_1 - 0.5 * square(speed_1) * sin - phi_2
+    acceleration_2 = moment / (1.25 - square(d_2) / d_1)
     return -(d_2 * acceleration_2 + phi_1) / d_1, acceleration_2
 
 
