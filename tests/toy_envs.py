@@ -233,7 +233,7 @@ class Words(Shown):
     """Text observations, which cannot be converted to numbers."""
 
     def __init__(self) -> None:
-        super().__init__(spaces.Dict({"flag_text": spaces.Text(5)}), {"flag_text": "hello"})
+        super().__init__(spaces.Dict({"text": spaces.Text(5)}), {"text": "hello"})
 
 
 class Space(gym.Env):
