@@ -26,7 +26,7 @@ from tracerl.rules.reflect import TraceLearner
 
 from .common.online import OnlineAgent
 
-WATCHED = (  # what is summed at every step
+WATCHED = (  # quantities summed at every step
     "learn/td_error",
     "learn/td_error_magnitude",
     "learn/entropy",
@@ -40,13 +40,13 @@ class EpropSettings:
     """Settings of ``EpropAgent``; defaults in ``configs/agent/eprop.yaml``.
 
     Attributes:
-        network: of policy and value; the paper's is recurrent.
+        network: of policy and value; recurrent in the paper.
         encoder: from observations to input currents.
-        optimizer: step-size rules by name; that of the ``policy`` moves the whole network.
+        optimizer: step-size rules by name; the rule of the ``policy`` updates the whole network.
         discount: gamma per env step.
-        trace_decay: lambda; eligibility traces decay by gamma lambda per env step. The paper has 1.
+        trace_decay: lambda; eligibility traces decay by gamma lambda per env step. The paper uses 1.
         entropy: tau, weight of the entropy bonus.
-        value_weight: c_V, weight of the value beside the policy.
+        value_weight: c_V, weight of the value relative to the policy.
         scale_reward: divide rewards by the running deviation of their discounted sum.
     """
 
@@ -70,25 +70,25 @@ class EpropSettings:
 class EpropAgent(OnlineAgent):
     """Actor-critic e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, "Reward-based e-prop").
 
-    One network, policy and value read out of the same spikes. A weight's eligibility e_t is local to its neuron, what
-    other neurons made of its spikes left out; the readout's filter of it is ebar_t; a neuron's learning signal is what
-    the outputs' objective sends back through B:
+    Policy and value are read out of the spikes of one network. The eligibility e_t of a weight is local to its neuron:
+    it omits the path through other neurons. ebar_t is e_t filtered as the readout filters spikes. The learning signal
+    of a neuron is the gradient at the outputs, projected by B:
 
         L_t = B^T g_t      g_t = (d log pi(a_t) / d outputs, c_V)      (ascent on log pi and V)
         zeta_t = gamma lambda zeta_{t-1} + L_t ebar_t                 theta += alpha_t delta_t zeta_t
         delta_t = r + gamma V(s') [s' not terminal] - V(s)
 
-    B is V, fixed random weights, or learned ones (``network.feedback``). Beyond the paper: lambda, the step-size rule,
-    and the entropy's gradient, which joins the trace with the sign of delta as in ``ReflectAgent``. Left out: its
-    regularisation of firing rates.
+    B is V, fixed random weights, or learned weights (``network.feedback``). Beyond the paper: lambda, the step-size
+    rule, and the gradient of the entropy, which is added to the trace with the sign of delta as in ``ReflectAgent``.
+    Left out: the paper's regularisation of firing rates.
 
-    The new observation is seen once, by body and readouts together: the action that follows is drawn from logits
-    computed before the update of the same step.
+    Each observation passes through the network once. The action that follows is therefore drawn from logits computed
+    before the update of the same step.
 
     Attributes:
         value: V(s_t), [*lifetimes].
         signal: delta, [*lifetimes].
-        bonus: score of the entropy of the policy in s_t, laid out as the network's parameters, [*lifetimes, n].
+        bonus: gradient of the entropy of the policy in s_t, laid out as the network's parameters, [*lifetimes, n].
     """
 
     Settings = EpropSettings
@@ -110,7 +110,7 @@ class EpropAgent(OnlineAgent):
             settings: see ``EpropSettings``.
 
         Raises:
-            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+            ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         super().__init__()
         self.settings = own = EpropSettings(**settings)
@@ -131,13 +131,13 @@ class EpropAgent(OnlineAgent):
         self._pack(lifetimes)
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode."""
-        return self._see(self.encoder(observation, first=True))
+        """Process the first observation of an episode and return the network's outputs."""
+        return self._outputs(self.encoder(observation, first=True))
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
-        """See what the action led to, then update the network along the trace of what it did before."""
+        """Process the new observation, then update the network along the trace of the steps before it."""
         value_t = self.value.clone()
-        outputs = self._see(self.encoder(observation))
+        outputs = self._outputs(self.encoder(observation))
         reward = scale_reward(self.reward_scaler, reward, value_t.dtype)
         signal = self.signal.copy_(F.td_error(reward, value_t, self.value, self.settings.discount, continues))
         if not self._sound(signal):
@@ -149,14 +149,14 @@ class EpropAgent(OnlineAgent):
         self._watch()
         return outputs
 
-    def _see(self, current: Tensor) -> Tensor:
-        """Let the network see the current; return its outputs, [*lifetimes, head.n_outputs + 1]."""
+    def _outputs(self, current: Tensor) -> Tensor:
+        """Advance the network by one input current and return its outputs, [*lifetimes, head.n_outputs + 1]."""
         outputs: Tensor = self.learner.network(current)
         self.value.copy_(outputs[..., -1])
         return outputs
 
     def _act(self, seen: Tensor) -> None:
-        """Sample an action and let its score join the trace."""
+        """Sample an action and add its gradient of log pi to the trace."""
         self.head.sample(seen[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
         self._sound(self.entropy)
@@ -167,7 +167,7 @@ class EpropAgent(OnlineAgent):
         self.learner.accumulate(torch.cat([score, self._value_signal.expand_as(nothing)], -1))
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
+        """Reset membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.learner.reset_state(mask)
         clear_(self.bonus, mask)
         if self.reward_scaler is not None:
@@ -193,11 +193,11 @@ class EpropAgent(OnlineAgent):
         return [self.learner.step_rule]
 
     def _watch(self) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``."""
+        """Add this step's quantities, in the order of ``WATCHED``."""
         step_size = self.learner.step_rule.step_size.squeeze(-1)
         self.watched.add(self.signal, self.signal.abs(), self.entropy, self.value, step_size)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
         return super().diagnostics() | self.watched.means() | self.learner.diagnostics("policy")

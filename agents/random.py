@@ -1,4 +1,4 @@
-"""The agent that learns nothing: the floor every other one is compared with."""
+"""The random agent: it learns nothing and is the lower reference for the other agents."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -16,28 +16,28 @@ from tracerl.nn.generators import generators, set_words, words
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.state_dict import check_names
 
-_PURPOSE = 1  # tells the sampler's numbers from the env's, which the same seed starts
+_PURPOSE = 1  # makes the sampler independent of the env, which the same seed initialises
 
 
 class RandomAgent:
-    """Sample every action from the action space, whatever it is.
+    """Sample every action from the action space, of any kind.
 
     Attributes:
-        built_from: settings, spaces and seeds, of an agent that ``tracerl.make_agent`` or a run made.
+        built_from: settings, spaces and seeds, for an agent that ``tracerl.make_agent`` or a run made.
     """
 
     built_from: Origin | None = None
 
     def __init__(self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes) -> None:
-        """Seed a sampler of its own.
+        """Seed the agent's own sampler.
 
         Args:
             observation_space: not used.
             action_space: any Gymnasium space.
-            lifetimes: whose (one) seed starts the sampler.
+            lifetimes: a single lifetime; its seed initialises the sampler.
         """
-        self._space = deepcopy(action_space)  # its sampler is this agent's own
-        # Not the lifetime's seed itself: an env that draws the like, such as a bandit its context, draws with that one.
+        self._space = deepcopy(action_space)  # the copy has its own sampler
+        # Not the lifetime's seed itself: the env uses that one, and equal draws would correlate with its contexts.
         self._space.seed(int(np.random.SeedSequence((lifetimes.seeds[0], _PURPOSE)).generate_state(1)[0]))
 
     def start(self, observation: Observation) -> Action:
@@ -56,7 +56,7 @@ class RandomAgent:
         return {f"sampler.{i}": torch.from_numpy(words(each)) for i, each in enumerate(generators(self._space))}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on drawing where ``capture`` was called; see ``Stateful.restore``."""
+        """Load the states that ``capture`` returned; see ``Stateful.restore``."""
         samplers = {f"sampler.{i}": generator for i, generator in enumerate(generators(self._space))}
         check_names(samplers, state)
         for name, generator in samplers.items():
@@ -67,8 +67,8 @@ class RandomAgent:
         origin_of(self).write(self, path)
 
     def abandon(self) -> None:
-        """Do nothing: an episode leaves nothing behind; see ``Stateful.abandon``."""
+        """Do nothing: the agent has no state of an episode; see ``Stateful.abandon``."""
 
     def diagnostics(self) -> dict[str, float]:
-        """Return nothing: there is nothing to watch."""
+        """Return an empty mapping: the agent has no quantities to log."""
         return {}

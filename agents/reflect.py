@@ -1,4 +1,4 @@
-"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a critic, spiking or graded."""
+"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking or graded critic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -27,11 +27,11 @@ class ReflectSettings(ActorCriticSettings):
     """Settings of ``ReflectAgent``; defaults in ``configs/agent/reflect.yaml``.
 
     Attributes:
-        network: of the policy and of the critic, which differ in their outputs and in what ``critic`` says.
+        network: of the policy and of the critic; they differ in their outputs and in the settings in ``critic``.
         signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the reward.
-            The last two are 0 or constant in tasks that pay every step the same, such as CartPole.
-        average_decay: forgetting of the reward's running average per env step (``advantage``).
-        critic: settings of ``network`` that are others in the critic; None or empty: none.
+            The last two are 0 or constant in tasks whose reward is the same at every step, such as CartPole.
+        average_decay: decay of the reward's running average per env step (``advantage``).
+        critic: settings of ``network`` that differ in the critic; None or empty: none.
     """
 
     network: Dense
@@ -47,14 +47,18 @@ class ReflectSettings(ActorCriticSettings):
 
 
 class ReflectAgent(ActorCritic):
-    """Learn online from each transition, once, with eligibility traces through spiking neurons.
+    """Learn online, from each transition once, with eligibility traces through spiking neurons.
 
-    One env step, with one forward pass of each network per observation: the critic's score of the old observation
-    joins its trace; the critic sees the new observation; the td error delta; the policy's score of the old action
-    (its entropy gradient added, with the sign of delta) joins its trace; both networks step along delta times trace;
-    the policy sees the new observation and acts.
+    Each network makes one forward pass per observation. One env step does, in this order:
 
-    V(s) is the value computed when s was seen, before the update that followed.
+    1. add the gradient of V at the old observation to the critic's trace;
+    2. compute V at the new observation and the td error delta;
+    3. add the gradient of log pi of the old action to the policy's trace, and the gradient of the entropy with the
+       sign of delta;
+    4. update both networks by delta times their traces;
+    5. compute the policy at the new observation and sample an action.
+
+    V(s) is the value computed when s was observed, before the update that followed.
     """
 
     has_kernels = True
@@ -74,7 +78,7 @@ class ReflectAgent(ActorCritic):
             settings: see ``ReflectSettings``.
 
         Raises:
-            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+            ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         own = ReflectSettings(**settings)
         encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
@@ -94,7 +98,7 @@ class ReflectAgent(ActorCritic):
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode; return its features for ``_act``, [*lifetimes, ...]."""
+        """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, ...]."""
         features: Tensor = self.encoder(observation, first=True)
         if self.critic is not None:
             self.value.copy_(self.critic.network(features).squeeze(-1))
@@ -108,7 +112,7 @@ class ReflectAgent(ActorCritic):
         if critic is None:
             signal.copy_(self.baseline(reward))
         else:
-            critic.accumulate(self._one)  # the gradient of V(s), whose state the network still holds
+            critic.accumulate(self._one)  # the gradient of V(s): the network's state is still that of s
             value_tp1 = critic.network(features).squeeze(-1)
             signal.copy_(F.td_error(reward, self.value, value_tp1, self.settings.discount, continues))
             self.value.copy_(value_tp1)
@@ -122,7 +126,7 @@ class ReflectAgent(ActorCritic):
         return features
 
     def _act(self, features: Tensor) -> None:
-        """Sample an action from what the policy makes of the features."""
+        """Sample an action from the policy at the features."""
         self.head.sample(self.policy.network(features), self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
@@ -130,10 +134,10 @@ class ReflectAgent(ActorCritic):
 
 
 def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:
-    """Return the settings of a network with those of the critic in their place.
+    """Return the settings of a network, with the critic's settings replaced.
 
     Raises:
-        ConfigError: naming one that there is not, or is not what it must be.
+        ConfigError: naming a setting that does not exist or has an invalid value.
     """
     if not isinstance(critic, Mapping):
         problem = f"must be settings of network such as {{neuron: graded}}, got {critic!r}"
@@ -142,7 +146,7 @@ def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:
     for key in critic:
         if key not in taken:
             raise checks.ConfigError(f"agent.critic.{key}", f"does not exist. Keys of network: {', '.join(taken)}")
-    if critic.get("ticks", network.ticks) != network.ticks:  # both networks see one code
+    if critic.get("ticks", network.ticks) != network.ticks:  # both networks receive the same features
         problem = f"must be network.ticks, which is {network.ticks}, got {critic['ticks']!r}"
         raise checks.ConfigError("agent.critic.ticks", problem)
     try:

@@ -1,4 +1,4 @@
-"""REFLECT as traceTorch 0.3.0 has it, to the number, with a switch for each of its known defects."""
+"""REFLECT as in traceTorch 0.3.0, reproduced numerically, with a setting for each of its known defects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +36,8 @@ class ReflectClassicSettings:
         encoder: from observations to input currents.
         optimizer: step-size rule.
         decays: of REFLECT's averages per env step, one for each of its timescales.
-        learn_decay: make them parameters.
-        learn_mixture: make the weights of the timescales parameters; one timescale has nothing to mix.
+        learn_decay: make the decays parameters.
+        learn_mixture: make the weights of the timescales parameters; without effect for one timescale.
         paired_traces: keep the trace of the product of state and action, per parameter, in place of two averages.
     """
 
@@ -60,14 +60,15 @@ class ReflectClassicSettings:
 
 
 class ReflectClassicAgent(OnlineAgent):
-    """Spiking layers under a softmax, taught by REFLECT: no critic, no eligibility of a synapse.
+    """Spiking layers under a softmax, trained by REFLECT without a critic and without synaptic eligibilities.
 
-    One env step: the reward's signal is carried back through the layers, one step down the gradient is taken; then the
-    network sees the new observation and acts. The end of an episode clears membranes and traces; the reward's average
-    is of the whole lifetime. The reward is neither scaled nor bootstrapped: truncated and terminated are the same.
+    One env step propagates the signal of the reward back through the layers, takes one step of gradient descent,
+    processes the new observation and acts. The end of an episode resets membranes and traces. The average of the reward
+    covers the whole lifetime. The reward is neither scaled nor bootstrapped, so truncation and termination have the
+    same effect.
 
     Attributes:
-        critic: None: it learns from rewards alone.
+        critic: None: the agent learns from rewards alone.
     """
 
     Settings = ReflectClassicSettings
@@ -85,7 +86,7 @@ class ReflectClassicAgent(OnlineAgent):
             settings: see ``ReflectClassicSettings``.
 
         Raises:
-            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+            ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         super().__init__()
         own = ReflectClassicSettings(**settings)
@@ -103,30 +104,30 @@ class ReflectClassicAgent(OnlineAgent):
         self._pack(lifetimes)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Become the agent that ``capture`` was called of; older checkpoints hold a count of equal rewards besides."""
+        """Load the state that ``capture`` returned, ignoring the count of equal rewards in older checkpoints."""
         super().restore({name: tensor for name, tensor in state.items() if not name.startswith("constant_reward.")})
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode and return its current."""
+        """Process the first observation of an episode and return its current."""
         current: Tensor = self.encoder(observation, first=True)
         return current
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the policy from the last reward and return the current of the new observation."""
         self.policy.learn(reward.to(self.lifetimes.dtype))
-        self._sound(self.policy.flat.sum(-1))  # spikes drawn by a rate that is NaN look like any other
+        self._sound(self.policy.flat.sum(-1))  # a NaN in a rate does not show in the spikes
         self._watch()
         current: Tensor = self.encoder(observation)
         return current
 
     def _act(self, current: Tensor) -> None:
-        """Let the policy see the current, sample an action and remember it."""
+        """Sample an action from the policy at the current, and add it to the traces."""
         self.head.sample(self.policy(current), self.stream)
         self._sound(self.head.entropy())
         self.policy.remember(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
+        """Reset membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.policy.reset_state(mask)
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
@@ -138,7 +139,7 @@ class ReflectClassicAgent(OnlineAgent):
         return {"policy": Part(self.policy.network)}
 
     def outlook(self) -> PolicyOutputs:
-        """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
+        """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
         return replace(super().outlook(), td_error=self.policy.timescales.advantage)
 
     def distributions(self) -> dict[str, Tensor]:
@@ -152,13 +153,13 @@ class ReflectClassicAgent(OnlineAgent):
         return [self.policy.step_rule]
 
     def _watch(self) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``."""
+        """Add this step's quantities, in the order of ``WATCHED``."""
         advantage = self.policy.timescales.advantage
         self.watched.add(advantage, advantage.abs(), self.head.entropy(), self.policy.timescales.logprob)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
         found = super().diagnostics() | self.watched.means()
         found["learn/step_size_policy"] = finite_mean(self.policy.step_rule.step_size.cpu().numpy())
         for i, layer in enumerate(self.policy.network.layers):

@@ -1,17 +1,17 @@
-"""Reward-modulated STDP: action neurons that learn from spike pairs and one scalar, without any gradient.
+"""Reward-modulated STDP: action neurons that learn from spike pairs and one scalar, without a gradient.
 
     observation -> encoder -> on and off rates -> Bernoulli spikes -> action neurons -> most spikes wins -> action
 
 Every env step runs ``ticks`` ticks of one layer of leaky integrate-and-fire neurons, ``population`` of them per action,
-under noise and lateral inhibition. The synapses from the inputs learn by ``tracerl.rules.stdp``.
+with noise and lateral inhibition. The synapses from the inputs learn by ``tracerl.rules.stdp``.
 
-The action is the one whose neurons spiked most often (winner-take-all); a draw decides between equals. Exploration is
-noise in the membrane rather than a softmax over counts: then the spikes that are credited are those that chose the
-action, and exploration ends by itself where the weights of one action have outgrown the noise.
+The action is the one whose neurons spiked most often (winner-take-all); ties are broken at random. Exploration comes
+from noise in the membrane instead of a softmax over counts. So the credited spikes are those that chose the action, and
+exploration ends where the weights of one action are large compared with the noise.
 
-Only the winner's spikes are credited (``winner_only``), as if the action taken were reported back to its neurons. An
-input spike drives the neurons of all actions in the same tick, before inhibition can part them, and would pay losers
-like the winner: 20 lifetimes of ContextualBandit are at .99 after 1,500 steps, and at .65 with all spikes credited.
+Only the spikes of the chosen action's neurons are credited (``winner_only``). An input spike drives the neurons of all
+actions in the same tick, before inhibition separates them, and would otherwise reinforce all of them alike: 20
+lifetimes of ContextualBandit are at .99 after 1,500 steps, and at .65 with all spikes credited.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from .common.online import OnlineAgent
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
-_TINY = 2.0**-54  # keeps a uniform number off 0, where a normal one is infinite
+_TINY = 2.0**-54  # keeps a uniform number above 0, where the normal quantile is infinite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,25 +47,25 @@ class RSTDPSettings:
     """Settings of ``RSTDPAgent``; defaults in ``configs/agent/rstdp.yaml``.
 
     Attributes:
-        encoder: from observations to real numbers, which become on and off rates; they are held over all ticks.
+        encoder: from observations to features, which become on and off rates; they are constant over all ticks.
         stdp: of the synapses from inputs to action neurons.
         signal: ``advantage``: reward minus its running average. ``reward``: the reward. ``td``: td error of a linear
-            critic. The first two are 0 or constant in tasks that pay every step the same, such as CartPole.
+            critic. The first two are 0 or constant in tasks whose reward is the same at every step, such as CartPole.
         discount: gamma per env step (``td``, and scale of the reward).
         trace_decay: lambda of the critic's trace per env step (``td``).
         value_step: alpha, step size of the critic, in (0, 1] (``td``).
-        average_decay: forgetting of the reward's running average per env step (``advantage``).
+        average_decay: decay of the reward's running average per env step (``advantage``).
         scale_reward: divide rewards by the running deviation of their discounted sum.
         ticks: network ticks per env step.
         population: neurons per action.
         rate_gain: spikes per tick and unit of the encoder's output, at most one per tick.
-        tonic_rate: spikes per tick of one more input that carries no information, in [0, 1].
+        tonic_rate: spikes per tick of one additional input, which acts as a bias, in [0, 1].
         input_gain: current per spike and unit of weight, divided by the root of the encoder's size.
         membrane_decay: m per tick.
         threshold: theta, in units of the membrane.
-        inhibition: current that each other action's neurons take away where all of them spiked a tick ago.
+        inhibition: current subtracted for each other action whose neurons all spiked at the previous tick.
         noise: standard deviation of the current's noise, per neuron and tick.
-        winner_only: let only the spikes of the chosen action's neurons meet those of the inputs.
+        winner_only: pair only the spikes of the chosen action's neurons with those of the inputs.
     """
 
     encoder: EncoderSettings
@@ -106,12 +106,11 @@ class RSTDPSettings:
 
 
 class RSTDPAgent(OnlineAgent):
-    """Learn online from each transition, once, by spike pairs that a scalar reinforces.
+    """Learn online, from each transition once, by spike pairs that a scalar signal reinforces.
 
-    One env step: the signal of the last transition meets the eligibility that all spikes so far have left, and the
-    weights change; the eligibility fades by one env step; the new observation becomes spikes for ``ticks`` ticks,
-    whose pairs join the eligibility; the action is taken. Membranes, spike traces and eligibility clear with the
-    episode.
+    One env step updates the weights by the signal of the last transition times the eligibility and decays the
+    eligibility. It then encodes the new observation as spikes for ``ticks`` ticks, adds their pairs to the eligibility
+    and acts. Membranes, spike traces and eligibility are reset at the end of an episode.
     """
 
     Settings = RSTDPSettings
@@ -131,7 +130,7 @@ class RSTDPAgent(OnlineAgent):
             settings: see ``RSTDPSettings``.
 
         Raises:
-            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+            ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         super().__init__()
         self.settings = own = RSTDPSettings(**settings)
@@ -164,7 +163,7 @@ class RSTDPAgent(OnlineAgent):
         return on_off_rates(current, self.settings.rate_gain, self.settings.tonic_rate)
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode and return its rates."""
+        """Process the first observation of an episode and return its rates."""
         rates = self._rates(self.encoder(observation, first=True))
         if self.critic is not None:
             self.critic.see(rates[..., :-1])
@@ -181,25 +180,29 @@ class RSTDPAgent(OnlineAgent):
         if not self._sound(signal):
             return rates
         self.synapses.update(signal)
-        self._sound(self.synapses.weight.sum((-2, -1)))  # neurons that weights of NaN drive are silent like any other
+        self._sound(self.synapses.weight.sum((-2, -1)))  # a NaN in the weights does not show in the spikes
         self._watch(signal, rates)
         return rates
 
     def _act(self, rates: Tensor) -> None:
-        """Let the neurons spike for an env step, choose an action and credit the spikes."""
-        inputs, currents, lots = self._drive(rates)
+        """Advance the neurons by one env step, choose an action and credit the spikes."""
+        inputs, currents, ties = self._drive(rates)
         outputs = torch.empty_like(currents)
         for tick in range(self.settings.ticks):
             outputs[..., tick, :] = self.neurons(currents[..., tick, :])
         self.counts.copy_(self.neurons.per_group(outputs.sum(-2)))
-        # A lot below one spike of one neuron decides between equals and nothing else.
-        lots = lots.to(self.counts.dtype).mul_(_LOT / self.settings.population)
-        self.action.copy_((self.counts + lots).argmax(-1))
+        # A random number below one spike of one neuron breaks ties and changes nothing else.
+        ties = ties.to(self.counts.dtype).mul_(_TIE / self.settings.population)
+        self.action.copy_((self.counts + ties).argmax(-1))
         self._credit(inputs, outputs)
 
     def _credit(self, inputs: Tensor, outputs: Tensor) -> None:
-        """Let the spikes of an env step, [*lifetimes, ticks, n_inputs] and [*lifetimes, ticks, n], meet at the
-        synapses."""
+        """Add the spike pairs of an env step to the eligibility of the synapses.
+
+        Args:
+            inputs: input spikes, [*lifetimes, ticks, n_inputs].
+            outputs: spikes of the neurons, [*lifetimes, ticks, n].
+        """
         if self.settings.winner_only:
             won = torch.zeros_like(self.counts).scatter_(-1, self.action.unsqueeze(-1), 1.0)
             outputs = outputs * self.neurons.spread(won).unsqueeze(-2)
@@ -208,7 +211,7 @@ class RSTDPAgent(OnlineAgent):
             self.synapses.tick(inputs[..., tick, :], outputs[..., tick, :])
 
     def _drive(self, rates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw everything random of an env step, in one go.
+        """Draw all random numbers of an env step at once.
 
         Args:
             rates: [*lifetimes, n_inputs].
@@ -219,14 +222,14 @@ class RSTDPAgent(OnlineAgent):
         """
         ticks, n = self.settings.ticks, self.neurons.n
         uniform = self.stream.draw_many(ticks * (self.n_inputs + n) + self.neurons.groups)
-        for_inputs, for_noise, lots = uniform.split([ticks * self.n_inputs, ticks * n, self.neurons.groups], -1)
+        for_inputs, for_noise, ties = uniform.split([ticks * self.n_inputs, ticks * n, self.neurons.groups], -1)
         inputs = (for_inputs.unflatten(-1, (ticks, -1)) < rates.unsqueeze(-2)).to(self.lifetimes.dtype)
         currents = torch.matmul(inputs, self.synapses.weight).mul_(self.input_scale)
         noise = torch.special.ndtri(for_noise.unflatten(-1, (ticks, -1)) + _TINY).to(self.lifetimes.dtype)
-        return inputs, currents.add_(noise, alpha=self.settings.noise), lots
+        return inputs, currents.add_(noise, alpha=self.settings.noise), ties
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
+        """Reset membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.neurons.reset_state(mask)
         self.synapses.reset_state(mask)
         if self.critic is not None:
@@ -243,7 +246,7 @@ class RSTDPAgent(OnlineAgent):
         return {"action": self.neurons}
 
     def outlook(self) -> PolicyOutputs:
-        """Return the share of the neurons' spikes that each action had; see ``tracerl.nn.views.Visible``."""
+        """Return each action's share of the neurons' spikes; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
         return PolicyOutputs(
             self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value
@@ -262,14 +265,14 @@ class RSTDPAgent(OnlineAgent):
         return self.action.cpu().numpy() + self.first_action
 
     def _watch(self, signal: Tensor, rates: Tensor) -> None:
-        """Add this step's numbers, in the order of ``WATCHED``."""
+        """Add this step's quantities, in the order of ``WATCHED``."""
         best = self.counts.topk(2, -1).values if self.counts.shape[-1] > 1 else self.counts.expand(2)
         margin = best[..., 0] - best[..., 1]
         self.watched.add(signal, signal.abs(), rates.mean(-1), margin)
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
         found = super().diagnostics() | self.watched.means()
         rule, weight = self.synapses.settings, self.synapses.weight
         found["spikes/action_rate"] = float(self.neurons.rate.mean())
@@ -279,4 +282,4 @@ class RSTDPAgent(OnlineAgent):
         return found
 
 
-_LOT = 0.5  # the largest lot, in spikes
+_TIE = 0.5  # largest random tie-breaker, in spikes

@@ -1,4 +1,4 @@
-"""Stream AC(lambda), the peer without spikes: an actor-critic of two perceptrons, each transition used once.
+"""Stream AC(lambda), the baseline without spikes: an actor-critic of two perceptrons, each transition used once.
 
 Elsayed, Vasan and Mahmood 2024, "Streaming deep reinforcement learning finally works"
 (https://arxiv.org/abs/2410.14606), written from its equations.
@@ -31,9 +31,9 @@ class StreamACSettings(ActorCriticSettings):
     Attributes:
         hidden: units of each hidden layer of policy and critic, bottom first.
         sparsity: share of each unit's incoming weights that start at zero.
-        lr: of ObGD, in both networks; None: what ``optimizer`` says.
-        kappa_policy: of ObGD in the policy; None: what ``optimizer`` says.
-        kappa_value: of ObGD in the critic; None: what ``optimizer`` says.
+        lr: of ObGD, in both networks; None: the value in ``optimizer``.
+        kappa_policy: of ObGD in the policy; None: the value in ``optimizer``.
+        kappa_value: of ObGD in the critic; None: the value in ``optimizer``.
     """
 
     hidden: Sequence[int]
@@ -44,18 +44,18 @@ class StreamACSettings(ActorCriticSettings):
 
 
 class StreamACAgent(ActorCritic):
-    """Learn online from each transition, once, with eligibility traces of two perceptrons.
+    """Learn online, from each transition once, with eligibility traces of two perceptrons.
 
         delta = r + gamma V(s') [s' not terminal] - V(s)
         z_w = gamma lambda z_w + grad V(s)
         z_theta = gamma lambda z_theta + grad (log pi(a|s) + tau sign(delta) H(pi(.|s)))
 
-    and both networks step along delta z, bounded by ObGD. Both values are those of the present critic, which for that
-    looks at s a second time. Traces end with the episode. Rewards and observations are scaled as everywhere in tracerl
-    (``tracerl.nn.normalizers``): beyond the paper, standardised observations are clipped.
+    Both networks are updated along delta z, bounded by ObGD. Both values are computed with the present parameters of
+    the critic, which requires a second forward pass at s. Traces are reset at the end of an episode. Rewards and
+    observations are scaled as in the other agents (``tracerl.nn.normalizers``). Unlike in the paper, standardised
+    observations are clipped.
 
-    Another ``optimizer`` than the paper's makes it another peer: ``intentional`` is a perceptron under the rule of
-    ``ReflectAgent``.
+    Another ``optimizer`` gives another baseline: ``intentional`` is a perceptron with the rule of ``ReflectAgent``.
     """
 
     Settings = StreamACSettings
@@ -75,7 +75,7 @@ class StreamACAgent(ActorCritic):
             settings: see ``StreamACSettings``.
 
         Raises:
-            ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+            ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         own = StreamACSettings(**settings)
         network = PerceptronSettings(own.hidden, own.sparsity)
@@ -89,7 +89,7 @@ class StreamACAgent(ActorCritic):
         self._choose_engine()
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """See the first observation of an episode; return its features for ``_act``, [*lifetimes, n]."""
+        """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, n]."""
         features: Tensor = self.encoder(observation, first=True)
         self.value.copy_(self.critic.network(features).squeeze(-1))
         return features
@@ -113,7 +113,7 @@ class StreamACAgent(ActorCritic):
         return features
 
     def _act(self, features: Tensor) -> None:
-        """Sample an action from what the policy makes of the features."""
+        """Sample an action from the policy at the features."""
         self.head.sample(self.policy.network(features), self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
@@ -123,10 +123,10 @@ class StreamACAgent(ActorCritic):
 def _with_own(
     optimizer: Mapping[str, StepRuleSettings], name: str, lr: float | None, kappa: float | None
 ) -> StepRuleSettings:
-    """Return a step-size rule with the agent's own numbers in place of those of ObGD.
+    """Return a step-size rule in which the agent's own numbers replace those of ObGD.
 
     Raises:
-        ConfigError: one is no number above 0, or the rule is not ObGD.
+        ConfigError: a number is not above 0, or the rule is not ObGD.
     """
     rule, keys = optimizer[name], {"lr": ("lr", lr), "kappa": (f"kappa_{name}", kappa)}
     own = {part: checks.positive(key, number) for part, (key, number) in keys.items() if number is not None}

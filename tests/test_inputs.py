@@ -59,7 +59,7 @@ def test_non_finite_input_raises_an_error_before_any_change(kind: str) -> None:
     agent, other = agent_in_episode(kind), agent_in_episode(kind)
     before = state(agent)
     for call, problem in INPUTS.values():
-        with pytest.raises(Diverged, match=f"^the agent was handed {problem}"):
+        with pytest.raises(Diverged, match=f"^the agent received {problem}"):
             call(agent)
         assert same(before, agent.capture()) and not agent.faults and agent.skipped == 0
     assert [agent.step(1.0, o) for o in SEEN[2:]] == [other.step(1.0, o) for o in SEEN[2:]]

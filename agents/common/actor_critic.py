@@ -1,4 +1,4 @@
-"""Actor-critics of one family: two networks with eligibility traces that step along one scalar signal."""
+"""Base of actor-critics whose two networks have eligibility traces and are updated by one scalar signal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from .online import OnlineAgent
 if TYPE_CHECKING:
     from tracerl.kernels.describe import AgentParts
 
-WATCHED = (  # what is summed at every step, the critic's last
+WATCHED = (  # quantities summed at every step, the critic's last
     "learn/td_error",
     "learn/td_error_magnitude",
     "learn/entropy",
@@ -45,16 +45,16 @@ class ActorCriticSettings:
     """Settings that every agent of the family has; a subclass adds its own.
 
     Attributes:
-        encoder: from observations to the features that enter both networks.
+        encoder: from observations to the input features of both networks.
         optimizer: step-size rules by name: ``policy`` and ``value``.
         discount: gamma per env step.
         trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
         entropy: tau, weight of the entropy bonus.
         scale_reward: divide rewards by the running deviation of their discounted sum.
-        engine: ``torch``; ``fused``: the same equations as compiled kernels over the same memory; ``auto``: fused
-            where it is supported.
-        threads: of the fused engine, which share many lifetimes out among them; None: one per core.
-        head: of the distribution over actions, or what makes another one; None: without bounds.
+        engine: ``torch``; ``fused``: the same equations as compiled kernels over the same packed state; ``auto``:
+            ``fused`` where it is supported.
+        threads: number of threads among which the fused engine distributes many lifetimes; None: one per core.
+        head: settings of the distribution over actions, or a callable that makes one; None: the defaults, unbounded.
     """
 
     encoder: EncoderSettings
@@ -75,20 +75,20 @@ class ActorCriticSettings:
 
 
 class ActorCritic(OnlineAgent):
-    """Base of agents with a policy and mostly a critic, each a network with its trace and step-size rule.
+    """Base of agents with a policy and an optional critic, each a network with its trace and step-size rule.
 
         zeta <- gamma lambda zeta + grad (log pi(a|s) + tau sign(signal) H(pi(.|s)))        theta += alpha signal zeta
 
-    A subclass builds both learners, has the algorithm itself (``_begin``, ``_learn`` and ``_act``), and says whether
-    it has kernels. Both engines share one memory.
+    A subclass builds both learners, implements the algorithm (``_begin``, ``_learn`` and ``_act``), and sets whether
+    it has kernels. Both engines share one packed state.
 
     Attributes:
-        value: V of the newest observation, as it was seen, [*lifetimes].
-        signal: what the last transition was multiplied by, [*lifetimes].
+        value: V of the newest observation, computed at that step, [*lifetimes].
+        signal: factor of the last update, such as the td error, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
-        sums: of the numbers in ``WATCHED``, then of steps, [*lifetimes, 8].
-        has_kernels: whether ``tracerl.kernels`` computes this very class.
-        engine_reason: why torch computes where ``auto`` chose it.
+        sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
+        has_kernels: whether ``tracerl.kernels`` implements exactly this class.
+        engine_reason: why ``auto`` chose torch; None where it did not.
     """
 
     settings: ActorCriticSettings
@@ -99,7 +99,7 @@ class ActorCritic(OnlineAgent):
     n_observed: int
     policy: TraceLearner
     critic: TraceLearner | None
-    baseline: nn.Module | None = None  # what the signal is made of where there is no critic
+    baseline: nn.Module | None = None  # computes the signal where there is no critic
     has_kernels = False
     engine_reason: str | None = None
 
@@ -111,7 +111,7 @@ class ActorCritic(OnlineAgent):
         settings: ActorCriticSettings,
         encoder: Encoder,
     ) -> None:
-        """Build all but the learners, which follow, then ``_pack`` and ``_choose_engine``.
+        """Build all parts except the learners. The subclass builds these, then calls ``_pack`` and ``_choose_engine``.
 
         Args:
             observation_space: a Box; observations are flattened.
@@ -121,7 +121,7 @@ class ActorCritic(OnlineAgent):
             encoder: built from the settings.
 
         Raises:
-            ConfigError: naming a setting of the head, or ``env`` where its spaces do not fit.
+            ConfigError: naming a setting of the head, or ``env`` where its spaces are not supported.
         """
         super().__init__()
         self.settings, self.lifetimes, self.encoder = settings, lifetimes, encoder
@@ -144,7 +144,7 @@ class ActorCritic(OnlineAgent):
         return self._learner(network, rule_of_policy(rule, self.head.n_components))
 
     def _pack(self, lifetimes: Lifetimes) -> None:
-        """Gather every buffer in one memory; see ``OnlineAgent``."""
+        """Move every buffer into the packed state; see ``PackedAgent``."""
         super()._pack(lifetimes)
         self._sums = self.sums.unbind(-1)
 
@@ -152,7 +152,7 @@ class ActorCritic(OnlineAgent):
         """Use the fused engine where the settings ask for it and it is supported; the last step of a construction.
 
         Raises:
-            ConfigError: there is no such engine, or it cannot be fused.
+            ConfigError: the engine is unknown, or the agent cannot be fused.
         """
         engine = self.settings.engine
         checks.choice("engine", engine, ("auto", "torch", "fused"))
@@ -163,12 +163,12 @@ class ActorCritic(OnlineAgent):
         self.engine = "fused" if fused else "torch"
         self.engine_reason = reason if engine == "auto" else None
         if fused:
-            from tracerl.kernels.engine import FusedEngine  # compiles, which the torch engine need not wait for
+            from tracerl.kernels.engine import FusedEngine  # the import compiles; the torch engine does not need it
 
             self.fused = FusedEngine(self._fused_parts(), self.settings.threads or available_cores())
 
     def _fused_parts(self) -> "AgentParts":
-        """Return what the kernels need of the agent."""
+        """Return the parts of the agent that the kernels need."""
         from tracerl.kernels.describe import AgentParts
 
         return AgentParts(
@@ -195,7 +195,7 @@ class ActorCritic(OnlineAgent):
         """Return why the fused engine does not support this agent; None where it does."""
         if self.lifetimes.device.type != "cpu":
             return f"it runs on the CPU, not on {self.lifetimes.device}"
-        if not vars(type(self)).get("has_kernels"):  # a class that inherits computes something else
+        if not vars(type(self)).get("has_kernels"):  # a subclass may compute something else
             return f"it has no kernels for {type(self).__name__}"
         return unsupported(self.encoder, self.head, self._learners())
 
@@ -211,7 +211,7 @@ class ActorCritic(OnlineAgent):
         return found if self.critic is None else found | self.critic.spiking_layers("value")
 
     def outlook(self) -> PolicyOutputs:
-        """Return what the agent makes of where it is; see ``tracerl.nn.views.Visible``."""
+        """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
         outlook = super().outlook()
         return outlook if self.critic is not None else replace(outlook, value=None)
 
@@ -233,7 +233,7 @@ class ActorCritic(OnlineAgent):
             self.reward_scaler.end_episode(mask)
 
     def _watch(self) -> None:
-        """Check the step sizes; add this step's numbers, in the order of ``WATCHED``, and a count to the sums."""
+        """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""
         sums, step_size = self._sums, self.policy.step_rule.step_size
         self._sound((step_size if self.critic is None else step_size + self.critic.step_rule.step_size).squeeze(-1))
         sums[0].add_(self.signal)
@@ -248,7 +248,7 @@ class ActorCritic(OnlineAgent):
 
     @torch.inference_mode()
     def diagnostics(self) -> dict[str, float]:
-        """Return what is worth plotting, averaged since the last call; see ``Agent.diagnostics``."""
+        """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
         means = finite_means(self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy())
         shown = WATCHED if self.critic is not None else WATCHED[:5]
         found = dict(zip(shown, means.tolist(), strict=False))

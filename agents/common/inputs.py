@@ -1,4 +1,4 @@
-"""What an agent does where it is handed a reward or an observation that is not finite."""
+"""How an agent handles a reward or an observation that is not finite."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 Array = np.ndarray[Any, Any]
-SKIP, START, STEP, TERMINATED, TRUNCATED = (
-    int(step_type) for step_type in StepType
-)  # an enum costs ten times the call
+# Plain ints: a comparison with an enum member takes ten times as long.
+SKIP, START, STEP, TERMINATED, TRUNCATED = (int(step_type) for step_type in StepType)
 POLICIES = ("raise", "skip")
 
 
 class InputCheck:
-    """The policy of an agent for inputs that are not finite, and what came of it.
+    """The policy of an agent for inputs that are not finite, and the count of skipped transitions.
 
     Attributes:
-        skipped: transitions left out since the agent was built, int64, [lifetimes].
-        waiting: whether the first observation of an episode was left out in any lifetime: the next one begins it.
+        skipped: transitions skipped since the agent was built, int64, [lifetimes].
+        waiting: whether the first observation of an episode was skipped in any lifetime. The next one then begins the
+            episode.
     """
 
     def __init__(self, lifetimes: int) -> None:
-        """Start with the policy ``raise``."""
+        """Use the policy ``raise``."""
         self.policy = "raise"
         self.skipped = np.zeros(lifetimes, np.int64)
         self.waiting = False
@@ -37,7 +37,7 @@ class InputCheck:
 
     @property
     def policy(self) -> str:
-        """``raise``: raise ``Diverged``. ``skip``: leave the transition out and hold the last action."""
+        """``raise``: raise ``Diverged``. ``skip``: skip the transition and repeat the last action."""
         return self._policy
 
     @policy.setter
@@ -53,8 +53,8 @@ class InputCheck:
             observations: [lifetimes, ...].
 
         Returns:
-            int8, [lifetimes]: SKIP where a transition is left out, START where an observation begins the episode
-            whose first one was left out.
+            int8, [lifetimes]: SKIP where a transition is skipped, FIRST where an observation begins the episode whose
+            first one was skipped.
 
         Raises:
             Diverged: the policy is ``raise``; names the reward, or the observation's index and value.
@@ -74,31 +74,31 @@ class InputCheck:
 
 
 def not_finite(step_types: Array, rewards: Array, observations: Observation) -> Array:
-    """Return which lifetimes are handed a number that is not finite, of those that are read: bool, [lifetimes]."""
+    """Return which lifetimes receive a number that is used and is not finite: bool, [lifetimes]."""
     bad: Array = (step_types != StepType.SKIP) & ~np.isfinite(observations.reshape(len(step_types), -1)).all(-1)
     return bad | ((step_types >= StepType.MID) & ~np.isfinite(rewards))
 
 
 def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
-    """Name the first number handed to a lifetime that is not finite."""
+    """Describe the first input of a lifetime that is not finite."""
     whose = f" of lifetime {lifetime}" if len(rewards) > 1 else ""
     found = first_nonfinite(observations[lifetime])
     if found is None:
-        return f"the agent was handed the reward {rewards[lifetime]}{whose}: rewards must be finite"
+        return f"the agent received the reward {rewards[lifetime]}{whose}: rewards must be finite"
     index, value = found
-    return f"the agent was handed {value} in the observation{whose} at index {index}: observations must be finite"
+    return f"the agent received {value} in the observation{whose} at index {index}: observations must be finite"
 
 
 class CheckedAgent(StateModule):
-    """Base of agents whose methods raise, or leave a transition out, where a number is not finite.
+    """Base of agents whose methods raise, or skip a transition, where a number is not finite.
 
-    A class of agents adds ``_carry_out`` for one lifetime and ``_advance`` for many. Both return None where they are
-    kept from a step, and only then the inputs are looked at here: kernels check them on the way.
+    A subclass adds ``_carry_out`` for one lifetime and ``_advance`` for many. Both return None where they cannot
+    perform a step. Only then are the inputs checked here, because the kernels check them as they read them.
 
     Attributes:
         lifetimes: maker of the agent's tensors.
-        inputs: what the agent does about rewards and observations that are not finite.
-        in_episode: ``start`` was called and ``end`` was not; of one lifetime.
+        inputs: how the agent handles rewards and observations that are not finite.
+        in_episode: ``start`` was called and ``end`` was not; for one lifetime.
     """
 
     lifetimes: Lifetimes
@@ -107,10 +107,10 @@ class CheckedAgent(StateModule):
 
     @property
     def on_nonfinite(self) -> str:
-        """What follows a reward or an observation that is not finite.
+        """The policy for a reward or an observation that is not finite.
 
-        ``raise`` (default): ``Diverged``, before anything of the agent changes. ``skip``: the transition is left out,
-        the last action held, and ``skipped`` counts it. An agent that itself diverged raises under both.
+        ``raise`` (default): raise ``Diverged`` before the agent changes. ``skip``: skip the transition, repeat the last
+        action and count it in ``skipped``. An agent that has itself diverged raises ``Diverged`` under both.
         """
         return self.inputs.policy
 
@@ -120,16 +120,16 @@ class CheckedAgent(StateModule):
 
     @property
     def skipped(self) -> Array:
-        """Transitions left out since the agent was built, no part of its state: int64, [*lifetimes]."""
+        """Transitions skipped since the agent was built: int64, [*lifetimes]. They are not part of its state."""
         return self.inputs.skipped.reshape(self.lifetimes.shape)
 
     @property
     def faults(self) -> Array:
-        """1 where a number of the lifetime itself stopped being finite, else 0: int64, [*lifetimes]."""
+        """Divergence flags: 1 where a number of the lifetime is no longer finite, else 0: int64, [*lifetimes]."""
         raise NotImplementedError
 
     def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
-        """Carry out a step type for the only lifetime and return the newest action.
+        """Perform a step of the given type for the only lifetime and return the newest action.
 
         Returns:
             None where the lifetime has diverged, or, with nothing changed, where an input is not finite.
@@ -137,7 +137,7 @@ class CheckedAgent(StateModule):
         raise NotImplementedError
 
     def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
-        """Carry out one step type for each of many lifetimes and return their newest actions.
+        """Perform a step of the given type for each of many lifetimes and return their newest actions.
 
         Returns:
             None where a lifetime that is not skipped has diverged, or, with nothing changed, where one of its inputs is
@@ -146,11 +146,11 @@ class CheckedAgent(StateModule):
         raise NotImplementedError
 
     def _clear(self, mask: Tensor | None) -> None:
-        """Clear what belongs to an episode, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset the state of an episode, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         raise NotImplementedError
 
     def _chosen(self) -> Any:
-        """Return the newest action as the env's action space has it; of many lifetimes an array, [lifetimes, ...]."""
+        """Return the newest action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError
 
     def start(self, observation: Observation) -> Action:
@@ -161,14 +161,14 @@ class CheckedAgent(StateModule):
         """
         action = None if self.inputs.waiting else self._carry_out(START, 0.0, observation)
         action = self._answer(START, 0.0, observation) if action is None else action
-        self.__dict__["in_episode"] = True  # a tenth of what nn.Module takes to set it
+        self.__dict__["in_episode"] = True  # ten times faster than nn.Module.__setattr__
         return action
 
     def step(self, reward: float, observation: Observation) -> Action:
         """Learn from one transition and act; see ``Agent.step``.
 
         Raises:
-            ConfigError: no episode has begun, or the observation has another number of numbers.
+            ConfigError: no episode has begun, or the observation has the wrong size.
             Diverged: see ``on_nonfinite``.
         """
         if not self.in_episode:
@@ -191,7 +191,7 @@ class CheckedAgent(StateModule):
         self.__dict__["in_episode"] = False
 
     def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
-        """Carry out one step type for each of many lifetimes; see ``ManyAgents.advance``.
+        """Perform a step of the given type for each of many lifetimes; see ``ManyAgents.advance``.
 
         Raises:
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
@@ -204,7 +204,7 @@ class CheckedAgent(StateModule):
         return newest
 
     def _answer(self, step_type: int, reward: float, observation: Observation) -> Action:
-        """Carry out what ``inputs`` leaves of a step of the only lifetime, and return the newest action."""
+        """Perform the step of the only lifetime that ``inputs`` admits, and return the newest action."""
         action = None
         while action is None:
             as_many = np.array([step_type], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
@@ -214,7 +214,7 @@ class CheckedAgent(StateModule):
 
     @torch.inference_mode()
     def _admit(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
-        """Return the step types that can be carried out, [lifetimes], and clear the episodes whose last one cannot.
+        """Return the admitted step types, [lifetimes], and reset the episodes whose last transition is skipped.
 
         Raises:
             Diverged: a lifetime that is not skipped has diverged, or ``inputs`` raises.

@@ -1,0 +1,119 @@
+"""Agents whose state is packed: saving, loading and copying it."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.protocol import Origin
+from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.packed_state import PackedState
+from tracerl.nn.state_dict import load_state, state_tensors
+from tracerl.optim.rule import StepRule
+
+from .inputs import CheckedAgent, InputCheck
+
+Array = np.ndarray[Any, Any]
+_EXTERNAL = "foreign."  # prefix, in a captured state, of the state that optimisers keep outside the packed state
+
+
+class PackedAgent(CheckedAgent):
+    """Base of agents that keep every tensor of a lifetime in one packed state.
+
+    Every tensor that belongs to a lifetime is a buffer, which ``_pack`` moves into the packed state.
+
+    Attributes:
+        memory: packed state of all lifetimes, set by ``_pack``.
+        fault: divergence flag: 1 where a number of the lifetime is no longer finite, int64, [*lifetimes]. Such a
+            lifetime does not learn any further.
+        faults: the same flags as an array.
+        built_from: settings, spaces and seeds, for an agent that ``tracerl.make_agent`` or a run made.
+    """
+
+    memory: PackedState
+    fault: Tensor
+    built_from: Origin | None = None
+
+    def _pack(self, lifetimes: Lifetimes) -> None:
+        """Move every buffer into the packed state; the last step of an agent's construction."""
+        self.lifetimes = lifetimes
+        self.register_buffer("fault", lifetimes.zeros(dtype=torch.int64))
+        self.inputs = InputCheck(len(lifetimes.seeds))
+        self.memory = PackedState(self, lifetimes)
+
+    @property
+    def lives(self) -> Lifetimes:
+        """``lifetimes`` by its previous name."""
+        warnings.warn("an agent's lives is now lifetimes", DeprecationWarning, stacklevel=2)
+        return self.lifetimes
+
+    @property
+    def faults(self) -> Array:
+        """Divergence flags of the lifetimes: int64, [*lifetimes]; on the CPU a view of the packed state."""
+        found: Array = self.fault.cpu().numpy()
+        return found
+
+    def _rules(self) -> Sequence[StepRule]:
+        """Return the step-size rules, which may keep state of the lifetimes outside the packed state."""
+        return ()
+
+    def _foreign_state(self) -> list[Tensor]:
+        """Return the external optimiser state of the lifetimes, each [*lifetimes, ...]."""
+        return [state for rule in self._rules() for state in rule.foreign_state()]
+
+    def capture(self) -> dict[str, Tensor]:
+        """Return the whole state of the agent; see ``Stateful.capture``."""
+        external = {
+            f"{_EXTERNAL}{i}.{name}": tensor
+            for i, rule in enumerate(self._rules())
+            for name, tensor in rule.capture_foreign().items()
+        }
+        return dict(state_tensors(self)) | external
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Load the state that ``capture`` returned; see ``Stateful.restore``."""
+        load_state(self, {name: tensor for name, tensor in state.items() if not name.startswith(_EXTERNAL)})
+        for i, rule in enumerate(self._rules()):
+            start = f"{_EXTERNAL}{i}."
+            rule.restore_foreign({n.removeprefix(start): tensor for n, tensor in state.items() if n.startswith(start)})
+        self.in_episode = True  # the state does not record it, and most states are taken within an episode
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Load a state, which may be within an episode; see ``nn.Module.load_state_dict``."""
+        self.in_episode = True
+        return super().load_state_dict(*arguments, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write settings, spaces and state to one file, between two steps; ``tracerl.load_agent`` reads it.
+
+        Args:
+            path: of the file. An existing file is replaced once the new one is complete on the disk.
+
+        Raises:
+            ConfigError: the agent was built by calling its class, so that its settings are not recorded.
+            OSError: the disk is full, read-only or missing; an existing file is unchanged.
+        """
+        origin_of(self).write(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the contents of the agent's file: pickle would write shared storage once for each of its views."""
+        reduced: tuple[Any, ...] = origin_of(self).reduce(self)
+        return reduced
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PackedAgent":
+        """Copy the agent with its own packed state, of which its tensors are views."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(deepcopy(self.__dict__, memo))  # type: ignore[no-untyped-call]
+        return copied
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PackedAgent":
+        """Raise: after a move, views and kernels would still use the previous storage."""
+        raise RuntimeError("an agent cannot be moved: build it with Lifetimes(seed, dtype, device) on its final device")
