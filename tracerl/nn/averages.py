@@ -1,4 +1,4 @@
-"""Numbers worth plotting, averaged between two looks."""
+"""Averages of logged quantities between two calls of ``diagnostics``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 def finite_mean(numbers: Array) -> float:
-    """Return the mean over lifetimes, without those whose number is not finite unless none is.
+    """Return the mean over the lifetimes whose number is finite, or over all if none is.
 
     Args:
         numbers: one per lifetime.
@@ -25,10 +25,10 @@ def finite_mean(numbers: Array) -> float:
 
 
 def finite_means(sums: Array) -> Array:
-    """Return means over steps and lifetimes, without the lifetimes whose sum is not finite unless none is.
+    """Return means over steps and over the lifetimes whose sum is finite, or over all lifetimes if none is.
 
     Args:
-        sums: of each number over the steps, then the number of steps, [lifetimes, numbers + 1].
+        sums: sum of each quantity over the steps, then the number of steps, [lifetimes, numbers + 1].
 
     Returns:
         One mean per number, 0 where there was no step, [numbers].
@@ -41,27 +41,26 @@ def finite_means(sums: Array) -> Array:
 
 
 class Averages(StateModule):
-    """Sums of numbers that every step yields, per lifetime, and their means over steps and lifetimes since the last
-    look.
+    """Sums of per-step quantities for each lifetime, and their means since the last call of ``means``.
 
     Attributes:
-        sums: of each number, and how many steps, [*lifetimes, numbers + 1].
+        sums: sum of each quantity, then the number of steps, [*lifetimes, numbers + 1].
     """
 
     sums: Tensor
 
     def __init__(self, tags: Sequence[str], lifetimes: Lifetimes) -> None:
-        """Start empty, for numbers under these TensorBoard tags."""
+        """Initialise the sums of the quantities with these TensorBoard tags."""
         super().__init__()
         self.tags = tuple(tags)
         self.register_buffer("sums", lifetimes.zeros(len(tags) + 1))
 
     def add(self, *numbers: Tensor) -> None:
-        """Take in one step's numbers, each [*lifetimes], in the order of the tags."""
+        """Add one step's quantities, each [*lifetimes], in the order of the tags."""
         self.sums.add_(torch.stack([*numbers, torch.ones_like(numbers[0])], -1))
 
     def means(self) -> dict[str, float]:
-        """Return the means by tag, 0 where there was no step, and start anew."""
+        """Return the means by tag, 0 where there was no step, and reset the sums."""
         means = finite_means(self.sums.reshape(-1, len(self.tags) + 1).cpu().numpy())
         self.sums.zero_()
         return dict(zip(self.tags, means.tolist(), strict=True))

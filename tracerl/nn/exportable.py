@@ -1,4 +1,4 @@
-"""What of an agent can be taken elsewhere: its networks, what encodes their input and what reads their output."""
+"""The exportable parts of an agent: its networks, encoder and action head."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -6,11 +6,11 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True)
 class Part:
-    """A network of an agent, seen from one of the jobs it does.
+    """An exportable network of an agent, with the outputs that belong to one function of it.
 
     Attributes:
         network: a ``Network`` or a ``TraceNetwork``.
-        outputs: which of its outputs belong to the job; a network can have several.
+        outputs: the outputs of this function; one network can have several functions.
     """
 
     network: Any
@@ -19,12 +19,12 @@ class Part:
 
 @runtime_checkable
 class Portable(Protocol):
-    """An agent whose networks can be taken elsewhere.
+    """An agent whose networks can be exported.
 
     Attributes:
         encoder: from an observation to the input of every network.
         head: from the outputs of the part ``policy`` to an action.
-        lifetimes: that the agent's tensors were made for.
+        lifetimes: maker of the agent's tensors.
     """
 
     encoder: Any
@@ -32,5 +32,5 @@ class Portable(Protocol):
     lifetimes: Any
 
     def parts(self) -> dict[str, Part]:
-        """Return the networks by the job they do: ``policy`` and, where there is a critic, ``value``."""
+        """Return the networks by function: ``policy`` and, where there is a critic, ``value``."""
         ...

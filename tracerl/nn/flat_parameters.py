@@ -1,4 +1,4 @@
-"""The base of what a step-size rule moves: every parameter, and its gradient, in one flat buffer."""
+"""The base class of modules that a step-size rule updates: all parameters, and all gradients, in one flat buffer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,15 +23,14 @@ class FlatModule(StateModule):
     score: Tensor
 
     def flatten(self, lead: tuple[int, ...]) -> None:
-        """Gather every parameter, and its ``.grad``, in the two flat buffers; ``lead`` is the shape of the
-        lifetimes."""
+        """Move all parameters and their ``.grad`` into the two flat buffers; ``lead`` is ``Lifetimes.shape``."""
         flat = torch.cat([parameter.reshape(*lead, -1) for parameter in self.parameters()], -1)
         self.register_buffer("flat", flat, persistent=False)
         self.register_buffer("score", torch.zeros_like(flat), persistent=False)
         self.bind_parameters()
 
     def bind_parameters(self) -> None:
-        """Make every parameter, and its ``.grad``, a view of ``flat`` and ``score`` where they now are."""
+        """Make every parameter and its ``.grad`` views of the present ``flat`` and ``score``."""
         start = 0
         for parameter in self.parameters():
             shape = parameter.shape[self.flat.dim() - 1 :]
@@ -41,10 +40,10 @@ class FlatModule(StateModule):
             start = stop
 
     def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
-        """Return what belongs to the parameters of a part, of a tensor laid out as ``flat``, a view: [*lifetimes, m].
+        """Return the entries of a part's parameters in a tensor laid out as ``flat``, a view: [*lifetimes, m].
 
         Args:
-            part: a module within this one; its parameters stand side by side.
+            part: a module within this one; its parameters are adjacent in ``flat``.
             laid_out: [*lifetimes, n].
         """
         sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
@@ -53,12 +52,12 @@ class FlatModule(StateModule):
         return laid_out[..., start : start + sum(sizes)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FlatModule":
-        """Move to another device or dtype, then flatten again: moving tears the views apart."""
+        """Move to another device or dtype, then flatten again, because moving replaces the views by copies."""
         super()._apply(fn, recurse)
         self.flatten(tuple(self.flat.shape[:-1]))
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copied or unpickled module, then bind again: copying tears the views apart."""
+        """Restore a copied or unpickled module, then bind again, because copying separates the views."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.bind_parameters()

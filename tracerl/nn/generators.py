@@ -1,4 +1,4 @@
-"""NumPy's generators as words: six 64-bit numbers, of which a checkpoint is made."""
+"""The state of NumPy's generators as six 64-bit words, for checkpoints."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,10 +15,11 @@ _LOW = 2**64 - 1
 def words(generator: np.random.Generator) -> Words:
     """Return the state of a PCG64 generator: uint64, [6].
 
-    The halves of its state and of its increment, high first; whether half a draw is left over; that half.
+    The words are the halves of its state and of its increment, high first, then whether half of a 64-bit draw is
+    buffered, and this half.
 
     Raises:
-        ValueError: it is of another kind.
+        ValueError: the generator is of another kind.
     """
     found: Any = generator.bit_generator.state
     if found["bit_generator"] != "PCG64":
@@ -32,7 +33,7 @@ def set_words(generator: np.random.Generator, state: Words) -> None:
     """Set the state of a PCG64 generator from its words.
 
     Raises:
-        ValueError: they are not six.
+        ValueError: the number of words is not six.
     """
     if state.shape != (6,):
         raise ValueError(f"the words of a generator must be six, got shape {state.shape}")
@@ -46,7 +47,7 @@ def set_words(generator: np.random.Generator, state: Words) -> None:
 
 
 def generators(space: Space[Any]) -> Iterator[np.random.Generator]:
-    """Yield every generator that samples of a space are drawn with, in the order of its parts."""
+    """Yield every generator from which a space samples, in the order of its parts."""
     yield space.np_random
     for part in parts_of(space):
         yield from generators(part)

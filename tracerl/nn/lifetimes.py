@@ -1,7 +1,7 @@
-"""The lifetimes an agent leads: how many, from which seeds, and how their tensors are made.
+"""The lifetimes of an agent: their number, their seeds, and the creation of their tensors.
 
-Every parameter, state and trace of an agent is made here, so that each carries the leading lifetimes axis (or none, for
-one lifetime) and each lifetime draws its own initial values from its own seed.
+Every parameter, state and trace of an agent is created here. So each has the leading lifetimes axis (none for one
+lifetime), and each lifetime draws its initial values from its own seed.
 """
 
 import math
@@ -19,7 +19,7 @@ class Lifetimes:
     Attributes:
         shape: the leading axes: ``()`` for one lifetime, ``(n,)`` for many.
         seeds: one seed per lifetime.
-        most: numbers that one tensor may have; None: any.
+        most: largest number of elements of a tensor; None: no bound.
     """
 
     def __init__(
@@ -29,13 +29,13 @@ class Lifetimes:
         device: torch.device | str = "cpu",
         most: int | None = None,
     ) -> None:
-        """Start the random generator of each lifetime.
+        """Seed the random generator of each lifetime.
 
         Args:
             seeds: an int for one lifetime without a leading axis; a sequence for many lifetimes.
             dtype: of parameters, states and traces.
-            device: where they live.
-            most: numbers that one tensor may have; None: any. For settings that may come from anywhere.
+            device: of parameters, states and traces.
+            most: largest number of elements of a tensor, for untrusted settings; None: no bound.
         """
         self.seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         self.shape: tuple[int, ...] = () if isinstance(seeds, int) else (len(self.seeds),)
@@ -53,13 +53,13 @@ class Lifetimes:
         return self.zeros(*shape).fill_(value)
 
     def normal(self, scale: float, *shape: int) -> Tensor:
-        """Draw N(0, scale^2) of [*lifetimes, *shape], in float64 so that every dtype starts from the same numbers."""
+        """Draw N(0, scale^2), [*lifetimes, *shape], in float64 so that every dtype has the same initial values."""
         self._check_size(shape)
         draws = [torch.randn(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place(draws, shape) * scale
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Draw U(low, high) of [*lifetimes, *shape], in float64 so that every dtype starts from the same numbers."""
+        """Draw U(low, high), [*lifetimes, *shape], in float64 so that every dtype has the same initial values."""
         self._check_size(shape)
         draws = [torch.rand(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
         return self._place([low + (high - low) * draw for draw in draws], shape)

@@ -1,4 +1,4 @@
-"""The base of everything that holds state: an nn.Module whose tensors are found at the speed of plain attributes."""
+"""The base class of modules with state: an nn.Module whose tensors are plain attributes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 class StateModule(nn.Module):
     """nn.Module with its buffers, parameters and submodules in the instance's own ``__dict__`` as well.
 
-    nn.Module looks them up through ``__getattr__``, half a microsecond each time: with two hundred look-ups in a step
-    of half a millisecond, that is a fifth of it. States are updated in place and never rebound, so both places hold
-    the same tensor.
+    nn.Module looks them up through ``__getattr__``, which takes half a microsecond. Two hundred look-ups would be a
+    fifth of a step of half a millisecond. States are updated in place and never rebound, so both places refer to the
+    same tensor.
 
     Attributes:
-        tracked: names of the buffers that only serve learning and that an episode begins with at zero: eligibility
+        tracked: names of the buffers that only learning needs and that are zero at the start of an episode: eligibility
             traces and derivatives.
     """
 
@@ -26,13 +26,13 @@ class StateModule(nn.Module):
         self.__dict__[name] = tensor
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, keeping parameters and submodules in ``__dict__`` too."""
+        """Set an attribute; parameters and submodules are also stored in ``__dict__``."""
         super().__setattr__(name, value)
         if isinstance(value, (Tensor, nn.Module)):
             self.__dict__[name] = value
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StateModule":
-        """Move or convert every tensor, then look them up anew."""
+        """Move or convert every tensor, then update ``__dict__``."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.__dict__.update(self._parameters)
         self.__dict__.update(self._buffers)

@@ -1,4 +1,4 @@
-"""Running scales of the two streams an agent receives: observations and rewards."""
+"""Running scales of observations and rewards."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,14 @@ from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
 _EPSILON = 1e-8  # added to every variance
-_LEAST_SHARE = 0.01  # of the mean square, below which the variance of the discounted rewards does not count
+_LEAST_SHARE = 0.01  # lower bound of the variance of the discounted rewards, as a share of their mean square
 
 
 class RunningMoments(StateModule):
-    """Mean and sample variance of everything seen so far (Welford 1962, https://doi.org/10.2307/1266577), in float64.
+    """Running mean and sample variance of all values (Welford 1962, https://doi.org/10.2307/1266577), in float64.
 
     Attributes:
-        count: values seen, float64, [*lifetimes, 1].
+        count: number of values, float64, [*lifetimes, 1].
         mean: [*lifetimes, n].
         squares: sum of squared deviations from the mean, [*lifetimes, n].
     """
@@ -31,7 +31,7 @@ class RunningMoments(StateModule):
         self.register_buffer("squares", lifetimes.zeros(n, dtype=torch.float64))
 
     def update(self, value: Tensor) -> Tensor:
-        """Take in one value per lifetime, in place.
+        """Update the moments by one value per lifetime, in place.
 
         Args:
             value: float64, [*lifetimes, n].
@@ -47,26 +47,26 @@ class RunningMoments(StateModule):
         return after
 
     def deviation(self) -> Tensor:
-        """Return the sample standard deviation, [*lifetimes, n]; 1 while fewer than two values were seen."""
+        """Return the sample standard deviation, [*lifetimes, n]; 1 for fewer than two values."""
         variance = self.squares / (self.count - 1)  # 0/0 at the first value
         return variance.nan_to_num_(nan=1.0).add_(_EPSILON).sqrt_()
 
 
 class ObservationNormalizer(StateModule):
-    """Standardise observations by everything seen so far, the present one included.
+    """Standardise observations by the moments of all observations so far, including the present one.
 
     x = clip((o - mean) / std, -clip, clip). As in streaming deep RL (Elsayed et al. 2024,
     https://arxiv.org/abs/2410.14606, section 3.3), with the clip added.
     """
 
     def __init__(self, n: int, clip: float, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen; the result is bounded by ``clip`` standard deviations."""
+        """Initialise the moments; the result is bounded by ``clip`` standard deviations."""
         super().__init__()
         self.moments = RunningMoments(n, lifetimes)
         self.clip = clip
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Take in one observation and return it standardised.
+        """Update the moments by one observation and return it standardised.
 
         Args:
             observation: float64, [*lifetimes, n].
@@ -79,25 +79,25 @@ class ObservationNormalizer(StateModule):
 
 
 class RewardScaler(StateModule):
-    """Divide rewards by the standard deviation of their discounted sum; they are not centred.
+    """Divide rewards by the standard deviation of their discounted sum, without centring.
 
-    u = gamma (1 - done) u + r, scaled = r / max(std(u), rms(u) / 10), and r / |u| at the very first reward. After
-    Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done means that the episode ended, however it ended. The
-    bound by the root-mean-square is tracerl's own: without it, rewards that happen to be equal at the start of a
-    lifetime are magnified ten thousand times, and every running statistic of the step size with them.
+    u = gamma (1 - done) u + r, scaled = r / max(std(u), rms(u) / 10), and r / |u| at the first reward of a lifetime.
+    After Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done is 1 after termination and after truncation. The
+    bound by the root-mean-square is tracerl's own. Without it, equal rewards at the start of a lifetime are amplified
+    ten thousand times, and so are the running statistics of the step size.
     """
 
     discounted: Tensor
 
     def __init__(self, discount: float, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen, for the agent's discount per env step."""
+        """Initialise the moments, for the agent's discount per env step."""
         super().__init__()
         self.moments = RunningMoments(1, lifetimes)
         self.discount = discount
         self.register_buffer("discounted", lifetimes.zeros(1, dtype=torch.float64))
 
     def forward(self, reward: Tensor) -> Tensor:
-        """Take in one reward and return it scaled.
+        """Update the moments by one reward and return it scaled.
 
         Args:
             reward: float64, [*lifetimes].
@@ -110,7 +110,7 @@ class RewardScaler(StateModule):
         return reward / self._scale().squeeze(-1)
 
     def _scale(self) -> Tensor:
-        """Return what rewards are divided by: [*lifetimes, 1]."""
+        """Return the divisor of rewards: [*lifetimes, 1]."""
         count, squares = self.moments.count, self.moments.squares
         mean_square = squares / count
         mean_square.addcmul_(self.moments.mean, self.moments.mean)
@@ -118,15 +118,15 @@ class RewardScaler(StateModule):
         return torch.where(count > 1, variance, mean_square).add_(_EPSILON).sqrt_()
 
     def end_episode(self, mask: Tensor | None = None) -> None:
-        """Start the discounted sum anew, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset the discounted sum, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.discounted, mask)
 
 
 def scale_reward(scaler: RewardScaler | None, reward: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a reward in the units that an agent learns in, in the dtype of its networks, [*lifetimes].
+    """Return a reward in the units and the dtype in which an agent learns, [*lifetimes].
 
     Args:
-        scaler: updated in place; None: the reward keeps its units.
+        scaler: updated in place; None: the reward is not scaled.
         reward: float64, [*lifetimes].
         dtype: of the result.
     """

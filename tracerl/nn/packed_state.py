@@ -1,5 +1,4 @@
-"""The memory of an agent: every tensor of a lifetime in two rows, which a mask, a kernel or a checkpoint takes
-whole."""
+"""The packed state of an agent: all tensors of a lifetime in two rows, for masks, kernels and checkpoints."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,22 +13,22 @@ from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 
 Array = np.ndarray[Any, Any]
-Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name there
+Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name in that module
 
 
 class PackedState:
-    """Two buffers, one row per lifetime; the agent's own tensors are views of them.
+    """Two buffers with one row per lifetime; the agent's own tensors are views of them.
 
-    So torch and the kernels work on the same memory, and a lifetime is set aside or restored by its two rows.
+    So torch and the kernels use the same storage, and the state of a lifetime is copied or restored as two rows.
 
     Attributes:
-        real: what has the network's dtype, [*lifetimes, n].
-        wide: 64-bit words: what is int64 or float64 whatever the network's dtype, int64, [*lifetimes, n]. Where the
-            network is float64 too, everything is here and ``real`` is this memory seen as floats.
+        real: tensors in the network's dtype, [*lifetimes, n].
+        wide: tensors that are int64 or float64 for every dtype of the network, as 64-bit words, int64, [*lifetimes, n].
+            Where the network is float64 too, this buffer holds all tensors and ``real`` is its view as float64.
     """
 
     def __init__(self, module: nn.Module, lifetimes: Lifetimes) -> None:
-        """Move every buffer of a module, and the parameters that are views of buffers, here.
+        """Move every buffer of a module, and the parameters that are views of buffers, into the packed state.
 
         Raises:
             ValueError: a buffer has no lifetimes axis.
@@ -48,11 +47,11 @@ class PackedState:
 
     @contextmanager
     def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
-        """Undo, on leaving, whatever happened to the lifetimes outside a mask.
+        """Restore, on exit, the lifetimes outside a mask.
 
         Args:
             mask: bool, [lifetimes].
-            foreign: other tensors that belong to lifetimes, each [lifetimes, ...].
+            foreign: further tensors to restore (external optimiser state), each [lifetimes, ...].
         """
         if mask.all():
             yield
@@ -73,7 +72,7 @@ def _buffers(module: nn.Module) -> Iterator[Place]:
 
 
 def _gather(group: list[Place], dtype: torch.dtype, lifetimes: Lifetimes) -> Tensor:
-    """Copy a group of buffers into one and put views of it in their places."""
+    """Copy a group of buffers into one and replace them by views of it."""
     lead = len(lifetimes.shape)
     sizes = [tensor.shape[lead:].numel() for _, _, tensor in group]
     memory = lifetimes.zeros(sum(sizes), dtype=dtype)

@@ -20,8 +20,8 @@ class AdaptiveObGD:
 
     Attributes:
         lr: largest step size.
-        kappa: how far a step may reach: larger is more careful.
-        update_decay: forgetting of the second moment of the updates per step.
+        kappa: bound on the effective step; a larger value gives smaller steps.
+        update_decay: decay of the second moment of the updates per step.
     """
 
     lr: float
@@ -47,27 +47,27 @@ class AdaptiveOvershootingBounded(StepRule):
 
     Attributes:
         second_moment: v, [*lifetimes, n].
-        unseen: update_decay^t, float64, [*lifetimes, 1]: what the start still weighs.
+        unseen: bias-correction weight update_decay^t, float64, [*lifetimes, 1].
     """
 
     second_moment: Tensor
     unseen: Tensor
 
     def __init__(self, settings: AdaptiveObGD, n: int, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen, for n parameters."""
+        """Initialise the statistics of n parameters."""
         super().__init__(lifetimes)
         self.settings = settings
         self.register_buffer("second_moment", lifetimes.zeros(n))
         self.register_buffer("unseen", lifetimes.zeros(1, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
-        """Step as the class says; see ``StepRule.forward``."""
+        """Apply the update of the class; see ``StepRule.forward``."""
         decay = self.settings.update_decay
         signal = signal.unsqueeze(-1)
-        seen = (1 - self.unseen.mul_(decay)).to(trace.dtype)
+        correction = (1 - self.unseen.mul_(decay)).to(trace.dtype)
         update = trace * signal
         self.second_moment.mul_(decay).addcmul_(update, update, value=1 - decay)
-        direction = trace / (self.second_moment / seen).sqrt_().add_(_EPSILON)
+        direction = trace / (self.second_moment / correction).sqrt_().add_(_EPSILON)
         norm = direction.abs().sum(-1, keepdim=True)
         bounded_step_size_(self.step_size, norm, signal, self.settings.lr, self.settings.kappa)
         network.flat.addcmul_(direction, self.step_size * signal)

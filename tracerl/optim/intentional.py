@@ -1,4 +1,4 @@
-"""Bounded Intentional updates: choose how much the output shall change, solve for the step."""
+"""Bounded Intentional updates: the step size that gives a chosen change of the output."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule, StepRuleSettings
 
-_TINY = 1e-8  # added to every scale, and the least denominator
-_LEAST = 1e-12  # the least magnitude of a signal that is divided by
+_TINY = 1e-8  # added to every scale, and the lower bound of the denominator
+_LEAST = 1e-12  # lower bound of the signal magnitude in a denominator
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Intentional:
 
     Attributes:
         eta: intended change of the output (log pi, or V) per step and unit of signal.
-        floor: least denominator, as a share of the largest running mean it has had; 0 gives the unbounded rule.
-        peak_decay: forgetting of that largest mean per step; 0 makes it the running mean itself.
+        floor: lower bound of the denominator, as a share of its largest running mean; 0 gives the unbounded rule.
+        peak_decay: decay of that largest mean per step; 0 makes it the running mean itself.
         normalize_signal: divide the signal by its running mean magnitude (policies).
-        signal_floor: least magnitude to divide by, in the signal's own units; 0 magnifies signals however small.
-        score_decay: forgetting of the second moment of the scores per step.
-        slow_decay: forgetting of the running signal and denominator statistics per step.
-        clip: bound of the signal, in root-mean-squares of itself.
-        rms_floor: least magnitude to divide by, in root-mean-squares of the signal, in [0, 1]. Where most steps tell
-            nothing, the mean magnitude is small, and what is told at last is magnified by as much; 0 leaves that so.
-        per_component: eta is that of one component; log pi of k of them moves by sqrt(k) eta (``rule_of_policy``).
+        signal_floor: lower bound of this divisor, in units of the signal; 0 amplifies arbitrarily small signals.
+        score_decay: decay of the second moment of the gradients per step.
+        slow_decay: decay of the running signal and denominator statistics per step.
+        clip: bound of the signal, in units of its root-mean-square.
+        rms_floor: lower bound of the divisor, in units of the signal's root-mean-square, in [0, 1]. With sparse rewards
+            the mean magnitude is small, so that a rare signal is amplified; 0 does not prevent this.
+        per_component: eta refers to one component; log pi of k components changes by sqrt(k) eta (``rule_of_policy``).
     """
 
     eta: float
@@ -65,10 +65,10 @@ class Intentional:
 def rule_of_policy(rule: StepRuleSettings, n_components: int) -> StepRuleSettings:
     """Return the settings of a policy's rule where an action has k = ``n_components`` independent components.
 
-    log pi is the sum of k terms, its score sqrt(k) times as long as that of one. So a step by which log pi of the
-    action taken moves by eta moves the policy the less the more numbers an action has: by a KL divergence of
-    eta^2/(2k). Under ``per_component`` log pi moves by sqrt(k) eta and the policy as far whatever k is. Other rules
-    stay as they are.
+    log pi is the sum of k terms, and its gradient is sqrt(k) times as long as that of one term. A step that changes log
+    pi of the action taken by eta therefore changes the policy by a KL divergence of eta^2/(2k), which falls with k.
+    Under ``per_component`` log pi changes by sqrt(k) eta, so that the KL divergence does not depend on k. Other rules
+    are returned unchanged.
     """
     if not (isinstance(rule, Intentional) and rule.per_component):
         return rule
@@ -76,22 +76,24 @@ def rule_of_policy(rule: StepRuleSettings, n_components: int) -> StepRuleSetting
 
 
 class BoundedIntentional(StepRule):
-    """Intentional updates (https://arxiv.org/abs/2604.19033) with a floor under the denominator.
+    """Intentional updates (https://arxiv.org/abs/2604.19033) with a lower bound of the denominator.
 
-    With g the score, zeta its trace, d its decay and nu_hat a running root-mean-square of g per parameter,
+    With g the gradient of the objective, zeta its trace, d the decay of the trace and nu_hat a running root-mean-square
+    of g per parameter,
 
         nu = .999 nu + .001 g^2                        nu_hat = sqrt(nu / (1-.999^t)) + 1e-8
         sigma = d sigma + (1-d) sum g^2/nu_hat         u = sqrt( sigma/(1-d^t) sum zeta^2/nu_hat )
         ubar = .9998 ubar + .0002 u                    peak = max(peak_decay peak, ubar/(1-.9998^t))
         u' = max(u, floor peak)                        theta += eta/u' signal zeta/nu_hat
 
-    The signal is clipped at ``clip`` times its running root-mean-square (which starts at 1) and, for a policy,
-    divided by its running mean magnitude, ``signal_floor`` or ``rms_floor`` times its root-mean-square (without what it
-    started at), whichever is largest. The floor under u is tracerl's own: a policy that is nearly deterministic has
-    scores, and so u, near zero, and the step that would still move log pi by eta is unbounded. So are the memory of its
-    largest mean, without which the floor sinks with the scores, and ``signal_floor``, without which a signal that is
-    all but noise is magnified: a task solved for good was unlearned. Without ``rms_floor`` one that is rare is
-    magnified too.
+    The signal is clipped at ``clip`` times its running root-mean-square, which starts at 1. For a policy it is then
+    divided by the largest of three numbers: its running mean magnitude, ``signal_floor``, and ``rms_floor`` times its
+    root-mean-square (without the initial value).
+
+    Three parts are tracerl's own. The lower bound of u: the gradients of a nearly deterministic policy are near zero,
+    and so is u, so that the step that changes log pi by eta is unbounded. The peak of u: without it the lower bound
+    falls with the gradients. The lower bounds of the divisor: without ``signal_floor`` a signal that is almost pure
+    noise is amplified, and a solved task was unlearned; without ``rms_floor`` a rare signal is amplified.
 
     Attributes:
         second_moment: nu, [*lifetimes, n].
@@ -100,7 +102,7 @@ class BoundedIntentional(StepRule):
         peak_denominator: peak, [*lifetimes, 1].
         signal_square: running mean of signal^2, [*lifetimes, 1].
         signal_magnitude: running mean of the clipped |signal|, [*lifetimes, 1].
-        unseen: score_decay^t, trace_decay^t and slow_decay^t, float64, [*lifetimes, 3]: what the starts still weigh.
+        unseen: bias-correction weights score_decay^t, trace_decay^t and slow_decay^t, float64, [*lifetimes, 3].
     """
 
     second_moment: Tensor
@@ -112,7 +114,7 @@ class BoundedIntentional(StepRule):
     unseen: Tensor
 
     def __init__(self, settings: Intentional, n: int, trace_decay: float, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen, for n parameters whose traces decay by ``trace_decay`` per env step."""
+        """Initialise the statistics of n parameters whose traces decay by ``trace_decay`` per env step."""
         super().__init__(lifetimes)
         self.settings = settings
         self.trace_decay = trace_decay
@@ -125,48 +127,48 @@ class BoundedIntentional(StepRule):
         self.register_buffer("unseen", lifetimes.zeros(3, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
-        """Step as the class says; see ``StepRule.forward``."""
-        seen = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
-        seen_score, seen_trace, seen_slow = seen.split(1, -1)  # each [*lifetimes, 1]
-        scale = self._scale(network.score, seen_score)
+        """Apply the update of the class; see ``StepRule.forward``."""
+        correction = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
+        score_correction, trace_correction, slow_correction = correction.split(1, -1)  # each [*lifetimes, 1]
+        scale = self._scale(network.score, score_correction)
         self.score_norm.lerp_(_weighted_norm(network.score, scale), 1 - self.trace_decay)
         direction = trace * scale
-        reach = (direction * trace).sum(-1, keepdim=True)
-        denominator = (self.score_norm / seen_trace).mul_(reach).sqrt_()
-        least = self._least(denominator, seen_slow)
+        trace_norm = (direction * trace).sum(-1, keepdim=True)
+        denominator = (self.score_norm / trace_correction).mul_(trace_norm).sqrt_()
+        least = self._least(denominator, slow_correction)
         torch.reciprocal(torch.maximum(denominator, least).clamp_(min=_TINY), out=self.step_size)
         self.step_size.mul_(self.settings.eta)
-        network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), seen_slow))
+        network.flat.addcmul_(direction, self.step_size * self._bound(signal.unsqueeze(-1), slow_correction))
 
-    def _scale(self, score: Tensor, seen: Tensor) -> Tensor:
-        """Take in the score and return 1/nu_hat: [*lifetimes, n]."""
+    def _scale(self, score: Tensor, correction: Tensor) -> Tensor:
+        """Update nu by the gradient and return 1/nu_hat: [*lifetimes, n]."""
         decay = self.settings.score_decay
         self.second_moment.mul_(decay).addcmul_(score, score, value=1 - decay)
-        return (self.second_moment / seen).sqrt_().add_(_TINY).reciprocal_()
+        return (self.second_moment / correction).sqrt_().add_(_TINY).reciprocal_()
 
-    def _least(self, denominator: Tensor, seen: Tensor) -> Tensor:
-        """Take in the denominator and return the least one that is divided by: [*lifetimes, 1]."""
+    def _least(self, denominator: Tensor, correction: Tensor) -> Tensor:
+        """Update the statistics of the denominator and return its lower bound: [*lifetimes, 1]."""
         self.mean_denominator.lerp_(denominator, 1 - self.settings.slow_decay)
         self.peak_denominator.mul_(self.settings.peak_decay)
-        torch.maximum(self.peak_denominator, self.mean_denominator / seen, out=self.peak_denominator)
+        torch.maximum(self.peak_denominator, self.mean_denominator / correction, out=self.peak_denominator)
         return self.peak_denominator * self.settings.floor
 
-    def _bound(self, signal: Tensor, seen: Tensor) -> Tensor:
-        """Clip the signal and, where asked, normalise it: [*lifetimes, 1]."""
+    def _bound(self, signal: Tensor, correction: Tensor) -> Tensor:
+        """Clip the signal and, under ``normalize_signal``, normalise it: [*lifetimes, 1]."""
         fresh = 1 - self.settings.slow_decay
         self.signal_square.lerp_(signal * signal, fresh)
-        cap = (self.signal_square / seen).sqrt_().mul_(self.settings.clip)
+        cap = (self.signal_square / correction).sqrt_().mul_(self.settings.clip)
         signal = torch.clamp(signal, -cap, cap)
         if not self.settings.normalize_signal:
             return signal
         self.signal_magnitude.lerp_(signal.abs(), fresh)
-        magnitude = self.signal_magnitude / seen
+        magnitude = self.signal_magnitude / correction
         if self.settings.rms_floor > 0:
-            rms = ((self.signal_square - (1 - seen)) / seen).clamp_(min=0.0).sqrt_()
+            rms = ((self.signal_square - (1 - correction)) / correction).clamp_(min=0.0).sqrt_()
             magnitude = torch.maximum(magnitude, rms.mul_(self.settings.rms_floor))
         return signal / magnitude.clamp_(min=max(self.settings.signal_floor, _LEAST))
 
 
 def _weighted_norm(score: Tensor, scale: Tensor) -> Tensor:
-    """Return sum score^2 scale: [*lifetimes, 1]."""
+    """Return the weighted squared norm sum score^2 scale: [*lifetimes, 1]."""
     return (score * score).mul_(scale).sum(-1, keepdim=True)

@@ -17,7 +17,7 @@ class ObGD:
 
     Attributes:
         lr: largest step size.
-        kappa: how far a step may reach: larger is more careful.
+        kappa: bound on the effective step; a larger value gives smaller steps.
     """
 
     lr: float
@@ -29,7 +29,7 @@ class ObGD:
         checks.positive("kappa", self.kappa)
 
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "OvershootingBounded":
-        """Make the rule; it keeps nothing per parameter."""
+        """Make the rule; it has no state per parameter."""
         return OvershootingBounded(self, lifetimes)
 
 
@@ -45,7 +45,7 @@ class OvershootingBounded(StepRule):
         self.settings = settings
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
-        """Step as the class says; see ``StepRule.forward``."""
+        """Apply the update of the class; see ``StepRule.forward``."""
         norm = trace.abs().sum(-1, keepdim=True)
         signal = signal.unsqueeze(-1)
         bounded_step_size_(self.step_size, norm, signal, self.settings.lr, self.settings.kappa)

@@ -1,4 +1,4 @@
-"""What every step-size rule has in common."""
+"""The base class of step-size rules."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,11 +11,11 @@ from tracerl.nn.module import StateModule
 
 
 class StepRule(StateModule):
-    """Turn an eligibility trace and a signal into a step of one network.
+    """Update one network from an eligibility trace and a signal.
 
     Attributes:
-        step_size: what the last step multiplied signal and (scaled) trace by, [*lifetimes, 1]; for watching.
-        frozen: the agent is frozen: the rule is not called, and its averages stay as they are.
+        step_size: factor of signal times (scaled) trace in the last step, [*lifetimes, 1]; for logging.
+        frozen: the agent is frozen: the rule is not called, and its averages do not change.
     """
 
     step_size: Tensor
@@ -30,32 +30,32 @@ class StepRule(StateModule):
         """Step along ``signal * trace`` (ascent), updating the network's parameters in place.
 
         Args:
-            network: its ``flat`` parameters are moved; its ``score`` is that of the present env step.
+            network: its ``flat`` parameters are updated; its ``score`` is the gradient of the present env step.
             trace: eligibility trace, [*lifetimes, n].
             signal: [*lifetimes].
         """
         raise NotImplementedError
 
     def foreign_state(self) -> list[Tensor]:
-        """Return what the rule remembers per lifetime outside its own buffers, each [*lifetimes, ...]."""
+        """Return the external optimiser state of the lifetimes, outside the rule's buffers, each [*lifetimes, ...]."""
         return []
 
     def capture_foreign(self) -> dict[str, Tensor]:
-        """Return everything the rule remembers outside its own buffers, by name."""
+        """Return the whole external optimiser state, outside the rule's buffers, by name."""
         return {}
 
     def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what ``capture_foreign`` returned.
+        """Load the state that ``capture_foreign`` returned.
 
         Raises:
-            ValueError: naming what cannot be.
+            ValueError: naming a tensor that the rule does not have.
         """
         if state:
             raise ValueError(f"the agent's state has {next(iter(state))} of another step-size rule")
 
 
 class StepRuleSettings(Protocol):
-    """Settings of a step-size rule, as a yaml names them."""
+    """Settings of a step-size rule, as given in a yaml file."""
 
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> StepRule:
         """Make the rule for one network whose traces decay by ``trace_decay`` per env step."""

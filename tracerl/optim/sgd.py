@@ -25,12 +25,12 @@ class SGD:
         checks.positive("lr", self.lr)
 
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "FixedStep":
-        """Make the rule; it keeps nothing per parameter."""
+        """Make the rule; it has no state per parameter."""
         return FixedStep(self, lifetimes)
 
 
 class FixedStep(StepRule):
-    """theta += lr signal zeta."""
+    """Gradient ascent with a fixed step size: theta += lr signal zeta."""
 
     def __init__(self, settings: SGD, lifetimes: Lifetimes) -> None:
         """Keep the settings."""
@@ -38,5 +38,5 @@ class FixedStep(StepRule):
         self.step_size.fill_(settings.lr)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
-        """Step as the class says; see ``StepRule.forward``."""
+        """Apply the update of the class; see ``StepRule.forward``."""
         network.flat.addcmul_(trace, self.step_size * signal.unsqueeze(-1))

@@ -1,4 +1,4 @@
-"""Any optimiser of torch.optim, fed with the eligibility trace in place of a gradient."""
+"""Any optimiser of torch.optim, with the eligibility trace in place of the gradient."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tracerl.optim.rule import StepRule
 
 
 def _optimizer_names() -> list[str]:
-    """Names of the optimisers this torch has."""
+    """Return the names of the optimisers in the installed torch."""
     found = ((name, getattr(torch.optim, name)) for name in dir(torch.optim))
     base = torch.optim.Optimizer
     return [name for name, item in found if isinstance(item, type) and issubclass(item, base) and item is not base]
@@ -24,8 +24,8 @@ def _optimizer_names() -> list[str]:
 class TorchOptim:
     """A class of torch.optim; ``build`` makes the rule.
 
-    With many lifetimes, use one that treats every number by itself (SGD, RMSprop, Adam, ...): the lifetimes share one
-    call. LBFGS needs a closure that evaluates the loss again, which an agent that sees everything once does not have.
+    All lifetimes share one optimiser. With many lifetimes, use an elementwise one (SGD, RMSprop, Adam, ...). LBFGS is
+    not supported: it needs a closure that evaluates the loss again, and an agent processes each transition once.
 
     Attributes:
         name: of the class, e.g. ``Adam``.
@@ -56,9 +56,10 @@ class TorchOptim:
 
 
 class TorchStep(StepRule):
-    """Hand ``-signal * zeta`` to a torch optimiser as the gradient to descend.
+    """Pass ``-signal * zeta`` to a torch optimiser as the gradient to descend.
 
-    While the optimiser steps, its update stands in the parameters' ``.grad``; the score has its place back after.
+    During the optimiser's step, ``.grad`` of the parameters holds this update. Afterwards it is a view of the network's
+    ``score`` again.
     """
 
     def __init__(self, settings: TorchOptim, network: FlatModule, lifetimes: Lifetimes) -> None:
@@ -76,7 +77,7 @@ class TorchStep(StepRule):
         self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
-        """Step as the class says; see ``StepRule.forward``."""
+        """Apply the update of the class; see ``StepRule.forward``."""
         torch.mul(trace, -signal.unsqueeze(-1), out=self._update)
         scores = [parameter.grad for parameter in self._parameters_of_network]
         for parameter, update in zip(self._parameters_of_network, self._updates, strict=True):
@@ -86,12 +87,12 @@ class TorchStep(StepRule):
             parameter.grad = score
 
     def foreign_state(self) -> list[Tensor]:
-        """Return the optimiser's tensors that are shaped like the parameters, a row per lifetime."""
+        """Return the optimiser's tensors that have the shape of their parameter, one row per lifetime."""
         states = [(p, s) for p in self._parameters_of_network for s in self._optimizer.state.get(p, {}).values()]
         return [state for parameter, state in states if isinstance(state, Tensor) and state.shape == parameter.shape]
 
     def capture_foreign(self) -> dict[str, Tensor]:
-        """Return the optimiser's own state by parameter and name; see ``StepRule.capture_foreign``."""
+        """Return the optimiser's state by parameter and name; see ``StepRule.capture_foreign``."""
         found = {}
         for i, state in self._optimizer.state_dict()["state"].items():
             for name, value in state.items():
@@ -100,7 +101,7 @@ class TorchStep(StepRule):
         return found
 
     def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
-        """Take back the optimiser's own state; see ``StepRule.restore_foreign``."""
+        """Load the optimiser's state; see ``StepRule.restore_foreign``."""
         whole = self._optimizer.state_dict()
         whole["state"] = {}
         for name, tensor in state.items():

@@ -1,1 +1,1 @@
-"""Learning rules: what is remembered of each parameter, and what scalar it is multiplied by."""
+"""Learning rules: the eligibility of each parameter and the scalar signal that multiplies it."""

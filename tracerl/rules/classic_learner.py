@@ -1,4 +1,4 @@
-"""A network of traceTorch's layers with its REFLECT: what is remembered at an action and learned at a reward."""
+"""A network of traceTorch's layers with REFLECT: traces updated at an action, parameters at a reward."""
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ from tracerl.rules.reflect_classic import PairedReflect, Reflect, Timescales
 
 
 class ClassicLearner(FlatModule):
-    """Join a network, a REFLECT and the step-size rule that moves the parameters of both.
+    """A network, its REFLECT rule and the step-size rule that updates the parameters of both.
 
-    The score is the gradient of REFLECT's loss. The rule is handed its negative as the trace, with the signal 1: the
-    loss has the advantage in it already.
+    ``score`` is the gradient of REFLECT's loss. The step-size rule receives its negative as the trace and 1 as the
+    signal, because the loss already contains the advantage.
 
     Attributes:
         probabilities: p_t of the newest observation, [*lifetimes, n_out].
@@ -26,13 +26,13 @@ class ClassicLearner(FlatModule):
     def __init__(
         self, network: TraceNetwork, timescales: Timescales, paired: bool, rule: StepRuleSettings, lifetimes: Lifetimes
     ) -> None:
-        """Start with nothing seen.
+        """Initialise the traces.
 
         Args:
             network: whose parameters are learned.
             timescales: of REFLECT.
-            paired: keep the trace of the product (``PairedReflect``); else traces apart (``Reflect``).
-            rule: makes the step-size rule.
+            paired: keep the trace of the product (``PairedReflect``), else separate traces (``Reflect``).
+            rule: settings of the step-size rule.
             lifetimes: maker of tensors.
         """
         super().__init__()
@@ -44,23 +44,29 @@ class ClassicLearner(FlatModule):
         self.register_buffer("probabilities", lifetimes.full(1 / n_out, n_out))
         self.register_buffer("_one", lifetimes.full(1.0))
         self.flatten(lifetimes.shape)
-        self.step_rule = rule.build(self, 0.0, lifetimes)  # what it is handed is no trace: nothing of it decays
+        self.step_rule = rule.build(self, 0.0, lifetimes)  # a gradient in place of a trace: no decay
 
     @property
     def timescales(self) -> Timescales:
-        """The reward against its averages, and the parameters of these."""
+        """The averages of the reward and their parameters."""
         part = self.averaged or self.paired
         assert part is not None
         return part.timescales
 
     def forward(self, current: Tensor) -> Tensor:
-        """Let the network see, [*lifetimes, n_in]; return the logits, [*lifetimes, n_out]: the readout's own
-        membranes."""
+        """Advance the network and return the logits.
+
+        Args:
+            current: [*lifetimes, n_in].
+
+        Returns:
+            The membranes of the readout (its own buffer), [*lifetimes, n_out].
+        """
         self.probabilities.copy_(self.network(current))
         return self.network.readout.membrane
 
     def remember(self, action: Tensor, log_probability: Tensor) -> None:
-        """Take in the action chosen from the newest probabilities, in place.
+        """Update the traces by the action chosen from the newest probabilities, in place.
 
         Args:
             action: its index, int64, [*lifetimes].
@@ -74,7 +80,7 @@ class ClassicLearner(FlatModule):
             self.paired(log_probability, self.score[..., : self._n])
 
     def learn(self, reward: Tensor) -> None:
-        """Take one step down the loss of a reward, [*lifetimes], in place."""
+        """Take one step of gradient descent on the loss of a reward, [*lifetimes], in place."""
         if self.averaged is not None:
             self.network.backward(self.averaged.backward(reward))
         if self.paired is not None:
@@ -83,7 +89,7 @@ class ClassicLearner(FlatModule):
             self.step_rule(self, self.score.neg(), self._one)
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the layers are made of, and their traces; see ``tracerl.nn.views.Distributed``."""
+        """Return the layers' weights, decays, thresholds and traces; see ``tracerl.nn.views.Distributed``."""
         layers = [(f"{name}_{i}", layer) for i, layer in enumerate(self.network.layers)]
         found = dict[str, Tensor]()
         for part_name, part in [*layers, (f"{name}_readout", self.network.readout)]:
@@ -93,7 +99,7 @@ class ClassicLearner(FlatModule):
         return found
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear membranes and traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset membranes and traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         self.network.reset_state(mask)
         for part in (self.averaged, self.paired):
             if part is not None:

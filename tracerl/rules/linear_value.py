@@ -12,16 +12,16 @@ class LinearValue(StateModule):
 
         z_t = gamma lambda z_{t-1} + phi(s_t)            w <- w + alpha / max(1, z_t . phi(s_t)) delta_t z_t
 
-    The bound lets no step move V(s_t) by more than alpha delta (in the spirit of Dabney and Barto 2012, AAAI 26,
-    872-878): in long episodes the trace grows to 1 / (1 - gamma lambda) times the features and the plain rule diverges.
+    The bound limits the change of V(s_t) per step to alpha delta (similar to Dabney and Barto 2012, AAAI 26, 872-878).
+    Without it the rule diverges in long episodes, where the trace grows to 1 / (1 - gamma lambda) times the features.
 
-    Memory per lifetime: three numbers per feature.
+    State per lifetime: three numbers per feature.
 
     Attributes:
         weight: w, [*lifetimes, n + 1].
-        features: phi of the state seen last, [*lifetimes, n + 1].
+        features: phi of the newest state, [*lifetimes, n + 1].
         eligibility_trace: z, [*lifetimes, n + 1].
-        value: V of the state seen last, as computed when it was seen, [*lifetimes].
+        value: V of the newest state, computed at that step, [*lifetimes].
     """
 
     weight: Tensor
@@ -31,7 +31,7 @@ class LinearValue(StateModule):
     tracked = ("eligibility_trace",)
 
     def __init__(self, n: int, step_size: float, discount: float, trace_decay: float, lifetimes: Lifetimes) -> None:
-        """Start with all values 0.
+        """Initialise all values to 0.
 
         Args:
             n: features, without the constant.
@@ -48,7 +48,7 @@ class LinearValue(StateModule):
         self.register_buffer("value", lifetimes.zeros())
 
     def see(self, features: Tensor) -> Tensor:
-        """Look at a state, in place, and return its value.
+        """Store the features of a state, in place, and return its value.
 
         Args:
             features: [*lifetimes, n].
@@ -60,7 +60,7 @@ class LinearValue(StateModule):
         return self.value.copy_((self.weight * self.features).sum(-1))
 
     def learn(self, reward: Tensor, features: Tensor, continues: Tensor) -> Tensor:
-        """Learn from one transition, in place, and look at the state it led to.
+        """Learn from one transition, in place, and store the features of the new state.
 
         Args:
             reward: [*lifetimes].
@@ -78,6 +78,5 @@ class LinearValue(StateModule):
         return delta
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear the trace at the end of an episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset the trace, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.eligibility_trace, mask)

@@ -1,13 +1,13 @@
 """REFLECT(lambda): the trace of log-probabilities of the sampled actions, differentiated, times a scalar signal.
 
-traceTorch's REFLECT keeps l_t = d l_{t-1} + log pi(a_t) and multiplies it by a reward signal. Its gradient, with
-weights held fixed, is the trace of the product kept here, one number per parameter:
+traceTorch's REFLECT keeps l_t = d l_{t-1} + log pi(a_t) and multiplies it by a reward signal. The gradient of l_t with
+weights held fixed is the trace kept here, one number per parameter:
 
     zeta_t = d zeta_{t-1} + grad log pi(a_t)        theta += alpha_t signal_t zeta_t        d = gamma lambda
 
-which is the actor of actor-critic with eligibility traces (Sutton and Barto 2018, section 13.5, without the factor
-gamma^t). Left out: differentiating separate averages of inputs and outputs, which loses which action was taken in
-which state.
+This is the actor of actor-critic with eligibility traces (Sutton and Barto 2018, section 13.5, without the factor
+gamma^t). Left out: the derivative of separate averages of inputs and outputs, which does not record which action was
+taken in which state.
 """
 
 from torch import Tensor
@@ -24,9 +24,9 @@ from tracerl.optim.rule import StepRule
 
 
 class TraceLearner(StateModule):
-    """A network with the eligibility trace of its objective and the rule that turns the trace into a step.
+    """A network with the eligibility trace of its objective and its step-size rule.
 
-    The objective of a policy is log pi(a_t), that of a critic V(s_t).
+    The objective is log pi(a_t) for a policy and V(s_t) for a critic.
 
     Attributes:
         eligibility_trace: zeta_t, laid out as ``network.flat``, [*lifetimes, n].
@@ -36,7 +36,7 @@ class TraceLearner(StateModule):
     tracked = ("eligibility_trace",)
 
     def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lifetimes: Lifetimes) -> None:
-        """Start with an empty trace.
+        """Initialise the trace at zero.
 
         Args:
             network: whose parameters are learned.
@@ -51,7 +51,7 @@ class TraceLearner(StateModule):
         self.register_buffer("eligibility_trace", lifetimes.zeros(network.flat.shape[-1]))
 
     def accumulate(self, learning_signal: Tensor) -> None:
-        """Add the score of the present output to the trace, in place.
+        """Add the gradient of the objective at the present output to the trace, in place.
 
         Args:
             learning_signal: d objective / d y_t, [*lifetimes, n_out].
@@ -63,24 +63,24 @@ class TraceLearner(StateModule):
         """Take one step along the trace, updating the network in place.
 
         Args:
-            signal: the scalar everything is multiplied by, [*lifetimes].
+            signal: factor of the trace, such as the td error, [*lifetimes].
         """
         if not self.step_rule.frozen:
             self.step_rule(self.network, self.eligibility_trace, signal)
             self.network.align()
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Clear membranes and every trace, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset membranes and all traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         self.network.reset_state(mask)
         clear_(self.eligibility_trace, mask)
 
     def spiking_layers(self, name: str) -> dict[str, SpikingNeurons]:
-        """Return the layers that spike by name, as their tags have them."""
+        """Return the spiking layers by the name in their TensorBoard tags."""
         layers = enumerate(self.network.layers)
         return {f"{name}_{i}": layer for i, layer in layers if not isinstance(layer, Graded)}
 
     def distributions(self, name: str) -> dict[str, Tensor]:
-        """Return what the network is made of, and the trace of each of its parts; see ``views.Distributed``."""
+        """Return weights, decays, thresholds and traces of the network's parts; see ``views.Distributed``."""
         found = dict[str, Tensor]()
         for part_name, part in self.network.parts(name).items():
             found |= distributions_of(part, part_name)
@@ -88,10 +88,10 @@ class TraceLearner(StateModule):
         return found
 
     def diagnostics(self, name: str) -> dict[str, float]:
-        """Return the norm of the trace and how the neurons spike, by tag, averaged over the lifetimes."""
+        """Return the norm of the trace and statistics of the spikes, by tag, averaged over the lifetimes."""
         found = {f"learn/trace_norm_{name}": finite_mean(self.eligibility_trace.norm(dim=-1).cpu().numpy())}
         for tag, layer in self.spiking_layers(name).items():
-            rate = layer.rate.cpu().numpy()  # a third of the time that torch takes for so few numbers
+            rate = layer.rate.cpu().numpy()  # three times faster than torch for so few numbers
             found[f"spikes/{tag}_rate"] = float(rate.mean())
             found[f"spikes/{tag}_silent"] = float((rate < _SILENT).mean())
             found[f"spikes/{tag}_saturated"] = float((rate > 1 - _SILENT).mean())
@@ -101,7 +101,8 @@ class TraceLearner(StateModule):
 def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor:
     """Return the gradient of log pi(a) + tau sign(signal) H(pi) by the policy's outputs, [*lifetimes, n_outputs].
 
-    The trace that it joins is multiplied by the signal, so that the bonus for entropy has the weight tau |signal|.
+    The gradient is added to a trace that is multiplied by the signal. The entropy bonus therefore has the weight
+    tau |signal|.
 
     Args:
         head: of the action a.
@@ -112,11 +113,11 @@ def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor
     return bonus.add_(head.score())
 
 
-_SILENT = 0.01  # a neuron that spikes in fewer ticks than this share counts as silent; in more than 1 - it, saturated
+_SILENT = 0.01  # spikes per tick below which a neuron counts as silent; above 1 minus it, as saturated
 
 
 class LogProbTrace(StateModule):
-    """The trace l_t = d l_{t-1} + log pi(a_t) itself: kept to be watched, its gradient is what learns.
+    """The trace l_t = d l_{t-1} + log pi(a_t) itself, for logging; learning uses its gradient.
 
     Attributes:
         trace: l_t in nats, [*lifetimes].
@@ -125,7 +126,7 @@ class LogProbTrace(StateModule):
     trace: Tensor
 
     def __init__(self, trace_decay: float, lifetimes: Lifetimes) -> None:
-        """Start empty, with d = gamma lambda per env step."""
+        """Initialise at zero, with d = gamma lambda per env step."""
         super().__init__()
         self.trace_decay = trace_decay
         self.register_buffer("trace", lifetimes.zeros())
@@ -139,5 +140,5 @@ class LogProbTrace(StateModule):
         return self.trace * (1 - self.trace_decay)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the trace, in place, in the lifetimes of the mask or in all."""
         clear_(self.trace, mask)

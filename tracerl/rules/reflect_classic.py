@@ -1,7 +1,7 @@
 """traceTorch's REFLECT: averages of log-probabilities and of outputs, multiplied, times reward minus its average.
 
-traceTorch 0.3.0, ``loss.Reflect``; with several timescales, ``ReflectMTF`` of its commit ae73a81. Of each timescale k,
-with decay d (p_t: probabilities, o_t: the output chosen, one-hot, r: the reward),
+Source: traceTorch 0.3.0, ``loss.Reflect``; for several timescales, ``ReflectMTF`` of its commit ae73a81. For each
+timescale k with decay d (p_t: probabilities, o_t: one-hot chosen output, r: reward),
 
     l = d l + log(p_t + 1e-12)      y = d y + o_t      rho = d rho + r
 
@@ -9,8 +9,8 @@ and with averages lbar = sum_k w_k (1-d) l, ybar = sum_k w_k (1-d) y and rbar = 
 
     A = r - rbar      loss = -A sum ybar lbar      signal = d loss / d lbar = -A ybar
 
-w is the softmax of a free parameter; one timescale has w = 1, and is 0.3.0. A is a constant to the derivatives.
-``.grad`` is that of the loss, to be descended; each call overwrites it.
+w is the softmax of a free parameter; for one timescale w = 1, which is version 0.3.0. A is held constant in the
+derivatives. ``.grad`` is the gradient of the loss, for descent; each call overwrites it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _EPSILON = 1e-12  # traceTorch's, added to probabilities
 
 
 class Scales(NamedTuple):
-    """What a reward is multiplied by.
+    """The factors of the loss at one reward.
 
     Attributes:
         advantage: A, [*lifetimes, 1].
@@ -40,13 +40,13 @@ class Scales(NamedTuple):
 
 
 class Timescales(StateModule):
-    """The reward against its averages over K timescales, and the parameters that the timescales have.
+    """The averages of the reward over K timescales and the parameters of the timescales.
 
     Attributes:
         raw_decay: d is its sigmoid, [*lifetimes, K].
         raw_mixture: w is its softmax, [*lifetimes, K].
-        reward_trace: rho; kept over episodes, the average is of the whole lifetime, [*lifetimes, K].
-        logprob: average log-probability of what was chosen, sum ybar lbar, at the last reward, [*lifetimes].
+        reward_trace: rho; not reset between episodes, so that it averages over the lifetime, [*lifetimes, K].
+        logprob: average log-probability of the chosen outputs, sum ybar lbar, at the last reward, [*lifetimes].
         advantage: A of the last reward, [*lifetimes].
     """
 
@@ -59,7 +59,7 @@ class Timescales(StateModule):
     def __init__(
         self, decays: Sequence[float], lifetimes: Lifetimes, *, learn_decay: bool, learn_mixture: bool
     ) -> None:
-        """Start with nothing seen, all timescales weighing the same.
+        """Initialise the averages, with equal weights of the timescales.
 
         Args:
             decays: initial d of each timescale per env step, in (0, 1).
@@ -87,7 +87,7 @@ class Timescales(StateModule):
         return torch.sigmoid(self.raw_decay)
 
     def compare(self, reward: Tensor) -> Scales:
-        """Set a reward ([*lifetimes]) against the average of those before it and take it in, in place."""
+        """Compare a reward, [*lifetimes], with the average of the earlier ones, then update the average in place."""
         decay, weight = self.decays(), torch.softmax(self.raw_mixture, -1)
         torch.sub(reward, (weight * (1 - decay) * self.reward_trace).sum(-1), out=self.advantage)
         self.reward_trace.mul_(decay).add_(reward.unsqueeze(-1))
@@ -103,7 +103,7 @@ class Timescales(StateModule):
         Args:
             scales: of the reward.
             logprob: [*lifetimes].
-            by_share: derivative of ``logprob`` by each timescale's share w_k (1-d_k) in the averages, [*lifetimes, K].
+            by_share: derivative of ``logprob`` by each timescale's weight w_k (1-d_k) in the averages, [*lifetimes, K].
         """
         weight, remain = scales.weight, scales.remain
         self.logprob.copy_(logprob)
@@ -117,7 +117,7 @@ class Timescales(StateModule):
 
 
 class Reflect(StateModule):
-    """REFLECT as traceTorch has it: log-probabilities and outputs are averaged apart.
+    """REFLECT as in traceTorch: separate averages of log-probabilities and outputs.
 
     Attributes:
         logprob_trace: l, [*lifetimes, K, n].
@@ -129,7 +129,7 @@ class Reflect(StateModule):
     tracked = ("logprob_trace", "output_trace")
 
     def __init__(self, timescales: Timescales, n: int, lifetimes: Lifetimes) -> None:
-        """Start empty, for n outputs."""
+        """Initialise at zero, for n outputs."""
         super().__init__()
         self.timescales = timescales
         n_scales = timescales.raw_decay.shape[-1]
@@ -137,7 +137,7 @@ class Reflect(StateModule):
         self.register_buffer("output_trace", lifetimes.zeros(n_scales, n))
 
     def forward(self, probabilities: Tensor, output: Tensor) -> None:
-        """Take in what was offered and what was chosen, in place.
+        """Update the traces by the probabilities and the chosen output, in place.
 
         Args:
             probabilities: p_t, [*lifetimes, n].
@@ -148,7 +148,7 @@ class Reflect(StateModule):
         self.output_trace.mul_(decay).add_(output.unsqueeze(-2))
 
     def backward(self, reward: Tensor) -> Tensor:
-        """Write loss and gradients, and return the learning signal by average log-probabilities.
+        """Write loss and gradients, and return the gradient of the loss by the average log-probabilities.
 
         Args:
             reward: r, [*lifetimes].
@@ -164,14 +164,16 @@ class Reflect(StateModule):
         return -scales.advantage * output
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, not the rewards, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset the traces of the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all.
+
+        The averages of the reward do not change.
+        """
         clear_(self.logprob_trace, mask)
         clear_(self.output_trace, mask)
 
 
 class PairedReflect(StateModule):
-    """REFLECT with the trace of the product, one per parameter and timescale: which action was taken where is kept.
+    """REFLECT with one trace of the product per parameter and timescale, which pairs each action with its state.
 
         L = d L + log p_t(a_t)                    zeta = d zeta + grad log p_t(a_t)
         loss = -A sum_k w_k (1-d) L               gradient = -A sum_k w_k (1-d) zeta
@@ -186,7 +188,7 @@ class PairedReflect(StateModule):
     tracked = ("logprob_trace", "eligibility_trace")
 
     def __init__(self, timescales: Timescales, n: int, lifetimes: Lifetimes) -> None:
-        """Start empty, for n parameters."""
+        """Initialise at zero, for n parameters."""
         super().__init__()
         self.timescales = timescales
         n_scales = timescales.raw_decay.shape[-1]
@@ -194,7 +196,7 @@ class PairedReflect(StateModule):
         self.register_buffer("eligibility_trace", lifetimes.zeros(n_scales, n))
 
     def forward(self, log_probability: Tensor, score: Tensor) -> None:
-        """Take in what was chosen, in place.
+        """Update the traces by the chosen action, in place.
 
         Args:
             log_probability: log p_t(a_t), [*lifetimes].
@@ -219,7 +221,9 @@ class PairedReflect(StateModule):
         return -scales.advantage * (share.unsqueeze(-1) * self.eligibility_trace).sum(-2)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, not the rewards, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset the traces of the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all.
+
+        The averages of the reward do not change.
+        """
         clear_(self.logprob_trace, mask)
         clear_(self.eligibility_trace, mask)

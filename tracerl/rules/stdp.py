@@ -1,7 +1,7 @@
-"""Reward-modulated STDP: what pre- and postsynaptic spikes leave at a synapse becomes learning when a signal comes.
+"""Reward-modulated STDP: an eligibility trace of spike pairs, which a scalar signal converts to a weight change.
 
-Three factors: a trace of the spikes before the synapse, a trace of the spikes behind it, and one scalar for all
-synapses. Pairs of spikes write into an eligibility trace, and the scalar turns the trace into a change of weight:
+The rule has three factors: a trace of the presynaptic spikes, a trace of the postsynaptic spikes, and one scalar for
+all synapses. Spike pairs are added to an eligibility trace, and the scalar multiplies it to change the weight:
 
     x_t = p x_{t-1} + pre_t                                       y_t = q y_{t-1} + post_t          per tick
     c <- c + A+ x_t post_t - A- q y_{t-1} pre_t                                                     per tick
@@ -11,15 +11,16 @@ Izhikevich 2007 (Cerebral Cortex 17, 2443-2452, https://doi.org/10.1093/cercor/b
 Computation 19, 1468-1502, https://doi.org/10.1162/neco.2007.19.6.1468); reviewed as three-factor rules by Fremaux and
 Gerstner 2016 (Frontiers in Neural Circuits 9, 85, https://doi.org/10.3389/fncir.2015.00085).
 
-The rule is no gradient of anything: it reinforces what fired together before the signal. The signal must therefore
-average to zero in every state, as a td error does (Fremaux, Sprekeler and Gerstner 2010, Journal of Neuroscience 30,
-13326-13337, https://doi.org/10.1523/JNEUROSCI.6249-09.2010), or firing as such is rewarded. A reward minus its average
-per step, r - rbar, does so over a whole episode only: spikes whose reward R comes T steps later meet
+The rule is not the gradient of an objective: it reinforces neurons that fired together before the signal. The signal
+must therefore average to zero in every state, as a td error does (Fremaux, Sprekeler and Gerstner 2010, Journal of
+Neuroscience 30, 13326-13337, https://doi.org/10.1523/JNEUROSCI.6249-09.2010); otherwise firing itself is reinforced.
+The reward minus its average per step, r - rbar, averages to zero only over a whole episode. The total signal of spikes
+whose reward R comes T steps later is
 
     sum over k <= T of d^k (r_k - rbar) = d^T R - rbar (1 - d^(T+1)) / (1 - d)
 
-which is 0 for d = 1 where every episode pays R, but negative for d < 1: what is right is unlearned again. So with that
-signal choose d = 1 for late rewards in short episodes.
+If the reward of every episode is R, this is 0 for d = 1 and negative for d < 1, which unlearns correct actions. With
+that signal, choose d = 1 for late rewards in short episodes.
 
 Left out: triplet rules, and the drift of plain STDP without reward (the signal has no offset).
 """
@@ -48,20 +49,20 @@ def pair_(
     a_plus: float,
     a_minus: float,
 ) -> Tensor:
-    """Write one tick's pairs of spikes into the eligibility, in place: c += A+ x_t post_t - A- y pre_t.
+    """Add the spike pairs of one tick to the eligibility, in place: c += A+ x_t post_t - A- y pre_t.
 
-    Every postsynaptic spike meets the trace of all presynaptic spikes up to and with this tick, and every
-    presynaptic one the trace of all postsynaptic spikes before this tick. So each pair counts once (all-to-all, Song,
-    Miller and Abbott 2000, Nature Neuroscience 3, 919-926, https://doi.org/10.1038/78829), n ticks apart:
-    A+ p^n where the postsynaptic spike came n >= 0 ticks later, -A- q^n where it came n >= 1 ticks earlier. Within a
-    tick the input drives the neuron, which is why n = 0 counts as pre before post.
+    Every postsynaptic spike is paired with the trace of all presynaptic spikes up to and including this tick. Every
+    presynaptic spike is paired with the trace of all postsynaptic spikes before this tick. So each pair counts once
+    (all-to-all, Song, Miller and Abbott 2000, Nature Neuroscience 3, 919-926, https://doi.org/10.1038/78829), n ticks
+    apart: A+ p^n where the postsynaptic spike came n >= 0 ticks later, -A- q^n where it came n >= 1 ticks earlier.
+    n = 0 counts as pre before post because the input drives the neuron within the tick.
 
     Args:
         eligibility: c, [*lifetimes, n_pre, n_post]; overwritten.
         pre_trace: x_t, with this tick's spikes, [*lifetimes, n_pre].
-        post: spikes behind the synapses, 0 or 1, [*lifetimes, n_post].
+        post: postsynaptic spikes, 0 or 1, [*lifetimes, n_post].
         post_trace_tm1: q y_{t-1}, decayed, without this tick's spikes, [*lifetimes, n_post].
-        pre: spikes before the synapses, 0 or 1, [*lifetimes, n_pre].
+        pre: presynaptic spikes, 0 or 1, [*lifetimes, n_pre].
         a_plus: A+, 0 or above.
         a_minus: A-, 0 or above.
     """
@@ -72,10 +73,10 @@ def pair_(
 def bounded_step_(weight: Tensor, change: Tensor, low: float, high: float, bounds: Bounds) -> Tensor:
     """Change weights in place and keep them in [low, high].
 
-    ``hard``: add, then clip (Song, Miller and Abbott 2000): weights gather at the bounds. ``soft``: a rise is
-    multiplied by (high - w) / (high - low), a fall by (w - low) / (high - low) (the multiplicative rule of van Rossum,
-    Bi and Turrigiano 2000, Journal of Neuroscience 20, 8812-8821): weights slow down towards them. Then clip too,
-    since one large change can still overshoot.
+    ``hard``: add, then clip (Song, Miller and Abbott 2000); weights accumulate at the bounds. ``soft``: multiply an
+    increase by (high - w) / (high - low) and a decrease by (w - low) / (high - low) (the multiplicative rule of van
+    Rossum, Bi and Turrigiano 2000, Journal of Neuroscience 20, 8812-8821), then clip, since one large change can still
+    overshoot.
 
     Args:
         weight: [*lifetimes, n_pre, n_post]; overwritten.
@@ -95,8 +96,8 @@ class STDP:
     """Settings of reward-modulated STDP; ``build`` makes the synapses.
 
     Attributes:
-        a_plus: A+, what a pair with the presynaptic spike first adds, 0 or above.
-        a_minus: A-, what a pair with the postsynaptic spike first takes, 0 or above.
+        a_plus: A+, increase of the eligibility by a pair with the presynaptic spike first, 0 or above.
+        a_minus: A-, decrease of the eligibility by a pair with the postsynaptic spike first, 0 or above.
         pre_decay: p per tick, in [0, 1); a time constant tau in ticks is exp(-1/tau).
         post_decay: q per tick, in [0, 1).
         eligibility_decay: d per env step, in [0, 1].
@@ -104,7 +105,8 @@ class STDP:
         bounds: ``hard`` or ``soft``.
         low: least weight.
         high: largest weight, above ``low``.
-        initial: weights are drawn evenly from this range [from, to], within the bounds; a number: all alike.
+        initial: range [from, to] of the uniform distribution of the initial weights, within the bounds; a number: the
+            same for all weights.
     """
 
     a_plus: float
@@ -139,7 +141,7 @@ class STDP:
 class Synapses(StateModule):
     """All synapses between two groups of neurons, learning by reward-modulated STDP.
 
-    Memory per lifetime: two numbers per synapse, one per input and one per neuron, however many env steps it takes.
+    State per lifetime: two numbers per synapse, one per input and one per neuron, independent of the number of steps.
 
     Attributes:
         weight: w, [*lifetimes, n_pre, n_post].
@@ -155,7 +157,7 @@ class Synapses(StateModule):
     tracked = ("eligibility", "pre_trace", "post_trace")
 
     def __init__(self, settings: STDP, n_pre: int, n_post: int, lifetimes: Lifetimes) -> None:
-        """Draw the weights and start without traces."""
+        """Draw the weights and initialise the traces at zero."""
         super().__init__()
         self.settings = settings
         least, most = checks.span("initial", settings.initial, "", settings.low, settings.high, closed="[]")
@@ -165,15 +167,15 @@ class Synapses(StateModule):
         self.register_buffer("post_trace", lifetimes.zeros(n_post))
 
     def fade(self) -> None:
-        """Let the eligibility fade by one env step, in place."""
+        """Decay the eligibility by one env step, in place."""
         self.eligibility.mul_(self.settings.eligibility_decay)
 
     def tick(self, pre: Tensor, post: Tensor) -> None:
-        """Take in the spikes of one tick, updating the traces and the eligibility in place.
+        """Update the traces and the eligibility by the spikes of one tick, in place.
 
         Args:
-            pre: 0 or 1, [*lifetimes, n_pre].
-            post: 0 or 1, which the spikes of this very tick may have driven, [*lifetimes, n_post].
+            pre: presynaptic spikes, 0 or 1, [*lifetimes, n_pre].
+            post: postsynaptic spikes of the same tick, which ``pre`` may have driven, 0 or 1, [*lifetimes, n_post].
         """
         rule = self.settings
         F.accumulate_(self.pre_trace, rule.pre_decay, pre)
@@ -182,7 +184,7 @@ class Synapses(StateModule):
         self.post_trace.add_(post)
 
     def update(self, signal: Tensor) -> None:
-        """Turn eligibility into change of weight, in place: w <- bounded(w + lr signal c).
+        """Change the weights by signal times eligibility, in place: w <- bounded(w + lr signal c).
 
         Args:
             signal: the third factor, [*lifetimes].
@@ -192,7 +194,9 @@ class Synapses(StateModule):
         bounded_step_(self.weight, change, rule.low, rule.high, rule.bounds)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget every spike, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all; weights are
-        kept."""
+        """Reset traces and eligibility, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all.
+
+        The weights do not change.
+        """
         for state in (self.eligibility, self.pre_trace, self.post_trace):
             clear_(state, mask)
