@@ -1,8 +1,8 @@
-"""Random numbers of a running agent: one SplitMix64 stream per lifetime, held as a tensor in the agent's state.
+"""Random numbers of an agent: one SplitMix64 stream per lifetime, stored as a tensor in the agent's state.
 
 Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (https://doi.org/10.1145/2660193.2660195).
-The state of a stream is one 64-bit counter, so it is saved, restored and advanced like any other tensor, on any device.
-Left out: torch.Generator, whose state cannot be held per lifetime nor be shared with a compiled kernel.
+The state of a stream is one 64-bit counter, which is saved, restored and advanced like any other tensor, on any device.
+Left out: torch.Generator, whose state cannot be stored per lifetime or shared with a compiled kernel.
 """
 
 import torch
@@ -14,11 +14,11 @@ from tracerl.nn.module import StateModule
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer: the golden ratio
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
-ACTION, CODE = 0, 1  # purposes of a lifetime's streams: choosing actions, drawing the spikes of an encoder
+ACTION, CODE = 0, 1  # purposes of a lifetime's streams: actions, and the spikes of an encoder
 
 
 def _xor_shift(bits: Tensor, shift: int) -> Tensor:
-    """Return bits ^ (bits >>> shift): torch shifts int64 arithmetically, the mask makes it logical."""
+    """Return bits ^ (bits >>> shift); torch shifts int64 arithmetically, and the mask makes the shift logical."""
     return (bits >> shift).bitwise_and_((1 << (64 - shift)) - 1).bitwise_xor_(bits)
 
 
@@ -42,13 +42,13 @@ class UniformStream(StateModule):
     counter: Tensor
 
     def __init__(self, lifetimes: Lifetimes, purpose: int = ACTION) -> None:
-        """Start each lifetime's stream at a point mixed from its seed and the stream's purpose.
+        """Initialise each lifetime's stream from its seed and the stream's purpose.
 
         Args:
-            lifetimes: whose seeds count.
-            purpose: streams of one lifetime that differ in it have nothing in common; it is mixed first, for
-                neighbouring purposes and neighbouring seeds must not meet. Of 0, nothing is mixed in: splitmix64(0) =
-                0.
+            lifetimes: provide the seeds.
+            purpose: streams of one lifetime with different purposes are independent. The purpose is mixed first, so
+                that neighbouring purposes and neighbouring seeds do not coincide. Purpose 0 leaves the seed unchanged,
+                since splitmix64(0) = 0.
         """
         super().__init__()
         seeds = torch.tensor(lifetimes.seeds, dtype=torch.int64, device=lifetimes.device).reshape(lifetimes.shape)
@@ -65,7 +65,7 @@ class UniformStream(StateModule):
         return _uniform(self.counter)
 
     def draw_many(self, n: int) -> Tensor:
-        """Draw n numbers per lifetime, the ones that n single draws would give, and advance the streams.
+        """Draw n numbers per lifetime, the same as by n single draws, and advance the streams.
 
         Args:
             n: at least 1.
@@ -80,6 +80,6 @@ class UniformStream(StateModule):
 
 
 def _uniform(counter: Tensor) -> Tensor:
-    """Turn counters into numbers in [0, 1), by the highest 53 of their mixed bits: float64, of the same shape."""
+    """Convert counters to numbers in [0, 1) by the highest 53 of their mixed bits: float64, of the same shape."""
     bits = (splitmix64(counter) >> 11).bitwise_and_((1 << 53) - 1)
     return bits.to(torch.float64).mul_(2.0**-53)

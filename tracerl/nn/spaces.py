@@ -1,4 +1,4 @@
-"""What agents read from a Gymnasium space, with errors that name the env."""
+"""Properties of Gymnasium spaces that agents need, with errors that name the env."""
 
 import math
 from typing import Any
@@ -12,7 +12,8 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
     """Return the shape of an observation.
 
     Raises:
-        ConfigError: not a Box, nor made one by ``tracerl.lifetime.observations.as_box``, as the command line does.
+        ConfigError: the space is not a Box. The command line converts others by
+            ``tracerl.lifetime.observations.as_box``.
     """
     if not isinstance(space, spaces.Box):
         supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
@@ -21,7 +22,7 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
 
 
 def observation_size(space: Space[Any]) -> int:
-    """Return how many numbers an observation has; see ``observation_shape``."""
+    """Return the number of elements of an observation; see ``observation_shape``."""
     return math.prod(observation_shape(space))
 
 
@@ -29,10 +30,10 @@ def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
     """Return the spaces of one lifetime's observations and actions.
 
     Args:
-        env: a Gymnasium env, a vector of envs, or the pair of spaces itself.
+        env: a Gymnasium env, a vector of envs, or the pair of spaces.
 
     Raises:
-        ConfigError: none of these.
+        ConfigError: the argument is none of these.
     """
     if isinstance(env, (tuple, list)):
         found = list(env)
@@ -47,10 +48,10 @@ def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
 
 
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:
-    """Return the number of actions and the first one's number.
+    """Return the number of actions and the number of the first action.
 
     Raises:
-        ConfigError: not a Discrete space.
+        ConfigError: the space is not Discrete.
     """
     if not isinstance(space, spaces.Discrete):
         raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
@@ -58,7 +59,7 @@ def discrete_actions(space: Space[Any]) -> tuple[int, int]:
 
 
 def parts_of(space: Space[Any]) -> list[Space[Any]]:
-    """Return the spaces that a space is made of."""
+    """Return the component spaces of a composite space; an empty list for others."""
     if isinstance(space, spaces.Dict):
         return list(space.spaces.values())
     if isinstance(space, (spaces.Tuple, spaces.OneOf)):

@@ -1,4 +1,4 @@
-"""Everything that a module remembers, by name, and back: what an agent's ``capture`` and ``restore`` are made of."""
+"""The state of a module by name, and loading it: the basis of an agent's ``capture`` and ``restore``."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,9 +11,9 @@ State = dict[str, Tensor]
 
 
 def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield every parameter and buffer of a module by dotted name, each piece of memory once.
+    """Yield every parameter and buffer of a module by dotted name, each storage once.
 
-    ``flat`` of a FlatModule is left out: the parameters are its parts.
+    ``flat`` of a FlatModule is left out, because the parameters are its views.
     """
     for prefix, owner in module.named_modules():
         path = f"{prefix}." if prefix else ""
@@ -25,10 +25,10 @@ def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Write a state back where ``state_tensors`` found it, in place.
+    """Load a state of ``state_tensors`` into a module, in place.
 
     Raises:
-        ValueError: naming what is missing, left over, or of another shape or dtype.
+        ValueError: naming a tensor that is missing, unknown, or of another shape or dtype.
     """
     mine = dict(state_tensors(module))
     check_names(mine, state)
@@ -37,7 +37,11 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> None:
-    """Check that a state has these names and no other."""
+    """Check that a state has exactly these names.
+
+    Raises:
+        ValueError: naming the first missing or unknown one.
+    """
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
         problem = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which is not known here"
@@ -45,7 +49,11 @@ def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> 
 
 
 def write(name: str, target: Tensor, source: Tensor) -> None:
-    """Copy one tensor in place, checked to be of the same kind."""
+    """Copy one tensor in place.
+
+    Raises:
+        ValueError: shape or dtype differ.
+    """
     if target.shape != source.shape or target.dtype != source.dtype:
         kinds = f"{target.dtype} {tuple(target.shape)}, got {source.dtype} {tuple(source.shape)}"
         raise ValueError(f"{name} of the agent's state must be {kinds}")

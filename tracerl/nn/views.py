@@ -1,4 +1,4 @@
-"""What there is to see of an agent between two steps: spikes, membranes, what it expects and what it is about to do."""
+"""Views of an agent between two steps: spikes, membranes, value and policy outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 @runtime_checkable
 class SpikingNeurons(Protocol):
-    """A layer whose neurons can be looked at; all that follow are [*lifetimes, n]."""
+    """A layer whose neurons can be observed; all tensors are [*lifetimes, n]."""
 
     spikes: Tensor
     membrane: Tensor
@@ -23,14 +23,14 @@ class SpikingNeurons(Protocol):
 
 @dataclass(frozen=True)
 class PolicyOutputs:
-    """What an agent makes of where it is; None of what it does not compute.
+    """The policy outputs, value and td error at the newest step; None for quantities the agent does not compute.
 
     Attributes:
-        probabilities: of the actions, or of each action component's values side by side, [*lifetimes, n].
+        probabilities: of the actions, or of the values of all action components, concatenated, [*lifetimes, n].
         mean: of continuous actions, in the units of the head, [*lifetimes, n].
         std: their standard deviation, [*lifetimes, n].
         value: V of the newest observation, [*lifetimes].
-        td_error: the signal that the last transition was multiplied by, [*lifetimes].
+        td_error: signal of the last transition, [*lifetimes].
     """
 
     probabilities: Tensor | None = None
@@ -42,24 +42,26 @@ class PolicyOutputs:
 
 @runtime_checkable
 class Visible(Protocol):
-    """An agent that can be looked into."""
+    """An agent whose spikes and policy outputs can be observed."""
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
-        """Return the layers of spiking neurons, by the names that their TensorBoard tags carry: ``policy_0``."""
+        """Return the layers of spiking neurons by the name in their TensorBoard tags, such as ``policy_0``."""
         ...
 
     def outlook(self) -> PolicyOutputs:
-        """Return what the agent makes of where it is."""
+        """Return the policy outputs at the newest observation."""
         ...
 
 
 @runtime_checkable
 class Distributed(Protocol):
-    """An agent with numbers of which it is worth knowing how they are distributed."""
+    """An agent whose parameters and traces can be logged as distributions."""
 
     def distributions(self) -> dict[str, Tensor]:
-        """Return them by TensorBoard tag, such as ``weights/policy_0``, each [*lifetimes, ...]; they may share
-        memory."""
+        """Return them by TensorBoard tag, such as ``weights/policy_0``, each [*lifetimes, ...].
+
+        The tensors may share storage.
+        """
         ...
 
 
@@ -71,7 +73,7 @@ class LayerView:
         name: such as ``policy_0``.
         spikes: 0 or 1, [n].
         membrane: in units of the threshold's scale, [n].
-        threshold: theta, [n]; NaN where the layer keeps none to look at.
+        threshold: theta, [n]; NaN where the layer has none.
         rate: spikes per tick, over about 1,000 ticks, [n].
     """
 
@@ -84,10 +86,10 @@ class LayerView:
 
 @dataclass(frozen=True)
 class View:
-    """One lifetime of an agent; arrays are copies, float64. None of what the agent does not compute.
+    """One lifetime of an agent; arrays are copies, float64. None for quantities the agent does not compute.
 
     Attributes:
-        layers: those with spiking neurons, none of an agent without any.
+        layers: the layers of spiking neurons; empty for an agent without any.
         probabilities: of the actions, [n].
         mean: of continuous actions, [n].
         std: their standard deviation, [n].
@@ -103,23 +105,22 @@ class View:
     td_error: float | None
 
 
-Found = Callable[[Tensor], Numbers]  # from a tensor, [*lifetimes, ...], to what belongs to one lifetime, not copied
+Found = Callable[[Tensor], Numbers]  # from a tensor, [*lifetimes, ...], to the slice of one lifetime, not copied
 
 
 class Viewer:
-    """Looks into one lifetime of an agent, whichever engine computes it, as often as it is called; nothing of it
-    changes.
+    """A callable that returns a ``View`` of one lifetime of an agent, for either engine, without changing the agent.
 
-    An agent that keeps its tensors in one memory (``tracerl.nn.packed_state``) is asked for them once, which makes
-    every further look ten times cheaper.
+    For an agent with packed state (``tracerl.nn.packed_state``) the arrays are looked up once, which makes every
+    further call ten times faster.
     """
 
     def __init__(self, agent: Any, lifetime: int = 0) -> None:
         """Choose a lifetime.
 
         Args:
-            agent: of one lifetime or of many; one that is not ``Visible`` shows nothing.
-            lifetime: number among the agent's lifetimes.
+            agent: of one lifetime or of many; the view of one that is not ``Visible`` is empty.
+            lifetime: index of the lifetime.
         """
         agents = getattr(agent, "agents", None)  # one agent per lifetime
         self._agent, self._lifetime = (agent, lifetime) if agents is None else (agents[lifetime], 0)
@@ -127,13 +128,13 @@ class Viewer:
         self._kept: _Glimpse | None = None
 
     def __call__(self) -> View:
-        """Look."""
+        """Return the view at the present step."""
         if not self._visible:
             return View((), None, None, None, None, None)
         return (self._kept or self._glimpse()).view()
 
     def _glimpse(self) -> "_Glimpse":
-        """Find the arrays to look at, and keep them where they stay what they are."""
+        """Look up the arrays of the view, and keep them where their storage never changes."""
         agent, lifetime = self._agent, self._lifetime
         many, own, steady = bool(agent.lifetimes.shape), _memory(agent), True
 
@@ -152,15 +153,15 @@ class Viewer:
 
 
 def view(agent: Any, lifetime: int = 0) -> View:
-    """Look into one lifetime of an agent once; see ``Viewer``."""
+    """Return a view of one lifetime of an agent; see ``Viewer``."""
     return Viewer(agent, lifetime)()
 
 
 def distributions(agent: Any) -> dict[str, Numbers]:
-    """Return the numbers of all lifetimes of an agent by tag, each flat, [n]; nothing of one that is not
-    ``Distributed``.
+    """Return the numbers of all lifetimes of an agent by tag, each flat, [n].
 
-    They may share the agent's memory: copy what shall stay as it is.
+    The mapping is empty for an agent that is not ``Distributed``. The arrays may share storage with the agent: copy
+    those that must not change.
     """
     agents = getattr(agent, "agents", None)
     if agents is not None:
@@ -191,13 +192,13 @@ _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 @dataclass(frozen=True)
 class _Glimpse:
-    """Arrays of one lifetime that may share the agent's memory: of its layers, and of its outlook by name."""
+    """Arrays of one lifetime, which may share storage with the agent: of its layers, and of its policy outputs."""
 
     layers: Sequence[LayerView]
     outlook: Mapping[str, Numbers]
 
     def view(self) -> View:
-        """Copy them."""
+        """Return a view with copies of the arrays."""
         copies = {name: float(array) if array.ndim == 0 else _copy(array) for name, array in self.outlook.items()}
         return View([_copied(layer) for layer in self.layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
 
@@ -219,7 +220,7 @@ def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
 
 
 def _memory(agent: Any) -> set[int]:
-    """Return where the memory of an agent lies that it never leaves; empty of one without such, or on a device."""
+    """Return the addresses of an agent's packed state; empty for an agent without one or on another device."""
     arena = getattr(agent, "memory", None)
     tensors = [getattr(arena, name, None) for name in ("real", "wide")]
     return {t.untyped_storage().data_ptr() for t in tensors if isinstance(t, Tensor) and t.device.type == "cpu"}

@@ -1,4 +1,4 @@
-"""How the layers of a network are connected: nodes, edges, and the routes along which credit travels back."""
+"""The connections of a network's layers: nodes, edges, and the routes of credit assignment."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 
 INPUT = -1  # the source that stands for the network's input
 
-Route = tuple[int, ...]  # nodes from one above a neuron to one under the readout
+Route = tuple[int, ...]  # nodes from the one after a neuron to the one before the readout
 
 
 @dataclass(frozen=True)
 class Node:
-    """A layer with what it receives: one vector, its sources side by side.
+    """A layer and its sources, whose outputs it receives as one concatenated vector.
 
     Attributes:
         layer: a spiking layer, or a stateless map such as pooling; has ``n_in`` and ``n_out``.
         sources: nodes received at the same tick, all of them earlier in the network, or ``INPUT``.
-        delayed: nodes of which the spikes of the tick before are received, after ``sources``. A layer's own are not
-            among them: it is ``recurrent`` itself.
+        delayed: nodes whose spikes of the previous tick are received, after ``sources``. They do not include the layer
+            itself, which is ``recurrent`` instead.
     """
 
     layer: Any
@@ -27,34 +27,34 @@ class Node:
 
 
 class Wiring:
-    """The nodes of a network, in an order in which each is advanced after its sources.
+    """The nodes of a network, each after its sources.
 
     Attributes:
         nodes: see ``Node``.
-        outputs: the nodes that the readout receives, side by side.
-        readout: the layer on top of them.
+        outputs: the nodes whose concatenated outputs the readout receives.
+        readout: the last layer.
         n_in: size of the network's input.
     """
 
     def __init__(self, nodes: Sequence[Node], outputs: Sequence[int], readout: Any, n_in: int) -> None:
-        """Take nodes whose layers fit together."""
+        """Store the nodes; the sizes of their layers must fit."""
         self.nodes, self.outputs, self.readout, self.n_in = tuple(nodes), tuple(outputs), readout, n_in
 
     def size(self, source: int) -> int:
-        """Return how many numbers a source hands on."""
+        """Return the number of outputs of a source."""
         return self.n_in if source == INPUT else int(self.nodes[source].layer.n_out)
 
     def block(self, node: int, source: int) -> slice:
-        """Return where a source of the same tick stands in what a node receives."""
+        """Return the slice of a source of the same tick in the input of a node."""
         sources = self.nodes[node].sources
         return _block([self.size(other) for other in sources], sources.index(source))
 
     def output_block(self, node: int) -> slice:
-        """Return where a node stands in what the readout receives."""
+        """Return the slice of a node in the input of the readout."""
         return _block([self.size(other) for other in self.outputs], self.outputs.index(node))
 
     def routes(self, node: int) -> Iterator[Route]:
-        """Yield every way from a node through others to the readout, within one tick, shortest part first."""
+        """Yield every route from a node through others to the readout within one tick, direct ones first."""
         for i, above in enumerate(self.nodes):
             if node in above.sources:
                 if i in self.outputs:
@@ -64,7 +64,7 @@ class Wiring:
 
     @cached_property
     def all_routes(self) -> list[Route]:
-        """The routes of all nodes, each after what it ends with."""
+        """The routes of all nodes, each after its suffixes."""
         return sorted({route for i in range(len(self.nodes)) for route in self.routes(i)}, key=len)
 
 
