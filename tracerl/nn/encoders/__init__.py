@@ -1,4 +1,4 @@
-"""Input encoders: from an observation to the code that enters the network, one encoder per file."""
+"""Input encoders: from an observation to the features that enter the network, one encoder per file."""
 
 from tracerl.nn.encoders.base import Encoder, EncoderSettings
 from tracerl.nn.encoders.contrast import Contrast, ContrastEncoder, decays_of

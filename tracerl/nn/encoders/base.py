@@ -1,4 +1,4 @@
-"""What every encoder has in common: the shape of its code and the standardising of observations."""
+"""The base class of encoders: the shape of the features and the standardisation of observations."""
 
 import math
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from tracerl.nn.normalizers import ObservationNormalizer
 Shape = tuple[int, ...]
 
 
-def stacked(codes: int, shape: Shape) -> Shape:
-    """Return the shape of so many codes of an observation.
+def stacked(copies: int, shape: Shape) -> Shape:
+    """Return the shape of ``copies`` copies of an observation.
 
-    Codes of a vector are a longer vector; of an image they are as many images, on a first axis of their own.
+    Copies of a vector are concatenated. Copies of an image are stacked along a new first axis.
     """
-    return (codes * shape[0],) if len(shape) == 1 else (codes, *shape)
+    return (copies * shape[0],) if len(shape) == 1 else (copies, *shape)
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Settings of an encoder, as a yaml names them; ``build`` makes the encoder.
+    """Settings of an encoder, as given in a yaml file; ``build`` makes the encoder.
 
     Attributes:
         normalize: standardise each feature by its running mean and deviation.
@@ -47,7 +47,7 @@ class EncoderSettings:
             lifetimes: maker of tensors.
 
         Raises:
-            ConfigError: the encoder cannot do with so few ticks.
+            ConfigError: the encoder needs more ticks.
         """
         raise NotImplementedError
 
@@ -55,27 +55,26 @@ class EncoderSettings:
         """Make the encoder for an agent without ticks; see ``build``.
 
         Raises:
-            ConfigError: its code is in time.
+            ConfigError: the encoder is temporal.
         """
         encoder = self.build(shape, 1, lifetimes)
         if encoder.temporal:
             raise checks.ConfigError(
-                "encoder", f"must not be {encoder.name}: this agent has no ticks for a code in time"
+                "encoder", f"must not be {encoder.name}: this agent has no ticks for temporal features"
             )
         return encoder
 
 
 class Encoder(StateModule):
-    """Turn an observation into the code that enters the network. Part of the agent and of its state.
+    """Base of encoders, which map an observation to the features that enter the network.
 
     Attributes:
         name: of the encoder on the command line.
-        shape: of the code at one tick, which is handed on flattened, row-major.
-        n_out: size of the code at one tick.
-        temporal: the code has a row for each tick; else one code is held over all ticks.
-        layout: axes of the code behind those of the lifetimes: (n_out,) where it is held, (ticks, n_out) where
-            temporal.
-        dtype: of the code, that of the agent.
+        shape: of the features at one tick; they are returned flattened, row-major.
+        n_out: number of features at one tick.
+        temporal: the features have a row for each tick; else they are constant over all ticks.
+        layout: axes of the features after the lifetimes axis: (ticks, n_out) where temporal, else (n_out,).
+        dtype: of the features; that of the agent.
     """
 
     name: str
@@ -88,14 +87,14 @@ class Encoder(StateModule):
         lifetimes: Lifetimes,
         ticks: int | None = None,
     ) -> None:
-        """Start with nothing seen.
+        """Initialise the normaliser.
 
         Args:
-            shape: of the code at one tick.
-            n_standardised: numbers that the normaliser, where there is one, takes in.
+            shape: of the features at one tick.
+            n_standardised: size of the normaliser's input, where there is a normaliser.
             settings: of the encoder.
             lifetimes: maker of tensors.
-            ticks: rows of a temporal code; None for a held one.
+            ticks: rows of temporal features; None where they are constant over all ticks.
         """
         super().__init__()
         self.shape, self.n_out = shape, math.prod(shape)
@@ -115,14 +114,14 @@ class Encoder(StateModule):
             first: whether it is the first of an episode; a bool, or a bool tensor [*lifetimes].
 
         Returns:
-            The code, [*lifetimes, n_out]; where it is temporal, [*lifetimes, ticks, n_out].
+            The features, [*lifetimes, n_out]; where temporal, [*lifetimes, ticks, n_out].
         """
         raise NotImplementedError
 
     def standardise(self, observation: Tensor) -> Tensor:
-        """Return the observation, standardised where the settings ask for it: float64, [*lifetimes, n]."""
+        """Return the observation, standardised under ``normalize``: float64, [*lifetimes, n]."""
         return observation if self.normalizer is None else self.normalizer(observation)
 
     def bounded(self, observation: Tensor) -> Tensor:
-        """Return the same within [-clip, clip], whether standardised or not: float64, [*lifetimes, n]."""
+        """Return the result of ``standardise`` clipped to [-clip, clip]: float64, [*lifetimes, n]."""
         return self.standardise(observation).clamp(-self.clip, self.clip)

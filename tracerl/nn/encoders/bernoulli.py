@@ -1,4 +1,4 @@
-"""Bernoulli spikes, which the encoders that draw have in common."""
+"""Bernoulli spikes, shared by the stochastic encoders."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from tracerl.nn.random import UniformStream
 
 
 def bernoulli_spikes(probability: Tensor, ticks: int, stream: UniformStream) -> Tensor:
-    """Draw spikes anew at each tick, advancing the stream by ticks times n.
+    """Draw independent spikes at each tick, advancing the stream by ticks times n numbers.
 
     Args:
         probability: of a spike at one tick, in [0, 1], float64, [*lifetimes, n].

@@ -1,4 +1,4 @@
-"""Contrast: each input beside its changes and beside its own past, over one time or several."""
+"""Contrast encoder: each input, its differences from decaying traces, and decaying traces, over several timescales."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from tracerl.nn.lifetimes import Lifetimes, clear_
 
 @dataclass(frozen=True)
 class Contrast(EncoderSettings):
-    """Each input beside its differences from decaying traces, and beside decaying traces; ``build`` makes the encoder.
+    """Each input, its differences from decaying traces, and decaying traces; ``build`` makes the encoder.
 
     Attributes:
-        trace_decay: decay of the traces that are compared with, per env step, in [0, 1); 0 compares with the last
-            observation. A list gives every input as many, an empty one none.
-        memory_decay: decay of the traces that are handed on themselves, likewise.
+        trace_decay: decay per env step, in [0, 1), of the traces that are subtracted; 0 subtracts the previous
+            observation. A list gives one trace per entry for every input; an empty list gives none.
+        memory_decay: decay per env step of the traces that are features themselves; a number or a list as well.
     """
 
     trace_decay: float | Sequence[float]
@@ -38,12 +38,12 @@ class Contrast(EncoderSettings):
 
     @property
     def trace_decays(self) -> list[float]:
-        """Decays of the traces that are compared with."""
+        """Decays of the traces that are subtracted."""
         return _several(self.trace_decay)
 
     @property
     def memory_decays(self) -> list[float]:
-        """Decays of the traces that are handed on."""
+        """Decays of the traces that are features."""
         return _several(self.memory_decay)
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "ContrastEncoder":
@@ -52,30 +52,30 @@ class Contrast(EncoderSettings):
 
 
 def _several(decay: float | Sequence[float]) -> list[float]:
-    """Return a list of decays, of which a number is one."""
+    """Return the decays as a list; a number becomes a list of one."""
     is_list = isinstance(decay, Sequence) and not isinstance(decay, str)
     return list(decay) if is_list else [decay]  # type: ignore[arg-type,list-item]
 
 
 def decays_of(encoder: Encoder) -> tuple[list[float], list[float]]:
-    """Return the decays of an encoder's traces, compared with and handed on; none of any but contrast."""
+    """Return the decays of the subtracted traces and of the trace features; empty for encoders other than contrast."""
     return (encoder.trace_decays, encoder.memory_decays) if isinstance(encoder, ContrastEncoder) else ([], [])
 
 
 class ContrastEncoder(Encoder):
-    """Set each input beside its contrasts and its memory traces, over K and M times.
+    """Concatenate each input with K contrasts and M memory traces.
 
-        contrast o_t - s_{t-1}   s_t = d s_{t-1} + (1-d) o_t, s_{-1} = o_0      before an episode: as if o_0 had lasted
-        memory   s_t             s_t = d s_{t-1} + (1-d) o_t, s_{-1} = 0        before an episode: nothing
+        contrast o_t - s_{t-1}   s_t = d s_{t-1} + (1-d) o_t, s_{-1} = o_0      as if o_0 had been constant before
+        memory   s_t             s_t = d s_{t-1} + (1-d) o_t, s_{-1} = 0        zero before the episode
 
-    A contrast with what was a few steps ago gives the network the velocities that an env hides. A memory trace
-    (Eberhard et al. 2025, https://arxiv.org/abs/2503.15200) tells what was seen long ago and adds up what was seen
-    piece by piece. Both are taken before standardising, so that all parts reach the network at the same scale: what a
-    slow trace still holds of a single step is a hundredth of that step. The code has the shape of 1 + K + M
-    observations (``stacked``): the observation, contrasts in the order of their decays, traces in the order of theirs.
+    A contrast with the last few steps provides velocities that an env does not. A memory trace (Eberhard et al. 2025,
+    https://arxiv.org/abs/2503.15200) summarises earlier observations. Both are computed before standardisation, so that
+    all features have the same scale; the contribution of one step to a slow trace can be a hundredth of that step. The
+    features have the shape of 1 + K + M observations (``stacked``): the observation, then the contrasts, then the
+    traces, each in the order of their decays.
 
     Attributes:
-        trace: s_t, trace by trace, those of contrasts first, float64, [*lifetimes, (K + M) * n_in].
+        trace: s_t, trace by trace, those of the contrasts first, float64, [*lifetimes, (K + M) * n_in].
         trace_decays: K of them.
         memory_decays: M of them.
     """
@@ -84,7 +84,7 @@ class ContrastEncoder(Encoder):
     trace: Tensor
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Contrast) -> None:
-        """Start with nothing seen."""
+        """Initialise the normaliser."""
         self.trace_decays, self.memory_decays = settings.trace_decays, settings.memory_decays
         n_in, decays = math.prod(shape), self.trace_decays + self.memory_decays
         super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lifetimes)
@@ -105,5 +105,5 @@ class ContrastEncoder(Encoder):
             self.trace[..., n:].zero_()
         contrast = repeated - self.trace
         self.trace.addcmul_(self._forgotten, contrast)
-        code = torch.cat([observation, contrast[..., :n], self.trace[..., n:]], -1)
-        return self.standardise(code).to(self.dtype)
+        features = torch.cat([observation, contrast[..., :n], self.trace[..., n:]], -1)
+        return self.standardise(features).to(self.dtype)

@@ -1,4 +1,4 @@
-"""Latency code: one spike per input, the earlier the larger the input."""
+"""Latency code: one spike per input; a larger input spikes earlier."""
 
 import math
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Latency(EncoderSettings):
     """The time to the first spike within an env step; ``build`` makes the encoder.
 
     Attributes:
-        clip: input whose spike comes at the first tick; inputs beyond count as this one. In standard deviations, or in
-            the observation's own units where it is not standardised.
+        clip: magnitude that spikes at the first tick; larger magnitudes are clipped to it. In standard deviations, or
+            in the observation's own units where it is not standardised.
     """
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "LatencyEncoder":
@@ -30,19 +30,19 @@ class Latency(EncoderSettings):
 
 
 class LatencyEncoder(Encoder):
-    """Place one spike per input: in its on half where x >= 0, else in its off half, at a tick that falls with |x|.
+    """Emit one spike per input, in its on half where x >= 0, else in its off half, at a tick that decreases with |x|.
 
         tick = min(floor((1 - min(|x|, clip) / clip) ticks), ticks - 1)
 
     After Thorpe, Delorme and Van Rullen 2001, "Spike-based strategies for rapid processing"
-    (https://doi.org/10.1016/S0893-6080(01)00083-1): intensity becomes latency. The code has
-    the shape of two observations (``stacked``), one row per tick.
+    (https://doi.org/10.1016/S0893-6080(01)00083-1), who encode intensity as latency. The features have the shape of two
+    observations (``stacked``), one row per tick.
     """
 
     name = "latency"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Latency) -> None:
-        """Start with nothing seen."""
+        """Initialise the normaliser."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
         self._ticks = torch.arange(ticks, dtype=torch.float64, device=lifetimes.device).unsqueeze(-1)  # [ticks, 1]
 

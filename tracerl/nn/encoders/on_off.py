@@ -1,4 +1,4 @@
-"""On/off split: each input beside its negative, both rectified, as the two kinds of cells of the retina."""
+"""On/off split: each input and its negative, both rectified, like the on and off cells of the retina."""
 
 import math
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from tracerl.nn.lifetimes import Lifetimes
 
 
 def on_off(x: Tensor) -> Tensor:
-    """Return max(x, 0) beside max(-x, 0).
+    """Return max(x, 0) concatenated with max(-x, 0).
 
     Kuffler 1953, "Discharge patterns and functional organization of mammalian retina"
-    (https://doi.org/10.1152/jn.1953.16.1.37), has the cells; the rectified split is the usual idealisation.
+    (https://doi.org/10.1152/jn.1953.16.1.37), describes the cells; the rectified split is the usual idealisation.
 
     Args:
         x: [..., n].
@@ -26,15 +26,15 @@ def on_off(x: Tensor) -> Tensor:
 
 
 def on_off_rates(x: Tensor, gain: float, tonic_rate: float) -> Tensor:
-    """Return how often each half of the split spikes, beside an input that tells nothing.
+    """Return the spike rates of both halves of the split and of a constant input.
 
     Args:
         x: [..., n].
         gain: spikes per tick and unit of x, at most one per tick.
-        tonic_rate: of the last input, spikes per tick: it serves neurons as a bias.
+        tonic_rate: of the constant input, spikes per tick; it acts as a bias.
 
     Returns:
-        min(1, gain max(x, 0)), min(1, gain max(-x, 0)), tonic_rate: chance of a spike at a tick, [..., 2 n + 1].
+        min(1, gain max(x, 0)), min(1, gain max(-x, 0)), tonic_rate: probability of a spike per tick, [..., 2 n + 1].
     """
     tonic = torch.full_like(x[..., :1], tonic_rate)
     return torch.cat([on_off(x).mul_(gain).clamp_(max=1.0), tonic], -1)
@@ -42,7 +42,7 @@ def on_off_rates(x: Tensor, gain: float, tonic_rate: float) -> Tensor:
 
 @dataclass(frozen=True)
 class OnOff(EncoderSettings):
-    """Each input beside its negative, both rectified; ``build`` makes the encoder."""
+    """Each input and its negative, both rectified; ``build`` makes the encoder."""
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "OnOffEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
@@ -50,16 +50,16 @@ class OnOff(EncoderSettings):
 
 
 class OnOffEncoder(Encoder):
-    """Hand on the on/off split of the observation: currents of 0 or above, half of them 0.
+    """Return the on/off split of the observation: non-negative currents, half of them 0.
 
-    So one neuron can weigh both sides of a feature's mean apart. The code has the shape of two observations
-    (``stacked``).
+    A neuron can so weight values above and below a feature's mean separately. The features have the shape of two
+    observations (``stacked``).
     """
 
     name = "on_off"
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: OnOff) -> None:
-        """Start with nothing seen."""
+        """Initialise the normaliser."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

@@ -1,4 +1,4 @@
-"""Population code: each input spread over neurons with Gaussian receptive fields."""
+"""Population code: each input is encoded by neurons with Gaussian receptive fields."""
 
 import math
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Population(EncoderSettings):
     """Gaussian receptive fields over each input; ``build`` makes the encoder.
 
     Attributes:
-        clip: the fields are spread over [-clip, clip]; inputs beyond count as the ends. In standard deviations, or in
-            the observation's own units where it is not standardised.
-        fields: per input, at least 3.
-        beta: distance of two neighbouring centres over a field's standard deviation; larger is narrower.
+        clip: the fields cover [-clip, clip]; inputs are clipped to it. In standard deviations, or in the observation's
+            own units where it is not standardised.
+        fields: number per input, at least 3.
+        beta: distance of two neighbouring centres divided by the standard deviation of a field; larger is narrower.
         spikes: Bernoulli spikes at each tick, with the activations as probabilities; else the activations themselves.
     """
 
@@ -42,14 +42,14 @@ class Population(EncoderSettings):
 
 
 class PopulationEncoder(Encoder):
-    """Activate m fields per input by the input's distance from their centres, over the range from -clip to clip.
+    """Activate m fields per input by the distance of the input from their centres in [-clip, clip].
 
         c_i = -clip + (i - 3/2) s, i = 1 .. m        s = 2 clip / (m - 2)        a_i = exp(-(x - c_i)^2 beta^2 / 2 s^2)
 
     Bohte, Kok and La Poutre 2002, "Error-backpropagation in temporally encoded networks of spiking neurons"
-    (https://doi.org/10.1016/S0925-2312(01)00658-0), who turn activations into spike times and use beta
-    1 to 2; here they are currents or probabilities. The code has the shape of m observations (``stacked``): all
-    inputs under the first field, then under the second.
+    (https://doi.org/10.1016/S0925-2312(01)00658-0), who convert activations to spike times and use beta from 1 to 2;
+    here activations are currents or spike probabilities. The features have the shape of m observations (``stacked``):
+    the activations of all inputs' first fields, then of their second fields, and so on.
 
     Attributes:
         centres: c_i, the same for every input, float64, [m, 1].
@@ -58,7 +58,7 @@ class PopulationEncoder(Encoder):
     name = "population"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Population) -> None:
-        """Start with nothing seen and, for spikes, a stream of random numbers of its own."""
+        """Initialise the normaliser and, for spikes, the encoder's own random stream."""
         temporal = ticks if settings.spikes else None
         super().__init__(stacked(settings.fields, shape), math.prod(shape), settings, lifetimes, temporal)
         spacing = 2 * settings.clip / (settings.fields - 2)

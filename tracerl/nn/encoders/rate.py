@@ -1,4 +1,4 @@
-"""Rate code: spikes at random, the more of them the larger the input."""
+"""Rate code: random spikes with a probability proportional to the input."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Rate(EncoderSettings):
     """Bernoulli spikes of the on/off split input; ``build`` makes the encoder.
 
     Attributes:
-        clip: input at which a spike comes at every tick; inputs beyond count as this one. In standard deviations, or
-            in the observation's own units where it is not standardised.
+        clip: magnitude that spikes at every tick; larger magnitudes are clipped to it. In standard deviations, or in
+            the observation's own units where it is not standardised.
     """
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "RateEncoder":
@@ -29,14 +29,14 @@ class Rate(EncoderSettings):
 class RateEncoder(Encoder):
     """Draw a spike of each half of the on/off split at each tick, independently: P(spike) = min(|x|, clip) / clip.
 
-    The discrete-time Poisson neuron (Dayan and Abbott 2001, "Theoretical neuroscience", section 1.4). The code has
+    The discrete-time Poisson neuron (Dayan and Abbott 2001, "Theoretical neuroscience", section 1.4). The features have
     the shape of two observations (``stacked``), one row per tick.
     """
 
     name = "rate"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Rate) -> None:
-        """Start with nothing seen and a stream of random numbers of its own."""
+        """Initialise the normaliser and the encoder's own random stream."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
         self.stream = UniformStream(lifetimes, CODE)
 

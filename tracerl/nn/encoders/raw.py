@@ -19,12 +19,12 @@ class Raw(EncoderSettings):
 
 
 class RawEncoder(Encoder):
-    """Hand on the observation, standardised where the settings ask for it. The code keeps the observation's shape."""
+    """Return the observation in its own shape, standardised under ``normalize``."""
 
     name = "raw"
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Raw) -> None:
-        """Start with nothing seen."""
+        """Initialise the normaliser."""
         super().__init__(shape, math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

@@ -1,18 +1,18 @@
 """The equations of tracerl, each a function of one time step.
 
-Every function works for one lifetime (shapes as written, without ``*lifetimes``) and for many lifetimes at once (a
-leading ``*lifetimes`` axis on every tensor), in float32 and float64. Time is in the names: ``membrane_tm1`` is the
-membrane at t-1. Functions that end in ``_`` update their first argument in place; the others return new tensors.
+Every function supports one lifetime (shapes as written, without ``*lifetimes``) and many lifetimes (a leading
+``*lifetimes`` axis on every tensor), in float32 and float64. Names contain the time index: ``membrane_tm1`` is the
+membrane at t-1. Functions whose names end in ``_`` update their first argument in place; others return new tensors.
 
 The network these equations describe is, for one hidden layer,
 
     u_t = m v_{t-1} + (1-m)(W x_t + b)      z_t = [u_t >= theta]      v_t = reset(u_t, z_t)
     zbar_t = k zbar_{t-1} + (1-k) z_t       y_t = V zbar_t + c
 
-with ``psi_t`` standing in for the derivative of the step z by u (the surrogate gradient of Neftci, Mostafa and
-Zenke 2019, https://arxiv.org/abs/1901.09948). What follows from that choice is exact: the eligibilities below equal
-backpropagation through time of this network, with weights held fixed. ``distributions`` has the
-distributions of actions.
+with ``psi_t`` in place of the derivative of the step z with respect to u (the surrogate gradient of Neftci, Mostafa and
+Zenke 2019, https://arxiv.org/abs/1901.09948). Given this surrogate, the derivatives are exact: the eligibilities below
+equal backpropagation through time of this network with weights held fixed. ``distributions`` has the distributions of
+actions.
 """
 
 from tracerl.nn.functional.distributions import bernoulli_entropy as bernoulli_entropy

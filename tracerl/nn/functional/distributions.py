@@ -1,6 +1,6 @@
-"""The distributions that actions are drawn from: scores, log-probabilities and entropies, in closed form.
+"""Distributions of actions: score functions, log-probabilities and entropies in closed form.
 
-Part of ``tracerl.nn.functional``, and like all of it for one lifetime or for many at once, in float32 and float64.
+Part of ``tracerl.nn.functional``: every function supports one lifetime and many, in float32 and float64.
 """
 
 import math
@@ -20,7 +20,7 @@ def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
 
 
 def categorical_entropy(probabilities: Tensor, log_probabilities: Tensor) -> Tensor:
-    """Entropy in nats, -sum pi log pi: [*lifetimes]."""
+    """Return the entropy in nats, -sum pi log pi: [*lifetimes]."""
     return (probabilities * log_probabilities).sum(-1).neg_()
 
 
@@ -30,12 +30,12 @@ def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tenso
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)), at any x."""
+    """Return log(1 + exp(x)) without overflow, in the shape of x."""
     return x.clamp(min=0.0).add_(torch.log1p(x.abs().neg_().exp_()))
 
 
 def bernoulli_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """Entropy of independent coins in nats, the sum of softplus(l) - p l: [*lifetimes].
+    """Return the entropy of independent Bernoulli variables in nats, the sum of softplus(l) - p l: [*lifetimes].
 
     Args:
         logits: l = log p / (1-p), [*lifetimes, n].
@@ -50,10 +50,10 @@ def bernoulli_entropy_gradient(logits: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def box_muller(uniform: Tensor) -> Tensor:
-    """Make a standard normal number of each pair of uniform ones: sqrt(-2 log(1-u)) cos(2 pi u').
+    """Convert each pair of uniform numbers to a standard normal number: sqrt(-2 log(1-u)) cos(2 pi u').
 
-    The first half of Box and Muller 1958 (https://doi.org/10.1214/aoms/1177706645): their sine would be a second
-    number, which is left out for a draw to stand by itself.
+    The first half of Box and Muller 1958 (https://doi.org/10.1214/aoms/1177706645). Their second number, with the sine,
+    is left out so that every draw is independent of the others.
 
     Args:
         uniform: (u, u') in [0, 1), [..., n, 2].
@@ -73,17 +73,18 @@ def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, T
 
 
 def clipped_gaussian_log_probability(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Log-probability of independent normal numbers that are clipped, in nats, summed: [*lifetimes].
+    """Return the summed log-probability of independent clipped normal numbers, in nats: [*lifetimes].
 
-    Between the bounds it is the log-density, -z^2/2 - log sigma - log(2 pi)/2 with z = (a - mu) / sigma; at a bound,
-    log of the mass beyond it, whichever number was drawn (Fujita and Maeda 2018, https://arxiv.org/abs/1802.07564).
+    Between the bounds it is the log-density, -z^2/2 - log sigma - log(2 pi)/2 with z = (a - mu) / sigma. At a bound it
+    is the log of the mass beyond the bound, for every a there (Fujita and Maeda 2018,
+    https://arxiv.org/abs/1802.07564).
 
     Args:
-        action: a before it is clipped, [*lifetimes, n].
+        action: a before clipping, [*lifetimes, n].
         mean: mu, [*lifetimes, n].
         std: sigma > 0, [*lifetimes, n].
-        low: least number after clipping, or -inf, in the dtype of the others, [n].
-        high: largest number after clipping, or inf, likewise, [n].
+        low: lower bound or -inf, in the dtype of the others, [n].
+        high: upper bound or inf, in the dtype of the others, [n].
     """
     side, distance = _beyond(action, mean, std, low, high)
     z = (action - mean) / std
@@ -96,9 +97,9 @@ def clipped_gaussian_score(
 ) -> tuple[Tensor, Tensor]:
     """Differentiate ``clipped_gaussian_log_probability`` by mu and by sigma: each [*lifetimes, n].
 
-    Between the bounds ``gaussian_score``. At a bound b, with d = +-(b - mu) / sigma the distance to it and
-    m(d) = phi(d) / (1 - Phi(d)), +-m(d) / sigma and d m(d) / sigma: what the scores of all numbers beyond it are on
-    average, so that the gradient of the return is the same and its variance less.
+    Between the bounds this is ``gaussian_score``. At a bound b, with the distance d = +-(b - mu) / sigma and m(d) =
+    phi(d) / (1 - Phi(d)), it is +-m(d) / sigma and d m(d) / sigma. This is the mean of ``gaussian_score`` over all
+    numbers beyond the bound, so that the gradient of the return has the same expectation and less variance.
     """
     side, distance = _beyond(action, mean, std, low, high)
     log_density = distance.square().mul_(-0.5).sub_(0.5 * math.log(2 * math.pi))
@@ -108,13 +109,15 @@ def clipped_gaussian_score(
 
 
 def _beyond(action: Tensor, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which bound a number has reached (-1, 0: none, 1), and by how many sigma that one lies outward of mu."""
+    """Return the bound that a number reaches (-1, 1 or 0: none) and the signed distance of that bound from mu."""
     side = (action >= high).to(mean.dtype) - (action <= low).to(mean.dtype)
     bound = torch.where(side > 0, high, torch.where(side < 0, low, mean))
     return side, side * (bound - mean) / std
 
 
 def gaussian_entropy(std: Tensor) -> Tensor:
-    """Differential entropy of independent normal numbers in nats, the sum of log sigma + log(2 pi e)/2:
-    [*lifetimes]."""
+    """Return the differential entropy of independent normal numbers in nats: [*lifetimes].
+
+    The entropy is the sum of log sigma + log(2 pi e)/2.
+    """
     return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))

@@ -7,11 +7,11 @@ from torch import Tensor
 def carry_sensitivity_(sensitivity: Tensor, leak: Tensor, drive: Tensor) -> Tensor:
     """Advance d u_t / d parameter, in place: s_t = leak s_{t-1} + drive.
 
-    This is forward-mode differentiation of the membrane with the layer's own recurrence (the membrane and its reset)
-    and no other; the eligibility vector of e-prop (Bellec et al. 2020, eq. 14) with the reset kept.
+    This is forward-mode differentiation through the membrane and its reset alone, without recurrent connections: the
+    eligibility vector of e-prop (Bellec et al. 2020, eq. 14), with the derivative of the reset included.
 
     Args:
-        sensitivity: [*lifetimes, rows, n], one row per parameter that each of the n neurons has; overwritten.
+        sensitivity: [*lifetimes, rows, n], one row per parameter of each of the n neurons; overwritten.
         leak: d u_t / d u_{t-1} = m dv_{t-1}/du_{t-1}, [*lifetimes, n].
         drive: the direct dependence, [*lifetimes, rows, n]: (1-m) x for a weight, v_{t-1} - I_t for m,
             m dv_{t-1}/dtheta for theta.

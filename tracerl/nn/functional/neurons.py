@@ -1,4 +1,4 @@
-"""Neurons, one time step each: affine currents, surrogate derivatives, leaky integration and firing."""
+"""One time step of neurons: affine currents, surrogate derivatives, leaky integration and firing."""
 
 import math
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ Reset = Literal["soft", "hard"]
 
 
 class LIFStep(NamedTuple):
-    """What one tick of a layer of leaky integrate-and-fire neurons yields, each [*lifetimes, n].
+    """The results of one tick of a layer of leaky integrate-and-fire neurons, each [*lifetimes, n].
 
     ``reset_gain`` is d v_t / d u_t and ``reset_drive`` the direct part of d v_t / d theta; both include the path
     through the spike.
@@ -40,7 +40,7 @@ def affine(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
-    """Carry a signal at the outputs of a matrix back to its inputs: weight^T signal.
+    """Multiply the transpose of one matrix per lifetime by one vector per lifetime: weight^T signal.
 
     Args:
         weight: [*lifetimes, n_out, n_in].
@@ -53,7 +53,7 @@ def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
 
 
 def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
-    """Stand in for the derivative of the spike by the membrane.
+    """Return the surrogate derivative of the spike with respect to the membrane potential, [*lifetimes, n].
 
     ``triangle``: slope max(0, 1 - slope |u - theta|), after Esser et al. 2016 (https://arxiv.org/abs/1603.08270).
     ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
@@ -70,7 +70,7 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
 
 
 def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
-    """Return the odd function whose derivative ``surrogate_derivative`` is: what a neuron without a step hands on.
+    """Return the odd antiderivative of ``surrogate_derivative``, the output of a graded neuron, [*lifetimes, n].
 
     ``arctan``: 2/pi arctan(pi/2 slope (u - theta)), between -1 and 1. ``triangle``: slope x (1 - slope |x| / 2) for
     |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond.
@@ -87,7 +87,7 @@ def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tenso
 
 
 def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
-    """Integrate: u_t = m v_{t-1} + (1-m) I_t; a constant current I settles at v = I.
+    """Integrate: u_t = m v_{t-1} + (1-m) I_t; for a constant current I, v converges to I.
 
     Args:
         current: I_t = W x_t + b, [*lifetimes, n].
@@ -112,9 +112,9 @@ def lif_fire(
         soft: dv/du = 1 - theta psi         dv/dtheta = -z + theta psi
         hard: dv/du = 1 - z - u psi         dv/dtheta = u psi
 
-    ``detach_reset`` takes the spike in the reset as a constant (psi = 0 in the four terms above). A hard reset needs
-    it in long lifetimes: below the threshold u psi is negative, so dv/du exceeds 1 and a sensitivity can grow without
-    bound.
+    ``detach_reset`` treats the spike in the reset as a constant (psi = 0 in the four terms above). A hard reset needs
+    this in long lifetimes: for negative u, u psi is negative, so that dv/du exceeds 1 and a sensitivity can grow
+    without bound.
 
     Args:
         potential: u_t, [*lifetimes, n].
@@ -137,14 +137,14 @@ def lif_fire(
 
 
 def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:
-    """Hand on a graded potential in place of spikes, without a reset: z = integral of the surrogate, v = u.
+    """Return a graded output in place of spikes, without a reset: z = integral of the surrogate, v = u.
 
-    What stands in for the derivative of a spike is the derivative here: nothing is surrogate. dv/du = 1, dv/dtheta = 0.
+    The surrogate derivative is here the exact derivative of z. dv/du = 1, dv/dtheta = 0.
 
     Args:
         potential: u_t, [*lifetimes, n].
         threshold: theta, where z is 0 and steepest, [*lifetimes, n] or [*lifetimes, 1].
-        slope: of z there.
+        slope: of z at theta.
         surrogate: ``triangle`` or ``arctan``.
     """
     distance = potential - threshold

@@ -1,4 +1,4 @@
-"""What a critic's values are compared by, one time step at a time."""
+"""The td error of a critic, for one time step."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float
 
     Args:
         reward: [*lifetimes].
-        value_t: V(s), as computed when s was seen, [*lifetimes].
+        value_t: V(s), [*lifetimes].
         value_tp1: V(s'), [*lifetimes].
         discount: gamma per env step.
         continues: 0 where the episode terminated, 1 elsewhere (also where it was truncated), [*lifetimes].

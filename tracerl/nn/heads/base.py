@@ -1,4 +1,4 @@
-"""What every action head has in common."""
+"""The base class of action heads."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from tracerl.nn.random import UniformStream
 
 
 class Head(StateModule):
-    """A distribution over actions whose parameters are the outputs of a network. Part of the agent and of its state.
+    """A distribution over actions whose parameters are the outputs of a network.
 
-    ``sample`` fills it; what the others return is about the outputs and the action of the last sample. Where an action
-    has several components, they are independent given the outputs: log-probabilities and entropies are sums.
+    ``sample`` stores the outputs and the action; the other methods refer to the last sample. The components of an
+    action are independent given the outputs, so log-probabilities and entropies are sums over components.
 
     Attributes:
-        n_outputs: numbers the head asks of the network.
-        n_components: independent numbers that an action has; 1 where a head does not say.
+        n_outputs: number of network outputs that the head needs.
+        n_components: number of independent components of an action; 1 by default.
         action: the newest sample, [*lifetimes] or [*lifetimes, components].
-        greedy: take the likeliest action in place of a sample: for watching, since what learns needs samples.
+        greedy: take the most probable action in place of a sample; for evaluation, since learning needs samples.
     """
 
     n_outputs: int
@@ -27,7 +27,7 @@ class Head(StateModule):
     greedy: bool = False
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
-        """Draw an action, remembering it in place.
+        """Draw an action and store it in place.
 
         Args:
             outputs: of the network, [*lifetimes, n_outputs].
@@ -52,5 +52,5 @@ class Head(StateModule):
         raise NotImplementedError
 
     def chosen(self) -> Any:
-        """Return the action as the env's action space has it; of many lifetimes an array, [lifetimes, ...]."""
+        """Return the action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError

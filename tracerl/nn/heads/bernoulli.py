@@ -1,4 +1,4 @@
-"""A coin for each bit of a MultiBinary space."""
+"""Independent Bernoulli variables for the bits of a MultiBinary space."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tracerl.nn.random import UniformStream
 
 
 class Bernoulli(Head):
-    """An independent coin for each bit of a MultiBinary space, in row-major order.
+    """An independent Bernoulli variable for each bit of a MultiBinary space, in row-major order.
 
     Attributes:
         logits: log p / (1-p) of the last outputs, [*lifetimes, bits].
@@ -25,7 +25,7 @@ class Bernoulli(Head):
     probabilities: Tensor
 
     def __init__(self, space: spaces.MultiBinary, lifetimes: Lifetimes) -> None:
-        """Start with fair coins."""
+        """Initialise all probabilities to 1/2."""
         super().__init__()
         self.n_outputs = self.n_components = int(torch.Size(space.shape).numel())
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
@@ -34,7 +34,7 @@ class Bernoulli(Head):
         self.register_buffer("action", lifetimes.zeros(self.n_outputs, dtype=torch.int64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
-        """Toss the coins, one number each; see ``Head.sample``."""
+        """Sample every bit, with one random number each; see ``Head.sample``."""
         self.logits.copy_(outputs)
         torch.sigmoid(outputs, out=self.probabilities)
         drawn = stream.draw_many(self.n_outputs)

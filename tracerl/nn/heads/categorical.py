@@ -17,7 +17,7 @@ class Categorical(Head):
     """A softmax over the actions of a Discrete space.
 
     Attributes:
-        sizes: actions of each component, of which there is one.
+        sizes: number of actions of each component; there is one component.
         log_probabilities: log pi of the last logits, [*lifetimes, n_actions].
         probabilities: pi, [*lifetimes, n_actions].
         action: index of the last action, counted from 0, int64, [*lifetimes].
@@ -27,12 +27,12 @@ class Categorical(Head):
     probabilities: Tensor
 
     def __init__(self, n_actions: int, lifetimes: Lifetimes, start: int = 0) -> None:
-        """Start uniform, with no action taken yet.
+        """Initialise the uniform distribution.
 
         Args:
             n_actions: of the space.
             lifetimes: maker of tensors.
-            start: number of its first action.
+            start: number of the space's first action.
         """
         super().__init__()
         self.n_outputs, self.sizes, self._start = n_actions, (n_actions,), start
@@ -71,11 +71,11 @@ class Categorical(Head):
 
 
 class MultiCategorical(Head):
-    """An independent softmax for each component of a MultiDiscrete space, their outputs side by side.
+    """An independent softmax for each component of a MultiDiscrete space, over concatenated outputs.
 
     Attributes:
-        sizes: actions of each component.
-        log_probabilities: of all components side by side, [*lifetimes, n_outputs].
+        sizes: number of actions of each component.
+        log_probabilities: of all components, concatenated, [*lifetimes, n_outputs].
         probabilities: pi, [*lifetimes, n_outputs].
         action: index of each component's last action, counted from 0, int64, [*lifetimes, components].
     """
@@ -84,7 +84,7 @@ class MultiCategorical(Head):
     probabilities: Tensor
 
     def __init__(self, space: spaces.MultiDiscrete, lifetimes: Lifetimes) -> None:
-        """Start uniform, with no action taken yet; components in row-major order."""
+        """Initialise the uniform distribution; components are in row-major order."""
         super().__init__()
         self.sizes = tuple(int(size) for size in space.nvec.flat)
         self.n_outputs, self.n_components = sum(self.sizes), len(self.sizes)
@@ -95,7 +95,7 @@ class MultiCategorical(Head):
         self.register_buffer("action", lifetimes.zeros(len(self.sizes), dtype=torch.int64))
 
     def _parts(self, tensor: Tensor) -> Sequence[Tensor]:
-        """Return each component's part of a tensor of [*lifetimes, n_outputs]."""
+        """Return the slice of each component in a tensor of [*lifetimes, n_outputs]."""
         parts: Sequence[Tensor] = tensor.split(self.sizes, -1)
         return parts
 
@@ -134,7 +134,7 @@ class MultiCategorical(Head):
 
 
 def _inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Return the index at which the cumulative distribution passes a number in [0, 1): int64, [*lifetimes].
+    """Return the index at which the cumulative distribution exceeds a number in [0, 1): int64, [*lifetimes].
 
     Args:
         probabilities: [*lifetimes, n].

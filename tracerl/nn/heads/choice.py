@@ -1,4 +1,4 @@
-"""Which head goes with which action space."""
+"""The action head for each kind of action space."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSettings(GaussianSettings):
-    """Settings of the head that goes with an action space, whatever the space; ``build`` makes the head."""
+    """Settings of the head for any supported action space; ``build`` makes the head."""
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
         """Make the head.
@@ -30,7 +30,7 @@ class HeadSettings(GaussianSettings):
             lifetimes: maker of tensors.
 
         Raises:
-            ConfigError: another space, or an empty one.
+            ConfigError: the space is not supported or is empty.
         """
         if isinstance(space, spaces.Discrete):
             return Categorical(int(space.n), lifetimes, int(space.start))
@@ -49,10 +49,10 @@ def head_for(space: Space[Any], lifetimes: Lifetimes, settings: HeadSettings | M
     Args:
         space: of the actions.
         lifetimes: maker of tensors.
-        settings: of the head that goes with the space, or what makes another head; None: the settings' defaults.
+        settings: of the default head of the space, or a callable that makes another head; None: the defaults.
 
     Raises:
-        ConfigError: the space is not supported, or the settings make no head.
+        ConfigError: the space is not supported, or the settings do not make a head.
     """
     make = HeadSettings() if settings is None else settings
     make = make.build if isinstance(make, HeadSettings) else make

@@ -1,4 +1,4 @@
-"""A bell around each number of a Box."""
+"""Independent Gaussian distributions for the numbers of a Box."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +14,19 @@ from tracerl.nn.heads.base import Head
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
-LEAST_STD = 1e-3  # added to every standard deviation; keeps the score finite
-UNBOUNDED = 1e30  # bounds beyond it are none: some envs write the largest float32 for infinity
+LEAST_STD = 1e-3  # added to every standard deviation; keeps the gradient of log pi finite
+UNBOUNDED = 1e30  # larger bounds count as infinite: some envs use the largest float32 for infinity
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianSettings:
-    """Settings of a Gaussian head; see there.
+    """Settings of a Gaussian head; see ``Gaussian``.
 
     Attributes:
-        max_std: bound of the deviations, summed over all numbers of the action that have a range, in halves of it;
-            None: none.
-        clipped_log_prob: log pi is that of the action which the env gets: at a bound, of all beyond it.
-        mean_margin: how many deviations the mean may lie beyond a bound; None: any.
+        max_std: bound of the standard deviations, summed over all numbers of the action with a finite range, in units
+            of half the range; None: no bound.
+        clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
+        mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
     """
 
     max_std: float | None = None
@@ -43,43 +43,45 @@ class GaussianSettings:
 
 
 class Gaussian(Head):
-    """An independent normal distribution for each number of a Box, its mean and deviation both outputs.
+    """An independent normal distribution for each number of a Box; mean and deviation are network outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
                                    sigma = max_std / k sigmoid(rho) + 0.001 under max_std, for k finite ranges
 
-    A bonus for entropy lifts sigma without end, since the entropy of a bell has none: noise that leaves the bounds of
-    the Box on both sides is then all that is done. Under ``max_std`` the gradient of the entropy fades as sigma nears
-    its bound, as that of a categorical head fades near the uniform distribution, and one weight of the bonus serves
-    both. The bound is one of all numbers together, on the sum of their sigma: the noise of each is noise in the td
-    error that teaches all the others, so that many joints afford less of it each than one.
+    Units: where a number of the Box has two finite bounds, a in [-1, 1] is mapped to them, so that mean and deviation
+    are in units of half the range. Elsewhere a is in the env's own units. The env receives a clipped to its bounds.
 
-    Where a number of the Box has two finite bounds, a in [-1, 1] is spread over them, so that mean and deviation are in
-    units of half the range; elsewhere a is in the env's own units. The env gets a clipped to its bounds. log pi and its
-    gradient are those of a itself or, under ``clipped_log_prob``, of what the env gets: at a bound, of all that lies
-    beyond it. Both are exact; the second varies less, since it does not tell actions apart that the env cannot
-    (https://arxiv.org/abs/1802.07564). The entropy is that of a.
+    ``max_std``: the entropy of a Gaussian is unbounded, so that an entropy bonus increases sigma without limit, until
+    the policy is mostly noise at the bounds of the Box. Under ``max_std`` the gradient of the entropy vanishes as sigma
+    approaches its bound, as it does for a categorical head near the uniform distribution, and the same bonus weight
+    suits both heads. The bound applies to the sum of all sigma, because the noise of each component is noise in the td
+    error of all the others.
 
-    But where the whole bell lies beyond a bound, what the env gets is certain: the second gradient is zero, and nothing
-    that is paid can ever bring the bell back. Under ``mean_margin`` mu is its output o held no further than so many
-    sigma beyond a bound, so that a draw within always comes, and with it a gradient. It goes to o as if that were not
-    held (straight through: https://arxiv.org/abs/1308.3432), since its own would be zero again; and for o not to run
-    away where mu cannot follow, the bonus for entropy is less ((o - mu) / sigma)^2 / 2.
+    ``clipped_log_prob``: log pi and its gradient are those of a itself or, under this setting, of the clipped action:
+    at a bound, of the mass beyond it. Both gradients are unbiased. The second has less variance, since it does not
+    distinguish actions that are equal for the env (https://arxiv.org/abs/1802.07564). The entropy is that of a.
+
+    ``mean_margin``: where almost the whole Gaussian lies beyond a bound, the action is deterministic, the second
+    gradient vanishes, and no reward can change the policy. Under this setting mu is its output o clipped to so many
+    sigma beyond a bound, so that samples within the bounds, and a gradient, keep occurring. The gradient with respect
+    to mu is applied to o unchanged (straight-through estimator, https://arxiv.org/abs/1308.3432), since the derivative
+    of the clipping is zero. The penalty ((o - mu) / sigma)^2 / 2 is subtracted from the entropy bonus, to keep o close
+    to mu.
 
     Attributes:
-        mean: mu of the last outputs, held to its margin, [*lifetimes, n].
+        mean: mu of the last outputs, within its margin, [*lifetimes, n].
         std: sigma, [*lifetimes, n].
         std_gain: d sigma / d rho, [*lifetimes, n].
-        action: the last a, before it is clipped, [*lifetimes, n].
-        sent: what the env gets, in its own units, float64, [*lifetimes, n].
-        low: least number sent, float64, [n].
-        high: largest number sent, float64, [n].
-        centre: what a = 0 becomes, float64, [n].
-        half_range: what a unit of a is worth, float64, [n].
-        least: where the lower tail of log pi begins, in units of a, [n]; -inf where there is none.
-        most: where its upper tail begins, in units of a, [n]; inf where there is none.
-        each_std: bound of each sigma where the range is finite, in units of a; None: it has none.
-        mean_margin: how many sigma mu may lie beyond a bound; None: any.
+        action: the last a, before clipping, [*lifetimes, n].
+        sent: the clipped action in the env's own units, float64, [*lifetimes, n].
+        low: lower bound of ``sent``, float64, [n].
+        high: upper bound of ``sent``, float64, [n].
+        centre: value of ``sent`` at a = 0, float64, [n].
+        half_range: change of ``sent`` per unit of a, float64, [n].
+        least: bound of the lower tail of log pi, in units of a, [n]; -inf where there is none.
+        most: bound of the upper tail of log pi, in units of a, [n]; inf where there is none.
+        each_std: bound of each sigma where the range is finite, in units of a; None: no bound.
+        mean_margin: largest distance of mu beyond a bound, in units of sigma; None: no bound.
         excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
         ends: the bounds of each number in units of a, [2, n]; -inf and inf where there are none.
     """
@@ -91,7 +93,7 @@ class Gaussian(Head):
     sent: Tensor
 
     def __init__(self, space: spaces.Box, lifetimes: Lifetimes, settings: GaussianSettings) -> None:
-        """Start around the middle of the Box; numbers in row-major order.
+        """Initialise around the centre of the Box; numbers are in row-major order.
 
         Args:
             space: of floats.
@@ -101,7 +103,7 @@ class Gaussian(Head):
         super().__init__()
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
-        with np.errstate(invalid="ignore"):  # of infinite bounds, which are not taken
+        with np.errstate(invalid="ignore"):  # infinite bounds, whose results are not used
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
         least, most = sides if settings.clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
@@ -123,7 +125,7 @@ class Gaussian(Head):
         self.register_buffer("sent", lifetimes.zeros(n, dtype=torch.float64))
 
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
-        """Draw a number from each bell, by two uniform ones; see ``Head.sample``."""
+        """Draw each component from its Gaussian, with two uniform numbers each; see ``Head.sample``."""
         mean, rho = outputs.chunk(2, -1)
         self._spread(rho)
         self._hold(mean)
@@ -133,7 +135,7 @@ class Gaussian(Head):
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
 
     def _hold(self, mean: Tensor) -> None:
-        """Write mu, no further beyond a bound than the margin, and how far its output is."""
+        """Write mu, clipped to the margin beyond the bounds, and o - mu."""
         if self.mean_margin is None:
             self.mean.copy_(mean)
             return
@@ -153,26 +155,29 @@ class Gaussian(Head):
         self.std.add_(LEAST_STD)
 
     def log_probability(self) -> Tensor:
-        """Return log pi of the action, in nats, its density taken over a: [*lifetimes]."""
+        """Return log pi of the action, in nats, as a density over a: [*lifetimes]."""
         return F.clipped_gaussian_log_probability(self.action, self.mean, self.std, self.least, self.most)
 
     def entropy(self) -> Tensor:
-        """Return the differential entropy of a, in nats; it can be below 0: [*lifetimes]."""
+        """Return the differential entropy of a, in nats, which can be negative: [*lifetimes]."""
         return F.gaussian_entropy(self.std)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by mu, held or not, and rho: [*lifetimes, 2 n]."""
+        """Return the gradient of log pi of the action by mu (clipped or not) and rho: [*lifetimes, 2 n]."""
         by_mean, by_std = F.clipped_gaussian_score(self.action, self.mean, self.std, self.least, self.most)
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by rho and, where mu is held, what draws o back: [*lifetimes, 2 n]."""
+        """Return the gradient of the entropy and, under ``mean_margin``, of its penalty by o and rho.
+
+        Returns:
+            [*lifetimes, 2 n].
+        """
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
         return torch.cat([back, self.std_gain / self.std], -1)
 
     def chosen(self) -> Any:
-        """Return what the env gets, in the space's dtype, [*lifetimes, *shape]; the centre for a number that
-        diverged."""
+        """Return the clipped action in the space's dtype, [*lifetimes, *shape]; NaN is replaced by the centre."""
         sent = self.sent.cpu().numpy()
         if not np.isfinite(sent).all():
             sent = np.where(np.isnan(sent), self.centre.cpu().numpy(), sent)
