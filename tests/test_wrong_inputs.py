@@ -34,7 +34,7 @@ BAD = {
     "agent=eprop agent.value_weight=0": "agent.value_weight must be a number above 0",
     "agent=reflect_classic agent.decays=0.9": "agent.decays must be a list",
     "encoder=latency": "network.ticks must be 2 or above for the encoder latency",
-    "encoder=rate agent=stream_ac": "encoder must not be rate: this agent has no ticks for a code in time",
+    "encoder=rate agent=stream_ac": "encoder must not be rate: this agent has no ticks for temporal features",
     "engine=fused agent=eprop": "engine cannot be fused: agent=eprop has no kernels",
     "engine=fused agent=random": "engine cannot be fused: agent=random has no kernels",
     "lifetimes=0": "lifetimes must be a whole number of 1 or above, got 0",

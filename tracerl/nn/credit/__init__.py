@@ -1,7 +1,7 @@
-"""Credit assignment: from a signal at a network's outputs to the score of every hidden parameter.
+"""Credit assignment: from a signal at a network's outputs to the gradient of every hidden parameter.
 
-Credit observes: the network advances its layers itself and calls ``begin_tick`` before them and ``end_tick`` after
-them at every tick. ``write_scores`` follows when a signal arrives. The three kinds have the same methods.
+At every tick the network calls ``begin_tick``, advances its layers, and calls ``end_tick``. When a signal arrives, it
+calls ``write_scores``. The three kinds of credit have the same methods.
 """
 
 from tracerl.nn.credit.exact import Exact

@@ -1,4 +1,4 @@
-"""Exact credit: real-time recurrent learning of the whole network, for small nets and as an oracle."""
+"""Exact credit: real-time recurrent learning of the whole network, for small networks and as a reference."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from tracerl.nn.wiring import INPUT, Node, Wiring
 
 
 class NodeTangents(StateModule):
-    """The derivative of what a node hands on by each of the network's P hidden parameters.
+    """The derivative of a node's output with respect to each of the network's P hidden parameters.
 
     Attributes:
-        now: d z_t, [*lifetimes, P, n]; up to date from the end of the tick.
-        before: d z_{t-1}, of nodes with delayed edges.
+        now: d z_t, [*lifetimes, P, n]; updated at the end of the tick.
+        before: d z_{t-1}, [*lifetimes, P, n]; used for nodes with delayed edges.
     """
 
     now: Tensor
@@ -27,11 +27,11 @@ class NodeTangents(StateModule):
     def __init__(
         self, node: Node, others: Sequence["NodeTangents"], n_in: int, total: int, lifetimes: Lifetimes
     ) -> None:
-        """Start at zero.
+        """Initialise at zero.
 
         Args:
             node: whose spikes are differentiated.
-            others: of all nodes by number, which may be filled later.
+            others: tangents of all nodes by number; the sequence may be completed later.
             n_in: size of the network's input, which depends on no parameter.
             total: P.
             lifetimes: maker of tensors.
@@ -42,14 +42,13 @@ class NodeTangents(StateModule):
             self.register_buffer(name, lifetimes.zeros(total, node.layer.n_out))
 
     def handed_on(self) -> Tensor:
-        """Return d z_t of the tick in which the layer has just been advanced, [*lifetimes, P, n]."""
+        """Return d z_t after the layer has been advanced, [*lifetimes, P, n]."""
         layer = self.node.layer
         derivative: Tensor = layer.eligibility() if isinstance(layer, SpikingLayer) else layer.push(self.arriving())
         return derivative
 
     def arriving(self) -> Tensor:
-        """Return the derivative of what the layer's synapses receive, [*lifetimes, P, n_in]; see
-        ``SpikingLayer.track``."""
+        """Return the derivative of the synapses' inputs, [*lifetimes, P, n_in]; see ``SpikingLayer.track``."""
         nothing = self.now.new_zeros(*self.now.shape[:-1], self.n_in)
         parts = [nothing if source == INPUT else self.others[source].handed_on() for source in self.node.sources]
         parts += [self.others[source].before for source in self.node.delayed]
@@ -61,19 +60,19 @@ class NodeTangents(StateModule):
 class Exact(StateModule):
     """Real-time recurrent learning (Williams and Zipser 1989, https://doi.org/10.1162/neco.1989.1.2.270).
 
-    Every layer tracks the derivatives of its states by all hidden parameters of the network, through recurrence,
-    delayed edges and normalisation. Equals backpropagation through time with weights held fixed, whatever the network.
-    Costs P numbers per neuron and, per tick, P times what the network itself does.
+    Every layer tracks the derivatives of its states with respect to all hidden parameters of the network, through
+    recurrence, delayed edges and normalisation. For every network the gradient equals backpropagation through time with
+    weights held fixed. The cost is P numbers per neuron and P times the operations of the network per tick.
 
     Attributes:
-        filtered: d zbar_t by the parameters, as the readout filters the spikes, [*lifetimes, P, neurons under it].
+        filtered: d zbar_t / d parameters, filtered as the readout filters spikes, [*lifetimes, P, readout.n_in].
     """
 
     filtered: Tensor
     tracked = ("filtered",)
 
     def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Number the parameters node by node and start at zero."""
+        """Number the parameters node by node and initialise the derivatives at zero."""
         super().__init__()
         self.wiring = wiring
         self.starts: dict[int, int] = {}
@@ -92,19 +91,19 @@ class Exact(StateModule):
         self.register_buffer("filtered", lifetimes.zeros(total, wiring.readout.n_in))
 
     def begin_tick(self) -> None:
-        """Keep the derivatives of the tick before for delayed edges."""
+        """Store the derivatives of the previous tick for delayed edges."""
         for i in self._delayed:
             self.tangents[i].before.copy_(self.tangents[i].now)
 
     def end_tick(self) -> None:
-        """Keep the derivatives of this tick and filter them as the readout filters the spikes, in place."""
+        """Store the derivatives of this tick and filter them as the readout filters spikes, in place."""
         for tangents in self.tangents:
             tangents.now.copy_(tangents.handed_on())
         spikes = torch.cat([self.tangents[i].now for i in self.wiring.outputs], -1)
         F.low_pass_(self.filtered, self.wiring.readout.decay.value.unsqueeze(-2), spikes)
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
-        """Write the score of every hidden layer, in place; see ``OTPE.write_scores``."""
+        """Write the gradients of every hidden layer, in place; see ``OTPE.write_scores``."""
         scores = F.affine(self.filtered, below)  # [*lifetimes, P]
         for i, start in self.starts.items():
             layer = self.wiring.nodes[i].layer
@@ -112,7 +111,7 @@ class Exact(StateModule):
             layer.write_score(scores[..., start : start + size].unflatten(-1, (layer.rows, layer.n_out)))
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the derivatives, in place, in the lifetimes of the mask or in all."""
         clear_(self.filtered, mask)
         for tangents in self.tangents:
             clear_(tangents.now, mask)

@@ -1,8 +1,8 @@
-"""The default credit: exact for layers under the readout, OTPE-style for those further down.
+"""The default credit: exact for layers that feed the readout, approximate (OTPE) for the layers before them.
 
-The learning signal arrives at the outputs y_t, but a spike goes on acting on them through the memory of every layer
-above. Credit is the trace that makes up for it, one per layer, fed at every tick with the layer's local eligibility
-e_t = d z_t / d parameter.
+The learning signal arrives at the outputs y_t. A spike influences later outputs through the state of every later layer.
+Credit is a trace per layer that accounts for this influence. At every tick it is updated by the layer's local
+eligibility e_t = d z_t / d parameter.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from tracerl.nn.wiring import Route, Wiring
 class ReadoutCredit(StateModule):
     """Credit of a layer right under a leaky-integrator readout; exact.
 
-        E_t = k E_{t-1} + (1-k) e_t        score = (V^T g) * E_t, row by row
+        E_t = k E_{t-1} + (1-k) e_t        gradient = (V^T g) * E_t, row by row
 
-    Exact because k belongs to the hidden neuron: filtering before or after V is the same, so one trace per parameter
-    serves every output. Equals backpropagation through time with weights held fixed.
+    This is exact because k is a property of the hidden neuron: filters before and after V are equal, so that one trace
+    per parameter suffices for all outputs. It equals backpropagation through time with weights held fixed.
 
     Attributes:
         eligibility: E_t, [*lifetimes, rows, n].
@@ -33,12 +33,12 @@ class ReadoutCredit(StateModule):
     tracked = ("eligibility",)
 
     def __init__(self, n: int, rows: int, lifetimes: Lifetimes) -> None:
-        """Start empty, for a layer of n neurons with that many parameters each."""
+        """Initialise at zero, for a layer of n neurons with ``rows`` parameters each."""
         super().__init__()
         self.register_buffer("eligibility", lifetimes.zeros(rows, n))
 
     def update(self, local: Tensor, readout_decay: Tensor) -> None:
-        """Filter e_t as the readout filters the spikes, in place.
+        """Filter e_t as the readout filters spikes, in place.
 
         Args:
             local: e_t, [*lifetimes, rows, n].
@@ -47,32 +47,32 @@ class ReadoutCredit(StateModule):
         F.low_pass_(self.eligibility, readout_decay.unsqueeze(-2), local)
 
     def score(self, learning_signal: Tensor) -> Tensor:
-        """Return the score, [*lifetimes, rows, n], for the signal V^T g at the filtered spikes, [*lifetimes, n]."""
+        """Return the gradient, [*lifetimes, rows, n], for the signal V^T g at the filtered spikes, [*lifetimes, n]."""
         return self.eligibility * learning_signal.unsqueeze(-2)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the traces, in place, in the lifetimes of the mask or in all."""
         clear_(self.eligibility, mask)
 
 
 class PathCredit(StateModule):
-    """Credit of a layer under other hidden layers; approximate, in the manner of OTPE.
+    """Credit of a layer that feeds other hidden layers; approximate, after OTPE.
 
-    Exact credit needs d(everything above) / d(every parameter here). Instead e_t leaks through one average neuron per
-    layer above, and is projected on the outputs by the path open at that tick:
+    Exact credit needs the derivatives of all later layers with respect to the parameters of this one. Instead, e_t is
+    filtered by the mean state retention of each later layer and projected on the outputs by the Jacobian of this tick:
 
         R^1 = l_1 R^1 + e_t,  R^2 = l_2 R^2 + R^1, ...            l_i = mean over layer i of m dv/du at t-1
         F_j = kbar F_j + P_j * R^last                             P = V (1-k) psi_L (1-m_L) W_L ... W_{l+1}
-        score = sum_j g_j F_j
+        gradient = sum_j g_j F_j
 
-    One copy F_j per output j, and one R per state of the layers above; where several routes lead to the readout, each
-    adds its own P * R. After Summe, Schaefer and Joshi 2023 (https://arxiv.org/abs/2311.16151), with the projection on
-    outputs instead of a per-tick loss. ``docs/credit.md`` has its measured angle to the true gradient.
+    There is one F_j per output j and one R per state of the later layers. Where several routes lead to the readout,
+    each adds its own P * R. After Summe, Schaefer and Joshi 2023 (https://arxiv.org/abs/2311.16151), with the
+    projection on outputs in place of a loss per tick. ``docs/credit.md`` gives the measured angle to the true gradient.
 
     Attributes:
-        levels: of each R: the level that feeds it (-1: e_t itself), the node above that it stands for, and which of
-            that node's states.
-        ends: level at which each of ``routes`` arrives (-1: e_t itself).
+        levels: for each R: the level that is its input (-1: e_t itself), the later node it represents, and the index of
+            that node's state.
+        ends: last level of each of ``routes`` (-1: e_t itself).
         carried: R, [*lifetimes, levels, rows, n].
         projected: F, [*lifetimes, outputs, rows, n].
     """
@@ -82,11 +82,11 @@ class PathCredit(StateModule):
     tracked = ("carried", "projected")
 
     def __init__(self, node: int, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Start empty, for a node of a network."""
+        """Initialise at zero, for a node of a network."""
         super().__init__()
         self.routes = list(wiring.routes(node))
         self.levels: list[tuple[int, int, int]] = []
-        known: dict[Route, int] = {(): -1}  # where the beginning of a route arrives
+        known: dict[Route, int] = {(): -1}  # last level of each prefix of a route
         for route in self.routes:
             for i in range(1, len(route) + 1):
                 if route[:i] not in known:
@@ -97,7 +97,7 @@ class PathCredit(StateModule):
         self.register_buffer("projected", lifetimes.zeros(wiring.readout.n_out, layer.rows, layer.n_out))
 
     def _add_levels(self, below: int, above: int, wiring: Wiring) -> int:
-        """Add a level for every state of a layer above and return the last one."""
+        """Add a level for every state of a later layer and return the last one."""
         layer = wiring.nodes[above].layer
         for state in range(len(layer.leaks()) if isinstance(layer, SpikingLayer) else 0):
             self.levels.append((below, above, state))
@@ -105,15 +105,15 @@ class PathCredit(StateModule):
         return below
 
     def update(self, local: Tensor, leaks: Sequence[Tensor], paths: Sequence[Tensor], readout_decay: Tensor) -> None:
-        """Carry e_t upwards by one tick, in place.
+        """Update R and F by e_t of one tick, in place.
 
         Args:
             local: e_t, [*lifetimes, rows, n].
-            leaks: l of each level, each [*lifetimes].
+            leaks: state retention l of each level, each [*lifetimes].
             paths: d y_t / d z_t within this tick along each route, each [*lifetimes, outputs, n].
-            readout_decay: k, [*lifetimes, neurons under the readout] or [*lifetimes, 1].
+            readout_decay: k per tick, [*lifetimes, readout.n_in] or [*lifetimes, 1].
         """
-        reached = [local]  # and then every level: number i stands at i + 1
+        reached = [local]  # then every level: level i has the index i + 1
         for i, ((below, _, _), leak) in enumerate(zip(self.levels, leaks, strict=True)):
             level = self.carried[..., i, :, :]
             torch.addcmul(reached[below + 1], level, leak[..., None, None], out=level)
@@ -123,25 +123,25 @@ class PathCredit(StateModule):
             self.projected.addcmul_(path.unsqueeze(-2), reached[end + 1].unsqueeze(-3))
 
     def score(self, output_signal: Tensor) -> Tensor:
-        """Return the score, [*lifetimes, rows, n], for the signal g at the outputs, [*lifetimes, outputs]."""
+        """Return the gradient, [*lifetimes, rows, n], for the signal g at the outputs, [*lifetimes, outputs]."""
         return (self.projected * output_signal[..., None, None]).sum(-3)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the traces, in place, in the lifetimes of the mask or in all."""
         clear_(self.carried, mask)
         clear_(self.projected, mask)
 
 
 class OTPE(StateModule):
-    """The credits of a network: ``ReadoutCredit`` under the readout, ``PathCredit`` under other layers, or both.
+    """The credit of a network: ``ReadoutCredit`` for edges to the readout, ``PathCredit`` for edges to other layers.
 
     Attributes:
-        direct: of the nodes that the readout receives, by node number.
-        indirect: of the nodes with a route to it through others.
+        direct: credit of the nodes that feed the readout, by node number.
+        indirect: credit of the nodes with a route to the readout through other nodes, by node number.
     """
 
     def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Start empty, and let the layers track their eligibility."""
+        """Initialise at zero, and make the layers track their eligibility."""
         super().__init__()
         self.wiring = wiring
         self.direct: dict[int, ReadoutCredit] = {}
@@ -160,11 +160,11 @@ class OTPE(StateModule):
         self._split = len(wiring.outputs) > 1
 
     def begin_tick(self) -> None:
-        """Note how the layers above leak, before they are advanced."""
+        """Store the state retention of the later layers before they are advanced."""
         self._leaks.update((i, self.wiring.nodes[i].layer.leaks()) for i in self._above)
 
     def end_tick(self) -> None:
-        """Take in this tick's eligibilities, in place."""
+        """Update the credit by this tick's eligibilities, in place."""
         nodes, decay = self.wiring.nodes, self.wiring.readout.decay.value
         local = {i: nodes[i].layer.eligibility() for i in self.direct.keys() | self.indirect.keys()}
         for i, direct in self.direct.items():
@@ -178,7 +178,7 @@ class OTPE(StateModule):
             indirect.update(local[i], leaks, paths, decay)
 
     def _pull_routes(self) -> dict[Route, Tensor]:
-        """Return d y_t / d (what the first node of a route receives) along it: [*lifetimes, outputs, n_in]."""
+        """Return d y_t / d (inputs of the first node) along each route: [*lifetimes, outputs, n_in]."""
         readout = self.wiring.readout
         weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lifetimes, outputs, n]
         pulled: dict[Route, Tensor] = {}
@@ -192,10 +192,10 @@ class OTPE(StateModule):
         return pulled
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
-        """Write the score of every hidden layer, in place.
+        """Write the gradients of every hidden layer, in place.
 
         Args:
-            below: V^T g, [*lifetimes, neurons under the readout].
+            below: V^T g, [*lifetimes, readout.n_in].
             output_signal: g, [*lifetimes, outputs].
         """
         for i, direct in self.direct.items():
@@ -207,12 +207,12 @@ class OTPE(StateModule):
             self._write(i, self.indirect[i].score(output_signal))
 
     def _write(self, node: int, score: Tensor) -> None:
-        """Hand a layer its score, spread over the neurons whose currents are normalised together.
+        """Write the gradient of a layer, with the effect of a weight on all neurons that are normalised together.
 
-        A weight moves the currents of all of them. How they then go on is what their own eligibilities say of the same
-        input, so the sum over them is exact for the mean; for the deviation, present currents stand for those of then.
-        Where neurons see different inputs, as behind a convolution, their eligibilities by the bias, through which all
-        receive 1, say how they go on, and present inputs stand for those of then.
+        A weight changes the normalised currents of all of these neurons. Their eligibilities for the same input give
+        the later effect, so that the sum over the neurons is exact for the mean of the currents. For the deviation, the
+        present currents approximate the earlier ones. Where neurons have different inputs, as in a convolution, the
+        eligibilities of the biases give the later effect, and the present inputs approximate the earlier ones.
         """
         layer: SpikingLayer = self.wiring.nodes[node].layer
         if layer.norm is not None:
@@ -225,11 +225,11 @@ class OTPE(StateModule):
         layer.write_score(score)
 
     def _of_outputs(self, values: Tensor, node: int) -> Tensor:
-        """Return a node's part of what is laid out as the readout's inputs, or is shared by them."""
+        """Return the slice of a node in a tensor laid out as the readout's inputs; a shared value is returned whole."""
         return values[..., self.wiring.output_block(node)] if self._split and values.shape[-1] > 1 else values
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the traces, in place, in the lifetimes of the mask or in all."""
         for direct in self.direct.values():
             direct.reset_state(mask)
         for indirect in self.indirect.values():

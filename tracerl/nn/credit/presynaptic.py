@@ -1,4 +1,4 @@
-"""Presynaptic credit: one trace per input, no memory of the neurons above (OTTT)."""
+"""Presynaptic credit: one trace per input, without the state of later neurons (OTTT)."""
 
 from torch import Tensor, nn
 
@@ -9,28 +9,28 @@ from tracerl.nn.wiring import INPUT, Wiring
 
 
 class PresynapticTrace(StateModule):
-    """The decaying sum of what a layer's synapses received: a_t = mbar a_{t-1} + dI_t/dW, mbar the layer's mean decay.
+    """The decaying sum of a layer's inputs: a_t = mbar a_{t-1} + dI_t/dW, with mbar the mean decay of the layer.
 
     Attributes:
-        trace: a_t, [*lifetimes, rows, 1] of dense synapses, [*lifetimes, rows, n] of convolutional ones.
+        trace: a_t, [*lifetimes, rows, 1] for dense synapses, [*lifetimes, rows, n] for convolutional ones.
     """
 
     trace: Tensor
     tracked = ("trace",)
 
     def __init__(self, layer: SpikingLayer, lifetimes: Lifetimes) -> None:
-        """Start empty."""
+        """Initialise at zero."""
         super().__init__()
         self.register_buffer("trace", lifetimes.zeros(*layer.synapses.drive().shape[-2:]))
 
     def update(self, layer: SpikingLayer) -> None:
-        """Take in this tick's inputs, in place."""
+        """Update the traces by this tick's inputs, in place."""
         drive, norm = layer.synapses.drive(), layer.norm
         kept = layer.membrane_decay.value.mean(-1)[..., None, None]
         self.trace.mul_(kept).add_(drive if norm is None else drive * norm.inverse.unsqueeze(-1))
 
     def write_score(self, layer: SpikingLayer, signal: Tensor) -> None:
-        """Write the score for a signal at the spikes within the tick, [*lifetimes, n]."""
+        """Write the gradient for a signal at the spikes of this tick, [*lifetimes, n]."""
         at_currents = signal.unsqueeze(-2) * layer.input_gain().unsqueeze(-2)
         if layer.norm is not None:
             at_currents = layer.norm.centre(at_currents)  # its scale is in the trace
@@ -40,18 +40,18 @@ class PresynapticTrace(StateModule):
 class Presynaptic(StateModule):
     """Online training through time (Xiao et al. 2022, https://arxiv.org/abs/2210.04195): presynaptic traces times psi.
 
-        score of W = (signal backpropagated through this tick alone) psi (1-m) a_t
+        gradient of W = (signal backpropagated through this tick alone) psi (1-m) a_t
 
-    What a spike does later, through the memory of the layers above and of the readout, is left out, and so is the
-    reset. It needs one number per input instead of one per synapse, and is the fastest. Exact without memory (m = 0,
-    k = 0).
+    Left out: the later effect of a spike through the states of later layers and of the readout, and the reset. This
+    credit needs one number per input instead of one per synapse, and is the fastest. It is exact for neurons without
+    state (m = 0, k = 0).
 
     Attributes:
         traces: of every spiking layer, by node number.
     """
 
     def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Start empty."""
+        """Initialise at zero."""
         super().__init__()
         self.wiring = wiring
         self.traces = {
@@ -66,17 +66,17 @@ class Presynaptic(StateModule):
         """Do nothing."""
 
     def end_tick(self) -> None:
-        """Take in this tick's inputs, in place."""
+        """Update the traces by this tick's inputs, in place."""
         for i, trace in self.traces.items():
             trace.update(self.wiring.nodes[i].layer)
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
-        """Write the score of every hidden layer, in place; see ``OTPE.write_scores``."""
+        """Write the gradients of every hidden layer, in place; see ``OTPE.write_scores``."""
         wiring, arriving = self.wiring, below * self.wiring.readout.decay.complement
         signals: dict[int, Tensor] = {i: arriving[..., block] for i, block in self._blocks.items()}
         for i in range(len(wiring.nodes) - 1, -1, -1):
             node, signal = wiring.nodes[i], signals.get(i)
-            if signal is None:  # only delayed edges lead on from here
+            if signal is None:  # the node has delayed outgoing edges only
                 continue
             if any(source != INPUT for source in node.sources):
                 pulled = node.layer.pull(signal.unsqueeze(-2)).squeeze(-2)
@@ -87,6 +87,6 @@ class Presynaptic(StateModule):
                 self.traces[i].write_score(node.layer, signal)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget, in place, in the lifetimes of the mask or in all."""
+        """Reset the traces, in place, in the lifetimes of the mask or in all."""
         for trace in self.traces.values():
             clear_(trace.trace, mask)

@@ -1,4 +1,4 @@
-"""Layers of spiking neurons: each owns its parameters, its state and the derivatives it carries forward."""
+"""Layers of spiking neurons: each owns its parameters, its state and its forward-mode derivatives."""
 
 from tracerl.nn.layers.alif import ALIF
 from tracerl.nn.layers.convolution import ConvolutionalSynapses

@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire neurons whose threshold rises with their own spikes."""
+"""Leaky integrate-and-fire neurons with an adaptive threshold."""
 
 import torch
 from torch import Tensor
@@ -11,22 +11,22 @@ from tracerl.nn.lifetimes import Lifetimes, clear_
 
 
 class ALIF(SpikingLayer):
-    """Adaptive leaky integrate-and-fire neurons: a slow trace of a neuron's spikes lifts its threshold.
+    """Adaptive leaky integrate-and-fire neurons: a slow trace of a neuron's spikes raises its threshold.
 
         a_t = rho a_{t-1} + (1-rho) z_{t-1}      A_t = theta + beta a_t
         u_t = m v_{t-1} + (1-m) I_t              z_t = [u_t >= A_t]          v_t = u_t - A_t z_t (or u_t (1 - z_t))
 
-    The LSNN's neuron (Bellec et al. 2018, https://arxiv.org/abs/1803.09574), with the trace normalised: beta is how far
-    a neuron that fires at every tick lifts its threshold. Memory lasts as long as 1/(1-rho) ticks, far longer than the
-    membrane's. Two derivatives per parameter (the eligibility vector of e-prop, Bellec et al. 2020, eq. 24, with the
-    reset kept), exact without recurrence:
+    The neuron of the LSNN (Bellec et al. 2018, https://arxiv.org/abs/1803.09574) with a normalised trace: beta is the
+    increase of the threshold for a neuron that fires at every tick. The trace has a time constant of 1/(1-rho) ticks,
+    much longer than that of the membrane. There are two derivatives per parameter (the eligibility vector of e-prop,
+    Bellec et al. 2020, eq. 24, with the derivative of the reset included), exact without recurrence:
 
         e_t = psi_t (du_t - beta da_t)           da_{t+1} = rho da_t + (1-rho) e_t
         du_{t+1} = m (dv_t/du_t du_t + dv_t/dA_t beta da_t) + (1-m) dI_{t+1}
 
     Attributes:
         adaptation: beta, in units of the threshold.
-        adaptation_decay: rho per tick, frozen.
+        adaptation_decay: rho per tick, not learned.
         adapted: a_t, between 0 and 1, [*lifetimes, n_out].
         adaptation_sensitivity: d a_t / d parameter, [*lifetimes, rows, n_out].
     """
@@ -43,12 +43,12 @@ class ALIF(SpikingLayer):
         adaptation: float = 0.5,
         adaptation_decay: tuple[float, float] = (0.9, 0.99),
     ) -> None:
-        """Draw parameters and start at rest; see ``SpikingLayer``.
+        """Draw the parameters and initialise the states at zero; see ``SpikingLayer``.
 
         Args:
-            synapses: see there.
-            lifetimes: see there.
-            settings: see there.
+            synapses: see ``SpikingLayer``.
+            lifetimes: maker of tensors.
+            settings: of the neurons.
             adaptation: beta, 0 or above.
             adaptation_decay: rho per tick, range to draw from per neuron; equal ends: shared.
         """
@@ -81,7 +81,7 @@ class ALIF(SpikingLayer):
         return self._through_threshold(excess.mul_(self.surrogate.unsqueeze(-2)))
 
     def leaks(self) -> list[Tensor]:
-        """Return the mean of d u_t / d u_{t-1} at a threshold taken as given; see ``SpikingLayer.leaks``."""
+        """Return the mean of d u_t / d u_{t-1} for a constant threshold; see ``SpikingLayer.leaks``."""
         return [(self.membrane_decay.value * self.reset_gain).mean(-1)]
 
     def input_gain(self) -> Tensor:
@@ -89,6 +89,6 @@ class ALIF(SpikingLayer):
         return self.surrogate * self.membrane_decay.complement
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest; see ``SpikingLayer.reset_state``."""
+        """Reset all states; see ``SpikingLayer.reset_state``."""
         super().reset_state(mask)
         clear_(self.adapted, mask)

@@ -1,4 +1,4 @@
-"""Groups of leaky integrate-and-fire neurons that inhibit each other, without learning of their own."""
+"""Groups of leaky integrate-and-fire neurons with mutual inhibition, without learned parameters."""
 
 from torch import Tensor
 
@@ -10,17 +10,17 @@ _RATE_DECAY = 0.999  # of a neuron's average rate, per tick
 
 
 class CompetingLIF(StateModule):
-    """Leaky integrate-and-fire neurons in groups of one size, each group under the spikes of all others.
+    """Leaky integrate-and-fire neurons in groups of equal size; each group is inhibited by the spikes of the others.
 
         u_t = m v_{t-1} + (1-m)(I_t - h sum over other groups of their share of spiking neurons at t-1)
         z_t = [u_t >= theta]                                                        v_t = u_t - theta z_t
 
-    Memory per lifetime: three numbers per neuron.
+    State per lifetime: three numbers per neuron.
 
     Attributes:
         membrane: v_t, [*lifetimes, n].
         spikes: z_t, 0 or 1, [*lifetimes, n].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n].
+        rate: average of the spikes per tick over about 1,000 ticks, not reset between episodes, [*lifetimes, n].
     """
 
     membrane: Tensor
@@ -37,15 +37,15 @@ class CompetingLIF(StateModule):
         threshold: float,
         inhibition: float,
     ) -> None:
-        """Start at rest.
+        """Initialise the states at zero.
 
         Args:
-            groups: how many.
-            size: neurons of each; the neurons of a group stand beside each other.
+            groups: number of groups.
+            size: neurons per group; the neurons of a group are adjacent.
             lifetimes: maker of tensors.
             membrane_decay: m per tick.
             threshold: theta, in units of the membrane.
-            inhibition: h, current taken away by each other group where all of it spiked a tick ago.
+            inhibition: h, current subtracted for each other group whose neurons all spiked at the previous tick.
         """
         super().__init__()
         self.groups, self.size, self.n, self.inhibition = groups, size, groups * size, inhibition
@@ -77,10 +77,10 @@ class CompetingLIF(StateModule):
         return grouped.mean(-1)
 
     def spread(self, groups: Tensor) -> Tensor:
-        """Hand each neuron what belongs to its group: [*lifetimes, groups] to [*lifetimes, n]."""
+        """Repeat the value of each group for its neurons: [*lifetimes, groups] to [*lifetimes, n]."""
         return groups.repeat_interleave(self.size, -1)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all; the rate is kept."""
+        """Reset membranes and spikes, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.membrane, mask)
         clear_(self.spikes, mask)

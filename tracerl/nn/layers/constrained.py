@@ -1,4 +1,4 @@
-"""A decay or a threshold: one per neuron or one per layer, frozen or learned within its range."""
+"""A decay or a threshold: one per neuron or one per layer, fixed or learned within its range."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
-_SMALLEST = 1e-4  # a learned decay starts at least this far inside (0, 1): sigmoid reaches 0 only at minus infinity
+_SMALLEST = 1e-4  # least distance of a learned decay's initial value from 0 and 1, where the logit is infinite
 
 
 class Constrained(StateModule):
     """A quantity with a range: decays in [0, 1), thresholds above 0.
 
-    Learned, it is a free parameter ``raw`` behind a sigmoid (decay) or a softplus (threshold); frozen, it is a buffer.
+    If learned, it is the sigmoid (decay) or the softplus (threshold) of a free parameter ``raw``, else a buffer.
 
     Attributes:
         value: the quantity itself, [*lifetimes, n] or, shared by the layer, [*lifetimes, 1].
@@ -36,12 +36,12 @@ class Constrained(StateModule):
         """Draw the initial values.
 
         Args:
-            span: range to draw one value per neuron from; equal ends: one value shared by all.
-            n: neurons.
+            span: range from which one value per neuron is drawn; equal ends: one value shared by all.
+            n: number of neurons.
             lifetimes: maker of tensors.
             kind: ``decay`` in [0, 1) or ``positive``.
             learn: make it a parameter.
-            per_neuron: keep one value per neuron also where the ends are equal.
+            per_neuron: one value per neuron even where the ends are equal.
         """
         super().__init__()
         low, high = span
@@ -63,18 +63,18 @@ class Constrained(StateModule):
 
     @property
     def is_nil(self) -> bool:
-        """Whether it is zero in every neuron, and stays so."""
+        """Whether it is zero in every neuron and not learned."""
         return self.raw is None and not bool(self.value.any())
 
     def _freed(self, value: Tensor) -> Tensor:
-        """Return the free parameter that stands for a value."""
+        """Return the free parameter of a value."""
         return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))
 
     def assign(self, value: Tensor) -> None:
-        """Take on other values, in place.
+        """Set the values, in place.
 
         Args:
-            value: within the range, as many as there are: [*lifetimes, n] or, shared by the layer, [*lifetimes, 1].
+            value: within the range, [*lifetimes, n] or, shared by the layer, [*lifetimes, 1].
         """
         if self.raw is not None and self.kind == "decay":
             value = value.clamp(_SMALLEST, 1 - _SMALLEST)
@@ -85,7 +85,7 @@ class Constrained(StateModule):
             self.raw.copy_(self._freed(self.value))
 
     def refresh(self) -> Tensor:
-        """Bring ``value`` and ``complement`` up to date with the learned parameter, in place; return the value."""
+        """Update ``value`` and ``complement`` from the learned parameter, in place, and return the value."""
         if self.raw is not None:
             squash = torch.sigmoid if self.kind == "decay" else nn.functional.softplus
             self.value.copy_(squash(self.raw))
@@ -94,10 +94,10 @@ class Constrained(StateModule):
         return self.value
 
     def write_score(self, gradient: Tensor) -> None:
-        """Write the score of ``raw`` into its ``.grad``, in place.
+        """Write the gradient of ``raw`` into its ``.grad``, in place.
 
         Args:
-            gradient: of the objective by each neuron's value, [*lifetimes, n].
+            gradient: of the objective with respect to each neuron's value, [*lifetimes, n].
         """
         if self.raw is None:
             return

@@ -1,4 +1,4 @@
-"""Convolutional synapses: every position of an image sees its surroundings through the same weights."""
+"""Convolutional synapses: the same weights at every position of an image."""
 
 import math
 
@@ -12,7 +12,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 
 def convolved(in_shape: Shape, channels: int, kernel: int, stride: int = 1, padding: int = 0) -> Shape:
-    """Return the shape of what a convolution makes of an image; a side below 1 means that the kernel does not fit."""
+    """Return the output shape of a convolution; a side below 1 means that the kernel does not fit."""
     height, width = ((side + 2 * padding - kernel) // stride + 1 for side in in_shape[1:])
     return channels, height, width
 
@@ -20,20 +20,21 @@ def convolved(in_shape: Shape, channels: int, kernel: int, stride: int = 1, padd
 class ConvolutionalSynapses(AffineSynapses):
     """A two-dimensional convolution: I[c, p] = sum_r W[r, c] x[patch r of position p] + b[c].
 
-    Inputs and currents are flat vectors, like those of any other layer; ``out_shape`` says that the currents are
-    (channels, height, width), row by row. So a dense layer may follow as it is: nothing has to be flattened.
+    Inputs and currents are flat vectors, as in any other layer; the currents are laid out as ``out_shape`` (channels,
+    height, width), row-major. So a dense layer can follow directly.
 
-    Each neuron, that is each channel at each position, carries derivatives by the K + 1 parameters that it shares with
-    the other positions of its channel; the score of a parameter is the sum over them. A trace of these synapses is
-    therefore (K + 1) channels H' W' numbers, H' W' times the parameters: 37,888 for 16 channels of 3 x 3 over an image
-    of 10 x 10 x 4, which has 592 parameters. Presynaptic credit keeps one such trace, the default credit several.
+    Each neuron, one per channel and position, has derivatives with respect to the K + 1 parameters that it shares with
+    the other positions of its channel. The gradient of a parameter is the sum over the positions. A trace of these
+    synapses therefore has (K + 1) channels H' W' numbers, H' W' times the number of parameters: 37,888 for 16 channels
+    of 3 x 3 over an image of 10 x 10 x 4, with 592 parameters. Presynaptic credit has one such trace, the default
+    credit several.
 
     Attributes:
         in_shape: channels, height and width of the image.
         out_shape: channels, height H' and width W' of the currents.
-        affine: [*lifetimes, K + 1, channels] with K = in_channels kernel^2, the weights of a patch, which is laid out
-            as (in_channels, kernel, kernel), row by row; one column per channel, with the biases as last row.
-        patches: [*lifetimes, K + 1, H' W'], what each position sees of x_t, with a constant 1 for the bias.
+        affine: [*lifetimes, K + 1, channels] with K = in_channels kernel^2: the weights of a patch, laid out as
+            (in_channels, kernel, kernel), row-major; one column per channel, with the biases as last row.
+        patches: [*lifetimes, K + 1, H' W'], the patch of x_t at each position, with a constant 1 for the bias.
     """
 
     patches: Tensor
@@ -63,7 +64,7 @@ class ConvolutionalSynapses(AffineSynapses):
             stride: pixels between neighbouring patches.
             padding: pixels of zeros around the image.
             channels_last: whether the flat inputs are laid out as (height, width, channels), as Gymnasium's images are.
-            codes: images that stand one behind the other in the flat inputs, each with an equal share of the channels.
+            codes: number of images concatenated in the flat inputs, each with an equal share of the channels.
             weight_scale: weights are drawn from N(0, weight_scale^2 / K).
             bias_scale: biases are drawn from U(-bias_scale, bias_scale).
             sparsity: share of each channel's weights that start at zero, in [0, 1).
@@ -85,7 +86,7 @@ class ConvolutionalSynapses(AffineSynapses):
         return torch.matmul(self.affine.transpose(-1, -2), self.patches).flatten(-2)
 
     def drive(self) -> Tensor:
-        """Return the patches, the same for every channel: [*lifetimes, rows, n_out]."""
+        """Return the patches, which are equal for all channels: [*lifetimes, rows, n_out]."""
         return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
 
     def push(self, tangents: Tensor) -> Tensor:
@@ -98,12 +99,12 @@ class ConvolutionalSynapses(AffineSynapses):
         return self._fold(torch.matmul(self.affine[..., :-1, :].unsqueeze(-3), at_positions))
 
     def write_score(self, score: Tensor) -> None:
-        """Write the score summed over the positions; see ``Synapses.write_score``."""
+        """Write the gradient, summed over the positions; see ``Synapses.write_score``."""
         assert self.affine.grad is not None
         torch.sum(score.unflatten(-1, (self.channels, -1)), -1, out=self.affine.grad)
 
     def _unfold(self, x: Tensor) -> Tensor:
-        """Return what each position sees of flat images: [..., n_in] to [..., K, positions]."""
+        """Return the patches of flat images at each position: [..., n_in] to [..., K, positions]."""
         channels, height, width = self.in_shape
         images = x
         if self.channels_last:
@@ -114,7 +115,7 @@ class ConvolutionalSynapses(AffineSynapses):
         return patches.reshape(*x.shape[:-1], *patches.shape[-2:])
 
     def _fold(self, patches: Tensor) -> Tensor:
-        """Add up patches where they overlap, the transpose of ``_unfold``: [..., K, positions] to [..., n_in]."""
+        """Sum overlapping patches, the transpose of ``_unfold``: [..., K, positions] to [..., n_in]."""
         images = nn.functional.fold(
             patches.reshape(-1, *patches.shape[-2:]),
             self.in_shape[1:],

@@ -1,4 +1,4 @@
-"""What a layer is made of, by TensorBoard tag: how its weights, decays and thresholds are distributed."""
+"""The weights, decays and thresholds of a layer by TensorBoard tag, for logging as distributions."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from tracerl.nn.layers.constrained import Constrained
 
 
 def distributions_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
-    """Return a layer's weights, biases, decays and thresholds, whatever its kind, each [*lifetimes, ...].
+    """Return the weights, biases, decays and thresholds of a layer of any kind, each [*lifetimes, ...].
 
     Args:
-        layer: with a ``weight`` or ``synapses`` that have one, mostly a ``bias``, and parts that are ``Constrained``.
+        layer: with a ``weight`` (its own or of its ``synapses``), an optional ``bias``, and ``Constrained`` children.
         name: such as ``policy_0``: its weights are ``weights/policy_0``, its membrane decays
             ``decays/policy_0_membrane``.
     """

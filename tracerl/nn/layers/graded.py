@@ -1,4 +1,4 @@
-"""Leaky integrators that hand on a graded potential in place of spikes."""
+"""Leaky integrators with a graded output in place of spikes."""
 
 from torch import Tensor
 
@@ -7,16 +7,16 @@ from tracerl.nn.layers.lif import LIF
 
 
 class Graded(LIF):
-    """A layer of leaky integrators that do not spike: what they hand on grows with their potential, without a step.
+    """A layer of leaky integrators that do not spike: the output is a smooth function of the potential.
 
         u_t = m u_{t-1} + (1-m) I_t        z_t = 2/pi arctan(pi/2 slope (u_t - theta))        no reset
 
-    or the integral of the triangle. Neurons of the retina and of invertebrates signal like this over short ways, by a
-    release that follows the potential (Roberts and Bush 1981, Neurones without impulses). The surrogate is the
-    derivative itself, so that the gradient is that of the network as it runs. Made for critics, which are not deployed
-    with the policy that they teach: V of a few spikes jumps from step to step, which is noise in the td error.
+    or the integral of the triangle. Some neurons of the retina and of invertebrates transmit graded potentials over
+    short distances (Roberts and Bush 1981, Neurones without impulses). The surrogate is here the exact derivative, so
+    that the gradient is that of the network itself. The layer is meant for critics, which are not deployed with the
+    policy. The value of a few spikes changes abruptly between steps, which adds noise to the td error.
 
-    ``spikes`` holds z_t, between -1 and 1 (-1/2 and 1/2 of a triangle); ``rate`` averages its magnitude.
+    ``spikes`` holds z_t, between -1 and 1 (-1/2 and 1/2 for the triangle); ``rate`` averages its magnitude.
     """
 
     def fire(self, current: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The readout: leaky integrators that turn spikes into numbers."""
+"""The readout: leaky integrators of spikes."""
 
 from typing import Literal
 
@@ -12,24 +12,24 @@ from tracerl.nn.module import StateModule
 
 
 class LI(StateModule):
-    """A dense layer of leaky integrators, whose decay belongs to the input: y = V zbar + c, zbar = k zbar + (1-k) z.
+    """A dense layer of leaky integrators with one decay per input: y = V zbar + c, zbar = k zbar + (1-k) z.
 
-    What carries a learning signal g back to the neurons below is the transpose of B:
+    The learning signal g is propagated to the previous layer by the transpose of B:
 
         symmetric   B = V
-        random      B is drawn and stays as it is (feedback alignment; Lillicrap et al. 2016,
+        random      B is drawn at random and fixed (feedback alignment; Lillicrap et al. 2016,
                     https://doi.org/10.1038/ncomms13276)
-        adaptive    B is drawn, learns by the same scores as V, and both decay a little at each update, so that B
-                    approaches V without ever reading it (Kolen and Pollack 1994)
+        adaptive    B is drawn at random and learns by the same gradients as V, and both decay at each update, so that B
+                    converges to V without access to it (Kolen and Pollack 1994)
 
-    the three choices of e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y).
+    These are the three choices of e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y).
 
     Attributes:
         affine: [*lifetimes, n_out, n_in + 1], the weights V with the bias c as last column.
-        feedback: B, [*lifetimes, n_out, n_in]; None where it is V.
+        feedback: B, [*lifetimes, n_out, n_in]; None where B = V.
         filtered: [*lifetimes, n_in + 1], zbar_t with a constant 1 for the bias.
         decay: k, one per input or shared.
-        decay_sensitivity: d zbar_t / d k, [*lifetimes, n_in]; advanced only where k is learned.
+        decay_sensitivity: d zbar_t / d k, [*lifetimes, n_in]; updated only where k is learned.
     """
 
     filtered: Tensor
@@ -49,17 +49,17 @@ class LI(StateModule):
         feedback: Literal["symmetric", "random", "adaptive"] = "symmetric",
         feedback_decay: float = 0.0,
     ) -> None:
-        """Draw parameters and start at rest.
+        """Draw the parameters and initialise the states at zero.
 
         Args:
-            n_in: neurons below.
-            n_out: outputs.
+            n_in: number of input neurons.
+            n_out: number of outputs.
             lifetimes: maker of tensors.
             decay: k per tick, range to draw from per input; equal ends: shared.
-            weight_scale: weights are drawn from N(0, weight_scale^2 / n_in); 0 starts with all outputs 0.
+            weight_scale: weights are drawn from N(0, weight_scale^2 / n_in); 0 initialises all outputs to 0.
             learn_decay: make k a parameter.
-            feedback: what B is; where it is drawn, from N(0, 1 / n_in).
-            feedback_decay: share of V and B that an update takes away, in [0, 1) (``adaptive``).
+            feedback: kind of B; a random B is drawn from N(0, 1 / n_in).
+            feedback_decay: share of V and B that is subtracted at each update, in [0, 1) (``adaptive``).
         """
         super().__init__()
         self.n_in, self.n_out = n_in, n_out
@@ -88,7 +88,7 @@ class LI(StateModule):
 
     @property
     def way_back(self) -> Tensor:
-        """What carries signals back, B: [*lifetimes, n_out, n_in]."""
+        """The feedback weights B: [*lifetimes, n_out, n_in]."""
         return self.weight if self.feedback is None else self.feedback
 
     def forward(self, spikes: Tensor) -> Tensor:
@@ -108,13 +108,13 @@ class LI(StateModule):
         return F.affine(self.affine, self.filtered)
 
     def backward(self, learning_signal: Tensor) -> Tensor:
-        """Write the score of every parameter into its ``.grad``, in place.
+        """Write the gradient of every parameter into its ``.grad``, in place.
 
         Args:
             learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
 
         Returns:
-            The signal for the layer below, B^T g: [*lifetimes, n_in].
+            The signal for the previous layer, B^T g: [*lifetimes, n_in].
         """
         assert self.affine.grad is not None
         torch.mul(learning_signal.unsqueeze(-1), self.filtered.unsqueeze(-2), out=self.affine.grad)
@@ -128,13 +128,13 @@ class LI(StateModule):
         return below
 
     def align(self) -> None:
-        """Let V and an adaptive B decay, in place; called after every update."""
+        """Decay V and an adaptive B, in place; called after every update."""
         if self.feedback_kind == "adaptive":
             assert self.feedback is not None
             self.weight.mul_(1 - self.feedback_decay)
             self.feedback.mul_(1 - self.feedback_decay)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest, in place, in the lifetimes of the mask or in all."""
+        """Reset the states, in place, in the lifetimes of the mask or in all."""
         clear_(self.filtered[..., :-1], mask)
         clear_(self.decay_sensitivity, mask)

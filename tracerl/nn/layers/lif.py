@@ -11,8 +11,8 @@ class LIF(SpikingLayer):
 
         u_t = m v_{t-1} + (1-m) I_t        z_t = [u_t >= theta]        v_t = u_t - theta z_t (or u_t (1 - z_t))
 
-    The derivative of u_t by a neuron's own parameter obeys s_t = m dv_{t-1}/du_{t-1} s_{t-1} + (1-m) dI_t, which is
-    exact in a layer without recurrence (equations and sources in ``tracerl.nn.functional``).
+    The derivative of u_t with respect to a neuron's own parameter is s_t = m dv_{t-1}/du_{t-1} s_{t-1} + (1-m) dI_t,
+    which is exact in a layer without recurrence (equations and sources in ``tracerl.nn.functional``).
     """
 
     def carry(self, d_current: Tensor, current: Tensor) -> None:

@@ -10,11 +10,11 @@ EPSILON = 1e-5  # added to the variance
 
 
 class CurrentNorm(StateModule):
-    """Standardise the currents of a layer over its neurons: J = (I - mean(I)) / std(I), at every tick anew.
+    """Standardise the currents of a layer over its neurons at each tick: J = (I - mean(I)) / std(I).
 
-    Ba, Kiros and Hinton 2016 (https://arxiv.org/abs/1607.06450), without gain and bias, as streaming deep RL uses it
-    (https://arxiv.org/abs/2410.14606). Its Jacobian, (1 - 1/n - J J^T/n) / std, is symmetric: the same product carries
-    derivatives forward and signals back.
+    Ba, Kiros and Hinton 2016 (https://arxiv.org/abs/1607.06450), without gain and bias, as in streaming deep RL
+    (https://arxiv.org/abs/2410.14606). The Jacobian, (1 - 1/n - J J^T/n) / std, is symmetric, so that the same product
+    serves forward-mode and reverse-mode derivatives.
 
     Attributes:
         normalized: J_t, [*lifetimes, n].
@@ -25,7 +25,7 @@ class CurrentNorm(StateModule):
     inverse: Tensor
 
     def __init__(self, n: int, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen, for n neurons."""
+        """Initialise at zero, for n neurons."""
         super().__init__()
         self.register_buffer("normalized", lifetimes.zeros(n))
         self.register_buffer("inverse", lifetimes.zeros(1))

@@ -1,4 +1,4 @@
-"""Pooling of spikes: squares of an image become one number each, by a fixed rule."""
+"""Pooling of spikes: the average or the maximum of squares of an image."""
 
 import math
 from collections.abc import Callable
@@ -15,29 +15,29 @@ PoolingKind = Literal["average", "max"]
 
 
 class Pooling(StateModule):
-    """Take the average or the maximum of squares that do not overlap, channel by channel; without parameters or memory.
+    """Take the average or the maximum of disjoint squares in each channel, without parameters.
 
-    What is left over at the lower and the right edge, where the sides are no multiples of ``size``, is dropped.
+    The remainder at the lower and right edges, where the sides are not multiples of ``size``, is dropped.
 
-    The maximum of spikes is whether any neuron of the square fired. Its derivative goes whole to the first that did,
-    row by row, or to the first of all where none did: there, only that one neuron learns what firing would change.
+    The maximum of spikes is 1 if any neuron of the square fired. Its derivative is assigned to the first neuron that
+    fired, in row-major order, or to the first neuron of the square if none fired.
 
     Attributes:
         in_shape: channels, height and width of the image.
-        out_shape: the same of the pooled image.
-        members: which inputs make up each square, int64, [n_out, size^2].
-        winners: the input that each maximum is taken from, int64, [*lifetimes, n_out]; None where averages are taken.
+        out_shape: channels, height and width of the pooled image.
+        members: the inputs of each square, int64, [n_out, size^2].
+        winners: the input with the maximum of each square, int64, [*lifetimes, n_out]; None for averages.
     """
 
     members: Tensor
     winners: Tensor | None
 
     def __init__(self, in_shape: Shape, size: int, kind: PoolingKind, lifetimes: Lifetimes) -> None:
-        """Lay out the squares.
+        """Compute the squares.
 
         Args:
             in_shape: channels, height and width of the image.
-            size: side of a square, in pixels, no longer than the image's.
+            size: side of a square, in pixels, at most that of the image.
             kind: ``average`` or ``max``.
             lifetimes: maker of tensors.
         """
@@ -52,7 +52,7 @@ class Pooling(StateModule):
         self.register_buffer("winners", winners)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool numbers, noting where the maxima are: [*lifetimes, n_in] to [*lifetimes, n_out]."""
+        """Pool the inputs and store the indices of the maxima: [*lifetimes, n_in] to [*lifetimes, n_out]."""
         if self.winners is None:
             return self._averages(x)
         first = x[..., self.members].argmax(-1, keepdim=True)  # [*lifetimes, n_out, 1]
@@ -61,13 +61,13 @@ class Pooling(StateModule):
         return x.gather(-1, self.winners)
 
     def push(self, tangents: Tensor) -> Tensor:
-        """Carry derivatives of the inputs, [*lifetimes, P, n_in], to the outputs: [*lifetimes, P, n_out]."""
+        """Return the Jacobian-vector products of tangents [*lifetimes, P, n_in]: [*lifetimes, P, n_out]."""
         if self.winners is None:
             return self._averages(tangents)
         return tangents.gather(-1, self.winners.unsqueeze(-2).expand(*tangents.shape[:-1], -1))
 
     def pull(self, signals: Tensor) -> Tensor:
-        """Carry signals at the outputs, [*lifetimes, J, n_out], back to the inputs: [*lifetimes, J, n_in]."""
+        """Return the vector-Jacobian products of signals [*lifetimes, J, n_out]: [*lifetimes, J, n_in]."""
         below = signals.new_zeros(*signals.shape[:-1], self.n_in)
         if self.winners is None:
             below[..., self.members] = signals.unsqueeze(-1) / self.size**2
@@ -78,7 +78,7 @@ class Pooling(StateModule):
         return x[..., self.members].mean(-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Pooling":
-        """Move to another device; ``members`` is no buffer, since it is the same in every lifetime."""
+        """Move to another device; ``members`` is not a buffer, since it has no lifetimes axis."""
         super()._apply(fn, recurse)
         self.members = fn(self.members)
         return self

@@ -1,4 +1,4 @@
-"""Layers without spikes and without time: those of a perceptron."""
+"""The layers of a perceptron, without spikes and without state over time."""
 
 import math
 
@@ -17,13 +17,13 @@ LEAK = 0.01  # slope of the rectifier below zero
 def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> Tensor:
     """Draw U(-1/sqrt(n_in), 1/sqrt(n_in)), then zero a random share of every row (Elsayed et al. 2024, SparseInit).
 
-    The number of zeros is the nearest whole one: all four in the bottom layer for four inputs. Such a layer is no
-    dead end, since its gradient passes the layers above only, and it starts free of random features: on CartPole that
-    learns in half the steps of keeping one input per unit.
+    The number of zeros is rounded to the nearest integer. With four inputs, all weights of the first layer are zero.
+    Such a layer still learns, since its gradient depends on the weights of the later layers only. On CartPole it learns
+    in half the steps of a layer that keeps one input per unit.
 
     Args:
-        n_in: inputs, the columns.
-        n_out: units, the rows.
+        n_in: number of inputs, the columns.
+        n_out: number of units, the rows.
         sparsity: share of zeros in each row, in [0, 1).
         lifetimes: maker of tensors; its generators are advanced.
 
@@ -35,7 +35,7 @@ def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) 
 
 
 class Rectified(StateModule):
-    """A hidden layer: h = leaky_relu(norm(W x + b)), the norm without parameters.
+    """A hidden layer: h = leaky_relu(norm(W x + b)), with a norm without parameters.
 
     Attributes:
         affine: [*lifetimes, n_in + 1, n_out], the weights, one column per unit, with the biases as last row.
@@ -68,7 +68,7 @@ class Rectified(StateModule):
         return self.affine[..., -1, :]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return h, [*lifetimes, n_out], remembering in place what the way back needs.
+        """Return h, [*lifetimes, n_out], and store what ``backward`` needs.
 
         Args:
             x: [*lifetimes, n_in].
@@ -79,7 +79,7 @@ class Rectified(StateModule):
         return normalized * self.slopes
 
     def backward(self, signal: Tensor) -> Tensor:
-        """Write the score of every parameter into its ``.grad``, in place, and return the signal at the inputs.
+        """Write the gradient of every parameter into its ``.grad``, in place, and return the signal at the inputs.
 
         Args:
             signal: d objective / d h, [*lifetimes, n_out].
@@ -122,13 +122,19 @@ class Linear(StateModule):
         return self.affine[..., -1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return y, [*lifetimes, n_out], remembering x, [*lifetimes, n_in], in place."""
+        """Return y, [*lifetimes, n_out], and store x, [*lifetimes, n_in], in place."""
         self.inputs[..., :-1].copy_(x)
         return F.affine(self.affine, self.inputs)
 
     def backward(self, signal: Tensor) -> Tensor:
-        """Write scores as ``Rectified.backward`` does and return V^T g, [*lifetimes, n_in], for g of [*lifetimes,
-        n_out]."""
+        """Write the gradient of every parameter into its ``.grad``, in place, and return the signal at the inputs.
+
+        Args:
+            signal: g = d objective / d y, [*lifetimes, n_out].
+
+        Returns:
+            V^T g, [*lifetimes, n_in].
+        """
         assert self.affine.grad is not None
         torch.mul(signal.unsqueeze(-1), self.inputs.unsqueeze(-2), out=self.affine.grad)
         return F.affine_transposed(self.weight, signal)
