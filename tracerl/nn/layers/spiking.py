@@ -1,4 +1,4 @@
-"""What every layer of spiking neurons has: synapses, a threshold, spikes, and the eligibility of its own parameters."""
+"""The base class of spiking layers: synapses, a threshold, spikes, and the eligibility of the layer's parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from tracerl.nn.module import StateModule
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """What layers of every kind of neuron have in common.
+    """Settings of layers of every kind of neuron.
 
     Attributes:
-        membrane_decay: m per tick: range to draw from per neuron; equal ends: shared.
-        threshold: theta, in units of the membrane: range to draw from per neuron; equal ends: shared.
+        membrane_decay: m per tick, range to draw from per neuron; equal ends: shared.
+        threshold: theta, in units of the membrane, range to draw from per neuron; equal ends: shared.
         reset: ``soft`` subtracts the threshold, ``hard`` returns to 0.
         detach_reset: leave out the derivative of the spike in the reset.
         surrogate: ``triangle`` or ``arctan``.
@@ -29,7 +29,7 @@ class LayerSettings:
         learn_threshold: make theta a parameter.
         recurrent: whether the synapses receive the layer's own spikes too.
         layer_norm: standardise the currents over the neurons.
-        rate_decay: forgetting of ``rate`` per tick.
+        rate_decay: decay of ``rate`` per tick.
     """
 
     membrane_decay: tuple[float, float] = (0.0, 0.9)
@@ -46,17 +46,17 @@ class LayerSettings:
 
 
 class SpikingLayer(StateModule):
-    """Base of the layers of spiking neurons, which differ in how a current becomes a membrane potential.
+    """Base of the layers of spiking neurons, which differ in how a current changes the membrane potential.
 
-    One tick is ``receive`` (inputs to currents), ``carry`` (derivatives forward in time) and ``fire``.
+    One tick is ``receive`` (inputs to currents), ``carry`` (forward-mode derivatives) and ``fire``.
 
-    A layer differentiates itself forward: where it is told to ``track``, it keeps the derivatives of its states by its
-    own parameters, [*lifetimes, rows, n], one row per parameter that each neuron has: those of the synapses, then,
-    where they are learned, the membrane decay and the threshold. The derivative of the spikes themselves is the local
-    eligibility e_t = d z_t / d parameter; ``tracerl.nn.credit`` makes scores of it.
+    After ``track``, a layer computes the derivatives of its states with respect to its own parameters in forward mode:
+    [*lifetimes, rows, n], one row per parameter of each neuron. The rows are those of the synapses, then, where they
+    are learned, the membrane decay and the threshold. The derivative of the spikes is the local eligibility e_t =
+    d z_t / d parameter, from which ``tracerl.nn.credit`` computes gradients.
 
-    A recurrent layer hands its own spikes of the tick before to its synapses, after the inputs. Its eligibility takes
-    them as given, which is e-prop's (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, eq. 13).
+    A recurrent layer passes its own spikes of the previous tick to its synapses, after the inputs. Its eligibility
+    treats them as constant, as in e-prop (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, eq. 13).
 
     Attributes:
         membrane: v_t, [*lifetimes, n_out].
@@ -64,8 +64,8 @@ class SpikingLayer(StateModule):
         surrogate: psi_t, [*lifetimes, n_out].
         reset_gain: d v_t / d u_t, [*lifetimes, n_out].
         reset_drive: direct part of d v_t / d threshold, [*lifetimes, n_out].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n_out].
-        sensitivity: d u_t / d parameter, [*lifetimes, rows, n_out]; None where it is not tracked.
+        rate: average of the spikes per tick over about 1,000 ticks, not reset between episodes, [*lifetimes, n_out].
+        sensitivity: d u_t / d parameter, [*lifetimes, rows, n_out]; None before ``track``.
     """
 
     membrane: Tensor
@@ -78,7 +78,7 @@ class SpikingLayer(StateModule):
     sensitivity: Tensor | None
 
     def __init__(self, synapses: Synapses, lifetimes: Lifetimes, settings: LayerSettings) -> None:
-        """Draw parameters and start at rest, tracking no derivatives.
+        """Draw the parameters and initialise the states at zero, without derivatives.
 
         Args:
             synapses: of the inputs and, in a recurrent layer, of the layer's own spikes after them.
@@ -102,7 +102,7 @@ class SpikingLayer(StateModule):
         self._own: slice | None = None
         self._arriving: Callable[[], Tensor] | None = None
 
-    tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives that a kind of neuron keeps
+    tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives of this kind of neuron
 
     def track(
         self,
@@ -111,16 +111,15 @@ class SpikingLayer(StateModule):
         start: int = 0,
         arriving: Callable[[], Tensor] | None = None,
     ) -> None:
-        """Keep derivatives of the layer's states, from now on.
+        """Compute derivatives of the layer's states from the next tick on.
 
         Args:
             lifetimes: maker of tensors.
-            total: by how many parameters; None: by the layer's own, ``rows`` per neuron. Where it is given, parameter
-                r of neuron h is number ``start + r n_out + h`` of them.
-            start: see there.
-            arriving: returns the derivative of what the synapses receive at this tick by all these parameters,
-                [*lifetimes, total, n_in], a recurrent layer's own spikes of the tick before included; None: it has
-                none.
+            total: number of parameters; None: the layer's own, ``rows`` per neuron. If given, parameter r of neuron h
+                has the index ``start + r n_out + h``.
+            start: index of the layer's first parameter.
+            arriving: returns the derivative of the synapses' inputs at this tick with respect to all these parameters,
+                [*lifetimes, total, n_in], including the spikes of the previous tick in a recurrent layer; None: zero.
         """
         self._arriving = arriving
         self._own = None if total is None else slice(start, start + self.rows * self.n_out)
@@ -128,7 +127,7 @@ class SpikingLayer(StateModule):
             self.register_buffer(name, lifetimes.zeros(self.rows if total is None else total, self.n_out))
 
     def own(self, tangents: Tensor) -> Tensor:
-        """Return each neuron's derivative by its own parameters, a view: [*lifetimes, rows, n_out]."""
+        """Return each neuron's derivative with respect to its own parameters, a view: [*lifetimes, rows, n_out]."""
         if self._own is None:
             return tangents
         block: Tensor = tangents[..., self._own, :].unflatten(-2, (self.rows, self.n_out))
@@ -158,7 +157,7 @@ class SpikingLayer(StateModule):
         return derivative if self.norm is None else self.norm.project(derivative)
 
     def receive(self, x: Tensor) -> Tensor:
-        """Return the currents I_t of inputs x_t, normalised where the layer does that: [*lifetimes, n_out]."""
+        """Return the currents I_t of inputs x_t, normalised under ``layer_norm``: [*lifetimes, n_out]."""
         current = self.synapses.forward(torch.cat([x, self.spikes], -1) if self.recurrent else x)
         self.membrane_decay.refresh()
         self.threshold.refresh()
@@ -168,8 +167,8 @@ class SpikingLayer(StateModule):
         """Advance the tracked derivatives by one tick, in place; called before ``fire``.
 
         Args:
-            d_current: d I_t / d parameter, [*lifetimes, rows, n_out or 1]: of the synapses' parameters or, where the
-                layer tracks more than its own, of all.
+            d_current: d I_t / d parameter, [*lifetimes, rows, n_out or 1], for the synapses' parameters or, if the
+                layer tracks more than its own, for all.
             current: I_t, [*lifetimes, n_out].
         """
         raise NotImplementedError
@@ -179,7 +178,7 @@ class SpikingLayer(StateModule):
         raise NotImplementedError
 
     def leaks(self) -> list[Tensor]:
-        """Return how much of its state an average neuron keeps over the coming tick, per state, each [*lifetimes]."""
+        """Return the mean state retention over the next tick, one tensor per state, each [*lifetimes]."""
         raise NotImplementedError
 
     def input_gain(self) -> Tensor:
@@ -187,13 +186,13 @@ class SpikingLayer(StateModule):
         raise NotImplementedError
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
-        """Fire where the potential u_t reaches the threshold, reset, and return the spikes; all in place."""
+        """Fire where the potential u_t reaches the threshold, reset, and return the spikes; in place."""
         return self._take(
             F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
         )
 
     def _take(self, step: F.LIFStep) -> Tensor:
-        """Take in what a tick yields, in place, and return what is handed on."""
+        """Store the results of a tick, in place, and return the layer's output."""
         self.spikes.copy_(step.spikes)
         self.membrane.copy_(step.membrane)
         self.surrogate.copy_(step.surrogate)
@@ -203,11 +202,11 @@ class SpikingLayer(StateModule):
         return self.spikes
 
     def _activity(self) -> Tensor:
-        """Return how active each neuron is in this tick, which ``rate`` averages: [*lifetimes, n_out]."""
+        """Return the activity of each neuron at this tick, which ``rate`` averages: [*lifetimes, n_out]."""
         return self.spikes
 
     def _carry_potential(self, leak: Tensor, drive: Tensor, current: Tensor) -> None:
-        """Advance d u_t / d parameter: the synapses' rows along ``drive``, the others by their direct effect."""
+        """Advance d u_t / d parameter: the synapses' rows by ``drive``, the others by their direct effect."""
         assert self.sensitivity is not None
         driven = drive.shape[-2]
         if self.rows == self.synapses.rows:
@@ -233,20 +232,26 @@ class SpikingLayer(StateModule):
         return local
 
     def pull(self, signals: Tensor) -> Tensor:
-        """Carry signals at the spikes, [*lifetimes, J, n_out], back to the inputs within the tick: [*lifetimes, J,
-        n_in]."""
+        """Return the vector-Jacobian products of this tick for J signals at the spikes.
+
+        Args:
+            signals: [*lifetimes, J, n_out].
+
+        Returns:
+            The signals at the inputs, [*lifetimes, J, n_in].
+        """
         return self.synapses.pull(self.at_currents(signals))[..., : self.n_in]
 
     def at_currents(self, signals: Tensor) -> Tensor:
-        """Carry signals at the spikes to the synapses' currents within the tick, both [*lifetimes, J, n_out]."""
+        """Propagate signals at the spikes to the synapses' currents of this tick, both [*lifetimes, J, n_out]."""
         signals = signals * self.input_gain().unsqueeze(-2)
         return signals if self.norm is None else self.norm.project(signals)
 
     def write_score(self, score: Tensor) -> None:
-        """Distribute a score over the parameters' ``.grad``, in place.
+        """Write a gradient into the parameters' ``.grad``, in place.
 
         Args:
-            score: [*lifetimes, rows, n_out].
+            score: gradient of the objective, [*lifetimes, rows, n_out].
         """
         n = self.synapses.rows
         if self.rows == n:
@@ -257,10 +262,10 @@ class SpikingLayer(StateModule):
         self.threshold.write_score(score[..., -1, :])
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membranes and tracked derivatives to rest, in place.
+        """Reset states and tracked derivatives, in place.
 
         Args:
-            mask: bool, [*lifetimes]: which lifetimes; None for all.
+            mask: the lifetimes to reset, bool, [*lifetimes]; None for all.
         """
         for state in (self.membrane, self.spikes, self.surrogate, self.reset_gain, self.reset_drive):
             clear_(state, mask)

@@ -1,4 +1,4 @@
-"""Synapses: from what a layer receives to the current of each of its neurons, and the way back."""
+"""Synapses: from the inputs of a layer to the currents of its neurons, and their derivatives."""
 
 from typing import Protocol
 
@@ -11,12 +11,12 @@ from tracerl.nn.module import StateModule
 
 
 class Synapses(Protocol):
-    """What a spiking layer asks of its synapses, for R = ``rows`` parameters that each of its n neurons has.
+    """The methods that a spiking layer needs of its synapses, which have ``rows`` parameters per neuron.
 
     Attributes:
-        n_in: numbers received.
-        n_out: neurons.
-        rows: parameters per neuron, the last one its bias.
+        n_in: number of inputs.
+        n_out: number of neurons.
+        rows: number of parameters per neuron, the last of which is its bias.
         out_shape: of the neurons' spikes; its product is n_out.
     """
 
@@ -26,29 +26,28 @@ class Synapses(Protocol):
     out_shape: tuple[int, ...]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the currents I_t, [*lifetimes, n_out], of inputs [*lifetimes, n_in], which are remembered."""
+        """Store the inputs, [*lifetimes, n_in], and return their currents I_t, [*lifetimes, n_out]."""
         ...
 
     def drive(self) -> Tensor:
-        """Return d I_h / d (parameter r of neuron h): [*lifetimes, rows, n_out], or 1 where all neurons see the
-        same."""
+        """Return d I_h / d (parameter r of neuron h), [*lifetimes, rows, n_out or 1]; 1 if equal for all neurons."""
         ...
 
     def push(self, tangents: Tensor) -> Tensor:
-        """Carry derivatives of the inputs, [*lifetimes, P, n_in], to the currents: [*lifetimes, P, n_out]."""
+        """Return the Jacobian-vector products of tangents [*lifetimes, P, n_in]: [*lifetimes, P, n_out]."""
         ...
 
     def pull(self, signals: Tensor) -> Tensor:
-        """Carry signals at the currents, [*lifetimes, J, n_out], back to the inputs: [*lifetimes, J, n_in]."""
+        """Return the vector-Jacobian products of signals [*lifetimes, J, n_out]: [*lifetimes, J, n_in]."""
         ...
 
     def write_score(self, score: Tensor) -> None:
-        """Write the score, [*lifetimes, rows, n_out], into the parameters' ``.grad``, in place."""
+        """Write the gradient, [*lifetimes, rows, n_out], into the parameters' ``.grad``, in place."""
         ...
 
 
 class AffineSynapses(StateModule):
-    """Base of synapses whose parameters are one matrix: a row of weights per input of a neuron, and one of biases.
+    """Base of synapses whose parameters are one matrix: one row of weights per input of a neuron, and a row of biases.
 
     Attributes:
         affine: [*lifetimes, rows, columns].
@@ -57,7 +56,7 @@ class AffineSynapses(StateModule):
     affine: nn.Parameter
 
     def _draw(self, weight: Tensor, bias_scale: float, sparsity: float, lifetimes: Lifetimes) -> None:
-        """Make the matrix of weights already drawn, [*lifetimes, columns, rows - 1], and of biases drawn here."""
+        """Draw the biases and join them with the weights, [*lifetimes, columns, rows - 1], to one matrix."""
         bias = lifetimes.uniform(-bias_scale, bias_scale, 1, weight.shape[-2])
         if sparsity:
             sparsify_(weight, sparsity, lifetimes)
@@ -75,7 +74,7 @@ class AffineSynapses(StateModule):
 
 
 class DenseSynapses(AffineSynapses):
-    """Every input to every neuron: I = W x + b.
+    """Dense synapses, from every input to every neuron: I = W x + b.
 
     Attributes:
         affine: [*lifetimes, n_in + 1, n_out], the weights, one column per neuron, with the biases as last row.
@@ -99,14 +98,14 @@ class DenseSynapses(AffineSynapses):
         """Draw the parameters.
 
         Args:
-            n_in: inputs.
-            n_out: neurons.
+            n_in: number of inputs.
+            n_out: number of neurons.
             lifetimes: maker of tensors.
-            weight_scale: weights are drawn from N(0, weight_scale^2 / inputs), late ones not counted.
+            weight_scale: weights are drawn from N(0, weight_scale^2 / (n_in - late)).
             bias_scale: biases are drawn from U(-bias_scale, bias_scale).
-            sparsity: share of each neuron's weights that start at zero, in [0, 1).
-            late: how many of the inputs, the last ones, are spikes of the tick before (recurrence, delayed edges).
-            late_scale: their weights are drawn from N(0, late_scale^2 / late).
+            sparsity: share of each neuron's weights that are initially zero, in [0, 1).
+            late: number of inputs, at the end, that are spikes of the previous tick (recurrence, delayed edges).
+            late_scale: the weights of late inputs are drawn from N(0, late_scale^2 / late).
         """
         super().__init__()
         self.n_in, self.n_out, self.rows = n_in, n_out, n_in + 1
@@ -124,7 +123,7 @@ class DenseSynapses(AffineSynapses):
         return F.affine_transposed(self.affine, self.inputs)
 
     def drive(self) -> Tensor:
-        """Return the inputs, the same for every neuron: [*lifetimes, rows, 1]."""
+        """Return the inputs, which are equal for all neurons: [*lifetimes, rows, 1]."""
         return self.inputs.unsqueeze(-1)
 
     def push(self, tangents: Tensor) -> Tensor:
@@ -136,7 +135,7 @@ class DenseSynapses(AffineSynapses):
         return signals @ self.weight
 
     def write_score(self, score: Tensor) -> None:
-        """Write the score as it is; see ``Synapses.write_score``."""
+        """Copy the gradient; see ``Synapses.write_score``."""
         assert self.affine.grad is not None
         self.affine.grad.copy_(score)
 
@@ -146,7 +145,7 @@ def sparsify_(weight: Tensor, sparsity: float, lifetimes: Lifetimes) -> Tensor:
 
     Args:
         weight: [*lifetimes, n_out, n_in].
-        sparsity: share of the n_in weights, in [0, 1); their number is the nearest whole one.
+        sparsity: share of the n_in weights, in [0, 1); their number is rounded to the nearest integer.
         lifetimes: maker of tensors; its generators are advanced.
     """
     order = lifetimes.uniform(0.0, 1.0, *weight.shape[-2:]).argsort(-1)

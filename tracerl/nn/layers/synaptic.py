@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire neurons behind synapses that filter their currents: two states per neuron."""
+"""Leaky integrate-and-fire neurons with filtered synaptic currents: two states per neuron."""
 
 import torch
 from torch import Tensor
@@ -11,17 +11,17 @@ from tracerl.nn.lifetimes import Lifetimes, clear_
 
 
 class SynapticLIF(SpikingLayer):
-    """Leaky integrate-and-fire neurons whose current decays too (a double-exponential response to a spike).
+    """Leaky integrate-and-fire neurons with a decaying current (a double-exponential response to a spike).
 
         i_t = a i_{t-1} + (1-a) I_t        u_t = m v_{t-1} + (1-m) i_t        z_t = [u_t >= theta]
 
     The current-based neuron of Zenke and Ganguli 2018 (SuperSpike, https://arxiv.org/abs/1705.11146), normalised so
-    that a constant current settles at itself. Both states keep their derivative, which is exact without recurrence:
+    that i_t converges to a constant current. Both states have a derivative, which is exact without recurrence:
 
         di_t = a di_{t-1} + (1-a) dI_t        du_t = m dv_{t-1}/du_{t-1} du_{t-1} + (1-m) di_t
 
     Attributes:
-        synapse_decay: a per tick, frozen.
+        synapse_decay: a per tick, not learned.
         filtered_current: i_t, [*lifetimes, n_out].
         synapse_sensitivity: d i_t / d parameter, [*lifetimes, rows, n_out].
     """
@@ -37,12 +37,12 @@ class SynapticLIF(SpikingLayer):
         settings: LayerSettings,
         synapse_decay: tuple[float, float] = (0.0, 0.5),
     ) -> None:
-        """Draw parameters and start at rest; see ``SpikingLayer``.
+        """Draw the parameters and initialise the states at zero; see ``SpikingLayer``.
 
         Args:
-            synapses: see there.
-            lifetimes: see there.
-            settings: see there.
+            synapses: see ``SpikingLayer``.
+            lifetimes: maker of tensors.
+            settings: of the neurons.
             synapse_decay: a per tick, range to draw from per neuron; equal ends: shared.
         """
         super().__init__(synapses, lifetimes, settings)
@@ -73,6 +73,6 @@ class SynapticLIF(SpikingLayer):
         return self.surrogate * self.membrane_decay.complement * self.synapse_decay.complement
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return to rest; see ``SpikingLayer.reset_state``."""
+        """Reset all states; see ``SpikingLayer.reset_state``."""
         super().reset_state(mask)
         clear_(self.filtered_current, mask)

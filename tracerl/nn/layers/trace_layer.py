@@ -1,4 +1,4 @@
-"""What traceTorch's two layers share: a dense weight, a leaky membrane and the decaying trace of the inputs."""
+"""The base class of traceTorch's two layers: a dense weight, a leaky membrane and a decaying trace of the inputs."""
 
 import math
 
@@ -12,13 +12,12 @@ from tracerl.nn.module import StateModule
 
 
 class TraceLayer(StateModule):
-    """A dense layer that learns from the average of its inputs (traceTorch 0.3.0,
-    https://pypi.org/project/tracetorch/).
+    """A dense layer of traceTorch 0.3.0 (https://pypi.org/project/tracetorch/), which learns from its average inputs.
 
         s_t = a s_{t-1} + x_t          xbar_t = (1-a) s_t          u_t = m v_{t-1} + W x_t
 
-    Backward, a subclass differentiates a steady rate of its own as a function of the average current I = W xbar. It
-    knows no time but that in s: what the membrane did is not asked.
+    In the backward pass, a subclass differentiates its steady-state rate as a function of the average current
+    I = W xbar. The gradient depends on time through s alone, not through the membrane.
 
     Attributes:
         weight: W, [*lifetimes, n_out, n_in].
@@ -45,18 +44,18 @@ class TraceLayer(StateModule):
         learn_membrane_decay: bool = True,
         learn_input_trace_decay: bool = True,
     ) -> None:
-        """Start at rest.
+        """Initialise the states at zero.
 
         Args:
             weight: initial W, [*lifetimes, n_out, n_in].
             lifetimes: maker of tensors.
             membrane_decay: initial m per tick, in [0, 1).
             input_trace_decay: initial a per tick, in [0, 1); see ``exact_trace_decay``.
-            exact_trace_decay: start at the a that is asked for. False: at its sigmoid, as in traceTorch, which puts
-                the number itself behind the sigmoid: asked for .9, it starts at .711.
-            learn_weight: make W a parameter; else it is a buffer, like everything below.
-            learn_membrane_decay: make m a parameter, behind a sigmoid.
-            learn_input_trace_decay: make a a parameter, behind a sigmoid.
+            exact_trace_decay: use ``input_trace_decay`` itself as the initial a. False: use its sigmoid, as traceTorch
+                does; for .9, a is then .711.
+            learn_weight: make W a parameter; else it is a buffer, as for the next two.
+            learn_membrane_decay: make m the sigmoid of a parameter.
+            learn_input_trace_decay: make a the sigmoid of a parameter.
         """
         super().__init__()
         self.n_out, self.n_in = weight.shape[-2:]
@@ -74,7 +73,7 @@ class TraceLayer(StateModule):
         self.register_buffer("input_trace", lifetimes.zeros(self.n_in))
 
     def integrate(self, x: Tensor) -> Tensor:
-        """Take in the inputs, updating trace and membrane in place.
+        """Update trace and membrane by the inputs, in place.
 
         Args:
             x: spikes or currents, [*lifetimes, n_in].
@@ -92,14 +91,14 @@ class TraceLayer(StateModule):
         return average, F.affine(self.weight, average)
 
     def write_current(self, gradient: Tensor, average: Tensor) -> Tensor:
-        """Write what reaches W and a through the average current into their ``.grad``, in place of what was there.
+        """Overwrite the ``.grad`` of W and a with their gradients through the average current.
 
         Args:
-            gradient: of the objective by I, [*lifetimes, n_out].
+            gradient: of the objective with respect to I, [*lifetimes, n_out].
             average: xbar, [*lifetimes, n_in].
 
         Returns:
-            The gradient by xbar, W^T gradient: [*lifetimes, n_in].
+            The gradient with respect to xbar, W^T gradient: [*lifetimes, n_in].
         """
         if isinstance(self.weight, nn.Parameter):
             assert self.weight.grad is not None
@@ -109,6 +108,6 @@ class TraceLayer(StateModule):
         return below
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membrane and trace to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset membrane and trace, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         clear_(self.membrane, mask)
         clear_(self.input_trace, mask)

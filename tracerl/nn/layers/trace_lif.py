@@ -14,7 +14,7 @@ _SHARPNESS = 5.0  # of the rate window, traceTorch's
 
 
 class RateWindow(NamedTuple):
-    """The rate f of each neuron and its derivatives by I, m and theta, each [*lifetimes, n]."""
+    """The rate f of each neuron and its derivatives with respect to I, m and theta, each [*lifetimes, n]."""
 
     rate: Tensor
     by_current: Tensor
@@ -27,19 +27,19 @@ def rate_window(current: Tensor, decay: Tensor, threshold: Tensor, zero_at_rest:
 
         E = I (1 - m/2) - theta (1-m)          f = sigmoid(5 E)
 
-    Without a current E is -theta (1-m) =: E_0 and not far from 0: with m = .9 and theta = 1 a neuron at rest has the
-    rate .378, which its threshold and decay are then taught to change. ``zero_at_rest`` measures from there,
+    Without a current, E = -theta (1-m) =: E_0, which is close to 0: for m = .9 and theta = 1 the rate of a neuron at
+    rest is .378, and learning changes its threshold and decay accordingly. ``zero_at_rest`` subtracts the rate at rest:
 
         f = (sigmoid(5 E) - sigmoid(5 E_0)) / (1 - sigmoid(5 E_0))
 
-    0 without a current and 1 for a large one, whatever m and theta. Below rest it goes on, negative, so that a neuron
-    with an inhibiting current still learns.
+    For all m and theta, this is 0 without a current and 1 for a large current. For an inhibitory current it is
+    negative, so that the neuron still learns.
 
     Args:
         current: I, [*lifetimes, n].
         decay: m, [*lifetimes, n].
         threshold: theta, [*lifetimes, n].
-        zero_at_rest: take the second form.
+        zero_at_rest: use the second form.
     """
     reach, remain = 1 - decay / 2, 1 - decay
     rate = torch.sigmoid(_SHARPNESS * (current * reach - threshold * remain))
@@ -56,13 +56,13 @@ def rate_window(current: Tensor, decay: Tensor, threshold: Tensor, zero_at_rest:
 class TraceLIF(TraceLayer):
     """Leaky integrate-and-fire neurons of traceTorch 0.3.0.
 
-    Forward: u_t = m v_{t-1} + W x_t, z_t = [u_t >= theta], v_t = u_t - theta z_t; the current is not normalised by
-    (1-m), unlike that of ``LIF``. Backward: the signal is pushed through ``rate_window`` of the average inputs.
+    Forward: u_t = m v_{t-1} + W x_t, z_t = [u_t >= theta], v_t = u_t - theta z_t; unlike in ``LIF``, the current is not
+    multiplied by (1-m). Backward: the signal is multiplied by the derivative of ``rate_window`` at the average inputs.
 
     Attributes:
         threshold: theta, one per neuron.
         spikes: z_t, 0 or 1, [*lifetimes, n_out].
-        rate: average of the spikes per tick over about 1,000 ticks; kept over episodes, [*lifetimes, n_out].
+        rate: average of the spikes per tick over about 1,000 ticks, not reset between episodes, [*lifetimes, n_out].
     """
 
     spikes: Tensor
@@ -80,16 +80,16 @@ class TraceLIF(TraceLayer):
         rate_decay: float = 0.999,
         **settings: Any,
     ) -> None:
-        """Draw weights from N(theta / n_in, theta^2 / n_in) and start at rest.
+        """Draw weights from N(theta / n_in, theta^2 / n_in) and initialise the states at zero.
 
         Args:
-            n_in: inputs.
-            n_out: neurons.
+            n_in: number of inputs.
+            n_out: number of neurons.
             lifetimes: maker of tensors.
             threshold: initial theta, in units of the membrane.
-            learn_threshold: make theta a parameter, behind a softplus.
+            learn_threshold: make theta the softplus of a parameter.
             zero_rate_at_rest: see ``rate_window``.
-            rate_decay: forgetting of ``rate`` per tick.
+            rate_decay: decay of ``rate`` per tick.
             settings: of ``TraceLayer``.
         """
         weight = lifetimes.normal(threshold / n_in**0.5, n_out, n_in) + threshold / n_in
@@ -116,13 +116,13 @@ class TraceLIF(TraceLayer):
         return self.spikes
 
     def backward(self, learning_signal: Tensor) -> Tensor:
-        """Write the gradient of every parameter into its ``.grad``, in place of what was there.
+        """Overwrite the ``.grad`` of every parameter with its gradient.
 
         Args:
-            learning_signal: gradient of the objective by the layer's average spikes, [*lifetimes, n_out].
+            learning_signal: gradient of the objective with respect to the average spikes, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the layer's average inputs, [*lifetimes, n_in].
+            The gradient with respect to the average inputs, [*lifetimes, n_in].
         """
         average, current = self.average_current()
         window = rate_window(current, self.membrane_decay.value, self.threshold.value, self.zero_rate_at_rest)
@@ -131,7 +131,6 @@ class TraceLIF(TraceLayer):
         return self.write_current(learning_signal * window.by_current, average)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membrane, spikes and trace to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset membrane, spikes and trace, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         super().reset_state(mask)
         clear_(self.spikes, mask)

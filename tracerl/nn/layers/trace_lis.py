@@ -1,4 +1,4 @@
-"""traceTorch's output layer: leaky integrators under a softmax, differentiated through their settled level."""
+"""traceTorch's output layer: leaky integrators under a softmax, differentiated through their steady state."""
 
 from typing import Any
 
@@ -14,23 +14,25 @@ _EPSILON = 1e-6  # traceTorch's, added to 1 - m
 class TraceLIS(TraceLayer):
     """Leaky integrators of traceTorch 0.3.0, whose membranes are logits.
 
-    Forward: v_t = m v_{t-1} + W x_t, p_t = softmax(v_t). Backward: the average inputs, held for ever, would settle the
-    membranes at L = I / (1-m), and the signal is pushed through softmax(L).
+    Forward: v_t = m v_{t-1} + W x_t, p_t = softmax(v_t). Backward: for constant average inputs the membranes converge
+    to L = I / (1-m), and the signal is propagated through softmax(L).
 
-    That takes the signal as one by probabilities. REFLECT's is one by log-probabilities: a factor p is lost where one
-    is due, and unlikely actions are hardly taught. ``log_prob_signal`` pushes it through log softmax(L).
+    This treats the signal as a gradient with respect to probabilities. REFLECT's signal is a gradient with respect to
+    log-probabilities, so that a factor 1/p is missing and improbable actions hardly learn. ``log_prob_signal``
+    propagates the signal through log softmax(L).
     """
 
     def __init__(
         self, n_in: int, n_out: int, lifetimes: Lifetimes, *, log_prob_signal: bool = False, **settings: Any
     ) -> None:
-        """Draw weights from N(0, 1 / n_in) and start at rest.
+        """Draw weights from N(0, 1 / n_in) and initialise the states at zero.
 
         Args:
-            n_in: inputs.
-            n_out: outputs.
+            n_in: number of inputs.
+            n_out: number of outputs.
             lifetimes: maker of tensors.
-            log_prob_signal: take the learning signal as the gradient by log-probabilities. False: by probabilities.
+            log_prob_signal: the learning signal is the gradient with respect to log-probabilities. False: with respect
+                to probabilities.
             settings: of ``TraceLayer``.
         """
         super().__init__(lifetimes.normal(n_in**-0.5, n_out, n_in), lifetimes, **settings)
@@ -48,14 +50,14 @@ class TraceLIS(TraceLayer):
         return torch.softmax(self.integrate(x), -1)
 
     def backward(self, learning_signal: Tensor) -> Tensor:
-        """Write the gradient of every parameter into its ``.grad``, in place of what was there.
+        """Overwrite the ``.grad`` of every parameter with its gradient.
 
         Args:
-            learning_signal: gradient of the objective by the probabilities or, as ``log_prob_signal`` says, by their
-                logarithms, [*lifetimes, n_out].
+            learning_signal: gradient of the objective with respect to the probabilities or, under ``log_prob_signal``,
+                their logarithms, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the layer's average inputs, [*lifetimes, n_in].
+            The gradient with respect to the average inputs, [*lifetimes, n_in].
         """
         average, current = self.average_current()
         gain = (self.membrane_decay.complement + _EPSILON).reciprocal_()
@@ -66,7 +68,7 @@ class TraceLIS(TraceLayer):
 
 
 def _through_softmax(probabilities: Tensor, signal: Tensor, logarithmic: bool) -> Tensor:
-    """Carry a signal back through a softmax, p (g - sum p g), or its logarithm, g - p sum g: [*lifetimes, n]."""
+    """Return the vjp of a softmax, p (g - sum p g), or of its logarithm, g - p sum g: [*lifetimes, n]."""
     if logarithmic:
         return signal - probabilities * signal.sum(-1, keepdim=True)
     return probabilities * (signal - (probabilities * signal).sum(-1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Networks: spiking layers under a leaky-integrator readout, and the peer without spikes; each in one flat buffer."""
+"""Networks: spiking layers with a leaky-integrator readout, and a perceptron; parameters are in one flat buffer."""
 
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.convolutional import Convolutional

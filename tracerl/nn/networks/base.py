@@ -1,4 +1,4 @@
-"""A network of spiking layers under a leaky-integrator readout, its parameters in one flat buffer."""
+"""A network of spiking layers with a leaky-integrator readout; its parameters are in one flat buffer."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,12 +17,12 @@ _CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "
 
 
 class Network(ScoredNetwork):
-    """Layers that receive the input, each other's spikes, or both, under a readout that receives some of them.
+    """Layers that receive the input, spikes of other layers, or both, and a readout that receives some of the layers.
 
     Attributes:
         layers: the spiking layers, in the order in which they are advanced.
-        readout: the layer on top.
-        credit: what the scores of the layers are made of.
+        readout: the last layer.
+        credit: computes the gradients of the layers.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Network(ScoredNetwork):
 
         Args:
             nodes: at least one, each after its sources.
-            outputs: the nodes that the readout receives, side by side.
-            readout: the layer on top.
+            outputs: the nodes whose concatenated outputs the readout receives.
+            readout: the last layer.
             n_in: size of the input.
             lifetimes: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
-            credit: ``otpe``: exact under the readout, close to it further down. ``presynaptic``: a trace per input.
-                ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` without memory, where it is exact and
-                takes a number per input, else ``otpe``.
+            credit: ``otpe``: exact for layers that feed the readout, approximate for the others. ``presynaptic``: one
+                trace per input. ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` for a network
+                without state, for which it is exact, else ``otpe``.
         """
         super().__init__()
         self.wiring = Wiring(nodes, outputs, readout, n_in)
@@ -61,7 +61,7 @@ class Network(ScoredNetwork):
         self.flatten(lifetimes.shape)
 
     def _remembers(self) -> bool:
-        """Say whether more than this tick's input acts on the output, or a layer learns more than its synapses."""
+        """Return whether the output depends on earlier inputs, or a layer learns more than its synapses."""
         fading = [self.readout.decay, *(layer.membrane_decay for layer in self.layers)]
         plain = all(type(layer) in (LIF, Graded) and layer.threshold.raw is None for layer in self.layers)
         looped = any(node.delayed for node in self.wiring.nodes) or any(layer.recurrent for layer in self.layers)
@@ -71,7 +71,7 @@ class Network(ScoredNetwork):
         """Advance one env step (``ticks`` ticks), updating states and traces in place.
 
         Args:
-            x: [*lifetimes, n_in], held over all ticks; or [*lifetimes, ticks, n_in], one input per tick.
+            x: [*lifetimes, n_in], constant over all ticks; or [*lifetimes, ticks, n_in], one input per tick.
 
         Returns:
             The readout's y after the last tick, [*lifetimes, n_out].
@@ -91,7 +91,7 @@ class Network(ScoredNetwork):
         return output
 
     def backward(self, learning_signal: Tensor) -> None:
-        """Write the score of every parameter into ``score``, in place.
+        """Write the gradient of every parameter into ``score``, in place.
 
         Args:
             learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
@@ -103,13 +103,12 @@ class Network(ScoredNetwork):
         return {f"{name}_{i}": layer for i, layer in enumerate(self.layers)} | {f"{name}_readout": self.readout}
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return all membranes and traces to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset all membranes and traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
         self.credit.reset_state(mask)
 
     def align(self) -> None:
-        """Let what carries signals back from the readout follow it; see ``LI.align``."""
+        """Decay the weights of the readout and its adaptive feedback; see ``LI.align``."""
         self.readout.align()

@@ -1,4 +1,4 @@
-"""Convolutional layers over an image, dense layers on top of them."""
+"""Convolutional layers over an image, followed by dense layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Stage(NamedTuple):
     """A convolutional layer and the pooling after it.
 
     Attributes:
-        in_shape: of the image that it sees: channels, height, width.
+        in_shape: of the input image: channels, height, width.
         channels: of the layer.
-        kernel: see ``Convolutional``, as for the rest.
-        stride: see there.
-        padding: see there.
-        pool: see there.
+        kernel: see ``Convolutional``.
+        stride: see ``Convolutional``.
+        padding: see ``Convolutional``.
+        pool: see ``Convolutional``.
     """
 
     in_shape: Shape
@@ -39,29 +39,29 @@ class Stage(NamedTuple):
 
     @property
     def out_shape(self) -> Shape:
-        """Shape of what is handed on, pooled."""
+        """Shape of the pooled output."""
         return convolved(self.convolved, self.channels, self.pool, self.pool)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutional(Dense):
-    """Settings of convolutional layers in a row, each with or without pooling, under dense ones; ``build`` makes them.
+    """Settings of a sequence of convolutional layers, with or without pooling, then dense ones; ``build`` makes it.
 
-    ``kernel``, ``stride``, ``padding`` and ``pool`` are one number for all convolutional layers or a list of one for
-    each. Neurons are those of ``Neurons``; what is drawn or learned per neuron differs from position to position, only
-    the weights are shared. Layers hand on flat vectors, so that dense ones follow as they are. ``recurrent`` is for the
-    dense layers: convolutional ones do not hear themselves.
+    ``kernel``, ``stride``, ``padding`` and ``pool`` are one number for all convolutional layers or a list with one
+    number per layer. The neurons are those of ``Neurons``. Decays and thresholds that are drawn or learned per neuron
+    differ between positions; only the weights are shared. Layers return flat vectors, so that dense layers can follow
+    directly. ``recurrent`` applies to the dense layers only.
 
     Attributes:
-        hidden: neurons of each dense layer on top, bottom first; may be empty.
-        channels: of each convolutional layer, bottom first.
-        kernel: side of what a neuron sees, in pixels.
-        stride: pixels between what neighbouring neurons see.
+        hidden: neurons of each dense layer, first layer first; may be empty.
+        channels: of each convolutional layer, first layer first.
+        kernel: side of a neuron's receptive field, in pixels.
+        stride: distance of neighbouring receptive fields, in pixels.
         padding: pixels of zeros around the image.
-        pool: side of the squares that are pooled after a layer, in pixels; 1 pools nothing.
+        pool: side of the squares that are pooled after a layer, in pixels; 1: no pooling.
         pool_kind: ``average``, or ``max``: whether any neuron of the square fired.
-        channels_last: whether observations of three dimensions are (height, width, channels), else channels come first;
-            None: the shorter of the first and the last axis holds the channels, the last where they are equal.
+        channels_last: whether observations of three dimensions are (height, width, channels), else (channels, height,
+            width); None: the shorter of the first and the last axis is the channels, the last if they are equal.
     """
 
     channels: Any
@@ -91,15 +91,15 @@ class Convolutional(Dense):
         if self.channels_last is not None and not isinstance(self.channels_last, bool):
             raise checks.ConfigError("channels_last", f"must be true, false or null, got {self.channels_last!r}")
         if self.recurrent and not self.hidden:
-            raise checks.ConfigError("recurrent", "must be false where no dense layer is there to hear itself")
+            raise checks.ConfigError("recurrent", "must be false without dense layers, the only recurrent ones")
 
     def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Network:
         """Make a network of these settings.
 
         Args:
-            shape: of the observations: (height, width), or with channels as ``channels_last`` says; of four dimensions
-                where a code has several such images, which are seen as so many times the channels.
-            n_out: outputs.
+            shape: of the observations: (height, width), or three dimensions laid out by ``channels_last``, or four
+                dimensions for several such images, whose channels are concatenated.
+            n_out: number of outputs.
             lifetimes: maker of tensors; its generators are advanced.
 
         Raises:
@@ -129,7 +129,7 @@ class Convolutional(Dense):
         return Sequential(layers, self.readout(layers[-1].n_out, n_out, lifetimes), lifetimes, self.ticks, self.credit)
 
     def _stages(self, shape: Sequence[int]) -> list[Stage]:
-        """Lay out the convolutional layers over observations of a shape, each checked to fit."""
+        """Return the convolutional stages for observations of a shape, checked to fit."""
         columns = [self._per_layer(name) for name in ("kernel", "stride", "padding", "pool")]
         stages, image = [], self._image(shape)
         for channels, *numbers in zip(self.channels, *columns, strict=True):

@@ -1,4 +1,4 @@
-"""A network declared as named nodes and edges: skips, joins and recurrence of any shape."""
+"""A network declared as named nodes and edges, with any skip connections, joins and recurrence."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,22 @@ _OF_THE_WHOLE = {
     "credit",
     "feedback",
     "feedback_decay",
-}  # not of one node
+}  # settings of the network, not of a node
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph(Neurons):
     """Settings of a network of named layers; ``build`` makes one.
 
-    An edge carries spikes within a tick, a delayed one those of the tick before; edges that are not delayed form no
-    cycle. What comes in along several edges stands side by side, each with its own weights, and the readout takes all
-    nodes that have an edge to ``output``. Credit ``otpe`` follows the edges within a tick along every route to the
-    output and takes what arrives by a delayed edge as given, as e-prop does; a node that reaches the output by delayed
-    edges only is not trained by it. ``exact`` follows all.
+    An edge transmits the spikes of the same tick, a delayed edge those of the previous tick. Edges that are not delayed
+    must not form a cycle. The inputs of a node from several edges are concatenated, each with its own weights. The
+    readout receives all nodes with an edge to ``output``. Credit ``otpe`` follows the edges within a tick along every
+    route to the output and treats the inputs from delayed edges as constant, as e-prop does. It does not train a node
+    that is connected to the output by delayed edges only. Credit ``exact`` follows all edges.
 
     Attributes:
-        nodes: mappings of ``name``, ``neurons`` and whatever settings differ in this node.
-        edges: ``[from, to]`` or ``[from, to, delayed]``, of names of nodes, ``input`` and ``output``.
+        nodes: mappings with ``name``, ``neurons`` and the settings that differ in this node.
+        edges: ``[from, to]`` or ``[from, to, delayed]``, with names of nodes, ``input`` and ``output``.
         hidden: must be None.
     """
 
@@ -112,11 +112,11 @@ class Graph(Neurons):
             raise error.under(f"nodes.{name}") from error
 
     def _sources(self, name: str, delayed: bool) -> list[str]:
-        """Return where a node's edges come from, in the order in which they are given."""
+        """Return the sources of a node's edges, in the order of ``edges``."""
         return [edge[0] for edge in self.edges if edge[1] == name and (len(edge) == 3) == delayed]
 
     def _order(self) -> list[str]:
-        """Return the nodes, each after those it receives within a tick."""
+        """Return the nodes, each after its sources within a tick."""
         order: list[str] = []
         waiting = self._names()
         while waiting:

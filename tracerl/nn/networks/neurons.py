@@ -1,4 +1,4 @@
-"""Settings that every kind of network shares: its neurons, synapses, readout and credit."""
+"""Settings shared by all kinds of networks: neurons, synapses, readout and credit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,33 +16,33 @@ _DECAYS = ("membrane_decay", "readout_decay", "adaptation_decay", "synapse_decay
 class Neurons:
     """Settings of the neurons of a network.
 
-    A setting written as a range ``[low, high]`` is drawn per neuron, a single number is shared by the layer.
+    A setting given as a range ``[low, high]`` is drawn per neuron; a single number is shared by the layer.
 
     Attributes:
-        neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with currents that decay too; ``graded``:
-            hands on its potential, through the integral of the surrogate, in place of spikes.
+        neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with decaying synaptic currents;
+            ``graded``: with the integral of the surrogate at the potential as output, in place of spikes.
         membrane_decay: m per tick, in [0, 1).
         threshold: theta > 0, in units of the membrane.
         readout_decay: k per tick, in [0, 1).
-        adaptation: beta, how far steady firing lifts the threshold (``alif``).
+        adaptation: beta, increase of the threshold under constant firing (``alif``).
         adaptation_decay: rho per tick, in [0, 1) (``alif``).
         synapse_decay: a per tick, in [0, 1) (``synaptic``).
         reset: ``soft`` or ``hard``.
-        detach_reset: leave out the derivative of the spike in the reset; None: only where the reset is hard, which
-            is unstable with it.
+        detach_reset: leave out the derivative of the spike in the reset; None: only for a hard reset, for which the
+            derivative is unstable.
         surrogate: ``arctan`` or ``triangle``.
         slope: of the surrogate.
-        recurrent: whether the neurons of a layer receive each other's spikes, a tick later.
+        recurrent: whether the neurons of a layer receive the spikes of the layer at the previous tick.
         layer_norm: standardise the currents of a layer over its neurons.
         weight_scale: hidden weights are drawn from N(0, weight_scale^2 / inputs).
-        recurrent_scale: weights of spikes of the tick before are drawn from N(0, recurrent_scale^2 / their number).
+        recurrent_scale: weights of the n spikes of the previous tick are drawn from N(0, recurrent_scale^2 / n).
         bias_scale: hidden biases are drawn from U(-bias_scale, bias_scale).
-        sparsity: share of each neuron's weights that start at zero, in [0, 1).
+        sparsity: share of each neuron's weights that are initially zero, in [0, 1).
         output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
         ticks: network ticks per env step.
         credit: ``otpe``, ``presynaptic``, ``exact`` or ``auto``; see ``Network``.
-        feedback: ``symmetric``, ``random`` or ``adaptive``: what carries signals back from the readout; see ``LI``.
-        feedback_decay: share of readout and feedback weights that an update takes away (``adaptive``).
+        feedback: ``symmetric``, ``random`` or ``adaptive``: the feedback weights of the readout; see ``LI``.
+        feedback_decay: share of readout and feedback weights that is subtracted at each update (``adaptive``).
         learn_membrane_decay: make m a parameter.
         learn_threshold: make theta a parameter.
         learn_readout_decay: make k a parameter.
@@ -104,13 +104,13 @@ class Neurons:
                 raise checks.ConfigError(name, "must be false where credit is presynaptic, which has no trace for it")
 
     def dense(self, n_in: int, n_out: int, lifetimes: Lifetimes, delayed: int = 0) -> SpikingLayer:
-        """Make a layer in which every neuron receives every input and, where recurrent, every other neuron.
+        """Make a layer in which every neuron receives every input and, where recurrent, every neuron of the layer.
 
         Args:
-            n_in: inputs.
-            n_out: neurons.
+            n_in: number of inputs.
+            n_out: number of neurons.
             lifetimes: maker of tensors.
-            delayed: how many of the inputs, the last ones, are spikes of the tick before.
+            delayed: number of inputs, at the end, that are spikes of the previous tick.
         """
         own = n_out if self.recurrent else 0
         synapses = DenseSynapses(
@@ -126,7 +126,7 @@ class Neurons:
         return self.layer(synapses, lifetimes, self.recurrent)
 
     def layer(self, synapses: Synapses, lifetimes: Lifetimes, recurrent: bool = False) -> SpikingLayer:
-        """Make a layer of these neurons behind some synapses; what a network of neurons of its own kind overrides."""
+        """Make a layer of these neurons with given synapses; override this method for other kinds of neurons."""
         settings = self.layer_settings(recurrent)
         if self.neuron == "alif":
             return ALIF(synapses, lifetimes, settings, self.adaptation, self._span("adaptation_decay"))
@@ -137,7 +137,7 @@ class Neurons:
         return LIF(synapses, lifetimes, settings)
 
     def layer_settings(self, recurrent: bool = False) -> LayerSettings:
-        """Return the settings that layers of all kinds of neurons share."""
+        """Return the settings shared by layers of all kinds of neurons."""
         return LayerSettings(
             membrane_decay=self._span("membrane_decay"),
             threshold=checks.span("threshold", self.threshold, "", 0.0, float("inf"), closed="()"),

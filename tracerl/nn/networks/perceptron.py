@@ -1,4 +1,4 @@
-"""The network without spikes: hidden layers of rectified units in a row under a linear readout."""
+"""The network without spikes: a sequence of rectified hidden layers and a linear readout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from tracerl.nn.networks.sequential import check_widths
 
 
 class Perceptron(ScoredNetwork):
-    """A perceptron as streaming deep RL has it (Elsayed et al. 2024, https://arxiv.org/abs/2410.14606).
+    """A perceptron as in streaming deep RL (Elsayed et al. 2024, https://arxiv.org/abs/2410.14606).
 
         h_l = leaky_relu(norm(W_l h_{l-1} + b_l))        y = V h + c
 
-    with its gradient written out, which needs no graph and carries the lifetimes axis. It keeps nothing from one env
-    step to the next but its last input.
+    The gradient is computed explicitly, without an autograd graph, and has the lifetimes axis. The last input is the
+    only state that is kept between env steps.
 
     Attributes:
-        in_a_row: the hidden layers, bottom first.
-        readout: the layer on top.
+        in_a_row: the hidden layers, first layer first.
+        readout: the last layer.
     """
 
     def __init__(self, widths: Sequence[int], n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights, with biases at zero.
 
         Args:
-            widths: of the input and of each hidden layer, bottom first.
-            n_out: outputs.
-            sparsity: share of each unit's incoming weights that start at zero, in [0, 1).
+            widths: of the input and of each hidden layer, first layer first.
+            n_out: number of outputs.
+            sparsity: share of each unit's incoming weights that are initially zero, in [0, 1).
             lifetimes: maker of tensors; its generators are advanced.
         """
         super().__init__()
@@ -49,11 +49,11 @@ class Perceptron(ScoredNetwork):
         return output
 
     def look_again(self) -> Tensor:
-        """Return y of the last input, [*lifetimes, n_out], by the parameters as they now are."""
+        """Return y of the last input under the present parameters, [*lifetimes, n_out]."""
         return self.forward(self.in_a_row[0].inputs[..., :-1])
 
     def backward(self, learning_signal: Tensor) -> None:
-        """Write the score of every parameter; see ``ScoredNetwork.backward``."""
+        """Write the gradient of every parameter; see ``ScoredNetwork.backward``."""
         signal = self.readout.backward(learning_signal)
         for layer in reversed(self.in_a_row):
             signal = layer.backward(signal)
@@ -68,8 +68,8 @@ class PerceptronSettings:
     """Settings of a perceptron; ``build`` makes one.
 
     Attributes:
-        hidden: units of each hidden layer, bottom first.
-        sparsity: share of each unit's incoming weights that start at zero, in [0, 1).
+        hidden: units of each hidden layer, first layer first.
+        sparsity: share of each unit's incoming weights that are initially zero, in [0, 1).
     """
 
     hidden: Sequence[int]
@@ -79,7 +79,9 @@ class PerceptronSettings:
         """Check every setting, raising a ConfigError that names it."""
         check_widths(self.hidden)
         checks.decay("sparsity", self.sparsity)
-        if any(round(self.sparsity * size) == size for size in self.hidden):  # nothing would get past that layer
+        if any(
+            round(self.sparsity * size) == size for size in self.hidden
+        ):  # the outputs of that layer would be constant
             problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
             raise checks.ConfigError("sparsity", problem)
 

@@ -1,4 +1,4 @@
-"""What every network has in common that can be given a learning signal at its outputs."""
+"""The base class of networks that compute gradients from a learning signal at their outputs."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from tracerl.nn.layers import SpikingLayer
 
 
 class ScoredNetwork(FlatModule):
-    """A network that carries a signal at its outputs to the score of each of its parameters, by equations of its own.
+    """A network that computes the gradient of each parameter from a signal at its outputs, without autograd.
 
     Attributes:
-        layers: the spiking ones, bottom first; none of a network without spikes.
+        layers: the spiking layers, first layer first; empty for a network without spikes.
     """
 
     layers: Sequence[SpikingLayer] = ()
 
     def forward(self, x: Tensor) -> Tensor:
-        """See one input of an env step, updating states in place.
+        """Process the input of one env step, updating states in place.
 
         Args:
             x: [*lifetimes, n_in].
@@ -29,7 +29,7 @@ class ScoredNetwork(FlatModule):
         raise NotImplementedError
 
     def backward(self, learning_signal: Tensor) -> None:
-        """Write the score of every parameter into ``score``, in place.
+        """Write the gradient of every parameter into ``score``, in place.
 
         Args:
             learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
@@ -37,15 +37,15 @@ class ScoredNetwork(FlatModule):
         raise NotImplementedError
 
     def parts(self, name: str) -> dict[str, nn.Module]:
-        """Return the layers with parameters, bottom first, by the names that their tags carry: ``policy_0``.
+        """Return the layers with parameters, first layer first, by the name in their tags, such as ``policy_0``.
 
         Args:
-            name: of the network.
+            name: of the network, such as ``policy``.
         """
         raise NotImplementedError
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Forget the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        """Reset the state of the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
 
     def align(self) -> None:
-        """Do what has to follow every update of the parameters, in place."""
+        """Perform, in place, what must follow every update of the parameters; by default nothing."""

@@ -1,4 +1,4 @@
-"""Hidden layers in a row: the network, and the settings of a dense one."""
+"""A sequence of hidden layers: the network, and the settings of one with dense layers."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tracerl.nn.wiring import INPUT, Node
 
 
 class Sequential(Network):
-    """Hidden layers in a row under a readout; see ``Network``."""
+    """A sequence of hidden layers and a readout; see ``Network``."""
 
     def __init__(
         self, hidden: Sequence[Any], readout: LI, lifetimes: Lifetimes, ticks: int = 1, credit: CreditKind = "otpe"
@@ -22,8 +22,8 @@ class Sequential(Network):
         """Join the layers.
 
         Args:
-            hidden: at least one layer, bottom first; each as wide as the next one's input.
-            readout: the layer on top.
+            hidden: at least one layer, first layer first; each as wide as the next one's input.
+            readout: the last layer.
             lifetimes: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
             credit: see ``Network``.
@@ -34,10 +34,10 @@ class Sequential(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(Neurons):
-    """Settings of a network of dense layers in a row; ``build`` makes one.
+    """Settings of a sequence of dense layers; ``build`` makes the network.
 
     Attributes:
-        hidden: neurons of each hidden layer, bottom first.
+        hidden: neurons of each hidden layer, first layer first.
     """
 
     hidden: Any
@@ -52,7 +52,7 @@ class Dense(Neurons):
 
         Args:
             shape: of the input.
-            n_out: outputs.
+            n_out: number of outputs.
             lifetimes: maker of tensors; its generators are advanced.
         """
         widths = [math.prod(shape), *self.hidden]

@@ -1,4 +1,4 @@
-"""Networks of traceTorch's layers: spiking ones in a row under a softmax."""
+"""Networks of traceTorch's layers: a sequence of spiking layers and a softmax readout."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +12,11 @@ from tracerl.nn.module import StateModule
 
 
 class TraceNetwork(StateModule):
-    """Layers that hand each other spikes forward, and signals by average spikes backward.
+    """Layers that pass spikes forward and gradients with respect to average spikes backward.
 
     Attributes:
-        layers: the spiking layers, bottom first.
-        readout: the layer on top.
+        layers: the spiking layers, first layer first.
+        readout: the last layer.
     """
 
     layers: list[TraceLIF]
@@ -26,7 +26,7 @@ class TraceNetwork(StateModule):
         super().__init__()
         self.hidden = nn.ModuleList(hidden)
         self.readout = readout
-        self.layers = hidden  # as the ModuleList holds them, typed
+        self.layers = hidden  # the ModuleList's layers, with their type
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one tick, updating states and traces in place.
@@ -43,13 +43,13 @@ class TraceNetwork(StateModule):
         return probabilities
 
     def backward(self, learning_signal: Tensor) -> Tensor:
-        """Write the gradient of every parameter into its ``.grad``, in place of what was there.
+        """Overwrite the ``.grad`` of every parameter with its gradient.
 
         Args:
-            learning_signal: what ``TraceLIS.backward`` asks for, [*lifetimes, n_out].
+            learning_signal: see ``TraceLIS.backward``, [*lifetimes, n_out].
 
         Returns:
-            The gradient by the average inputs, [*lifetimes, n_in].
+            The gradient with respect to the average inputs, [*lifetimes, n_in].
         """
         signal = self.readout.backward(learning_signal)
         for layer in reversed(self.layers):
@@ -57,8 +57,7 @@ class TraceNetwork(StateModule):
         return signal
 
     def reset_state(self, mask: Tensor | None = None) -> None:
-        """Return membranes and traces to rest, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in
-        all."""
+        """Reset membranes and traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
         for layer in self.layers:
             layer.reset_state(mask)
         self.readout.reset_state(mask)
@@ -69,7 +68,7 @@ class TraceDense:
     """Settings of a network of traceTorch's layers; ``build`` makes one.
 
     Attributes:
-        hidden: neurons of each spiking layer, bottom first; may be empty.
+        hidden: neurons of each spiking layer, first layer first; may be empty.
         membrane_decay: initial m per tick, in [0, 1), of every layer.
         threshold: initial theta > 0, in units of the membrane.
         input_trace_decay: initial a per tick, in [0, 1), of every layer.
@@ -112,8 +111,8 @@ class TraceDense:
         """Make a network of these settings.
 
         Args:
-            n_in: inputs.
-            n_out: outputs.
+            n_in: number of inputs.
+            n_out: number of outputs.
             lifetimes: maker of tensors; its generators are advanced.
         """
         sizes = [n_in, *self.hidden]
