@@ -155,12 +155,12 @@ class EpropAgent(OnlineAgent):
         self.value.copy_(outputs[..., -1])
         return outputs
 
-    def _act(self, seen: Tensor) -> None:
+    def _act(self, outputs: Tensor) -> None:
         """Sample an action and add its gradient of log pi to the trace."""
-        self.head.sample(seen[..., :-1], self.stream)
+        self.head.sample(outputs[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
         self._sound(self.entropy)
-        network, nothing = self.learner.network, torch.zeros_like(seen[..., :1])
+        network, nothing = self.learner.network, torch.zeros_like(outputs[..., :1])
         network.backward(torch.cat([self.head.entropy_gradient(), nothing], -1))
         self.bonus.copy_(network.score)
         score = self.head.score()

@@ -124,7 +124,7 @@ class ReflectClassicAgent(OnlineAgent):
         """Sample an action from the policy at the current, and add it to the traces."""
         self.head.sample(self.policy(current), self.stream)
         self._sound(self.head.entropy())
-        self.policy.remember(self.head.action, self.head.log_probability())
+        self.policy.accumulate(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:
         """Reset membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""

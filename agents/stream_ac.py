@@ -100,7 +100,7 @@ class StreamACAgent(ActorCritic):
         reward = scale_reward(self.reward_scaler, reward, signal.dtype)
         features: Tensor = self.encoder(observation)
         assert isinstance(critic.network, Perceptron)
-        value_t = critic.network.look_again().squeeze(-1)
+        value_t = critic.network.recompute().squeeze(-1)
         critic.accumulate(self._one)
         self.value.copy_(critic.network(features).squeeze(-1))
         signal.copy_(F.td_error(reward, value_t, self.value, self.discount, continues))

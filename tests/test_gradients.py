@@ -115,7 +115,7 @@ def test_signal_for_the_layer_below_is_the_gradient_of_the_current_tick() -> Non
     inputs, g = stream(0, 20), torch.tensor([0.7, -1.3], dtype=torch.float64)
     for x in inputs:
         network(x)
-    below = network.layers[0].pull(network.readout.backward(g).unsqueeze(0)).squeeze(0)
+    below = network.layers[0].vjp(network.readout.backward(g).unsqueeze(0)).squeeze(0)
     last = inputs[-1].clone().requires_grad_()
     truth = _input_gradient(network, inputs[:-1], last, g)
     assert relative_error(below, truth) <= 1e-10

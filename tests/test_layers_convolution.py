@@ -19,7 +19,7 @@ SEEDS: list[Any] = [(0, torch.float64), (3, torch.float32), ([0, 1], torch.float
 )
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
 def test_synapses_convolve_and_compute_vjp_and_jvp(seeds: Any, geometry: dict[str, Any]) -> None:
-    """Currents are conv2d's, ``push`` is linear in the input as they are, and ``pull`` is its transpose."""
+    """Currents are conv2d's, ``jvp`` is linear in the input as they are, and ``vjp`` is its transpose."""
     lifetimes = Lifetimes(*seeds)
     synapses = ConvolutionalSynapses((2, 5, 6), 3, 3, lifetimes, **geometry)
     x, y = lifetimes.normal(1.0, synapses.n_in), lifetimes.normal(1.0, synapses.n_out)
@@ -27,7 +27,7 @@ def test_synapses_convolve_and_compute_vjp_and_jvp(seeds: Any, geometry: dict[st
     assert found.shape == (*lifetimes.shape, synapses.n_out) and found.dtype == lifetimes.dtype
     for i in [(0,), (1,)] if lifetimes.shape else [()]:
         torch.testing.assert_close(found[i], currents(synapses.weight[i], synapses.bias[i], x[i], synapses))
-    pushed, pulled = synapses.push(x.unsqueeze(-2)).squeeze(-2), synapses.pull(y.unsqueeze(-2)).squeeze(-2)
+    pushed, pulled = synapses.jvp(x.unsqueeze(-2)).squeeze(-2), synapses.vjp(y.unsqueeze(-2)).squeeze(-2)
     torch.testing.assert_close(pushed, found - synapses.forward(torch.zeros_like(x)))
     torch.testing.assert_close((pushed * y).sum(-1), (pulled * x).sum(-1))
     assert synapses.drive().shape == (*lifetimes.shape, synapses.rows, synapses.n_out)
@@ -45,7 +45,7 @@ def test_convolution_by_hand() -> None:
     synapses.affine.grad = torch.zeros_like(synapses.affine)
     synapses.write_score(synapses.drive() * torch.tensor([1.0, 0.5]))
     assert synapses.affine.grad.squeeze(-1).tolist() == [2.0, 3.5, 6.5, 8.0, 1.5]
-    pulled = synapses.pull(torch.tensor([[1.0, 2.0]], dtype=torch.float64))
+    pulled = synapses.vjp(torch.tensor([[1.0, 2.0]], dtype=torch.float64))
     assert pulled.tolist() == [[1.0, 12.0, 20.0, 100.0, 1200.0, 2000.0]]
 
 
@@ -57,7 +57,7 @@ def test_pooling_equals_torch_in_value_vjp_and_jvp(seeds: Any, kind: Any) -> Non
     assert pooling.out_shape == (2, 2, 3)
     spikes, y = (lifetimes.uniform(0, 1, pooling.n_in) > 0.6).to(lifetimes.dtype), lifetimes.normal(1.0, pooling.n_out)
     found = pooling(spikes).reshape(-1, pooling.n_out)
-    pulled = pooling.pull(y.unsqueeze(-2)).reshape(-1, pooling.n_in)
+    pulled = pooling.vjp(y.unsqueeze(-2)).reshape(-1, pooling.n_in)
     for i, lifetime in enumerate(spikes.reshape(-1, pooling.n_in)):
         one = lifetime.clone().requires_grad_()
         expected = pooled(one, pooling)
@@ -65,8 +65,8 @@ def test_pooling_equals_torch_in_value_vjp_and_jvp(seeds: Any, kind: Any) -> Non
         (gradient,) = torch.autograd.grad(y.reshape(-1, pooling.n_out)[i] @ expected, one)
         torch.testing.assert_close(pulled[i], gradient)
     x = lifetimes.normal(1.0, pooling.n_in)
-    pushed = pooling.push(x.unsqueeze(-2)).squeeze(-2)
-    pulled = pooling.pull(y.unsqueeze(-2)).squeeze(-2)
+    pushed = pooling.jvp(x.unsqueeze(-2)).squeeze(-2)
+    pulled = pooling.vjp(y.unsqueeze(-2)).squeeze(-2)
     torch.testing.assert_close((pushed * y).sum(-1), (pulled * x).sum(-1))
 
 
@@ -74,7 +74,7 @@ def test_max_pooling_of_spikes_is_any_spike_with_the_gradient_of_the_first() -> 
     pooling = Pooling((1, 2, 4), 2, "max", Lifetimes(0))
     spikes = torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])  # rows 0100 and 1100
     assert pooling(spikes).tolist() == [1.0, 0.0]
-    assert pooling.pull(torch.tensor([[2.0, 3.0]])).tolist() == [[0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    assert pooling.vjp(torch.tensor([[2.0, 3.0]])).tolist() == [[0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
 
 
 def test_initial_weights_have_their_scales() -> None:

@@ -115,7 +115,7 @@ def learner_of(rule: Any, lifetimes: Lifetimes, paired: bool = False, **changes:
 def act(learner: ClassicLearner, x: Tensor, action: Tensor) -> None:
     logits = learner(x)
     log_probability = torch.log_softmax(logits, -1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
-    learner.remember(action, log_probability)
+    learner.accumulate(action, log_probability)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])

@@ -160,7 +160,7 @@ class CheckedAgent(StateModule):
             Diverged: see ``on_nonfinite``.
         """
         action = None if self.inputs.waiting else self._carry_out(START, 0.0, observation)
-        action = self._answer(START, 0.0, observation) if action is None else action
+        action = self._step_admitted(START, 0.0, observation) if action is None else action
         self.__dict__["in_episode"] = True  # ten times faster than nn.Module.__setattr__
         return action
 
@@ -174,7 +174,7 @@ class CheckedAgent(StateModule):
         if not self.in_episode:
             raise not_begun("step")
         action = None if self.inputs.waiting else self._carry_out(STEP, reward, observation)
-        return self._answer(STEP, reward, observation) if action is None else action
+        return self._step_admitted(STEP, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``.
@@ -187,7 +187,7 @@ class CheckedAgent(StateModule):
             raise not_begun("end")
         step_type = TERMINATED if terminated else TRUNCATED
         if self.inputs.waiting or self._carry_out(step_type, reward, observation) is None:
-            self._answer(step_type, reward, observation)
+            self._step_admitted(step_type, reward, observation)
         self.__dict__["in_episode"] = False
 
     def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
@@ -203,7 +203,7 @@ class CheckedAgent(StateModule):
             newest = self._advance(step_types, rewards, observations)
         return newest
 
-    def _answer(self, step_type: int, reward: float, observation: Observation) -> Action:
+    def _step_admitted(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that ``inputs`` admits, and return the newest action."""
         action = None
         while action is None:
@@ -223,7 +223,7 @@ class CheckedAgent(StateModule):
         if diverged.size:
             raise Diverged(diagnose(self, None, int(diverged[0]) if self.lifetimes.shape else None))
         left = self.inputs.admit(step_types, rewards, observations)
-        unseen = (step_types >= StepType.TERMINATED) & (left == StepType.SKIP)
-        if unseen.any():
-            self._clear(torch.from_numpy(unseen.reshape(self.lifetimes.shape)).to(self.lifetimes.device))
+        unprocessed = (step_types >= StepType.TERMINATED) & (left == StepType.SKIP)
+        if unprocessed.any():
+            self._clear(torch.from_numpy(unprocessed.reshape(self.lifetimes.shape)).to(self.lifetimes.device))
         return left

@@ -83,7 +83,7 @@ class OnlineAgent(PackedAgent):
         """
         raise NotImplementedError
 
-    def _act(self, seen: Tensor) -> None:
+    def _act(self, features: Tensor) -> None:
         """Choose an action and keep it in a buffer."""
         raise NotImplementedError
 
@@ -107,7 +107,7 @@ class OnlineAgent(PackedAgent):
             for name in module.tracked
             if (tensor := getattr(module, name)) is not None
         ]
-        self._forget()
+        self._clear_tracked()
         self._switch(frozen=True)
 
     def unfreeze(self) -> None:
@@ -138,7 +138,7 @@ class OnlineAgent(PackedAgent):
         if self.fused is not None:
             self.fused.switch(frozen, getattr(getattr(self, "head", None), "greedy", False))
 
-    def _forget(self) -> None:
+    def _clear_tracked(self) -> None:
         """Set eligibility traces and derivatives to zero."""
         for tensor in self._tracked:
             tensor.zero_()
@@ -157,13 +157,13 @@ class OnlineAgent(PackedAgent):
         of_head = {name: getattr(head, name, None) for name in ("probabilities", "mean", "std")}
         return PolicyOutputs(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
 
-    def _learn_unless_frozen(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
+    def _learn_unfrozen(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Learn from one transition, unless the agent is frozen; see ``_learn``."""
-        seen = self._learn(reward, observation, continues)
+        features = self._learn(reward, observation, continues)
         if self.frozen:
             for tensor, kept in zip(self._learned(), self._kept, strict=True):
                 tensor.copy_(kept)
-        return seen
+        return features
 
     def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step for the only lifetime; see ``CheckedAgent``."""
@@ -179,17 +179,17 @@ class OnlineAgent(PackedAgent):
 
     @torch.inference_mode()
     def _carry_out_in_torch(self, step_type: int, reward: float, observation: Observation) -> Action | None:
-        seen = self._tensor(observation)
-        if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(seen).all())):
+        features = self._tensor(observation)
+        if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(features).all())):
             return None
         if step_type == START:
-            seen = self._begin(seen)
+            features = self._begin(features)
         else:
-            seen = self._learn_unless_frozen(self._scalar(reward), seen, self._continues[step_type == TERMINATED])
+            features = self._learn_unfrozen(self._scalar(reward), features, self._continues[step_type == TERMINATED])
         if step_type <= STEP and not self.fault.item():
-            self._act(seen)
+            self._act(features)
             if self.frozen:
-                self._forget()
+                self._clear_tracked()
         elif step_type > STEP:
             self._clear(None)
         return None if self.fault.item() else self._chosen()
@@ -202,29 +202,26 @@ class OnlineAgent(PackedAgent):
             return None
         if not (finite(rewards) and finite(observations)) and not_finite(step_types, rewards, observations).any():
             return None
-        observation, starting, ended = (
-            self._tensor(observations),
-            step_types == StepType.FIRST,
-            step_types >= StepType.TERMINATED,
-        )
-        learning, seen = step_types >= StepType.MID, None
+        observation = self._tensor(observations)
+        starting, ended = step_types == StepType.FIRST, step_types >= StepType.TERMINATED
+        learning, features = step_types >= StepType.MID, None
         if learning.any():
             continues = self._scalar(step_types != StepType.TERMINATED).to(self.lifetimes.dtype)
             with self.memory.only(learning, self._foreign_state()):
-                seen = self._learn_unless_frozen(self._scalar(rewards), observation, continues)
+                features = self._learn_unfrozen(self._scalar(rewards), observation, continues)
         if ended.any():
             self._clear(self._mask(ended))
         if starting.any():
             with self.memory.only(starting):
                 first = self._begin(observation)
-            mask = self._mask(starting)
-            seen = first if seen is None else torch.where(mask.reshape(-1, *[1] * (first.dim() - 1)), first, seen)
+            mask = self._mask(starting).reshape(-1, *[1] * (first.dim() - 1))
+            features = first if features is None else torch.where(mask, first, features)
         acting = starting | ((step_types == StepType.MID) & (self.faults == 0))
-        if seen is not None and acting.any():
+        if features is not None and acting.any():
             with self.memory.only(acting):
-                self._act(seen)
+                self._act(features)
                 if self.frozen:
-                    self._forget()
+                    self._clear_tracked()
         return None if (self.faults[active] != 0).any() else self._chosen()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

@@ -93,7 +93,7 @@ def centre(signals: Any, normalized: Any, active: Any) -> None:
 
 @kernel
 def vjp(memory: Any, start: int, signal: Any, below: Any) -> None:
-    """``DenseSynapses.pull`` of one signal at the currents to the layer below, by weights from ``start`` on."""
+    """``DenseSynapses.vjp`` of one signal at the currents to the layer below, by weights from ``start`` on."""
     n = signal.size
     for h in range(below.size):
         total, weights = memory.dtype.type(0), part(memory, start + h * n, n)

@@ -23,7 +23,7 @@ def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, 
 
 @kernel
 def forward_again(memory: Any, network: Any, layers: Any, y: Any, scratch: Any) -> None:
-    """``Perceptron.look_again``: write y of the newest input."""
+    """``Perceptron.recompute``: write y of the newest input."""
     first, n_layers, readout = network.first_layer, network.len_hidden, network.readout
     for i in range(n_layers):
         above = layers[first + i + 1].inputs if i < n_layers - 1 else readout.inputs

@@ -16,7 +16,7 @@ class FlatModule(StateModule):
 
     Attributes:
         flat: every parameter in one buffer, [*lifetimes, n].
-        score: the gradient of the objective by every parameter, [*lifetimes, n].
+        score: the gradient of the objective with respect to every parameter, [*lifetimes, n].
     """
 
     flat: Tensor

@@ -24,7 +24,7 @@ class RunningMoments(StateModule):
     squares: Tensor
 
     def __init__(self, n: int, lifetimes: Lifetimes) -> None:
-        """Start with nothing seen."""
+        """Initialise the moments."""
         super().__init__()
         self.register_buffer("count", lifetimes.zeros(1, dtype=torch.float64))
         self.register_buffer("mean", lifetimes.zeros(n, dtype=torch.float64))

@@ -13,7 +13,7 @@ from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 
 Array = np.ndarray[Any, Any]
-Place = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name in that module
+Entry = tuple[nn.Module, str, Tensor]  # a buffer, with the module that owns it and its name in that module
 
 
 class PackedState:
@@ -33,8 +33,8 @@ class PackedState:
         Raises:
             ValueError: a buffer has no lifetimes axis.
         """
-        narrow: list[Place] = []
-        wide: list[Place] = []
+        narrow: list[Entry] = []
+        wide: list[Entry] = []
         for owner, name, tensor in _buffers(module):
             if tensor.shape[: len(lifetimes.shape)] != lifetimes.shape:
                 raise ValueError(f"{type(owner).__name__}.{name} must carry the lifetimes axis {lifetimes.shape}")
@@ -64,27 +64,27 @@ class PackedState:
             tensor[others] = rows
 
 
-def _buffers(module: nn.Module) -> Iterator[Place]:
+def _buffers(module: nn.Module) -> Iterator[Entry]:
     for owner in module.modules():
         for name, tensor in owner._buffers.items():
             if tensor is not None:
                 yield owner, name, tensor
 
 
-def _gather(group: list[Place], dtype: torch.dtype, lifetimes: Lifetimes) -> Tensor:
+def _gather(group: list[Entry], dtype: torch.dtype, lifetimes: Lifetimes) -> Tensor:
     """Copy a group of buffers into one and replace them by views of it."""
     lead = len(lifetimes.shape)
     sizes = [tensor.shape[lead:].numel() for _, _, tensor in group]
-    memory = lifetimes.zeros(sum(sizes), dtype=dtype)
+    packed = lifetimes.zeros(sum(sizes), dtype=dtype)
     start = 0
     for (owner, name, tensor), size in zip(group, sizes, strict=True):
-        place = memory.view(tensor.dtype)[..., start : start + size].unflatten(-1, tensor.shape[lead:] or (1,))
+        place = packed.view(tensor.dtype)[..., start : start + size].unflatten(-1, tensor.shape[lead:] or (1,))
         view = place if tensor.dim() > lead else place.squeeze(-1)
         view.copy_(tensor)
         owner._buffers[name] = view
         owner.__dict__[name] = view
         start += size
-    return memory
+    return packed
 
 
 keep_names(globals(), Arena="PackedState")

@@ -125,18 +125,18 @@ class Viewer:
         agents = getattr(agent, "agents", None)  # one agent per lifetime
         self._agent, self._lifetime = (agent, lifetime) if agents is None else (agents[lifetime], 0)
         self._visible = isinstance(self._agent, Visible)
-        self._kept: _Glimpse | None = None
+        self._kept: _Arrays | None = None
 
     def __call__(self) -> View:
         """Return the view at the present step."""
         if not self._visible:
             return View((), None, None, None, None, None)
-        return (self._kept or self._glimpse()).view()
+        return (self._kept or self._look_up()).view()
 
-    def _glimpse(self) -> "_Glimpse":
+    def _look_up(self) -> "_Arrays":
         """Look up the arrays of the view, and keep them where their storage never changes."""
         agent, lifetime = self._agent, self._lifetime
-        many, own, steady = bool(agent.lifetimes.shape), _memory(agent), True
+        many, own, steady = bool(agent.lifetimes.shape), _packed_storage(agent), True
 
         def found(tensor: Tensor) -> Numbers:
             nonlocal steady
@@ -147,9 +147,9 @@ class Viewer:
         outlook = agent.outlook()
         layers = [_layer(name, neurons, found) for name, neurons in agent.spiking_layers().items()]
         numbers = {name: found(number) for name in _OUTLOOK if (number := getattr(outlook, name)) is not None}
-        glimpse = _Glimpse(layers, numbers)
-        self._kept = glimpse if steady else None
-        return glimpse
+        arrays = _Arrays(layers, numbers)
+        self._kept = arrays if steady else None
+        return arrays
 
 
 def view(agent: Any, lifetime: int = 0) -> View:
@@ -191,7 +191,7 @@ _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 
 @dataclass(frozen=True)
-class _Glimpse:
+class _Arrays:
     """Arrays of one lifetime, which may share storage with the agent: of its layers, and of its policy outputs."""
 
     layers: Sequence[LayerView]
@@ -219,10 +219,10 @@ def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
     return LayerView(name, spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate))
 
 
-def _memory(agent: Any) -> set[int]:
+def _packed_storage(agent: Any) -> set[int]:
     """Return the addresses of an agent's packed state; empty for an agent without one or on another device."""
-    arena = getattr(agent, "memory", None)
-    tensors = [getattr(arena, name, None) for name in ("real", "wide")]
+    state = getattr(agent, "memory", None)
+    tensors = [getattr(state, name, None) for name in ("real", "wide")]
     return {t.untyped_storage().data_ptr() for t in tensors if isinstance(t, Tensor) and t.device.type == "cpu"}
 
 

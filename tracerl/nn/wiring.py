@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-INPUT = -1  # the source that stands for the network's input
+INPUT = -1  # number of the network's input as a source
 
 Route = tuple[int, ...]  # nodes from the one after a neuron to the one before the readout
 

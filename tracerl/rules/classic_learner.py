@@ -65,7 +65,7 @@ class ClassicLearner(FlatModule):
         self.probabilities.copy_(self.network(current))
         return self.network.readout.membrane
 
-    def remember(self, action: Tensor, log_probability: Tensor) -> None:
+    def accumulate(self, action: Tensor, log_probability: Tensor) -> None:
         """Update the traces by the action chosen from the newest probabilities, in place.
 
         Args:

@@ -70,13 +70,13 @@ class Timescales(StateModule):
         super().__init__()
         n = len(decays)
         raw = torch.logit(torch.tensor(list(decays), dtype=torch.float64))
-        self._hold("raw_decay", lifetimes.zeros(n) + raw.to(lifetimes.device, lifetimes.dtype), learn_decay)
-        self._hold("raw_mixture", lifetimes.zeros(n), learn_mixture)
+        self._register("raw_decay", lifetimes.zeros(n) + raw.to(lifetimes.device, lifetimes.dtype), learn_decay)
+        self._register("raw_mixture", lifetimes.zeros(n), learn_mixture)
         self.register_buffer("reward_trace", lifetimes.zeros(n))
         self.register_buffer("logprob", lifetimes.zeros())
         self.register_buffer("advantage", lifetimes.zeros())
 
-    def _hold(self, name: str, value: Tensor, learn: bool) -> None:
+    def _register(self, name: str, value: Tensor, learn: bool) -> None:
         if learn:
             setattr(self, name, nn.Parameter(value, requires_grad=False))
         else:

@@ -41,16 +41,18 @@ class NodeTangents(StateModule):
         for name in ("now", "before"):
             self.register_buffer(name, lifetimes.zeros(total, node.layer.n_out))
 
-    def handed_on(self) -> Tensor:
+    def output_tangents(self) -> Tensor:
         """Return d z_t after the layer has been advanced, [*lifetimes, P, n]."""
         layer = self.node.layer
-        derivative: Tensor = layer.eligibility() if isinstance(layer, SpikingLayer) else layer.push(self.arriving())
+        if isinstance(layer, SpikingLayer):
+            return layer.eligibility()
+        derivative: Tensor = layer.jvp(self.input_tangents())
         return derivative
 
-    def arriving(self) -> Tensor:
+    def input_tangents(self) -> Tensor:
         """Return the derivative of the synapses' inputs, [*lifetimes, P, n_in]; see ``SpikingLayer.track``."""
         nothing = self.now.new_zeros(*self.now.shape[:-1], self.n_in)
-        parts = [nothing if source == INPUT else self.others[source].handed_on() for source in self.node.sources]
+        parts = [nothing if source == INPUT else self.others[source].output_tangents() for source in self.node.sources]
         parts += [self.others[source].before for source in self.node.delayed]
         if isinstance(self.node.layer, SpikingLayer) and self.node.layer.recurrent:
             parts.append(self.now)
@@ -85,7 +87,7 @@ class Exact(StateModule):
         for node in wiring.nodes:
             self.tangents.append(NodeTangents(node, self.tangents, wiring.n_in, total, lifetimes))
         for i, start in self.starts.items():
-            wiring.nodes[i].layer.track(lifetimes, total, start, self.tangents[i].arriving)
+            wiring.nodes[i].layer.track(lifetimes, total, start, self.tangents[i].input_tangents)
         self.parts = nn.ModuleList(self.tangents)
         self._delayed = {source for node in wiring.nodes for source in node.delayed}
         self.register_buffer("filtered", lifetimes.zeros(total, wiring.readout.n_in))
@@ -98,7 +100,7 @@ class Exact(StateModule):
     def end_tick(self) -> None:
         """Store the derivatives of this tick and filter them as the readout filters spikes, in place."""
         for tangents in self.tangents:
-            tangents.now.copy_(tangents.handed_on())
+            tangents.now.copy_(tangents.output_tangents())
         spikes = torch.cat([self.tangents[i].now for i in self.wiring.outputs], -1)
         F.low_pass_(self.filtered, self.wiring.readout.decay.value.unsqueeze(-2), spikes)
 

@@ -171,25 +171,25 @@ class OTPE(StateModule):
             direct.update(local[i], self._of_outputs(decay, i))
         if not self.indirect:
             return
-        pulled = self._pull_routes()
+        jacobians = self._route_jacobians()
         for i, indirect in self.indirect.items():
             leaks = [self._leaks[above][state] for _, above, state in indirect.levels]
-            paths = [pulled[route][..., self.wiring.block(route[0], i)] for route in indirect.routes]
+            paths = [jacobians[route][..., self.wiring.block(route[0], i)] for route in indirect.routes]
             indirect.update(local[i], leaks, paths, decay)
 
-    def _pull_routes(self) -> dict[Route, Tensor]:
+    def _route_jacobians(self) -> dict[Route, Tensor]:
         """Return d y_t / d (inputs of the first node) along each route: [*lifetimes, outputs, n_in]."""
         readout = self.wiring.readout
-        weights = readout.way_back * readout.decay.complement.unsqueeze(-2)  # [*lifetimes, outputs, n]
-        pulled: dict[Route, Tensor] = {}
+        weights = readout.feedback_weight * readout.decay.complement.unsqueeze(-2)  # [*lifetimes, outputs, n]
+        jacobians: dict[Route, Tensor] = {}
         for route in self.wiring.all_routes:
             first, *rest = route
             if rest:
-                opened = pulled[tuple(rest)][..., self.wiring.block(rest[0], first)]
+                opened = jacobians[tuple(rest)][..., self.wiring.block(rest[0], first)]
             else:
                 opened = self._of_outputs(weights, first)
-            pulled[route] = self.wiring.nodes[first].layer.pull(opened)
-        return pulled
+            jacobians[route] = self.wiring.nodes[first].layer.vjp(opened)
+        return jacobians
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
         """Write the gradients of every hidden layer, in place.

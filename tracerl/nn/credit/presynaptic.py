@@ -72,16 +72,16 @@ class Presynaptic(StateModule):
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
         """Write the gradients of every hidden layer, in place; see ``OTPE.write_scores``."""
-        wiring, arriving = self.wiring, below * self.wiring.readout.decay.complement
-        signals: dict[int, Tensor] = {i: arriving[..., block] for i, block in self._blocks.items()}
+        wiring, at_outputs = self.wiring, below * self.wiring.readout.decay.complement
+        signals: dict[int, Tensor] = {i: at_outputs[..., block] for i, block in self._blocks.items()}
         for i in range(len(wiring.nodes) - 1, -1, -1):
             node, signal = wiring.nodes[i], signals.get(i)
             if signal is None:  # the node has delayed outgoing edges only
                 continue
             if any(source != INPUT for source in node.sources):
-                pulled = node.layer.pull(signal.unsqueeze(-2)).squeeze(-2)
+                at_inputs = node.layer.vjp(signal.unsqueeze(-2)).squeeze(-2)
                 for source in node.sources:
-                    part = pulled[..., wiring.block(i, source)]
+                    part = at_inputs[..., wiring.block(i, source)]
                     signals[source] = part + signals[source] if source in signals else part
             if i in self.traces:
                 self.traces[i].write_score(node.layer, signal)

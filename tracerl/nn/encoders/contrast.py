@@ -39,19 +39,19 @@ class Contrast(EncoderSettings):
     @property
     def trace_decays(self) -> list[float]:
         """Decays of the traces that are subtracted."""
-        return _several(self.trace_decay)
+        return _as_list(self.trace_decay)
 
     @property
     def memory_decays(self) -> list[float]:
         """Decays of the traces that are features."""
-        return _several(self.memory_decay)
+        return _as_list(self.memory_decay)
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "ContrastEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
         return ContrastEncoder(shape, lifetimes, self)
 
 
-def _several(decay: float | Sequence[float]) -> list[float]:
+def _as_list(decay: float | Sequence[float]) -> list[float]:
     """Return the decays as a list; a number becomes a list of one."""
     is_list = isinstance(decay, Sequence) and not isinstance(decay, str)
     return list(decay) if is_list else [decay]  # type: ignore[arg-type,list-item]
@@ -90,8 +90,8 @@ class ContrastEncoder(Encoder):
         super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lifetimes)
         self.register_buffer("trace", lifetimes.zeros(len(decays) * n_in, dtype=torch.float64))
         self._n_traces, self._n_compared = len(decays), len(self.trace_decays) * n_in
-        forgotten = [1 - decay for decay in decays for _ in range(n_in)]
-        self._forgotten = torch.tensor(forgotten, dtype=torch.float64, device=lifetimes.device)  # [(K + M) * n_in]
+        complements = [1 - decay for decay in decays for _ in range(n_in)]
+        self._complements = torch.tensor(complements, dtype=torch.float64, device=lifetimes.device)  # [(K + M) * n_in]
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating traces and normaliser in place; see ``Encoder.forward``."""
@@ -104,6 +104,6 @@ class ContrastEncoder(Encoder):
             self.trace[..., :n].copy_(repeated[..., :n])
             self.trace[..., n:].zero_()
         contrast = repeated - self.trace
-        self.trace.addcmul_(self._forgotten, contrast)
+        self.trace.addcmul_(self._complements, contrast)
         features = torch.cat([observation, contrast[..., :n], self.trace[..., n:]], -1)
         return self.standardise(features).to(self.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
-    """Differentiate log pi(action) by the logits: onehot(action) - pi.
+    """Differentiate log pi(action) with respect to the logits: onehot(action) - pi.
 
     Args:
         probabilities: softmax of the logits, [*lifetimes, n_actions].
@@ -25,7 +25,7 @@ def categorical_entropy(probabilities: Tensor, log_probabilities: Tensor) -> Ten
 
 
 def categorical_entropy_gradient(probabilities: Tensor, log_probabilities: Tensor, entropy: Tensor) -> Tensor:
-    """Differentiate the entropy H by the logits: -pi (log pi + H), [*lifetimes, n_actions]."""
+    """Differentiate the entropy H with respect to the logits: -pi (log pi + H), [*lifetimes, n_actions]."""
     return (log_probabilities + entropy.unsqueeze(-1)).mul_(probabilities).neg_()
 
 
@@ -45,7 +45,7 @@ def bernoulli_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def bernoulli_entropy_gradient(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """Differentiate the entropy by the logits: -l p (1-p), [*lifetimes, n]."""
+    """Differentiate the entropy with respect to the logits: -l p (1-p), [*lifetimes, n]."""
     return logits * probabilities * (probabilities - 1)
 
 

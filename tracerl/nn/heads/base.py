@@ -44,11 +44,11 @@ class Head(StateModule):
         raise NotImplementedError
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the outputs: [*lifetimes, n_outputs]."""
+        """Return the gradient of log pi of the action with respect to the outputs: [*lifetimes, n_outputs]."""
         raise NotImplementedError
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the outputs: [*lifetimes, n_outputs]."""
+        """Return the gradient of the entropy with respect to the outputs: [*lifetimes, n_outputs]."""
         raise NotImplementedError
 
     def chosen(self) -> Any:

@@ -49,11 +49,11 @@ class Bernoulli(Head):
         return F.bernoulli_entropy(self.logits, self.probabilities)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the bits by the logits, a - p: [*lifetimes, bits]."""
+        """Return the gradient of log pi of the bits with respect to the logits, a - p: [*lifetimes, bits]."""
         return self.action - self.probabilities
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the logits: [*lifetimes, bits]."""
+        """Return the gradient of the entropy with respect to the logits: [*lifetimes, bits]."""
         return F.bernoulli_entropy_gradient(self.logits, self.probabilities)
 
     def chosen(self) -> Any:

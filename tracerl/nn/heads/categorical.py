@@ -56,11 +56,11 @@ class Categorical(Head):
         return F.categorical_entropy(self.probabilities, self.log_probabilities)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the logits: [*lifetimes, n_actions]."""
+        """Return the gradient of log pi of the action with respect to the logits: [*lifetimes, n_actions]."""
         return F.categorical_score(self.probabilities, self.action)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the logits: [*lifetimes, n_actions]."""
+        """Return the gradient of the entropy with respect to the logits: [*lifetimes, n_actions]."""
         return F.categorical_entropy_gradient(self.probabilities, self.log_probabilities, self.entropy())
 
     def chosen(self) -> Any:
@@ -118,12 +118,12 @@ class MultiCategorical(Head):
         return F.categorical_entropy(self.probabilities, self.log_probabilities)
 
     def score(self) -> Tensor:
-        """Return the gradient of log pi of the action by the logits: [*lifetimes, n_outputs]."""
+        """Return the gradient of log pi of the action with respect to the logits: [*lifetimes, n_outputs]."""
         parts = self._parts(self.probabilities)
         return torch.cat([F.categorical_score(part, self.action[..., i]) for i, part in enumerate(parts)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy by the logits: [*lifetimes, n_outputs]."""
+        """Return the gradient of the entropy with respect to the logits: [*lifetimes, n_outputs]."""
         parts = zip(self._parts(self.probabilities), self._parts(self.log_probabilities), strict=True)
         gradient, entropy = F.categorical_entropy_gradient, F.categorical_entropy
         return torch.cat([gradient(p, log_p, entropy(p, log_p)) for p, log_p in parts], -1)

@@ -127,14 +127,14 @@ class Gaussian(Head):
     def sample(self, outputs: Tensor, stream: UniformStream) -> None:
         """Draw each component from its Gaussian, with two uniform numbers each; see ``Head.sample``."""
         mean, rho = outputs.chunk(2, -1)
-        self._spread(rho)
-        self._hold(mean)
+        self._write_std(rho)
+        self._clip_mean(mean)
         noise = F.box_muller(stream.draw_many(self.n_outputs).unflatten(-1, (-1, 2)))
         torch.addcmul(self.mean, self.std, noise.to(self.std.dtype), value=0 if self.greedy else 1, out=self.action)
         torch.addcmul(self.centre, self.action.double(), self.half_range, out=self.sent)
         torch.clamp(self.sent, self.low, self.high, out=self.sent)
 
-    def _hold(self, mean: Tensor) -> None:
+    def _clip_mean(self, mean: Tensor) -> None:
         """Write mu, clipped to the margin beyond the bounds, and o - mu."""
         if self.mean_margin is None:
             self.mean.copy_(mean)
@@ -144,7 +144,7 @@ class Gaussian(Head):
         torch.clamp(mean, lowest - margin, highest + margin, out=self.mean)
         torch.sub(mean, self.mean, out=self.excess)
 
-    def _spread(self, rho: Tensor) -> None:
+    def _write_std(self, rho: Tensor) -> None:
         """Write sigma and d sigma / d rho."""
         torch.sigmoid(rho, out=self.std_gain)
         self.std.copy_(F.softplus(rho))

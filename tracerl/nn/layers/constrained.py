@@ -54,7 +54,7 @@ class Constrained(StateModule):
             self.register_buffer("complement", 1 - value)
         self.raw = None
         if learn:
-            self.raw = nn.Parameter(self._freed(value), requires_grad=False)
+            self.raw = nn.Parameter(self._raw_from(value), requires_grad=False)
 
     @property
     def learned(self) -> bool:
@@ -62,11 +62,11 @@ class Constrained(StateModule):
         return self.raw is not None
 
     @property
-    def is_nil(self) -> bool:
+    def is_zero(self) -> bool:
         """Whether it is zero in every neuron and not learned."""
         return self.raw is None and not bool(self.value.any())
 
-    def _freed(self, value: Tensor) -> Tensor:
+    def _raw_from(self, value: Tensor) -> Tensor:
         """Return the free parameter of a value."""
         return torch.logit(value) if self.kind == "decay" else value + torch.log(-torch.expm1(-value))
 
@@ -82,7 +82,7 @@ class Constrained(StateModule):
         if self.kind == "decay":
             torch.sub(1, self.value, out=self.complement)
         if self.raw is not None:
-            self.raw.copy_(self._freed(self.value))
+            self.raw.copy_(self._raw_from(self.value))
 
     def refresh(self) -> Tensor:
         """Update ``value`` and ``complement`` from the learned parameter, in place, and return the value."""

@@ -89,12 +89,12 @@ class ConvolutionalSynapses(AffineSynapses):
         """Return the patches, which are equal for all channels: [*lifetimes, rows, n_out]."""
         return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
 
-    def push(self, tangents: Tensor) -> Tensor:
-        """Convolve without biases; see ``Synapses.push``."""
+    def jvp(self, tangents: Tensor) -> Tensor:
+        """Convolve without biases; see ``Synapses.jvp``."""
         return torch.matmul(self.weight.unsqueeze(-3), self._unfold(tangents)).flatten(-2)
 
-    def pull(self, signals: Tensor) -> Tensor:
-        """Convolve with the transposed weights; see ``Synapses.pull``."""
+    def vjp(self, signals: Tensor) -> Tensor:
+        """Convolve with the transposed weights; see ``Synapses.vjp``."""
         at_positions = signals.unflatten(-1, (self.channels, -1))  # [*lifetimes, J, channels, positions]
         return self._fold(torch.matmul(self.affine[..., :-1, :].unsqueeze(-3), at_positions))
 

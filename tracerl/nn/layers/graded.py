@@ -22,7 +22,7 @@ class Graded(LIF):
     def fire(self, current: Tensor) -> Tensor:
         """Integrate and return z_t; see ``SpikingLayer.fire``."""
         potential = F.lif_potential(current, self.membrane, self.membrane_decay.value)
-        return self._take(F.graded_fire(potential, self.threshold.value, self.slope, self.surrogate_kind))
+        return self._store(F.graded_fire(potential, self.threshold.value, self.slope, self.surrogate_kind))
 
     def _activity(self) -> Tensor:
         """Return |z_t|; see ``SpikingLayer._activity``."""

@@ -87,7 +87,7 @@ class LI(StateModule):
         return self.affine[..., -1]
 
     @property
-    def way_back(self) -> Tensor:
+    def feedback_weight(self) -> Tensor:
         """The feedback weights B: [*lifetimes, n_out, n_in]."""
         return self.weight if self.feedback is None else self.feedback
 
@@ -121,7 +121,7 @@ class LI(StateModule):
         if self.feedback_kind == "adaptive":
             assert self.feedback is not None and self.feedback.grad is not None
             self.feedback.grad.copy_(self.affine.grad[..., :-1])
-        below = F.affine_transposed(self.way_back, learning_signal)
+        below = F.affine_transposed(self.feedback_weight, learning_signal)
         if self.decay.raw is not None:
             through = F.affine_transposed(self.weight, learning_signal)
             self.decay.write_score(through * self.decay_sensitivity)

@@ -60,13 +60,13 @@ class Pooling(StateModule):
         self.winners.copy_(members.gather(-1, first).squeeze(-1))
         return x.gather(-1, self.winners)
 
-    def push(self, tangents: Tensor) -> Tensor:
+    def jvp(self, tangents: Tensor) -> Tensor:
         """Return the Jacobian-vector products of tangents [*lifetimes, P, n_in]: [*lifetimes, P, n_out]."""
         if self.winners is None:
             return self._averages(tangents)
         return tangents.gather(-1, self.winners.unsqueeze(-2).expand(*tangents.shape[:-1], -1))
 
-    def pull(self, signals: Tensor) -> Tensor:
+    def vjp(self, signals: Tensor) -> Tensor:
         """Return the vector-Jacobian products of signals [*lifetimes, J, n_out]: [*lifetimes, J, n_in]."""
         below = signals.new_zeros(*signals.shape[:-1], self.n_in)
         if self.winners is None:

@@ -100,7 +100,7 @@ class SpikingLayer(StateModule):
             self.register_buffer(name, lifetimes.zeros(self.n_out))
         self.register_buffer("sensitivity", None)
         self._own: slice | None = None
-        self._arriving: Callable[[], Tensor] | None = None
+        self._input_tangents: Callable[[], Tensor] | None = None
 
     tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives of this kind of neuron
 
@@ -109,7 +109,7 @@ class SpikingLayer(StateModule):
         lifetimes: Lifetimes,
         total: int | None = None,
         start: int = 0,
-        arriving: Callable[[], Tensor] | None = None,
+        input_tangents: Callable[[], Tensor] | None = None,
     ) -> None:
         """Compute derivatives of the layer's states from the next tick on.
 
@@ -118,10 +118,10 @@ class SpikingLayer(StateModule):
             total: number of parameters; None: the layer's own, ``rows`` per neuron. If given, parameter r of neuron h
                 has the index ``start + r n_out + h``.
             start: index of the layer's first parameter.
-            arriving: returns the derivative of the synapses' inputs at this tick with respect to all these parameters,
+            input_tangents: returns the derivative of the synapses' inputs of this tick with respect to the parameters,
                 [*lifetimes, total, n_in], including the spikes of the previous tick in a recurrent layer; None: zero.
         """
-        self._arriving = arriving
+        self._input_tangents = input_tangents
         self._own = None if total is None else slice(start, start + self.rows * self.n_out)
         for name in self.tracked:
             self.register_buffer(name, lifetimes.zeros(self.rows if total is None else total, self.n_out))
@@ -150,9 +150,9 @@ class SpikingLayer(StateModule):
     def _current_derivative(self) -> Tensor:
         """Return d I_t / d parameter, [*lifetimes, rows, n_out or 1], or [*lifetimes, total, n_out]; see ``track``."""
         drive = self.synapses.drive()
-        if self._arriving is None:
+        if self._input_tangents is None:
             return drive if self.norm is None else drive * self.norm.inverse.unsqueeze(-1)
-        derivative = self.synapses.push(self._arriving())
+        derivative = self.synapses.jvp(self._input_tangents())
         self.own(derivative)[..., : self.synapses.rows, :] += drive
         return derivative if self.norm is None else self.norm.project(derivative)
 
@@ -187,11 +187,11 @@ class SpikingLayer(StateModule):
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
         """Fire where the potential u_t reaches the threshold, reset, and return the spikes; in place."""
-        return self._take(
+        return self._store(
             F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
         )
 
-    def _take(self, step: F.LIFStep) -> Tensor:
+    def _store(self, step: F.LIFStep) -> Tensor:
         """Store the results of a tick, in place, and return the layer's output."""
         self.spikes.copy_(step.spikes)
         self.membrane.copy_(step.membrane)
@@ -231,7 +231,7 @@ class SpikingLayer(StateModule):
             self.own(local)[..., -1, :] -= self.surrogate
         return local
 
-    def pull(self, signals: Tensor) -> Tensor:
+    def vjp(self, signals: Tensor) -> Tensor:
         """Return the vector-Jacobian products of this tick for J signals at the spikes.
 
         Args:
@@ -240,7 +240,7 @@ class SpikingLayer(StateModule):
         Returns:
             The signals at the inputs, [*lifetimes, J, n_in].
         """
-        return self.synapses.pull(self.at_currents(signals))[..., : self.n_in]
+        return self.synapses.vjp(self.at_currents(signals))[..., : self.n_in]
 
     def at_currents(self, signals: Tensor) -> Tensor:
         """Propagate signals at the spikes to the synapses' currents of this tick, both [*lifetimes, J, n_out]."""

@@ -33,11 +33,11 @@ class Synapses(Protocol):
         """Return d I_h / d (parameter r of neuron h), [*lifetimes, rows, n_out or 1]; 1 if equal for all neurons."""
         ...
 
-    def push(self, tangents: Tensor) -> Tensor:
+    def jvp(self, tangents: Tensor) -> Tensor:
         """Return the Jacobian-vector products of tangents [*lifetimes, P, n_in]: [*lifetimes, P, n_out]."""
         ...
 
-    def pull(self, signals: Tensor) -> Tensor:
+    def vjp(self, signals: Tensor) -> Tensor:
         """Return the vector-Jacobian products of signals [*lifetimes, J, n_out]: [*lifetimes, J, n_in]."""
         ...
 
@@ -126,12 +126,12 @@ class DenseSynapses(AffineSynapses):
         """Return the inputs, which are equal for all neurons: [*lifetimes, rows, 1]."""
         return self.inputs.unsqueeze(-1)
 
-    def push(self, tangents: Tensor) -> Tensor:
-        """Multiply by the weights; see ``Synapses.push``."""
+    def jvp(self, tangents: Tensor) -> Tensor:
+        """Multiply by the weights; see ``Synapses.jvp``."""
         return tangents @ self.affine[..., :-1, :]
 
-    def pull(self, signals: Tensor) -> Tensor:
-        """Multiply by the transposed weights; see ``Synapses.pull``."""
+    def vjp(self, signals: Tensor) -> Tensor:
+        """Multiply by the transposed weights; see ``Synapses.vjp``."""
         return signals @ self.weight
 
     def write_score(self, score: Tensor) -> None:

@@ -54,9 +54,9 @@ class SynapticLIF(SpikingLayer):
         synapse, membrane = self.synapse_decay, self.membrane_decay
         driven = self.synapse_sensitivity[..., : d_current.shape[-2], :]
         F.carry_sensitivity_(driven, synapse.value, synapse.complement.unsqueeze(-2) * d_current)
-        arriving = torch.lerp(current, self.filtered_current, synapse.value)
+        filtered = torch.lerp(current, self.filtered_current, synapse.value)
         drive = membrane.complement.unsqueeze(-2) * driven
-        self._carry_potential(membrane.value * self.reset_gain, drive, arriving)
+        self._carry_potential(membrane.value * self.reset_gain, drive, filtered)
 
     def fire(self, current: Tensor) -> Tensor:
         """Filter the current, integrate, fire and reset; see ``SpikingLayer.fire``."""

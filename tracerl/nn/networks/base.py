@@ -55,17 +55,17 @@ class Network(ScoredNetwork):
         self.ticks = ticks
         self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
         if credit == "auto":
-            credit = "otpe" if self._remembers() else "presynaptic"
+            credit = "otpe" if self._has_state() else "presynaptic"
         self.credit = _CREDITS[credit](self.wiring, lifetimes)
         self._delayed = sorted({source for node in nodes for source in node.delayed})
         self.flatten(lifetimes.shape)
 
-    def _remembers(self) -> bool:
+    def _has_state(self) -> bool:
         """Return whether the output depends on earlier inputs, or a layer learns more than its synapses."""
         fading = [self.readout.decay, *(layer.membrane_decay for layer in self.layers)]
         plain = all(type(layer) in (LIF, Graded) and layer.threshold.raw is None for layer in self.layers)
         looped = any(node.delayed for node in self.wiring.nodes) or any(layer.recurrent for layer in self.layers)
-        return looped or not plain or not all(decay.is_nil for decay in fading)
+        return looped or not plain or not all(decay.is_zero for decay in fading)
 
     def forward(self, x: Tensor) -> Tensor:
         """Advance one env step (``ticks`` ticks), updating states and traces in place.
@@ -80,12 +80,12 @@ class Network(ScoredNetwork):
         held = x.dim() == self.flat.dim()
         for tick in range(self.ticks):
             credit.begin_tick()
-            handed = {INPUT: x if held else x[..., tick, :]}
+            values = {INPUT: x if held else x[..., tick, :]}
             before = {i: wiring.nodes[i].layer.spikes.clone() for i in self._delayed}
             for i, node in enumerate(wiring.nodes):
-                parts = [handed[source] for source in node.sources] + [before[source] for source in node.delayed]
-                handed[i] = node.layer(parts[0] if len(parts) == 1 else torch.cat(parts, -1))
-            spikes = [handed[i] for i in wiring.outputs]
+                parts = [values[source] for source in node.sources] + [before[source] for source in node.delayed]
+                values[i] = node.layer(parts[0] if len(parts) == 1 else torch.cat(parts, -1))
+            spikes = [values[i] for i in wiring.outputs]
             output: Tensor = self.readout(spikes[0] if len(spikes) == 1 else torch.cat(spikes, -1))
             credit.end_tick()
         return output

@@ -48,7 +48,7 @@ class Perceptron(ScoredNetwork):
         output: Tensor = self.readout(x)
         return output
 
-    def look_again(self) -> Tensor:
+    def recompute(self) -> Tensor:
         """Return y of the last input under the present parameters, [*lifetimes, n_out]."""
         return self.forward(self.in_a_row[0].inputs[..., :-1])
 
@@ -79,9 +79,7 @@ class PerceptronSettings:
         """Check every setting, raising a ConfigError that names it."""
         check_widths(self.hidden)
         checks.decay("sparsity", self.sparsity)
-        if any(
-            round(self.sparsity * size) == size for size in self.hidden
-        ):  # the outputs of that layer would be constant
+        if any(round(self.sparsity * size) == size for size in self.hidden):  # all weights of a unit would be zero
             problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
             raise checks.ConfigError("sparsity", problem)
 
