@@ -121,7 +121,7 @@ EDGES = CHAIN["edges"]
         ("nodes must be a list", dict(nodes={"a": 3})),
         ("nodes must be a list", dict(nodes=[{"neurons": 3}])),
         ("nodes must not be named input", dict(nodes=nodes(input=3))),
-        ("nodes must have names of their own, a is", dict(nodes=[*nodes(a=3), *nodes(a=3)])),
+        ("nodes must have different names, a occurs", dict(nodes=[*nodes(a=3), *nodes(a=3)])),
         ("nodes.a.neurons must be a whole number", dict(nodes=nodes(a=0, b=5))),
         ("nodes.a.neurons must be a whole number", dict(nodes=nodes(a={"threshold": 1.0}, b=5))),
         ("nodes.a.threshold must be", dict(nodes=nodes(a={"neurons": 3, "threshold": -1}, b=5))),

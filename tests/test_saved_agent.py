@@ -196,7 +196,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "huge boxes": ({"spaces": [{"kind": "Tuple", "spaces": [{**BOX, "shape": [2**23]}] * 9}, BOX]}, "more than"),
     "objects": ({"spaces": [{**BOX, "dtype": "O"}, BOX]}, "has a space that Gymnasium does not have"),
     "huge network": ({"agent": {"network": {"_target_": "tracerl.nn.networks.Dense", "hidden": [10**9]}}}, "cannot be"),
-    "other state": ({"state": {"more": torch.zeros(2)}}, "has more, which is not known here"),
+    "other state": ({"state": {"more": torch.zeros(2)}}, "has the unknown entry more"),
     "other shape": ({"state": {"fault": torch.zeros(2)}}, "fault of the agent's state must be"),
     "other dtype": ({"state": {"fault": torch.zeros(())}}, "fault of the agent's state must be"),
     "engine": ({"engine": "rocket"}, "engine must be one of"),

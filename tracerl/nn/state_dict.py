@@ -44,8 +44,8 @@ def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> 
     """
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
-        problem = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which is not known here"
-        raise ValueError(f"the agent's state {problem}: it is of an agent with other settings")
+        problem = f"lacks {missing[0]}" if missing else f"has the unknown entry {unknown[0]}"
+        raise ValueError(f"the agent's state {problem}: it belongs to an agent with other settings")
 
 
 def write(name: str, target: Tensor, source: Tensor) -> None:

@@ -51,7 +51,7 @@ class StepRule(StateModule):
             ValueError: naming a tensor that the rule does not have.
         """
         if state:
-            raise ValueError(f"the agent's state has {next(iter(state))} of another step-size rule")
+            raise ValueError(f"the agent's state has {next(iter(state))}, which belongs to another step-size rule")
 
 
 class StepRuleSettings(Protocol):

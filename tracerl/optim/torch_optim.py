@@ -107,6 +107,6 @@ class TorchStep(StepRule):
         for name, tensor in state.items():
             i, _, inner = name.partition(".")
             if not i.isdecimal() or int(i) >= len(self._parameters_of_network):
-                raise ValueError(f"the agent's state has {name}, of which the optimiser has no parameter")
+                raise ValueError(f"the agent's state has {name}, but the optimiser has no such parameter")
             whole["state"].setdefault(int(i), {})[inner] = tensor.clone()
         self._optimizer.load_state_dict(whole)

@@ -33,7 +33,7 @@ class Contrast(EncoderSettings):
                 checks.decay(key, decay)
         if not self.trace_decays and not self.memory_decays:
             raise checks.ConfigError(
-                "trace_decay", "must be a decay, or memory_decay one: encoder=raw is without, got [] for both"
+                "trace_decay", "or memory_decay must be set (encoder=raw has no traces), got [] for both"
             )
 
     @property

@@ -55,9 +55,9 @@ class Graph(Neurons):
             if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
                 raise ConfigError("nodes", f"{wanted}, got {node!r} in it")
             if node["name"] in ("input", "output"):
-                raise ConfigError("nodes", f"must not be named {node['name']}, which is what edges begin or end with")
+                raise ConfigError("nodes", f"must not be named {node['name']}, a reserved name of edges")
             if self._names().count(node["name"]) > 1:
-                raise ConfigError("nodes", f"must have names of their own, {node['name']} is there twice")
+                raise ConfigError("nodes", f"must have different names, {node['name']} occurs twice")
             self._settings_of(node["name"])
         if not isinstance(self.edges, Sequence) or isinstance(self.edges, str):
             raise ConfigError("edges", f"must be a list such as [[input, a], [a, output]], got {self.edges!r}")
@@ -68,7 +68,7 @@ class Graph(Neurons):
                 raise ConfigError("edges", f"must have one {'from' if place == 0 else 'to'} {end}")
         for name in self._names():
             if not any(edge[1] == name for edge in self.edges):
-                raise ConfigError("edges", f"must have one to {name}, which receives nothing")
+                raise ConfigError("edges", f"must have one to {name}, which has no inputs")
         self._order()
 
     def _check_edge(self, edge: Any) -> None:
@@ -81,12 +81,12 @@ class Graph(Neurons):
         for name, end in ((source, "input"), (target, "output")):
             if name not in self._names() and name != end:
                 known = ", ".join([end, *self._names()])
-                step_type = "begin" if end == "input" else "end"
-                raise ConfigError("edges", f"must {step_type} at one of {known}; got {name!r}")
+                verb = "begin" if end == "input" else "end"
+                raise ConfigError("edges", f"must {verb} at one of {known}; got {name!r}")
         if delayed and (source == "input" or target == "output"):
             raise ConfigError("edges", f"can be delayed between nodes only, got {list(edge)}")
         if sum(list(other[:2]) == [source, target] for other in self.edges) > 1:
-            raise ConfigError("edges", f"must be given once, {source} to {target} is there twice")
+            raise ConfigError("edges", f"must be given once, {source} to {target} occurs twice")
 
     def _names(self) -> list[str]:
         return [node["name"] for node in self.nodes]
