@@ -79,7 +79,7 @@ class PerceptronSettings:
         """Check every setting, raising a ConfigError that names it."""
         check_widths(self.hidden)
         checks.decay("sparsity", self.sparsity)
-        if any(round(self.sparsity * size) == size for size in self.hidden):  # all weights of a unit would be zero
+        if any(round(self.sparsity * size) == size for size in self.hidden):  # the next layer would have zero weights
             problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
             raise checks.ConfigError("sparsity", problem)
 
