@@ -49,7 +49,7 @@ def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixt
         log.keep(0, step, 1.0, 1)
     warnings = capsys.readouterr().err
     assert warnings.count("warning: cannot write") == 1
-    assert "the run goes on" in warnings
+    assert "the run continues" in warnings
     log._file.close()
 
 

@@ -12,7 +12,7 @@ from tracerl.runs.logging.event_file import EventWriter, are_records
 
 def test_record_has_the_framing_of_tensorboard(tmp_path: Path) -> None:
     events = EventWriter(tmp_path)
-    start = events.place()[1]
+    start = events.offset()[1]
     events.text("a", "b" * 5000)
     written = events.path.read_bytes()[start:]  # before the file is closed
     events.close()

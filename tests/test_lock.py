@@ -17,7 +17,7 @@ import pytest
 
 from tracerl.lifetime.record import Record
 from tracerl.runs import flock, lock
-from tracerl.runs.lock import NAME, Presence, alive, read
+from tracerl.runs.lock import NAME, RunLock, alive, read
 from tracerl.runs.resume import InUse
 
 LOCKS = pytest.mark.parametrize("kind", ["flock", "none"])
@@ -29,8 +29,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lock, name, seconds)
 
 
-def here(folder: Path) -> Presence:
-    return Presence(folder, 1000, "hydra.run.dir")
+def here(folder: Path) -> RunLock:
+    return RunLock(folder, 1000, "hydra.run.dir")
 
 
 def leave(folder: Path, age: float = 0.0, **about: Any) -> None:
@@ -174,8 +174,8 @@ def test_lock_of_an_earlier_version_holds_while_its_process_runs(tmp_path: Path)
 KILLED = """
 import sys, time
 from pathlib import Path
-from tracerl.runs.lock import Presence
-with Presence(Path(sys.argv[1]), 10, "folder"):
+from tracerl.runs.lock import RunLock
+with RunLock(Path(sys.argv[1]), 10, "folder"):
     print("entered", flush=True)
     time.sleep(60)
 """

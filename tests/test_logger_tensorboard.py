@@ -94,7 +94,7 @@ def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixt
     log.close(success=True)
     warnings = capsys.readouterr().err
     assert warnings.count("warning: cannot write") == 1
-    assert "the run goes on" in warnings
+    assert "the run continues" in warnings
 
 
 def test_non_finite_numbers_are_written_unchanged_with_one_warning(
@@ -106,7 +106,7 @@ def test_non_finite_numbers_are_written_unchanged_with_one_warning(
         record.add(1.0)
         log.call([record], Numbers(value))
     log.close(success=True)
-    assert capsys.readouterr().err == "warning: the agent's learn/td_error is nan after 2 steps; the run goes on\n"
+    assert capsys.readouterr().err == "warning: the agent's learn/td_error is nan after 2 steps; the run continues\n"
     values = [point.value for point in EventAccumulator(str(tmp_path)).Reload().Scalars("learn/td_error")]
     np.testing.assert_array_equal(values, [1.0, np.nan, -np.inf, 2.0])
 
@@ -201,9 +201,9 @@ def test_charts_are_declared_with_their_first_tag(tmp_path: Path) -> None:
         if ends:
             record.end_episode()
         log.call([record], Numbers())
-    place = log.place()
+    place = log.resume_offset()
     log.close(success=False)
-    log = settings.open(LoggedRun(tmp_path, place=json.loads(json.dumps(place))))
+    log = settings.open(LoggedRun(tmp_path, resume_offset=json.loads(json.dumps(place))))
     record.add(1.0)
     log.call_at_end([record], Numbers())
     log.close(success=True)
@@ -305,13 +305,13 @@ def test_resumed_log_drops_events_after_its_checkpoint_and_is_one_curve(tmp_path
 
     log = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n"))
     on(log, range(2))
-    place, step = log.place(), records[0].step
+    place, step = log.resume_offset(), records[0].step
     on(log, range(3))
     log.close(success=False)
     records = [Record()]
     for _ in range(step):
         records[0].add(1.0)
-    second = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", place=place))
+    second = settings.open(LoggedRun(tmp_path, {"agent.discount": 0.99}, "steps: 3\n", resume_offset=place))
     second.call(records, Numbers(-1.0))  # that step was logged
     on(second, range(2))
     second.close(success=True)
@@ -330,8 +330,8 @@ def test_last_event_after_the_checkpoint_is_logged_by_the_resumed_run(tmp_path: 
         record.add(1.0)
         if record.step == 10:
             log.call([record], Numbers(1.0))
-    place = log.place()
-    second = settings.open(LoggedRun(tmp_path, place=place))
+    place = log.resume_offset()
+    second = settings.open(LoggedRun(tmp_path, resume_offset=place))
     second.call([record], Numbers(2.0))
     log.close(success=False)
     second.close(success=True)
@@ -343,4 +343,4 @@ def test_unreadable_partial_image_raises_a_warning(tmp_path: Path, capsys: pytes
     settings = TensorBoard(every=10, pictures_every=10)
     for kept in ({"other": np.zeros(2)}, {"ended": np.zeros(()), "episodes": np.zeros(3)}):
         settings.open(LoggedRun(tmp_path, kept=kept)).close(success=True)
-        assert capsys.readouterr().err.count("warning: the picture that was being taken is lost") == 1
+        assert capsys.readouterr().err.count("warning: the unfinished picture is lost") == 1

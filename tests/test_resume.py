@@ -54,7 +54,7 @@ def test_unfinished_run_is_replaced_and_other_files_are_kept(tmp_path: Path, sta
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": 1}, r"^seed must be 0, as in the run to be gone on with \(.*\), got 1"),
+        ({"seed": 1}, r"^seed must be 0, as in the run to resume \(.*\), got 1"),
         ({"env": {"id": "B", "kwargs": {}}}, r"^env.id must be 'A'"),
         ({"env": {"id": "A", "kwargs": {"x": 1}}}, r"^env.kwargs"),
         ({"list": [1]}, r"^list must be \[1, 2\]"),
@@ -82,7 +82,7 @@ def test_interpolated_agent_settings_are_compared_at_their_source(tmp_path: Path
 
 def test_trained_run_without_a_valid_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
     write_run(tmp_path, "finished")
-    with pytest.raises(ConfigError, match="^steps must be 10 or below: .* has no checkpoint to go on from, got 20"):
+    with pytest.raises(ConfigError, match="^steps must be 10 or below: .* has no checkpoint to resume from, got 20"):
         clear(tmp_path, 20)
     assert (tmp_path / "returns.part").exists()
 

@@ -164,14 +164,14 @@ def test_folder_has_one_run_and_the_same_command_resumes_it(run_here: Run) -> No
     assert last_line(run_here(*arguments, "resume=true")) == f"finished before: {summary}"
     assert summary.stat().st_mtime_ns == written_at
     result = run_here(*arguments, "resume=true", "seed=1")
-    assert result.returncode == 2 and "seed must be 0, as in the run to be gone on with" in result.stderr
+    assert result.returncode == 2 and "seed must be 0, as in the run to resume" in result.stderr
 
 
 def test_run_ends_and_stops_writing_after_another_took_its_folder(
     run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_BEAT", 0.01)
-    monkeypatch.setattr(lock.Presence, "_is_lost", lambda self: True)
+    monkeypatch.setattr(lock.RunLock, "_is_lost", lambda self: True)
     result = run_here("agent=random", "steps=1000000", "logger=none", "hydra.run.dir=here")
     assert result.returncode == 2 and "error: hydra.run.dir was taken over by process" in result.stderr
     left = {path.name for path in (tmp_path / "here").iterdir()}

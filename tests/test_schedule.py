@@ -72,7 +72,7 @@ def test_other_settings_raise_an_error_naming_them_unless_they_may_change(
     assert run(*QUICK, "steps=300", "hydra.run.dir=here") == 0
     capfd.readouterr()
     assert run("resume=here", "steps=600", "agent.trace_decay=0.5") == 2
-    assert "agent.trace_decay must be 0.9, as in the run to be gone on with" in capfd.readouterr().err
+    assert "agent.trace_decay must be 0.9, as in the run to resume" in capfd.readouterr().err
     assert run("resume=here", "steps=600", "engine=torch") == 2
     assert run("resume=here", "steps=600", "logger.every=50", "checkpoint.keep_last=1", "threads=1") == 0
 

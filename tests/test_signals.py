@@ -33,7 +33,7 @@ def test_handler_of_a_launcher_gets_the_signal_after_everything_is_written() -> 
         with DeferredInterrupt() as interrupted:
             os.kill(os.getpid(), signal.SIGUSR2)
         assert seen == []
-        interrupted.hand_on()
+        interrupted.forward()
         assert seen == [signal.SIGUSR2]
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -45,7 +45,7 @@ def test_default_python_handlers_are_not_called() -> None:
         with DeferredInterrupt() as interrupted:
             os.kill(os.getpid(), signal.SIGINT)
         assert interrupted.signal == signal.SIGINT and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        interrupted.hand_on()  # would raise KeyboardInterrupt
+        interrupted.forward()  # would raise KeyboardInterrupt
     finally:
         signal.signal(signal.SIGINT, before)
 

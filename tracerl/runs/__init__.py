@@ -1,4 +1,4 @@
-"""One run's folder: how it is written, resumed and read."""
+"""The folder of one run: writing, resuming and reading it."""
 
 from tracerl.config.moved import attribute_of
 

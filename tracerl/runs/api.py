@@ -1,4 +1,4 @@
-"""tracerl from Python: envs, agents and runs out of the settings that the command line has, without Hydra in sight."""
+"""The Python interface: build envs, agents, networks and runs from the settings of the command line."""
 
 import re
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidde
 
 
 def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> gym.Env[Any, Any]:
-    """Make an env whose observations are a Box, in which any agent can run.
+    """Make an env whose observations are a Box, which every agent accepts.
 
     Args:
-        env: name of one in ``configs/env``, id of one in Gymnasium, or an env, which is wrapped where it has to be.
-        settings: of the env, such as ``{"env.kwargs.length": 8}``; only where ``env`` is a name.
+        env: name of a file in ``configs/env``, a Gymnasium id, or an env, which is wrapped if it needs to be.
+        settings: settings of the env, such as ``{"env.kwargs.length": 8}``. Only for an ``env`` given by name.
 
     Raises:
         ConfigError: naming the setting.
@@ -43,9 +43,9 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
             made: gym.Env[Any, Any] = spec.make()
         return made
     if not isinstance(env, gym.Env):
-        raise ConfigError("env", f"must be a name, an id of Gymnasium, or a Gymnasium env, got {env!r}")
+        raise ConfigError("env", f"must be a name, a Gymnasium id or a Gymnasium env, got {env!r}")
     if settings:
-        raise ConfigError("settings", f"must be empty where the env is made already, got {dict(settings)}")
+        raise ConfigError("settings", f"must be empty for an env that is made already, got {dict(settings)}")
     from tracerl.lifetime.observations import as_box
 
     with checks.under("env"):
@@ -77,17 +77,17 @@ def make_agent(
     """Make an agent for the spaces of an env.
 
     Args:
-        env: an env, as ``make_env`` makes one for any agent, or the pair of its observation and action space.
-        agent: name of one in ``configs/agent``. One of your own is made by its class.
-        settings: by the keys of the command line; those of an env's yaml count for nothing here. ``lifetimes`` above 1
-            makes as many agents in one, which ``advance`` steps together.
-        seed: of its weights and actions; lifetime i has ``seed`` + i.
-        on_nonfinite: in a loop of your own, what follows a reward or an observation that is not finite. ``raise``:
-            ``Diverged``, before anything of the agent changes. ``skip``: the transition is left out, the last action
-            held, and ``agent.skipped`` counts it. ``live`` has an argument of this name for its own loop.
+        env: an env from ``make_env``, or the pair of its observation and action space.
+        agent: name of a file in ``configs/agent``. For an agent of your own, call its class.
+        settings: settings by the keys of the command line. Settings in an env's yaml have no effect here. With
+            ``lifetimes`` above 1 the agent holds that many lifetimes, and ``advance`` steps them together.
+        seed: seed of the weights and actions. Lifetime i has ``seed`` + i.
+        on_nonfinite: how the agent handles a reward or an observation that is not finite, in a loop of your own.
+            ``raise``: it raises ``Diverged`` before its state changes. ``skip``: it leaves the transition out, repeats
+            the last action and counts the step in ``agent.skipped``. ``live`` has its own argument of this name.
 
     Raises:
-        ConfigError: naming the setting, or ``env`` where its spaces do not fit.
+        ConfigError: naming the setting, or ``env`` if its spaces do not fit.
 
     Examples:
         >>> import tracerl
@@ -109,7 +109,7 @@ def make_agent(
     if hasattr(made, "on_nonfinite"):
         made.on_nonfinite = on_nonfinite
     elif on_nonfinite != "raise":
-        raise ConfigError("on_nonfinite", f"must be raise for agent={agent}, which does not look at its inputs")
+        raise ConfigError("on_nonfinite", f"must be raise for agent={agent}, which does not check its inputs")
     return made
 
 
@@ -121,19 +121,18 @@ def load_agent(
     device: str | None = None,
     trust: bool = False,
 ) -> Any:
-    """Load an agent that its ``save`` wrote, in the state that it had, within an episode too.
+    """Load an agent from the file that ``agent.save`` wrote. The state within an episode is restored too.
 
     Args:
-        path: of the file.
-        env: an env or the pair of its spaces, which must be those that the agent was made for; None: not compared.
-        engine: ``torch``, ``fused`` or ``auto``; None: the one that it was saved with. The state is that of any.
-        device: of its tensors; None: the one that it was saved with.
-        trust: build whatever classes the file names, for files of your own: it runs code that the file chooses, and
-            prints each such name. False: those of ``tracerl.load``.
+        path: path of the file.
+        env: an env or the pair of its spaces. They must equal the spaces of the saved agent. None: not compared.
+        engine: ``torch``, ``fused`` or ``auto``. None: the engine of the saved agent. All engines share one state.
+        device: device of the tensors. None: the device of the saved agent.
+        trust: allow every class that the file names. This runs code that the file chooses, and prints each such name.
+            False: allow the classes that ``tracerl.load`` allows.
 
     Raises:
-        ConfigError: naming the file and what is wrong with it, ``env`` where its spaces are others, ``engine`` or
-            ``device``.
+        ConfigError: naming the file and its problem, ``env`` if its spaces differ, ``engine`` or ``device``.
 
     Examples:
         >>> import tempfile, tracerl
@@ -157,8 +156,8 @@ def load_agent(
                 raise ConfigError("env", problem)
     try:
         return rebuild_agent(saved, Path(path), engine, device, checks.flag("trust", trust))
-    except Exception as error:  # of whatever the settings and the state in the file lead to
-        if {"engine": engine, "device": device}.get(getattr(error, "key", "")) is not None:  # what was asked for here
+    except Exception as error:  # settings and state come from a file and can cause any error
+        if {"engine": engine, "device": device}.get(getattr(error, "key", "")) is not None:  # an argument is at fault
             raise
         what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise ConfigError(str(path), f"cannot be loaded: {what}") from error
@@ -167,13 +166,13 @@ def load_agent(
 def make_network(
     inputs: int | tuple[int, ...], outputs: int, settings: Settings | None = None, *, seed: int = 0
 ) -> "Network":
-    """Make a network alone, of one lifetime, to be taught by whatever signal you have.
+    """Make a network without an agent, for one lifetime and a learning signal of your own.
 
     Args:
-        inputs: numbers that it receives per tick, or their shape where the network is for images.
-        outputs: of the readout.
-        settings: by the keys of the command line: ``network``, ``network.*``, ``dtype``, ``device``.
-        seed: of its weights.
+        inputs: number of inputs per tick, or their shape for a network on images.
+        outputs: number of readout outputs.
+        settings: settings by the keys of the command line: ``network``, ``network.*``, ``dtype``, ``device``.
+        seed: seed of the weights.
 
     Raises:
         ConfigError: naming the setting.
@@ -197,33 +196,34 @@ def make_network(
 
 
 def launch(settings: Settings, folder: str | Path | None = None) -> dict[str, Any]:
-    """Live a whole run, as ``python -m tracerl.run`` does, and return its ``summary.json``.
+    """Run all lifetimes, as ``python -m tracerl.run`` does, and return the contents of ``summary.json``.
 
     Args:
-        settings: by the keys of the command line: ``{"env": "CartPole", "lifetimes": 40, "env.backend": "compiled"}``.
-        folder: of the run, with its config, TensorBoard events, episodes, checkpoints and summary; None: a new one
-            under ``runs/``.
+        settings: settings by the keys of the command line, such as
+            ``{"env": "CartPole", "lifetimes": 40, "env.backend": "compiled"}``.
+        folder: folder for the config, TensorBoard events, episodes, checkpoints and summary of the run. None: a new
+            folder under ``runs/``.
 
     Raises:
         ConfigError: naming the setting.
-        RunEnded: the env failed or a number diverged; the summary is written.
-        KeyboardInterrupt: the run was interrupted; its summary is written.
+        RunEnded: the env failed or a number diverged. The summary is written.
+        KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.launch import Origin
     from tracerl.runs.launch import launch as start
 
     cfg, overrides = compose(settings), _overrides(settings)
     agent_name = str(settings.get("agent", "reflect"))
-    place = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
-    place.mkdir(parents=True, exist_ok=True)
-    return start(cfg, Origin(place, "folder", agent_name, overrides))
+    path = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
+    path.mkdir(parents=True, exist_ok=True)
+    return start(cfg, Origin(path, "folder", agent_name, overrides))
 
 
 def compose(settings: Settings) -> DictConfig:
-    """Return the whole config that the command line would make of these settings.
+    """Return the whole config for these settings, as the command line composes it.
 
     Raises:
-        ConfigError: there is no such key or choice.
+        ConfigError: a key or a choice does not exist.
     """
     overrides = _overrides(settings)
     try:
@@ -234,12 +234,12 @@ def compose(settings: Settings) -> DictConfig:
 
 
 def _overrides(settings: Settings) -> list[str]:
-    """Write settings as the command line has them."""
+    """Return settings as overrides of the command line."""
     return open_keys([f"{key}={_text(value)}" for key, value in settings.items()])
 
 
 def _text(value: Any) -> str:
-    """Write a value in Hydra's grammar."""
+    """Return a value in the grammar of Hydra's overrides."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, (int, float)):
@@ -258,13 +258,13 @@ def _quoted(text: str) -> str:
 
 
 def _env(name: str) -> dict[str, str]:
-    """Return the settings that choose an env by the name of its yaml or, where there is none, by its id."""
-    there = (files("tracerl.configs") / "env" / f"{name}.yaml").is_file() if re.fullmatch(r"[\w-]+", name) else False
-    return {"env": name} if there else {"env": "gymnasium", "env.id": name}
+    """Return the settings that select an env by the name of its yaml, or by its Gymnasium id if there is no yaml."""
+    known = re.fullmatch(r"[\w-]+", name) and (files("tracerl.configs") / "env" / f"{name}.yaml").is_file()
+    return {"env": name} if known else {"env": "gymnasium", "env.id": name}
 
 
 def _new_folder(cfg: DictConfig, agent_name: str) -> Path:
-    """Return where the command line would put the run."""
+    """Return the default folder of a new run."""
     import time
     import uuid
 

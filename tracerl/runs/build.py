@@ -1,6 +1,6 @@
-"""The parts of a run out of its config: spec of the env and agent, with errors that name the key on the command line.
+"""Build the agent of a run from its config. Errors name the key on the command line.
 
-What they need is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
+torch and Gymnasium are imported inside the functions, so that ``--help`` and the error of a mistyped key are quick.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracerl.nn.lifetimes import Lifetimes
     from tracerl.runs.saved_agent import SavedAgent
 
-_SMALL = 4096  # numbers that an agent may hold beside its state in one tensor
+_SMALL = 4096  # extra numbers allowed in one tensor, on top of the size of the saved state
 
 
 def build_agent(
@@ -32,16 +32,16 @@ def build_agent(
     saved: Path | None = None,
     most: int | None = None,
 ) -> Any:
-    """Build the agent of one lifetime, or those of many.
+    """Build the agent of one or many lifetimes.
 
     Args:
         cfg: the whole config.
-        observation_space: of one lifetime.
-        action_space: of one lifetime.
-        seeds: one per lifetime.
-        names: of env and agent, for messages about how they fit.
-        saved: the saved run's file that the config comes from, where it is not trusted.
-        most: numbers that one tensor of it may have; None: any.
+        observation_space: observation space of one lifetime.
+        action_space: action space of one lifetime.
+        seeds: one seed per lifetime.
+        names: env and agent, for messages about how they fit.
+        saved: the untrusted file that the config comes from, if any.
+        most: largest number of elements in one tensor; None: no limit.
 
     Raises:
         ConfigError: naming the setting.
@@ -58,7 +58,7 @@ def build_agent(
     except ConfigError as error:
         if error.key == "env":
             raise ConfigError("env", f"{error.problem} ({names})") from error
-        if error.key.split(".")[0] in cfg:  # engine, or a setting of a group that another one cannot do with
+        if error.key.split(".")[0] in cfg:  # engine, or a setting of another group
             raise
         raise error.under("agent") from error
     if hasattr(agent, "built_from"):
@@ -71,18 +71,18 @@ def build_agent(
 def rebuild_agent(
     saved: "SavedAgent", file: Path | None, engine: str | None = None, device: str | None = None, trust: bool = False
 ) -> Any:
-    """Build the agent that a file holds, in the state that it was saved in.
+    """Build the agent of a file and restore its state.
 
     Args:
-        saved: what the file holds.
-        file: that it comes from; None: a pickle.
-        engine: ``torch``, ``fused`` or ``auto``; None: the one that it was saved with.
-        device: of its tensors; None: the one that it was saved with.
-        trust: build whatever classes the settings name, each printed; else only what ``tracerl.config.trust`` allows.
+        saved: contents of the file.
+        file: path of the file; None: the contents come from a pickle.
+        engine: ``torch``, ``fused`` or ``auto``; None: the engine of the saved agent.
+        device: device of the tensors; None: the device of the saved agent.
+        trust: allow every class that the settings name, and print it; else only what ``tracerl.config.trust`` allows.
 
     Raises:
-        ConfigError: naming ``engine`` or ``device``, or a setting in the file that cannot be used.
-        ValueError: the state is not that of such an agent.
+        ConfigError: naming ``engine``, ``device`` or an unusable setting in the file.
+        ValueError: the state does not fit the agent.
     """
     from tracerl.config.trust import check
     from tracerl.lifetime.runners import compile_steps
@@ -109,14 +109,14 @@ def rebuild_agent(
 
 
 def unpickled_agent(data: bytes) -> Any:
-    """Build an agent from the contents of its file within a pickle, which runs what it names anyway."""
+    """Build an agent from its file in a pickle. The classes are trusted, because a pickle can run any code."""
     from tracerl.runs.saved_agent import unpack_agent
 
     return rebuild_agent(unpack_agent(data), None, trust=True)
 
 
 def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lifetimes":
-    """Return the maker of the tensors of one lifetime or of many."""
+    """Return the ``Lifetimes`` that create the tensors of one or many lifetimes."""
     import torch
 
     from tracerl.nn.lifetimes import Lifetimes
@@ -132,9 +132,9 @@ def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = No
 
 
 def use_threads(cfg: DictConfig) -> None:
-    """Let torch use as many threads as the lifetimes are worth.
+    """Set the number of torch threads: one for one lifetime, else ``threads`` or all cores.
 
-    Networks this small are slower on more threads than one; many of them at once are not.
+    One small network is slower on several threads. Many networks at once are not.
     """
     import torch
 
@@ -144,7 +144,7 @@ def use_threads(cfg: DictConfig) -> None:
 
 
 def check_engine(engine: str, agent: Any, agent_name: str) -> str | None:
-    """Say which engine computes the agent's steps and, where ``auto`` chose torch, why; None where there is none."""
+    """Return the agent's engine and, if ``auto`` chose torch, the reason; None for an agent without engines."""
     chosen = getattr(agent, "engine", None)
     if engine == "fused" and chosen != "fused":
         raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")

@@ -1,4 +1,4 @@
-"""Lifetimes of one kind, out of any number of runs: each of them once, with what it earned and when."""
+"""Group the lifetimes of many runs by their settings, and read the return and milestones of each."""
 
 import math
 import statistics
@@ -15,9 +15,9 @@ from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
 Settings = Mapping[str, str]
-# Of a lifetime's settings: its seed, what changes nothing of it (a compiled env has the numbers of Gymnasium's), and
-# what is known by name.
-_OTHERWISE = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
+# Settings left out of the comparison: the seed, settings without effect on a lifetime (a compiled env gives the numbers
+# of the Gymnasium env), and env and agent, which are compared by their names.
+_NOT_COMPARED = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agent")
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Lifetime:
 
     @property
     def identity(self) -> Any:
-        """What tells it from others: its settings and its seed or, where nothing says that, its place."""
-        place = (self.job.folder, self.index) if self.job.seed is None else self.job.seed + self.index
-        return frozenset(of_a_lifetime(self.job).items()), place
+        """Settings and seed of the lifetime. Without a known seed, the folder and index replace it."""
+        seed = (self.job.folder, self.index) if self.job.seed is None else self.job.seed + self.index
+        return frozenset(of_a_lifetime(self.job).items()), seed
 
     @cached_property
     def ends(self) -> Array:
@@ -40,7 +40,7 @@ class Lifetime:
 
     @cached_property
     def returns(self) -> Array:
-        """Their undiscounted returns, float64, [episodes]."""
+        """Undiscounted returns of the episodes, float64, [episodes]."""
         return self._column("return")
 
     def _column(self, name: str) -> Array:
@@ -49,16 +49,16 @@ class Lifetime:
 
     @cached_property
     def steps(self) -> int:
-        """Env steps that it has run, as far as its episodes tell; a run that goes on is ahead of them."""
+        """Env steps of the lifetime up to its last episode. An unfinished run can be ahead of this."""
         ended = int(self.ends[-1]) if len(self.ends) else 0
         if str(self.index) in (self.job.summary.get("diverged_lives") or {}):
             return ended
-        others = int(self.job.episodes["step"].max(initial=0))  # of lifetimes in step with each other
+        others = int(self.job.episodes["step"].max(initial=0))  # all lifetimes of a run have the same step
         return max(int(self.job.summary.get("steps") or others), ended)
 
     @property
     def final_return(self) -> float | None:
-        """Mean return of its last 100 episodes, of fewer if there are fewer; None while none has ended."""
+        """Mean return of up to the last 100 episodes; None before the first one ends."""
         if not self.job.summary:
             return float(self.returns[-WINDOW:].mean()) if len(self.returns) else None
         value = _entry((self.job.summary.get(f"return_last{WINDOW}") or {}).get("per_life"), self.index)
@@ -66,13 +66,13 @@ class Lifetime:
 
     @property
     def reward_rate(self) -> float | None:
-        """Mean reward per env step of its last 10,000; None where its run does not say, as before it ends."""
+        """Mean reward per env step over the last 10,000 steps; None if the run has no summary yet."""
         value = _entry((self.job.summary.get(f"reward_rate_last{RATE_WINDOW}") or {}).get("per_life"), self.index)
         return None if value is None else float(value)
 
     @property
     def reached(self) -> dict[str, int | None]:
-        """The env step at which it first reached each milestone of its env; None of those that it has not."""
+        """Env step at which each milestone of the env was first reached; None if it was not."""
         if self.job.summary:
             found = self.job.summary.get("milestones") or {}
             return {name: _entry(steps, self.index) for name, steps in found.items()}
@@ -83,17 +83,17 @@ class Lifetime:
 
 
 def _entry(values: Any, index: int) -> Any:
-    """Return an entry of what should be a list; None where it is none, or too short."""
+    """Return an entry of a list; None if ``values`` is no list or too short."""
     return values[index] if isinstance(values, list) and index < len(values) else None
 
 
 def reached(name: str, ends: Array, returns: Array) -> int | None:
-    """Return the env step at which a milestone was first reached, by the episodes; None where it was not.
+    """Return the env step at which the episodes first reached a milestone; None if they did not.
 
     Args:
-        name: such as ``w20>=475``; one that is of another form is not reached.
-        ends: env steps, [episodes].
-        returns: [episodes].
+        name: milestone such as ``w20>=475``. A name of another form counts as not reached.
+        ends: env step at which each episode ended, [episodes].
+        returns: return of each episode, [episodes].
     """
     try:
         milestone = Milestone.parse(name)
@@ -101,12 +101,12 @@ def reached(name: str, ends: Array, returns: Array) -> int | None:
         return None
     sums = np.concatenate([[0.0], np.cumsum(returns)])
     means = (sums[milestone.window :] - sums[: -milestone.window]) / milestone.window
-    there = np.flatnonzero(means >= milestone.threshold)
-    return int(ends[there[0] + milestone.window - 1]) if len(there) else None
+    above = np.flatnonzero(means >= milestone.threshold)
+    return int(ends[above[0] + milestone.window - 1]) if len(above) else None
 
 
 def median_step(steps: Sequence[int | None]) -> int | None:
-    """Return the median step, the lower one of two, at which lifetimes reached a milestone; None, never, is latest."""
+    """Return the lower median of the steps at which lifetimes reached a milestone. None counts as infinite."""
     middle = statistics.median_low([math.inf if step is None else step for step in steps])
     return int(middle) if math.isfinite(middle) else None
 
@@ -120,7 +120,7 @@ class Group:
 
     @cached_property
     def lifetimes(self) -> list[Lifetime]:
-        """Every lifetime once: of those with one seed, the one that came furthest."""
+        """One lifetime per seed: the one with the most steps."""
         found: dict[Any, Lifetime] = {}
         for lifetime in self.all_lifetimes:
             before = found.get(lifetime.identity)
@@ -130,31 +130,31 @@ class Group:
 
     @cached_property
     def all_lifetimes(self) -> list[Lifetime]:
-        """Every lifetime of every run, also where two have the same seed."""
+        """Every lifetime of every run, duplicates of a seed included."""
         return [Lifetime(job, i) for job in self.jobs for i in range(_number(job))]
 
     @property
     def returns(self) -> list[float]:
-        """Mean return of the last 100 episodes of each lifetime that ended one."""
+        """Mean return of the last 100 episodes of each lifetime with an ended episode."""
         return [value for lifetime in self.lifetimes if (value := lifetime.final_return) is not None]
 
     @property
     def milestones(self) -> dict[str, list[int | None]]:
-        """The env step at which each lifetime reached each milestone; None where it did not."""
+        """Env step at which each lifetime reached each milestone; None if it did not."""
         each = [lifetime.reached for lifetime in self.lifetimes]
         every = dict.fromkeys(name for found in each for name in found)
         return {name: [found[name] for found in each if name in found] for name in every}
 
 
 def _number(job: Job) -> int:
-    """Return how many lifetimes a run has, by its episodes where no other file says."""
+    """Return the number of lifetimes of a run. Without another source it is counted from the episodes."""
     if job.lifetimes or not len(job.episodes["life"]):
         return job.lifetimes
     return int(job.episodes["life"].max()) + 1
 
 
 def group(jobs: Sequence[Job], settings: Callable[[Job], Settings]) -> list[Group]:
-    """Take the runs together that have the same settings, in the order in which they come first."""
+    """Group the runs with equal settings, in the order of their first runs."""
     found: dict[Any, list[Job]] = {}
     for job in jobs:
         found.setdefault(frozenset(settings(job).items()), []).append(job)
@@ -162,29 +162,29 @@ def group(jobs: Sequence[Job], settings: Callable[[Job], Settings]) -> list[Grou
 
 
 def without_seed(job: Job) -> Settings:
-    """Return the settings of a job of a sweep."""
+    """Return the settings of a job in a sweep, without its seed."""
     return {key: value for key, value in job.overrides.items() if key != "seed"}
 
 
 def of_a_lifetime(job: Job) -> Settings:
-    """Return what makes a lifetime what it is, but for its seed: of runs that were not made together."""
-    others = {key: value for key, value in job.overrides.items() if key not in _OTHERWISE}
+    """Return the settings that affect a lifetime, without its seed, for runs of different commands."""
+    others = {key: value for key, value in job.overrides.items() if key not in _NOT_COMPARED}
     return {"env": job.env, "agent": job.agent, **others}
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-    """Return the settings that are not the same in all groups."""
+    """Return the keys of the settings that differ between groups."""
     keys = dict.fromkeys(key for found in groups for key in found.overrides)
     return [key for key in keys if len({found.overrides.get(key) for found in groups}) > 1]
 
 
 def names(groups: Sequence[Group]) -> list[str]:
-    """Return a name for each group: what differs between them."""
+    """Return a name for each group, made of the settings that differ."""
     keys = differing(groups)
     return [", ".join(_named(key, found) for key in keys) for found in groups]
 
 
 def _named(key: str, found: Group) -> str:
-    """Name a setting of a group; an env or an agent needs no word for what it is."""
+    """Return the name of a setting of a group. Env and agent are named by their value alone."""
     value = found.overrides.get(key, "default")
     return value if key in ("env", "agent") and value != "default" else f"{key}={value}"

@@ -1,4 +1,4 @@
-"""Every call with which a run changes files as a whole, one function each, so that tests can let any of them fail."""
+"""The system calls that change files of a run, one function each, so that tests can make any of them fail."""
 
 import errno
 import os
@@ -9,12 +9,12 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def create(path: Path) -> int:
-    """Create a file that was not there; return its descriptor."""
+    """Create a new file and return its descriptor."""
     return os.open(path, _NEW, 0o666)
 
 
 def write(file: int, data: memoryview) -> int:
-    """Write the first of the bytes; return how many."""
+    """Write bytes from the start of ``data`` and return their number."""
     return os.write(file, data)
 
 
@@ -34,12 +34,12 @@ def open_folder(path: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder that was not there."""
+    """Create a new folder."""
     os.mkdir(path)
 
 
 def rename(old: Path, new: Path) -> None:
-    """Move a file or folder; a file replaces the one at ``new``, a folder needs a free name."""
+    """Move a file or folder. A file replaces a file at ``new``. A folder needs a free name."""
     os.rename(old, new)
 
 
@@ -49,11 +49,11 @@ def remove_file(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and what is in it; links are removed, not followed."""
+    """Remove a folder and its contents. Links are removed, not followed."""
     shutil.rmtree(path)
 
 
-# What follows is made of the calls above.
+# The functions below use the calls above.
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -69,7 +69,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Wait until the directory entries of a folder are on the disk."""
     folder = open_folder(path)
     try:
         sync(folder)
@@ -89,5 +89,5 @@ def remove(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Say whether there is anything of that name, be it a link to nowhere."""
+    """Return whether the path exists. A broken link counts."""
     return os.path.lexists(path)

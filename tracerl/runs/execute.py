@@ -1,4 +1,4 @@
-"""One run: lifetimes with everything around them - logs, progress, summary - apart from where settings come from."""
+"""Execute one run: its lifetimes, logs, progress bar, checkpoints and summary."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from tracerl.lifetime.runners import EnvRunner
 from tracerl.runs.checkpoint import write
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
-from tracerl.runs.lock import Presence
+from tracerl.runs.lock import RunLock
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.logging.progress import ProgressBar
 from tracerl.runs.signals import DeferredInterrupt
@@ -31,34 +31,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run is made of."""
+    """The parts of a run."""
 
     about: Outcome  # env, agent, device and seed, for the summary
-    agent: Agent | ManyAgents  # of one lifetime, or the agents of many
-    runner: EnvRunner  # where the lifetimes take place
+    agent: Agent | ManyAgents  # agent of one lifetime, or the agents of many
+    runner: EnvRunner  # the envs of all lifetimes
     records: list[Record]  # one per lifetime, with the env's milestones
     steps: int  # env steps per lifetime
-    folder: Path  # of the run, writable
-    log: "TensorBoardLog | None"  # of the run, if any
-    episodes: EpisodeLog  # where every episode is written
-    presence: Presence  # the sign that the run is going on; put up and taken away by the caller
-    interrupted: DeferredInterrupt  # notes signals that ask the run to end
-    checkpoints: CheckpointSettings | None  # when checkpoints are made; None: never
-    # in every checkpoint: settings by dotted name, which are compared, config as yaml, overrides
+    folder: Path  # writable folder of the run
+    log: "TensorBoardLog | None"  # TensorBoard log, if any
+    episodes: EpisodeLog  # log of every episode
+    run_lock: RunLock  # lock on the folder; acquired and released by the caller
+    interrupted: DeferredInterrupt  # records signals that end the run
+    checkpoints: CheckpointSettings | None  # schedule of checkpoints; None: no checkpoints
+    # contents of every checkpoint: settings by dotted name, which are compared, config as yaml, overrides
     kept: Mapping[str, Any]
-    seconds: float = 0.0  # that earlier parts of the run took
-    # where the run was resumed: env step, and whether a new episode began there
+    seconds: float = 0.0  # duration of earlier parts of the run
+    # for each resume: its env step, and whether it began a new episode
     resumed: Sequence[Mapping[str, Any]] = ()
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """Run the lifetimes and write ``summary.json``, however they end.
+    """Run the lifetimes and write ``summary.json``, also after a failure.
 
-    An env that fails, numbers that diverge and code that calls ``sys.exit`` end the run, not the process: the summary
-    says so, and ``error.txt`` keeps the traceback.
+    A failing env, diverging numbers and a call of ``sys.exit`` end the run, not the process. The summary holds the
+    error, and ``error.txt`` the traceback.
 
     Raises:
-        InUse: another run has taken the folder over; nothing more is written.
+        InUse: another run has taken over the folder. Nothing more is written.
     """
     title = f"{setup.about.env} {setup.about.agent} {seeds_in_words(setup.about.seed, len(setup.records))}"
     started = time.perf_counter()
@@ -66,31 +66,31 @@ def run(setup: Setup) -> dict[str, Any]:
     try:
         with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
-            # A step is marked before others look at it, and kept when all have.
-            looking = [*reward_check(setup.agent), *logs, progress, setup.presence]
-            callbacks: list[Callback] = [Marker(), *looking, *_checkpoints(setup, started)]
+            # The marker runs before the other callbacks, the checkpoints after them.
+            others = [*reward_check(setup.agent), *logs, progress, setup.run_lock]
+            callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
             status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, interrupted)
     except KeyboardInterrupt:
         status = "interrupted"
     except BaseException as failure:
         status = "diverged" if isinstance(failure, Diverged) else "failed"
         error = describe(failure)
-        if not setup.presence.lost:
+        if not setup.run_lock.lost:
             keep_traceback(setup.folder, failure)
         if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, (EnvFailed, Diverged)):
-            raise  # others, such as sys.exit in an agent's code, end the run, not the process
+            raise  # other failures, such as sys.exit in the code of an agent, end the run, not the process
     finally:
-        if setup.presence.lost:  # what is in the folder is another run's by now
+        if setup.run_lock.lost:  # the folder belongs to another run now
             setup.episodes.discard()
-            _let_go(setup.runner)
+            _close_runner(setup.runner)
         else:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
-    setup.presence.check()
+    setup.run_lock.check()
     return summary
 
 
 def _checkpoints(setup: Setup, started: float) -> list[Callback]:
-    """Return the callback that makes checkpoints, if one shall."""
+    """Return the callback that writes checkpoints; none without a schedule."""
     if setup.checkpoints is None:
         return []
     always = {**setup.kept, "obstacle": setup.runner.unsupported_reason(), "env_packages": _env_packages()}
@@ -100,7 +100,7 @@ def _checkpoints(setup: Setup, started: float) -> list[Callback]:
             **always,
             "seconds": setup.seconds + time.perf_counter() - started,
             "episodes": setup.episodes.flush(),
-            "log": None if setup.log is None else setup.log.place(),
+            "log": None if setup.log is None else setup.log.resume_offset(),
             "resumed": setup.resumed,
         }
 
@@ -113,7 +113,7 @@ def _checkpoints(setup: Setup, started: float) -> list[Callback]:
 
 
 def _env_packages() -> dict[str, str]:
-    """Return the versions of what envs may run on, where it is installed: another one may step another way."""
+    """Return the versions of the installed packages of envs. Another version can give other transitions."""
     found = {}
     for name in ("ale-py", "box2d", "MinAtar", "mujoco", "scikit-learn"):
         with suppress(PackageNotFoundError):
@@ -122,7 +122,7 @@ def _env_packages() -> dict[str, str]:
 
 
 def describe(failure: BaseException) -> str:
-    """Say in one line what went wrong and, where it has a cause, why."""
+    """Return a failure and its cause, if any, in one line."""
     if not isinstance(failure, (EnvFailed, Diverged)):
         return f"{type(failure).__name__}: {failure}"
     cause = failure.__cause__
@@ -138,18 +138,18 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     problems = setup.runner.divergence.problems
     summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
     if problems:
-        _keep_evidence(setup, problems)
+        _save_diverged(setup, problems)
     try:
         write_json(setup.folder / "summary.json", summary)
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
-    _let_go(setup.runner)
+    _close_runner(setup.runner)
     return summary
 
 
-def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
-    """Write the state of the agent, what is not finite included, into ``diverged``, where the disk allows."""
+def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
+    """Write the state of the agent into ``diverged``, non-finite numbers included. A failed write is a warning."""
     if not isinstance(setup.agent, Stateful):
         return
     try:
@@ -163,8 +163,8 @@ def _keep_evidence(setup: Setup, problems: Mapping[int, str]) -> None:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 
 
-def _let_go(runner: EnvRunner) -> None:
-    """Close the envs; one that cannot be closed costs a warning, for everything is written by now."""
+def _close_runner(runner: EnvRunner) -> None:
+    """Close the envs. A failure is a warning, because all files are written."""
     try:
         runner.close()
     except NOT_FAILURES:
@@ -174,7 +174,7 @@ def _let_go(runner: EnvRunner) -> None:
 
 
 def keep_traceback(folder: Path, failure: BaseException) -> None:
-    """Write the traceback into the run's folder, where the disk allows."""
+    """Write the traceback into the folder of the run. A failed write is a warning."""
     try:
         text = "".join(traceback.format_exception(failure))
         write_atomic(folder / "error.txt", text.encode("utf-8", "backslashreplace"))

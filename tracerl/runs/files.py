@@ -1,7 +1,7 @@
-"""Files of a run's folder, which may come from anywhere: only regular ones are read, and they are written whole.
+"""Read regular files of an untrusted run folder, and write files atomically.
 
-A file that is missing, of another kind, too large, or that cannot be read or written raises an OSError; one that holds
-what it should not, such as no UTF-8 or yaml with aliases, which unfold to more than memory holds, a ValueError.
+An OSError is raised for a file that is missing, of another kind, too large, unreadable or unwritable. A ValueError is
+raised for invalid contents, such as text that is not UTF-8 or yaml with aliases, which can expand beyond the memory.
 """
 
 import errno
@@ -17,9 +17,9 @@ import yaml
 
 from tracerl.runs import disk
 
-LIMIT = 16 * 2**20  # bytes of a text file
+LIMIT = 16 * 2**20  # largest size of a text file, bytes
 
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hold us up
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: opening a named pipe must return
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
@@ -33,12 +33,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def kind(mode: int) -> str:
-    """Say in words what a file of some mode is."""
+    """Return the kind of a file in words, from its mode."""
     return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
 
 
 def is_regular(path: Path) -> bool:
-    """Say whether there is a regular file, reached through no link of its own."""
+    """Return whether the path is a regular file and not a link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
@@ -46,8 +46,8 @@ def is_regular(path: Path) -> bool:
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a regular file, reached through no link of its own, and return its descriptor."""
-    _check(path, os.lstat(path).st_mode)  # a device is not even opened
+    """Open a regular file that is not a link and return its descriptor."""
+    _check(path, os.lstat(path).st_mode)  # checked before opening, because opening a device can have effects
     file = os.open(path, flags | _SAFELY)
     try:
         _check(path, os.fstat(file).st_mode)
@@ -63,20 +63,20 @@ def _check(path: Path, mode: int) -> None:
 
 
 def create_to_append(path: Path) -> BinaryIO:
-    """Create a file that was not there, to append to it."""
+    """Create a new file and open it to append."""
     disk.close(disk.create(path))
     return open_to_append(path, 0)
 
 
 def open_to_append(path: Path, size: int) -> BinaryIO:
-    """Open a regular file to append to it, and drop what follows its first ``size`` bytes."""
+    """Open a regular file to append, and truncate it to ``size`` bytes."""
     file = open_regular(path, os.O_WRONLY | os.O_APPEND)
     os.ftruncate(file, size)
     return open(file, "ab")
 
 
 def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
-    """Return what a regular file holds."""
+    """Return the contents of a regular file."""
     with open(open_regular(path), "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -85,12 +85,12 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a regular file in UTF-8."""
+    """Return the UTF-8 text of a regular file."""
     return read_bytes(path).decode("utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a file; None where there is none that can be read."""
+    """Return the JSON object in a file; None if it cannot be read."""
     try:
         found = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
@@ -99,12 +99,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a yaml file without aliases holds, as plain data."""
+    """Return the plain data of a yaml file without aliases."""
     return parse_yaml(read_text(path))
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what yaml without aliases says, as plain data."""
+    """Return the plain data of a yaml text without aliases."""
     try:
         if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
             raise ValueError("it has aliases")
@@ -115,13 +115,13 @@ def parse_yaml(text: str) -> Any:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A context that yields a free name beside a file, and moves the file written there into its place at the end.
+    """Yield a temporary path beside a file, and rename it to the file on exit.
 
-    A link at either name is replaced, not followed. A file has one writer at a time.
+    A link at either path is replaced, not followed. A file has one writer at a time.
     """
     aside = path.with_name(path.name + ".part")
     try:
-        if disk.exists(aside):  # of a writer that was killed
+        if disk.exists(aside):  # left by a killed writer
             disk.remove_file(aside)
         yield aside
         disk.rename(aside, path)
@@ -129,12 +129,12 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             disk.remove_file(aside)
-        if isinstance(error, OSError) and error.errno is not None:  # which names the file aside
+        if isinstance(error, OSError) and error.errno is not None:  # name the file, not the temporary one
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file whole or not at all, and wait until it is on the disk; a text is written as UTF-8."""
+    """Write a file completely or not at all, and wait until it is on the disk. Text is written as UTF-8."""
     with replacing(path) as aside:
         disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data)

@@ -1,7 +1,7 @@
-"""Locks on folders, which the kernel releases when the process that holds them ends, however it ends.
+"""Locks on folders, which the kernel releases when the process that holds them ends, killed or not.
 
-``filelock`` is not used: it locks a file of its own, which would stay in every folder, and it cannot ask without
-writing whether a lock is held, as whoever lists runs has to.
+``filelock`` is not used. It leaves a lock file in every folder, and it cannot test a lock without writing, as listing
+runs requires.
 """
 
 import os
@@ -20,25 +20,25 @@ class FolderLock:
     """An exclusive lock on a folder, among the processes of one machine.
 
     Attributes:
-        works: the file system has such locks; if not, nothing is locked.
+        works: whether the file system has such locks. If not, nothing is locked.
     """
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = _lock(folder, shared=False)
         self.works = self._descriptor is not None
-        if self.works:  # a forked child, such as an env's worker, would hold the lock as long as it runs
+        if self.works:  # a forked child, such as an env worker, would otherwise hold the lock
             release = weakref.WeakMethod(self.release)
             os.register_at_fork(after_in_child=lambda: (found := release()) and found())
 
     def release(self) -> None:
-        """Let the folder go; a second call does nothing."""
+        """Release the lock. A second call has no effect."""
         if self._descriptor is not None:
-            os.close(self._descriptor)  # without LOCK_UN, which in a forked child would unlock the parent's
+            os.close(self._descriptor)  # no LOCK_UN, which in a forked child would release the parent's lock
         self._descriptor = None
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Return whether a process of this machine holds a folder's lock; None where that cannot be known."""
+    """Return whether a process of this machine holds the lock of a folder; None if locks are not supported."""
     try:
         descriptor = _lock(folder, shared=True)
     except BlockingIOError:
@@ -49,7 +49,7 @@ def is_locked(folder: Path) -> bool | None:
 
 
 def _lock(folder: Path, shared: bool) -> int | None:
-    """Return a descriptor that holds a lock; None where the file system or the system has none."""
+    """Return a descriptor that holds a lock; None if the system or the file system has no locks."""
     if fcntl is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Runs as their folders tell of them, finished or not, without what it takes to live one."""
+"""Read finished and unfinished runs from their folders, without importing torch."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,23 +14,23 @@ from tracerl.runs.files import read_bytes, read_yaml
 from tracerl.runs.logging.episodes import read_episodes
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
-_NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides that say nothing of what was learned
-_COMMAND_LINES = (".hydra/overrides.yaml", "overrides.yaml")  # Hydra's own, and that of a run made from Python
-_SIGNS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # any of them makes a folder a run's
+_NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides without effect on learning
+_COMMAND_LINES = (".hydra/overrides.yaml", "overrides.yaml")  # of Hydra, and of a run started from Python
+_MARKERS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # a folder with any of them is a run
 
 
 @dataclass(frozen=True)
 class Job:
     """One run, alone or in a sweep."""
 
-    folder: Path  # its own
-    overrides: Mapping[str, str]  # settings of its command line, by key, without those of Hydra and of logs
-    summary: Mapping[str, Any] = field(default_factory=dict)  # its ``summary.json``; see ``saved.summary``.
-    sign: Mapping[str, Any] = field(default_factory=dict)  # what ``running.json`` says; empty where it is not there.
+    folder: Path  # folder of the run
+    overrides: Mapping[str, str]  # settings of the command line by key, without those of Hydra and of logs
+    summary: Mapping[str, Any] = field(default_factory=dict)  # contents of ``summary.json``; see ``saved.summary``
+    sign: Mapping[str, Any] = field(default_factory=dict)  # contents of ``running.json``; empty without the file
 
     @cached_property
     def status(self) -> str:
-        """One of ``STATUSES``: the summary's or, before there is one, what the other files say."""
+        """One of ``STATUSES``, from the summary or, before it is written, from the other files."""
         if lock.alive(self.folder):
             return "running"
         if self.summary:
@@ -47,7 +47,7 @@ class Job:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """Its ``config.yaml``; empty where there is none that can be read."""
+        """Contents of ``config.yaml``; empty if it cannot be read."""
         try:
             found = read_yaml(self.folder / saved.CONFIG)
         except (OSError, ValueError):
@@ -56,19 +56,19 @@ class Job:
 
     @property
     def env(self) -> str:
-        """Short name of its env."""
+        """Short name of the env."""
         of_config = self.config.get("env") if not self.summary.get("env") else None
         name = of_config.get("name") if isinstance(of_config, dict) else None
         return str(self.summary.get("env") or name or self.overrides.get("env", "CartPole"))
 
     @property
     def agent(self) -> str:
-        """Name of its agent."""
+        """Name of the agent."""
         return str(self.summary.get("agent") or self.overrides.get("agent", "reflect"))
 
     @property
     def seed(self) -> int | None:
-        """Seed of its first lifetime; None where nothing says."""
+        """Seed of the first lifetime; None if no file has it."""
         for found in (self.summary, self.overrides, self.config):
             if str(found.get("seed", "")).isdecimal():
                 return int(found["seed"])
@@ -76,7 +76,7 @@ class Job:
 
     @property
     def lifetimes(self) -> int:
-        """How many lifetimes it has; 0 where nothing says, as before it began."""
+        """Number of lifetimes; 0 if no file has it, as before the run starts."""
         found = self.summary.get("lifetimes", self.config.get("lifetimes", 0))
         return found if isinstance(found, int) else 0
 
@@ -87,7 +87,7 @@ class Job:
 
     @property
     def error(self) -> str:
-        """What went wrong, in a line; empty where nothing did."""
+        """The error in one line; empty without an error."""
         if self.summary.get("error"):
             return str(self.summary["error"])
         try:
@@ -98,13 +98,13 @@ class Job:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return the runs in or below a folder, in the order of their folders' names."""
+    """Return the runs in or below a folder, in natural order of their paths."""
     return [_read(path) for path in sorted(_folders(folder), key=_natural)]
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """Yield every folder that a run has begun in; none lies within another."""
-    if any((folder / name).exists() for name in _SIGNS):
+    """Yield every folder of a run. Folders of runs are not searched for further runs."""
+    if any((folder / name).exists() for name in _MARKERS):
         yield folder
         return
     for path in folder.iterdir():
@@ -113,7 +113,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _natural(path: Path) -> tuple[str, float, str]:
-    """Order 2 before 10."""
+    """Return a sort key that orders 2 before 10."""
     number = path.name.partition("-")[0]
     return str(path.parent), float(number) if number.isdecimal() else float("inf"), path.name
 

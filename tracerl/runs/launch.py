@@ -1,6 +1,6 @@
-"""One run from its config, for the command line and for Python alike.
+"""Start one run from its config, for the command line and for Python.
 
-What a lifetime needs is imported inside the functions, so that ``--help`` and a mistyped key answer at once.
+torch and Gymnasium are imported inside the functions, so that ``--help`` and the error of a mistyped key are quick.
 """
 
 import os
@@ -25,64 +25,64 @@ from tracerl.runs.saved import CONFIG, OVERRIDES
 if TYPE_CHECKING:
     from tracerl.lifetime.runners import EnvRunner
     from tracerl.runs.execute import Setup
-    from tracerl.runs.lock import Presence
+    from tracerl.runs.lock import RunLock
 
 
 class RunEnded(Exception):
-    """A run that did not finish; the message says why, its summary is written."""
+    """A run that did not finish. The message has the reason, and the summary is written."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's config comes from."""
+    """The origin of a run's config."""
 
-    folder: Path  # of the run; it exists
+    folder: Path  # existing folder of the run
     key: str  # setting that named the folder, for messages
-    agent_name: str  # that was chosen
-    overrides: Sequence[str]  # what was set, as on the command line; kept for ``resume=PATH``
+    agent_name: str  # name of the chosen agent
+    overrides: Sequence[str]  # overrides of the command line, kept for ``resume=PATH``
 
 
 def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
-    """Live as the config says, and leave behind what ``docs/tags.md`` lists.
+    """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
 
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.
-        KeyboardInterrupt: the lifetime was interrupted; its summary is written.
+        KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.execute import run
-    from tracerl.runs.lock import Presence
+    from tracerl.runs.lock import RunLock
     from tracerl.runs.summary import closing_lines
 
     cfg = with_current_keys(cfg, ConfigWarning)
     folder, steps = origin.folder, _check(cfg)
     check_folder(folder, origin.key)
     settings = _compared(cfg)
-    resume = cfg.resume or _started_again()
-    with Presence(folder, steps, origin.key) as presence:
+    resume = cfg.resume or _is_requeued()
+    with RunLock(folder, steps, origin.key) as run_lock:
         summary = finished_run(folder, settings, bool(resume), origin.key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
-        with _failing(folder):
-            setup = _setup(cfg, origin, settings, steps, presence, resume)
+        with _failed_run(folder):
+            setup = _setup(cfg, origin, settings, steps, run_lock, resume)
         summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
-        setup.interrupted.hand_on()
+        setup.interrupted.forward()
         if setup.interrupted.signal not in (None, signal.SIGINT):
             raise SystemExit(128 + setup.interrupted.signal)
         raise KeyboardInterrupt
     if summary["status"] != "finished":
-        raise _ended(summary["status"], summary["error"], folder)
+        raise _run_ended(summary["status"], summary["error"], folder)
     if not (folder / "summary.json").exists():
         raise RunEnded("the run finished, but its summary could not be written: it is printed above")
     return summary
 
 
 @contextmanager
-def _failing(folder: Path) -> Iterator[None]:
-    """Turn an env that fails as it is made, and code that calls ``sys.exit``, into a run that failed."""
+def _failed_run(folder: Path) -> Iterator[None]:
+    """Turn an env that fails at construction, and a call of ``sys.exit``, into a failed run."""
     from tracerl.lifetime.loop import NOT_FAILURES, EnvFailed
     from tracerl.runs.execute import describe, keep_traceback
 
@@ -92,24 +92,24 @@ def _failing(folder: Path) -> Iterator[None]:
         if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, EnvFailed):
             raise
         keep_traceback(folder, failure)
-        raise _ended("failed", describe(failure), folder) from failure
+        raise _run_ended("failed", describe(failure), folder) from failure
 
 
-def _ended(status: str, error: str, folder: Path) -> RunEnded:
+def _run_ended(status: str, error: str, folder: Path) -> RunEnded:
     return RunEnded(f"{status}: {error} (traceback in {folder / 'error.txt'})")
 
 
-def _started_again() -> bool:
-    """Say whether SLURM has put this very job back into the queue, at its time limit or when its machine went down."""
+def _is_requeued() -> bool:
+    """Return whether SLURM requeued this job, at its time limit or after a failure of its machine."""
     return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
 
 
 def _check(cfg: DictConfig) -> int:
-    """Check the settings of the run itself and return its steps."""
+    """Check the settings of the run and return its number of steps."""
     steps = value(cfg, "steps")
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
     checks.whole("lifetimes", cfg.lifetimes, 1)
-    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last lifetime's is below 2^32
+    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last lifetime's seed is below 2^32
     if not isinstance(cfg.resume, (bool, str)):
         raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
     if cfg.threads is not None:
@@ -118,13 +118,13 @@ def _check(cfg: DictConfig) -> int:
 
 
 def _setup(
-    cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, presence: "Presence", resume: bool | str
+    cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, run_lock: "RunLock", resume: bool | str
 ) -> "Setup":
-    """Build everything the lifetimes need from the config, and restore the state of an earlier part of the run."""
+    """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
-    from tracerl.runs.checkpoint.schedule import find, take_up
+    from tracerl.runs.checkpoint.schedule import find, restore_run
     from tracerl.runs.execute import Setup
     from tracerl.runs.logging.episodes import EpisodeLog
     from tracerl.runs.logging.tensorboard import LoggedRun
@@ -142,20 +142,20 @@ def _setup(
     ]
     runner.divergence = DivergenceCheck(cfg.on_nonfinite)
     runner.divergence.remember(agent)
-    born = constants(agent)
+    initial = constants(agent)
     before, past = find(folder, resume, settings), {}
     if before is None:
         clear(folder, steps)
     else:
-        past = take_up(before, agent, runner, records, steps)
+        past = restore_run(before, agent, runner, records, steps)
     config = _write_settings(cfg, origin)
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
     named = {**settings, "agent.name": agent_name}
     shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
-    earlier = {"place": past.get("log"), "kept": past.get("kept", {})}
-    log = logger.open(LoggedRun(folder, shown, config, steps, cfg.lifetimes, born, **earlier))
+    earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
+    log = logger.open(LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier))
     return Setup(
         about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
         agent=agent,
@@ -165,7 +165,7 @@ def _setup(
         folder=folder,
         log=log,
         episodes=episodes,
-        presence=presence,
+        run_lock=run_lock,
         interrupted=DeferredInterrupt(),
         checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
@@ -175,15 +175,15 @@ def _setup(
 
 
 def _write_settings(cfg: DictConfig, origin: Origin) -> str:
-    """Leave the resolved config and the command line in the run's folder; return the config, as yaml."""
+    """Write the resolved config and the command line into the folder of the run; return the config as yaml."""
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
-    write_atomic(origin.folder / CONFIG, config)  # the last, for it makes the folder a run's
+    write_atomic(origin.folder / CONFIG, config)  # written last, because it marks the folder as a run
     return config
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
-    """Return the settings of the run's checkpoints; None, with a warning, where it can have none."""
+    """Return the settings of the checkpoints; None, with a warning, if the agent has no state to save."""
     from tracerl.lifetime.protocol import Stateful
 
     agents = getattr(agent, "agents", [agent])
@@ -199,7 +199,7 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
 
 
 def _runner_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["EnvRunner", Any]:
-    """Build the envs of all lifetimes and the agent or agents that run there."""
+    """Build the envs of all lifetimes and their agent or agents."""
     use_threads(cfg)
     seeds = [cfg.seed + lifetime for lifetime in range(cfg.lifetimes)]
     with checks.under("env"):
@@ -212,7 +212,7 @@ def _runner_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["Env
 
 
 def _compared(cfg: DictConfig) -> dict[str, Any]:
-    """Return the settings by dotted name, each in one place: of the agent its own, without the groups it refers to."""
+    """Return the settings by dotted name, without the groups that the agent's settings refer to."""
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     raw: Any = OmegaConf.to_container(cfg.agent, resolve=False)
     own = {key: value for key, value in settings["agent"].items() if not str(raw[key]).startswith("${")}

@@ -1,7 +1,7 @@
-"""The sign that a run is going on in a folder: ``running.json``, there from its start to its end.
+"""``running.json``: a file in the folder of a run that exists while the run is active.
 
-On the machine of the run a lock decides (``tracerl.runs.flock``). The lock does not reach other machines, and some file
-systems have none: there the heartbeat decides, which a thread of the run's process writes into the sign.
+On the machine of the run a lock shows whether it is active (``tracerl.runs.flock``). The lock does not extend to other
+machines, and some file systems have no locks. There the heartbeat shows it: a thread of the run updates the file.
 """
 
 import json
@@ -24,64 +24,64 @@ from tracerl.runs.flock import FolderLock, is_locked
 from tracerl.runs.resume import InUse
 
 NAME = "running.json"
-FRESH = 120.0  # seconds for which a heartbeat counts: longer than an env may keep the thread from running
+FRESH = 120.0  # seconds for which a heartbeat is valid: longer than an env can block the thread
 _BEAT = 2.0  # seconds between two heartbeats
-_CLAIM = 5.0  # seconds after which a claim that has not become a sign is that of a killed process
-_PROBE = 1.0  # seconds for which a lock may be held by those who only ask
-_SECONDS = 1.0  # between two updates of what the sign says
-_OFTEN = 2_000  # env steps: a multiple of what others look at, for compiled lifetimes are interrupted by every look
+_CLAIM = 5.0  # seconds after which an unrenamed claim file belongs to a killed process
+_PROBE = 1.0  # seconds for which a test of the lock can hold it
+_SECONDS = 1.0  # seconds between two updates of the progress in the file
+_OFTEN = 2_000  # env steps: a multiple of other callbacks' intervals, because each call interrupts compiled lifetimes
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """Return what the sign in a folder says; None where there is none that can be read."""
+    """Return the contents of ``running.json``; None if it cannot be read."""
     return read_json(folder / NAME)
 
 
 def alive(folder: Path) -> bool:
-    """Return whether a run goes on in a folder.
+    """Return whether a run is active in a folder.
 
-    On the machine of the run, whether its lock is held; elsewhere, and where there are no locks, whether its heartbeat
-    is less than two minutes old.
+    On the machine of the run the lock decides. On other machines, and without locks, the heartbeat must be less than
+    two minutes old.
     """
     locked, sign = is_locked(folder), read(folder)
     return locked or sign is not None and _beats(folder, sign, locked is False, time.time())
 
 
 def exists(process: object) -> bool:
-    """Return whether a process of this machine has that number."""
-    if not isinstance(process, int) or process <= 0:  # which would be every process
+    """Return whether this machine has a process with this id."""
+    if not isinstance(process, int) or process <= 0:  # such an id stands for many processes
         return False
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # the process of another user
         return True
     return True
 
 
 def _beats(folder: Path, sign: Mapping[str, Any], unlocked: bool, now: float) -> bool:
-    """Return whether a sign is that of a run that goes on.
+    """Return whether ``running.json`` belongs to an active run.
 
     Args:
-        folder: of the run.
-        sign: what is in its ``running.json``.
-        unlocked: no process of this machine holds the folder's lock.
-        now: by the clock that dates the folder's files.
+        folder: folder of the run.
+        sign: contents of ``running.json``.
+        unlocked: whether no process of this machine holds the lock of the folder.
+        now: time on the clock that dates the files of the folder.
     """
-    if "machine" not in sign:  # of an earlier version, which took no lock
+    if "machine" not in sign:  # written by an earlier version without locks
         updated, elsewhere = sign.get("updated"), sign.get("host") != socket.gethostname()
         fresh = isinstance(updated, (int, float)) and time.time() - updated < FRESH
         return fresh and (elsewhere or exists(sign.get("pid")))
     try:
         decided = unlocked and sign["machine"] == _machine(folder)
         return not decided and now - (folder / NAME).stat().st_mtime < FRESH
-    except OSError:  # it has just been taken away
+    except OSError:  # the file was just removed
         return False
 
 
 def _machine(folder: Path) -> str:
-    """Name the kernel, and its mount of a folder, within which the folder's lock holds."""
+    """Return the kernel and its mount of a folder. The lock of the folder is valid within them."""
     try:
         kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except (OSError, ValueError):  # not Linux
@@ -89,30 +89,30 @@ def _machine(folder: Path) -> str:
     return f"{kernel}/{folder.stat().st_dev}"
 
 
-def look_every(steps: int) -> int:
-    """Return the env steps between two looks at a clock in a lifetime of so many: half a minute of the slowest envs."""
+def callback_interval(steps: int) -> int:
+    """Return the env steps between two calls of a timed callback: at most half a minute of the slowest envs."""
     return max(1, min(steps // 100, _OFTEN))
 
 
-class Presence(Callback):
-    """A context in which ``running.json`` says where the run goes on and how far it is; a callback that keeps it fresh.
+class RunLock(Callback):
+    """A lock on the folder of a run, as a context manager and a callback that updates ``running.json``.
 
-    Of two runs that are told the same folder, the second raises InUse. A process that is killed leaves the sign behind,
-    by which others know. A full disk costs nothing but its freshness.
+    A second run in the same folder raises InUse. A killed process leaves the file behind, so that other processes
+    detect the kill. On a full disk only the updates of the file are lost.
 
     Attributes:
-        lost: the folder belongs to another run by now, which took this one for killed: its process stood still.
+        lost: whether another run has taken over the folder, because the process of this run was suspended.
     """
 
     def __init__(self, folder: Path, steps: int, key: str) -> None:
-        self.every, self.lost = look_every(steps), False
+        self.every, self.lost = callback_interval(steps), False
         self._folder, self._steps, self._key = folder, steps, key
         self._aside = folder / f"{NAME}.part"
         self._about = {"host": socket.gethostname(), "pid": os.getpid(), "id": os.urandom(8).hex()}
-        self._started, self._looked, self._ended = time.time(), -math.inf, threading.Event()
+        self._started, self._updated, self._ended = time.time(), -math.inf, threading.Event()
         self._progress: tuple[int, float | None] = 0, None
 
-    def __enter__(self) -> "Presence":
+    def __enter__(self) -> "RunLock":
         self._lock = self._locked()
         try:
             self._claim()
@@ -126,23 +126,23 @@ class Presence(Callback):
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._heart.join()
-        with suppress(OSError):  # the folder is gone or cannot be written any more: the sign goes stale by itself
+        with suppress(OSError):  # the folder is gone or read-only: the heartbeat expires
             self._aside.unlink(missing_ok=True)
             if not self._is_lost():
                 (self._folder / NAME).unlink(missing_ok=True)
         self._lock.release()
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Note what the next heartbeat says, at most once a second; InUse where another run took the folder over."""
+        """Set the progress for the next heartbeat, at most once a second; see ``check``."""
         self.check()
-        if time.monotonic() - self._looked < _SECONDS:
+        if time.monotonic() - self._updated < _SECONDS:
             return
-        self._looked = time.monotonic()
+        self._updated = time.monotonic()
         mean = average(record.mean_return(partial=True) for record in records)
         self._progress = steps_of_all(records), None if math.isnan(mean) else mean
 
     def check(self) -> None:
-        """Raise InUse where another run has taken the folder over."""
+        """Raise InUse if another run has taken over the folder."""
         if self.lost:
             raise self._in_use("was taken over by")
 
@@ -157,9 +157,9 @@ class Presence(Callback):
             time.sleep(0.02)
 
     def _claim(self) -> None:
-        """Put up the sign, unless another stands for a run that goes on.
+        """Write ``running.json``, unless the existing file belongs to an active run.
 
-        The claim is a file that one process alone can create; renamed, it is the sign.
+        The claim is a file that only one process can create. It is then renamed to ``running.json``.
         """
         claim, seen, until = self._folder / "running.part", 0, math.inf
         while not _create(claim):
@@ -167,14 +167,14 @@ class Presence(Callback):
                 if time.monotonic() > until:
                     claim.unlink()
                 elif seen != (seen := claim.stat().st_mtime_ns):
-                    until = time.monotonic() + _CLAIM  # watched, for the clocks of machines may differ
+                    until = time.monotonic() + _CLAIM  # measured here, because the clocks of machines can differ
             time.sleep(0.02)
         self._about["machine"] = _machine(self._folder)
         sign = read(self._folder)
         if sign is not None and _beats(self._folder, sign, self._lock.works, claim.stat().st_mtime):
             claim.unlink()
             raise self._in_use(f"had a heartbeat in the last {FRESH:.0f} s of")
-        with suppress(OSError):  # a full disk: the sign is empty until there is room
+        with suppress(OSError):  # full disk: the file stays empty until there is space
             claim.write_text(self._text(), encoding="utf-8")
         claim.replace(self._folder / NAME)
 
@@ -188,7 +188,7 @@ class Presence(Callback):
         return sign is not None and sign.get("id") != self._about["id"]
 
     def _beat(self) -> None:
-        """Bring the sign up to date until the run ends; runs in a thread of its own, which does not outlive it."""
+        """Update ``running.json`` until the run ends. This runs in a separate thread."""
         while not self._ended.wait(_BEAT):
             self.lost = self._is_lost()
             if self.lost:
@@ -204,7 +204,7 @@ class Presence(Callback):
 
 
 def _create(path: Path) -> bool:
-    """Create an empty file; return False where there is one already."""
+    """Create an empty file; return False if it exists."""
     try:
         path.open("x", encoding="utf-8").close()
     except FileExistsError:

@@ -1,7 +1,7 @@
 """Gymnasium's spaces as JSON and back.
 
-``to_plain`` raises a ConfigError for a space that is none of Gymnasium's own; ``from_plain`` a ValueError whose text is
-the end of a sentence about the file.
+``to_plain`` raises a ConfigError for a space of a class outside Gymnasium. ``from_plain`` raises a ValueError whose
+text completes a sentence about the file.
 """
 
 import math
@@ -13,11 +13,11 @@ from gymnasium import Space, spaces
 
 from tracerl.config.checks import ConfigError
 
-_MOST = 2**24  # numbers in the bounds of all boxes of a space
+_MOST = 2**24  # largest number of elements in the bounds of all boxes of a space
 
 
 def to_plain(space: Space[Any]) -> dict[str, Any]:
-    """Write a space as JSON: its kind and what it is made of; seeds are left out."""
+    """Return a space as JSON: its kind and parameters, without seeds."""
     try:
         plain = _written(space)
         same = from_plain(plain) == space
@@ -58,23 +58,23 @@ def _written(space: Space[Any]) -> dict[str, Any]:
 
 
 def _bounds(bounds: np.ndarray[Any, Any]) -> Any:
-    """Return one number where all are the same, else a list; what is not finite as text, which JSON can hold."""
+    """Return one number if all are equal, else a list. Non-finite numbers become text, which JSON allows."""
     numbers = [value if math.isfinite(value) else str(value) for value in bounds.ravel().tolist()]
     return numbers[0] if numbers and all(value == numbers[0] for value in numbers) else numbers
 
 
 def from_plain(plain: Any) -> Space[Any]:
-    """Make the space that ``to_plain`` wrote, of data that may come from anywhere."""
+    """Return the space of untrusted JSON in the form of ``to_plain``."""
     try:
         if _size(plain) > _MOST:
             raise ValueError(f"it has more than {_MOST:,} numbers")
         return _read(plain)
-    except Exception as error:  # of Gymnasium and NumPy, whatever a text in place of a number leads to
+    except Exception as error:  # invalid data can cause any error of Gymnasium and NumPy
         raise ValueError(f"has a space that Gymnasium does not have: {ascii(str(error))[:120]}") from error
 
 
 def _size(plain: Any) -> int:
-    """Return how many numbers the bounds of all boxes in a space have."""
+    """Return the number of elements in the bounds of all boxes of a space."""
     if isinstance(plain, list):
         return sum(map(_size, plain))
     if not isinstance(plain, dict):
@@ -85,27 +85,27 @@ def _size(plain: Any) -> int:
 
 
 def _read(plain: Any) -> Space[Any]:
-    told = dict(plain)
-    kind = told.pop("kind")
+    entries = dict(plain)
+    kind = entries.pop("kind")
     if kind == "Box":
-        shape, dtype = tuple(told["shape"]), np.dtype(told["dtype"]).type
-        low, high = (_array(told[end], shape, dtype) for end in ("low", "high"))
+        shape, dtype = tuple(entries["shape"]), np.dtype(entries["dtype"]).type
+        low, high = (_array(entries[end], shape, dtype) for end in ("low", "high"))
         return spaces.Box(low, high, shape, dtype)
     if kind in ("Discrete", "Text"):
-        return spaces.Discrete(**told) if kind == "Discrete" else spaces.Text(**told)
+        return spaces.Discrete(**entries) if kind == "Discrete" else spaces.Text(**entries)
     if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete(told["nvec"], np.dtype(told["dtype"]).type, start=told["start"])
+        return spaces.MultiDiscrete(entries["nvec"], np.dtype(entries["dtype"]).type, start=entries["start"])
     if kind == "MultiBinary":
-        return spaces.MultiBinary(told["n"])
+        return spaces.MultiBinary(entries["n"])
     if kind in ("Tuple", "OneOf"):
-        parts = [_read(part) for part in told["spaces"]]
+        parts = [_read(part) for part in entries["spaces"]]
         return spaces.Tuple(parts) if kind == "Tuple" else spaces.OneOf(parts)
     if kind == "Dict":
-        return spaces.Dict(OrderedDict((key, _read(part)) for key, part in told["spaces"]))
+        return spaces.Dict(OrderedDict((key, _read(part)) for key, part in entries["spaces"]))
     if kind == "Sequence":
-        return spaces.Sequence(_read(told["space"]), stack=told["stack"])
+        return spaces.Sequence(_read(entries["space"]), stack=entries["stack"])
     if kind == "Graph":
-        return spaces.Graph(_read(told["node_space"]), told["edge_space"] and _read(told["edge_space"]))
+        return spaces.Graph(_read(entries["node_space"]), entries["edge_space"] and _read(entries["edge_space"]))
     raise ValueError(f"its kind is {kind!r:.60}")
 
 

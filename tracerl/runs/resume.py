@@ -1,6 +1,6 @@
-"""A folder that holds a run already: an error, left as it is where the run has finished, or resumed.
+"""Check a folder that already holds a run: it is an error, a finished run, or a run to resume.
 
-Whatever stands in the way raises a ConfigError that names the setting, the file or the folder.
+Every problem raises a ConfigError that names the setting, the file or the folder.
 """
 
 import os
@@ -23,38 +23,38 @@ class InUse(ConfigError):
     """A folder that belongs to another run."""
 
 
-# What a run writes, but for Hydra's own files and those that another program may have put there.
+# Files that a run writes and that a restart removes. Files of Hydra and of other programs are not among them.
 _OUTPUTS = ("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz.part", "summary.json", "error.txt")
-# Of what a run writes or reads, those that must be regular files and those that must be folders.
+# Paths that a run writes or reads: regular files and folders.
 _FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
 _FOLDERS = (CHECKPOINTS, "diverged", ".hydra")
-# Settings that change nothing of what a run has computed so far.
+# Settings without effect on the results of a run so far.
 _FREE = ("checkpoint", "env.timeout", "logger", "resume", "steps", "threads")
 
 
 def finished_run(
     folder: Path, settings: Mapping[str, Any], resume: bool, key: str, steps: int
 ) -> dict[str, Any] | None:
-    """Look at what a folder holds.
+    """Check the run in a folder and return its summary if it has finished.
 
     Returns:
-        The summary of the run there, if it has lived all these steps; None where there is something to live.
+        The summary of the run if it has run for ``steps``; None if steps are left.
     """
     if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
     if not resume:
-        raise InUse(key, f"holds a run already, which resume=true goes on with: {folder}")
+        raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
     there = _settings_in(folder)
     if there is None:
-        print(f"warning: nothing in {folder} tells the settings of the run there: not compared", file=sys.stderr)
+        print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
     else:
-        refuse_other(there, settings, folder)
+        check_same_settings(there, settings, folder)
     summary = _finished_summary(folder)
     return summary if summary is not None and summary["steps"] >= steps else None
 
 
 def _settings_in(folder: Path) -> Mapping[str, Any] | None:
-    """Return the flat settings of the run in a folder; None where nothing tells them."""
+    """Return the flat settings of the run in a folder; None if no file has them."""
     config = saved.config(folder)
     if config is not None:
         return flat(config)
@@ -68,36 +68,40 @@ def _finished_summary(folder: Path) -> dict[str, Any] | None:
     if summary.get("status") != "finished":
         return None
     if "steps" not in summary:
-        problem = "must tell the steps of a finished run as a whole number; without that file the run goes on"
+        problem = "must have the steps of a finished run as a whole number; without that file the run resumes"
         raise ConfigError(str(folder / SUMMARY), f"{problem} from its newest checkpoint")
     return summary
 
 
 def clear(folder: Path, steps: int) -> None:
-    """Remove what an unfinished run left, to live it from its start."""
+    """Remove the files of an unfinished run, to start it again."""
     summary = _finished_summary(folder)
     if summary is not None:
-        problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to go on from, got {steps}"
+        problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to resume from, got {steps}"
         raise ConfigError("steps", problem)
     for pattern in _OUTPUTS:
         for path in folder.glob(pattern):
             path.unlink()
 
 
-def refuse_other(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
-    """Compare flat settings of a run with those of the run that shall go on with it."""
+def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
+    """Compare the flat settings of an earlier part of a run with those of the resumed run.
+
+    Raises:
+        ConfigError: naming a setting that differs.
+    """
     there = current_settings(there, "head._target_" in here)
     parts = {".".join(key.split(".")[:2]) for key in here}
     for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
-        # What an agent has from elsewhere, such as agent.network.hidden, is compared there.
+        # Settings that the agent refers to, such as agent.network.hidden, are compared in their own groups.
         elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
         if not elsewhere and there.get(key) != here.get(key):
-            wanted = f"must be {there.get(key)!r}, as in the run to be gone on with ({where})"
+            wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
             raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted name, every one of them."""
+    """Return nested settings by dotted name."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
@@ -108,15 +112,15 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
-    """Expand ``resume=PATH`` into the command line of the run there, with its folder.
+    """Replace ``resume=PATH`` by the command line and folder of the run at the path.
 
     Args:
-        arguments: of this command; those of its own stand, and replace the run's of the same key.
-        trusted: whether the run may name what ``tracerl.config.trust`` lets no saved run name.
+        arguments: arguments of this command. They replace the run's overrides of the same keys.
+        trusted: whether the run may name classes that ``tracerl.config.trust`` does not allow.
     """
-    # These import Hydra, which others who read run folders need not wait for.
+    # These modules import Hydra, which is slow and not needed to read run folders.
     from tracerl.config.instantiate import open_keys
-    from tracerl.runs.saved_overrides import taken
+    from tracerl.runs.saved_overrides import accepted
 
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if not paths or paths[-1].lower() in ("true", "false", "auto"):
@@ -128,15 +132,15 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     if before is None:
         problem = f"must be true, false, auto, or the folder of a run or of one of its checkpoints, got {paths[-1]!r}"
         if _is_run(folder):
-            problem = f"names a run that was killed before it began, or lost its {OVERRIDES}"
-            problem += f": start it as it was started before, with hydra.run.dir='{folder}' resume=auto"
+            problem = f"names a run without {OVERRIDES}, such as one that was killed before its first step"
+            problem += f": start it with its own command, hydra.run.dir='{folder}' and resume=auto"
         raise ConfigError("resume", problem)
     given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
     kept = [text for text in open_keys(before) if text.lstrip("+~").partition("=")[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
-    kept = taken(kept, others, folder / OVERRIDES, trusted)
+    kept = accepted(kept, others, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
-    flags = [text for text in others if text not in settings]  # with their values; Hydra wants settings in a row
+    flags = [text for text in others if text not in settings]  # Hydra requires adjacent settings
     return [*flags, *kept, *settings, f"resume='{path}'", f"hydra.run.dir='{folder}'"]
 
 
@@ -145,7 +149,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def check_folders(arguments: list[str]) -> None:
-    """Check the folders that a command line names, before Hydra writes there."""
+    """Check the folders of a command line before Hydra writes into them."""
     for argument in arguments:
         key, _, value = argument.partition("=")
         folder = Path(value.strip("'\""))
@@ -158,11 +162,11 @@ def check_folders(arguments: list[str]) -> None:
 
 
 def check_folder(folder: Path, key: str) -> None:
-    """Make sure that all that a run writes or reads in a folder is its own: no links that lead elsewhere, no pipes."""
+    """Raise a ConfigError if a path that a run reads or writes is a link, a pipe or of another wrong kind."""
     for path in [*_listed(folder), *_listed(folder / ".hydra")]:
         try:
             mode = os.lstat(path).st_mode
-        except FileNotFoundError:  # of a run that goes on there
+        except FileNotFoundError:  # removed by an active run
             continue
         if path.name in _FOLDERS and not stat.S_ISDIR(mode):
             raise _not_its_own(key, path, mode, "a folder")

@@ -1,4 +1,4 @@
-"""What a run keeps in a checkpoint beside its tensors, and the one place that checks it."""
+"""The ``info`` of a run's checkpoint: its data other than tensors, and their checks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ from tracerl.config.forms import Check, flag, mapping, of_dict, optional, real, 
 from tracerl.runs.checkpoint import Checkpoint
 from tracerl.runs.saved import COUNT
 
-EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a bare name: it is opened and cut in the run's folder
+EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a name without a path, in the folder of the run
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The ``info`` of a run's checkpoint, checked."""
+    """The checked ``info`` of a run's checkpoint."""
 
-    settings: Mapping[str, Any]  # of the run, by dotted name
-    world: dict[str, Any]  # what ``EnvRunner.capture`` returned, its arrays by name.
-    seconds: float  # that the run took so far
-    episodes: int  # rows in the file of the episodes
-    log: Sequence[Any] | None  # where the log stands, as ``logger.Place``; None where there is none.
-    resumed: list[dict[str, Any]]  # env step at which the run was resumed, and whether a new episode began there
-    config: str | None = None  # the resolved config as yaml; None in older checkpoints
-    overrides: list[str] | None = None  # the command line; None as well
+    settings: Mapping[str, Any]  # settings of the run by dotted name
+    world: dict[str, Any]  # result of ``EnvRunner.capture``, with the names of its arrays
+    seconds: float  # duration of the run so far
+    episodes: int  # number of rows in the file of episodes
+    log: Sequence[Any] | None  # position in the log, a ``tensorboard.ResumeOffset``; None without a log
+    resumed: list[dict[str, Any]]  # for each resume: its env step, and whether it began a new episode
+    config: str | None = None  # resolved config as yaml; None in older checkpoints
+    overrides: list[str] | None = None  # command line; None in older checkpoints
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":
-        """Check what a checkpoint tells; keys that no part of a run reads are left out."""
+        """Check the ``info`` of a checkpoint. Unknown keys are left out."""
         info = checkpoint.info
         try:
             for name in _NEEDED.keys() - info.keys():
@@ -36,7 +36,7 @@ class RunInfo:
             found = {name: check(f"info.{name}", info.get(name)) for name, check in (_NEEDED | _ADDED).items()}
         except ValueError as error:
             raise ConfigError("checkpoint", f"at step {checkpoint.step:,} cannot be used: {error}") from error
-        del found["score"]  # which ``checkpoint.prune`` reads
+        del found["score"]  # used by ``checkpoint.prune`` only
         return cls(**found)
 
 
@@ -53,7 +53,7 @@ def _event_file(name: str, value: Any) -> str:
 
 
 def _log(name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list) or len(value) not in (3, 4):  # older ones have no charts
+    if not isinstance(value, list) or len(value) not in (3, 4):  # older checkpoints have no charts
         raise ValueError(f"{name} must be a list of an event file, its bytes, env steps and charts, got {value!r:.60}")
     checks = (_event_file, COUNT, COUNT, several(text))
     return [check(f"{name}.{i}", item) for i, (check, item) in enumerate(zip(checks, value))]
@@ -68,4 +68,5 @@ _NEEDED: dict[str, Check] = {
     "resumed": several(of_dict({"step": COUNT, "new_episode": flag})),
     "score": optional(real),
 }
-_ADDED: dict[str, Check] = {"config": optional(text), "overrides": optional(several(text))}  # later
+# Keys that older checkpoints do not have.
+_ADDED: dict[str, Check] = {"config": optional(text), "overrides": optional(several(text))}

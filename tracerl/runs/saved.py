@@ -1,7 +1,7 @@
-"""What a run's folder tells of the run: its config, its command line and its summary, each checked as it is read.
+"""Read and check the config, command line and summary in the folder of a run.
 
-The folder may come from anywhere, and a run may have been killed while it wrote there. Where ``config.yaml`` or
-``overrides.yaml`` cannot be read, the newest checkpoint has a copy of both.
+The folder is untrusted, and the run may have been killed during a write. If ``config.yaml`` or ``overrides.yaml``
+cannot be read, the newest checkpoint has a copy of both.
 """
 
 import sys
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from tracerl.runs.run_info import RunInfo
 
 CONFIG = "config.yaml"
-OVERRIDES = "overrides.yaml"  # the command line of a run, once its settings were accepted; Hydra's own is not
+OVERRIDES = "overrides.yaml"  # command line of a run, written after its settings are accepted; Hydra's file is earlier
 CHECKPOINTS = "checkpoints"
 SUMMARY = "summary.json"
 _HYDRAS = Path(".hydra", "overrides.yaml")
-_MOST = 10**15  # env steps, episodes, seeds
+_MOST = 10**15  # largest number of env steps or episodes, and largest seed
 
 
 def config(folder: Path) -> dict[str, Any] | None:
-    """Return what ``config.yaml`` holds; None, with a warning, where it cannot be read."""
+    """Return the contents of ``config.yaml``; None, with a warning, if it cannot be read."""
     found = _read(folder / CONFIG, lambda found: isinstance(found, dict) and bool(found), "a run's config")
     return found if found is None else dict(found)
 
@@ -32,8 +32,8 @@ def config(folder: Path) -> dict[str, Any] | None:
 def overrides(folder: Path) -> list[str] | None:
     """Return the command line of the run in a folder.
 
-    That of ``overrides.yaml``; else that in the newest checkpoint; else Hydra's own, which tells what a run was started
-    with that was killed before its settings were accepted; None where none of them can be read.
+    The sources in their order are ``overrides.yaml``, the newest checkpoint and Hydra's own file. Only the last one
+    exists after a kill before the settings were accepted. None if no source can be read.
     """
 
     def is_command_line(found: Any) -> bool:
@@ -49,7 +49,7 @@ def overrides(folder: Path) -> list[str] | None:
 
 
 def newest(folder: Path) -> "RunInfo | None":
-    """Return what the newest sound checkpoint tells of the run; None where there is none."""
+    """Return the info of the newest valid checkpoint; None without one."""
     from tracerl.runs.checkpoint import newest_good
     from tracerl.runs.run_info import RunInfo
 
@@ -58,7 +58,7 @@ def newest(folder: Path) -> "RunInfo | None":
 
 
 def _read(path: Path, fits: Callable[[Any], bool], wanted: str) -> Any:
-    """Return what a yaml file holds; None, with a warning, where it is there and cannot be read or does not fit."""
+    """Return the contents of a yaml file; None if it is missing or, with a warning, if it cannot be used."""
     try:
         found = read_yaml(path)
         if fits(found):
@@ -73,13 +73,13 @@ def _read(path: Path, fits: Callable[[Any], bool], wanted: str) -> Any:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return ``summary.json`` without those entries that are not of their kind; empty where it cannot be read."""
+    """Return ``summary.json`` without entries of a wrong type; empty if it cannot be read."""
     found = read_json(folder / SUMMARY) or {}
     return {key: value for key, value in found.items() if fits(_ENTRIES.get(key, anything), value)}
 
 
 def _spread(name: str, value: Any) -> Any:
-    """Ask for numbers by name, with those of each lifetime in a list."""
+    """Check numbers by name, with the numbers of each lifetime in a list."""
     others = {key: part for key, part in mapping(name, value).items() if key != "per_life"}
     return each(_NUMBER)(name, others), several(_NUMBER)(name, value.get("per_life", []))
 

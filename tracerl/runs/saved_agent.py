@@ -1,11 +1,11 @@
-"""An agent in one safetensors file: its state as tensors, what it was built from as JSON in the header.
+"""Save and read an agent in one safetensors file: its state as tensors, its settings as JSON in the header.
 
-The header's metadata hold one JSON text with a digest of the whole file, the format's number, versions, settings,
-spaces and seeds. A file is written under a hidden name and synced before it takes its name. A digest notices damage; it
-is no signature.
+The metadata of the header hold one JSON text with a digest of the whole file, the number of the format, versions,
+settings, spaces and seeds. A file is written and synced under a temporary name, then renamed. The digest detects
+damage. It is no signature.
 
-An agent that cannot be saved or a file that cannot be loaded raises a ConfigError that names it; ``unpack_agent`` a
-ValueError whose text is the end of a sentence about the file.
+An agent that cannot be saved and a file that cannot be loaded raise a ConfigError with its name. ``unpack_agent``
+raises a ValueError whose text completes a sentence about the file.
 """
 
 import hashlib
@@ -23,28 +23,28 @@ from tracerl.lifetime.arguments import origin_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1  # raised by whatever an older tracerl would read wrongly
+FORMAT = 1  # incremented by changes that an older tracerl would read wrongly
 
-_KEY = "tracerl_agent"  # of the metadata
-_DIGITS = 64  # of a SHA-256 in hexadecimal
-_MARK = b'{\\"digest\\":\\"'  # before the digest, as JSON within JSON has it
+_KEY = "tracerl_agent"  # key of the metadata
+_DIGITS = 64  # digits of a hexadecimal SHA-256
+_MARK = b'{\\"digest\\":\\"'  # bytes before the digest: JSON within JSON
 
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What an agent was built from."""
+    """The settings, spaces and seeds that an agent was built from."""
 
-    # JSON: ``agent``, the tree of ``_target_`` and arguments, all resolved; ``dtype``; ``device``
+    # JSON: ``agent``, the resolved tree of ``_target_`` and arguments; ``dtype``; ``device``
     settings: dict[str, Any]
-    spaces: tuple[Space[Any], Space[Any]]  # of observations and of actions
-    seeds: list[int]  # one per lifetime
+    spaces: tuple[Space[Any], Space[Any]]  # observation and action space
+    seeds: list[int]  # one seed per lifetime
 
     def write(self, agent: Any, path: str | Path) -> None:
         """Save the agent in a file; see ``write_agent``."""
         write_agent(agent, path)
 
     def reduce(self, agent: Any) -> tuple[Any, ...]:
-        """Return what pickle keeps of the agent: the contents of its file."""
+        """Return the pickled form of the agent: the contents of its file."""
         from tracerl.runs.build import unpickled_agent
 
         return unpickled_agent, (pack_agent(agent),)
@@ -52,27 +52,27 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class SavedAgent:
-    """What a file holds."""
+    """The contents of a file."""
 
-    spec: AgentSpec  # what the agent was built from
-    engine: str  # that computed its steps; ``auto`` of an agent without engines
-    mode: dict[str, bool]  # whether it was ``in_episode``, ``frozen`` and ``greedy``
-    state: dict[str, "Tensor"]  # what its ``capture`` returned
+    spec: AgentSpec  # settings, spaces and seeds
+    engine: str  # engine of its steps; ``auto`` for an agent without engines
+    mode: dict[str, bool]  # flags ``in_episode``, ``frozen`` and ``greedy``
+    state: dict[str, "Tensor"]  # result of ``agent.capture``
 
 
 def pack_agent(agent: Any) -> bytes:
-    """Write an agent as the contents of a file.
+    """Return an agent as the contents of a file.
 
     Raises:
-        ConfigError: the agent was built by its class, so that its settings are not known, or one of its spaces is none
-            of Gymnasium's own.
+        ConfigError: the agent was built by its class, so that its settings are unknown, or a space is not of a class
+            of Gymnasium.
     """
     from tracerl.runs.checkpoint import manifest, plain, tensors
     from tracerl.runs.plain_spaces import to_plain
 
     spec: AgentSpec = origin_of(agent)
     check_literal(spec.settings, "settings", "a saved agent")
-    told = {
+    header = {
         "digest": "0" * _DIGITS,
         "format": FORMAT,
         "versions": manifest.versions(),
@@ -86,14 +86,14 @@ def pack_agent(agent: Any) -> bytes:
             "greedy": getattr(getattr(agent, "head", None), "greedy", False),
         },
     }
-    plain.check("agent", told)
-    data = tensors.pack("agent", agent.capture(), {_KEY: plain.canonical(told).decode()})
+    plain.check("agent", header)
+    data = tensors.pack("agent", agent.capture(), {_KEY: plain.canonical(header).decode()})
     start, digest = _digest(data)
     return data[:start] + digest + data[start + _DIGITS :]
 
 
 def _digest(data: bytes) -> tuple[int, bytes]:
-    """Return where the digest stands in a file, and what it is of the rest."""
+    """Return the offset of the digest in a file, and the digest of the other bytes."""
     start = data.find(_MARK) + len(_MARK)
     found = hashlib.sha256(data[:start])
     found.update(memoryview(data)[start + _DIGITS :])
@@ -101,22 +101,22 @@ def _digest(data: bytes) -> tuple[int, bytes]:
 
 
 def unpack_agent(data: bytes) -> SavedAgent:
-    """Read the contents of a file that may come from anywhere; nothing is built or imported."""
+    """Read the contents of an untrusted file. Nothing is built or imported."""
     from tracerl.runs.checkpoint import manifest, plain, tensors
     from tracerl.runs.plain_spaces import from_plain
 
     metadata = tensors.metadata_of(data)
     if metadata.keys() != {_KEY}:
         raise ValueError("holds no agent that tracerl saved")
-    told = plain.loads(metadata[_KEY].encode())
-    manifest.check_format(told.get("format") if isinstance(told, dict) else None, FORMAT)
+    header = plain.loads(metadata[_KEY].encode())
+    manifest.check_format(header.get("format") if isinstance(header, dict) else None, FORMAT)
     start, digest = _digest(data)
     if data[start : start + _DIGITS] != digest:
         raise ValueError("does not match its digest: it is damaged, or was changed after it was written")
     state = tensors.unpack(data, described=True)
     try:
-        settings, spaces, seeds = told["settings"], told["spaces"], told["seeds"]
-        engine, mode = told["engine"], told["mode"]
+        settings, spaces, seeds = header["settings"], header["spaces"], header["seeds"]
+        engine, mode = header["engine"], header["mode"]
         fits = {type(seed) for seed in seeds} == {int} and {type(flag) for flag in mode.values()} == {bool}
         fits = fits and mode.keys() == {"in_episode", "frozen", "greedy"} and isinstance(settings["agent"], dict)
         observations, actions = map(from_plain, spaces)
@@ -131,15 +131,15 @@ def unpack_agent(data: bytes) -> SavedAgent:
 def write_agent(agent: Any, path: str | Path) -> None:
     """Save an agent in a file and wait until it is on the disk.
 
-    After a kill or a loss of power the file is the old one or the new one. One process writes a file at a time.
+    After a kill or a power loss the file is either the old or the new one. A file has one writer at a time.
     """
     from tracerl.runs.files import write_atomic
 
-    write_atomic(Path(os.path.realpath(path)), pack_agent(agent))  # a link stays, what it names is replaced
+    write_atomic(Path(os.path.realpath(path)), pack_agent(agent))  # a link is kept, and its target is replaced
 
 
 def read_agent(path: str | Path) -> SavedAgent:
-    """Read the file of an agent that may come from anywhere: all of it verifies, or nothing of it is used."""
+    """Read the untrusted file of an agent. The whole file is verified before any of it is used."""
     from tracerl.runs.checkpoint import manifest
     from tracerl.runs.checkpoint.folder import BadCheckpoint, Folder
 

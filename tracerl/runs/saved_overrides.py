@@ -1,4 +1,4 @@
-"""The command line of a saved run, read back: what of it is taken, and what it may name."""
+"""Read and check the command line of a saved run: which overrides are accepted and which classes they may name."""
 
 import re
 import sys
@@ -17,23 +17,23 @@ from tracerl.config import hydra_compat, trust
 from tracerl.config.checks import ConfigError
 
 
-def taken(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
-    """Return the overrides of a saved run that another command goes on with.
+def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
+    """Return the overrides of a saved run that a new command uses.
 
-    Settings of Hydra itself and flags are left out, trusted or not: a callback, a launcher or a folder of configs is
-    the user's own to choose. The config that the others make is checked before Hydra starts, runs and writes anything.
+    Settings of Hydra and flags are left out, trusted or not: only the user chooses a callback, a launcher or a folder
+    of configs. The config of the other overrides is checked before Hydra starts.
 
     Args:
-        lines: of the saved run's file of overrides, but for those that the command replaces.
-        arguments: of the command, which are the user's own.
-        source: the file, for messages.
+        lines: lines of the saved run's file of overrides, without those that the command replaces.
+        arguments: arguments of the command, given by the user.
+        source: path of the file, for messages.
         trusted: whether the user trusts the saved run.
 
     Raises:
-        ConfigError: a line is no override, or leads out of the configs, or names what is not trusted.
-        HydraException: the settings make no config.
+        ConfigError: a line is no override, has a path outside the configs, or names a class that is not trusted.
+        HydraException: the settings cannot be composed.
     """
-    kept = [str(line) for line in lines if _is_taken(line, source, trusted)]
+    kept = [str(line) for line in lines if _is_accepted(line, source, trusted)]
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     with hydra_compat.configs("tracerl.configs"):
         cfg = hydra.compose("run", [*kept, *_plain(own), *_search_path(arguments, own)])
@@ -41,8 +41,8 @@ def taken(lines: Sequence[object], arguments: Sequence[str], source: Path, trust
     return kept
 
 
-def _is_taken(line: object, source: Path, trusted: bool) -> bool:
-    """Say whether a line is a setting of the run, and warn of it where it is not."""
+def _is_accepted(line: object, source: Path, trusted: bool) -> bool:
+    """Return whether a line is a setting of the run; warn if it is not."""
     override = None if str(line).startswith("-") else _parsed(str(line))
     if override is None and not str(line).startswith("-"):
         raise ConfigError("resume", f"must be of a run whose overrides can be read, got {line!r} ({source})")
@@ -50,11 +50,11 @@ def _is_taken(line: object, source: Path, trusted: bool) -> bool:
         print(f"warning: {line!r} of {source} is left out: it is none of the run's settings", file=sys.stderr)
         return False
     value = str(line).partition("=")[2]
-    chooses = override.package is not None or "." not in override.key_or_group  # a yaml of a group, it may be
+    chooses = override.package is not None or "." not in override.key_or_group  # possibly a choice of a group
     if chooses and (".." in value or "\\" in value):
         raise ConfigError("resume", f"must be of a run whose choices are names, got {line!r} ({source})")
     if chooses and "$" in value and not trusted:
-        raise ConfigError("resume", f"needs --trust where a choice is worked out, as by {line!r} ({source})")
+        raise ConfigError("resume", f"needs --trust for an interpolated choice, such as {line!r} ({source})")
     return True
 
 
@@ -70,13 +70,13 @@ def _is_of_hydra(override: Override) -> bool:
 
 
 def _plain(own: Sequence[str]) -> list[str]:
-    """Return the user's own settings of the run that have one value: those of a sweep are not composed here."""
+    """Return the user's settings with one value. Those of a sweep are not composed here."""
     parsed = [(text, _parsed(text)) for text in own]
     return [text for text, found in parsed if found and not (_is_of_hydra(found) or found.is_sweep_override())]
 
 
 def _search_path(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Return the override that adds the user's own folders of configs, if there are any."""
+    """Return the override that adds the user's folders of configs, if there are any."""
     parser = ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     folder = parser.parse_known_args(list(arguments))[0].config_dir

@@ -1,4 +1,4 @@
-"""A run's folder, read back: its config, its agent as it was at a checkpoint, and its env."""
+"""Load a saved run: its config, its agent at a checkpoint, and its env."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,15 +27,15 @@ BEST = "best"
 class SavedRun:
     """A run with a checkpoint."""
 
-    folder: Path  # of the run
-    config: DictConfig  # its settings, as resolved when it began
-    checkpoint: Checkpoint  # the state of agent, env runner and records
-    # whether its env and agent may be built of what ``tracerl.config.trust`` lets no saved run name.
+    folder: Path  # folder of the run
+    config: DictConfig  # settings, resolved at the start of the run
+    checkpoint: Checkpoint  # state of agent, env runner and records
+    # whether env and agent may use classes that ``tracerl.config.trust`` does not allow
     trust: bool = False
 
     @property
     def _checked(self) -> Path | None:
-        """The file whose targets are checked before they are built; None where it is trusted."""
+        """The file whose ``_target_`` entries are checked before they are built; None if it is trusted."""
         return None if self.trust else self.folder / CONFIG
 
     @property
@@ -45,25 +45,25 @@ class SavedRun:
 
     @property
     def lifetimes(self) -> int:
-        """How many lifetimes there are."""
+        """Number of lifetimes."""
         return int(self.config.lifetimes)
 
     @property
     def spec(self) -> Any:
-        """The env's ``EnvSpec``, through Gymnasium whatever the run's backend."""
+        """The ``EnvSpec`` of the env, with the Gymnasium backend for every run."""
         plain = OmegaConf.merge(self.config, {"env": {"backend": "gymnasium", "vectorization": "sync"}})
         assert isinstance(plain, DictConfig)
         return build(plain, "env", saved=self._checked)
 
     def env(self, **kwargs: Any) -> gym.Env[Any, Any]:
-        """Make one env as the run had it; ``kwargs`` go to ``gymnasium.make``, such as ``render_mode="rgb_array"``."""
+        """Make one env of the run. ``kwargs`` are passed to ``gymnasium.make``, such as ``render_mode="rgb_array"``."""
         spec = self.spec
         with checks.under("env"):
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
         return env
 
     def memory(self, life: int = 0) -> dict[str, Any]:
-        """Return what the agent of one lifetime kept, its running episode included: tensors, by name."""
+        """Return the state of the agent of one lifetime, its running episode included: tensors by name."""
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
         numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per lifetime
@@ -72,16 +72,16 @@ class SavedRun:
     def agent(
         self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
     ) -> Any:
-        """Build the agent of one lifetime as it was at the checkpoint, between two episodes.
+        """Build the agent of one lifetime with its state at the checkpoint, between two episodes.
 
         Args:
-            which: None: at this checkpoint, which is the newest unless ``load`` was told another. ``best``: at the one
-                with the highest mean return of those that are kept. A number: a lifetime, as ``life``.
-            engine: ``torch``, ``fused`` or ``auto``, whichever the run had: both share one memory.
-            life: number among the run's lifetimes; None: the first.
+            which: None: this checkpoint, which is the newest unless ``load`` was given another. ``best``: the kept
+                checkpoint with the highest mean return. A number: a lifetime, as ``life``.
+            engine: ``torch``, ``fused`` or ``auto``. It may differ from the engine of the run, as all share one state.
+            life: index of the lifetime; None: the first.
 
         Raises:
-            ConfigError: there is no such lifetime or checkpoint, or the checkpoint is of an agent with other settings.
+            ConfigError: the lifetime or checkpoint does not exist, or the checkpoint does not fit the settings.
         """
         if isinstance(which, str):
             checks.choice("which", which, (BEST,))
@@ -111,17 +111,17 @@ class SavedRun:
 
 
 def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> SavedRun:
-    """Read a run back. Nothing of it is built yet.
+    """Load a run. Its env and agent are not built yet.
 
     Args:
-        path: the run's folder, or one of its checkpoints.
-        checkpoint: which one, a folder in ``checkpoints``; None: the newest that is sound; ``best``: of the sound ones
-            the one with the highest mean return.
-        trust: let its env and agent be of any package, which runs code that the run names; each such name is printed.
-            False: of tracerl, Gymnasium and packages whose envs Gymnasium knows; see SECURITY.md.
+        path: folder of the run or of one of its checkpoints.
+        checkpoint: name of a folder in ``checkpoints``. None: the newest valid one. ``best``: the valid one with the
+            highest mean return.
+        trust: allow env and agent classes of any package. This runs code that the run names, and prints each name.
+            False: allow tracerl, Gymnasium and packages with envs registered in Gymnasium; see SECURITY.md.
 
     Raises:
-        ConfigError: there is no run, or no sound checkpoint.
+        ConfigError: there is no run or no valid checkpoint.
     """
     given = Path(path)
     folder = given
@@ -142,7 +142,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
-    """Return the config of a run: its ``config.yaml`` or, where that cannot be read, the checkpoint's copy."""
+    """Return the config of a run: ``config.yaml`` or, if it cannot be read, its copy in the checkpoint."""
     text = None if (found := saved.config(folder)) is not None else RunInfo.of(checkpoint).config
     if found is None and text is None:
         raise ConfigError("run", f"has a {CONFIG} that cannot be read, and no copy in its checkpoint: {folder}")
@@ -157,7 +157,7 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
             raise ValueError("agent and env must be groups of settings")
         checks.whole("lifetimes", config.lifetimes, 1)
         checks.whole("seed", config.seed, 0)
-    except Exception as error:  # whatever OmegaConf makes of it
+    except Exception as error:  # OmegaConf can raise any error for invalid data
         raise ConfigError("run", f"has a {CONFIG} that is not a run's: {folder}: {error}") from error
     return config
 
@@ -196,17 +196,17 @@ def _best(folder: Path) -> Checkpoint:
 
 
 def _of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
-    """Return one lifetime's part of what an agent captured.
+    """Return the part of one lifetime of an agent's state.
 
     Args:
-        state: of all lifetimes, by name.
-        life: which one.
-        lifetimes: how many there are.
-        own: what an agent of one lifetime captures, for the names.
+        state: state of all lifetimes, by name.
+        life: index of the lifetime.
+        lifetimes: number of lifetimes.
+        own: state of an agent of one lifetime, for the names.
     """
     if lifetimes == 1:
         return state
-    start = f"{life}."  # agents built one per lifetime have theirs under its number
+    start = f"{life}."  # independent agents have the index of the lifetime as prefix
     if not any(name in state for name in own):
         return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
-    return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # else shared by all
+    return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # scalars are shared

@@ -1,4 +1,4 @@
-"""Signals that ask a run to end, taken at the end of a step instead of in its middle."""
+"""Signals that end a run, handled at the end of an env step."""
 
 import signal
 import threading
@@ -9,23 +9,23 @@ _SIGNALS = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGUSR2,
-)  # Ctrl-C; a scheduler's end; SLURM's warning, as submitit has it
+)  # Ctrl-C; the end of a scheduler's job; the warning of SLURM, as submitit sets it
 
 
 class DeferredInterrupt:
-    """A context in which the first signal is only noted; a second SIGINT raises KeyboardInterrupt at once.
+    """A context that records the first signal. A second SIGINT raises KeyboardInterrupt at once.
 
-    Outside the main thread, where Python allows no handlers, it does nothing.
+    It has no effect outside the main thread, because Python allows signal handlers only there.
 
     Attributes:
-        signal: the one that was noted; None as long as none was.
+        signal: the recorded signal; None before the first one.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def __call__(self) -> bool:
-        """Say whether a signal was noted."""
+        """Return whether a signal was recorded."""
         return self.signal is not None
 
     def __enter__(self) -> "DeferredInterrupt":
@@ -38,11 +38,11 @@ class DeferredInterrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def hand_on(self) -> None:
-        """Let the handler that stood here before have the noted signal, once everything is written.
+    def forward(self) -> None:
+        """Call the previous handler with the recorded signal, after all files are written.
 
-        A launcher's own handler, such as submitit's that asks SLURM to queue the job again, must not miss it. Python's
-        and the system's defaults are not called: the exit code says the same.
+        The handler of a launcher needs the signal: submitit's handler requeues the job in SLURM. The default handlers
+        of Python and the system are not called, because the exit code has the same effect.
         """
         handler = self._previous.get(self.signal or 0)
         if callable(handler) and handler is not signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""What a run leaves behind for scripts to read: ``summary.json``."""
+"""The summary of a run: ``summary.json`` and the closing lines on the terminal."""
 
 import json
 import math
@@ -17,20 +17,20 @@ from tracerl.runs.files import write_atomic
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run is of and how it went, apart from what its lifetimes earned."""
+    """The env, agent and status of a run, without the returns of its lifetimes."""
 
-    env: str  # its short name
-    agent: str  # its name
-    engine: str | None  # what computed the agent's steps; None for agents without a choice
-    device: str  # where its tensors were
-    seed: int  # of the first lifetime
-    wall_seconds: float = 0.0  # of the lifetime loop
+    env: str  # short name of the env
+    agent: str  # name of the agent
+    engine: str | None  # engine of the agent's steps; None for agents without engines
+    device: str  # device of the tensors
+    seed: int  # seed of the first lifetime
+    wall_seconds: float = 0.0  # duration of the lifetime loop
     status: str = "failed"  # ``finished``, ``interrupted``, ``diverged`` or ``failed``
-    error: str | None = None  # what stopped it, where something did
+    error: str | None = None  # the failure that stopped the run, if any
 
 
 def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
-    """Collect the contents of ``summary.json``, of a record per lifetime; what does not exist yet is null."""
+    """Return the contents of ``summary.json`` from one record per lifetime. Missing values are None."""
     agent_steps = sum(record.step for record in records)
     milestones = {m.name: [r.milestones[i].reached_at for r in records] for i, m in enumerate(records[0].milestones)}
     about = asdict(outcome)
@@ -53,12 +53,15 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
 
 
 def _over_lifetimes(per_life: list[float]) -> dict[str, Any]:
-    """Mean, interquartile mean and its 95% interval over the lifetimes that have a number (two for an interval)."""
-    there = [value for value in per_life if not math.isnan(value)]
-    low, high = bootstrap_interval(there) if len(there) > 1 else (None, None)
+    """Return the mean, interquartile mean and its 95% interval over lifetimes; NaN is left out.
+
+    The interval needs two lifetimes.
+    """
+    known = [value for value in per_life if not math.isnan(value)]
+    low, high = bootstrap_interval(known) if len(known) > 1 else (None, None)
     return {
-        "mean": sum(there) / len(there) if there else None,
-        "iqm": interquartile_mean(there) if there else None,
+        "mean": sum(known) / len(known) if known else None,
+        "iqm": interquartile_mean(known) if known else None,
         "ci_low": low,
         "ci_high": high,
         "per_life": [None if math.isnan(value) else value for value in per_life],
@@ -66,13 +69,13 @@ def _over_lifetimes(per_life: list[float]) -> dict[str, Any]:
 
 
 def _peak_memory() -> float:
-    """Largest resident set of this process so far, in MiB."""
+    """Return the largest resident set size of this process so far, MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all; see ``write_atomic``."""
+    """Write a JSON file atomically; see ``write_atomic``."""
     write_atomic(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -82,22 +85,22 @@ def seeds_in_words(seed: int, lifetimes: int) -> str:
 
 
 def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """Say how a run went, out of what ``summarize`` collected; the last line is the path of its summary."""
+    """Return the lines printed at the end of a run. The last line is the path of its summary."""
     speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
-    lived = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
-    each = f"{lifetimes} lifetimes of {lived}" if lifetimes > 1 else lived
+    done = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
+    each = f"{lifetimes} lifetimes of {done}" if lifetimes > 1 else done
     names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
     return [
         f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
-        _earned_in_words(summary),
+        _performance_in_words(summary),
         *(f"{name}: {_milestone_in_words(reached)}" for name, reached in summary["milestones"].items()),
         f"tensorboard --logdir {shlex.quote(str(folder))}",
         str(folder / "summary.json"),
     ]
 
 
-def _earned_in_words(summary: dict[str, Any]) -> str:
-    """The mean return or, where no episode ended, the mean reward of a step."""
+def _performance_in_words(summary: dict[str, Any]) -> str:
+    """Return the mean return or, without an ended episode, the mean reward per env step."""
     returns, rates = summary[f"return_last{WINDOW}"], summary[f"reward_rate_last{RATE_WINDOW}"]
     if returns["mean"] is not None:
         return f"mean return of the last {WINDOW} episodes: {_spread_in_words(returns, 2)}"
@@ -108,24 +111,23 @@ def _earned_in_words(summary: dict[str, Any]) -> str:
 
 
 def _spread_in_words(found: dict[str, Any], digits: int) -> str:
-    """One lifetime: its mean. Many: their interquartile mean, its interval and the lowest and highest lifetime."""
+    """Return the mean of one lifetime, or the interquartile mean, interval and range of many."""
 
     def shown(value: float) -> str:
         return f"{value:,.{digits}f}"
 
     if found["ci_low"] is None:
         return shown(found["mean"])
-    there = [value for value in found["per_life"] if value is not None]
+    values = [value for value in found["per_life"] if value is not None]
     interval = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
-    return (
-        f"{shown(found['iqm'])} (IQM over lifetimes; {interval}; lifetimes {shown(min(there))} to {shown(max(there))})"
-    )
+    extremes = f"lifetimes {shown(min(values))} to {shown(max(values))}"
+    return f"{shown(found['iqm'])} (IQM over lifetimes; {interval}; {extremes})"
 
 
 def _milestone_in_words(reached: list[int | None]) -> str:
-    """One lifetime: when. Many: in how many lifetimes, and the median of when."""
-    there, middle = sum(step is not None for step in reached), median_reached(reached)
+    """Return the env step of one lifetime, or the number of lifetimes and the median env step of many."""
+    count, middle = sum(step is not None for step in reached), median_reached(reached)
     if len(reached) == 1:
         return "not reached" if middle is None else f"at step {middle:,}"
     when = "" if middle is None else f", median step {middle:,}"
-    return f"reached by {there} of {len(reached)} lifetimes{when}"
+    return f"reached by {count} of {len(reached)} lifetimes{when}"

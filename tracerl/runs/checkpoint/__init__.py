@@ -1,4 +1,4 @@
-"""Checkpoints on disk: a folder of safetensors and JSON, written whole or not at all, verified before it is used."""
+"""Checkpoints on disk: folders of safetensors and JSON, written atomically and verified before use."""
 
 from tracerl.runs.checkpoint.read import BadCheckpoint as BadCheckpoint
 from tracerl.runs.checkpoint.read import Checkpoint as Checkpoint

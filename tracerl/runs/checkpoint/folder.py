@@ -1,6 +1,6 @@
-"""Reading from a folder that may come from anywhere: plain files only, no more bytes than expected.
+"""Read plain files of expected sizes from an untrusted folder.
 
-What is missing, of another kind or another size, or cannot be read raises BadCheckpoint.
+A file that is missing, unreadable, or of another kind or size raises BadCheckpoint.
 """
 
 import itertools
@@ -13,15 +13,15 @@ from tracerl.runs.checkpoint.names import MOST_PARTS
 from tracerl.runs.files import kind
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hold us up
-_NAMES = MOST_PARTS + 2  # of a folder: those of the largest checkpoint, and one more to see that it is not one
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: opening a named pipe must return
+_NAMES = MOST_PARTS + 2  # largest number of names to list: those of the largest checkpoint and one more
 
 
 class BadCheckpoint(ConfigError):
-    """A checkpoint that is torn, damaged, tampered with or of another format; nothing of it was used.
+    """A checkpoint that is incomplete, damaged, changed or of another format. None of it was used.
 
     Attributes:
-        file: name of the file in its folder; None where the folder itself is at fault.
+        file: name of the file in its folder; None if the problem is the folder.
     """
 
     def __init__(self, folder: Path, file: str | None, problem: str) -> None:
@@ -30,7 +30,7 @@ class BadCheckpoint(ConfigError):
 
 
 class Folder:
-    """A context in which the files of one folder can be read, whatever happens to its name meanwhile."""
+    """A context for reading the files of one folder, also if the folder is renamed meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._fd = path, -1
@@ -53,7 +53,7 @@ class Folder:
         return BadCheckpoint(self.path, file, problem)
 
     def names(self) -> set[str]:
-        """List the folder; of one with more files than a checkpoint can have, the first few hundred."""
+        """Return the names in the folder. At most one more than a checkpoint can have is listed."""
         try:
             with os.scandir(self._fd) as entries:
                 return {entry.name for entry in itertools.islice(entries, _NAMES)}
@@ -75,7 +75,7 @@ class Folder:
 
     def read(self, name: str, size: int) -> bytes:
         """Read a plain file."""
-        self.size(name)  # a device is not even opened
+        self.size(name)  # checked before opening, because opening a device can have effects
         try:
             with open(os.open(name, _FILE, dir_fd=self._fd), "rb") as file:
                 there = self._plain_size(name, os.fstat(file.fileno()))

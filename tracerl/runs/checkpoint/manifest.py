@@ -1,6 +1,6 @@
-"""``manifest.json``: what a checkpoint holds, with a digest over all of it.
+"""``manifest.json``: the contents of a checkpoint with a digest.
 
-``parse`` raises a ValueError whose text is the end of a sentence about the file; ``compose`` a ConfigError.
+``parse`` raises a ValueError whose text completes a sentence about the file. ``compose`` raises a ConfigError.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.forms import fits, optional, real
 from tracerl.runs.checkpoint import names, plain
 
-FORMAT = 1  # raised by whatever an older tracerl would read wrongly
-LIMIT = 64 * 2**20  # bytes of a manifest
-MOST = 16 * 2**30  # bytes of all files together: one that claims more is not for this machine's memory
+FORMAT = 1  # incremented by changes that an older tracerl would read wrongly
+LIMIT = 64 * 2**20  # largest manifest, bytes
+MOST = 16 * 2**30  # largest sum of all files, bytes, to bound the memory
 
 _KEYS = {"format", "step", "created", "versions", "files", "info", "digest"}
 
 
 def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> bytes:
-    """Write the manifest of a checkpoint.
+    """Return the manifest of a checkpoint.
 
     Raises:
-        ConfigError: ``info`` is not JSON, or there is more than can be read back.
+        ConfigError: ``info`` is not JSON, or the data exceed a limit of the reader.
     """
     try:
         plain.check("info", dict(info))
@@ -54,15 +54,15 @@ def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> b
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of what a run computes with, by name."""
+    """Return the versions of Python and of the main packages, by name."""
     modules = {"tracerl": tracerl, "torch": torch, "numpy": np, "gymnasium": gymnasium}
     return {"python": platform.python_version(), **{name: str(module.__version__) for name, module in modules.items()}}
 
 
 def render(manifest: Mapping[str, Any]) -> bytes:
-    """Write a manifest the one way: a line per key, each value in canonical JSON.
+    """Return a manifest in canonical form: a line per key, each value in canonical JSON.
 
-    The digest is that of all but itself, as canonical JSON of one line.
+    The digest covers all other keys as canonical JSON in one line.
     """
     lines = [plain.canonical(key) + b": " + plain.canonical(manifest[key]) for key in manifest]
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
@@ -74,7 +74,7 @@ def sha256(data: bytes) -> str:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Read a manifest that may come from anywhere."""
+    """Read an untrusted manifest."""
     manifest = plain.loads(data)
     if not isinstance(manifest, dict):
         raise ValueError("is not a dict of JSON")
@@ -83,7 +83,7 @@ def parse(data: bytes) -> dict[str, Any]:
         raise ValueError(f"must have the keys {', '.join(sorted(_KEYS))}; got {ascii(sorted(manifest))[:120]}")
     rest = {key: value for key, value in manifest.items() if key != "digest"}
     try:
-        # The digest is of values, and a value can be written in several ways (1e-05, 1E-05): one of them counts.
+        # The digest covers values. A value has several texts (1e-05, 1E-05), of which only the canonical one is valid.
         same = manifest["digest"] == sha256(plain.canonical(rest)) and render(manifest) == data
     except ValueError as error:
         raise ValueError(f"is not valid JSON: {ascii(str(error)[:120])}") from None
@@ -94,7 +94,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def check_format(found: Any, known: int) -> None:
-    """Raise a ValueError where the number of a file's format is not the known one."""
+    """Raise a ValueError if the format number of a file is not the known one."""
     if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError("has no format: it is not tracerl's")
     if found != known:

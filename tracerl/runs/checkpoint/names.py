@@ -1,4 +1,4 @@
-"""Names of folders: of checkpoints, and of what killed writers leave behind."""
+"""Names of the folders of checkpoints and of the leftovers of killed writers."""
 
 import os
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 from tracerl.runs.lock import FRESH, exists
 
 MANIFEST = "manifest.json"
-TENSORS = ".safetensors"  # ending of a part's file
-LAST_STEP = 10**15  # of which there is a name
+TENSORS = ".safetensors"  # suffix of the file of a part
+LAST_STEP = 10**15  # largest step of a name
 MOST_PARTS = 256
 
 _CHECKPOINT = re.compile(r"step-([0-9]{12,16})(\.replaced)?")
@@ -25,24 +25,24 @@ def checkpoint(step: int) -> str:
 
 
 def replaced(path: Path) -> Path:
-    """Return where a checkpoint stands while a new one of the same step takes its place."""
+    """Return the temporary path of a checkpoint during its replacement by a new one of the same step."""
     return path.with_name(f"{path.name}.replaced")
 
 
 def is_replaced(path: Path) -> bool:
-    """Say whether a folder is a checkpoint that was being replaced."""
+    """Return whether a folder is a checkpoint during its replacement."""
     return path.suffix == ".replaced" and step_of(path.name) is not None
 
 
 def step_of(name: str) -> int | None:
-    """Return the step that a checkpoint's name tells; None for any other name."""
+    """Return the step in the name of a checkpoint; None for any other name."""
     found = _CHECKPOINT.fullmatch(name)
     step = int(found[1]) if found else -1
     return step if found and step <= LAST_STEP and found[1] == checkpoint(step)[5:] else None
 
 
 def checkpoints(root: Path) -> list[Path]:
-    """List what is named like a checkpoint, newest first; of one step, the one being replaced last."""
+    """Return the folders named like checkpoints, newest first. Of equal steps, the replaced one is last."""
     try:
         there = os.listdir(root)
     except FileNotFoundError:
@@ -52,41 +52,40 @@ def checkpoints(root: Path) -> list[Path]:
 
 
 def part_name(name: object) -> bool:
-    """Say whether a part may be called that."""
+    """Return whether a name is valid for a part."""
     return isinstance(name, str) and _FILE.fullmatch(name) is not None
 
 
 def file_name(name: str) -> bool:
-    """Say whether a manifest may list a file of that name: no paths, no hidden files."""
+    """Return whether a file name is valid in a manifest: no paths, no hidden files."""
     return name.endswith(TENSORS) and part_name(name[: -len(TENSORS)])
 
 
 def aside(step: int) -> str:
-    """Return a name under which to write a checkpoint: hidden, never used before, telling who writes."""
+    """Return a new hidden name for a checkpoint that is being written, with the host and process of the writer."""
     return f".{checkpoint(step)}.{_host()}.{os.getpid()}.{os.urandom(4).hex()}.part"
 
 
 def gone(name: str) -> str:
-    """Return a name for what is about to be removed."""
+    """Return a hidden name for a path that is about to be removed."""
     return f".{name.lstrip('.')}.{os.urandom(4).hex()}.gone"
 
 
 def is_gone(path: Path) -> bool:
-    """Say whether something is about to be removed."""
+    """Return whether a path is about to be removed."""
     return _GONE.fullmatch(path.name) is not None
 
 
 def left_behind(path: Path) -> bool:
-    """Say whether something in the folder of checkpoints is nobody's: a removal or a writing that was killed.
+    """Return whether a path in the folder of checkpoints is the leftover of a killed removal or write.
 
-    A writing goes on while its files grow and, of this machine, its process is there. One of this very process is left
-    behind: whoever asks is about to write, and a folder has one writer (in containers, each has the same number as the
-    killed one before).
+    A write is active while its files grow and, on this machine, while its process exists. A path of this process is a
+    leftover, because the caller is the only writer and about to start (in containers, process ids repeat).
     """
     if is_gone(path):
         return True
     if is_replaced(path):
-        return os.path.lexists(path.with_suffix(""))  # the new one is in its place
+        return os.path.lexists(path.with_suffix(""))  # the new checkpoint exists
     found = _PART.fullmatch(path.name)
     if found is None:
         return False
@@ -97,11 +96,11 @@ def left_behind(path: Path) -> bool:
 
 
 def _host() -> str:
-    """This machine's name, in letters that file systems take."""
+    """Return the name of this machine in characters valid in file names."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname())[:64]
 
 
 def _changed(path: Path) -> float:
-    """When the last of a folder's files was written to, Unix time."""
+    """Return the time of the last write to a folder or its files, Unix time."""
     inside = list(os.scandir(path)) if path.is_dir() and not path.is_symlink() else []
     return max([path.lstat().st_mtime, *(entry.stat(follow_symlinks=False).st_mtime for entry in inside)])

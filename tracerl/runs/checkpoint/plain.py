@@ -1,7 +1,7 @@
-"""JSON with one way to write each value, and nothing beyond the standard: no NaN, no key twice, no endless nesting.
+"""Canonical JSON, restricted to the standard: no NaN, no duplicate keys, limited nesting.
 
-``check`` raises a ConfigError that names the place in a value, such as ``info.env.position[3]``; ``canonical`` and
-``loads`` a ValueError whose text is the end of a sentence about the file.
+``check`` raises a ConfigError with the path of the value, such as ``info.env.position[3]``. ``canonical`` and ``loads``
+raise a ValueError whose text completes a sentence about the file.
 """
 
 import json
@@ -10,13 +10,13 @@ from typing import Any
 
 from tracerl.config.checks import ConfigError
 
-_DEPTH = 100  # lists and dicts in each other; the reader's own limit depends on who calls it
-_BITS = 4096  # of a whole number; the states of random generators have up to 128
+_DEPTH = 100  # largest nesting of lists and dicts; the limit of the json module depends on the call stack
+_BITS = 4096  # bits of a whole number; states of random generators have up to 128
 _WANTED = f"null, true, false, a finite number (whole ones of up to {_BITS} bits), text, or lists and dicts of these"
 
 
 def check(key: str, value: Any, depth: int = 0) -> None:
-    """Check a value that is to be written as JSON and come back equal (a tuple as a list)."""
+    """Check that a value can be written as JSON and read back equal (a tuple as a list)."""
     if depth > _DEPTH:
         raise ConfigError(key[:60], f"must be nested at most {_DEPTH} deep")
     if isinstance(value, dict):
@@ -34,7 +34,7 @@ def check(key: str, value: Any, depth: int = 0) -> None:
 
 
 def _leaf(value: Any) -> bool:
-    """Say whether a value can be written as it is and has no others in it."""
+    """Return whether a value is valid in JSON and contains no other values."""
     if value is None or isinstance(value, (bool, str)):
         return True
     if isinstance(value, int):
@@ -43,7 +43,7 @@ def _leaf(value: Any) -> bool:
 
 
 def canonical(value: Any) -> bytes:
-    """Write a value the one way: no spaces, UTF-8, keys in the order that they have (which is then read back)."""
+    """Return a value as UTF-8 JSON without spaces. The order of keys is kept."""
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     except RecursionError:
@@ -52,21 +52,21 @@ def canonical(value: Any) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """Read JSON that may come from anywhere."""
+    """Read untrusted JSON."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_reject)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"is not valid JSON: {ascii(str(error)[:120])}") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) != len(pairs):  # readers differ in which of them they take
+    if len(found) != len(pairs):  # JSON readers differ in which one they use
         raise ValueError("a key is there twice")
     return found
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")

@@ -1,10 +1,9 @@
-"""Checkpoints from the disk: all of one that verifies, or none of it.
+"""Read checkpoints. A checkpoint is verified completely before any of it is used.
 
-Everything is verified before a tensor is handed out: sizes, SHA-256 of every file, and the digest of the manifest. The
-data decide nothing but numbers and texts: nothing is unpickled, imported or called because a file says so. A digest
-notices what chance changes; it is no signature, and says nothing of who wrote a checkpoint.
+The checks cover sizes, the SHA-256 of every file and the digest of the manifest. The data are numbers and texts only:
+nothing is unpickled, imported or called. A digest detects damage. It is no signature.
 
-A checkpoint that cannot be used raises BadCheckpoint, which names the file; a folder that cannot be listed an OSError.
+An invalid checkpoint raises BadCheckpoint with the name of the file. A folder that cannot be listed raises an OSError.
 """
 
 from collections.abc import Iterator
@@ -24,19 +23,19 @@ __all__ = ["BadCheckpoint", "Checkpoint", "look", "newest", "newest_good", "read
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was written of a lifetime."""
+    """The contents of a checkpoint."""
 
     step: int  # env steps so far
-    parts: dict[str, dict[str, Tensor]]  # tensors by part and name, on the CPU, each in memory of its own
+    parts: dict[str, dict[str, Tensor]]  # tensors by part and name, on the CPU, in separate memory
     info: dict[str, Any]  # the writer's JSON
-    manifest: dict[str, Any]  # all of ``manifest.json``; ``created`` and ``versions`` are there.
+    manifest: dict[str, Any]  # all of ``manifest.json``, with ``created`` and ``versions``
 
 
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        path: its folder, ``.../step-000000012345``; under another name it may tell any step.
+        path: its folder, ``.../step-000000012345``. Under another name any step is valid.
     """
     with Folder(path) as folder:
         manifest = _manifest(folder)
@@ -50,9 +49,9 @@ def read(path: Path) -> Checkpoint:
 
 
 def look(path: Path) -> dict[str, Any]:
-    """Read the manifest of a checkpoint, and check that its files are there with the sizes that it says.
+    """Read the manifest of a checkpoint and check the existence and sizes of its files.
 
-    Quick, whatever the size of the tensors, which are not read: bits that changed in them go unnoticed.
+    The tensors are not read, so this is quick and does not detect changes within them.
     """
     with Folder(path) as folder:
         manifest = _manifest(folder)
@@ -85,7 +84,7 @@ def _manifest(folder: Folder) -> dict[str, Any]:
 
 
 def _verified(folder: Folder, manifest: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """The contents of each file; the bytes that were hashed are the bytes that are handed out."""
+    """Yield the name and contents of each file after the check of its hash."""
     for name, entry in sorted(manifest["files"].items()):
         data = folder.read(name, entry["bytes"])
         if manifests.sha256(data) != entry["sha256"]:
@@ -94,15 +93,15 @@ def _verified(folder: Folder, manifest: dict[str, Any]) -> Iterator[tuple[str, b
 
 
 def newest(root: Path) -> Path | None:
-    """Return the folder that is named like the newest checkpoint, unverified; None where there is none."""
+    """Return the folder named like the newest checkpoint, without verification; None without one."""
     return next(iter(names.checkpoints(root)), None)
 
 
 def newest_good(root: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Read the newest checkpoint that verifies.
+    """Read the newest valid checkpoint.
 
     Returns:
-        It, or None where none verifies; and a message for each newer one that was passed over, newest first.
+        The checkpoint, or None if none is valid; and a message for each newer invalid one, newest first.
     """
     bad: list[str] = []
     for path in names.checkpoints(root):

@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the last few and the best few."""
+"""Keep the newest and the best checkpoints, and remove the others."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,21 +15,21 @@ from tracerl.runs.checkpoint.store import put_aside
 
 
 def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
-    """Remove checkpoints, but for the last few and the best few.
+    """Remove all checkpoints except the newest and the best ones.
 
-    The newest stays whatever the numbers, and so does the newest that verifies to the last bit. One that cannot be read
-    (damaged, or of a newer format) counts for neither number and is never removed: that is for its owner to do.
+    The newest one and the newest valid one are always kept. An unreadable one (damaged, or of a newer format) is not
+    counted and never removed.
 
     Args:
-        root: folder of a run's checkpoints.
-        keep_last: how many of the newest stay.
-        keep_best: how many of those with the highest ``score`` in their info stay; of equals, the newer. Those
-            without a score are never among them.
+        root: folder of the checkpoints of a run.
+        keep_last: number of newest checkpoints to keep.
+        keep_best: number of checkpoints with the highest ``score`` in their info to keep; of equal ones, the newer.
+            Those without a score are not among them.
 
     Raises:
         ConfigError: a number below 0.
-        OSError: the folder cannot be listed or changed. What was to be removed is either there as it was, or gone for
-            readers, its rest to be removed by the next writer.
+        OSError: the folder cannot be listed or changed. Each checkpoint to remove is then unchanged or hidden from
+            readers. The next writer removes the hidden ones.
     """
     whole("keep_last", keep_last, 0)
     whole("keep_best", keep_best, 0)
@@ -45,24 +45,24 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     removed = [path for path in scores if path not in keep]
     asides = [put_aside(path) for path in removed]
     if asides:
-        disk.sync_folder(root)  # no name of a checkpoint may outlive its files
+        disk.sync_folder(root)  # the names are gone before the files are
     for aside in asides:
         disk.remove(aside)
     return removed
 
 
 def best(root: Path) -> Checkpoint | None:
-    """Read the sound checkpoint with the highest score; of equals, the newer. None where none has a score."""
+    """Read the valid checkpoint with the highest score; of equal ones, the newer. None if none has a score."""
     return next((found for _, found in _sound(_rated(_scores(names.checkpoints(root))))), None)
 
 
 def _scores(paths: list[Path]) -> dict[Path, Any]:
-    """Return what each checkpoint that can be read tells of its score."""
+    """Return the score of each readable checkpoint."""
     return {path: manifest["info"].get("score") for path in paths if (manifest := _look(path)) is not None}
 
 
 def _rated(scores: Mapping[Path, Any]) -> list[Path]:
-    """Return those with a score, the highest first; of equals, the newer."""
+    """Return the paths with a score, highest first; of equal ones, the newer first."""
     return sorted((path for path in scores if fits(real, scores[path])), key=lambda path: -scores[path])  # stable
 
 
@@ -74,7 +74,7 @@ def _look(path: Path) -> dict[str, Any] | None:
 
 
 def _sound(paths: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
-    """Read those that verify, in their order."""
+    """Yield the valid checkpoints, in their order."""
     for path in paths:
         try:
             found = read(path)

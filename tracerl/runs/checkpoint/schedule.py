@@ -1,4 +1,4 @@
-"""Checkpoints of a run: when they are made, what goes in, and how a run goes on from one."""
+"""The schedule and contents of a run's checkpoints, and resuming from one."""
 
 import math
 import sys
@@ -16,23 +16,23 @@ from tracerl.lifetime.record import Record, capture_records, restore_records, st
 from tracerl.lifetime.runners import EnvRunner
 from tracerl.lifetime.statistics import average
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, newest_good, prune, read, write
-from tracerl.runs.lock import look_every
-from tracerl.runs.resume import refuse_other
+from tracerl.runs.lock import callback_interval
+from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS
 
-FOLDER = CHECKPOINTS  # in the run's folder
+FOLDER = CHECKPOINTS  # within the folder of the run
 Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """When checkpoints are made and which stay; see ``configs/run.yaml``."""
+    """The schedule and retention of checkpoints; see ``configs/run.yaml``."""
 
-    every: int | None  # env steps of a lifetime between two; None: by time
-    minutes: float | None  # between two; None as well as ``every``: none at all, not even at the end
-    keep_last: int  # how many of the newest stay
-    keep_best: int  # how many of those with the highest mean return stay beside them
+    every: int | None  # env steps of a lifetime between two checkpoints; None: use ``minutes``
+    minutes: float | None  # minutes between two checkpoints; None with ``every`` None: no checkpoints at all
+    keep_last: int  # number of newest checkpoints to keep
+    keep_best: int  # number of checkpoints with the highest mean return to keep besides
 
     def __post_init__(self) -> None:
         if self.every is not None:
@@ -49,9 +49,9 @@ class CheckpointSettings:
 
 
 class Checkpoints(Callback):
-    """Make a checkpoint on a schedule, when the run is asked to end, and at its end.
+    """Write a checkpoint on a schedule, on a signal to end, and at the end of the run.
 
-    A full disk costs the checkpoint and one warning, not the run; the earlier ones stay.
+    On a full disk the checkpoint is lost with one warning, the run continues, and earlier checkpoints are kept.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Checkpoints(Callback):
         describe: Callable[[], Mapping[str, Any]],
         others: Callable[[], Parts] = dict,
     ) -> None:
-        self.every = settings.every or look_every(steps)
+        self.every = settings.every or callback_interval(steps)
         self._settings, self._root, self._steps = settings, folder / FOLDER, steps
         self._runner, self._interrupted, self._describe = runner, interrupted, describe
         self._others = others
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Make one, if it is time; see ``Callback.call``."""
+        """Write a checkpoint if one is due; see ``Callback.call``."""
         step = steps_of_all(records)
         ending = step >= self._steps or self._interrupted()
         if step == self._made or not (ending or self._settings.every or self._late()):
@@ -82,7 +82,9 @@ class Checkpoints(Callback):
             self._made, self._made_at = step, time.monotonic()
         except OSError as error:
             if not self._warned:
-                print(f"warning: cannot write a checkpoint in {self._root}: {error}; the run goes on", file=sys.stderr)
+                print(
+                    f"warning: cannot write a checkpoint in {self._root}: {error}; the run continues", file=sys.stderr
+                )
             self._warned = True
 
     def _late(self) -> bool:
@@ -100,15 +102,15 @@ class Checkpoints(Callback):
 
 
 def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Checkpoint | None:
-    """Return the checkpoint that a run in a folder goes on from; None where it begins.
+    """Return the checkpoint to resume a run from; None to start it.
 
     Args:
-        folder: of the run.
-        resume: false: begin. True, ``auto`` or the folder itself: the newest that is sound. A checkpoint: that one.
-        settings: of the run, by dotted name.
+        folder: folder of the run.
+        resume: False: start. True, ``auto`` or the folder: use the newest valid checkpoint. A checkpoint: use it.
+        settings: settings of the run by dotted name.
 
     Raises:
-        ConfigError: there are checkpoints and none can be read, or it is of a run with other settings.
+        ConfigError: no existing checkpoint is valid, or the settings differ.
     """
     if resume is False:
         return None
@@ -124,46 +126,46 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
         if found is None and passed_over:
             raise ConfigError("resume", f"finds no sound checkpoint in {folder / FOLDER}: {passed_over[-1]}")
     if found is not None:
-        refuse_other(RunInfo.of(found).settings, settings, folder)
+        check_same_settings(RunInfo.of(found).settings, settings, folder)
     return found
 
 
-def take_up(
+def restore_run(
     checkpoint: Checkpoint, agent: Stateful, runner: EnvRunner, records: Sequence[Record], steps: int
 ) -> dict[str, Any]:
-    """Bring agent, env runner and records, all newly built, to the state of a checkpoint, and print so.
+    """Restore new agents, env runners and records from a checkpoint, and print the step.
 
-    Where the env could not be kept and there are ``steps`` to come, a new episode begins, of which the agent is told.
+    If the env has no saved state and steps are left, a new episode begins, and the agent drops the old one.
 
     Returns:
-        What the files of the run need to go on: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``.
+        State of the run's files: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``.
 
     Raises:
-        ConfigError: the checkpoint is of a run of other settings.
+        ConfigError: the checkpoint does not fit the settings.
     """
     info = RunInfo.of(checkpoint)
     try:
-        kept = _take_up(checkpoint, info.world, agent, runner, records)
+        kept = _restore(checkpoint, info.world, agent, runner, records)
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
-    anew = not kept and checkpoint.step < steps
-    if anew:
+    new_episode = not kept and checkpoint.step < steps
+    if new_episode:
         agent.abandon()
         for record in records:
             record.episode_return, record.episode_length = 0.0, 0
-    print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if anew else ""), flush=True)
+    print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if new_episode else ""), flush=True)
     kept_of_log = {name: tensor.numpy() for name, tensor in checkpoint.parts.get("log", {}).items()}
-    resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": anew}]
+    resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": new_episode}]
     files = {"episodes": info.episodes, "log": info.log, "kept": kept_of_log}
     return {**files, "seconds": info.seconds, "resumed": resumed}
 
 
-# What agents, envs and torch raise where they are given a state that is not theirs.
+# Errors of agents, envs and torch for a state of another shape or kind.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
 
 
-def _take_up(
+def _restore(
     checkpoint: Checkpoint, state: dict[str, Any], agent: Stateful, runner: EnvRunner, records: Sequence[Record]
 ) -> bool:
     from tracerl.lifetime.env_state import join
@@ -178,11 +180,11 @@ def _take_up(
 
 
 def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
-    """Raise a ValueError where a state is not that of as many records."""
+    """Raise a ValueError if a state does not fit the records."""
     for name, mine in capture_records(records).items():
         if name not in state:
             raise ValueError(f"records.{name} is missing")
-        theirs, of_lifetime = state[name], "." in name  # whose first axis is of episodes or marks
+        theirs, of_lifetime = state[name], "." in name  # the first axis counts episodes or marks
         if (
             theirs.dtype != mine.dtype
             or theirs.ndim != mine.ndim

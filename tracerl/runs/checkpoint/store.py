@@ -1,9 +1,8 @@
-"""Checkpoints to the disk: whole, or not at all.
+"""Write checkpoints atomically.
 
 A checkpoint is the folder ``step-000000012345`` with ``manifest.json`` and a safetensors file per part. It is written
-under a hidden name, every file and the folder are synced, and only then does it get its name, which is synced too: a
-kill or a loss of power at any moment leaves the checkpoints before it and, at most, a hidden folder that the next
-writer removes.
+under a hidden name. Its files and the folder are synced, then it is renamed, and the rename is synced. A kill or a
+power loss at any moment leaves the earlier checkpoints and at most a hidden folder, which the next writer removes.
 """
 
 import os
@@ -27,21 +26,20 @@ def write(
 ) -> Path:
     """Write a checkpoint and wait until it is on the disk.
 
-    One of the same step is replaced, and stays until the new one is in its place. All of it is in memory twice while
-    it is written.
+    A checkpoint of the same step is replaced and kept until the new one is renamed. The data need twice their size in
+    memory during the write.
 
     Args:
-        root: folder of a run's checkpoints, made where it is not there (the folder above it must be). One process
-            writes into it at a time.
+        root: folder of the checkpoints of a run, created if missing (its parent must exist). It has one writer at a
+            time.
         step: env steps so far.
         parts: tensors or arrays by part (``[a-z0-9_-]``, at most 64 characters) and name; see ``pack``.
-        info: JSON that comes back equal (tuples as lists), of up to 64 MiB; ``score``, a number or null, is what
-            ``prune`` goes by.
+        info: JSON of up to 64 MiB, read back equal (tuples as lists). ``prune`` uses its ``score``, a number or null.
 
     Raises:
-        ConfigError: something that cannot be written or would not come back; nothing was written.
-        OSError: the disk is full, read-only or gone; the checkpoints before are as they were. Where the last sync
-            failed, the new one is there, but may not outlive a loss of power.
+        ConfigError: data cannot be written or would not be read back equal. Nothing was written.
+        OSError: the disk is full, read-only or gone. Earlier checkpoints are unchanged. If the last sync failed, the
+            new checkpoint exists but can be lost on a power loss.
     """
     whole("step", step, 0, names.LAST_STEP)
     if len(parts) > names.MOST_PARTS:
@@ -59,7 +57,7 @@ def write(
         for name, data in files.items():
             disk.write_file(aside / name, data)
         disk.sync_folder(aside)
-        return _place(aside, root / names.checkpoint(step))
+        return _rename(aside, root / names.checkpoint(step))
     except BaseException:
         with suppress(OSError):  # the next writer tries again
             disk.remove(aside)
@@ -67,24 +65,24 @@ def write(
 
 
 def _make(root: Path) -> None:
-    """Make the folder of the checkpoints where it is not there."""
+    """Create the folder of the checkpoints if it is missing."""
     if not root.is_dir():
         disk.make_folder(root)
         disk.sync_folder(root.parent)
 
 
 def _clear(root: Path) -> None:
-    """Put in order what killed writers left behind; what cannot be removed costs nothing but its space."""
+    """Remove the leftovers of killed writers. Those that cannot be removed are ignored."""
     for path in [root / name for name in os.listdir(root)]:
         with suppress(OSError):
             if names.left_behind(path):
                 disk.remove(put_aside(path))
-            elif names.is_replaced(path):  # by nothing, as it turned out
+            elif names.is_replaced(path):  # the new checkpoint was never renamed
                 disk.rename(path, path.with_suffix(""))
 
 
 def put_aside(path: Path) -> Path:
-    """Take a folder's name away, so that one that is half removed is never taken for a checkpoint."""
+    """Rename a folder before its removal, so that a partly removed folder is never read as a checkpoint."""
     if names.is_gone(path):
         return path
     gone = path.with_name(names.gone(path.name))
@@ -92,10 +90,10 @@ def put_aside(path: Path) -> Path:
     return gone
 
 
-def _place(aside: Path, target: Path) -> Path:
-    """Give a checkpoint that is on the disk its name.
+def _rename(aside: Path, target: Path) -> Path:
+    """Rename a written checkpoint to its final name.
 
-    Between the two renames of a replacement, the one before is found under the name ``step-....replaced``.
+    Between the two renames of a replacement, the earlier one has the name ``step-....replaced``.
     """
     old = names.replaced(target)
     if disk.exists(target):
@@ -103,7 +101,7 @@ def _place(aside: Path, target: Path) -> Path:
     try:
         disk.rename(aside, target)
     except BaseException:
-        with suppress(OSError):  # there may be no old one; the new one may be in place
+        with suppress(OSError):  # the old one can be missing, and the new one renamed
             disk.rename(old, target)
         raise
     disk.sync_folder(target.parent)

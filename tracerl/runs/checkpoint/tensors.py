@@ -1,6 +1,6 @@
-"""Tensors to the bytes of a safetensors file and back, bit for bit.
+"""Convert tensors to the bytes of a safetensors file and back, bit-identical.
 
-``unpack`` and ``metadata_of`` raise a ValueError whose text is the end of a sentence about the file.
+``unpack`` and ``metadata_of`` raise a ValueError whose text completes a sentence about the file.
 """
 
 from collections.abc import Mapping
@@ -29,18 +29,18 @@ _DTYPES = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
-_RESERVED = "__metadata__"  # by safetensors
-_HEADER = 16 * 2**20  # bytes; the library would take 100 MB
-_DIMENSIONS = 64  # as many as torch's own operations take
+_RESERVED = "__metadata__"  # reserved by safetensors
+_HEADER = 16 * 2**20  # largest header, bytes; the library allows 100 MB
+_DIMENSIONS = 64  # limit of torch's operations
 
 
 def pack(
     key: str, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """Copy tensors into the contents of a file.
+    """Return tensors as the contents of a file.
 
     Args:
-        key: name of them all, for messages.
+        key: name of the tensors, for messages.
         tensors: any shapes, strides and devices, of whole or real numbers or booleans; they may share memory.
         metadata: texts by name for the header; ``metadata_of`` reads them back.
 
@@ -48,7 +48,7 @@ def pack(
         The same bytes for the same tensors.
 
     Raises:
-        ConfigError: naming the tensor that cannot be written. Complex, quantized and sparse ones cannot.
+        ConfigError: naming a tensor that cannot be written, such as a complex, quantized or sparse one.
     """
     ready = {}
     for name, value in tensors.items():
@@ -70,7 +70,7 @@ def _is_unicode(name: str) -> bool:
 
 
 def _copy(key: str, value: Any) -> Tensor:
-    """A tensor of the same numbers in order and in memory of its own, which is what the library can write."""
+    """Return a contiguous copy of a tensor or array on the CPU, as the library requires."""
     if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
         try:
             value = torch.from_numpy(np.array(value, order="C"))
@@ -84,12 +84,12 @@ def _copy(key: str, value: Any) -> Tensor:
         raise ConfigError(key, f"must be a dense tensor of {dtypes}; got {came}")
     if value.dim() > _DIMENSIONS:
         raise ConfigError(key, f"must have at most {_DIMENSIONS} dimensions, got {value.dim()}")
-    # A clone of booleans made of foreign memory, where any byte but 0 is true, has bytes of 0 and 1.
+    # Cloning normalises booleans from foreign memory, in which any byte but 0 is true, to bytes of 0 and 1.
     return value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
-    """Return the metadata in the header of a file that may come from anywhere; empty where there are none."""
+    """Return the metadata in the header of an untrusted file; empty without metadata."""
     found = _header(data).get(_RESERVED, {})
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError("has metadata that are not text")
@@ -97,14 +97,14 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 
 def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
-    """Read tensors from the contents of a file that may come from anywhere.
+    """Read tensors from the contents of an untrusted file.
 
-    The library checks that the tensors lie in the file end to end, without holes or overlaps, and have the sizes of
-    their shapes. What it lets pass is an error before it sees the file: headers of up to 100 MB, a name twice, more
-    dimensions than torch's operations take, entries that tell more, and dtypes that ``pack`` does not write.
+    The library checks that the tensors are adjacent in the file and have the sizes of their shapes. This function
+    also raises an error for headers above 16 MiB, duplicate names, more than 64 dimensions, unknown entries of a
+    tensor, and dtypes that ``pack`` does not write.
 
     Returns:
-        Tensors on the CPU, each in memory of its own.
+        Tensors on the CPU, in separate memory.
     """
     entries = _header(data)
     if described:
@@ -113,7 +113,7 @@ def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
         raise ValueError("has a header that does not describe tensors of tracerl's")
     try:
         found = safetensors.torch.load(data)
-    except Exception as error:  # of the library and of torch, a dozen kinds
+    except Exception as error:  # the library and torch raise many kinds
         raise ValueError(f"is not a safetensors file: {ascii(str(error)[:120])}") from error
     for tensor in found.values():
         if tensor.dtype == torch.bool and tensor.numel() and int(tensor.view(torch.uint8).max()) > 1:

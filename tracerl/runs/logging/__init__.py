@@ -1,1 +1,1 @@
-"""What a run logs while it goes on."""
+"""Logs of a run: episodes, TensorBoard and the progress bar."""

@@ -1,4 +1,4 @@
-"""What TensorBoard shows on its Custom Scalars page, and what it says about the rest, on its Text page."""
+"""The charts on TensorBoard's Custom Scalars page, and the guide on its Text page."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,11 @@ SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
 
 
 class Chart(NamedTuple):
-    """A chart of some tags."""
+    """A chart of tags."""
 
-    title: str  # above it
-    tags: str  # a regular expression of the tags that it shows
-    # a line between two others, in place of lines side by side: its tag and those of the lower and upper end
+    title: str  # title of the chart
+    tags: str  # regular expression of its tags
+    # tags of a line with a band around it: line, lower and upper end; None: one line per tag
     band: tuple[str, str, str] | None = None
 
 
@@ -61,9 +61,9 @@ CHARTS = (
 
 
 def charts_of(tags: Iterable[str]) -> list[Category]:
-    """Return the charts that have something to show of these tags, under their headings."""
-    there = list(tags)
-    found = [Category(title, [chart for chart in charts if _shows(chart, there)]) for title, charts in CHARTS]
+    """Return the charts with at least one of these tags, by category."""
+    known = list(tags)
+    found = [Category(title, [chart for chart in charts if _shows(chart, known)]) for title, charts in CHARTS]
     return [category for category in found if category.charts]
 
 
@@ -74,23 +74,23 @@ def _shows(chart: Chart, tags: Sequence[str]) -> bool:
 
 
 GUIDE = """
-| page | group | what it tells |
+| page | group | content |
 |---|---|---|
-| Custom Scalars | | the charts to begin with: returns, learning, spikes |
-| Scalars | `rollout/` | what was earned: mean return and length of the last 100 episodes, reward per env step |
-| | `lives/` | of many lifetimes: the interquartile mean of their returns and its 95% bootstrap interval |
-| | `milestones/` | when a mean return was first reached, in env steps; of many lifetimes the median, and their share |
-| | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the point before |
+| Custom Scalars | | the main charts: returns, learning, spikes |
+| Scalars | `rollout/` | mean return and length of the last 100 episodes, reward per env step |
+| | `lives/` | for many lifetimes: the interquartile mean of the returns and its 95% bootstrap interval |
+| | `milestones/` | env step at which a mean return was first reached; for many lifetimes the median and their share |
+| | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the previous point |
 | | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons |
-| | `time/` | env steps per second, of all lifetimes together |
-| Histograms | `weights/`, `traces/` | how the numbers of a layer are distributed, over all lifetimes |
-| | `decays/`, `thresholds/` | the same of its neurons' decays and thresholds, where they are learned |
+| | `time/` | env steps per second, over all lifetimes |
+| Histograms | `weights/`, `traces/` | distribution of the numbers of a layer, over all lifetimes |
+| | `decays/`, `thresholds/` | distribution of learned decays and thresholds, over all lifetimes |
 | Images | `pictures/raster` | lifetime 0, consecutive env steps: spikes, membranes, probabilities, value, td error |
 | | `pictures/decays` | decays and thresholds now (filled) and initially (line), over all lifetimes |
-| HParams | | runs compared: the settings that differ come first; choose `rollout/ep_rew_mean` among the metrics |
+| HParams | | comparison of runs: differing settings come first; choose `rollout/ep_rew_mean` among the metrics |
 | Text | `config` | the resolved settings |
 
-Learning goes well where returns rise while entropy falls slowly and few neurons are silent or saturated. An entropy
-that is at zero before returns are high leaves nothing to try out: more `agent.entropy`, or a smaller step size.
-`docs/tags.md` has every tag with its unit, `docs/tensorboard.md` the pages with pictures.
+In a good run returns rise, entropy falls slowly, and few neurons are silent or saturated. Without entropy the agent no
+longer explores: if entropy is zero before returns are high, raise `agent.entropy` or lower the step size.
+`docs/tags.md` lists every tag with its unit. `docs/tensorboard.md` explains the pages with pictures.
 """

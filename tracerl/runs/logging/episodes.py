@@ -1,4 +1,4 @@
-"""Every episode of a run, streamed to disk: ``returns.npz``."""
+"""The log of every episode of a run, streamed to disk: ``returns.npz``."""
 
 import io
 import os
@@ -16,24 +16,24 @@ from tracerl.runs.files import create_to_append, open_regular, open_to_append, r
 _FIELDS = np.dtype([("life", "<i4"), ("length", "<i4"), ("step", "<i8"), ("return", "<f8")])
 _COLUMNS = ("life", "step", "length", "return")
 _ROW = struct.Struct("<iiqd")
-_CHUNK = 65536  # rows held in memory while the file is read
-_LAST = 10**15  # env step of an episode: a later one is none
+_CHUNK = 65536  # rows in memory while the file is read
+_LAST = 10**15  # largest valid env step
 
 
 class EpisodeLog:
-    """Rows of 24 bytes in ``returns.part`` while the lifetimes go on; columns in ``returns.npz`` once they have ended.
+    """Rows of 24 bytes in ``returns.part`` during the run, then columns in ``returns.npz``.
 
     The columns are ``life``, ``step`` (env step of the lifetime at which the episode ended), ``length`` (env steps) and
-    ``return`` (undiscounted), in the order in which episodes ended. A full disk costs the episodes that do not fit and
-    one warning, not the run, and so does a file that was lost. Left out: keeping them in memory until the end.
+    ``return`` (undiscounted), in the order in which episodes ended. On a full disk, or if the file is lost, episodes
+    are lost with one warning, and the run continues. Episodes are not kept in memory, so that memory is constant.
     """
 
     def __init__(self, folder: Path, rows: int = 0) -> None:
-        """Create the file, or go on with that of an earlier part of the run.
+        """Create the file, or append to the file of an earlier part of the run.
 
         Args:
-            folder: of the run.
-            rows: episodes of the earlier part; whatever follows them there is dropped.
+            folder: folder of the run.
+            rows: number of episodes of the earlier part; later rows are dropped.
 
         Raises:
             OSError: the folder cannot be written.
@@ -44,7 +44,7 @@ class EpisodeLog:
         if self._rows < rows:
             print(
                 f"warning: {rows - self._rows:,} of {rows:,} episodes are lost: {self._part} holds {self._rows:,};"
-                " the run goes on",
+                " the run continues",
                 file=sys.stderr,
             )
         if self._rows:
@@ -55,7 +55,7 @@ class EpisodeLog:
         self.path.unlink(missing_ok=True)
 
     def flush(self) -> int:
-        """Bring every episode so far to the file and return how many there are."""
+        """Write every episode so far to the file and return their number."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -64,7 +64,7 @@ class EpisodeLog:
         return self._rows
 
     def keep(self, lifetime: int, step: int, episode_return: float, length: int) -> None:
-        """Add one ended episode."""
+        """Append one ended episode."""
         try:
             self._file.write(_ROW.pack(lifetime, length, step, episode_return))
             self._rows += 1
@@ -72,7 +72,7 @@ class EpisodeLog:
             self._warn(error)
 
     def close(self) -> None:
-        """Turn the rows into columns and remove the rows."""
+        """Convert the rows to columns and remove the rows."""
         try:
             self._file.close()
             with replacing(self.path) as aside:
@@ -82,21 +82,22 @@ class EpisodeLog:
             self._warn(error)
 
     def discard(self) -> None:
-        """Close the file without the episodes that are not in it yet: it belongs to another run."""
+        """Close the file without writing buffered episodes, because it belongs to another run."""
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), self._file.fileno())
         self._file.close()
 
     def _warn(self, error: OSError) -> None:
         if not self._warned:
-            print(f"warning: cannot write {self.path}: {error}; the run goes on", file=sys.stderr)
+            print(f"warning: cannot write {self.path}: {error}; the run continues", file=sys.stderr)
         self._warned = True
 
 
 def _recover(part: Path, columns: Path, rows: int) -> int:
-    """Bring as many as possible of the first episodes of a run into ``returns.part``, and return how many they are.
+    """Recover the first episodes of a run into ``returns.part`` and return their number.
 
-    A run that was killed left them there, one that ended in ``returns.npz``, one killed on its way in both.
+    A killed run leaves them in ``returns.part``, an ended run in ``returns.npz``, and a run killed during ``close`` in
+    both.
     """
     there = 0
     try:
@@ -117,7 +118,7 @@ def _recover(part: Path, columns: Path, rows: int) -> int:
 
 
 def _count_sound(file: BinaryIO, most: int) -> int:
-    """Return how many rows, from the first on, can be episodes."""
+    """Return the number of valid rows before the first invalid one."""
     there = 0
     while there < most:
         data = file.read(_FIELDS.itemsize * min(_CHUNK, most - there))
@@ -136,13 +137,13 @@ def _columns_of(path: Path) -> dict[str, np.ndarray[Any, Any]]:
             columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
         if {column.shape for column in columns.values()} != {(len(columns["step"]),)}:
             raise ValueError("its columns differ in length")
-    except Exception as error:  # of zipfile, zlib and NumPy, a dozen kinds
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
         raise ValueError(f"cannot read {path}: {error}") from error
     return columns
 
 
 def _rows_of(path: Path) -> np.ndarray[Any, Any]:
-    """Return the rows that the columns of a ``returns.npz`` were; see ``_columns_of``."""
+    """Return the columns of a ``returns.npz`` as rows; see ``_columns_of``."""
     columns = _columns_of(path)
     rows = np.empty(len(columns["step"]), _FIELDS)
     for name in _COLUMNS:
@@ -151,7 +152,7 @@ def _rows_of(path: Path) -> np.ndarray[Any, Any]:
 
 
 def _write_columns(part: Path, target: Path) -> None:
-    """Write a compressed npz of the rows, in constant memory."""
+    """Write the rows as a compressed npz, in constant memory."""
     n = part.stat().st_size // _FIELDS.itemsize
     rows = np.memmap(part, _FIELDS, "r", shape=(n,)) if n else np.empty(0, _FIELDS)
     with open(disk.create(target), "wb") as file:
@@ -162,7 +163,7 @@ def _write_columns(part: Path, target: Path) -> None:
 
 
 def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return every episode of a run by column, of one that goes on or was killed too; empty where there is none.
+    """Return every episode of a run by column, also of an active or a killed run; empty without episodes.
 
     Returns:
         Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.
@@ -172,5 +173,7 @@ def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     data = b""
     with suppress(OSError), open(open_regular(folder / "returns.part"), "rb") as file:
         data = file.read()
-    rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)  # the last one may be torn
+    rows = np.frombuffer(
+        data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS
+    )  # the last row may be incomplete
     return {name: rows[name] for name in _COLUMNS}

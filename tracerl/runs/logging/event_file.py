@@ -1,4 +1,4 @@
-"""TensorBoard event files, written directly: all tags of a look in one event."""
+"""Write TensorBoard event files, with all tags of a point in one event."""
 
 import itertools
 import os
@@ -29,73 +29,73 @@ from tracerl.runs.files import create_to_append, open_regular, open_to_append
 from tracerl.runs.logging.custom_scalars import Category, Chart
 
 Array = np.ndarray[Any, Any]
-BUCKETS = 30  # of a histogram, as TensorBoard's own have
+BUCKETS = 30  # buckets of a histogram, as in TensorBoard
 
 
 class EventWriter:
     """One event stream in a folder.
 
-    Every event reaches the file before the call returns, so that a killed run keeps what it logged. Left out:
-    torch.utils.tensorboard, which writes one event per scalar.
+    Every event is in the file before the call returns, so that a killed run keeps its log. ``torch.utils.tensorboard``
+    is not used, because it writes one event per scalar.
     """
 
-    def __init__(self, folder: Path, place: tuple[str, int] | None = None) -> None:
-        """Create the event file, or go on with an earlier one.
+    def __init__(self, folder: Path, offset: tuple[str, int] | None = None) -> None:
+        """Create the event file, or append to an earlier one.
 
         Args:
-            folder: of the run.
-            place: name of the earlier file and how many bytes of it count; whatever follows them is dropped.
+            folder: folder of the run.
+            offset: name of the earlier file and its length in bytes; later bytes are dropped.
 
         Raises:
-            OSError: the folder cannot be written, or the earlier file is gone or no regular one.
-            ValueError: the earlier file does not hold what it should.
+            OSError: the folder cannot be written, or the earlier file is missing or not a regular file.
+            ValueError: the earlier file is shorter or has invalid records.
         """
-        if place:
-            self.path = folder / place[0]
+        if offset:
+            self.path = folder / offset[0]
             with open(open_regular(self.path), "rb") as file:
-                if not place[1] or not are_records(file, place[1]):
-                    raise ValueError(f"{self.path} does not hold {place[1]:,} bytes of events")
-            self._file = open_to_append(self.path, place[1])
+                if not offset[1] or not are_records(file, offset[1]):
+                    raise ValueError(f"{self.path} does not hold {offset[1]:,} bytes of events")
+            self._file = open_to_append(self.path, offset[1])
             return
         self.path, self._file = _new(folder)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    def place(self) -> tuple[str, int]:
-        """Return the file's name and its size in bytes: where to go on from."""
+    def offset(self) -> tuple[str, int]:
+        """Return the name of the file and its length in bytes, to resume from."""
         return self.path.name, self._file.tell()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by tag in one event."""
-        self._tell([Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
+        self._add([Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
 
     def histograms(self, values: Mapping[str, Array], step: int) -> None:
-        """Write how numbers, each of any shape, are distributed, by tag in one event; see ``histogram``."""
+        """Write histograms of arrays of any shape, by tag in one event; see ``histogram``."""
         metadata = histograms.create_summary_metadata(None, None)
-        self._tell([_value(tag, metadata, histogram(numbers)) for tag, numbers in values.items()], step)
+        self._add([_value(tag, metadata, histogram(numbers)) for tag, numbers in values.items()], step)
 
     def images(self, pngs: Mapping[str, tuple[bytes, int, int]], step: int) -> None:
-        """Write pictures by tag in one event, each a PNG file, its width and its height in pixels."""
+        """Write images by tag in one event. Each is a PNG file with its width and height in pixels."""
         metadata = images.create_summary_metadata(None, None)
         parts = {tag: [str(width).encode(), str(height).encode(), png] for tag, (png, width, height) in pngs.items()}
-        self._tell([_value(tag, metadata, three) for tag, three in parts.items()], step)
+        self._add([_value(tag, metadata, three) for tag, three in parts.items()], step)
 
     def text(self, tag: str, content: str) -> None:
         """Write a markdown text."""
-        self._tell(text_pb(tag, content).value)
+        self._add(text_pb(tag, content).value)
 
     def layout(self, categories: Sequence[Category], step: int) -> None:
-        """Declare the charts of TensorBoard's Custom Scalars page; a later declaration replaces an earlier one."""
+        """Declare the charts of TensorBoard's Custom Scalars page. A new declaration replaces the previous one."""
         layout = layout_pb2.Layout(
             category=[layout_pb2.Category(title=title, chart=map(_chart, charts)) for title, charts in categories]
         )
         metadata = custom_scalar.create_summary_metadata()
-        self._tell([_value(custom_scalar.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())], step)
+        self._add([_value(custom_scalar.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())], step)
 
     def hyperparameters(self, settings: Mapping[str, Any]) -> None:
-        """Declare the run's settings in TensorBoard's HParams form.
+        """Write the settings of the run for TensorBoard's HParams page.
 
-        Left out: the summary of an experiment, which names the columns. TensorBoard takes that of one run for all runs;
-        without it, it compares them and shows the settings that differ first.
+        The experiment summary, which names the columns, is left out. TensorBoard would use the summary of one run for
+        all runs. Without it TensorBoard compares the runs and shows differing settings first.
         """
         session = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
         for name, value in settings.items():
@@ -120,9 +120,9 @@ class EventWriter:
 
     def _session(self, tag: str, **content: Any) -> None:
         metadata = hparams.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
-        self._tell([Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR)])
+        self._add([Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR)])
 
-    def _tell(self, values: Sequence[Summary.Value], step: int = 0) -> None:
+    def _add(self, values: Sequence[Summary.Value], step: int = 0) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
@@ -131,29 +131,29 @@ class EventWriter:
 
 
 def are_records(file: BinaryIO, size: int) -> bool:
-    """Say whether the first ``size`` bytes are whole TFRecords, by their lengths and the checksums of these."""
+    """Return whether the first ``size`` bytes are complete TFRecords, by their lengths and checksums of lengths."""
     at = 0
     while at < size:
         file.seek(at)
-        header = file.read(12)  # 8 bytes of length and the masked CRC of these; data and its masked CRC follow
+        header = file.read(12)  # 8 bytes of length, masked CRC of the length; then data and its masked CRC
         if len(header) < 12 or header[8:] != struct.pack("<I", masked_crc32c(header[:8])):
             return False
         at += 16 + int(struct.unpack("<Q", header[:8])[0])
     return at == size and file.seek(0, os.SEEK_END) >= size
 
 
-def open_events(folder: Path, place: tuple[str, int] | None) -> tuple[EventWriter, bool]:
-    """Return the event stream of a run, and whether it goes on with the earlier one; where that is lost, it warns."""
-    if place is not None:
+def open_events(folder: Path, offset: tuple[str, int] | None) -> tuple[EventWriter, bool]:
+    """Return the event stream of a run and whether it is resumed. A lost earlier stream is a warning."""
+    if offset is not None:
         try:
-            return EventWriter(folder, place), True
+            return EventWriter(folder, offset), True
         except (OSError, ValueError) as error:
-            print(f"warning: the log so far is lost: {error}; it goes on in a new file", file=sys.stderr)
+            print(f"warning: the log so far is lost: {error}; it continues in a new file", file=sys.stderr)
     return EventWriter(folder), False
 
 
 def _new(folder: Path) -> tuple[Path, BinaryIO]:
-    """Create an event file under a name that was free."""
+    """Create an event file with an unused name."""
     start = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
     for number in itertools.count():
         with suppress(FileExistsError):
@@ -163,14 +163,14 @@ def _new(folder: Path) -> tuple[Path, BinaryIO]:
 
 
 def histogram(values: Array, buckets: int = BUCKETS) -> Array:
-    """Count the finite ones of numbers in buckets of one width from the least to the largest.
+    """Count the finite numbers in buckets of equal width between the smallest and the largest.
 
     Returns:
         Left end, right end and count of each, float64, [buckets, 3].
     """
     finite = values[np.isfinite(values)].astype(np.float64)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if high - low <= 1e-9 * abs(low) or high == low:  # one number: as wide around it as one can see
+    if high - low <= 1e-9 * abs(low) or high == low:  # one number: a visible width around it
         low, high = low - max(0.5, abs(low) / 2), low + max(0.5, abs(low) / 2)
     places = ((finite - low) * (buckets / (high - low))).astype(np.intp).clip(0, buckets - 1)
     edges = np.linspace(low, high, buckets + 1)
@@ -178,7 +178,7 @@ def histogram(values: Array, buckets: int = BUCKETS) -> Array:
 
 
 def _value(tag: str, metadata: SummaryMetadata, content: Any) -> Summary.Value:
-    """Return what a plugin of TensorBoard's reads: a tensor, and a few bytes about it."""
+    """Return a value for a TensorBoard plugin: a tensor and its metadata."""
     return Summary.Value(tag=tag, metadata=metadata, tensor=make_tensor_proto(content))
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a lifetime goes on: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import multiprocessing
@@ -21,12 +21,12 @@ class ProgressBar(Callback):
 
     def __init__(self, title: str, steps: int) -> None:
         self._console = Console(stderr=True, highlight=False)
-        # Workers that share a terminal would draw their bars over each other.
-        self._live = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
-        self.every = max(1, steps // (500 if self._live else _LINES))
+        # Workers that share a terminal would overwrite each other's bars.
+        self._is_bar = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
+        self.every = max(1, steps // (500 if self._is_bar else _LINES))
         self._title, self._steps = title, steps
-        self._started = self._looked = time.perf_counter()
-        self._looked_steps = 0
+        self._started = self._shown_at = time.perf_counter()
+        self._shown_steps = 0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,7 +35,7 @@ class ProgressBar(Callback):
             TextColumn("{task.fields[speed]} steps/s"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=self._console, transient=True) if self._live else None
+        self._bar = Progress(*columns, console=self._console, transient=True) if self._is_bar else None
 
     def __enter__(self) -> "ProgressBar":
         if self._bar is not None:
@@ -48,14 +48,14 @@ class ProgressBar(Callback):
             self._bar.stop()
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Bring bar or lines up to date."""
+        """Update the bar, or print a line."""
         step, steps = steps_of_all(records), sum(record.step for record in records)
-        if steps == self._looked_steps:
+        if steps == self._shown_steps:
             return
         now = time.perf_counter()
-        speed = f"{(steps - self._looked_steps) / (now - self._looked):,.0f}"
-        self._looked, self._looked_steps = now, steps
-        shown = _earned(records)
+        speed = f"{(steps - self._shown_steps) / (now - self._shown_at):,.0f}"
+        self._shown_at, self._shown_steps = now, steps
+        shown = _performance(records)
         if self._bar is not None:
             self._bar.update(self._task, completed=step, earned=shown, speed=speed)
             return
@@ -65,8 +65,8 @@ class ProgressBar(Callback):
         self._console.print(line, soft_wrap=True)
 
 
-def _earned(records: Sequence[Record]) -> str:
-    """The mean return or, as long as no episode has ended, the mean reward of a step."""
+def _performance(records: Sequence[Record]) -> str:
+    """Return the mean return or, before an episode ends, the mean reward per env step."""
     mean = average(record.mean_return(partial=True) for record in records)
     if not math.isnan(mean):
         return f"return {mean:,.1f}"

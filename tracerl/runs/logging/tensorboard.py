@@ -1,4 +1,4 @@
-"""Loggers: where a lifetime's numbers go."""
+"""Loggers of a run: TensorBoard, or none."""
 
 import math
 import sys
@@ -19,32 +19,32 @@ from tracerl.runs.logging.custom_scalars import GUIDE, SPREAD, Category, charts_
 if TYPE_CHECKING:
     from tracerl.runs.logging.images import Snapshots
 
-_RESAMPLES = 1000  # of a point of the curve; the summary takes twice as many
+_RESAMPLES = 1000  # bootstrap resamples per point of a curve; the summary uses twice as many
 
 
-class Place(NamedTuple):
-    """Where a log stands, for a later part of the run to go on from."""
+class ResumeOffset(NamedTuple):
+    """The position in a log from which a later part of the run resumes."""
 
     file: str  # name of the event file
-    size: int  # of it, in bytes
-    steps: int  # env steps of all lifetimes together at its last point
+    size: int  # length of the file, bytes
+    steps: int  # sum of the env steps of all lifetimes at the last point
     charts: Sequence[str] = ()  # titles of the charts declared so far
 
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a run tells its logger about itself."""
+    """The data of a run that its logger needs."""
 
-    folder: Path  # of the run
+    folder: Path  # folder of the run
     settings: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by dotted name
-    config: str = ""  # the resolved config as yaml
+    config: str = ""  # resolved config as yaml
     steps: int = 1  # env steps of each lifetime
-    lifetimes: int = 1  # how many lifetimes there are: of two or more, their spread is logged too
-    # decays and thresholds of the newly initialised agent (``view.constants``); None: those at the first look.
-    born: Mapping[str, Numbers] | None = None
-    # where an earlier part of the run left off, to go on from: a ``Place``, or a list of its parts
-    place: Sequence[Any] | None = None
-    # what ``TensorBoardLog.capture`` returned there, as arrays by name.
+    lifetimes: int = 1  # number of lifetimes; the spread of two or more is logged too
+    # decays and thresholds of the initialised agent (``views.constants``); None: those at the first picture
+    initial: Mapping[str, Numbers] | None = None
+    # position in the log of an earlier part of the run: a ``ResumeOffset``, or a list of its fields
+    resume_offset: Sequence[Any] | None = None
+    # result of ``TensorBoardLog.capture`` in the earlier part, as arrays by name
     kept: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,10 +53,10 @@ class TensorBoard:
     """Log to TensorBoard; ``open`` starts the stream."""
 
     every: int  # env steps (per lifetime) between points of the curves
-    # env steps between histograms, a share of the run where it is below 1; None: none
+    # env steps between histograms, or a share of the run if below 1; None: no histograms
     histograms_every: float | None = None
-    pictures_every: float | None = None  # the same of pictures
-    picture_steps: int = 100  # consecutive env steps in a picture, no more than lie between two
+    pictures_every: float | None = None  # the same for pictures
+    picture_steps: int = 100  # consecutive env steps in a picture, at most ``pictures_every``
 
     def __post_init__(self) -> None:
         checks.whole("every", self.every, 1)
@@ -65,7 +65,7 @@ class TensorBoard:
         checks.whole("picture_steps", self.picture_steps, 1)
 
     def open(self, run: LoggedRun) -> "TensorBoardLog":
-        """Start the event stream of a run, or go on with it."""
+        """Start or resume the event stream of a run."""
         return TensorBoardLog(self, run)
 
 
@@ -78,24 +78,24 @@ def _check_period(name: str, value: Any) -> None:
 
 
 def _in_steps(period: float | None, steps: int) -> int:
-    """Return a period in env steps; below 1 it is a share of the run's; 0: none."""
+    """Return a period in env steps. A period below 1 is a share of the run. None gives 0."""
     if period is None:
         return 0
     return int(period) if period >= 1 else max(1, int(period * steps))
 
 
 def _snapshots(settings: TensorBoard, run: LoggedRun) -> "Snapshots | None":
-    """Return what takes the pictures, if any are to be taken."""
+    """Return the recorder of the pictures; None without pictures."""
     every = _in_steps(settings.pictures_every, run.steps)
     if not every:
         return None
     from tracerl.runs.logging.images import Snapshots  # imports Pillow
 
     try:
-        return Snapshots(every, settings.picture_steps, run.born, run.kept)
+        return Snapshots(every, settings.picture_steps, run.initial, run.kept)
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        print(f"warning: the picture that was being taken is lost: {error!r}", file=sys.stderr)
-        return Snapshots(every, settings.picture_steps, run.born)
+        print(f"warning: the unfinished picture is lost: {error!r}", file=sys.stderr)
+        return Snapshots(every, settings.picture_steps, run.initial)
 
 
 @dataclass(frozen=True)
@@ -107,37 +107,37 @@ class Silent:
 
 
 class TensorBoardLog(Callback):
-    """One event stream of a run: curves, histograms and pictures on schedules, settings and config at its start."""
+    """One event stream of a run: settings and config at the start, curves, histograms and pictures on schedules."""
 
     def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
         from tracerl.runs.logging.event_file import (
-            open_events,  # imports TensorBoard, which runs that log nothing need not wait for
+            open_events,  # imports TensorBoard, which is slow
         )
 
-        place = None if run.place is None else Place(*run.place)
+        offset = None if run.resume_offset is None else ResumeOffset(*run.resume_offset)
         self.every = settings.every
         self._histograms_every = _in_steps(settings.histograms_every, run.steps)
         self._snapshots = _snapshots(settings, run)
-        self._events, goes_on = open_events(run.folder, place and (place.file, place.size))
-        self._time, self._steps = time.perf_counter(), place.steps if place else 0
-        self._warned = self._told = False
-        self._charts, self._tags = list(place.charts) if place and goes_on else [], set[str]()
-        if goes_on:
+        self._events, resumed = open_events(run.folder, offset and (offset.file, offset.size))
+        self._time, self._steps = time.perf_counter(), offset.steps if offset else 0
+        self._warned = self._warned_of_nonfinite = False
+        self._charts, self._tags = list(offset.charts) if offset and resumed else [], set[str]()
+        if resumed:
             return
         self._events.hyperparameters(run.settings)
         self._events.text("config", "```yaml\n" + run.config + "```")
         self._events.text("about_these_pages", GUIDE)
 
-    def place(self) -> Place:
-        """Return where the log stands."""
-        return Place(*self._events.place(), self._steps, self._charts)
+    def resume_offset(self) -> ResumeOffset:
+        """Return the current position in the log."""
+        return ResumeOffset(*self._events.offset(), self._steps, self._charts)
 
     def capture(self) -> dict[str, Any]:
-        """Return what a picture that is being taken is made of so far, as arrays by name; usually nothing."""
+        """Return the state of an unfinished picture as arrays by name; usually empty."""
         return {} if self._snapshots is None else self._snapshots.capture()
 
     def next_call(self, step: int) -> int:
-        """Return the env step after ``step`` at which something is due; see ``lifetime.next_call``."""
+        """Return the next env step after ``step`` at which data are logged; see ``Callback.next_call``."""
         due = [(step // self.every + 1) * self.every]
         if self._histograms_every:
             due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)
@@ -146,15 +146,15 @@ class TensorBoardLog(Callback):
         return min(due)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write what is due at this env step; every tag is in ``docs/tags.md``.
+        """Log the data due at this env step. ``docs/tags.md`` lists every tag.
 
-        A full disk costs what was to be written and one warning, not the run. Whether numbers diverge is for the
-        divergence check of the loop to decide: one that is not finite is written as it is, with one warning.
+        On a full disk data are lost with one warning, and the run continues. Non-finite numbers are logged with one
+        warning. The divergence check of the loop decides whether the run ends.
         """
         step = steps_of_all(records)
         distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
         pictured = self._snapshots is not None and self._snapshots.next_call(step - 1) == step
-        if step % self.every == 0 or not (distributed or pictured):  # a step that was not asked for is the last
+        if step % self.every == 0 or not (distributed or pictured):  # an unscheduled call is at the last step
             self._points(step, records, agent)
         if distributed:
             self._try(lambda: self._events.histograms(changing(agent), step))
@@ -162,16 +162,16 @@ class TensorBoardLog(Callback):
             self._pictures(step, records, agent)
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write the last points of the curves; see ``Schedule.call_at_end``."""
+        """Log the last points of the curves; see ``Schedule.call_at_end``."""
         self._points(steps_of_all(records), records, agent)
 
     def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write a point of every curve in one event, and declare the charts that have something to show from now on."""
+        """Log a point of every curve in one event, and declare the charts of new tags."""
         steps = sum(record.step for record in records)
         if steps == self._steps:
             return
         values = dict(agent.diagnostics())
-        self._tell_of_nonfinite(values, step)
+        self._warn_of_nonfinite(values, step)
         now = time.perf_counter()
         values["time/fps"] = (steps - self._steps) / (now - self._time)
         values.update(_rollout(records))
@@ -182,15 +182,15 @@ class TensorBoardLog(Callback):
             self._tags = set(values)
             self._declare(charts_of(values), step)
 
-    def _tell_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
+    def _warn_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
         """Warn once of numbers that are not finite."""
         odd = [f"{tag} is {value}" for tag, value in values.items() if not math.isfinite(value)]
-        if odd and not self._told:
-            print(f"warning: the agent's {odd[0]} after {step:,} steps; the run goes on", file=sys.stderr)
-            self._told = True
+        if odd and not self._warned_of_nonfinite:
+            print(f"warning: the agent's {odd[0]} after {step:,} steps; the run continues", file=sys.stderr)
+            self._warned_of_nonfinite = True
 
     def _declare(self, charts: Sequence[Category], step: int) -> None:
-        """Declare charts, if there are more of them than before."""
+        """Declare the charts if one of them is new."""
         titles = [chart.title for category in charts for chart in category.charts]
         if not set(titles) <= set(self._charts):
             self._charts = titles
@@ -206,7 +206,7 @@ class TensorBoardLog(Callback):
             self._try(lambda: self._events.images(pngs, step))
 
     def close(self, success: bool) -> None:
-        """Mark how the run ended and close the file."""
+        """Log whether the run succeeded and close the file."""
         self._try(lambda: self._events.end_session(success))
         self._try(self._events.close)
 
@@ -215,12 +215,12 @@ class TensorBoardLog(Callback):
             write()
         except OSError as error:
             if not self._warned:
-                print(f"warning: cannot write {self._events.path}: {error}; the run goes on", file=sys.stderr)
+                print(f"warning: cannot write {self._events.path}: {error}; the run continues", file=sys.stderr)
             self._warned = True
 
 
 def _rollout(records: Sequence[Record]) -> dict[str, float]:
-    """Return recent returns, by tag; of many lifetimes, with their spread. No returns before an episode ended."""
+    """Return recent returns by tag, with their spread for many lifetimes. Returns need an ended episode."""
     values = {"rollout/reward_rate": average(record.reward_rate() for record in records)}
     returns = [record.mean_return(partial=True) for record in records if record.episodes]
     if not returns:
@@ -234,7 +234,7 @@ def _rollout(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _milestones(records: Sequence[Record]) -> dict[str, float]:
-    """Return when each milestone was reached, by tag: the median over lifetimes, and the share of those that did."""
+    """Return the median env step at which lifetimes reached each milestone, and the share that did, by tag."""
     values = {}
     for i, milestone in enumerate(records[0].milestones):
         reached = [record.milestones[i].reached_at for record in records]
