@@ -115,7 +115,7 @@ def test_full_disk_prints_one_line(
     kernel = load()
     assert kernel(1.0) == 2.0 and kernel(1) == 2
     (output,) = capfd.readouterr().err.splitlines()
-    assert "No space left on device; every run compiles its kernels anew" in output
+    assert "No space left on device; every run recompiles its kernels" in output
 
 
 TWO = """

@@ -63,7 +63,7 @@ def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_comm
 def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> None:
     for i in range(2):
         run(tmp_path / str(i), lifetimes=[[1.0]])
-    assert plot_command(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes stand in more than one run")
+    assert plot_command(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes with the same settings and seed")
 
 
 def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:

@@ -15,7 +15,7 @@ from tracerl.plot.frames import draw_frames
 from tracerl.plot.lines import draw_traces
 from tracerl.plot.living import live_on
 from tracerl.plot.memory import distributions_of
-from tracerl.plot.raster import draw_raster, return_so_far, telling_neurons
+from tracerl.plot.raster import draw_raster, representative_neurons, return_so_far
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.runs.saved_run import load
 
@@ -68,8 +68,8 @@ def test_return_is_zero_after_the_end_of_an_episode() -> None:
 
 def test_membranes_shown_are_of_neurons_that_spike_sometimes() -> None:
     rates = np.array([1.0, 0.95, 0.6, 0.4, 0.2, 0.1, 0.0, 0.0])
-    assert telling_neurons(rates, 3).tolist() == [2, 3, 5]
-    assert len(telling_neurons(np.zeros(2), 4)) == 2
+    assert representative_neurons(rates, 3).tolist() == [2, 3, 5]
+    assert len(representative_neurons(np.zeros(2), 4)) == 2
 
 
 def test_each_trace_has_a_panel_with_its_most_variable_lines() -> None:

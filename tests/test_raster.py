@@ -3,7 +3,7 @@
 import numpy as np
 
 from tracerl.recording import images as P
-from tracerl.recording.raster import constants_sheet, raster_sheet
+from tracerl.recording.raster import constants_image, raster_image
 from tracerl.recording.recorder import LayerRecording, Recording
 
 STEPS, N = 40, 30
@@ -26,11 +26,11 @@ def count(picture: P.Picture, colour: P.Colour) -> int:
 
 def test_spikes_ends_of_episodes_and_curves_are_drawn() -> None:
     quiet = layer(np.zeros((STEPS, N)))
-    alone = raster_sheet(recording(quiet))
+    alone = raster_image(recording(quiet))
     assert alone is not None and count(alone, P.SPIKE) > 0
     ended = np.arange(STEPS) == 10
     value = np.sin(np.arange(STEPS))
-    whole = raster_sheet(recording(quiet, quiet, value=value, td_error=value, ended=ended))
+    whole = raster_image(recording(quiet, quiet, value=value, td_error=value, ended=ended))
     assert whole is not None and whole.shape[1] == 350  # width of TensorBoard's cards
     assert whole.shape[0] > alone.shape[0]
     assert count(whole, P.BLUE) > 50 > count(alone, P.BLUE)
@@ -40,7 +40,7 @@ def test_spikes_ends_of_episodes_and_curves_are_drawn() -> None:
 
 def test_single_panel_fills_its_row() -> None:
     layers = [layer(np.zeros((STEPS, N)))]
-    sheet = raster_sheet(recording(*layers, value=np.sin(np.arange(STEPS))))
+    sheet = raster_image(recording(*layers, value=np.sin(np.arange(STEPS))))
     assert sheet is not None and sheet.shape[1] == 350
     lit = np.flatnonzero((sheet == np.array(P.SPIKE)).all(-1).any(0))
     assert (lit.min(), lit.max()) == (3 * 350 // STEPS + 1, 4 * 350 // STEPS - 1)
@@ -48,27 +48,27 @@ def test_single_panel_fills_its_row() -> None:
 
 
 def test_third_layer_begins_a_new_row() -> None:
-    one, three = (raster_sheet(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3))
+    one, three = (raster_image(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3))
     assert one is not None and three is not None
     assert three.shape == (2 * one.shape[0] + P.GAP, 350, 3)
 
 
 def test_non_finite_numbers_are_omitted() -> None:
     wild = np.full((STEPS, N), np.nan)
-    assert raster_sheet(recording(layer(wild, np.nan), value=wild[:, 0])) is not None
+    assert raster_image(recording(layer(wild, np.nan), value=wild[:, 0])) is not None
     wild[::2], wild[1] = 0.3, np.inf
-    assert raster_sheet(recording(layer(wild))) is not None
+    assert raster_image(recording(layer(wild))) is not None
 
 
 def test_agent_without_views_has_no_image() -> None:
-    assert raster_sheet(recording()) is None
-    assert constants_sheet({}, {}) is None
-    assert constants_sheet({}, {"decays/x": np.array([np.nan])}) is None
+    assert raster_image(recording()) is None
+    assert constants_image({}, {}) is None
+    assert constants_image({}, {"decays/x": np.array([np.nan])}) is None
 
 
 def test_decays_are_bars_with_a_line_of_their_initial_distribution() -> None:
     initial, now = {"decays/policy_0_membrane": np.full(9, 0.2)}, {"decays/policy_0_membrane": np.full(9, 0.8)}
-    sheet = constants_sheet(initial, now)
+    sheet = constants_image(initial, now)
     assert sheet is not None
     width = sheet.shape[1]
     blue = np.flatnonzero((sheet[32:60] == np.array(P.BLUE)).all(-1).any(0))

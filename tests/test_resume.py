@@ -28,7 +28,7 @@ def test_new_folder_is_free(tmp_path: Path) -> None:
 
 def test_folder_with_a_run_raises_an_error_unless_resumed(tmp_path: Path) -> None:
     write_run(tmp_path, "finished")
-    with pytest.raises(InUse, match=rf"^hydra.sweep.dir holds a run already, .*resume=true.*{tmp_path.name}"):
+    with pytest.raises(InUse, match=rf"^hydra.sweep.dir already holds a run, .*resume=true.*{tmp_path.name}"):
         finished_run(tmp_path, flat(SETTINGS), False, "hydra.sweep.dir", 10)
     assert (tmp_path / "returns.part").exists()
 

@@ -160,7 +160,7 @@ def test_folder_has_one_run_and_the_same_command_resumes_it(run_here: Run) -> No
     summary = Path(last_line(run_here(*arguments)))
     written_at = summary.stat().st_mtime_ns
     result = run_here(*arguments)
-    assert result.returncode == 2 and "hydra.run.dir holds a run already" in result.stderr
+    assert result.returncode == 2 and "hydra.run.dir already holds a run" in result.stderr
     assert last_line(run_here(*arguments, "resume=true")) == f"finished before: {summary}"
     assert summary.stat().st_mtime_ns == written_at
     result = run_here(*arguments, "resume=true", "seed=1")

@@ -163,7 +163,7 @@ def test_other_settings_raise_an_error_without_config_yaml(run: Path, resume: An
     assert code == 2 and "seed must be 0, as in the run to resume" in output
     (run / "config.yaml").unlink()
     code, output = resume(*QUICK, "hydra.run.dir=run")
-    assert code == 2 and "hydra.run.dir holds a run already" in output
+    assert code == 2 and "hydra.run.dir already holds a run" in output
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "overrides.yaml"])

@@ -124,7 +124,7 @@ def test_job_requeued_by_slurm_resumes_itself(run_here: Run, tmp_path: Path, mon
     arguments = ("agent=random", "steps=50", "logger=none", "hydra.run.dir=here")
     assert run_here(*arguments).returncode == 0
     monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
-    assert "holds a run already" in run_here(*arguments).stderr
+    assert "already holds a run" in run_here(*arguments).stderr
     (tmp_path / "here" / "summary.json").unlink()  # as at the time limit
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert run_here(*arguments).returncode == 0

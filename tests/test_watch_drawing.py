@@ -11,10 +11,10 @@ from PIL import Image
 from tracerl.recording import images as P
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
+from tracerl.watch.composite import CompositeImage
 from tracerl.watch.pace import Pace
 from tracerl.watch.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
 from tracerl.watch.scene import Scene
-from tracerl.watch.sheet import Sheet
 from tracerl.watch.timeline import Timeline
 from tracerl.watch.video import Video
 
@@ -111,7 +111,7 @@ def test_panels_share_one_axis_and_mark_episodes() -> None:
 def test_composite_image_has_its_size_for_any_content(
     space: Any, changed: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    sheet = Sheet(size, space, "a title that is longer than all sheets are wide " * 4, "frozen", STEPS)
+    sheet = CompositeImage(size, space, "a title that is longer than all sheets are wide " * 4, "frozen", STEPS)
     shown = recording(**changed)
     scene = Scene(None, shown, 20, 2, 11, 11.0, None, space.sample())
     picture = sheet.compose(scene)
@@ -124,7 +124,7 @@ def test_composite_image_has_its_size_for_any_content(
 
 def test_composite_image_has_the_frame_the_bars_and_a_mark_at_the_action() -> None:
     frame = np.full((40, 60, 3), (10, 200, 250), np.uint8)
-    sheet = Sheet((960, 540), spaces.Discrete(2), "a title", "frozen")
+    sheet = CompositeImage((960, 540), spaces.Discrete(2), "a title", "frozen")
     assert sheet.span == 139
     picture = sheet.compose(Scene(frame, recording(), 20, 2, 11, 11.0, (1, 9.0, 9.0), 1))
     framed = places(picture, (10, 200, 250))

@@ -29,9 +29,9 @@ _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
 
 
 def main() -> None:
-    """Run what the command line asks for; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal."""
+    """Run the command line; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal."""
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
-    run_id = uuid.uuid4().hex[:6]  # one for all jobs of a sweep, which their numbers tell apart
+    run_id = uuid.uuid4().hex[:6]  # shared by all jobs of a sweep, which have different numbers
     hydra_compat.register("tracerl.id", lambda: run_id, use_cache=True)
     hydra_compat.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _plugin(error: Exception) -> str | None:
-    """Return which launcher or sweeper an error went through, if any: jobs keep theirs to themselves."""
+    """Return the launcher or sweeper in the traceback of an error, if any. Errors of jobs do not reach it."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         found = _PLUGIN.match(frame.f_globals.get("__name__", ""))
         if found:
@@ -73,7 +73,7 @@ def _plugin(error: Exception) -> str | None:
 def _show_warning(
     usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: object, **more: object
 ) -> None:
-    """Show the project's own warnings in one line, others as Python does (``usual``)."""
+    """Show warnings of tracerl in one line, others as Python does (``usual``)."""
     if issubclass(category, ConfigWarning):
         print(f"warning: {message}", file=sys.stderr)
     else:
@@ -81,18 +81,18 @@ def _show_warning(
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Live as the config says; one job of a sweep.
+    """Run the lifetimes of a config. This is one job of a sweep.
 
-    A job of a sweep that fails leaves its traceback in its folder and returns None, so that the others go on.
+    A failed job of a sweep writes its traceback into its folder and returns None, so that the other jobs continue.
 
     Returns:
-        What a sweeper maximises: the mean return of the last 100 episodes or, of many lifetimes, its interquartile
-        mean; of lifetimes without an end of an episode, their reward per step. None where there is neither.
+        The objective of a sweeper: the mean return of the last 100 episodes or, of many lifetimes, its interquartile
+        mean. Without an ended episode it is the reward per step. None without either.
 
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.
-        KeyboardInterrupt: the lifetime was interrupted; its summary is written.
+        KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.execute import keep_traceback
 
@@ -107,7 +107,7 @@ def job(cfg: DictConfig) -> float | None:
     except Exception as error:
         if not in_sweep:
             raise
-        if not isinstance(error, (RunEnded, InUse)):  # of the one it is there already, of the other somebody else's
+        if not isinstance(error, (RunEnded, InUse)):  # the file exists already, or the folder belongs to another run
             keep_traceback(folder, error)
         print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
         return None

@@ -1,1 +1,1 @@
-"""Settings of a user: checked, composed by Hydra, turned into the objects that they name."""
+"""Compose settings with Hydra, check them and build the objects that they name."""

@@ -1,4 +1,4 @@
-"""Checks of what a user passes in, each raising a ConfigError that names the key, the expectation and the value."""
+"""Checks of user input. Each raises a ConfigError with the key, the expectation and the value."""
 
 import math
 import sys
@@ -24,13 +24,13 @@ class ConfigError(ValueError):
         self.problem = problem
 
     def under(self, prefix: str) -> "ConfigError":
-        """Return the same error with the key placed under a parent key."""
+        """Return the error with the key below a parent key."""
         return ConfigError(f"{prefix}.{self.key}", self.problem)
 
 
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
-    """A context in which the keys of errors are placed under a parent key."""
+    """A context in which the keys of errors are placed below a parent key."""
     try:
         yield
     except ConfigError as error:
@@ -38,13 +38,13 @@ def under(prefix: str) -> Iterator[None]:
 
 
 def stop(message: str, code: int = 2) -> NoReturn:
-    """End a command with a message; 2 says that what was asked for cannot be done."""
+    """Exit a command with an error message. Code 2 stands for bad input."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
 class ConfigWarning(UserWarning):
-    """Settings with which a run goes on but cannot come to anything; the command line shows it in one line."""
+    """Settings that do not stop a run but prevent its success. The command line shows the warning in one line."""
 
 
 def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
@@ -52,11 +52,11 @@ def number(key: str, value: Any, expected: str, low: float, high: float, *, clos
 
     Args:
         key: name of the setting.
-        value: what came.
+        value: given value.
         expected: the range in words, for the message.
         low: lower end of the range.
         high: upper end of the range.
-        closed: brackets saying which ends belong to the range.
+        closed: brackets of the ends, which show whether they belong to the range.
     """
     fits = isinstance(value, Real) and not isinstance(value, bool)
     if fits:
@@ -93,15 +93,15 @@ def unit_interval(key: str, value: Any) -> float:
 
 
 def fading(discount: Any, trace_decay: Any) -> None:
-    """Check gamma (``discount``) and lambda (``trace_decay``), of which a trace fades by the product."""
+    """Check gamma (``discount``) and lambda (``trace_decay``), whose product is the decay of a trace."""
     unit_interval("discount", discount)
     unit_interval("trace_decay", trace_decay)
     if discount * trace_decay >= 1:
-        raise ConfigError("trace_decay", "must be below 1 where discount is 1, or the trace never fades")
+        raise ConfigError("trace_decay", "must be below 1 if discount is 1, because the trace would not decay")
 
 
 def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
-    """Check a whole number of at least ``low`` and, where given, at most ``high``."""
+    """Check a whole number from ``low`` to ``high``, which may be None."""
     fits = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
     if not fits:
         span = f"of {low} or above" if high is None else f"from {low} to {high}"
@@ -117,7 +117,7 @@ def flag(key: str, value: Any) -> bool:
 
 
 def choice(key: str, value: Any, options: Sequence[str]) -> str:
-    """Check that a value is one of a few words."""
+    """Check that a value is one of the options."""
     if not isinstance(value, str) or value not in options:
         raise ConfigError(key, f"must be one of {', '.join(options)}; got {value!r}")
     return value

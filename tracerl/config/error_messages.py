@@ -1,4 +1,4 @@
-"""Hydra's errors, in words that name the key on the command line."""
+"""Messages for Hydra's errors that name the key on the command line."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ from tracerl.config.checks import ConfigError
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
-    """Turn an error of Hydra's into one screen that names the key and lists what exists."""
+    """Return a message for an error of Hydra with the key and the existing keys or choices."""
     message = str(error)
     if isinstance(error, MissingConfigException):
         there = f"\nThere are: {', '.join(error.options)}" if error.options else ""
@@ -28,7 +28,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
     parent, _, name = key.rpartition(".")
     exists = _keys_of(parent, others)
-    while parent and not exists:  # the typo is further up
+    while parent and not exists:  # the typo is in a parent key
         parent, _, name = parent.rpartition(".")
         exists = _keys_of(parent, others)
     path = f"{parent}." if parent else ""
@@ -51,7 +51,7 @@ def refuse_options(arguments: Sequence[str]) -> None:
 
 
 def _extra_for(message: str) -> str:
-    """Say what to install where a launcher or sweeper is missing that a package brings."""
+    """Return which package to install for a missing launcher or sweeper."""
     plugins = "joblib|optuna|ray|submitit_local|submitit_slurm"
     if re.search(rf"hydra/(launcher|sweeper)/({plugins})\b", message) is None:
         return ""
@@ -59,7 +59,7 @@ def _extra_for(message: str) -> str:
 
 
 def _keys_of(parent: str, arguments: list[str]) -> list[str]:
-    """List the keys under a dotted name, in the config with the groups that the command line chose."""
+    """Return the keys under a dotted name in the config with the chosen groups."""
     chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
     for overrides in (chosen, []):
         try:
@@ -74,7 +74,7 @@ def _keys_of(parent: str, arguments: list[str]) -> list[str]:
 
 
 def missing(message: str) -> ConfigError:
-    """Turn Hydra's words about a value that was not given into an error that names its key."""
+    """Return an error with the key for Hydra's error about a missing value."""
     key = re.search(r"Missing mandatory value: ([\w.]+)", message)
     name = key[1] if key else "a setting"
     return ConfigError(name, f"must be given: {name}=...")

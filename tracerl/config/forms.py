@@ -1,4 +1,4 @@
-"""What a value of a saved file may be: checks that say what they expected and what came."""
+"""Checks of the values in a saved file. Errors have the expectation and the value."""
 
 from collections.abc import Callable, Mapping
 from numbers import Real
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import gymnasium as gym
 
-Check = Callable[[str, Any], Any]  # takes a name and a value, returns the value, raises a ValueError naming the name
+Check = Callable[[str, Any], Any]  # takes a name and a value; returns the value or raises a ValueError with the name
 
 
 def _refuse(name: str, expected: str, value: Any) -> ValueError:
@@ -18,7 +18,7 @@ def _refuse(name: str, expected: str, value: Any) -> ValueError:
 
 
 def _bare(value: Any) -> Any:
-    """Return what an array of no axis holds."""
+    """Return the element of an array without axes."""
     return value[()] if isinstance(value, np.ndarray) and value.shape == () else value
 
 
@@ -31,17 +31,17 @@ def _asks(expected: str, fits: Callable[[Any], bool]) -> Check:
     return check
 
 
-# Python's or NumPy's, finite or not.
+# Numbers of Python or NumPy, finite or not.
 real = _asks("a number", lambda value: isinstance(_bare(value), Real) and not isinstance(value, bool))
 flag = _asks("true or false", lambda value: isinstance(value, (bool, np.bool_)))
 text = _asks("a string", lambda value: isinstance(value, str))
 nothing = _asks("null", lambda value: value is None)
 mapping = _asks("a dict", lambda value: isinstance(value, dict))
-anything = _asks("anything", lambda value: True)  # plain data, whatever it is
+anything = _asks("anything", lambda value: True)  # any plain data
 
 
 def whole(low: int | None = None, high: int | None = None) -> Check:
-    """Ask for a whole number, Python's or NumPy's: any, or one of ``low`` or above, or one from ``low`` to ``high``."""
+    """Return a check for a whole number of Python or NumPy from ``low`` to ``high``, each optional."""
     span = "" if low is None else f" of {low} or above" if high is None else f" from {low} to {high}"
 
     def fits(value: Any) -> bool:
@@ -54,7 +54,7 @@ def whole(low: int | None = None, high: int | None = None) -> Check:
 
 
 def fits(check: Check, value: Any) -> bool:
-    """Tell whether a value is what a check asks for."""
+    """Return whether a value passes a check."""
     try:
         check("", value)
     except ValueError:
@@ -63,19 +63,19 @@ def fits(check: Check, value: Any) -> bool:
 
 
 def optional(inner: Check) -> Check:
-    """Ask for None or what another check asks for."""
+    """Return a check for None or a value that passes another check."""
     return lambda name, value: None if value is None else inner(name, value)
 
 
 def array(shape: tuple[int, ...], kinds: str) -> Check:
-    """Ask for an array of a shape and of a dtype of one of these kinds (``np.dtype.kind``), or a scalar for ()."""
+    """Return a check for an array of a shape and dtype kinds (``np.dtype.kind``), or a scalar for ()."""
     expected = f"an array of kind {' or '.join(kinds)}, {list(shape)}"
     arrays = (np.ndarray, np.generic)
     return _asks(expected, lambda v: isinstance(v, arrays) and v.shape == shape and v.dtype.kind in kinds)
 
 
 def several(inner: Check, n: int | None = None, most: int | None = None) -> Check:
-    """Ask for a list or tuple of what another check asks for: any number, exactly n or at most so many."""
+    """Return a check for a list or tuple whose items pass another check: any number, exactly n or at most ``most``."""
 
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
@@ -88,13 +88,13 @@ def several(inner: Check, n: int | None = None, most: int | None = None) -> Chec
 
 
 def either(first: Check, second: Check) -> Check:
-    """Ask for what one of two checks asks for; the second one's error is raised."""
+    """Return a check that passes if one of two does. The error is that of the second."""
     return lambda name, value: value if fits(first, value) else second(name, value)
 
 
 def of_space(space: "gym.Space[Any]") -> Check:
-    """Ask for a value of the form of a space's: shapes and kinds of numbers, within the bounds or not."""
-    from gymnasium import spaces  # which the command line need not wait for
+    """Return a check for a value with the shapes and kinds of numbers of a space, within its bounds or not."""
+    from gymnasium import spaces  # slow to import
 
     if isinstance(space, spaces.Dict):
         return of_dict({key: of_space(part) for key, part in space.spaces.items()})
@@ -108,7 +108,7 @@ def of_space(space: "gym.Space[Any]") -> Check:
 
 
 def of_dict(parts: Mapping[str, Check]) -> Check:
-    """Ask for a dict of exactly these keys, each with its own check."""
+    """Return a check for a dict of exactly these keys, each with its own check."""
 
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, dict) or set(value) != set(parts):
@@ -119,7 +119,7 @@ def of_dict(parts: Mapping[str, Check]) -> Check:
 
 
 def each(inner: Check) -> Check:
-    """Ask for a dict of any keys, whose values another check asks for."""
+    """Return a check for a dict of any keys whose values pass another check."""
     return lambda name, value: {key: inner(f"{name}.{key}", item) for key, item in mapping(name, value).items()}
 
 
@@ -133,7 +133,7 @@ def _of_tuple(parts: list[Check]) -> Check:
 
 
 def like(value: Any) -> Check:
-    """Ask for a value of the kind of another: a number, bool, string, array of its shape and dtype, list or tuple."""
+    """Return a check for the kind of a value: number, bool, string, list, tuple, or array of its shape and dtype."""
     if isinstance(value, (bool, np.bool_)):
         return flag
     if isinstance(value, np.ndarray):

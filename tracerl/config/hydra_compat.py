@@ -1,4 +1,4 @@
-"""What differs between Hydra 1.3 and 1.4, in one place."""
+"""The differences between Hydra 1.3 and 1.4."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from tracerl.config import env_choices
 
-# From 1.4 on, Hydra wants to be told which targets a config may name. The user's own command line may name any: agents
-# and envs of the user's own are what the framework is for. A saved run may not: ``tracerl.config.trust``.
+# From 1.4 on, Hydra requires a list of allowed targets. A user's command line may name any target, because users add
+# agents and envs. A saved run may not: ``tracerl.config.trust``.
 _UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 
 
@@ -28,7 +28,7 @@ def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callab
 
 @contextmanager
 def configs(module: str) -> Iterator[None]:
-    """A context in which ``hydra.compose`` reads the configs of a module, also in a program that uses Hydra itself."""
+    """A context in which ``hydra.compose`` reads the configs of a module, also within another Hydra program."""
     options = {"version_base": "1.3"} if _UNCHECKED is None else {}
     env_choices.register()
     outer = GlobalHydra.instance().hydra
@@ -37,18 +37,18 @@ def configs(module: str) -> Iterator[None]:
         with hydra.initialize_config_module(module, **options):
             yield
     finally:
-        GlobalHydra.instance().hydra = outer  # a new instance: Hydra leaves another one behind
+        GlobalHydra.instance().hydra = outer  # restore the instance that Hydra replaced
 
 
 def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:
-    """Register a resolver for ``${name:...}``, replacing an earlier one."""
-    omegaconf: Any = OmegaConf  # 1.3's has an older function by the name of 1.4's
+    """Register a resolver for ``${name:...}`` and replace an earlier one."""
+    omegaconf: Any = OmegaConf  # in 1.3 the function with the name of 1.4 is an older one
     add = omegaconf.register_new_resolver if _UNCHECKED is None else omegaconf.register_resolver
     add(name, resolver, use_cache=use_cache, replace=True)
 
 
 class NotBuilt(Exception):
-    """What a ``_target_`` names could not be built."""
+    """A ``_target_`` could not be built."""
 
     def __init__(self, key: str, reason: BaseException) -> None:
         super().__init__(f"{key}: {reason}")
@@ -59,9 +59,9 @@ def instantiate(config: Any, packages: Collection[str] | None = None, **options:
     """Return ``hydra.utils.instantiate`` of a config.
 
     Args:
-        config: whose ``_target_`` is called.
-        packages: that targets must be of, where Hydra can hold to it (from 1.4 on); None: any.
-        options: of Hydra.
+        config: config with the ``_target_`` to call.
+        packages: allowed packages of targets, from Hydra 1.4 on; None: any.
+        options: options of Hydra.
 
     Raises:
         NotBuilt: with the error that 1.3 wraps up and 1.4 lets through with a note.

@@ -1,4 +1,4 @@
-"""From a group of the config to what its ``_target_`` names, with errors that name the key on the command line."""
+"""Build the ``_target_`` of a group of the config. Errors name the key on the command line."""
 
 import copy
 import inspect
@@ -23,32 +23,32 @@ _OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=]|agent\.
 
 
 def open_keys(overrides: list[str]) -> list[str]:
-    """Put a ++ before settings whose keys others name (env, optimiser, critic) and before moved ones, as Hydra asks."""
+    """Add ++ to overrides of open groups (env, optimiser, critic) and of moved keys, as Hydra requires."""
     return [_OPEN.sub(r"++\g<0>", override) for override in overrides]
 
 
 def value(cfg: DictConfig, key: str) -> Any:
-    """Return a setting that another group may have left open."""
+    """Return a setting that can depend on another group."""
     try:
         return OmegaConf.select(cfg, key, throw_on_missing=True)
     except OmegaConfBaseException as error:
         if isinstance(error, MissingMandatoryValue):
             raise missing(str(error)) from error
-        raise ConfigError(key, f"cannot be worked out: {str(error).splitlines()[0]}") from error
+        raise ConfigError(key, f"cannot be resolved: {str(error).splitlines()[0]}") from error
 
 
 def with_current_keys(cfg: DictConfig, category: type[Warning] | None) -> DictConfig:
-    """Return a config in which the settings of a head that are settings of ``agent`` are those of ``head``.
+    """Return a config whose settings of a head under ``agent`` are moved to ``head``.
 
-    Only for an agent that takes a head and does not take these settings itself. What ``agent.head`` names in place of
-    the group is left without those of the group that it does not take. Imports the classes of both.
+    This is done for an agent that accepts a head and does not accept these settings. A custom ``agent.head`` gets only
+    the settings of the group that it accepts. The classes of both are imported.
 
     Args:
-        cfg: the whole config; not changed.
-        category: of the warning that names these settings; None: no warning.
+        cfg: the whole config. It is not changed.
+        category: category of the warning that names these settings; None: no warning.
 
     Raises:
-        ConfigError: the agent's ``_target_`` names nothing.
+        ConfigError: the ``_target_`` of the agent does not exist.
     """
     agent = cfg.get("agent") or {}
     old = [name for name in HEAD if name in agent]
@@ -74,7 +74,7 @@ def with_current_keys(cfg: DictConfig, category: type[Warning] | None) -> DictCo
 
 
 def _left_over(head: Any) -> list[str]:
-    """Return the settings of the group ``head`` that a head of one's own, merged over ``${head}``, does not take."""
+    """Return the settings of the group ``head`` that a custom head, merged over ``${head}``, does not accept."""
     if not isinstance(head, DictConfig) or head.get("_target_", HEAD_TARGET) == HEAD_TARGET:
         return []
     found = [name for name in HEAD if name in head]
@@ -82,7 +82,7 @@ def _left_over(head: Any) -> list[str]:
 
 
 def _with_current_targets(cfg: DictConfig) -> DictConfig:
-    """Return a config in which each ``_target_`` of tracerl 0.1 is named as today; itself where there is none."""
+    """Return a config with the current names of each ``_target_`` of tracerl 0.1; the config itself without any."""
     plain = OmegaConf.to_container(cfg)
     renamed = _renamed_targets(plain)
     return cfg if renamed == plain else OmegaConf.create(renamed)
@@ -96,16 +96,16 @@ def _renamed_targets(tree: Any) -> Any:
 
 
 def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = None) -> Any:
-    """Build what the ``_target_`` of a group names, with errors that name the key on the command line.
+    """Build the ``_target_`` of a group. Errors name the key on the command line.
 
     Args:
         cfg: the whole config.
-        key: of the group.
-        partly: return a function that takes the remaining arguments.
-        saved: the saved run's file that the config comes from, where it is not trusted: see ``tracerl.config.trust``.
+        key: key of the group.
+        partly: return a function of the remaining arguments.
+        saved: the untrusted file that the config comes from, if any; see ``tracerl.config.trust``.
     """
     cfg = _with_current_targets(cfg)
-    for renamed in (False, True):  # the second imports the agent's class, which the first has found to be trusted
+    for renamed in (False, True):  # the second check imports the agent's class, after the first found it trusted
         if renamed and key == "agent":
             cfg = with_current_keys(cfg, DeprecationWarning if saved is None else None)
         if saved is not None:
@@ -117,7 +117,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
     except NotBuilt as error:
         where = re.sub(r"(?<=[a-z])(\d+)$", r".\1", error.key)  # wrappers.0, for wrappers0
         inner = where.removeprefix("agent.")
-        where = inner if inner.split(".")[0] in cfg else where  # an agent's parts are groups of their own
+        where = inner if inner.split(".")[0] in cfg else where  # parts of an agent are separate groups
         if isinstance(error.reason, ConfigError):
             raise error.reason.under(where) from error
         raise ConfigError(where, f"cannot be built: {error.reason}") from error
@@ -128,7 +128,7 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
 
 
 def _check_known(node: DictConfig, key: str) -> None:
-    """Raise a ConfigError for a setting added with ``+`` that what a group builds does not take."""
+    """Raise a ConfigError for a setting added with ``+`` that the target of a group does not accept."""
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
     for name in names:
@@ -138,7 +138,7 @@ def _check_known(node: DictConfig, key: str) -> None:
 
 
 def _taken(target: str, key: str) -> set[str]:
-    """Return the settings that a class or function takes; of an agent with ``**settings``, those of its ``Settings``.
+    """Return the settings that a class or function accepts; for an agent with ``**settings``, those of ``Settings``.
 
     Raises:
         ConfigError: the target of this key names nothing.

@@ -1,4 +1,4 @@
-"""Where modules of tracerl 0.1 are now: for `_target_` of saved runs, and for imports, which warn for one release."""
+"""Current names of modules of tracerl 0.1, for the `_target_` of saved runs and for imports with a warning."""
 
 import sys
 import warnings
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; what was one module can be several
+MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split into several
     "actor_critic": ("agents.common.actor_critic",),
     "agent": ("lifetime.protocol",),
     "arena": ("nn.packed_state",),
@@ -87,11 +87,11 @@ HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
 
 
 def current_settings(saved: Mapping[str, Any], head: bool) -> dict[str, Any]:
-    """Return settings of a saved run under the names of today.
+    """Return settings of a saved run under their current names.
 
     Args:
-        saved: by dotted name.
-        head: whether the run has a group ``head`` today.
+        saved: settings by dotted name.
+        head: whether the current run has a group ``head``.
     """
     found = {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
@@ -104,7 +104,7 @@ def current_settings(saved: Mapping[str, Any], head: bool) -> dict[str, Any]:
 
 
 def homes(path: str) -> list[str]:
-    """Return where a dotted path of tracerl 0.1 may be found now, the path itself where nothing moved."""
+    """Return the current candidates for a dotted path of tracerl 0.1; the path itself if it did not move."""
     package, _, rest = path.partition(".")
     parts = rest.split(".")
     for size in range(len(parts), 0, -1):
@@ -115,10 +115,10 @@ def homes(path: str) -> list[str]:
 
 
 def current(path: str) -> str:
-    """Return the dotted path of today of a class or function of tracerl 0.1.
+    """Return the current dotted path of a class or function of tracerl 0.1.
 
     Args:
-        path: such as ``tracerl.network.Dense``; one that did not move, or is none of tracerl's, comes back as it is.
+        path: such as ``tracerl.network.Dense``. Paths that did not move or are outside tracerl are returned unchanged.
     """
     for home in homes(path):
         module, _, name = home.rpartition(".")
@@ -128,9 +128,9 @@ def current(path: str) -> str:
 
 
 def attribute_of(*modules: str) -> Callable[[str], Any]:
-    """Return a module's ``__getattr__`` that finds, with a warning, what has moved to other modules.
+    """Return a ``__getattr__`` for a module that finds moved attributes in other modules, with a warning.
 
-    A submodule beside the first of them is left to the import system.
+    Submodules next to the first module are left to the import system.
     """
 
     def find(name: str) -> Any:
@@ -146,13 +146,13 @@ def attribute_of(*modules: str) -> Callable[[str], Any]:
 
 
 def keep_names(namespace: dict[str, Any], **names: str) -> None:
-    """Let a module's attributes be found, with a warning, by the names that they had in tracerl 0.1.
+    """Add aliases with a warning for attributes of a module under their names in tracerl 0.1.
 
-    Type checkers do not see it, so that to them a name that is misspelt stays an error.
+    The function is hidden from type checkers, so that they report misspelt names.
 
     Args:
         namespace: ``globals()`` of the module.
-        names: the current name of each previous one.
+        names: current name of each previous name.
     """
 
     def find(name: str) -> Any:
@@ -179,10 +179,10 @@ def _is_module(name: str) -> bool:
 
 
 class _Moved(MetaPathFinder, Loader):
-    """Import a module by the name that it had in tracerl 0.1."""
+    """A finder that imports a module by its name in tracerl 0.1."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        """Return how to import a module that moved; None of any other."""
+        """Return the spec of a moved module; None for any other."""
         parent = getattr(sys.modules.get(fullname.rpartition(".")[0]), "__spec__", None)
         inside = isinstance(getattr(parent, "loader", None), _Moved)
         if not inside and fullname.removeprefix("tracerl.") not in MOVED:
@@ -190,10 +190,10 @@ class _Moved(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=True) if _is_module(homes(fullname)[0]) else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module everything that it had."""
+        """Add all previous attributes to the module."""
         module.__getattr__ = attribute_of(*homes(module.__name__))  # type: ignore[method-assign]
 
 
 def install() -> None:
-    """Let imports find what has moved, after everything else has been asked."""
+    """Add the finder of moved modules after all other finders."""
     sys.meta_path.append(_Moved())

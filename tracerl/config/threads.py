@@ -1,13 +1,13 @@
-"""How many threads there are to share."""
+"""The number of available threads."""
 
 import os
 import re
 
 
 def available_cores() -> int:
-    """Return the cores this process may run on, or fewer where ``OMP_NUM_THREADS`` says so.
+    """Return the number of cores of this process, or ``OMP_NUM_THREADS`` if it is smaller.
 
-    That is what joblib and Ray set for their workers, which share the cores.
+    joblib and Ray set the variable for their workers, which share the cores.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked_for = re.match(r"[1-9]\d*", os.environ.get("OMP_NUM_THREADS", ""))  # 4, or 4,2 for nested teams

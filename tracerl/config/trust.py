@@ -1,4 +1,4 @@
-"""What the files of a saved run may name: nothing that runs code from outside a few packages, unless it is trusted."""
+"""Check that the files of an untrusted saved run name only classes of a few packages."""
 
 import importlib
 import re
@@ -12,9 +12,9 @@ from typing import Any
 from tracerl.config.checks import ConfigError
 from tracerl.config.moved import current
 
-# tracerl, Gymnasium, and those that the project's own yamls name envs of.
+# tracerl, Gymnasium, and the packages of the envs in the project's yamls.
 _PACKAGES = ("tracerl", "gymnasium", "ale_py", "minatar")
-# Packages and classes of tracerl that a config is made of. Others open files, such as the writers of logs and videos.
+# Packages and classes of tracerl that a config can name. Others open files, such as writers of logs and videos.
 _PARTS = (
     "tracerl.agents",
     "tracerl.runs.checkpoint.schedule.CheckpointSettings",
@@ -28,33 +28,33 @@ _PARTS = (
     "tracerl.rules",
     "tracerl.nn.networks.tracetorch",
 )
-_IDS = ("id", "env_id")  # of an env: ``module:Id`` imports the module
+_IDS = ("id", "env_id")  # keys of an env id: ``module:Id`` imports the module
 
 
 def packages() -> frozenset[str]:
-    """Return the trusted packages: those of tracerl's own envs, and those that Gymnasium loads as its plugins.
+    """Return the trusted packages: those of tracerl's envs and the plugins of Gymnasium.
 
-    Plugins are read from the metadata of what is installed, so nothing that was imported later joins them.
+    Plugins are read from the metadata of installed packages, so later imports do not add any.
     """
     plugins = entry_points(group="gymnasium.envs")
     return frozenset({*_PACKAGES, *(re.split(r"[.:]", plugin.value)[0] for plugin in plugins)})
 
 
 def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: bool = False) -> None:
-    """Check a tree of a config that comes from a saved run, before anything of it is built.
+    """Check a tree of a config from a saved run before it is built.
 
-    A ``_target_``, wherever it is nested, must be a class: one of ``_PARTS``, or a Gymnasium wrapper or space out of
-    the trusted packages. The id of an env must import no other module. Interpolations must call no resolver.
+    Each ``_target_`` must be a class of ``_PARTS``, or a Gymnasium wrapper or space of the trusted packages. The id of
+    an env must not import another module. Interpolations must not call a resolver.
 
     Args:
-        tree: nested mappings, sequences and values; interpolations in it may be unresolved.
+        tree: nested mappings, sequences and values. Interpolations can be unresolved.
         key: dotted name of the tree; empty for the whole config.
         source: file of the saved run, for messages.
-        own: overrides of the user's own command line; what they name is free.
-        trust: raise nothing; print a line for each name that is not trusted.
+        own: overrides of the user's command line, which can name any class.
+        trust: print each untrusted name instead of raising an error.
 
     Raises:
-        ConfigError: naming the key, its value and what allows it.
+        ConfigError: naming the key, its value and the option that allows it.
     """
     trusted = packages()
     for place, name, why in _untrusted(tree, key, trusted):
@@ -67,12 +67,12 @@ def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: boo
 
 
 def check_literal(tree: Any, key: str, source: str | Path) -> None:
-    """Check that a saved config, which is written resolved, has no interpolation among its values and keys.
+    """Check that a resolved saved config has no interpolation in its values and keys.
 
     Args:
         tree: nested mappings, sequences and values.
         key: dotted name of the tree; empty for the whole config.
-        source: what was saved, for messages.
+        source: description of the file, for messages.
 
     Raises:
         ConfigError: naming the key.
@@ -83,7 +83,7 @@ def check_literal(tree: Any, key: str, source: str | Path) -> None:
 
 
 def _untrusted(tree: Any, key: str, trusted: frozenset[str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield the dotted key and the value of what is not trusted, and why it is not."""
+    """Yield the dotted key and value of each untrusted entry, and the reason."""
     listed = ", ".join(sorted(trusted))
     for place, value in _leaves(tree, key):
         path = place.split(".")
@@ -101,7 +101,7 @@ def _untrusted(tree: Any, key: str, trusted: frozenset[str]) -> Iterator[tuple[s
 
 
 def _leaves(tree: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield every value that is no container, and every empty container, with its dotted key."""
+    """Yield every leaf, empty containers included, with its dotted key."""
     items: Any = ()
     if isinstance(tree, Mapping):
         items = tree.items()
@@ -114,7 +114,7 @@ def _leaves(tree: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_plain(env_id: str, trusted: frozenset[str]) -> bool:
-    """Say whether an env's id imports nothing, or a module of a trusted package."""
+    """Return whether an env id imports no module or a module of a trusted package."""
     module, colon, name = env_id.partition(":")
     if "${" in env_id or ":" in name:
         return False
@@ -122,10 +122,10 @@ def _is_plain(env_id: str, trusted: frozenset[str]) -> bool:
 
 
 def _find(name: Any, trusted: frozenset[str]) -> Any:
-    """Return what a dotted name stands for, looked up as Hydra does, without leaving the trusted packages.
+    """Return the object of a dotted name, looked up like Hydra does, within the trusted packages.
 
     Returns:
-        None where the way there leads over what is no module of these packages, or nothing is there.
+        The object; None if it is missing or a parent is no module of these packages.
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)+", name):
         return None
@@ -136,7 +136,7 @@ def _find(name: Any, trusted: frozenset[str]) -> Any:
             if not isinstance(found, ModuleType) or found.__name__.split(".")[0] not in trusted:
                 return None
             found = getattr(found, part) if hasattr(found, part) else importlib.import_module(".".join(parts[:i]))
-    except Exception:  # whatever a module raises that cannot be imported here
+    except Exception:  # a failing import can raise any error
         return None
     if isinstance(found, type) and found.__module__.split(".")[0] in trusted:
         return found
@@ -144,20 +144,20 @@ def _find(name: Any, trusted: frozenset[str]) -> Any:
 
 
 def _is_part(found: Any) -> bool:
-    """Say whether something is a class that may be built from a saved run."""
+    """Return whether an object is a class that may be built from a saved run."""
     if found is None:
         return False
     name = f"{found.__module__}.{found.__qualname__}"
     if any(name == part or name.startswith(f"{part}.") for part in _PARTS):
         return True
     import gymnasium
-    from gymnasium.wrappers import RecordVideo  # writes files, wherever it is told to
+    from gymnasium.wrappers import RecordVideo  # writes files to any path
 
     return issubclass(found, (gymnasium.Wrapper, gymnasium.Space)) and not issubclass(found, RecordVideo)
 
 
 def _names(override: str, place: str, name: Any) -> bool:
-    """Say whether an override of the user's own sets a key, or one above it, to what is found there."""
+    """Return whether a user's override sets a key or a parent of it to the value found."""
     key, _, text = override.lstrip("+~").partition("=")
     whole = rf"(?<![\w.]){re.escape(str(name))}(?![\w.])"
     return f"{place}.".startswith(f"{key}.") and re.search(whole, text) is not None

@@ -1,5 +1,5 @@
-"""Networks of tracerl for other programs and from them: NIR both ways, ``torch.export`` and ONNX outwards.
+"""Export networks to NIR, ``torch.export`` and ONNX, and import networks from NIR.
 
-``blueprint.py`` describes a network without saying who computes it; ``draw.py`` makes that description of a network
-of tracerl, the others turn it into a file or read it from one.
+``blueprint.py`` describes a network independently of a format. ``draw.py`` returns the description of a network of
+tracerl. The other modules write the description to a file or read it from one.
 """

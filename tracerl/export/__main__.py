@@ -13,7 +13,7 @@ _OPTIONS = {"network", "dt", "form", "fold_normalizer", "without_readout", "life
 
 
 def main() -> None:
-    """Write a run's network to files; exit with 0, or 2 (bad input)."""
+    """Write the network of a run to files; exit with 0 or 2 (bad input)."""
     arguments = _parser().parse_args()
     try:
         for line in _export(arguments):
@@ -26,20 +26,24 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "Write the network of a run's agent for other programs; docs/export.md has all of it."
+    description = "Write the network of a run's agent to a file; see docs/export.md."
     parser = argparse.ArgumentParser(prog="python -m tracerl.export", description=description)
-    parser.add_argument("run", type=Path, help="folder of a run, or of one of its checkpoints")
+    parser.add_argument("run", type=Path, help="folder of a run or of one of its checkpoints")
     parser.add_argument("--nir", type=Path, metavar="FILE", help="write a NIR graph (tracerl[nir])")
     parser.add_argument("--pt2", type=Path, metavar="FILE", help="write a program of torch.export")
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
     parser.add_argument("--network", default="policy", metavar="NAME", help="policy (default) or value")
     parser.add_argument(
-        "--life", "--lifetime", type=int, default=0, metavar="N", help="number among the run's lifetimes (default 0)"
+        "--life", "--lifetime", type=int, default=0, metavar="N", help="index of the lifetime (default 0)"
     )
     parser.add_argument("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest)")
-    parser.add_argument("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
-    nir = parser.add_argument_group("of a NIR graph")
-    nir.add_argument("--dt", type=float, default=1e-4, metavar="SECONDS", help="of a tick (default 1e-4, snnTorch's)")
+    parser.add_argument(
+        "--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md"
+    )
+    nir = parser.add_argument_group("options of a NIR graph")
+    nir.add_argument(
+        "--dt", type=float, default=1e-4, metavar="SECONDS", help="duration of a tick (default 1e-4, as in snnTorch)"
+    )
     nir.add_argument("--form", default="plain", metavar="NAME", help="plain (default): R = 1; scaled: for snnTorch")
     nir.add_argument("--fold-normalizer", action="store_true", help="standardise in the first weights")
     nir.add_argument("--without-readout", action="store_true", help="end with the spikes of the last layer")
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> Iterator[str]:
-    """Write what is asked for; yield what there is to say."""
+    """Write the files and yield lines for the user."""
     wanted = {kind: getattr(arguments, kind) for kind in ("nir", "pt2", "onnx") if getattr(arguments, kind) is not None}
     if not wanted:
         stop("there is nothing to write: give --nir FILE, --pt2 FILE or --onnx FILE")
@@ -100,10 +104,10 @@ def _write_program(arguments: argparse.Namespace, kind: str, path: Path, agent: 
 
     program = program_of(agent, arguments.network)
     write_whole(path, onnx_bytes(program) if kind == "onnx" else torch_export_bytes(program), kind)
-    results = "outputs, new state" if program.choice is None else "likeliest action, outputs, new state"
+    results = "outputs, new state" if program.choice is None else "most probable action, outputs, new state"
     yield f"wrote {path}: {what}"
     yield f"  (observation [{program.n_observation}], state [{program.n_state}]) -> ({results})"
-    yield "  the state is zeros with every episode; observations are standardised as they were at the checkpoint."
+    yield "  the state starts at zeros in every episode; observations are standardised as at the checkpoint."
 
 
 if __name__ == "__main__":

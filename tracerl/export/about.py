@@ -1,4 +1,4 @@
-"""What goes with a network out of an agent: the standardising of observations, and what a file says about itself."""
+"""The data of an exported network beside its weights: normalisation of observations, metadata and messages."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tracerl.nn.wiring import INPUT
 
 
 def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """Return the mean and the deviation that observations are standardised by, as they stand: float64, [n]."""
+    """Return the current mean and standard deviation of observations, float64, [n]."""
     assert encoder.normalizer is not None
     found = encoder.normalizer.moments
     seen = float(found.count) > 1
@@ -26,13 +26,15 @@ def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
 
 
 def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
-    """Fold the standardising of observations into the weights that read them: W' = W / std, b' = b - W (mean / std).
+    """Fold the normalisation of observations into the first weights: W' = W / std, b' = b - W (mean / std).
 
-    The network then takes observations as the env hands them out. What is not affine stays out: the bound of ``clip``
-    standard deviations; and mean and deviation are those of now, which an agent that learns goes on averaging.
+    The network then accepts raw observations of the env. The bound of ``clip`` standard deviations is not affine and is
+    left out. The mean and standard deviation are the current ones, without later updates.
     """
     if not isinstance(encoder, RawEncoder):
-        raise ConfigError("fold_normalizer", f"needs encoder=raw, whose code is affine, got encoder={encoder.name}")
+        raise ConfigError(
+            "fold_normalizer", f"needs encoder=raw, whose features are affine, got encoder={encoder.name}"
+        )
     if encoder.normalizer is None:
         return blueprint
     mean, deviation = moments(encoder)
@@ -54,7 +56,7 @@ def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
 
 
 def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
-    """Return what a file says beside its nodes, as numbers, arrays and texts."""
+    """Return the metadata of a file: numbers, arrays and texts."""
     found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
     if isinstance(encoder, ContrastEncoder):
         found["encoder_trace_decay"] = np.array(encoder.trace_decays)
@@ -75,14 +77,14 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
 
 
 def left_out(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> Iterator[str]:
-    """Yield, a sentence each, what of an agent's way from observation to action a NIR file does not hold."""
+    """Yield sentences about the steps from observation to action that a NIR file does not include."""
     if isinstance(encoder, RawEncoder):
         if encoder.normalizer is None:
             yield "input: the observation, flattened."
         elif is_folded:
             yield (
-                f"input: the observation, flattened; it was bounded at {encoder.clip:g} standard deviations in the"
-                " agent, which is not in the file."
+                f"input: the observation, flattened; the agent's bound of {encoder.clip:g} standard deviations is not"
+                " in the file."
             )
         else:
             yield (
@@ -90,16 +92,16 @@ def left_out(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> Iterato
                 f" at {encoder.clip:g}; --fold-normalizer puts all but the bound into the first weights."
             )
     else:
-        yield f"input: the code of encoder={encoder.name}, which is not in the file."
+        yield f"input: the features of encoder={encoder.name}, which is not in the file."
     if any(isinstance(layer.synapses, Convolution) for layer in blueprint.neurons):
         yield "images go in as (channels, height, width), without a batch axis."
     if blueprint.ticks > 1:
-        yield f"an env step is {blueprint.ticks} ticks; the output is that after the last."
-    yield "membranes begin at 0 with every episode. Choosing an action from the output is left to the reader."
+        yield f"an env step has {blueprint.ticks} ticks; the output of the last one counts."
+    yield "membranes start at 0 in every episode. The choice of an action from the output is not in the file."
 
 
 def warnings_of(blueprint: Blueprint) -> Iterator[str]:
-    """Yield, a sentence each, what a NIR file gets wrong about a network."""
+    """Yield sentences about the differences between a network and its NIR file."""
     if any(stage.reset == "soft" for stage in blueprint.neurons):
         yield (
             "network.reset=soft has no NIR equivalent: others read the file as reset to 0, which spikes differently;"
@@ -108,16 +110,16 @@ def warnings_of(blueprint: Blueprint) -> Iterator[str]:
 
 
 def hints(blueprint: Blueprint, form: str, dt: float, with_readout: bool) -> Iterator[str]:
-    """Yield, a sentence each, what the readers of snnTorch 1.0 and Norse 1.1 make of a NIR file."""
+    """Yield sentences about limits of the readers of snnTorch 1.0 and Norse 1.1."""
     layers, readout = blueprint.neurons, blueprint.readout
     shared = all(bool((v == v[0]).all()) for layer in layers for v in (layer.membrane_decay, layer.threshold))
     if form == "plain" and not (shared and all(layer.synapse_decay is None for layer in layers)):
         images = any(isinstance(layer.synapses, Convolution) for layer in layers)
         instead = "train with one of each" if images else "use --form scaled"
-        yield f"snnTorch's reader takes one membrane decay and one threshold per layer: for it, {instead}."
+        yield f"snnTorch's reader accepts one membrane decay and one threshold per layer: for it, {instead}."
     if any(isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers):
         yield "snnTorch's reader stops at recurrent layers."
     if dt != DT:
-        yield f"snnTorch's reader takes dt = {DT:g} for granted; Norse's is told it."
+        yield f"snnTorch's reader assumes dt = {DT:g}; Norse's has an argument for it."
     if with_readout and readout is not None and (bool(readout.input_decay.any()) or readout.output_decay is not None):
-        yield "the readers of snnTorch and Norse know no LI: for them, use --without-readout, or docs/export.md."
+        yield "the readers of snnTorch and Norse do not support LI: use --without-readout, or see docs/export.md."

@@ -1,4 +1,4 @@
-"""From a network of tracerl to its blueprint."""
+"""Return the description of a network of tracerl."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from tracerl.nn.wiring import INPUT, Node, Wiring
 
 
 def part_of(agent: Any, name: str) -> Part:
-    """Return the network that does a job of an agent."""
+    """Return a network of an agent by its name."""
     if not isinstance(agent, Portable):
         raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
     if agent.lifetimes.shape:
@@ -38,7 +38,7 @@ def part_of(agent: Any, name: str) -> Part:
 
 
 def draw(part: Part) -> Blueprint:
-    """Describe the network of a part, of one lifetime; tensors are copies on the CPU."""
+    """Return the description of a network of one lifetime. Tensors are copies on the CPU."""
     network = part.network
     if isinstance(network, TraceNetwork):
         return _draw_classic(network)
@@ -91,7 +91,7 @@ def _readout(layer: LI, sources: tuple[int, ...], outputs: slice) -> Readout:
 
 
 def _draw_classic(network: TraceNetwork) -> Blueprint:
-    """Describe traceTorch's network, v_t = m v_{t-1} + W x_t: normalised, its weights are W / (1-m)."""
+    """Return the description of traceTorch's network, v_t = m v_{t-1} + W x_t, with normalised weights W / (1-m)."""
     stages = []
     for i, layer in enumerate(network.layers):
         weight = _normalised(layer)
@@ -119,7 +119,7 @@ def _normalised(layer: TraceLIF | TraceLIS) -> Tensor:
 
 
 def _each(constrained: Constrained, n: int) -> Tensor:
-    """Return one value per neuron, those that are learned brought up to date: [n]."""
+    """Return one current value per neuron, [n]."""
     return _copied(constrained.refresh().expand(n))
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files atomically."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tracerl.runs.files import write_atomic
 
 
 def write_whole(path: Path, data: bytes, option: str) -> None:
-    """Write a file beside its place and move it there, over one that is there."""
+    """Write a file atomically and replace an existing one."""
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")

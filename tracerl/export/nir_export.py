@@ -1,4 +1,4 @@
-"""An agent's network as a NIR graph; see ``tracerl.to_nir``."""
+"""Export a network of an agent as a NIR graph; see ``tracerl.to_nir``."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,23 +20,23 @@ def to_nir(
     fold_normalizer: bool = False,
     about: dict[str, Any] | None = None,
 ) -> Any:
-    """Return a network of an agent as a NIR graph, which ``nir.write`` writes; needs ``tracerl[nir]``.
+    """Return a network of an agent as a NIR graph for ``nir.write``. It needs ``tracerl[nir]``.
 
     Args:
-        agent: of one lifetime.
+        agent: agent of one lifetime.
         network: ``policy`` or ``value``.
         dt: seconds per tick.
-        form: ``plain``, or ``scaled``: the same spikes, as snnTorch's reader takes them where decays or thresholds
-            differ within a layer.
-        without_readout: end with the spikes of the last layer; the weights of the outputs are in the metadata alone.
-        fold_normalizer: put the standardising of observations into the first weights.
-        about: more metadata of the graph.
+        form: ``plain``, or ``scaled``: equal spikes in a form for snnTorch's reader if decays or thresholds differ
+            within a layer.
+        without_readout: end with the spikes of the last layer. The readout weights are in the metadata only.
+        fold_normalizer: fold the normalisation of observations into the first weights.
+        about: additional metadata of the graph.
 
     Returns:
         A ``nir.NIRGraph``.
 
     Raises:
-        ConfigError: the agent has no such network, or NIR no word for it.
+        ConfigError: the agent has no such network, or NIR cannot represent it.
     """
     check_packages("nir")
     from tracerl.export.nir_write import FORMS, to_graph
@@ -49,6 +49,8 @@ def to_nir(
         blueprint = folded(blueprint, agent.encoder)
     if without_readout:
         if len(blueprint.readout.sources if blueprint.readout else ()) != 1 or not blueprint.stages:
-            raise checks.ConfigError("without_readout", "cannot be had: what is below it is not one layer of spikes")
+            raise checks.ConfigError(
+                "without_readout", "must be false: the readout is not above a single layer of spikes"
+            )
         blueprint = replace(blueprint, readout=None)
     return to_graph(blueprint, dt=dt, form=form, metadata=words)

@@ -1,4 +1,4 @@
-"""An agent whose policy is the network of a NIR graph; see ``tracerl.from_nir``."""
+"""Import a NIR graph as the policy of an agent; see ``tracerl.from_nir``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ from tracerl.runs.api import make_agent
 if TYPE_CHECKING:
     from tracerl.lifetime.protocol import Agent
 
-AGENTS = ("reflect", "eprop")  # whose policy is a network=dense
-_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # of the network, which settings cannot change
+AGENTS = ("reflect", "eprop")  # agents with network=dense as policy
+_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # keys of the network that settings cannot change
 
 
 def from_nir(
@@ -36,23 +36,23 @@ def from_nir(
     seed: int = 0,
     dt: float | None = None,
 ) -> "Agent":
-    """Make an agent whose policy begins as a NIR network and goes on learning; needs ``tracerl[nir]``.
+    """Make an agent whose policy is initialised with a NIR network. It needs ``tracerl[nir]``.
 
-    The settings of the network are read off the graph: widths, decays, thresholds, reset, recurrence. Where the graph
-    ends with spikes, the readout is new. So is the critic, which is built like the policy with weights of its own. A
-    file of tracerl's own brings the encoder's name and the mean and deviation of observations with it; to any other
-    network observations are shown as they are (``encoder.normalize=false``), unless ``settings`` say otherwise.
+    The graph gives the settings of the network: widths, decays, thresholds, reset, recurrence. If the graph ends with
+    spikes, the readout is new. The critic is built like the policy, with new weights. A file written by tracerl has the
+    encoder's name and the mean and standard deviation of observations. For other files observations are not normalised
+    (``encoder.normalize=false``), unless ``settings`` change this.
 
     Args:
-        path: of a NIR file, or a ``nir.NIRGraph``: Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output.
-        env: where it shall run; its spaces must fit the network.
+        path: path of a NIR file, or a ``nir.NIRGraph``: Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output.
+        env: env of the agent. Its spaces must fit the network.
         agent: ``reflect`` or ``eprop``.
-        settings: by the keys of the command line.
-        seed: of the weights that the graph does not hold, and of actions.
-        dt: seconds per tick; None: what the metadata say, else 1e-4.
+        settings: settings by the keys of the command line.
+        seed: seed of the weights that the graph does not have, and of actions.
+        dt: seconds per tick; None: the value in the metadata, else 1e-4.
 
     Raises:
-        ConfigError: naming the node that cannot be read, or what does not fit.
+        ConfigError: naming the node that cannot be read, or the setting that does not fit.
     """
     check_packages("nir")
     from tracerl.export.nir_read import check_graph, from_graph, read_file, seconds_per_tick, spans
@@ -80,11 +80,11 @@ def from_nir(
 
 
 def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the encoder that a graph's metadata tell."""
+    """Return the settings of the encoder in the metadata of a graph."""
     found: dict[str, Any] = {"encoder": "raw", "encoder.normalize": about.get("normalizer") == "apart"}
     if "normalizer" in about:
         found["encoder"] = about["encoder"]
-    if found["encoder"] == "contrast":  # files of before it was written down had one trace of .5 and no memory
+    if found["encoder"] == "contrast":  # older files without these keys have one trace of .5 and no memory
         for key, former in (("trace_decay", [0.5]), ("memory_decay", [])):
             decays = np.atleast_1d(about.get(f"encoder_{key}", former))
             found[f"encoder.{key}"] = [float(decay) for decay in decays]
@@ -104,7 +104,7 @@ def _check_ends(blueprint: Blueprint, network: Network, agent: Any) -> None:
 
 
 def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
-    """Write every number of a blueprint into a network, in place."""
+    """Copy every number of a description into a network, in place."""
     from tracerl.export.nir_read import synapse_decay
 
     for stage, layer in zip(blueprint.neurons, network.layers, strict=True):
@@ -129,7 +129,7 @@ def _assign(constrained: Any, values: Tensor) -> None:
 
 
 def _restore_moments(about: Mapping[str, Any], encoder: Encoder) -> None:
-    """Let the normaliser, where the graph brings one, go on from what it had seen."""
+    """Restore the statistics of the normaliser, if the graph has them."""
     if about.get("normalizer") != "apart" or encoder.normalizer is None:
         return
     moments = encoder.normalizer.moments

@@ -1,6 +1,6 @@
-"""From a NIR graph, a stack of Affine and LIF nodes under a readout, to a blueprint.
+"""Read a NIR graph, a stack of Affine and LIF nodes with a readout, as a description.
 
-What tracerl has no equivalent for raises a ConfigError that names the node.
+A node without an equivalent in tracerl raises a ConfigError with its name.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tracerl.export.blueprint import Blueprint, Dense, Neurons, Readout
 from tracerl.export.units import DT, decay_of, threshold_above
 from tracerl.nn.wiring import INPUT
 
-_ROUNDING = 1e-6  # of a time constant in float32, relative: one that equals dt may seem to be below it
+_ROUNDING = 1e-6  # relative rounding of a float32 time constant, so that one equal to dt is not below it
 _STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"
 
 
@@ -27,19 +27,19 @@ def read_file(path: str | Path) -> Any:
         raise ConfigError("path", f"must be a NIR file, there is none at {str(path)!r}")
     try:
         return nir.read(path)
-    except Exception as error:  # whatever h5py and the constructors of nodes make of another kind of file
+    except Exception as error:  # h5py and constructors of nodes can raise any error for another file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {reason}") from error
 
 
 def check_graph(graph: Any) -> None:
-    """Check that it is a graph, raising a ConfigError."""
+    """Raise a ConfigError if it is no NIR graph."""
     if not isinstance(graph, nir.NIRGraph):
         raise ConfigError("path", f"must be a NIR file or a nir.NIRGraph, got {type(graph).__name__}")
 
 
 def seconds_per_tick(graph: Any) -> float:
-    """Return the dt that the metadata of a graph or of its nodes tell, else the usual one."""
+    """Return the dt in the metadata of a graph or its nodes, else the default."""
     for owner in (graph, *graph.nodes.values()):
         found = getattr(owner, "metadata", {}).get("dt")
         if found is not None:
@@ -48,10 +48,10 @@ def seconds_per_tick(graph: Any) -> float:
 
 
 def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
-    """Describe the network of a NIR graph.
+    """Return the description of the network of a NIR graph.
 
-    Membranes are measured from rest and normalised: W' = R W, whatever form the file is in. Neurons reset to rest,
-    unless a file of tracerl's own says that they subtract their threshold.
+    Membranes are measured from rest and normalised: W' = R W, for both forms of a file. Neurons reset to rest, unless a
+    file written by tracerl says that they subtract their threshold.
     """
     own = str(graph.metadata.get("writer", "")).startswith("tracerl")
     stages: list[Neurons] = []
@@ -77,7 +77,7 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
 
 
 class _Walk:
-    """A walk from the input of a graph along its only way."""
+    """A walk along the only path of a graph from its input."""
 
     def __init__(self, graph: Any) -> None:
         self._nodes, self._edges = graph.nodes, [tuple(edge) for edge in graph.edges]
@@ -89,15 +89,15 @@ class _Walk:
 
     @property
     def arrived(self) -> bool:
-        """Whether this is the output."""
+        """Whether the current node is the output."""
         return isinstance(self.node, nir.Output)
 
     def error(self, problem: str) -> ConfigError:
-        """Return an error about the node."""
+        """Return an error about the current node."""
         return ConfigError("path", f"holds the node {self.name} ({type(self.node).__name__}), which {problem}")
 
     def on(self, but: str | None = None) -> None:
-        """Go to the one node that receives this one, leaving one out."""
+        """Move to the only successor of the node, except an ignored one."""
         ahead = [end for start, end in self._edges if start == self.name and end != but]
         if len(ahead) != 1:
             raise self.error(f"must lead to one other node in {_STACK}, it leads to {len(ahead)}")
@@ -107,7 +107,7 @@ class _Walk:
             raise self.error(f"receives several others, {', '.join(before)} among them: {_STACK} is expected")
 
     def affine(self) -> tuple[str, Tensor, Tensor]:
-        """Take weights, float64 [n, n_in], and biases, [n], and go on."""
+        """Return weights, float64 [n, n_in], and biases, [n], of the node, and move on."""
         name, node = self.name, self.node
         if not isinstance(node, (nir.Affine, nir.Linear)) or node.weight.ndim != 2:
             raise self.error(f"tracerl cannot read: {_STACK} is expected")
@@ -115,7 +115,7 @@ class _Walk:
         return name, *_affine(node)
 
     def recurrence(self) -> str | None:
-        """Return the node through which this one receives itself."""
+        """Return the node of a recurrent connection of the current node."""
         around = [end for start, end in self._edges if start == self.name and (end, self.name) in self._edges]
         if len(around) > 1:
             raise self.error("receives itself along several ways")
@@ -148,7 +148,7 @@ def _decay(walk: _Walk, tau: Any, dt: float) -> Tensor:
 def _neurons(
     walk: _Walk, weight: Tensor, bias: Tensor, dt: float, dtype: torch.dtype, own: bool, number: int
 ) -> Neurons:
-    """Take a layer of neurons behind its weights, and go on."""
+    """Return a layer of neurons with its weights, and move on."""
     node, synaptic = walk.node, isinstance(walk.node, nir.CubaLIF)
     n = len(bias)
     rest = np.broadcast_to(node.v_leak, n)
@@ -181,7 +181,7 @@ def _neurons(
 
 
 def _integrators(walk: _Walk, dt: float) -> tuple[Tensor, Tensor]:
-    """Take leaky integrators, their decays and gains, each float64 [n], and go on."""
+    """Return decays and gains of leaky integrators, each float64 [n], and move on."""
     node = walk.node
     if np.any(node.v_leak):
         raise walk.error("rests at another level than 0")
@@ -191,14 +191,14 @@ def _integrators(walk: _Walk, dt: float) -> tuple[Tensor, Tensor]:
 
 
 def _filtered_readout(walk: _Walk, dt: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Take LI -> Affine: V, c, k."""
+    """Return V, c, k of LI -> Affine."""
     decay, gain = _integrators(walk, dt)
     _, weight, bias = walk.affine()
     return weight * gain, bias, decay.expand(weight.shape[1])
 
 
 def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Take what follows the Affine that is above the last spikes: V, c, k."""
+    """Return V, c, k from the nodes after the Affine above the last spikes."""
     if not isinstance(walk.node, nir.LI):
         return weight, bias, torch.zeros_like(weight[0])
     decay, gain = _integrators(walk, dt)
@@ -209,7 +209,7 @@ def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor, dt: flo
 
 
 def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
-    """Yield the settings of ``network=dense`` that a blueprint shows, by their keys."""
+    """Yield the settings of ``network=dense`` of a description, by key."""
     layers = blueprint.neurons
     yield "hidden", [layer.n for layer in layers]
     yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
@@ -228,19 +228,19 @@ def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
 
 
 def synapse_decay(layer: Neurons) -> Tensor:
-    """Return a per tick, [n]: 0 where currents do not decay, which is the same."""
+    """Return the decay a per tick, [n]: 0 without decaying currents, which is equivalent."""
     return torch.zeros_like(layer.membrane_decay) if layer.synapse_decay is None else layer.synapse_decay
 
 
 def _span(values: list[Tensor]) -> Any:
-    """Return one number where all are equal, else their range."""
+    """Return one number if all are equal, else their range."""
     together = torch.cat(values)
     low, high = float(together.min()), float(together.max())
     return low if low == high else [low, high]
 
 
 def _common(key: str, values: list[Any]) -> Any:
-    """Return what all layers have in common."""
+    """Return the value that all layers share."""
     if len(set(values)) > 1:
-        raise ConfigError("path", f"holds layers that differ in network.{key}, which is one for all: {values}")
+        raise ConfigError("path", f"holds layers that differ in network.{key}, which must be equal: {values}")
     return values[0]

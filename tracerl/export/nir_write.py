@@ -1,4 +1,4 @@
-"""From a blueprint to a NIR graph (https://neuroir.org; Pedersen et al. 2024, doi 10.1038/s41467-024-52259-9)."""
+"""Write a description as a NIR graph (https://neuroir.org; Pedersen et al. 2024, doi 10.1038/s41467-024-52259-9)."""
 
 import io
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ FORMS = ("plain", "scaled")
 
 @dataclass
 class _Draft:
-    """A graph that grows from its input to its output."""
+    """A graph under construction, from its input to its output."""
 
     dt: float  # seconds per tick
     form: Form  # see ``to_graph``
     nodes: dict[str, Any] = field(default_factory=dict)  # by name
-    edges: list[tuple[str, str]] = field(default_factory=list)  # of names
-    ends: dict[int, str] = field(default_factory=dict)  # name of the node that hands on what a stage does
-    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of what a stage hands on
+    edges: list[tuple[str, str]] = field(default_factory=list)  # pairs of names
+    ends: dict[int, str] = field(default_factory=dict)  # name of the output node of a stage
+    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)  # output shape of a stage
 
     def add(self, name: str, node: Any, *sources: str) -> str:
-        """Add a node that receives others; return its name."""
+        """Add a node with its sources; return its name."""
         self.nodes[name] = node
         self.edges += [(source, name) for source in sources]
         return name
 
     def flat(self, stage: int) -> str:
-        """Return the node that hands on what a stage does as a vector."""
+        """Return the node with the output of a stage as a vector."""
         shape = self.shapes[stage]
         if len(shape) > 1:
             node = nir.Flatten(np.array(shape), start_dim=0, end_dim=-1)
@@ -52,16 +52,16 @@ def to_graph(
     """Write a network as a NIR graph.
 
     Args:
-        blueprint: of the network; where it has no readout, the output is the spikes of the last layer.
+        blueprint: description of the network. Without a readout, the output is the spikes of the last layer.
         dt: seconds per tick.
-        form: ``plain``: R = 1, weights as they are. ``scaled``: R = tau / dt, weights times (1-m), membranes scaled so
-            that the neurons of a layer share one threshold, in a CubaLIF whose current does not outlast its tick
-            (tau_syn = dt): the same spikes, in the one form that the readers of snnTorch and Norse both take right
-            where decays or thresholds differ within a layer.
-        metadata: of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
+        form: ``plain``: R = 1, weights unchanged. ``scaled``: R = tau / dt, weights times (1-m), membranes scaled so
+            that the neurons of a layer share one threshold, in a CubaLIF whose current lasts one tick
+            (tau_syn = dt). The spikes are equal. Only this form is read correctly by both snnTorch and Norse if
+            decays or thresholds differ within a layer.
+        metadata: metadata of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
     """
     draft = _Draft(dt, form)
-    _refuse(blueprint)
+    _check_supported(blueprint)
     _add_input(draft, blueprint)
     for i, stage in enumerate(blueprint.stages):
         if isinstance(stage, Pool):
@@ -82,14 +82,14 @@ def to_graph(
 
 
 def graph_bytes(graph: Any) -> bytes:
-    """Return the file of a NIR graph: HDF5."""
+    """Return a NIR graph as an HDF5 file."""
     memory = io.BytesIO()
     nir.write(memory, graph)
     return memory.getvalue()
 
 
-def _refuse(blueprint: Blueprint) -> None:
-    """Refuse what NIR has no word for."""
+def _check_supported(blueprint: Blueprint) -> None:
+    """Raise a ConfigError for a network that NIR cannot represent."""
     for stage in blueprint.stages:
         if isinstance(stage, Pool):
             if stage.kind == "max":
@@ -116,7 +116,7 @@ def _add_input(draft: _Draft, blueprint: Blueprint) -> None:
 
 
 def _add_neurons(draft: _Draft, i: int, stage: Neurons) -> None:
-    """Add a layer: its synapses, its neurons and, where they hear themselves, the cycle."""
+    """Add a layer: its synapses, its neurons and, if recurrent, the cycle."""
     gain, threshold = _gain(stage, draft.form)
     shape: tuple[int, ...] = (stage.n,)
     if isinstance(stage.synapses, Convolution):
@@ -132,7 +132,7 @@ def _add_neurons(draft: _Draft, i: int, stage: Neurons) -> None:
 
 
 def _gain(stage: Neurons, form: Form) -> tuple[Tensor, Tensor]:
-    """Return what currents, and with them membranes, are multiplied by, float64 [n], and the thresholds, [n]."""
+    """Return the factor of currents and membranes, float64 [n], and the thresholds, [n]."""
     theta = stage.threshold
     if form == "plain":
         return torch.ones_like(theta, dtype=torch.float64), theta
@@ -143,7 +143,7 @@ def _gain(stage: Neurons, form: Form) -> tuple[Tensor, Tensor]:
 
 
 def _neurons(draft: _Draft, stage: Neurons, gain: Tensor, threshold: Tensor, shape: tuple[int, ...]) -> Any:
-    """Return the node of a layer's neurons."""
+    """Return the node of the neurons of a layer."""
     scale = gain.numpy().copy()
     tau, scaled = time_constant(stage.membrane_decay, draft.dt), draft.form == "scaled"
     parameters = {"v_leak": np.zeros_like(tau), "v_reset": np.zeros_like(tau)}
@@ -163,7 +163,7 @@ def _neurons(draft: _Draft, stage: Neurons, gain: Tensor, threshold: Tensor, sha
 
 
 def _scaled(weight: Tensor, gain: Tensor) -> np.ndarray[Any, Any]:
-    """Return weights times the gain of their neuron, the first axis, in the dtype of the weights."""
+    """Return weights times the gain of their neurons along the first axis, in the dtype of the weights."""
     values = weight.double() * gain.reshape(-1, *[1] * (weight.dim() - 1))
     return values.to(weight.dtype).numpy()
 
@@ -209,7 +209,7 @@ def _add_pool(draft: _Draft, i: int, stage: Pool) -> None:
 
 
 def _add_readout(draft: _Draft, readout: Readout) -> str:
-    """Add the integrators, where they integrate, and the weights of the outputs; return the last node."""
+    """Add the integrators, if any, and the readout weights; return the last node."""
     ends, blocks, start = [], [], 0
     for place, source in enumerate(readout.sources):
         end = draft.flat(source)
@@ -222,7 +222,7 @@ def _add_readout(draft: _Draft, readout: Readout) -> str:
         start = columns.stop
     if len(ends) == 1:
         last = draft.add("readout", nir.Affine(blocks[0], readout.bias.numpy()), ends[0])
-    else:  # what arrives at a node is summed, but not every reader sums at the output
+    else:  # inputs of a node are summed, but not every reader sums at the output
         names = [draft.add(f"linear_out_{i}", nir.Linear(block), ends[i]) for i, block in enumerate(blocks)]
         identity = np.eye(len(readout.bias), dtype=blocks[0].dtype)
         last = draft.add("readout", nir.Affine(identity, readout.bias.numpy()), *names)

@@ -1,4 +1,4 @@
-"""The packages that a format needs, which come with an extra of its name."""
+"""The packages of each export format, installed by the extra with its name."""
 
 import importlib
 
@@ -8,7 +8,7 @@ _NEEDED = {"nir": ("nir",), "onnx": ("onnx", "onnxscript")}
 
 
 def check_packages(extra: str) -> None:
-    """Check that what a format needs is installed."""
+    """Raise a ConfigError if a package of a format is not installed."""
     for package in _NEEDED.get(extra, ()):
         try:
             importlib.import_module(package)

@@ -1,4 +1,4 @@
-"""An agent that acts and does not learn, as one function: (observation, state) -> (action, outputs, new state)."""
+"""A fixed agent without learning as one function: (observation, state) -> (action, outputs, new state)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +16,13 @@ from tracerl.nn.wiring import INPUT
 
 
 class Program(nn.Module):
-    """The way of an agent from observation to action without anything that learns, and without a memory of its own.
+    """The computation of an agent from observation to action, without learning and without internal state.
 
-    The state is one vector, which the caller keeps: zeros at the start of an episode, then what the last call
-    returned. The mean and deviation of observations are those of the agent when the program was made.
+    The state is one vector, kept by the caller: zeros at the start of an episode, then the result of the last call. The
+    mean and standard deviation of observations are those of the agent at the time of the export.
 
     Attributes:
-        places: where each part of the state is: ``membrane_0``, ``spikes_0``, ..., ``filtered``.
+        places: slice of each part of the state: ``membrane_0``, ``spikes_0``, ..., ``filtered``.
         n_state: length of the state.
         n_observation: length of an observation, flattened.
     """
@@ -63,28 +63,28 @@ class Program(nn.Module):
         return (outputs, after) if self.choice is None else (self.choice(outputs), outputs, after)
 
     def _tick(self, code: Tensor, parts: State) -> Tensor:
-        """Advance every layer by one tick, replacing their parts of the state; return the outputs."""
-        handed = {INPUT: code}
+        """Advance every layer by one tick, replace their parts of the state and return the outputs."""
+        emitted = {INPUT: code}
         before = {name: parts[name] for name in parts if name.startswith("spikes_")}
         for i, (stage, (sources, delayed)) in enumerate(zip(self.stages, self.sources, strict=True)):
-            received = [handed[source] for source in sources] + [before[f"spikes_{source}"] for source in delayed]
-            handed[i] = stage(torch.cat(received), parts)
-        outputs: Tensor = self.readout(torch.cat([handed[source] for source in self.outputs]), parts)
+            received = [emitted[source] for source in sources] + [before[f"spikes_{source}"] for source in delayed]
+            emitted[i] = stage(torch.cat(received), parts)
+        outputs: Tensor = self.readout(torch.cat([emitted[source] for source in self.outputs]), parts)
         return outputs
 
 
 def program_of(agent: Any, network: str = "policy") -> Program:
-    """Return an agent's policy, or its critic, as a program; a ConfigError where there is none."""
+    """Return the policy or critic of an agent as a program; raise a ConfigError if it cannot be exported."""
     part = part_of(agent, network)
     program = Program(draw(part), agent.encoder, agent.head if network == "policy" else None)
-    for module in program.modules():  # no views of larger tensors, which a file would hold whole
+    for module in program.modules():  # no views, because a file would contain the whole larger tensors
         for name, buffer in module.named_buffers(recurse=False):
             module.register_buffer(name, buffer.clone(memory_format=torch.contiguous_format))
     return program.eval()
 
 
 def _places(sizes: Mapping[str, int]) -> dict[str, slice]:
-    """Lay named parts out one after another."""
+    """Return consecutive slices for named parts."""
     places, start = {}, 0
     for name, size in sizes.items():
         places[name] = slice(start, start + size)

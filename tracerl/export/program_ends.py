@@ -1,4 +1,4 @@
-"""What is before and behind the layers of a program: the encoded observation and the choice of an action."""
+"""The first and last module of a program: the encoder and the choice of an action."""
 
 import numpy as np
 import torch
@@ -14,15 +14,16 @@ from tracerl.nn.heads.gaussian import Gaussian
 
 
 class Encoding(nn.Module):
-    """Standardise and bound observations by the moments as they are; before that, set traces beside them if asked.
+    """Append traces to observations if configured, then standardise and bound them with fixed moments.
 
     Attributes:
         n_in: length of an observation.
-        dtype: of the code.
-        sizes: of its parts of the state: of traces ``seen``, 0 at the start of an episode, and ``trace``.
+        dtype: dtype of the features.
+        sizes: sizes of its parts of the state. With traces they are ``seen``, 0 at the start of an episode, and
+            ``trace``.
     """
 
-    fresh: Tensor  # share of each trace that a step renews
+    fresh: Tensor  # 1 - decay of each trace
     mean: Tensor
     deviation: Tensor
 
@@ -59,7 +60,7 @@ class Encoding(nn.Module):
 
 
 class Choice(nn.Module):
-    """The likeliest action, as ``Head.greedy`` has it."""
+    """The most probable action; see ``Head.greedy``."""
 
     start: Tensor
     low: Tensor
@@ -78,7 +79,7 @@ class Choice(nn.Module):
             self.register_buffer("start", torch.from_numpy(start))
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """Return the action as the env takes it, flat: int64, or of continuous ones in the dtype of the outputs."""
+        """Return the flat action for the env: int64, or the dtype of the outputs for continuous actions."""
         if self.kind is Gaussian:
             mean = outputs[: self.centre.shape[0]].double()
             return torch.clamp(self.centre + mean * self.half_range, self.low, self.high).to(outputs.dtype)

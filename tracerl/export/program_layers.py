@@ -1,6 +1,6 @@
-"""The layers of a program; their equations are those of ``tracerl.nn.layers``, without what learns.
+"""The layers of a program, with the equations of ``tracerl.nn.layers`` and without learning.
 
-Each takes what it receives, [n_in], and the named parts of the state, of which it replaces its own.
+Each layer gets its inputs, [n_in], and the named parts of the state, and replaces its own parts.
 """
 
 import torch
@@ -14,7 +14,7 @@ State = dict[str, Tensor]
 
 
 def stage_module(stage: Neurons | Pool, number: int) -> "Layer | Pooled":
-    """Return what computes a stage; its parts of the state carry its number."""
+    """Return the module of a stage. The names of its state contain the index of the stage."""
     return Pooled(stage) if isinstance(stage, Pool) else Layer(stage, number)
 
 
@@ -22,7 +22,7 @@ class Layer(nn.Module):
     """A layer of neurons of any kind, spiking or graded.
 
     Attributes:
-        sizes: of its parts of the state: ``membrane_0``, ``spikes_0`` and, of neurons that adapt or filter, ``slow_0``.
+        sizes: sizes of its parts of the state: ``membrane_0``, ``spikes_0`` and, if adaptive or filtered, ``slow_0``.
     """
 
     decay: Tensor
@@ -33,7 +33,7 @@ class Layer(nn.Module):
         super().__init__()
         synapses = stage.synapses
         self.currents = Convolved(synapses) if isinstance(synapses, Convolution) else Matrix(synapses)
-        self.hears_itself = isinstance(synapses, Dense) and synapses.own is not None
+        self.is_recurrent = isinstance(synapses, Dense) and synapses.own is not None
         self.names = [f"{name}_{number}" for name in ("membrane", "spikes", "slow")]
         self.hard, self.norm, self.adaptation = stage.reset == "hard", stage.layer_norm, stage.adaptation
         slow = stage.synapse_decay if stage.synapse_decay is not None else stage.adaptation_decay
@@ -44,9 +44,9 @@ class Layer(nn.Module):
             self.register_buffer(name, values)
 
     def forward(self, x: Tensor, parts: State) -> Tensor:
-        """Advance one tick; return the spikes, or what graded neurons hand on in their place, [n]."""
+        """Advance one tick; return the spikes, or the output of graded neurons, [n]."""
         membrane, spikes, slow = self.names
-        current: Tensor = self.currents(torch.cat([x, parts[spikes]]) if self.hears_itself else x)
+        current: Tensor = self.currents(torch.cat([x, parts[spikes]]) if self.is_recurrent else x)
         if self.norm:
             centred = current - current.mean()
             current = centred * torch.rsqrt((centred * centred).mean() + EPSILON)
@@ -67,7 +67,7 @@ class Layer(nn.Module):
 
 
 class Matrix(nn.Module):
-    """Dense synapses: I = W x + b, the biases as last column of the weights."""
+    """Dense synapses: I = W x + b, with the biases as last column of the weights."""
 
     weight: Tensor
     one: Tensor
@@ -109,7 +109,7 @@ class Convolved(nn.Module):
 
 
 class Pooled(nn.Module):
-    """Pooling of flat images, which keeps no state."""
+    """Pooling of flat images, without state."""
 
     def __init__(self, stage: Pool) -> None:
         super().__init__()
@@ -124,10 +124,10 @@ class Pooled(nn.Module):
 
 
 class Output(nn.Module):
-    """The readout: y = V zbar + c, and leaky integrators of y where there are any.
+    """The readout y = V zbar + c, with optional leaky integrators of y.
 
     Attributes:
-        sizes: of its parts of the state, ``filtered`` and ``integrated``.
+        sizes: sizes of its parts of the state, ``filtered`` and ``integrated``.
     """
 
     weight: Tensor

@@ -1,4 +1,4 @@
-"""Between tracerl's decays per tick and NIR's time constants, and between >= and > at the threshold.
+"""Convert decays per tick to NIR's time constants, and >= to > at the threshold.
 
 A NIR neuron (https://neuroir.org/docs/primitives.html) obeys, with v_leak = 0 and v_reset = 0,
 
@@ -18,11 +18,11 @@ from torch import Tensor
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
-DT = 1e-4  # seconds per tick, unless told otherwise: what snnTorch's reader takes for granted
+DT = 1e-4  # default of seconds per tick, as assumed by snnTorch's reader
 
 
 def time_constant(decay: Tensor, dt: float) -> Array:
-    """Return tau = dt / (1 - decay) in seconds: float64, so that the decay comes back bit-identically."""
+    """Return tau = dt / (1 - decay) in seconds, float64, so that the decay is restored bit-identically."""
     found: Array = dt / (1 - decay.double().numpy())
     return found
 
@@ -34,7 +34,7 @@ def decay_of(tau: Array, dt: float) -> Array:
 
 
 def threshold_below(threshold: Tensor) -> Array:
-    """Return the largest number below each threshold: u >= theta is u > that one, in the dtype of the threshold."""
+    """Return the largest number below each threshold, in its dtype, so that u >= theta equals u > this number."""
     below = torch.nextafter(threshold, torch.full_like(threshold, -torch.inf))
     found: Array = below.double().numpy()
     return found

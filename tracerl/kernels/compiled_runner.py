@@ -1,4 +1,4 @@
-"""Lifetimes in compiled envs, those of Gymnasium's classic control: no Python between two callbacks."""
+"""Run lifetimes in compiled classic-control envs, without Python between two callbacks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,16 +16,16 @@ from tracerl.lifetime.divergence import DivergenceCheck
 from tracerl.lifetime.loop import Callback, Ending, Schedule
 from tracerl.lifetime.record import Record, steps_of_all
 
-_AT_ONCE = 2**18  # env steps of all lifetimes together in one kernel call: about a second, in which Ctrl-C has to wait
-_STATE = {"rows": "envs", "lived": "lifetimes", "seen": "observations"}  # what a checkpoint holds: names there and here
+_AT_ONCE = 2**18  # env steps over all lifetimes per kernel call: about a second, which delays Ctrl-C
+_STATE = {"rows": "envs", "lived": "lifetimes", "seen": "observations"}  # names in a checkpoint and attribute names
 
 
 class CompiledEnvRunner:
     """A runner of lifetimes in a compiled env.
 
     Attributes:
-        runs: the envs, one per lifetime, and what each lifetime keeps beside its agent.
-        divergence: deals with numbers that are not finite.
+        runs: the state of the envs and lifetimes, without that of the agents.
+        divergence: check for numbers that are not finite.
     """
 
     def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
@@ -59,7 +59,7 @@ class CompiledEnvRunner:
             engine = getattr(agent, "engine", None)
             reason = getattr(agent, "engine_reason", None) or f"the engine is {engine}"
             problem = reason if engine else "this agent has no kernels"
-            raise ConfigError("backend", f"must be gymnasium where the engine is not fused: {problem}")
+            raise ConfigError("backend", f"must be gymnasium without the fused engine: {problem}")
         agent.fused.compile_runs(self.runs)
 
     def run(
@@ -75,13 +75,13 @@ class CompiledEnvRunner:
         schedule = Schedule(callbacks, step)
         while step < steps:
             until = int(min(schedule.next, steps, step + self._most))
-            behind = until - int(runs.lifetimes[:, STEPS].min())  # one that was re-initialised has steps to catch up
+            behind = until - int(runs.lifetimes[:, STEPS].min())  # a re-initialised lifetime is behind
             if runs.ended.shape[1] < behind:
                 runs.ended = np.zeros((len(records), behind, ENDED_FIELDS))
             agent.fused.run(runs, until, steps)
             step = until
             self._update(records)
-            if agent.faults.any():  # the kernel stopped each such lifetime where it noticed
+            if agent.faults.any():  # the kernel stopped these lifetimes
                 for i in self.divergence.examine(agent, [record.step for record in records]):
                     records[i].frozen = True
             if step >= schedule.next:
@@ -92,7 +92,7 @@ class CompiledEnvRunner:
         return "finished" if step >= steps else "interrupted"
 
     def _update(self, records: Sequence[Record]) -> None:
-        """Bring the records up to date with the lifetimes, episodes in the order in which they ended."""
+        """Update the records of the lifetimes, with episodes in the order of their ends."""
         runs, indices = self.runs, range(len(records))
         ended = [(at, i, *rest) for i in indices for at, *rest in runs.ended[i, : runs.n_ended[i]].tolist()]
         for at, i, episode_return, length in sorted(ended):
@@ -105,14 +105,14 @@ class CompiledEnvRunner:
             record.episode_length = int(runs.envs[i, ELAPSED])
 
     def unsupported_reason(self) -> None:
-        """The state of a compiled env can always be kept; see ``EnvRunner.unsupported_reason``."""
+        """Return None: the state of a compiled env can always be saved; see ``EnvRunner.unsupported_reason``."""
 
     def capture(self) -> dict[str, Any]:
-        """Return the state of the envs and what each lifetime keeps; see ``EnvRunner.capture``."""
+        """Return the state of the envs and lifetimes; see ``EnvRunner.capture``."""
         return {name: getattr(self.runs, attribute) for name, attribute in _STATE.items()}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Go on where ``capture`` was called; see ``EnvRunner.restore``."""
+        """Restore the state of ``capture``; see ``EnvRunner.restore``."""
         for name, mine in self.capture().items():
             theirs = state[name]
             if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
@@ -121,7 +121,7 @@ class CompiledEnvRunner:
         return True
 
     def close(self) -> None:
-        """Nothing is held that must be closed."""
+        """Do nothing, because no resource is open."""
 
 
 keep_names(globals(), CompiledWorld="CompiledEnvRunner")

@@ -1,4 +1,4 @@
-"""The fused engine of an agent: its packed state as NumPy arrays, and one kernel call per step or for all lifetimes."""
+"""The fused engine of an agent: NumPy views of its packed state, and one kernel call per step or for all lifetimes."""
 
 import math
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.protocol import Action, Observation
 
 Array = np.ndarray[Any, Any]
-_WORTH_A_THREAD = 16  # lifetimes in one step: with fewer, threads that wait on busy cores take all the time
+_WORTH_A_THREAD = 16  # smallest number of lifetimes per thread and step: with fewer, threads mostly wait
 
 
 @dataclass
 class CompiledRuns:
-    """Lifetimes in a compiled env, as ``lifetimes.run_all`` takes them.
+    """The arrays of lifetimes in a compiled env, for ``lifetimes.run_all``.
 
     Attributes:
-        kind: of the compiled env.
+        kind: kind of the compiled env.
         limit: env steps after which an episode is truncated.
         envs: state of the envs, int64, [lifetimes, ENV_WORDS].
         lifetimes: int64, [lifetimes, LIFETIME_WORDS].
         observations: the newest ones, float64, [lifetimes, n_observed].
         ended: episodes that ended in the last call, float64, [lifetimes, ..., ENDED_FIELDS].
-        n_ended: how many did, int64, [lifetimes].
+        n_ended: number of these episodes, int64, [lifetimes].
     """
 
     kind: int
@@ -51,23 +51,23 @@ class CompiledRuns:
 class FusedEngine:
     """Kernels over the packed state of an actor-critic.
 
-    The agent's tensors stay where ``state_dict``, logging and the torch engine expect them: they are views of the
-    arrays that the kernels work on.
+    The tensors of the agent are views of the arrays that the kernels update, so ``state_dict``, logging and the torch
+    engine use the same state.
     """
 
     def __init__(self, parts: AgentParts, threads: int) -> None:
-        """Lay out an agent whose state is packed; kernels are compiled where they are first called.
+        """Create the engine of an agent with packed state. Kernels are compiled at their first call.
 
         Args:
-            parts: of the agent, on the CPU.
-            threads: at most this many at a time; the results do not depend on it.
+            parts: parts of the agent, on the CPU.
+            threads: largest number of threads. The results do not depend on it.
         """
         self._state, self._layout, self._head = parts.state, Layout(parts), parts.head
         self._n_observed, self._threads = parts.n_observed, threads
         self._bind()
 
     def _bind(self) -> None:
-        """View the state as NumPy arrays, a row per lifetime, and make what every call works on."""
+        """Create the NumPy views of the state, a row per lifetime, and the buffers of every call."""
         state, layout = self._state, self._layout
         memory, words = (tensor.reshape(-1, tensor.shape[-1]).numpy() for tensor in (state.real, state.wide))
         self._shares = min(self._threads, len(memory))
@@ -84,7 +84,7 @@ class FusedEngine:
         self._use_threads(self._shares)
 
     def switch(self, frozen: bool, greedy: bool) -> None:
-        """Say whether the steps from now on leave learning out and whether they take the likeliest action."""
+        """Set whether later steps skip learning, and whether they take the most probable action."""
         self._layout.agent["frozen"], self._layout.agent["greedy"] = frozen, greedy
 
     @staticmethod
@@ -92,7 +92,7 @@ class FusedEngine:
         numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
     def compile_steps(self) -> None:
-        """Compile, or load, what ``advance`` calls, by skipping every lifetime: its clock can start afterwards."""
+        """Compile or load the kernels of ``advance`` with a step that skips every lifetime, before a timed run."""
         self._arrived[:, lifetimes.STEP_TYPE] = step_types.SKIP
         address = self._compiled()
         if self._state.real.dim() > 1:
@@ -108,7 +108,7 @@ class FusedEngine:
         return self._address
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave arrays out of copies: a copy's arrays are views of the copied state."""
+        """Return the state without arrays, because the arrays of a copy are views of the copied state."""
         kept = ("_state", "_layout", "_n_observed", "_head", "_threads")
         return {name: self.__dict__[name] for name in kept}
 
@@ -131,7 +131,7 @@ class FusedEngine:
         return self._head.chosen()
 
     def _is_stopped(self, reward: float) -> bool:
-        """Return whether the only lifetime has diverged or has just been handed a number that is not finite."""
+        """Return whether the only lifetime has diverged or has just received a number that is not finite."""
         finite = math.isfinite(reward) and bool(np.isfinite(self._observation).all())
         return not finite or bool(self._one[1][self._layout.agent["fault"][0]])
 
@@ -157,7 +157,7 @@ class FusedEngine:
         lifetimes.run_all(*arguments)
 
     def compile_runs(self, runs: CompiledRuns) -> None:
-        """Compile, or load, what ``run`` calls, by running no lifetime."""
+        """Compile or load the kernels of ``run`` with a call for zero lifetimes."""
         memory, words, *shared = self._all
         none = (array[:0] for array in runs.rows)
         arguments: Any = (self._compiled(), memory[:0], words[:0], *shared, *none, 0, 0, 0, 0)

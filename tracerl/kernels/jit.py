@@ -1,4 +1,4 @@
-"""How kernels are compiled: cached on disk, with sums free to be reordered, NaN and infinity kept as they are."""
+"""Compile kernels: cached on disk, with reordered sums allowed, and with NaN and infinity preserved."""
 
 import functools
 import hashlib
@@ -20,17 +20,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that other kernels call and Python must not; its machine code is kept as a part of theirs."""
+    """Compile a function for calls from other kernels only. Its machine code is cached as a part of theirs."""
     return _compile(function, _FREEDOMS, inner=True)
 
 
 def entry(function: Function) -> Function:
-    """Compile a function that Python calls, keeping the machine code for the next process."""
+    """Compile a function for calls from Python, and cache its machine code for later processes."""
     return _compile(function, _FREEDOMS)
 
 
 def shared(function: Function) -> Function:
-    """Compile as ``entry`` does; a ``prange`` in it is shared out among threads, which may be any number."""
+    """Compile like ``entry``, with each ``prange`` parallel over any number of threads."""
     return _compile(function, _FREEDOMS, parallel=True)
 
 
@@ -41,7 +41,7 @@ def by_layers(spiking: Function, rectified: Function) -> Function:
     place = list(inspect.signature(first.py_func).parameters).index("layers")
 
     def either(*arguments: Any) -> Any:
-        raise NotImplementedError  # the compiler puts one of the two in its place
+        raise NotImplementedError  # the compiler inserts one of the two kernels
 
     def choose(*types: Any) -> Any:
         return (first if "membrane" in types[place].dtype.fields else second).py_func
@@ -53,7 +53,7 @@ def by_layers(spiking: Function, rectified: Function) -> Function:
 
 
 def exact(function: Function) -> Function:
-    """Compile as ``entry`` does, every operation rounded as Python rounds it, also inside a kernel that calls it."""
+    """Compile like ``entry``, with every operation rounded like in Python, also when called from a kernel."""
     return _compile(function, False)
 
 
@@ -73,7 +73,7 @@ def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False,
     config.CACHE_DIR = _folder()
     try:
         compiled._cache = KernelCache(function)
-    except RuntimeError:  # no folder can be written, or the function is in no file
+    except RuntimeError:  # no writable folder, or a function without a file
         pass
     finally:
         config.CACHE_DIR = asked_for
@@ -81,11 +81,11 @@ def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False,
 
 
 def prepare(compiled: Any, *arguments: Any) -> None:
-    """Have an entry's machine code on disk before it is called with these arguments, and say so where that takes long.
+    """Cache the machine code of an entry for these arguments before its first call, with a message if it is slow.
 
-    It is compiled in a process of its own. One that compiles an entry links the kernels that it calls to copies that
-    were compiled on the way, one that loads it to those compiled with it; sums of the two may be rounded differently.
-    So every run loads its machine code, and the first run on a machine is bit-identical to those after it.
+    The entry is compiled in a separate process. A process that compiles an entry links it to other copies of the called
+    kernels than a process that loads it, and sums in these copies can be rounded differently. So every run loads its
+    machine code, and the first run on a machine is bit-identical to later ones.
     """
     signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
     cache = compiled._cache
@@ -94,7 +94,7 @@ def prepare(compiled: Any, *arguments: Any) -> None:
     print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
     function = compiled.py_func
     task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
-    silent = subprocess.DEVNULL  # where it fails, the caller compiles and is told why
+    silent = subprocess.DEVNULL  # after a failure, the caller compiles and gets the error
     command = [sys.executable, "-c", _COMPILE_THERE]
     environment = {**os.environ, "NUMBA_CACHE_DIR": _folder()}
     subprocess.run(
@@ -111,20 +111,23 @@ getattr(importlib.import_module(module), name).compile(signature)
 
 
 def _folder() -> str:
-    """Return where machine code lies: in the folder that the user names, or in the project's own."""
+    """Return the folder for machine code: the user's or the default one."""
     config: Any = numba.config
     return writable(config.CACHE_DIR or _cache_folder())
 
 
 @functools.cache
 def _cache_folder() -> str:
-    """Return a folder of the user's cache that belongs to these very sources.
+    """Return a folder in the user's cache for the current sources.
 
-    numba looks at the file of the outermost kernel only, and would go on using it after a change to one it calls.
+    numba checks the file of the outermost kernel only, and would not notice a change to a kernel that it calls.
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in [*sorted(here.rglob("*.py")), here.parent / "lifetime" / "protocol.py"]:  # which numbers the step types
+    for path in [
+        *sorted(here.rglob("*.py")),
+        here.parent / "lifetime" / "protocol.py",
+    ]:  # defines the numbers of the step types
         digest.update(path.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return str(Path(home) / "tracerl" / "kernels" / digest.hexdigest()[:16])

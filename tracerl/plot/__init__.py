@@ -1,7 +1,7 @@
-"""Figures and tables for print: ``python -m tracerl.plot RUN...``, and the functions that draw them, for arrays.
+"""Figures and tables for print: ``python -m tracerl.plot RUN...``, and functions that draw arrays.
 
-The functions return a ``matplotlib.figure.Figure``, which ``save`` writes; they need the extra ``plots``. The names
-here are imported when they are first used, so that ``--help`` costs nothing.
+The functions return a ``matplotlib.figure.Figure`` for ``save``. They need the extra ``plots``. Names are imported on
+first use, so that ``--help`` is quick.
 """
 
 from importlib import import_module

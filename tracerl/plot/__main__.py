@@ -1,6 +1,6 @@
 """The command line: ``python -m tracerl.plot RUN...``.
 
-What drawing needs is imported inside the functions, so that ``--help`` and a mistyped option answer at once.
+matplotlib is imported inside the functions, so that ``--help`` and the error of a mistyped option are quick.
 """
 
 import argparse
@@ -14,25 +14,25 @@ from tracerl.config.checks import stop
 WHAT = ("curves", "table", "raster", "traces", "distributions", "frame", "running")
 _WIDTHS = ("one", "two")
 _ABOUT = """\
-Draw runs for print, or tabulate them.
+Draw figures of runs for print, or print tables of them.
 
-  curves         learning curves: the middle of lifetimes and its 95% interval, a colour per setting, a panel per env
-  table          final returns over lifetimes; share of those that reached each milestone, and the median step
-  raster         spikes of every layer, some membranes, return and td error, as the run goes on from its checkpoint
+  curves         learning curves: a statistic over lifetimes and its 95% interval, a colour per setting, a panel per env
+  table          final returns over lifetimes; share of lifetimes that reached each milestone, and the median step
+  raster         spikes of every layer, some membranes, return and td error, in steps from the checkpoint
   traces         probabilities, value, td error, membranes and eligibility traces over the same steps
   distributions  weights, traces, decays, thresholds and rates of each layer, at the checkpoint
   frame          rendered images of the env over the same steps
-  running        every return of a lifetime, and its exponential averages at several decays
+  running        every return of a lifetime, and exponential averages at several decays
 """
-_RUNS = "folders of runs, of sweeps, or of several of them; for curves also a csv that -o FILE.csv wrote"
+_RUNS = "folders of runs or sweeps, or folders that contain them; for curves also a csv written with -o FILE.csv"
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
+    """A parser with errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 2."""
-        stop(f"{message} (--help shows what there is)")
+        """Print the error and exit with 2."""
+        stop(f"{message} (--help lists the options)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,33 +42,54 @@ def parser() -> argparse.ArgumentParser:
     )
     add = found.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help=_RUNS)
-    add("-o", "--output", type=Path, metavar="FILE", help="png, pdf or svg; csv for the numbers of curves (WHAT.png)")
-    add("--what", choices=WHAT, default="curves", metavar="WHAT", help="one of the above (default: curves)")
-    add("--format", metavar="FORMAT", help="png, pdf, svg; of a table text, markdown, csv (as FILE ends; else text)")
-    add("--title", default="", help="above the picture")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="png, pdf or svg; csv for the numbers of curves (default: WHAT.png)",
+    )
+    add("--what", choices=WHAT, default="curves", metavar="WHAT", help="kind of figure, see above (default: curves)")
+    add(
+        "--format",
+        metavar="FORMAT",
+        help="png, pdf, svg; for a table text, markdown, csv (default: by FILE, else text)",
+    )
+    add("--title", default="", help="title of the figure")
     add("--width", default="two", metavar="W", help="one or two columns of a page, or inches (default: two)")
-    add("--height", type=float, metavar="INCHES", help="of the picture (default: what it needs)")
+    add("--height", type=float, metavar="INCHES", help="height of the figure (default: by its content)")
     compare = found.add_argument_group("curves, tables and running averages")
     add = compare.add_argument
-    add("--statistic", default="iqm", help="over lifetimes: iqm (interquartile mean), mean or median (default: iqm)")
-    add("--by", default="settings", help="what is compared: settings, run or argument (default: settings)")
-    add("--labels", nargs="+", metavar="LABEL", help="names in the order of what is compared (default: what differs)")
-    add("--ends", action="store_true", help="name curves at their ends, in place of a legend")
-    add("--lifetimes", "--lives", action="store_true", help="draw every lifetime as a thin line, in place of the band")
-    add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help="of averages (default: .9 .99)")
-    alive = found.add_argument_group("what is inside a lifetime (one RUN with a checkpoint)")
-    add = alive.add_argument
-    add("--life", "--lifetime", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
-    add("--steps", type=int, default=300, metavar="N", help="env steps to live on (default: 300)")
-    add("--checkpoint", metavar="NAME", help="which one (default: the newest)")
-    add("--neurons", type=int, default=4, metavar="N", help="whose membranes are drawn (default: 4)")
-    add("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
-    add("--frames", type=int, default=5, metavar="N", help="images, evenly spaced (default: 5)")
+    add(
+        "--statistic",
+        default="iqm",
+        help="statistic over lifetimes: iqm (interquartile mean), mean or median (default: iqm)",
+    )
+    add("--by", default="settings", help="group runs by settings, run or argument (default: settings)")
+    add("--labels", nargs="+", metavar="LABEL", help="names of the groups, in order (default: the differing settings)")
+    add("--ends", action="store_true", help="label curves at their ends instead of in a legend")
+    add("--lifetimes", "--lives", action="store_true", help="draw every lifetime as a thin line instead of the band")
+    add(
+        "--decays",
+        nargs="+",
+        type=float,
+        default=[0.9, 0.99],
+        metavar="D",
+        help="decays of the averages (default: .9 .99)",
+    )
+    inside = found.add_argument_group("network activity of a lifetime (one RUN with a checkpoint)")
+    add = inside.add_argument
+    add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
+    add("--steps", type=int, default=300, metavar="N", help="env steps to run (default: 300)")
+    add("--checkpoint", metavar="NAME", help="name of the checkpoint (default: the newest)")
+    add("--neurons", type=int, default=4, metavar="N", help="number of neurons with membranes (default: 4)")
+    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
+    add("--frames", type=int, default=5, metavar="N", help="number of images, evenly spaced (default: 5)")
     return found
 
 
 def main() -> None:
-    """Draw what the command line asks for; exit with 0, 2 (bad input) or 130 (interrupted)."""
+    """Draw a figure or print a table; exit with 0, 2 (bad input) or 130 (interrupted)."""
     arguments = parser().parse_args()
     try:
         _check(arguments)
@@ -86,7 +107,7 @@ def main() -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Check the options, before anything is read."""
+    """Check the options before any run is read."""
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
     for decay in arguments.decays:
         checks.decay("--decays", decay)

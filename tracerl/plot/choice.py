@@ -1,6 +1,6 @@
-"""From folders to what is compared: runs with the same settings together, named by what differs between them.
+"""Group the runs in folders for a comparison, and name the groups by their differing settings.
 
-Runs that are not there, or have nothing to draw, raise a ConfigError.
+Missing runs, and runs without data to draw, raise a ConfigError.
 """
 
 import math
@@ -16,15 +16,15 @@ from tracerl.plot.style import COLOURS
 from tracerl.runs.compare import Group, group, names, of_a_lifetime, without_seed
 from tracerl.runs.folders import Job, read_jobs
 
-BY = ("settings", "run", "argument")  # what may be compared
+BY = ("settings", "run", "argument")  # ways to group runs
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is compared."""
+    """Groups of runs to compare."""
 
-    groups: Sequence[Group]  # of runs
-    labels: Sequence[str]  # their names; groups in different envs may share one
+    groups: Sequence[Group]  # groups of runs
+    labels: Sequence[str]  # names of the groups; groups in different envs can share a name
 
     @property
     def envs(self) -> list[str]:
@@ -33,11 +33,11 @@ class Chosen:
 
     @property
     def repeated(self) -> int:
-        """How many lifetimes stand in more than one run, and count once."""
+        """Number of lifetimes that are in more than one run and count once."""
         return sum(len(found.all_lifetimes) - len(found.lifetimes) for found in self.groups)
 
     def best(self) -> "Chosen":
-        """Return those under the ten names that rank best, on average over the envs, the best first."""
+        """Return the groups of the ten labels with the best mean rank over the envs, the best first."""
         order = self._ranked()[: len(COLOURS)]
         pairs = [(found, label) for found, label in zip(self.groups, self.labels, strict=True) if label in order]
         pairs.sort(key=lambda pair: order.index(pair[1]))
@@ -58,16 +58,16 @@ def _middle(found: Group) -> float:
 
 
 def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[str] | None = None) -> Chosen:
-    """Find the runs that are compared.
+    """Find the runs to compare and group them.
 
     Args:
-        paths: folders of runs, of sweeps, or of several of either; a run's ``summary.json`` is as good as its folder.
-        by: ``settings``: runs that differ in their seeds only are one, wherever they lie. ``run``: each is for itself.
-            ``argument``: all under one path are one.
-        labels: names for them, in their order; None: what differs between them.
+        paths: folders of runs or sweeps, or folders that contain them. The ``summary.json`` of a run is valid too.
+        by: ``settings``: a group has runs that differ in their seeds only, in any folder. ``run``: each run is a group.
+            ``argument``: all runs under a path are a group.
+        labels: names of the groups, in order; None: their differing settings.
 
     Raises:
-        ConfigError: there is no such folder, no run in it, or another number of names than of what is compared.
+        ConfigError: a folder is missing or has no run, or the number of labels differs from the number of groups.
     """
     checks.choice("--by", by, BY)
     found = [(Path(path), jobs_in(Path(path))) for path in paths]
@@ -92,7 +92,7 @@ def jobs_in(path: Path) -> list[Job]:
     """Return the runs under a path."""
     folder = path.parent if path.name == "summary.json" and path.is_file() else path
     if not folder.is_dir():
-        raise ConfigError("RUN", f"must be the folder of a run, of a sweep, or of several, got {str(path)!r}")
+        raise ConfigError("RUN", f"must be the folder of a run or a sweep, or contain some, got {str(path)!r}")
     jobs = read_jobs(folder)
     if not jobs:
         raise ConfigError("RUN", f"has no run in it: {path}")
@@ -104,9 +104,9 @@ def _argument(path: Path, part: Group) -> Group:
 
 
 def _named(groups: Sequence[Group], by: str) -> list[str]:
-    """Name groups by what differs between those in the same env; by the agent where nothing does.
+    """Return names of the groups: the settings that differ within an env, else the agent.
 
-    Runs that no step was lived in, such as those that failed at once, give the others no longer names.
+    Runs without an env step, such as those that failed at once, do not lengthen the names of the others.
     """
     if by != "settings":
         paths = [Path(found.overrides[by]) for found in groups]
@@ -115,21 +115,21 @@ def _named(groups: Sequence[Group], by: str) -> list[str]:
     labels = [""] * len(groups)
     for env in dict.fromkeys(found.jobs[0].env for found in groups):
         here = [i for i, found in enumerate(groups) if found.jobs[0].env == env]
-        lived = [i for i in here if any(lifetime.steps for lifetime in groups[i].lifetimes)]
-        for members in (here, lived):
+        started = [i for i in here if any(lifetime.steps for lifetime in groups[i].lifetimes)]
+        for members in (here, started):
             for i, name in zip(members, names([groups[i] for i in members]), strict=True):
                 labels[i] = name or groups[i].jobs[0].agent
     return labels
 
 
 def best_bands(jobs: Sequence[Job], statistic: str = "iqm") -> list[Band]:
-    """Return the curves of the ten best settings of a sweep, the best first."""
+    """Return the bands of the ten best settings of a sweep, the best first."""
     groups = group(jobs, without_seed)
     return drawable(Chosen(groups, _named(groups, "settings")).best(), statistic)
 
 
 def drawable(chosen: Chosen, statistic: str) -> list[Band]:
-    """Return the curves of what is compared."""
+    """Return the bands of the chosen groups."""
     bands = bands_of(chosen.groups, chosen.labels, statistic)
     if not bands:
         where = chosen.groups[0].jobs[0].folder

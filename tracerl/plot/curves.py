@@ -1,4 +1,4 @@
-"""Learning curves: the middle of the lifetimes as a line, its 95% interval as a band, a panel per env."""
+"""Draw learning curves: a statistic over lifetimes as a line, its 95% interval as a band, a panel per env."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -6,38 +6,38 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from tracerl.plot.series import RATE, Band
-from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WORDS = {"iqm": "interquartile mean", "mean": "mean", "median": "median"}
-_MOST_COLUMNS = 3  # of panels
-_LINES = 0.33  # inches that two lines of text take
-_LETTER = 0.062  # inches of a letter in a legend
-_TALL = 2.6  # inches, from which on there is room for the name of an axis in one line
-_WIDE = 5.0  # inches, from which on there is room beside a title
+_MOST_COLUMNS = 3  # largest number of columns of panels
+_LINES = 0.33  # height of two lines of text, inches
+_LETTER = 0.062  # width of a letter in a legend, inches
+_TALL = 2.6  # smallest height for the name of an axis in one line, inches
+_WIDE = 5.0  # smallest width for text beside a title, inches
 
 
 def draw_curves(
-    bands: Sequence[Band], *, ends: bool = False, lifetimes: bool = False, **look: Unpack[Look]
+    bands: Sequence[Band], *, ends: bool = False, lifetimes: bool = False, **options: Unpack[FigureOptions]
 ) -> "Figure":
-    """Draw learning curves. Where some of the lifetimes have not begun or have ended, a line is dashed.
+    """Draw learning curves. A line is dashed at steps without a value for every lifetime.
 
     Args:
-        bands: at least one; those of one env and one measure share a panel, those of one label a colour.
-        ends: name the curves at their ends, in place of a legend.
-        lifetimes: draw every lifetime as a thin line, in place of the band.
+        bands: at least one band. Bands of an env and a measure share a panel. Bands of a label share a colour.
+        ends: label the curves at their ends instead of in a legend.
+        lifetimes: draw every lifetime as a thin line instead of the band.
     """
-    title, width, height = looks(**look)
+    title, width, height = figure_options(**options)
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
     labels = list(dict.fromkeys(found.label for found in bands))
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
-    said = _said(bands, lifetimes)
-    legend = _Legend(bands, labels, said, width) if len(panels) > 1 else None
+    explanation = _legend_title(bands, lifetimes)
+    legend = _Legend(bands, labels, explanation, width) if len(panels) > 1 else None
     height = height or rows * max(2.0, 0.55 * width / columns) + (0.0 if legend is None else legend.height)
     tall = (height - (0.0 if legend is None else legend.height)) / rows > _TALL
     with style():
@@ -51,7 +51,7 @@ def draw_curves(
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
             axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
             if legend is None:
-                _explain(axes, shown, said, ends, width, height)
+                _explain(axes, shown, explanation, ends, width, height)
         if legend is not None:
             legend.draw(figure, colours)
             figure.suptitle(title, fontsize=10)
@@ -60,19 +60,21 @@ def draw_curves(
 
 def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], lifetimes: bool) -> None:
     for i, found in enumerate(bands):
-        look: dict[str, Any] = {"color": colours[found.label], "zorder": 3 - i / len(bands)}  # the first on top
+        line_style: dict[str, Any] = {"color": colours[found.label], "zorder": 3 - i / len(bands)}  # the first on top
         whole = found.lifetimes == found.lifetimes.max()
         if lifetimes:
             for curve in found.curves:
                 steps, values = (np.append(curve.steps, curve.end), np.append(curve.values, curve.values[-1]))
-                axes.plot(steps, values, color=look["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
+                axes.plot(steps, values, color=line_style["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
         else:
-            axes.fill_between(found.steps, found.low, found.high, color=look["color"], alpha=0.18, lw=0, zorder=1.5)
-        axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **look)
-        # A line with a gap, so that the first and the last point of the full one belong to the dashed one too.
+            axes.fill_between(
+                found.steps, found.low, found.high, color=line_style["color"], alpha=0.18, lw=0, zorder=1.5
+            )
+        axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **line_style)
+        # The dashed line includes the first and last point of the solid one, so that they connect.
         inner = whole & np.roll(whole, 1) & np.roll(whole, -1)
         if not whole.all():
-            axes.plot(found.steps, np.where(inner, np.nan, found.middle), linestyle=(0, (2, 1.5)), **look)
+            axes.plot(found.steps, np.where(inner, np.nan, found.middle), linestyle=(0, (2, 1.5)), **line_style)
     axes.margins(x=0)
     steps_axis(axes)
 
@@ -86,8 +88,8 @@ def _named(found: Band) -> str:
     return f"{found.label} ({counted})" if found.label else counted
 
 
-def _said(bands: Sequence[Band], lifetimes: bool) -> str:
-    """Say what line and band are of the lifetimes; of single ones nothing needs to be said."""
+def _legend_title(bands: Sequence[Band], lifetimes: bool) -> str:
+    """Return the meaning of line and band; empty for single lifetimes."""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
     beside = "each lifetime" if lifetimes else "95% interval"
     units = "runs" if all(found.measure == RATE for found in bands) else "lifetimes"
@@ -106,37 +108,37 @@ class _Legend:
         self.height = 0.25 + 0.17 * -(-len(labels) // self.columns)
 
     def draw(self, figure: "Figure", colours: dict[str, str]) -> None:
-        """Put it there."""
+        """Draw the legend."""
         from matplotlib.lines import Line2D
 
         lines = [Line2D([], [], color=colours[label]) for label in self.labels]
         figure.legend(lines, self.names, loc="outside lower center", ncols=self.columns, title=self.title)
 
 
-def _explain(axes: "Axes", bands: Sequence[Band], said: str, ends: bool, width: float, height: float) -> None:
-    """Say what the lines are, and what line and band are of the lifetimes; sizes in inches."""
+def _explain(axes: "Axes", bands: Sequence[Band], explanation: str, ends: bool, width: float, height: float) -> None:
+    """Add the names of the lines and the meaning of line and band; sizes in inches."""
     if ends:
         _name_ends(axes, bands, height)
-        axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)
+        axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
     elif width > _WIDE:
-        axes.set_title(said, loc="right", fontsize=7.5, color=QUIET)
+        axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
         axes.legend(loc="best")
     else:
-        axes.legend(loc="best", title=said, alignment="left")
+        axes.legend(loc="best", title=explanation, alignment="left")
 
 
 def _name_ends(axes: "Axes", bands: Sequence[Band], height: float) -> None:
-    """Write each curve's name where it ends, apart from its neighbours."""
+    """Label each curve at its end, without overlaps."""
     low, high = axes.get_ylim()
     names = [_named(found).replace(" (", "\n(") for found in bands]
     apart = (high - low) * _LINES / height
     ends = np.array([found.middle[np.isfinite(found.middle)][-1] for found in bands])
-    places = spread(ends, apart, high - apart / 3)
-    for found, name, end, place, line in zip(bands, names, ends, places, _lines(axes, bands), strict=True):
+    heights = spread(ends, apart, high - apart / 3)
+    for found, name, end, label_height, line in zip(bands, names, ends, heights, _lines(axes, bands), strict=True):
         axes.annotate(
             name,
             (found.steps[-1], end),
-            (1.02, (place - low) / (high - low)),
+            (1.02, (label_height - low) / (high - low)),
             xycoords="data",
             textcoords="axes fraction",
             color=line.get_color(),
@@ -149,28 +151,28 @@ def _name_ends(axes: "Axes", bands: Sequence[Band], height: float) -> None:
 
 
 def _lines(axes: "Axes", bands: Sequence[Band]) -> list[Any]:
-    """Return the full line of each band."""
+    """Return the solid line of each band."""
     named = {line.get_label(): line for line in axes.get_lines()}
     return [named[_named(found)] for found in bands]
 
 
-def spread(places: Any, apart: float, high: float = np.inf) -> Any:
-    """Move places as little as can be (in squares) so that no two are closer than ``apart``; their order stays.
+def spread(positions: Any, apart: float, high: float = np.inf) -> Any:
+    """Return the nearest positions (least squares) in the same order with a distance of at least ``apart``.
 
-    Those that would come above ``high`` then move down, and others before them.
+    Positions above ``high`` are then moved down, and others before them.
 
-    With the distance owed taken off, they have to rise, and the nearest rising numbers are the means of those that
-    fall (isotonic regression by pooling neighbours).
+    After the required distances are subtracted, the positions must increase. The nearest increasing numbers follow from
+    isotonic regression: decreasing neighbours are replaced by their mean.
     """
-    order = np.argsort(places, kind="stable")
-    owed = apart * np.arange(len(order))
+    order = np.argsort(positions, kind="stable")
+    required = apart * np.arange(len(order))
     pools: list[tuple[float, int]] = []  # mean and number of neighbours that share it
-    for place in np.asarray(places, float)[order] - owed:
-        pools.append((place, 1))
+    for position in np.asarray(positions, float)[order] - required:
+        pools.append((position, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (one, n), (other, m) = pools[-2:]
             pools[-2:] = [((one * n + other * m) / (n + m), n + m)]
     moved = np.empty(len(order))
-    moved[order] = np.concatenate([[mean] * n for mean, n in pools]) + owed
+    moved[order] = np.concatenate([[mean] * n for mean, n in pools]) + required
     moved[order] = np.minimum(moved[order], high - apart * np.arange(len(order))[::-1])
     return moved

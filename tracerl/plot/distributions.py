@@ -1,4 +1,4 @@
-"""How numbers are distributed: weights, traces, decays, thresholds and rates of each layer."""
+"""Draw histograms of weights, traces, decays, thresholds and rates of each layer."""
 
 import textwrap
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from tracerl.config.checks import ConfigError
-from tracerl.plot.style import COLOURS, INK, Look, looks, new_figure, style
+from tracerl.plot.style import COLOURS, INK, FigureOptions, figure_options, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,17 +18,17 @@ _ORDER = ("weights", "biases", "eligibility trace", "membrane decay m", "readout
 _BINS = 40
 
 
-def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **look: Unpack[Look]) -> "Figure":
+def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **options: Unpack[FigureOptions]) -> "Figure":
     """Draw a histogram per layer (a row) and quantity (a column).
 
     Args:
-        layers: numbers by layer and quantity, of any shape; those that are not finite are left out.
+        layers: numbers of any shape by layer and quantity. Non-finite numbers are left out.
     """
-    title, width, height = looks(**look)
-    there = {layer: {q: v[np.isfinite(v)] for q, v in found.items()} for layer, found in layers.items()}
-    there = {layer: {q: v for q, v in found.items() if len(v)} for layer, found in there.items()}
-    rows = sorted(layer for layer, found in there.items() if found)
-    quantities = list(dict.fromkeys(q for found in there.values() for q in found))
+    title, width, height = figure_options(**options)
+    finite = {layer: {q: v[np.isfinite(v)] for q, v in found.items()} for layer, found in layers.items()}
+    finite = {layer: {q: v for q, v in found.items() if len(v)} for layer, found in finite.items()}
+    rows = sorted(layer for layer, found in finite.items() if found)
+    quantities = list(dict.fromkeys(q for found in finite.values() for q in found))
     columns = sorted(quantities, key=lambda q: _ORDER.index(q) if q in _ORDER else len(_ORDER))
     if not rows:
         raise ConfigError("RUN", "has no weights, traces, decays, thresholds or rates that can be drawn")
@@ -37,7 +37,7 @@ def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **look: Unpack
         panels = figure.subplots(len(rows), len(columns), squeeze=False)
         for row, layer in zip(panels, rows, strict=True):
             for axes, quantity, colour in zip(row, columns, (*COLOURS, *COLOURS), strict=False):
-                values = there[layer].get(quantity)
+                values = finite[layer].get(quantity)
                 if values is None:
                     axes.set_axis_off()
                 else:
@@ -50,12 +50,12 @@ def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **look: Unpack
 
 
 def _draw_histogram(axes: "Axes", values: Array, colour: str) -> None:
-    """Draw one histogram, with the mean as a dashed line; of one number that all share, a line and the number."""
+    """Draw a histogram with the mean as a dashed line. Equal numbers are drawn as a line with a label."""
     axes.grid(False)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.tick_params(labelsize=6.5)
-    values = values.astype(np.float64)  # float32 has no bins between numbers next to each other
+    values = values.astype(np.float64)  # float64 has bins between adjacent float32 numbers
     mean = float(values.mean())
     if values.max() - values.min() > 1e-9 * abs(mean):
         axes.hist(values, bins=min(_BINS, max(5, int(len(values) ** 0.5) * 2)), color=colour, alpha=0.75)

@@ -1,11 +1,11 @@
-"""Rendered images side by side, each with a line of text."""
+"""Draw rendered images side by side with titles."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from tracerl.plot.style import QUIET, Look, looks, new_figure, style
+from tracerl.plot.style import QUIET, FigureOptions, figure_options, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 5
 
 
-def draw_frames(frames: Mapping[str, np.ndarray[Any, Any]], **look: Unpack[Look]) -> "Figure":
+def draw_frames(frames: Mapping[str, np.ndarray[Any, Any]], **options: Unpack[FigureOptions]) -> "Figure":
     """Draw images side by side, five in a row.
 
     Args:
-        frames: by what is written above them: uint8, [height, width, 3], at least one.
+        frames: at least one image by its title, uint8, [height, width, 3].
     """
-    title, width, height = looks(**look)
+    title, width, height = figure_options(**options)
     columns = min(len(frames), _MOST_COLUMNS)
     rows = -(-len(frames) // columns)
     tallest = max(image.shape[0] / image.shape[1] for image in frames.values())

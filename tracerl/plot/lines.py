@@ -1,4 +1,4 @@
-"""Line graphs: traces over env steps, one panel under the other, and a measurement averaged at several decays."""
+"""Draw traces over env steps, and measurements with their exponential averages."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -7,13 +7,13 @@ import numpy as np
 
 from tracerl.plot.raster import mark_episodes
 from tracerl.plot.series import running_mean
-from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = np.ndarray[Any, Any]
-_MOST = 5  # lines of a panel
+_MOST = 5  # largest number of lines in a panel
 
 
 def draw_traces(
@@ -22,17 +22,17 @@ def draw_traces(
     first: int = 0,
     ended: Array | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
-    **look: Unpack[Look],
+    **options: Unpack[FigureOptions],
 ) -> "Figure":
     """Draw traces over env steps, a panel for each name.
 
     Args:
-        traces: by name, [steps] or [steps, n]; of more than five at once, those that move most.
-        first: env step of the lifetime before the first.
+        traces: arrays by name, [steps] or [steps, n]. Of more than five lines, those with the largest variance.
+        first: env step of the lifetime before the first one.
         ended: whether an episode ended with a step, bool, [steps].
-        names: of the n lines of a panel, in a legend.
+        names: names of the n lines of a panel, for a legend.
     """
-    title, width, height = looks(**look)
+    title, width, height = figure_options(**options)
     with style():
         figure = new_figure(width, height or 0.4 + 1.0 * len(traces))
         panels = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
@@ -40,12 +40,12 @@ def draw_traces(
             lines = values.reshape(len(values), -1)
             chosen = np.argsort(-lines.std(0), kind="stable")[:_MOST]
             chosen.sort()
-            said = (names or {}).get(name)
+            labels = (names or {}).get(name)
             for colour, i in zip(COLOURS, chosen, strict=False):
-                label = said[i] if said else None
+                label = labels[i] if labels else None
                 axes.plot(first + 1 + np.arange(len(lines)), lines[:, i], color=colour, linewidth=1.0, label=label)
             axes.set_ylabel(name)
-            if said:
+            if labels:
                 axes.legend(loc="lower right", ncols=_MOST, bbox_to_anchor=(1, 0.98), borderaxespad=0)
         mark_episodes(panels, ended, first)
         panels[-1].set_xlim(first + 0.5, first + len(lines) + 0.5)
@@ -61,18 +61,18 @@ def draw_running(
     decays: Sequence[float] = (0.9, 0.99, 0.999),
     *,
     what: str = "return",
-    **look: Unpack[Look],
+    **options: Unpack[FigureOptions],
 ) -> "Figure":
-    """Draw measurements as dots, and what exponential averages at several decays make of them as lines.
+    """Draw measurements as dots and their exponential averages at several decays as lines.
 
-    A decay d looks back over about 1 / (1 - d) values; see ``tracerl.plot.series.running_mean``.
+    The average with decay d covers about 1 / (1 - d) values; see ``tracerl.plot.series.running_mean``.
 
     Args:
-        measurements: env steps and values by name, each [n]; a panel for each.
-        decays: per value, in [0, 1).
-        what: is measured.
+        measurements: env steps and values by name, each [n]. Each name has a panel.
+        decays: decays per value, in [0, 1).
+        what: name of the measured quantity.
     """
-    title, width, height = looks(**look)
+    title, width, height = figure_options(**options)
     dots: dict[str, Any] = {"color": QUIET, "alpha": 0.35, "markersize": 2.5, "rasterized": True}
     with style():
         figure = new_figure(width, height or 0.4 + 0.3 * width * len(measurements))

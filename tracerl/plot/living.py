@@ -1,4 +1,4 @@
-"""A recording out of a run's checkpoint: everything that pictures of neurons, traces and envs are made of."""
+"""Continue a run from its checkpoint and record neurons, traces and env frames."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,18 +17,18 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """What was recorded."""
+class RecordedSteps:
+    """The recorded env steps."""
 
-    first: int  # env step of the lifetime before the window
-    recording: Recording  # of every step
+    first: int  # env step of the lifetime before the first recorded one
+    recording: Recording  # recording of every step
     traces: dict[str, Array]  # eligibility traces by network, float32, [steps, n]
-    # pictures of the env by env step of the lifetime, [height, width, 3], as many as were asked for
+    # images of the env by env step of the lifetime, [height, width, 3]
     frames: dict[int, Array]
 
 
-def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> Stretch:
-    """Let a lifetime go on from its checkpoint, in a new episode, learning as it did; its folder stays as it is."""
+def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> RecordedSteps:
+    """Continue a lifetime from its checkpoint in a new episode, with learning; its folder does not change."""
     checks.whole("--steps", steps, 1)
     agent = saved.agent(lifetime)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
@@ -45,7 +45,7 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
                 taken[first + i + 1] = _rendered(env, saved)
     finally:
         env.close()
-    return Stretch(first, recorder.recording(), kept, taken)
+    return RecordedSteps(first, recorder.recording(), kept, taken)
 
 
 def _rendered(env: Any, saved: SavedRun) -> Array:

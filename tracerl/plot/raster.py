@@ -1,11 +1,11 @@
-"""Spike trains as they are drawn in neuroscience: a raster per layer, membranes of some neurons, what came of it."""
+"""Draw spike rasters per layer, membranes of some neurons, return and td error."""
 
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tracerl.config.checks import ConfigError
-from tracerl.plot.style import COLOURS, QUIET, Look, looks, new_figure, steps_axis, style
+from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
 from tracerl.recording.recorder import LayerRecording, Recording
 
 if TYPE_CHECKING:
@@ -16,19 +16,21 @@ Array = np.ndarray[Any, Any]
 _EPISODE = {"color": QUIET, "linewidth": 0.7, "linestyle": (0, (4, 3)), "alpha": 0.8}
 
 
-def draw_raster(recording: Recording, *, first: int = 0, neurons: int = 4, **look: Unpack[Look]) -> "Figure":
-    """Draw the spikes of every layer, the membranes of some neurons of the first, return and td error below.
+def draw_raster(
+    recording: Recording, *, first: int = 0, neurons: int = 4, **options: Unpack[FigureOptions]
+) -> "Figure":
+    """Draw the spikes of every layer, membranes of some neurons of the first layer, return and td error.
 
-    The neurons of a raster are sorted by how often they spiked. A dashed line is the end of an episode.
+    The neurons of a raster are sorted by their number of spikes. A dashed line marks the end of an episode.
 
     Args:
-        recording: of at least one step.
+        recording: recording of at least one step.
         first: env step of the lifetime before the recording.
-        neurons: how many membranes, of neurons that are neither silent nor always on where there are enough.
+        neurons: number of membranes, preferably of neurons that are neither silent nor saturated.
     """
-    title, width, height = looks(**look)
+    title, width, height = figure_options(**options)
     if not recording.layers:
-        raise ConfigError("RUN", "has an agent without spiking neurons that can be looked at")
+        raise ConfigError("RUN", "has an agent without spiking neurons that can be recorded")
     below = [values for values in (recording.reward, recording.td_error) if values is not None]
     shown = min(neurons, recording.layers[0].spikes.shape[1])
     inches = [*(_inches(layer.spikes.shape[1]) for layer in recording.layers), 0.3 + 0.25 * shown, *[0.6] * len(below)]
@@ -50,23 +52,23 @@ def draw_raster(recording: Recording, *, first: int = 0, neurons: int = 4, **loo
 
 
 def _inches(neurons: int) -> float:
-    """Return the height of a raster: more for more neurons, but not as many times more."""
+    """Return the height of a raster, which grows with the logarithm of the number of neurons."""
     return float(np.clip(1.0 + 0.2 * np.log2(neurons / 32), 0.6, 2.4))
 
 
 def mark_episodes(panels: Any, ended: Array | None, first: int) -> None:
-    """Draw a line through panels wherever an episode ended: bool, [steps]."""
+    """Draw a line through panels at each end of an episode; ``ended``: bool, [steps]."""
     for end in [] if ended is None else np.flatnonzero(ended):
         for axes in panels:
             axes.axvline(first + end + 1.5, **_EPISODE)
 
 
 def _draw_spikes(axes: "Axes", layer: LayerRecording, first: int, colour: str) -> None:
-    """Draw a spike as a short line in the row of its neuron, those that spiked most at the bottom."""
+    """Draw each spike as a short line in the row of its neuron, with the most active neurons at the bottom."""
     order = np.argsort(-layer.spikes.sum(0), kind="stable")
     steps, rows = np.nonzero(layer.spikes[:, order] > 0)
     n = layer.spikes.shape[1]
-    # As pixels, also in a pdf: tens of thousands of marks as vectors make files that no viewer likes.
+    # Rasterized also in a pdf, because tens of thousands of vector marks slow down viewers.
     axes.vlines(first + steps + 1, rows - 0.42, rows + 0.42, color=colour, linewidth=0.8, rasterized=True)
     axes.set(ylim=(-1, n), yticks=[0, n - 1], yticklabels=["1", str(n)], ylabel=f"{layer.name}\nneurons")
     axes.grid(False)
@@ -75,9 +77,9 @@ def _draw_spikes(axes: "Axes", layer: LayerRecording, first: int, colour: str) -
 
 
 def _draw_membranes(axes: "Axes", layer: LayerRecording, first: int, neurons: int) -> None:
-    """Draw membranes one above the other, each on a scale of its own, with its threshold and its spikes above it."""
+    """Draw stacked membranes, each on its own scale, with threshold and spikes."""
     steps, order = first + 1 + np.arange(len(layer.membrane)), np.argsort(-layer.spikes.sum(0), kind="stable")
-    chosen = order[telling_neurons(layer.spikes[:, order].mean(0), neurons)]
+    chosen = order[representative_neurons(layer.spikes[:, order].mean(0), neurons)]
     for row, neuron in enumerate(chosen[::-1]):
         colour, membrane, threshold = COLOURS[row % len(COLOURS)], layer.membrane[:, neuron], layer.threshold[:, neuron]
         low = membrane.min()
@@ -92,17 +94,17 @@ def _draw_membranes(axes: "Axes", layer: LayerRecording, first: int, neurons: in
     axes.grid(False)
 
 
-def telling_neurons(rates: Array, n: int) -> Array:
-    """Choose neurons by their spikes per step, [neurons]: spread over those that are neither silent nor always on."""
-    ranked = np.argsort(np.abs(rates - 0.35), kind="stable")  # most to tell first
-    lively = int(((rates > 0.05) & (rates < 0.75)).sum())
-    candidates = np.sort(ranked[: max(n, lively)])
+def representative_neurons(rates: Array, n: int) -> Array:
+    """Choose n neurons by their spikes per step, [neurons], spread over those neither silent nor saturated."""
+    ranked = np.argsort(np.abs(rates - 0.35), kind="stable")  # medium rates first
+    active = int(((rates > 0.05) & (rates < 0.75)).sum())
+    candidates = np.sort(ranked[: max(n, active)])
     found: Array = candidates[np.unique(np.linspace(0, len(candidates) - 1, min(n, len(candidates))).astype(int))]
     return found
 
 
 def _draw_outcome(rest: Any, recording: Recording, first: int) -> None:
-    """Draw the return of the running episode, and the td error."""
+    """Draw the return of the current episode and the td error."""
     steps = first + 1 + np.arange(len(recording))
     if recording.reward is not None:
         axes = next(rest)
@@ -116,7 +118,7 @@ def _draw_outcome(rest: Any, recording: Recording, first: int) -> None:
 
 
 def return_so_far(rewards: Array, ended: Array | None) -> Array:
-    """Return the rewards of the running episode up to each step, [steps]; ``ended``: bool, [steps]."""
+    """Return the sum of rewards of the current episode up to each step, [steps]; ``ended``: bool, [steps]."""
     total, found = 0.0, np.empty(len(rewards))
     for i, reward in enumerate(rewards.tolist()):
         total = reward if i and ended is not None and ended[i - 1] else total + reward

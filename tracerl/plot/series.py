@@ -1,4 +1,4 @@
-"""Learning curves as numbers: one per lifetime, and over lifetimes a middle and a band. No drawing here."""
+"""Compute learning curves per lifetime, and their statistic and band over lifetimes."""
 
 import csv
 import io
@@ -17,45 +17,45 @@ from tracerl.runs.files import is_regular
 from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
-POINTS = 200  # of a curve
+POINTS = 200  # points of a curve
 RETURN, RATE = f"mean return, last {WINDOW} episodes", f"reward per env step, last {RATE_WINDOW:,}"
 _RESAMPLES = 500
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A measure of one lifetime at some env steps; each number holds until the next one, the last to ``end``."""
+    """A measure of one lifetime at some env steps. A value holds until the next one, the last until ``end``."""
 
-    steps: Array  # env steps, rising, [points]
-    values: Array  # [points]
-    end: float  # env step up to which the lifetime ran
+    steps: Array  # increasing env steps, [points]
+    values: Array  # values at the steps, [points]
+    end: float  # last env step of the lifetime
 
     def at(self, steps: Array) -> Array:
         """Return the values at env steps, NaN before the first and after the end: [len(steps)]."""
         last = np.searchsorted(self.steps, steps, side="right") - 1
-        there = (last >= 0) & (steps <= self.end)
-        found: Array = np.where(there, self.values[last.clip(min=0)], np.nan)
+        known = (last >= 0) & (steps <= self.end)
+        found: Array = np.where(known, self.values[last.clip(min=0)], np.nan)
         return found
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A curve over lifetimes."""
+    """A statistic over the curves of lifetimes, with an interval."""
 
-    label: str  # of the lifetimes, in a legend
-    env: str  # where they were lived; curves of different envs stand in different panels
-    measure: str  # what the numbers are, as an axis says it
-    statistic: str  # what the middle is of the lifetimes, one of ``tracerl.lifetime.statistics.STATISTICS``.
+    label: str  # name in a legend
+    env: str  # name of the env; each env has its own panel
+    measure: str  # name of the measure, for the axis
+    statistic: str  # name of the statistic, one of ``tracerl.lifetime.statistics.STATISTICS``
     steps: Array  # env steps, [points]
-    middle: Array  # [points]
-    low: Array  # lower end of the 95% bootstrap interval of the middle, [points]; the middle itself where there is none
-    high: Array  # upper end, [points]
-    lifetimes: Array  # how many lifetimes there were at each point, [points]
-    curves: Sequence[Curve] = ()  # of the lifetimes, where they are at hand
+    middle: Array  # value of the statistic, [points]
+    low: Array  # lower end of its 95% bootstrap interval, [points]; equal to the middle for one lifetime
+    high: Array  # upper end of the interval, [points]
+    lifetimes: Array  # number of lifetimes at each point, [points]
+    curves: Sequence[Curve] = ()  # curves of the lifetimes, if available
 
 
 def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
-    """Average each return with the 99 before it, or with all before it where they are fewer: [episodes]."""
+    """Return the mean of each return and up to ``window`` - 1 returns before it: [episodes]."""
     sums = np.concatenate([[0.0], np.cumsum(returns)])
     last = np.arange(1, len(sums))
     first = np.maximum(last - window, 0)
@@ -64,7 +64,7 @@ def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
 
 
 def running_mean(values: Array, decay: float) -> Array:
-    """Average values [n] with exponentially fading weights: the sum of decay^(t-i) x_i over that of decay^(t-i)."""
+    """Return the exponential averages of values [n]: sum of decay^(t-i) x_i divided by the sum of decay^(t-i)."""
     total, weight, means = 0.0, 0.0, np.empty(len(values))
     for i, value in enumerate(values.tolist()):
         total, weight = decay * total + value, decay * weight + 1
@@ -73,19 +73,19 @@ def running_mean(values: Array, decay: float) -> Array:
 
 
 def curve_of(lifetime: Lifetime) -> Curve | None:
-    """Return the learning curve of a lifetime, as far as it came; None while it has ended no episode."""
+    """Return the learning curve of a lifetime so far; None without an ended episode."""
     if not len(lifetime.returns):
         return None
     return Curve(lifetime.ends, rolling_mean(lifetime.returns), lifetime.steps)
 
 
 def curves_of(group: Group) -> list[Curve]:
-    """Return the learning curve of every lifetime that has ended an episode."""
+    """Return the learning curve of every lifetime with an ended episode."""
     return [curve for curve in map(curve_of, group.lifetimes) if curve is not None]
 
 
 def reward_rate(job: Job) -> Curve | None:
-    """Return the reward per step of a run, over its lifetimes, by its TensorBoard events; None where they have none."""
+    """Return the mean reward per step over the lifetimes of a run, from its TensorBoard events; None without any."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     found: dict[int, float] = {}
@@ -93,7 +93,7 @@ def reward_rate(job: Job) -> Curve | None:
         try:
             for event in LegacyEventFileLoader(str(path)).Load():
                 found |= {event.step: v.simple_value for v in event.summary.value if v.tag == "rollout/reward_rate"}
-        except Exception:  # of TensorBoard: a torn file tells as much as it holds
+        except Exception:  # TensorBoard can raise any error for an incomplete file; events before it are used
             continue
     if not found:
         return None
@@ -104,9 +104,9 @@ def reward_rate(job: Job) -> Curve | None:
 def band(
     curves: Sequence[Curve], statistic: str = "iqm", *, label: str = "", env: str = "", measure: str = RETURN
 ) -> Band:
-    """Return the middle of curves, with the 95% interval that bootstrapping over them gives it.
+    """Return a statistic over curves with its 95% bootstrap interval.
 
-    It goes from where two of the lifetimes have a number to where two are left; ``lifetimes`` tells how many there are.
+    The steps are those with values of at least two lifetimes. ``lifetimes`` is the number of values at each step.
     """
     needed = min(2, len(curves)) - 1
     first = sorted(curve.steps[0] for curve in curves)[needed]
@@ -115,18 +115,18 @@ def band(
     values = np.array([curve.at(steps) for curve in curves])  # [lifetimes, points]
     lifetimes, middle, low, high = (np.zeros(POINTS) for _ in range(4))
     for i, column in enumerate(values.T):
-        there = column[np.isfinite(column)]
-        lifetimes[i] = len(there)
-        low[i] = high[i] = middle[i] = STATISTICS[statistic](there) if len(there) else np.nan
-        if len(there) > 1:
-            low[i], high[i] = bootstrap_interval(there, resamples=_RESAMPLES, statistic=statistic)
+        known = column[np.isfinite(column)]
+        lifetimes[i] = len(known)
+        low[i] = high[i] = middle[i] = STATISTICS[statistic](known) if len(known) else np.nan
+        if len(known) > 1:
+            low[i], high[i] = bootstrap_interval(known, resamples=_RESAMPLES, statistic=statistic)
     return Band(label, env, measure, statistic, steps, middle, low, high, lifetimes, curves)
 
 
 def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
-    """Return a band for each group that can be drawn: of returns or, where no episode has ended, of reward rates.
+    """Return a band for each group with data: of returns or, without an ended episode, of reward rates.
 
-    A reward rate is logged over all lifetimes of a run, and is a curve of the run.
+    A reward rate is logged over all lifetimes of a run, so it gives one curve per run.
     """
     found = []
     for group, label in zip(groups, labels, strict=True):
@@ -143,7 +143,7 @@ _COLUMNS = ("env", "label", "measure", "statistic", "step", "middle", "low", "hi
 
 
 def bands_as_csv(bands: Iterable[Band]) -> str:
-    """Return the numbers of bands, a row per point."""
+    """Return bands as csv, a row per point."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(_COLUMNS)
@@ -157,7 +157,7 @@ def bands_as_csv(bands: Iterable[Band]) -> str:
 
 
 def read_bands(path: Path) -> list[Band]:
-    """Return the bands that ``bands_as_csv`` wrote."""
+    """Return the bands in a csv of ``bands_as_csv``."""
     found: dict[tuple[str, str, str, str], list[list[float]]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
@@ -173,11 +173,11 @@ def read_bands(path: Path) -> list[Band]:
 
 
 def _read(key: tuple[str, str, str, str], numbers: Array) -> Band:
-    """Return a band of its columns, [steps and what follows, points]."""
+    """Return a band from its columns, [columns, points]."""
     steps, middle, low, high, lifetimes = numbers
     return Band(*key, steps, middle, low, high, lifetimes)
 
 
 def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:
-    """Return the same bands under other labels."""
+    """Return the bands with other labels."""
     return [replace(found, label=label) for found, label in zip(bands, labels, strict=True)]

@@ -1,4 +1,4 @@
-"""How figures look, in one place: sizes for print, colours that all readers can tell apart, how they are written."""
+"""The style of figures: sizes for print, colours for all readers, and file formats."""
 
 import io
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, the strongest first, and four more.
+# The colours of Okabe and Ito, the most visible first, and four more.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f", "#8c6d31", "#6b4c9a")
 INK, QUIET = "#222222", "#777777"
-WIDTHS = {"one": 3.5, "two": 7.2}  # inches: of one column and of two of a journal's page
+WIDTHS = {"one": 3.5, "two": 7.2}  # width of one and two columns of a journal page, inches
 FORMATS = ("png", "pdf", "svg")
 
 
-class Look(TypedDict, total=False):
-    """How a figure looks, as far as it is said."""
+class FigureOptions(TypedDict, total=False):
+    """Options of all figures."""
 
-    title: str  # above it
-    width: float  # in inches; two columns of a page
-    height: float | None  # in inches; None: as what there is to see needs
+    title: str  # title of the figure
+    width: float  # inches; default: two columns of a page
+    height: float | None  # inches; None: by the content
 
 
-_DPI = 200  # of a png, and of the pixels within a pdf or svg
+_DPI = 200  # resolution of a png, and of rasterized parts of a pdf or svg
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -53,24 +53,26 @@ _STYLE: Any = {
     "lines.linewidth": 1.4,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # letters stay letters, which journals ask for
+    "pdf.fonttype": 42,  # text stays text, as journals require
     "ps.fonttype": 42,
-    "svg.hashsalt": "tracerl",  # the same figure is the same file
+    "svg.hashsalt": "tracerl",  # equal figures give equal files
 }
 _METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """A context in which matplotlib draws in this style; without pyplot, so that nothing is left open."""
+    """A context in which matplotlib uses this style. pyplot is not used, so no figure stays open."""
     import matplotlib
 
     with matplotlib.rc_context(_STYLE):
         yield
 
 
-def looks(*, title: str = "", width: float = WIDTHS["two"], height: float | None = None) -> tuple[str, float, Any]:
-    """Return title, width and height of a ``Look``."""
+def figure_options(
+    *, title: str = "", width: float = WIDTHS["two"], height: float | None = None
+) -> tuple[str, float, Any]:
+    """Return title, width and height with their defaults."""
     return title, width, height
 
 
@@ -82,7 +84,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def count_in_words(value: float, _: object = None) -> str:
-    """Write a number of env steps as a tick has it: 20,000 is 20k."""
+    """Return a number of env steps as the label of a tick: 20,000 is 20k."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
         if abs(value) >= size:
             return f"{value / size:,g}{unit}"
@@ -90,18 +92,18 @@ def count_in_words(value: float, _: object = None) -> str:
 
 
 def steps_axis(axes: "Axes", label: str = "env steps") -> None:
-    """Let an axis to the right be one of env steps."""
+    """Format the horizontal axis as env steps."""
     axes.xaxis.set_major_formatter(count_in_words)
     axes.set_xlabel(label)
 
 
 def kind_of(path: Path, asked_for: str | None = None) -> str:
-    """Return the format of a picture: that asked for or that of its name."""
+    """Return the format of a figure: the given one or that of its file name."""
     return checks.choice("--format", asked_for or path.suffix.removeprefix(".").lower(), FORMATS)
 
 
 def save(figure: "Figure", path: Path, kind: str | None = None) -> None:
-    """Write a figure, whole or not at all."""
+    """Write a figure atomically."""
     kind, buffer = kind_of(path, kind), io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])

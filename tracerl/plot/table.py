@@ -1,4 +1,4 @@
-"""What came of runs, as a table: final returns over lifetimes, and when each milestone was reached by how many."""
+"""Tables of runs: final returns over lifetimes, and the share and median step of each milestone."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ Row = dict[str, Any]
 
 
 def table_rows(groups: Sequence[Group], labels: Sequence[str]) -> list[Row]:
-    """Return a row per group: lifetimes, returns, and per milestone the share that reached it and the median step.
+    """Return a row per group: lifetimes, returns, and the share and median step of each milestone.
 
-    A lifetime that never reached a milestone counts as the latest; None where more than half did not.
+    A lifetime that never reached a milestone counts as infinite. The median is None if most lifetimes did not.
     """
     return [_row(group, label) for group, label in zip(groups, labels, strict=True)]
 
@@ -46,7 +46,7 @@ def _row(group: Group, label: str) -> Row:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Return the rows in full precision; what is not known is empty."""
+    """Return the rows as csv in full precision. Unknown values are empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(column for row in rows for column in row)), lineterminator="\n")
     writer.writeheader()
@@ -55,21 +55,21 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return a table for a page; returns are of the last 100 episodes."""
+    """Return a markdown table. Returns are of the last 100 episodes."""
     head, *cells = _cells(rows)
     lines = ["| " + " | ".join(row).replace("\n", " ") + " |" for row in [head, *cells]]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Return a table for the screen."""
+    """Return a table as plain text."""
     cells = _cells(rows)
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells) + "\n"
 
 
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
-    """Return head and body of a table that is read by people; envs are named where there are several."""
+    """Return head and body of a table for readers. The column of envs exists for several envs only."""
     columns = dict.fromkeys(column for row in rows for column in row)
     milestones = [column.removesuffix(" share") for column in columns if column.endswith(" share")]
     many_envs = len({row["env"] for row in rows}) > 1
@@ -94,5 +94,5 @@ def _milestone(row: Row, name: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Write a number to about three digits."""
+    """Return a number as text with about three digits."""
     return "-" if value is None else f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3}f}"

@@ -1,4 +1,4 @@
-"""What a lifetime looks like inside: recorded activity, and the images drawn of it."""
+"""Record the activity of a network and draw it as images."""
 
 from tracerl.config.moved import attribute_of
 

@@ -1,8 +1,7 @@
-"""Pictures by NumPy and Pillow: rasters, line graphs, bars and histograms, each with its name, side by side.
+"""Draw rasters, line graphs, bars and histograms with NumPy and Pillow, and combine them.
 
-A picture is uint8, [height, width, 3]: red, green and blue, each from 0 to 255. Lengths are in pixels. Left out:
-axes with ticks, log scales, legends: what is drawn here is read at a glance, while it moves or beside a number;
-``python -m tracerl.plot`` draws for print.
+A picture is uint8, [height, width, 3]: red, green and blue, each from 0 to 255. Lengths are in pixels. Ticks, log
+scales and legends are left out, because these pictures are small or moving. ``python -m tracerl.plot`` draws for print.
 """
 
 import io
@@ -22,14 +21,14 @@ Colour = tuple[int, int, int]
 BACKGROUND, PANEL, GRID, INK, QUIET = (18, 18, 24), (28, 28, 36), (64, 64, 76), (226, 226, 232), (140, 140, 152)
 SPIKE, BLUE, ORANGE, GREEN, RED = (245, 205, 80), (96, 160, 240), (240, 150, 70), (96, 200, 130), (232, 96, 96)
 CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, and one as far below zero
-COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of several series, in this order
+COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of the series of a graph, in this order
 GAP = 6  # between pictures
 _CAPTION = 16  # height of a line of text
 _LEVELS = 64  # shades between dark and lit
 
 
 def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0 or 1, [steps, n], one row per neuron, time to the right; a row of several is lit if one fired."""
+    """Draw spikes, 0 or 1, [steps, n], a row per neuron, time to the right. A shared row shows if any neuron fired."""
     return _cells(spikes, width, height, _ramp(PANEL, colour))
 
 
@@ -40,38 +39,38 @@ def shades(values: Numbers, low: float, high: float, width: int, height: int, co
 
 
 def membranes(shares: Numbers, width: int, height: int) -> Picture:
-    """Draw membranes as shares of their thresholds, [steps, n], time to the right: bluer toward 1, darker toward -1."""
+    """Draw membranes as shares of their thresholds, [steps, n]: blue at 1, dark at -1."""
     ramp = np.concatenate([_ramp(DRAINED, PANEL), _ramp(PANEL, CHARGED)])
     return _cells((np.clip(shares, -1.0, 1.0) + 1) / 2, width, height, ramp)
 
 
 def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0 or 1, [steps, n], over a picture, as ``raster`` does."""
+    """Draw spikes, 0 or 1, [steps, n], over a picture; see ``raster``."""
     height, width, _ = picture.shape
     fired = _largest(_largest((spikes > 0).T, height, 0), width, 1)
     return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
 
 
 def _ramp(dark: Colour, lit: Colour) -> Picture:
-    """Return the colours from one to another, uint8, [levels, 3]."""
+    """Return a gradient between two colours, uint8, [levels, 3]."""
     shares = np.linspace(0.0, 1.0, _LEVELS)[:, np.newaxis]
     ramp: Picture = (np.array(dark) + shares * (np.array(lit) - dark)).round().astype(np.uint8)
     return ramp
 
 
 def _cells(share: Numbers, width: int, height: int, ramp: Picture) -> Picture:
-    """Draw a share in [0, 1] per step and neuron; where there are more of them than pixels, the largest is shown."""
+    """Draw a share in [0, 1] per step and neuron. A pixel with several of them shows the largest."""
     levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (len(ramp) - 1)).round().astype(np.uint8)
     colours: Picture = ramp.take(_largest(_largest(levels, height, 0), width, 1), axis=0)  # [height, width, 3]
     return colours
 
 
 def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
-    """Bring an axis to a number of pixels: its entries repeated where they are fewer, the largest taken where more."""
+    """Resize an axis to a number of pixels: repeat entries to enlarge it, take maxima to shrink it."""
     firsts = np.arange(pixels) * values.shape[axis] // pixels
     if pixels >= values.shape[axis]:
-        taken: Numbers = values.take(firsts, axis)
-        return taken
+        repeated: Numbers = values.take(firsts, axis)
+        return repeated
     fitted: Numbers = np.maximum.reduceat(values, firsts, axis)
     return fitted
 
@@ -79,29 +78,30 @@ def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
 def lines(
     series: Sequence[Numbers], width: int, height: int, low: float | None = None, high: float | None = None
 ) -> Picture:
-    """Draw line graphs over the same steps, with the ends of their common scale and a line at zero.
+    """Draw line graphs over the same steps, with the limits of their common scale and a line at zero.
 
     Args:
-        series: each [steps], all of one length, in the order of ``COLOURS``; NaN leaves a gap.
-        width: of the picture.
-        height: of the picture.
-        low: lower end of the scale; None: the least number.
-        high: upper end; None: the largest.
+        series: each [steps], all of one length, in the order of ``COLOURS``. NaN gives a gap.
+        width: width of the picture.
+        height: height of the picture.
+        low: lower end of the scale; None: the smallest number.
+        high: upper end of the scale; None: the largest number.
     """
-    stacked_up = np.array(series, np.float64)
-    finite = stacked_up[np.isfinite(stacked_up)]
+    values = np.array(series, np.float64)
+    finite = values[np.isfinite(values)]
     bottom = low if low is not None else float(finite.min(initial=0.0))
     top = high if high is not None else float(finite.max(initial=0.0))
     image, pen = _panel(width, height)
     scale = (height - 3) / max(top - bottom, 1e-12)
     if bottom < 0 < top:
         pen.line([(0, height - 2 + bottom * scale), (width, height - 2 + bottom * scale)], fill=GRID)
-    places = np.linspace(0, width - 1, stacked_up.shape[1])
-    heights = height - 2 - (np.clip(stacked_up, bottom, top) - bottom) * scale
+    columns = np.linspace(0, width - 1, values.shape[1])
+    heights = height - 2 - (np.clip(values, bottom, top) - bottom) * scale
     for i, line in enumerate(heights):
-        for there, part in groupby(zip(places.tolist(), line.tolist(), strict=True), lambda point: isfinite(point[1])):
+        pairs = zip(columns.tolist(), line.tolist(), strict=True)
+        for drawn, part in groupby(pairs, lambda point: isfinite(point[1])):
             points = list(part)
-            if there:
+            if drawn:
                 pen.line(points if len(points) > 1 else points * 2, fill=COLOURS[i % len(COLOURS)], width=1)
     pen.text((3, 1), f"{top:.3g}", fill=QUIET, font=font(10))
     pen.text((3, height - 13), f"{bottom:.3g}", fill=QUIET, font=font(10))
@@ -116,7 +116,7 @@ def bars(
     marked: int | None = None,
     colours: Sequence[Colour] = (),
 ) -> Picture:
-    """Draw shares in [0, 1], [n], as bars that grow to the right, ``marked`` in another colour."""
+    """Draw shares in [0, 1], [n], as horizontal bars, with ``marked`` in another colour."""
     image, pen = _panel(width, height)
     pitch, letters = height / len(shares), font(min(12, max(8, int(height / len(shares)) - 3)))
     for i, (share, label) in enumerate(zip(shares.tolist(), labels, strict=True)):
@@ -135,17 +135,17 @@ def histogram(
     high: float | None = None,
     before: Numbers | None = None,
 ) -> Picture:
-    """Draw how numbers are distributed, with the ends of their range; those that are not finite are left out.
+    """Draw a histogram with the limits of its range. Numbers that are not finite are left out.
 
     Args:
-        values: any shape.
-        width: of the picture.
-        height: of the picture.
-        low: lower end of the range; None: the least.
-        high: upper end; None: the largest.
-        before: as many numbers at an earlier time, drawn as an outline.
+        values: numbers of any shape.
+        width: width of the picture.
+        height: height of the picture.
+        low: lower end of the range; None: the smallest number.
+        high: upper end of the range; None: the largest number.
+        before: as many earlier numbers, drawn as an outline.
     """
-    # In float64, in which numbers that differ by the rounding of float32 still have bins between them.
+    # float64 has bins between adjacent float32 numbers.
     finite = [part[np.isfinite(part)].astype(np.float64) for part in (values, before) if part is not None]
     everything = np.concatenate([part.ravel() for part in finite])
     least, largest = (everything.min(), everything.max()) if everything.size else (0.0, 0.0)
@@ -171,7 +171,7 @@ def histogram(
 
 
 def titled(picture: Picture, title: str) -> Picture:
-    """Put a line of text above a picture, cut where the picture ends."""
+    """Put a line of text above a picture, cut at its width."""
     return np.concatenate([_caption(title, picture.shape[1]), picture])
 
 
@@ -183,46 +183,46 @@ def ruled(picture: Picture, shares: Numbers) -> Picture:
 
 
 def resized(picture: Picture, height: int) -> Picture:
-    """Scale a picture to a height, its proportions kept."""
+    """Scale a picture to a height and keep its proportions."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)).copy()
 
 
 def beside(*pictures: Picture) -> Picture:
-    """Put pictures next to each other, from the top, ``GAP`` pixels between them."""
+    """Put pictures side by side, aligned at the top, with ``GAP`` pixels between them."""
     width = sum(picture.shape[1] for picture in pictures) + GAP * (len(pictures) - 1)
-    sheet = _sheet(width, max(picture.shape[0] for picture in pictures))
+    canvas = _canvas(width, max(picture.shape[0] for picture in pictures))
     left = 0
     for picture in pictures:
-        sheet[: picture.shape[0], left : left + picture.shape[1]] = picture
+        canvas[: picture.shape[0], left : left + picture.shape[1]] = picture
         left += picture.shape[1] + GAP
-    return sheet
+    return canvas
 
 
 def stacked(*pictures: Picture) -> Picture:
-    """Put pictures below each other, from the left, ``GAP`` pixels between them."""
+    """Put pictures below each other, aligned at the left, with ``GAP`` pixels between them."""
     height = sum(picture.shape[0] for picture in pictures) + GAP * (len(pictures) - 1)
-    sheet = _sheet(max(picture.shape[1] for picture in pictures), height)
+    canvas = _canvas(max(picture.shape[1] for picture in pictures), height)
     top = 0
     for picture in pictures:
-        sheet[top : top + picture.shape[0], : picture.shape[1]] = picture
+        canvas[top : top + picture.shape[0], : picture.shape[1]] = picture
         top += picture.shape[0] + GAP
-    return sheet
+    return canvas
 
 
-def _sheet(width: int, height: int) -> Picture:
-    sheet = np.empty((height, width, 3), np.uint8)
-    sheet[:] = BACKGROUND
-    return sheet
+def _canvas(width: int, height: int) -> Picture:
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = BACKGROUND
+    return canvas
 
 
 def png(picture: Picture, exact: bool = True) -> bytes:
     """Return a picture as a PNG file.
 
     Args:
-        picture: what is in it.
-        exact: keep every colour. False: take the nearest of those that pictures of this module have, which makes the
-            file half as large in a quarter of the time.
+        picture: the picture.
+        exact: keep every colour. False: use the nearest colour of a palette for pictures of this module. The file is
+            then half as large and written in a quarter of the time.
     """
     image, buffer = Image.fromarray(np.ascontiguousarray(picture)), io.BytesIO()
     if exact:
@@ -234,7 +234,7 @@ def png(picture: Picture, exact: bool = True) -> bytes:
 
 @lru_cache(maxsize=1)
 def _palette() -> Image.Image:
-    """Return an image with the colours that are drawn here, and those between each and what it is drawn on."""
+    """Return an image with the palette: the colours of this module and their blends with the background."""
     shares = np.linspace(0.0, 1.0, _PALETTE_LEVELS)[:, np.newaxis]
     blends = [(PANEL, colour) for colour in (*COLOURS, QUIET, INK)] + [(BACKGROUND, INK), (PANEL, GRID)]
     colours = np.concatenate([np.array(dark) + shares * (np.array(lit) - dark) for dark, lit in blends])
@@ -243,7 +243,7 @@ def _palette() -> Image.Image:
     return palette
 
 
-_PALETTE_LEVELS = 25  # shades of each of ten colours: 250 of the 256 that a file can have
+_PALETTE_LEVELS = 25  # shades of each of ten colours: 250 of at most 256
 
 
 def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -260,5 +260,5 @@ def _caption(title: str, width: int) -> Picture:
 
 @lru_cache(maxsize=16)
 def font(size: int) -> Any:
-    """Return the font of all text, which comes with Pillow, in a size."""
+    """Return Pillow's default font in a size."""
     return ImageFont.load_default(size)

@@ -1,4 +1,4 @@
-"""A window of one lifetime, as arrays: views of an agent at each of the newest env steps, in constant memory."""
+"""Record the newest env steps of one lifetime as arrays, in constant memory."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from tracerl.nn.views import LayerView, Numbers, View
 
 
 class LayerRecording(LayerView):
-    """One layer over the recorded steps: all are [steps, n] but the rate, which is of the last step, [n]."""
+    """One layer over the recorded steps. All arrays are [steps, n] except the rate at the last step, [n]."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """The recorded steps, oldest first; None of what the agent does not compute or nobody handed in."""
+    """The recorded steps, oldest first. Fields are None if the agent has no such output or no step was given."""
 
-    layers: list[LayerRecording]  # those with spiking neurons
-    probabilities: Numbers | None  # of the actions, [steps, n]
-    mean: Numbers | None  # of continuous actions, [steps, n]
-    std: Numbers | None  # their standard deviation, [steps, n]
-    value: Numbers | None  # V of the newest observation, [steps]
-    td_error: Numbers | None  # the signal of the step's transition, [steps]
-    reward: Numbers | None  # that the step was paid, [steps]
+    layers: list[LayerRecording]  # layers with spiking neurons
+    probabilities: Numbers | None  # probabilities of the actions, [steps, n]
+    mean: Numbers | None  # mean of continuous actions, [steps, n]
+    std: Numbers | None  # standard deviation of continuous actions, [steps, n]
+    value: Numbers | None  # value of the newest observation, [steps]
+    td_error: Numbers | None  # td error of the transition, [steps]
+    reward: Numbers | None  # reward of the step, [steps]
     ended: np.ndarray[Any, np.dtype[np.bool_]] | None  # whether an episode ended with the step, bool, [steps]
 
     def __len__(self) -> int:
@@ -36,64 +36,64 @@ class Recording:
 
 
 class Recorder:
-    """Keeps the views of the newest steps, up to ``length``."""
+    """A buffer of the views of the newest ``length`` env steps."""
 
     def __init__(self, length: int) -> None:
         self.length = checks.whole("length", length, 1)
-        self._seen: deque[tuple[View, Step | None]] = deque(maxlen=length)
+        self._views: deque[tuple[View, Step | None]] = deque(maxlen=length)
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._views)
 
     def add(self, seen: View, step: Step | None = None) -> None:
-        """Keep a view of the agent and, where it is at hand, the env step that led there."""
-        self._seen.append((seen, step))
+        """Add a view of the agent and, if given, the env step before it."""
+        self._views.append((seen, step))
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._seen.clear()
+        """Remove all views."""
+        self._views.clear()
 
     def capture(self) -> dict[str, Numbers]:
-        """Return the views that are kept, as arrays by name, for ``restore``; the env steps are left out."""
+        """Return the views as arrays by name, for ``restore``. The env steps are left out."""
         found = self.recording()
-        outlook = {name: array for name in _OUTLOOK if (array := getattr(found, name)) is not None}
-        views = [seen for seen, _ in self._seen]
+        outputs = {name: array for name in _OUTPUTS if (array := getattr(found, name)) is not None}
+        views = [seen for seen, _ in self._views]
         for i, layer in enumerate(found.layers):
             rate = np.array([seen.layers[i].rate for seen in views])
             parts = {**{part: getattr(layer, part) for part in _OVER_STEPS}, "rate": rate}
-            outlook |= {f"{i}.{layer.name}.{part}": array for part, array in parts.items()}
-        return outlook
+            outputs |= {f"{i}.{layer.name}.{part}": array for part, array in parts.items()}
+        return outputs
 
     def restore(self, state: Mapping[str, Numbers]) -> None:
-        """Keep the views, and no others, that ``capture`` returned."""
+        """Replace the views by those of ``capture``."""
         layers = sorted(
             {name.rpartition(".")[0] for name in state if "." in name}, key=lambda layer: int(layer.partition(".")[0])
         )
         self.clear()
         for row in range(len(next(iter(state.values()), ()))):
             seen = {name: state[name][row] for name in state}
-            outlook: list[Any] = [seen.get(name) for name in _OUTLOOK]
+            outputs: list[Any] = [seen.get(name) for name in _OUTPUTS]
             parts = [[seen[f"{layer}.{part}"] for part in (*_OVER_STEPS, "rate")] for layer in layers]
             names = [layer.partition(".")[2] for layer in layers]
-            self.add(View([LayerView(name, *part) for name, part in zip(names, parts, strict=True)], *outlook))
+            self.add(View([LayerView(name, *part) for name, part in zip(names, parts, strict=True)], *outputs))
 
     def recording(self) -> Recording:
-        """Return what is kept, as arrays of its own."""
-        if not self._seen:
+        """Return the views as new arrays."""
+        if not self._views:
             raise ValueError("nothing was recorded: add a view first")
-        views = [seen for seen, _ in self._seen]
-        steps = [step for _, step in self._seen if step is not None]
+        views = [seen for seen, _ in self._views]
+        steps = [step for _, step in self._views if step is not None]
         whole = len(steps) == len(views)
         return Recording(
             layers=[_layer(views, i) for i in range(len(views[0].layers))],
-            **{name: _series(views, name) for name in _OUTLOOK},
+            **{name: _series(views, name) for name in _OUTPUTS},
             reward=np.array([step.reward for step in steps]) if whole else None,
             ended=np.array([step.last for step in steps]) if whole else None,
         )
 
 
 def _series(views: list[View], name: str) -> Numbers | None:
-    """Return one of the views' numbers over the steps: [steps] or [steps, n]."""
+    """Return a field of the views over the steps, [steps] or [steps, n]."""
     found = [getattr(seen, name) for seen in views]
     return None if found[0] is None else np.array(found)
 
@@ -105,4 +105,4 @@ def _layer(views: list[View], i: int) -> LayerRecording:
 
 
 _OVER_STEPS = ("spikes", "membrane", "threshold")
-_OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
+_OUTPUTS = ("probabilities", "mean", "std", "value", "td_error")

@@ -1,1 +1,1 @@
-"""What came of the jobs of a sweep: ``python -m tracerl.sweep DIR``."""
+"""Results of the jobs of a sweep: ``python -m tracerl.sweep DIR``."""

@@ -12,14 +12,18 @@ from tracerl.sweep.table import report, rows_of, write_csv
 
 
 def main() -> None:
-    """Print the table of a sweep, also while it runs; exit with 0, or 2 (bad input)."""
-    parser = argparse.ArgumentParser(prog="python -m tracerl.sweep", description="What came of the jobs of a sweep.")
-    parser.add_argument("folder", type=Path, help="of a sweep, of several, or of runs")
-    parser.add_argument("--jobs", action="store_true", help="a row per job, not per setting")
-    parser.add_argument("--sort", metavar="COLUMN", help="sort by a column, ascending (default: the best mean first)")
-    parser.add_argument("--csv", metavar="FILE", help="write the rows in full precision; - is the screen")
+    """Print the table of a finished or active sweep; exit with 0 or 2 (bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tracerl.sweep", description="Print the results of the jobs of a sweep."
+    )
+    parser.add_argument("folder", type=Path, help="folder of a sweep, or with several sweeps or runs")
+    parser.add_argument("--jobs", action="store_true", help="print a row per job, not per setting")
+    parser.add_argument("--sort", metavar="COLUMN", help="sort by a column, ascending (default: highest mean first)")
+    parser.add_argument("--csv", metavar="FILE", help="write the rows in full precision; - for stdout")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw learning curves with bands (tracerl[plots])")
-    parser.add_argument("--effects", type=Path, metavar="FILE", help="draw what each setting does (tracerl[plots])")
+    parser.add_argument(
+        "--effects", type=Path, metavar="FILE", help="draw returns against each setting (tracerl[plots])"
+    )
     arguments = parser.parse_args()
     try:
         _show(arguments)

@@ -1,4 +1,4 @@
-"""Measures of whole lifetimes, and the comparison of two sets of them.
+"""Measures of whole lifetimes, and the comparison of two sets of lifetimes.
 
 Source: Agarwal et al. 2021, https://arxiv.org/abs/2108.13264.
 """
@@ -15,35 +15,35 @@ Interval = tuple[float, float]
 
 
 def area(lengths: Array, returns: Array) -> float | None:
-    """Return the area under a learning curve, as a mean: the return of the episode that a step is in, over all steps.
+    """Return the normalised area under a learning curve: the mean over env steps of the return of their episode.
 
     Args:
-        lengths: of a lifetime's ended episodes, in env steps.
-        returns: theirs.
+        lengths: lengths of the ended episodes of a lifetime, env steps.
+        returns: returns of these episodes.
 
     Returns:
-        None where no episode ended.
+        The area; None without an ended episode.
     """
     return float(lengths @ returns / lengths.sum()) if lengths.sum() else None
 
 
-def lowest_late(steps: Array, means: Array, lived: int) -> float | None:
-    """Return the lowest mean return in the second half of a lifetime: how far it falls once it has learned.
+def lowest_late(steps: Array, means: Array, total: int) -> float | None:
+    """Return the lowest mean return in the second half of a lifetime, a measure of forgetting.
 
     Args:
         steps: env steps at which episodes ended.
-        means: mean return of the last 100 episodes at each.
-        lived: env steps of the lifetime.
+        means: mean return of the last 100 episodes at each step.
+        total: env steps of the lifetime.
 
     Returns:
-        None where no episode ended in that half with 100 before it.
+        The lowest mean; None if no window of 100 episodes ended in the second half.
     """
-    late = (steps > lived / 2) & (np.arange(1, len(steps) + 1) >= WINDOW)
+    late = (steps > total / 2) & (np.arange(1, len(steps) + 1) >= WINDOW)
     return float(means[late].min()) if late.any() else None
 
 
 def improvement(ours: Sequence[float], baseline: Sequence[float]) -> float:
-    """Return the probability that a lifetime of ours scores higher than one of the baseline; equal scores count half.
+    """Return the probability that one of our lifetimes has a higher measure than a baseline's. Ties count half.
 
     The Mann-Whitney statistic over all pairs (section 4.3).
     """
@@ -56,11 +56,11 @@ def improvement_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of the improvement, averaged over tasks, from a fixed seed.
 
-    Lifetimes are drawn anew within each task and side (stratified).
+    Lifetimes are resampled within each task and side (stratified).
 
     Args:
-        pairs: the scores of ours and of the baseline in each task.
-        level: coverage.
+        pairs: measures of our lifetimes and of the baseline's in each task.
+        level: coverage of the interval.
         resamples: bootstrap samples.
     """
     rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def improvement_interval(
     for ours, baseline in pairs:
         x, y = np.asarray(ours, np.float64), np.asarray(baseline, np.float64)
         beats = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [ours, baseline]
-        # A draw of lifetimes is how often each was drawn: the mean over pairs is then bilinear in the two counts.
+        # With the resampled lifetimes as counts, the mean over pairs is bilinear in the two counts.
         a, b = (rng.multinomial(len(side), np.full(len(side), 1 / len(side)), resamples) for side in (x, y))
         total += np.einsum("ri,ij,rj->r", a / len(x), beats, b / len(y), optimize=True)
     low, high = np.quantile(total / len(pairs), [(1 - level) / 2, (1 + level) / 2])

@@ -1,4 +1,4 @@
-"""What each setting of a sweep does: final returns against its values, a row of panels per env."""
+"""Draw final returns against the values of each setting of a sweep, a row of panels per env."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from tracerl.runs.folders import Job
 
-_LOGARITHMIC = 30.0  # of a numeric axis: the ratio of its ends from which on it is
+_LOGARITHMIC = 30.0  # smallest ratio of the ends of a numeric axis for a logarithmic scale
 
 
 def draw_effects(jobs: "Sequence[Job]") -> "Figure":
-    """Draw the final returns against each setting that differs, a panel for each; dots are lifetimes."""
+    """Draw the final returns against each differing setting in its own panel. Dots are lifetimes."""
     groups = group(jobs, without_seed)
     envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
     keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
@@ -37,7 +37,7 @@ def draw_effects(jobs: "Sequence[Job]") -> "Figure":
 
 
 def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
-    """Draw one panel: values of a setting, on a numeric axis where they all are numbers."""
+    """Draw one panel for a setting. The axis is numeric if all values are numbers."""
     returns = _by_value(groups, key)
     names = list(returns)
     numbers = [number_in(name) for name in names]
@@ -58,7 +58,7 @@ def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
 
 
 def _by_value(groups: Sequence[Group], key: str) -> dict[str, list[Any]]:
-    """Return the final returns of the lifetimes by the value of a setting; a seed is a lifetime's own."""
+    """Return the final returns of the lifetimes by the value of a setting. Each lifetime has its own seed."""
     found: dict[str, list[Any]] = {}
     for one in groups:
         for lifetime in one.lifetimes:

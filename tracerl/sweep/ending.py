@@ -1,4 +1,4 @@
-"""What a sweep says at its start and at its end."""
+"""The callback at the start and end of a sweep."""
 
 import sys
 from pathlib import Path
@@ -11,46 +11,46 @@ from tracerl.sweep.study import prepare
 
 
 class SweepEnding(Callback):
-    """Say where a sweep is, show its table when all jobs have ended, and let the exit code tell whether one failed.
+    """Print the folder of a sweep at its start, print its table at its end, and set the exit code.
 
-    Jobs do not fail in Hydra's eyes (``tracerl.run``): its own sweeper would end the batch with the first traceback.
+    Failed jobs end normally for Hydra (``tracerl.run``), because its sweeper would stop at the first traceback.
     """
 
     def __init__(self, command: str) -> None:
         self._command = command
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Make the sweep's folder, where a study may lie before the first job starts, and print it.
+        """Create the folder of the sweep, which can hold a study before the first job, and print it.
 
-        Hydra shows what goes wrong here as a warning, and the sweeper fails with the same reason.
+        Hydra shows an error here as a warning, and the sweeper then fails with the same error.
         """
         folder = Path(config.hydra.sweep.dir).absolute()
-        _settle(config, folder)
+        _use_absolute_folder(config, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        print(f"sweep: {folder} (look at it: python -m tracerl.sweep DIR)", flush=True)
+        print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
         prepare(OmegaConf.select(config, "hydra.sweeper.storage"))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table; exit with 1 where a job did not finish.
+        """Print the table; exit with 1 if a job did not finish.
 
-        From Hydra 1.4 on, this is called on the way out of an error too, which tells more than the exit would.
+        From Hydra 1.4 on, this is called after an error too. The error is then raised instead of the exit.
         """
         from rich.console import Console
 
         from tracerl.sweep.table import report
 
         jobs = report(Path(config.hydra.sweep.dir), Console())
-        # Where several commands work on one study, each tells of its own jobs.
+        # Several commands can share a study. Each one uses its own jobs.
         jobs = [job for job in jobs if self._command in job.folder.name] or jobs
         if sys.exc_info()[0] is None and (not jobs or any(job.status != "finished" for job in jobs)):
             sys.exit(1)
 
 
-def _settle(config: DictConfig, folder: Path) -> None:
-    """Give every job the sweep's folder as an absolute path.
+def _use_absolute_folder(config: DictConfig, folder: Path) -> None:
+    """Set the folder of the sweep to an absolute path for every job.
 
-    A worker of a running Ray cluster has the working folder of its machine's ``ray start``, and a relative path would
-    lead it there. Hydra composes each job's config anew from the overrides of its own settings.
+    A relative path would be wrong on a worker of a Ray cluster, whose working folder is that of ``ray start``. Hydra
+    composes the config of each job again from the overrides of its own settings.
     """
     escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     with read_write(config.hydra):

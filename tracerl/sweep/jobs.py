@@ -1,4 +1,4 @@
-"""How many jobs a sweep shall have."""
+"""The number of jobs of a sweep."""
 
 from math import prod
 from pathlib import Path
@@ -9,7 +9,7 @@ from tracerl.runs.files import read_yaml
 
 
 def jobs_asked_for(folder: Path) -> int | None:
-    """Return how many jobs a grid has, by the ``multirun.yaml`` that Hydra writes first; None where it is not known."""
+    """Return the number of jobs of a grid from ``multirun.yaml``, which Hydra writes first; None if unknown."""
     try:
         settings = read_yaml(folder / "multirun.yaml")["hydra"]
         if not settings["sweeper"].get("_target_", "BasicSweeper").endswith("BasicSweeper"):
@@ -17,5 +17,5 @@ def jobs_asked_for(folder: Path) -> int | None:
         params = [f"{key}={value}" for key, value in (settings["sweeper"].get("params") or {}).items()]
         overrides = OverridesParser.create().parse_overrides([*params, *settings["overrides"]["task"]])
         return prod(len(list(o.sweep_string_iterator())) for o in overrides if o.is_sweep_override())
-    except Exception:  # of whatever sweeper, and of Hydra's own grammar: the table does without
+    except Exception:  # another sweeper or Hydra's grammar can cause any error; the number is optional
         return None

@@ -1,4 +1,4 @@
-"""The database of an Optuna study, made before the first trial."""
+"""Create the database of an Optuna study before the first trial."""
 
 import time
 
@@ -6,10 +6,10 @@ _TRIES = 5
 
 
 def prepare(storage: object) -> None:
-    """Make the tables of a study's database where they are missing.
+    """Create the missing tables in the database of a study.
 
-    Of two commands that find an empty database at the same moment, Optuna lets one fail ("table studies already
-    exists"). It finds them there when it looks again.
+    If two commands create the tables at the same time, one fails in Optuna ("table studies already exists"). A second
+    try finds the tables.
     """
     if not isinstance(storage, str) or "://" not in storage:
         return

@@ -1,4 +1,4 @@
-"""The table of a sweep: a row per setting, seeds taken together, the best on top."""
+"""The table of a sweep: a row per setting over its seeds, the best first."""
 
 import csv
 import math
@@ -20,11 +20,11 @@ from tracerl.runs.folders import STATUSES, Job, read_jobs
 from tracerl.sweep.jobs import jobs_asked_for
 
 Row = dict[str, Any]
-_WIDE = 1000  # characters of a line where nobody looks at it as it comes
+_WIDE = 1000  # characters per line outside a terminal
 
 
 def row_of(found: Group) -> Row:
-    """Return what the table says of jobs that differ in their seeds only, by column; what is not known is None."""
+    """Return the row of jobs that differ in their seeds only, by column. Unknown values are None."""
     returns = found.returns
     low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
     speeds = [float(job.summary["steps_per_second"]) for job in found.jobs if job.summary.get("steps_per_second")]
@@ -44,13 +44,13 @@ def row_of(found: Group) -> Row:
 
 
 def _reached(steps: Sequence[int | None]) -> str:
-    """Say how many lifetimes reached a milestone, and the median step; one that never did counts as latest."""
-    middle, there = median_step(steps), sum(step is not None for step in steps)
-    return f"{there}/{len(steps)}" + ("" if middle is None else f", {middle:,}")
+    """Return the number of lifetimes that reached a milestone, and the median step, as text."""
+    middle, count = median_step(steps), sum(step is not None for step in steps)
+    return f"{count}/{len(steps)}" + ("" if middle is None else f", {middle:,}")
 
 
 def statuses(jobs: Sequence[Job]) -> str:
-    """Count the jobs by status, in words."""
+    """Return the number of jobs by status, as text."""
     counts = Counter(job.status for job in jobs)
     order = sorted(counts, key=lambda status: STATUSES.index(status) if status in STATUSES else len(STATUSES))
     if len(counts) == 1 and len(jobs) == 1:
@@ -59,7 +59,7 @@ def statuses(jobs: Sequence[Job]) -> str:
 
 
 def _groups(jobs: Sequence[Job], each: bool) -> list[Group]:
-    """Take the jobs together that differ in their seeds only or, with ``each``, none."""
+    """Group the jobs that differ in their seeds only or, with ``each``, return one group per job."""
     if each:
         return [Group({"job": job.folder.name, **job.overrides}, [job]) for job in jobs]
     return group(jobs, without_seed)
@@ -89,7 +89,7 @@ def _ascending(column: str) -> Callable[[Row], Any]:
 
 
 def number_in(value: Any) -> float | None:
-    """Return a number that may stand in a text; None where none does."""
+    """Return a value as a number; None if it is none."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -97,7 +97,7 @@ def number_in(value: Any) -> float | None:
 
 
 def write_csv(rows: Sequence[Row], file: TextIO) -> None:
-    """Write the rows as they are, in full precision."""
+    """Write the rows as csv in full precision."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     writer = csv.DictWriter(file, columns, restval="")
     writer.writeheader()
@@ -105,7 +105,7 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
 
 
 def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
-    """Print the table of a folder's jobs and return them."""
+    """Print the table of the jobs in a folder and return the jobs."""
     terminal = console.is_terminal
     if not terminal:
         console = Console(file=console.file, width=_WIDE, highlight=False)
@@ -122,14 +122,14 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
             Text(column.replace("_per_second", "/s")), justify="right" if number else "left", no_wrap=not terminal
         )
     for row in rows:
-        table.add_row(*[Text(_cell(row, column)) for column in shown])  # brackets in it are no markup
+        table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
     if rows:
         console.print(table)
     return jobs
 
 
 def _everywhere(rows: Sequence[Row], key: str, value: Any, jobs: Sequence[Job]) -> bool:
-    """Say whether an override is the same in every row."""
+    """Return whether an override is the same in every row."""
     is_override = any(key in job.overrides for job in jobs)
     return is_override and all(row.get(key) == value for row in rows)
 
@@ -138,8 +138,8 @@ def _print_head(folder: Path, jobs: Sequence[Job], shared: Row, console: Console
     asked = jobs_asked_for(folder)
     of = f" of {asked}" if asked is not None and asked >= len(jobs) else ""
     common = ", ".join(f"{key}={value}" for key, value in shared.items())
-    begun = f"{len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else "no job has begun"
-    console.print(f"{folder}: {begun}", markup=False)
+    started = f"{len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else "no job has begun"
+    console.print(f"{folder}: {started}", markup=False)
     if common:
         console.print(f"all with {common}", highlight=False, markup=False)
 

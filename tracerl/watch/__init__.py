@@ -11,35 +11,35 @@ if TYPE_CHECKING:
 def watch(
     run: str | Path, *, video: str | Path | Sequence[str | Path] = (), raster: str | Path | None = None, **options: Any
 ) -> "Record":
-    """Watch a run, as ``python -m tracerl.watch`` does: in a window, or into files.
+    """Watch a run in a window or write it to files, as ``python -m tracerl.watch`` does.
 
     Args:
-        run: folder of the run, or of one of its checkpoints.
-        video: files to write, each .mp4 or .gif.
-        raster: picture of the whole recording to write, .png.
-        options: what else ``tracerl.watch.options.Options`` has: ``life``, ``checkpoint``, ``window``, ``episodes``,
+        run: folder of the run or of one of its checkpoints.
+        video: video files to write, each .mp4 or .gif.
+        raster: file for a picture of the whole recording, .png.
+        options: other fields of ``tracerl.watch.options.Options``: ``life``, ``checkpoint``, ``window``, ``episodes``,
             ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``, ``trust``.
 
     Returns:
-        What the agent earned while it was watched.
+        The record of the returns of the watched agent.
 
     Raises:
         ConfigError: naming the option.
-        EnvFailed: the env raised; files are finished.
-        Diverged: a number is not finite; files are finished.
+        EnvFailed: the env raised an error. The files are finished.
+        Diverged: a number is not finite. The files are finished.
         OSError: a file could not be written.
-        KeyboardInterrupt: it was interrupted; files are finished.
+        KeyboardInterrupt: the run was interrupted. The files are finished.
     """
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.watch.options import Options
     from tracerl.watch.playing import play, to_stderr
 
     videos = [video] if isinstance(video, (str, Path)) else list(video)
-    asked = Options(
+    checked = Options(
         Path(run), videos=[Path(file) for file in videos], raster=None if raster is None else Path(raster), **options
     )
     with DeferredInterrupt() as interrupted:
-        record, _ = play(asked, to_stderr, interrupted)
+        record, _ = play(checked, to_stderr, interrupted)
     if interrupted():
         raise KeyboardInterrupt
     return record

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Watch; exit with 0, 1 (the env failed, a number diverged, or a file broke off), 2 (bad input) or 128 + signal."""
+    """Watch a run; exit with 0, 1 (failed env, diverged number or failed file), 2 (bad input) or 128 + signal."""
     arguments = vars(_parser().parse_args())
     try:
         options = Options(**arguments)
@@ -30,8 +30,8 @@ def main() -> None:
 
 
 def _watch(options: Options) -> int:
-    """Watch and say what came of it; return the exit code."""
-    from tracerl.lifetime.loop import Diverged, EnvFailed  # torch, which bad options need not wait for
+    """Watch, print the result and return the exit code."""
+    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
     from tracerl.runs.logging.progress import ProgressBar
     from tracerl.watch.playing import play, to_stderr
 
@@ -45,7 +45,7 @@ def _watch(options: Options) -> int:
         except (Diverged, OSError) as error:
             stop(str(error), 1)
     if interrupted():
-        to_stderr("interrupted: what was watched is kept" if files else "interrupted")
+        to_stderr("interrupted: the files are kept" if files else "interrupted")
     print(_summary(record))
     for line in files:
         print(line)
@@ -53,7 +53,7 @@ def _watch(options: Options) -> int:
 
 
 def _summary(record: "Record") -> str:
-    """Say what was earned, in a line."""
+    """Return the steps, episodes and return in one line."""
     watched = f"{record.step:,} steps watched"
     if not record.episodes:
         return f"{watched}, return so far {record.episode_return:,.4g}"
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("run", type=Path, help="folder of a run, or of one of its checkpoints")
+    add("run", type=Path, help="folder of a run or of one of its checkpoints")
     add(
         "--video",
         type=Path,
@@ -84,20 +84,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write .mp4 or .gif; may be given more than once",
     )
-    add("--raster", type=Path, metavar="FILE", help="write one picture of the whole stretch, .png")
-    add("--window", action="store_true", default=None, help="show a window (the default where no file is asked for)")
+    add("--raster", type=Path, metavar="FILE", help="write one picture of the whole recording, .png")
+    add("--window", action="store_true", default=None, help="show a window (default: if no file is written)")
     add("--episodes", type=int, metavar="N", help="watch N episodes")
-    add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} into files, no end in a window)")
-    add("--life", "--lifetime", type=int, default=0, metavar="I", help="which of the run's lifetimes (default: 0)")
-    add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest that is sound)")
-    add("--greedy", action="store_true", help="take the likeliest action (default: sample, as in the run)")
-    add("--learn", action="store_true", help="go on learning; nothing is written into the run (default: frozen)")
-    add("--fps", type=float, default=30.0, metavar="F", help="frames per second, at most (default: 30)")
-    add("--speed", type=float, default=1.0, metavar="X", help="2: twice as fast as the env's own time (default: 1)")
-    add("--seed", type=int, metavar="S", help="of the env (default: that of the lifetime)")
-    add("--span", type=int, metavar="N", help="env steps that the panels show (default: four pixels each)")
-    add("--trust", action="store_true", help="run code of any package that the run names: SECURITY.md")
-    add("--size", type=_size, default=(960, 540), metavar="WxH", help="of a frame (default: 960x540)")
+    add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} to files, no limit in a window)")
+    add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
+    add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest valid one)")
+    add("--greedy", action="store_true", help="take the most probable action (default: sample, as in the run)")
+    add("--learn", action="store_true", help="keep learning; the run's folder does not change (default: frozen)")
+    add("--fps", type=float, default=30.0, metavar="F", help="maximum of frames per second (default: 30)")
+    add(
+        "--speed",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="env time per watched time, such as 2 for twice as fast (default: 1)",
+    )
+    add("--seed", type=int, metavar="S", help="seed of the env (default: seed of the lifetime)")
+    add("--span", type=int, metavar="N", help="env steps in the panels (default: four pixels each)")
+    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
+    add("--size", type=_size, default=(960, 540), metavar="WxH", help="size of a frame (default: 960x540)")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What an agent is about to do, in words and marks: the outputs of its policy beside the action it has chosen."""
+"""Relate an action of an env to the outputs of a policy: labels, chosen outputs and units."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from tracerl.recording.images import Numbers
 
 
 def labels(space: Any, n: int) -> list[str]:
-    """Return a short name for each of a policy's n outputs."""
+    """Return a short name for each of the n outputs of a policy."""
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [str(int(space.start) + i) for i in range(n)]
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():
@@ -19,7 +19,7 @@ def labels(space: Any, n: int) -> list[str]:
 
 
 def marks(space: Any, action: Any, n: int) -> Sequence[int]:
-    """Return which of a policy's n outputs the chosen action stands for; of a Box, none."""
+    """Return the indices of the n policy outputs that the action corresponds to; none for a Box."""
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [int(action) - int(space.start)]
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():
@@ -32,12 +32,15 @@ def marks(space: Any, action: Any, n: int) -> Sequence[int]:
 
 
 def add_up(space: Any) -> bool:
-    """Whether the probabilities are of one choice, and add up to one."""
+    """Return whether the probabilities belong to one choice and add up to one."""
     return not isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary))
 
 
 def in_units_of_the_policy(space: Any, action: Any) -> Numbers | None:
-    """Return a continuous action as the policy's means have it: -1 to 1 between finite bounds; None of another."""
+    """Return a continuous action in the units of the policy's means; None for another action.
+
+    Between finite bounds the units are -1 to 1.
+    """
     if not isinstance(space, spaces.Box):
         return None
     low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))

@@ -1,4 +1,4 @@
-"""What can be asked of ``python -m tracerl.watch``, checked before anything is loaded."""
+"""The options of ``python -m tracerl.watch``, checked before anything is loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 
 VIDEOS = (".mp4", ".gif")
-KEYS = "In a window space pauses, n shows one step, + and - make it faster and slower, q or Esc quits."
-STEPS = 500  # env steps that files show where nobody says how many
-GIF_FPS = 50  # viewers slow down what is faster
+KEYS = "Keys in a window: space pauses, n shows one step, + and - change the speed, q or Esc quits."
+STEPS = 500  # default number of env steps in files
+GIF_FPS = 50  # viewers slow down faster gifs
 LEAST_SIZE, LARGEST_SIZE = (640, 400), (3840, 2160)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is watched."""
+    """Options for watching a run."""
 
-    run: Path  # its folder, or one of its checkpoints
-    life: int = 0  # number among the run's lifetimes
-    checkpoint: str | None = None  # which one, a folder in ``checkpoints``; None: the newest that is sound
-    window: bool | None = None  # show a window; None: where neither a video nor a picture is asked for
-    videos: Sequence[Path] = ()  # files to write, each .mp4 or .gif.
-    raster: Path | None = None  # picture of the whole recording to write, .png; None: none.
-    episodes: int | None = None  # to watch; None: no bound
-    # env steps to watch; None: no bound in a window, ``STEPS`` in files where ``episodes`` is None too
+    run: Path  # folder of the run or of one of its checkpoints
+    life: int = 0  # index of the lifetime
+    checkpoint: str | None = None  # name of a folder in ``checkpoints``; None: the newest valid one
+    window: bool | None = None  # show a window; None: show it if no file is written
+    videos: Sequence[Path] = ()  # video files to write, each .mp4 or .gif
+    raster: Path | None = None  # file for a picture of the whole recording, .png; None: no picture
+    episodes: int | None = None  # episodes to watch; None: no limit
+    # env steps to watch; None: no limit in a window, ``STEPS`` for files if ``episodes`` is None too
     steps: int | None = None
-    greedy: bool = False  # take the likeliest action in place of a sample
-    learn: bool = False  # go on learning; nothing is written back into the run
-    fps: float = 30.0  # frames per second, at most: fewer where the env takes fewer steps
-    speed: float = 1.0  # env time per time watched; 2: twice as fast
-    seed: int | None = None  # of the env's first reset; None: that of the lifetime
-    span: int | None = None  # env steps that the panels show; None: as many as are four pixels wide each
-    size: tuple[int, int] = (960, 540)  # of a frame, width and height in pixels
-    trust: bool = False  # run what the run names, of any package; see ``tracerl.load``.
+    greedy: bool = False  # take the most probable action instead of a sample
+    learn: bool = False  # keep learning; the folder of the run does not change
+    fps: float = 30.0  # maximum of frames per second; there are fewer if the env has fewer steps per second
+    speed: float = 1.0  # env time per watched time; 2: twice as fast
+    seed: int | None = None  # seed of the first reset; None: seed of the lifetime
+    span: int | None = None  # env steps in the panels; None: four pixels per step
+    size: tuple[int, int] = (960, 540)  # width and height of a frame in pixels
+    trust: bool = False  # allow classes of any package; see ``tracerl.load``
 
     def __post_init__(self) -> None:
         checks.whole("life", self.life, 0)
@@ -64,16 +64,16 @@ class Options:
             span = " to ".join(f"{width}x{height}" for width, height in (LEAST_SIZE, LARGEST_SIZE))
             raise ConfigError("size", f"must be from {span}, got {self.size[0]}x{self.size[1]}")
         if self.size[0] % 2 or self.size[1] % 2:
-            raise ConfigError("size", f"must be even, which videos need, got {self.size[0]}x{self.size[1]}")
+            raise ConfigError("size", f"must be even, as videos require, got {self.size[0]}x{self.size[1]}")
 
     @property
     def wants_window(self) -> bool:
-        """Whether a window is to be shown."""
+        """Whether a window is shown."""
         return not (self.videos or self.raster) if self.window is None else self.window
 
     @property
     def last_step(self) -> int | None:
-        """The env step at which watching ends; None: no bound."""
+        """The last env step; None: no limit."""
         if self.steps is None and self.episodes is None and not self.wants_window:
             return STEPS
         return self.steps

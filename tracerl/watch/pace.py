@@ -1,11 +1,11 @@
-"""How fast a lifetime is shown: which of its moments are drawn, and how long each stays."""
+"""Choose which env steps are drawn, and how long each frame is shown."""
 
 
 class Pace:
-    """Skips moments where the env is faster than the frames.
+    """Skip env steps if the env is faster than the frame rate.
 
     Attributes:
-        speed: env time per time watched; may be changed at any time.
+        speed: env time per watched time. It can be changed at any time.
     """
 
     def __init__(self, rate: float, speed: float, fps: float) -> None:
@@ -14,7 +14,7 @@ class Pace:
 
     @property
     def stride(self) -> float:
-        """Moments per frame, 1 or more."""
+        """Env steps per frame, 1 or more."""
         return max(1.0, self._rate * self.speed / self._most)
 
     @property
@@ -23,7 +23,7 @@ class Pace:
         return self._rate * self.speed / self.stride
 
     def due(self) -> bool:
-        """Say whether the next moment is to be drawn."""
+        """Return whether the next env step is drawn."""
         self._waited += 1
         if self._waited < self.stride:
             return False

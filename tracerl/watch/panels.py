@@ -1,6 +1,6 @@
-"""Panels over the newest env steps, time to the right, all on one axis: rasters, shares and curves.
+"""Draw panels over the newest env steps on one time axis: rasters, shares and curves.
 
-A panel is a picture without its title and scale, which the sheet writes beside it.
+A panel is a picture without its title and scale. ``timeline`` adds them.
 """
 
 import colorsys
@@ -16,38 +16,38 @@ from tracerl.recording.images import Colour, Numbers, Picture
 from tracerl.recording.recorder import LayerRecording
 
 TRACES = (P.SPIKE, (232, 140, 170), (120, 190, 235))  # colours of neurons whose membranes are drawn
-_FINE = 3  # curves are drawn this much larger, then shrunk: smooth edges
+_FINE = 3  # curves are drawn larger by this factor and then shrunk, for smooth edges
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where env steps stand in a panel."""
+    """The pixel positions of env steps in a panel."""
 
     width: int
     span: int
 
     def left(self, i: float) -> int:
-        """Return the first pixel of a step, counted from the leftmost; of ``span`` the end."""
+        """Return the first pixel of a step, counted from the leftmost step."""
         return math.ceil(i * self.width / self.span)
 
     def centres(self, n: int) -> Numbers:
-        """Return the middles of the first n steps, in pixels."""
+        """Return the centres of the first n steps in pixels."""
         return (np.arange(n) + 0.5) * self.width / self.span
 
     def filled(self, values: Numbers) -> Numbers:
-        """Put zeros after values [steps, ...] until there are ``span`` of them."""
+        """Pad values [steps, ...] with zeros to ``span`` steps."""
         room = [(0, self.span - len(values)), *[(0, 0)] * (values.ndim - 1)]
         return np.pad(values, room)
 
 
 def layer_panel(layer: LayerRecording, order: Numbers, axis: Axis, height: int, colour: Colour) -> Picture:
-    """Draw spikes over membranes, a row per neuron, from the top in the order given."""
+    """Draw spikes over membranes, a row per neuron from the top in the given order."""
     picture = P.membranes(axis.filled(charge(layer)[:, order]), axis.width, height)
     return P.lit(picture, axis.filled(layer.spikes[:, order]), colour)
 
 
 def charge(layer: LayerRecording) -> Numbers:
-    """Return membranes as shares of their thresholds, else of the largest membrane: [steps, n]."""
+    """Return membranes as shares of their thresholds, or of the largest membrane without thresholds: [steps, n]."""
     known = bool(np.isfinite(layer.threshold).all())
     limit = layer.threshold if known else np.full(1, np.abs(layer.membrane).max(initial=0.0))
     share: Numbers = layer.membrane / np.maximum(limit, 1e-12)
@@ -62,7 +62,7 @@ def traces_panel(
     ends: tuple[float, float],
     colours: Sequence[Colour],
 ) -> Picture:
-    """Draw the membranes of a few neurons over a line at the threshold, above them a stroke per spike."""
+    """Draw the membranes of a few neurons with a line at the threshold, and their spikes above."""
     series, above = list(charge(layer)[:, neurons].T), 4 * len(neurons) + 2
     curves = curves_panel(series, axis, height - above, ends, colours, level=1.0)
     picture = np.concatenate([np.full((above, axis.width, 3), P.PANEL, np.uint8), curves])
@@ -73,7 +73,7 @@ def traces_panel(
 
 
 def shares_panel(shares: Numbers, axis: Axis, height: int, colours: Sequence[Colour]) -> Picture:
-    """Draw shares of one, [steps, n], as bands that fill the height together, the first at the bottom."""
+    """Draw shares that add up to one, [steps, n], as stacked bands, the first at the bottom."""
     tops = np.round(shares.cumsum(-1) * height)  # of each band, from the bottom
     rows = np.arange(height)[::-1, np.newaxis, np.newaxis] + 0.5
     band = (rows > tops).sum(-1).clip(max=shares.shape[1] - 1)  # [height, steps]
@@ -93,26 +93,26 @@ def curves_panel(
     around: Sequence[Numbers] = (),
     level: float = 0.0,
 ) -> Picture:
-    """Draw curves [steps] on one scale, bands of half the height ``around`` them, and a line at a level."""
+    """Draw curves [steps] on one scale, with bands of half-width ``around`` them and a line at a level."""
     image = Image.new("RGB", (axis.width * _FINE, height * _FINE), P.PANEL)
     pen = ImageDraw.Draw(image)
     low, high = ends
     scale = (height - 5) * _FINE / (high - low)
 
-    def place(values: Numbers) -> Numbers:
-        placed: Numbers = (height - 2.5) * _FINE - (np.clip(np.nan_to_num(values), low, high) - low) * scale
-        return placed
+    def row(values: Numbers) -> Numbers:
+        rows: Numbers = (height - 2.5) * _FINE - (np.clip(np.nan_to_num(values), low, high) - low) * scale
+        return rows
 
     if low <= level <= high:
-        y = float(place(np.array(level)))
+        y = float(row(np.array(level)))
         pen.line([(0, y), (image.width, y)], fill=P.GRID, width=_FINE)
     across = axis.centres(len(series[0])) * _FINE
     for line, half, colour in zip(series, around, colours, strict=False):
-        over, under = np.stack([across, place(line + half)], -1), np.stack([across, place(line - half)], -1)
+        over, under = np.stack([across, row(line + half)], -1), np.stack([across, row(line - half)], -1)
         if len(line) > 1:
             pen.polygon([tuple(point) for point in [*over, *under[::-1]]], fill=mixed(colour, P.PANEL, 0.3))
     for line, colour in zip(series, colours, strict=False):
-        points = [tuple(point) for point in np.stack([across, place(line)], -1)]
+        points = [tuple(point) for point in np.stack([across, row(line)], -1)]
         pen.line(points if len(points) > 1 else points * 2, fill=colour, width=_FINE + 2, joint="curve")
         x, y = points[-1]
         pen.ellipse([x - 2 * _FINE, y - 2 * _FINE, x + 2 * _FINE, y + 2 * _FINE], fill=colour)
@@ -120,7 +120,7 @@ def curves_panel(
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Return a colour that has a share of one and the rest of the other."""
+    """Return the blend of two colours with a share of the first."""
     red, green, blue = (round(share * a + (1 - share) * b) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -135,13 +135,13 @@ def action_colours(n: int) -> list[Colour]:
 
 
 class Scales:
-    """Ends of the scales of curves: round numbers that hold what is shown, and do not change at every frame."""
+    """Limits of the scales of curves: round numbers that rarely change between frames."""
 
     def __init__(self) -> None:
         self._ends: dict[str, tuple[float, float]] = {}
 
     def ends(self, name: str, values: Numbers) -> tuple[float, float]:
-        """Return the ends for the values shown; they shrink only where less than half of the scale is used."""
+        """Return the limits for values. A scale shrinks only if less than half of it is used."""
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         kept = self._ends.get(name)
@@ -151,7 +151,7 @@ class Scales:
 
 
 def _round_ends(low: float, high: float) -> tuple[float, float]:
-    """Widen a range to multiples of 1, 2 or 5 times a power of ten, about a quarter of it."""
+    """Widen a range to multiples of a unit: 1, 2 or 5 times a power of ten, about a quarter of the range."""
     width = max(high - low, 0.1 * abs(high), 0.1 * abs(low)) or 1.0
     power = 10.0 ** math.floor(math.log10(width / 4))
     unit = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width / 4)

@@ -1,4 +1,4 @@
-"""The right half of an image: panels over the newest env steps, with titles, scales and the ends of episodes."""
+"""Draw the right part of an image: panels over the newest env steps, with titles, scales and ends of episodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,35 +24,35 @@ from tracerl.watch.panels import (
     traces_panel,
 )
 
-GUTTER = 40  # left of the panels, for scales
+GUTTER = 40  # width left of the panels, for scales
 _TITLE, _STRIP, _TICKS, _GAP = 17, 16, 18, 7  # heights of a title, the strip of episodes and the ticks; between panels
-_TALLEST, _LEAST = 110, 20  # heights: of a panel that counts once, beyond the least that any needs
-_MOST_SERIES = 6  # components of a continuous action that are drawn
-_ROOM = 12  # pixels that an episode must have on average for lines between them
-_BANDS = 3  # of them that are drawn with their deviations, which would hide each other
+_TALLEST, _LEAST = 110, 20  # heights: largest extra height per share, and minimum of a panel
+_MOST_SERIES = 6  # largest number of components of a continuous action
+_ROOM = 12  # mean pixels per episode from which lines mark the ends of episodes
+_BANDS = 3  # largest number of components with bands of their deviations
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel, ready to be drawn."""
+    """The content of one panel."""
 
-    title: str  # at its left
-    reading: str  # at its right: the newest numbers
-    ends: tuple[str, str]  # of its scale: top and bottom
-    share: float  # of the height, beside those of the others
-    draw: Callable[[Axis, int], Picture]  # makes the picture from an axis and a height
-    least: int = _LEAST  # height that it needs
+    title: str  # text at the left
+    reading: str  # text at the right: the newest numbers
+    ends: tuple[str, str]  # top and bottom of the scale
+    share: float  # share of the height, relative to the other panels
+    draw: Callable[[Axis, int], Picture]  # returns the picture for an axis and a height
+    least: int = _LEAST  # minimum height
 
 
 class Timeline:
-    """Draws the panels of a recording."""
+    """The panels of a recording."""
 
     def __init__(self, space: Any) -> None:
         self._space, self._scales = space, Scales()
-        self._orders: dict[str, Numbers] = {}  # of each layer's neurons, kept as they are first seen
+        self._orders: dict[str, Numbers] = {}  # order of the neurons of each layer, fixed at the first frame
 
     def draw(self, recording: Recording, last_step: int, episode: int, size: tuple[int, int], span: int) -> Picture:
-        """Draw all panels, one under the other."""
+        """Draw all panels below each other."""
         width, height = size
         image = Image.new("RGB", size, P.BACKGROUND)
         pen = ImageDraw.Draw(image)
@@ -65,7 +65,7 @@ class Timeline:
         per_share, top = min(_TALLEST, room / sum(panel.share for panel in panels)), _STRIP
         for panel in panels:
             tall = panel.least + int(panel.share * per_share)
-            _place(image, pen, panel, axis, top, tall)
+            _draw_panel(image, pen, panel, axis, top, tall)
             for i in begun if len(begun) * _ROOM <= width else ():
                 x = GUTTER + axis.left(i)
                 pen.line([(x, top + _TITLE), (x, top + _TITLE + tall - 1)], fill=mixed(P.INK, P.PANEL, 0.75))
@@ -74,8 +74,8 @@ class Timeline:
         return np.asarray(image).copy()
 
     def _panels(self, recording: Recording, fit: int) -> list[Panel]:
-        """Return the panels that there is something for, at most as many as fit: of layers the first ones."""
-        others = self._of_outlook(recording)
+        """Return the panels with data, at most as many as fit. The last layers are left out first."""
+        others = self._of_outputs(recording)
         shown = recording.layers[: max(1, fit - len(others) - 1)]
         if not shown:
             return others
@@ -83,8 +83,8 @@ class Timeline:
         traces = self._of_traces(_last_of_policy(shown))
         return [*(self._of_layer(layer, tallest) for layer in shown), traces, *others]
 
-    def _of_outlook(self, recording: Recording) -> list[Panel]:
-        """Return the panels of what the agent is about to do and what it expects."""
+    def _of_outputs(self, recording: Recording) -> list[Panel]:
+        """Return the panels of the policy outputs, value, td error and reward."""
         found = []
         if recording.probabilities is not None:
             found.append(self._of_probabilities(recording.probabilities))
@@ -99,7 +99,7 @@ class Timeline:
         return found
 
     def _order(self, layer: LayerRecording) -> Numbers:
-        """Return the layer's neurons, the busiest first, as they were when it was first drawn."""
+        """Return the neurons of a layer by their rate at the first frame, highest first."""
         return self._orders.setdefault(layer.name, np.argsort(-layer.rate, kind="stable"))
 
     def _of_layer(self, layer: LayerRecording, tallest: int) -> Panel:
@@ -114,7 +114,7 @@ class Timeline:
         )
 
     def _of_traces(self, layer: LayerRecording) -> Panel:
-        """Show the membranes of those between the busiest and the quietest, which have most to tell."""
+        """Return the panel of membranes of neurons with medium rates."""
         order = self._order(layer)
         among = layer.rate[order]
         middle = int((among > (among[0] + among[-1]) / 2).sum())
@@ -131,7 +131,7 @@ class Timeline:
         )
 
     def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
-        """Draw a number over time, on a scale that also holds the numbers in ``shown``."""
+        """Return the panel of a number over time, on a scale that includes the numbers in ``shown``."""
         ends = self._scales.ends(name, np.append(values, shown))
         return Panel(
             name,
@@ -145,7 +145,7 @@ class Timeline:
         n = shares.shape[1]
         if actions.add_up(self._space):
             colours = action_colours(n)
-            reading = f"likeliest: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
+            reading = f"most probable: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
             return Panel(
                 "action probabilities",
                 reading,
@@ -182,7 +182,7 @@ class Timeline:
 
 
 def layer_colour(name: str) -> Colour:
-    """Return the colour of a layer's spikes: that of the value for the critic's."""
+    """Return the colour of the spikes of a layer. The critic has the colour of the value."""
     return P.GREEN if name.startswith("value") else P.SPIKE
 
 
@@ -194,7 +194,7 @@ def _steps(recording: Recording) -> int:
     return len(recording) if recording.reward is None else len(recording.reward)
 
 
-def _place(image: Image.Image, pen: ImageDraw.ImageDraw, panel: Panel, axis: Axis, top: int, tall: int) -> None:
+def _draw_panel(image: Image.Image, pen: ImageDraw.ImageDraw, panel: Panel, axis: Axis, top: int, tall: int) -> None:
     """Draw a panel with its title above and its scale at the left."""
     small, right = P.font(10), GUTTER + axis.width
     pen.text((GUTTER, top + _TITLE - 4), panel.title, fill=P.INK, font=P.font(11), anchor="ls")
@@ -205,7 +205,7 @@ def _place(image: Image.Image, pen: ImageDraw.ImageDraw, panel: Panel, axis: Axi
 
 
 def _strip(pen: ImageDraw.ImageDraw, axis: Axis, n: int, begun: list[int], episode: int) -> None:
-    """Draw which steps are of which episode, above the panels."""
+    """Draw the episodes as a strip above the panels."""
     edges = [0, *begun, n]
     first = episode - len(begun)
     for i, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
@@ -221,7 +221,7 @@ def _strip(pen: ImageDraw.ImageDraw, axis: Axis, n: int, begun: list[int], episo
 
 
 def _ticks(pen: ImageDraw.ImageDraw, axis: Axis, top: int, first: int, n: int) -> None:
-    """Write the numbers of steps under the panels, at multiples of a round number."""
+    """Write env steps under the panels, at multiples of a round number."""
     unit = next(unit for unit in _units() if axis.span / unit <= max(2, axis.width // 90))
     for step in range(-(-first // unit) * unit, first + axis.span, unit):
         x = GUTTER + axis.left(step - first + 0.5)

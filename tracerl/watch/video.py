@@ -1,6 +1,6 @@
-"""Videos written frame by frame into ffmpeg, in constant memory.
+"""Write videos frame by frame with ffmpeg, in constant memory.
 
-Whatever ffmpeg fails in raises an OSError with its own words.
+A failure of ffmpeg raises an OSError with its message.
 """
 
 import subprocess
@@ -17,21 +17,21 @@ _LOSSLESS = ["-c:v", "libx264rgb", "-qp", "0", "-preset", "ultrafast"]
 
 
 class Video:
-    """An mp4 (H.264, as every player has it), or a gif that repeats for ever.
+    """An mp4 (H.264) or a gif that repeats.
 
-    A gif has one palette, which depends on all frames: until ``close`` they are in a lossless file beside it.
+    A gif has one palette for all frames. Until ``close`` the frames are in a temporary lossless file.
 
     Attributes:
-        frames: written so far.
+        frames: number of frames written so far.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
-        """Start ffmpeg, which comes with imageio-ffmpeg.
+        """Start the ffmpeg of imageio-ffmpeg.
 
         Args:
-            path: of the file, .mp4 or .gif, which is overwritten.
+            path: path of the file, .mp4 or .gif. An existing file is overwritten.
             size: width and height of all frames, both even.
-            fps: frames per second; the times of a gif are rounded to hundredths of a second.
+            fps: frames per second. The times of a gif are rounded to hundredths of a second.
         """
         from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -39,7 +39,7 @@ class Video:
         taken = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", "-"]
         self.frames, self._path, self._is_gif = 0, path, path.suffix.lower() == ".gif"
         self._frames_at = path.with_name(f"{path.name}.mp4") if self._is_gif else path
-        self._exe, self._said = get_ffmpeg_exe(), tempfile.TemporaryFile()
+        self._exe, self._messages = get_ffmpeg_exe(), tempfile.TemporaryFile()
         self._ffmpeg = self._start(*taken, *(_LOSSLESS if self._is_gif else _H264), f"file:{self._frames_at}")
 
     def add(self, picture: Picture) -> None:
@@ -53,10 +53,10 @@ class Video:
         self.frames += 1
 
     def close(self, keep: bool = True) -> None:
-        """Finish the file; a second call does nothing. Of a gif that is not kept, no file is made."""
-        if self._said.closed:
+        """Finish the file. A second call has no effect. A gif is written only if ``keep``."""
+        if self._messages.closed:
             return
-        with self._said:
+        with self._messages:
             try:
                 self._finish(self._ffmpeg)
                 if self._is_gif and self.frames and keep:
@@ -66,7 +66,7 @@ class Video:
                     self._frames_at.unlink(missing_ok=True)
 
     def _convert(self) -> None:
-        """Make the gif of the lossless file."""
+        """Convert the lossless file to the gif."""
         palette, frames = self._path.with_name(f"{self._path.name}.png"), f"file:{self._frames_at}"
         try:
             self._finish(self._start("-i", frames, "-vf", "palettegen", f"file:{palette}"))
@@ -76,10 +76,10 @@ class Video:
             palette.unlink(missing_ok=True)
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start ffmpeg in a session of its own, so that Ctrl-C does not reach it."""
+        """Start ffmpeg in a new session, so that Ctrl-C does not end it."""
         command, pipe = [self._exe, "-v", "error", "-y", *arguments], subprocess.PIPE
         return subprocess.Popen(
-            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=self._messages, start_new_session=True
         )
 
     def _finish(self, ffmpeg: "subprocess.Popen[bytes]") -> None:
@@ -88,6 +88,6 @@ class Video:
         except BrokenPipeError:
             ffmpeg.wait()
         if ffmpeg.returncode:
-            self._said.seek(0)
-            words = self._said.read().decode(errors="replace").strip().splitlines()
+            self._messages.seek(0)
+            words = self._messages.read().decode(errors="replace").strip().splitlines()
             raise OSError(f"ffmpeg could not write the video: {words[-1] if words else 'it gave no reason'}")

@@ -1,4 +1,4 @@
-"""A window that shows pictures at a pace, by pygame."""
+"""Show pictures in a pygame window at a frame rate."""
 
 import os
 import sys
@@ -10,21 +10,21 @@ from tracerl.config.checks import ConfigError
 from tracerl.recording.images import Picture
 from tracerl.watch.pace import Pace
 
-_DRAWN_NOWHERE = ("dummy", "offscreen", "evdev")  # drivers that SDL falls back on without a display
+_INVISIBLE = ("dummy", "offscreen", "evdev")  # fallback drivers of SDL without a display
 _SLOWEST, _FASTEST = 1 / 64, 1024.0
 
 
 def has_display() -> bool:
-    """Whether a window could be seen: a display is named, or this is no Linux, or a driver was asked for."""
+    """Return whether a display or video driver is set, or the system is not Linux."""
     named = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in named)
 
 
 class Window:
-    """A window; what keys do is in ``options.KEYS``, and closing it quits.
+    """A window. ``options.KEYS`` lists its keys. Closing the window quits.
 
     Attributes:
-        closed: the user wants to see no more.
+        closed: whether the user has closed the window.
     """
 
     def __init__(self, title: str, size: tuple[int, int], pace: Pace, interrupted: Callable[[], bool]) -> None:
@@ -32,7 +32,7 @@ class Window:
         asked = os.environ.get("SDL_VIDEODRIVER")
         try:
             self._pygame.display.init()
-            if not asked and self._pygame.display.get_driver() in _DRAWN_NOWHERE:
+            if not asked and self._pygame.display.get_driver() in _INVISIBLE:
                 raise self._pygame.error("no display")
             self._screen = self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
         except self._pygame.error as error:
@@ -43,11 +43,11 @@ class Window:
         self._name()
 
     def show(self, picture: Picture) -> None:
-        """Show a picture for as long as the pace says; while paused, until a key lets it go."""
+        """Show a picture for the duration of a frame or, while paused, until a key is pressed."""
         self._picture = picture
         self._draw()
         now = time.monotonic()
-        self._next_at = max(self._next_at, now - 0.1) + 1 / self._pace.fps  # after a slow frame, no rush to catch up
+        self._next_at = max(self._next_at, now - 0.1) + 1 / self._pace.fps  # do not catch up after a slow frame
         once = False
         while not (self.closed or once or self._interrupted()):
             once = self._handle()
@@ -57,11 +57,11 @@ class Window:
         self._next_at = time.monotonic()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the window."""
         self._pygame.display.quit()
 
     def _handle(self) -> bool:
-        """Do what the keys ask for; true: show one more moment, then pause."""
+        """Handle all events; return True to show one more picture and then pause."""
         for event in self._pygame.event.get():
             if event.type == self._pygame.QUIT:
                 self.closed = True
@@ -72,7 +72,7 @@ class Window:
         return False
 
     def _press(self, key: int, letter: str) -> bool:
-        """Act on a key; true for one more moment."""
+        """Handle a key; return True for one more picture."""
         if key == self._pygame.K_ESCAPE or letter == "q":
             self.closed = True
         elif key == self._pygame.K_SPACE:
@@ -91,7 +91,7 @@ class Window:
         self._pygame.display.set_caption(f"{self._title} ({self._pace.speed:g}x{state})")
 
     def _draw(self) -> None:
-        """Draw the picture as large as the window, its proportions kept."""
+        """Draw the picture in the size of the window and keep its proportions."""
         if self._picture is None:
             return
         surface = self._pygame.image.frombuffer(self._picture.tobytes(), self._picture.shape[1::-1], "RGB")

@@ -11,7 +11,7 @@ from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Numbers, Viewer, Visible, constants
 from tracerl.recording.images import Picture
-from tracerl.recording.raster import constants_sheet, raster_sheet
+from tracerl.recording.raster import constants_image, raster_image
 from tracerl.recording.recorder import Recorder
 
 NEVER = sys.maxsize  # env step of an event that never happens
@@ -77,8 +77,8 @@ class Snapshots:
         changed = any(not np.array_equal(now[tag], self._initial.get(tag)) for tag in now)  # type: ignore[arg-type]
         with np.errstate(all="ignore"):  # a diverging lifetime has non-finite numbers
             found = {
-                "pictures/raster": raster_sheet(replace(recording, ended=ended)),
-                "pictures/decays": constants_sheet(self._initial, now) if changed or step == self.length else None,
+                "pictures/raster": raster_image(replace(recording, ended=ended)),
+                "pictures/decays": constants_image(self._initial, now) if changed or step == self.length else None,
             }
         return {tag: picture for tag, picture in found.items() if picture is not None}
 

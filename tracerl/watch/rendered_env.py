@@ -1,4 +1,4 @@
-"""The env of a watched lifetime, and the frames that it draws."""
+"""Render the frames of the env of a watched lifetime."""
 
 import os
 import sys
@@ -14,15 +14,15 @@ from tracerl.config.checks import ConfigError
 from tracerl.recording.images import Picture
 from tracerl.runs.saved_run import SavedRun
 
-RATE = 30.0  # env steps per second of an env that names none
+RATE = 30.0  # default of env steps per second
 
 
-class Stage(gym.Wrapper[Any, Any, Any, Any]):
-    """An env that keeps the last frame of an episode, which its next reset would wipe away.
+class RenderedEnv(gym.Wrapper[Any, Any, Any, Any]):
+    """An env that keeps the last frame of an episode, which the next reset replaces.
 
     Attributes:
-        last_frame: drawn before the newest reset; None before the first episode ended, or without frames.
-        rate: env steps per second, as the env names them.
+        last_frame: frame before the newest reset; None before the first episode ends, or without frames.
+        rate: env steps per second, from the metadata of the env.
     """
 
     def __init__(self, env: gym.Env[Any, Any], say: Callable[[str], None]) -> None:
@@ -40,7 +40,7 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
         return super().reset(**kwargs)
 
     def frame(self) -> Picture | None:
-        """Draw what the env looks like now; None where it cannot, which is said once."""
+        """Return the current frame; None, with one message, if the env cannot be rendered."""
         if not self._draws:
             return None
         with _drawing_without_display():
@@ -49,44 +49,44 @@ class Stage(gym.Wrapper[Any, Any, Any, Any]):
             except DependencyNotInstalled as error:
                 extra = 'needs packages to draw its frames: pip install "tracerl[watch]"'
                 raise ConfigError("env", f"{extra} ({error})") from error
-            except Exception as error:  # whatever a graphics library raises without a display or a driver
-                self._do_without(f"{type(error).__name__}: {str(error).strip() or 'it gave no reason'}".splitlines()[0])
+            except Exception as error:  # a graphics library without a display or driver can raise any error
+                self._disable(f"{type(error).__name__}: {str(error).strip() or 'it gave no reason'}".splitlines()[0])
                 return None
         if drawn.ndim != 3 or drawn.shape[2] != 3 or not drawn.size:
-            self._do_without(f"it drew an array of shape {drawn.shape}")
+            self._disable(f"it drew an array of shape {drawn.shape}")
             return None
         picture: Picture = drawn.astype(np.uint8)
         return picture
 
-    def _do_without(self, reason: str) -> None:
+    def _disable(self, reason: str) -> None:
         self._draws = False
-        self._say(f"no frames of the env: it cannot be drawn here: {reason}")
+        self._say(f"no frames of the env: it cannot be rendered here: {reason}")
 
 
 @contextmanager
 def _drawing_without_display() -> Iterator[None]:
-    """Let MuJoCo draw by EGL where there is no display: by itself it takes a library that needs one.
+    """Let MuJoCo render with EGL if there is no display, because its default library needs one.
 
-    Not before: without EGL, MuJoCo asked for it could not even be imported.
+    This is set only during rendering: without EGL, the import of MuJoCo fails with this setting.
     """
     shown = not sys.platform.startswith("linux") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     ours = not shown and "MUJOCO_GL" not in os.environ
     if ours:
         os.environ["MUJOCO_GL"] = "egl"
-    complaints, sys.unraisablehook = sys.unraisablehook, lambda _: None  # of a viewer that was only half made
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # ignore errors of an incomplete viewer
     try:
         yield
     finally:
-        sys.unraisablehook = complaints
+        sys.unraisablehook = hook
         if ours:
             os.environ.pop("MUJOCO_GL", None)
 
 
-def open_stage(saved: SavedRun, say: Callable[[str], None]) -> Stage:
-    """Make a run's env so that it draws frames, if it can."""
+def open_env(saved: SavedRun, say: Callable[[str], None]) -> RenderedEnv:
+    """Make the env of a run, with frames if it can render them."""
     env = saved.env()
     if "rgb_array" in (env.metadata.get("render_modes") or ()):
         env.close()
-        return Stage(saved.env(render_mode="rgb_array"), say)
+        return RenderedEnv(saved.env(render_mode="rgb_array"), say)
     say("no frames of the env: it has no render_mode rgb_array")
-    return Stage(env, say)
+    return RenderedEnv(env, say)

@@ -1,4 +1,4 @@
-"""One picture of a moment: the env and what the agent is about to do at the left, its recording at the right."""
+"""Compose the image of a scene: env frame and policy outputs at the left, recording at the right."""
 
 from typing import Any
 
@@ -15,20 +15,20 @@ from tracerl.watch.scene import Scene
 from tracerl.watch.timeline import GUTTER, Timeline
 
 _MARGIN, _HEADER = 12, 34
-_LEFT = 0.34  # of the width
-_NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # of the picture of a recording
-_ROW = 26  # height of a bar at most
+_LEFT = 0.34  # share of the width for the left part
+_NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # size of the picture of a recording
+_ROW = 26  # largest height of a bar
 
 
-class Sheet:
-    """Composes pictures of one size."""
+class CompositeImage:
+    """Composite images of one size."""
 
     def __init__(self, size: tuple[int, int], space: Any, title: str, mode: str, span: int | None = None) -> None:
         self.size, self._space, self._title, self._mode = size, space, title, mode
         self._left = round(_LEFT * size[0])
         across = size[0] - self._left - 3 * _MARGIN - GUTTER
         self.span = max(10, across // 4) if span is None else span
-        self._plots = across - across % self.span if across >= self.span else across  # steps of one width
+        self._plots = across - across % self.span if across >= self.span else across  # all steps have one width
         self._timeline = Timeline(space)
 
     def compose(self, scene: Scene) -> Picture:
@@ -39,7 +39,7 @@ class Sheet:
         _write_titles(pen, width, self._title, self._mode)
         top = self._show_frame(image, pen, scene)
         top = self._write_numbers(pen, scene, top + 14)
-        self._draw_outlook(image, pen, scene, top + 12)
+        self._draw_policy(image, pen, scene, top + 12)
         if scene.recording is not None and (scene.recording.layers or len(scene.recording)):
             size = GUTTER + self._plots, height - _HEADER - _MARGIN
             panels = self._timeline.draw(scene.recording, scene.step, scene.episode, size, self.span)
@@ -47,7 +47,7 @@ class Sheet:
         return np.asarray(image).copy()
 
     def _show_frame(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene) -> int:
-        """Put the env's frame at the top left and return where it ends."""
+        """Draw the env frame at the top left and return its bottom."""
         room = self._left, round(0.42 * self.size[1])
         if scene.frame is None:
             pen.rectangle([_MARGIN, _HEADER, _MARGIN + room[0] - 1, _HEADER + 40], fill=P.PANEL)
@@ -61,7 +61,7 @@ class Sheet:
         return _HEADER + tall
 
     def _write_numbers(self, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> int:
-        """Write episode, step and return, and what earlier episodes brought; return where the text ends."""
+        """Write episode, step, return and earlier returns; return the bottom of the text."""
         numbers = ("episode", f"{scene.episode:,}"), ("step", f"{scene.length:,}"), ("return", f"{scene.earned:,.4g}")
         for i, (name, number) in enumerate(numbers):
             left = _MARGIN + i * self._left / 3
@@ -74,8 +74,8 @@ class Sheet:
             pen.text((_MARGIN, top + 46), text, fill=P.INK if scene.verdict else P.QUIET, font=P.font(11), anchor="lt")
         return top + 60
 
-    def _draw_outlook(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> None:
-        """Draw what the agent is about to do."""
+    def _draw_policy(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> None:
+        """Draw the policy outputs and the chosen action."""
         recording = scene.recording
         if recording is None:
             return
@@ -92,7 +92,7 @@ class Sheet:
     def _draw_shares(
         self, image: Image.Image, pen: ImageDraw.ImageDraw, shares: Any, action: Any, top: int, room: int
     ) -> None:
-        """Draw a bar per action, with a mark at the one chosen."""
+        """Draw a bar per action, with a mark at the chosen one."""
         shown = max(1, min(len(shares), room // 10))
         pitch = min(_ROW, room // shown)
         names = actions.labels(self._space, len(shares))[:shown]
@@ -104,29 +104,29 @@ class Sheet:
                 _mark(pen, _MARGIN + self._left - 12, top + (i + 0.5) * pitch - 0.5)
 
     def _draw_means(self, pen: ImageDraw.ImageDraw, mean: Any, std: Any, action: Any, top: int, room: int) -> None:
-        """Draw the mean and the deviation per number of the action, and the number sent, from -1.5 to 1.5 or wider."""
+        """Draw mean, standard deviation and choice per component of the action, from -1.5 to 1.5 or wider."""
         shown = max(1, min(len(mean), room // 10))
         pitch = min(_ROW, room // shown)
         taken = actions.in_units_of_the_policy(self._space, action)
         most = max(1.5, float(np.abs(mean).max() + std.max()))
 
-        def place(number: float) -> float:
+        def column(number: float) -> float:
             return _MARGIN + self._left * (0.5 + number / most / 2)
 
         for i, colour in enumerate(action_colours(len(mean))[:shown]):
             y = top + i * pitch
             pen.rectangle([_MARGIN, y, _MARGIN + self._left - 1, y + pitch - 3], fill=P.PANEL)
-            low, high = place(mean[i] - std[i]), place(mean[i] + std[i])
+            low, high = column(mean[i] - std[i]), column(mean[i] + std[i])
             pen.rectangle([low, y + 2, high, y + pitch - 5], fill=mixed(colour, P.PANEL, 0.45))
             for edge in (-1.0, 1.0):
-                pen.line([(place(edge), y), (place(edge), y + pitch - 3)], fill=P.GRID)
-            pen.line([(place(mean[i]), y), (place(mean[i]), y + pitch - 3)], fill=colour, width=3)
+                pen.line([(column(edge), y), (column(edge), y + pitch - 3)], fill=P.GRID)
+            pen.line([(column(mean[i]), y), (column(mean[i]), y + pitch - 3)], fill=colour, width=3)
             if taken is not None:
-                x, middle = place(float(taken[i])), y + (pitch - 3) / 2
+                x, middle = column(float(taken[i])), y + (pitch - 3) / 2
                 pen.ellipse([x - 3, middle - 3, x + 3, middle + 3], fill=P.INK)
 
 
-def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: Record) -> Picture:
+def recording_image(recording: Recording, space: Any, titles: tuple[str, str], record: Record) -> Picture:
     """Draw all panels of a recording of a lifetime, without the env."""
     n = len(recording)
     plots = max(_NARROWEST, min(4, max(1, _WIDEST // n)) * n)
@@ -143,7 +143,7 @@ def stretch(recording: Recording, space: Any, titles: tuple[str, str], record: R
 
 
 def _write_titles(pen: ImageDraw.ImageDraw, width: int, title: str, mode: str) -> None:
-    """Write which run this is, cut where it has no room, and how it is watched."""
+    """Write the title, cut to fit, and the mode."""
     room = width - 3 * _MARGIN - P.font(12).getlength(mode)
     cut = next((title[:n] for n in range(len(title), 0, -1) if P.font(14).getlength(title[:n] + "…") <= room), "")
     pen.text((_MARGIN, 22), title if cut == title else f"{cut}…", fill=P.INK, font=P.font(14), anchor="ls")
@@ -156,7 +156,7 @@ def _mark(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
 
 
 def _fitted(frame: Picture, width: int, height: int) -> Image.Image:
-    """Scale a frame into a room, its proportions kept; small ones by whole numbers, so that their pixels stay sharp."""
+    """Scale a frame to fit and keep its proportions. Small frames are scaled by integers, for sharp pixels."""
     image = Image.fromarray(np.ascontiguousarray(frame))
     scale = min(width / image.width, height / image.height)
     if scale >= 2:
