@@ -1,4 +1,4 @@
-"""The project's own envs and how envs are made; importing this registers the envs with Gymnasium under ``tracerl/``."""
+"""The envs of tracerl, registered in Gymnasium under ``tracerl/`` on import, and the settings of any env."""
 
 from gymnasium import register
 

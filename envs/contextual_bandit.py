@@ -1,4 +1,4 @@
-"""The smallest task that needs the observation: one step, one context, one right action."""
+"""A contextual bandit with one step per episode: the smallest task that needs the observation."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from .episodic import Episodic, Observation
 
 
 class ContextualBandit(Episodic):
-    """One step per episode: a context is shown, the action of the same number pays 1, any other 0.
+    """One step per episode: the action with the index of the context has reward 1, any other 0.
 
-    The return of a random agent is 1/contexts on average, that of a perfect one 1.
+    The mean return of a random agent is 1/contexts, that of an optimal one 1.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
@@ -25,8 +25,8 @@ class ContextualBandit(Episodic):
         """Make the spaces.
 
         Args:
-            contexts: how many, each with one right action; at least 2.
-            render_mode: None, or ``rgb_array``: what is seen above what was named.
+            contexts: number of contexts, each with one correct action; at least 2.
+            render_mode: None, or ``rgb_array``: the observation above the chosen action.
 
         Raises:
             ConfigError: fewer than two contexts, or another render mode.
@@ -39,7 +39,7 @@ class ContextualBandit(Episodic):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Draw a context and show it, one-hot: float32, [contexts]."""
+        """Sample a context and return it one-hot: float32, [contexts]."""
         super().reset(seed=seed)
         self.context = int(self.np_random.integers(self.contexts))
         self.named: int | None = None
@@ -47,7 +47,7 @@ class ContextualBandit(Episodic):
         return self._show(self.context), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Pay for the action and end the episode; the last observation is blank."""
+        """Return the reward of the action and end the episode. The last observation is zero."""
         self.named, self.paid = int(action), float(action == self.context)
         return self._show(None), self.paid, True, False, {}
 
@@ -65,7 +65,7 @@ class ContextualBandit(Episodic):
         }
 
     def render(self) -> drawing.Picture | None:
-        """Draw what is seen above what was named; None without a render mode."""
+        """Draw the observation above the chosen action; None without a render mode."""
         return None if self.render_mode is None else self._draw()
 
     def _draw(self) -> drawing.Picture:

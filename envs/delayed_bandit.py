@@ -1,4 +1,4 @@
-"""A contextual bandit that pays late: needs credit over time."""
+"""A contextual bandit with delayed reward, a test of temporal credit assignment."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from .episodic import Observation
 
 
 class DelayedBandit(ContextualBandit):
-    """A contextual bandit whose first action is paid for after ``delay`` blank steps.
+    """A contextual bandit with the reward of the first action after ``delay`` blank steps.
 
-    What is done in the blank steps changes nothing, and nothing seen in them tells which action was taken: only a trace
-    of the past can connect the reward with it. Returns are those of ``ContextualBandit``.
+    Actions in the blank steps have no effect, and their observations do not depend on the first action. Only a trace of
+    the past can assign the reward to it. Returns are those of ``ContextualBandit``.
     """
 
     def __init__(self, contexts: int = 4, delay: int = 5, render_mode: str | None = None) -> None:
         """Make the spaces.
 
         Args:
-            contexts: how many, each with one right action; at least 2.
-            delay: blank env steps between the choice and its reward; an episode lasts ``delay`` + 1 steps.
-            render_mode: None, or ``rgb_array``: what is seen above the first action, over the time that has passed.
+            contexts: number of contexts, each with one correct action; at least 2.
+            delay: blank env steps between the action and its reward. An episode has ``delay`` + 1 steps.
+            render_mode: None, or ``rgb_array``: observation, first action and elapsed time.
 
         Raises:
             ConfigError: fewer than two contexts, a negative delay, or another render mode.
@@ -37,12 +37,12 @@ class DelayedBandit(ContextualBandit):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Draw a context and show it; see ``ContextualBandit.reset``."""
+        """Sample a context and return it; see ``ContextualBandit.reset``."""
         self.elapsed = 0
         return super().reset(seed=seed, options=options)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Remember the first action; pay for it in the last step."""
+        """Store the first action, and return its reward in the last step."""
         if self.elapsed == 0:
             self.named = int(action)
         over = self.elapsed == self.delay

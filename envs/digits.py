@@ -1,4 +1,4 @@
-"""Handwritten digits as a bandit: name the digit shown, learn from being right or wrong only."""
+"""Handwritten digits as a bandit: the reward is 1 for the correct class, else 0."""
 
 import math
 from typing import Any
@@ -14,22 +14,21 @@ from tracerl.lifetime.env_state import fields
 from . import drawing
 from .episodic import Episodic, Observation
 
-SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # of scikit-learn's images
+SIDE, CLASSES, BRIGHTEST = 8, 10, 16  # width, number of classes and largest pixel of scikit-learn's images
 
 
 class Digits(Episodic):
-    """Each episode is one image of a handwritten digit; the action of the same number pays 1, any other 0.
+    """Each episode shows one image of a handwritten digit. The action with its label has reward 1, any other 0.
 
     The images are the 1,797 of 8 x 8 pixels that come with scikit-learn (``load_digits``: the test half of Alpaydin
-    and Kaynak 1998, https://doi.org/10.24432/C50P49), drawn with replacement. The reward says only whether the
-    answer was right. An episode lasts ``showings`` steps, in which the image stays; only the last action counts.
-    A random agent gets 0.1 on average, a perfect one 1. The final observation shows the image once more, and nothing
-    follows it: running statistics of observations then see images only.
+    and Kaynak 1998, https://doi.org/10.24432/C50P49), drawn with replacement. The reward shows only whether the action
+    was correct. An episode has ``showings`` steps with the same image, and only the last action counts. The mean return
+    of a random agent is 0.1, that of an optimal one 1. The final observation is the image too, so that running
+    statistics of observations include images only.
 
-    A fixed random part is held out: ``split=train`` never shows it, ``split=held_out`` shows nothing else. The part
-    depends on ``held_out`` alone, not on seeds. Writers are in both parts: it tests new images, not new hands. The
-    reward is the label in disguise, so an agent that learns in the held-out env is no longer tested; let it act
-    without learning, as ``scripts/held_out_digits.py`` does.
+    A fixed random part is held out: ``split=train`` never shows it, ``split=held_out`` shows only this part. The part
+    depends on ``held_out``, not on seeds. Both parts contain images of the same writers. The reward contains the label,
+    so an agent must not learn during a test on held-out images; see ``scripts/held_out_digits.py``.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 2}
@@ -46,14 +45,14 @@ class Digits(Episodic):
 
         Args:
             split: ``train`` or ``held_out``.
-            held_out: share of the images that is held out, in [0.01, 0.99]; 0.2: 360 images.
-            bernoulli: false: pixels are intensities in [0, 1]. true: each is 1 with the chance of its intensity and
-                else 0, drawn anew at every showing.
-            showings: env steps that an image is shown before the answer counts, at least 1.
-            render_mode: None, or ``rgb_array``: the image above the newest action.
+            held_out: share of held-out images, in [0.01, 0.99]; 0.2: 360 images.
+            bernoulli: False: pixels are intensities in [0, 1]. True: each pixel is 1 with the probability of its
+                intensity, else 0, sampled at every step.
+            showings: env steps of an episode, at least 1.
+            render_mode: None, or ``rgb_array``: the image above the last action.
 
         Raises:
-            ConfigError: naming the argument that does not fit.
+            ConfigError: naming the invalid argument.
             DependencyNotInstalled: scikit-learn is not installed.
         """
         self.split = checks.choice("split", split, ("train", "held_out"))
@@ -69,17 +68,17 @@ class Digits(Episodic):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Draw an image and show it: float32, [8, 8].
+        """Sample an image and return it: float32, [8, 8].
 
         Args:
-            seed: of the images drawn and of Bernoulli pixels.
-            options: ``{"image": i}`` shows the i-th image of the split instead, counted from 0.
+            seed: seed of the images and Bernoulli pixels.
+            options: ``{"image": i}`` selects the i-th image of the split, counted from 0.
 
         Returns:
-            The observation, and an info with ``label`` (the digit) and ``held_out`` (whether the image is).
+            The observation, and an info with ``label`` (the digit) and ``held_out`` (whether the image is held out).
 
         Raises:
-            ConfigError: there is no such image.
+            ConfigError: the image does not exist.
         """
         super().reset(seed=seed)
         if options is not None and "image" in options:
@@ -92,7 +91,7 @@ class Digits(Episodic):
         return self._show(), self._info()
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Show the image again; pay for the action in the last step."""
+        """Return the image again, and the reward of the action in the last step."""
         self.elapsed += 1
         self.named = int(action)
         over = self.elapsed == self.showings
@@ -121,7 +120,7 @@ class Digits(Episodic):
         }
 
     def render(self) -> drawing.Picture | None:
-        """Draw the image as it was shown last above the newest action; None without a render mode."""
+        """Draw the last observation above the last action; None without a render mode."""
         if self.render_mode is None:
             return None
         answer = drawing.answer(CLASSES, self.named, self.paid, side=22)
@@ -139,7 +138,9 @@ def _load() -> tuple[Observation, np.ndarray[Any, np.dtype[np.int64]]]:
 
 
 def _chosen(n: int, split: str, held_out: float) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return which of n images a split has, in ascending order."""
-    order = np.random.RandomState(0).permutation(n)  # a generator that NumPy has frozen: one split for all versions
+    """Return the indices of a split among n images, in ascending order."""
+    order = np.random.RandomState(0).permutation(
+        n
+    )  # NumPy does not change this generator, so the split is equal for all versions
     n_held_out = math.ceil(held_out * n)
     return np.sort(order[:n_held_out] if split == "held_out" else order[n_held_out:])

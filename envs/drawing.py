@@ -1,4 +1,4 @@
-"""Pictures of the project's own worlds, by NumPy alone: rows of squares, enlarged images, bars, one above the other.
+"""Draw pictures of tracerl's envs with NumPy: rows of squares, enlarged images and bars.
 
 A picture is uint8, [height, width, 3]: red, green and blue, each from 0 to 255. Lengths are in pixels.
 """
@@ -30,13 +30,13 @@ def checked_mode(render_mode: str | None) -> str | None:
 
 
 def shades(values: Numbers) -> Picture:
-    """Turn numbers in [0, 1] into colours from dark (0) to lit (1): [...] -> uint8, [..., 3]."""
+    """Return numbers in [0, 1] as colours from dark (0) to lit (1): [...] -> uint8, [..., 3]."""
     lit = values[..., np.newaxis] * (np.array(ON) - OFF) + OFF
     return lit.round().astype(np.uint8)
 
 
 def tiles(colours: Picture, side: int = 32) -> Picture:
-    """Draw a square of each colour, ``MARGIN`` pixels between them: [rows, columns, 3] -> a picture."""
+    """Draw a square of each colour, with ``MARGIN`` pixels between them: [rows, columns, 3] -> a picture."""
     rows, columns, _ = colours.shape
     pitch = side + MARGIN
     squares = np.full((rows, pitch, columns, pitch, 3), BACKGROUND, np.uint8)
@@ -46,13 +46,13 @@ def tiles(colours: Picture, side: int = 32) -> Picture:
 
 
 def answer(options: int, named: int | None, reward: float | None, side: int = 32) -> Picture:
-    """Draw a square for every answer: the one named is blue, once it counted green (paid 1) or red (paid nothing).
+    """Draw a square for every action. The chosen one is blue, or after its reward green (1) or red (0).
 
     Args:
-        options: how many answers there are.
-        named: the newest one; None before the first.
-        reward: it earned; None where it is not known yet or did not count.
-        side: of a square.
+        options: number of actions.
+        named: last action; None before the first.
+        reward: its reward; None if it is unknown or the action did not count.
+        side: side of a square.
     """
     colours = shades(np.zeros((1, options)))
     if named is not None:
@@ -61,21 +61,21 @@ def answer(options: int, named: int | None, reward: float | None, side: int = 32
 
 
 def bar(share: float, width: int, height: int = 6) -> Picture:
-    """Draw how much of something is over, a share in [0, 1], as a bar lit from the left."""
+    """Draw a share in [0, 1] as a bar lit from the left."""
     lit = np.arange(width - 2 * MARGIN) < round(share * (width - 2 * MARGIN))
     inner = np.repeat(shades(lit.astype(np.float64))[np.newaxis], height, axis=0)
     return np.pad(inner, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=BACKGROUND)
 
 
 def enlarged(image: Numbers, side: int) -> Picture:
-    """Draw a grey image of numbers in [0, 1], every pixel as a square: [rows, columns] -> a picture."""
+    """Draw numbers in [0, 1] as a grey image with a square per pixel: [rows, columns] -> a picture."""
     grey = (image * 255).round().astype(np.uint8).repeat(side, 0).repeat(side, 1)
     colours = np.repeat(grey[..., np.newaxis], 3, axis=2)
     return np.pad(colours, ((MARGIN, 0), (MARGIN, MARGIN), (0, 0)), constant_values=BACKGROUND)
 
 
 def stacked(*pictures: Picture) -> Picture:
-    """Draw pictures one below the other, all from the left edge, as wide as the widest."""
+    """Stack pictures below each other, aligned at the left, with the width of the widest."""
     width = max(picture.shape[1] for picture in pictures)
     spaces = [((0, 0), (0, width - picture.shape[1]), (0, 0)) for picture in pictures]
     padded = [np.pad(p, space, constant_values=BACKGROUND) for p, space in zip(pictures, spaces, strict=True)]

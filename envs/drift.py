@@ -18,35 +18,35 @@ from tracerl.lifetime.env_state import fields, generators
 from .masked_observation import feature_box
 
 Array = np.ndarray[Any, Any]
-_STREAM = 1  # of the seed: the wrapper draws from its child of this number, the env from the seed itself
+_STREAM = 1  # index of the child seed of the wrapper; the env uses the seed itself
 
 
 class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Change the task after every ``every`` env steps of the lifetime, within an episode too.
+    """Change the task after every ``every`` env steps of the lifetime, also within an episode.
 
-    The first ``every`` steps are those of the env as it is; step ``every`` + 1 is the first of another task. The change
-    is at the same step of every lifetime and is not observed, so that the curves of many can be averaged. It happens
-    too where no episode ends (``NeverReset``, on either side of this wrapper). One episode and one trace per change
-    belong to two tasks.
+    The first ``every`` steps have the original task; step ``every`` + 1 is the first of another task. The change is at
+    the same step in every lifetime, so that curves can be averaged, and it is not observed. It does not need the end of
+    an episode, so ``NeverReset`` can be on either side of this wrapper. At each change one episode and its traces
+    extend over two tasks.
 
-    What changes, in any combination:
+    The changes, in any combination:
 
-    - ``parameters``: each attribute becomes its original value times a factor drawn log-uniformly from [low, high], so
-      that half and double are equally far. The factors do not accumulate: each is of the original.
-    - ``permute_observation``: the numbers of the observation are put in another order.
-    - ``flip_reward``: the reward changes its sign, and back at the next change.
+    - ``parameters``: each attribute is its original value times a factor sampled log-uniformly from [low, high].
+      Factors do not accumulate.
+    - ``permute_observation``: the numbers of the observation are permuted.
+    - ``flip_reward``: the sign of the reward alternates.
 
-    The draws come from a generator of this wrapper's own, seeded by the seed given to ``reset``: the env draws what it
-    would draw without it. A reset with a seed begins a new lifetime, with the original task. ``info["drift"]`` counts
-    the changes before the step. Left out: gradual drift, and tasks that recur.
+    The wrapper has its own generator, seeded by the seed of ``reset``, and does not change the random numbers of the
+    env. A reset with a seed starts a new lifetime with the original task. ``info["drift"]`` counts the changes before
+    the step. Gradual drift and recurring tasks are left out.
 
     Attributes:
         steps: env steps of the lifetime.
-        changes: how many changes there have been.
-        factors: of the parameters now, by name; 1 before the first change.
-        order: index of the env's number at each position of the observation, int64, [n]; None where none is permuted.
-        sign: of the reward, 1 or -1.
-        generator: of the draws.
+        changes: number of changes so far.
+        factors: current factors of the parameters by name; 1 before the first change.
+        order: source index of each position of the observation, int64, [n]; None without a permutation.
+        sign: sign of the reward, 1 or -1.
+        generator: random generator of the changes.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         permute_observation: bool = False,
         flip_reward: bool = False,
     ) -> None:
-        """Keep the original task.
+        """Wrap an env and store its original task.
 
         Args:
-            env: whose task changes.
+            env: env with a changing task.
             every: env steps between changes.
-            parameters: by name of a numeric attribute of ``env.unwrapped``, the factors [low, high], both above 0. Of
-                attributes that an env computes from others when it is made, only CartPole's follow.
-            permute_observation: needs observations that are a Box of one axis, of two numbers or more.
-            flip_reward: the sign alternates.
+            parameters: factors [low, high], both above 0, by name of a numeric attribute of ``env.unwrapped``. Derived
+                attributes are updated for CartPole only.
+            permute_observation: permute observations, which must be a Box of one axis with two or more numbers.
+            flip_reward: alternate the sign of the reward.
 
         Raises:
-            ConfigError: naming the argument; also where nothing would change.
+            ConfigError: naming the invalid argument, or if nothing would change.
         """
         parameters = {} if parameters is None else parameters
         checks.whole("every", every, 1)
@@ -77,7 +77,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         if not isinstance(parameters, Mapping):
             raise ConfigError("parameters", f"must map attributes to factors [low, high], got {parameters!r}")
         if not (parameters or permute_observation or flip_reward):
-            raise ConfigError("parameters", "must name what changes where neither observation nor reward does")
+            raise ConfigError("parameters", "must not be empty without permute_observation and flip_reward")
         gym.utils.RecordConstructorArgs.__init__(
             self,
             every=every,
@@ -93,7 +93,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self._restart(None)
 
     def _permutable(self) -> int:
-        """Make the space one that holds the observation in any order, and return how many numbers it has."""
+        """Set a space that contains the observation in any order, and return its number of elements."""
         space = feature_box(self.env, "permute_observation")
         n = space.shape[0]
         if n < 2:
@@ -110,14 +110,14 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self._set_parameters()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode of the present task; with a seed, a lifetime with the original one."""
+        """Start an episode with the current task or, with a seed, a lifetime with the original task."""
         if seed is not None:
             self._restart(seed)
         observation, info = super().reset(seed=seed, options=options)
         return self._shown(observation), {**info, "drift": self.changes}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take a step in the present task, and change it after every ``every`` steps."""
+        """Step in the current task, and change it after every ``every`` steps."""
         observation, reward, terminated, truncated, info = super().step(action)
         observation, info = self._shown(observation), {**info, "drift": self.changes}
         reward = self.sign * float(reward) if self.flip_reward else reward
@@ -127,11 +127,11 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation, reward, terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the present task, the time and the generator of the next tasks; see ``lifetime.env_state``."""
+        """Return the current task, the step and the generator; see ``lifetime.env_state``."""
         return {**fields.read(self, self._fields()), "generator": generators.read(self.generator)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what ``state_dict`` returned, with that task.
+        """Restore the state and task of ``state_dict``.
 
         Raises:
             ValueError: naming what does not fit.
@@ -145,7 +145,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self._set_parameters()
 
     def _fields(self) -> fields.Fields:
-        """Return what changes during a lifetime, without the generator."""
+        """Return the fields that change during a lifetime, without the generator."""
         return {
             "steps": whole(0),
             "changes": whole(0),
@@ -158,7 +158,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         return observation if self.order is None else observation[self.order]
 
     def _change(self) -> None:
-        """Draw another task."""
+        """Sample a new task."""
         self.changes += 1
         for name, (low, high) in self.spans.items():
             self.factors[name] = math.exp(self.generator.uniform(math.log(low), math.log(high)))
@@ -178,9 +178,9 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
 
 
 def derive(env: Any) -> None:
-    """Compute what an env computed from its parameters when it was made; an env with such attributes belongs here.
+    """Update the attributes that an env derives from its parameters at construction.
 
-    Of Gymnasium's classic control only CartPole has them: its equations use the total mass and the pole's moment.
+    In Gymnasium's classic control only CartPole has such attributes: total mass and moment of the pole.
     """
     if isinstance(env, CartPoleEnv):
         env.total_mass = env.masspole + env.masscart

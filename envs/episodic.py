@@ -1,4 +1,4 @@
-"""Base of the project's worlds whose whole state is what a reset sets."""
+"""Base class of envs whose whole state is set by a reset."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ Observation = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Episodic(gym.Env[Observation, np.int64]):
-    """An env that says what its state is (``lifetime.env_state``): attributes that every reset sets, and no others."""
+    """An env whose state (``lifetime.env_state``) is the attributes that every reset sets."""
 
     def _fields(self) -> fields.Fields:
-        """Return the attributes that a reset sets, each with what it may be."""
+        """Return the attributes that a reset sets, each with its check."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the episode has drawn and what has been done in it; nothing before the first reset."""
+        """Return the state of the episode; empty before the first reset."""
         return fields.read(self, self._fields())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` returned.
+        """Restore the state of ``state_dict``.
 
         Raises:
-            ValueError: naming what does not fit.
+            ValueError: naming the entry that does not fit.
         """
         fields.write(self, state, self._fields(), late=self._fields())

@@ -1,4 +1,4 @@
-"""Ids of Gymnasium envs: of packages that register theirs on demand, and of versions that newer ones follow."""
+"""Look up ids of Gymnasium envs, including packages that register envs on demand and outdated versions."""
 
 import warnings
 from importlib import import_module
@@ -9,17 +9,17 @@ from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_i
 
 from tracerl.config.checks import ConfigError, ConfigWarning
 
-# By namespace: what to import, its function that registers the envs where importing does not, the extra of tracerl.
+# By namespace: module to import, its function that registers the envs if needed, the extra of tracerl.
 _ON_DEMAND = {"ALE": ("ale_py", None, "atari"), "MinAtar": ("minatar.gym", "register_envs", "minatar")}
 
 
 def find(env_id: str) -> EnvSpec | str:
-    """Find an env by its id, importing the package that registers it where that is known.
+    """Find an env by its id, and import the package that registers it if known.
 
-    A version that a newer one follows is warned about in one line, as Gymnasium does in several.
+    An outdated version gives a warning in one line instead of Gymnasium's several lines.
 
     Args:
-        env_id: as Gymnasium registers it; ``module:Id`` imports the module first.
+        env_id: id in Gymnasium. ``module:Id`` imports the module first.
 
     Returns:
         What Gymnasium makes the env from: its spec, or the id itself where Gymnasium has none by exactly that name.
@@ -41,13 +41,13 @@ def find(env_id: str) -> EnvSpec | str:
     if version is not None and newest is not None and version < newest:
         newer = get_env_id(namespace, short, newest)
         if name not in registration.registry:
-            raise ConfigError("id", f"must be an env that Gymnasium has: {name} is gone, its successor is {newer}")
+            raise ConfigError("id", f"must be an existing Gymnasium env: {name} was removed, its successor is {newer}")
         warnings.warn(ConfigWarning(f"env.id={env_id} is out of date, its successor is {newer}"), stacklevel=1)
     return registration.registry.get(name, env_id)
 
 
 def _register(name: str) -> None:
-    """Let the package of an id's namespace register its envs, where Gymnasium does not know the namespace yet."""
+    """Let the package of an id's namespace register its envs if the namespace is not registered yet."""
     namespace = name.rpartition("/")[0]
     if namespace not in _ON_DEMAND or any(spec.namespace == namespace for spec in registration.registry.values()):
         return

@@ -1,4 +1,4 @@
-"""A wrapper that hides some of what is observed: the state then has to be inferred from the past."""
+"""A wrapper that hides parts of the observation, so that the state must be inferred from the past."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,11 @@ Array = np.ndarray[Any, Any]
 
 
 def feature_box(env: gym.Env[Any, Any], what: str) -> spaces.Box:
-    """Return the observation space of an env, where it is a Box of one axis.
+    """Return the observation space of an env, which must be a Box of one axis.
 
     Args:
-        env: whose observations are asked about.
-        what: needs such observations; named in the error.
+        env: env with the space.
+        what: name for the error.
 
     Raises:
         ConfigError: it is another space.
@@ -31,25 +31,25 @@ def feature_box(env: gym.Env[Any, Any], what: str) -> spaces.Box:
 
 
 class MaskedObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Drop some numbers of a one-axis Box observation: what is hidden is not there, not 0.
+    """Drop some numbers of a one-axis Box observation. Hidden numbers are removed, not set to 0.
 
-    CartPole without its two velocities is the common example: an agent without memory cannot tell a falling pole from
-    a rising one. ``gymnasium.wrappers.TransformObservation`` does the same from a function and a space, neither of
-    which a yaml can write down; hence this class.
+    CartPole without its two velocities is the common example: an agent without memory cannot distinguish a falling pole
+    from a rising one. ``gymnasium.wrappers.TransformObservation`` does the same with a function and a space, which
+    cannot be written in yaml.
 
     Attributes:
-        kept: indices of the numbers that are shown, int64, ascending.
+        kept: indices of the remaining numbers, int64, ascending.
     """
 
     def __init__(self, env: gym.Env[Any, Any], hidden: Sequence[int]) -> None:
         """Shrink the observation space.
 
         Args:
-            env: with observations of n numbers.
+            env: env with observations of n numbers.
             hidden: indices of the numbers to drop, each from 0 to n - 1; at least one, not all.
 
         Raises:
-            ConfigError: the observation is no one-axis Box; an index is outside or named twice; nothing would be left.
+            ConfigError: the observation is no one-axis Box; an index is out of range or repeated; no number remains.
         """
         space = feature_box(env, "MaskedObservation")
         n = space.shape[0]
@@ -60,25 +60,25 @@ class MaskedObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordC
         if len(set(hidden)) < len(hidden):
             raise ConfigError("hidden", f"must name each index once, got {list(hidden)}")
         if len(hidden) == n:
-            raise ConfigError("hidden", f"must leave something of the {n} numbers to see, got {list(hidden)}")
+            raise ConfigError("hidden", f"must leave at least one of the {n} numbers, got {list(hidden)}")
         gym.utils.RecordConstructorArgs.__init__(self, hidden=list(hidden))
         gym.ObservationWrapper.__init__(self, env)
         self.kept: Array = np.setdiff1d(np.arange(n), hidden)
         self.observation_space = spaces.Box(space.low[self.kept], space.high[self.kept], dtype=space.dtype.type)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: what is shown depends on the newest observation alone."""
+        """Return an empty dict: the wrapper has no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Check that there is nothing to go on from.
+        """Check that the state is empty.
 
         Raises:
-            ValueError: there is something.
+            ValueError: the state is not empty.
         """
         fields.write(self, state, {})
 
     def observation(self, observation: Array) -> Array:
-        """Return what is shown: [n - hidden], of the same dtype."""
+        """Return the remaining numbers: [n - hidden], of the same dtype."""
         shown: Array = observation[self.kept]
         return shown

@@ -1,4 +1,4 @@
-"""A test of memory length: a cue, blank steps, then the question which cue it was."""
+"""A test of memory length: a cue, blank steps, then the recall of the cue."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from .episodic import Episodic, Observation
 
 
 class MemoryChain(Episodic):
-    """A cue in the first step, ``length`` blank steps, a recall signal: the action that answers it names the cue.
+    """A cue in the first step, ``length`` blank steps, then a recall signal at which the action must name the cue.
 
     After the experiment on memory length of bsuite (Osband et al. 2020, https://arxiv.org/abs/1908.03568). An episode
-    lasts ``length`` + 2 steps; only its last action counts. No observation after the first one says which cue it was:
-    only the agent's own state can.
+    has ``length`` + 2 steps, and only its last action counts. No observation after the first one depends on the cue, so
+    the agent must keep it in its state.
 
-    The right answer pays 1, a wrong one 0, so that a mean return is the share of right answers: 1/cues for a random
-    agent, 1 for one with memory. bsuite pays +1 and -1. Left out from bsuite: the clock in every observation (here
-    only the recall signal depends on the time), and cues of several bits of which one is asked for.
+    The reward of a correct action is 1, of a wrong one 0, so that the mean return is the share of correct actions:
+    1/cues for a random agent, 1 for an optimal one. bsuite has rewards +1 and -1. Also left out from bsuite are the
+    clock in every observation (here only the recall signal depends on the time) and cues of several bits.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
@@ -32,9 +32,8 @@ class MemoryChain(Episodic):
 
         Args:
             length: blank env steps between the cue and the recall signal.
-            cues: how many, each with one right action; at least 2.
-            render_mode: None, or ``rgb_array``: what is seen, the recall signal on the right, above the newest action,
-                over the time that has passed.
+            cues: number of cues, each with one correct action; at least 2.
+            render_mode: None, or ``rgb_array``: observation (recall signal at the right), last action and elapsed time.
 
         Raises:
             ConfigError: a negative length, fewer than two cues, or another render mode.
@@ -48,7 +47,7 @@ class MemoryChain(Episodic):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Draw a cue and show it: float32, [cues + 1], the cue one-hot, then the recall signal, which is 0."""
+        """Sample a cue and return it: float32, [cues + 1], the cue one-hot, then the recall signal, which is 0."""
         super().reset(seed=seed)
         self.cue, self.elapsed = int(self.np_random.integers(self.cues)), 0
         self.named: int | None = None
@@ -56,7 +55,7 @@ class MemoryChain(Episodic):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Advance; pay for the action that answers the recall signal and end the episode with a blank observation."""
+        """Advance; the last step returns the reward and ends the episode with a zero observation."""
         self.elapsed += 1
         self.named = int(action)
         over = self.elapsed == self.length + 2
@@ -81,7 +80,7 @@ class MemoryChain(Episodic):
         }
 
     def render(self) -> drawing.Picture | None:
-        """Draw what is seen, what was named last and the time passed; None without a render mode."""
+        """Draw observation, last action and elapsed time; None without a render mode."""
         if self.render_mode is None:
             return None
         seen = drawing.tiles(drawing.shades(self._observe()[np.newaxis]))

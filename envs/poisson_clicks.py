@@ -1,4 +1,4 @@
-"""Evidence that comes in bits over time: which of two streams of clicks had more?"""
+"""Evidence accumulation: report which of two streams of clicks had more clicks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,27 +17,25 @@ Clicks = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class PoissonClicks(Episodic):
-    """Clicks on the left and on the right, a silent gap, a go cue: the action that answers it names the richer side.
+    """Left and right clicks, a silent gap, then a go cue at which the action must name the side with more clicks.
 
     The task of Brunton, Botvinick and Brody 2013 (Science 340, 95, https://doi.org/10.1126/science.1233912) in discrete
     time: each side clicks or not in every step, independently (Bernoulli), with the chances
 
         rate (1 + contrast) / 2  on the one side      rate (1 - contrast) / 2  on the other
 
-    where the side and the contrast are drawn for every episode. An episode lasts ``evidence`` + ``gap`` + 1 steps;
-    actions before the cue change nothing. Action 0 is left, 1 is right.
+    where the side and the contrast are sampled for every episode. An episode has ``evidence`` + ``gap`` + 1 steps.
+    Actions before the cue have no effect. Action 0 is left, 1 is right.
 
-    As in the paper, the side that *had* more clicks pays 1, the other 0, whichever had the higher rate: whoever counts
-    is then always right (return 1), so that what an agent lacks is the agent's. Clicks of an episode are drawn again
-    where both sides have equally many. A random agent gets 0.5 on average.
+    As in the paper, the reward is 1 for the side with more clicks, whatever the rates, and 0 for the other side. An
+    agent that counts is always correct (return 1). Clicks are sampled again if both sides have equally many. The mean
+    return of a random agent is 0.5.
 
-    Noise flips a click to none and none to a click, each with that chance, in the steps of evidence only: so every
-    observation stays a click or none, as a spiking network's own messages are, and the gap stays silent. The reward
-    follows the clicks before noise; a counter of what it hears then gets 0.95 on average with noise 0.05, 0.90 with
-    0.1 and 0.81 with 0.2, the other arguments at their defaults.
+    Noise adds or removes each click with its probability in the steps of evidence only, so observations stay binary and
+    the gap stays silent. The reward depends on the clicks before noise. An agent that counts noisy clicks gets 0.95 on
+    average with noise 0.05, 0.90 with 0.1 and 0.81 with 0.2, with defaults for other arguments.
 
-    Left out: clicks that come closer to each other than a step, their adaptation, stereo clicks at the start, durations
-    that vary.
+    Left out from the paper: several clicks per step, adaptation, stereo clicks at the start, varying durations.
     """
 
     metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 10}
@@ -54,16 +52,16 @@ class PoissonClicks(Episodic):
         """Make the spaces.
 
         Args:
-            evidence: env steps in which there may be clicks, at least 1.
+            evidence: env steps with clicks, at least 1.
             gap: silent env steps before the go cue.
-            rate: clicks per env step of both sides together, in [0.01, 1].
-            contrast: difference of the two sides' rates over their sum, in [0, 1], or a pair [low, high] to draw from
-                evenly; 0: none but by chance, 1: all clicks on one side.
-            noise: chance that a step's click on one side is not heard, or heard where there was none, in [0, 0.5].
-            render_mode: None, or ``rgb_array``: everything heard so far (left, right, cue) above the newest action.
+            rate: clicks per env step over both sides, in [0.01, 1].
+            contrast: difference of the rates over their sum, in [0, 1], or a range [low, high] of a uniform
+                distribution. 0: equal rates, 1: all clicks on one side.
+            noise: probability that a click of a step and side is removed or added, in [0, 0.5].
+            render_mode: None, or ``rgb_array``: all observations so far (left, right, cue) above the last action.
 
         Raises:
-            ConfigError: naming the argument that does not fit.
+            ConfigError: naming the invalid argument.
         """
         self.evidence, self.gap = checks.whole("evidence", evidence, 1), checks.whole("gap", gap, 0)
         self.rate = checks.number("rate", rate, "a number in [0.01, 1]", 0.01, 1.0)
@@ -76,7 +74,7 @@ class PoissonClicks(Episodic):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Draw an episode and show its first step: float32, [3]: left click, right click, go cue."""
+        """Sample an episode and return its first observation, float32, [3]: left click, right click, go cue."""
         super().reset(seed=seed)
         clicks = self._draw_clicks()
         self.counts = clicks.sum(0)
@@ -90,7 +88,7 @@ class PoissonClicks(Episodic):
         return self.heard[0].copy(), {}
 
     def _draw_clicks(self) -> Clicks:
-        """Draw the clicks of an episode, more on one side than on the other: [evidence, 2]."""
+        """Sample the clicks of an episode, with different counts of the two sides: [evidence, 2]."""
         contrast = self.np_random.uniform(*self.contrast) * self.np_random.choice((-1, 1))
         chances = self.rate * (1 + contrast * np.array([1, -1])) / 2
         while True:
@@ -99,7 +97,7 @@ class PoissonClicks(Episodic):
                 return clicks
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Go on; pay for the action that answers the cue and end the episode, with a blank observation.
+        """Advance; the last step returns the reward and ends the episode with a zero observation.
 
         The last step's info has ``clicks``: how many there were on the left and on the right.
         """
@@ -122,7 +120,7 @@ class PoissonClicks(Episodic):
         }
 
     def render(self) -> drawing.Picture | None:
-        """Draw everything heard so far, time going right, and the newest action; None without a render mode."""
+        """Draw all observations so far, time to the right, and the last action; None without a render mode."""
         if self.render_mode is None:
             return None
         colours = drawing.shades(self.heard[:-1].T)  # [3, steps, 3]

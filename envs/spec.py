@@ -1,4 +1,4 @@
-"""Settings of a Gymnasium env, and the making of one or of many."""
+"""The settings of a Gymnasium env, and functions that make one or many of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,23 +24,23 @@ Wrap = Callable[[Env], Env]
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """A Gymnasium env by id; ``make`` makes one.
+    """A Gymnasium env by id. ``make`` returns one.
 
     Attributes:
         name: short name, used in folders and titles.
-        id: as Gymnasium registers it; ``module:Id`` imports the module first.
-        kwargs: handed to ``gymnasium.make``.
-        wrappers: put around the env, the first one innermost: each takes an env and returns one.
-        time_aware: show the share of the time limit that has passed, 0 to 1, as one more number at the end of the
-            observation: where a time limit is part of the task, the state is incomplete without it (Pardo et al. 2018,
-            https://arxiv.org/abs/1712.00378, section 3).
-        extra: of tracerl, which installs the packages that the env needs; None where it needs none.
-        steps: env steps of a lifetime by default.
+        id: id in Gymnasium. ``module:Id`` imports the module first.
+        kwargs: arguments of ``gymnasium.make``.
+        wrappers: functions from env to env, applied in order.
+        time_aware: append the elapsed share of the time limit, 0 to 1, to the observation. If the time limit is part of
+            the task, the state is incomplete without it (Pardo et al. 2018, https://arxiv.org/abs/1712.00378, section
+            3).
+        extra: extra of tracerl that installs the packages of the env; None if it needs none.
+        steps: default number of env steps of a lifetime.
         backend: ``gymnasium``: the env itself. ``compiled``: its compiled form in the fused engine.
-        vectorization: of many lifetimes. ``sync``: one env per lifetime, stepped in turn, each seeded as if alone.
-            ``native``: the env's own vector form where it has one; faster, takes one seed for all lifetimes.
-        timeout: seconds that a reset or step of a run may take, of many lifetimes together; None: no limit.
-        milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
+        vectorization: execution of many lifetimes. ``sync``: one env per lifetime, stepped in turn, with its own seed.
+            ``native``: the vector env of the env, if it has one. It is faster and has one seed for all lifetimes.
+        timeout: largest duration of a reset or step over all lifetimes, seconds; None: no limit.
+        milestones: names such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
     """
 
     name: str
@@ -56,7 +56,7 @@ class EnvSpec:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
+        """Check every setting; raise a ConfigError with its name."""
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError("name", f"must be a short name, got {self.name!r}")
         if not isinstance(self.id, str) or not self.id:
@@ -80,7 +80,7 @@ class EnvSpec:
             Milestone.parse(milestone)
 
     def open(self, seeds: Sequence[int]) -> EnvRunner:
-        """Make the env runner of the lifetimes with these seeds.
+        """Return an env runner for lifetimes with these seeds.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware``, ``backend``, ``vectorization`` or
@@ -107,13 +107,13 @@ class EnvSpec:
         if self.timeout is not None:
             raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
         from tracerl.kernels.compiled_runner import (
-            CompiledEnvRunner,  # loads the compiler, which other backends need not wait for
+            CompiledEnvRunner,  # imports the compiler, which is slow
         )
 
         return CompiledEnvRunner(self.id, seeds)
 
     def make(self) -> Env:
-        """Make the env, in its wrappers, with observations that are a Box where they can be made one.
+        """Return the env with its wrappers, and with Box observations if they can be converted.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers`` or ``time_aware``.
@@ -133,16 +133,16 @@ class EnvSpec:
         return self._show_time(env) if self.time_aware else env
 
     def _show_time(self, env: Env) -> Env:
-        """Put Gymnasium's own wrapper around all others."""
+        """Apply Gymnasium's wrapper outside all others."""
         space = env.observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise ConfigError("time_aware", f"must be false where observations are no Box of one axis, got {space}")
+            raise ConfigError("time_aware", f"must be false if observations are no Box of one axis, got {space}")
         if env.spec is None or env.spec.max_episode_steps is None:
-            raise ConfigError("time_aware", f"must be false for {self.id}: it has no time limit as it is made here")
+            raise ConfigError("time_aware", f"must be false for {self.id}: it has no time limit with these settings")
         return gym.wrappers.TimeAwareObservation(env, flatten=True, normalize_time=True)
 
     def make_many(self, n: int) -> VectorEnv[Any, Any, Any]:
-        """Make the envs of n lifetimes.
+        """Return the envs of n lifetimes.
 
         Raises:
             ConfigError: naming ``id``, ``kwargs``, ``wrappers``, ``time_aware`` or ``vectorization``.
@@ -169,7 +169,7 @@ class EnvSpec:
 
     @contextmanager
     def _naming_keys(self) -> Iterator[None]:
-        """Turn what Gymnasium raises into a ConfigError that names the key."""
+        """Convert errors of Gymnasium to a ConfigError with the key."""
         try:
             yield
         except gym.error.DependencyNotInstalled as error:
@@ -186,7 +186,7 @@ class EnvSpec:
             raise EnvFailed(f"{self.id} failed as it was made") from error
 
     def _missing_package(self, error: Exception) -> ConfigError:
-        """Say what to install for an env whose packages are not there."""
+        """Return an error that names the missing package of an env."""
         if self.extra is None:
             return ConfigError("id", f"{self.id} needs a package that is not installed: {error}")
         return ConfigError(

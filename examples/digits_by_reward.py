@@ -1,4 +1,4 @@
-"""Name handwritten digits by reward, right or wrong; then held-out images. Needs ``tracerl[digits]``.
+"""Classify handwritten digits by reward, then held-out images. Needs ``tracerl[digits]``.
 
 python examples/digits_by_reward.py [STEPS]
 """
@@ -10,17 +10,17 @@ import tracerl
 
 
 def report(record: tracerl.Record, agent: Any) -> None:
-    """Print the share of right answers in the last 100 images."""
+    """Print the share of correct actions in the last 100 images."""
     print(f"{record.step:6,} images shown: {record.mean_return(partial=True):4.0%} of the last 100 were named right")
 
 
 def main(steps: int = 30_000) -> float:
-    """Show that many images, one each step; return the share of held-out images that are named right."""
+    """Train on that many images, one per step; return the accuracy on held-out images."""
     env = tracerl.make_env("Digits")
     agent = tracerl.make_agent(env, seed=0)
     tracerl.live(agent, env, steps, seed=0, callbacks=[tracerl.Every(max(1, steps // 10), report)]).finish()
 
-    # The same agent in the readable engine, which can stop learning and take the likeliest answer.
+    # The same agent in the readable engine, which can stop learning and take the most probable action.
     tested = tracerl.make_agent(env, settings={"engine": "torch"}, seed=0)
     tested.restore(agent.capture())
     tested.freeze()

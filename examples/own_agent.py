@@ -12,7 +12,7 @@ import tracerl
 
 
 class Table:
-    """Sarsa (Sutton and Barto 2018, section 6.4) with a table; it needs observations that are one-hot."""
+    """Sarsa (Sutton and Barto 2018, section 6.4) with a table, for one-hot observations."""
 
     def __init__(self, n_states: int, n_actions: int, seed: int = 0) -> None:
         """Start with all values 0."""
@@ -20,7 +20,7 @@ class Table:
         self.random = np.random.default_rng(seed)
 
     def start(self, observation: np.ndarray[Any, Any]) -> int:
-        """Begin an episode: keep the state and act."""
+        """Start an episode: store the state and act."""
         self.state, self.action = int(observation.argmax()), 0
         if self.random.random() < 0.05 or not self.values[self.state].any():
             self.action = int(self.random.integers(self.values.shape[1]))
@@ -29,14 +29,14 @@ class Table:
         return self.action
 
     def step(self, reward: float, observation: np.ndarray[Any, Any]) -> int:
-        """Learn from the last step, then act on what it led to."""
+        """Learn from the last step, then act on the new state."""
         state, action = self.state, self.action
         self.start(observation)
         self._learn(state, action, reward + 0.99 * float(self.values[self.state, self.action]))
         return self.action
 
     def end(self, reward: float, observation: np.ndarray[Any, Any], terminated: bool) -> None:
-        """Learn from the last step of an episode; bootstrap where it was truncated."""
+        """Learn from the last step of an episode; bootstrap if it was truncated."""
         beyond = 0.0 if terminated else 0.99 * float(self.values[int(observation.argmax())].max())
         self._learn(self.state, self.action, reward + beyond)
 

@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 5, 6
 
 
 class Catch(gym.Env[np.ndarray[Any, Any], np.int64]):
-    """A ball falls, one row a step; move the paddle left or right, or let it stand. 1 for a catch, -1 for a miss."""
+    """A ball falls one row per step. Actions move the paddle or keep it. The reward is 1 for a catch, -1 for a miss."""
 
     observation_space = gym.spaces.Box(0, 1, (2 * WIDTH + 1,), np.float32)
     action_space = gym.spaces.Discrete(3)

@@ -15,18 +15,18 @@ import tracerl
 
 PERIOD = 0.001  # seconds between two steps
 SAVE_EVERY = 0.5  # seconds
-SPACES = spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2)  # what the sensor reads; heater off or on
+SPACES = spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2)  # sensor readings; heater off or on
 
 
 class Oven:
-    """Heats while its heater is on and cools while it is off; its target changes now and then."""
+    """An oven that heats while its heater is on and cools while it is off, with a changing target."""
 
     def __init__(self, seed: int) -> None:
         """Start cold."""
         self._rng, self._time, self.temperature, self.target = np.random.default_rng(seed), 0, -1.0, 0.0
 
     def heat(self, on: int) -> None:
-        """Let one period pass with the heater off (0) or on (1)."""
+        """Advance one period with the heater off (0) or on (1)."""
         self._time += 1
         if self._time % 200 == 0:
             self.target = self._rng.uniform(-0.5, 0.5)
@@ -38,18 +38,18 @@ class Oven:
 
     @property
     def error(self) -> float:
-        """How far the temperature is from its target."""
+        """Absolute difference between temperature and target."""
         return abs(self.temperature - self.target)
 
 
 def switch_on(path: Path) -> tracerl.OnlineAgent:
-    """Return the agent that was saved, or a new one."""
+    """Return the saved agent, or a new one."""
     return tracerl.load_agent(path, SPACES) if path.exists() else tracerl.make_agent(SPACES, seed=0)
 
 
 def control(agent: tracerl.OnlineAgent, oven: Oven, steps: int, path: Path) -> list[float]:
     """Step the agent at a fixed rate, save it on a timer and return the error at each step."""
-    agent.abandon()  # what happened while the power was off is not known: a new episode begins
+    agent.abandon()  # the time without power is unknown, so a new episode begins
     action, errors = agent.start(oven.read()), []
     due = save_at = time.monotonic()
     for _ in range(steps):

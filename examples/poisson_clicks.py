@@ -1,4 +1,4 @@
-"""Accumulate evidence: clicks on the left and on the right, a delay, then the question which side had more.
+"""Accumulate evidence: left and right clicks, a delay, then a choice of the side with more clicks.
 
 A slow trace of the input sums the clicks and keeps the sum over the delay (encoder.memory_decay, one of the defaults).
 The reward is given once, at the end.
@@ -13,7 +13,7 @@ import tracerl
 
 
 def main(steps: int = 50_000) -> float:
-    """Learn for that many steps, 26 to an episode; return the share of right answers in the second half."""
+    """Learn for that many steps, 26 per episode; return the share of correct actions in the second half."""
     env = tracerl.make_env("PoissonClicks")
     agent = tracerl.make_agent(env, seed=0)
     run = tracerl.live(agent, env, steps, seed=0)

@@ -29,15 +29,15 @@ MILESTONES = {
 
 
 class Counted(gym.Wrapper[Any, Any, Any, Any]):
-    """An env whose steps and episodes a record counts, up to a number of steps."""
+    """A wrapper that records steps and episodes, up to a number of steps."""
 
     def __init__(self, env: gym.Env[Any, Any], record: Record, steps: int) -> None:
-        """Count what happens in ``env`` from now on."""
+        """Wrap an env and start to record."""
         super().__init__(env)
         self.record, self.steps, self.marker = record, steps, Marker()
 
     def step(self, action: Any) -> Any:
-        """Take a step and count it."""
+        """Take a step and record it."""
         found = self.env.step(action)
         if self.record.step < self.steps:
             self.record.add(float(found[1]))
@@ -53,10 +53,10 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> d
 
     Args:
         algorithm: ``ppo`` or ``a2c``.
-        env_id: of Gymnasium.
-        steps: env steps that are counted; the agent may take some more to fill its last rollout.
-        seed: of weights, actions and env.
-        folder: of the run, made here.
+        env_id: id in Gymnasium.
+        steps: env steps to record. The agent can take more to fill its last rollout.
+        seed: seed of weights, actions and env.
+        folder: new folder of the run.
     """
     import stable_baselines3
     import torch
@@ -82,13 +82,15 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> d
 
 
 def main() -> None:
-    """Train the seeds that are missing."""
+    """Train the missing seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=("ppo", "a2c"))
-    parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="of Gymnasium (default: %(default)s)")
+    parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="Gymnasium id (default: %(default)s)")
     parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="holds a folder per algorithm and seed")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/peers"), help="parent of a folder per algorithm and seed"
+    )
     arguments = parser.parse_args()
     if find_spec("stable_baselines3") is None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')

@@ -98,7 +98,7 @@ class Bench:
     """The timings of one row."""
 
     def __init__(self, config: DictConfig, agent_steps: int) -> None:
-        """Prepare to time about ``agent_steps`` steps of all lifetimes together a round."""
+        """Prepare rounds of about ``agent_steps`` steps over all lifetimes."""
         self.config = config
         self.n: int = config.lifetimes
         self.steps = max(20, agent_steps // self.n)
@@ -107,7 +107,7 @@ class Bench:
         self.log_share = 0.0
 
     def new(self) -> tuple[Any, Any]:
-        """Make a new world and agent."""
+        """Make a new env and agent."""
         runner = self.spec.open(self.seeds)
         names = f"env={self.spec.name}, {self.config.agent['_target_']}"
         return runner, build_agent(self.config, runner.observation_space, runner.action_space, self.seeds, names)
@@ -137,11 +137,11 @@ class Bench:
         return per_second(self.n * self.steps, started)
 
     def whole_loop(self) -> float:
-        """Live, with nothing logged."""
+        """Time the loop without logs."""
         return self._live(None)
 
     def logged_loop(self) -> float:
-        """Live, with TensorBoard, noting the share of the time that the log takes."""
+        """Time the loop with TensorBoard, and the share of the log."""
         with tempfile.TemporaryDirectory() as folder:
             log = build(self.config, "logger").open(LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n))
             watch = Watch(log)
@@ -159,7 +159,7 @@ class Bench:
         return per_second(self.n * self.steps, started)
 
     def call(self) -> float:
-        """Microseconds of a call of the fused engine that does nothing; 0 without one or with many lifetimes."""
+        """Return microseconds of an idle call of the fused engine; 0 without one or with many lifetimes."""
         runner, agent = self.new()
         if self.n > 1 or getattr(agent, "fused", None) is None:
             return 0.0
@@ -170,29 +170,29 @@ class Bench:
         return (time.perf_counter() - started) / 0.05
 
     def timings(self) -> dict[str, Callable[[], float]]:
-        """Name what is timed."""
+        """Return the name of the row."""
         compiled = self.spec.backend == "compiled"
         parts = {} if compiled else {"env": self.env_alone, "agent": self.agent_alone, "call": self.call}
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
 
 
 class Watch:
-    """A callback with a clock around it."""
+    """A callback that measures the time of another callback."""
 
     def __init__(self, callback: Callback) -> None:
-        """Watch a callback."""
+        """Wrap a callback."""
         self.callback, self.every, self.seconds = callback, callback.every, 0.0
 
     def next_call(self, step: int) -> int:
-        """Return what the callback plans."""
+        """Return the next call of the callback."""
         return next_call(self.callback, step)
 
     def call(self, records: Any, agent: Any) -> None:
-        """Look, and add up how long it took."""
+        """Call the callback and add up the time."""
         self._timed(self.callback.call, records, agent)
 
     def call_at_end(self, records: Any, agent: Any) -> None:
-        """Look for the last time, and add up how long it took."""
+        """Call the callback at the end and add up the time."""
         self._timed(getattr(self.callback, "call_at_end", self.callback.call), records, agent)
 
     def _timed(self, call: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
@@ -202,7 +202,7 @@ class Watch:
 
 
 def config_of(row: Row, *more: str) -> DictConfig:
-    """Return the config that a row's settings compose, with some more of them."""
+    """Return the config of the settings of a row and some more."""
     if "Null-v0" not in gym.registry:
         gym.register("Null-v0", lambda **_: Null())
     with configs("tracerl.configs"):
@@ -227,7 +227,7 @@ def measure(row: Row, rounds: int) -> dict[str, float]:
 
 
 def in_process(row: Row, rounds: int) -> dict[str, float]:
-    """Time a row in a process of its own."""
+    """Time a row in a separate process."""
     command = [sys.executable, __file__, "--row", json.dumps(asdict(row)), "--rounds", str(rounds)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
@@ -255,7 +255,7 @@ def line(row: Row, found: dict[str, float]) -> str:
 
 
 def table(rows: list[Row], rounds: int) -> str:
-    """Time rows and return their markdown table, with where and when it was made."""
+    """Time rows and return their markdown table with machine and date."""
     lines = [HEAD, "|---" * 9 + "|"]
     for row in rows:
         lines.append(line(row, in_process(row, rounds)))

@@ -21,7 +21,7 @@ TEXT = """() => {
 }"""
 PICTURE = "img[src*=individualImage]"  # selectors reach into shadow roots
 LINE = "path[d*=L]"  # of a chart
-SECONDS = 30  # to wait for what a page is to show
+SECONDS = 30  # longest wait for the content of a page
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def open_url(page: Page, url: str) -> None:
 
 
 def wait_for(page: Page, *words: str) -> None:
-    """Return once the text of the page holds all these words.
+    """Wait until the text of the page contains all these words.
 
     Raises:
         playwright.sync_api.TimeoutError: it does not within ``SECONDS``.

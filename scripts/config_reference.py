@@ -1,4 +1,4 @@
-"""Write docs/config.md: every setting of configs/ with its default and what its comment says, units among it.
+"""Write docs/config.md: every setting of configs/ with its default and its comment.
 
 python scripts/config_reference.py
 
@@ -22,11 +22,11 @@ from tracerl.config.hydra_compat import configs
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"
-STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # how things are put together: nothing to set
-OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of a table of their own
-HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that another group's stands for
-WIDTH = 160  # of a line of a table
-PARTS = ("network", "encoder", "optimizer", "head")  # groups that an agent chooses a default of
+STRUCTURE = {"_target_", "_partial_", "defaults", "hydra"}  # keys of Hydra, not settings
+OF_ENVS = {"name", "id", "steps", "milestones", "extra", "kwargs", "wrappers"}  # columns of the table of envs
+HANDED_ON = re.compile(r"\$\{\w+(\.\w+)?\}")  # a setting that refers to another group
+WIDTH = 160  # characters in a line of a table
+PARTS = ("network", "encoder", "optimizer", "head")  # groups with a default per agent
 GROUPS = {  # in the order of the page
     "agent": "What learns. `agent=NAME` chooses it, `agent.KEY=` sets it.",
     "network": "Of the policy and of the critic. `network=NAME`, `network.KEY=`.",
@@ -52,8 +52,8 @@ class Setting:
 
     Attributes:
         key: dotted, from the top of the file.
-        default: as it is written there.
-        comment: what it is, with its unit; empty where the yaml has none.
+        default: default as written in the yaml.
+        comment: description with its unit; empty without a comment.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Setting:
 
 
 def introduction(path: Path) -> str:
-    """Return the comment that a yaml begins with, in one line."""
+    """Return the comment at the start of a yaml, in one line."""
     lines = []
     for line in path.read_text().splitlines():
         if not line.startswith("#"):
@@ -109,7 +109,7 @@ def _without_comment(line: str) -> str:
 
 
 def _written(line: str) -> str:
-    """Return the value of a line, as it is written."""
+    """Return the value of a line as written."""
     return _without_comment(line).split(":", 1)[1].strip()
 
 
@@ -119,7 +119,7 @@ def _comment(line: str) -> str:
 
 
 def _about(lines: list[str], row: int) -> str:
-    """Return the comment of a line, after those that stand above it at the same indentation."""
+    """Return the comment of a line, after the comments above it at the same indentation."""
     indentation = re.match(r"\s*", lines[row])
     above: list[str] = []
     start = (indentation[0] if indentation else "") + "#"
@@ -131,7 +131,7 @@ def _about(lines: list[str], row: int) -> str:
 
 
 def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
-    """Give settings without a comment that of the same key elsewhere.
+    """Return settings with missing comments taken from the same key elsewhere.
 
     Args:
         found: the settings of one yaml.
@@ -152,7 +152,7 @@ def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
 
 
 def table(rows: list[Setting], prefix: str = "") -> str:
-    """Lay settings out as a table of markdown, with what does not fit a line below it."""
+    """Return settings as a markdown table, with long comments below it."""
     lines, notes = ["| key | default | what it is |", "|---|---|---|"], []
     for row in rows:
         default = f"`{row.default}`" if row.default != "???" else "must be given"
@@ -166,7 +166,7 @@ def table(rows: list[Setting], prefix: str = "") -> str:
 
 
 def parted(text: str, room: int, after: str = ". ") -> tuple[str, str]:
-    """Return what of a comment fits ``room`` characters, up to a sentence's end, and the rest of it."""
+    """Split a comment after the last sentence that fits in ``room`` characters."""
     whole = escaped(text)
     if len(whole) <= room or after not in text:
         return whole, ""
@@ -181,12 +181,12 @@ def filled(text: str, bullet: str = "") -> str:
 
 
 def escaped(text: str) -> str:
-    """Write a comment so that markdown shows it as it is."""
+    """Escape a comment for markdown."""
     return re.sub(r"([|*_\[\]<])", r"\\\1", text)
 
 
 def parts(path: Path) -> list[Path]:
-    """Return the yamls of the same group that a yaml is made of, the nearest first."""
+    """Return the yamls of the same group that a yaml includes, the nearest first."""
     defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
     named = [path.with_name(f"{name}.yaml") for name in defaults if isinstance(name, str)]
     found = [part for part in named if part.is_file()]  # others are of other groups, or of other packages
@@ -194,27 +194,27 @@ def parts(path: Path) -> list[Path]:
 
 
 def comments(paths: list[Path]) -> dict[str, str]:
-    """Return the comments of yamls by key; the first that has one counts."""
+    """Return the comments of yamls by key, the first one for each key."""
     return {setting.key: setting.comment for path in reversed(paths) for setting in settings(path) if setting.comment}
 
 
 @lru_cache
 def choices(*overrides: str) -> dict[str, str]:
-    """Return which yaml of each group a command line composes, such as ``{"agent": "reflect", ...}``."""
+    """Return the chosen yaml of each group, such as ``{"agent": "reflect", ...}``."""
     with configs("tracerl.configs"):
         composed = hydra.compose("run", ["env=CartPole", *overrides], return_hydra_config=True)
     return {group: name for group, name in composed.hydra.runtime.choices.items() if isinstance(name, str)}
 
 
 def parts_of(agent: str) -> str:
-    """Say in a line which of ``PARTS`` an agent has by default; empty where it has none of them."""
+    """Return a line with the default ``PARTS`` of an agent; empty without any."""
     chosen = choices(f"agent={agent}")
     named = [f"`{group}={chosen[group]}`" for group in PARTS if group in chosen]
     return f"Its parts by default: {', '.join(named)}.\n" if named else ""
 
 
 def section(group: str, heading: str, default: str = "") -> Iterator[str]:
-    """Write the choices of one group, the default first, each with its settings."""
+    """Yield the choices of one group with their settings, the default first."""
     prefix = group.replace("/", ".")
     yield f"## {group}\n\n{filled(heading)}\n"
     for path in sorted((CONFIGS / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem)):
@@ -229,7 +229,7 @@ def section(group: str, heading: str, default: str = "") -> Iterator[str]:
 
 
 def envs() -> Iterator[str]:
-    """Write the settings that all envs have, the list of envs, and the settings that some have alone."""
+    """Yield the settings of all envs, the list of envs, and settings of single envs."""
     folder = CONFIGS / "env"
     general = settings(folder / "gymnasium.yaml")
     everyone = comments([folder / "gymnasium.yaml"])
@@ -272,7 +272,7 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the page and name it."""
+    """Write the page and print its path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=PAGE, help="(default: docs/config.md)")
     output = parser.parse_args().output

@@ -1,4 +1,4 @@
-"""Write what commands print into the pages of docs/ that show it, between markers.
+"""Write the output of commands into the pages of docs/, between markers.
 
 python scripts/doc_outputs.py                       # all of it, a few minutes on two idle cores
 python scripts/doc_outputs.py quickstart clicks     # some of it
@@ -40,7 +40,7 @@ Make = Callable[[int | None], str]
 
 
 def printed(main: Callable[..., Any], *arguments: Any) -> str:
-    """Return what a function prints."""
+    """Return the output of a function."""
     out = io.StringIO()
     with redirect_stdout(out):
         main(*arguments)
@@ -66,7 +66,7 @@ def pattern(steps: int | None) -> str:
 
 
 def clicks(steps: int | None) -> str:
-    """The shares of right answers of ``examples/poisson_clicks.py``."""
+    """The shares of correct actions of ``examples/poisson_clicks.py``."""
     return fenced("in the second" + _example("poisson_clicks", steps).partition("in the second")[2])
 
 
@@ -103,7 +103,7 @@ def readers(steps: int | None, lifetimes: int = 10) -> str:
 
 
 def about() -> str:
-    """Say when and where an output was made."""
+    """Return date and machine of an output."""
     return f"{datetime.date.today()}, {made_on()}."
 
 
@@ -118,7 +118,7 @@ def _example(name: str, steps: int | None) -> str:
 
 @dataclass(frozen=True)
 class Output:
-    """What a page shows.
+    """An output in a page.
 
     Attributes:
         page: in docs/.

@@ -1,4 +1,4 @@
-"""Tables that a script writes into a page of docs/, between two markers that name script and table."""
+"""Write tables of scripts into pages of docs/, between two markers with script and table."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import tracerl
 
 
 def replace_between(script: str, text: str, name: str, content: str) -> str:
-    """Return the text with what stands between the markers of a table replaced.
+    """Return the text with the content between the markers of a table replaced.
 
     Args:
         script: that makes the table.
@@ -30,12 +30,12 @@ def replace_between(script: str, text: str, name: str, content: str) -> str:
 
 
 def write_table(script: str, path: Path, name: str, content: str) -> None:
-    """Replace what stands between the markers of a table in a file; exit where it has none."""
+    """Replace the content between the markers of a table in a file; exit if they are missing."""
     path.write_text(replaced(script, path, name, content), encoding="utf-8")
 
 
 def replaced(script: str, path: Path, name: str, content: str = "") -> str:
-    """Return what ``write_table`` would write; exit where the file has no markers of the table, or is none."""
+    """Return the text of ``write_table``; exit if the file or its markers are missing."""
     try:
         return replace_between(script, path.read_text(encoding="utf-8"), name, content)
     except (OSError, ValueError) as error:
@@ -43,7 +43,7 @@ def replaced(script: str, path: Path, name: str, content: str = "") -> str:
 
 
 def made_on() -> str:
-    """Name this machine and the versions on it, for the line under a table."""
+    """Return this machine and its versions, for the line under a table."""
     cores = len(os.sched_getaffinity(0))
     return (
         f"{cores} core{'s' if cores > 1 else ''} of {cpu()}, tracerl {tracerl.__version__}, "
@@ -53,7 +53,7 @@ def made_on() -> str:
 
 
 def cpu() -> str:
-    """Name the processor."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     return named[1] if named else platform.machine()

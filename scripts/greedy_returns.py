@@ -21,7 +21,7 @@ from tracerl.runs.saved_run import SavedRun
 
 
 class Frozen(NamedTuple):
-    """What a frozen agent did.
+    """Results of a frozen agent.
 
     Attributes:
         returns: of its episodes.
@@ -42,9 +42,9 @@ def run_frozen(run: SavedRun, lifetime: int, episodes: int, greedy: bool) -> Fro
 
     Args:
         run: with a checkpoint.
-        lifetime: number among the run's lifetimes.
-        episodes: how many, 100 at most.
-        greedy: take the likeliest action in place of a sampled one.
+        lifetime: index of the lifetime.
+        episodes: number of episodes, at most 100.
+        greedy: take the most probable action instead of a sample.
     """
     agent, env, entropies, moments = run.agent(lifetime), run.env(), [], []
     agent.freeze()

@@ -1,4 +1,4 @@
-"""How far snnTorch and Norse, reading a run's policy as NIR, spike like the agent itself.
+"""Compare the spikes of snnTorch and Norse, with a run's policy as NIR, to those of the agent.
 
 python -m tracerl.run network=dense encoder=raw network.reset=hard hydra.run.dir=runs/hard
 python scripts/measure_export.py runs/hard --steps 200
@@ -35,7 +35,7 @@ with warnings.catch_warnings():
 
 
 def received_and_sent(saved: Any, lifetime: int, steps: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
-    """Let a run's agent act.
+    """Run the agent of a run without learning.
 
     Returns:
         The agent; what its policy received and which spikes its last layer sent at every env step, by episode.
@@ -80,7 +80,7 @@ def compared(saved: SavedRun, lifetime: int, steps: int) -> tuple[Tensor, dict[s
 
     Args:
         saved: the run.
-        lifetime: number among its lifetimes.
+        lifetime: index of the lifetime.
         steps: env steps.
 
     Returns:

@@ -24,7 +24,7 @@ Series = dict[str, list[float]]
 
 
 def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -> Series:
-    """Let one LIF neuron hear random spikes at its two inputs and keep what there is to see of it, by name."""
+    """Simulate one LIF neuron with random spikes at two inputs and return its variables by name."""
     one = Lifetimes(0)
     settings = LayerSettings(
         membrane_decay=(0.85, 0.85), threshold=(threshold, threshold), surrogate="triangle", slope=2.0
@@ -94,7 +94,7 @@ def plot_surrogates(path: Path) -> None:
 
 
 def early_steps(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]]:
-    """Learn CartPole and keep what the agent's traces and td errors were, and the steps at which episodes ended."""
+    """Learn CartPole and return traces, td errors and the steps at which episodes ended."""
     env = tracerl.make_env("CartPole")
     agent: Any = tracerl.make_agent(env, settings={"engine": "torch"}, seed=seed)
     seen: Series = {name: [] for name in ("log_prob", "norm", "delta", "value")}
@@ -113,7 +113,7 @@ def early_steps(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]
 
 
 def plot_learning(path: Path, steps: int = 160, skip: int = 300) -> None:
-    """Draw what drives learning: the log-probability trace, the size of its gradient, value and td error."""
+    """Draw the log-probability trace, the norm of its gradient, value and td error."""
     seen, ends = early_steps(steps, skip)
     t = np.arange(skip, skip + steps)
     figure, axes = plt.subplots(4, 1, figsize=(7.2, 6.0), sharex=True, layout="constrained")

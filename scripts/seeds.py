@@ -1,4 +1,4 @@
-"""Seeds on a command line and in a report: ``0-9`` or ``0,3,7``."""
+"""Parse and format seeds of a command line or report: ``0-9`` or ``0,3,7``."""
 
 import re
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def consecutive(seeds: Sequence[int]) -> bool:
-    """Say whether each seed is the one before plus 1."""
+    """Return whether the seeds are consecutive."""
     return tuple(seeds) == tuple(range(seeds[0], seeds[-1] + 1))
 
 
 def format_seeds(seeds: Sequence[int]) -> str:
-    """Return what ``parse_seeds`` reads."""
+    """Return seeds in the form of ``parse_seeds``."""
     if len(seeds) > 1 and consecutive(seeds):
         return f"{seeds[0]}-{seeds[-1]}"
     return ",".join(str(seed) for seed in seeds)

@@ -1,4 +1,4 @@
-"""Hooks of the MkDocs build, which calls the functions whose names begin with ``on_``."""
+"""Hooks of the MkDocs build, which calls the functions with names ``on_*``."""
 
 import logging
 import posixpath
@@ -18,7 +18,7 @@ _log = logging.getLogger("mkdocs.hooks.tracerl")  # a warning ends a strict buil
 
 
 def on_startup(command: str, dirty: bool) -> None:
-    """Lay the package out for mkdocstrings as it is installed: agents and envs inside it."""
+    """Create the installed layout of the package for mkdocstrings, with agents and envs inside."""
     folder = ROOT / ".cache" / "api" / "tracerl"
     folder.mkdir(parents=True, exist_ok=True)
     for link in folder.iterdir():
@@ -29,7 +29,7 @@ def on_startup(command: str, dirty: bool) -> None:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that stand at the top of the repository."""
+    """Add the pages at the top of the repository."""
     for source, page in PAGES.items():
         text = (ROOT / source).read_text().replace("](docs/", "](")
         for other, its_page in LINKED.items():
@@ -39,9 +39,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Turn links to files of the repository into what a site can show: a page, or the file's name.
+    """Replace links to files of the repository by links to pages or by file names.
 
-    A link that leads nowhere in the repository is left, and MkDocs warns of it.
+    Broken links are kept, and MkDocs warns of them.
     """
     folder = posixpath.dirname(page.file.src_uri)
 

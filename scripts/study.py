@@ -33,7 +33,7 @@ from tracerl.config.checks import ConfigError
 
 
 def narrowed(study: Study, arguments: argparse.Namespace) -> Study:
-    """Return the part of a study that the command line asks for.
+    """Return the selected part of a study.
 
     Raises:
         ConfigError: it has no such part.
@@ -64,7 +64,7 @@ def _chosen(key: str, text: str | None, there: Sequence[str]) -> list[str]:
 
 
 def make(cells: Sequence[Cell], jobs: int) -> int:
-    """Make every run that has to be made, so many processes at a time, longest first; return how many failed."""
+    """Make all missing runs in parallel processes, longest first; return the number of failed ones."""
     due = [(cell, run) for cell in cells for run in cell.runs if reason_to_run(run) is not None]
     total = sum(len(cell.runs) for cell in cells)
     print(f"{total} runs, {total - len(due)} of them done", flush=True)
@@ -109,7 +109,7 @@ def write(study: Study, cells: Sequence[Cell], folder: Path, page: Path | None) 
 
 
 def about(runs: Sequence[Run]) -> str:
-    """Say when and on what machines runs were made."""
+    """Return the dates and machines of runs."""
     there = [run.folder / "machine.txt" for run in runs if (run.folder / "machine.txt").exists()]
     days = sorted({str(datetime.date.fromtimestamp(path.stat().st_mtime)) for path in there})
     machines = sorted({path.read_text(encoding="utf-8").strip() for path in there})
@@ -118,16 +118,16 @@ def about(runs: Sequence[Run]) -> str:
 
 
 def main() -> None:
-    """Read the arguments, make the runs, write what came of them."""
+    """Read the arguments, make the runs and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", help="name of a yaml in configs/study, or the path of one")
-    parser.add_argument("--tasks", help="some of them, with commas between")
-    parser.add_argument("--settings", help="some of them, the baseline among them")
-    parser.add_argument("--seeds", help="some of them: 0-9 or 0,3,7")
+    parser.add_argument("--tasks", help="selected tasks, separated by commas")
+    parser.add_argument("--settings", help="selected settings, including the baseline")
+    parser.add_argument("--seeds", help="selected seeds: 0-9 or 0,3,7")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of all studies")
-    parser.add_argument("--report", action="store_true", help="run nothing")
-    parser.add_argument("--write", type=Path, help="page of docs/ to put a table into")
+    parser.add_argument("--report", action="store_true", help="write the report without runs")
+    parser.add_argument("--write", type=Path, help="page of docs/ for the table")
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         parser.error(f"--jobs must be 1 or more, got {arguments.jobs}")

@@ -1,4 +1,4 @@
-"""What every lifetime of a study came to, as one tidy table: a row per lifetime and measure."""
+"""The measures of every lifetime of a study as one tidy table, a row per lifetime and measure."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ class Lifetime:
     """One lifetime.
 
     Attributes:
-        seed: its own.
-        agent: its name.
+        seed: seed of the lifetime.
+        agent: name of the agent.
         steps: env steps taken.
-        status: of its run; ``missing`` where there is none.
-        scores: by the names in ``SCORES``; None where there is no such number.
-        milestones: the env step of each; None where it was not reached.
-        curve: mean return of the last 100 episodes; None where no episode ended.
+        status: status of its run; ``missing`` without a run.
+        scores: measures by the names in ``SCORES``; None if missing.
+        milestones: env step of each milestone; None if not reached.
+        curve: mean return of the last 100 episodes; None without an ended episode.
     """
 
     seed: int
@@ -40,12 +40,12 @@ class Lifetime:
 
     @property
     def counts(self) -> bool:
-        """Whether it ran to its end."""
+        """Whether the lifetime finished."""
         return self.status == "finished"
 
 
 def lifetimes_of(cell: Cell) -> list[Lifetime]:
-    """Return the lifetimes of one task under one setting, those that are missing too."""
+    """Return the lifetimes of one task and setting, including missing ones."""
     return [lifetime for run in cell.runs for lifetime in _lifetimes(run)]
 
 
@@ -68,12 +68,12 @@ def _lifetimes(run: Run) -> list[Lifetime]:
 
 
 def write_table(path: Path, study: str, lifetimes: Mapping[tuple[str, str], Sequence[Lifetime]]) -> None:
-    """Write the table, with an empty value where there is none.
+    """Write the table. Missing values are empty.
 
     Args:
-        path: of the csv.
-        study: its name.
-        lifetimes: by task and setting.
+        path: path of the csv.
+        study: name of the study.
+        lifetimes: lifetimes by task and setting.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

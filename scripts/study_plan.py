@@ -1,4 +1,4 @@
-"""What a study asks for: its yaml read and checked, and the runs that answer it."""
+"""Read and check the yaml of a study, and plan its runs."""
 
 import re
 import shlex
@@ -21,25 +21,25 @@ from tracerl.config.error_messages import explain
 from tracerl.config.instantiate import open_keys
 
 Overrides = tuple[str, ...]
-OWN = ("env", "seed", "lifetimes", "threads", "hydra.run.dir", "steps")  # settings that the study sets itself
+OWN = ("env", "seed", "lifetimes", "threads", "hydra.run.dir", "steps")  # settings set by the study
 KEYS = ("question", "prediction", "seeds", "baseline", "final", "tasks", "settings")
 TASK_KEYS = ("env", "steps", "seeds", "overrides")
-RESEARCH = 100  # seeds below it are for choosing
-FINAL = range(200, 240)  # seeds that nothing may be chosen by
-SHARED = 10  # lifetimes of a process at most, of an env that is not compiled
-LARGEST_SHARED = 2 << 20  # bytes of a lifetime's state: larger ones evict each other from the cache at every step
+RESEARCH = 100  # seeds below this are for choices of settings
+FINAL = range(200, 240)  # seeds of final tables, not used for any choice
+SHARED = 10  # largest number of lifetimes per process without a compiled env
+LARGEST_SHARED = 2 << 20  # largest state of a lifetime that shares a process, bytes, because of the CPU cache
 
 
 @dataclass(frozen=True)
 class Task:
-    """What has to be learned.
+    """A task.
 
     Attributes:
-        name: in the report.
-        env: a yaml of configs/env.
-        steps: env steps of a lifetime; None: the env's own.
-        seeds: of the lifetimes.
-        overrides: settings of ``tracerl.run`` under every setting.
+        name: name in the report.
+        env: name of a yaml in configs/env.
+        steps: env steps of a lifetime; None: the default of the env.
+        seeds: seeds of the lifetimes.
+        overrides: overrides of ``tracerl.run`` for every setting.
     """
 
     name: str
@@ -51,15 +51,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Study:
-    """A question, and what is run to answer it.
+    """A research question and the runs for it.
 
     Attributes:
-        name: of its yaml.
-        question: in words.
-        prediction: written before it ran.
-        baseline: the setting that others are compared with.
-        tasks: in the order of the report.
-        settings: of ``tracerl.run``, by name.
+        name: name of its yaml.
+        question: the question as text.
+        prediction: prediction written before the runs.
+        baseline: name of the setting for comparisons.
+        tasks: tasks in the order of the report.
+        settings: overrides of ``tracerl.run`` by name.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Cell:
 
 
 def folder_of_studies() -> Path:
-    """Return the folder of the studies that ship with tracerl."""
+    """Return the folder of the studies of tracerl."""
     return Path(str(files("tracerl.configs"))) / "study"
 
 
 def file_name(text: str) -> str:
-    """Return a text with what no file name should have replaced."""
+    """Return a text with characters replaced that are invalid in file names."""
     return re.sub(r"[^\w.-]+", "-", text)
 
 
@@ -93,7 +93,7 @@ def find(name: str) -> Path:
     """Return the yaml of a study.
 
     Args:
-        name: of one that ships, or the path of a yaml.
+        name: name of a study of tracerl, or the path of a yaml.
 
     Raises:
         ConfigError: there is none.
@@ -113,7 +113,7 @@ def read_study(path: Path) -> Study:
     """
     try:
         found = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:  # whatever the yaml parser raises
+    except Exception as error:  # the yaml parser can raise any error
         raise ConfigError(str(path), f"cannot be read: {error}") from error
     try:
         return _study(path.stem, found)
@@ -144,7 +144,7 @@ def _study(name: str, found: Any) -> Study:
 
 
 def _mapping(key: str, found: Any, keys: Sequence[str] | None = None) -> Mapping[Any, Any]:
-    """Check a mapping that is not empty and, where ``keys`` are given, has none but those."""
+    """Check a mapping that is not empty and has only ``keys``, if given."""
     if not isinstance(found, Mapping) or not found:
         raise ConfigError(key, f"must be a mapping, got {found!r}")
     unknown = [name for name in found if keys is not None and name not in keys]
@@ -178,7 +178,7 @@ def _overrides(key: str, found: Any) -> Overrides:
 
 
 def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
-    """Check seeds, and that those of the final table are used for nothing else."""
+    """Check seeds, and that the seeds of final tables have no other use."""
     try:
         seeds = parse_seeds(str(found))
     except ValueError as error:
@@ -192,10 +192,10 @@ def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
 
 
 def cells_of(study: Study, out: Path) -> list[Cell]:
-    """Return every task under every setting, with its runs.
+    """Return every combination of task and setting with its runs.
 
     Args:
-        study: which.
+        study: the study.
         out: folder of all studies.
 
     Raises:
@@ -209,7 +209,7 @@ def cells_of(study: Study, out: Path) -> list[Cell]:
 
 
 def _runs(task: Task, own: Overrides, folder: Path, setting: str) -> list[Run]:
-    """Return the runs of a cell: consecutive seeds share one where the agent has kernels.
+    """Return the runs of a cell. Consecutive seeds share a run if the agent has kernels.
 
     All of them do in a compiled env, ten elsewhere, unless their state is large. Others have a run each.
     """
@@ -234,7 +234,7 @@ def _runs(task: Task, own: Overrides, folder: Path, setting: str) -> list[Run]:
 
 
 def composed(overrides: Sequence[str], where: str) -> Settings:
-    """Return the settings that a command line makes, as a run writes them into its ``config.yaml``.
+    """Return the settings of a command line as in the ``config.yaml`` of a run.
 
     Raises:
         ConfigError: it makes none; the message is that of ``tracerl.run``.

@@ -38,12 +38,12 @@ ABOUT = (
 
 
 def report(study: Study, lifetimes: Lifetimes, about: str) -> str:
-    """Return the report in markdown; its pictures are ``TASK.png`` beside it.
+    """Return the report in markdown. Its pictures are ``TASK.png`` in the same folder.
 
     Args:
-        study: what was asked.
-        lifetimes: what was measured.
-        about: where and when it was made.
+        study: the study.
+        lifetimes: measured lifetimes by task and setting.
+        about: machines and dates.
     """
     parts = [f"# {study.name}", f"**Question.** {study.question}", f"**Prediction.** {study.prediction}", ABOUT]
     parts += ["## Over all tasks", over_tasks(study, lifetimes)]
@@ -81,7 +81,7 @@ def table(study: Study, task: str, lifetimes: Lifetimes) -> str:
 
 
 def page_table(study: Study, lifetimes: Lifetimes, about: str) -> str:
-    """Return the table of a page: a row per task and setting, the baseline last, and where and when it was made."""
+    """Return the table of a page: a row per task and setting, the baseline last, then machines and dates."""
     rows = [["task, env steps", "lifetimes", "setting", "last 100", "lowest", "milestones", "P(> baseline)"]]
     settings = [*(name for name in study.settings if name != study.baseline), study.baseline]
     for task in study.tasks:
@@ -98,7 +98,7 @@ def page_table(study: Study, lifetimes: Lifetimes, about: str) -> str:
 
 
 def over_tasks(study: Study, lifetimes: Lifetimes) -> str:
-    """Return how probable it is that a setting scores higher than the baseline, averaged over the tasks."""
+    """Return the probability of improvement of a setting over the baseline, averaged over tasks."""
     rows = [["setting", "P(> baseline), final 100", "P(> baseline), area", "tasks"]]
     for setting in study.settings:
         if setting != study.baseline:
@@ -123,12 +123,12 @@ def chance(study: Study, tasks: Sequence[str], setting: str, name: str, lifetime
 
 
 def scores_of(members: Sequence[Lifetime], name: str) -> list[float]:
-    """Return a score of each lifetime that has it; one whose run failed has none."""
+    """Return a measure of each lifetime that has it. Failed runs have none."""
     return [value for one in members if one.counts and (value := one.scores[name]) is not None]
 
 
 def counted(members: Sequence[Lifetime]) -> str:
-    """Return how many lifetimes ran to their end, of how many."""
+    """Return the number of finished lifetimes and of all."""
     ended = sum(one.counts for one in members)
     if ended == len(members):
         return str(ended)

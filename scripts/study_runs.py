@@ -1,4 +1,4 @@
-"""The runs of a study: one process each, kept in a folder and not made again while their settings stand."""
+"""The runs of a study, one process each. Finished runs with unchanged settings are not repeated."""
 
 import json
 import re
@@ -22,10 +22,10 @@ class Run:
     """One process of ``tracerl.run``.
 
     Attributes:
-        overrides: for its command line.
-        seeds: of its lifetimes, one after another.
-        settings: what it writes into ``config.yaml``.
-        folder: where to.
+        overrides: overrides of its command line.
+        seeds: consecutive seeds of its lifetimes.
+        settings: contents of its ``config.yaml``.
+        folder: folder of the run.
     """
 
     overrides: tuple[str, ...]
@@ -35,14 +35,14 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """The contents of the folder's ``summary.json``; None where it has none."""
+        """The contents of ``summary.json``; None without one."""
         path = self.folder / "summary.json"
         found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         return found
 
     @property
     def changes(self) -> list[str] | None:
-        """What differs between the settings in the folder and those asked for; None where the folder has none."""
+        """The differences between the settings in the folder and the requested ones; None without settings."""
         path = self.folder / "config.yaml"
         if not path.exists():
             return None
@@ -50,7 +50,7 @@ class Run:
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """List what changed between two nested settings, except ``threads`` and ``resume``, which change no result."""
+    """Return the differences of two nested settings, except ``threads`` and ``resume``, which change no result."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         names = sorted((set(old) | set(new)) - {"threads", "resume"}, key=str)
         parts = [differences(old.get(n), new.get(n), f"{key}.{n}" if key else str(n)) for n in names]
@@ -59,7 +59,7 @@ def differences(old: Any, new: Any, key: str = "") -> list[str]:
 
 
 def reason_to_run(run: Run) -> str | None:
-    """Say why a run has to be made; None where its folder holds it, finished, with today's settings and version."""
+    """Return why a run must be made; None if it is finished with the current settings and version."""
     summary, changes = run.summary, run.changes
     if summary is None or changes is None:
         return "not run yet"
@@ -72,12 +72,12 @@ def reason_to_run(run: Run) -> str | None:
 
 
 def execute(run: Run, threads: int, machine: str) -> str | None:
-    """Make a run where there is need to: resume what is there of it, or replace what is outdated.
+    """Make a run if needed: resume an unfinished run, or replace an outdated one.
 
     Args:
-        run: which.
-        threads: for the lifetimes that share it.
-        machine: with its versions; written beside the run.
+        run: the run.
+        threads: number of threads of the process.
+        machine: machine and versions, written into the folder.
 
     Returns:
         Why it failed, if it did.
@@ -100,13 +100,13 @@ def execute(run: Run, threads: int, machine: str) -> str | None:
 
 
 def quoted(folder: Path) -> str:
-    """Return a path in Hydra's grammar, in which commas, brackets and spaces mean something."""
+    """Return a path quoted for Hydra's grammar."""
     escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     return str(folder) if re.fullmatch(r"[\w./-]+", str(folder)) else f"'{escaped}'"
 
 
 def reason_of_failure(code: int, stderr: str) -> str:
-    """Return in one line why a process failed: its own last error, or else its exit code and its last line."""
+    """Return the failure of a process in one line: its last error, else its exit code and last line."""
     if code == 130:
         return "interrupted"
     lines = stderr.strip().splitlines()
@@ -115,7 +115,7 @@ def reason_of_failure(code: int, stderr: str) -> str:
 
 
 def is_compiled(settings: Settings) -> bool:
-    """Say whether an env, at its default arguments, is compiled with the kernels of its agent."""
+    """Return whether an env with default arguments has a compiled form for the agent."""
     from tracerl.kernels.envs.dispatch import COMPILED_ENVS
 
     env = settings["env"]
@@ -124,7 +124,7 @@ def is_compiled(settings: Settings) -> bool:
 
 
 def bytes_in_kernels(settings: Settings) -> int:
-    """Return the size of one lifetime's state in the fused engine, in bytes; 0 of an agent that it does not run."""
+    """Return the size of one lifetime's state in the fused engine, bytes; 0 for an agent without kernels."""
     from tracerl.config.checks import ConfigError
     from tracerl.config.instantiate import build
     from tracerl.runs.build import build_agent

@@ -139,7 +139,7 @@ def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
     ("arguments", "message"),
     [
         ({"parameters": POLE, "every": 0}, "every must be a whole number of 1 or above"),
-        ({}, "parameters must name what changes"),
+        ({}, "parameters must not be empty"),
         ({"parameters": ["length"]}, "parameters must map attributes to factors"),
         ({"parameters": {"lenght": [1, 2]}}, "parameters.lenght must be a numeric attribute of CartPoleEnv, got None"),
         ({"parameters": {"kinematics_integrator": [1, 2]}}, "kinematics_integrator must be a numeric attribute"),

@@ -27,7 +27,7 @@ def test_missing_package_raises_an_error_with_the_install_command(monkeypatch: p
 
 
 def test_removed_env_version_raises_an_error_and_an_outdated_one_warns() -> None:
-    with pytest.raises(ConfigError, match="Taxi-v3 is gone, its successor is Taxi-v4$"):
+    with pytest.raises(ConfigError, match="Taxi-v3 was removed, its successor is Taxi-v4$"):
         find("Taxi-v3")
     with pytest.warns(ConfigWarning, match="^env.id=CartPole-v0 is out of date, its successor is CartPole-v1$"):
         found = find("CartPole-v0")

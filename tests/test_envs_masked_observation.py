@@ -37,7 +37,7 @@ def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
         ([4], "hidden must be a whole number from 0 to 3, got 4"),
         ([-1], "hidden must be a whole number from 0 to 3, got -1"),
         ([1, 1], "hidden must name each index once"),
-        ([0, 1, 2, 3], "hidden must leave something of the 4 numbers"),
+        ([0, 1, 2, 3], "hidden must leave at least one of the 4 numbers"),
         ([], "hidden must be a list of indices"),
         (1, "hidden must be a list of indices"),
     ],

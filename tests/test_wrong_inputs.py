@@ -202,7 +202,7 @@ BAD = {
     "optimizer=torch optimizer.policy.kwargs.lr=-1": "optimizer.policy.kwargs must suit torch.optim.Adam",
     "optimizer=torch optimizer.policy.kwargs.speed=1": "optimizer.policy.kwargs must suit torch.optim.Adam",
     # envs
-    "env=Taxi-v3 agent=random": "env.id must be an env that Gymnasium has: Taxi-v3 is gone, its successor is Taxi-v4\n",
+    "env=Taxi-v3 agent=random": "existing Gymnasium env: Taxi-v3 was removed, its successor is Taxi-v4\n",
     "env=NoSuch-v0": "env.id must be an env that Gymnasium can make, got 'NoSuch-v0'",
     "env=nowhere:Thing": "env.id must be an env that Gymnasium can make, got 'nowhere:Thing': No module named",
     "env=MinAtar/Pong-v1": "env.id must be an env that Gymnasium can make, got 'MinAtar/Pong-v1'",
