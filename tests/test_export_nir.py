@@ -197,7 +197,7 @@ def test_standardisation_is_merged_into_the_first_weights() -> None:
         ({"network": "recurrent"}, {}, r"network\.layer_norm must be false"),
         ({"network": "graph"}, {}, r"network\.edges must not be delayed"),
         ({"encoder": "contrast"}, {"fold_normalizer": True}, "fold_normalizer needs encoder=raw.* encoder=contrast"),
-        (GRAPH, {"without_readout": True}, "without_readout cannot be had"),
+        (GRAPH, {"without_readout": True}, "without_readout must be false"),
         ({}, {"network": "critic"}, "network must be one of policy, value of ReflectAgent; got 'critic'"),
         ({"agent.signal": "reward"}, {"network": "value"}, "network must be one of policy of"),
         ({}, {"form": "odd"}, "form must be one of plain, scaled"),

@@ -70,7 +70,7 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
     (two / "empty").mkdir()
     run(two / "young", lifetimes=[[]], ended=False)
     for arguments, message in (
-        ((two / "none",), "RUN must be the folder of a run, of a sweep, or of several, got"),
+        ((two / "none",), "RUN must be the folder of a run or a sweep, or contain some, got"),
         ((two / "empty",), "RUN has no run in it"),
         ((two / "young",), "no episode has ended, no reward rate was logged"),
         ((two / "young", "--what", "running"), "no episode has ended"),
