@@ -85,7 +85,8 @@ def normalize(wide: Any, count: float, mean: int, squares: int, clip: float, val
     wide[squares] += before * after
     variance = wide[squares] / (count - 1) if count > 1 else 1.0
     z = after / math.sqrt(variance + _EPSILON)
-    return min(max(z, -clip), clip)
+    found: float = min(max(z, -clip), clip)
+    return found
 
 
 @kernel
