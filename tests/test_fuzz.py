@@ -32,7 +32,7 @@ def test_most_random_command_lines_are_valid_and_each_seed_gives_its_own() -> No
     assert drawn == [command_line(number) for number in range(300)]
     assert len({tuple(words) for words in drawn}) == 300
     keys = {word.split("=")[0] for words in drawn for word in words}
-    assert {"network.threshold", "optimizer.policy.eta", "encoder", "lifetimes", "dtype", "agent.discount"} <= keys
+    assert {"network.threshold", "optimizer.value.eta", "encoder", "lifetimes", "dtype", "agent.discount"} <= keys
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_bands_round_trip_through_csv(two: Path, tmp_path: Path) -> None:
     path.write_text(bands_as_csv(bands))
     for before, after in zip(bands, read_bands(path), strict=True):
         assert (before.label, before.env, before.statistic) == (after.label, after.env, after.statistic)
-        for name in ("middle", "low", "high", "lives"):
+        for name in ("middle", "low", "high", "lifetimes"):
             np.testing.assert_allclose(getattr(before, name), getattr(after, name), rtol=1e-5)
     path.write_text(path.read_text() + "CartPole,x,y,iqm,1,2\n")
     with pytest.raises(ConfigError, match="no number where one should be: .*line 402"):

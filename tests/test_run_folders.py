@@ -243,7 +243,7 @@ def test_invalid_manifest_raises_an_error_naming_the_entry(run: Path, resume: An
 
 @pytest.mark.parametrize("runner", [{}, {"env": 1}, {"env": {"format": 1}}, {"env": {"$array": "nowhere"}}])
 def test_invalid_env_runner_state_raises_an_error_naming_it(run: Path, resume: Any, runner: dict[str, Any]) -> None:
-    forge_info(run, runner=runner)
+    forge_info(run, world=runner)
     code, output = resume()
     assert code == 2 and "resume cannot use the checkpoint at step 400" in output
 

@@ -63,14 +63,14 @@ def test_saved_agent_continues_bit_identically_within_an_episode(
     name, settings = AGENTS[case]
     steps, path = random_transitions(OBSERVATIONS, 80, lifetimes or 1), tmp_path / "agent.safetensors"
     agent: Any = tracerl.make_agent(TWO, name, {**settings, "lifetimes": lifetimes or 1}, seed=3)
-    play(agent, steps[:37], lifetimes is not None)
+    play(agent, steps[:41], lifetimes is not None)
     agent.save(path)
     again = tracerl.load_agent(path, TWO)
     assert type(again) is type(agent) and getattr(again, "engine", None) == getattr(agent, "engine", None)
     state = {key: tensor.clone() for key, tensor in agent.capture().items()}
     assert all(torch.equal(state[key], tensor) for key, tensor in again.capture().items())
     for ours, theirs in zip(
-        play(again, steps[37:], lifetimes is not None), play(agent, steps[37:], lifetimes is not None), strict=True
+        play(again, steps[41:], lifetimes is not None), play(agent, steps[41:], lifetimes is not None), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
     assert all(torch.equal(again.capture()[key], tensor) for key, tensor in agent.capture().items())

@@ -176,7 +176,7 @@ def test_default_agent_passes_in_both_engines() -> None:
         (Drawing, "two agents built with one seed must act alike"),
         (Infinite, "diagnostics must be finite, got inf for count"),
         (Lossy, "an agent must capture what it was restored from: count differs"),
-        (Careless, "restore must raise a ValueError for a state with a name that it does not know"),
+        (Careless, "restore must raise a ValueError for a state with an unknown name"),
         (Awake, "lifetime 0 of three must act as the agent of its seed does alone"),
         (lambda *spaces: object(), "an agent must have start, step, end and diagnostics"),
     ],

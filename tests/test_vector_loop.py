@@ -181,13 +181,13 @@ def test_each_lifetime_receives_the_same_steps_in_every_autoreset_mode(mode: Aut
     assert run_lifetimes(agent, envs, 5, [7, 8], VectorStatistics(records)) == "finished"
     assert isinstance(agent, ManyAgents)
     assert agent.received[0] == [
-        *(("START", 10), ("STEP", 11), ("TERMINATED", 12)),
-        *(("START", 20), ("STEP", 21), ("TERMINATED", 22)),
-        *(("START", 30), ("STEP", 31)),
+        *(("FIRST", 10), ("MID", 11), ("TERMINATED", 12)),
+        *(("FIRST", 20), ("MID", 21), ("TERMINATED", 22)),
+        *(("FIRST", 30), ("MID", 31)),
     ]
     assert agent.received[1] == [
-        *(("START", 10), ("STEP", 11), ("STEP", 12), ("TRUNCATED", 13)),
-        *(("START", 20), ("STEP", 21), ("STEP", 22)),
+        *(("FIRST", 10), ("MID", 11), ("MID", 12), ("TRUNCATED", 13)),
+        *(("FIRST", 20), ("MID", 21), ("MID", 22)),
     ]
     assert [(r.step, r.episodes, list(r.returns), r.episode_length) for r in records] == [
         (5, 2, [2.0, 2.0], 1),

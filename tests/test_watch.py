@@ -94,14 +94,14 @@ def test_watched_agent_learns_only_on_request_and_the_run_is_not_changed(
     weights = load(kept).checkpoint.parts["agent"]["policy.network.readout.affine"][0]
     assert torch.equal(agents[0].policy.network.readout.affine, weights) is not learn
     assert contents(run) == before
-    assert ("nothing is written back" in capsys.readouterr().err) is learn
+    assert ("the folder of the run does not change" in capsys.readouterr().err) is learn
 
 
 def test_agent_that_cannot_be_frozen_can_be_watched(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch(run.parent / "random", video=tmp_path / "a.gif", steps=3, **SMALL)
-    assert capsys.readouterr().err.startswith("RandomAgent cannot be frozen; what it learns is not written back")
+    assert capsys.readouterr().err.startswith("RandomAgent cannot be frozen; the folder of the run does not change")
 
 
 def test_greedy_takes_the_most_probable_action(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_ctrl_c_completes_the_files(
     monkeypatch.setattr(CartPoleEnv, "step", after(4, CartPoleEnv.step, lambda: signal.raise_signal(signal.SIGINT)))
     assert cli(monkeypatch, run, "--video", tmp_path / "a.gif", *FLAGS) == 130
     out, err = capsys.readouterr()
-    assert "interrupted: what was watched is kept" in err and "5 frames" in out
+    assert "interrupted: the files are kept" in err and "5 frames" in out
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
 
@@ -184,7 +184,7 @@ def test_envs_without_frames_are_watched_without_them(
 
     monkeypatch.setattr(CartPoleEnv, "render", no_driver)
     watch(run, video=tmp_path / "a.gif", steps=3, **SMALL)
-    expected = "no frames of the env: it cannot be drawn here: OSError: no driver\n"
+    expected = "no frames of the env: it cannot be rendered here: OSError: no driver\n"
     assert capsys.readouterr().err == expected
     monkeypatch.setattr(CartPoleEnv, "metadata", {"render_modes": []})
     watch(run, video=tmp_path / "b.gif", steps=3, size=(640, 400))

@@ -71,7 +71,7 @@ BAD = {
     "env.time_aware=true env.backend=compiled": "env.time_aware must be false with backend=compiled",
     "env.time_aware=true env.vectorization=native lifetimes=2": "env.time_aware must be false with vector",
     "env.time_aware=true env=CartPoleForever": "env.time_aware must be false for CartPole-v1: it has no time limit",
-    "env.time_aware=true env=gymnasium env.id=tests.toy_envs:Image-v0": "env.time_aware must be false where",
+    "env.time_aware=true env=gymnasium env.id=tests.toy_envs:Image-v0": "env.time_aware must be false if",
     "env=CartPoleForever env.kwargs.max_episode_steps=9": "env.wrappers.0 must suit CartPole-v1: NeverReset needs",
     "env=CartPolePositions env.wrappers.0.hidden=[9]": "hidden must be a whole number from 0 to 3, got 9",
     "env=CartPoleDrift env.wrappers.0.every=0": "every must be a whole number of 1 or above, got 0",

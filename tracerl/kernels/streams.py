@@ -41,8 +41,7 @@ def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool,
     if moments.count != ABSENT:
         wide[moments.count] += 1
     # In locals: a field of a record is read again after each write to memory.
-    count = wide[moments.count] if moments.count != ABSENT else 0.0
-    mean, squares, clip = moments.mean, moments.squares, encoder.normalizer.clip
+    count, mean, squares, clip = moments.count, moments.mean, moments.squares, encoder.normalizer.clip
     for i in range(n):
         encoded[i] = normalize(wide, count, mean + i, squares + i, clip, observation[i])
     contrasts = encoder.len_trace_decays
@@ -72,13 +71,11 @@ def find_active(wide: Any, agent: Any, scratch: Any) -> None:
 
 
 @kernel
-def normalize(wide: Any, count: float, mean: int, squares: int, clip: float, value: float) -> float:
-    """``ObservationNormalizer`` of one feature; ``mean`` and ``squares`` are the places of its moments.
-
-    The count is already raised; 0 of an encoder without a normalizer.
-    """
-    if count == 0:
+def normalize(wide: Any, at: int, mean: int, squares: int, clip: float, value: float) -> float:
+    """``ObservationNormalizer`` of one feature, from the places of its count, already raised, and of its moments."""
+    if at == ABSENT:
         return value
+    count = wide[at]
     before = value - wide[mean]
     wide[mean] += before / count
     after = value - wide[mean]

@@ -133,7 +133,7 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
         problem = f"must be true, false, auto, or the folder of a run or of one of its checkpoints, got {paths[-1]!r}"
         if _is_run(folder):
             problem = f"names a run without {OVERRIDES}, such as one that was killed before its first step"
-            problem += f": start it with its own command, hydra.run.dir='{folder}' and resume=auto"
+            problem += f": start it with its own command and hydra.run.dir='{folder}' resume=auto"
         raise ConfigError("resume", problem)
     given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
     kept = [text for text in open_keys(before) if text.lstrip("+~").partition("=")[0] not in given]

@@ -32,9 +32,8 @@ class Contrast(EncoderSettings):
             for decay in decays:
                 checks.decay(key, decay)
         if not self.trace_decays and not self.memory_decays:
-            raise checks.ConfigError(
-                "trace_decay", "or memory_decay must be set (encoder=raw has no traces), got [] for both"
-            )
+            problem = "must be set if memory_decay is not (encoder=raw has no traces), got [] for both"
+            raise checks.ConfigError("trace_decay", problem)
 
     @property
     def trace_decays(self) -> list[float]:
