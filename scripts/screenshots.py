@@ -60,7 +60,7 @@ SHOTS = (
     Shot("images", 1240, ["pictures/raster"], (PICTURE, 4)),
     Shot("histograms", 900, ["decays/policy_0_membrane", "traces"], ("path", 10)),
     Shot("hparams", 400, ["rollout/ep_rew_mean"], click=SHOWN),
-    Shot("text", 1000, ["about_these_pages", "the charts to begin with"]),
+    Shot("text", 1000, ["about_these_pages", "the main charts"]),
 )
 
 

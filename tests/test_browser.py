@@ -44,7 +44,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("scalars", ["learn/td_error", "learn/entropy", "lifetimes 3", "milestones", "rollout", "spikes", "time"]),
+        ("scalars", ["learn/td_error", "learn/entropy", "lives 3", "milestones", "rollout", "spikes", "time"]),
         (
             "custom_scalars",
             [
@@ -65,7 +65,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]
             "hparams",
             ["agent.trace_decay", "rollout/ep_rew_mean", "lives/return_iqm", "milestones/w20>=475_lives", "short"],
         ),
-        ("text", ["config", "about_these_pages", "the charts to begin with"]),
+        ("text", ["config", "about_these_pages", "the main charts"]),
     ],
 )
 def test_page_shows_the_run(pages: tuple[str, Any], name: str, words: list[str]) -> None:
