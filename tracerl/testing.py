@@ -73,7 +73,7 @@ def check_agent(
             ``functools.partial`` with its settings.
         observation_space: a Box.
         action_space: of any kind that the agent knows.
-        steps: env steps to live.
+        steps: env steps.
 
     Raises:
         AssertionError: saying what the agent does otherwise.
@@ -99,12 +99,12 @@ def check_gymnasium(make: MakeEnv) -> None:
         try:
             check_env_of_gymnasium(env, skip_render_check=True)
         except gym.error.Error as error:
-            raise AssertionError(f"Gymnasium's checker refuses the env: {error}") from error
+            raise AssertionError(f"Gymnasium's checker raises: {error}") from error
     env.close()
 
 
 def check_seeds(make: MakeEnv, steps: int = 300, stochastic: bool = False) -> None:
-    """Check that two envs, and one env twice, do the same after one seed; a stochastic one is other after another."""
+    """Check that two envs, and one env twice, do the same after one seed; a stochastic one differs after another."""
     first, second = make(), make()
     once = _run_of(first, 5, steps)
     assert _same(once, _run_of(second, 5, steps)), "two envs reset with one seed must do the same"
@@ -163,10 +163,10 @@ def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
 
 
 class Transition(NamedTuple):
-    """What happens in one step, in one lifetime or in many.
+    """One step of one lifetime or of many.
 
     Attributes:
-        step_types: what happened, int8, [lifetimes]; see ``StepType``.
+        step_types: int8, [lifetimes]; see ``StepType``.
         rewards: float64, [lifetimes].
         observations: [lifetimes, ...].
     """
@@ -192,7 +192,7 @@ def random_transitions(space: spaces.Space[Any], steps: int, lifetimes: int = 1)
 
 
 def play(agent: Any, transitions: Sequence[Transition], together: bool = False) -> list[Any]:
-    """Hand transitions to an agent and return its actions; with ``together``, to one of many lifetimes."""
+    """Pass transitions to an agent and return its actions; with ``together``, to one of many lifetimes."""
     actions: list[Any] = []
     for step_types, rewards, observations in transitions:
         reward, observation = float(rewards[0]), observations[0]
@@ -210,13 +210,13 @@ def play(agent: Any, transitions: Sequence[Transition], together: bool = False) 
 def check_actions(
     build: BuildAgent, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], steps: int = 80
 ) -> None:
-    """Check that an agent's actions are of the space, that its seed decides them, and what it hands out to plot.
+    """Check that an agent's actions are of the space, that its seed decides them, and its diagnostics.
 
     Args:
         build: makes the agent of a seed.
         observation_space: what it observes.
         action_space: what its actions are of.
-        steps: env steps to live.
+        steps: env steps.
     """
     transitions = random_transitions(observation_space, steps)
     agent = build(0)
@@ -238,7 +238,7 @@ def check_state(
         build: makes the agent of a seed, or of one seed per lifetime.
         observation_space: what it observes.
         lifetimes: that it advances together; None: one, by the three methods.
-        steps: env steps to live.
+        steps: env steps.
     """
     seeds: int | list[int] = 3 if lifetimes is None else [3 + i for i in range(lifetimes)]
     transitions, half = random_transitions(observation_space, steps, lifetimes or 1), steps // 2 - 3
@@ -252,7 +252,7 @@ def check_state(
     rest = play(second, transitions[half:], together)
     assert _same(rest, expected[-len(rest) :]), "a restored agent must act as one that was never stopped"
     _check_same_state(_copied(whole), _copied(second), "a restored agent must become what one does that never stopped")
-    assert second.diagnostics() == whole.diagnostics(), "a restored agent must hand out the same diagnostics"
+    assert second.diagnostics() == whole.diagnostics(), "a restored agent must return the same diagnostics"
     _check_raises(second, {**state, "of another agent": next(iter(state.values()))}, "an unknown name")
     _check_raises(second, dict(list(state.items())[1:]), f"no {next(iter(state))}")
 
@@ -263,7 +263,7 @@ def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], ste
     Args:
         build: makes the agent of a seed, or of one seed per lifetime.
         observation_space: what it observes.
-        steps: env steps to live.
+        steps: env steps.
     """
     transitions = random_transitions(observation_space, steps, 3)
     together = np.array(play(build([0, 1, 2]), transitions, together=True))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED, TRUNCATED
 from tracerl.lifetime.arguments import not_begun
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
 from tracerl.lifetime.protocol import Action, Observation, StepType
@@ -14,8 +15,6 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
 Array = np.ndarray[Any, Any]
-# Plain ints: a comparison with an enum member takes ten times as long.
-SKIP, START, STEP, TERMINATED, TRUNCATED = (int(step_type) for step_type in StepType)
 POLICIES = ("raise", "skip")
 
 
@@ -159,8 +158,8 @@ class CheckedAgent(StateModule):
         Raises:
             Diverged: see ``on_nonfinite``.
         """
-        action = None if self.inputs.waiting else self._carry_out(START, 0.0, observation)
-        action = self._step_admitted(START, 0.0, observation) if action is None else action
+        action = None if self.inputs.waiting else self._carry_out(FIRST, 0.0, observation)
+        action = self._step_admitted(FIRST, 0.0, observation) if action is None else action
         self.__dict__["in_episode"] = True  # ten times faster than nn.Module.__setattr__
         return action
 
@@ -173,8 +172,8 @@ class CheckedAgent(StateModule):
         """
         if not self.in_episode:
             raise not_begun("step")
-        action = None if self.inputs.waiting else self._carry_out(STEP, reward, observation)
-        return self._step_admitted(STEP, reward, observation) if action is None else action
+        action = None if self.inputs.waiting else self._carry_out(MID, reward, observation)
+        return self._step_admitted(MID, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.kernels.step_types import FIRST, MID, TERMINATED
 from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.divergence import finite
 from tracerl.lifetime.protocol import Action, Observation, StepType
@@ -16,7 +17,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 
-from .inputs import START, STEP, TERMINATED, not_finite
+from .inputs import not_finite
 from .packed import PackedAgent
 
 if TYPE_CHECKING:
@@ -182,15 +183,15 @@ class OnlineAgent(PackedAgent):
         features = self._tensor(observation)
         if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(features).all())):
             return None
-        if step_type == START:
+        if step_type == FIRST:
             features = self._begin(features)
         else:
             features = self._learn_unfrozen(self._scalar(reward), features, self._continues[step_type == TERMINATED])
-        if step_type <= STEP and not self.fault.item():
+        if step_type <= MID and not self.fault.item():
             self._act(features)
             if self.frozen:
                 self._clear_tracked()
-        elif step_type > STEP:
+        elif step_type > MID:
             self._clear(None)
         return None if self.fault.item() else self._chosen()
 

@@ -1,6 +1,6 @@
-"""The step types of the actor-critics with kernels: ``agents/reflect.py`` and ``agents/stream_ac.py``, one to one.
+"""The steps of the actor-critics with kernels: ``agents/reflect.py`` and ``agents/stream_ac.py``, one to one.
 
-Both do the same with networks of another kind, which the type of ``layers`` tells. Arguments as in ``neurons``.
+They differ in their networks; the type of ``layers`` selects the kernels of these. Arguments as in ``neurons``.
 """
 
 import math
@@ -83,7 +83,7 @@ def step(
     reward: float,
     observation: Any,
 ) -> float:
-    """Do what ``advance`` says, in whatever mode for denormal numbers is set."""
+    """Take the step of ``advance``; the caller sets the mode for denormal numbers."""
     if step_type == SKIP:
         return heads.chosen(words, agent.head)
     if words[agent.fault] != 0 or not streams.finite(step_type, reward, observation):
@@ -202,7 +202,7 @@ def improve(
 
 @kernel
 def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratch: Any) -> float:
-    """``ActorCritic._act``: sample an action from the policy at the encoded observation and return it."""
+    """``_act`` of both agents: sample an action from the policy at the encoded observation and return it."""
     outputs, trace = scratch[OUTPUT], agent.log_prob_trace
     forward(memory, agent, agent.policy.network, layers, scratch[ENCODED], outputs, scratch)
     heads.sample(memory, words, agent, constants, outputs)

@@ -1,10 +1,21 @@
-"""Which classes have kernels: the one place that says so. It imports no compiler, so that asking costs nothing.
+"""The classes that have kernels, each with its code in the kernels' records. It imports no compiler.
 
-The exact class counts: a class that inherits from one of these computes something else, which the kernels do not.
+The exact class counts: a subclass may compute something else, which the kernels do not.
 """
 
 from collections.abc import Iterator, Sequence
 
+from tracerl.kernels.layout import (
+    ADAPTIVE_OBGD,
+    BERNOULLI,
+    CATEGORICAL,
+    GAUSSIAN,
+    GRADED,
+    INTENTIONAL,
+    OBGD,
+    SGD,
+    SPIKING,
+)
 from tracerl.nn.credit import Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
@@ -19,10 +30,20 @@ from tracerl.optim.torch_optim import TorchStep
 from tracerl.rules.reflect import TraceLearner
 
 ENCODERS = (RawEncoder, ContrastEncoder)
-HEADS = (Categorical, MultiCategorical, Bernoulli, Gaussian)
-STEP_RULES = (BoundedIntentional, OvershootingBounded, AdaptiveOvershootingBounded, FixedStep)
 NETWORKS = (Network, Sequential, Perceptron)
-NEURONS = (LIF, ALIF, Graded)
+HEADS: dict[type, int] = {
+    Categorical: CATEGORICAL,
+    MultiCategorical: CATEGORICAL,
+    Bernoulli: BERNOULLI,
+    Gaussian: GAUSSIAN,
+}
+STEP_RULES: dict[type, int] = {
+    BoundedIntentional: INTENTIONAL,
+    OvershootingBounded: OBGD,
+    AdaptiveOvershootingBounded: ADAPTIVE_OBGD,
+    FixedStep: SGD,
+}
+NEURONS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Graded: GRADED}
 
 
 def unsupported(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> str | None:

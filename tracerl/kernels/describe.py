@@ -8,54 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.kernels.layout import (
-    ABSENT,
-    ADAPTIVE_OBGD,
-    ADVANTAGE,
-    AGENT,
-    BERNOULLI,
-    CATEGORICAL,
-    CHOICES,
-    FLAG,
-    GAUSSIAN,
-    GRADED,
-    INTENTIONAL,
-    LAYER,
-    OBGD,
-    RECTIFIED,
-    REWARD,
-    SGD,
-    SPIKING,
-)
+from tracerl.kernels.coverage import HEADS, NEURONS, STEP_RULES
+from tracerl.kernels.layout import ABSENT, ADVANTAGE, AGENT, CHOICES, FLAG, LAYER, RECTIFIED, REWARD
 from tracerl.nn.encoders import Encoder
-from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
-from tracerl.nn.layers import ALIF, LIF, Graded
+from tracerl.nn.heads import Head
 from tracerl.nn.networks import Perceptron
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.packed_state import PackedState
 from tracerl.nn.random import UniformStream
-from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
-from tracerl.optim.intentional import BoundedIntentional
-from tracerl.optim.obgd import OvershootingBounded
-from tracerl.optim.sgd import FixedStep
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
-KINDS: dict[type, int] = {
-    BoundedIntentional: INTENTIONAL,
-    OvershootingBounded: OBGD,
-    AdaptiveOvershootingBounded: ADAPTIVE_OBGD,
-    FixedStep: SGD,
-    Categorical: CATEGORICAL,
-    MultiCategorical: CATEGORICAL,
-    Bernoulli: BERNOULLI,
-    Gaussian: GAUSSIAN,
-    LIF: SPIKING,
-    ALIF: SPIKING,
-    Graded: GRADED,
-    AdvantageSignal: ADVANTAGE,
-    RewardSignal: REWARD,
-}
+KINDS: dict[type, int] = {**STEP_RULES, **HEADS, **NEURONS, AdvantageSignal: ADVANTAGE, RewardSignal: REWARD}
 LARGEST_AT_ONCE = 1 << 15  # parameters of a network that steps.add_to_traces goes through in one pass
 Array = np.ndarray[Any, Any]
 

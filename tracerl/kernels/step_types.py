@@ -1,4 +1,4 @@
-"""The step types of ``lifetime.protocol.StepType`` as plain ints, which numba compiles into the code."""
+"""The members of ``lifetime.protocol.StepType`` as plain ints: numba compiles them in, Python compares them faster."""
 
 from tracerl.lifetime.protocol import StepType
 
