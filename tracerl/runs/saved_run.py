@@ -153,6 +153,8 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
     check_literal(plain, "", folder / CONFIG)  # before OmegaConf resolves anything
     try:
         config = OmegaConf.create(plain)
+        if not isinstance(config, DictConfig):
+            raise ValueError("it must hold groups of settings")
         if not all(isinstance(config[key], DictConfig) for key in ("agent", "env")):
             raise ValueError("agent and env must be groups of settings")
         checks.whole("lifetimes", config.lifetimes, 1)
