@@ -20,7 +20,9 @@ SPACES = {
 }
 
 
-def pair(size: int, actions: int | gym.Space, *overrides: str, **options: Any) -> tuple[ReflectAgent, ReflectAgent]:
+def pair(
+    size: int | tuple[int, ...], actions: int | gym.Space, *overrides: str, **options: Any
+) -> tuple[ReflectAgent, ReflectAgent]:
     env = Space(size, actions)
     spiking = not any(override.startswith("agent=") for override in overrides)
     drawn = ["network.recurrent_scale=0.7"] if spiking else []  # the default starts them at zero

@@ -58,20 +58,16 @@ def test_surrogates_peak_at_the_threshold_with_height_slope(slope: float) -> Non
     assert arctan.max().item() == pytest.approx(slope)
 
 
-@pytest.mark.parametrize(("kind", "bound"), [("triangle", 0.5), ("arctan", 1.0)])
-def test_derivative_of_a_graded_potential_is_the_surrogate(kind: F.Surrogate, bound: float) -> None:
+@pytest.mark.parametrize(("kind", "bound"), [("triangle", 0.5), ("arctan", 1.0), ("rectifier", None)])
+def test_derivative_of_a_graded_potential_is_the_surrogate(kind: F.Surrogate, bound: float | None) -> None:
     potential = torch.linspace(-3, 3, 601, dtype=torch.float64, requires_grad=True)
     step = F.graded_fire(potential, tensor(0.25), 1.7, kind)
     (slope,) = torch.autograd.grad(F.surrogate_integral(potential - 0.25, 1.7, kind).sum(), potential)
     torch.testing.assert_close(step.surrogate, slope)
-    assert (
-        step.membrane is potential
-        and step.spikes[325].item() == pytest.approx(0.0)
-        and step.spikes.abs().max() <= bound
-    )
+    assert step.membrane is potential and step.spikes[325].item() == pytest.approx(0.0)
     assert (step.reset_gain == 1).all() and (step.reset_drive == 0).all()
     far = F.surrogate_integral(tensor(-1e9, 1e9), 1.7, kind)
-    assert far.tolist() == pytest.approx([-bound, bound])
+    assert far.tolist() == pytest.approx([-1.7e7, 1.7e9] if bound is None else [-bound, bound])
 
 
 def test_traces_by_hand() -> None:

@@ -16,6 +16,7 @@ AGENTS: list[tuple[Any, tuple[str, ...]]] = [
     (3, ("agent=stream_ac", "agent.hidden=[8,6]")),
     (3, ("network.hidden=[3]", "network.neuron=graded", "network.detach_reset=true", "optimizer=adaptive_obgd")),
 ]
+IMAGES = "network=conv", "network.channels=[3]", "network.pool=2", "network.pool_kind=max"
 SWITCHED = {("frozen",), ("greedy",), ("by_rows",)}
 OF_OTHERS = {("threshold", "complement"), ("adaptation_decay", "raw")}  # of one record type with those that have them
 
@@ -36,7 +37,8 @@ def paths(dtype: np.dtype[Any], path: tuple[str, ...] = ()) -> set[tuple[str, ..
 
 def test_every_field_is_an_attribute_of_some_agent() -> None:
     """A misspelt field would be absent in all agents, and its kernels would never run."""
-    layouts = [Layout(pair(4, space, *overrides)[1]._fused_parts()) for space, overrides in AGENTS]
+    agents = [pair(4, space, *overrides) for space, overrides in AGENTS] + [pair((6, 6, 2), 3, *IMAGES)]
+    layouts = [Layout(fused._fused_parts()) for _, fused in agents]
     found = set().union(*(given(layout.agent) for layout in layouts))
     assert paths(AGENT) - found - SWITCHED == set()
     for kind in (LAYER, RECTIFIED):

@@ -239,8 +239,9 @@ class Words(Shown):
 class Space(gym.Env):
     """Only spaces, for agents that are stepped by hand."""
 
-    def __init__(self, size: int, actions: int | gym.Space) -> None:
-        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
+    def __init__(self, size: int | tuple[int, ...], actions: int | gym.Space) -> None:
+        shape = (size,) if isinstance(size, int) else size
+        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
         self.action_space = spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 

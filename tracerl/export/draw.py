@@ -20,6 +20,7 @@ from tracerl.nn.layers import (
     TraceLIS,
 )
 from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.layers.convolution import Shape
 from tracerl.nn.networks import Network
 from tracerl.nn.networks.tracetorch import TraceNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
@@ -73,9 +74,8 @@ def _synapses(node: Node, wiring: Wiring) -> Dense | Convolution:
     synapses = node.layer.synapses
     weight, bias = _copied(synapses.weight), _copied(synapses.bias)
     if isinstance(synapses, ConvolutionalSynapses):
-        channels, height, width = synapses.out_shape
-        kernels = weight.reshape(channels, synapses.in_shape[0], synapses.kernel, synapses.kernel)
-        shapes = synapses.in_shape, (channels, height, width)
+        kernels = weight.reshape(synapses.channels, synapses.in_shape.channels, synapses.kernel, synapses.kernel)
+        shapes = synapses.in_shape, Shape(*synapses.out_shape)
         return Convolution(
             kernels, bias, *shapes, synapses.stride, synapses.padding, synapses.channels_last, synapses.codes
         )

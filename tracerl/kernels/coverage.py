@@ -13,13 +13,14 @@ from tracerl.kernels.layout import (
     GRADED,
     INTENTIONAL,
     OBGD,
+    POOLING,
     SGD,
     SPIKING,
 )
-from tracerl.nn.credit import Exact
+from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
-from tracerl.nn.layers import ALIF, LIF, DenseSynapses, Graded, SynapticLIF
+from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF
 from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
 from tracerl.nn.wiring import INPUT
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
@@ -43,7 +44,7 @@ STEP_RULES: dict[type, int] = {
     AdaptiveOvershootingBounded: ADAPTIVE_OBGD,
     FixedStep: SGD,
 }
-NEURONS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Graded: GRADED}
+LAYERS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Graded: GRADED, Pooling: POOLING}
 
 
 def unsupported(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> str | None:
@@ -72,15 +73,15 @@ def _lacking(network: ScoredNetwork) -> Iterator[str]:
     if not isinstance(network, Network):
         return
     nodes, last = network.wiring.nodes, len(network.wiring.nodes) - 1
-    if len(network.layers) < len(nodes):
-        yield "pooling"
     in_a_row = all(node.sources == (i - 1 if i else INPUT,) and not node.delayed for i, node in enumerate(nodes))
     if not in_a_row or tuple(network.wiring.outputs) != (last,):
         yield "layers that are not in a row"
     for layer in network.layers:
-        if type(layer.synapses) is not DenseSynapses:
-            yield "convolution"
-        if type(layer) not in NEURONS:
+        if type(layer.synapses) not in (DenseSynapses, ConvolutionalSynapses):
+            yield type(layer.synapses).__name__
+        if isinstance(layer.synapses, ConvolutionalSynapses) and isinstance(network.credit, OTPE):
+            yield "credit=otpe of convolutional layers"
+        if type(layer) not in LAYERS:
             yield "neuron=synaptic" if type(layer) is SynapticLIF else type(layer).__name__
     if network.readout.feedback is not None:
         yield f"feedback={network.readout.feedback_kind}"

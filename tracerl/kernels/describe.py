@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.kernels.coverage import HEADS, NEURONS, STEP_RULES
+from tracerl.kernels.coverage import HEADS, LAYERS, STEP_RULES
 from tracerl.kernels.layout import ABSENT, ADVANTAGE, AGENT, CHOICES, FLAG, LAYER, RECTIFIED, REWARD
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import Head
@@ -19,7 +19,7 @@ from tracerl.nn.random import UniformStream
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
-KINDS: dict[type, int] = {**STEP_RULES, **HEADS, **NEURONS, AdvantageSignal: ADVANTAGE, RewardSignal: REWARD}
+KINDS: dict[type, int] = {**STEP_RULES, **HEADS, **LAYERS, AdvantageSignal: ADVANTAGE, RewardSignal: REWARD}
 LARGEST_AT_ONCE = 1 << 15  # parameters of a network that steps.add_to_traces goes through in one pass
 Array = np.ndarray[Any, Any]
 
@@ -115,7 +115,7 @@ class Layout:
         """Return the record of hidden layer i and of what its credit keeps."""
         record = np.zeros((), kind)
         self._fill(record, network.hidden[i])
-        record["is_bottom"] = i == 0
+        record["is_bottom"] = i == 0 and (kind is RECTIFIED or record["synapses"]["inputs"] != ABSENT)
         if kind is LAYER:
             credits = {"readout_credit": "direct", "path_credit": "indirect", "presynaptic": "traces"}
             for name, owner in credits.items():

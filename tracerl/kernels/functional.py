@@ -8,8 +8,9 @@ import math
 from typing import Any
 
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.layout import HARD, TRIANGLE
+from tracerl.kernels.layout import HARD, RECTIFIER, TRIANGLE
 
+RECTIFIER_LEAK = 0.01  # nn.functional.neurons.RECTIFIER_LEAK
 _ROOT_HALF = math.sqrt(0.5)
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
@@ -19,6 +20,8 @@ def surrogate_derivative(distance: Any, slope: float, kind: int) -> Any:
     """``functional.surrogate_derivative``."""
     real = type(distance)
     square, base, steep = real((math.pi / 2) ** 2 * slope), real(1 / slope), real(slope)
+    if kind == RECTIFIER:
+        return steep if distance > 0 else real(slope * RECTIFIER_LEAK)
     if kind == TRIANGLE:
         return max(steep - steep * steep * abs(distance), real(0))
     return real(1) / (base + square * distance * distance)
@@ -28,6 +31,8 @@ def surrogate_derivative(distance: Any, slope: float, kind: int) -> Any:
 def surrogate_integral(distance: Any, slope: float, kind: int) -> Any:
     """``functional.surrogate_integral``."""
     real = type(distance)
+    if kind == RECTIFIER:
+        return distance * (real(slope) if distance > 0 else real(slope * RECTIFIER_LEAK))
     if kind == TRIANGLE:
         x = min(max(real(slope) * distance, -real(1)), real(1))
         return x * (real(1) - real(0.5) * abs(x))

@@ -21,11 +21,11 @@ ABSENT = -1
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)  # kinds of step-size rules
 CATEGORICAL, BERNOULLI, GAUSSIAN = range(3)  # of heads
-SPIKING, GRADED = range(2)  # of layers
+SPIKING, GRADED, POOLING = range(3)  # of layers
 ADVANTAGE, REWARD = range(2)  # of signals without a critic
 SOFT, HARD = range(2)  # resets
-TRIANGLE, ARCTAN = range(2)  # surrogates
-CHOICES = {"soft": SOFT, "hard": HARD, "triangle": TRIANGLE, "arctan": ARCTAN}
+TRIANGLE, ARCTAN, RECTIFIER = range(3)  # surrogates
+CHOICES = {"soft": SOFT, "hard": HARD, "triangle": TRIANGLE, "arctan": ARCTAN, "rectifier": RECTIFIER}
 
 
 def record(**fields: Any) -> np.dtype[Any]:
@@ -42,7 +42,20 @@ MOMENTS = record(**offsets("count mean squares"))
 CONSTRAINED = record(**offsets("value complement raw"), len_value=SIZE)
 NORM = record(**offsets("normalized inverse"))
 
-LAYER = record(  # nn.layers.SpikingLayer and its credit
+IMAGE = record(channels=SIZE, height=SIZE, width=SIZE)  # nn.layers.convolution.Shape
+SYNAPSES = record(  # nn.layers.DenseSynapses, with inputs, or ConvolutionalSynapses, with patches
+    **offsets("affine inputs patches"),
+    rows=SIZE,
+    in_shape=IMAGE,
+    out_shape=IMAGE,
+    channels=SIZE,
+    kernel=SIZE,
+    stride=SIZE,
+    padding=SIZE,
+    codes=SIZE,
+    channels_last=FLAG,
+)
+LAYER = record(  # nn.layers.SpikingLayer and its credit, or nn.layers.Pooling
     kind=SIZE,
     n_in=SIZE,
     n_out=SIZE,
@@ -52,7 +65,7 @@ LAYER = record(  # nn.layers.SpikingLayer and its credit
     slope=NUMBER,
     rate_decay=NUMBER,
     adaptation=NUMBER,
-    synapses=record(**offsets("affine inputs"), rows=SIZE),
+    synapses=SYNAPSES,
     norm=NORM,
     **offsets("membrane spikes surrogate reset_gain reset_drive rate sensitivity adapted adaptation_sensitivity"),
     membrane_decay=CONSTRAINED,
@@ -62,7 +75,11 @@ LAYER = record(  # nn.layers.SpikingLayer and its credit
     path_credit=record(**offsets("carried projected"), len_levels=SIZE),
     presynaptic=record(**offsets("trace")),
     detach_reset=FLAG,
-    is_bottom=FLAG,  # it receives the encoded observation
+    is_bottom=FLAG,  # a row of its weights per number of the encoded observation
+    size=SIZE,  # of pooling, like the rest
+    in_shape=IMAGE,
+    out_shape=IMAGE,
+    winners=OFFSET,
 )
 RECTIFIED = record(  # nn.layers.rectified.Rectified
     n_in=SIZE, n_out=SIZE, **offsets("affine inputs slopes"), norm=NORM, is_bottom=FLAG

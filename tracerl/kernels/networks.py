@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from tracerl.kernels.images import pool
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.layout import ABSENT
+from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.neurons import layer_forward, li_forward, write_score
 from tracerl.kernels.otpe import mean_leak, score_layer, update_path_credits, update_readout_credit
-from tracerl.kernels.presynaptic import score_presynaptic, update_presynaptic
+from tracerl.kernels.presynaptic import n_received, score_presynaptic, update_presynaptic
 from tracerl.kernels.scratch import ADD, BELOW, LEAKS, ONES
 from tracerl.kernels.steps import add_all_to_traces, add_to_traces, begin
 
@@ -18,11 +19,14 @@ def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, 
     n_layers, first, learning = network.len_hidden, network.first_layer, not agent.frozen
     leaks, top, presynaptic = scratch[LEAKS], layers[first + n_layers - 1], layers[first].presynaptic.trace != ABSENT
     for _ in range(network.ticks):
-        for i in range(1, n_layers if learning else 0):
+        for i in range(1, n_layers if learning and not presynaptic else 0):
             leaks[i] = mean_leak(memory, layers[first + i])
         signal = x
         for i in range(n_layers):
             layer = layers[first + i]
+            if layer.kind == POOLING:
+                signal = pool(memory, layer, signal, scratch)
+                continue
             layer_forward(memory, agent, layer, signal, scratch)
             signal = part(memory, layer.spikes, layer.n_out)
         li_forward(memory, agent, network.readout, signal, y, scratch)
@@ -30,7 +34,8 @@ def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, 
             continue
         if presynaptic:
             for i in range(n_layers):
-                update_presynaptic(memory, layers[first + i])
+                if layers[first + i].kind != POOLING:
+                    update_presynaptic(memory, layers[first + i])
             continue
         update_readout_credit(memory, network.readout, top, scratch)
         if n_layers > 1:
@@ -86,13 +91,15 @@ def clear(memory: Any, learner: Any, layers: Any) -> None:
 @kernel
 def clear_layer(memory: Any, layer: Any, n_outputs: int) -> None:
     """``SpikingLayer.reset_state`` and that of the layer's credit."""
+    if layer.kind == POOLING:
+        return
     n, size = layer.n_out, layer.n_out * layer.rows
     for start in (layer.membrane, layer.spikes, layer.surrogate, layer.reset_gain, layer.reset_drive):
         zero(memory, start, n)
     if layer.adapted != ABSENT:
         zero(memory, layer.adapted, n)
     if layer.presynaptic.trace != ABSENT:
-        zero(memory, layer.presynaptic.trace, layer.synapses.rows)
+        zero(memory, layer.presynaptic.trace, n_received(layer))
         return
     zero(memory, layer.sensitivity, size)
     if layer.adapted != ABSENT:

@@ -24,6 +24,7 @@ from tracerl.kernels.functional import (
     surrogate_derivative,
     surrogate_integral,
 )
+from tracerl.kernels.images import convolve
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT, GRADED
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
@@ -81,12 +82,16 @@ def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> 
     m = per_neuron(memory, decay.value, decay.len_value, row_of(scratch, DECAY, n))
     complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
     theta = per_neuron(memory, threshold.value, threshold.len_value, row_of(scratch, THRESHOLD, n))
-    inputs, current = part(memory, layer.synapses.inputs, rows), row_of(scratch, CURRENT, n)
-    for i in range(n_in):
-        inputs[i] = x[i]
-    if rows > n_in + 1:
-        copy_own_spikes(memory, layer)
-    affine(memory, layer.synapses.affine, inputs, current)
+    current = row_of(scratch, CURRENT, n)
+    if layer.synapses.patches != ABSENT:
+        convolve(memory, layer.synapses, x, current)
+    else:
+        inputs = part(memory, layer.synapses.inputs, rows)
+        for i in range(n_in):
+            inputs[i] = x[i]
+        if rows > n_in + 1:
+            copy_own_spikes(memory, layer)
+        affine(memory, layer.synapses.affine, inputs, current)
     if layer.norm.normalized != ABSENT:
         normalize(memory, layer.norm, current)
     if layer.sensitivity != ABSENT and not agent.frozen:

@@ -3,12 +3,11 @@
 from typing import Any
 
 from tracerl.kernels.currents import affine, centre, normalize, vjp
+from tracerl.kernels.functional import RECTIFIER_LEAK
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.memory import active_rows, part, row_of, zero
 from tracerl.kernels.scratch import BELOW, CURRENT, FURTHER_BELOW, ONES
 from tracerl.kernels.steps import add_all_to_traces, add_products_to_traces, add_to_traces, begin
-
-_LEAK = 0.01  # nn.layers.rectified.LEAK
 
 
 @kernel
@@ -42,7 +41,7 @@ def rectify(memory: Any, layer: Any, above: int, scratch: Any) -> None:
     """``Rectified.forward`` of the inputs held, writing h to where the layer above holds its own."""
     n = layer.n_out
     current, h = row_of(scratch, CURRENT, n), part(memory, above, n)
-    slopes, one, leak = part(memory, layer.slopes, n), memory.dtype.type(1), memory.dtype.type(_LEAK)
+    slopes, one, leak = part(memory, layer.slopes, n), memory.dtype.type(1), memory.dtype.type(RECTIFIER_LEAK)
     affine(memory, layer.affine, part(memory, layer.inputs, layer.n_in + 1), current)
     normalize(memory, layer.norm, current)
     for i in range(n):

@@ -1,23 +1,34 @@
-"""Presynaptic credit of hidden layers in a row: ``nn/credit/presynaptic.py``; arguments as in ``neurons``."""
+"""Presynaptic credit of layers in a row: ``nn/credit/presynaptic.py``; arguments as in ``neurons``."""
 
 from typing import Any
 
 from tracerl.kernels.currents import at_currents, norm_scale, vjp
 from tracerl.kernels.functional import accumulate
+from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, n_positions, pooling_vjp
 from tracerl.kernels.jit import kernel
+from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of
 from tracerl.kernels.scratch import BELOW, COMPLEMENT, FURTHER_BELOW
 from tracerl.kernels.steps import add_products_to_traces
 
 
 @kernel
+def n_received(layer: Any) -> int:
+    """Return how many numbers ``Synapses.received`` has."""
+    synapses = layer.synapses
+    rows: int = synapses.rows
+    return rows if synapses.patches == ABSENT else rows * n_positions(synapses)
+
+
+@kernel
 def update_presynaptic(memory: Any, layer: Any) -> None:
     """``PresynapticTrace.update``."""
-    rows, decay = layer.synapses.rows, layer.membrane_decay
+    synapses, decay, n = layer.synapses, layer.membrane_decay, n_received(layer)
     kept, scale = part(memory, decay.value, decay.len_value).mean(), norm_scale(memory, layer.norm)
-    trace, inputs = part(memory, layer.presynaptic.trace, rows), part(memory, layer.synapses.inputs, rows)
-    for i in range(rows):
-        trace[i] = accumulate(trace[i], kept, scale * inputs[i])
+    start = synapses.inputs if synapses.patches == ABSENT else synapses.patches
+    trace, received = part(memory, layer.presynaptic.trace, n), part(memory, start, n)
+    for i in range(n):
+        trace[i] = accumulate(trace[i], kept, scale * received[i])
 
 
 @kernel
@@ -32,14 +43,23 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
     arriving, leaving = BELOW, FURTHER_BELOW
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
-        n, start, rows = layer.n_out, layer.synapses.affine, layer.synapses.rows
-        signal = row_of(scratch, arriving, n)
+        n, start, convolutional = layer.n_out, layer.synapses.affine, layer.synapses.patches != ABSENT
+        signal, below = row_of(scratch, arriving, n), row_of(scratch, leaving, layer.n_in)
+        arriving, leaving = leaving, arriving
+        if layer.kind == POOLING:
+            pooling_vjp(memory, layer, signal, below)
+            continue
         at_currents(memory, layer, signal, scratch)
-        if i > 0:
-            vjp(memory, start, signal, row_of(scratch, leaving, layer.n_in))
-        scale, trace = norm_scale(memory, layer.norm), part(memory, layer.presynaptic.trace, rows)
+        if i > 0 and convolutional:
+            convolution_vjp(memory, layer.synapses, signal, below, scratch)
+        elif i > 0:
+            vjp(memory, start, signal, below)
+        scale, active = norm_scale(memory, layer.norm), active_rows(layer, scratch)
         over = memory.dtype.type(1) / scale if scale > 0 else memory.dtype.type(0)  # 0 before the first observation
         for h in range(n):
             signal[h] *= over  # the scale is in the trace
-        add_products_to_traces(memory, agent, learner, start, trace, signal, active_rows(layer, scratch), sums)
-        arriving, leaving = leaving, arriving
+        if convolutional:
+            add_convolution_to_traces(memory, agent, learner, layer, signal, active, sums)
+            continue
+        trace = part(memory, layer.presynaptic.trace, layer.synapses.rows)
+        add_products_to_traces(memory, agent, learner, start, trace, signal, active, sums)

@@ -14,12 +14,14 @@
     LEAKS,
     OUTPUT,
     SIGNAL,
+    PATCH,
+    POOLED,
     ACTIVE,  # 0 where a number of the encoded observation has been zero in every step so far; see streams.find_active
     ONES,
     POLICY_SUMS,  # see steps.begin
     CRITIC_SUMS,
     N_ROWS,
-) = range(18)
+) = range(20)
 
 # What a row of sums holds, added up over the parameters of a network in one env step.
 (

@@ -125,7 +125,7 @@ def move(memory: Any, agent: Any, network: Any, bottom: Any, change: Any, along:
     if not agent.by_rows:
         add(part(memory, start, n_parameters), change, part(memory, along, n_parameters))
         return
-    rows, n, active = bottom.n_in, bottom.n_out, scratch[ACTIVE]
+    rows, n, active = bottom.n_in if bottom.is_bottom else 0, bottom.n_out, scratch[ACTIVE]
     affine, stop = network.input_weights, start + n_parameters
     weights, directions = table(memory, affine, rows, n), table(memory, along + affine - start, rows, n)
     for i in range(rows):

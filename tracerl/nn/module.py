@@ -31,6 +31,17 @@ class StateModule(nn.Module):
         if isinstance(value, (Tensor, nn.Module)):
             self.__dict__[name] = value
 
+    def upgrade(self, name: str, tensor: Tensor) -> Tensor:
+        """Return a saved buffer or parameter of the module in its present form.
+
+        A subclass overrides it where an earlier version saved another form.
+
+        Args:
+            name: of the buffer or parameter.
+            tensor: as it was saved.
+        """
+        return tensor
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StateModule":
         """Move or convert every tensor, then update ``__dict__``."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

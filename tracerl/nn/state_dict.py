@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tracerl.config.moved import keep_names
 from tracerl.nn.flat_parameters import FlatModule
+from tracerl.nn.module import StateModule
 
 State = dict[str, Tensor]
 
@@ -32,8 +33,11 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """
     mine = dict(state_tensors(module))
     check_names(mine, state)
+    owners = dict(module.named_modules())
     for name, tensor in mine.items():
-        write(name, tensor, state[name])
+        prefix, _, own_name = name.rpartition(".")
+        owner, saved = owners[prefix], state[name]
+        write(name, tensor, owner.upgrade(own_name, saved) if isinstance(owner, StateModule) else saved)
 
 
 def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> None:

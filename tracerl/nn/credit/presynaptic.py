@@ -12,7 +12,7 @@ class PresynapticTrace(StateModule):
     """The decaying sum of a layer's inputs: a_t = mbar a_{t-1} + dI_t/dW, with mbar the mean decay of the layer.
 
     Attributes:
-        trace: a_t, [*lifetimes, rows, 1] for dense synapses, [*lifetimes, rows, n] for convolutional ones.
+        trace: a_t, [*lifetimes, rows, 1] for dense synapses, [*lifetimes, rows, positions] for convolutional ones.
     """
 
     trace: Tensor
@@ -21,20 +21,25 @@ class PresynapticTrace(StateModule):
     def __init__(self, layer: SpikingLayer, lifetimes: Lifetimes) -> None:
         """Initialise at zero."""
         super().__init__()
-        self.register_buffer("trace", lifetimes.zeros(*layer.synapses.drive().shape[-2:]))
+        self.register_buffer("trace", lifetimes.zeros(*layer.synapses.received().shape[-2:]))
 
     def update(self, layer: SpikingLayer) -> None:
         """Update the traces by this tick's inputs, in place."""
-        drive, norm = layer.synapses.drive(), layer.norm
+        received, norm = layer.synapses.received(), layer.norm
         kept = layer.membrane_decay.value.mean(-1)[..., None, None]
-        self.trace.mul_(kept).add_(drive if norm is None else drive * norm.inverse.unsqueeze(-1))
+        self.trace.mul_(kept).add_(received if norm is None else received * norm.inverse.unsqueeze(-1))
+
+    def upgrade(self, name: str, tensor: Tensor) -> Tensor:
+        """Take one channel of a trace that was saved for every channel; see ``StateModule.upgrade``."""
+        saved, own = tensor.shape[-1], self.trace.shape[-1]
+        return tensor[..., :own] if own > 1 and saved > own and saved % own == 0 else tensor
 
     def write_score(self, layer: SpikingLayer, signal: Tensor) -> None:
         """Write the gradient for a signal at the spikes of this tick, [*lifetimes, n]."""
         at_currents = signal.unsqueeze(-2) * layer.input_gain().unsqueeze(-2)
         if layer.norm is not None:
             at_currents = layer.norm.centre(at_currents)  # its scale is in the trace
-        layer.write_score(self.trace * at_currents)
+        layer.synapses.write_products(self.trace, at_currents.squeeze(-2))
 
 
 class Presynaptic(StateModule):

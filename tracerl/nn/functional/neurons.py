@@ -4,10 +4,11 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-Surrogate = Literal["triangle", "arctan"]
+Surrogate = Literal["triangle", "arctan", "rectifier"]
 Reset = Literal["soft", "hard"]
+RECTIFIER_LEAK = 0.01  # slope of the rectifier below zero, relative to that above
 
 
 class LIFStep(NamedTuple):
@@ -57,12 +58,15 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
 
     ``triangle``: slope max(0, 1 - slope |u - theta|), after Esser et al. 2016 (https://arxiv.org/abs/1603.08270).
     ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
+    ``rectifier``: slope above theta, 0.01 slope below, for graded neurons only.
 
     Args:
         distance: u - theta, [*lifetimes, n].
         slope: height of the surrogate at the threshold, per unit of membrane.
-        kind: which of the two.
+        kind: which of the three.
     """
+    if kind == "rectifier":
+        return torch.full_like(distance, slope * RECTIFIER_LEAK).masked_fill_(distance > 0, slope)
     if kind == "triangle":
         return (distance.abs() * (-slope * slope) + slope).clamp_(min=0.0)
     square = (math.pi / 2) ** 2 * slope
@@ -70,16 +74,18 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
 
 
 def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tensor:
-    """Return the odd antiderivative of ``surrogate_derivative``, the output of a graded neuron, [*lifetimes, n].
+    """Return the antiderivative of ``surrogate_derivative``, the output of a graded neuron, [*lifetimes, n].
 
     ``arctan``: 2/pi arctan(pi/2 slope (u - theta)), between -1 and 1. ``triangle``: slope x (1 - slope |x| / 2) for
-    |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond.
+    |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond. ``rectifier``: slope x above 0, 0.01 slope x below.
 
     Args:
         distance: u - theta, [*lifetimes, n].
         slope: at the threshold, per unit of membrane.
-        kind: which of the two.
+        kind: which of the three.
     """
+    if kind == "rectifier":
+        return nn.functional.leaky_relu(distance, RECTIFIER_LEAK) * slope
     if kind == "triangle":
         x = (distance * slope).clamp_(-1.0, 1.0)
         return x * (1 - x.abs() / 2)
@@ -145,7 +151,7 @@ def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: S
         potential: u_t, [*lifetimes, n].
         threshold: theta, where z is 0 and steepest, [*lifetimes, n] or [*lifetimes, 1].
         slope: of z at theta.
-        surrogate: ``triangle`` or ``arctan``.
+        surrogate: ``triangle``, ``arctan`` or ``rectifier``.
     """
     distance = potential - threshold
     psi = surrogate_derivative(distance, slope, surrogate)

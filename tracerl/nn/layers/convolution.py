@@ -1,6 +1,7 @@
 """Convolutional synapses: the same weights at every position of an image."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,19 @@ from torch import Tensor, nn
 from tracerl.nn.layers.synapses import AffineSynapses
 from tracerl.nn.lifetimes import Lifetimes
 
-Shape = tuple[int, int, int]  # channels, height, width
+
+class Shape(NamedTuple):
+    """Shape of an image: channels, height and width."""
+
+    channels: int
+    height: int
+    width: int
 
 
 def convolved(in_shape: Shape, channels: int, kernel: int, stride: int = 1, padding: int = 0) -> Shape:
     """Return the output shape of a convolution; a side below 1 means that the kernel does not fit."""
     height, width = ((side + 2 * padding - kernel) // stride + 1 for side in in_shape[1:])
-    return channels, height, width
+    return Shape(channels, height, width)
 
 
 class ConvolutionalSynapses(AffineSynapses):
@@ -24,10 +31,10 @@ class ConvolutionalSynapses(AffineSynapses):
     height, width), row-major. So a dense layer can follow directly.
 
     Each neuron, one per channel and position, has derivatives with respect to the K + 1 parameters that it shares with
-    the other positions of its channel. The gradient of a parameter is the sum over the positions. A trace of these
+    the other positions of its channel. The gradient of a parameter is the sum over the positions. A derivative of these
     synapses therefore has (K + 1) channels H' W' numbers, H' W' times the number of parameters: 37,888 for 16 channels
-    of 3 x 3 over an image of 10 x 10 x 4, with 592 parameters. Presynaptic credit has one such trace, the default
-    credit several.
+    of 3 x 3 over an image of 10 x 10 x 4, with 592 parameters. ``otpe`` keeps several. The presynaptic trace is the
+    same for all channels and has (K + 1) H' W' numbers: 2,368.
 
     Attributes:
         in_shape: channels, height and width of the image.
@@ -41,7 +48,7 @@ class ConvolutionalSynapses(AffineSynapses):
 
     def __init__(
         self,
-        in_shape: Shape,
+        in_shape: tuple[int, int, int],
         channels: int,
         kernel: int,
         lifetimes: Lifetimes,
@@ -70,9 +77,9 @@ class ConvolutionalSynapses(AffineSynapses):
             sparsity: share of each channel's weights that start at zero, in [0, 1).
         """
         super().__init__()
-        self.in_shape, self.channels_last, self.codes = in_shape, channels_last, codes
+        self.in_shape, self.channels_last, self.codes = Shape(*in_shape), channels_last, codes
         self.kernel, self.stride, self.padding = kernel, stride, padding
-        self.out_shape: tuple[int, ...] = convolved(in_shape, channels, kernel, stride, padding)
+        self.out_shape: tuple[int, ...] = convolved(self.in_shape, channels, kernel, stride, padding)
         self.n_in, self.n_out = math.prod(in_shape), math.prod(self.out_shape)
         self.channels, seen = channels, in_shape[0] * kernel * kernel
         self.rows = seen + 1
@@ -86,8 +93,12 @@ class ConvolutionalSynapses(AffineSynapses):
         return torch.matmul(self.affine.transpose(-1, -2), self.patches).flatten(-2)
 
     def drive(self) -> Tensor:
-        """Return the patches, which are equal for all channels: [*lifetimes, rows, n_out]."""
+        """Return the patches for every channel: [*lifetimes, rows, n_out]."""
         return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
+
+    def received(self) -> Tensor:
+        """Return the patches, [*lifetimes, rows, positions]."""
+        return self.patches
 
     def jvp(self, tangents: Tensor) -> Tensor:
         """Convolve without biases; see ``Synapses.jvp``."""
@@ -102,6 +113,11 @@ class ConvolutionalSynapses(AffineSynapses):
         """Write the gradient, summed over the positions; see ``Synapses.write_score``."""
         assert self.affine.grad is not None
         torch.sum(score.unflatten(-1, (self.channels, -1)), -1, out=self.affine.grad)
+
+    def write_products(self, received: Tensor, signal: Tensor) -> None:
+        """Sum over the positions; see ``Synapses.write_products``."""
+        assert self.affine.grad is not None
+        torch.matmul(received, signal.unflatten(-1, (self.channels, -1)).transpose(-1, -2), out=self.affine.grad)
 
     def _unfold(self, x: Tensor) -> Tensor:
         """Return the patches of flat images at each position: [..., n_in] to [..., K, positions]."""

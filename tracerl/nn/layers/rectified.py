@@ -11,8 +11,6 @@ from tracerl.nn.layers.synapses import sparsify_
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
-LEAK = 0.01  # slope of the rectifier below zero
-
 
 def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> Tensor:
     """Draw U(-1/sqrt(n_in), 1/sqrt(n_in)), then zero a random share of every row (Elsayed et al. 2024, SparseInit).
@@ -75,7 +73,7 @@ class Rectified(StateModule):
         """
         self.inputs[..., :-1].copy_(x)
         normalized: Tensor = self.norm(F.affine_transposed(self.affine, self.inputs))
-        self.slopes.fill_(LEAK).masked_fill_(normalized > 0, 1.0)
+        self.slopes.fill_(F.RECTIFIER_LEAK).masked_fill_(normalized > 0, 1.0)
         return normalized * self.slopes
 
     def backward(self, signal: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class LayerSettings:
         threshold: theta, in units of the membrane, range to draw from per neuron; equal ends: shared.
         reset: ``soft`` subtracts the threshold, ``hard`` returns to 0.
         detach_reset: leave out the derivative of the spike in the reset.
-        surrogate: ``triangle`` or ``arctan``.
+        surrogate: ``triangle``, ``arctan`` or, for graded neurons, ``rectifier``.
         slope: of the surrogate.
         learn_membrane_decay: make m a parameter.
         learn_threshold: make theta a parameter.

@@ -33,6 +33,10 @@ class Synapses(Protocol):
         """Return d I_h / d (parameter r of neuron h), [*lifetimes, rows, n_out or 1]; 1 if equal for all neurons."""
         ...
 
+    def received(self) -> Tensor:
+        """Return what parameter r receives at each position, [*lifetimes, rows, positions]; dense ones have one."""
+        ...
+
     def jvp(self, tangents: Tensor) -> Tensor:
         """Return the Jacobian-vector products of tangents [*lifetimes, P, n_in]: [*lifetimes, P, n_out]."""
         ...
@@ -43,6 +47,15 @@ class Synapses(Protocol):
 
     def write_score(self, score: Tensor) -> None:
         """Write the gradient, [*lifetimes, rows, n_out], into the parameters' ``.grad``, in place."""
+        ...
+
+    def write_products(self, received: Tensor, signal: Tensor) -> None:
+        """Write the gradient of parameters that receive [*lifetimes, rows, positions], for a signal at the currents.
+
+        Args:
+            received: as of ``received``, or a trace of it.
+            signal: d objective / d I, [*lifetimes, n_out].
+        """
         ...
 
 
@@ -126,6 +139,10 @@ class DenseSynapses(AffineSynapses):
         """Return the inputs, which are equal for all neurons: [*lifetimes, rows, 1]."""
         return self.inputs.unsqueeze(-1)
 
+    def received(self) -> Tensor:
+        """Return the inputs, [*lifetimes, rows, 1]."""
+        return self.inputs.unsqueeze(-1)
+
     def jvp(self, tangents: Tensor) -> Tensor:
         """Multiply by the weights; see ``Synapses.jvp``."""
         return tangents @ self.affine[..., :-1, :]
@@ -138,6 +155,11 @@ class DenseSynapses(AffineSynapses):
         """Copy the gradient; see ``Synapses.write_score``."""
         assert self.affine.grad is not None
         self.affine.grad.copy_(score)
+
+    def write_products(self, received: Tensor, signal: Tensor) -> None:
+        """Multiply each input by each signal; see ``Synapses.write_products``."""
+        assert self.affine.grad is not None
+        torch.mul(received, signal.unsqueeze(-2), out=self.affine.grad)
 
 
 def sparsify_(weight: Tensor, sparsity: float, lifetimes: Lifetimes) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn.credit import OTPE, Credit, Exact, Presynaptic
-from tracerl.nn.layers import LI, LIF, Graded, SpikingLayer
+from tracerl.nn.layers import LI, LIF, ConvolutionalSynapses, Graded, SpikingLayer
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
@@ -46,7 +46,7 @@ class Network(ScoredNetwork):
             ticks: network ticks per env step; the last tick's output is returned.
             credit: ``otpe``: exact for layers that feed the readout, approximate for the others. ``presynaptic``: one
                 trace per input. ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` for a network
-                without state, for which it is exact, else ``otpe``.
+                without state, for which it is exact, and for one with convolutions, else ``otpe``.
         """
         super().__init__()
         self.wiring = Wiring(nodes, outputs, readout, n_in)
@@ -55,7 +55,8 @@ class Network(ScoredNetwork):
         self.ticks = ticks
         self.layers: list[SpikingLayer] = [node.layer for node in nodes if isinstance(node.layer, SpikingLayer)]
         if credit == "auto":
-            credit = "otpe" if self._has_state() else "presynaptic"
+            convolves = any(isinstance(layer.synapses, ConvolutionalSynapses) for layer in self.layers)
+            credit = "presynaptic" if convolves or not self._has_state() else "otpe"
         self.credit = _CREDITS[credit](self.wiring, lifetimes)
         self._delayed = sorted({source for node in nodes for source in node.delayed})
         self.flatten(lifetimes.shape)

@@ -150,15 +150,14 @@ class Convolutional(Dense):
         """Return channels, height and width of observations of a shape."""
         if len(shape) == 4:
             channels, *sides = self._image(shape[1:])
-            return shape[0] * channels, sides[0], sides[1]
+            return Shape(shape[0] * channels, *sides)
         if len(shape) == 2:
-            return 1, shape[0], shape[1]
+            return Shape(1, *shape)
         if len(shape) != 3:
             expected = f"needs observations of two or three dimensions, got shape {tuple(shape)}"
             raise checks.ConfigError("network.channels", expected)
         channels_at = self._channels_at(shape)
-        height, width = (side for axis, side in enumerate(shape) if axis != channels_at)
-        return shape[channels_at], height, width
+        return Shape(shape[channels_at], *(side for axis, side in enumerate(shape) if axis != channels_at))
 
     def _channels_at(self, shape: Sequence[int]) -> int:
         """Return the axis of the channels in observations of three dimensions."""

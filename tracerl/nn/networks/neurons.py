@@ -30,7 +30,7 @@ class Neurons:
         reset: ``soft`` or ``hard``.
         detach_reset: leave out the derivative of the spike in the reset; None: only for a hard reset, for which the
             derivative is unstable.
-        surrogate: ``arctan`` or ``triangle``.
+        surrogate: ``arctan``, ``triangle`` or, for graded neurons, ``rectifier``: the leaky ReLU.
         slope: of the surrogate.
         recurrent: whether the neurons of a layer receive the spikes of the layer at the previous tick.
         layer_norm: standardise the currents of a layer over its neurons.
@@ -87,7 +87,9 @@ class Neurons:
         checks.choice("reset", self.reset, ("soft", "hard"))
         if self.detach_reset is not None:
             checks.flag("detach_reset", self.detach_reset)
-        checks.choice("surrogate", self.surrogate, ("arctan", "triangle"))
+        checks.choice("surrogate", self.surrogate, ("arctan", "triangle", "rectifier"))
+        if self.surrogate == "rectifier" and self.neuron != "graded":
+            raise checks.ConfigError("surrogate", f"may be rectifier for neuron=graded only, got neuron={self.neuron}")
         checks.positive("slope", self.slope)
         for name in ("adaptation", "weight_scale", "recurrent_scale", "bias_scale", "output_scale"):
             checks.non_negative(name, getattr(self, name))

@@ -1,0 +1,129 @@
+"""Convolution and pooling in the fused engine against the torch engine, step by step in float64."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engines import compute_by_rows, pair, step_together
+from tests.helpers import make_agent
+from tests.toy_envs import Space
+from tracerl.config.checks import ConfigError
+
+CONV = ("network=conv", "network.channels=[3]")
+TWO = ("network=conv", "network.channels=[3,4]", "network.kernel=[3,2]", "network.hidden=[5]")
+NORM, TICKS = "network.layer_norm=true", "network.ticks=2"
+GRADED = ("network.neuron=graded", "network.surrogate=rectifier")
+CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+    "under the readout": ((6, 5, 2), CONV),
+    "channels first": ((2, 6, 5), CONV),
+    "grey": ((6, 5), (*CONV, "network.padding=1", "network.stride=2")),
+    "raw": ((6, 5, 2), (*CONV, "encoder=raw", NORM)),
+    "dense on top": ((6, 5, 2), (*CONV, "network.hidden=[6,5]", NORM, "network.membrane_decay=[0,0.7]")),
+    "two, average": ((7, 8, 2), (*TWO, "network.padding=[1,0]", "network.pool=[2,1]")),
+    "two, maximum": ((9, 8, 2), (*TWO, "network.stride=[2,1]", "network.pool=[1,2]", "network.pool_kind=max", NORM)),
+    "pooled twice, ticks": ((12, 12), (*TWO, "network.pool=2", "network.pool_kind=max", "network.hidden=[]", TICKS)),
+    "rectified": ((6, 5, 2), (*TWO, *GRADED, NORM, "network.membrane_decay=0", "network.readout_decay=0")),
+    "graded, remembering": ((6, 5, 2), (*TWO, "network.neuron=graded", TICKS)),
+    "adaptive, recurrent": ((6, 5, 2), (*TWO, "network.neuron=alif", "network.recurrent=true")),
+    "readout learned": ((6, 5, 2), (*TWO, "network.learn_readout_decay=true", "network.membrane_decay=0.5")),
+    "obgd": ((6, 5, 2), (*TWO, "optimizer=obgd")),
+    "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),
+}
+
+
+def images(case: str, *more: str, **options: Any) -> tuple[Any, int]:
+    """Return the agents of a case and how many numbers they observe."""
+    shape, overrides = CASES[case]
+    return pair(shape, 3, *overrides, *more, dtype=torch.float64, **options), math.prod(shape)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_equals_torch_step_by_step(case: str) -> None:
+    agents, size = images(case)
+    step_together(agents, size, 150, joined_every=50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_fused_equals_torch_over_a_long_run(case: str) -> None:
+    agents, size = images(case)
+    step_together(agents, size, 2000, joined_every=50)
+
+
+@pytest.mark.parametrize("case", ["two, maximum", "dense on top"])
+def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels that have always been zero do not change what is learned."""
+    compute_by_rows(monkeypatch)
+    agents, size = images(case)
+    step_together(agents, size, 120, joined_every=50, silent={1: 120, 3: 60, **{i: 90 for i in range(10, 40)}})
+
+
+@pytest.mark.parametrize("case", ["two, average"])
+def test_many_lifetimes_equal_each_alone(case: str) -> None:
+    shape, overrides = CASES[case]
+    env, rng = Space(shape, 3), np.random.default_rng(0)
+    seen = rng.normal(size=(12, 3, *shape)).astype(np.float32)
+    together = make_agent(env, *overrides, "engine=fused", seed=[4, 5, 6], dtype=torch.float64)
+    alone = [make_agent(env, *overrides, "engine=fused", seed=seed, dtype=torch.float64) for seed in (4, 5, 6)]
+    step_types = np.full(3, 1)
+    together.advance(step_types, np.zeros(3), seen[0])
+    for i, agent in enumerate(alone):
+        agent.start(seen[0, i])
+    for t in range(1, 12):
+        together.advance(step_types + 1, np.full(3, float(t % 3)), seen[t])
+        for i, agent in enumerate(alone):
+            agent.step(float(t % 3), seen[t, i])
+    for i, agent in enumerate(alone):
+        for name, tensor in agent.state_dict().items():
+            torch.testing.assert_close(together.state_dict()[name][i], tensor, rtol=0, atol=0)
+
+
+@given(
+    side=st.integers(5, 9),
+    planes=st.integers(1, 3),
+    last=st.booleans(),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    padding=st.integers(0, 1),
+    pool=st.integers(1, 2),
+    kind=st.sampled_from(["average", "max"]),
+)
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_every_geometry_is_computed(
+    side: int, planes: int, last: bool, kernel: int, stride: int, padding: int, pool: int, kind: str
+) -> None:
+    shape = (side, side + 1, planes) if last else (planes, side, side + 1)
+    geometry = dict(kernel=kernel, stride=stride, padding=padding, pool=pool, pool_kind=kind, channels_last=last)
+    overrides = [f"network.{name}={str(value).lower()}" for name, value in geometry.items()]
+    agents = pair(shape, 2, *CONV, "network.hidden=[4]", "encoder=raw", *overrides, dtype=torch.float64)
+    step_together(agents, math.prod(shape), 12)
+
+
+def test_otpe_of_convolutions_is_not_fused() -> None:
+    with pytest.raises(ConfigError, match="credit=otpe of convolutional layers"):
+        make_agent(Space((6, 5, 2), 3), *CONV, "network.credit=otpe", "engine=fused")
+
+
+def test_states_of_earlier_versions_are_loaded() -> None:
+    """The presynaptic trace was saved for every channel, and a maximum as the input that it stands at."""
+    agents, size = images("two, maximum")
+    step_together(agents, size, 20)
+    agent = agents[0]
+    state, earlier = {name: tensor.clone() for name, tensor in agent.capture().items()}, {}
+    for name, tensor in state.items():
+        earlier[name] = tensor
+        if name.endswith("parts.0.trace"):
+            earlier[name] = tensor.repeat(1, 3)
+        if name.endswith("winners"):
+            pooling = agent.get_submodule(name.removesuffix(".winners"))
+            earlier[name] = pooling.members.gather(-1, tensor.long().unsqueeze(-1)).squeeze(-1)
+    assert sum(earlier[name] is not state[name] for name in state) == 4  # two of the policy, two of the critic
+    agent.abandon()
+    agent.restore(earlier)
+    for name, tensor in agent.capture().items():
+        torch.testing.assert_close(tensor, state[name], rtol=0, atol=0)
