@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -57,6 +58,7 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
     """Run ``tracerl.run`` in this process and return its exit code."""
     monkeypatch.chdir(folder)
     monkeypatch.setitem(os.environ, "HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(Hydra, "get_mode", no_mode)
     threads = torch.get_num_threads()
     GlobalHydra.instance().clear()
     try:
@@ -64,6 +66,10 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
     finally:
         GlobalHydra.instance().clear()
         torch.set_num_threads(threads)
+
+
+def no_mode(*_: object, **__: object) -> None:
+    """Stand in for ``Hydra.get_mode``, which in 1.3 composes the config to look for a mode that none of ours names."""
 
 
 def compose(*overrides: str) -> DictConfig:

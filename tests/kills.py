@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra._internal.hydra import Hydra
 from numba.core.registry import cpu_target
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
+from tests.helpers import no_mode
 from tracerl.runs.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that depends on the machine
@@ -32,7 +34,8 @@ IMPORTED_BY_A_RUN = ("agents", "envs", "kernels", "lifetime", "recording", "runs
 
 
 def import_all() -> None:
-    """Import what a run imports lazily, so that a forked run need not."""
+    """Import what a run imports lazily, so that a forked run need not, and let runs compose their config once."""
+    Hydra.get_mode = no_mode  # type: ignore[assignment,method-assign]
     for package in IMPORTED_BY_A_RUN:
         found = importlib.import_module(f"tracerl.{package}")
         for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):

@@ -14,6 +14,7 @@ from tracerl.agents.reflect import ReflectAgent
 import tests.toy_envs  # noqa: F401  registers the probes
 from tests.helpers import make_agent, observation, run_one_lifetime, some_steps
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.record import Record
 from tracerl.nn import functional as F
 from tracerl.nn.layers import Graded
 
@@ -118,22 +119,20 @@ def test_restored_agent_continues_bit_identically() -> None:
         assert torch.equal(a, b), name
 
 
-FINGERPRINT = """
-import torch
-from tests.helpers import run_one_lifetime
-agent, record = run_one_lifetime("CartPole-v1", 400, seed=3)
-print(agent.policy.network.flat.double().sum().item().hex(), list(record.returns))
-"""
+FINGERPRINT = "import torch; from tests.test_agent_reflect import fingerprint; torch.set_num_threads(1); print(fingerprint(3))"
+
+
+def fingerprint(seed: int) -> str:
+    agent, record = run_one_lifetime("CartPole-v1", 400, seed=seed)
+    return f"{agent.policy.network.flat.double().sum().item().hex()} {list(record.returns)}"
 
 
 def test_same_seed_is_bit_identical_in_two_processes() -> None:
-    runs = [subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True) for _ in range(2)]
-    assert runs[0].returncode == 0, runs[0].stderr
-    assert runs[0].stdout == runs[1].stdout
-    assert (
-        run_one_lifetime("CartPole-v1", 400, seed=4)[1].returns
-        != run_one_lifetime("CartPole-v1", 400, seed=3)[1].returns
-    )
+    elsewhere = subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    here = fingerprint(3)
+    assert elsewhere.stdout.strip() == here
+    assert fingerprint(4).split(maxsplit=1)[1] != here.split(maxsplit=1)[1]
 
 
 def test_casting_a_built_agent_raises_an_error() -> None:
@@ -218,12 +217,16 @@ def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str)
         agent_for(override)
 
 
-# Probes that each need one ability; every seed learns.
+# Probes that each need one ability; every seed learns. The kernels, which are fast, equal torch: test_kernels.py.
+
+
+def probe(env_id: str, steps: int, *overrides: str, seed: int) -> tuple[ReflectAgent, Record]:
+    return run_one_lifetime(env_id, steps, SMALL, *overrides, "engine=fused", seed=seed)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_value_of_a_constant_reward(seed: int) -> None:
-    agent, _ = run_one_lifetime("ConstantReward-v0", 1000, SMALL, seed=seed)
+    agent, _ = probe("ConstantReward-v0", 1000, seed=seed)
     agent.start(np.zeros(1, np.float32))
     assert float(agent.value) == pytest.approx(10.0, rel=0.05)  # reward 1, divided by its rms / 10
 
@@ -231,32 +234,32 @@ def test_probe_value_of_a_constant_reward(seed: int) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("signal", ["td", "advantage", "reward"])
 def test_probe_bandit(seed: int, signal: str) -> None:
-    _, record = run_one_lifetime("Bandit-v0", 1000, SMALL, f"agent.signal={signal}", seed=seed)
+    _, record = probe("Bandit-v0", 1000, f"agent.signal={signal}", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("signal", ["td", "reward"])
 def test_probe_contextual_bandit(seed: int, signal: str) -> None:
-    _, record = run_one_lifetime("ContextualBandit-v0", 1500, SMALL, f"agent.signal={signal}", seed=seed)
+    _, record = probe("ContextualBandit-v0", 1500, f"agent.signal={signal}", seed=seed)
     assert record.mean_return() >= 0.8
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("optimizer", ["intentional", "obgd"])
 def test_probe_reward_delayed_by_one_step(seed: int, optimizer: str) -> None:
-    _, record = run_one_lifetime("DelayedReward-v0", 2000, SMALL, f"optimizer={optimizer}", seed=seed)
+    _, record = probe("DelayedReward-v0", 2000, f"optimizer={optimizer}", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_cue_shown_one_step_before_the_action(seed: int) -> None:
-    _, record = run_one_lifetime("OneStepMemory-v0", 3000, SMALL, "encoder=raw", seed=seed)
+    _, record = probe("OneStepMemory-v0", 3000, "encoder=raw", seed=seed)
     assert record.mean_return() >= 0.9
 
 
 def test_memory_probe_needs_neurons_with_state() -> None:
     """The same agent without state in its neurons has a random return."""
     amnesiac = ("encoder=raw", "network.membrane_decay=0", "network.readout_decay=0")
-    _, record = run_one_lifetime("OneStepMemory-v0", 3000, SMALL, *amnesiac, seed=0)
+    _, record = probe("OneStepMemory-v0", 3000, *amnesiac, seed=0)
     assert abs(record.mean_return()) < 0.5
