@@ -1,6 +1,6 @@
 """Two agents of the same settings and seed, one per engine, that receive the same episodes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -67,6 +67,12 @@ def step_together(
             assert_same_state(agents)
             fused_agent.restore(torch_agent.capture())
     assert_same_state(agents)
+
+
+def short_and_long(names: Iterable[str]) -> list[Any]:
+    """Return each name with 120 steps; the marker ``slow`` has 2,000."""
+    names = list(names)
+    return [(name, 120) for name in names] + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names]
 
 
 def compute_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,13 +33,18 @@ CLOCKED = "time/fps"  # the only tag that depends on the machine
 IMPORTED_BY_A_RUN = ("agents", "envs", "kernels", "lifetime", "recording", "runs")
 
 
+def modules_of_a_run() -> list[str]:
+    """Return the names of the modules that a run can import."""
+    packages = [importlib.import_module(f"tracerl.{name}") for name in IMPORTED_BY_A_RUN]
+    found = (pkgutil.walk_packages(package.__path__, f"{package.__name__}.") for package in packages)
+    return [module.name for modules in found for module in modules]
+
+
 def import_all() -> None:
     """Import what a run imports lazily, so that a forked run need not, and let runs compose their config once."""
     Hydra.get_mode = no_mode  # type: ignore[assignment,method-assign]
-    for package in IMPORTED_BY_A_RUN:
-        found = importlib.import_module(f"tracerl.{package}")
-        for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
-            importlib.import_module(module.name)
+    for name in modules_of_a_run():
+        importlib.import_module(name)
     cpu_target.target_context.refresh()  # numba's list of functions that it can compile
 
 

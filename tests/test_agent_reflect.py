@@ -119,7 +119,13 @@ def test_restored_agent_continues_bit_identically() -> None:
         assert torch.equal(a, b), name
 
 
-FINGERPRINT = "import torch; from tests.test_agent_reflect import fingerprint; torch.set_num_threads(1); print(fingerprint(3))"
+FINGERPRINT = """
+import torch
+from tests.test_agent_reflect import fingerprint
+
+torch.set_num_threads(1)
+print(fingerprint(3))
+"""
 
 
 def fingerprint(seed: int) -> str:

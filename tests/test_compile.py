@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,22 @@ def test_kernel_that_cannot_be_imported_is_compiled_in_this_process(
 
     prepare(tripled, 1.0)
     assert tripled(2.0) == 6
+
+
+def test_kernel_that_two_processes_need_at_once_is_compiled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared_kernels.py").write_text(KERNELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
+    import shared_kernels  # type: ignore[import-not-found]
+
+    compilations, really_run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *line, **how: compilations.append(line) or really_run(*line, **how))
+    with ThreadPoolExecutor() as threads:  # a lock on a file excludes threads that each open it, like processes
+        list(threads.map(lambda _: prepare(shared_kernels.doubled, np.float64(1)), range(2)))
+    assert len(compilations) == 1
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """A warning if every reward is equal and the agent has no critic."""
 
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import pytest
 
 import tests.toy_envs  # noqa: F401 - registers envs
 import tracerl
+from tests.forks import run
 from tracerl.config.checks import ConfigWarning
 from tracerl.lifetime.equal_rewards import PATIENCE, EqualRewards, reward_check
 from tracerl.lifetime.record import Record
@@ -71,7 +70,7 @@ def test_agent_without_a_critic_attribute_is_not_checked() -> None:
 @pytest.mark.parametrize("where", [(), ("lifetimes=2", "env.backend=compiled")])
 def test_command_line_prints_the_warning_in_one_line(where: tuple[str, ...], tmp_path: Path) -> None:
     agent = ("agent.signal=advantage",) if where else ("agent=reflect_classic", "agent.network.hidden=[8]")
-    command = [sys.executable, "-m", "tracerl.run", "env=CartPole", *agent, "steps=1100", "logger=none", *where]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = run(tmp_path, "env=CartPole", *agent, "steps=1100", "logger=none", *where)
+    assert result.returncode == 0, result.stderr
     (line,) = [line for line in result.stderr.splitlines() if "arning" in line]
     assert line.startswith("warning: the first 1,000 rewards were all 1,")

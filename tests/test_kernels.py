@@ -1,8 +1,6 @@
 """The fused engine against the torch engine, step by step in float64 and in unusual shapes."""
 
 import copy
-from collections.abc import Iterable
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, compute_by_rows, pair, step_together
+from tests.engines import SPACES, compute_by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_one_lifetime
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -99,13 +97,7 @@ def settings_of(case: str) -> list[str]:
     return [*([] if coded else ["encoder=raw"]), *([] if NORM in given else ["network.layer_norm=false"]), *given]
 
 
-def long_and_short(names: Iterable[str], long: str) -> list[Any]:
-    """Return each name with some hundred steps, one with 2,000; the marker ``slow`` has 2,000 for all."""
-    short = [(name, 2000 if name == long else 300) for name in names]
-    return short + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names if name != long]
-
-
-@pytest.mark.parametrize(("case", "steps"), long_and_short(CASES, "default"))
+@pytest.mark.parametrize(("case", "steps"), short_and_long(CASES))
 def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
     """State is copied every 50 steps: with large steps a rounding error grows tenfold in 40 steps."""
     step_together(pair(4, 3, *settings_of(case), dtype=torch.float64), 4, steps, joined_every=50)
@@ -132,7 +124,7 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
         assert Layout(agent._fused_parts()).agent["by_rows"] == expected
 
 
-@pytest.mark.parametrize(("space", "steps"), long_and_short(SPACES, "box"))
+@pytest.mark.parametrize(("space", "steps"), short_and_long(SPACES))
 @pytest.mark.parametrize(
     ("entropy", "max_std", "clipped", "margin"),
     [

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests import helpers
+from tests import forks, helpers
 from tracerl.runs import lock
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +131,7 @@ def test_run_folder_is_selectable(run_here: Run, tmp_path: Path) -> None:
 
 
 def test_each_job_of_a_sweep_has_its_folder(tmp_path: Path) -> None:
-    result = run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1", "agent.trace_decay=0.8,0.95")
+    result = forks.run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1", "agent.trace_decay=0.8,0.95")
     assert result.returncode == 0, result.stderr
     summaries = sorted(tmp_path.glob("runs/sweeps/*/*/summary.json"))
     assert [path.parent.name for path in summaries] == ["0", "1", "2", "3"]
@@ -140,14 +140,14 @@ def test_each_job_of_a_sweep_has_its_folder(tmp_path: Path) -> None:
 
 
 def test_job_of_a_sweep_equals_the_single_run(tmp_path: Path) -> None:
-    run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1")
-    alone = Path(last_line(run(tmp_path, *QUICK, "logger=none", "seed=1")))
+    forks.run(tmp_path, "-m", *QUICK, "logger=none", "seed=0,1")
+    alone = Path(last_line(forks.run(tmp_path, *QUICK, "logger=none", "seed=1")))
     (swept,) = tmp_path.glob("runs/sweeps/*/1/summary.json")
     assert json.loads(alone.read_text())["return_last100"] == json.loads(swept.read_text())["return_last100"]
 
 
 def test_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:
-    result = run(tmp_path, "-m", *QUICK, "logger=none", "network.threshold=-1,0.25")
+    result = forks.run(tmp_path, "-m", *QUICK, "logger=none", "network.threshold=-1,0.25")
     assert result.returncode == 1
     assert "network.threshold must be" in result.stderr
     assert [path.parent.name for path in tmp_path.glob("runs/sweeps/*/*/summary.json")] == ["1"]

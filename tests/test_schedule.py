@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.forks import start
 from tests.helpers import command
 from tests.kills import differences
 from tracerl.lifetime.record import Record
@@ -116,17 +115,13 @@ def test_signal_ends_a_run_after_a_step_and_the_same_command_resumes_it(
     number: int, code: int, tmp_path: Path, run: Any
 ) -> None:
     arguments = [*QUICK, "steps=40000", "engine=torch", "hydra.run.dir=here", "resume=auto"]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "tracerl.run", *arguments],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    running = start(tmp_path, *arguments)
     while not (lock.read(tmp_path / "here") or {}).get("step"):  # slow is allowed, ended is not
-        assert running.poll() is None
+        assert running.is_alive()
         time.sleep(0.05)
-    running.send_signal(number)
-    assert running.wait(60) == code
+    os.kill(running.pid or 0, number)
+    running.join(60)
+    assert running.exitcode == code
     summary = json.loads((tmp_path / "here" / "summary.json").read_text())
     assert summary["status"] == "interrupted" and 0 < summary["steps"] < 40000
     assert not (tmp_path / "here" / "running.json").exists()

@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 import torch
 
-from tests.engines import SPACES, compute_by_rows, pair, step_together
+from tests.engines import SPACES, compute_by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
@@ -20,9 +20,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_fused_equals_torch_step_by_step(case: str) -> None:
-    steps = 2000 if case == "two layers" else 500
+@pytest.mark.parametrize(("case", "steps"), short_and_long(CASES))
+def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
     step_together(pair(4, 3, AGENT, *CASES[case], dtype=torch.float64), 4, steps, joined_every=50)
 
 
@@ -30,13 +29,12 @@ def test_fused_equals_torch_step_by_step(case: str) -> None:
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compute_by_rows(monkeypatch)
     agents = pair(5, 3, AGENT, *CASES[case], dtype=torch.float64)
-    step_together(agents, 5, 200, joined_every=50, silent={1: 200, 3: 90})
+    step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
-@pytest.mark.parametrize("space", ["box", "multi-discrete"])
-def test_fused_equals_torch_with_other_heads(space: str) -> None:
+@pytest.mark.parametrize(("space", "steps"), short_and_long(["box", "multi-discrete"]))
+def test_fused_equals_torch_with_other_heads(space: str, steps: int) -> None:
     overrides = (AGENT, SMALL, "agent.sparsity=0.3", "agent.entropy=0.3")
-    steps = 2000 if space == "box" else 500
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps, joined_every=50)
 
 

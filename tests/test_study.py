@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
-from tests.helpers import exit_code, script
+from tests.helpers import compose, exit_code, script
 from tracerl.config.checks import ConfigError
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
@@ -41,7 +42,8 @@ def written(folder: Path, text: str = TINY) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted(plan.folder_of_studies().glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_included_study_composes(path: Path, tmp_path: Path) -> None:
+def test_every_included_study_composes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "composed", lambda line, _: OmegaConf.to_container(compose(*line), resolve=True))
     found = plan.read_study(plan.find(path.stem))
     baseline = {found.baseline: found.settings[found.baseline]}  # every task, then every setting, not their product
     cells = plan.cells_of(replace(found, settings=baseline), tmp_path)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from tests.test_run import Run, command, run, run_here
+from tests.forks import run, start
+from tests.test_run import Run, run_here
 
 __all__ = ["run_here"]  # the fixture
 
@@ -100,11 +100,11 @@ def test_resume_skips_finished_jobs_and_continues_the_rest(swept: Path) -> None:
 
 
 def test_sweeps_of_the_same_second_have_different_folders(tmp_path: Path) -> None:
-    arguments = command("-m", "env=CartPole", "agent=random", "steps=50", "logger=none", "seed=0,1")
-    both = [subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    arguments = ("-m", "env=CartPole", "agent=random", "steps=50", "logger=none", "seed=0,1")
+    both = [start(tmp_path, *arguments) for _ in range(2)]
     for process in both:
-        process.communicate(timeout=120)
-        assert process.returncode == 0
+        process.join(120)
+        assert process.exitcode == 0
     sweeps = list(tmp_path.glob("runs/sweeps/*"))
     assert len(sweeps) == 2
     assert [statuses(sweep) for sweep in sweeps] == [{"0": "finished", "1": "finished"}] * 2

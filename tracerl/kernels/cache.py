@@ -8,12 +8,19 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from numba.core import caching
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 _FunctionCache: Any = caching.FunctionCache  # numba has no types
 _CacheFile: Any = caching.IndexDataCacheFile
@@ -93,6 +100,17 @@ def writable(folder: str) -> str:
         return folder
     atexit.register(shutil.rmtree, other, ignore_errors=True)
     return other
+
+
+@contextmanager
+def alone(folder: str, name: str) -> Iterator[None]:
+    """A context of one process of this machine at a time, for a name. Without file locks it is of any number."""
+    path = Path(folder) / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
+    with ExitStack() as held:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(held.enter_context(open(path, "w")), fcntl.LOCK_EX)
+        yield
 
 
 @functools.cache  # several kernels have the same warning

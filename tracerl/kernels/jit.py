@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numba
 from numba.extending import overload
 
-from tracerl.kernels.cache import KernelCache, writable
+from tracerl.kernels.cache import KernelCache, alone, writable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -85,7 +85,8 @@ def prepare(compiled: Any, *arguments: Any) -> None:
 
     The entry is compiled in a separate process. A process that compiles an entry links it to other copies of the called
     kernels than a process that loads it, and sums in these copies can be rounded differently. So every run loads its
-    machine code, and the first run on a machine is bit-identical to later ones.
+    machine code, and the first run on a machine is bit-identical to later ones. Of several processes that need the
+    same machine code at once, one compiles it and the others wait.
     """
     signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
     cache = compiled._cache
@@ -97,9 +98,10 @@ def prepare(compiled: Any, *arguments: Any) -> None:
     silent = subprocess.DEVNULL  # after a failure, the caller compiles and gets the error
     command = [sys.executable, "-c", _COMPILE_THERE]
     environment = {**os.environ, "NUMBA_CACHE_DIR": _folder()}
-    subprocess.run(
-        command, input=task, env=environment, stdout=silent, stderr=silent, start_new_session=True, check=False
-    )
+    options: dict[str, Any] = {"stdout": silent, "stderr": silent, "start_new_session": True, "check": False}
+    with alone(_folder(), f"{function.__module__}.{function.__name__} {signature}"):
+        if not cache.holds(signature, compiled.targetctx):
+            subprocess.run(command, input=task, env=environment, **options)
 
 
 _COMPILE_THERE = """
