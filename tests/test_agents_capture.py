@@ -30,6 +30,7 @@ CASES = {
     "spikes drawn": ("network.hidden=[9]", "encoder=rate", "network.ticks=4"),
     "obgd": ("network.hidden=[9]", "optimizer=obgd"),
     "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
+    "update rms": ("network.hidden=[9]", "optimizer=update_rms", "engine=fused"),
     "torch's Adam": ("network.hidden=[9]", "optimizer=torch"),
     "torch's momentum": (
         "network.hidden=[9]",

@@ -43,6 +43,8 @@ CASES = {
     "obgd": ("network.hidden=[9]", "optimizer=obgd"),
     "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
     "sgd": ("network.hidden=[9]", "optimizer=sgd"),
+    "update rms": ("network.hidden=[7,5]", "optimizer=update_rms", *LEARN),
+    "update rms, presynaptic": ("network.hidden=[7,5]", "optimizer=update_rms", PRESYNAPTIC),
     "low floor": ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true"),
     "small signals": ("network.hidden=[9]", "optimizer.policy.signal_floor=0.9", "optimizer.policy.peak_decay=0.999"),
     "rare signals": ("network.hidden=[9]", "optimizer.policy.rms_floor=0.9"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.test_networks import network_of
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
-from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, rule_of_policy
+from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, UpdateRMS, rule_of_policy
 
 LIFETIMES = Lifetimes(0, torch.float64)
 
@@ -55,6 +55,28 @@ def test_adaptive_obgd_by_hand() -> None:
     rule(network, tensor(0.5, -2.0), torch.tensor(2.0, dtype=torch.float64))
     # first step: v_hat = |signal zeta| = (1, 4), so zeta/v_hat = (.5, -.5), norm 1, alpha = 1/(3*2*1)
     assert network.flat.tolist() == pytest.approx([1 / 6 * 2 * 0.5, 1 / 6 * 2 * -0.5], rel=1e-6)
+
+
+def test_update_rms_by_hand() -> None:
+    network = two_parameters()
+    rule = UpdateRMS(lr=0.1, update_decay=0.75, epsilon=3.0).build(network, 0.9, LIFETIMES)
+    rule(network, tensor(4.0, -1.0), torch.tensor(2.0, dtype=torch.float64))
+    # u = (8, -2), v = u^2/4 = (16, 1), v + epsilon^2 = (25, 10)
+    assert network.flat.tolist() == pytest.approx([0.1 * 8 / 5, -0.1 * 2 / 10**0.5])
+    rule(network, tensor(0.0, 2.0), torch.tensor(-1.0, dtype=torch.float64))
+    # u = (0, -2), v = (12, .75 + 1)
+    assert rule.second_moment.tolist() == [12.0, 1.75]
+    assert network.flat.tolist() == pytest.approx([0.16, -0.2 / 10**0.5 - 0.2 / 10.75**0.5])
+    assert rule.step_size.item() == 0.1
+
+
+@pytest.mark.parametrize("spoiled", [math.nan, math.inf])
+def test_update_rms_keeps_parameters_whose_update_is_not_finite(spoiled: float) -> None:
+    network = two_parameters()
+    rule = UpdateRMS(lr=0.1, update_decay=0.75, epsilon=1.0).build(network, 0.9, LIFETIMES)
+    rule(network, tensor(spoiled, 2.0), torch.tensor(1.0, dtype=torch.float64))
+    assert network.flat.tolist() == pytest.approx([0.0, 0.1 * 2 / 2**0.5])
+    assert math.isnan(rule.step_size.item())
 
 
 def test_sgd_by_hand() -> None:

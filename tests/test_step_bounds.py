@@ -7,7 +7,7 @@ import torch
 from tests.test_optim import tensor, two_parameters
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Sequential
-from tracerl.optim import AdaptiveObGD, Intentional, ObGD
+from tracerl.optim import AdaptiveObGD, Intentional, ObGD, UpdateRMS
 from tracerl.optim.rule import StepRuleSettings
 
 LIFETIMES, DECAY, STEPS = Lifetimes(0, torch.float64), 0.9405, 2000
@@ -51,3 +51,8 @@ def test_only_the_floor_bounds_steps_as_scores_vanish() -> None:
 def test_obgd_changes_the_parameters_by_at_most_one_over_kappa(settings: ObGD | AdaptiveObGD) -> None:
     for _, change, signal in steps_of(settings):
         assert float(change.abs().sum()) <= min(abs(signal), 1.0) / settings.kappa * (1 + 1e-9)
+
+
+def test_update_rms_bounds_the_step_of_each_parameter() -> None:
+    for _, change, _ in steps_of(UpdateRMS(lr=0.01, update_decay=0.9, epsilon=1e-3)):
+        assert float(change.abs().max()) <= 0.01 / 0.1**0.5 * (1 + 1e-9)

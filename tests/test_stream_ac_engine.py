@@ -16,6 +16,7 @@ CASES = {
     "contrast, nothing scaled": (SMALL, "encoder=contrast", "encoder.normalize=false", "agent.scale_reward=false"),
     "intentional": (SMALL, "optimizer=intentional"),
     "sgd": (SMALL, "optimizer=sgd"),
+    "update rms": (SMALL, "optimizer=update_rms"),
     "as in the paper": (),
 }
 

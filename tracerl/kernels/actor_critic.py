@@ -14,7 +14,7 @@ from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import by_layers, entry, kernel
 from tracerl.kernels.layout import ABSENT, ADVANTAGE
 from tracerl.kernels.memory import row_of
-from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, OUTPUT, POLICY_SUMS, SIGNAL
+from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, KNOWN_SIGNAL, OUTPUT, POLICY_SUMS, SIGNAL
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED
 
 
@@ -134,7 +134,7 @@ def learn(
     prepare_value(memory, agent, layers, scratch)
     if agent.has_critic and not agent.frozen:
         g = row_of(scratch, SIGNAL, 1)
-        g[0] = 1
+        g[0], scratch[CRITIC_SUMS, KNOWN_SIGNAL] = 1, math.nan
         backward(memory, wide, agent, agent.critic, layers, g, scratch, scratch[CRITIC_SUMS])
     streams.encode(wide, agent, constants, observation, False, scratch)
     scaled = real(streams.scale_reward(wide, agent, reward))
@@ -193,6 +193,7 @@ def improve(
     weight = memory.dtype.type(agent.entropy_weight) * np.sign(signal)
     g, sums = row_of(scratch, SIGNAL, agent.head.n_outputs), scratch[POLICY_SUMS]
     heads.learning_signal(memory, words, agent.head, constants, weight, g)
+    sums[KNOWN_SIGNAL] = signal
     backward(memory, wide, agent, agent.policy, layers, g, scratch, sums)
     sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
     if agent.has_critic:

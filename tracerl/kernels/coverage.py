@@ -16,6 +16,7 @@ from tracerl.kernels.layout import (
     POOLING,
     SGD,
     SPIKING,
+    UPDATE_RMS,
 )
 from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
@@ -28,6 +29,7 @@ from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
 from tracerl.optim.sgd import FixedStep
 from tracerl.optim.torch_optim import TorchStep
+from tracerl.optim.update_rms import UpdateNormalized
 from tracerl.rules.reflect import TraceLearner
 
 ENCODERS = (RawEncoder, ContrastEncoder)
@@ -43,6 +45,7 @@ STEP_RULES: dict[type, int] = {
     OvershootingBounded: OBGD,
     AdaptiveOvershootingBounded: ADAPTIVE_OBGD,
     FixedStep: SGD,
+    UpdateNormalized: UPDATE_RMS,
 }
 LAYERS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Graded: GRADED, Pooling: POOLING}
 

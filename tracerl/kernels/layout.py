@@ -19,7 +19,7 @@ import numpy as np
 OFFSET, SIZE, NUMBER, FLAG = np.int64, np.int64, np.float64, np.bool_
 ABSENT = -1
 
-INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD = range(4)  # kinds of step-size rules
+INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD, UPDATE_RMS = range(5)  # kinds of step-size rules
 CATEGORICAL, BERNOULLI, GAUSSIAN = range(3)  # of heads
 SPIKING, GRADED, POOLING = range(3)  # of layers
 ADVANTAGE, REWARD = range(2)  # of signals without a critic
@@ -102,7 +102,7 @@ STEP_RULE = record(
     **offsets("signal_square signal_magnitude unseen"),
     settings=record(
         **dict.fromkeys("eta floor peak_decay score_decay slow_decay clip signal_floor rms_floor".split(), NUMBER),
-        **dict.fromkeys("lr kappa update_decay".split(), NUMBER),
+        **dict.fromkeys("lr kappa update_decay epsilon".split(), NUMBER),
         normalize_signal=FLAG,
     ),
 )

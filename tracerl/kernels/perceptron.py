@@ -71,22 +71,23 @@ def backward(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, g: A
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
         signal = row_of(scratch, row, layer.n_out)
-        score_layer(memory, agent, learner, layer, signal, scratch, sums)
+        at_currents(memory, layer, signal, scratch)
         if i > 0:
             row = FURTHER_BELOW if row == BELOW else BELOW
             vjp(memory, layer.affine, signal, row_of(scratch, row, layer.n_in))
+        inputs, active = part(memory, layer.inputs, layer.n_in + 1), active_rows(layer, scratch)
+        add_products_to_traces(memory, agent, learner, layer.affine, inputs, signal, active, sums)
     add_all_to_traces(memory, agent, learner, scratch, sums)
 
 
 @kernel
-def score_layer(memory: Any, agent: Any, learner: Any, layer: Any, signal: Any, scratch: Any, sums: Any) -> None:
-    """``Rectified.backward`` of one layer but for ``vjp``: the signal at its outputs becomes that at its currents."""
-    n, inputs = signal.size, part(memory, layer.inputs, layer.n_in + 1)
+def at_currents(memory: Any, layer: Any, signal: Any, scratch: Any) -> None:
+    """The signal at the outputs of ``Rectified`` becomes that at its currents, in place."""
+    n = signal.size
     slopes, inverse = part(memory, layer.slopes, n), memory[layer.norm.inverse]
     for h in range(n):
         signal[h] *= inverse * slopes[h]
     centre(signal.reshape(1, n), part(memory, layer.norm.normalized, n), scratch[ONES])
-    add_products_to_traces(memory, agent, learner, layer.affine, inputs, signal, active_rows(layer, scratch), sums)
 
 
 @kernel

@@ -8,9 +8,9 @@ from typing import Any
 
 from tracerl.kernels import functional as F
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD
+from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD, UPDATE_RMS
 from tracerl.kernels.memory import part, table
-from tracerl.kernels.scratch import ACTIVE, ONES, OVER, SCORE_NORM, TRACE_NORM
+from tracerl.kernels.scratch import ACTIVE, KNOWN_SIGNAL, ONES, OVER, SCORE_NORM, TRACE_NORM
 
 AT_ONCE = 256  # rows of 128 float32, of a score, its trace, its second moment and what it is made from: 0.5 MiB
 
@@ -37,6 +37,11 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
     """
     real, rule, network = memory.dtype.type, learner.step_rule, learner.network
     shift, one = first - network.flat, memory.dtype.type(1)
+    if rule.kind == UPDATE_RMS:
+        if not math.isnan(sums[KNOWN_SIGNAL]):
+            scores = part(memory, network.score + shift, rows * n)
+            step_by_update_rms(memory, learner, first, active[:rows], scores, n, n, active, sums)
+        return
     score = table(memory, network.score + shift, rows, n)
     trace = table(memory, learner.eligibility_trace + shift, rows, n)
     decay, score_norm, trace_norm = real(learner.trace_decay), real(0), real(0)
@@ -75,6 +80,9 @@ def add_products_to_traces(
 ) -> None:
     """Write the scores of weights from ``start`` on, what each received times its signal; ``add_to_traces``."""
     rows, n, network = received.size, signal.size, learner.network
+    if agent.by_rows and learner.step_rule.kind == UPDATE_RMS and not math.isnan(sums[KNOWN_SIGNAL]):
+        step_by_update_rms(memory, learner, start, received, signal, 0, n, active, sums)
+        return
     scores = table(memory, start + network.score - network.flat, rows, n)
     for low in range(0, rows, AT_ONCE):
         high = min(low + AT_ONCE, rows)
@@ -95,6 +103,53 @@ def add_all_to_traces(memory: Any, agent: Any, learner: Any, scratch: Any, sums:
 
 
 @kernel
+def step_by_update_rms(
+    memory: Any, learner: Any, first: int, received: Any, along: Any, stride: int, n: int, active: Any, sums: Any
+) -> None:
+    """``UpdateNormalized`` with the trace, in one pass over the parameters from ``first`` on, in rows of n.
+
+    The score of parameter i of row r is ``received[r] * along[r * stride + i]``.
+    """
+    real, rule, shift, delta = memory.dtype.type, learner.step_rule, first - learner.network.flat, sums[KNOWN_SIGNAL]
+    settings, rows, decay = rule.settings, received.size, real(learner.trace_decay)
+    lr, kept, fresh = real(settings.lr), real(settings.update_decay), real(1 - settings.update_decay)
+    least, total = real(settings.epsilon * settings.epsilon), real(0)
+    weights, trace = table(memory, first, rows, n), table(memory, learner.eligibility_trace + shift, rows, n)
+    second_moment = table(memory, rule.second_moment + shift, rows, n)
+    for r in range(rows):
+        if active[r] == 0:
+            continue
+        x, start = received[r], r * stride
+        for i in range(n):
+            zeta = F.accumulate(trace[r, i], decay, x * along[start + i])
+            u = delta * zeta
+            v = kept * second_moment[r, i] + fresh * u * u
+            trace[r, i], second_moment[r, i] = zeta, v
+            step = lr * u / math.sqrt(v + least)
+            weights[r, i] += step if step == step else real(0)  # not NaN
+            total += v
+    sums[TRACE_NORM] += total
+
+
+@kernel
+def update_rms(memory: Any, agent: Any, learner: Any, bottom: Any, signal: Any, scratch: Any, sums: Any) -> Any:
+    """Take the step of ``UpdateNormalized`` where the scores waited for the signal; return the step size."""
+    rule, network, ones = learner.step_rule, learner.network, scratch[ONES]
+    if math.isnan(sums[KNOWN_SIGNAL]):
+        sums[KNOWN_SIGNAL] = signal
+        start, affine = network.flat, network.input_weights
+        if agent.by_rows:
+            rest = affine + bottom.n_in * bottom.n_out
+            add_to_traces(memory, learner, start, 1, affine - start, ones, sums)
+            add_to_traces(memory, learner, affine, bottom.n_in, bottom.n_out, scratch[ACTIVE], sums)
+            add_to_traces(memory, learner, rest, 1, start + network.len_flat - rest, ones, sums)
+        else:
+            add_all_to_traces(memory, agent, learner, scratch, sums)
+    memory[rule.step_size] = memory.dtype.type(rule.settings.lr) + memory.dtype.type(0) * sums[TRACE_NORM]
+    return memory[rule.step_size]
+
+
+@kernel
 def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal: Any, sums: Any, scratch: Any) -> bool:
     """Step along ``signal * trace`` by the network's rule, updating its parameters.
 
@@ -102,6 +157,9 @@ def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal
         False, with the parameters as they were, where a number of the trace is not finite. ``SGD`` does not check.
     """
     real, rule, direction = memory.dtype.type, learner.step_rule, learner.network.score
+    bottom = layers[learner.network.first_layer]
+    if rule.kind == UPDATE_RMS:
+        return math.isfinite(update_rms(memory, agent, learner, bottom, signal, scratch, sums))
     if rule.kind == INTENTIONAL:
         change = intentional(memory, wide, learner, signal, sums)
     elif rule.kind == ADAPTIVE_OBGD:
@@ -114,7 +172,7 @@ def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal
         change = memory[rule.step_size] * signal
     if not math.isfinite(change):
         return False
-    move(memory, agent, learner.network, layers[learner.network.first_layer], change, direction, scratch)
+    move(memory, agent, learner.network, bottom, change, direction, scratch)
     return True
 
 

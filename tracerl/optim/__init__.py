@@ -5,5 +5,6 @@ from tracerl.optim.intentional import Intentional, rule_of_policy
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.sgd import SGD
 from tracerl.optim.torch_optim import TorchOptim
+from tracerl.optim.update_rms import UpdateRMS
 
-__all__ = ["SGD", "AdaptiveObGD", "Intentional", "ObGD", "TorchOptim", "rule_of_policy"]
+__all__ = ["SGD", "AdaptiveObGD", "Intentional", "ObGD", "TorchOptim", "UpdateRMS", "rule_of_policy"]
