@@ -6,8 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from tracerl.config import checks
-from tracerl.config.forms import optional, real, whole
-from tracerl.lifetime.env_state import fields
+from tracerl.config.forms import whole
 
 from . import drawing
 from .episodic import Episodic, Observation
@@ -18,8 +17,6 @@ class ContextualBandit(Episodic):
 
     The mean return of a random agent is 1/contexts, that of an optimal one 1.
     """
-
-    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
 
     def __init__(self, contexts: int = 4, render_mode: str | None = None) -> None:
         """Make the spaces.
@@ -42,8 +39,6 @@ class ContextualBandit(Episodic):
         """Sample a context and return it one-hot: float32, [contexts]."""
         super().reset(seed=seed)
         self.context = int(self.np_random.integers(self.contexts))
-        self.named: int | None = None
-        self.paid: float | None = None
         return self._show(self.context), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -52,23 +47,12 @@ class ContextualBandit(Episodic):
         return self._show(None), self.paid, True, False, {}
 
     def _show(self, context: int | None) -> Observation:
-        observation = np.zeros(self.contexts, np.float32)
-        if context is not None:
-            observation[context] = 1.0
+        observation: Observation = (np.arange(self.contexts) == context).astype(np.float32)
         return observation
 
-    def _fields(self) -> fields.Fields:
-        return {
-            "context": whole(0, self.contexts - 1),
-            "named": optional(whole(0, self.contexts - 1)),
-            "paid": optional(real),
-        }
-
-    def render(self) -> drawing.Picture | None:
-        """Draw the observation above the chosen action; None without a render mode."""
-        return None if self.render_mode is None else self._draw()
+    def _fields(self) -> dict[str, Any]:
+        return {"context": whole(0, self.contexts - 1), **super()._fields()}
 
     def _draw(self) -> drawing.Picture:
         seen = self._show(self.context if self.named is None else None)
-        answer = drawing.answer(self.contexts, self.named, self.paid)
-        return drawing.stacked(drawing.tiles(drawing.shades(seen[np.newaxis])), answer)
+        return drawing.stacked(drawing.tiles(drawing.shades(seen[np.newaxis])), self._draw_answer())

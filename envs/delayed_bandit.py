@@ -6,7 +6,6 @@ import numpy as np
 
 from tracerl.config import checks
 from tracerl.config.forms import whole
-from tracerl.lifetime.env_state import fields
 
 from . import drawing
 from .contextual_bandit import ContextualBandit
@@ -34,13 +33,6 @@ class DelayedBandit(ContextualBandit):
         super().__init__(contexts, render_mode)
         self.delay = checks.whole("delay", delay, 0)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Sample a context and return it; see ``ContextualBandit.reset``."""
-        self.elapsed = 0
-        return super().reset(seed=seed, options=options)
-
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Store the first action, and return its reward in the last step."""
         if self.elapsed == 0:
@@ -51,7 +43,7 @@ class DelayedBandit(ContextualBandit):
             self.paid = float(self.named == self.context)
         return self._show(None), self.paid or 0.0, over, False, {}
 
-    def _fields(self) -> fields.Fields:
+    def _fields(self) -> dict[str, Any]:
         return {**super()._fields(), "elapsed": whole(0, self.delay + 1)}
 
     def _draw(self) -> drawing.Picture:

@@ -8,8 +8,7 @@ from gymnasium import spaces
 from gymnasium.error import DependencyNotInstalled
 
 from tracerl.config import checks, forms
-from tracerl.config.forms import optional, real, whole
-from tracerl.lifetime.env_state import fields
+from tracerl.config.forms import whole
 
 from . import drawing
 from .episodic import Episodic, Observation
@@ -85,19 +84,13 @@ class Digits(Episodic):
             self.number = checks.whole("options.image", options["image"], 0, len(self.labels) - 1)
         else:
             self.number = int(self.np_random.integers(len(self.labels)))
-        self.label, self.elapsed = int(self.labels[self.number]), 0
-        self.named: int | None = None
-        self.paid: float | None = None
+        self.label = int(self.labels[self.number])
         return self._show(), self._info()
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Return the image again, and the reward of the action in the last step."""
-        self.elapsed += 1
-        self.named = int(action)
-        over = self.elapsed == self.showings
-        if over:
-            self.paid = float(self.named == self.label)
-        return self._show(), self.paid or 0.0, over, False, self._info()
+        reward, over = self._advance(action, self.showings, self.label)
+        return self._show(), reward, over, False, self._info()
 
     def _show(self) -> Observation:
         image: Observation = self.images[self.number]
@@ -109,22 +102,17 @@ class Digits(Episodic):
     def _info(self) -> dict[str, Any]:
         return {"label": self.label, "held_out": self.split == "held_out"}
 
-    def _fields(self) -> fields.Fields:
+    def _fields(self) -> dict[str, Any]:
         return {
             "number": whole(0, len(self.labels) - 1),
             "label": whole(0, CLASSES - 1),
             "elapsed": whole(0),
-            "named": optional(whole(0, CLASSES - 1)),
-            "paid": optional(real),
+            **super()._fields(),
             "shown": forms.array((SIDE, SIDE), "f"),
         }
 
-    def render(self) -> drawing.Picture | None:
-        """Draw the last observation above the last action; None without a render mode."""
-        if self.render_mode is None:
-            return None
-        answer = drawing.answer(CLASSES, self.named, self.paid, side=22)
-        return drawing.stacked(drawing.enlarged(self.shown, 32), answer)
+    def _draw(self) -> drawing.Picture:
+        return drawing.stacked(drawing.enlarged(self.shown, 32), self._draw_answer(side=22))
 
 
 def _load() -> tuple[Observation, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -139,8 +127,6 @@ def _load() -> tuple[Observation, np.ndarray[Any, np.dtype[np.int64]]]:
 
 def _chosen(n: int, split: str, held_out: float) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the indices of a split among n images, in ascending order."""
-    order = np.random.RandomState(0).permutation(
-        n
-    )  # NumPy does not change this generator, so the split is equal for all versions
+    order = np.random.RandomState(0).permutation(n)  # NumPy does not change this generator in new versions
     n_held_out = math.ceil(held_out * n)
     return np.sort(order[:n_held_out] if split == "held_out" else order[n_held_out:])

@@ -6,8 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from tracerl.config import checks
-from tracerl.config.forms import optional, real, whole
-from tracerl.lifetime.env_state import fields
+from tracerl.config.forms import whole
 
 from . import drawing
 from .episodic import Episodic, Observation
@@ -24,8 +23,6 @@ class MemoryChain(Episodic):
     1/cues for a random agent, 1 for an optimal one. bsuite has rewards +1 and -1. Also left out from bsuite are the
     clock in every observation (here only the recall signal depends on the time) and cues of several bits.
     """
-
-    metadata: dict[str, Any] = {"render_modes": drawing.MODES, "render_fps": 4}
 
     def __init__(self, length: int = 8, cues: int = 2, render_mode: str | None = None) -> None:
         """Make the spaces.
@@ -49,19 +46,13 @@ class MemoryChain(Episodic):
     ) -> tuple[Observation, dict[str, Any]]:
         """Sample a cue and return it: float32, [cues + 1], the cue one-hot, then the recall signal, which is 0."""
         super().reset(seed=seed)
-        self.cue, self.elapsed = int(self.np_random.integers(self.cues)), 0
-        self.named: int | None = None
-        self.paid: float | None = None
+        self.cue = int(self.np_random.integers(self.cues))
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advance; the last step returns the reward and ends the episode with a zero observation."""
-        self.elapsed += 1
-        self.named = int(action)
-        over = self.elapsed == self.length + 2
-        if over:
-            self.paid = float(self.named == self.cue)
-        return self._observe(), self.paid or 0.0, over, False, {}
+        reward, over = self._advance(action, self.length + 2, self.cue)
+        return self._observe(), reward, over, False, {}
 
     def _observe(self) -> Observation:
         observation = np.zeros(self.cues + 1, np.float32)
@@ -71,18 +62,10 @@ class MemoryChain(Episodic):
             observation[-1] = 1.0
         return observation
 
-    def _fields(self) -> fields.Fields:
-        return {
-            "cue": whole(0, self.cues - 1),
-            "elapsed": whole(0),
-            "named": optional(whole(0, self.cues - 1)),
-            "paid": optional(real),
-        }
+    def _fields(self) -> dict[str, Any]:
+        return {"cue": whole(0, self.cues - 1), "elapsed": whole(0), **super()._fields()}
 
-    def render(self) -> drawing.Picture | None:
-        """Draw observation, last action and elapsed time; None without a render mode."""
-        if self.render_mode is None:
-            return None
+    def _draw(self) -> drawing.Picture:
         seen = drawing.tiles(drawing.shades(self._observe()[np.newaxis]))
         time = drawing.bar(self.elapsed / (self.length + 2), seen.shape[1])
-        return drawing.stacked(seen, drawing.answer(self.cues, self.named, self.paid), time)
+        return drawing.stacked(seen, self._draw_answer(), time)

@@ -56,15 +56,14 @@ class MinAtar(gym.Env[Observation, np.int64]):
         """
         checks.choice("game", game, GAMES)
         checks.unit_interval("sticky_action_prob", sticky_action_prob)
-        for name, switch in (("minimal_actions", minimal_actions), ("difficulty_ramping", difficulty_ramping)):
-            checks.flag(name, switch)
+        checks.flag("minimal_actions", minimal_actions)
+        checks.flag("difficulty_ramping", difficulty_ramping)
         self.render_mode = drawing.checked_mode(render_mode)
         try:
             module = import_module(f"minatar.environments.{game}")
         except ImportError as error:
-            raise gym.error.DependencyNotInstalled(
-                'MinAtar is not installed: pip install "tracerl[minatar]"'
-            ) from error
+            problem = 'MinAtar is not installed: pip install "tracerl[minatar]"'
+            raise gym.error.DependencyNotInstalled(problem) from error
         self._game: Any = module.Env(ramping=difficulty_ramping)
         self._actions: list[int] = self._game.minimal_action_set() if minimal_actions else list(range(6))
         self.sticky_action_prob = sticky_action_prob

@@ -7,8 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from tracerl.config import checks, forms
-from tracerl.config.forms import optional, real, whole
-from tracerl.lifetime.env_state import fields
+from tracerl.config.forms import whole
 
 from . import drawing
 from .episodic import Episodic, Observation
@@ -82,9 +81,6 @@ class PoissonClicks(Episodic):
         self.heard = np.zeros((self.evidence + self.gap + 2, 3), np.float32)  # the last row: after the end
         self.heard[: self.evidence, :2] = heard
         self.heard[-2, 2] = 1.0
-        self.elapsed = 0
-        self.named: int | None = None
-        self.paid: float | None = None
         return self.heard[0].copy(), {}
 
     def _draw_clicks(self) -> Clicks:
@@ -101,28 +97,20 @@ class PoissonClicks(Episodic):
 
         The last step's info has ``clicks``: how many there were on the left and on the right.
         """
-        self.elapsed += 1
-        self.named = int(action)
-        over = self.elapsed == len(self.heard) - 1
-        info = {}
-        if over:
-            self.paid = float(self.named == self.counts.argmax())
-            info = {"clicks": tuple(self.counts.tolist())}
-        return self.heard[self.elapsed].copy(), self.paid or 0.0, over, False, info
+        reward, over = self._advance(action, len(self.heard) - 1, int(self.counts.argmax()))
+        info = {"clicks": tuple(self.counts.tolist())} if over else {}
+        return self.heard[self.elapsed].copy(), reward, over, False, info
 
-    def _fields(self) -> fields.Fields:
+    def _fields(self) -> dict[str, Any]:
         return {
             "counts": forms.array((2,), "iu"),
             "heard": forms.array((self.evidence + self.gap + 2, 3), "f"),
             "elapsed": whole(0, self.evidence + self.gap + 1),
-            "named": optional(whole(0, 1)),
-            "paid": optional(real),
+            **super()._fields(),
         }
 
-    def render(self) -> drawing.Picture | None:
-        """Draw all observations so far, time to the right, and the last action; None without a render mode."""
-        if self.render_mode is None:
-            return None
+    def _draw(self) -> drawing.Picture:
+        """Draw all observations so far, time to the right, and the last action."""
         colours = drawing.shades(self.heard[:-1].T)  # [3, steps, 3]
         colours[:, self.elapsed + 1 :] = drawing.BACKGROUND
-        return drawing.stacked(drawing.tiles(colours, side=8), drawing.answer(2, self.named, self.paid, side=24))
+        return drawing.stacked(drawing.tiles(colours, side=8), self._draw_answer(side=24))

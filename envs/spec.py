@@ -101,14 +101,10 @@ class EnvSpec:
         if self.wrappers:
             raise ConfigError("wrappers", "must be empty with backend=compiled: a compiled env has none")
         if self.time_aware:
-            raise ConfigError(
-                "time_aware", "must be false with backend=compiled: a compiled env does not show the time"
-            )
+            raise ConfigError("time_aware", "must be false with backend=compiled: such an env does not show the time")
         if self.timeout is not None:
             raise ConfigError("timeout", "must be null with backend=compiled: no env of Gymnasium is stepped there")
-        from tracerl.kernels.compiled_runner import (
-            CompiledEnvRunner,  # imports the compiler, which is slow
-        )
+        from tracerl.kernels.compiled_runner import CompiledEnvRunner  # imports the compiler, which is slow
 
         return CompiledEnvRunner(self.id, seeds)
 
@@ -187,8 +183,5 @@ class EnvSpec:
 
     def _missing_package(self, error: Exception) -> ConfigError:
         """Return an error that names the missing package of an env."""
-        if self.extra is None:
-            return ConfigError("id", f"{self.id} needs a package that is not installed: {error}")
-        return ConfigError(
-            "id", f'{self.id} needs packages that are not installed: pip install "tracerl[{self.extra}]"'
-        )
+        missing = str(error) if self.extra is None else f'pip install "tracerl[{self.extra}]"'
+        return ConfigError("id", f"{self.id} needs packages that are not installed: {missing}")

@@ -11,10 +11,9 @@ from PIL import Image
 from tracerl.recording import images as P
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
-from tracerl.watch.composite import CompositeImage
+from tracerl.watch.composite import CompositeImage, Scene
 from tracerl.watch.pace import Pace
 from tracerl.watch.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
-from tracerl.watch.scene import Scene
 from tracerl.watch.timeline import Timeline
 from tracerl.watch.video import Video
 

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -121,6 +122,15 @@ def choice(key: str, value: Any, options: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ConfigError(key, f"must be one of {', '.join(options)}; got {value!r}")
     return value
+
+
+def packages(key: str, extra: str, *names: str) -> None:
+    """Check that the packages of an extra of tracerl are installed."""
+    try:
+        for name in names:
+            import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(key, f'needs packages that are not installed: pip install "tracerl[{extra}]"') from error
 
 
 def span(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[)") -> tuple[float, float]:

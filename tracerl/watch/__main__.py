@@ -1,7 +1,6 @@
 """The command line: ``python -m tracerl.watch RUN``."""
 
 import argparse
-import math
 import re
 import sys
 from contextlib import nullcontext
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracerl.config.checks import ConfigError, stop
+from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Watch a run; exit with 0, 1 (failed env, diverged number or failed file), 2 (bad input) or 128 + signal."""
-    arguments = vars(_parser().parse_args())
-    try:
-        options = Options(**arguments)
-        code = _watch(options)
-    except ConfigError as error:
-        stop(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with errors_in_one_line(ConfigError):
+        code = _watch(Options(**vars(_parser().parse_args())))
     sys.exit(code)
 
 
@@ -46,9 +40,7 @@ def _watch(options: Options) -> int:
             stop(str(error), 1)
     if interrupted():
         to_stderr("interrupted: the files are kept" if files else "interrupted")
-    print(_summary(record))
-    for line in files:
-        print(line)
+    print(_summary(record), *files, sep="\n")
     return 128 + interrupted.signal if interrupted.signal is not None else 0
 
 
@@ -57,53 +49,38 @@ def _summary(record: "Record") -> str:
     watched = f"{record.step:,} steps watched"
     if not record.episodes:
         return f"{watched}, return so far {record.episode_return:,.4g}"
-    mean = record.mean_return(partial=True)
-    assert not math.isnan(mean)
-    episodes = "1 episode" if record.episodes == 1 else f"{record.episodes:,} episodes"
-    which = (
-        "return" if record.episodes == 1 else "mean return" if record.episodes <= 100 else "mean return of the last 100"
-    )
-    return f"{watched}, {episodes} ended, {which} {mean:,.4g}"
+    mean = f"{record.mean_return(partial=True):,.4g}"
+    if record.episodes == 1:
+        return f"{watched}, 1 episode ended, return {mean}"
+    of = "" if record.episodes <= 100 else " of the last 100"
+    return f"{watched}, {record.episodes:,} episodes ended, mean return{of} {mean}"
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return a parser whose result has the given options only: ``Options`` has the defaults."""
     parser = argparse.ArgumentParser(
         prog="python -m tracerl.watch",
         description="Watch a run's agent: its env beside spikes, membranes, action probabilities, value and td error.",
         epilog=KEYS,
         allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
     add("run", type=Path, help="folder of a run or of one of its checkpoints")
-    add(
-        "--video",
-        type=Path,
-        action="append",
-        default=[],
-        dest="videos",
-        metavar="FILE",
-        help="write .mp4 or .gif; may be given more than once",
-    )
+    video = "write .mp4 or .gif; may be given more than once"
+    add("--video", type=Path, action="append", dest="videos", metavar="FILE", help=video)
     add("--raster", type=Path, metavar="FILE", help="write one picture of the whole recording, .png")
     add("--window", action="store_true", default=None, help="show a window (default: if no file is written)")
     add("--episodes", type=int, metavar="N", help="watch N episodes")
     add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} to files, no limit in a window)")
-    add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
-    add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest valid one)")
+    add_lifetime_options(parser)
     add("--greedy", action="store_true", help="take the most probable action (default: sample, as in the run)")
     add("--learn", action="store_true", help="keep learning; the run's folder does not change (default: frozen)")
-    add("--fps", type=float, default=30.0, metavar="F", help="maximum of frames per second (default: 30)")
-    add(
-        "--speed",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="env time per watched time, such as 2 for twice as fast (default: 1)",
-    )
+    add("--fps", type=float, metavar="F", help="maximum of frames per second (default: 30)")
+    add("--speed", type=float, metavar="X", help="env time per watched time; 2: twice as fast (default: 1)")
     add("--seed", type=int, metavar="S", help="seed of the env (default: seed of the lifetime)")
     add("--span", type=int, metavar="N", help="env steps in the panels (default: four pixels each)")
-    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
-    add("--size", type=_size, default=(960, 540), metavar="WxH", help="size of a frame (default: 960x540)")
+    add("--size", type=_size, metavar="WxH", help="size of a frame (default: 960x540)")
     return parser
 
 

@@ -1,5 +1,6 @@
 """Compose the image of a scene: env frame and policy outputs at the left, recording at the right."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,28 @@ from tracerl.recording.images import Picture
 from tracerl.recording.recorder import Recording
 from tracerl.watch import actions
 from tracerl.watch.panels import action_colours, mixed
-from tracerl.watch.scene import Scene
 from tracerl.watch.timeline import GUTTER, Timeline
 
 _MARGIN, _HEADER = 12, 34
 _LEFT = 0.34  # share of the width for the left part
 _NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # size of the picture of a recording
 _ROW = 26  # largest height of a bar
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The data of one frame, after an env step or at the end of an episode before the next reset."""
+
+    frame: Picture | None  # rendered image of the env; None if it cannot be rendered
+    recording: Recording | None  # recording of the newest steps; None before the first
+    step: int  # number of the newest recorded env step, from 1
+    episode: int  # number of the current episode, from 1
+    length: int  # env steps of the current episode
+    earned: float  # return of the current episode so far
+    # number, mean and last of the returns of up to 100 last episodes; None before an episode ends
+    returns: tuple[int, float, float] | None
+    action: Any  # next action or, at the end of an episode, its last action; as given to the env
+    verdict: str | None = None  # how the episode ended; None before its end
 
 
 class CompositeImage:
@@ -48,17 +64,16 @@ class CompositeImage:
 
     def _show_frame(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene) -> int:
         """Draw the env frame at the top left and return its bottom."""
-        room = self._left, round(0.42 * self.size[1])
-        if scene.frame is None:
-            pen.rectangle([_MARGIN, _HEADER, _MARGIN + room[0] - 1, _HEADER + 40], fill=P.PANEL)
-            middle = _MARGIN + room[0] / 2, _HEADER + 20
+        width = self._left
+        fitted = None if scene.frame is None else _fitted(scene.frame, width, round(0.42 * self.size[1]))
+        bottom = _HEADER + (41 if fitted is None else fitted.height)
+        pen.rectangle([_MARGIN, _HEADER, _MARGIN + width - 1, bottom - 1], fill=P.PANEL)
+        if fitted is not None:
+            image.paste(fitted, (_MARGIN + (width - fitted.width) // 2, _HEADER))
+        else:
+            middle = _MARGIN + width / 2, _HEADER + 20
             pen.text(middle, "no frame of the env", fill=P.QUIET, font=P.font(12), anchor="mm")
-            return _HEADER + 40
-        fitted = _fitted(scene.frame, *room)
-        tall = fitted.height
-        pen.rectangle([_MARGIN, _HEADER, _MARGIN + room[0] - 1, _HEADER + tall - 1], fill=P.PANEL)
-        image.paste(fitted, (_MARGIN + (room[0] - fitted.width) // 2, _HEADER))
-        return _HEADER + tall
+        return bottom
 
     def _write_numbers(self, pen: ImageDraw.ImageDraw, scene: Scene, top: int) -> int:
         """Write episode, step, return and earlier returns; return the bottom of the text."""
@@ -84,15 +99,13 @@ class CompositeImage:
         if recording.probabilities is not None:
             shares = recording.probabilities[-1]
             pen.text((_MARGIN, top), name, fill=P.INK, font=P.font(11), anchor="lt")
-            self._draw_shares(image, pen, shares, scene.action, top + 18, room)
+            self._draw_shares(image, shares, scene.action, top + 18, room)
         elif recording.mean is not None and recording.std is not None:
             pen.text((_MARGIN, top), f"{name}: mean, deviation, choice", fill=P.INK, font=P.font(11), anchor="lt")
             self._draw_means(pen, recording.mean[-1], recording.std[-1], scene.action, top + 18, room)
 
-    def _draw_shares(
-        self, image: Image.Image, pen: ImageDraw.ImageDraw, shares: Any, action: Any, top: int, room: int
-    ) -> None:
-        """Draw a bar per action, with a mark at the chosen one."""
+    def _draw_shares(self, image: Image.Image, shares: Any, action: Any, top: int, room: int) -> None:
+        """Draw a bar per action, with a small triangle that points to the chosen one."""
         shown = max(1, min(len(shares), room // 10))
         pitch = min(_ROW, room // shown)
         names = actions.labels(self._space, len(shares))[:shown]
@@ -101,7 +114,8 @@ class CompositeImage:
         image.paste(Image.fromarray(picture), (_MARGIN, top))
         for i in actions.marks(self._space, action, len(shares)):
             if i < shown:
-                _mark(pen, _MARGIN + self._left - 12, top + (i + 0.5) * pitch - 0.5)
+                x, y = _MARGIN + self._left - 12, top + (i + 0.5) * pitch - 0.5
+                ImageDraw.Draw(image).polygon([(x, y), (x + 8, y - 5), (x + 8, y + 5)], fill=P.INK)
 
     def _draw_means(self, pen: ImageDraw.ImageDraw, mean: Any, std: Any, action: Any, top: int, room: int) -> None:
         """Draw mean, standard deviation and choice per component of the action, from -1.5 to 1.5 or wider."""
@@ -134,8 +148,7 @@ def recording_image(recording: Recording, space: Any, titles: tuple[str, str], r
     image = Image.new("RGB", size, P.BACKGROUND)
     pen = ImageDraw.Draw(image)
     _write_titles(pen, size[0], *titles)
-    ended_now = record.episode_length == 0
-    episode = record.episodes + (0 if ended_now else 1)
+    episode = record.episodes + (record.episode_length > 0)
     room = GUTTER + plots, size[1] - _HEADER - _MARGIN
     panels = Timeline(space).draw(recording, record.step, episode, room, n)
     image.paste(Image.fromarray(panels), (_MARGIN, _HEADER))
@@ -148,11 +161,6 @@ def _write_titles(pen: ImageDraw.ImageDraw, width: int, title: str, mode: str) -
     cut = next((title[:n] for n in range(len(title), 0, -1) if P.font(14).getlength(title[:n] + "…") <= room), "")
     pen.text((_MARGIN, 22), title if cut == title else f"{cut}…", fill=P.INK, font=P.font(14), anchor="ls")
     pen.text((width - _MARGIN, 22), mode, fill=P.QUIET, font=P.font(12), anchor="rs")
-
-
-def _mark(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
-    """Draw a small triangle that points to the left."""
-    pen.polygon([(x, y), (x + 8, y - 5), (x + 8, y + 5)], fill=P.INK)
 
 
 def _fitted(frame: Picture, width: int, height: int) -> Image.Image:

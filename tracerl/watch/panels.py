@@ -16,6 +16,7 @@ from tracerl.recording.images import Colour, Numbers, Picture
 from tracerl.recording.recorder import LayerRecording
 
 TRACES = (P.SPIKE, (232, 140, 170), (120, 190, 235))  # colours of neurons whose membranes are drawn
+Limits = tuple[float, float]  # lower and upper end of a scale
 _FINE = 3  # curves are drawn larger by this factor and then shrunk, for smooth edges
 
 
@@ -55,12 +56,7 @@ def charge(layer: LayerRecording) -> Numbers:
 
 
 def traces_panel(
-    layer: LayerRecording,
-    neurons: Numbers,
-    axis: Axis,
-    height: int,
-    ends: tuple[float, float],
-    colours: Sequence[Colour],
+    layer: LayerRecording, neurons: Numbers, axis: Axis, height: int, ends: Limits, colours: Sequence[Colour]
 ) -> Picture:
     """Draw the membranes of a few neurons with a line at the threshold, and their spikes above."""
     series, above = list(charge(layer)[:, neurons].T), 4 * len(neurons) + 2
@@ -88,7 +84,7 @@ def curves_panel(
     series: Sequence[Numbers],
     axis: Axis,
     height: int,
-    ends: tuple[float, float],
+    ends: Limits,
     colours: Sequence[Colour],
     around: Sequence[Numbers] = (),
     level: float = 0.0,
@@ -138,9 +134,9 @@ class Scales:
     """Limits of the scales of curves: round numbers that rarely change between frames."""
 
     def __init__(self) -> None:
-        self._ends: dict[str, tuple[float, float]] = {}
+        self._ends: dict[str, Limits] = {}
 
-    def ends(self, name: str, values: Numbers) -> tuple[float, float]:
+    def ends(self, name: str, values: Numbers) -> Limits:
         """Return the limits for values. A scale shrinks only if less than half of it is used."""
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -150,7 +146,7 @@ class Scales:
         return self._ends[name]
 
 
-def _round_ends(low: float, high: float) -> tuple[float, float]:
+def _round_ends(low: float, high: float) -> Limits:
     """Widen a range to multiples of a unit: 1, 2 or 5 times a power of ten, about a quarter of the range."""
     width = max(high - low, 0.1 * abs(high), 0.1 * abs(low)) or 1.0
     power = 10.0 ** math.floor(math.log10(width / 4))

@@ -1,24 +1,21 @@
 """The loop of a watched lifetime: step, record, draw, show."""
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import Callback, LoopState, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
-from tracerl.recording.images import Picture
 from tracerl.recording.recorder import Recorder
 from tracerl.runs.saved_run import SavedRun, load
-from tracerl.watch.composite import CompositeImage, recording_image
+from tracerl.watch.composite import CompositeImage, Scene, recording_image
 from tracerl.watch.options import KEYS, Options
 from tracerl.watch.outputs import Files
 from tracerl.watch.pace import Pace
-from tracerl.watch.rendered_env import RenderedEnv, open_env
-from tracerl.watch.scene import Scene, scene
+from tracerl.watch.rendered_env import RenderedEnv, environment, open_env
 from tracerl.watch.window import Window, has_display
 
 _WINDOW = 2_000  # newest env steps in the picture of a recording
@@ -40,22 +37,24 @@ def play(
         The record of the returns, and a line about each file.
     """
     if options.wants_window and not has_display():
-        raise ConfigError(
-            "window", "needs a display, and there is none: --video out.mp4 and --raster out.png need none"
-        )
-    with _pygame_environment(not options.wants_window):
+        raise ConfigError("window", "needs a display, and there is none: --video out.mp4 and --raster out.png do not")
+    # pygame draws without a display unless a window is shown, and prints no banner.
+    hidden = {} if options.wants_window else {"SDL_VIDEODRIVER": "dummy"}
+    with environment({"PYGAME_HIDE_SUPPORT_PROMPT": "1", **hidden}):
         saved = load(options.run, options.checkpoint, trust=options.trust)
         draws = bool(options.videos) or options.wants_window
         with closing(open_env(saved, say) if draws else RenderedEnv(saved.env(), say)) as env:
             agent = _agent(saved, options, say)
-            return _Show(saved, env, agent, options).play(say, interrupted, callbacks)
+            return _Show(saved, env, agent, options, say).play(interrupted, callbacks)
 
 
 class _Show:
     """The state of one watched lifetime: recordings, images and outputs."""
 
-    def __init__(self, saved: SavedRun, env: RenderedEnv, agent: Any, options: Options) -> None:
-        self._saved, self._env, self._agent, self._options = saved, env, agent, options
+    def __init__(
+        self, saved: SavedRun, env: RenderedEnv, agent: Any, options: Options, say: Callable[[str], None]
+    ) -> None:
+        self._saved, self._env, self._agent, self._options, self._say = saved, env, agent, options, say
         self._viewer = Viewer(agent)
         self._pace = Pace(env.rate, options.speed, options.fps)
         self._titles = _titles(saved, options, hasattr(agent, "freeze"))
@@ -64,50 +63,38 @@ class _Show:
         self._all = Recorder(_WINDOW if options.raster else 1)
         self._record = Record()
         self._loop_state = LoopState()
-        self._window: Window | None = None
 
-    def play(
-        self, say: Callable[[str], None], interrupted: Callable[[], bool], callbacks: Sequence[Callback]
-    ) -> tuple[Record, list[str]]:
+    def play(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> tuple[Record, list[str]]:
         """Watch until the end; see ``play``."""
         options = self._options
         self._files = Files(options.videos, options.raster, options.size, self._pace.fps)
         try:
-            if options.wants_window:
-                self._window = Window(self._titles[0], options.size, self._pace, interrupted)
-                say(KEYS)
-            self._live(interrupted, callbacks)
+            window = Window(self._titles[0], options.size, self._pace, interrupted) if options.wants_window else None
+            with nullcontext() if window is None else closing(window) as self._window:
+                if window is not None:
+                    self._say(KEYS)
+                self._live(interrupted, callbacks)
         except BaseException as error:
-            self._close(say, isinstance(error, Exception) and not isinstance(error, ConfigError))
+            if self._record.step and isinstance(error, Exception) and not isinstance(error, ConfigError):
+                self._say_kept(self._finish()[0])
+            self._files.drop()
             raise
         lines, failed = self._finish()
         if failed is not None:
-            for line in lines:
-                say(f"kept {line}")
+            self._say_kept(lines)
             raise failed
         return self._record, lines
 
-    def _close(self, say: Callable[[str], None], keep: bool) -> None:
-        """Close everything after an error, and finish the files if ``keep``."""
-        if keep and self._record.step:
-            for line in self._finish()[0]:
-                say(f"kept {line}")
-            return
-        self._files.drop()
-        if self._window is not None:
-            self._window.close()
+    def _say_kept(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._say(f"kept {line}")
 
     def _finish(self) -> tuple[list[str], OSError | None]:
-        """Close the window and finish the files; see ``Files.finish``."""
-        if self._window is not None:
-            self._window.close()
-        drawn = self._options.raster is not None and len(self._all)
-        whole = (
-            recording_image(self._all.recording(), self._env.action_space, self._titles, self._record)
-            if drawn
-            else None
-        )
-        return self._files.finish(whole)
+        """Finish the files; see ``Files.finish``."""
+        if self._options.raster is None or not len(self._all):
+            return self._files.finish(None)
+        recording = self._all.recording()
+        return self._files.finish(recording_image(recording, self._env.action_space, self._titles, self._record))
 
     def _live(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> None:
         options, saved = self._options, self._saved
@@ -122,33 +109,39 @@ class _Show:
     def _record_step(self, step: Step) -> bool:
         """Record and show an env step; return True after the last episode."""
         if step.last:
-            self._show(lambda: self._ending(step))
+            self._show(step)
         seen = self._viewer()
         self._newest.add(seen, step)
         self._all.add(seen, step)
         over = self._options.episodes is not None and self._record.episodes >= self._options.episodes
         if not over and not self._loop_state.ended:
-            self._show(lambda: self._scene(self._env.frame(), self._loop_state.action))
+            self._show()
         return over
 
-    def _ending(self, step: Step) -> Scene:
-        frame = self._env.frame() if self._loop_state.ended else self._env.last_frame  # not reset after the last step
-        verdict = "terminated" if step.terminated else "cut off"
-        return self._scene(frame, step.action, verdict)
-
-    def _scene(self, frame: Picture | None, action: Any, verdict: str | None = None) -> Scene:
-        recording = self._newest.recording() if len(self._newest) else None
-        return scene(frame, recording, self._record, action, verdict)
-
-    def _show(self, loop_state: Callable[[], Scene]) -> None:
-        """Draw a scene if it is due and there is an output."""
-        has_output = self._files.has_videos or self._window is not None
-        if not has_output or not self._pace.due():
+    def _show(self, last: Step | None = None) -> None:
+        """Draw the newest step, or the last step of an episode, if a frame is due and there is an output."""
+        if not (self._files.videos or self._window is not None) or not self._pace.due():
             return
-        picture = self._image.compose(loop_state())
+        picture = self._image.compose(self._scene(last))
         self._files.add(picture)
         if self._window is not None:
             self._window.show(picture)
+
+    def _scene(self, last: Step | None) -> Scene:
+        """Return the scene within an episode or, with its last step, at its end."""
+        record, verdict = self._record, None
+        recording = self._newest.recording() if len(self._newest) else None
+        returns = (
+            (len(record.returns), record.mean_return(partial=True), record.returns[-1]) if record.returns else None
+        )
+        if last is None:
+            frame, action = self._env.frame(), self._loop_state.action
+            counts = record.step, record.episodes + 1, record.episode_length, record.episode_return
+        else:  # its last step is not recorded yet, and the env is reset after every step but the last of all
+            frame, action = self._env.frame() if self._loop_state.ended else self._env.last_frame, last.action
+            counts = record.step - 1, record.episodes, record.lengths[-1], record.returns[-1]
+            verdict = "terminated" if last.terminated else "cut off"
+        return Scene(frame, recording, *counts, returns, action, verdict)
 
 
 def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any:
@@ -176,19 +169,6 @@ def _titles(saved: SavedRun, options: Options, can_freeze: bool) -> tuple[str, s
     which = f"{saved.config.env.name} · {agent} · {lifetimes}{saved.step:,} steps old"
     how = "frozen" if can_freeze and not options.learn else "learning"
     return which, f"{how}, {'greedy' if options.greedy else 'sampling'}"
-
-
-@contextmanager
-def _pygame_environment(hidden: bool) -> Iterator[None]:
-    """Set environment variables so that pygame draws without a display and prints no banner."""
-    wanted = {"PYGAME_HIDE_SUPPORT_PROMPT": "1"} | ({"SDL_VIDEODRIVER": "dummy"} if hidden else {})
-    changed = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name in changed:
-            os.environ.pop(name, None)
 
 
 def to_stderr(line: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,16 +70,24 @@ def _drawing_without_display() -> Iterator[None]:
     This is set only during rendering: without EGL, the import of MuJoCo fails with this setting.
     """
     shown = not sys.platform.startswith("linux") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    ours = not shown and "MUJOCO_GL" not in os.environ
-    if ours:
-        os.environ["MUJOCO_GL"] = "egl"
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # ignore errors of an incomplete viewer
+    try:
+        with environment({} if shown else {"MUJOCO_GL": "egl"}):
+            yield
+    finally:
+        sys.unraisablehook = hook
+
+
+@contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """A context with environment variables that the user has not set."""
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        sys.unraisablehook = hook
-        if ours:
-            os.environ.pop("MUJOCO_GL", None)
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def open_env(saved: SavedRun, say: Callable[[str], None]) -> RenderedEnv:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,8 @@ from tracerl.recording import images as P
 from tracerl.recording.images import Colour, Numbers, Picture
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.watch import actions
-from tracerl.watch.panels import (
-    TRACES,
-    Axis,
-    Scales,
-    action_colours,
-    charge,
-    curves_panel,
-    layer_panel,
-    mixed,
-    shares_panel,
-    traces_panel,
-)
+from tracerl.watch import panels as drawing
+from tracerl.watch.panels import TRACES, Axis, Scales, action_colours, charge, mixed
 
 GUTTER = 40  # width left of the panels, for scales
 _TITLE, _STRIP, _TICKS, _GAP = 17, 16, 18, 7  # heights of a title, the strip of episodes and the ticks; between panels
@@ -103,15 +94,10 @@ class Timeline:
         return self._orders.setdefault(layer.name, np.argsort(-layer.rate, kind="stable"))
 
     def _of_layer(self, layer: LayerRecording, tallest: int) -> Panel:
-        n, fired, order = layer.spikes.shape[1], int(layer.spikes[-1].sum()), self._order(layer)
-        colour = layer_colour(layer.name)
-        return Panel(
-            f"{layer.name}: spikes over membranes",
-            f"firing: {fired} of {n}",
-            ("busy", "quiet"),
-            0.6 + 4.4 * n / tallest,
-            lambda axis, height: layer_panel(layer, order, axis, height, colour),
-        )
+        n, fired = layer.spikes.shape[1], int(layer.spikes[-1].sum())
+        draw = partial(drawing.layer_panel, layer, self._order(layer), colour=layer_colour(layer.name))
+        title, reading = f"{layer.name}: spikes over membranes", f"firing: {fired} of {n}"
+        return Panel(title, reading, ("busy", "quiet"), 0.6 + 4.4 * n / tallest, draw)
 
     def _of_traces(self, layer: LayerRecording) -> Panel:
         """Return the panel of membranes of neurons with medium rates."""
@@ -121,64 +107,44 @@ class Timeline:
         start = min(max(0, middle - len(TRACES) // 2), max(0, len(order) - len(TRACES)))
         neurons = self._orders.setdefault(f"{layer.name} traces", order[start : start + len(TRACES)])
         ends = self._scales.ends("membrane", np.append(charge(layer)[:, neurons], 1.0))
-        return Panel(
-            f"{layer.name}: membranes of {len(neurons)}",
-            "line: threshold, strokes: spikes",
-            (f"{ends[1]:g}", f"{ends[0]:g}"),
-            1.0,
-            lambda axis, height: traces_panel(layer, neurons, axis, height, ends, TRACES),
-            2 * _LEAST,
-        )
+        title, reading = f"{layer.name}: membranes of {len(neurons)}", "line: threshold, strokes: spikes"
+        draw = partial(drawing.traces_panel, layer, neurons, ends=ends, colours=TRACES)
+        return Panel(title, reading, _written(ends), 1.0, draw, 2 * _LEAST)
 
     def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
         """Return the panel of a number over time, on a scale that includes the numbers in ``shown``."""
         ends = self._scales.ends(name, np.append(values, shown))
-        return Panel(
-            name,
-            f"{values[-1]:.2f}",
-            (f"{ends[1]:g}", f"{ends[0]:g}"),
-            1.0,
-            lambda axis, height: curves_panel([values], axis, height, ends, [colour]),
-        )
+        draw = partial(drawing.curves_panel, [values], ends=ends, colours=[colour])
+        return Panel(name, f"{values[-1]:.2f}", _written(ends), 1.0, draw)
 
     def _of_probabilities(self, shares: Any) -> Panel:
-        n = shares.shape[1]
+        title, n = "action probabilities", shares.shape[1]
         if actions.add_up(self._space):
-            colours = action_colours(n)
             reading = f"most probable: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
             return Panel(
-                "action probabilities",
-                reading,
-                ("1", "0"),
-                1.0,
-                lambda axis, height: shares_panel(shares, axis, height, colours),
+                title, reading, ("1", "0"), 1.0, partial(drawing.shares_panel, shares, colours=action_colours(n))
             )
-        return Panel(
-            "action probabilities",
-            f"{n} outputs, bright: 1",
-            ("0", str(n - 1)),
-            1.0,
-            lambda axis, height: P.shades(axis.filled(shares), 0.0, 1.0, axis.width, height),
-        )
+
+        def draw(axis: Axis, height: int) -> Picture:
+            return P.shades(axis.filled(shares), 0.0, 1.0, axis.width, height)
+
+        return Panel(title, f"{n} outputs, bright: 1", ("0", str(n - 1)), 1.0, draw)
 
     def _of_means(self, mean: Any, std: Any) -> Panel:
         shown = min(mean.shape[1], _MOST_SERIES)
-        means, stds = list(mean.T[:shown]), list(std.T[:shown])
-        banded = shown <= _BANDS
-        held = (
-            np.concatenate([mean[:, :shown] - std[:, :shown], mean[:, :shown] + std[:, :shown]])
-            if banded
-            else mean[:, :shown]
-        )
+        means, around, title = mean.T[:shown], (), f"action: means of {shown} of {mean.shape[1]} numbers"
+        held = means
+        if shown <= _BANDS:
+            around, title = std.T[:shown], "action: mean and deviation"
+            held = np.concatenate([means - around, means + around])
         ends = self._scales.ends("mean", held)
-        title = "action: mean and deviation" if banded else f"action: means of {shown} of {mean.shape[1]} numbers"
-        return Panel(
-            title,
-            "",
-            (f"{ends[1]:g}", f"{ends[0]:g}"),
-            1.3,
-            lambda axis, height: curves_panel(means, axis, height, ends, action_colours(shown), stds if banded else ()),
-        )
+        draw = partial(drawing.curves_panel, means, ends=ends, colours=action_colours(shown), around=around)
+        return Panel(title, "", _written(ends), 1.3, draw)
+
+
+def _written(ends: tuple[float, float]) -> tuple[str, str]:
+    """Return the top and bottom of a scale as text."""
+    return f"{ends[1]:g}", f"{ends[0]:g}"
 
 
 def layer_colour(name: str) -> Colour:
@@ -222,7 +188,8 @@ def _strip(pen: ImageDraw.ImageDraw, axis: Axis, n: int, begun: list[int], episo
 
 def _ticks(pen: ImageDraw.ImageDraw, axis: Axis, top: int, first: int, n: int) -> None:
     """Write env steps under the panels, at multiples of a round number."""
-    unit = next(unit for unit in _units() if axis.span / unit <= max(2, axis.width // 90))
+    units = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
+    unit = next(unit for unit in units if axis.span / unit <= max(2, axis.width // 90))
     for step in range(-(-first // unit) * unit, first + axis.span, unit):
         x = GUTTER + axis.left(step - first + 0.5)
         half = P.font(10).getlength(f"{step:,}") / 2
@@ -230,7 +197,3 @@ def _ticks(pen: ImageDraw.ImageDraw, axis: Axis, top: int, first: int, n: int) -
             pen.line([(x, top), (x, top + 3)], fill=P.QUIET)
             pen.text((x, top + 5), f"{step:,}", fill=P.QUIET, font=P.font(10), anchor="mt")
     pen.text((GUTTER - 5, top + 5), "step", fill=P.QUIET, font=P.font(10), anchor="rt")
-
-
-def _units() -> list[int]:
-    return [factor * 10**power for power in range(9) for factor in (1, 2, 5)]

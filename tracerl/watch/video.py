@@ -3,6 +3,7 @@
 A failure of ffmpeg raises an OSError with its message.
 """
 
+import os
 import subprocess
 import tempfile
 from fractions import Fraction
@@ -10,10 +11,34 @@ from pathlib import Path
 
 import numpy as np
 
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.recording.images import Picture
 
 _H264 = ["-c:v", "libx264", "-crf", "18", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
 _LOSSLESS = ["-c:v", "libx264rgb", "-qp", "0", "-preset", "ultrafast"]
+
+
+class PendingFile:
+    """A file that is written under a temporary name and renamed when it is complete."""
+
+    def __init__(self, key: str, path: Path) -> None:
+        self.path = path.absolute()
+        self.temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
+        if self.path.is_dir():
+            raise ConfigError(key, f"must be a file, and '{path}' is a folder")
+        try:
+            self.temporary.open("wb").close()
+        except OSError as error:
+            raise ConfigError(key, f"must be a file that can be written: '{path}': {error.strerror}") from error
+
+    def keep(self) -> None:
+        """Rename the file to its final name."""
+        self.temporary.replace(self.path)
+
+    def drop(self) -> None:
+        """Remove the temporary file."""
+        self.temporary.unlink(missing_ok=True)
 
 
 class Video:
@@ -22,6 +47,7 @@ class Video:
     A gif has one palette for all frames. Until ``close`` the frames are in a temporary lossless file.
 
     Attributes:
+        file: file with a temporary name until ``close``.
         frames: number of frames written so far.
     """
 
@@ -33,14 +59,20 @@ class Video:
             size: width and height of all frames, both even.
             fps: frames per second. The times of a gif are rounded to hundredths of a second.
         """
+        checks.packages("video", "watch", "imageio_ffmpeg")
         from imageio_ffmpeg import get_ffmpeg_exe
 
+        self._exe, self._messages = get_ffmpeg_exe(), tempfile.TemporaryFile()
         rate = str(Fraction(fps).limit_denominator(1000))
         taken = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", "-"]
-        self.frames, self._path, self._is_gif = 0, path, path.suffix.lower() == ".gif"
-        self._frames_at = path.with_name(f"{path.name}.mp4") if self._is_gif else path
-        self._exe, self._messages = get_ffmpeg_exe(), tempfile.TemporaryFile()
-        self._ffmpeg = self._start(*taken, *(_LOSSLESS if self._is_gif else _H264), f"file:{self._frames_at}")
+        self.frames, self.file, self._is_gif = 0, PendingFile("video", path), path.suffix.lower() == ".gif"
+        self._path = self.file.temporary
+        self._frames_at = self._path.with_name(f"{self._path.name}.mp4") if self._is_gif else self._path
+        try:
+            self._ffmpeg = self._start(*taken, *(_LOSSLESS if self._is_gif else _H264), f"file:{self._frames_at}")
+        except OSError:
+            self.file.drop()
+            raise
 
     def add(self, picture: Picture) -> None:
         """Write a frame."""
@@ -53,17 +85,19 @@ class Video:
         self.frames += 1
 
     def close(self, keep: bool = True) -> None:
-        """Finish the file. A second call has no effect. A gif is written only if ``keep``."""
+        """Finish the file, and remove it if it has no frames or not ``keep``. A second call has no effect."""
         if self._messages.closed:
             return
         with self._messages:
             try:
                 self._finish(self._ffmpeg)
-                if self._is_gif and self.frames and keep:
-                    self._convert()
+                if self.frames and keep:
+                    if self._is_gif:
+                        self._convert()
+                    self.file.keep()
             finally:
-                if self._is_gif:
-                    self._frames_at.unlink(missing_ok=True)
+                self._frames_at.unlink(missing_ok=True)
+                self.file.drop()
 
     def _convert(self) -> None:
         """Convert the lossless file to the gif."""

@@ -4,8 +4,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 
+from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.recording.images import Picture
 from tracerl.watch.pace import Pace
@@ -107,9 +109,5 @@ class Window:
 
 def _load() -> ModuleType:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    try:
-        import pygame
-    except ModuleNotFoundError as error:
-        raise ConfigError("window", 'needs packages that are not installed: pip install "tracerl[watch]"') from error
-    module: ModuleType = pygame
-    return module
+    checks.packages("window", "watch", "pygame")
+    return import_module("pygame")
