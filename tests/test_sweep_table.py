@@ -17,10 +17,11 @@ import yaml
 from rich.console import Console
 
 from tests.helpers import exit_code
+from tracerl.plot.table import as_csv
 from tracerl.runs.folders import read_jobs
 from tracerl.sweep.__main__ import main
 from tracerl.sweep.jobs import jobs_asked_for
-from tracerl.sweep.table import report, rows_of, write_csv
+from tracerl.sweep.table import report, rows_of
 
 ROW = struct.Struct("<iiqd")
 
@@ -139,9 +140,7 @@ def test_invalid_files_and_brackets_affect_only_their_job(tmp_path: Path) -> Non
 def test_csv_has_every_column_untruncated(tmp_path: Path) -> None:
     job(tmp_path / "0", "a=1", summary__json=summary(1 / 3, 2 / 3))
     job(tmp_path / "1", "a=2", "b=x,y", summary__json=summary(0.5))
-    file = io.StringIO()
-    write_csv(rows_of(read_jobs(tmp_path)), file)
-    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    rows = list(csv.DictReader(io.StringIO(as_csv(rows_of(read_jobs(tmp_path))))))
     assert rows[0]["a"] == "1" and float(rows[0]["iqm"]) == pytest.approx(0.5, abs=1e-15) and rows[0]["b"] == ""
     assert rows[1]["b"] == "x,y"
 

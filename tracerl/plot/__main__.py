@@ -4,15 +4,15 @@ matplotlib is imported inside the functions, so that ``--help`` and the error of
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 from tracerl.config import checks
 from tracerl.config.checks import stop
+from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "frame", "running")
-_WIDTHS = ("one", "two")
+_INCHES = "a number of inches from 1 to 40"
 _ABOUT = """\
 Draw figures of runs for print, or print tables of them.
 
@@ -37,53 +37,32 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    found = _Parser(
-        prog="python -m tracerl.plot", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    found = _Parser(prog="python -m tracerl.plot", description=_ABOUT, formatter_class=raw)
     add = found.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help=_RUNS)
-    add(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="png, pdf or svg; csv for the numbers of curves (default: WHAT.png)",
-    )
+    file = "png, pdf or svg; csv for the numbers of curves (default: WHAT.png)"
+    add("-o", "--output", type=Path, metavar="FILE", help=file)
     add("--what", choices=WHAT, default="curves", metavar="WHAT", help="kind of figure, see above (default: curves)")
-    add(
-        "--format",
-        metavar="FORMAT",
-        help="png, pdf, svg; for a table text, markdown, csv (default: by FILE, else text)",
-    )
+    kind = "png, pdf, svg; for a table text, markdown, csv (default: by FILE, else text)"
+    add("--format", metavar="FORMAT", help=kind)
     add("--title", default="", help="title of the figure")
     add("--width", default="two", metavar="W", help="one or two columns of a page, or inches (default: two)")
     add("--height", type=float, metavar="INCHES", help="height of the figure (default: by its content)")
-    compare = found.add_argument_group("curves, tables and running averages")
-    add = compare.add_argument
-    add(
-        "--statistic",
-        default="iqm",
-        help="statistic over lifetimes: iqm (interquartile mean), mean or median (default: iqm)",
-    )
+    add = found.add_argument_group("curves, tables and running averages").add_argument
+    statistic = "statistic over lifetimes: iqm (interquartile mean), mean or median (default: iqm)"
+    add("--statistic", default="iqm", help=statistic)
     add("--by", default="settings", help="group runs by settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names of the groups, in order (default: the differing settings)")
     add("--ends", action="store_true", help="label curves at their ends instead of in a legend")
     add("--lifetimes", "--lives", action="store_true", help="draw every lifetime as a thin line instead of the band")
-    add(
-        "--decays",
-        nargs="+",
-        type=float,
-        default=[0.9, 0.99],
-        metavar="D",
-        help="decays of the averages (default: .9 .99)",
-    )
+    decays = "decays of the averages (default: .9 .99)"
+    add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help=decays)
     inside = found.add_argument_group("network activity of a lifetime (one RUN with a checkpoint)")
+    add_lifetime_options(inside)
     add = inside.add_argument
-    add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
     add("--steps", type=int, default=300, metavar="N", help="env steps to run (default: 300)")
-    add("--checkpoint", metavar="NAME", help="name of the checkpoint (default: the newest)")
     add("--neurons", type=int, default=4, metavar="N", help="number of neurons with membranes (default: 4)")
-    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
     add("--frames", type=int, default=5, metavar="N", help="number of images, evenly spaced (default: 5)")
     return found
 
@@ -91,19 +70,11 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Draw a figure or print a table; exit with 0, 2 (bad input) or 130 (interrupted)."""
     arguments = parser().parse_args()
-    try:
+    with errors_in_one_line(OSError, ValueError):
         _check(arguments)
         from tracerl.plot.make import make
 
         make(arguments)
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        stop('pictures need packages that are missing: pip install "tracerl[plots]"')
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (OSError, ValueError) as error:
-        stop(str(error))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -114,15 +85,15 @@ def _check(arguments: argparse.Namespace) -> None:
     checks.whole("--life", arguments.life, 0)
     for name, low in (("steps", 1), ("neurons", 1), ("frames", 1)):
         checks.whole(f"--{name}", getattr(arguments, name), low)
-    if arguments.width not in _WIDTHS:
+    if arguments.width not in ("one", "two"):
         try:
             inches = float(arguments.width)
         except ValueError:
-            problem = f"must be one, two (columns of a page) or a number of inches, got {arguments.width!r}"
+            problem = f"must be one, two (columns of a page) or {_INCHES}, got {arguments.width!r}"
             raise checks.ConfigError("--width", problem) from None
-        arguments.width = checks.number("--width", inches, "a number of inches from 1 to 40", 1.0, 40.0)
+        arguments.width = checks.number("--width", inches, _INCHES, 1.0, 40.0)
     if arguments.height is not None:
-        checks.number("--height", arguments.height, "a number of inches from 1 to 40", 1.0, 40.0)
+        checks.number("--height", arguments.height, _INCHES, 1.0, 40.0)
 
 
 if __name__ == "__main__":

@@ -76,16 +76,21 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
     elif by == "run":
         groups = [Group({**of_a_lifetime(job), "run": str(job.folder)}, [job]) for _, jobs in found for job in jobs]
     else:
-        groups = [_argument(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
-    chosen = Chosen(groups, _named(groups, by))
+        parts = [(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
+        groups = [Group({**part.overrides, "argument": str(path)}, part.jobs) for path, part in parts]
+    return Chosen(groups, relabelled(_named(groups, by), labels))
+
+
+def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> Sequence[str]:
+    """Return the labels with their distinct values replaced in order; None: unchanged."""
     if labels is None:
-        return chosen
-    own = list(dict.fromkeys(chosen.labels))
-    if len(labels) != len(own):
-        listed = "; ".join(own)
-        raise ConfigError("--labels", f"must be {len(own)}, one for each of: {listed}; got {len(labels)}")
-    renamed = dict(zip(own, labels, strict=True))
-    return Chosen(groups, [renamed[label] for label in chosen.labels])
+        return own
+    distinct = list(dict.fromkeys(own))
+    if len(labels) != len(distinct):
+        listed = "; ".join(distinct)
+        raise ConfigError("--labels", f"must be {len(distinct)}, one for each of: {listed}; got {len(labels)}")
+    renamed = dict(zip(distinct, labels, strict=True))
+    return [renamed[label] for label in own]
 
 
 def jobs_in(path: Path) -> list[Job]:
@@ -97,10 +102,6 @@ def jobs_in(path: Path) -> list[Job]:
     if not jobs:
         raise ConfigError("RUN", f"has no run in it: {path}")
     return jobs
-
-
-def _argument(path: Path, part: Group) -> Group:
-    return Group({"argument": str(path), "env": part.jobs[0].env}, part.jobs)
 
 
 def _named(groups: Sequence[Group], by: str) -> list[str]:

@@ -50,8 +50,15 @@ def draw_curves(
             _draw_panel(axes, shown, colours, lifetimes)
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
             axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
-            if legend is None:
-                _explain(axes, shown, explanation, ends, width, height)
+            if legend is not None:
+                continue
+            wide = ends or width > _WIDE
+            if wide:
+                axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
+            if ends:
+                _name_ends(axes, shown, colours, height)
+            else:
+                axes.legend(loc="best", title=None if wide else explanation, alignment="left")
         if legend is not None:
             legend.draw(figure, colours)
             figure.suptitle(title, fontsize=10)
@@ -67,9 +74,8 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], li
                 steps, values = (np.append(curve.steps, curve.end), np.append(curve.values, curve.values[-1]))
                 axes.plot(steps, values, color=line_style["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
         else:
-            axes.fill_between(
-                found.steps, found.low, found.high, color=line_style["color"], alpha=0.18, lw=0, zorder=1.5
-            )
+            shade: dict[str, Any] = {"color": line_style["color"], "alpha": 0.18, "lw": 0, "zorder": 1.5}
+            axes.fill_between(found.steps, found.low, found.high, **shade)
         axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **line_style)
         # The dashed line includes the first and last point of the solid one, so that they connect.
         inner = whole & np.roll(whole, 1) & np.roll(whole, -1)
@@ -80,11 +86,8 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], li
 
 
 def _named(found: Band) -> str:
-    most, (one, many) = (
-        int(found.lifetimes.max()),
-        ("run", "runs") if found.measure == RATE else ("lifetime", "lifetimes"),
-    )
-    counted = f"{most} {one if most == 1 else many}"
+    most, unit = int(found.lifetimes.max()), "run" if found.measure == RATE else "lifetime"
+    counted = f"{most} {unit}{'' if most == 1 else 's'}"
     return f"{found.label} ({counted})" if found.label else counted
 
 
@@ -115,45 +118,17 @@ class _Legend:
         figure.legend(lines, self.names, loc="outside lower center", ncols=self.columns, title=self.title)
 
 
-def _explain(axes: "Axes", bands: Sequence[Band], explanation: str, ends: bool, width: float, height: float) -> None:
-    """Add the names of the lines and the meaning of line and band; sizes in inches."""
-    if ends:
-        _name_ends(axes, bands, height)
-        axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
-    elif width > _WIDE:
-        axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
-        axes.legend(loc="best")
-    else:
-        axes.legend(loc="best", title=explanation, alignment="left")
-
-
-def _name_ends(axes: "Axes", bands: Sequence[Band], height: float) -> None:
+def _name_ends(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], height: float) -> None:
     """Label each curve at its end, without overlaps."""
     low, high = axes.get_ylim()
     names = [_named(found).replace(" (", "\n(") for found in bands]
     apart = (high - low) * _LINES / height
     ends = np.array([found.middle[np.isfinite(found.middle)][-1] for found in bands])
     heights = spread(ends, apart, high - apart / 3)
-    for found, name, end, label_height, line in zip(bands, names, ends, heights, _lines(axes, bands), strict=True):
-        axes.annotate(
-            name,
-            (found.steps[-1], end),
-            (1.02, (label_height - low) / (high - low)),
-            xycoords="data",
-            textcoords="axes fraction",
-            color=line.get_color(),
-            va="center",
-            fontsize=7.5,
-            linespacing=1.1,
-            annotation_clip=False,
-        )
+    look: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "fontsize": 7.5, "linespacing": 1.1}
+    for found, name, label_height in zip(bands, names, heights, strict=True):
+        axes.text(1.02, (label_height - low) / (high - low), name, color=colours[found.label], **look)
     axes.set_ylim(low, high)
-
-
-def _lines(axes: "Axes", bands: Sequence[Band]) -> list[Any]:
-    """Return the solid line of each band."""
-    named = {line.get_label(): line for line in axes.get_lines()}
-    return [named[_named(found)] for found in bands]
 
 
 def spread(positions: Any, apart: float, high: float = np.inf) -> Any:

@@ -42,7 +42,7 @@ def draw_distributions(layers: Mapping[str, Mapping[str, Array]], **options: Unp
                     axes.set_axis_off()
                 else:
                     _draw_histogram(axes, values, colour)
-            _name_row(row[0], layer)
+            row[0].text(-0.12, 0.5, layer, transform=row[0].transAxes, rotation=90, ha="right", va="center", fontsize=8)
         for axes, quantity in zip(panels[0], columns, strict=True):
             axes.set_title("\n".join(textwrap.wrap(quantity, 12)), fontsize=8)
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
@@ -66,16 +66,3 @@ def _draw_histogram(axes: "Axes", values: Array, colour: str) -> None:
     else:
         axes.axvline(mean, color=colour, linewidth=2.0)
         axes.set_xticks([mean], [f"all {mean:.3g}"])
-
-
-def _name_row(axes: "Axes", layer: str) -> None:
-    axes.annotate(
-        layer,
-        (-0.12, 0.5),
-        xycoords="axes fraction",
-        rotation=90,
-        ha="right",
-        va="center",
-        fontsize=8,
-        annotation_clip=False,
-    )

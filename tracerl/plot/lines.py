@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from tracerl.plot.raster import mark_episodes
+from tracerl.plot.raster import share_steps_axis
 from tracerl.plot.series import running_mean
 from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
 
@@ -47,10 +47,7 @@ def draw_traces(
             axes.set_ylabel(name)
             if labels:
                 axes.legend(loc="lower right", ncols=_MOST, bbox_to_anchor=(1, 0.98), borderaxespad=0)
-        mark_episodes(panels, ended, first)
-        panels[-1].set_xlim(first + 0.5, first + len(lines) + 0.5)
-        steps_axis(panels[-1])
-        panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        share_steps_axis(panels, first, len(lines), ended)
         panels[0].set_title(title, loc="left")
         figure.align_ylabels()
     return figure

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,13 @@ import numpy as np
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.plot import style
-from tracerl.plot.choice import Chosen, choose, drawable
+from tracerl.plot.choice import Chosen, choose, drawable, relabelled
+from tracerl.plot.curves import draw_curves
+from tracerl.plot.distributions import draw_distributions
+from tracerl.plot.frames import draw_frames
+from tracerl.plot.lines import draw_running, draw_traces
+from tracerl.plot.memory import distributions_of
+from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, as_csv, as_markdown, as_text, table_rows
 from tracerl.runs.files import write_atomic
@@ -18,8 +26,10 @@ from tracerl.runs.files import write_atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from tracerl.plot.living import RecordedSteps
     from tracerl.runs.saved_run import SavedRun
 
+Draw = Callable[..., "Figure"]  # draws a figure with ``style.FigureOptions``
 _ENDINGS = {".md": "markdown", ".csv": "csv", ".txt": "text"}
 
 
@@ -33,17 +43,9 @@ def make(arguments: argparse.Namespace) -> None:
         write_atomic(output, bands_as_csv(_bands(arguments)).encode())
     else:
         kind = style.kind_of(output, arguments.format)
-        style.save(_DRAW[arguments.what](arguments), output, kind)
+        draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
+        style.save(draw(title=arguments.title, width=width, height=arguments.height), output, kind)
     print(output)
-
-
-def _figure_options(arguments: argparse.Namespace) -> style.FigureOptions:
-    """Return the options of all figures."""
-    return {
-        "title": arguments.title,
-        "width": style.WIDTHS.get(arguments.width, arguments.width),
-        "height": arguments.height,
-    }
 
 
 def _chosen(arguments: argparse.Namespace) -> Chosen:
@@ -80,45 +82,30 @@ def _bands(arguments: argparse.Namespace) -> list[Band]:
     if arguments.lifetimes:
         raise ConfigError("--lifetimes", f"needs runs: {files[0]} has only the statistic and band over lifetimes")
     bands = [found for path in files for found in read_bands(path)]
-    if arguments.labels is None:
-        return bands
-    own = list(dict.fromkeys(found.label for found in bands))
-    if len(own) != len(arguments.labels):
-        raise ConfigError(
-            "--labels", f"must be {len(own)}, one for each of: {'; '.join(own)}; got {len(arguments.labels)}"
-        )
-    names = dict(zip(own, arguments.labels, strict=True))
-    return renamed(bands, [names[found.label] for found in bands])
+    return renamed(bands, relabelled([found.label for found in bands], arguments.labels))
 
 
-def _curves(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.curves import draw_curves
-
-    return draw_curves(
-        _bands(arguments), ends=arguments.ends, lifetimes=arguments.lifetimes, **_figure_options(arguments)
-    )
+def _curves(arguments: argparse.Namespace) -> Draw:
+    return partial(draw_curves, _bands(arguments), ends=arguments.ends, lifetimes=arguments.lifetimes)
 
 
-def _running(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.lines import draw_running
-
+def _running(arguments: argparse.Namespace) -> Draw:
     chosen, found = _chosen(arguments), {}
     for group, label in zip(chosen.groups, chosen.labels, strict=True):
-        if arguments.life >= len(group.lifetimes):
-            raise ConfigError(
-                "--life", f"must be below {len(group.lifetimes)}, the lifetimes of {label}, got {arguments.life}"
-            )
+        n = len(group.lifetimes)
+        if arguments.life >= n:
+            raise ConfigError("--life", f"must be below {n}, the lifetimes of {label}, got {arguments.life}")
         life = group.lifetimes[arguments.life]
         if len(life.returns):
             found[f"{life.job.env}, {label}"] = life.ends, life.returns
     if not found:
         raise ConfigError("RUN", f"has nothing to draw yet: no episode has ended in {arguments.runs[0]}")
-    return draw_running(found, arguments.decays, **_figure_options(arguments))
+    return partial(draw_running, found, arguments.decays)
 
 
 def _saved(arguments: argparse.Namespace) -> "SavedRun":
     """Load the only run."""
-    from tracerl.runs.saved_run import load
+    from tracerl.runs.saved_run import load  # imports torch, which is slow
 
     if len(arguments.runs) > 1:
         raise ConfigError("RUN", f"must be one run for --what {arguments.what}, got {len(arguments.runs)}")
@@ -126,21 +113,20 @@ def _saved(arguments: argparse.Namespace) -> "SavedRun":
     return load(given.parent if given.name == "summary.json" else given, arguments.checkpoint, trust=arguments.trust)
 
 
-def _raster(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.living import live_on
-    from tracerl.plot.raster import draw_raster
+def _recorded(arguments: argparse.Namespace, frames: int = 0) -> "RecordedSteps":
+    """Record steps of the only run."""
+    from tracerl.plot.living import live_on  # imports torch, which is slow
 
-    recorded = live_on(_saved(arguments), arguments.steps, arguments.life)
-    return draw_raster(
-        recorded.recording, first=recorded.first, neurons=arguments.neurons, **_figure_options(arguments)
-    )
+    return live_on(_saved(arguments), arguments.steps, arguments.life, frames)
 
 
-def _traces(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.lines import draw_traces
-    from tracerl.plot.living import live_on
+def _raster(arguments: argparse.Namespace) -> Draw:
+    recorded = _recorded(arguments)
+    return partial(draw_raster, recorded.recording, first=recorded.first, neurons=arguments.neurons)
 
-    recorded = live_on(_saved(arguments), arguments.steps, arguments.life)
+
+def _traces(arguments: argparse.Namespace) -> Draw:
+    recorded = _recorded(arguments)
     seen, found, names = recorded.recording, {}, {}
     for name, values in (("probabilities", seen.probabilities), ("mean action", seen.mean)):
         if values is not None:
@@ -152,7 +138,7 @@ def _traces(arguments: argparse.Namespace) -> "Figure":
         found[f"{name}\neligibility"] = _spread(trace, arguments.neurons)
     if not found:
         raise ConfigError("RUN", "has an agent that cannot be recorded")
-    return draw_traces(found, first=recorded.first, ended=seen.ended, names=names, **_figure_options(arguments))
+    return partial(draw_traces, found, first=recorded.first, ended=seen.ended, names=names)
 
 
 def _spread(values: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
@@ -163,30 +149,20 @@ def _spread(values: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
     return found
 
 
-def _distributions(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.distributions import draw_distributions
-    from tracerl.plot.memory import distributions_of
-
-    return draw_distributions(distributions_of(_saved(arguments).memory(arguments.life)), **_figure_options(arguments))
+def _distributions(arguments: argparse.Namespace) -> Draw:
+    return partial(draw_distributions, distributions_of(_saved(arguments).memory(arguments.life)))
 
 
-def _frame(arguments: argparse.Namespace) -> "Figure":
-    from tracerl.plot.frames import draw_frames
-    from tracerl.plot.living import live_on
-
-    recorded = live_on(
-        _saved(arguments), arguments.steps, arguments.life, frames=min(arguments.frames, arguments.steps)
-    )
-    return draw_frames(
-        {f"step {step:,}": frame for step, frame in recorded.frames.items()}, **_figure_options(arguments)
-    )
+def _frame(arguments: argparse.Namespace) -> Draw:
+    frames = _recorded(arguments, min(arguments.frames, arguments.steps)).frames
+    return partial(draw_frames, {f"step {step:,}": frame for step, frame in frames.items()})
 
 
 def _note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-_DRAW = {
+_DRAW: dict[str, Callable[[argparse.Namespace], Draw]] = {
     "curves": _curves,
     "raster": _raster,
     "traces": _traces,

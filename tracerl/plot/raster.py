@@ -6,18 +6,19 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
-from tracerl.recording.recorder import LayerRecording, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from tracerl.recording.recorder import LayerRecording, Recording
 
 Array = np.ndarray[Any, Any]
 _EPISODE = {"color": QUIET, "linewidth": 0.7, "linestyle": (0, (4, 3)), "alpha": 0.8}
 
 
 def draw_raster(
-    recording: Recording, *, first: int = 0, neurons: int = 4, **options: Unpack[FigureOptions]
+    recording: "Recording", *, first: int = 0, neurons: int = 4, **options: Unpack[FigureOptions]
 ) -> "Figure":
     """Draw the spikes of every layer, membranes of some neurons of the first layer, return and td error.
 
@@ -42,10 +43,7 @@ def draw_raster(
             _draw_spikes(next(rest), layer, first, COLOURS[i % len(COLOURS)])
         _draw_membranes(next(rest), recording.layers[0], first, neurons)
         _draw_outcome(rest, recording, first)
-        mark_episodes(panels, recording.ended, first)
-        panels[-1].set_xlim(first + 0.5, first + len(recording) + 0.5)
-        steps_axis(panels[-1])
-        panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        share_steps_axis(panels, first, len(recording), recording.ended)
         panels[0].set_title(title, loc="left")
         figure.align_ylabels()
     return figure
@@ -56,14 +54,17 @@ def _inches(neurons: int) -> float:
     return float(np.clip(1.0 + 0.2 * np.log2(neurons / 32), 0.6, 2.4))
 
 
-def mark_episodes(panels: Any, ended: Array | None, first: int) -> None:
-    """Draw a line through panels at each end of an episode; ``ended``: bool, [steps]."""
+def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None) -> None:
+    """Draw a line through panels at each end of an episode (``ended``: bool, [n]); label the last panel's axis."""
     for end in [] if ended is None else np.flatnonzero(ended):
         for axes in panels:
             axes.axvline(first + end + 1.5, **_EPISODE)
+    panels[-1].set_xlim(first + 0.5, first + n + 0.5)
+    steps_axis(panels[-1])
+    panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def _draw_spikes(axes: "Axes", layer: LayerRecording, first: int, colour: str) -> None:
+def _draw_spikes(axes: "Axes", layer: "LayerRecording", first: int, colour: str) -> None:
     """Draw each spike as a short line in the row of its neuron, with the most active neurons at the bottom."""
     order = np.argsort(-layer.spikes.sum(0), kind="stable")
     steps, rows = np.nonzero(layer.spikes[:, order] > 0)
@@ -76,7 +77,7 @@ def _draw_spikes(axes: "Axes", layer: LayerRecording, first: int, colour: str) -
     axes.set_title(f"{rate:.2f} spikes per neuron and step", loc="right", fontsize=7, color=QUIET, pad=2)
 
 
-def _draw_membranes(axes: "Axes", layer: LayerRecording, first: int, neurons: int) -> None:
+def _draw_membranes(axes: "Axes", layer: "LayerRecording", first: int, neurons: int) -> None:
     """Draw stacked membranes, each on its own scale, with threshold and spikes."""
     steps, order = first + 1 + np.arange(len(layer.membrane)), np.argsort(-layer.spikes.sum(0), kind="stable")
     chosen = order[representative_neurons(layer.spikes[:, order].mean(0), neurons)]
@@ -103,7 +104,7 @@ def representative_neurons(rates: Array, n: int) -> Array:
     return found
 
 
-def _draw_outcome(rest: Any, recording: Recording, first: int) -> None:
+def _draw_outcome(rest: Any, recording: "Recording", first: int) -> None:
     """Draw the return of the current episode and the td error."""
     steps = first + 1 + np.arange(len(recording))
     if recording.reward is not None:

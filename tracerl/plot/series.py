@@ -12,7 +12,7 @@ import numpy as np
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW
 from tracerl.lifetime.statistics import STATISTICS, bootstrap_interval
-from tracerl.runs.compare import Group, Lifetime
+from tracerl.runs.compare import Group
 from tracerl.runs.files import is_regular
 from tracerl.runs.folders import Job
 
@@ -72,18 +72,6 @@ def running_mean(values: Array, decay: float) -> Array:
     return means
 
 
-def curve_of(lifetime: Lifetime) -> Curve | None:
-    """Return the learning curve of a lifetime so far; None without an ended episode."""
-    if not len(lifetime.returns):
-        return None
-    return Curve(lifetime.ends, rolling_mean(lifetime.returns), lifetime.steps)
-
-
-def curves_of(group: Group) -> list[Curve]:
-    """Return the learning curve of every lifetime with an ended episode."""
-    return [curve for curve in map(curve_of, group.lifetimes) if curve is not None]
-
-
 def reward_rate(job: Job) -> Curve | None:
     """Return the mean reward per step over the lifetimes of a run, from its TensorBoard events; None without any."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -130,7 +118,8 @@ def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "i
     """
     found = []
     for group, label in zip(groups, labels, strict=True):
-        curves, measure = curves_of(group), RETURN
+        begun, measure = [lifetime for lifetime in group.lifetimes if len(lifetime.returns)], RETURN
+        curves = [Curve(one.ends, rolling_mean(one.returns), one.steps) for one in begun]
         if not curves:
             rates = (reward_rate(job) for job in group.jobs)
             curves, measure = [rate for rate in rates if rate is not None], RATE
@@ -148,9 +137,8 @@ def bands_as_csv(bands: Iterable[Band]) -> str:
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for found in bands:
-        for step, middle, low, high, lifetimes in zip(
-            found.steps, found.middle, found.low, found.high, found.lifetimes, strict=True
-        ):
+        points = zip(found.steps, found.middle, found.low, found.high, found.lifetimes, strict=True)
+        for step, middle, low, high, lifetimes in points:
             numbers = (f"{step:.0f}", f"{middle:.6g}", f"{low:.6g}", f"{high:.6g}", int(lifetimes))
             rows.writerow((found.env, found.label, found.measure, found.statistic, *numbers))
     return out.getvalue()
@@ -169,13 +157,7 @@ def read_bands(path: Path) -> list[Band]:
                 found.setdefault(key, []).append([float(row[name]) for name in _COLUMNS[4:]])
         except (TypeError, ValueError) as error:
             raise ConfigError("RUN", f"has no number where one should be: {path}, line {rows.line_num}") from error
-    return [_read(key, np.array(points).T) for key, points in found.items()]
-
-
-def _read(key: tuple[str, str, str, str], numbers: Array) -> Band:
-    """Return a band from its columns, [columns, points]."""
-    steps, middle, low, high, lifetimes = numbers
-    return Band(*key, steps, middle, low, high, lifetimes)
+    return [Band(*key, *np.array(points).T) for key, points in found.items()]
 
 
 def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:

@@ -1,13 +1,14 @@
 """The callback at the start and end of a sweep."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from tracerl.sweep.study import prepare
+_TRIES = 5  # to create the tables of a study
 
 
 class SweepEnding(Callback):
@@ -28,7 +29,7 @@ class SweepEnding(Callback):
         _use_absolute_folder(config, folder)
         folder.mkdir(parents=True, exist_ok=True)
         print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
-        prepare(OmegaConf.select(config, "hydra.sweeper.storage"))
+        _prepare_study(OmegaConf.select(config, "hydra.sweeper.storage"))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table; exit with 1 if a job did not finish.
@@ -56,3 +57,24 @@ def _use_absolute_folder(config: DictConfig, folder: Path) -> None:
     with read_write(config.hydra):
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{escaped}'")
+
+
+def _prepare_study(storage: object) -> None:
+    """Create the missing tables in the database of a study.
+
+    If two commands create the tables at the same time, one fails in Optuna ("table studies already exists"). A second
+    try finds the tables.
+    """
+    if not isinstance(storage, str) or "://" not in storage:
+        return
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for left in reversed(range(_TRIES)):
+        try:
+            RDBStorage(storage)
+            return
+        except SQLAlchemyError:
+            if left == 0:
+                raise
+            time.sleep(0.5)

@@ -1,12 +1,11 @@
 """The table of a sweep: a row per setting over its seeds, the best first."""
 
-import csv
 import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -96,14 +95,6 @@ def number_in(value: Any) -> float | None:
         return None
 
 
-def write_csv(rows: Sequence[Row], file: TextIO) -> None:
-    """Write the rows as csv in full precision."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    writer = csv.DictWriter(file, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-
-
 def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
     """Print the table of the jobs in a folder and return the jobs."""
     terminal = console.is_terminal
@@ -117,10 +108,8 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
     shown = [column for column in columns if column not in ("ci_low", "ci_high")]
     table = Table(box=SIMPLE)
     for column in shown:
-        number = column not in shared and column not in ("status", "error", "job") and "." not in column
-        table.add_column(
-            Text(column.replace("_per_second", "/s")), justify="right" if number else "left", no_wrap=not terminal
-        )
+        name, words = Text(column.replace("_per_second", "/s")), column in ("status", "error", "job") or "." in column
+        table.add_column(name, justify="left" if words else "right", no_wrap=not terminal)
     for row in rows:
         table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
     if rows:
