@@ -7,16 +7,21 @@ import pytest
 from PIL import Image
 
 from tracerl.recording import images as P
+from tracerl.recording.panels import Axis, curves_panel
 
 
 def is_colour(picture: P.Picture, colour: P.Colour) -> np.ndarray:
     return (picture == np.array(colour)).all(-1)
 
 
+def raster(spikes: np.ndarray, width: int, height: int) -> P.Picture:
+    return P.lit(P.shades(np.zeros(spikes.shape), 0.0, 1.0, width, height), spikes)
+
+
 def test_raster_colours_the_cells_of_the_spikes() -> None:
     spikes = np.zeros((4, 3))  # steps, neurons
     spikes[1, 2] = 1
-    lit = is_colour(P.raster(spikes, 40, 30), P.SPIKE)
+    lit = is_colour(raster(spikes, 40, 30), P.SPIKE)
     assert lit[20:, 10:20].all() and lit.sum() == 100
 
 
@@ -24,7 +29,7 @@ def test_raster_colours_the_cells_of_the_spikes() -> None:
 def test_raster_with_fewer_pixels_shows_every_spike(steps: int, n: int) -> None:
     spikes = np.zeros((steps, n))
     spikes[steps // 3, n // 3] = 1
-    picture = P.raster(spikes, 50, 40)
+    picture = raster(spikes, 50, 40)
     assert picture.shape == (40, 50, 3) and is_colour(picture, P.SPIKE).any()
 
 
@@ -34,20 +39,8 @@ def test_shades_increase_with_the_numbers() -> None:
     assert picture[0, 2].tolist() == picture[0, 3].tolist() == list(P.BLUE)
 
 
-def test_lines_follow_their_numbers_and_break_at_nan() -> None:
-    rising = np.linspace(0.0, 1.0, 60)
-    gap = np.where(np.arange(60) == 30, np.nan, 1 - rising)
-    drawn = is_colour(P.lines([rising, gap], 60, 50), P.BLUE)
-    tops = [np.flatnonzero(drawn[:, column]).min() for column in (20, 40, 59)]
-    assert tops[0] > tops[1] > tops[2]
-    other = is_colour(P.lines([rising, gap], 60, 50), P.ORANGE)
-    assert other[:, 29].any() and not other[:, 30].any() and other[:, 31].any()
-
-
-def test_constant_and_single_numbers_are_drawn() -> None:
-    assert is_colour(P.lines([np.array([2.0])], 20, 20), P.BLUE).any()
+def test_equal_numbers_are_drawn() -> None:
     assert is_colour(P.histogram(np.full(5, 3.0), 40, 40), P.BLUE).any()
-    assert P.lines([np.full(4, np.nan)], 20, 20).shape == (20, 20, 3)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -60,7 +53,7 @@ def test_histogram_of_adjacent_floats_is_drawn(dtype: type) -> None:
 
 
 def test_bar_lengths_equal_their_shares() -> None:
-    picture = P.bars(np.array([0.25, 0.75]), ["left", "right"], 100, 80, marked=1)
+    picture = P.bars(np.array([0.25, 0.75]), ["left", "right"], 100, 80, [P.BLUE, P.ORANGE])
     assert is_colour(picture[3], P.BLUE).sum() == pytest.approx(25, abs=2)
     assert is_colour(picture[43], P.ORANGE).sum() == pytest.approx(75, abs=2)
 
@@ -78,12 +71,6 @@ def test_previous_histogram_is_drawn_as_a_line() -> None:
     assert line[8:12].all() and is_colour(drawn[:30], P.ORANGE).any(0)[:6].sum() == 0
 
 
-def test_vertical_lines_are_drawn_at_shares_of_the_width() -> None:
-    plain = np.zeros((5, 40, 3), np.uint8)
-    ruled = P.ruled(plain, np.array([0.25, 0.5]))
-    assert np.flatnonzero(is_colour(ruled, P.QUIET).all(0)).tolist() == [10, 20] and not plain.any()
-
-
 def test_joined_images_keep_every_pixel() -> None:
     one, other = np.full((10, 20, 3), 200, np.uint8), np.full((30, 8, 3), 90, np.uint8)
     below, right = P.stacked(one, other), P.beside(one, other)
@@ -91,18 +78,18 @@ def test_joined_images_keep_every_pixel() -> None:
     for image in (below, right):
         assert is_colour(image, (200, 200, 200)).sum() == 200 and is_colour(image, (90, 90, 90)).sum() == 240
     assert P.titled(one, "a name").shape == (26, 20, 3)
-    assert P.resized(other, 60).shape == (60, 16, 3)
 
 
 def test_png_round_trips() -> None:
-    picture = P.raster(np.eye(5), 20, 10)
+    picture = raster(np.eye(5), 20, 10)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(P.png(P.beside(picture))))), picture)
 
 
 def test_png_of_fewer_colours_is_smaller_and_close() -> None:
     rng = np.random.default_rng(0)
-    panels = [P.raster(rng.integers(0, 2, (90, 40)), 90, 40), P.shades(rng.random((90, 40)), 0.0, 1.0, 90, 40)]
-    picture = P.titled(P.beside(*panels, P.lines([rng.random(9)], 90, 40)), "a name")
+    panels = [raster(rng.integers(0, 2, (90, 40)), 90, 40), P.shades(rng.random((90, 40)), 0.0, 1.0, 90, 40)]
+    curve = curves_panel([rng.random(9)], Axis(90, 9), 40, (0.0, 1.0), [P.BLUE])
+    picture = P.titled(P.beside(*panels, curve), "a name")
     small = P.png(picture, exact=False)
     assert len(small) < len(P.png(picture))
     with Image.open(io.BytesIO(small)) as image:

@@ -24,44 +24,49 @@ def count(picture: P.Picture, colour: P.Colour) -> int:
     return int((picture == np.array(colour)).all(-1).sum())
 
 
+def drawn(found: Recording) -> P.Picture | None:
+    return raster_image(found, STEPS, 2)
+
+
 def test_spikes_ends_of_episodes_and_curves_are_drawn() -> None:
     quiet = layer(np.zeros((STEPS, N)))
-    alone = raster_image(recording(quiet))
+    alone = drawn(recording(quiet))
     assert alone is not None and count(alone, P.SPIKE) > 0
     ended = np.arange(STEPS) == 10
     value = np.sin(np.arange(STEPS))
-    whole = raster_image(recording(quiet, quiet, value=value, td_error=value, ended=ended))
+    whole = drawn(recording(quiet, quiet, value=value, td_error=value, ended=ended))
     assert whole is not None and whole.shape[1] == 350  # width of TensorBoard's cards
     assert whole.shape[0] > alone.shape[0]
-    assert count(whole, P.BLUE) > 50 > count(alone, P.BLUE)
-    assert (whole[20:45, round(11 / STEPS * 172)] == P.QUIET).all()
-    assert not (whole[20:45, round(12 / STEPS * 172)] == P.QUIET).all()
+    assert count(whole, P.GREEN) > 50 > count(alone, P.GREEN)
+    marks = np.flatnonzero((whole[40:60] == np.array((176, 176, 183))).all(-1).all(0))
+    assert marks.tolist() == [40 + np.ceil(10 * 310 / STEPS)]
 
 
-def test_single_panel_fills_its_row() -> None:
-    layers = [layer(np.zeros((STEPS, N)))]
-    sheet = raster_image(recording(*layers, value=np.sin(np.arange(STEPS))))
+def test_spike_is_at_its_step_and_a_long_recording_is_wider() -> None:
+    sheet = drawn(recording(layer(np.zeros((STEPS, N)))))
     assert sheet is not None and sheet.shape[1] == 350
-    lit = np.flatnonzero((sheet == np.array(P.SPIKE)).all(-1).any(0))
-    assert (lit.min(), lit.max()) == (3 * 350 // STEPS + 1, 4 * 350 // STEPS - 1)
-    assert (sheet[-40:, 340:] == np.array(P.BLUE)).all(-1).any()
+    lit = np.flatnonzero((sheet[:100] == np.array(P.SPIKE)).all(-1).any(0))
+    assert (lit.min(), lit.max()) == (40 + np.ceil(3 * 310 / STEPS), 40 + 4 * 310 // STEPS - 1)
+    for steps, width in ((500, 540), (5000, 806)):
+        sheet = drawn(recording(value=np.sin(np.arange(steps))))
+        assert sheet is not None and sheet.shape[1] == width
 
 
-def test_third_layer_begins_a_new_row() -> None:
-    one, three = (raster_image(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3))
-    assert one is not None and three is not None
-    assert three.shape == (2 * one.shape[0] + P.GAP, 350, 3)
+def test_every_layer_has_a_panel() -> None:
+    one, three, twenty = (drawn(recording(*[layer(np.zeros((STEPS, N)))] * n)) for n in (1, 3, 20))
+    assert one is not None and three is not None and twenty is not None
+    assert (twenty.shape[0] - three.shape[0]) / 17 == (three.shape[0] - one.shape[0]) / 2 > 60
 
 
 def test_non_finite_numbers_are_omitted() -> None:
     wild = np.full((STEPS, N), np.nan)
-    assert raster_image(recording(layer(wild, np.nan), value=wild[:, 0])) is not None
+    assert drawn(recording(layer(wild, np.nan), value=wild[:, 0])) is not None
     wild[::2], wild[1] = 0.3, np.inf
-    assert raster_image(recording(layer(wild))) is not None
+    assert drawn(recording(layer(wild))) is not None
 
 
 def test_agent_without_views_has_no_image() -> None:
-    assert raster_image(recording()) is None
+    assert drawn(recording()) is None
     assert constants_image({}, {}) is None
     assert constants_image({}, {"decays/x": np.array([np.nan])}) is None
 

@@ -8,13 +8,13 @@ import pytest
 from gymnasium import spaces
 from PIL import Image
 
+from tracerl.recording import actions
 from tracerl.recording import images as P
+from tracerl.recording.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
 from tracerl.recording.recorder import LayerRecording, Recording
-from tracerl.watch import actions
+from tracerl.recording.timeline import Timeline
 from tracerl.watch.composite import CompositeImage, Scene
 from tracerl.watch.pace import Pace
-from tracerl.watch.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
-from tracerl.watch.timeline import Timeline
 from tracerl.watch.video import Video
 
 STEPS, NEURONS = 20, 4
@@ -78,6 +78,18 @@ def test_curves_are_centred_on_their_steps_and_end_at_the_current_step() -> None
     peak = np.flatnonzero(drawn[:6].any(0))
     assert peak.min() >= 8 and peak.max() <= 11  # step 2: pixels 8 to 11
     assert not drawn[:50, 24:].any()
+
+
+def test_curves_follow_their_numbers_and_break_at_nan() -> None:
+    rising = np.linspace(0.0, 1.0, 60)
+    gap = np.where(np.arange(60) == 30, np.nan, 1 - rising)
+    picture = curves_panel([rising, gap], Axis(240, 60), 50, (0.0, 1.0), [P.BLUE, P.ORANGE])
+    drawn = (picture == np.array(P.BLUE)).all(-1)
+    tops = [np.flatnonzero(drawn[:, 4 * step : 4 * step + 4].any(1)).min() for step in (20, 40, 58)]
+    assert tops[0] > tops[1] > tops[2]
+    other = (picture == np.array(P.ORANGE)).all(-1)
+    assert other[:, 110:118].any() and not other[:, 121:124].any() and other[:, 126:134].any()
+    assert curves_panel([np.full(4, np.nan)], Axis(20, 4), 20, (0.0, 1.0), [P.BLUE]).shape == (20, 20, 3)
 
 
 def test_panels_share_one_axis_and_mark_episodes() -> None:

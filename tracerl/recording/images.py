@@ -1,4 +1,4 @@
-"""Draw rasters, line graphs, bars and histograms with NumPy and Pillow, and combine them.
+"""Draw shades, bars and histograms with NumPy and Pillow, and combine them.
 
 A picture is uint8, [height, width, 3]: red, green and blue, each from 0 to 255. Lengths are in pixels. Ticks, log
 scales and legends are left out, because these pictures are small or moving. ``python -m tracerl.plot`` draws for print.
@@ -7,8 +7,6 @@ scales and legends are left out, because these pictures are small or moving. ``p
 import io
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -22,14 +20,10 @@ BACKGROUND, PANEL, GRID, INK, QUIET = (18, 18, 24), (28, 28, 36), (64, 64, 76), 
 SPIKE, BLUE, ORANGE, GREEN, RED = (245, 205, 80), (96, 160, 240), (240, 150, 70), (96, 200, 130), (232, 96, 96)
 CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, and one as far below zero
 COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of the series of a graph, in this order
+TRACES = (SPIKE, (232, 140, 170), (120, 190, 235))  # of neurons whose membranes are drawn
 GAP = 6  # between pictures
 _CAPTION = 16  # height of a line of text
 _LEVELS = 64  # shades between dark and lit
-
-
-def raster(spikes: Numbers, width: int, height: int, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0 or 1, [steps, n], a row per neuron, time to the right. A shared row shows if any neuron fired."""
-    return _cells(spikes, width, height, _ramp(PANEL, colour))
 
 
 def shades(values: Numbers, low: float, high: float, width: int, height: int, colour: Colour = BLUE) -> Picture:
@@ -45,7 +39,7 @@ def membranes(shares: Numbers, width: int, height: int) -> Picture:
 
 
 def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0 or 1, [steps, n], over a picture; see ``raster``."""
+    """Draw spikes, 0 or 1, [steps, n], over a picture; a shared pixel shows if any neuron fired."""
     height, width, _ = picture.shape
     fired = _largest(_largest((spikes > 0).T, height, 0), width, 1)
     return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
@@ -75,54 +69,13 @@ def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
     return fitted
 
 
-def lines(
-    series: Sequence[Numbers], width: int, height: int, low: float | None = None, high: float | None = None
-) -> Picture:
-    """Draw line graphs over the same steps, with the limits of their common scale and a line at zero.
-
-    Args:
-        series: each [steps], all of one length, in the order of ``COLOURS``. NaN gives a gap.
-        width: width of the picture.
-        height: height of the picture.
-        low: lower end of the scale; None: the smallest number.
-        high: upper end of the scale; None: the largest number.
-    """
-    values = np.array(series, np.float64)
-    finite = values[np.isfinite(values)]
-    bottom = low if low is not None else float(finite.min(initial=0.0))
-    top = high if high is not None else float(finite.max(initial=0.0))
-    image, pen = _panel(width, height)
-    scale = (height - 3) / max(top - bottom, 1e-12)
-    if bottom < 0 < top:
-        pen.line([(0, height - 2 + bottom * scale), (width, height - 2 + bottom * scale)], fill=GRID)
-    columns = np.linspace(0, width - 1, values.shape[1])
-    heights = height - 2 - (np.clip(values, bottom, top) - bottom) * scale
-    for i, line in enumerate(heights):
-        pairs = zip(columns.tolist(), line.tolist(), strict=True)
-        for drawn, part in groupby(pairs, lambda point: isfinite(point[1])):
-            points = list(part)
-            if drawn:
-                pen.line(points if len(points) > 1 else points * 2, fill=COLOURS[i % len(COLOURS)], width=1)
-    pen.text((3, 1), f"{top:.3g}", fill=QUIET, font=font(10))
-    pen.text((3, height - 13), f"{bottom:.3g}", fill=QUIET, font=font(10))
-    return np.asarray(image).copy()
-
-
-def bars(
-    shares: Numbers,
-    labels: Sequence[str],
-    width: int,
-    height: int,
-    marked: int | None = None,
-    colours: Sequence[Colour] = (),
-) -> Picture:
-    """Draw shares in [0, 1], [n], as horizontal bars, with ``marked`` in another colour."""
+def bars(shares: Numbers, labels: Sequence[str], width: int, height: int, colours: Sequence[Colour]) -> Picture:
+    """Draw shares in [0, 1], [n], as horizontal bars with names."""
     image, pen = _panel(width, height)
     pitch, letters = height / len(shares), font(min(12, max(8, int(height / len(shares)) - 3)))
-    for i, (share, label) in enumerate(zip(shares.tolist(), labels, strict=True)):
+    for i, (share, label, colour) in enumerate(zip(shares.tolist(), labels, colours, strict=True)):
         top = i * pitch
-        fill = ORANGE if i == marked else colours[i] if colours else BLUE
-        pen.rectangle([0, top + 1, max(0.0, min(1.0, share)) * (width - 1), top + pitch - 2], fill=fill)
+        pen.rectangle([0, top + 1, max(0.0, min(1.0, share)) * (width - 1), top + pitch - 2], fill=colour)
         pen.text((4, top + pitch / 2), f"{label} {share:.2f}", fill=INK, font=letters, anchor="lm")
     return np.asarray(image).copy()
 
@@ -175,19 +128,6 @@ def titled(picture: Picture, title: str) -> Picture:
     return np.concatenate([_caption(title, picture.shape[1]), picture])
 
 
-def ruled(picture: Picture, shares: Numbers) -> Picture:
-    """Return a picture with vertical lines at shares of its width, each in [0, 1)."""
-    lined = picture.copy()
-    lined[:, (shares * picture.shape[1]).astype(int)] = QUIET
-    return lined
-
-
-def resized(picture: Picture, height: int) -> Picture:
-    """Scale a picture to a height and keep its proportions."""
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)).copy()
-
-
 def beside(*pictures: Picture) -> Picture:
     """Put pictures side by side, aligned at the top, with ``GAP`` pixels between them."""
     width = sum(picture.shape[1] for picture in pictures) + GAP * (len(pictures) - 1)
@@ -236,14 +176,15 @@ def png(picture: Picture, exact: bool = True) -> bytes:
 def _palette() -> Image.Image:
     """Return an image with the palette: the colours of this module and their blends with the background."""
     shares = np.linspace(0.0, 1.0, _PALETTE_LEVELS)[:, np.newaxis]
-    blends = [(PANEL, colour) for colour in (*COLOURS, QUIET, INK)] + [(BACKGROUND, INK), (PANEL, GRID)]
+    blends = [(PANEL, colour) for colour in (*COLOURS, *TRACES[1:], CHARGED, QUIET, INK)]
+    blends += [(BACKGROUND, INK), (PANEL, GRID)]
     colours = np.concatenate([np.array(dark) + shares * (np.array(lit) - dark) for dark, lit in blends])
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.round().astype(np.uint8).tobytes())
     return palette
 
 
-_PALETTE_LEVELS = 25  # shades of each of ten colours: 250 of at most 256
+_PALETTE_LEVELS = 19  # shades of each of 13 colours: 247 of at most 256
 
 
 def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:

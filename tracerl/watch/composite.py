@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tracerl.lifetime.record import Record
+from tracerl.recording import actions
 from tracerl.recording import images as P
 from tracerl.recording.images import Picture
+from tracerl.recording.panels import action_colours, mixed
 from tracerl.recording.recorder import Recording
-from tracerl.watch import actions
-from tracerl.watch.panels import action_colours, mixed
-from tracerl.watch.timeline import GUTTER, Timeline
+from tracerl.recording.timeline import GUTTER, Timeline
 
 _MARGIN, _HEADER = 12, 34
 _LEFT = 0.34  # share of the width for the left part
@@ -148,9 +148,8 @@ def recording_image(recording: Recording, space: Any, titles: tuple[str, str], r
     image = Image.new("RGB", size, P.BACKGROUND)
     pen = ImageDraw.Draw(image)
     _write_titles(pen, size[0], *titles)
-    episode = record.episodes + (record.episode_length > 0)
     room = GUTTER + plots, size[1] - _HEADER - _MARGIN
-    panels = Timeline(space).draw(recording, record.step, episode, room, n)
+    panels = Timeline(space).draw(recording, record.step, record.episodes + 1, room, n)
     image.paste(Image.fromarray(panels), (_MARGIN, _HEADER))
     return np.asarray(image).copy()
 

@@ -77,7 +77,7 @@ class Snapshots:
         changed = any(not np.array_equal(now[tag], self._initial.get(tag)) for tag in now)  # type: ignore[arg-type]
         with np.errstate(all="ignore"):  # a diverging lifetime has non-finite numbers
             found = {
-                "pictures/raster": raster_image(replace(recording, ended=ended)),
+                "pictures/raster": raster_image(replace(recording, ended=ended), step, self._episodes + 1),
                 "pictures/decays": constants_image(self._initial, now) if changed or step == self.length else None,
             }
         return {tag: picture for tag, picture in found.items() if picture is not None}

@@ -1,4 +1,4 @@
-"""Draw the right part of an image: panels over the newest env steps, with titles, scales and ends of episodes."""
+"""Draw panels over consecutive env steps below each other, with titles, scales and ends of episodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tracerl.recording import actions
 from tracerl.recording import images as P
+from tracerl.recording import panels as drawing
 from tracerl.recording.images import Colour, Numbers, Picture
+from tracerl.recording.panels import Axis, Scales, action_colours, charge, mixed
 from tracerl.recording.recorder import LayerRecording, Recording
-from tracerl.watch import actions
-from tracerl.watch import panels as drawing
-from tracerl.watch.panels import TRACES, Axis, Scales, action_colours, charge, mixed
 
 GUTTER = 40  # width left of the panels, for scales
 _TITLE, _STRIP, _TICKS, _GAP = 17, 16, 18, 7  # heights of a title, the strip of episodes and the ticks; between panels
 _TALLEST, _LEAST = 110, 20  # heights: largest extra height per share, and minimum of a panel
+_USUAL = 25  # extra height per share in a picture that is as high as its panels
 _MOST_SERIES = 6  # largest number of components of a continuous action
 _ROOM = 12  # mean pixels per episode from which lines mark the ends of episodes
 _BANDS = 3  # largest number of components with bands of their deviations
@@ -43,17 +44,27 @@ class Timeline:
         self._orders: dict[str, Numbers] = {}  # order of the neurons of each layer, fixed at the first frame
 
     def draw(self, recording: Recording, last_step: int, episode: int, size: tuple[int, int], span: int) -> Picture:
-        """Draw all panels below each other."""
+        """Draw the panels below each other.
+
+        Args:
+            recording: recording of at most ``span`` steps.
+            last_step: number of its last env step.
+            episode: number of its last episode.
+            size: width and height of the picture; a height of 0 is replaced by that of all panels.
+            span: env steps from the left to the right end.
+        """
         width, height = size
-        image = Image.new("RGB", size, P.BACKGROUND)
+        axis, n = Axis(width - GUTTER, span), _steps(recording)
+        fit = (height - _STRIP - _TICKS + _GAP) // (_TITLE + _GAP + _LEAST) - 1
+        panels = self._panels(recording, fit if height else len(recording.layers) + 9)
+        fixed = _STRIP + _TICKS - _GAP + sum(_TITLE + _GAP + panel.least for panel in panels)
+        shares = sum(panel.share for panel in panels)
+        height = height or fixed + round(_USUAL * shares)
+        per_share, top = min(_TALLEST, (height - fixed) / shares), _STRIP
+        image = Image.new("RGB", (width, height), P.BACKGROUND)
         pen = ImageDraw.Draw(image)
-        axis = Axis(width - GUTTER, span)
         begun = [] if recording.ended is None else np.flatnonzero(recording.ended).tolist()
-        n = _steps(recording)
         _strip(pen, axis, n, begun, episode)
-        panels = self._panels(recording, (height - _STRIP - _TICKS + _GAP) // (_TITLE + _GAP + _LEAST) - 1)
-        room = height - _STRIP - _TICKS - len(panels) * (_TITLE + _GAP) + _GAP - sum(panel.least for panel in panels)
-        per_share, top = min(_TALLEST, room / sum(panel.share for panel in panels)), _STRIP
         for panel in panels:
             tall = panel.least + int(panel.share * per_share)
             _draw_panel(image, pen, panel, axis, top, tall)
@@ -104,11 +115,11 @@ class Timeline:
         order = self._order(layer)
         among = layer.rate[order]
         middle = int((among > (among[0] + among[-1]) / 2).sum())
-        start = min(max(0, middle - len(TRACES) // 2), max(0, len(order) - len(TRACES)))
-        neurons = self._orders.setdefault(f"{layer.name} traces", order[start : start + len(TRACES)])
+        start = min(max(0, middle - len(P.TRACES) // 2), max(0, len(order) - len(P.TRACES)))
+        neurons = self._orders.setdefault(f"{layer.name} traces", order[start : start + len(P.TRACES)])
         ends = self._scales.ends("membrane", np.append(charge(layer)[:, neurons], 1.0))
         title, reading = f"{layer.name}: membranes of {len(neurons)}", "line: threshold, strokes: spikes"
-        draw = partial(drawing.traces_panel, layer, neurons, ends=ends, colours=TRACES)
+        draw = partial(drawing.traces_panel, layer, neurons, ends=ends, colours=P.TRACES)
         return Panel(title, reading, _written(ends), 1.0, draw, 2 * _LEAST)
 
     def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
@@ -119,7 +130,7 @@ class Timeline:
 
     def _of_probabilities(self, shares: Any) -> Panel:
         title, n = "action probabilities", shares.shape[1]
-        if actions.add_up(self._space):
+        if actions.add_up(self._space) and not (shares.sum(-1) > 1.01).any():
             reading = f"most probable: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
             return Panel(
                 title, reading, ("1", "0"), 1.0, partial(drawing.shares_panel, shares, colours=action_colours(n))
@@ -164,7 +175,8 @@ def _draw_panel(image: Image.Image, pen: ImageDraw.ImageDraw, panel: Panel, axis
     """Draw a panel with its title above and its scale at the left."""
     small, right = P.font(10), GUTTER + axis.width
     pen.text((GUTTER, top + _TITLE - 4), panel.title, fill=P.INK, font=P.font(11), anchor="ls")
-    pen.text((right, top + _TITLE - 4), panel.reading, fill=P.QUIET, font=P.font(11), anchor="rs")
+    if P.font(11).getlength(f"{panel.title}  {panel.reading}") <= axis.width:
+        pen.text((right, top + _TITLE - 4), panel.reading, fill=P.QUIET, font=P.font(11), anchor="rs")
     image.paste(Image.fromarray(panel.draw(axis, tall)), (GUTTER, top + _TITLE))
     pen.text((GUTTER - 5, top + _TITLE - 1), panel.ends[0], fill=P.QUIET, font=small, anchor="rt")
     pen.text((GUTTER - 5, top + _TITLE + tall), panel.ends[1], fill=P.QUIET, font=small, anchor="rb")

@@ -15,7 +15,6 @@ from tracerl.recording import images as P
 from tracerl.recording.images import Colour, Numbers, Picture
 from tracerl.recording.recorder import LayerRecording
 
-TRACES = (P.SPIKE, (232, 140, 170), (120, 190, 235))  # colours of neurons whose membranes are drawn
 Limits = tuple[float, float]  # lower and upper end of a scale
 _FINE = 3  # curves are drawn larger by this factor and then shrunk, for smooth edges
 
@@ -89,7 +88,10 @@ def curves_panel(
     around: Sequence[Numbers] = (),
     level: float = 0.0,
 ) -> Picture:
-    """Draw curves [steps] on one scale, with bands of half-width ``around`` them and a line at a level."""
+    """Draw curves [steps] on one scale, with bands of half-width ``around`` them and a line at a level.
+
+    A curve has a gap at a number that is not finite.
+    """
     image = Image.new("RGB", (axis.width * _FINE, height * _FINE), P.PANEL)
     pen = ImageDraw.Draw(image)
     low, high = ends
@@ -109,9 +111,11 @@ def curves_panel(
             pen.polygon([tuple(point) for point in [*over, *under[::-1]]], fill=mixed(colour, P.PANEL, 0.3))
     for line, colour in zip(series, colours, strict=False):
         points = [tuple(point) for point in np.stack([across, row(line)], -1)]
-        pen.line(points if len(points) > 1 else points * 2, fill=colour, width=_FINE + 2, joint="curve")
-        x, y = points[-1]
-        pen.ellipse([x - 2 * _FINE, y - 2 * _FINE, x + 2 * _FINE, y + 2 * _FINE], fill=colour)
+        for part in np.ma.clump_unmasked(np.ma.masked_invalid(line)):
+            pen.line(points[part], fill=colour, width=_FINE + 2, joint="curve")
+        if np.isfinite(line[-1]):
+            x, y = points[-1]
+            pen.ellipse([x - 2 * _FINE, y - 2 * _FINE, x + 2 * _FINE, y + 2 * _FINE], fill=colour)
     return np.asarray(image.reduce(_FINE)).copy()
 
 
