@@ -14,8 +14,7 @@ import torch
 
 import tracerl
 from tests.helpers import command, exit_code, script
-from tracerl.export.__main__ import main
-from tracerl.export.files import write_whole
+from tracerl.export.__main__ import main, write_whole
 from tracerl.export.program import program_of
 
 PLAIN = ["network=dense", "encoder=raw", "logger=none"]  # settings that NIR can express
@@ -92,7 +91,7 @@ def test_missing_extra_raises_an_error_with_the_install_command(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     assert export(["run", f"--{option}", "x"], folder, monkeypatch) == 2
-    expected = f'error: --{option} needs packages that are missing: pip install "tracerl[{option}]"\n'
+    expected = f'error: --{option} needs packages that are not installed: pip install "tracerl[{option}]"\n'
     assert capsys.readouterr().err == expected
 
 

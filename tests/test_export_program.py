@@ -8,9 +8,8 @@ import pytest
 import torch
 
 import tracerl
-from tracerl.export.program import program_of
+from tracerl.export.program import program_of, torch_export_bytes
 from tracerl.export.program_ends import Choice
-from tracerl.export.program_files import torch_export_bytes
 from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream

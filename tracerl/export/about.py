@@ -10,7 +10,7 @@ from torch import Tensor
 
 import tracerl
 from tracerl.config.checks import ConfigError
-from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons
 from tracerl.export.units import DT
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.wiring import INPUT
@@ -25,18 +25,17 @@ def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
     return found.mean.to("cpu", copy=True), deviation.cpu()
 
 
-def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
+def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescription:
     """Fold the normalisation of observations into the first weights: W' = W / std, b' = b - W (mean / std).
 
     The network then accepts raw observations of the env. The bound of ``clip`` standard deviations is not affine and is
     left out. The mean and standard deviation are the current ones, without later updates.
     """
     if not isinstance(encoder, RawEncoder):
-        raise ConfigError(
-            "fold_normalizer", f"needs encoder=raw, whose features are affine, got encoder={encoder.name}"
-        )
+        problem = f"needs encoder=raw, whose features are affine, got encoder={encoder.name}"
+        raise ConfigError("fold_normalizer", problem)
     if encoder.normalizer is None:
-        return blueprint
+        return description
     mean, deviation = moments(encoder)
 
     def with_it(stage: Any) -> Any:
@@ -52,10 +51,10 @@ def folded(blueprint: Blueprint, encoder: Encoder) -> Blueprint:
         weights = tuple(weight.to(dtype) if i == place else other for i, other in enumerate(synapses.weights))
         return replace(stage, synapses=replace(synapses, weights=weights, bias=bias.to(dtype)))
 
-    return replace(blueprint, stages=tuple(map(with_it, blueprint.stages)))
+    return replace(description, stages=tuple(map(with_it, description.stages)))
 
 
-def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
+def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
     """Return the metadata of a file: numbers, arrays and texts."""
     found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
     if isinstance(encoder, ContrastEncoder):
@@ -68,7 +67,7 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
         found["normalizer_clip"] = float(encoder.clip)
         found["normalizer_count"] = float(encoder.normalizer.moments.count)
         found["normalizer_squares"] = encoder.normalizer.moments.squares.cpu().numpy().copy()
-    readout = blueprint.readout
+    readout = description.readout
     if readout is not None:
         found["readout_weight"] = readout.weight.numpy()
         found["readout_bias"] = readout.bias.numpy()
@@ -76,42 +75,38 @@ def metadata(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> dict[st
     return found
 
 
-def left_out(blueprint: Blueprint, encoder: Encoder, is_folded: bool) -> Iterator[str]:
+def left_out(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> Iterator[str]:
     """Yield sentences about the steps from observation to action that a NIR file does not include."""
-    if isinstance(encoder, RawEncoder):
-        if encoder.normalizer is None:
-            yield "input: the observation, flattened."
-        elif is_folded:
-            yield (
-                f"input: the observation, flattened; the agent's bound of {encoder.clip:g} standard deviations is not"
-                " in the file."
-            )
-        else:
-            yield (
-                "input: the observation, standardised by normalizer_mean and normalizer_std of the metadata and bounded"
-                f" at {encoder.clip:g}; --fold-normalizer puts all but the bound into the first weights."
-            )
-    else:
+    if not isinstance(encoder, RawEncoder):
         yield f"input: the features of encoder={encoder.name}, which is not in the file."
-    if any(isinstance(layer.synapses, Convolution) for layer in blueprint.neurons):
+    elif encoder.normalizer is None:
+        yield "input: the observation, flattened."
+    elif is_folded:
+        bound = f"the agent's bound of {encoder.clip:g} standard deviations is not in the file."
+        yield f"input: the observation, flattened; {bound}"
+    else:
+        scale = f"by normalizer_mean and normalizer_std of the metadata and bounded at {encoder.clip:g}"
+        hint = "--fold-normalizer puts all but the bound into the first weights."
+        yield f"input: the observation, standardised {scale}; {hint}"
+    if any(isinstance(layer.synapses, Convolution) for layer in description.neurons):
         yield "images go in as (channels, height, width), without a batch axis."
-    if blueprint.ticks > 1:
-        yield f"an env step has {blueprint.ticks} ticks; the output of the last one counts."
+    if description.ticks > 1:
+        yield f"an env step has {description.ticks} ticks; the output of the last one counts."
     yield "membranes start at 0 in every episode. The choice of an action from the output is not in the file."
 
 
-def warnings_of(blueprint: Blueprint) -> Iterator[str]:
+def warnings_of(description: NetworkDescription) -> Iterator[str]:
     """Yield sentences about the differences between a network and its NIR file."""
-    if any(stage.reset == "soft" for stage in blueprint.neurons):
+    if any(stage.reset == "soft" for stage in description.neurons):
         yield (
             "network.reset=soft has no NIR equivalent: others read the file as reset to 0, which spikes differently;"
             " train with network.reset=hard, or subtract the threshold where the metadata says soft"
         )
 
 
-def hints(blueprint: Blueprint, form: str, dt: float, with_readout: bool) -> Iterator[str]:
+def hints(description: NetworkDescription, form: str, dt: float, with_readout: bool) -> Iterator[str]:
     """Yield sentences about limits of the readers of snnTorch 1.0 and Norse 1.1."""
-    layers, readout = blueprint.neurons, blueprint.readout
+    layers, readout = description.neurons, description.readout
     shared = all(bool((v == v[0]).all()) for layer in layers for v in (layer.membrane_decay, layer.threshold))
     if form == "plain" and not (shared and all(layer.synapse_decay is None for layer in layers)):
         images = any(isinstance(layer.synapses, Convolution) for layer in layers)

@@ -5,8 +5,7 @@ from typing import Any
 
 from tracerl.config import checks
 from tracerl.export.about import folded, metadata
-from tracerl.export.draw import draw, part_of
-from tracerl.export.packages import check_packages
+from tracerl.export.description import describe, part_of
 from tracerl.export.units import DT
 
 
@@ -38,19 +37,18 @@ def to_nir(
     Raises:
         ConfigError: the agent has no such network, or NIR cannot represent it.
     """
-    check_packages("nir")
+    checks.packages("nir", "nir", "nir")
     from tracerl.export.nir_write import FORMS, to_graph
 
     checks.positive("dt", dt)
     checks.choice("form", form, FORMS)
-    blueprint = draw(part_of(agent, network))
-    words = metadata(blueprint, agent.encoder, fold_normalizer) | {"network": network} | (about or {})
+    description = describe(part_of(agent, network))
+    words = metadata(description, agent.encoder, fold_normalizer) | {"network": network} | (about or {})
     if fold_normalizer:
-        blueprint = folded(blueprint, agent.encoder)
+        description = folded(description, agent.encoder)
     if without_readout:
-        if len(blueprint.readout.sources if blueprint.readout else ()) != 1 or not blueprint.stages:
-            raise checks.ConfigError(
-                "without_readout", "must be false: the readout is not above a single layer of spikes"
-            )
-        blueprint = replace(blueprint, readout=None)
-    return to_graph(blueprint, dt=dt, form=form, metadata=words)
+        if len(description.readout.sources if description.readout else ()) != 1 or not description.stages:
+            problem = "must be false: the readout is not above a single layer of spikes"
+            raise checks.ConfigError("without_readout", problem)
+        description = replace(description, readout=None)
+    return to_graph(description, dt=dt, form=form, metadata=words)

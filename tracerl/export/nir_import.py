@@ -11,9 +11,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.export.blueprint import Blueprint, Dense
-from tracerl.export.draw import part_of
-from tracerl.export.packages import check_packages
+from tracerl.export.description import Dense, NetworkDescription, part_of
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.layers import SynapticLIF
 from tracerl.nn.layers.constrained import Constrained
@@ -54,7 +52,7 @@ def from_nir(
     Raises:
         ConfigError: naming the node that cannot be read, or the setting that does not fit.
     """
-    check_packages("nir")
+    checks.packages("nir", "nir", "nir")
     from tracerl.export.nir_read import check_graph, from_graph, read_file, seconds_per_tick, spans
 
     checks.choice("agent", agent, AGENTS)
@@ -63,8 +61,8 @@ def from_nir(
     given = dict(settings or {})
     period = seconds_per_tick(graph) if dt is None else checks.positive("dt", dt)
     checks.choice("dtype", given.get("dtype", "float32"), ("float32", "float64"))
-    blueprint = from_graph(graph, period, getattr(torch, given.get("dtype", "float32")))
-    inferred = {f"network.{key}": value for key, value in spans(blueprint)}
+    description = from_graph(graph, period, getattr(torch, given.get("dtype", "float32")))
+    inferred = {f"network.{key}": value for key, value in spans(description)}
     for key in (f"network.{name}" for name in _STRUCTURE):
         if key in given and given[key] != inferred[key]:
             raise ConfigError(key, f"must be {inferred[key]!r}, as in the NIR graph, got {given[key]!r}")
@@ -72,9 +70,9 @@ def from_nir(
     made = make_agent(env, agent, {"network": "dense", **inferred, **_encoding(about), **given}, seed=seed)
     part = part_of(made, "policy")
     assert isinstance(part.network, Network)
-    _check_ends(blueprint, part.network, made)
+    _check_ends(description, part.network, made)
     with torch.no_grad():
-        _write(blueprint, part.network, part.outputs)
+        _write(description, part.network, part.outputs)
         _restore_moments(about, made.encoder)  # type: ignore[attr-defined]
     return made
 
@@ -91,23 +89,22 @@ def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_ends(blueprint: Blueprint, network: Network, agent: Any) -> None:
+def _check_ends(description: NetworkDescription, network: Network, agent: Any) -> None:
     """Check that the network fits the env."""
     code, outputs = agent.encoder.n_out, agent.head.n_outputs
-    if blueprint.n_in != code:
-        raise ConfigError(
-            "env", f"must make {blueprint.n_in} numbers for the NIR graph, encoder={agent.encoder.name} makes {code}"
-        )
-    if blueprint.readout is not None and len(blueprint.readout.bias) != outputs:
-        n = len(blueprint.readout.bias)
+    if description.n_in != code:
+        made = f"encoder={agent.encoder.name} makes {code}"
+        raise ConfigError("env", f"must make {description.n_in} numbers for the NIR graph, {made}")
+    if description.readout is not None and len(description.readout.bias) != outputs:
+        n = len(description.readout.bias)
         raise ConfigError("env", f"must have actions for the NIR graph's {n} outputs, its actions take {outputs}")
 
 
-def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
+def _write(description: NetworkDescription, network: Network, outputs: slice) -> None:
     """Copy every number of a description into a network, in place."""
     from tracerl.export.nir_read import synapse_decay
 
-    for stage, layer in zip(blueprint.neurons, network.layers, strict=True):
+    for stage, layer in zip(description.neurons, network.layers, strict=True):
         synapses: Any = layer.synapses
         assert isinstance(stage.synapses, Dense)
         own = [] if stage.synapses.own is None else [stage.synapses.own]
@@ -117,10 +114,10 @@ def _write(blueprint: Blueprint, network: Network, outputs: slice) -> None:
         _assign(layer.threshold, stage.threshold)
         if isinstance(layer, SynapticLIF):
             _assign(layer.synapse_decay, synapse_decay(stage))
-    if blueprint.readout is not None:
-        network.readout.weight[outputs].copy_(blueprint.readout.weight)
-        network.readout.bias[outputs].copy_(blueprint.readout.bias)
-        _assign(network.readout.decay, blueprint.readout.input_decay)
+    if description.readout is not None:
+        network.readout.weight[outputs].copy_(description.readout.weight)
+        network.readout.bias[outputs].copy_(description.readout.bias)
+        _assign(network.readout.decay, description.readout.input_decay)
 
 
 def _assign(constrained: Any, values: Tensor) -> None:
@@ -136,7 +133,6 @@ def _restore_moments(about: Mapping[str, Any], encoder: Encoder) -> None:
     for name in ("count", "mean", "squares"):
         mine, found = getattr(moments, name), torch.as_tensor(about[f"normalizer_{name}"], dtype=torch.float64)
         if found.dim() and found.shape != mine.shape:
-            raise ConfigError(
-                "env", f"must have {len(found)} numbers to standardise, as the NIR graph, got {len(mine)}"
-            )
+            problem = f"must have {len(found)} numbers to standardise, as the NIR graph, got {len(mine)}"
+            raise ConfigError("env", problem)
         mine.copy_(found)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config.checks import ConfigError
-from tracerl.export.blueprint import Blueprint, Dense, Neurons, Readout
+from tracerl.export.description import Dense, NetworkDescription, Neurons, Readout
 from tracerl.export.units import DT, decay_of, threshold_above
 from tracerl.nn.wiring import INPUT
 
@@ -47,7 +47,7 @@ def seconds_per_tick(graph: Any) -> float:
     return DT
 
 
-def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
+def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> NetworkDescription:
     """Return the description of the network of a NIR graph.
 
     Membranes are measured from rest and normalised: W' = R W, for both forms of a file. Neurons reset to rest, unless a
@@ -73,7 +73,7 @@ def from_graph(graph: Any, dt: float, dtype: torch.dtype) -> Blueprint:
     if not walk.arrived:
         raise walk.error(f"cannot follow the readout of {_STACK}")
     on_top = None if readout is None else Readout((len(stages) - 1,), *readout)
-    return Blueprint(tuple(stages), on_top, n_in, int(graph.metadata.get("ticks", 1)))
+    return NetworkDescription(tuple(stages), on_top, n_in, int(graph.metadata.get("ticks", 1)))
 
 
 class _Walk:
@@ -208,9 +208,9 @@ def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor, dt: flo
     return weight * gain.unsqueeze(-1), bias * gain, decay[:1].expand(weight.shape[1])
 
 
-def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
+def spans(description: NetworkDescription) -> Iterator[tuple[str, Any]]:
     """Yield the settings of ``network=dense`` of a description, by key."""
-    layers = blueprint.neurons
+    layers = description.neurons
     yield "hidden", [layer.n for layer in layers]
     yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
     yield "threshold", _span([layer.threshold for layer in layers])
@@ -218,13 +218,13 @@ def spans(blueprint: Blueprint) -> Iterator[tuple[str, Any]]:
     yield "neuron", "synaptic" if synaptic else "lif"
     if synaptic:
         yield "synapse_decay", _span([synapse_decay(layer) for layer in layers])
-    if blueprint.readout is not None:
-        yield "readout_decay", _span([blueprint.readout.input_decay])
+    if description.readout is not None:
+        yield "readout_decay", _span([description.readout.input_decay])
     yield "reset", _common("reset", [layer.reset for layer in layers])
     own = [isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers]
     yield "recurrent", _common("recurrent", own)
     yield "layer_norm", False
-    yield "ticks", blueprint.ticks
+    yield "ticks", description.ticks
 
 
 def synapse_decay(layer: Neurons) -> Tensor:

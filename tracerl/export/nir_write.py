@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config.checks import ConfigError
-from tracerl.export.blueprint import Blueprint, Convolution, Dense, Neurons, Pool, Readout
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, Pool, Readout
 from tracerl.export.units import DT, threshold_below, time_constant
 from tracerl.nn.wiring import INPUT
 
@@ -47,12 +47,12 @@ class _Draft:
 
 
 def to_graph(
-    blueprint: Blueprint, *, dt: float = DT, form: Form = "plain", metadata: Mapping[str, Any] | None = None
+    description: NetworkDescription, *, dt: float = DT, form: Form = "plain", metadata: Mapping[str, Any] | None = None
 ) -> Any:
     """Write a network as a NIR graph.
 
     Args:
-        blueprint: description of the network. Without a readout, the output is the spikes of the last layer.
+        description: description of the network. Without a readout, the output is the spikes of the last layer.
         dt: seconds per tick.
         form: ``plain``: R = 1, weights unchanged. ``scaled``: R = tau / dt, weights times (1-m), membranes scaled so
             that the neurons of a layer share one threshold, in a CubaLIF whose current lasts one tick
@@ -61,23 +61,23 @@ def to_graph(
         metadata: metadata of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
     """
     draft = _Draft(dt, form)
-    _check_supported(blueprint)
-    _add_input(draft, blueprint)
-    for i, stage in enumerate(blueprint.stages):
+    _check_supported(description)
+    _add_input(draft, description)
+    for i, stage in enumerate(description.stages):
         if isinstance(stage, Pool):
             _add_pool(draft, i, stage)
         else:
             if form == "scaled" and stage.synapse_decay is None:
                 stage = replace(stage, synapse_decay=torch.zeros_like(stage.membrane_decay))
             _add_neurons(draft, i, stage)
-    if blueprint.readout is None:
-        last = len(blueprint.stages) - 1
+    if description.readout is None:
+        last = len(description.stages) - 1
         end, shape = draft.ends[last], draft.shapes[last]
     else:
-        end, shape = _add_readout(draft, blueprint.readout), (len(blueprint.readout.bias),)
+        end, shape = _add_readout(draft, description.readout), (len(description.readout.bias),)
     draft.add("output", nir.Output(np.array(shape)), end)
-    resets = {stage.reset for stage in blueprint.neurons}
-    about = {"dt": dt, "ticks": blueprint.ticks, "reset": "soft" if "soft" in resets else "hard", "form": form}
+    resets = {stage.reset for stage in description.neurons}
+    about = {"dt": dt, "ticks": description.ticks, "reset": "soft" if "soft" in resets else "hard", "form": form}
     return nir.NIRGraph(draft.nodes, draft.edges, metadata={**about, **(metadata or {})})
 
 
@@ -88,30 +88,27 @@ def graph_bytes(graph: Any) -> bytes:
     return memory.getvalue()
 
 
-def _check_supported(blueprint: Blueprint) -> None:
+def _check_supported(description: NetworkDescription) -> None:
     """Raise a ConfigError for a network that NIR cannot represent."""
-    for stage in blueprint.stages:
+    for stage in description.stages:
         if isinstance(stage, Pool):
             if stage.kind == "max":
                 raise ConfigError("network.pool_kind", "must be average: NIR has no pooling by the maximum")
         elif stage.adaptation_decay is not None:
             raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron whose threshold adapts")
         elif stage.graded is not None:
-            raise ConfigError(
-                "network.neuron", "must be lif or synaptic, also in agent.critic: NIR has no neuron without spikes"
-            )
+            problem = "must be lif or synaptic, also in agent.critic: NIR has no neuron without spikes"
+            raise ConfigError("network.neuron", problem)
         elif stage.layer_norm:
             raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
         elif stage.delayed:
-            raise ConfigError(
-                "network.edges", "must not be delayed between two nodes: in NIR only a cycle takes a tick"
-            )
+            raise ConfigError("network.edges", "must not be delayed between nodes: in NIR only a cycle takes a tick")
 
 
-def _add_input(draft: _Draft, blueprint: Blueprint) -> None:
-    readers = [stage for stage in blueprint.neurons if INPUT in stage.sources]
+def _add_input(draft: _Draft, description: NetworkDescription) -> None:
+    readers = [stage for stage in description.neurons if INPUT in stage.sources]
     images = [stage.synapses.in_shape for stage in readers if isinstance(stage.synapses, Convolution)]
-    draft.shapes[INPUT] = images[0] if images else (blueprint.n_in,)
+    draft.shapes[INPUT] = images[0] if images else (description.n_in,)
     draft.ends[INPUT] = draft.add("input", nir.Input(np.array(draft.shapes[INPUT])))
 
 
@@ -186,18 +183,9 @@ def _add_convolution(draft: _Draft, i: int, stage: Neurons, gain: Tensor) -> str
     assert isinstance(synapses, Convolution)
     channels = gain.reshape(synapses.out_shape[0], -1)
     if bool((channels != channels[:, :1]).any()):
-        raise ConfigError(
-            "form", "must be plain: the neurons of a convolution share weights, which cannot be scaled for each"
-        )
-    node = nir.Conv2d(
-        input_shape=synapses.in_shape[1:],
-        weight=_scaled(synapses.weight, channels[:, 0]),
-        stride=synapses.stride,
-        padding=synapses.padding,
-        dilation=1,
-        groups=1,
-        bias=_scaled(synapses.bias, channels[:, 0]),
-    )
+        raise ConfigError("form", "must be plain: neurons of a convolution share weights, with no scale for each")
+    weight, bias = (_scaled(values, channels[:, 0]) for values in (synapses.weight, synapses.bias))
+    node = nir.Conv2d(synapses.in_shape[1:], weight, synapses.stride, synapses.padding, 1, 1, bias)
     return draft.add(f"conv_{i}", node, draft.ends[stage.sources[0]])
 
 

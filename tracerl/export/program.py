@@ -1,13 +1,17 @@
-"""A fixed agent without learning as one function: (observation, state) -> (action, outputs, new state)."""
+"""A fixed agent without learning as one function: (observation, state) -> (action, outputs, new state).
 
-from collections.abc import Mapping
+It is written as a file of ``torch.export``, for Python and AOTInductor, or of ONNX.
+"""
+
+import io
+import warnings
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tracerl.export.blueprint import Blueprint
-from tracerl.export.draw import draw, part_of
+from tracerl.export.description import NetworkDescription, describe, part_of
 from tracerl.export.program_ends import Choice, Encoding
 from tracerl.export.program_layers import Output, State, stage_module
 from tracerl.nn.encoders import Encoder
@@ -27,22 +31,23 @@ class Program(nn.Module):
         n_observation: length of an observation, flattened.
     """
 
-    def __init__(self, blueprint: Blueprint, encoder: Encoder, head: Head | None) -> None:
+    def __init__(self, description: NetworkDescription, encoder: Encoder, head: Head | None) -> None:
         super().__init__()
-        assert blueprint.readout is not None
+        assert description.readout is not None
         self.encoder = Encoding(encoder)
-        stages = [stage_module(stage, i) for i, stage in enumerate(blueprint.stages)]
+        stages = [stage_module(stage, i) for i, stage in enumerate(description.stages)]
         self.stages = nn.ModuleList(stages)
-        self.sources = [(stage.sources, getattr(stage, "delayed", ())) for stage in blueprint.stages]
-        self.readout, self.ticks = Output(blueprint.readout), blueprint.ticks
+        self.sources = [(stage.sources, getattr(stage, "delayed", ())) for stage in description.stages]
+        self.readout, self.ticks = Output(description.readout), description.ticks
         self.choice = None if head is None else Choice(head)
-        self.outputs = blueprint.readout.sources
+        self.outputs = description.readout.sources
         self.n_observation = self.encoder.n_in
         sizes: dict[str, int] = {}
         for part in (self.encoder, *stages, self.readout):
             sizes |= part.sizes
-        self.places = _places(sizes)
-        self.n_state = sum(sizes.values())
+        ends = list(accumulate(sizes.values()))
+        self.places = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+        self.n_state = ends[-1]
 
     def forward(self, observation: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         """Advance one env step.
@@ -76,17 +81,34 @@ class Program(nn.Module):
 def program_of(agent: Any, network: str = "policy") -> Program:
     """Return the policy or critic of an agent as a program; raise a ConfigError if it cannot be exported."""
     part = part_of(agent, network)
-    program = Program(draw(part), agent.encoder, agent.head if network == "policy" else None)
+    program = Program(describe(part), agent.encoder, agent.head if network == "policy" else None)
     for module in program.modules():  # no views, because a file would contain the whole larger tensors
         for name, buffer in module.named_buffers(recurse=False):
             module.register_buffer(name, buffer.clone(memory_format=torch.contiguous_format))
     return program.eval()
 
 
-def _places(sizes: Mapping[str, int]) -> dict[str, slice]:
-    """Return consecutive slices for named parts."""
-    places, start = {}, 0
-    for name, size in sizes.items():
-        places[name] = slice(start, start + size)
-        start += size
-    return places
+def torch_export_bytes(program: Program) -> bytes:
+    """Return a file for ``torch.export.load``."""
+    memory = io.BytesIO()
+    torch.export.save(torch.export.export(program, _example(program)), memory)
+    return memory.getvalue()
+
+
+def onnx_bytes(program: Program) -> bytes:
+    """Return an ONNX graph as a file. It needs ``tracerl[onnx]``."""
+    inputs = ("observation", "state")
+    names = ("outputs", "new_state") if program.choice is None else ("action", "outputs", "new_state")
+    options: dict[str, Any] = {"dynamo": True, "input_names": inputs, "output_names": names, "verbose": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # a deprecation within torch
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made: Any = torch.onnx.export(program, _example(program), **options)
+    found: bytes = made.model_proto.SerializeToString()
+    return found
+
+
+def _example(program: Program) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return an example of an observation and a state."""
+    dtype = program.encoder.dtype
+    return torch.zeros(program.n_observation), torch.zeros(program.n_state, dtype=dtype)

@@ -6,7 +6,7 @@ Each layer gets its inputs, [n_in], and the named parts of the state, and replac
 import torch
 from torch import Tensor, nn
 
-from tracerl.export.blueprint import Convolution, Dense, Neurons, Pool, Readout
+from tracerl.export.description import Convolution, Dense, Neurons, Pool, Readout
 from tracerl.nn import functional as F
 from tracerl.nn.layers.normalization import EPSILON
 
