@@ -186,9 +186,6 @@ class EpropAgent(OnlineAgent):
         network = self.learner.network
         return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
 
-    def _chosen(self) -> Any:
-        return self.head.chosen()
-
     def _rules(self) -> list[StepRule]:
         return [self.learner.step_rule]
 

@@ -146,9 +146,6 @@ class ReflectClassicAgent(OnlineAgent):
         """Return weights, decays, thresholds and traces; see ``tracerl.nn.views.Distributed``."""
         return self.policy.distributions("policy")
 
-    def _chosen(self) -> Any:
-        return self.head.chosen()
-
     def _rules(self) -> list[StepRule]:
         return [self.policy.step_rule]
 

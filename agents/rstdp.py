@@ -39,6 +39,7 @@ from .common.online import OnlineAgent
 
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
+_TIE = 0.5  # largest random tie-breaker, in spikes
 _TINY = 2.0**-54  # keeps a uniform number above 0, where the normal quantile is infinite
 
 
@@ -93,16 +94,16 @@ class RSTDPSettings:
         for name in ("discount", "trace_decay", "tonic_rate"):
             checks.unit_interval(name, getattr(self, name))
         checks.decay("average_decay", self.average_decay)
-        for name in ("scale_reward", "winner_only"):
-            checks.flag(name, getattr(self, name))
+        checks.flag("scale_reward", self.scale_reward)
+        checks.flag("winner_only", self.winner_only)
         checks.whole("ticks", self.ticks, 1)
         checks.whole("population", self.population, 1)
         checks.number("value_step", self.value_step, "a number in (0, 1]", 0.0, 1.0, closed="(]")
         for name in ("rate_gain", "input_gain", "threshold"):
             checks.positive(name, getattr(self, name))
         checks.decay("membrane_decay", self.membrane_decay)
-        for name in ("inhibition", "noise"):
-            checks.non_negative(name, getattr(self, name))
+        checks.non_negative("inhibition", self.inhibition)
+        checks.non_negative("noise", self.noise)
 
 
 class RSTDPAgent(OnlineAgent):
@@ -139,14 +140,8 @@ class RSTDPAgent(OnlineAgent):
         self.n_observed = observation_size(observation_space)
         self.n_inputs = 2 * self.encoder.n_out + 1
         self.input_scale = own.input_gain / self.encoder.n_out**0.5
-        self.neurons = CompetingLIF(
-            n_actions,
-            own.population,
-            lifetimes,
-            membrane_decay=own.membrane_decay,
-            threshold=own.threshold,
-            inhibition=own.inhibition,
-        )
+        constants = {name: getattr(own, name) for name in ("membrane_decay", "threshold", "inhibition")}
+        self.neurons = CompetingLIF(n_actions, own.population, lifetimes, **constants)
         self.synapses = own.stdp.build(self.n_inputs, self.neurons.n, lifetimes)
         self.stream = UniformStream(lifetimes)
         self.reward_scaler = RewardScaler(own.discount, lifetimes) if own.scale_reward else None
@@ -248,9 +243,8 @@ class RSTDPAgent(OnlineAgent):
     def outlook(self) -> PolicyOutputs:
         """Return each action's share of the neurons' spikes; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
-        return PolicyOutputs(
-            self.counts / total.clamp(min=1e-9), value=None if self.critic is None else self.critic.value
-        )
+        value = None if self.critic is None else self.critic.value
+        return PolicyOutputs(self.counts / total.clamp(min=1e-9), value=value)
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights and eligibility of the synapses and of the critic; see ``tracerl.nn.views.Distributed``."""
@@ -280,6 +274,3 @@ class RSTDPAgent(OnlineAgent):
         found["learn/weight_at_bounds"] = float(((weight <= rule.low) | (weight >= rule.high)).float().mean())
         found["learn/eligibility_norm"] = finite_mean(self.synapses.eligibility.flatten(-2).norm(dim=-1).cpu().numpy())
         return found
-
-
-_TIE = 0.5  # largest random tie-breaker, in spikes

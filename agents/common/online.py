@@ -17,8 +17,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 
-from .inputs import not_finite
-from .packed import PackedAgent
+from .inputs import CheckedAgent, not_finite
 
 if TYPE_CHECKING:
     from tracerl.kernels.engine import FusedEngine
@@ -26,19 +25,18 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class OnlineAgent(PackedAgent):
+class OnlineAgent(CheckedAgent):
     """Base of agents whose tensors carry the lifetimes axis: both ``Agent`` and ``ManyAgents``.
 
     A subclass adds ``_begin`` (process the first observation of an episode), ``_learn`` (from one transition), ``_act``
-    (choose an action), ``_chosen`` (return it) and ``_clear`` (reset the state of an episode). These methods take no
-    masks: they compute all lifetimes, and the caller restores the lifetimes that a step type does not concern.
+    (choose an action) and ``_clear`` (reset the state of an episode). These methods take no masks: they compute all
+    lifetimes, and the caller restores the lifetimes that a step type does not concern. The newest action is that of
+    ``head``, unless a subclass has its own ``_chosen``.
 
     Attributes:
-        lifetimes: maker of the agent's tensors.
         engine: what computes the steps: ``torch``, or ``fused`` where an agent with kernels sets ``fused``.
         fused: the compiled engine over the same packed state; None where torch computes.
         frozen: the agent acts and does not learn; see ``freeze``.
-        in_episode: ``start`` was called and ``end`` was not; for one lifetime.
         n_observed: numbers in an observation; None: their count is not checked.
     """
 
@@ -61,14 +59,7 @@ class OnlineAgent(PackedAgent):
         return bool(finite.any())
 
     def _begin(self, observation: Tensor) -> Tensor:
-        """Process the first observation of an episode.
-
-        Args:
-            observation: float64, [*lifetimes, n].
-
-        Returns:
-            What ``_act`` needs, [*lifetimes, m].
-        """
+        """Process the first observation of an episode, [*lifetimes, n]; return what ``_act`` needs, [*lifetimes, m]."""
         raise NotImplementedError
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
@@ -101,13 +92,9 @@ class OnlineAgent(PackedAgent):
         there. Whether the agent is frozen is not part of its state.
         """
         self._kept = [tensor.clone() for tensor in self._learned()]
-        self._tracked = [
-            tensor
-            for module in self.modules()
-            if isinstance(module, StateModule)
-            for name in module.tracked
-            if (tensor := getattr(module, name)) is not None
-        ]
+        modules = [module for module in self.modules() if isinstance(module, StateModule)]
+        found = [getattr(module, name) for module in modules for name in module.tracked]
+        self._tracked = [tensor for tensor in found if tensor is not None]
         self._clear_tracked()
         self._switch(frozen=True)
 
@@ -124,11 +111,10 @@ class OnlineAgent(PackedAgent):
         Raises:
             ValueError: the agent has no distribution over actions.
         """
-        head = getattr(self, "head", None)
-        if head is None:
+        if self.head is None:
             name = type(self).__name__
             raise ValueError(f"only an agent with a distribution over actions can act greedily, got {name}")
-        head.greedy = checks.flag("greedy", greedy)
+        self.head.greedy = checks.flag("greedy", greedy)
         self._switch(self.frozen)
 
     def _switch(self, frozen: bool) -> None:
@@ -137,7 +123,7 @@ class OnlineAgent(PackedAgent):
         for rule in self._rules():
             rule.frozen = frozen
         if self.fused is not None:
-            self.fused.switch(frozen, getattr(getattr(self, "head", None), "greedy", False))
+            self.fused.switch(frozen, getattr(self.head, "greedy", False))
 
     def _clear_tracked(self) -> None:
         """Set eligibility traces and derivatives to zero."""
@@ -154,8 +140,7 @@ class OnlineAgent(PackedAgent):
 
     def outlook(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
-        head = getattr(self, "head", None)
-        of_head = {name: getattr(head, name, None) for name in ("probabilities", "mean", "std")}
+        of_head = {name: getattr(self.head, name, None) for name in ("probabilities", "mean", "std")}
         return PolicyOutputs(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
 
     def _learn_unfrozen(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
@@ -230,12 +215,6 @@ class OnlineAgent(PackedAgent):
         super().restore(state)
         if self.frozen:
             self.freeze()
-
-    @torch.inference_mode()
-    def abandon(self) -> None:
-        """Reset the state of the running episodes; see ``Stateful.abandon``."""
-        self._clear(None)
-        self.in_episode = False
 
     def _mask(self, mask: Array) -> Tensor:
         return torch.from_numpy(mask).to(self.lifetimes.device)

@@ -13,17 +13,16 @@ from torch import Tensor
 from tracerl.lifetime.arguments import origin_of
 from tracerl.lifetime.protocol import Origin
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.module import StateModule
 from tracerl.nn.packed_state import PackedState
 from tracerl.nn.state_dict import load_state, state_tensors
 from tracerl.optim.rule import StepRule
-
-from .inputs import CheckedAgent, InputCheck
 
 Array = np.ndarray[Any, Any]
 _EXTERNAL = "foreign."  # prefix, in a captured state, of the state that optimisers keep outside the packed state
 
 
-class PackedAgent(CheckedAgent):
+class PackedAgent(StateModule):
     """Base of agents that keep every tensor of a lifetime in one packed state.
 
     Every tensor that belongs to a lifetime is a buffer, which ``_pack`` moves into the packed state.
@@ -33,18 +32,21 @@ class PackedAgent(CheckedAgent):
         fault: divergence flag: 1 where a number of the lifetime is no longer finite, int64, [*lifetimes]. Such a
             lifetime does not learn any further.
         faults: the same flags as an array.
+        lifetimes: maker of the agent's tensors.
+        in_episode: ``start`` was called and ``end`` was not; for one lifetime.
         built_from: settings, spaces and seeds, for an agent that ``tracerl.make_agent`` or a run made.
     """
 
     memory: PackedState
     fault: Tensor
+    lifetimes: Lifetimes
+    in_episode = False
     built_from: Origin | None = None
 
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; the last step of an agent's construction."""
         self.lifetimes = lifetimes
         self.register_buffer("fault", lifetimes.zeros(dtype=torch.int64))
-        self.inputs = InputCheck(len(lifetimes.seeds))
         self.memory = PackedState(self, lifetimes)
 
     @property
@@ -58,6 +60,16 @@ class PackedAgent(CheckedAgent):
         """Divergence flags of the lifetimes: int64, [*lifetimes]; on the CPU a view of the packed state."""
         found: Array = self.fault.cpu().numpy()
         return found
+
+    def _clear(self, mask: Tensor | None) -> None:
+        """Reset the state of an episode, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def abandon(self) -> None:
+        """Reset the state of the running episodes; see ``Stateful.abandon``."""
+        self._clear(None)
+        self.in_episode = False
 
     def _rules(self) -> Sequence[StepRule]:
         """Return the step-size rules, which may keep state of the lifetimes outside the packed state."""
