@@ -21,11 +21,7 @@ MARGIN = 4
 
 
 def checked_mode(render_mode: str | None) -> str | None:
-    """Check a ``render_mode``.
-
-    Raises:
-        ConfigError: neither None nor ``rgb_array``.
-    """
+    """Check that a ``render_mode`` is None or ``rgb_array``."""
     return None if render_mode is None else checks.choice("render_mode", render_mode, MODES)
 
 
@@ -46,14 +42,7 @@ def tiles(colours: Picture, side: int = 32) -> Picture:
 
 
 def answer(options: int, named: int | None, reward: float | None, side: int = 32) -> Picture:
-    """Draw a square for every action. The chosen one is blue, or after its reward green (1) or red (0).
-
-    Args:
-        options: number of actions.
-        named: last action; None before the first.
-        reward: its reward; None if it is unknown or the action did not count.
-        side: side of a square.
-    """
+    """Draw a square for every action. The last one (``named``) is blue, or after its reward green (1) or red (0)."""
     colours = shades(np.zeros((1, options)))
     if named is not None:
         colours[0, named] = NAMED if reward is None else RIGHT if reward > 0 else WRONG

@@ -78,16 +78,13 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
             raise ConfigError("parameters", f"must map attributes to factors [low, high], got {parameters!r}")
         if not (parameters or permute_observation or flip_reward):
             raise ConfigError("parameters", "must not be empty without permute_observation and flip_reward")
-        gym.utils.RecordConstructorArgs.__init__(
-            self,
-            every=every,
-            parameters=dict(parameters),
-            permute_observation=permute_observation,
-            flip_reward=flip_reward,
-        )
+        given: dict[str, Any] = {"every": every, "parameters": dict(parameters)}
+        given |= {"permute_observation": permute_observation, "flip_reward": flip_reward}
+        gym.utils.RecordConstructorArgs.__init__(self, **given)
         gym.Wrapper.__init__(self, env)
         self.every, self.flip_reward = every, flip_reward
-        self.spans = {name: _span(name, ends) for name, ends in parameters.items()}
+        factor: Any = {"expected": "a factor above 0", "low": 0.0, "high": math.inf, "closed": "()"}
+        self.spans = {name: checks.span(f"parameters.{name}", ends, **factor) for name, ends in parameters.items()}
         self.originals = {name: _number(env, name) for name in parameters}
         self._n = self._permutable() if permute_observation else 0
         self._restart(None)
@@ -185,10 +182,6 @@ def derive(env: Any) -> None:
     if isinstance(env, CartPoleEnv):
         env.total_mass = env.masspole + env.masscart
         env.polemass_length = env.masspole * env.length
-
-
-def _span(name: str, ends: Any) -> tuple[float, float]:
-    return checks.span(f"parameters.{name}", ends, "a factor above 0", 0.0, math.inf, closed="()")
 
 
 def _number(env: gym.Env[Any, Any], name: str) -> float:

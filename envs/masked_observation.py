@@ -14,19 +14,11 @@ from tracerl.lifetime.env_state import fields
 Array = np.ndarray[Any, Any]
 
 
-def feature_box(env: gym.Env[Any, Any], what: str) -> spaces.Box:
-    """Return the observation space of an env, which must be a Box of one axis.
-
-    Args:
-        env: env with the space.
-        what: name for the error.
-
-    Raises:
-        ConfigError: it is another space.
-    """
+def feature_box(env: gym.Env[Any, Any], key: str) -> spaces.Box:
+    """Return the observation space of an env; raise a ConfigError of a key if it is no Box of one axis."""
     space = env.observation_space
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-        raise ConfigError(what, f"needs observations that are a Box of one axis, got {space}")
+        raise ConfigError(key, f"needs observations that are a Box of one axis, got {space}")
     return space
 
 

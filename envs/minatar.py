@@ -12,8 +12,7 @@ from tracerl.config import checks, forms
 from tracerl.lifetime.env_state import fields
 
 from . import drawing
-
-Observation = np.ndarray[Any, np.dtype[np.float32]]
+from .episodic import Observation
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 _PIXELS = 16  # side of a cell in a rendered frame

@@ -9,7 +9,7 @@ import torch
 
 import tracerl
 from tracerl.export.program import program_of, torch_export_bytes
-from tracerl.export.program_ends import Choice
+from tracerl.export.program_modules import Choice
 from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream

@@ -67,9 +67,8 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _write_nir(arguments: argparse.Namespace, saved: Any, agent: Any) -> list[str]:
     """Write the NIR graph and return lines about it."""
-    from tracerl.export.about import hints, left_out, warnings_of
     from tracerl.export.description import describe, part_of
-    from tracerl.export.nir_export import to_nir
+    from tracerl.export.nir_export import hints, left_out, to_nir, warnings_of
     from tracerl.export.nir_write import graph_bytes
 
     options = ("network", "dt", "form", "fold_normalizer", "without_readout")

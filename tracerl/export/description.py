@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tracerl.config.checks import ConfigError
 from tracerl.nn import layers
+from tracerl.nn.encoders import Encoder
 from tracerl.nn.exportable import Part, Portable
 from tracerl.nn.functional import Surrogate
 from tracerl.nn.layers.constrained import Constrained
@@ -118,6 +119,15 @@ class NetworkDescription:
     def neurons(self) -> list[Neurons]:
         """The layers of spiking neurons, in order."""
         return [stage for stage in self.stages if isinstance(stage, Neurons)]
+
+
+def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """Return the current mean and standard deviation of observations, float64, [n]."""
+    assert encoder.normalizer is not None
+    found = encoder.normalizer.moments
+    seen = float(found.count) > 1
+    deviation = found.deviation() if seen else torch.ones_like(found.mean)
+    return found.mean.to("cpu", copy=True), deviation.cpu()
 
 
 def part_of(agent: Any, name: str) -> Part:

@@ -1,12 +1,18 @@
-"""Export a network of an agent as a NIR graph; see ``tracerl.to_nir``."""
+"""Export a network of an agent as a NIR graph (see ``tracerl.to_nir``), with its metadata and messages about it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+import tracerl
 from tracerl.config import checks
-from tracerl.export.about import folded, metadata
-from tracerl.export.description import describe, part_of
+from tracerl.config.checks import ConfigError
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments, part_of
 from tracerl.export.units import DT
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.wiring import INPUT
 
 
 def to_nir(
@@ -49,6 +55,101 @@ def to_nir(
     if without_readout:
         if len(description.readout.sources if description.readout else ()) != 1 or not description.stages:
             problem = "must be false: the readout is not above a single layer of spikes"
-            raise checks.ConfigError("without_readout", problem)
+            raise ConfigError("without_readout", problem)
         description = replace(description, readout=None)
-    return to_graph(description, dt=dt, form=form, metadata=words)
+    return to_graph(description, dt, form, words)
+
+
+def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescription:
+    """Fold the normalisation of observations into the first weights: W' = W / std, b' = b - W (mean / std).
+
+    The network then accepts raw observations of the env. The bound of ``clip`` standard deviations is not affine and is
+    left out. The mean and standard deviation are the current ones, without later updates.
+    """
+    if not isinstance(encoder, RawEncoder):
+        problem = f"needs encoder=raw, whose features are affine, got encoder={encoder.name}"
+        raise ConfigError("fold_normalizer", problem)
+    if encoder.normalizer is None:
+        return description
+    mean, deviation = moments(encoder)
+
+    def with_it(stage: Any) -> Any:
+        if not isinstance(stage, Neurons) or INPUT not in stage.sources:
+            return stage
+        synapses = stage.synapses
+        if not isinstance(synapses, Dense):
+            raise ConfigError("fold_normalizer", "cannot be used with network=conv: each pixel has a scale of its own")
+        place = stage.sources.index(INPUT)
+        weight = synapses.weights[place].double() / deviation
+        bias = synapses.bias.double() - weight @ mean
+        dtype = synapses.bias.dtype
+        weights = tuple(weight.to(dtype) if i == place else other for i, other in enumerate(synapses.weights))
+        return replace(stage, synapses=replace(synapses, weights=weights, bias=bias.to(dtype)))
+
+    return replace(description, stages=tuple(map(with_it, description.stages)))
+
+
+def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
+    """Return the metadata of a file: numbers, arrays and texts."""
+    found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
+    if isinstance(encoder, ContrastEncoder):
+        found["encoder_trace_decay"] = np.array(encoder.trace_decays)
+        found["encoder_memory_decay"] = np.array(encoder.memory_decays)
+    found["normalizer"] = "none" if encoder.normalizer is None else "folded" if is_folded else "apart"
+    if encoder.normalizer is not None:
+        mean, deviation = moments(encoder)
+        found["normalizer_mean"], found["normalizer_std"] = mean.numpy(), deviation.numpy()
+        found["normalizer_clip"] = float(encoder.clip)
+        found["normalizer_count"] = float(encoder.normalizer.moments.count)
+        found["normalizer_squares"] = encoder.normalizer.moments.squares.cpu().numpy().copy()
+    readout = description.readout
+    if readout is not None:
+        found["readout_weight"] = readout.weight.numpy()
+        found["readout_bias"] = readout.bias.numpy()
+        found["readout_decay"] = readout.input_decay.double().numpy()
+    return found
+
+
+def left_out(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> Iterator[str]:
+    """Yield sentences about the steps from observation to action that a NIR file does not include."""
+    if not isinstance(encoder, RawEncoder):
+        yield f"input: the features of encoder={encoder.name}, which is not in the file."
+    elif encoder.normalizer is None:
+        yield "input: the observation, flattened."
+    elif is_folded:
+        bound = f"the agent's bound of {encoder.clip:g} standard deviations is not in the file."
+        yield f"input: the observation, flattened; {bound}"
+    else:
+        scale = f"by normalizer_mean and normalizer_std of the metadata and bounded at {encoder.clip:g}"
+        hint = "--fold-normalizer puts all but the bound into the first weights."
+        yield f"input: the observation, standardised {scale}; {hint}"
+    if any(isinstance(layer.synapses, Convolution) for layer in description.neurons):
+        yield "images go in as (channels, height, width), without a batch axis."
+    if description.ticks > 1:
+        yield f"an env step has {description.ticks} ticks; the output of the last one counts."
+    yield "membranes start at 0 in every episode. The choice of an action from the output is not in the file."
+
+
+def warnings_of(description: NetworkDescription) -> Iterator[str]:
+    """Yield sentences about the differences between a network and its NIR file."""
+    if any(stage.reset == "soft" for stage in description.neurons):
+        yield (
+            "network.reset=soft has no NIR equivalent: others read the file as reset to 0, which spikes differently;"
+            " train with network.reset=hard, or subtract the threshold where the metadata says soft"
+        )
+
+
+def hints(description: NetworkDescription, form: str, dt: float, with_readout: bool) -> Iterator[str]:
+    """Yield sentences about limits of the readers of snnTorch 1.0 and Norse 1.1."""
+    layers, readout = description.neurons, description.readout
+    shared = all(bool((v == v[0]).all()) for layer in layers for v in (layer.membrane_decay, layer.threshold))
+    if form == "plain" and not (shared and all(layer.synapse_decay is None for layer in layers)):
+        images = any(isinstance(layer.synapses, Convolution) for layer in layers)
+        instead = "train with one of each" if images else "use --form scaled"
+        yield f"snnTorch's reader accepts one membrane decay and one threshold per layer: for it, {instead}."
+    if any(isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers):
+        yield "snnTorch's reader stops at recurrent layers."
+    if dt != DT:
+        yield f"snnTorch's reader assumes dt = {DT:g}; Norse's has an argument for it."
+    if with_readout and readout is not None and (bool(readout.input_decay.any()) or readout.output_decay is not None):
+        yield "the readers of snnTorch and Norse do not support LI: use --without-readout, or see docs/export.md."

@@ -1,7 +1,6 @@
 """Import a NIR graph as the policy of an agent; see ``tracerl.from_nir``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -53,11 +52,10 @@ def from_nir(
         ConfigError: naming the node that cannot be read, or the setting that does not fit.
     """
     checks.packages("nir", "nir", "nir")
-    from tracerl.export.nir_read import check_graph, from_graph, read_file, seconds_per_tick, spans
+    from tracerl.export.nir_read import from_graph, read_graph, seconds_per_tick, spans
 
     checks.choice("agent", agent, AGENTS)
-    graph = read_file(path) if isinstance(path, (str, Path)) else path
-    check_graph(graph)
+    graph = read_graph(path)
     given = dict(settings or {})
     period = seconds_per_tick(graph) if dt is None else checks.positive("dt", dt)
     checks.choice("dtype", given.get("dtype", "float32"), ("float32", "float64"))

@@ -21,8 +21,12 @@ _ROUNDING = 1e-6  # relative rounding of a float32 time constant, so that one eq
 _STACK = "a stack Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output"
 
 
-def read_file(path: str | Path) -> Any:
-    """Read a ``nir.NIRGraph``."""
+def read_graph(path: Any) -> Any:
+    """Return the ``nir.NIRGraph`` at a path, or the given one."""
+    if isinstance(path, nir.NIRGraph):
+        return path
+    if not isinstance(path, (str, Path)):
+        raise ConfigError("path", f"must be a NIR file or a nir.NIRGraph, got {type(path).__name__}")
     if not Path(path).is_file():
         raise ConfigError("path", f"must be a NIR file, there is none at {str(path)!r}")
     try:
@@ -30,12 +34,6 @@ def read_file(path: str | Path) -> Any:
     except Exception as error:  # h5py and constructors of nodes can raise any error for another file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {reason}") from error
-
-
-def check_graph(graph: Any) -> None:
-    """Raise a ConfigError if it is no NIR graph."""
-    if not isinstance(graph, nir.NIRGraph):
-        raise ConfigError("path", f"must be a NIR file or a nir.NIRGraph, got {type(graph).__name__}")
 
 
 def seconds_per_tick(graph: Any) -> float:
@@ -80,7 +78,7 @@ class _Walk:
     """A walk along the only path of a graph from its input."""
 
     def __init__(self, graph: Any) -> None:
-        self._nodes, self._edges = graph.nodes, [tuple(edge) for edge in graph.edges]
+        self.nodes, self._edges = graph.nodes, [tuple(edge) for edge in graph.edges]
         inputs = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
         if len(inputs) != 1:
             raise ConfigError("path", f"must hold a graph with one Input, got {', '.join(inputs) or 'none'}")
@@ -102,7 +100,7 @@ class _Walk:
         if len(ahead) != 1:
             raise self.error(f"must lead to one other node in {_STACK}, it leads to {len(ahead)}")
         before = [start for start, end in self._edges if end == ahead[0] and start != self.name]
-        self.name, self.node = ahead[0], self._nodes[ahead[0]]
+        self.name, self.node = ahead[0], self.nodes[ahead[0]]
         if any((self.name, start) not in self._edges for start in before):
             raise self.error(f"receives several others, {', '.join(before)} among them: {_STACK} is expected")
 
@@ -120,10 +118,6 @@ class _Walk:
         if len(around) > 1:
             raise self.error("receives itself along several ways")
         return around[0] if around else None
-
-    def other(self, name: str) -> Any:
-        """Return a node by name."""
-        return self._nodes[name]
 
 
 def _affine(node: Any) -> tuple[Tensor, Tensor]:
@@ -161,23 +155,17 @@ def _neurons(
         raise walk.error("has a threshold that is not above its rest")
     around, recurrent = walk.recurrence(), None
     if around is not None:
-        if not isinstance(walk.other(around), (nir.Affine, nir.Linear)):
+        if not isinstance(walk.nodes[around], (nir.Affine, nir.Linear)):
             raise walk.error(f"receives itself through {around}, which is neither Affine nor Linear")
-        recurrent, own_bias = _affine(walk.other(around))
+        recurrent, own_bias = _affine(walk.nodes[around])
         recurrent, bias = recurrent * gain.unsqueeze(-1), bias + own_bias
     decay = _decay(walk, node.tau_mem if synaptic else node.tau, dt).expand(n)
     outlasts = _decay(walk, node.tau_syn, dt).expand(n) if synaptic else torch.zeros(n)
     reset: Any = node.metadata.get("reset", "hard") if own else "hard"
     walk.on(but=around)
     synapses = Dense((weight * gain.unsqueeze(-1),), bias * gain, own=recurrent)
-    return Neurons(
-        sources=(number - 1 if number else INPUT,),
-        synapses=synapses,
-        membrane_decay=decay,
-        threshold=threshold,
-        reset=reset,
-        synapse_decay=outlasts if bool(outlasts.any()) else None,
-    )
+    lasting = outlasts if bool(outlasts.any()) else None
+    return Neurons((number - 1 if number else INPUT,), synapses, decay, threshold, reset, synapse_decay=lasting)
 
 
 def _integrators(walk: _Walk, dt: float) -> tuple[Tensor, Tensor]:

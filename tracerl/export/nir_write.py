@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, Pool, Readout
-from tracerl.export.units import DT, threshold_below, time_constant
+from tracerl.export.units import threshold_below, time_constant
 from tracerl.nn.wiring import INPUT
 
 Form = Literal["plain", "scaled"]
@@ -46,9 +46,7 @@ class _Draft:
         return self.ends[stage]
 
 
-def to_graph(
-    description: NetworkDescription, *, dt: float = DT, form: Form = "plain", metadata: Mapping[str, Any] | None = None
-) -> Any:
+def to_graph(description: NetworkDescription, dt: float, form: Form, metadata: Mapping[str, Any]) -> Any:
     """Write a network as a NIR graph.
 
     Args:
@@ -78,7 +76,7 @@ def to_graph(
     draft.add("output", nir.Output(np.array(shape)), end)
     resets = {stage.reset for stage in description.neurons}
     about = {"dt": dt, "ticks": description.ticks, "reset": "soft" if "soft" in resets else "hard", "form": form}
-    return nir.NIRGraph(draft.nodes, draft.edges, metadata={**about, **(metadata or {})})
+    return nir.NIRGraph(draft.nodes, draft.edges, metadata={**about, **metadata})
 
 
 def graph_bytes(graph: Any) -> bytes:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.export.description import NetworkDescription, describe, part_of
-from tracerl.export.program_ends import Choice, Encoding
-from tracerl.export.program_layers import Output, State, stage_module
+from tracerl.export.program_modules import Choice, Encoding, Output, State, stage_module
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import Head
 from tracerl.nn.wiring import INPUT

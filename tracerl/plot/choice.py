@@ -27,30 +27,21 @@ class Chosen:
     labels: Sequence[str]  # names of the groups; groups in different envs can share a name
 
     @property
-    def envs(self) -> list[str]:
-        """The envs of the runs, in order."""
-        return list(dict.fromkeys(found.jobs[0].env for found in self.groups))
-
-    @property
     def repeated(self) -> int:
         """Number of lifetimes that are in more than one run and count once."""
         return sum(len(found.all_lifetimes) - len(found.lifetimes) for found in self.groups)
 
     def best(self) -> "Chosen":
         """Return the groups of the ten labels with the best mean rank over the envs, the best first."""
-        order = self._ranked()[: len(COLOURS)]
-        pairs = [(found, label) for found, label in zip(self.groups, self.labels, strict=True) if label in order]
-        pairs.sort(key=lambda pair: order.index(pair[1]))
-        return Chosen([found for found, _ in pairs], [label for _, label in pairs])
-
-    def _ranked(self) -> list[str]:
+        pairs = list(zip(self.groups, self.labels, strict=True))
+        by_return = sorted(pairs, key=lambda pair: _middle(pair[0]), reverse=True)
         ranks: dict[str, list[int]] = {}
-        for env in self.envs:
-            here = [(f, label) for f, label in zip(self.groups, self.labels, strict=True) if f.jobs[0].env == env]
-            here.sort(key=lambda pair: _middle(pair[0]), reverse=True)
-            for rank, (_, label) in enumerate(here):
+        for env in dict.fromkeys(found.jobs[0].env for found in self.groups):
+            for rank, label in enumerate(label for found, label in by_return if found.jobs[0].env == env):
                 ranks.setdefault(label, []).append(rank)
-        return sorted(ranks, key=lambda label: sum(ranks[label]) / len(ranks[label]))
+        order = sorted(ranks, key=lambda label: sum(ranks[label]) / len(ranks[label]))[: len(COLOURS)]
+        best = sorted((pair for pair in pairs if pair[1] in order), key=lambda pair: order.index(pair[1]))
+        return Chosen([found for found, _ in best], [label for _, label in best])
 
 
 def _middle(found: Group) -> float:

@@ -30,6 +30,8 @@ def draw_curves(
         ends: label the curves at their ends instead of in a legend.
         lifetimes: draw every lifetime as a thin line instead of the band.
     """
+    from matplotlib.lines import Line2D
+
     title, width, height = figure_options(**options)
     panels = list(dict.fromkeys((found.env, found.measure) for found in bands))
     labels = list(dict.fromkeys(found.label for found in bands))
@@ -37,9 +39,11 @@ def draw_curves(
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
     explanation = _legend_title(bands, lifetimes)
-    legend = _Legend(bands, labels, explanation, width) if len(panels) > 1 else None
-    height = height or rows * max(2.0, 0.55 * width / columns) + (0.0 if legend is None else legend.height)
-    tall = (height - (0.0 if legend is None else legend.height)) / rows > _TALL
+    names = [_named(max((b for b in bands if b.label == label), key=lambda b: b.lifetimes.max())) for label in labels]
+    legend_columns = min(len(labels), max(1, int(width / (max(map(len, names)) * _LETTER + 0.5))))
+    below = 0.25 + 0.17 * -(-len(labels) // legend_columns) if len(panels) > 1 else 0.0  # height of the legend
+    height = height or rows * max(2.0, 0.55 * width / columns) + below
+    tall = (height - below) / rows > _TALL
     with style():
         figure = new_figure(width, height)
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -50,7 +54,7 @@ def draw_curves(
             _draw_panel(axes, shown, colours, lifetimes)
             axes.set_title(env if len(panels) > 1 else title or env, loc="left")
             axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
-            if legend is not None:
+            if below:
                 continue
             wide = ends or width > _WIDE
             if wide:
@@ -59,8 +63,9 @@ def draw_curves(
                 _name_ends(axes, shown, colours, height)
             else:
                 axes.legend(loc="best", title=None if wide else explanation, alignment="left")
-        if legend is not None:
-            legend.draw(figure, colours)
+        if below:
+            lines = [Line2D([], [], color=colours[label]) for label in labels]
+            figure.legend(lines, names, loc="outside lower center", ncols=legend_columns, title=explanation)
             figure.suptitle(title, fontsize=10)
     return figure
 
@@ -97,25 +102,6 @@ def _legend_title(bands: Sequence[Band], lifetimes: bool) -> str:
     beside = "each lifetime" if lifetimes else "95% interval"
     units = "runs" if all(found.measure == RATE for found in bands) else "lifetimes"
     return f"{words} over {units}, {beside}" if any(found.lifetimes.max() > 1 for found in bands) else ""
-
-
-class _Legend:
-    """One legend under all panels; sizes in inches."""
-
-    def __init__(self, bands: Sequence[Band], labels: Sequence[str], title: str, width: float) -> None:
-        self.labels, self.title = labels, title
-        shared = {label: [found for found in bands if found.label == label] for label in labels}
-        self.names = [_named(max(found, key=lambda band: band.lifetimes.max())) for found in shared.values()]
-        longest = max(map(len, self.names)) * _LETTER + 0.5
-        self.columns = min(len(labels), max(1, int(width / longest)))
-        self.height = 0.25 + 0.17 * -(-len(labels) // self.columns)
-
-    def draw(self, figure: "Figure", colours: dict[str, str]) -> None:
-        """Draw the legend."""
-        from matplotlib.lines import Line2D
-
-        lines = [Line2D([], [], color=colours[label]) for label in self.labels]
-        figure.legend(lines, self.names, loc="outside lower center", ncols=self.columns, title=self.title)
 
 
 def _name_ends(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], height: float) -> None:

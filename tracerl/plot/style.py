@@ -30,23 +30,12 @@ class FigureOptions(TypedDict, total=False):
 
 _DPI = 200  # resolution of a png, and of rasterized parts of a pdf or svg
 _STYLE: Any = {
-    "font.size": 8,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("font.size", "axes.labelsize"), 8),
+    **dict.fromkeys(("legend.fontsize", "legend.title_fontsize", "xtick.labelsize", "ytick.labelsize"), 7.5),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.7),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     "axes.titlesize": 9,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
     "axes.grid": True,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
@@ -83,17 +72,11 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height))
 
 
-def count_in_words(value: float, _: object = None) -> str:
-    """Return a number of env steps as the label of a tick: 20,000 is 20k."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if abs(value) >= size:
-            return f"{value / size:,g}{unit}"
-    return f"{value:,.6g}"
-
-
 def steps_axis(axes: "Axes", label: str = "env steps") -> None:
-    """Format the horizontal axis as env steps."""
-    axes.xaxis.set_major_formatter(count_in_words)
+    """Format the horizontal axis as env steps: 20,000 is 20k."""
+    from matplotlib.ticker import EngFormatter
+
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel(label)
 
 

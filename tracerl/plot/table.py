@@ -70,27 +70,30 @@ def as_text(rows: Sequence[Row]) -> str:
 
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
     """Return head and body of a table for readers. The column of envs exists for several envs only."""
-    columns = dict.fromkeys(column for row in rows for column in row)
-    milestones = [column.removesuffix(" share") for column in columns if column.endswith(" share")]
-    many_envs = len({row["env"] for row in rows}) > 1
-    head = [*(["env"] if many_envs else []), "run", "lifetimes", "env steps"]
-    rate = ["IQM per step"] if "iqm per step" in columns else []
-    head += [f"mean, last {WINDOW}", "lowest lifetime", "IQM [95% interval]", *rate, *milestones]
-    return [head, *([*([row["env"]] if many_envs else []), *_body(row, rate, milestones)] for row in rows)]
+    left_out = () if len({row["env"] for row in rows}) > 1 else ("env",)
+    found = [{name: text for name, text in _words(row).items() if name not in left_out} for row in rows]
+    head = list(dict.fromkeys(name for words in found for name in words))
+    return [head, *([words.get(name, "-") for name in head] for words in found)]
 
 
-def _body(row: Row, rate: Sequence[str], milestones: Sequence[str]) -> list[str]:
+def _words(row: Row) -> dict[str, str]:
+    """Return a row for readers, text by column."""
     interval = "" if row["iqm_low"] is None else f" [{number(row['iqm_low'])}, {number(row['iqm_high'])}]"
-    cells = [row["run"], str(row["lives"]), f"{row['steps']:,}", number(row["mean"]), number(row["lowest"])]
-    rates = [number(row.get(column.lower())) for column in rate]
-    return [*cells, number(row["iqm"]) + interval, *rates, *(_milestone(row, name) for name in milestones)]
-
-
-def _milestone(row: Row, name: str) -> str:
-    share, middle = row.get(f"{name} share"), row.get(f"{name} median")
-    if share is None:
-        return "-"
-    return f"{share:.0%}" + ("" if middle is None else f", median {middle:,.0f}")
+    words = {
+        "env": row["env"],
+        "run": row["run"],
+        "lifetimes": str(row["lives"]),
+        "env steps": f"{row['steps']:,}",
+        f"mean, last {WINDOW}": number(row["mean"]),
+        "lowest lifetime": number(row["lowest"]),
+        "IQM [95% interval]": number(row["iqm"]) + interval,
+    }
+    if "iqm per step" in row:
+        words["IQM per step"] = number(row["iqm per step"])
+    for name in (column.removesuffix(" share") for column in row if column.endswith(" share")):
+        middle = row[f"{name} median"]
+        words[name] = f"{row[f'{name} share']:.0%}" + ("" if middle is None else f", median {middle:,.0f}")
+    return words
 
 
 def number(value: float | None) -> str:

@@ -30,10 +30,6 @@ class Axis:
         """Return the first pixel of a step, counted from the leftmost step."""
         return math.ceil(i * self.width / self.span)
 
-    def centres(self, n: int) -> Numbers:
-        """Return the centres of the first n steps in pixels."""
-        return (np.arange(n) + 0.5) * self.width / self.span
-
     def filled(self, values: Numbers) -> Numbers:
         """Pad values [steps, ...] with zeros to ``span`` steps."""
         room = [(0, self.span - len(values)), *[(0, 0)] * (values.ndim - 1)]
@@ -104,14 +100,14 @@ def curves_panel(
     if low <= level <= high:
         y = float(row(np.array(level)))
         pen.line([(0, y), (image.width, y)], fill=P.GRID, width=_FINE)
-    across = axis.centres(len(series[0])) * _FINE
+    across = (np.arange(len(series[0])) + 0.5) * axis.width / axis.span * _FINE  # centres of the steps
     for line, half, colour in zip(series, around, colours, strict=False):
         over, under = np.stack([across, row(line + half)], -1), np.stack([across, row(line - half)], -1)
         if len(line) > 1:
             pen.polygon([tuple(point) for point in [*over, *under[::-1]]], fill=mixed(colour, P.PANEL, 0.3))
     for line, colour in zip(series, colours, strict=False):
         points = [tuple(point) for point in np.stack([across, row(line)], -1)]
-        for part in np.ma.clump_unmasked(np.ma.masked_invalid(line)):
+        for part in np.ma.clump_unmasked(np.ma.masked_invalid(line)):  # type: ignore[no-untyped-call]
             pen.line(points[part], fill=colour, width=_FINE + 2, joint="curve")
         if np.isfinite(line[-1]):
             x, y = points[-1]

@@ -66,9 +66,8 @@ class Recorder:
 
     def restore(self, state: Mapping[str, Numbers]) -> None:
         """Replace the views by those of ``capture``."""
-        layers = sorted(
-            {name.rpartition(".")[0] for name in state if "." in name}, key=lambda layer: int(layer.partition(".")[0])
-        )
+        numbered = {name.rpartition(".")[0] for name in state if "." in name}
+        layers = sorted(numbered, key=lambda layer: int(layer.partition(".")[0]))
         self.clear()
         for row in range(len(next(iter(state.values()), ()))):
             seen = {name: state[name][row] for name in state}

@@ -132,9 +132,8 @@ class Timeline:
         title, n = "action probabilities", shares.shape[1]
         if actions.add_up(self._space) and not (shares.sum(-1) > 1.01).any():
             reading = f"most probable: {actions.labels(self._space, n)[int(shares[-1].argmax())]}"
-            return Panel(
-                title, reading, ("1", "0"), 1.0, partial(drawing.shares_panel, shares, colours=action_colours(n))
-            )
+            bands = partial(drawing.shares_panel, shares, colours=action_colours(n))
+            return Panel(title, reading, ("1", "0"), 1.0, bands)
 
         def draw(axis: Axis, height: int) -> Picture:
             return P.shades(axis.filled(shares), 0.0, 1.0, axis.width, height)

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,34 +57,28 @@ def statuses(jobs: Sequence[Job]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in order)
 
 
-def _groups(jobs: Sequence[Job], each: bool) -> list[Group]:
-    """Group the jobs that differ in their seeds only or, with ``each``, return one group per job."""
-    if each:
-        return [Group({"job": job.folder.name, **job.overrides}, [job]) for job in jobs]
-    return group(jobs, without_seed)
-
-
 def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) -> list[Row]:
-    """Return the rows of the table, the highest mean first, or sorted by another column."""
-    groups = _groups(jobs, each)
-    rows = [row_of(found) | ({"error": found.jobs[0].error} if each else {}) for found in groups]
+    """Return the rows of the table, the highest mean first, or sorted by another column.
+
+    A row is for the jobs that differ in their seeds only or, with ``each``, for one job.
+    """
+    if each:
+        alone = [Group({"job": job.folder.name, **job.overrides}, [job]) for job in jobs]
+        rows = [{**row_of(found), "error": found.jobs[0].error} for found in alone]
+    else:
+        rows = [row_of(found) for found in group(jobs, without_seed)]
+    if sort is None:
+        return sorted(rows, key=lambda row: math.inf if row["iqm"] is None else -row["iqm"])
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    if sort is not None and sort not in columns:
+    if sort not in columns:
         raise ValueError(f"--sort must be one of {', '.join(columns)}; got {sort!r}")
-    return sorted(rows, key=_descending("iqm") if sort is None else _ascending(sort))
+    return sorted(rows, key=lambda row: _order(row.get(sort)))
 
 
-def _descending(column: str) -> Callable[[Row], Any]:
-    return lambda row: math.inf if row.get(column) is None else -row[column]
-
-
-def _ascending(column: str) -> Callable[[Row], Any]:
-    def key(row: Row) -> tuple[bool, bool, Any]:
-        value = row.get(column)
-        number = number_in(value)
-        return value is None, number is None, str(value) if number is None else number
-
-    return key
+def _order(value: Any) -> tuple[bool, bool, Any]:
+    """Return a key that sorts numbers before words before None."""
+    number = number_in(value)
+    return value is None, number is None, str(value) if number is None else number
 
 
 def number_in(value: Any) -> float | None:
@@ -102,7 +96,9 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
         console = Console(file=console.file, width=_WIDE, highlight=False)
     jobs = read_jobs(folder)
     rows = rows_of(jobs, each, sort)
-    shared = {key: value for key, value in (rows[0] if rows else {}).items() if _everywhere(rows, key, value, jobs)}
+    overrides = {key for job in jobs for key in job.overrides}
+    shared = {key: rows[0][key] for key in (rows[0] if rows else ()) if key in overrides}
+    shared = {key: value for key, value in shared.items() if all(row.get(key) == value for row in rows)}
     _print_head(folder, jobs, shared, console)
     columns = [column for column in dict.fromkeys(c for row in rows for c in row) if column not in shared]
     shown = [column for column in columns if column not in ("ci_low", "ci_high")]
@@ -115,12 +111,6 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
     if rows:
         console.print(table)
     return jobs
-
-
-def _everywhere(rows: Sequence[Row], key: str, value: Any, jobs: Sequence[Job]) -> bool:
-    """Return whether an override is the same in every row."""
-    is_override = any(key in job.overrides for job in jobs)
-    return is_override and all(row.get(key) == value for row in rows)
 
 
 def _print_head(folder: Path, jobs: Sequence[Job], shared: Row, console: Console) -> None:

@@ -34,10 +34,8 @@ def watch(
     from tracerl.watch.options import Options
     from tracerl.watch.playing import play, to_stderr
 
-    videos = [video] if isinstance(video, (str, Path)) else list(video)
-    checked = Options(
-        Path(run), videos=[Path(file) for file in videos], raster=None if raster is None else Path(raster), **options
-    )
+    videos = [Path(file) for file in ([video] if isinstance(video, (str, Path)) else video)]
+    checked = Options(Path(run), videos=videos, raster=None if raster is None else Path(raster), **options)
     with DeferredInterrupt() as interrupted:
         record, _ = play(checked, to_stderr, interrupted)
     if interrupted():

@@ -29,7 +29,7 @@ def _watch(options: Options) -> int:
     from tracerl.runs.logging.progress import ProgressBar
     from tracerl.watch.playing import play, to_stderr
 
-    shown = None if options.wants_window or options.last_step is None else options.last_step
+    shown = None if options.wants_window else options.last_step
     with DeferredInterrupt() as interrupted:
         try:
             with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:

@@ -57,10 +57,7 @@ class Options:
     def _check_size(self) -> None:
         if not isinstance(self.size, tuple) or [type(length) for length in self.size] != [int, int]:
             raise ConfigError("size", f"must be a width and a height in pixels, got {self.size!r}")
-        within = all(
-            low <= length <= high for low, length, high in zip(LEAST_SIZE, self.size, LARGEST_SIZE, strict=True)
-        )
-        if not within:
+        if any(not low <= n <= high for low, n, high in zip(LEAST_SIZE, self.size, LARGEST_SIZE, strict=True)):
             span = " to ".join(f"{width}x{height}" for width, height in (LEAST_SIZE, LARGEST_SIZE))
             raise ConfigError("size", f"must be from {span}, got {self.size[0]}x{self.size[1]}")
         if self.size[0] % 2 or self.size[1] % 2:

@@ -131,9 +131,8 @@ class _Show:
         """Return the scene within an episode or, with its last step, at its end."""
         record, verdict = self._record, None
         recording = self._newest.recording() if len(self._newest) else None
-        returns = (
-            (len(record.returns), record.mean_return(partial=True), record.returns[-1]) if record.returns else None
-        )
+        past = record.returns
+        returns = (len(past), record.mean_return(partial=True), past[-1]) if past else None
         if last is None:
             frame, action = self._env.frame(), self._loop_state.action
             counts = record.step, record.episodes + 1, record.episode_length, record.episode_return

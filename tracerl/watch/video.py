@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,10 +112,9 @@ class Video:
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start ffmpeg in a new session, so that Ctrl-C does not end it."""
-        command, pipe = [self._exe, "-v", "error", "-y", *arguments], subprocess.PIPE
-        return subprocess.Popen(
-            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=self._messages, start_new_session=True
-        )
+        command = [self._exe, "-v", "error", "-y", *arguments]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": self._messages}
+        return subprocess.Popen(command, start_new_session=True, **pipes)
 
     def _finish(self, ffmpeg: "subprocess.Popen[bytes]") -> None:
         try:

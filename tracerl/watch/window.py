@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
@@ -30,7 +29,9 @@ class Window:
     """
 
     def __init__(self, title: str, size: tuple[int, int], pace: Pace, interrupted: Callable[[], bool]) -> None:
-        self._pygame = _load()
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        checks.packages("window", "watch", "pygame")
+        self._pygame = import_module("pygame")
         asked = os.environ.get("SDL_VIDEODRIVER")
         try:
             self._pygame.display.init()
@@ -105,9 +106,3 @@ class Window:
         self._screen.fill((0, 0, 0))
         self._screen.blit(surface, ((room[0] - size[0]) // 2, (room[1] - size[1]) // 2))
         self._pygame.display.flip()
-
-
-def _load() -> ModuleType:
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    checks.packages("window", "watch", "pygame")
-    return import_module("pygame")
