@@ -14,7 +14,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.observations import as_box, as_boxes
 from tracerl.lifetime.record import Milestone
-from tracerl.lifetime.runners import EnvRunner, SingleEnvRunner, VectorEnvRunner
+from tracerl.lifetime.runners import EnvRunner, GymnasiumRunner
 
 from . import ids
 
@@ -90,10 +90,10 @@ class EnvSpec:
         if self.backend == "compiled":
             return self._open_compiled(seeds)
         if len(seeds) > 1:
-            return VectorEnvRunner(self.make_many(len(seeds)), seeds, self.timeout)
+            return GymnasiumRunner(self.make_many(len(seeds)), seeds, self.timeout)
         if self.vectorization == "native":
             raise ConfigError("vectorization", "must be sync for one lifetime, got 'native'")
-        return SingleEnvRunner(self.make(), seeds[0], self.timeout)
+        return GymnasiumRunner(self.make(), seeds, self.timeout)
 
     def _open_compiled(self, seeds: Sequence[int]) -> EnvRunner:
         if self.kwargs:

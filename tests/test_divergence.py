@@ -146,7 +146,7 @@ def test_run_ends_at_the_first_or_at_the_last_divergence_by_policy(policy: str) 
 def test_env_that_returns_nan_ends_only_its_own_lifetime(how: str) -> None:
     spec = EnvSpec("Broken", "Broken-v0", {"how": how}, 1, [])
     runner = spec.open([0, 1])
-    for env in runner._envs.envs[:1]:
+    for env in runner._env.envs[:1]:
         env.unwrapped.count = -100  # fails a hundred steps after the other
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     assert runner.run(agent, 120, records, [], lambda: False) == "finished"

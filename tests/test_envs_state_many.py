@@ -44,12 +44,12 @@ def test_restored_vector_envs_continue_identically(name: str) -> None:
     assert states.unsupported_reason(envs) is None
     for age in (0, 1, 11, 30):
         step_many(envs, age)
-        state = round_trip(states.capture_many(envs))
+        state = round_trip(states.capture(envs))
         new, old = VECTORS[name](), VECTORS[name]()
         old.reset(seed=5)
         step_many(old, 9)
-        states.restore_many(new, state)
-        states.restore_many(old, state)
+        states.restore(new, state)
+        states.restore(old, state)
         expected = step_many(envs, 40)
         assert identical(step_many(new, 40), expected) and identical(step_many(old, 40), expected)
 
@@ -57,11 +57,11 @@ def test_restored_vector_envs_continue_identically(name: str) -> None:
 def test_state_of_another_number_or_kind_of_vector_envs_raises_an_error() -> None:
     three, two = VECTORS["disabled"](), SyncVectorEnv([WRAPPED["FrameStackObservation"]] * 2)
     three.reset(seed=0)
-    state = states.capture_many(three)
+    state = states.capture(three)
     with pytest.raises(ValueError, match="the state must be of 2 envs, got 3"):
-        states.restore_many(two, state)
+        states.restore(two, state)
     with pytest.raises(ValueError, match="CartPoleVectorEnv"):
-        states.restore_many(VECTORS["native"](), state)
+        states.restore(VECTORS["native"](), state)
     assert "no adapter for RecordEpisodeStatistics" in str(
         states.unsupported_reason(wrappers.vector.RecordEpisodeStatistics(VECTORS["native"]()))
     )

@@ -7,7 +7,7 @@ from gymnasium import wrappers
 
 from tests.states import WRAPPED, assert_restored_envs_continue, pole, round_trip, step_through
 from tracerl.lifetime import env_state as states
-from tracerl.lifetime.env_state.unsupported import REASONS
+from tracerl.lifetime.env_state.stack import REASONS
 from tracerl.lifetime.env_state.wrappers import FIELDS, STATELESS
 
 

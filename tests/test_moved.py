@@ -87,7 +87,7 @@ RENAMED = {
     "tracerl.lifetime.loop": {"Monitor": "Callback", "Moment": "LoopState", "live": "run_lifetime"},
     "tracerl.lifetime.protocol": {"Verb": "StepType", "Verbs": "AgentMethods"},
     "tracerl.lifetime.record": {"Tally": "VectorStatistics", "lived_by_all": "steps_of_all"},
-    "tracerl.lifetime.runners": {"World": "EnvRunner", "SingleWorld": "SingleEnvRunner"},
+    "tracerl.lifetime.runners": {"World": "EnvRunner", "SingleWorld": "GymnasiumRunner"},
     "tracerl.lifetime.vector_loop": {"live_many": "run_lifetimes"},
     "tracerl.nn.lifetimes": {"Lives": "Lifetimes"},
     "tracerl.nn.packed_state": {"Arena": "PackedState"},

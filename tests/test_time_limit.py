@@ -20,7 +20,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.record import Record
-from tracerl.lifetime.runners import SingleEnvRunner, VectorEnvRunner
+from tracerl.lifetime.runners import GymnasiumRunner
 from tracerl.lifetime.time_limit import time_limit
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.execute import describe
@@ -41,8 +41,8 @@ def test_env_that_does_not_return_ends_the_lifetime(how: str, steps: int, lifeti
         RandomAgent(broken(how).observation_space, broken(how).action_space, Lifetimes(i)) for i in range(lifetimes)
     ]
     envs = SyncVectorEnv([lambda: broken(how)] * 2, autoreset_mode=AutoresetMode.DISABLED)
-    single = SingleEnvRunner(broken(how), 0, SECONDS)
-    runner: Any = single if lifetimes == 1 else VectorEnvRunner(envs, [0, 1], SECONDS)
+    single = GymnasiumRunner(broken(how), 0, SECONDS)
+    runner: Any = single if lifetimes == 1 else GymnasiumRunner(envs, [0, 1], SECONDS)
     with pytest.raises(EnvFailed) as caught:
         runner.run(agents[0] if lifetimes == 1 else IndependentAgents(agents), 100, records, [], lambda: False)
     name = "reset" if how == "stall" else "step"

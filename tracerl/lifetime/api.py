@@ -19,49 +19,40 @@ from tracerl.lifetime.record import Marker, Milestone, Record
 
 @dataclass(eq=False)
 class Every:
-    """Call a function on a schedule: a callback of ``live``.
+    """A callback of ``live`` that calls a function on a schedule.
 
     Attributes:
-        every: env steps between two calls; it is called at the end too, once where that is a multiple of them.
+        every: env steps between two calls. The last call is at the end of the lifetime.
         function: called with the lifetime's record and its agent.
     """
 
     every: int
     function: Callable[[Record, Any], None]
-    _seen: tuple[Record, int] | None = field(default=None, init=False, repr=False)  # at the last call
+    _seen: tuple[Record, int] | None = field(default=None, init=False, repr=False)  # record and step of the last call
 
     def __post_init__(self) -> None:
-        """Check the schedule."""
         checks.whole("every", self.every, 1)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Call the function, unless it has seen this step of this lifetime; see ``Callback.call``."""
+        """Call the function once per step of a lifetime; see ``Callback.call``."""
         record = records[0]
         if self._seen is None or self._seen[0] is not record or self._seen[1] != record.step:
             self._seen = record, record.step
             self.function(record, agent)
 
 
-@dataclass(eq=False)
 class _Monitor:
-    """A callback by the names of tracerl 0.1: ``look``, and where it has them ``next_look`` and ``look_at_last``."""
+    """A callback with the method names of tracerl 0.1: ``look`` and, optionally, ``next_look`` and ``look_at_last``."""
 
-    monitor: Any
-
-    def __post_init__(self) -> None:
-        self.every: int = self.monitor.every
-        names = {"call": "look", "next_call": "next_look", "call_at_end": "look_at_last"}
-        vars(self).update(
-            {name: getattr(self.monitor, old) for name, old in names.items() if hasattr(self.monitor, old)}
-        )
+    def __init__(self, monitor: Any) -> None:
+        self.every: int = monitor.every
+        for name, previous in (("call", "look"), ("next_call", "next_look"), ("call_at_end", "look_at_last")):
+            if hasattr(monitor, previous):
+                setattr(self, name, getattr(monitor, previous))
 
 
 def _as_callback(callback: Any) -> Callback:
-    """Return a callback of the current or the previous protocol as one of the current.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Return a callback of the current or the previous protocol as one of the current; else raise a ConfigError."""
     if callable(getattr(callback, "call", None)):
         found: Callback = callback
         return found
@@ -76,9 +67,9 @@ class Lifetime(Iterator[Step]):
     """One lifetime of an agent in an env: an iterator over its steps, of which none is kept.
 
     Attributes:
-        agent: that learns.
-        env: that it acts in.
-        record: steps, episodes, the last 100 returns and milestones, up to date at every step.
+        agent: the agent, which learns.
+        env: the env.
+        record: steps, episodes, the last 100 returns and milestones, current after every step.
     """
 
     def __init__(
@@ -91,7 +82,6 @@ class Lifetime(Iterator[Step]):
         milestones: Sequence[str],
         on_nonfinite: str,
     ) -> None:
-        """Begin; see ``live``."""
         checks.whole("steps", steps, 1)
         checks.whole("seed", seed, 0, 2**32 - 1)
         for method in ("start", "step", "end"):
@@ -106,20 +96,19 @@ class Lifetime(Iterator[Step]):
         self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
         self._loop_state.divergence.remember(agent)
         if isinstance(agent, Stateful):
-            agent.abandon()  # an episode that an earlier run left unfinished
+            agent.abandon()  # the unfinished episode of an earlier run
         self._steps, self._stream = steps, self._begin(steps)
 
     def _begin(self, steps: int) -> Generator[Step, None, Ending]:
-        loop_state, callbacks = self._loop_state, self._callbacks
         agent = cast(Agent, self.agent)  # the loop calls start, step and end only
-        return stream(agent, self.env, steps, self._seed, self.record, callbacks, loop_state=loop_state)
+        return stream(agent, self.env, steps, self._seed, self.record, self._callbacks, loop_state=self._loop_state)
 
     def __next__(self) -> Step:
         """Take one env step.
 
         Raises:
             StopIteration: all steps are taken.
-            EnvFailed: the env raised an exception, or returned what is not in its spaces.
+            EnvFailed: the env raised an exception, or returned values outside its spaces.
             Diverged: a number is not finite.
         """
         return next(self._stream)
@@ -131,14 +120,7 @@ class Lifetime(Iterator[Step]):
         return self.record
 
     def go_on(self, steps: int) -> "Lifetime":
-        """Extend the lifetime by more steps, within the same episode.
-
-        Args:
-            steps: more env steps.
-
-        Returns:
-            The lifetime itself.
-        """
+        """Extend the lifetime by more env steps, within the same episode, and return it."""
         checks.whole("steps", steps, 1)
         self._stream.close()
         self._steps += steps
@@ -162,16 +144,16 @@ def live(
     milestones: Sequence[str] = (),
     on_nonfinite: str = "freeze",
 ) -> Lifetime:
-    """Run one lifetime: an iterator of step records, or to its end with ``finish``.
+    """Run one lifetime, as an iterator of step records, or to its end with ``finish``.
 
     Args:
-        agent: anything with the three methods of ``tracerl.AgentMethods``; it learns at every step.
-        env: a Gymnasium env that does not reset itself.
-        steps: env steps.
-        seed: of the env's first reset; that of the agent is an argument of ``make_agent``.
-        callbacks: each called on its schedule: ``Every``, or any ``Callback``.
+        agent: object with the three methods of ``tracerl.AgentMethods``. It learns at every step.
+        env: Gymnasium env without automatic resets.
+        steps: number of env steps.
+        seed: seed of the env's first reset. The agent has its own, an argument of ``make_agent``.
+        callbacks: called on their schedules: ``Every``, or any ``Callback``.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
-        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and go on counting steps.
+        on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and continue.
 
     Raises:
         ConfigError: naming the argument.

@@ -1,4 +1,4 @@
-"""Arguments that a user's own loop passes to an agent, converted only where they do not fit as they are."""
+"""Check and convert what a user's own loop passes to an agent."""
 
 from typing import Any
 
@@ -8,17 +8,10 @@ from tracerl.config.checks import ConfigError
 
 
 def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return an observation, such as a list or a tensor, as numbers.
-
-    Args:
-        observation: as it was passed.
-        size: how many numbers it must hold, of all lifetimes.
-
-    Returns:
-        float64, [size].
+    """Return an observation of all lifetimes, such as a list or a tensor, as numbers: float64, [size].
 
     Raises:
-        ConfigError: it holds another number of numbers, or none.
+        ConfigError: it has another size or no numbers.
     """
     try:
         found = np.asarray(observation, np.float64)
@@ -30,15 +23,15 @@ def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float
 
 
 def not_begun(method: str) -> ConfigError:
-    """Return the error of a step or an end outside of an episode."""
+    """Return the error of a step or an end outside an episode."""
     return ConfigError(method, "must come within an episode, which action = agent.start(observation) begins")
 
 
 def origin_of(agent: Any) -> Any:
-    """Return what an agent was built from, which saves it; see ``tracerl.lifetime.protocol.Origin``.
+    """Return the settings of an agent, with which it is saved (``protocol.Origin``).
 
     Raises:
-        ConfigError: it was built by its class, so that its settings are not known.
+        ConfigError: the agent was built by its class, so its settings are unknown.
     """
     if agent.built_from is None:
         problem = (

@@ -1,4 +1,4 @@
-"""What an env returns, converted to what the loops compute with: arrays of numbers, a float, true or false."""
+"""Convert the results of an env to arrays of numbers, floats and bools. Values of other types raise a TypeError."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +10,7 @@ from gymnasium.vector import SyncVectorEnv
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return ``terminated`` or ``truncated`` as a bool; NumPy's and torch's bools, 0 and 1 pass.
-
-    Raises:
-        TypeError: it is something else, such as a text.
-    """
+    """Return ``terminated`` or ``truncated`` as a bool. NumPy's and torch's bools, 0 and 1 are valid."""
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, (bool, int, float)) or number not in (0, 1):
         raise TypeError(f"{name} must be true or false, got {value!r}")
@@ -22,11 +18,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def reward_of(value: Any) -> float:
-    """Return a reward as a float; arrays and tensors of one number pass.
-
-    Raises:
-        TypeError: it is no real number.
-    """
+    """Return a reward as a float. Arrays and tensors of one number are valid."""
     number = value.item() if getattr(value, "size", 0) == 1 or hasattr(value, "detach") else value
     if not isinstance(number, Real):
         raise TypeError(f"reward must be a real number, got {value!r}")
@@ -34,13 +26,9 @@ def reward_of(value: Any) -> float:
 
 
 def observation_of(value: Any) -> Any:
-    """Return an observation as an array of numbers; one without NumPy's interface, such as a list, as it is.
+    """Return an observation as an array of numbers, copied from a tensor's device.
 
-    Args:
-        value: an array, or what NumPy can make one of; a tensor of torch is copied from its device.
-
-    Raises:
-        TypeError: an array of something else, such as texts, objects or complex numbers.
+    A value without NumPy's interface, such as a list, is returned unchanged.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -53,10 +41,9 @@ def observation_of(value: Any) -> Any:
 
 
 def check_outputs(envs: Any) -> None:
-    """Check what the envs of Gymnasium's ``SyncVectorEnv`` return, before it writes that into its own arrays.
+    """Check, in place, the results of the envs in a ``SyncVectorEnv``, before it writes them into its arrays.
 
-    Args:
-        envs: a ``SyncVectorEnv``, changed in place; others are left as they are.
+    Other vector envs are not changed.
     """
     if isinstance(envs, SyncVectorEnv):
         as_arrays = envs.single_observation_space.shape

@@ -1,4 +1,4 @@
-"""A warning where all rewards are equal and the agent has no critic, so that no action is better than another."""
+"""A warning if all rewards are equal and the agent has no critic, so that no action is better than another."""
 
 import math
 import sys
@@ -15,16 +15,12 @@ PATIENCE = 1_000  # rewards per lifetime that must all be equal
 class EqualRewards:
     """A callback that warns once if the first rewards of every lifetime are equal.
 
-    It is called at each step until two rewards differ, and at none afterwards.
-
-    Attributes:
-        every: env steps after which it warns.
+    It is called at each step until two rewards differ, and not afterwards.
     """
 
-    every = PATIENCE
+    every = PATIENCE  # env steps after which it warns
 
     def __init__(self) -> None:
-        """Start with no reward seen."""
         self._first: list[float] = []  # the first reward of each lifetime
         self._settled = False
 
@@ -52,10 +48,10 @@ class EqualRewards:
             )
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Do nothing: fewer rewards than that prove nothing."""
+        """Do nothing, because fewer rewards prove nothing."""
 
 
 def reward_check(agent: object) -> list[EqualRewards]:
-    """Return the callback where an agent, or the first of many, says with ``critic = None`` that it has no critic."""
+    """Return the callback for an agent with ``critic = None``, or for many agents whose first has it."""
     first = getattr(agent, "agents", [agent])[0]
     return [EqualRewards()] if getattr(first, "critic", ...) is None else []

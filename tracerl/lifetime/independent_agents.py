@@ -1,4 +1,4 @@
-"""The agents of a run: one for all lifetimes, or one for each where a class supports a single lifetime only."""
+"""The agents of a run: one for all lifetimes, or one per lifetime if the class supports only one."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ from tracerl.nn.lifetimes import Lifetimes
 def build_agents(
     agent_class: type, make: Callable[..., Any], new_lifetimes: Callable[[Any], Lifetimes], seeds: Sequence[int]
 ) -> Any:
-    """Build the agent of one lifetime, or those of many.
+    """Build the agent of one lifetime or of many.
 
     Args:
-        agent_class: that ``make`` builds; it supports many lifetimes where it has ``advance`` (``ManyAgents``).
-        make: takes ``lifetimes``, or by its previous name ``lives``, and returns an agent.
-        new_lifetimes: from a seed, or from the list of all, to their ``Lifetimes``.
+        agent_class: class that ``make`` builds. It supports many lifetimes if it has ``advance`` (``ManyAgents``).
+        make: function of ``lifetimes``, or of ``lives`` (its previous name), that returns an agent.
+        new_lifetimes: function from one seed, or from a list of seeds, to their ``Lifetimes``.
         seeds: one per lifetime.
     """
     parameters = inspect.signature(agent_class).parameters
@@ -38,13 +38,12 @@ class IndependentAgents:
     """Agents of one lifetime each, with the interface of many lifetimes.
 
     Attributes:
-        built_from: settings, spaces and seeds, of agents that ``tracerl.make_agent`` or a run made.
+        built_from: settings, spaces and seeds if ``tracerl.make_agent`` or a run built the agents.
     """
 
     built_from: Origin | None = None
 
     def __init__(self, agents: Sequence[Agent]) -> None:
-        """Take one agent per lifetime, each built from its own seed."""
         self.agents = list(agents)
         self._actions: list[Action] = [None] * len(self.agents)
 

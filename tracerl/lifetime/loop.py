@@ -16,21 +16,21 @@ from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record
 
 Ending = Literal["finished", "interrupted"]
-Shape = tuple[int, ...] | None  # of the observations that are arrays; None where they need not be
+Shape = tuple[int, ...] | None  # of the observations; None if the space has none
 
 
 class EnvFailed(RuntimeError):
-    """The env raised an exception, which is this error's ``__cause__``, or handed out what is not of its spaces.
+    """The env raised an exception, which is this error's ``__cause__``, or returned values outside its spaces.
 
-    Also where that exception would end the process, as ``sys.exit`` does: that is for the caller to do.
+    The cause can also be an exception that would end the process, such as that of ``sys.exit``.
     """
 
 
-NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # of all that code can raise, what must pass through
+NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # exceptions that are not caught
 
 
 class WrongEnvApi(EnvFailed, TypeError):
-    """The env's ``reset`` or ``step`` does not take or return what Gymnasium's do, as those of old Gym do not."""
+    """The env's ``reset`` or ``step`` takes or returns other values than Gymnasium's do, like those of old Gym."""
 
 
 class Callback(Protocol):
@@ -43,21 +43,20 @@ class Callback(Protocol):
 
         Args:
             records: one per lifetime.
-            agent: of all lifetimes.
+            agent: agent of all lifetimes.
         """
-        ...
 
 
 class Step(NamedTuple):
     """One env step.
 
     Attributes:
-        observation: that the action was chosen on; None in the first step after a checkpoint.
-        action: in the env's action space.
-        reward: of the action.
-        next_observation: that it led to.
-        terminated: the episode ended by the task's own rules.
-        truncated: it was cut off.
+        observation: observation before the action; None in the first step after a checkpoint.
+        action: action, in the env's action space.
+        reward: reward of the action.
+        next_observation: observation after the action.
+        terminated: whether the episode ended by the task's own rules.
+        truncated: whether the episode was cut off.
     """
 
     observation: Any
@@ -78,11 +77,11 @@ class LoopState:
     """State of the loop between two steps, of one lifetime or of many: part of a checkpoint.
 
     Attributes:
-        begun: the first episode has begun.
-        ended: an episode has ended and the next one has not begun: a bool, or of many lifetimes a mask, bool,
+        begun: whether the first episode has begun.
+        ended: whether an episode has ended and the next one has not begun; for many lifetimes a mask, bool,
             [lifetimes].
-        action: the next action; of many lifetimes those of all.
-        observation: that it was chosen on, of one lifetime; None where the run goes on from a checkpoint.
+        action: next action; for many lifetimes those of all.
+        observation: observation of that action, for one lifetime; None after a checkpoint.
         divergence: what is done about numbers that are not finite.
     """
 
@@ -103,14 +102,13 @@ def next_call(callback: Callback, step: int) -> int:
 
 
 class Schedule:
-    """When each callback is called next; see ``next_call``.
+    """The next call of each callback; see ``next_call``.
 
     Attributes:
-        next: the env step at which the first of them is due; infinity where there are none.
+        next: env step of the next call of any callback; infinity without callbacks.
     """
 
     def __init__(self, callbacks: Sequence[Callback], step: int) -> None:
-        """Start counting at an env step."""
         self._due = {callback: next_call(callback, step) for callback in callbacks}
         self.next: float = min(self._due.values(), default=math.inf)
 
@@ -123,9 +121,9 @@ class Schedule:
         self.next = min(self._due.values(), default=math.inf)
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Call all callbacks at the end of the run; one that has a method ``call_at_end`` is called by that.
+        """Call all callbacks at the end of the run, by their method ``call_at_end`` if they have one.
 
-        The last one (checkpoints) is called first, so that it saves what it would save if the run continued.
+        The last one (checkpoints) is called first, so that it saves the state of a run that would continue.
         """
         callbacks = list(self._due)
         for callback in [*callbacks[-1:], *callbacks[:-1]]:
@@ -142,11 +140,7 @@ def run_lifetime(
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:
-    """Run one lifetime to its end; see ``stream`` for arguments and errors.
-
-    Returns:
-        How it ended.
-    """
+    """Run one lifetime and return how it ended; see ``stream`` for arguments and errors."""
     steps_taken = stream(agent, env, steps, seed, record, callbacks, interrupted, loop_state)
     try:
         while True:
@@ -168,28 +162,28 @@ def stream(
 ) -> Generator[Step, None, Ending]:
     """Run one lifetime: stream the env through the agent, each observation once.
 
-    ``terminated`` (the task ended) and ``truncated`` (cut off, such as by a time limit) reach the agent separately: it
-    bootstraps from the final observation of a truncated episode only.
+    ``terminated`` (the task ended) and ``truncated`` (cut off, such as by a time limit) are passed to the agent
+    separately: it bootstraps from the final observation of a truncated episode only.
 
     Args:
-        agent: learns and acts.
-        env: a Gymnasium env that does not reset itself.
-        steps: env steps, at least one.
-        seed: of the env's first reset.
+        agent: agent, which learns and acts.
+        env: Gymnasium env without automatic resets.
+        steps: number of env steps, at least one.
+        seed: seed of the env's first reset.
         record: statistics of the lifetime so far, updated in place.
         callbacks: called on their schedules.
-        interrupted: called after every step; true ends the run.
-        loop_state: to continue from; updated in place.
+        interrupted: called after every step; True ends the run.
+        loop_state: state to continue from, updated in place.
 
     Yields:
-        Every step, once the agent has learned from it and the next action is chosen.
+        Every step, after the agent has learned from it and the next action is chosen.
 
     Returns:
-        How it ended.
+        How the lifetime ended.
 
     Raises:
-        EnvFailed: the env raised, or handed out an observation of another shape or a reward that is no number.
-        Diverged: the env handed out a number that is not finite, or the agent computed one.
+        EnvFailed: the env raised, or returned an observation of another shape or a reward that is no number.
+        Diverged: the env returned a number that is not finite, or the agent computed one.
     """
     schedule, loop_state = Schedule(callbacks, record.step), loop_state or LoopState()
     shape = env.observation_space.shape or None
@@ -224,7 +218,7 @@ def stream(
                         raise
         if _faulty(faults):
             loop_state.divergence.examine(agent, [record.step])
-            action = agent.start(observation)  # of an agent that was re-initialised
+            action = agent.start(observation)  # the agent was re-initialised
         loop_state.action, loop_state.observation = action, observation
         if record.step >= schedule.next:
             schedule.call(record.step, [record], agent)
@@ -284,12 +278,7 @@ def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> 
 
 
 def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
-    """Return an observation as an array, where its space has a shape; half a microsecond if all is well.
-
-    Raises:
-        EnvFailed: it has another shape, or its numbers are not real.
-        Diverged: a number is not finite.
-    """
+    """Return an observation, as an array if its space has a shape; half a microsecond for a valid one."""
     if shape is not None and type(observation) is not np.ndarray:
         observation = _as_array(observation, record)
     if shape is not None and getattr(observation, "shape", None) != shape:

@@ -1,4 +1,4 @@
-"""From any sensible observation space to a Box, the only one that agents read."""
+"""Convert observation spaces to a Box, the only one that agents read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +14,16 @@ Array = np.ndarray[Any, Any]
 
 
 def as_box(env: Env) -> Env:
-    """Put a wrapper around an env, where it needs one, that makes its observations a Box.
+    """Return an env whose observations are a Box, wrapped if needed.
 
-    - A Box of floats, or of one dimension, stays as it is: the encoder standardises. A single number becomes [1].
+    - A Box of floats, or of one dimension, is kept: the encoder standardises. A single number becomes [1].
     - Images, which are Boxes of whole numbers or of bools with two or more dimensions and bounds, are scaled to [0, 1]:
-      float32, of the same shape. Gymnasium's ``RescaleObservation`` is not used: it computes in the dtype of the image,
-      in which there is no number between 0 and 1.
-    - Discrete, MultiBinary, MultiDiscrete, and a Dict or Tuple of these and of Boxes are flattened as Gymnasium does
-      it, to one dimension: numbers as they are, choices one-hot.
-    - Of anything else (Text, Graph, Sequence, OneOf) the env is returned as it is: an agent that does not read
-      observations accepts it, others raise (``tracerl.nn.spaces.observation_shape``).
+      float32, of the same shape. Gymnasium's ``RescaleObservation`` is not used, because it computes in the dtype of
+      the image, which has no numbers between 0 and 1.
+    - Discrete, MultiBinary, MultiDiscrete, and a Dict or Tuple of these and of Boxes are flattened by Gymnasium to one
+      dimension: numbers unchanged, choices one-hot.
+    - For any other space (Text, Graph, Sequence, OneOf) the env is returned unchanged. An agent that does not read
+      observations accepts it; others raise an error (``tracerl.nn.spaces.observation_shape``).
     """
     space = env.observation_space
     if _to_flatten(space):
@@ -34,7 +34,7 @@ def as_box(env: Env) -> Env:
 
 
 def as_boxes(envs: Envs) -> Envs:
-    """Do the same with many envs that are one: the vector form of an env."""
+    """Return a vector env whose observations are Boxes; see ``as_box``."""
     space = envs.single_observation_space
     if _to_flatten(space):
         return wrappers.vector.FlattenObservation(envs)
@@ -48,7 +48,7 @@ def _to_flatten(space: gym.Space[Any]) -> bool:
 
 
 def _has_numbers(space: gym.Space[Any]) -> bool:
-    """Tell whether a space is made of numbers and choices alone, as many in every observation."""
+    """Return whether a space has only numbers and choices, as many in every observation."""
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
         return len(parts) > 0 and all(_has_numbers(part) for part in parts)
@@ -69,7 +69,7 @@ def _scaled(space: gym.Space[Any]) -> spaces.Box:
 
 
 def _scaling(space: Any) -> Callable[[Array], Array]:
-    """Return the function that takes an image, or many, from the bounds of its Box to [0, 1], in float32."""
+    """Return a function that scales one or many images from the bounds of their Box to [0, 1], float32."""
     low: Array = space.low.astype(np.float32)
     span = space.high.astype(np.float32) - low
     span[span == 0] = 1.0  # a pixel that never changes is 0

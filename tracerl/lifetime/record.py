@@ -14,9 +14,9 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.statistics import Keep
 
-WINDOW = 100  # episodes: the widest window a milestone may ask for, and that of the reported return
-RATE_WINDOW = 10_000  # env steps: that of the reported reward rate
-MARK_EVERY = 1_000  # env steps between two marks of the return of a lifetime
+WINDOW = 100  # episodes in the reported return, and in the widest window of a milestone
+RATE_WINDOW = 10_000  # env steps in the reported reward rate
+MARK_EVERY = 1_000  # env steps between two marks of the rewards of a lifetime
 
 
 @dataclass
@@ -24,10 +24,10 @@ class Milestone:
     """The env step at which the mean of the last ``window`` episode returns first reached ``threshold``.
 
     Attributes:
-        name: as written in the env's yaml, e.g. ``w20>=475``.
-        window: episodes averaged.
+        name: as written in the env's yaml, such as ``w20>=475``.
+        window: number of episodes in the mean.
         threshold: mean return to reach.
-        reached_at: env step, None until reached.
+        reached_at: env step; None until reached.
     """
 
     name: str
@@ -37,11 +37,7 @@ class Milestone:
 
     @classmethod
     def parse(cls, name: str) -> "Milestone":
-        """Read ``w<window>>=<return>``.
-
-        Raises:
-            ConfigError: it is not of that form.
-        """
+        """Parse ``w<window>>=<return>``; a ConfigError for another form."""
         match = re.fullmatch(r"w(\d+)>=(-?\d+(?:\.\d+)?)", str(name))
         if match is None or not 1 <= int(match[1]) <= WINDOW:
             raise ConfigError("milestones", f"must look like w20>=475 with a window of 1 to {WINDOW}, got {name!r}")
@@ -53,18 +49,18 @@ class Record:
     """Running statistics of one lifetime.
 
     Attributes:
-        milestones: those of the env, filled in as they are reached.
-        lifetime: its number among the lifetimes of the run.
+        milestones: milestones of the env, updated as they are reached.
+        lifetime: index among the lifetimes of the run.
         keep: called with every ended episode, if given: lifetime, env step of its end, return, length.
         step: env steps so far.
-        episodes: episodes ended.
+        episodes: number of ended episodes.
         returns: undiscounted returns of the last 100 episodes.
         lengths: their lengths in env steps.
         episode_return: return of the running episode so far.
         episode_length: its length so far.
         earned: sum of the returns of all ended episodes.
-        marks: env steps and the rewards earned up to them, as far back as the window of the reward rate.
-        frozen: the lifetime ended early because its numbers diverged; the others continue without it.
+        marks: env steps and the rewards earned up to them, over the window of the reward rate.
+        frozen: whether the lifetime ended early because its numbers diverged.
     """
 
     milestones: Sequence[Milestone] = ()
@@ -89,7 +85,7 @@ class Record:
         self.episode_length += 1
 
     def end_episode(self) -> None:
-        """Close the running episode, and note milestones reached with it."""
+        """End the running episode, and update the milestones."""
         self.returns.append(self.episode_return)
         self.lengths.append(self.episode_length)
         self.episodes += 1
@@ -102,14 +98,11 @@ class Record:
                 milestone.reached_at = self.step
 
     def mean_return(self, window: int = WINDOW, partial: bool = False) -> float:
-        """Return the mean of the last ``window`` returns.
+        """Return the mean of the last ``window`` returns; NaN if there are none.
 
         Args:
-            window: episodes, at most 100.
-            partial: with fewer episodes than that, average what there is.
-
-        Returns:
-            NaN while there is nothing to average.
+            window: number of episodes, at most 100.
+            partial: with fewer episodes, average those.
         """
         there = len(self.returns)
         if there == 0 or (there < window and not partial):
@@ -122,15 +115,15 @@ class Record:
         return sum(self.lengths) / len(self.lengths) if self.lengths else math.nan
 
     def mark(self) -> None:
-        """Note the rewards so far; the window of ``reward_rate`` begins at such a mark."""
+        """Store the rewards so far. The window of ``reward_rate`` begins at such a mark."""
         if self.step > self.marks[-1][0]:
             self.marks.append((self.step, self.earned + self.episode_return))
 
     def reward_rate(self) -> float:
         """Return the mean reward per env step of the last 10,000 steps, or of all if fewer; NaN before the first.
 
-        The performance of a lifetime that ends no episode (Sutton and Barto 2018, section 10.3). It costs a step
-        nothing: the window begins at a mark, so it is 10,000 steps to within the distance of two marks.
+        This is the performance of a lifetime that ends no episode (Sutton and Barto 2018, section 10.3). The window
+        begins at a mark, so its length is exact up to the distance of two marks.
         """
         since, before = self.marks[0]
         steps = self.step - since
@@ -143,7 +136,7 @@ def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]
         name: np.array([getattr(record, name) for record in records]) for name in _COUNTERS
     }
     reached = [[m.reached_at or 0 for m in record.milestones] for record in records]
-    found["reached"] = np.array(reached, np.int64).reshape(len(records), -1)  # 0 where not yet
+    found["reached"] = np.array(reached, np.int64).reshape(len(records), -1)  # 0: not reached
     for i, record in enumerate(records):
         found[f"returns.{i}"], found[f"lengths.{i}"] = np.array(record.returns, float), np.array(record.lengths, int)
         found[f"marks.{i}"] = np.array(record.marks, float)
@@ -151,25 +144,22 @@ def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]
 
 
 def restore_records(records: Sequence[Record], state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Restore the state that ``capture_records`` returned, in place; the milestones are those of the env."""
+    """Restore the state that ``capture_records`` returned. The milestones are those of the env."""
     for i, record in enumerate(records):
         for name in _COUNTERS:
             setattr(record, name, state[name][i].item())
         for milestone, step in zip(record.milestones, state["reached"][i].tolist(), strict=True):
             milestone.reached_at = step or None
-        record.returns.clear()
-        record.returns.extend(state[f"returns.{i}"].tolist())
-        record.lengths.clear()
-        record.lengths.extend(state[f"lengths.{i}"].tolist())
-        record.marks.clear()
-        record.marks.extend((int(step), earned) for step, earned in state[f"marks.{i}"].tolist())
+        marks = [(int(step), earned) for step, earned in state[f"marks.{i}"].tolist()]
+        record.returns = deque(state[f"returns.{i}"].tolist(), WINDOW)
+        record.lengths, record.marks = deque(state[f"lengths.{i}"].tolist(), WINDOW), deque(marks, record.marks.maxlen)
 
 
 _COUNTERS = ("step", "episodes", "episode_return", "episode_length", "earned", "frozen")
 
 
 def steps_of_all(records: Sequence[Record]) -> int:
-    """Return the env steps that all lifetimes have taken, frozen ones aside."""
+    """Return the env steps that all lifetimes have taken, without frozen ones."""
     going_on = [record.step for record in records if not record.frozen]
     return min(going_on) if going_on else max(record.step for record in records)
 
@@ -180,13 +170,13 @@ class Marker:
     every = MARK_EVERY
 
     def call(self, records: Sequence[Record], agent: object) -> None:
-        """Mark all; see ``Callback.call``."""
+        """Mark the rewards of each lifetime; see ``Callback.call``."""
         for record in records:
             record.mark()
 
 
 class VectorStatistics:
-    """Running statistics of many lifetimes: steps and rewards are added for all at once, episodes end one by one.
+    """Running statistics of many lifetimes. Steps and rewards are added for all at once; episodes end one by one.
 
     Attributes:
         steps: env steps so far, int64, [lifetimes].
@@ -194,7 +184,6 @@ class VectorStatistics:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        """Continue from one record per lifetime."""
         self._records = list(records)
         self.steps = np.array([record.step for record in records], np.int64)
         self.frozen = np.array([record.frozen for record in records])
@@ -202,11 +191,11 @@ class VectorStatistics:
         self._lengths = np.array([record.episode_length for record in records], np.int64)
 
     def step(self) -> int:
-        """Return the env steps that all lifetimes have taken, frozen ones aside."""
+        """Return the env steps that all lifetimes have taken, without frozen ones."""
         return int(self.steps.min() if not self.frozen.any() else self.steps[~self.frozen].min())
 
     def freeze(self, lifetime: int) -> None:
-        """End a lifetime; the last one is not frozen, because the run ends with it."""
+        """End a lifetime. The last one is not frozen, because the run ends with it."""
         self.frozen[lifetime] = self._records[lifetime].frozen = True
 
     def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:
@@ -215,7 +204,7 @@ class VectorStatistics:
         Args:
             rewards: float64, [lifetimes].
             counted: lifetimes that took the step, bool, [lifetimes].
-            ended: those whose episode ended with it, bool, [lifetimes].
+            ended: lifetimes whose episode ended with it, bool, [lifetimes].
         """
         self.steps += counted
         self._lengths += counted

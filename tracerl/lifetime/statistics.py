@@ -10,7 +10,7 @@ Keep = Callable[[int, int, float, int], None]  # lifetime, env step, return, len
 
 
 def average(values: Iterable[float]) -> float:
-    """Return the mean of the values that are not NaN; NaN where none is."""
+    """Return the mean of the values that are not NaN; NaN without any."""
     there = [value for value in values if not math.isnan(value)]
     return sum(there) / len(there) if there else math.nan
 
@@ -22,16 +22,8 @@ def median_reached(reached: Sequence[int | None]) -> int | None:
     return steps[middle] if middle < len(steps) else None
 
 
-def _quartile_weights(n: int) -> np.ndarray[Any, Any]:
-    """Share of each of n sorted values in the middle half, adding up to 1."""
-    edges = np.arange(n + 1) / n
-    shares: np.ndarray[Any, Any] = np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25)
-    shares = 2 * np.clip(shares, 0.0, None)
-    return shares
-
-
 def interquartile_mean(values: Sequence[float]) -> float:
-    """Mean of the middle half, the outermost values that it cuts weighted by their share.
+    """Return the mean of the middle half of the values, with the outermost values weighted by their share in it.
 
     Agarwal et al. 2021 (https://arxiv.org/abs/2108.13264), section 4.3.
     """
@@ -40,7 +32,9 @@ def interquartile_mean(values: Sequence[float]) -> float:
 
 def _interquartile_means(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the interquartile means over the last axis."""
-    means: np.ndarray[Any, Any] = np.sort(values, axis=-1) @ _quartile_weights(values.shape[-1])
+    edges = np.arange(values.shape[-1] + 1) / values.shape[-1]
+    weights = 2 * np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
+    means: np.ndarray[Any, Any] = np.sort(values, axis=-1) @ weights
     return means
 
 
@@ -54,13 +48,13 @@ STATISTICS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {  # of lifetimes
 def bootstrap_interval(
     values: Sequence[float], level: float = 0.95, resamples: int = 2000, statistic: str = "iqm"
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval, from a fixed seed.
+    """Return the ends of a percentile bootstrap interval, from a fixed seed.
 
     Args:
         values: one per lifetime; at least two.
         level: coverage.
-        resamples: bootstrap samples.
-        statistic: what the interval is of, one of ``STATISTICS``: the interquartile mean, the mean, the median.
+        resamples: number of bootstrap samples.
+        statistic: one of ``STATISTICS``: the interquartile mean, the mean or the median.
     """
     data = np.asarray(values, np.float64)
     picks = np.random.default_rng(0).integers(len(data), size=(resamples, len(data)))

@@ -12,7 +12,7 @@ from typing import Any
 from tracerl.config.checks import ConfigError
 
 CALLS = ("reset", "step", "close")
-GRACE = 10.0  # seconds that follow the limit; then the process ends, for the env lets no Python run
+GRACE = 10.0  # seconds after the limit until the process ends, if the env blocks Python
 
 
 class _Late(BaseException):
@@ -21,18 +21,18 @@ class _Late(BaseException):
 
 @contextmanager
 def time_limit(env: Any, seconds: float | None) -> Iterator[None]:
-    """A context in which a call of an env that takes longer raises TimeoutError; without a limit it does nothing.
+    """A context in which a call of an env that takes longer raises TimeoutError; no limit if ``seconds`` is None.
 
-    A timer of the system interrupts Python code, and waits such as ``time.sleep`` and sockets. Code in C that neither
-    returns nor lets Python run cannot be interrupted: ``GRACE`` seconds later the process prints where it is and exits
-    with code 1, without a summary; what the last checkpoint holds stays. A call costs about 45 us more.
+    A timer of the system interrupts Python code, and waits such as ``time.sleep`` and sockets. C code that neither
+    returns nor runs Python cannot be interrupted: ``GRACE`` seconds later the process prints its stack and exits with
+    code 1, without a summary. The last checkpoint is kept. A call costs about 45 us more.
 
     Args:
-        env: a Gymnasium env, or many in a vector env; ``CALLS`` of it are limited.
-        seconds: of one call; None: no limit.
+        env: a Gymnasium env or vector env, whose ``CALLS`` are limited.
+        seconds: limit of one call; None: no limit.
 
     Raises:
-        ConfigError: naming ``timeout``: signals reach the main thread only, and this is another one.
+        ConfigError: naming ``timeout``, outside the main thread, which alone receives signals.
     """
     if seconds is None:
         yield
@@ -52,9 +52,9 @@ def time_limit(env: Any, seconds: float | None) -> Iterator[None]:
 
 def _call(function: Callable[..., Any], seconds: float, name: str, *args: Any, **kwargs: Any) -> Any:
     """Call a function under the limit."""
-    faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)  # stderr, whatever stands for it in sys
+    faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)  # stderr, also if sys.stderr is replaced
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, should a bare except catch the first
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # repeated, because a bare except can catch the first
         try:
             return function(*args, **kwargs)
         finally:

@@ -1,4 +1,4 @@
-"""The loop over many lifetimes: each has its own env, and all take their steps together."""
+"""The loop over many lifetimes, which step together, each in its own env."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,35 +27,35 @@ def run_lifetimes(
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:
-    """Run many lifetimes, each as ``loop.run_lifetime`` does.
+    """Run many lifetimes, each like ``loop.run_lifetime``.
 
-    Envs that do not reset themselves (``AutoresetMode.DISABLED``) are reset here, each as soon as its episode ends, so
-    that every lifetime is bit-identical to a run of its own. Where envs reset themselves in the step after the end
-    (``AutoresetMode.NEXT_STEP``), that step is not counted.
+    Envs without automatic resets (``AutoresetMode.DISABLED``) are reset here, each after the end of its episode, so
+    that every lifetime is bit-identical to a run of its own. Envs of ``AutoresetMode.NEXT_STEP`` reset themselves in
+    the step after the end, which is not counted.
 
     Args:
-        agents: learn and act, one per lifetime.
+        agents: agents, which learn and act, one per lifetime.
         envs: as many envs.
-        steps: env steps of each lifetime, at least one.
-        seeds: of the envs' first resets.
-        statistics: of the lifetimes so far, updated in place.
+        steps: number of env steps of each lifetime, at least one.
+        seeds: seeds of the envs' first resets.
+        statistics: statistics of the lifetimes so far, updated in place.
         callbacks: called on their schedules, in env steps per lifetime.
-        interrupted: called after every step; true ends the run.
-        loop_state: to continue from; updated in place.
+        interrupted: called after every step; True ends the run.
+        loop_state: state to continue from, updated in place.
 
     Returns:
-        How they ended.
+        How the lifetimes ended.
 
     Raises:
         EnvFailed: an env raised.
-        Diverged: an env handed out a number that is not finite.
+        Diverged: an env returned a number that is not finite.
     """
     check_outputs(envs)
     try:
         schedule = Schedule(callbacks, statistics.step())
         return _run(agents, envs, steps, seeds, statistics, schedule, interrupted, loop_state or LoopState())
     finally:
-        statistics.records()  # up to date, however the run ended
+        statistics.records()  # updates the records, also after an error
 
 
 def _run(
@@ -74,13 +74,9 @@ def _run(
         loop_state.action = _begin(agents, envs, ~nobody, statistics, loop_state.divergence, seeds)
         loop_state.begun, loop_state.ended = True, nobody
     elif loop_state.ended.any() and not by_themselves and statistics.step() < steps:
-        loop_state.action, loop_state.ended = (
-            _begin(agents, envs, loop_state.ended, statistics, loop_state.divergence),
-            nobody,
-        )
-    starting = (
-        loop_state.ended
-    )  # lifetimes whose next observation is the first of an episode, of envs that reset themselves
+        loop_state.action = _begin(agents, envs, loop_state.ended, statistics, loop_state.divergence)
+        loop_state.ended = nobody
+    starting = loop_state.ended  # lifetimes whose env, if it resets itself, next returns a first observation
     actions, faults = loop_state.action, faults_of(agents)
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
@@ -110,8 +106,8 @@ def _step_types(terminated: Array, truncated: Array, starting: Array, done: Arra
     Args:
         terminated: the episode ended by the task's own rules.
         truncated: the episode was cut off.
-        starting: its env has just reset itself.
-        done: all its steps were taken before this one.
+        starting: the env has just reset itself.
+        done: all steps were taken before.
     """
     step_types: Array = np.full(len(done), StepType.MID, np.int8)
     step_types[truncated] = StepType.TRUNCATED
@@ -129,10 +125,10 @@ def _begin(
     divergence: DivergenceCheck,
     seeds: Sequence[int] | None = None,
 ) -> Array:
-    """Reset some lifetimes' envs and begin their episodes, frozen ones aside; return the newest actions of all."""
+    """Reset envs and begin episodes, except in frozen lifetimes, and return the newest actions of all."""
     seed: Any = None if seeds is None else list(seeds)
     if seeds is not None and envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-        seed = seeds[0]  # an env's own vector form draws for all lifetimes from one generator
+        seed = seeds[0]  # such an env has one generator for all lifetimes
     options = None if which.all() else {"reset_mask": which}
     try:
         observations, _ = envs.reset(seed=seed, options=options)
@@ -146,7 +142,7 @@ def _begin(
 
 
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
-    """Advance the agents; those that diverge are left to the divergence check."""
+    """Advance the agents. The divergence check handles those that diverge."""
     try:
         return agents.advance(step_types, rewards, observations)
     except Diverged:
@@ -161,7 +157,7 @@ def _step(
     envs: Envs, actions: Any, statistics: VectorStatistics, divergence: DivergenceCheck
 ) -> tuple[Any, Array, Array, Array]:
     if isinstance(envs, SyncVectorEnv) and actions.ndim == 1:
-        actions = actions.tolist()  # its envs check a Python number in a tenth of the time
+        actions = actions.tolist()  # its envs check Python numbers ten times as fast
     try:
         observations, rewards, terminated, truncated, _ = envs.step(actions)
     except NOT_FAILURES:
@@ -177,7 +173,7 @@ def _step(
 
 
 def _check_finite(observations: Any, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
-    """Freeze, or raise Diverged for, the lifetimes whose float observation holds NaN or infinity."""
+    """Freeze the lifetimes whose float observation has NaN or infinity, or raise Diverged."""
     if finite(observations):
         return
     for lifetime in range(len(observations)):
@@ -190,7 +186,7 @@ def _check_finite(observations: Any, statistics: VectorStatistics, divergence: D
 
 
 def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
-    """End a lifetime whose env returns numbers that are not finite, whatever the policy for agents is."""
+    """End a lifetime whose env returns numbers that are not finite, under every policy."""
     divergence.report(lifetime, problem, len(statistics.frozen))
     statistics.freeze(lifetime)
 

@@ -1,17 +1,14 @@
-"""A live env as plain data and back: what a lifetime needs to go on bit-identically after its process has ended.
+"""A live env as plain data and back, so that a lifetime continues bit-identically after its process has ended.
 
-``capture`` returns everything that a later step or reset reads: of the env, of every wrapper around it, and of all
-random generators. ``restore`` gives it to another env, made with the same arguments, new or used; no reset is needed.
-A state holds None, bools, numbers, strings, NumPy arrays, and lists and dicts of such; ``split`` parts the arrays from
-the rest, which is then JSON. Nothing in it is ever executed: only attributes that an adapter names are set.
+``capture`` returns all that a later step or reset reads: of the env, of every wrapper, and of all random generators.
+``restore`` sets it in another env, made with the same arguments, new or used. No reset is needed. A state holds None,
+bools, numbers, strings, NumPy arrays, and lists and dicts of these. ``split`` separates the arrays from the rest, which
+is then JSON. Nothing in a state is executed: only attributes that an adapter names are set.
 
-Known are Gymnasium's classic control, toy text, MuJoCo and its wrappers, Atari without repeated actions, and every
-class with ``state_dict`` and ``load_state_dict`` (see ``methods``), as this project's own envs and wrappers have them.
-``unsupported_reason`` says what stands in the way of another env.
-
-The env goes on bit-identically on a machine of the same kind with packages of the same versions. Left out: windows,
-settings of wrappers, and functions that a wrapper was given (``TransformObservation``), which must have no
-state.
+Supported are Gymnasium's classic control, toy text, MuJoCo and its wrappers, Atari without repeated actions, and every
+class with ``state_dict`` and ``load_state_dict`` (``adapter.Methods``). ``unsupported_reason`` names the reason for
+another env. The results are bit-identical on a machine of the same kind with packages of the same versions. Left out:
+windows, settings of wrappers, and functions given to a wrapper (``TransformObservation``), which must have no state.
 """
 
 from typing import Any
@@ -22,17 +19,43 @@ from gymnasium.vector import VectorEnv
 from tracerl.config.moved import keep_names
 
 from . import many, stack
-from .many import capture as capture_many
-from .many import restore as restore_many
 from .plain import join, split
-from .stack import EnvState, capture, restore
+from .stack import EnvState
 
-__all__ = ["EnvState", "capture", "capture_many", "join", "unsupported_reason", "restore", "restore_many", "split"]
+__all__ = ["EnvState", "capture", "join", "restore", "split", "unsupported_reason"]
+
+Envs = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
 
-def unsupported_reason(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str | None:
-    """Name the outermost layer of an env or vector env that cannot be captured, and why; None where all can."""
+def unsupported_reason(env: Envs) -> str | None:
+    """Return the outermost layer of an env or vector env that cannot be captured, and why; None if all can."""
     return many.unsupported_reason(env) if isinstance(env, VectorEnv) else stack.unsupported_reason(env)
 
 
-keep_names(globals(), obstacle="unsupported_reason")
+def capture(env: Envs) -> EnvState:
+    """Return the state of an env or vector env in its wrappers. The env is not changed, and nothing is shared with it.
+
+    Raises:
+        ValueError: naming a layer that is unsupported or has a value that is no plain data.
+    """
+    return many.capture(env) if isinstance(env, VectorEnv) else stack.capture(env)
+
+
+def restore(env: Envs, state: EnvState) -> None:
+    """Set the state of an env or vector env.
+
+    Args:
+        env: made like the captured one: the same wrappers in the same order, the same arguments, as many envs.
+        state: result of ``capture``. It is not changed, and nothing is shared with it.
+
+    Raises:
+        ValueError: naming an unsupported layer, other wrappers or another env, or an entry with an unknown name or a
+            type, shape or dtype that does not fit. The env cannot be used then.
+    """
+    if isinstance(env, VectorEnv):
+        many.restore(env, state)
+    else:
+        stack.restore(env, state)
+
+
+keep_names(globals(), obstacle="unsupported_reason", capture_many="capture", restore_many="restore")

@@ -1,6 +1,6 @@
-"""Attributes by name: which of an object belong to its state, reading them and setting them.
+"""The attributes of an object that are its state: reading and setting them.
 
-A value that does not fit, or a name that is unknown or missing, raises a ValueError; then nothing is set.
+A value that does not fit, or a name that is unknown or missing, raises a ValueError. Then nothing is set.
 """
 
 from collections import deque
@@ -16,13 +16,13 @@ Fields = Mapping[str, Check]  # by name of the attribute; ``a.b`` is the attribu
 
 
 def read(owner: Any, fields: Fields) -> dict[str, Any]:
-    """Return the attributes of these names that there are; a deque as a list."""
+    """Return the existing attributes of these names; a deque as a list."""
     found = {}
     for name, check in fields.items():
         try:
             value = attrgetter(name)(owner)
         except AttributeError:
-            continue  # an episode's own, before the first reset
+            continue  # attributes of an episode, before the first reset
         value = list(value) if isinstance(value, deque) else value
         found[name] = check(f"{type(owner).__name__}.{name}", value)
     return found
@@ -40,13 +40,13 @@ def checked(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collecti
 
 
 def write(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection[str] = ()) -> None:
-    """Set attributes to what ``read`` found; all are checked before the first is set.
+    """Set attributes to the result of ``read``, after all are checked.
 
     Args:
-        owner: of the attributes.
-        state: the values by name.
+        owner: object with the attributes.
+        state: values by name.
         fields: every name that may be set, and its check.
-        late: names that the first reset makes: a state has all or none of them, and with none they are deleted.
+        late: names that the first reset makes. A state has all or none of them; with none they are deleted.
     """
     values = checked(owner, state, fields, late)
     for name in set(fields) - set(state):
@@ -62,23 +62,23 @@ def write(owner: Any, state: Mapping[str, Any], fields: Fields, late: Collection
             setattr(holder, attribute, value)
 
 
-# Attributes of envs that are no part of a lifetime: how it is drawn, where files lie, how it was made.
+# Attributes without effect on a lifetime: drawing, paths, construction.
 _APART = {"render_mode", "isopen", "screen_width", "screen_height", "screen_dim", "width", "height", "fullpath"}
 _APART |= {"camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "_np_random_seed"}
 
 
 def parameters(env: Any, but: Collection[str]) -> Fields:
-    """Return the attributes of an env, less those named, that are numbers, bools, strings, arrays or tuples of numbers.
+    """Return the attributes of an env, except ``but``, that are numbers, bools, strings, arrays or tuples of numbers.
 
-    ``Drift`` and users change them. Left out: what is no part of a lifetime (drawing, paths, how the env was made), the
-    generator and the spaces, which are kept apart, and whatever is of another kind, such as a window.
+    ``Drift`` and users change them. Left out: ``_APART``, generators and spaces, which are kept apart, and attributes
+    of other types, such as windows.
     """
     return {name: like(value) for name, value in vars(env).items() if name not in _APART | set(but) and _simple(value)}
 
 
 def _simple(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(_simple(item) for item in value)
+        return all(map(_simple, value))
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biuf"
     return isinstance(value, (bool, int, float, str, np.bool_, np.integer, np.floating))

@@ -14,18 +14,16 @@ from .plain import decode, encode
 
 _KINDS = (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
 
-Space = gym.Space[Any]
-
 
 def read(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a bit generator in NumPy's own form; a ValueError where it is not one of NumPy's."""
+    """Return the state of a bit generator of NumPy in NumPy's own form."""
     if type(generator.bit_generator) not in _KINDS:
         raise ValueError(f"a generator must be one of NumPy's own, got {type(generator.bit_generator).__name__}")
     return dict(generator.bit_generator.state)
 
 
 def write(state: Any, current: np.random.Generator | None) -> np.random.Generator:
-    """Return a generator in a state; the current one, set in place, where it is of the same kind."""
+    """Return a generator with a state: the current one, changed in place, if it is of the same kind."""
     if not isinstance(state, dict):
         raise ValueError(f"a generator's state must be a dict, got {state!r}")
     kinds = {kind.__name__: kind for kind in _KINDS}
@@ -42,26 +40,24 @@ def write(state: Any, current: np.random.Generator | None) -> np.random.Generato
 
 
 def to_plain(generator: np.random.Generator | None) -> Any:
-    """Return the state of a generator as plain data; None of None."""
+    """Return the state of a generator as plain data; None for None."""
     return None if generator is None else encode(read(generator), "generator")
 
 
 def from_plain(data: Any, current: np.random.Generator | None) -> Any:
-    """Return a generator in the state that ``to_plain`` made plain data of, or None of None; see ``write``."""
+    """Return a generator with the state of ``to_plain``; see ``write``. None for None."""
     return None if data is None else write(decode(data, "generator"), current)
 
 
-def from_space(space: Space) -> dict[str, Any] | None:
-    """Return the generators of a space and of its parts as plain data; None where none has been made yet."""
+def from_space(space: gym.Space[Any]) -> dict[str, Any] | None:
+    """Return the generators of a space and of its parts as plain data; None if none exists yet."""
     own = to_plain(space._np_random)
     parts = [from_space(part) for part in parts_of(space)]
-    if own is None and all(part is None for part in parts):
-        return None
-    return {"generator": own, "parts": parts}
+    return None if own is None and not any(parts) else {"generator": own, "parts": parts}
 
 
-def to_space(space: Space, data: Any) -> None:
-    """Set the generators of a space and of its parts, or unmake them where the data has none."""
+def to_space(space: gym.Space[Any], data: Any) -> None:
+    """Set the generators of a space and of its parts, or remove those that the data does not have."""
     inner = parts_of(space)
     if data is None:
         data = {"generator": None, "parts": [None] * len(inner)}

@@ -14,12 +14,12 @@ from .stack import EnvState
 
 Envs = VectorEnv[Any, Any, Any]
 
-# Of Gymnasium's wrappers of vector envs, those that keep nothing from one step to the next; ``as_boxes`` uses them.
+# Gymnasium's wrappers of vector envs without a state, which ``as_boxes`` uses.
 _STATELESS = ("FlattenObservation", "TransformObservation")
 
 
 def unsupported_reason(envs: Any) -> str | None:
-    """Name the first vector env, wrapper or env within it that cannot be captured; None where all can."""
+    """Return the first vector env, wrapper or env within it that cannot be captured, and why; None if all can."""
     *outer, bare = _layers(envs)
     for wrapper in outer:
         if not is_named(wrapper, "gymnasium.wrappers.vector", _STATELESS):
@@ -32,7 +32,7 @@ def unsupported_reason(envs: Any) -> str | None:
 
 
 def _checked(envs: Any) -> tuple[list[str], Any]:
-    """Return the classes of a vector env in its wrappers, by name, and the bare env; ValueError where unsupported."""
+    """Return the class names of a vector env in its wrappers, and the bare env; a ValueError if unsupported."""
     problem = unsupported_reason(envs)
     if problem is not None:
         raise ValueError(problem)
@@ -41,7 +41,7 @@ def _checked(envs: Any) -> tuple[list[str], Any]:
 
 
 def capture(envs: Envs) -> EnvState:
-    """Return the state of a vector env: Gymnasium's ``SyncVectorEnv``, or its own vector form of CartPole."""
+    """Return the state of a Gymnasium ``SyncVectorEnv`` or of CartPole's vector form."""
     names, bare = _checked(envs)
     sync = type(bare) is SyncVectorEnv
     return {
@@ -55,10 +55,9 @@ def capture(envs: Envs) -> EnvState:
 
 
 def restore(envs: Envs, state: EnvState) -> None:
-    """Let a vector env go on from a state of ``capture``, of as many envs, made as those captured were."""
+    """Set the state of a vector env; see ``env_state.restore``."""
     names, bare = _checked(envs)
-    keys = ("format", "classes", "spaces", "state", "generator", "envs")
-    stack.check_keys("the state of a vector env", state, keys)
+    stack.check_keys("the state of a vector env", state, ("format", "classes", "spaces", "state", "generator", "envs"))
     if state["format"] != stack.FORMAT or state["classes"] != names:
         ours = f"format {stack.FORMAT} of {names}"
         raise ValueError(f"the state must be of {ours}, got format {state['format']} of {state['classes']}")
@@ -85,7 +84,7 @@ def _layers(envs: Any) -> list[Any]:
 
 
 def _spaces(bare: Any) -> dict[str, Any]:
-    """Return the generators of the spaces, those of all envs together and those of one."""
+    """Return the generators of the spaces of all envs together and of one env."""
     names = ("action_space", "observation_space", "single_action_space", "single_observation_space")
     return {name: generators.from_space(getattr(bare, name)) for name in names}
 
@@ -95,7 +94,7 @@ def _is_cart_poles(bare: Any) -> bool:
 
 
 def _sync(bare: Any) -> fields.Fields:
-    """Return what Gymnasium's loop keeps: the newest observations, ends and rewards of its envs."""
+    """Return the state of Gymnasium's loop: the newest observations, ends and rewards of its envs."""
     n = bare.num_envs
     seen = optional(forms.of_space(bare.envs[0].observation_space))
     flags = dict.fromkeys(("_terminations", "_truncations", "_autoreset_envs"), forms.array((n,), "b"))
@@ -103,7 +102,7 @@ def _sync(bare: Any) -> fields.Fields:
 
 
 def _cart_poles(bare: Any) -> fields.Fields:
-    """Return what CartPole's vector form keeps, and its parameters."""
+    """Return the state and the parameters of CartPole's vector form."""
     n = bare.num_envs
     own = {
         "state": optional(forms.array((4, n), "f")),

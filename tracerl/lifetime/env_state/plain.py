@@ -1,6 +1,6 @@
-"""Plain data: what a state is made of, and the way from Python's values to it and back, bit-identical and without code.
+"""Convert values of Python and NumPy to plain data and back, bit-identical and without executing code.
 
-What is no plain data raises a ValueError that names where it stands.
+A value that is no plain data raises a ValueError that names its place.
 """
 
 from typing import Any
@@ -10,21 +10,20 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Tree = dict[str, Any]
 
-_LONGEST = 2**63  # an int of 64 bits lies in [-2^63, 2^63)
-_MOST_BYTES = 8  # of a number in an array: long doubles differ from machine to machine
+_LONGEST = 2**63  # an int of 64 bits is in [-2^63, 2^63)
 
 
 def encode(value: Any, where: str) -> Any:
-    """Turn a value into None, bools, numbers, strings, arrays, and lists and str-keyed dicts of such.
+    """Convert a value to None, bools, numbers, strings, arrays, and lists and str-keyed dicts of these.
 
-    What JSON has no form for becomes a dict of one key that begins with ``$``: a tuple ``$tuple``, a NumPy scalar
+    A value without a form in JSON becomes a dict of one key that begins with ``$``: a tuple ``$tuple``, a NumPy scalar
     ``$scalar`` (an array of no axis), an int beyond 64 bits ``$int`` (decimal digits), a float that is not finite
-    ``$float`` (an array of no axis). A finite float stays a number: its shortest decimal form is exact.
+    ``$float`` (an array of no axis). A finite float stays a number, because its shortest decimal form is exact.
 
     Args:
         value: None, bool, int, float, str, a NumPy scalar or array of bools or numbers, or a list, a tuple or a dict
-            with str keys of such. Arrays are copied.
-        where: the value comes from; named in the error.
+            with str keys of these. Arrays are copied.
+        where: place of the value, for errors.
     """
     if value is None or type(value) in (bool, str):
         return value
@@ -48,7 +47,7 @@ def encode(value: Any, where: str) -> Any:
 
 
 def decode(data: Any, where: str) -> Any:
-    """Turn what ``encode`` made into the value that it was; arrays are copied."""
+    """Return the value that ``encode`` converted; arrays are copied."""
     if data is None or type(data) in (bool, int, float, str):
         return data
     if type(data) is np.ndarray and storable(data.dtype):
@@ -75,16 +74,16 @@ def _decode_tagged(kind: str, inner: Any, where: str) -> Any:
 
 
 def storable(dtype: np.dtype[Any]) -> bool:
-    """Tell whether arrays of a dtype are kept: bools and numbers of 8 bytes at most, in the machine's own order."""
-    return dtype.kind in "biuf" and dtype.itemsize <= _MOST_BYTES and dtype.isnative
+    """Return whether arrays of a dtype are valid: bools and numbers of at most 8 bytes in native byte order."""
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative  # long doubles differ between machines
 
 
 def split(state: Tree) -> tuple[dict[str, Array], Tree]:
-    """Part a state into its arrays and the rest.
+    """Separate a state into its arrays and the rest.
 
     Returns:
         The arrays by path, such as ``layers/0/state/obs_rms.mean`` (within a key, ``/`` is written ``~1`` and ``~``
-        is written ``~0``), and the state with ``{"$array": path}`` in place of each, which JSON can write down.
+        is written ``~0``), and the state with ``{"$array": path}`` in place of each, as JSON.
     """
     arrays: dict[str, Array] = {}
 
@@ -102,7 +101,7 @@ def split(state: Tree) -> tuple[dict[str, Array], Tree]:
 
 
 def join(arrays: dict[str, Array], rest: Tree) -> Tree:
-    """Put together what ``split`` parted."""
+    """Return the state that ``split`` separated."""
     named = set()
 
     def whole(node: Any) -> Any:

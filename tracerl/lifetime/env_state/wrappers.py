@@ -1,7 +1,4 @@
-"""Gymnasium's own wrappers.
-
-Settings of a wrapper, such as the time limit, are no part of its state: the new wrapper's own hold.
-"""
+"""Gymnasium's own wrappers. Settings of a wrapper, such as the time limit, are not part of its state."""
 
 import time
 from collections.abc import Callable
@@ -15,8 +12,8 @@ from tracerl.config.forms import flag, optional, real, whole
 from .adapter import Adapter
 from .fields import Fields
 
-# What these do depends on the newest observation, action or reward alone. A function that one is given
-# (TransformObservation and its like) is taken to be so too. Those of the third line draw, from the env's generator.
+# Their results depend on the newest observation, action or reward only, and those of the third line also on the env's
+# generator. A function given to a wrapper (such as TransformObservation) is assumed to have no state either.
 STATELESS = {
     *("DtypeObservation", "DiscretizeObservation", "FilterObservation", "FlattenObservation", "GrayscaleObservation"),
     *("TransformObservation", "ResizeObservation", "ReshapeObservation", "RescaleObservation", "AddRenderObservation"),
@@ -26,13 +23,7 @@ STATELESS = {
     *("ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"),
 }
 
-
-_CLOCK = "episode_start_time"
-
-
-def _has_clock(state: dict[str, Any]) -> bool:
-    """Tell whether an episode's clock runs: before the first episode it stands at -1."""
-    return bool(state.get(_CLOCK, -1) != -1)
+_CLOCK = "episode_start_time"  # -1 before the first episode
 
 
 def _statistics(env: Any) -> Fields:
@@ -48,7 +39,7 @@ def _statistics(env: Any) -> Fields:
 
 
 def _stack(env: Any) -> Fields:
-    # Left out: padding_value, which every reset sets where it is not a setting.
+    # Left out: padding_value, which is a setting or is set by every reset.
     return {"obs_queue": forms.several(forms.of_space(env.env.observation_space), n=env.stack_size)}
 
 
@@ -62,7 +53,7 @@ def _atari(env: Any) -> Fields:
 
 
 def _running(name: str, shape: tuple[int, ...]) -> Fields:
-    """Return the fields of a ``RunningMeanStd`` and of the switch that stops it."""
+    """Return the fields of a ``RunningMeanStd`` and of the flag that stops it."""
     numbers = forms.array(shape, "f")
     return {f"{name}.mean": numbers, f"{name}.var": numbers, f"{name}.count": real, "_update_running_mean": flag}
 
@@ -99,19 +90,19 @@ class Stateful(Adapter):
     """Wrappers with attributes that change from step to step."""
 
     def capture(self, env: Any) -> dict[str, Any]:
-        """Return the attributes; the start of an episode as the seconds since, for no clock outlives a process."""
+        """Return the attributes; the start of an episode as the seconds since then, because clocks differ."""
         state = super().capture(env)
-        if _has_clock(state):
+        if state.get(_CLOCK, -1) != -1:
             state[_CLOCK] = time.perf_counter() - state[_CLOCK]
         return state
 
     def restore(self, env: Any, state: dict[str, Any]) -> None:
         """Set the attributes."""
         super().restore(env, state)
-        if _has_clock(state):
+        if state.get(_CLOCK, -1) != -1:
             env.episode_start_time = time.perf_counter() - state[_CLOCK]
         if hasattr(env, "checked_data_reuse"):
-            # PassiveEnvChecker compares what two calls handed out, which is not kept: it has nothing to compare with.
+            # PassiveEnvChecker compares the results of two calls, and the first one is not part of the state.
             env.checked_data_reuse, env._previous_data = True, ((), {})
 
 
