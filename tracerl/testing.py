@@ -37,18 +37,15 @@ _ADVICE = (  # what Gymnasium's checker says of sound envs: about bounds, and th
 
 
 def check_env(env: MakeEnv | str | Any, steps: int = 1000) -> None:
-    """Check what a run needs of an env.
+    """Check what a run needs of an env; an AssertionError says what differs.
 
-    Gymnasium's own checker passes; a seed decides everything, in a new env and in a used one; observations, rewards
+    Gymnasium's own checker passes. A seed decides everything, in a new env and in a used one. Observations, rewards
     and ends of random steps are what the spaces and Gymnasium's API say, and a time limit cuts off exactly then.
 
     Args:
-        env: a function that makes a new env, an id as ``gym.make`` takes it, or settings with a method ``make``, such
-            as an ``EnvSpec``.
-        steps: random ones to take.
-
-    Raises:
-        AssertionError: saying what the env does otherwise.
+        env: a function that makes a new env, an id for ``gym.make``, or settings with a method ``make``, such as an
+            ``EnvSpec``.
+        steps: number of random steps.
     """
     make: MakeEnv = (lambda: gym.make(env)) if isinstance(env, str) else getattr(env, "make", env)
     check_gymnasium(make)
@@ -62,21 +59,18 @@ def check_agent(
     action_space: spaces.Space[Any] = ACTIONS,
     steps: int = 80,
 ) -> None:
-    """Check what a run asks of an agent, on random observations and rewards with ends of episodes of both kinds.
+    """Check what a run needs of an agent, on random observations and rewards; an AssertionError says what differs.
 
-    Its actions are of the action space; the seed decides them; diagnostics are finite numbers. Where it has ``capture``
-    and ``restore``, a second agent continues bit-identically within an episode, and a state of other names raises a
-    ValueError. Where it has ``advance``, several lifetimes at once are what they are alone.
+    Its actions are in the action space. The seed decides them. Diagnostics are finite numbers. With ``capture`` and
+    ``restore``, a second agent continues bit-identically within an episode, and a state of other names raises a
+    ValueError. With ``advance``, several lifetimes at once equal the lifetimes alone.
 
     Args:
         make: called as ``make(observation_space, action_space, lifetimes)``, such as the agent's class in a
             ``functools.partial`` with its settings.
         observation_space: a Box.
-        action_space: of any kind that the agent knows.
-        steps: env steps.
-
-    Raises:
-        AssertionError: saying what the agent does otherwise.
+        action_space: any space that the agent supports.
+        steps: number of env steps.
     """
 
     def build(seeds: int | list[int], dtype: torch.dtype = torch.float32) -> Any:
@@ -163,17 +157,11 @@ def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
 
 
 class Transition(NamedTuple):
-    """One step of one lifetime or of many.
+    """One step of one lifetime or of many."""
 
-    Attributes:
-        step_types: int8, [lifetimes]; see ``StepType``.
-        rewards: float64, [lifetimes].
-        observations: [lifetimes, ...].
-    """
-
-    step_types: np.ndarray[Any, Any]
-    rewards: np.ndarray[Any, Any]
-    observations: np.ndarray[Any, Any]
+    step_types: np.ndarray[Any, Any]  # int8, [lifetimes]; see ``StepType``
+    rewards: np.ndarray[Any, Any]  # float64, [lifetimes]
+    observations: np.ndarray[Any, Any]  # [lifetimes, ...]
 
 
 def random_transitions(space: spaces.Space[Any], steps: int, lifetimes: int = 1) -> list[Transition]:
@@ -210,14 +198,7 @@ def play(agent: Any, transitions: Sequence[Transition], together: bool = False) 
 def check_actions(
     build: BuildAgent, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], steps: int = 80
 ) -> None:
-    """Check that an agent's actions are of the space, that its seed decides them, and its diagnostics.
-
-    Args:
-        build: makes the agent of a seed.
-        observation_space: what it observes.
-        action_space: what its actions are of.
-        steps: env steps.
-    """
+    """Check that the agent of a seed acts within its space, that its seed decides its actions, and its diagnostics."""
     transitions = random_transitions(observation_space, steps)
     agent = build(0)
     assert isinstance(agent, Agent), "an agent must have start, step, end and diagnostics"
@@ -234,11 +215,7 @@ def check_state(
 ) -> None:
     """Check that an agent continues bit-identically from a state that ``capture`` returned within an episode.
 
-    Args:
-        build: makes the agent of a seed, or of one seed per lifetime.
-        observation_space: what it observes.
-        lifetimes: that it advances together; None: one, by the three methods.
-        steps: env steps.
+    ``lifetimes`` is their number with ``advance``; None: one lifetime, with the three methods.
     """
     seeds: int | list[int] = 3 if lifetimes is None else [3 + i for i in range(lifetimes)]
     transitions, half = random_transitions(observation_space, steps, lifetimes or 1), steps // 2 - 3
@@ -258,21 +235,12 @@ def check_state(
 
 
 def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], steps: int = 80) -> None:
-    """Check that each of three lifetimes, which are skipped now and then, acts as it does alone.
-
-    Args:
-        build: makes the agent of a seed, or of one seed per lifetime.
-        observation_space: what it observes.
-        steps: env steps.
-    """
+    """Check that each of three lifetimes, some of which are skipped in a step, acts as it does alone."""
     transitions = random_transitions(observation_space, steps, 3)
     together = np.array(play(build([0, 1, 2]), transitions, together=True))
     for i in range(3):
-        own = [
-            Transition(*(part[i : i + 1] for part in each))
-            for each in transitions
-            if each.step_types[i] != StepType.SKIP
-        ]
+        taken = [each for each in transitions if each.step_types[i] != StepType.SKIP]
+        own = [Transition(*(part[i : i + 1] for part in each)) for each in taken]
         acted = [each.step_types[i] in (StepType.FIRST, StepType.MID) for each in transitions]
         alone = play(build(i), own)
         said = f"lifetime {i} of three must act as the agent of its seed does alone"

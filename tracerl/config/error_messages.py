@@ -18,7 +18,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     message = str(error)
     if isinstance(error, MissingConfigException):
         there = f"\nThere are: {', '.join(error.options)}" if error.options else ""
-        return message.splitlines()[0] + _extra_for(message) + there
+        plugin = re.search(r"hydra/(launcher|sweeper)/(joblib|optuna|ray|submitit_local|submitit_slurm)\b", message)
+        return message.splitlines()[0] + (': pip install "tracerl[sweep]"' if plugin else "") + there
     if "Missing mandatory value" in message:
         return str(missing(message))
     found = re.search(r"Could not override '([^']+)'", message)
@@ -36,9 +37,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         return f"{path}{name} is a value, there is no {key} in it"
     near = difflib.get_close_matches(name, exists, 1, cutoff=0.5)
     hint = f" Did you mean {path}{near[0]}?" if near else ""
-    return (
-        f"there is no {path}{name}.{hint}\n{f'Keys of {parent}' if parent else 'Keys and groups'}: {', '.join(exists)}"
-    )
+    whose = f"Keys of {parent}" if parent else "Keys and groups"
+    return f"there is no {path}{name}.{hint}\n{whose}: {', '.join(exists)}"
 
 
 def refuse_options(arguments: Sequence[str]) -> None:
@@ -48,14 +48,6 @@ def refuse_options(arguments: Sequence[str]) -> None:
         if found is not None and found[2] in _keys_of("", []):
             value = found[3] or ("..." if following.startswith("-") or "=" in following else following)
             raise ConfigError(argument, f"is not an option: settings are written as KEY=VALUE, {found[1]}={value}")
-
-
-def _extra_for(message: str) -> str:
-    """Return which package to install for a missing launcher or sweeper."""
-    plugins = "joblib|optuna|ray|submitit_local|submitit_slurm"
-    if re.search(rf"hydra/(launcher|sweeper)/({plugins})\b", message) is None:
-        return ""
-    return ': pip install "tracerl[sweep]"'
 
 
 def _keys_of(parent: str, arguments: list[str]) -> list[str]:

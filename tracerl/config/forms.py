@@ -127,7 +127,7 @@ def _of_tuple(parts: list[Check]) -> Check:
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, tuple) or len(value) != len(parts):
             raise _refuse(name, f"a tuple of {len(parts)}", value)
-        return tuple(part(f"{name}.{i}", item) for i, (part, item) in enumerate(zip(parts, value, strict=True)))
+        return tuple(part(f"{name}.{i}", value[i]) for i, part in enumerate(parts))
 
     return check
 

@@ -56,12 +56,7 @@ class NotBuilt(Exception):
 
 
 def instantiate(config: Any, packages: Collection[str] | None = None, **options: Any) -> Any:
-    """Return ``hydra.utils.instantiate`` of a config.
-
-    Args:
-        config: config with the ``_target_`` to call.
-        packages: allowed packages of targets, from Hydra 1.4 on; None: any.
-        options: options of Hydra.
+    """Return ``hydra.utils.instantiate`` of a config. From Hydra 1.4 on, targets are in the allowed packages, if given.
 
     Raises:
         NotBuilt: with the error that 1.3 wraps up and 1.4 lets through with a note.

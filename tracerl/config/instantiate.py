@@ -38,17 +38,11 @@ def value(cfg: DictConfig, key: str) -> Any:
 
 
 def with_current_keys(cfg: DictConfig, category: type[Warning] | None) -> DictConfig:
-    """Return a config whose settings of a head under ``agent`` are moved to ``head``.
+    """Return a config whose settings of a head under ``agent`` are moved to ``head``; ``cfg`` is not changed.
 
     This is done for an agent that accepts a head and does not accept these settings. A custom ``agent.head`` gets only
-    the settings of the group that it accepts. The classes of both are imported.
-
-    Args:
-        cfg: the whole config. It is not changed.
-        category: category of the warning that names these settings; None: no warning.
-
-    Raises:
-        ConfigError: the ``_target_`` of the agent does not exist.
+    the settings of the group that it accepts. The classes of both are imported; a ConfigError names a missing one.
+    A warning of this category, if any, names the settings.
     """
     agent = cfg.get("agent") or {}
     old = [name for name in HEAD if name in agent]
@@ -81,14 +75,8 @@ def _left_over(head: Any) -> list[str]:
     return sorted(set(found) - _taken(head["_target_"], "agent.head")) if found else []
 
 
-def _with_current_targets(cfg: DictConfig) -> DictConfig:
-    """Return a config with the current names of each ``_target_`` of tracerl 0.1; the config itself without any."""
-    plain = OmegaConf.to_container(cfg)
-    renamed = _renamed_targets(plain)
-    return cfg if renamed == plain else OmegaConf.create(renamed)
-
-
 def _renamed_targets(tree: Any) -> Any:
+    """Return a tree with the current name of each ``_target_`` of tracerl 0.1."""
     if isinstance(tree, dict):
         targets = {"_target_": current(tree["_target_"])} if isinstance(tree.get("_target_"), str) else {}
         return {key: _renamed_targets(part) for key, part in tree.items()} | targets
@@ -104,7 +92,9 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
         partly: return a function of the remaining arguments.
         saved: the untrusted file that the config comes from, if any; see ``tracerl.config.trust``.
     """
-    cfg = _with_current_targets(cfg)
+    plain = OmegaConf.to_container(cfg)
+    renamed_targets = _renamed_targets(plain)
+    cfg = cfg if renamed_targets == plain else OmegaConf.create(renamed_targets)
     for renamed in (False, True):  # the second check imports the agent's class, after the first found it trusted
         if renamed and key == "agent":
             cfg = with_current_keys(cfg, DeprecationWarning if saved is None else None)
@@ -140,8 +130,7 @@ def _check_known(node: DictConfig, key: str) -> None:
 def _taken(target: str, key: str) -> set[str]:
     """Return the settings that a class or function accepts; for an agent with ``**settings``, those of ``Settings``.
 
-    Raises:
-        ConfigError: the target of this key names nothing.
+    A target that names nothing raises a ConfigError with the key.
     """
     try:
         built = hydra.utils.get_object(target)

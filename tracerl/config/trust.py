@@ -69,13 +69,7 @@ def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: boo
 def check_literal(tree: Any, key: str, source: str | Path) -> None:
     """Check that a resolved saved config has no interpolation in its values and keys.
 
-    Args:
-        tree: nested mappings, sequences and values.
-        key: dotted name of the tree; empty for the whole config.
-        source: description of the file, for messages.
-
-    Raises:
-        ConfigError: naming the key.
+    ``key`` is the dotted name of the tree, empty for the whole config. A ConfigError names the key.
     """
     for place, value in _leaves(tree, key):
         if "${" in place or (isinstance(value, str) and "${" in value):
@@ -122,10 +116,9 @@ def _is_plain(env_id: str, trusted: frozenset[str]) -> bool:
 
 
 def _find(name: Any, trusted: frozenset[str]) -> Any:
-    """Return the object of a dotted name, looked up like Hydra does, within the trusted packages.
+    """Return the class of a dotted name, looked up like Hydra does, within the trusted packages.
 
-    Returns:
-        The object; None if it is missing or a parent is no module of these packages.
+    None if it is missing or a parent is no module of these packages.
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)+", name):
         return None

@@ -14,11 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 def finite_mean(numbers: Array) -> float:
-    """Return the mean over the lifetimes whose number is finite, or over all if none is.
-
-    Args:
-        numbers: one per lifetime.
-    """
+    """Return the mean of the finite numbers, one per lifetime, or of all if none is finite."""
     finite = numbers[np.isfinite(numbers)]
     with np.errstate(invalid="ignore", over="ignore"):
         return float((finite if finite.size else numbers).mean())
@@ -50,7 +46,6 @@ class Averages(StateModule):
     sums: Tensor
 
     def __init__(self, tags: Sequence[str], lifetimes: Lifetimes) -> None:
-        """Initialise the sums of the quantities with these TensorBoard tags."""
         super().__init__()
         self.tags = tuple(tags)
         self.register_buffer("sums", lifetimes.zeros(len(tags) + 1))

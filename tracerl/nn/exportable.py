@@ -6,31 +6,20 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True)
 class Part:
-    """An exportable network of an agent, with the outputs that belong to one function of it.
+    """An exportable network of an agent, with the outputs that belong to one function of it."""
 
-    Attributes:
-        network: a ``Network`` or a ``TraceNetwork``.
-        outputs: the outputs of this function; one network can have several functions.
-    """
-
-    network: Any
+    network: Any  # a ``Network`` or a ``TraceNetwork``
+    # the outputs of this function; one network can have several functions
     outputs: slice = field(default_factory=lambda: slice(None))
 
 
 @runtime_checkable
 class Portable(Protocol):
-    """An agent whose networks can be exported.
+    """An agent whose networks can be exported."""
 
-    Attributes:
-        encoder: from an observation to the input of every network.
-        head: from the outputs of the part ``policy`` to an action.
-        lifetimes: maker of the agent's tensors.
-    """
-
-    encoder: Any
-    head: Any
-    lifetimes: Any
+    encoder: Any  # from an observation to the input of every network
+    head: Any  # from the outputs of the part ``policy`` to an action
+    lifetimes: Any  # maker of the agent's tensors
 
     def parts(self) -> dict[str, Part]:
         """Return the networks by function: ``policy`` and, where there is a critic, ``value``."""
-        ...

@@ -42,9 +42,7 @@ class FlatModule(StateModule):
     def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
         """Return the entries of a part's parameters in a tensor laid out as ``flat``, a view: [*lifetimes, m].
 
-        Args:
-            part: a module within this one; its parameters are adjacent in ``flat``.
-            laid_out: [*lifetimes, n].
+        ``part`` is a module within this one, whose parameters are adjacent in ``flat``.
         """
         sizes = [parameter.shape[self.flat.dim() - 1 :].numel() for parameter in part.parameters()]
         first = next(part.parameters(), self.flat)

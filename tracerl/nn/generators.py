@@ -16,10 +16,7 @@ def words(generator: np.random.Generator) -> Words:
     """Return the state of a PCG64 generator: uint64, [6].
 
     The words are the halves of its state and of its increment, high first, then whether half of a 64-bit draw is
-    buffered, and this half.
-
-    Raises:
-        ValueError: the generator is of another kind.
+    buffered, and this half. A generator of another kind raises a ValueError.
     """
     found: Any = generator.bit_generator.state
     if found["bit_generator"] != "PCG64":
@@ -30,11 +27,7 @@ def words(generator: np.random.Generator) -> Words:
 
 
 def set_words(generator: np.random.Generator, state: Words) -> None:
-    """Set the state of a PCG64 generator from its words.
-
-    Raises:
-        ValueError: the number of words is not six.
-    """
+    """Set the state of a PCG64 generator from its words; a ValueError if they are not six."""
     if state.shape != (6,):
         raise ValueError(f"the words of a generator must be six, got shape {state.shape}")
     high, low, increment_high, increment_low, has_left, left = (int(word) for word in state)

@@ -74,12 +74,7 @@ class Lifetimes:
 
 
 def clear_(tensor: Tensor, mask: Tensor | None) -> None:
-    """Zero a state in place: everywhere, or in the lifetimes where the mask is true.
-
-    Args:
-        tensor: [*lifetimes, ...].
-        mask: bool, [*lifetimes]; None for every lifetime.
-    """
+    """Zero a state in place, [*lifetimes, ...]: in every lifetime, or where the mask (bool, [*lifetimes]) is true."""
     if mask is None:
         tensor.zero_()
     else:

@@ -24,20 +24,16 @@ class RunningMoments(StateModule):
     squares: Tensor
 
     def __init__(self, n: int, lifetimes: Lifetimes) -> None:
-        """Initialise the moments."""
         super().__init__()
         self.register_buffer("count", lifetimes.zeros(1, dtype=torch.float64))
         self.register_buffer("mean", lifetimes.zeros(n, dtype=torch.float64))
         self.register_buffer("squares", lifetimes.zeros(n, dtype=torch.float64))
 
     def update(self, value: Tensor) -> Tensor:
-        """Update the moments by one value per lifetime, in place.
+        """Update the moments by one value per lifetime, in place, and return its deviation from the updated mean.
 
         Args:
             value: float64, [*lifetimes, n].
-
-        Returns:
-            The value's deviation from the updated mean, [*lifetimes, n].
         """
         self.count.add_(1)
         before = value - self.mean
@@ -60,20 +56,12 @@ class ObservationNormalizer(StateModule):
     """
 
     def __init__(self, n: int, clip: float, lifetimes: Lifetimes) -> None:
-        """Initialise the moments; the result is bounded by ``clip`` standard deviations."""
         super().__init__()
         self.moments = RunningMoments(n, lifetimes)
         self.clip = clip
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Update the moments by one observation and return it standardised.
-
-        Args:
-            observation: float64, [*lifetimes, n].
-
-        Returns:
-            float64, [*lifetimes, n].
-        """
+        """Update the moments by one observation and return it standardised: float64, [*lifetimes, n]."""
         deviation = self.moments.update(observation)
         return deviation.div_(self.moments.deviation()).clamp_(-self.clip, self.clip)
 
@@ -90,21 +78,13 @@ class RewardScaler(StateModule):
     discounted: Tensor
 
     def __init__(self, discount: float, lifetimes: Lifetimes) -> None:
-        """Initialise the moments, for the agent's discount per env step."""
         super().__init__()
         self.moments = RunningMoments(1, lifetimes)
         self.discount = discount
         self.register_buffer("discounted", lifetimes.zeros(1, dtype=torch.float64))
 
     def forward(self, reward: Tensor) -> Tensor:
-        """Update the moments by one reward and return it scaled.
-
-        Args:
-            reward: float64, [*lifetimes].
-
-        Returns:
-            float64, [*lifetimes].
-        """
+        """Update the moments by one reward and return it scaled: float64, [*lifetimes]."""
         self.discounted.mul_(self.discount).add_(reward.unsqueeze(-1))
         self.moments.update(self.discounted)
         return reward / self._scale().squeeze(-1)

@@ -30,11 +30,9 @@ class PackedState:
     def __init__(self, module: nn.Module, lifetimes: Lifetimes) -> None:
         """Move every buffer of a module, and the parameters that are views of buffers, into the packed state.
 
-        Raises:
-            ValueError: a buffer has no lifetimes axis.
+        A buffer without a lifetimes axis raises a ValueError.
         """
-        narrow: list[Entry] = []
-        wide: list[Entry] = []
+        narrow, wide = list[Entry](), list[Entry]()
         for owner, name, tensor in _buffers(module):
             if tensor.shape[: len(lifetimes.shape)] != lifetimes.shape:
                 raise ValueError(f"{type(owner).__name__}.{name} must carry the lifetimes axis {lifetimes.shape}")
@@ -47,11 +45,9 @@ class PackedState:
 
     @contextmanager
     def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
-        """Restore, on exit, the lifetimes outside a mask.
+        """Restore, on exit, the lifetimes outside a mask (bool, [lifetimes]).
 
-        Args:
-            mask: bool, [lifetimes].
-            foreign: further tensors to restore (external optimiser state), each [lifetimes, ...].
+        ``foreign`` are further tensors to restore (external optimiser state), each [lifetimes, ...].
         """
         if mask.all():
             yield

@@ -23,14 +23,7 @@ def _xor_shift(bits: Tensor, shift: int) -> Tensor:
 
 
 def splitmix64(counter: Tensor) -> Tensor:
-    """Mix a counter into 64 random bits.
-
-    Args:
-        counter: int64, any shape.
-
-    Returns:
-        int64 of the same shape.
-    """
+    """Mix a counter into 64 random bits: int64, of the same shape."""
     bits = _xor_shift(counter, 30) * _MIX_1
     bits = _xor_shift(bits, 27) * _MIX_2
     return _xor_shift(bits, 31)
@@ -44,11 +37,9 @@ class UniformStream(StateModule):
     def __init__(self, lifetimes: Lifetimes, purpose: int = ACTION) -> None:
         """Initialise each lifetime's stream from its seed and the stream's purpose.
 
-        Args:
-            lifetimes: provide the seeds.
-            purpose: streams of one lifetime with different purposes are independent. The purpose is mixed first, so
-                that neighbouring purposes and neighbouring seeds do not coincide. Purpose 0 leaves the seed unchanged,
-                since splitmix64(0) = 0.
+        Streams of one lifetime with different purposes are independent. The purpose is mixed first, so that
+        neighbouring purposes and neighbouring seeds do not coincide. Purpose 0 leaves the seed unchanged, since
+        splitmix64(0) = 0.
         """
         super().__init__()
         seeds = torch.tensor(lifetimes.seeds, dtype=torch.int64, device=lifetimes.device).reshape(lifetimes.shape)
@@ -56,23 +47,12 @@ class UniformStream(StateModule):
         self.register_buffer("counter", splitmix64((seeds + _GAMMA).bitwise_xor_(purposes)))
 
     def draw(self) -> Tensor:
-        """Draw one number per lifetime and advance the streams.
-
-        Returns:
-            float64, [*lifetimes].
-        """
+        """Draw one number per lifetime and advance the streams: float64, [*lifetimes]."""
         self.counter.add_(_GAMMA)
         return _uniform(self.counter)
 
     def draw_many(self, n: int) -> Tensor:
-        """Draw n numbers per lifetime, the same as by n single draws, and advance the streams.
-
-        Args:
-            n: at least 1.
-
-        Returns:
-            float64, [*lifetimes, n].
-        """
+        """Draw n numbers per lifetime, the same as by n single draws: float64, [*lifetimes, n]."""
         steps = torch.arange(1, n + 1, device=self.counter.device).mul_(_GAMMA)  # wraps around, as the counter does
         counters = self.counter.unsqueeze(-1) + steps
         self.counter.copy_(counters[..., -1])

@@ -9,11 +9,9 @@ from tracerl.config.checks import ConfigError
 
 
 def observation_shape(space: Space[Any]) -> tuple[int, ...]:
-    """Return the shape of an observation.
+    """Return the shape of an observation; a ConfigError if the space is not a Box.
 
-    Raises:
-        ConfigError: the space is not a Box. The command line converts others by
-            ``tracerl.lifetime.observations.as_box``.
+    The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
     if not isinstance(space, spaces.Box):
         supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
@@ -27,13 +25,9 @@ def observation_size(space: Space[Any]) -> int:
 
 
 def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
-    """Return the spaces of one lifetime's observations and actions.
+    """Return the spaces of one lifetime's observations and actions; a ConfigError if there are none.
 
-    Args:
-        env: a Gymnasium env, a vector of envs, or the pair of spaces.
-
-    Raises:
-        ConfigError: the argument is none of these.
+    ``env`` is a Gymnasium env, a vector env, or the pair of spaces.
     """
     if isinstance(env, (tuple, list)):
         found = list(env)
@@ -48,11 +42,7 @@ def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
 
 
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:
-    """Return the number of actions and the number of the first action.
-
-    Raises:
-        ConfigError: the space is not Discrete.
-    """
+    """Return the number of actions and the number of the first one; a ConfigError if the space is not Discrete."""
     if not isinstance(space, spaces.Discrete):
         raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
     return int(space.n), int(space.start)

@@ -28,8 +28,7 @@ def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state of ``state_tensors`` into a module, in place.
 
-    Raises:
-        ValueError: naming a tensor that is missing, unknown, or of another shape or dtype.
+    A tensor that is missing, unknown, or of another shape or dtype raises a ValueError with its name.
     """
     mine = dict(state_tensors(module))
     check_names(mine, state)
@@ -41,11 +40,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> None:
-    """Check that a state has exactly these names.
-
-    Raises:
-        ValueError: naming the first missing or unknown one.
-    """
+    """Check that a state has exactly these names; a ValueError names the first missing or unknown one."""
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
         problem = f"lacks {missing[0]}" if missing else f"has the unknown entry {unknown[0]}"
@@ -53,11 +48,7 @@ def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> 
 
 
 def write(name: str, target: Tensor, source: Tensor) -> None:
-    """Copy one tensor in place.
-
-    Raises:
-        ValueError: shape or dtype differ.
-    """
+    """Copy one tensor in place; a ValueError if shape or dtype differ."""
     if target.shape != source.shape or target.dtype != source.dtype:
         kinds = f"{target.dtype} {tuple(target.shape)}, got {source.dtype} {tuple(source.shape)}"
         raise ValueError(f"{name} of the agent's state must be {kinds}")

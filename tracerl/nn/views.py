@@ -23,21 +23,14 @@ class SpikingNeurons(Protocol):
 
 @dataclass(frozen=True)
 class PolicyOutputs:
-    """The policy outputs, value and td error at the newest step; None for quantities the agent does not compute.
+    """The policy outputs, value and td error at the newest step; None for quantities the agent does not compute."""
 
-    Attributes:
-        probabilities: of the actions, or of the values of all action components, concatenated, [*lifetimes, n].
-        mean: of continuous actions, in the units of the head, [*lifetimes, n].
-        std: their standard deviation, [*lifetimes, n].
-        value: V of the newest observation, [*lifetimes].
-        td_error: signal of the last transition, [*lifetimes].
-    """
-
+    # of the actions, or of the values of all action components, concatenated, [*lifetimes, n]
     probabilities: Tensor | None = None
-    mean: Tensor | None = None
-    std: Tensor | None = None
-    value: Tensor | None = None
-    td_error: Tensor | None = None
+    mean: Tensor | None = None  # of continuous actions, in the units of the head, [*lifetimes, n]
+    std: Tensor | None = None  # their standard deviation, [*lifetimes, n]
+    value: Tensor | None = None  # V of the newest observation, [*lifetimes]
+    td_error: Tensor | None = None  # signal of the last transition, [*lifetimes]
 
 
 @runtime_checkable
@@ -46,11 +39,9 @@ class Visible(Protocol):
 
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
         """Return the layers of spiking neurons by the name in their TensorBoard tags, such as ``policy_0``."""
-        ...
 
     def outlook(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation."""
-        ...
 
 
 @runtime_checkable
@@ -62,7 +53,6 @@ class Distributed(Protocol):
 
         The tensors may share storage.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -116,12 +106,7 @@ class Viewer:
     """
 
     def __init__(self, agent: Any, lifetime: int = 0) -> None:
-        """Choose a lifetime.
-
-        Args:
-            agent: of one lifetime or of many; the view of one that is not ``Visible`` is empty.
-            lifetime: index of the lifetime.
-        """
+        """Choose a lifetime. The view of an agent that is not ``Visible`` is empty."""
         agents = getattr(agent, "agents", None)  # one agent per lifetime
         self._agent, self._lifetime = (agent, lifetime) if agents is None else (agents[lifetime], 0)
         self._visible = isinstance(self._agent, Visible)
@@ -199,17 +184,16 @@ class _Arrays:
 
     def view(self) -> View:
         """Return a view with copies of the arrays."""
-        copies = {name: float(array) if array.ndim == 0 else _copy(array) for name, array in self.outlook.items()}
+        copies = {
+            name: float(array) if array.ndim == 0 else np.array(array, np.float64)
+            for name, array in self.outlook.items()
+        }
         return View([_copied(layer) for layer in self.layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
 
 
-def _copy(array: Numbers) -> Numbers:
-    return np.array(array, np.float64)
-
-
 def _copied(layer: LayerView) -> LayerView:
-    copies = _copy(layer.spikes), _copy(layer.membrane), _copy(layer.threshold), _copy(layer.rate)
-    return LayerView(layer.name, *copies)
+    arrays = (layer.spikes, layer.membrane, layer.threshold, layer.rate)
+    return LayerView(layer.name, *(np.array(array, np.float64) for array in arrays))
 
 
 def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:

@@ -12,32 +12,20 @@ Route = tuple[int, ...]  # nodes from the one after a neuron to the one before t
 
 @dataclass(frozen=True)
 class Node:
-    """A layer and its sources, whose outputs it receives as one concatenated vector.
+    """A layer and its sources, whose outputs it receives as one concatenated vector."""
 
-    Attributes:
-        layer: a spiking layer, or a stateless map such as pooling; has ``n_in`` and ``n_out``.
-        sources: nodes received at the same tick, all of them earlier in the network, or ``INPUT``.
-        delayed: nodes whose spikes of the previous tick are received, after ``sources``. They do not include the layer
-            itself, which is ``recurrent`` instead.
-    """
-
-    layer: Any
-    sources: tuple[int, ...]
+    layer: Any  # a spiking layer, or a stateless map such as pooling; has ``n_in`` and ``n_out``
+    sources: tuple[int, ...]  # nodes received at the same tick, all of them earlier in the network, or ``INPUT``
+    # nodes whose spikes of the previous tick are received, after ``sources``. They do not include the layer itself,
+    # which is ``recurrent`` instead
     delayed: tuple[int, ...] = ()
 
 
 class Wiring:
-    """The nodes of a network, each after its sources.
-
-    Attributes:
-        nodes: see ``Node``.
-        outputs: the nodes whose concatenated outputs the readout receives.
-        readout: the last layer.
-        n_in: size of the network's input.
-    """
+    """The nodes of a network, each after its sources."""
 
     def __init__(self, nodes: Sequence[Node], outputs: Sequence[int], readout: Any, n_in: int) -> None:
-        """Store the nodes; the sizes of their layers must fit."""
+        """Store the nodes, the nodes whose outputs the readout receives, the readout and the size of the input."""
         self.nodes, self.outputs, self.readout, self.n_in = tuple(nodes), tuple(outputs), readout, n_in
 
     def size(self, source: int) -> int:

@@ -32,7 +32,7 @@ def build_agent(
     saved: Path | None = None,
     most: int | None = None,
 ) -> Any:
-    """Build the agent of one or many lifetimes.
+    """Build the agent of one or many lifetimes; errors name the setting.
 
     Args:
         cfg: the whole config.
@@ -42,9 +42,6 @@ def build_agent(
         names: env and agent, for messages about how they fit.
         saved: the untrusted file that the config comes from, if any.
         most: largest number of elements in one tensor; None: no limit.
-
-    Raises:
-        ConfigError: naming the setting.
     """
     from tracerl.lifetime.independent_agents import build_agents
     from tracerl.runs.saved_agent import AgentSpec
@@ -71,18 +68,10 @@ def build_agent(
 def rebuild_agent(
     saved: "SavedAgent", file: Path | None, engine: str | None = None, device: str | None = None, trust: bool = False
 ) -> Any:
-    """Build the agent of a file and restore its state.
+    """Build the agent of a file and restore its state; a ValueError if the state does not fit.
 
-    Args:
-        saved: contents of the file.
-        file: path of the file; None: the contents come from a pickle.
-        engine: ``torch``, ``fused`` or ``auto``; None: the engine of the saved agent.
-        device: device of the tensors; None: the device of the saved agent.
-        trust: allow every class that the settings name, and print it; else only what ``tracerl.config.trust`` allows.
-
-    Raises:
-        ConfigError: naming ``engine``, ``device`` or an unusable setting in the file.
-        ValueError: the state does not fit the agent.
+    Without ``engine`` and ``device`` those of the saved agent are used. ``file`` is None for a pickle. With ``trust``
+    every class that the settings name is allowed and printed; else only what ``tracerl.config.trust`` allows.
     """
     from tracerl.config.trust import check
     from tracerl.lifetime.runners import compile_steps

@@ -61,13 +61,15 @@ class Lifetime:
         """Mean return of up to the last 100 episodes; None before the first one ends."""
         if not self.job.summary:
             return float(self.returns[-WINDOW:].mean()) if len(self.returns) else None
-        value = _entry((self.job.summary.get(f"return_last{WINDOW}") or {}).get("per_life"), self.index)
-        return None if value is None else float(value)
+        return self._summarised(f"return_last{WINDOW}")
 
     @property
     def reward_rate(self) -> float | None:
         """Mean reward per env step over the last 10,000 steps; None if the run has no summary yet."""
-        value = _entry((self.job.summary.get(f"reward_rate_last{RATE_WINDOW}") or {}).get("per_life"), self.index)
+        return self._summarised(f"reward_rate_last{RATE_WINDOW}")
+
+    def _summarised(self, name: str) -> float | None:
+        value = _entry((self.job.summary.get(name) or {}).get("per_life"), self.index)
         return None if value is None else float(value)
 
     @property
@@ -90,10 +92,7 @@ def _entry(values: Any, index: int) -> Any:
 def reached(name: str, ends: Array, returns: Array) -> int | None:
     """Return the env step at which the episodes first reached a milestone; None if they did not.
 
-    Args:
-        name: milestone such as ``w20>=475``. A name of another form counts as not reached.
-        ends: env step at which each episode ended, [episodes].
-        returns: return of each episode, [episodes].
+    ``name`` is such as ``w20>=475``. A name of another form counts as not reached.
     """
     try:
         milestone = Milestone.parse(name)

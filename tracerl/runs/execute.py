@@ -44,11 +44,9 @@ class Setup:
     run_lock: RunLock  # lock on the folder; acquired and released by the caller
     interrupted: DeferredInterrupt  # records signals that end the run
     checkpoints: CheckpointSettings | None  # schedule of checkpoints; None: no checkpoints
-    # contents of every checkpoint: settings by dotted name, which are compared, config as yaml, overrides
-    kept: Mapping[str, Any]
+    kept: Mapping[str, Any]  # contents of every checkpoint: settings by dotted name, config as yaml, overrides
     seconds: float = 0.0  # duration of earlier parts of the run
-    # for each resume: its env step, and whether it began a new episode
-    resumed: Sequence[Mapping[str, Any]] = ()
+    resumed: Sequence[Mapping[str, Any]] = ()  # env step of each resume, and whether it began a new episode
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -152,13 +150,9 @@ def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
     """Write the state of the agent into ``diverged``, non-finite numbers included. A failed write is a warning."""
     if not isinstance(setup.agent, Stateful):
         return
+    info = {"problems": {str(lifetime): text for lifetime, text in problems.items()}}
     try:
-        write(
-            setup.folder / "diverged",
-            steps_of_all(setup.records),
-            {"agent": setup.agent.capture()},
-            {"problems": {str(lifetime): text for lifetime, text in problems.items()}},
-        )
+        write(setup.folder / "diverged", steps_of_all(setup.records), {"agent": setup.agent.capture()}, info)
     except OSError as problem:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracerl.config.forms import fits
 from tracerl.runs import lock, saved
-from tracerl.runs.files import read_bytes, read_yaml
+from tracerl.runs.files import read_bytes
 from tracerl.runs.logging.episodes import read_episodes
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
@@ -48,11 +48,7 @@ class Job:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """Contents of ``config.yaml``; empty if it cannot be read."""
-        try:
-            found = read_yaml(self.folder / saved.CONFIG)
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return saved.config(self.folder, warn=False) or {}
 
     @property
     def env(self) -> str:
@@ -119,18 +115,11 @@ def _natural(path: Path) -> tuple[str, float, str]:
 
 
 def _read(folder: Path) -> Job:
-    found = [folder / name for name in _COMMAND_LINES if (folder / name).exists()]
-    sign = lock.read(folder) or {}
-    overrides = _overrides(found[0]) if found else {}
-    return Job(folder, overrides, saved.summary(folder), sign)
-
-
-def _overrides(path: Path) -> dict[str, str]:
-    try:
-        lines = read_yaml(path) or []
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(lines, list):
-        return {}
-    pairs = (str(line).lstrip("+~").partition("=") for line in lines)
-    return {key: value for key, _, value in pairs if key.split(".")[0] not in _NOT_SETTINGS}
+    lines: list[str] = []
+    for name in _COMMAND_LINES:
+        if (folder / name).exists():
+            lines = saved.command_line(folder / name, warn=False) or []
+            break
+    pairs = (line.lstrip("+~").partition("=") for line in lines)
+    overrides = {key: value for key, _, value in pairs if key.split(".")[0] not in _NOT_SETTINGS}
+    return Job(folder, overrides, saved.summary(folder), lock.read(folder) or {})

@@ -38,11 +38,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def alive(folder: Path) -> bool:
-    """Return whether a run is active in a folder.
-
-    On the machine of the run the lock decides. On other machines, and without locks, the heartbeat must be less than
-    two minutes old.
-    """
+    """Return whether a run is active in a folder, by its lock or, where locks are unknown, by its heartbeat."""
     locked, sign = is_locked(folder), read(folder)
     return locked or sign is not None and _beats(folder, sign, locked is False, time.time())
 
@@ -56,18 +52,15 @@ def exists(process: object) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # the process of another user
-        return True
+        pass
     return True
 
 
 def _beats(folder: Path, sign: Mapping[str, Any], unlocked: bool, now: float) -> bool:
-    """Return whether ``running.json`` belongs to an active run.
+    """Return whether ``running.json``, with the contents ``sign``, belongs to an active run.
 
-    Args:
-        folder: folder of the run.
-        sign: contents of ``running.json``.
-        unlocked: whether no process of this machine holds the lock of the folder.
-        now: time on the clock that dates the files of the folder.
+    ``unlocked`` tells whether no process of this machine holds the lock of the folder. ``now`` is on the clock that
+    dates the files of the folder.
     """
     if "machine" not in sign:  # written by an earlier version without locks
         updated, elsewhere = sign.get("updated"), sign.get("host") != socket.gethostname()

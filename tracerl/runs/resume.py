@@ -35,11 +35,7 @@ _FREE = ("checkpoint", "env.timeout", "logger", "resume", "steps", "threads")
 def finished_run(
     folder: Path, settings: Mapping[str, Any], resume: bool, key: str, steps: int
 ) -> dict[str, Any] | None:
-    """Check the run in a folder and return its summary if it has finished.
-
-    Returns:
-        The summary of the run if it has run for ``steps``; None if steps are left.
-    """
+    """Check the run in a folder and return its summary if it has run for ``steps``; None if steps are left."""
     if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
     if not resume:
@@ -85,11 +81,7 @@ def clear(folder: Path, steps: int) -> None:
 
 
 def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
-    """Compare the flat settings of an earlier part of a run with those of the resumed run.
-
-    Raises:
-        ConfigError: naming a setting that differs.
-    """
+    """Compare the flat settings of an earlier part of a run with those of the resumed run."""
     there = current_settings(there, "head._target_" in here)
     parts = {".".join(key.split(".")[:2]) for key in here}
     for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
@@ -114,9 +106,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     """Replace ``resume=PATH`` by the command line and folder of the run at the path.
 
-    Args:
-        arguments: arguments of this command. They replace the run's overrides of the same keys.
-        trusted: whether the run may name classes that ``tracerl.config.trust`` does not allow.
+    Arguments of this command replace the run's overrides of the same keys. With ``trusted`` the run may name classes
+    that ``tracerl.config.trust`` does not allow.
     """
     # These modules import Hydra, which is slow and not needed to read run folders.
     from tracerl.config.instantiate import open_keys

@@ -23,10 +23,20 @@ _HYDRAS = Path(".hydra", "overrides.yaml")
 _MOST = 10**15  # largest number of env steps or episodes, and largest seed
 
 
-def config(folder: Path) -> dict[str, Any] | None:
+def config(folder: Path, warn: bool = True) -> dict[str, Any] | None:
     """Return the contents of ``config.yaml``; None, with a warning, if it cannot be read."""
-    found = _read(folder / CONFIG, lambda found: isinstance(found, dict) and bool(found), "a run's config")
+    found = _read(folder / CONFIG, lambda found: isinstance(found, dict) and bool(found), "a run's config", warn)
     return found if found is None else dict(found)
+
+
+def command_line(path: Path, warn: bool = True) -> list[str] | None:
+    """Return the command line in a file; None, with a warning, if it cannot be read."""
+
+    def is_command_line(found: Any) -> bool:
+        return isinstance(found, list) and all(isinstance(line, (str, int, float)) for line in found)
+
+    found = _read(path, is_command_line, "a command line", warn)
+    return None if found is None else [str(line) for line in found]
 
 
 def overrides(folder: Path) -> list[str] | None:
@@ -35,17 +45,10 @@ def overrides(folder: Path) -> list[str] | None:
     The sources in their order are ``overrides.yaml``, the newest checkpoint and Hydra's own file. Only the last one
     exists after a kill before the settings were accepted. None if no source can be read.
     """
-
-    def is_command_line(found: Any) -> bool:
-        return isinstance(found, list) and all(isinstance(line, (str, int, float)) for line in found)
-
-    found = _read(folder / OVERRIDES, is_command_line, "a command line")
-    if found is None:
-        info = newest(folder)
-        found = None if info is None else info.overrides
-    if found is None:
-        found = _read(folder / _HYDRAS, is_command_line, "a command line")
-    return None if found is None else [str(line) for line in found]
+    found = command_line(folder / OVERRIDES)
+    if found is None and (info := newest(folder)) is not None:
+        found = info.overrides
+    return command_line(folder / _HYDRAS) if found is None else found
 
 
 def newest(folder: Path) -> "RunInfo | None":
@@ -57,7 +60,7 @@ def newest(folder: Path) -> "RunInfo | None":
     return None if found is None else RunInfo.of(found)
 
 
-def _read(path: Path, fits: Callable[[Any], bool], wanted: str) -> Any:
+def _read(path: Path, fits: Callable[[Any], bool], wanted: str, warn: bool) -> Any:
     """Return the contents of a yaml file; None if it is missing or, with a warning, if it cannot be used."""
     try:
         found = read_yaml(path)
@@ -68,7 +71,8 @@ def _read(path: Path, fits: Callable[[Any], bool], wanted: str) -> Any:
         return None
     except (OSError, ValueError) as error:
         problem = str(error)
-    print(f"warning: cannot read {path}: {problem}", file=sys.stderr)
+    if warn:
+        print(f"warning: cannot read {path}: {problem}", file=sys.stderr)
     return None
 
 

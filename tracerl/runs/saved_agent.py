@@ -34,8 +34,7 @@ _MARK = b'{\\"digest\\":\\"'  # bytes before the digest: JSON within JSON
 class AgentSpec:
     """The settings, spaces and seeds that an agent was built from."""
 
-    # JSON: ``agent``, the resolved tree of ``_target_`` and arguments; ``dtype``; ``device``
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # ``agent``, the resolved tree of ``_target_`` and arguments; ``dtype``; ``device``
     spaces: tuple[Space[Any], Space[Any]]  # observation and action space
     seeds: list[int]  # one seed per lifetime
 
@@ -64,8 +63,7 @@ def pack_agent(agent: Any) -> bytes:
     """Return an agent as the contents of a file.
 
     Raises:
-        ConfigError: the agent was built by its class, so that its settings are unknown, or a space is not of a class
-            of Gymnasium.
+        ConfigError: the agent was built by its class, so that its settings are unknown, or a space is not Gymnasium's.
     """
     from tracerl.runs.checkpoint import manifest, plain, tensors
     from tracerl.runs.plain_spaces import to_plain

@@ -15,10 +15,9 @@ from tracerl.lifetime.protocol import Stateful
 from tracerl.runs import saved
 from tracerl.runs.build import build_agent
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, best, newest_good, read
-from tracerl.runs.checkpoint.schedule import FOLDER
 from tracerl.runs.files import parse_yaml
 from tracerl.runs.run_info import RunInfo
-from tracerl.runs.saved import CONFIG
+from tracerl.runs.saved import CHECKPOINTS, CONFIG
 
 BEST = "best"
 
@@ -138,18 +137,20 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() or (folder / FOLDER).is_dir()
+    return (folder / CONFIG).is_file() or (folder / CHECKPOINTS).is_dir()
 
 
 def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
     """Return the config of a run: ``config.yaml`` or, if it cannot be read, its copy in the checkpoint."""
-    text = None if (found := saved.config(folder)) is not None else RunInfo.of(checkpoint).config
-    if found is None and text is None:
-        raise ConfigError("run", f"has a {CONFIG} that cannot be read, and no copy in its checkpoint: {folder}")
-    try:
-        plain = parse_yaml(text) if text is not None else found
-    except ValueError as error:
-        raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
+    plain: Any = saved.config(folder)
+    if plain is None:
+        text = RunInfo.of(checkpoint).config
+        if text is None:
+            raise ConfigError("run", f"has a {CONFIG} that cannot be read, and no copy in its checkpoint: {folder}")
+        try:
+            plain = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError("run", f"has a {CONFIG} that cannot be read: {folder}: {error}") from error
     check_literal(plain, "", folder / CONFIG)  # before OmegaConf resolves anything
     try:
         config = OmegaConf.create(plain)
@@ -166,20 +167,24 @@ def _config(folder: Path, checkpoint: Checkpoint) -> DictConfig:
 
 def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
     if which == BEST:
-        return _best(folder)
+        found = best(folder / CHECKPOINTS)
+        if found is None:
+            problem = f"must have a mean return to be the best, none in {folder / CHECKPOINTS} has"
+            raise ConfigError("checkpoint", problem)
+        return found
     if which is not None:
-        found = Path(which) if Path(which).exists() else folder / FOLDER / which
+        path = Path(which) if Path(which).exists() else folder / CHECKPOINTS / which
         try:
-            return _of_agent(read(found))
+            return _of_agent(read(path))
         except BadCheckpoint as error:
             raise ConfigError("checkpoint", f"must be sound: {error}") from error
     try:
-        newest, passed_over = newest_good(folder / FOLDER)
+        newest, passed_over = newest_good(folder / CHECKPOINTS)
     except OSError as error:
         raise ConfigError("run", f"must have a folder of checkpoints that can be listed: {error}") from error
     if newest is None:
         why = f": {passed_over[-1]}" if passed_over else ": there is none (checkpoint.every and checkpoint.minutes)"
-        raise ConfigError("run", f"must have a checkpoint in {folder / FOLDER}{why}")
+        raise ConfigError("run", f"must have a checkpoint in {folder / CHECKPOINTS}{why}")
     return _of_agent(newest)
 
 
@@ -189,23 +194,8 @@ def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def _best(folder: Path) -> Checkpoint:
-    found = best(folder / FOLDER)
-    if found is None:
-        problem = f"must have a mean return to be the best, none in {folder / FOLDER} has"
-        raise ConfigError("checkpoint", problem)
-    return found
-
-
 def _of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of one lifetime of an agent's state.
-
-    Args:
-        state: state of all lifetimes, by name.
-        life: index of the lifetime.
-        lifetimes: number of lifetimes.
-        own: state of an agent of one lifetime, for the names.
-    """
+    """Return the part of one lifetime of an agent's state. ``own`` has the names of an agent of one lifetime."""
     if lifetimes == 1:
         return state
     start = f"{life}."  # independent agents have the index of the lifetime as prefix

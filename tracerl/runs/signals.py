@@ -5,11 +5,8 @@ import threading
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGUSR2,
-)  # Ctrl-C; the end of a scheduler's job; the warning of SLURM, as submitit sets it
+# Ctrl-C; the end of a scheduler's job; the warning of SLURM, as submitit sets it.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class DeferredInterrupt:

@@ -14,10 +14,7 @@ Shape = tuple[int, ...]
 
 
 def stacked(copies: int, shape: Shape) -> Shape:
-    """Return the shape of ``copies`` copies of an observation.
-
-    Copies of a vector are concatenated. Copies of an image are stacked along a new first axis.
-    """
+    """Return the shape of some copies of an observation: concatenated vectors, or images along a new first axis."""
     return (copies * shape[0],) if len(shape) == 1 else (copies, *shape)
 
 
@@ -34,34 +31,25 @@ class EncoderSettings:
     clip: float
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         checks.flag("normalize", self.normalize)
         checks.positive("clip", self.clip)
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "Encoder":
-        """Make the encoder.
+        """Make the encoder; a ConfigError if it needs more ticks.
 
         Args:
-            shape: of one observation, before it is flattened.
-            ticks: of the network per env step.
+            shape: shape of one observation, before it is flattened.
+            ticks: ticks of the network per env step.
             lifetimes: maker of tensors.
-
-        Raises:
-            ConfigError: the encoder needs more ticks.
         """
         raise NotImplementedError
 
     def build_held(self, shape: Shape, lifetimes: Lifetimes) -> "Encoder":
-        """Make the encoder for an agent without ticks; see ``build``.
-
-        Raises:
-            ConfigError: the encoder is temporal.
-        """
+        """Make the encoder for an agent without ticks; a ConfigError if the encoder is temporal."""
         encoder = self.build(shape, 1, lifetimes)
         if encoder.temporal:
-            raise checks.ConfigError(
-                "encoder", f"must not be {encoder.name}: this agent has no ticks for temporal features"
-            )
+            problem = f"must not be {encoder.name}: this agent has no ticks for temporal features"
+            raise checks.ConfigError("encoder", problem)
         return encoder
 
 
@@ -69,12 +57,12 @@ class Encoder(StateModule):
     """Base of encoders, which map an observation to the features that enter the network.
 
     Attributes:
-        name: of the encoder on the command line.
-        shape: of the features at one tick; they are returned flattened, row-major.
+        name: name of the encoder on the command line.
+        shape: shape of the features at one tick; they are returned flattened, row-major.
         n_out: number of features at one tick.
-        temporal: the features have a row for each tick; else they are constant over all ticks.
-        layout: axes of the features after the lifetimes axis: (ticks, n_out) where temporal, else (n_out,).
-        dtype: of the features; that of the agent.
+        temporal: whether the features have a row for each tick; else they are constant over all ticks.
+        layout: axes of the features after the lifetimes axis: (ticks, n_out) if temporal, else (n_out,).
+        dtype: dtype of the features and of the agent.
     """
 
     name: str
@@ -90,11 +78,11 @@ class Encoder(StateModule):
         """Initialise the normaliser.
 
         Args:
-            shape: of the features at one tick.
-            n_standardised: size of the normaliser's input, where there is a normaliser.
-            settings: of the encoder.
+            shape: shape of the features at one tick.
+            n_standardised: size of the normaliser's input.
+            settings: settings of the encoder.
             lifetimes: maker of tensors.
-            ticks: rows of temporal features; None where they are constant over all ticks.
+            ticks: rows of temporal features; None: the features are constant over all ticks.
         """
         super().__init__()
         self.shape, self.n_out = shape, math.prod(shape)
@@ -114,7 +102,7 @@ class Encoder(StateModule):
             first: whether it is the first of an episode; a bool, or a bool tensor [*lifetimes].
 
         Returns:
-            The features, [*lifetimes, n_out]; where temporal, [*lifetimes, ticks, n_out].
+            The features, [*lifetimes, n_out]; if temporal, [*lifetimes, ticks, n_out].
         """
         raise NotImplementedError
 

@@ -26,7 +26,6 @@ class Contrast(EncoderSettings):
     memory_decay: float | Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         super().__post_init__()
         for key, decays in (("trace_decay", self.trace_decays), ("memory_decay", self.memory_decays)):
             for decay in decays:
@@ -51,7 +50,7 @@ class Contrast(EncoderSettings):
 
 
 def _as_list(decay: float | Sequence[float]) -> list[float]:
-    """Return the decays as a list; a number becomes a list of one."""
+    """Return the decays as a list, of one for a number."""
     is_list = isinstance(decay, Sequence) and not isinstance(decay, str)
     return list(decay) if is_list else [decay]  # type: ignore[arg-type,list-item]
 
@@ -83,7 +82,6 @@ class ContrastEncoder(Encoder):
     trace: Tensor
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Contrast) -> None:
-        """Initialise the normaliser."""
         self.trace_decays, self.memory_decays = settings.trace_decays, settings.memory_decays
         n_in, decays = math.prod(shape), self.trace_decays + self.memory_decays
         super().__init__(stacked(1 + len(decays), shape), (1 + len(decays)) * n_in, settings, lifetimes)

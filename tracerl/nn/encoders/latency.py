@@ -23,9 +23,8 @@ class Latency(EncoderSettings):
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "LatencyEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""
         if ticks < 2:
-            raise checks.ConfigError(
-                "network.ticks", f"must be 2 or above for the encoder latency, whose spikes differ in time, got {ticks}"
-            )
+            problem = f"must be 2 or above for the encoder latency, whose spikes differ in time, got {ticks}"
+            raise checks.ConfigError("network.ticks", problem)
         return LatencyEncoder(shape, ticks, lifetimes, self)
 
 
@@ -42,7 +41,6 @@ class LatencyEncoder(Encoder):
     name = "latency"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Latency) -> None:
-        """Initialise the normaliser."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
         self._ticks = torch.arange(ticks, dtype=torch.float64, device=lifetimes.device).unsqueeze(-1)  # [ticks, 1]
 

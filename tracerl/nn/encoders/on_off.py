@@ -11,16 +11,10 @@ from tracerl.nn.lifetimes import Lifetimes
 
 
 def on_off(x: Tensor) -> Tensor:
-    """Return max(x, 0) concatenated with max(-x, 0).
+    """Return max(x, 0) concatenated with max(-x, 0), for x [..., n]: [..., 2 n].
 
     Kuffler 1953, "Discharge patterns and functional organization of mammalian retina"
     (https://doi.org/10.1152/jn.1953.16.1.37), describes the cells; the rectified split is the usual idealisation.
-
-    Args:
-        x: [..., n].
-
-    Returns:
-        [..., 2 n], 0 or above.
     """
     return torch.cat([x, -x], -1).relu_()
 
@@ -59,7 +53,6 @@ class OnOffEncoder(Encoder):
     name = "on_off"
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: OnOff) -> None:
-        """Initialise the normaliser."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

@@ -30,7 +30,6 @@ class Population(EncoderSettings):
     spikes: bool
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         super().__post_init__()
         checks.whole("fields", self.fields, 3)
         checks.positive("beta", self.beta)
@@ -58,7 +57,6 @@ class PopulationEncoder(Encoder):
     name = "population"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Population) -> None:
-        """Initialise the normaliser and, for spikes, the encoder's own random stream."""
         temporal = ticks if settings.spikes else None
         super().__init__(stacked(settings.fields, shape), math.prod(shape), settings, lifetimes, temporal)
         spacing = 2 * settings.clip / (settings.fields - 2)

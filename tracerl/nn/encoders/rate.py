@@ -36,7 +36,6 @@ class RateEncoder(Encoder):
     name = "rate"
 
     def __init__(self, shape: Shape, ticks: int, lifetimes: Lifetimes, settings: Rate) -> None:
-        """Initialise the normaliser and the encoder's own random stream."""
         super().__init__(stacked(2, shape), math.prod(shape), settings, lifetimes, ticks)
         self.stream = UniformStream(lifetimes, CODE)
 

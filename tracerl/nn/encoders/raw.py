@@ -24,7 +24,6 @@ class RawEncoder(Encoder):
     name = "raw"
 
     def __init__(self, shape: Shape, lifetimes: Lifetimes, settings: Raw) -> None:
-        """Initialise the normaliser."""
         super().__init__(shape, math.prod(shape), settings, lifetimes)
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:

@@ -50,16 +50,13 @@ def bernoulli_entropy_gradient(logits: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def box_muller(uniform: Tensor) -> Tensor:
-    """Convert each pair of uniform numbers to a standard normal number: sqrt(-2 log(1-u)) cos(2 pi u').
+    """Convert each pair of uniform numbers to a standard normal number: sqrt(-2 log(1-u)) cos(2 pi u'), [..., n].
 
     The first half of Box and Muller 1958 (https://doi.org/10.1214/aoms/1177706645). Their second number, with the sine,
     is left out so that every draw is independent of the others.
 
     Args:
         uniform: (u, u') in [0, 1), [..., n, 2].
-
-    Returns:
-        [..., n].
     """
     first, second = uniform.unbind(-1)
     radius = torch.log1p(-first).mul_(-2).sqrt_()

@@ -26,14 +26,11 @@ class LIFStep(NamedTuple):
 
 
 def affine(weight: Tensor, inputs: Tensor) -> Tensor:
-    """Multiply one matrix per lifetime by one vector per lifetime.
+    """Multiply one matrix per lifetime by one vector per lifetime: [*lifetimes, n_out].
 
     Args:
         weight: [*lifetimes, n_out, n_in].
         inputs: [*lifetimes, n_in].
-
-    Returns:
-        [*lifetimes, n_out].
     """
     if weight.dim() == 2:
         return torch.mv(weight, inputs)
@@ -41,14 +38,11 @@ def affine(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def affine_transposed(weight: Tensor, signal: Tensor) -> Tensor:
-    """Multiply the transpose of one matrix per lifetime by one vector per lifetime: weight^T signal.
+    """Multiply the transpose of one matrix per lifetime by a vector per lifetime, weight^T signal: [*lifetimes, n_in].
 
     Args:
         weight: [*lifetimes, n_out, n_in].
         signal: [*lifetimes, n_out].
-
-    Returns:
-        [*lifetimes, n_in].
     """
     return affine(weight.transpose(-1, -2), signal)
 

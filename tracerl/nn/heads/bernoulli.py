@@ -25,7 +25,6 @@ class Bernoulli(Head):
     probabilities: Tensor
 
     def __init__(self, space: spaces.MultiBinary, lifetimes: Lifetimes) -> None:
-        """Initialise all probabilities to 1/2."""
         super().__init__()
         self.n_outputs = self.n_components = int(torch.Size(space.shape).numel())
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)

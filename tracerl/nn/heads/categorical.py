@@ -27,13 +27,7 @@ class Categorical(Head):
     probabilities: Tensor
 
     def __init__(self, n_actions: int, lifetimes: Lifetimes, start: int = 0) -> None:
-        """Initialise the uniform distribution.
-
-        Args:
-            n_actions: of the space.
-            lifetimes: maker of tensors.
-            start: number of the space's first action.
-        """
+        """Initialise the uniform distribution; ``start`` is the number of the first action."""
         super().__init__()
         self.n_outputs, self.sizes, self._start = n_actions, (n_actions,), start
         self.register_buffer("log_probabilities", torch.log_softmax(lifetimes.zeros(n_actions), -1))
@@ -134,11 +128,6 @@ class MultiCategorical(Head):
 
 
 def _inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Return the index at which the cumulative distribution exceeds a number in [0, 1): int64, [*lifetimes].
-
-    Args:
-        probabilities: [*lifetimes, n].
-        uniform: float64, [*lifetimes].
-    """
+    """Return the index at which the cumulative distribution exceeds a float64 in [0, 1): int64, [*lifetimes]."""
     below = probabilities.cumsum(-1)[..., :-1] <= uniform.unsqueeze(-1)
     return below.sum(-1)

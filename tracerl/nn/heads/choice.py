@@ -23,14 +23,11 @@ class HeadSettings(GaussianSettings):
     """Settings of the head for any supported action space; ``build`` makes the head."""
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
-        """Make the head.
+        """Make the head; a ConfigError if the space is not supported or is empty.
 
         Args:
             space: Discrete, MultiDiscrete, MultiBinary, or a Box of floats; of any shape and start.
             lifetimes: maker of tensors.
-
-        Raises:
-            ConfigError: the space is not supported or is empty.
         """
         if isinstance(space, spaces.Discrete):
             return Categorical(int(space.n), lifetimes, int(space.start))
@@ -44,15 +41,12 @@ class HeadSettings(GaussianSettings):
 
 
 def head_for(space: Space[Any], lifetimes: Lifetimes, settings: HeadSettings | MakeHead | None = None) -> Head:
-    """Make the head of an action space.
+    """Make the head of an action space; a ConfigError if the space or the settings do not make one.
 
     Args:
-        space: of the actions.
+        space: action space.
         lifetimes: maker of tensors.
-        settings: of the default head of the space, or a callable that makes another head; None: the defaults.
-
-    Raises:
-        ConfigError: the space is not supported, or the settings do not make a head.
+        settings: settings of the default head of the space, or a callable that makes another head; None: the defaults.
     """
     make = HeadSettings() if settings is None else settings
     make = make.build if isinstance(make, HeadSettings) else make

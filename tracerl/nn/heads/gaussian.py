@@ -34,7 +34,6 @@ class GaussianSettings:
     mean_margin: float | None = None
 
     def __post_init__(self) -> None:
-        """Check every setting, raising a ConfigError that names it."""
         if self.max_std is not None:
             checks.positive("max_std", self.max_std)
         checks.flag("clipped_log_prob", self.clipped_log_prob)
@@ -93,13 +92,7 @@ class Gaussian(Head):
     sent: Tensor
 
     def __init__(self, space: spaces.Box, lifetimes: Lifetimes, settings: GaussianSettings) -> None:
-        """Initialise around the centre of the Box; numbers are in row-major order.
-
-        Args:
-            space: of floats.
-            lifetimes: maker of tensors.
-            settings: of the deviations, the means and log pi.
-        """
+        """Initialise around the centre of the Box; numbers are in row-major order."""
         super().__init__()
         low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
         bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
@@ -107,9 +100,8 @@ class Gaussian(Head):
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
         least, most = sides if settings.clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
-        self.low, self.high, self.centre, self.half_range = (
-            torch.from_numpy(numbers).to(lifetimes.device) for numbers in (low, high, centre, half_range)
-        )
+        wide = (torch.from_numpy(numbers).to(lifetimes.device) for numbers in (low, high, centre, half_range))
+        self.low, self.high, self.centre, self.half_range = wide
         self.ends, self.least, self.most = (
             torch.from_numpy(numbers).to(lifetimes.device, lifetimes.dtype)
             for numbers in (np.stack(sides), least, most)
@@ -168,11 +160,7 @@ class Gaussian(Head):
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy and, under ``mean_margin``, of its penalty by o and rho.
-
-        Returns:
-            [*lifetimes, 2 n].
-        """
+        """Return the gradient by o and rho of the entropy and of the penalty of ``mean_margin``: [*lifetimes, 2 n]."""
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
         return torch.cat([back, self.std_gain / self.std], -1)
 

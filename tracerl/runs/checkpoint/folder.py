@@ -6,6 +6,8 @@ A file that is missing, unreadable, or of another kind or size raises BadCheckpo
 import itertools
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tracerl.config.checks import ConfigError
@@ -36,13 +38,11 @@ class Folder:
         self.path, self._fd = path, -1
 
     def __enter__(self) -> "Folder":
-        try:
+        with self._named(None):
             mode = os.lstat(self.path).st_mode
             if not stat.S_ISDIR(mode):
                 raise self.bad(None, f"is {kind(mode)}, not a folder")
             self._fd = os.open(self.path, _FOLDER)
-        except OSError as error:
-            raise self.bad(None, _in_words(error)) from error
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -52,21 +52,24 @@ class Folder:
         """Return an error about a file in the folder, or about the folder."""
         return BadCheckpoint(self.path, file, problem)
 
+    @contextmanager
+    def _named(self, file: str | None) -> Iterator[None]:
+        """Convert an OSError to an error about a file in the folder, or about the folder."""
+        try:
+            yield
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            raise self.bad(file, "is missing" if missing else f"cannot be read: {error.strerror}") from error
+
     def names(self) -> set[str]:
         """Return the names in the folder. At most one more than a checkpoint can have is listed."""
-        try:
-            with os.scandir(self._fd) as entries:
-                return {entry.name for entry in itertools.islice(entries, _NAMES)}
-        except OSError as error:
-            raise self.bad(None, _in_words(error)) from error
+        with self._named(None), os.scandir(self._fd) as entries:
+            return {entry.name for entry in itertools.islice(entries, _NAMES)}
 
     def size(self, name: str) -> int:
         """Return the size of a plain file in bytes."""
-        try:
-            found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except OSError as error:
-            raise self.bad(name, _in_words(error)) from error
-        return self._plain_size(name, found)
+        with self._named(name):
+            return self._plain_size(name, os.stat(name, dir_fd=self._fd, follow_symlinks=False))
 
     def _plain_size(self, name: str, found: os.stat_result) -> int:
         if not stat.S_ISREG(found.st_mode):
@@ -76,19 +79,10 @@ class Folder:
     def read(self, name: str, size: int) -> bytes:
         """Read a plain file."""
         self.size(name)  # checked before opening, because opening a device can have effects
-        try:
-            with open(os.open(name, _FILE, dir_fd=self._fd), "rb") as file:
-                there = self._plain_size(name, os.fstat(file.fileno()))
-                data = file.read(size + 1) if there == size else b""
-        except OSError as error:
-            raise self.bad(name, _in_words(error)) from error
+        with self._named(name), open(os.open(name, _FILE, dir_fd=self._fd), "rb") as file:
+            there = self._plain_size(name, os.fstat(file.fileno()))
+            data = file.read(size + 1) if there == size else b""
         if there != size or len(data) != size:
             came = there if there != size else len(data)
             raise self.bad(name, f"has {came:,} bytes, the manifest says {size:,}")
         return data
-
-
-def _in_words(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is missing"
-    return f"cannot be read: {error.strerror}"

@@ -15,22 +15,27 @@ import torch
 
 import tracerl
 from tracerl.config.checks import ConfigError
-from tracerl.config.forms import fits, optional, real
+from tracerl.config.forms import each, fits, mapping, of_dict, optional, real, text, whole
 from tracerl.runs.checkpoint import names, plain
 
 FORMAT = 1  # incremented by changes that an older tracerl would read wrongly
 LIMIT = 64 * 2**20  # largest manifest, bytes
 MOST = 16 * 2**30  # largest sum of all files, bytes, to bound the memory
 
-_KEYS = {"format", "step", "created", "versions", "files", "info", "digest"}
+_FIELDS = {
+    "format": whole(),
+    "step": whole(0, names.LAST_STEP),
+    "created": text,
+    "versions": each(text),
+    "files": each(of_dict({"bytes": whole(0, MOST), "sha256": text})),
+    "info": mapping,
+    "digest": text,
+}
+_CHECK = of_dict(_FIELDS)
 
 
 def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> bytes:
-    """Return the manifest of a checkpoint.
-
-    Raises:
-        ConfigError: ``info`` is not JSON, or the data exceed a limit of the reader.
-    """
+    """Return the manifest of a checkpoint; a ConfigError if ``info`` is no JSON or exceeds a limit of the reader."""
     try:
         plain.check("info", dict(info))
         if not fits(optional(real), info.get("score")):
@@ -79,8 +84,8 @@ def parse(data: bytes) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise ValueError("is not a dict of JSON")
     check_format(manifest.get("format"), FORMAT)
-    if manifest.keys() != _KEYS:
-        raise ValueError(f"must have the keys {', '.join(sorted(_KEYS))}; got {ascii(sorted(manifest))[:120]}")
+    if manifest.keys() != _FIELDS.keys():
+        raise ValueError(f"must have the keys {', '.join(sorted(_FIELDS))}; got {ascii(sorted(manifest))[:120]}")
     rest = {key: value for key, value in manifest.items() if key != "digest"}
     try:
         # The digest covers values. A value has several texts (1e-05, 1E-05), of which only the canonical one is valid.
@@ -89,7 +94,15 @@ def parse(data: bytes) -> dict[str, Any]:
         raise ValueError(f"is not valid JSON: {ascii(str(error)[:120])}") from None
     if not same:
         raise ValueError("does not match its digest: it was changed after it was written")
-    _check_fields(manifest)
+    try:
+        _CHECK("manifest", manifest)
+    except ValueError as error:
+        raise ValueError(f"has a field of another kind: {ascii(str(error))[:200]}") from None
+    wrong = [name for name in manifest["files"] if not names.file_name(name)]
+    if wrong:
+        raise ValueError(f"lists a file that no part can have: {ascii(wrong[0])[:80]}")
+    if sum(entry["bytes"] for entry in manifest["files"].values()) > MOST:
+        raise ValueError(f"lists more than {MOST:,} bytes")
     return manifest
 
 
@@ -100,26 +113,3 @@ def check_format(found: Any, known: int) -> None:
     if found != known:
         age = "a newer" if found > known else "an older"
         raise ValueError(f"was written by {age} tracerl (format {str(found)[:20]}); this one reads {known}")
-
-
-def _check_fields(manifest: Mapping[str, Any]) -> None:
-    if not _is_whole(manifest["step"], names.LAST_STEP):
-        raise ValueError("has a step that is none")
-    if not isinstance(manifest["created"], str) or not isinstance(manifest["info"], dict):
-        raise ValueError("has a created or info of another kind")
-    versions, files = manifest["versions"], manifest["files"]
-    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
-        raise ValueError("has versions that are not text")
-    if not isinstance(files, dict):
-        raise ValueError("has files that are not a dict")
-    for name, entry in files.items():
-        if not names.file_name(name):
-            raise ValueError(f"lists a file that no part can have: {ascii(name)[:80]}")
-        if not isinstance(entry, dict) or entry.keys() != {"bytes", "sha256"} or not _is_whole(entry["bytes"], MOST):
-            raise ValueError(f"must give {name} bytes of up to {MOST:,} and a sha256")
-    if sum(entry["bytes"] for entry in files.values()) > MOST:
-        raise ValueError(f"lists more than {MOST:,} bytes")
-
-
-def _is_whole(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

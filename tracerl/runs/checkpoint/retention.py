@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,8 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     whole("keep_best", keep_best, 0)
     found = names.checkpoints(root)
     scores = _scores(found)
-    rated = _rated(scores)
-    keep = {
-        *found[:1],
-        *list(scores)[:keep_last],
-        *rated[:keep_best],
-        *(path for path, _ in itertools.islice(_sound(scores), 1)),
-    }
+    newest_sound = [path for path, _ in itertools.islice(_sound(scores), 1)]
+    keep = {*found[:1], *list(scores)[:keep_last], *_rated(scores)[:keep_best], *newest_sound}
     removed = [path for path in scores if path not in keep]
     asides = [put_aside(path) for path in removed]
     if asides:
@@ -58,7 +54,11 @@ def best(root: Path) -> Checkpoint | None:
 
 def _scores(paths: list[Path]) -> dict[Path, Any]:
     """Return the score of each readable checkpoint."""
-    return {path: manifest["info"].get("score") for path in paths if (manifest := _look(path)) is not None}
+    scores = {}
+    for path in paths:
+        with suppress(BadCheckpoint):
+            scores[path] = look(path)["info"].get("score")
+    return scores
 
 
 def _rated(scores: Mapping[Path, Any]) -> list[Path]:
@@ -66,18 +66,8 @@ def _rated(scores: Mapping[Path, Any]) -> list[Path]:
     return sorted((path for path in scores if fits(real, scores[path])), key=lambda path: -scores[path])  # stable
 
 
-def _look(path: Path) -> dict[str, Any] | None:
-    try:
-        return look(path)
-    except BadCheckpoint:
-        return None
-
-
 def _sound(paths: Iterable[Path]) -> Iterator[tuple[Path, Checkpoint]]:
     """Yield the valid checkpoints, in their order."""
     for path in paths:
-        try:
-            found = read(path)
-        except BadCheckpoint:
-            continue
-        yield path, found
+        with suppress(BadCheckpoint):
+            yield path, read(path)

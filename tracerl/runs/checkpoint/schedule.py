@@ -21,7 +21,6 @@ from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS
 
-FOLDER = CHECKPOINTS  # within the folder of the run
 Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 
@@ -65,7 +64,7 @@ class Checkpoints(Callback):
         others: Callable[[], Parts] = dict,
     ) -> None:
         self.every = settings.every or callback_interval(steps)
-        self._settings, self._root, self._steps = settings, folder / FOLDER, steps
+        self._settings, self._root, self._steps = settings, folder / CHECKPOINTS, steps
         self._runner, self._interrupted, self._describe = runner, interrupted, describe
         self._others = others
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
@@ -82,9 +81,8 @@ class Checkpoints(Callback):
             self._made, self._made_at = step, time.monotonic()
         except OSError as error:
             if not self._warned:
-                print(
-                    f"warning: cannot write a checkpoint in {self._root}: {error}; the run continues", file=sys.stderr
-                )
+                problem = f"cannot write a checkpoint in {self._root}: {error}"
+                print(f"warning: {problem}; the run continues", file=sys.stderr)
             self._warned = True
 
     def _late(self) -> bool:
@@ -120,11 +118,11 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
         except BadCheckpoint as error:
             raise ConfigError("resume", f"must name a sound checkpoint: {error}") from error
     else:
-        found, passed_over = newest_good(folder / FOLDER)
+        found, passed_over = newest_good(folder / CHECKPOINTS)
         for message in passed_over:
             print(f"warning: {message}", file=sys.stderr)
         if found is None and passed_over:
-            raise ConfigError("resume", f"finds no sound checkpoint in {folder / FOLDER}: {passed_over[-1]}")
+            raise ConfigError("resume", f"finds no sound checkpoint in {folder / CHECKPOINTS}: {passed_over[-1]}")
     if found is not None:
         check_same_settings(RunInfo.of(found).settings, settings, folder)
     return found
@@ -185,10 +183,7 @@ def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
         if name not in state:
             raise ValueError(f"records.{name} is missing")
         theirs, of_lifetime = state[name], "." in name  # the first axis counts episodes or marks
-        if (
-            theirs.dtype != mine.dtype
-            or theirs.ndim != mine.ndim
-            or theirs.shape[of_lifetime:] != mine.shape[of_lifetime:]
-        ):
+        ours = mine.dtype, mine.ndim, mine.shape[of_lifetime:]
+        if (theirs.dtype, theirs.ndim, theirs.shape[of_lifetime:]) != ours:
             came = f"{theirs.dtype} {list(theirs.shape)}"
             raise ValueError(f"records.{name} must be {mine.dtype} {list(mine.shape)}, got {came}")

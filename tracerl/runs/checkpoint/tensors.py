@@ -37,15 +37,12 @@ _DIMENSIONS = 64  # limit of torch's operations
 def pack(
     key: str, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return tensors as the contents of a file.
+    """Return tensors as the contents of a file, the same bytes for the same tensors.
 
     Args:
         key: name of the tensors, for messages.
         tensors: any shapes, strides and devices, of whole or real numbers or booleans; they may share memory.
         metadata: texts by name for the header; ``metadata_of`` reads them back.
-
-    Returns:
-        The same bytes for the same tensors.
 
     Raises:
         ConfigError: naming a tensor that cannot be written, such as a complex, quantized or sparse one.
@@ -97,14 +94,11 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 
 def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
-    """Read tensors from the contents of an untrusted file.
+    """Read tensors on the CPU, in separate memory, from the contents of an untrusted file.
 
     The library checks that the tensors are adjacent in the file and have the sizes of their shapes. This function
     also raises an error for headers above 16 MiB, duplicate names, more than 64 dimensions, unknown entries of a
     tensor, and dtypes that ``pack`` does not write.
-
-    Returns:
-        Tensors on the CPU, in separate memory.
     """
     entries = _header(data)
     if described:

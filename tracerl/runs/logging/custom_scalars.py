@@ -10,61 +10,42 @@ SPREAD = ("lives/return_iqm", "lives/return_ci_low", "lives/return_ci_high")
 class Chart(NamedTuple):
     """A chart of tags."""
 
-    title: str  # title of the chart
-    tags: str  # regular expression of its tags
-    # tags of a line with a band around it: line, lower and upper end; None: one line per tag
-    band: tuple[str, str, str] | None = None
-
-
-class Category(NamedTuple):
-    """Charts under one heading."""
-
     title: str
-    charts: Sequence[Chart]
+    tags: str  # regular expression
+    band: tuple[str, str, str] | None = None  # tags of a line, its lower and its upper end; None: one line per tag
 
 
-CHARTS = (
-    Category(
-        "returns",
-        (
-            Chart(
-                "return of the last 100 episodes, over lifetimes: interquartile mean, 95% interval", "^lives/", SPREAD
-            ),
-            Chart("mean return of the last 100 episodes", "^rollout/ep_rew_mean$"),
-            Chart("mean length of the last 100 episodes, in env steps", "^rollout/ep_len_mean$"),
-            Chart("mean reward of an env step", "^rollout/reward_rate$"),
-            Chart("share of the lifetimes that reached a milestone", "^milestones/.*_lives$"),
-        ),
+CHARTS = {
+    "returns": (
+        Chart("return of the last 100 episodes, over lifetimes: interquartile mean, 95% interval", "^lives/", SPREAD),
+        Chart("mean return of the last 100 episodes", "^rollout/ep_rew_mean$"),
+        Chart("mean length of the last 100 episodes, in env steps", "^rollout/ep_len_mean$"),
+        Chart("mean reward of an env step", "^rollout/reward_rate$"),
+        Chart("share of the lifetimes that reached a milestone", "^milestones/.*_lives$"),
     ),
-    Category(
-        "learning",
-        (
-            Chart("td error: its mean, and that of its absolute value", "^learn/td_error(_magnitude)?$"),
-            Chart("value", "^learn/value$"),
-            Chart("entropy of the policy, in nats", "^learn/entropy$"),
-            Chart("averaged log-probability of the actions, in nats", "^learn/logprob_trace$"),
-            Chart("step size", "^learn/step_size_.*$"),
-            Chart("norm of the eligibility traces", "^learn/(trace_norm_.*|eligibility_norm)$"),
-            Chart("weights: their mean, and the share at a bound", "^learn/weight(_at_bounds)?$"),
-        ),
+    "learning": (
+        Chart("td error: its mean, and that of its absolute value", "^learn/td_error(_magnitude)?$"),
+        Chart("value", "^learn/value$"),
+        Chart("entropy of the policy, in nats", "^learn/entropy$"),
+        Chart("averaged log-probability of the actions, in nats", "^learn/logprob_trace$"),
+        Chart("step size", "^learn/step_size_.*$"),
+        Chart("norm of the eligibility traces", "^learn/(trace_norm_.*|eligibility_norm)$"),
+        Chart("weights: their mean, and the share at a bound", "^learn/weight(_at_bounds)?$"),
     ),
-    Category(
-        "spikes",
-        (
-            Chart("spikes per neuron and tick", "^spikes/.*_rate$"),
-            Chart("share of silent neurons", "^spikes/.*_silent$"),
-            Chart("share of saturated neurons", "^spikes/.*_saturated$"),
-            Chart("by how many spikes the chosen action won", "^spikes/margin$"),
-        ),
+    "spikes": (
+        Chart("spikes per neuron and tick", "^spikes/.*_rate$"),
+        Chart("share of silent neurons", "^spikes/.*_silent$"),
+        Chart("share of saturated neurons", "^spikes/.*_saturated$"),
+        Chart("by how many spikes the chosen action won", "^spikes/margin$"),
     ),
-)
+}
 
 
-def charts_of(tags: Iterable[str]) -> list[Category]:
+def charts_of(tags: Iterable[str]) -> dict[str, list[Chart]]:
     """Return the charts with at least one of these tags, by category."""
     known = list(tags)
-    found = [Category(title, [chart for chart in charts if _shows(chart, known)]) for title, charts in CHARTS]
-    return [category for category in found if category.charts]
+    found = {title: [chart for chart in charts if _shows(chart, known)] for title, charts in CHARTS.items()}
+    return {title: charts for title, charts in found.items() if charts}
 
 
 def _shows(chart: Chart, tags: Sequence[str]) -> bool:

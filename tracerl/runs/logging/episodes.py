@@ -29,24 +29,13 @@ class EpisodeLog:
     """
 
     def __init__(self, folder: Path, rows: int = 0) -> None:
-        """Create the file, or append to the file of an earlier part of the run.
-
-        Args:
-            folder: folder of the run.
-            rows: number of episodes of the earlier part; later rows are dropped.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Create the file, or append to the first ``rows`` episodes of an earlier part of the run."""
         self.path = folder / "returns.npz"
         self._part = folder / "returns.part"
         self._rows, self._warned = _recover(self._part, self.path, rows) if rows else 0, False
         if self._rows < rows:
-            print(
-                f"warning: {rows - self._rows:,} of {rows:,} episodes are lost: {self._part} holds {self._rows:,};"
-                " the run continues",
-                file=sys.stderr,
-            )
+            problem = f"{rows - self._rows:,} of {rows:,} episodes are lost: {self._part} holds {self._rows:,}"
+            print(f"warning: {problem}; the run continues", file=sys.stderr)
         if self._rows:
             self._file = open_to_append(self._part, self._rows * _FIELDS.itemsize)
         else:
@@ -100,19 +89,16 @@ def _recover(part: Path, columns: Path, rows: int) -> int:
     both.
     """
     there = 0
-    try:
-        with open(open_regular(part), "rb") as file:
-            there = _count_sound(file, rows)
-    except OSError:
-        pass
+    with suppress(OSError), open(open_regular(part), "rb") as file:
+        there = _count_sound(file, rows)
     if there < rows:
         try:
-            found = _rows_of(columns)[:rows]
+            found = _rows_of(columns)[:rows].tobytes()
         except ValueError:
             return there
-        sound = _count_sound(io.BytesIO(found.tobytes()), rows)
+        sound = _count_sound(io.BytesIO(found), rows)
         if sound > there:
-            write_atomic(part, found.tobytes())
+            write_atomic(part, found)
             return sound
     return there
 
@@ -122,7 +108,7 @@ def _count_sound(file: BinaryIO, most: int) -> int:
     there = 0
     while there < most:
         data = file.read(_FIELDS.itemsize * min(_CHUNK, most - there))
-        rows = np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)
+        rows = _whole_rows(data)
         sound = (rows["life"] >= 0) & (rows["length"] > 0) & (rows["length"] <= rows["step"]) & (rows["step"] <= _LAST)
         if not len(rows) or not sound.all():
             return there + int(np.append(sound, False).argmin())
@@ -163,17 +149,16 @@ def _write_columns(part: Path, target: Path) -> None:
 
 
 def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return every episode of a run by column, also of an active or a killed run; empty without episodes.
-
-    Returns:
-        Arrays ``life``, ``step``, ``length`` and ``return``, in the order in which episodes ended.
-    """
+    """Return the columns of every episode of a run so far, in the order of their ends; see ``EpisodeLog``."""
     with suppress(ValueError):
         return _columns_of(folder / "returns.npz")
     data = b""
     with suppress(OSError), open(open_regular(folder / "returns.part"), "rb") as file:
         data = file.read()
-    rows = np.frombuffer(
-        data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS
-    )  # the last row may be incomplete
+    rows = _whole_rows(data)
     return {name: rows[name] for name in _COLUMNS}
+
+
+def _whole_rows(data: bytes) -> np.ndarray[Any, Any]:
+    """Return the rows in a file without an incomplete last one."""
+    return np.frombuffer(data[: len(data) // _FIELDS.itemsize * _FIELDS.itemsize], _FIELDS)

@@ -26,7 +26,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from tracerl.runs.files import create_to_append, open_regular, open_to_append
-from tracerl.runs.logging.custom_scalars import Category, Chart
+from tracerl.runs.logging.custom_scalars import Chart
 
 Array = np.ndarray[Any, Any]
 BUCKETS = 30  # buckets of a histogram, as in TensorBoard
@@ -44,11 +44,9 @@ class EventWriter:
 
         Args:
             folder: folder of the run.
-            offset: name of the earlier file and its length in bytes; later bytes are dropped.
-
-        Raises:
-            OSError: the folder cannot be written, or the earlier file is missing or not a regular file.
-            ValueError: the earlier file is shorter or has invalid records.
+            offset: name of the earlier file and its length in bytes; later bytes are dropped. An OSError is raised if
+                it
+                is missing or no regular file, a ValueError if it is shorter or has invalid records.
         """
         if offset:
             self.path = folder / offset[0]
@@ -83,12 +81,10 @@ class EventWriter:
         """Write a markdown text."""
         self._add(text_pb(tag, content).value)
 
-    def layout(self, categories: Sequence[Category], step: int) -> None:
+    def layout(self, categories: Mapping[str, Sequence[Chart]], step: int) -> None:
         """Declare the charts of TensorBoard's Custom Scalars page. A new declaration replaces the previous one."""
-        layout = layout_pb2.Layout(
-            category=[layout_pb2.Category(title=title, chart=map(_chart, charts)) for title, charts in categories]
-        )
-        metadata = custom_scalar.create_summary_metadata()
+        parts = [layout_pb2.Category(title=title, chart=map(_chart, charts)) for title, charts in categories.items()]
+        layout, metadata = layout_pb2.Layout(category=parts), custom_scalar.create_summary_metadata()
         self._add([_value(custom_scalar.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())], step)
 
     def hyperparameters(self, settings: Mapping[str, Any]) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracerl.config import checks
+from tracerl.config.forms import fits, whole
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average, bootstrap_interval, interquartile_mean, median_reached
 from tracerl.nn.views import Numbers, changing
-from tracerl.runs.logging.custom_scalars import GUIDE, SPREAD, Category, charts_of
+from tracerl.runs.logging.custom_scalars import GUIDE, SPREAD, Chart, charts_of
 
 if TYPE_CHECKING:
     from tracerl.runs.logging.images import Snapshots
@@ -70,9 +71,8 @@ class TensorBoard:
 
 
 def _check_period(name: str, value: Any) -> None:
-    if value is None or (isinstance(value, float) and 0 < value < 1):
-        return
-    if not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+    is_share = isinstance(value, float) and 0 < value < 1
+    if not (value is None or is_share or fits(whole(1), value)):
         problem = f"must be env steps, 1 or above, a share of the run between 0 and 1, or null, got {value!r}"
         raise checks.ConfigError(name, problem)
 
@@ -110,9 +110,7 @@ class TensorBoardLog(Callback):
     """One event stream of a run: settings and config at the start, curves, histograms and pictures on schedules."""
 
     def __init__(self, settings: TensorBoard, run: LoggedRun) -> None:
-        from tracerl.runs.logging.event_file import (
-            open_events,  # imports TensorBoard, which is slow
-        )
+        from tracerl.runs.logging.event_file import open_events  # imports TensorBoard, which is slow
 
         offset = None if run.resume_offset is None else ResumeOffset(*run.resume_offset)
         self.every = settings.every
@@ -189,9 +187,9 @@ class TensorBoardLog(Callback):
             print(f"warning: the agent's {odd[0]} after {step:,} steps; the run continues", file=sys.stderr)
             self._warned_of_nonfinite = True
 
-    def _declare(self, charts: Sequence[Category], step: int) -> None:
+    def _declare(self, charts: Mapping[str, Sequence[Chart]], step: int) -> None:
         """Declare the charts if one of them is new."""
-        titles = [chart.title for category in charts for chart in category.charts]
+        titles = [chart.title for category in charts.values() for chart in category]
         if not set(titles) <= set(self._charts):
             self._charts = titles
             self._try(lambda: self._events.layout(charts, step))
