@@ -26,40 +26,24 @@ WARM_UP = 1000  # steps
 
 
 class Latency(NamedTuple):
-    """What was measured of one agent.
+    """What was measured of one agent."""
 
-    Attributes:
-        inputs: numbers in an observation.
-        engine: that computed the steps.
-        step: time of a step at each of ``PERCENTILES``, in microseconds.
-        save: median time of ``agent.save``, in microseconds.
-    """
-
-    inputs: int
-    engine: str
-    step: list[float]
-    save: float
+    inputs: int  # numbers in an observation
+    engine: str  # that computed the steps
+    step: list[float]  # time of a step at each of ``PERCENTILES``, in microseconds
+    save: float  # median time of ``agent.save``, in microseconds
 
 
 def measure(inputs: int, steps: int, settings: Mapping[str, Any], period: float = 0.0) -> Latency:
-    """Make an agent and time its steps.
-
-    Args:
-        inputs: numbers in an observation.
-        steps: how many to time.
-        settings: of the agent, by the keys of the command line.
-        period: seconds from one step to the next; 0: the next one follows at once.
-    """
+    """Make an agent for observations of ``inputs`` numbers and time its steps, ``period`` seconds apart if above 0."""
     pair = spaces.Box(-np.inf, np.inf, (inputs,), np.float32), spaces.Discrete(2)
     agent = tracerl.make_agent(pair, settings=settings, seed=0)
     rng = np.random.default_rng(0)
     observations = rng.normal(size=(1000, inputs)).astype(np.float32)
     rewards = rng.normal(size=1000).tolist()
     agent.start(observations[0])
-    for i in range(WARM_UP):
-        agent.step(rewards[i % 1000], observations[i % 1000])
-    took, due = np.zeros(steps, np.int64), time.monotonic()
-    for i in range(steps):
+    took, due = np.zeros(WARM_UP + steps, np.int64), time.monotonic()
+    for i in range(WARM_UP + steps):
         reward, observation = rewards[i % 1000], observations[i % 1000]
         if period:
             due += period
@@ -67,7 +51,8 @@ def measure(inputs: int, steps: int, settings: Mapping[str, Any], period: float 
         began = time.perf_counter_ns()
         agent.step(reward, observation)
         took[i] = time.perf_counter_ns() - began
-    return Latency(inputs, agent.engine, (np.percentile(took, PERCENTILES) / 1000).tolist(), _save_time(agent))
+    percentiles = (np.percentile(took[WARM_UP:], PERCENTILES) / 1000).tolist()
+    return Latency(inputs, agent.engine, percentiles, _save_time(agent))
 
 
 def _save_time(agent: tracerl.OnlineAgent, times: int = 20) -> float:

@@ -32,7 +32,6 @@ class Counted(gym.Wrapper[Any, Any, Any, Any]):
     """A wrapper that records steps and episodes, up to a number of steps."""
 
     def __init__(self, env: gym.Env[Any, Any], record: Record, steps: int) -> None:
-        """Wrap an env and start to record."""
         super().__init__(env)
         self.record, self.steps, self.marker = record, steps, Marker()
 
@@ -49,14 +48,9 @@ class Counted(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Train one seed and write its episodes and its summary.
+    """Train ``ppo`` or ``a2c`` with one seed, and write its episodes and its summary into a new folder.
 
-    Args:
-        algorithm: ``ppo`` or ``a2c``.
-        env_id: id in Gymnasium.
-        steps: env steps to record. The agent can take more to fill its last rollout.
-        seed: seed of weights, actions and env.
-        folder: new folder of the run.
+    ``steps`` env steps are recorded. The agent can take more to fill its last rollout.
     """
     import stable_baselines3
     import torch
@@ -88,9 +82,7 @@ def main() -> None:
     parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="Gymnasium id (default: %(default)s)")
     parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/peers"), help="parent of a folder per algorithm and seed"
-    )
+    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="folder of all algorithms and seeds")
     arguments = parser.parse_args()
     if find_spec("stable_baselines3") is None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')

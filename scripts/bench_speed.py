@@ -98,13 +98,9 @@ class Bench:
     """The timings of one row."""
 
     def __init__(self, config: DictConfig, agent_steps: int) -> None:
-        """Prepare rounds of about ``agent_steps`` steps over all lifetimes."""
-        self.config = config
+        self.config, self.spec, self.log_share = config, build(config, "env"), 0.0
         self.n: int = config.lifetimes
-        self.steps = max(20, agent_steps // self.n)
-        self.spec = build(config, "env")
-        self.seeds = list(range(self.n))
-        self.log_share = 0.0
+        self.seeds, self.steps = list(range(self.n)), max(20, agent_steps // self.n)
 
     def new(self) -> tuple[Any, Any]:
         """Make a new env and agent."""
@@ -170,7 +166,7 @@ class Bench:
         return (time.perf_counter() - started) / 0.05
 
     def timings(self) -> dict[str, Callable[[], float]]:
-        """Return the name of the row."""
+        """Return the timings of the row by name."""
         compiled = self.spec.backend == "compiled"
         parts = {} if compiled else {"env": self.env_alone, "agent": self.agent_alone, "call": self.call}
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
@@ -180,7 +176,6 @@ class Watch:
     """A callback that measures the time of another callback."""
 
     def __init__(self, callback: Callback) -> None:
-        """Wrap a callback."""
         self.callback, self.every, self.seconds = callback, callback.every, 0.0
 
     def next_call(self, step: int) -> int:
@@ -215,13 +210,11 @@ def measure(row: Row, rounds: int) -> dict[str, float]:
     use_threads(config)
     bench = Bench(config, row.steps)
     timings = bench.timings()
-    small, bench.steps = bench.steps, max(20, bench.steps // 20)
+    steps, bench.steps = bench.steps, max(20, bench.steps // 20)
     for timing in timings.values():  # warm-up
         timing()
-    bench.steps = small
-    found: list[dict[str, float]] = []
-    for _ in range(rounds):
-        found.append({name: timing() for name, timing in timings.items()} | {"log": bench.log_share})
+    bench.steps = steps
+    found = [{name: timing() for name, timing in timings.items()} | {"log": bench.log_share} for _ in range(rounds)]
     medians = {name: statistics.median(one[name] for one in found) for name in found[0]}
     return medians | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

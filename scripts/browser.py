@@ -26,11 +26,7 @@ SECONDS = 30  # longest wait for the content of a page
 
 @contextmanager
 def open_page(width: int = 1280, height: int = 800) -> Iterator[Page]:
-    """Start a headless Chromium with an empty profile and yield a page of it, in pixels; Playwright downloads none.
-
-    Raises:
-        FileNotFoundError: there is no Chromium on the path.
-    """
+    """Start a headless Chromium with an empty profile and yield a page of it. Width and height are in pixels."""
     path = next((path for name in NAMES if (path := shutil.which(name))), None)
     if path is None:
         raise FileNotFoundError(f"no Chromium on the path: tried {', '.join(NAMES)}")
@@ -51,21 +47,13 @@ def open_url(page: Page, url: str) -> None:
 
 
 def wait_for(page: Page, *words: str) -> None:
-    """Wait until the text of the page contains all these words.
-
-    Raises:
-        playwright.sync_api.TimeoutError: it does not within ``SECONDS``.
-    """
+    """Wait until the text of the page contains all these words; a TimeoutError after ``SECONDS``."""
     page.wait_for_function(f"words => words.every(word => ({TEXT})().includes(word))", arg=words, polling=100)
 
 
 @contextmanager
 def tensorboard(logs: Path, seconds: float = 60.0) -> Iterator[str]:
-    """Serve a folder of runs on a free port of the loopback address and yield the URL; the server is ended.
-
-    Raises:
-        RuntimeError: it did not start in time.
-    """
+    """Serve a folder of runs on a free port of the loopback address and yield the URL; the server is ended."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs.name, "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, cwd=logs.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as it:
         limit = threading.Timer(seconds, it.kill)

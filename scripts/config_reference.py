@@ -7,6 +7,7 @@ Which choice of a group is marked as the default, and which parts an agent has, 
 """
 
 import argparse
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -48,35 +49,23 @@ command line would set.
 
 @dataclass(frozen=True)
 class Setting:
-    """One line of a yaml.
+    """One line of a yaml."""
 
-    Attributes:
-        key: dotted, from the top of the file.
-        default: default as written in the yaml.
-        comment: description with its unit; empty without a comment.
-    """
-
-    key: str
-    default: str
-    comment: str
+    key: str  # dotted, from the top of the file
+    default: str  # default as written in the yaml
+    comment: str  # description with its unit; empty without a comment
 
 
 def introduction(path: Path) -> str:
     """Return the comment at the start of a yaml, in one line."""
-    lines = []
-    for line in path.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        if "@package" not in line:
-            lines.append(line.lstrip("# "))
-    return " ".join(lines)
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+    return " ".join(line.lstrip("# ") for line in lines if "@package" not in line)
 
 
 def settings(path: Path) -> list[Setting]:
     """Return the settings of a yaml, in its order; lists and flow mappings stay whole, but for those of wrappers."""
     text = path.read_text()
-    lines = text.splitlines()
-    return [] if not text.strip() else list(_of_mapping(yaml.compose(text), "", lines))
+    return list(_of_mapping(yaml.compose(text), "", text.splitlines())) if text.strip() else []
 
 
 def _of_mapping(node: Any, prefix: str, lines: list[str]) -> Iterator[Setting]:
@@ -131,14 +120,9 @@ def _about(lines: list[str], row: int) -> str:
 
 
 def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
-    """Return settings with missing comments taken from the same key elsewhere.
+    """Return the settings of a yaml with missing comments taken from the same key elsewhere; exit if there is none.
 
-    Args:
-        found: the settings of one yaml.
-        known: comments by key, of the yamls that it is made of.
-
-    Raises:
-        SystemExit: nothing says what a setting is.
+    ``known`` has the comments by key of the yamls that it is made of.
     """
     last = {setting.key.split(".")[-1]: setting.comment for setting in reversed(found) if setting.comment}
     complete = []
@@ -263,10 +247,8 @@ def page() -> str:
         whose = f" The default is that of `agent={default['agent']}`." if group in PARTS else ""
         blocks += section(group, heading + whose, default[group])
     blocks.append("## experiment\n\nSweeps made beforehand: `python -m tracerl.run -m experiment=NAME`.\n")
-    blocks += [
-        filled(f"`{path.stem}`: {escaped(introduction(path))}", "- ")
-        for path in sorted(CONFIGS.glob("experiment/*.yaml"))
-    ]
+    sweeps = sorted(CONFIGS.glob("experiment/*.yaml"))
+    blocks += [filled(f"`{path.stem}`: {escaped(introduction(path))}", "- ") for path in sweeps]
     blocks += ["", *section("hydra/launcher", "Where the jobs of a sweep run ([sweeps](sweeps.md)).")]
     return "\n".join(blocks).rstrip() + "\n"
 

@@ -118,17 +118,11 @@ def _example(name: str, steps: int | None) -> str:
 
 @dataclass(frozen=True)
 class Output:
-    """An output in a page.
+    """An output in a page."""
 
-    Attributes:
-        page: in docs/.
-        make: returns it; takes env steps, or ticks, in place of those that the page is of.
-        few: of them, for a test.
-    """
-
-    page: str
-    make: Make
-    few: int
+    page: str  # in docs/
+    make: Make  # returns it; takes env steps, or ticks, in place of those that the page is of
+    few: int  # of them, for a test
 
 
 OUTPUTS = {

@@ -10,16 +10,9 @@ import tracerl
 
 
 def replace_between(script: str, text: str, name: str, content: str) -> str:
-    """Return the text with the content between the markers of a table replaced.
+    """Return the text of a page with the content between the markers of a table replaced.
 
-    Args:
-        script: that makes the table.
-        text: of the page, with ``<!-- SCRIPT NAME -->`` and ``<!-- end NAME -->`` in it, each on a line of its own.
-        name: of the table.
-        content: of the table.
-
-    Raises:
-        ValueError: the text has no such markers.
+    The markers are ``<!-- SCRIPT NAME -->`` and ``<!-- end NAME -->``, each on a line. A ValueError names missing ones.
     """
     begin, end = f"<!-- {script} {name} -->\n", f"<!-- end {name} -->"
     before, _, rest = text.partition(begin)

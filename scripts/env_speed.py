@@ -15,9 +15,7 @@ class Null(gym.Env[Any, Any]):
     nothing = np.zeros(4, np.float32)
     count = 0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin."""
         self.count = 0
         return self.nothing, {}

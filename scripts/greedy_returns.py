@@ -21,31 +21,16 @@ from tracerl.runs.saved_run import SavedRun
 
 
 class Frozen(NamedTuple):
-    """Results of a frozen agent.
+    """Results of a frozen agent. Beyond 1 or -1, a mean is beyond a bound."""
 
-    Attributes:
-        returns: of its episodes.
-        entropy: of its policy, in nats, a mean over env steps.
-        means: of the numbers of a continuous action, from the middle of their ranges in halves of them, likewise; of
-            other actions none. Beyond 1 the mean is beyond a bound.
-        deviations: of the same numbers.
-    """
-
-    returns: list[float]
-    entropy: float
-    means: list[float]
-    deviations: list[float]
+    returns: list[float]  # of its episodes
+    entropy: float  # of its policy, in nats, mean over env steps
+    means: list[float]  # of the numbers of a continuous action, in halves of their ranges, mean over env steps
+    deviations: list[float]  # of the same numbers
 
 
 def run_frozen(run: SavedRun, lifetime: int, episodes: int, greedy: bool) -> Frozen:
-    """Run some episodes with a frozen agent.
-
-    Args:
-        run: with a checkpoint.
-        lifetime: index of the lifetime.
-        episodes: number of episodes, at most 100.
-        greedy: take the most probable action instead of a sample.
-    """
+    """Run up to 100 episodes with a frozen agent of one lifetime, with sampled or greedy actions."""
     agent, env, entropies, moments = run.agent(lifetime), run.env(), [], []
     agent.freeze()
     if greedy:

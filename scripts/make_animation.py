@@ -18,13 +18,7 @@ from tracerl.watch import watch
 DOCS = Path(__file__).parents[1] / "docs"
 SETTINGS = {"env": "CartPole", "env.backend": "compiled", "seed": 0, "steps": 120_000, "logger": "none"}
 ENV_SEED = 1234
-GIF: dict[str, Any] = {
-    "size": (880, 500),
-    "steps": 168,
-    "span": 168,
-    "fps": 25.0,
-    "speed": 0.5,
-}  # half the env's own pace
+GIF: dict[str, Any] = {"size": (880, 500), "steps": 168, "span": 168, "fps": 25.0, "speed": 0.5}  # half the env's pace
 RASTER_STEPS = 300
 
 

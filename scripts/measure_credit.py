@@ -24,7 +24,8 @@ from tracerl.nn.networks import Convolutional, Dense, Network  # noqa: E402
 
 STEPS = 200  # that a network receives
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}
-DRAWN = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
+DRAWN: dict[str, Any] = dict(membrane_decay=[0.0, 0.9], readout_decay=[0.0, 0.7])
+ADAPTIVE = {**DRAWN, "neuron": "alif", "adaptation": 0.1, "adaptation_decay": [0.9, 0.99]}
 CASES: dict[str, dict[str, Any]] = {
     "m = .5, k = 0": dict(readout_decay=0.0),
     "m = .5, k = .5": {},
@@ -35,14 +36,8 @@ CASES: dict[str, dict[str, Any]] = {
     "the same, spike kept in it": {**DRAWN, "reset": "hard", "detach_reset": False},
     "drawn, recurrent": {**DRAWN, "recurrent": True},
     "drawn, currents normalised": {**DRAWN, "layer_norm": True},
-    "drawn, neuron=alif": {**DRAWN, "neuron": "alif", "adaptation": 0.1, "adaptation_decay": [0.9, 0.99]},
-    "drawn, neuron=alif, recurrent": {
-        **DRAWN,
-        "neuron": "alif",
-        "adaptation": 0.1,
-        "adaptation_decay": [0.9, 0.99],
-        "recurrent": True,
-    },
+    "drawn, neuron=alif": ADAPTIVE,
+    "drawn, neuron=alif, recurrent": {**ADAPTIVE, "recurrent": True},
     "drawn, neuron=synaptic": {**DRAWN, "neuron": "synaptic", "synapse_decay": [0.0, 0.5]},
 }
 IMAGE = dict(channels=[8], kernel=3, stride=1, padding=0, pool=1, pool_kind="average", channels_last=True, hidden=[])
@@ -78,27 +73,20 @@ def cosines(network: Network, seed: int) -> list[float]:
     for x in inputs:
         network(x)
     network.backward(g)
-    ours, truth = scores_of(network), bptt(network, inputs, g)
-    return [
-        float(
-            torch.cosine_similarity(
-                torch.cat([ours[f"W{i}"].flatten(), ours[f"b{i}"]]),
-                torch.cat([truth[f"W{i}"].flatten(), truth[f"b{i}"]]),
-                dim=0,
-            )
-        )
-        for i, _ in spiking(network)
-    ]
+    both, found = (scores_of(network), bptt(network, inputs, g)), []
+    for i, _ in spiking(network):
+        ours, truth = (torch.cat([scores[f"W{i}"].flatten(), scores[f"b{i}"]]) for scores in both)
+        found.append(float(torch.cosine_similarity(ours, truth, dim=0)))
+    return found
 
 
 def table(credit: str, width: int, seeds: int) -> str:
     """Return a markdown table of one credit: settings x layer, mean and worst seed."""
     lines = [f"| settings | {' | '.join(STACKS)} |", "|---" * (len(STACKS) + 1) + "|"]
     for name, changes in CASES.items():
-        found = {
-            depth: torch.tensor([dense(depth, width, seed, {**changes, "credit": credit}) for seed in range(seeds)])
-            for depth in (1, 2, 3)
-        }
+        settings = {**changes, "credit": credit}
+        each = {depth: [dense(depth, width, seed, settings) for seed in range(seeds)] for depth in (1, 2, 3)}
+        found = {depth: torch.tensor(rows) for depth, rows in each.items()}
         columns = [found[depth][:, layer] for depth, layer in STACKS.values()]
         cells = [f"{column.mean():.3f} ({column.min():.3f})" for column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")

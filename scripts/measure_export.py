@@ -37,16 +37,13 @@ with warnings.catch_warnings():
 def received_and_sent(saved: Any, lifetime: int, steps: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
     """Run the agent of a run without learning.
 
-    Returns:
-        The agent; what its policy received and which spikes its last layer sent at every env step, by episode.
+    Return the agent, and by episode the inputs of its policy and the spikes of its last layer at every env step.
     """
     agent, env = saved.agent(lifetime), saved.env()
     agent.freeze()
     agent.act_greedily()
-    network = agent.parts()["policy"].network
-    start = agent.start
-    features: list[list[Tensor]] = []
-    spikes: list[list[Tensor]] = []
+    network, start = agent.parts()["policy"].network, agent.start
+    features, spikes = list[list[Tensor]](), list[list[Tensor]]()
 
     def begin(observation: Any) -> Any:
         features.append([])
@@ -76,18 +73,10 @@ def mismatches(read: Any, file: Any, ticks: int, features: list[list[Tensor]], s
 
 
 def compared(saved: SavedRun, lifetime: int, steps: int) -> tuple[Tensor, dict[str, int]]:
-    """Run an agent, and both readers on what its policy receives.
+    """Run an agent for some env steps, and both readers on the inputs of its policy.
 
-    Args:
-        saved: the run.
-        lifetime: index of the lifetime.
-        steps: env steps.
-
-    Returns:
-        The spikes of the policy's last layer, [steps, n], and by reader how many of them differ.
-
-    Raises:
-        ConfigError: NIR cannot express the network.
+    Return the spikes of the policy's last layer, [steps, n], and by reader how many of them differ. A network that NIR
+    cannot express raises a ConfigError.
     """
     file, readers = io.BytesIO(), {"snnTorch": import_from_nir, "Norse": partial(norse.torch.from_nir, dt=1e-4)}
     with warnings.catch_warnings():  # of a soft reset, and of what the readers call

@@ -26,9 +26,8 @@ Series = dict[str, list[float]]
 def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -> Series:
     """Simulate one LIF neuron with random spikes at two inputs and return its variables by name."""
     one = Lifetimes(0)
-    settings = LayerSettings(
-        membrane_decay=(0.85, 0.85), threshold=(threshold, threshold), surrogate="triangle", slope=2.0
-    )
+    both = (threshold, threshold)
+    settings = LayerSettings(membrane_decay=(0.85, 0.85), threshold=both, surrogate="triangle", slope=2.0)
     synapses = DenseSynapses(2, 1, one)
     layer = LIF(synapses, one, settings)
     synapses.affine.copy_(torch.tensor([[1.6], [1.1], [0.0]]))  # two weights and the bias
@@ -52,10 +51,8 @@ def one_neuron(ticks: int, threshold: float = 0.5, readout_decay: float = 0.8) -
 
 def plot_neuron(path: Path, ticks: int = 80, threshold: float = 0.5) -> None:
     """Draw inputs, membrane and spikes, surrogate, and the derivatives that the first weight carries forward."""
-    seen, t = one_neuron(ticks, threshold), np.arange(ticks)
-    figure, axes = plt.subplots(
-        4, 1, figsize=(7.2, 6.4), sharex=True, layout="constrained", height_ratios=[0.6, 1.5, 0.9, 1.2]
-    )
+    seen, t, heights = one_neuron(ticks, threshold), np.arange(ticks), [0.6, 1.5, 0.9, 1.2]
+    figure, axes = plt.subplots(4, 1, figsize=(7.2, 6.4), sharex=True, layout="constrained", height_ratios=heights)
     for row, name in enumerate(("second", "first")):
         axes[0].vlines(t[np.array(seen[name]) > 0], row + 0.1, row + 0.9, color=DARK if name == "first" else LIGHT)
     axes[0].set(yticks=[0.5, 1.5], yticklabels=["$x_2$", "$x_1$"], ylim=(0, 2), title="what the neuron receives")
@@ -103,10 +100,9 @@ def early_steps(steps: int, skip: int, seed: int = 1) -> tuple[Series, list[int]
     for step in run:
         if run.record.step <= skip:
             continue
-        seen["log_prob"].append(float(agent.log_prob_trace.average()))
-        seen["norm"].append(float(agent.policy.eligibility_trace.norm()))
-        seen["delta"].append(float(agent.signal))
-        seen["value"].append(float(agent.value))
+        norm = agent.policy.eligibility_trace.norm()
+        for name, number in zip(seen, (agent.log_prob_trace.average(), norm, agent.signal, agent.value), strict=True):
+            seen[name].append(float(number))
         if step.last:
             ends.append(len(seen["delta"]) - 1)
     return seen, ends

@@ -33,11 +33,7 @@ NAMES = {  # by agent, in the order of the colours
 
 
 def taken_from(folders: Sequence[Path]) -> list[Band]:
-    """Return the curves of runs, in the order of ``NAMES``.
-
-    Raises:
-        ConfigError: there are none.
-    """
+    """Return the curves of runs, in the order of ``NAMES``; a ConfigError if there are none."""
     chosen = choose(folders)
     agents = [found.jobs[0].agent for found in chosen.groups]
     found = dict(zip(agents, bands_of(chosen.groups, agents), strict=True))

@@ -31,21 +31,13 @@ RUNS = {
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a page.
+    """One picture of a page."""
 
-    Attributes:
-        page: as TensorBoard's address has it.
-        height: of the window, in pixels.
-        words: that it shows once it is loaded.
-        elements: selector of elements, and how many of them it has once it is drawn.
-        click: selectors of elements to click first, one after the other.
-    """
-
-    page: str
-    height: int
-    words: Sequence[str]
-    elements: tuple[str, int] | None = None
-    click: Sequence[str] = ()
+    page: str  # as TensorBoard's address has it
+    height: int  # of the window, in pixels
+    words: Sequence[str]  # that it shows once it is loaded
+    elements: tuple[str, int] | None = None  # selector of elements, and how many of them it has once it is drawn
+    click: Sequence[str] = ()  # selectors of elements to click first, one after the other
 
 
 BOX = "paper-checkbox"  # before the name of a setting or of a metric on the HParams page
@@ -88,11 +80,7 @@ def shoot(page: Page, url: str, shot: Shot) -> bytes:
 
 
 def smaller(png: bytes) -> bytes:
-    """Return the picture with as many colours as its size allows.
-
-    Raises:
-        ValueError: it is too large with sixteen.
-    """
+    """Return the picture with as many colours as its size allows; a ValueError if it is too large with sixteen."""
     with Image.open(io.BytesIO(png)) as image:
         for colours in (256, 128, 64, 32, 16):
             buffer = io.BytesIO()

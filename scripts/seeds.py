@@ -5,11 +5,7 @@ from collections.abc import Sequence
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Read ``0-9`` or ``0,3,7``.
-
-    Raises:
-        ValueError: it is neither, or names no seed or one seed twice.
-    """
+    """Read ``0-9`` or ``0,3,7``; a ValueError if it is neither, or names no seed or one seed twice."""
     span = re.fullmatch(r"(\d+)-(\d+)", text)
     if span is None and re.fullmatch(r"\d+(,\d+)*", text) is None:
         raise ValueError(f"seeds must look like 0-9 or 0,3,7, got {text!r}")

@@ -33,17 +33,12 @@ from tracerl.config.checks import ConfigError
 
 
 def narrowed(study: Study, arguments: argparse.Namespace) -> Study:
-    """Return the selected part of a study.
-
-    Raises:
-        ConfigError: it has no such part.
-    """
+    """Return the selected part of a study; a ConfigError if it has no such part."""
     asked = _chosen("tasks", arguments.tasks, [task.name for task in study.tasks])
     tasks = [task for task in study.tasks if task.name in asked]
     names = _chosen("settings", arguments.settings, list(study.settings))
     if study.baseline not in names:
-        problem = f"must have the baseline among them, {study.baseline}, got {arguments.settings}"
-        raise ConfigError("--settings", problem)
+        raise ConfigError("--settings", f"must include the baseline, {study.baseline}, got {arguments.settings}")
     if arguments.seeds is not None:
         try:
             few = parse_seeds(arguments.seeds)

@@ -18,25 +18,15 @@ COLUMNS = ("study", "task", "setting", "agent", "seed", "steps", "status", "meas
 
 @dataclass(frozen=True)
 class Lifetime:
-    """One lifetime.
+    """One lifetime."""
 
-    Attributes:
-        seed: seed of the lifetime.
-        agent: name of the agent.
-        steps: env steps taken.
-        status: status of its run; ``missing`` without a run.
-        scores: measures by the names in ``SCORES``; None if missing.
-        milestones: env step of each milestone; None if not reached.
-        curve: mean return of the last 100 episodes; None without an ended episode.
-    """
-
-    seed: int
-    agent: str
-    steps: int
-    status: str
-    scores: Mapping[str, float | None]
-    milestones: Mapping[str, int | None]
-    curve: Curve | None
+    seed: int  # seed of the lifetime
+    agent: str  # name of the agent
+    steps: int  # env steps taken
+    status: str  # status of its run; ``missing`` without a run
+    scores: Mapping[str, float | None]  # measures by the names in ``SCORES``; None if missing
+    milestones: Mapping[str, int | None]  # env step of each milestone; None if not reached
+    curve: Curve | None  # mean return of the last 100 episodes; None without an ended episode
 
     @property
     def counts(self) -> bool:
@@ -68,13 +58,7 @@ def _lifetimes(run: Run) -> list[Lifetime]:
 
 
 def write_table(path: Path, study: str, lifetimes: Mapping[tuple[str, str], Sequence[Lifetime]]) -> None:
-    """Write the table. Missing values are empty.
-
-    Args:
-        path: path of the csv.
-        study: name of the study.
-        lifetimes: lifetimes by task and setting.
-    """
+    """Write the csv of the lifetimes, by task and setting. Missing values are empty."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

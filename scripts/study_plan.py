@@ -32,42 +32,25 @@ LARGEST_SHARED = 2 << 20  # largest state of a lifetime that shares a process, b
 
 @dataclass(frozen=True)
 class Task:
-    """A task.
+    """A task."""
 
-    Attributes:
-        name: name in the report.
-        env: name of a yaml in configs/env.
-        steps: env steps of a lifetime; None: the default of the env.
-        seeds: seeds of the lifetimes.
-        overrides: overrides of ``tracerl.run`` for every setting.
-    """
-
-    name: str
-    env: str
-    steps: int | None
-    seeds: tuple[int, ...]
-    overrides: Overrides
+    name: str  # name in the report
+    env: str  # name of a yaml in configs/env
+    steps: int | None  # env steps of a lifetime; None: the default of the env
+    seeds: tuple[int, ...]  # seeds of the lifetimes
+    overrides: Overrides  # overrides of ``tracerl.run`` for every setting
 
 
 @dataclass(frozen=True)
 class Study:
-    """A research question and the runs for it.
+    """A research question and the runs for it."""
 
-    Attributes:
-        name: name of its yaml.
-        question: the question as text.
-        prediction: prediction written before the runs.
-        baseline: name of the setting for comparisons.
-        tasks: tasks in the order of the report.
-        settings: overrides of ``tracerl.run`` by name.
-    """
-
-    name: str
-    question: str
-    prediction: str
-    baseline: str
-    tasks: Sequence[Task]
-    settings: Mapping[str, Overrides]
+    name: str  # name of its yaml
+    question: str  # the question as text
+    prediction: str  # prediction written before the runs
+    baseline: str  # name of the setting for comparisons
+    tasks: Sequence[Task]  # tasks in the order of the report
+    settings: Mapping[str, Overrides]  # overrides of ``tracerl.run`` by name
 
 
 @dataclass(frozen=True)
@@ -90,14 +73,7 @@ def file_name(text: str) -> str:
 
 
 def find(name: str) -> Path:
-    """Return the yaml of a study.
-
-    Args:
-        name: name of a study of tracerl, or the path of a yaml.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """Return the yaml of a study by its name or path; a ConfigError if there is none."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder_of_studies() / f"{name}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(found.stem for found in folder_of_studies().glob("*.yaml")))
@@ -106,11 +82,7 @@ def find(name: str) -> Path:
 
 
 def read_study(path: Path) -> Study:
-    """Read and check the yaml of a study.
-
-    Raises:
-        ConfigError: naming the key.
-    """
+    """Read and check the yaml of a study. A ConfigError names the key."""
     try:
         found = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:  # the yaml parser can raise any error
@@ -192,15 +164,7 @@ def _seeds(key: str, found: Any, final: bool) -> tuple[int, ...]:
 
 
 def cells_of(study: Study, out: Path) -> list[Cell]:
-    """Return every combination of task and setting with its runs.
-
-    Args:
-        study: the study.
-        out: folder of all studies.
-
-    Raises:
-        ConfigError: ``tracerl.run`` rejects the settings.
-    """
+    """Return every combination of task and setting with its runs, in the folder ``out`` of all studies."""
     return [
         Cell(task, setting, _runs(task, own, out / study.name / file_name(setting) / file_name(task.name), setting))
         for task in study.tasks
@@ -234,11 +198,7 @@ def _runs(task: Task, own: Overrides, folder: Path, setting: str) -> list[Run]:
 
 
 def composed(overrides: Sequence[str], where: str) -> Settings:
-    """Return the settings of a command line as in the ``config.yaml`` of a run.
-
-    Raises:
-        ConfigError: it makes none; the message is that of ``tracerl.run``.
-    """
+    """Return the settings of a command line as in ``config.yaml``; a ConfigError has ``tracerl.run``'s message."""
     try:
         with hydra_compat.configs("tracerl.configs"):
             found: Any = OmegaConf.to_container(hydra.compose("run", open_keys(list(overrides))), resolve=True)

@@ -38,13 +38,7 @@ ABOUT = (
 
 
 def report(study: Study, lifetimes: Lifetimes, about: str) -> str:
-    """Return the report in markdown. Its pictures are ``TASK.png`` in the same folder.
-
-    Args:
-        study: the study.
-        lifetimes: measured lifetimes by task and setting.
-        about: machines and dates.
-    """
+    """Return the report in markdown, with the pictures ``TASK.png``. ``about`` names machines and dates."""
     parts = [f"# {study.name}", f"**Question.** {study.question}", f"**Prediction.** {study.prediction}", ABOUT]
     parts += ["## Over all tasks", over_tasks(study, lifetimes)]
     for task in study.tasks:

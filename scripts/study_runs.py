@@ -19,19 +19,12 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One process of ``tracerl.run``.
+    """One process of ``tracerl.run``."""
 
-    Attributes:
-        overrides: overrides of its command line.
-        seeds: consecutive seeds of its lifetimes.
-        settings: contents of its ``config.yaml``.
-        folder: folder of the run.
-    """
-
-    overrides: tuple[str, ...]
-    seeds: tuple[int, ...]
-    settings: Settings
-    folder: Path
+    overrides: tuple[str, ...]  # overrides of its command line
+    seeds: tuple[int, ...]  # consecutive seeds of its lifetimes
+    settings: Settings  # contents of its ``config.yaml``
+    folder: Path  # folder of the run
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -72,15 +65,9 @@ def reason_to_run(run: Run) -> str | None:
 
 
 def execute(run: Run, threads: int, machine: str) -> str | None:
-    """Make a run if needed: resume an unfinished run, or replace an outdated one.
+    """Make a run if needed, and return why it failed, if it did: resume an unfinished run, or replace an outdated one.
 
-    Args:
-        run: the run.
-        threads: number of threads of the process.
-        machine: machine and versions, written into the folder.
-
-    Returns:
-        Why it failed, if it did.
+    ``machine`` has machine and versions, and is written into the folder.
     """
     reason = reason_to_run(run)
     if reason is None:

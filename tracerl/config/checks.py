@@ -49,16 +49,7 @@ class ConfigWarning(UserWarning):
 
 
 def number(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[]") -> float:
-    """Check a real number in a range.
-
-    Args:
-        key: name of the setting.
-        value: given value.
-        expected: the range in words, for the message.
-        low: lower end of the range.
-        high: upper end of the range.
-        closed: brackets of the ends, which show whether they belong to the range.
-    """
+    """Check a real number in the range that ``expected`` describes. ``closed`` has the brackets of its ends."""
     fits = isinstance(value, Real) and not isinstance(value, bool)
     if fits:
         fits = (
@@ -134,11 +125,7 @@ def packages(key: str, extra: str, *names: str) -> None:
 
 
 def span(key: str, value: Any, expected: str, low: float, high: float, *, closed: str = "[)") -> tuple[float, float]:
-    """Check one number, or a range ``[low, high]`` of numbers to draw from.
-
-    Returns:
-        The ends of the range; equal for one number.
-    """
+    """Check one number, or a range ``[low, high]`` of numbers to draw from, and return the ends of the range."""
     pair = isinstance(value, Sequence) and not isinstance(value, str)
     ends = tuple(value) if pair else (value, value)
     wanted = f"{expected}, or a pair [low, high] of such numbers"

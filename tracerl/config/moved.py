@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -87,12 +88,7 @@ HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
 
 
 def current_settings(saved: Mapping[str, Any], head: bool) -> dict[str, Any]:
-    """Return settings of a saved run under their current names.
-
-    Args:
-        saved: settings by dotted name.
-        head: whether the current run has a group ``head``.
-    """
+    """Return settings of a saved run, by dotted name, under their current names, with a group ``head`` if ``head``."""
     found = {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in saved.items()
@@ -115,11 +111,7 @@ def homes(path: str) -> list[str]:
 
 
 def current(path: str) -> str:
-    """Return the current dotted path of a class or function of tracerl 0.1.
-
-    Args:
-        path: such as ``tracerl.network.Dense``. Paths that did not move or are outside tracerl are returned unchanged.
-    """
+    """Return the current dotted path of a class or function of tracerl 0.1; the path itself if it did not move."""
     for home in homes(path):
         module, _, name = home.rpartition(".")
         if home != path and _has(module, name):
@@ -146,13 +138,9 @@ def attribute_of(*modules: str) -> Callable[[str], Any]:
 
 
 def keep_names(namespace: dict[str, Any], **names: str) -> None:
-    """Add aliases with a warning for attributes of a module under their names in tracerl 0.1.
+    """Add aliases with a warning for attributes of a module (``globals()``) under their previous names.
 
     The function is hidden from type checkers, so that they report misspelt names.
-
-    Args:
-        namespace: ``globals()`` of the module.
-        names: current name of each previous name.
     """
 
     def find(name: str) -> Any:
@@ -171,13 +159,6 @@ def _has(module: str, name: str) -> bool:
         return False
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 class _Moved(MetaPathFinder, Loader):
     """A finder that imports a module by its name in tracerl 0.1."""
 
@@ -187,7 +168,9 @@ class _Moved(MetaPathFinder, Loader):
         inside = isinstance(getattr(parent, "loader", None), _Moved)
         if not inside and fullname.removeprefix("tracerl.") not in MOVED:
             return None
-        return ModuleSpec(fullname, self, is_package=True) if _is_module(homes(fullname)[0]) else None
+        with suppress(ModuleNotFoundError):
+            return ModuleSpec(fullname, self, is_package=True) if find_spec(homes(fullname)[0]) else None
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Add all previous attributes to the module."""
