@@ -22,19 +22,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import numpy as np
 from doc_tables import made_on, write_table
 from env_speed import Null, many_envs, one_env, per_second
 from omegaconf import DictConfig
 
-from tracerl.config.hydra_compat import configs
+from tracerl.config.hydra_compat import compose
 from tracerl.config.instantiate import build, open_keys
-from tracerl.lifetime.loop import Callback, next_call
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 from tracerl.runs.build import build_agent, use_threads
@@ -140,8 +140,8 @@ class Bench:
         """Time the loop with TensorBoard, and the share of the log."""
         with tempfile.TemporaryDirectory() as folder:
             log = build(self.config, "logger").open(LoggedRun(Path(folder), steps=self.steps, lifetimes=self.n))
-            watch = Watch(log)
-            speed = self._live(watch)
+            watch = Watch(log, "call", "call_at_end")
+            speed = self._live(log)
             self.log_share = watch.seconds * speed / (self.n * self.steps)
             log.close(success=True)
         return speed
@@ -173,26 +173,16 @@ class Bench:
 
 
 class Watch:
-    """A callback that measures the time of another callback."""
+    """A stopwatch that adds up the time of some methods."""
 
-    def __init__(self, callback: Callback) -> None:
-        self.callback, self.every, self.seconds = callback, callback.every, 0.0
+    def __init__(self, owner: Any, *names: str) -> None:
+        self.seconds = 0.0
+        for name in names:
+            setattr(owner, name, partial(self._timed, getattr(owner, name)))
 
-    def next_call(self, step: int) -> int:
-        """Return the next call of the callback."""
-        return next_call(self.callback, step)
-
-    def call(self, records: Any, agent: Any) -> None:
-        """Call the callback and add up the time."""
-        self._timed(self.callback.call, records, agent)
-
-    def call_at_end(self, records: Any, agent: Any) -> None:
-        """Call the callback at the end and add up the time."""
-        self._timed(getattr(self.callback, "call_at_end", self.callback.call), records, agent)
-
-    def _timed(self, call: Callable[[Any, Any], None], records: Any, agent: Any) -> None:
+    def _timed(self, method: Callable[..., None], *arguments: Any) -> None:
         started = time.perf_counter()
-        call(records, agent)
+        method(*arguments)
         self.seconds += time.perf_counter() - started
 
 
@@ -200,8 +190,7 @@ def config_of(row: Row, *more: str) -> DictConfig:
     """Return the config of the settings of a row and some more."""
     if "Null-v0" not in gym.registry:
         gym.register("Null-v0", lambda **_: Null())
-    with configs("tracerl.configs"):
-        return hydra.compose("run", open_keys([*row.overrides.split(), *more]))
+    return compose(open_keys([*row.overrides.split(), *more]))
 
 
 def measure(row: Row, rounds: int) -> dict[str, float]:

@@ -16,10 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import yaml
 
-from tracerl.config.hydra_compat import configs
+from tracerl.config.hydra_compat import compose
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, PAGE = ROOT / "configs", ROOT / "docs" / "config.md"
@@ -185,8 +184,7 @@ def comments(paths: list[Path]) -> dict[str, str]:
 @lru_cache
 def choices(*overrides: str) -> dict[str, str]:
     """Return the chosen yaml of each group, such as ``{"agent": "reflect", ...}``."""
-    with configs("tracerl.configs"):
-        composed = hydra.compose("run", ["env=CartPole", *overrides], return_hydra_config=True)
+    composed = compose(["env=CartPole", *overrides], return_hydra_config=True)
     return {group: name for group, name in composed.hydra.runtime.choices.items() if isinstance(name, str)}
 
 

@@ -20,31 +20,17 @@ from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import torch
 from omegaconf import DictConfig
 from seeds import parse_seeds
 
-from tracerl.config.hydra_compat import configs, instantiate
+from tracerl.config.hydra_compat import compose, instantiate
 from tracerl.lifetime.record import Record
 from tracerl.nn.lifetimes import Lifetimes
 
 
-def settings(overrides: list[str]) -> DictConfig:
-    """Compose the config of ``env=Digits`` with some settings changed."""
-    with configs("tracerl.configs"):
-        return hydra.compose("run", ["env=Digits", *overrides])
-
-
 def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, Record]:
-    """Train for whole episodes and return the agent, its membranes at rest, and the record of the lifetime.
-
-    Args:
-        config: of the agent.
-        spec: an ``EnvSpec`` of ``tracerl/Digits-v0``.
-        steps: env steps, rounded up to whole episodes.
-        seed: of weights, actions and env.
-    """
+    """Train over whole episodes, at least ``steps`` env steps; return the agent at rest and the record."""
     make = instantiate(config.agent, _convert_="all", _partial_=True)
     runner, record = spec.open([seed]), Record()
     agent = make(runner.observation_space, runner.action_space, Lifetimes(seed))
@@ -62,12 +48,7 @@ def accuracy(agent: Any, env: gym.Env[Any, Any], seed: int) -> float:
     """Return the share of an env's images that the agent names, leaving the agent as it was.
 
     ``Agent.start`` sees an observation and acts; it learns nothing. Called again for each further showing, with no end
-    between, it continues from the membranes of the showing before.
-
-    Args:
-        agent: of one lifetime, between two episodes: its membranes are at rest.
-        env: ``tracerl/Digits-v0``.
-        seed: of Bernoulli pixels.
+    between, it continues from the membranes of the showing before. ``seed`` is that of Bernoulli pixels.
     """
     memory = agent.memory
     before = memory.real.clone(), memory.wide.clone()
@@ -94,7 +75,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="settings for tracerl.run, such as network=conv")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = settings(arguments.overrides)
+    config = compose(["env=Digits", *arguments.overrides])
     spec = instantiate(config.env, _convert_="all")
     splits = [replace(spec, kwargs={**spec.kwargs, "split": split}) for split in ("train", "held_out")]
     rows = []

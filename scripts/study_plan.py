@@ -8,16 +8,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from seeds import consecutive, parse_seeds
 from study_runs import Run, Settings, bytes_in_kernels, is_compiled
 
-from tracerl.config import checks, hydra_compat
+from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.error_messages import explain
+from tracerl.config.hydra_compat import compose
 from tracerl.config.instantiate import open_keys
 
 Overrides = tuple[str, ...]
@@ -200,8 +200,7 @@ def _runs(task: Task, own: Overrides, folder: Path, setting: str) -> list[Run]:
 def composed(overrides: Sequence[str], where: str) -> Settings:
     """Return the settings of a command line as in ``config.yaml``; a ConfigError has ``tracerl.run``'s message."""
     try:
-        with hydra_compat.configs("tracerl.configs"):
-            found: Any = OmegaConf.to_container(hydra.compose("run", open_keys(list(overrides))), resolve=True)
+        found: Any = OmegaConf.to_container(compose(open_keys(list(overrides))), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(where, f"cannot be used: {explain(error, overrides)}") from error
     return dict(found)

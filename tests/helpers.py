@@ -87,8 +87,7 @@ def compose(*overrides: str) -> DictConfig:
 
 @cache
 def _composed(*choices: str) -> DictConfig:
-    with hydra_compat.configs("tracerl.configs"):
-        return hydra.compose("run", list(choices))
+    return hydra_compat.compose(choices)
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers import script
+from tests.helpers import compose, script
 from tracerl.config import hydra_compat
 
 held_out_digits = script("held_out_digits")
@@ -12,7 +12,7 @@ SMALL = ("engine=torch", "network.hidden=[8]", "env.kwargs.held_out=0.02", "env.
 
 @pytest.mark.parametrize("showings", [1, 3])
 def test_accuracy_uses_greedy_actions_and_does_not_change_the_agent(showings: int) -> None:
-    config = held_out_digits.settings([*SMALL, f"env.kwargs.showings={showings}"])
+    config = compose("env=Digits", *SMALL, f"env.kwargs.showings={showings}")
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 20, seed=0)
     before = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
@@ -24,7 +24,7 @@ def test_accuracy_uses_greedy_actions_and_does_not_change_the_agent(showings: in
 
 
 def test_constant_answer_has_the_accuracy_of_its_share() -> None:
-    config = held_out_digits.settings(list(SMALL))
+    config = compose("env=Digits", *SMALL)
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     agent, _ = held_out_digits.trained(config, spec, 1, seed=0)
     env = spec.make()
@@ -36,7 +36,7 @@ def test_constant_answer_has_the_accuracy_of_its_share() -> None:
 
 
 def test_agent_without_a_head_raises_an_error() -> None:
-    config = held_out_digits.settings(["agent=random"])
+    config = compose("env=Digits", "agent=random")
     spec = hydra_compat.instantiate(config.env, _convert_="all")
     with pytest.raises(SystemExit, match="RandomAgent has no head"):
         held_out_digits.trained(config, spec, 1, seed=0)

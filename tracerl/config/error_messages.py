@@ -5,12 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import hydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
+from tracerl.config.hydra_compat import compose
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
@@ -55,8 +54,7 @@ def _keys_of(parent: str, arguments: list[str]) -> list[str]:
     chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
     for overrides in (chosen, []):
         try:
-            with hydra_compat.configs("tracerl.configs"):
-                node: Any = hydra.compose("run", overrides)
+            node: Any = compose(overrides)
             for part in filter(None, parent.split(".")):
                 node = node[part]
             return sorted(str(key) for key in node if key != "_target_")

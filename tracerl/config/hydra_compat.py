@@ -1,14 +1,14 @@
 """The differences between Hydra 1.3 and 1.4."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import env_choices
 
@@ -38,6 +38,12 @@ def configs(module: str) -> Iterator[None]:
             yield
     finally:
         GlobalHydra.instance().hydra = outer  # restore the instance that Hydra replaced
+
+
+def compose(overrides: Sequence[str], **options: Any) -> DictConfig:
+    """Return ``hydra.compose`` of the config of a run with these overrides."""
+    with configs("tracerl.configs"):
+        return hydra.compose("run", list(overrides), **options)
 
 
 def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:

@@ -100,10 +100,7 @@ class ManyAgents(Protocol):
     """
 
     def advance(
-        self,
-        step_types: np.ndarray[Any, Any],
-        rewards: np.ndarray[Any, Any],
-        observations: Observation,
+        self, step_types: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
     ) -> np.ndarray[Any, Any]:
         """Take one step per lifetime.
 

@@ -5,7 +5,7 @@ lifetime), and each lifetime draws its initial values from its own seed.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -54,23 +54,20 @@ class Lifetimes:
 
     def normal(self, scale: float, *shape: int) -> Tensor:
         """Draw N(0, scale^2), [*lifetimes, *shape], in float64 so that every dtype has the same initial values."""
-        self._check_size(shape)
-        draws = [torch.randn(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
-        return self._place(draws, shape) * scale
+        return self._drawn(torch.randn, shape).to(self.device, self.dtype) * scale
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Draw U(low, high), [*lifetimes, *shape], in float64 so that every dtype has the same initial values."""
+        return (low + (high - low) * self._drawn(torch.rand, shape)).to(self.device, self.dtype)
+
+    def _drawn(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         self._check_size(shape)
-        draws = [torch.rand(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
-        return self._place([low + (high - low) * draw for draw in draws], shape)
+        draws = [draw(size=shape, generator=generator, dtype=torch.float64) for generator in self._generators]
+        return torch.stack(draws).reshape((*self.shape, *shape))
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
         if self.most is not None and len(self.seeds) * math.prod(shape) > self.most:
             raise ValueError(f"a tensor of shape {(*self.shape, *shape)} has more than {self.most:,} numbers")
-
-    def _place(self, draws: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-        stacked = torch.stack(draws).reshape((*self.shape, *shape))
-        return stacked.to(dtype=self.dtype, device=self.device)
 
 
 def clear_(tensor: Tensor, mask: Tensor | None) -> None:

@@ -95,6 +95,8 @@ class View:
     td_error: float | None
 
 
+# The layers of one lifetime, and its policy outputs by name. The arrays may share storage with the agent.
+_Arrays = tuple[Sequence[LayerView], Mapping[str, Numbers]]
 Found = Callable[[Tensor], Numbers]  # from a tensor, [*lifetimes, ...], to the slice of one lifetime, not copied
 
 
@@ -116,9 +118,9 @@ class Viewer:
         """Return the view at the present step."""
         if not self._visible:
             return View((), None, None, None, None, None)
-        return (self._kept or self._look_up()).view()
+        return _copied(*(self._kept or self._look_up()))
 
-    def _look_up(self) -> "_Arrays":
+    def _look_up(self) -> _Arrays:
         """Look up the arrays of the view, and keep them where their storage never changes."""
         agent, lifetime = self._agent, self._lifetime
         many, own, steady = bool(agent.lifetimes.shape), _packed_storage(agent), True
@@ -132,9 +134,8 @@ class Viewer:
         outlook = agent.outlook()
         layers = [_layer(name, neurons, found) for name, neurons in agent.spiking_layers().items()]
         numbers = {name: found(number) for name in _OUTLOOK if (number := getattr(outlook, name)) is not None}
-        arrays = _Arrays(layers, numbers)
-        self._kept = arrays if steady else None
-        return arrays
+        self._kept = (layers, numbers) if steady else None
+        return layers, numbers
 
 
 def view(agent: Any, lifetime: int = 0) -> View:
@@ -175,25 +176,15 @@ def constants(agent: Any) -> dict[str, Numbers]:
 _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 
-@dataclass(frozen=True)
-class _Arrays:
-    """Arrays of one lifetime, which may share storage with the agent: of its layers, and of its policy outputs."""
+def _copied(layers: Sequence[LayerView], outlook: Mapping[str, Numbers]) -> View:
+    """Return a view with copies of the arrays."""
 
-    layers: Sequence[LayerView]
-    outlook: Mapping[str, Numbers]
+    def copied(layer: LayerView) -> LayerView:
+        arrays = (layer.spikes, layer.membrane, layer.threshold, layer.rate)
+        return LayerView(layer.name, *(np.array(array, np.float64) for array in arrays))
 
-    def view(self) -> View:
-        """Return a view with copies of the arrays."""
-        copies = {
-            name: float(array) if array.ndim == 0 else np.array(array, np.float64)
-            for name, array in self.outlook.items()
-        }
-        return View([_copied(layer) for layer in self.layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
-
-
-def _copied(layer: LayerView) -> LayerView:
-    arrays = (layer.spikes, layer.membrane, layer.threshold, layer.rate)
-    return LayerView(layer.name, *(np.array(array, np.float64) for array in arrays))
+    copies = {name: np.array(array, np.float64) if array.ndim else float(array) for name, array in outlook.items()}
+    return View([copied(layer) for layer in layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
 
 
 def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium as gym
-import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -227,8 +226,7 @@ def compose(settings: Settings) -> DictConfig:
     """
     overrides = _overrides(settings)
     try:
-        with hydra_compat.configs("tracerl.configs"):
-            return hydra.compose("run", overrides)
+        return hydra_compat.compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError("settings", f"cannot be used: {explain(error, overrides)}") from error
 
@@ -245,16 +243,13 @@ def _text(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, (str, Path)):
-        return str(value) if re.fullmatch(r"[A-Za-z][\w.-]*", str(value)) else _quoted(str(value))
+        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+        return escaped if re.fullmatch(r"[A-Za-z][\w.-]*", escaped) else f"'{escaped}'"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{_text(part)}" for key, part in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_text, value)) + "]"
     raise ConfigError("settings", f"must hold numbers, texts, lists and mappings, got {value!r}")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _env(name: str) -> dict[str, str]:

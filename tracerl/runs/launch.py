@@ -58,7 +58,8 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     folder, steps = origin.folder, _check(cfg)
     check_folder(folder, origin.key)
     settings = _compared(cfg)
-    resume = cfg.resume or _is_requeued()
+    requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"  # at the job's time limit or after a failed machine
+    resume = cfg.resume or requeued
     with RunLock(folder, steps, origin.key) as run_lock:
         summary = finished_run(folder, settings, bool(resume), origin.key, steps)
         if summary is not None:
@@ -99,11 +100,6 @@ def _run_ended(status: str, error: str, folder: Path) -> RunEnded:
     return RunEnded(f"{status}: {error} (traceback in {folder / 'error.txt'})")
 
 
-def _is_requeued() -> bool:
-    """Return whether SLURM requeued this job, at its time limit or after a failure of its machine."""
-    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-
-
 def _check(cfg: DictConfig) -> int:
     """Check the settings of the run and return its number of steps."""
     steps = value(cfg, "steps")
@@ -137,9 +133,7 @@ def _setup(
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
-    records = [
-        Record([Milestone.parse(name) for name in spec.milestones], lifetime) for lifetime in range(cfg.lifetimes)
-    ]
+    records = [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
     runner.divergence = DivergenceCheck(cfg.on_nonfinite)
     runner.divergence.remember(agent)
     initial = constants(agent)

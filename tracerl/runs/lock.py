@@ -155,7 +155,10 @@ class RunLock(Callback):
         The claim is a file that only one process can create. It is then renamed to ``running.json``.
         """
         claim, seen, until = self._folder / "running.part", 0, math.inf
-        while not _create(claim):
+        while True:
+            with suppress(FileExistsError):
+                claim.touch(exist_ok=False)
+                break
             with suppress(FileNotFoundError):
                 if time.monotonic() > until:
                     claim.unlink()
@@ -194,12 +197,3 @@ class RunLock(Callback):
         step, mean_return = self._progress
         times = {"started": self._started, "updated": time.time()}
         return json.dumps({**self._about, **times, "step": step, "steps": self._steps, "return": mean_return}) + "\n"
-
-
-def _create(path: Path) -> bool:
-    """Create an empty file; return False if it exists."""
-    try:
-        path.open("x", encoding="utf-8").close()
-    except FileExistsError:
-        return False
-    return True

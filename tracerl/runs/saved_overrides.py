@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from tracerl.config import hydra_compat, trust
+from tracerl.config import trust
 from tracerl.config.checks import ConfigError
+from tracerl.config.hydra_compat import compose
 
 
 def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
@@ -35,8 +35,7 @@ def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, tr
     """
     kept = [str(line) for line in lines if _is_accepted(line, source, trusted)]
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
-    with hydra_compat.configs("tracerl.configs"):
-        cfg = hydra.compose("run", [*kept, *_plain(own), *_search_path(arguments, own)])
+    cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
     trust.check(OmegaConf.to_container(cfg, resolve=False), "", source, own, trusted)
     return kept
 

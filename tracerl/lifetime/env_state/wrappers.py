@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config import forms
-from tracerl.config.forms import flag, optional, real, whole
+from tracerl.config.forms import Check, flag, optional, real, whole
 
 from .adapter import Adapter
 from .fields import Fields
@@ -38,13 +38,9 @@ def _statistics(env: Any) -> Fields:
     }
 
 
-def _stack(env: Any) -> Fields:
-    # Left out: padding_value, which is a setting or is set by every reset.
-    return {"obs_queue": forms.several(forms.of_space(env.env.observation_space), n=env.stack_size)}
-
-
-def _delay(env: Any) -> Fields:
-    return {"observation_queue": forms.several(forms.of_space(env.env.observation_space), most=env.delay)}
+def _queue(env: Any, n: int | None = None, most: int | None = None) -> Check:
+    """Return the check of a queue of observations of the env inside a wrapper."""
+    return forms.several(forms.of_space(env.env.observation_space), n, most)
 
 
 def _atari(env: Any) -> Fields:
@@ -74,11 +70,10 @@ FIELDS: dict[str, Callable[[Any], Fields]] = {
     "PassiveEnvChecker": lambda env: {"checked_reset": flag, "checked_step": flag, "checked_render": flag},
     "RecordEpisodeStatistics": _statistics,
     "TimeAwareObservation": lambda env: {"timesteps": whole(0)},
-    "FrameStackObservation": _stack,
-    "DelayObservation": _delay,
-    "MaxAndSkipObservation": lambda env: {
-        "_obs_buffer": forms.array(env._obs_buffer.shape, env._obs_buffer.dtype.kind)
-    },
+    # Left out: padding_value, which is a setting or is set by every reset.
+    "FrameStackObservation": lambda env: {"obs_queue": _queue(env, n=env.stack_size)},
+    "DelayObservation": lambda env: {"observation_queue": _queue(env, most=env.delay)},
+    "MaxAndSkipObservation": lambda env: {"_obs_buffer": forms.like(env._obs_buffer)},
     "NormalizeObservation": lambda env: _running("obs_rms", env.observation_space.shape),
     "NormalizeReward": lambda env: {**_running("return_rms", ()), "discounted_reward": forms.array((1,), "f")},
     "AtariPreprocessing": _atari,

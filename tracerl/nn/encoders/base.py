@@ -9,6 +9,7 @@ from tracerl.config import checks
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.normalizers import ObservationNormalizer
+from tracerl.nn.random import UniformStream
 
 Shape = tuple[int, ...]
 
@@ -113,3 +114,13 @@ class Encoder(StateModule):
     def bounded(self, observation: Tensor) -> Tensor:
         """Return the result of ``standardise`` clipped to [-clip, clip]: float64, [*lifetimes, n]."""
         return self.standardise(observation).clamp(-self.clip, self.clip)
+
+
+def bernoulli_spikes(probability: Tensor, ticks: int, stream: UniformStream) -> Tensor:
+    """Draw independent spikes at each tick, from ticks times n numbers of the stream: bool, [*lifetimes, ticks, n].
+
+    ``probability`` is that of a spike at one tick, in [0, 1], float64, [*lifetimes, n].
+    """
+    n = probability.shape[-1]
+    uniform: Tensor = stream.draw_many(ticks * n).unflatten(-1, (ticks, n))
+    return uniform < probability.unsqueeze(-2)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
-from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
-from tracerl.nn.encoders.bernoulli import bernoulli_spikes
+from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, bernoulli_spikes, stacked
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, stacked
-from tracerl.nn.encoders.bernoulli import bernoulli_spikes
+from tracerl.nn.encoders.base import Encoder, EncoderSettings, Shape, bernoulli_spikes, stacked
 from tracerl.nn.encoders.on_off import on_off
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream

@@ -98,12 +98,7 @@ def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor)
 
 
 def lif_fire(
-    potential: Tensor,
-    threshold: Tensor,
-    slope: float,
-    surrogate: Surrogate,
-    reset: Reset,
-    detach_reset: bool = False,
+    potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate, reset: Reset, detach_reset: bool = False
 ) -> LIFStep:
     """Fire and reset.
 

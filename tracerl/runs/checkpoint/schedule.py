@@ -21,6 +21,8 @@ from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS
 
+# Errors of agents, envs and torch for a state of another shape or kind.
+_UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
 Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
 
 
@@ -141,9 +143,16 @@ def restore_run(
     Raises:
         ConfigError: the checkpoint does not fit the settings.
     """
-    info = RunInfo.of(checkpoint)
+    from tracerl.lifetime.env_state import join
+
+    info, parts = RunInfo.of(checkpoint), checkpoint.parts
     try:
-        kept = _restore(checkpoint, info.world, agent, runner, records)
+        agent.restore(parts["agent"])
+        of_records = {name: tensor.numpy() for name, tensor in parts["records"].items()}
+        _check_records(records, of_records)
+        restore_records(records, of_records)
+        arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
+        kept = runner.restore({**join(arrays, info.world), "step": checkpoint.step})
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
@@ -153,28 +162,10 @@ def restore_run(
         for record in records:
             record.episode_return, record.episode_length = 0.0, 0
     print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if new_episode else ""), flush=True)
-    kept_of_log = {name: tensor.numpy() for name, tensor in checkpoint.parts.get("log", {}).items()}
+    kept_of_log = {name: tensor.numpy() for name, tensor in parts.get("log", {}).items()}
     resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": new_episode}]
     files = {"episodes": info.episodes, "log": info.log, "kept": kept_of_log}
     return {**files, "seconds": info.seconds, "resumed": resumed}
-
-
-# Errors of agents, envs and torch for a state of another shape or kind.
-_UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
-
-
-def _restore(
-    checkpoint: Checkpoint, state: dict[str, Any], agent: Stateful, runner: EnvRunner, records: Sequence[Record]
-) -> bool:
-    from tracerl.lifetime.env_state import join
-
-    parts = checkpoint.parts
-    agent.restore(parts["agent"])
-    of_records = {name: tensor.numpy() for name, tensor in parts["records"].items()}
-    _check_records(records, of_records)
-    restore_records(records, of_records)
-    arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
-    return runner.restore({**join(arrays, state), "step": checkpoint.step})
 
 
 def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:

@@ -44,9 +44,11 @@ class EventWriter:
 
         Args:
             folder: folder of the run.
-            offset: name of the earlier file and its length in bytes; later bytes are dropped. An OSError is raised if
-                it
-                is missing or no regular file, a ValueError if it is shorter or has invalid records.
+            offset: name of the earlier file and its length in bytes; later bytes are dropped.
+
+        Raises:
+            OSError: the folder cannot be written, or the earlier file is missing or not a regular file.
+            ValueError: the earlier file is shorter or has invalid records.
         """
         if offset:
             self.path = folder / offset[0]
