@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
-import hydra
 import numpy as np
 import pytest
 import torch
