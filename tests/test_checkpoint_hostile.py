@@ -82,7 +82,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "large file": (in_place_of(sparse), r"agent.safetensors has 1,099,511,627,776 bytes, the manifest says"),
     "large file that is listed": (
         sparse_and_listed,
-        "manifest.json must give agent.safetensors bytes of up to 17,179,",
+        "manifest.json has an invalid entry: .files.agent.safetensors.bytes must be a whole number from 0 to 17179",
     ),
     "many large files": (
         lambda f: forge(f, files={f"{i}.safetensors": {"bytes": 2**33, "sha256": ""} for i in range(3)}),
@@ -115,19 +115,25 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
         "JSON",
     ),
     "other step": (lambda f: forge(f, step=6), "manifest.json is of step 6, not of the one in the folder's name"),
-    "negative step": (lambda f: forge(f, step=-1), "manifest.json has a step that is none"),
-    "step of text": (lambda f: forge(f, step="5"), "manifest.json has a step that is none"),
-    "info of text": (lambda f: forge(f, info="x"), "manifest.json has a created or info of another kind"),
-    "versions": (lambda f: forge(f, versions={"torch": 2}), "manifest.json has versions that are not text"),
-    "files": (lambda f: forge(f, files=[]), "manifest.json has files that are not a dict"),
-    "file entry": (lambda f: forge(f, files={"a.safetensors": 1}), "manifest.json must give a.safetensors bytes"),
+    "negative step": (lambda f: forge(f, step=-1), "manifest.json has an invalid entry: .step must be a whole number"),
+    "step of text": (lambda f: forge(f, step="5"), "manifest.json has an invalid entry: .step must be a whole number"),
+    "info of text": (lambda f: forge(f, info="x"), "manifest.json has an invalid entry: .info must be a dict"),
+    "versions": (
+        lambda f: forge(f, versions={"torch": 2}),
+        "manifest.json has an invalid entry: .versions.torch must be a string",
+    ),
+    "files": (lambda f: forge(f, files=[]), "manifest.json has an invalid entry: .files must be a dict"),
+    "file entry": (
+        lambda f: forge(f, files={"a.safetensors": 1}),
+        "manifest.json has an invalid entry: .files.a.safetensors must be a dict of bytes, sha256",
+    ),
     "size of text": (
         lambda f: forge(f, files=file_entry(bytes="9")),
-        "manifest.json must give agent.safetensors bytes",
+        "manifest.json has an invalid entry: .files.agent.safetensors.bytes must be a whole number",
     ),
     "negative size": (
         lambda f: forge(f, files=file_entry(bytes=-1)),
-        "manifest.json must give agent.safetensors bytes",
+        "manifest.json has an invalid entry: .files.agent.safetensors.bytes must be a whole number",
     ),
     "other hash": (
         lambda f: forge(f, files={**json.loads((f / "manifest.json").read_text())["files"], **file_entry(bytes=104)}),

@@ -83,12 +83,9 @@ class DivergenceCheck:
 
     def _reinitialise(self, agent: Any, lifetime: int) -> None:
         """Give one lifetime its initial state, which has no fault."""
+        rows = lifetime if agent.lifetimes.shape else ...
         for name, tensor in agent.capture().items():
-            initial = self._initial[name]
-            if agent.lifetimes.shape:
-                tensor[lifetime] = initial[lifetime]
-            else:
-                tensor.copy_(initial)
+            tensor[rows] = self._initial[name][rows]
 
 
 def finite(numbers: Any) -> bool:

@@ -142,7 +142,9 @@ def _setup(
         clear(folder, steps)
     else:
         past = restore_run(before, agent, runner, records, steps)
-    config = _write_settings(cfg, origin)
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
+    write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
         record.keep = episodes.keep
@@ -166,14 +168,6 @@ def _setup(
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
-
-
-def _write_settings(cfg: DictConfig, origin: Origin) -> str:
-    """Write the resolved config and the command line into the folder of the run; return the config as yaml."""
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
-    write_atomic(origin.folder / CONFIG, config)  # written last, because it marks the folder as a run
-    return config
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:

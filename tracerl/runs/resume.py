@@ -40,22 +40,14 @@ def finished_run(
         return None
     if not resume:
         raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
-    there = _settings_in(folder)
-    if there is None:
-        print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
+    if (config := saved.config(folder)) is not None:
+        check_same_settings(flat(config), settings, folder)
+    elif (info := saved.newest(folder)) is not None:
+        check_same_settings(info.settings, settings, folder)
     else:
-        check_same_settings(there, settings, folder)
+        print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
     summary = _finished_summary(folder)
     return summary if summary is not None and summary["steps"] >= steps else None
-
-
-def _settings_in(folder: Path) -> Mapping[str, Any] | None:
-    """Return the flat settings of the run in a folder; None if no file has them."""
-    config = saved.config(folder)
-    if config is not None:
-        return flat(config)
-    info = saved.newest(folder)
-    return None if info is None else info.settings
 
 
 def _finished_summary(folder: Path) -> dict[str, Any] | None:

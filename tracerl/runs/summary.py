@@ -46,7 +46,8 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
         f"return_last{WINDOW}": _over_lifetimes([record.mean_return(partial=True) for record in records]),
         f"reward_rate_last{RATE_WINDOW}": _over_lifetimes([record.reward_rate() for record in records]),
         "milestones": milestones,
-        "peak_rss_mb": _peak_memory(),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        / (2**20 if sys.platform == "darwin" else 2**10),
         "version": tracerl.__version__,
         **end,
     }
@@ -66,12 +67,6 @@ def _over_lifetimes(per_life: list[float]) -> dict[str, Any]:
         "ci_high": high,
         "per_life": [None if math.isnan(value) else value for value in per_life],
     }
-
-
-def _peak_memory() -> float:
-    """Return the largest resident set size of this process so far, MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def unsupported_reason(envs: Any) -> str | None:
             return f"no adapter for {type(wrapper).__name__}: it is a wrapper of vector envs that is not known"
     if type(bare) is SyncVectorEnv:
         return next((reason for reason in map(stack.unsupported_reason, bare.envs) if reason is not None), None)
-    if _is_cart_poles(bare):
+    if is_named(bare, "gymnasium.envs.classic_control", ("CartPoleVectorEnv",)):
         return None
     return f"no adapter for {type(bare).__name__}: only SyncVectorEnv and CartPoleVectorEnv give out their envs' state"
 
@@ -87,10 +87,6 @@ def _spaces(bare: Any) -> dict[str, Any]:
     """Return the generators of the spaces of all envs together and of one env."""
     names = ("action_space", "observation_space", "single_action_space", "single_observation_space")
     return {name: generators.from_space(getattr(bare, name)) for name in names}
-
-
-def _is_cart_poles(bare: Any) -> bool:
-    return is_named(bare, "gymnasium.envs.classic_control", ("CartPoleVectorEnv",))
 
 
 def _sync(bare: Any) -> fields.Fields:

@@ -31,7 +31,6 @@ _FIELDS = {
     "info": mapping,
     "digest": text,
 }
-_CHECK = of_dict(_FIELDS)
 
 
 def compose(step: int, files: Mapping[str, bytes], info: Mapping[str, Any]) -> bytes:
@@ -95,9 +94,10 @@ def parse(data: bytes) -> dict[str, Any]:
     if not same:
         raise ValueError("does not match its digest: it was changed after it was written")
     try:
-        _CHECK("manifest", manifest)
+        for name, check in _FIELDS.items():
+            check(name, manifest[name])
     except ValueError as error:
-        raise ValueError(f"has a field of another kind: {ascii(str(error))[:200]}") from None
+        raise ValueError(f"has an invalid entry: {ascii(str(error))[:160]}") from None
     wrong = [name for name in manifest["files"] if not names.file_name(name)]
     if wrong:
         raise ValueError(f"lists a file that no part can have: {ascii(wrong[0])[:80]}")

@@ -49,21 +49,13 @@ def pack(
     """
     ready = {}
     for name, value in tensors.items():
-        if not isinstance(name, str) or name in ("", _RESERVED) or not _is_unicode(name):
+        if not isinstance(name, str) or name in ("", _RESERVED) or name.encode(errors="ignore").decode() != name:
             raise ConfigError(key, f"must hold tensors under names of text other than {_RESERVED}, got {name!r:.60}")
         ready[name] = _copy(f"{key}.{name}", value)
     data = safetensors.torch.save(ready, None if metadata is None else dict(metadata))
     if _header_bytes(data) > _HEADER:
         raise ConfigError(key, f"must have names and shapes of at most {_HEADER:,} bytes, got {_header_bytes(data):,}")
     return data
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _copy(key: str, value: Any) -> Tensor:
