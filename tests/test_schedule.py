@@ -18,7 +18,8 @@ from tests.kills import differences
 from tracerl.lifetime.record import Record
 from tracerl.runs import lock
 from tracerl.runs.checkpoint import newest_good
-from tracerl.runs.checkpoint.schedule import FOLDER, Checkpoints, CheckpointSettings
+from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
+from tracerl.runs.saved import CHECKPOINTS
 
 # Schedules in env steps: shares of the run would change with its length. One image is of steps 441 to 540.
 QUICK = ["network.hidden=[8]", "logger.every=400", "logger.histograms_every=300", "logger.pictures_every=270"]
@@ -168,5 +169,5 @@ def test_full_disk_skips_a_checkpoint_with_one_warning(tmp_path: Path, capsys: p
     for _ in range(10):
         record.add(1.0)
     callback.call([record], Agent())  # type: ignore[arg-type]
-    assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / FOLDER).iterdir()] == [40]
-    assert os.listdir(tmp_path / "gone") == [FOLDER]
+    assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / CHECKPOINTS).iterdir()] == [40]
+    assert os.listdir(tmp_path / "gone") == [CHECKPOINTS]

@@ -290,10 +290,8 @@ def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
         return observation if shape is None else _as_array(observation, record)
     if not finite(observation) and (found := first_nonfinite(observation)):
         index, value = found
-        raise Diverged(
-            f"env handed out {value} in the observation at index {index} after {record.step:,} steps:"
-            " observations must be finite"
-        )
+        where = f"at index {index} after {record.step:,} steps"
+        raise Diverged(f"env handed out {value} in the observation {where}: observations must be finite")
     return observation
 
 

@@ -132,9 +132,9 @@ class Record:
 
 def capture_records(records: Sequence[Record]) -> dict[str, np.ndarray[Any, Any]]:
     """Return the state of records as arrays: one per counter, and one per lifetime and deque."""
-    found: dict[str, np.ndarray[Any, Any]] = {
-        name: np.array([getattr(record, name) for record in records]) for name in _COUNTERS
-    }
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    for name in _COUNTERS:
+        found[name] = np.array([getattr(record, name) for record in records])
     reached = [[m.reached_at or 0 for m in record.milestones] for record in records]
     found["reached"] = np.array(reached, np.int64).reshape(len(records), -1)  # 0: not reached
     for i, record in enumerate(records):

@@ -91,9 +91,8 @@ class Encoder(StateModule):
         self.layout = (self.n_out,) if ticks is None else (ticks, self.n_out)
         self.dtype = lifetimes.dtype
         self.clip = settings.clip
-        self.normalizer = (
-            ObservationNormalizer(n_standardised, settings.clip, lifetimes) if settings.normalize else None
-        )
+        normalizer = ObservationNormalizer(n_standardised, settings.clip, lifetimes) if settings.normalize else None
+        self.normalizer = normalizer
 
     def forward(self, observation: Tensor, first: bool | Tensor = False) -> Tensor:
         """Encode one observation, updating the encoder's state in place.

@@ -30,6 +30,7 @@ from tracerl.nn.functional.eligibility import accumulate_ as accumulate_
 from tracerl.nn.functional.eligibility import carry_sensitivity_ as carry_sensitivity_
 from tracerl.nn.functional.eligibility import low_pass_ as low_pass_
 from tracerl.nn.functional.neurons import RECTIFIER_LEAK as RECTIFIER_LEAK
+from tracerl.nn.functional.eligibility import td_error as td_error
 from tracerl.nn.functional.neurons import LIFStep as LIFStep
 from tracerl.nn.functional.neurons import Reset as Reset
 from tracerl.nn.functional.neurons import Surrogate as Surrogate
@@ -40,4 +41,3 @@ from tracerl.nn.functional.neurons import lif_fire as lif_fire
 from tracerl.nn.functional.neurons import lif_potential as lif_potential
 from tracerl.nn.functional.neurons import surrogate_derivative as surrogate_derivative
 from tracerl.nn.functional.neurons import surrogate_integral as surrogate_integral
-from tracerl.nn.functional.values import td_error as td_error
