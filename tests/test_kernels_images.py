@@ -32,6 +32,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "adaptive, recurrent": ((6, 5, 2), (*TWO, "network.neuron=alif", "network.recurrent=true")),
     "readout learned": ((6, 5, 2), (*TWO, "network.learn_readout_decay=true", "network.membrane_decay=0.5")),
     "obgd": ((6, 5, 2), (*TWO, "optimizer=obgd")),
+    "update_rms": ((6, 5, 2), (*TWO, "optimizer=update_rms")),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),
 }
 
@@ -55,7 +56,7 @@ def test_fused_equals_torch_over_a_long_run(case: str) -> None:
     step_together(agents, size, 2000, joined_every=50)
 
 
-@pytest.mark.parametrize("case", ["two, maximum", "dense on top"])
+@pytest.mark.parametrize("case", ["two, maximum", "dense on top", "update_rms"])
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that have always been zero do not change what is learned."""
     compute_by_rows(monkeypatch)

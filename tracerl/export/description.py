@@ -178,10 +178,9 @@ def _synapses(node: Node, wiring: Wiring) -> Dense | Convolution:
     synapses = node.layer.synapses
     weight, bias = _copied(synapses.weight), _copied(synapses.bias)
     if isinstance(synapses, layers.ConvolutionalSynapses):
-        channels, height, width = synapses.out_shape
-        kernels = weight.reshape(channels, synapses.in_shape[0], synapses.kernel, synapses.kernel)
+        kernels = weight.reshape(synapses.channels, synapses.in_shape.channels, synapses.kernel, synapses.kernel)
         sizes = synapses.stride, synapses.padding, synapses.channels_last, synapses.codes
-        return Convolution(kernels, bias, synapses.in_shape, (channels, height, width), *sizes)
+        return Convolution(kernels, bias, synapses.in_shape, Shape(*synapses.out_shape), *sizes)
     others = [wiring.size(source) for source in (*node.sources, *node.delayed)]
     blocks = weight.split([*others, weight.shape[-1] - sum(others)], -1)
     n = len(node.sources)

@@ -139,9 +139,10 @@ def update_rms(memory: Any, agent: Any, learner: Any, bottom: Any, signal: Any, 
         sums[KNOWN_SIGNAL] = signal
         start, affine = network.flat, network.input_weights
         if agent.by_rows:
-            rest = affine + bottom.n_in * bottom.n_out
+            rows = bottom.n_in if bottom.is_bottom else 0
+            rest = affine + rows * bottom.n_out
             add_to_traces(memory, learner, start, 1, affine - start, ones, sums)
-            add_to_traces(memory, learner, affine, bottom.n_in, bottom.n_out, scratch[ACTIVE], sums)
+            add_to_traces(memory, learner, affine, rows, bottom.n_out, scratch[ACTIVE], sums)
             add_to_traces(memory, learner, rest, 1, start + network.len_flat - rest, ones, sums)
         else:
             add_all_to_traces(memory, agent, learner, scratch, sums)
