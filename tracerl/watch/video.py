@@ -63,15 +63,17 @@ class Video:
         checks.packages("video", "watch", "imageio_ffmpeg")
         from imageio_ffmpeg import get_ffmpeg_exe
 
-        self._exe, self._messages = get_ffmpeg_exe(), tempfile.TemporaryFile()
+        self._exe = get_ffmpeg_exe()
         rate = str(Fraction(fps).limit_denominator(1000))
         taken = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", "-"]
         self.frames, self.file, self._is_gif = 0, PendingFile("video", path), path.suffix.lower() == ".gif"
         self._path = self.file.temporary
         self._frames_at = self._path.with_name(f"{self._path.name}.mp4") if self._is_gif else self._path
+        self._messages = tempfile.TemporaryFile()
         try:
             self._ffmpeg = self._start(*taken, *(_LOSSLESS if self._is_gif else _H264), f"file:{self._frames_at}")
         except OSError:
+            self._messages.close()
             self.file.drop()
             raise
 
