@@ -26,7 +26,7 @@ from numba.core.registry import cpu_target
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
-from tests.helpers import no_mode
+from tests.helpers import compose, no_mode
 from tracerl.runs.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that depends on the machine
@@ -43,6 +43,7 @@ def modules_of_a_run() -> list[str]:
 def import_all() -> None:
     """Import what a run imports lazily, so that a forked run need not, and let runs compose their config once."""
     Hydra.get_mode = no_mode  # type: ignore[assignment,method-assign]
+    compose()  # fills the caches of the parsers
     for name in modules_of_a_run():
         importlib.import_module(name)
     cpu_target.target_context.refresh()  # numba's list of functions that it can compile
