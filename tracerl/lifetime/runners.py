@@ -150,8 +150,4 @@ def fresh_seed(seed: int, state: Mapping[str, Any]) -> int:
     return int(np.random.SeedSequence((seed, int(state["step"]))).generate_state(1)[0])
 
 
-keep_names(
-    globals(),
-    World="EnvRunner",
-    **dict.fromkeys(("SingleEnvRunner", "SingleWorld", "VectorEnvRunner", "VectorWorld"), "GymnasiumRunner"),
-)
+keep_names(globals(), World="EnvRunner", SingleWorld="GymnasiumRunner", VectorWorld="GymnasiumRunner")
