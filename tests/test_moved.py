@@ -82,7 +82,7 @@ RENAMED = {
     "tracerl.kernels.compiled_runner": {"CompiledWorld": "CompiledEnvRunner"},
     "tracerl.lifetime.api": {"Life": "Lifetime"},
     "tracerl.lifetime.divergence": {"Guard": "DivergenceCheck"},
-    "tracerl.lifetime.env_state": {"obstacle": "unsupported_reason"},
+    "tracerl.lifetime.env_state": {"obstacle": "unsupported_reason", "capture_many": "capture"},
     "tracerl.lifetime.independent_agents": {"Population": "IndependentAgents"},
     "tracerl.lifetime.loop": {"Monitor": "Callback", "Moment": "LoopState", "live": "run_lifetime"},
     "tracerl.lifetime.protocol": {"Verb": "StepType", "Verbs": "AgentMethods"},
