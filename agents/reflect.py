@@ -1,9 +1,10 @@
-"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a spiking or graded critic."""
+"""The default agent: REFLECT(lambda) with a spiking policy and, for the td signal, a critic or an output for V."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
 from gymnasium import Space
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from tracerl.rules.signals import AdvantageSignal, RewardSignal
 from .common.actor_critic import ActorCritic, ActorCriticSettings
 
 SIGNALS = ("td", "advantage", "reward")
+TRUNKS = ("separate", "shared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +34,28 @@ class ReflectSettings(ActorCriticSettings):
             The last two are 0 or constant in tasks whose reward is the same at every step, such as CartPole.
         average_decay: decay of the reward's running average per env step (``advantage``).
         critic: settings of ``network`` that differ in the critic; None or empty: none.
+        trunk: ``separate``: policy and critic are two networks. ``shared``: V is a further output of the policy's.
+        value_weight: weight of V beside log pi in the objective of a shared network.
     """
 
     network: Dense
     signal: str
     average_decay: float
     critic: Mapping[str, Any] | None = None
+    trunk: str = "separate"
+    value_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
         checks.choice("signal", self.signal, SIGNALS)
         super().__post_init__()
         checks.decay("average_decay", self.average_decay)
+        checks.choice("trunk", self.trunk, TRUNKS)
+        checks.positive("value_weight", self.value_weight)
+        if self.trunk == "shared" and self.signal != "td":
+            raise checks.ConfigError("signal", f"must be td with trunk=shared, which learns V, got {self.signal!r}")
+        if self.trunk == "shared" and self.critic:
+            raise checks.ConfigError("critic", f"must be null with trunk=shared: one network, got {self.critic!r}")
 
 
 class ReflectAgent(ActorCritic):
@@ -59,6 +71,14 @@ class ReflectAgent(ActorCritic):
     5. compute the policy at the new observation and sample an action.
 
     V(s) is the value computed when s was observed, before the update that followed.
+
+    With a shared trunk one network has the policy's outputs and V, and one trace of
+
+        grad [ value_weight V(s) + log pi(a|s) + tau sign(delta) H(pi(.|s)) ]
+
+    delta has to be known before that gradient is computed at the network's state of the old observation. Step 2 is
+    therefore a forward pass that leaves no state, and the one of step 5 computes V(s) for the next step: in delta both
+    values are by the same parameters.
     """
 
     has_kernels = True
@@ -83,9 +103,11 @@ class ReflectAgent(ActorCritic):
         own = ReflectSettings(**settings)
         encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
         super().__init__(observation_space, action_space, lifetimes, own, encoder)
-        policy = own.network.build(encoder.shape, self.head.n_outputs, lifetimes)
+        self.is_shared, self.value_weight = own.trunk == "shared", own.value_weight
+        self._value_weight = lifetimes.full(own.value_weight, 1)
+        policy = own.network.build(encoder.shape, self.head.n_outputs + self.is_shared, lifetimes)
         self.policy, self.critic = self._policy_learner(policy, own.optimizer["policy"]), None
-        if own.signal == "td":
+        if own.signal == "td" and not self.is_shared:
             network = own.network if own.critic is None else _differing(own.network, own.critic)
             self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), own.optimizer["value"])
         self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
@@ -93,7 +115,10 @@ class ReflectAgent(ActorCritic):
         self._choose_engine()
 
     def parts(self) -> dict[str, Part]:
-        """Return the policy and, where there is one, the critic; see ``tracerl.nn.exportable.Portable``."""
+        """Return the policy and, where V is computed, the value; see ``tracerl.nn.exportable.Portable``."""
+        if self.is_shared:
+            network = self.policy.network
+            return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
         found = {"policy": Part(self.policy.network)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
@@ -105,20 +130,25 @@ class ReflectAgent(ActorCritic):
         return features
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
-        """Update both networks from one transition; see ``OnlineAgent._learn``."""
+        """Update the networks from one transition; see ``OnlineAgent._learn``."""
         policy, critic, signal = self.policy, self.critic, self.signal
         reward = scale_reward(self.reward_scaler, reward, signal.dtype)
         features: Tensor = self.encoder(observation)
-        if critic is None:
-            signal.copy_(self.baseline(reward))
-        else:
+        if self.is_shared:
+            with policy.network.unchanged():  # the gradient below is at the state of s
+                value_tp1 = policy.network(features)[..., -1]
+        elif critic is not None:
             critic.accumulate(self._one)  # the gradient of V(s): the network's state is still that of s
             value_tp1 = critic.network(features).squeeze(-1)
+        if self._has_value():
             signal.copy_(F.td_error(reward, self.value, value_tp1, self.settings.discount, continues))
             self.value.copy_(value_tp1)
+        else:
+            signal.copy_(self.baseline(reward))
         if not self._sound(signal):
             return features
-        policy.accumulate(policy_gradient(self.head, self.settings.entropy, signal))
+        gradient = policy_gradient(self.head, self.settings.entropy, signal)
+        policy.accumulate(torch.cat([gradient, self._value_weight], -1) if self.is_shared else gradient)
         policy.update(signal)
         if critic is not None:
             critic.update(signal)
@@ -127,7 +157,11 @@ class ReflectAgent(ActorCritic):
 
     def _act(self, features: Tensor) -> None:
         """Sample an action from the policy at the features."""
-        self.head.sample(self.policy.network(features), self.stream)
+        outputs = self.policy.network(features)
+        if self.is_shared:
+            self.value.copy_(outputs[..., -1])
+            outputs = outputs[..., :-1]
+        self.head.sample(outputs, self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
         self._sound(self.entropy)

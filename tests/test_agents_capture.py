@@ -38,6 +38,8 @@ CASES = {
         "optimizer.policy.name=SGD",
         "+optimizer.policy.kwargs.momentum=0.9",
     ),
+    "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.critic=null"),
+    "shared, fused": ("network.hidden=[9]", "agent.trunk=shared", "agent.critic=null", "engine=fused"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "eprop": ("agent=eprop", "network.hidden=[9]"),
     "eprop, adaptive feedback": ("agent=eprop", "network.hidden=[9]", "network.feedback=adaptive"),

@@ -19,6 +19,7 @@ LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "n
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
 PRESYNAPTIC = "network.credit=presynaptic"
+ONE = ("agent.trunk=shared", "agent.critic=null")
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
@@ -57,6 +58,10 @@ CASES = {
     "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
     "graded": ("network.neuron=graded", "network.hidden=[7,5]", *LEARN, "network.ticks=2"),
     "graded, triangle": ("network.neuron=graded", "network.hidden=[9]", "network.surrogate=triangle"),
+    "one network": (*ONE, "network.hidden=[9]"),
+    "one network, two layers": (*ONE, "network.hidden=[7,5]", "agent.value_weight=0.5", *LEARN, "network.ticks=2"),
+    "one network, presynaptic, update rms": (*ONE, "network.hidden=[7,5]", PRESYNAPTIC, NORM, "optimizer=update_rms"),
+    "one network, adaptive": (*ONE, ALIF, RECURRENT, "network.hidden=[7,5]"),
     "graded critic, wider": ("network.hidden=[5]", "agent.critic={hidden:[9,7]}"),
     "spiking critic": ("network.hidden=[9]", "agent.critic=null"),
     "one neuron": ("network.hidden=[1]",),
@@ -123,7 +128,7 @@ def test_more_rows_than_fit_one_pass_are_computed(more: tuple[str, ...], monkeyp
 def test_only_a_large_network_is_computed_by_rows() -> None:
     for size, expected in ((20, 0), (400, 1)):
         _, agent = pair(size, 2)
-        assert Layout(agent._fused_parts()).agent["by_rows"] == expected
+        assert Layout(agent._fused_parts()).agent["by_rows"][0] == expected
 
 
 @pytest.mark.parametrize(("space", "steps"), short_and_long(SPACES))

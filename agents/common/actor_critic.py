@@ -88,6 +88,8 @@ class ActorCritic(OnlineAgent):
         entropy: of the policy at the newest action, in nats, [*lifetimes].
         sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
         has_kernels: whether ``tracerl.kernels`` implements exactly this class.
+        is_shared: V is the last output of the policy's network.
+        value_weight: of V in the objective of that network.
         engine_reason: why ``auto`` chose torch; None where it did not.
     """
 
@@ -101,6 +103,8 @@ class ActorCritic(OnlineAgent):
     critic: TraceLearner | None
     baseline: nn.Module | None = None  # computes the signal where there is no critic
     has_kernels = False
+    is_shared = False
+    value_weight = 1.0
     engine_reason: str | None = None
 
     def __init__(
@@ -189,6 +193,8 @@ class ActorCritic(OnlineAgent):
             n_observed=self.n_observed,
             discount=self.discount,
             entropy_weight=self.entropy_weight,
+            is_shared=self.is_shared,
+            value_weight=self.value_weight,
         )
 
     def _unsupported(self) -> str | None:
@@ -202,6 +208,9 @@ class ActorCritic(OnlineAgent):
     def _learners(self) -> list[TraceLearner]:
         return [learner for learner in (self.policy, self.critic) if learner is not None]
 
+    def _has_value(self) -> bool:
+        return self.is_shared or self.critic is not None
+
     def _rules(self) -> list[StepRule]:
         return [learner.step_rule for learner in self._learners()]
 
@@ -213,7 +222,7 @@ class ActorCritic(OnlineAgent):
     def outlook(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
         outlook = super().outlook()
-        return outlook if self.critic is not None else replace(outlook, value=None)
+        return outlook if self._has_value() else replace(outlook, value=None)
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights, decays, thresholds and traces of both networks; see ``tracerl.nn.views.Distributed``."""
@@ -241,8 +250,9 @@ class ActorCritic(OnlineAgent):
         sums[2].add_(self.entropy)
         sums[3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
         sums[4].add_(step_size.squeeze(-1))
-        if self.critic is not None:
+        if self._has_value():
             sums[5].add_(self.value)
+        if self.critic is not None:
             sums[6].add_(self.critic.step_rule.step_size.squeeze(-1))
         sums[7].add_(1)
 
@@ -250,7 +260,7 @@ class ActorCritic(OnlineAgent):
     def diagnostics(self) -> dict[str, float]:
         """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
         means = finite_means(self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy())
-        shown = WATCHED if self.critic is not None else WATCHED[:5]
+        shown = WATCHED if self.critic is not None else WATCHED[: 6 if self.is_shared else 5]
         found = dict(zip(shown, means.tolist(), strict=False))
         self.sums.zero_()
         found |= super().diagnostics() | self.policy.diagnostics("policy")

@@ -13,8 +13,8 @@ from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import by_layers, entry, kernel
 from tracerl.kernels.layout import ABSENT, ADVANTAGE
-from tracerl.kernels.memory import row_of
-from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, KNOWN_SIGNAL, OUTPUT, POLICY_SUMS, SIGNAL
+from tracerl.kernels.memory import part, row_of
+from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, KEPT, KNOWN_SIGNAL, OUTPUT, POLICY_SUMS, SIGNAL
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED
 
 
@@ -53,7 +53,7 @@ def advance(
     Args:
         memory: what has the network's dtype, [n].
         words: its 64-bit words, int64, [m].
-        agents: the agent's record, [1].
+        agents: the agent's record, and the same frozen, [2].
         layers: records of the layers of both networks, [layers].
         constants: see ``describe.Layout``, float64, [n].
         scratch: see ``scratch``, as wide as the widest layer or encoded observation.
@@ -66,7 +66,7 @@ def advance(
         the reward or the observation is not finite.
     """
     before = flush_denormals()
-    action = step(memory, words, agents[0], layers, constants, scratch, step_type, reward, observation)
+    action = step(memory, words, agents, layers, constants, scratch, step_type, reward, observation)
     restore(before)
     return action
 
@@ -75,7 +75,7 @@ def advance(
 def step(
     memory: Any,
     words: Any,
-    agent: Any,
+    agents: Any,
     layers: Any,
     constants: Any,
     scratch: Any,
@@ -84,6 +84,7 @@ def step(
     observation: Any,
 ) -> float:
     """Take the step of ``advance``; the caller sets the mode for denormal numbers."""
+    agent = agents[0]
     if step_type == SKIP:
         return heads.chosen(words, agent.head)
     if words[agent.fault] != 0 or not streams.finite(step_type, reward, observation):
@@ -92,9 +93,9 @@ def step(
     if step_type == FIRST:
         streams.encode(wide, agent, constants, observation, True, scratch)
         if agent.has_critic:
-            memory[agent.value] = value_of(memory, agent, layers, scratch)
+            memory[agent.value] = value_of(memory, agents, layers, constants, scratch)
         return act(memory, words, agent, layers, constants, scratch)
-    learn(memory, wide, words, agent, layers, constants, scratch, step_type, reward, observation)
+    learn(memory, wide, words, agents, layers, constants, scratch, step_type, reward, observation)
     if words[agent.fault] != 0:
         return math.nan
     if step_type == MID:
@@ -109,10 +110,38 @@ def step(
 
 
 @kernel
-def value_of(memory: Any, agent: Any, layers: Any, scratch: Any) -> Any:
+def value_of(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
     """Return V of the encoded observation."""
+    agent = agents[0]
+    if agent.is_shared:
+        return look_ahead(memory, agents, layers, constants, scratch)
     forward(memory, agent, agent.critic.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
     return scratch[OUTPUT, 0]
+
+
+@kernel
+def look_ahead(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
+    """Return V of the encoded observation by a forward pass of the shared network that leaves its state as it was."""
+    agent = agents[0]
+    copy_states(memory, agent, constants, scratch[KEPT], False)
+    forward(memory, agents[1], agent.policy.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
+    copy_states(memory, agent, constants, scratch[KEPT], True)
+    return scratch[OUTPUT, agent.head.n_outputs]
+
+
+@kernel
+def copy_states(memory: Any, agent: Any, constants: Any, kept: Any, back: bool) -> None:
+    """Copy the states of a shared network to ``kept`` or back."""
+    at = 0
+    for i in range(agent.kept, agent.kept + agent.len_kept, 2):
+        size = int(constants[i + 1])
+        states, copies = part(memory, int(constants[i]), size), part(kept, at, size)
+        for k in range(size):
+            if back:
+                states[k] = copies[k]
+            else:
+                copies[k] = states[k]
+        at += size
 
 
 @kernel
@@ -120,7 +149,7 @@ def learn(
     memory: Any,
     wide: Any,
     words: Any,
-    agent: Any,
+    agents: Any,
     layers: Any,
     constants: Any,
     scratch: Any,
@@ -128,8 +157,8 @@ def learn(
     reward: float,
     observation: Any,
 ) -> None:
-    """``_learn`` of both agents: update both networks from one transition, leaving the new observation encoded."""
-    real = memory.dtype.type
+    """``_learn`` of both agents: update the networks from one transition, leaving the new observation encoded."""
+    real, agent = memory.dtype.type, agents[0]
     streams.find_active(wide, agent, scratch)
     prepare_value(memory, agent, layers, scratch)
     if agent.has_critic and not agent.frozen:
@@ -138,8 +167,8 @@ def learn(
         backward(memory, wide, agent, agent.critic, layers, g, scratch, scratch[CRITIC_SUMS])
     streams.encode(wide, agent, constants, observation, False, scratch)
     scaled = real(streams.scale_reward(wide, agent, reward))
-    if agent.has_critic:
-        signal = td_signal(memory, agent, layers, scratch, step_type, scaled)
+    if agent.has_critic or agent.is_shared:
+        signal = td_signal(memory, agents, layers, constants, scratch, step_type, scaled)
     else:
         signal = baseline_signal(memory, agent.baseline, scaled)
     memory[agent.signal] = signal
@@ -152,12 +181,12 @@ def learn(
 
 
 @kernel
-def td_signal(memory: Any, agent: Any, layers: Any, scratch: Any, step_type: int, reward: Any) -> Any:
+def td_signal(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any, step_type: int, reward: Any) -> Any:
     """``functional.td_error``, while V becomes that of the new observation.
 
     It is written out: as a function of its own, its sum would be rounded in another order.
     """
-    real, value_tp1 = memory.dtype.type, value_of(memory, agent, layers, scratch)
+    real, agent, value_tp1 = memory.dtype.type, agents[0], value_of(memory, agents, layers, constants, scratch)
     bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * value_tp1
     signal = reward - memory[agent.value] + bootstrap
     memory[agent.value] = value_tp1
@@ -191,8 +220,11 @@ def improve(
 ) -> bool:
     """Step along the traces of both networks once the critic's is up to date; return whether all numbers are finite."""
     weight = memory.dtype.type(agent.entropy_weight) * np.sign(signal)
-    g, sums = row_of(scratch, SIGNAL, agent.head.n_outputs), scratch[POLICY_SUMS]
+    n_outputs, sums = agent.head.n_outputs, scratch[POLICY_SUMS]
+    g = row_of(scratch, SIGNAL, n_outputs + agent.is_shared)
     heads.learning_signal(memory, words, agent.head, constants, weight, g)
+    if agent.is_shared:
+        g[n_outputs] = agent.value_weight
     sums[KNOWN_SIGNAL] = signal
     backward(memory, wide, agent, agent.policy, layers, g, scratch, sums)
     sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
@@ -206,6 +238,8 @@ def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratc
     """``_act`` of both agents: sample an action from the policy at the encoded observation and return it."""
     outputs, trace = scratch[OUTPUT], agent.log_prob_trace
     forward(memory, agent, agent.policy.network, layers, scratch[ENCODED], outputs, scratch)
+    if agent.is_shared:
+        memory[agent.value] = outputs[agent.head.n_outputs]
     heads.sample(memory, words, agent, constants, outputs)
     log_probability = heads.log_probability(memory, words, agent.head, constants)
     memory[trace.trace] = accumulate(memory[trace.trace], memory.dtype.type(trace.trace_decay), log_probability)
@@ -226,7 +260,8 @@ def add_to_sums(memory: Any, agent: Any) -> None:
     fresh = memory.dtype.type(1 - agent.log_prob_trace.trace_decay)
     memory[sums + 3] += fresh * memory[agent.log_prob_trace.trace]
     memory[sums + 4] += memory[agent.policy.step_rule.step_size]
-    if agent.has_critic:
+    if agent.has_critic or agent.is_shared:
         memory[sums + 5] += memory[agent.value]
+    if agent.has_critic:
         memory[sums + 6] += memory[agent.critic.step_rule.step_size]
     memory[sums + 7] += 1

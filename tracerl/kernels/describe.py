@@ -46,6 +46,8 @@ class AgentParts:
         n_observed: numbers in an observation.
         discount: gamma per env step.
         entropy_weight: tau.
+        is_shared: V is the last output of the policy's network.
+        value_weight: of V in the objective of a shared network.
     """
 
     state: PackedState
@@ -65,6 +67,8 @@ class AgentParts:
     n_observed: int
     discount: float
     entropy_weight: float
+    is_shared: bool
+    value_weight: float
 
     @property
     def learners(self) -> list[TraceLearner]:
@@ -77,6 +81,21 @@ class AgentParts:
         return self.critic is not None
 
     @property
+    def kept(self) -> list[int]:
+        """Ranges of the packed state, each its start and size, that a forward pass of a shared network writes."""
+        real, ranges = self.state.real, list[int]()
+        states = self.policy.network.states(traces=False) if self.is_shared else []
+        for state in sorted(states, key=Tensor.storage_offset):
+            start, size = int(state.storage_offset()), state.numel() // real[..., 0].numel()
+            if state.dtype != real.dtype:
+                continue
+            if ranges and start == sum(ranges[-2:]):
+                ranges[-1] += size
+            else:
+                ranges += [start, size]
+        return ranges
+
+    @property
     def by_rows(self) -> bool:
         """Whether a network is too large for all its traces to be advanced in one pass."""
         return max(learner.network.flat.shape[-1] for learner in self.learners) > LARGEST_AT_ONCE
@@ -86,7 +105,7 @@ class Layout:
     """The records of one agent, the same for all its lifetimes.
 
     Attributes:
-        agent: of type AGENT, [1].
+        agent: of type AGENT, [2]: the agent, and the same frozen, for a forward pass that updates no traces.
         layers: those of the policy, then those of the critic, of type LAYER or RECTIFIED, [layers].
         constants: numbers that offsets point at and no state holds, float64, [n].
         width: of the longest vector that a kernel keeps for itself.
@@ -96,7 +115,7 @@ class Layout:
         """Describe an agent."""
         self._packed = {memory.untyped_storage().data_ptr() for memory in (parts.state.real, parts.state.wide)}
         self._constants: list[float] = []
-        self.agent = np.zeros(1, AGENT)
+        self.agent = np.zeros(2, AGENT)
         self._fill(self.agent[0], parts)
         kind = RECTIFIED if isinstance(parts.policy.network, Perceptron) else LAYER
         self.layers = np.zeros(0, kind)
@@ -106,10 +125,12 @@ class Layout:
             bottom: Any = layers[0] if kind is RECTIFIED else layers[0]["synapses"]
             record["first_layer"], record["input_weights"] = len(self.layers), bottom["affine"]
             self.layers = np.concatenate([self.layers, layers])
+        self.agent[1] = self.agent[0]
+        self.agent[1]["frozen"] = True
         self.constants = np.array(self._constants, np.float64)
         rows = self.layers["n_in"] + 1 if kind is RECTIFIED else self.layers["rows"]
-        widest = self.layers["n_out"].max(), rows.max(), len(self.layers)
-        self.width = int(max(parts.encoder.n_out, parts.head.n_outputs, *widest))
+        widest = self.layers["n_out"].max(), rows.max(), len(self.layers), sum(parts.kept[1::2])
+        self.width = int(max(parts.encoder.n_out, parts.head.n_outputs + 1, *widest))
 
     def _layer(self, network: Any, i: int, kind: np.dtype[Any]) -> Any:
         """Return the record of hidden layer i and of what its credit keeps."""

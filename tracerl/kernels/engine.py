@@ -85,7 +85,7 @@ class FusedEngine:
 
     def switch(self, frozen: bool, greedy: bool) -> None:
         """Set whether later steps skip learning, and whether they take the most probable action."""
-        self._layout.agent["frozen"], self._layout.agent["greedy"] = frozen, greedy
+        self._layout.agent["frozen"], self._layout.agent["greedy"] = [frozen, True], greedy
 
     @staticmethod
     def _use_threads(n: int) -> None:

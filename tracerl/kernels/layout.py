@@ -133,10 +133,14 @@ AGENT = record(  # describe.AgentParts
     baseline=record(kind=SIZE, **offsets("average unseen"), decay=NUMBER),
     log_prob_trace=record(trace=OFFSET, trace_decay=NUMBER),
     **offsets("value signal entropy sums fault"),
+    kept=OFFSET,  # in constants
+    len_kept=SIZE,
     n_observed=SIZE,
     discount=NUMBER,
     entropy_weight=NUMBER,
+    value_weight=NUMBER,
     has_critic=FLAG,
+    is_shared=FLAG,
     by_rows=FLAG,  # a network is too large for the fastest cache; see steps.add_to_traces
     frozen=FLAG,  # nothing is learned, and what only serves learning is left out
     greedy=FLAG,  # the likeliest action in place of a sample

@@ -83,7 +83,7 @@ def advance_all(
         address: of the agent's machine code.
         memory: [lifetimes, n].
         words: [lifetimes, m].
-        agents: [1].
+        agents: [2].
         layers: [layers].
         constants: [n].
         scratch: [shares, rows, width].

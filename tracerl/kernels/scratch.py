@@ -20,8 +20,9 @@
     ONES,
     POLICY_SUMS,  # see steps.begin
     CRITIC_SUMS,
+    KEPT,  # states of a shared network, see actor_critic.look_ahead
     N_ROWS,
-) = range(20)
+) = range(21)
 
 # What a row of sums holds, added up over the parameters of a network in one env step.
 (

@@ -1,6 +1,7 @@
 """The base class of networks that compute gradients from a learning signal at their outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -35,6 +36,23 @@ class ScoredNetwork(FlatModule):
             learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
         """
         raise NotImplementedError
+
+    def states(self, traces: bool = True) -> list[Tensor]:
+        """Return every buffer but ``flat`` and ``score``; without ``traces``, what a frozen agent updates alone."""
+        return [
+            buffer
+            for module in self.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+            if name not in ("flat", "score") and (traces or name not in getattr(module, "tracked", ()))
+        ]
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Restore all states and traces on exit, so that a forward pass within the context leaves none behind."""
+        before = [state.clone() for state in self.states()]
+        yield
+        for state, kept in zip(self.states(), before, strict=True):
+            state.copy_(kept)
 
     def parts(self, name: str) -> dict[str, nn.Module]:
         """Return the layers with parameters, first layer first, by the name in their tags, such as ``policy_0``.
