@@ -39,8 +39,8 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
     shift, one = first - network.flat, memory.dtype.type(1)
     if rule.kind == UPDATE_RMS:
         if not math.isnan(sums[KNOWN_SIGNAL]):
-            scores = part(memory, network.score + shift, rows * n)
-            step_by_update_rms(memory, learner, first, active[:rows], scores, n, n, active, sums)
+            scores = table(memory, network.score + shift, rows, n)
+            step_by_update_rms(memory, learner, first, active[:rows], scores, active, sums)
         return
     score = table(memory, network.score + shift, rows, n)
     trace = table(memory, learner.eligibility_trace + shift, rows, n)
@@ -81,7 +81,7 @@ def add_products_to_traces(
     """Write the scores of weights from ``start`` on, what each received times its signal; ``add_to_traces``."""
     rows, n, network = received.size, signal.size, learner.network
     if agent.by_rows and learner.step_rule.kind == UPDATE_RMS and not math.isnan(sums[KNOWN_SIGNAL]):
-        step_by_update_rms(memory, learner, start, received, signal, 0, n, active, sums)
+        step_by_update_rms(memory, learner, start, received, signal.reshape(1, n), active, sums)
         return
     scores = table(memory, start + network.score - network.flat, rows, n)
     for low in range(0, rows, AT_ONCE):
@@ -104,14 +104,14 @@ def add_all_to_traces(memory: Any, agent: Any, learner: Any, scratch: Any, sums:
 
 @kernel
 def step_by_update_rms(
-    memory: Any, learner: Any, first: int, received: Any, along: Any, stride: int, n: int, active: Any, sums: Any
+    memory: Any, learner: Any, first: int, received: Any, along: Any, active: Any, sums: Any
 ) -> None:
-    """``UpdateNormalized`` with the trace, in one pass over the parameters from ``first`` on, in rows of n.
+    """``UpdateNormalized`` with the trace, in one pass over the parameters from ``first`` on.
 
-    The score of parameter i of row r is ``received[r] * along[r * stride + i]``.
+    The score of parameter i of row r is ``received[r] * along[r, i]``; a single row of ``along`` serves all.
     """
     real, rule, shift, delta = memory.dtype.type, learner.step_rule, first - learner.network.flat, sums[KNOWN_SIGNAL]
-    settings, rows, decay = rule.settings, received.size, real(learner.trace_decay)
+    settings, rows, n, decay = rule.settings, received.size, along.shape[1], real(learner.trace_decay)
     lr, kept, fresh = real(settings.lr), real(settings.update_decay), real(1 - settings.update_decay)
     least, total = real(settings.epsilon * settings.epsilon), real(0)
     weights, trace = table(memory, first, rows, n), table(memory, learner.eligibility_trace + shift, rows, n)
@@ -119,9 +119,9 @@ def step_by_update_rms(
     for r in range(rows):
         if active[r] == 0:
             continue
-        x, start = received[r], r * stride
+        x, at = received[r], min(r, along.shape[0] - 1)
         for i in range(n):
-            zeta = F.accumulate(trace[r, i], decay, x * along[start + i])
+            zeta = F.accumulate(trace[r, i], decay, x * along[at, i])
             u = delta * zeta
             v = kept * second_moment[r, i] + fresh * u * u
             trace[r, i], second_moment[r, i] = zeta, v
