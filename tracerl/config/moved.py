@@ -85,16 +85,22 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split i
 
 HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
 HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
+ADDED = {"agent.trunk": "separate", "agent.value_weight": 1.0}  # settings since, with what earlier runs have
 
 
-def current_settings(saved: Mapping[str, Any], head: bool) -> dict[str, Any]:
-    """Return settings of a saved run, by dotted name, under their current names, with a group ``head`` if ``head``."""
-    found = {
+def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a saved run under their current names, and those of ``ADDED`` that the current run has.
+
+    Args:
+        saved: settings by dotted name.
+        here: those of the current run.
+    """
+    found = {key: value for key, value in ADDED.items() if key in here} | {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in saved.items()
     }
     old = [name for name in HEAD if f"agent.{name}" in found]
-    if head and old and "head._target_" not in found:
+    if "head._target_" in here and old and "head._target_" not in found:
         found |= {"head._target_": HEAD_TARGET, **{f"head.{name}": found.pop(f"agent.{name}") for name in old}}
     return found
 

@@ -73,8 +73,12 @@ def clear(folder: Path, steps: int) -> None:
 
 
 def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
-    """Compare the flat settings of an earlier part of a run with those of the resumed run."""
-    there = current_settings(there, "head._target_" in here)
+    """Compare the flat settings of an earlier part of a run with those of the resumed run.
+
+    Raises:
+        ConfigError: naming a setting that differs.
+    """
+    there = current_settings(there, here)
     parts = {".".join(key.split(".")[:2]) for key in here}
     for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
         # Settings that the agent refers to, such as agent.network.hidden, are compared in their own groups.
