@@ -34,7 +34,20 @@ def steps_of(folder: Path) -> list[int]:
     return sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("case", [(), ("lifetimes=3",), ("env.backend=compiled", "lifetimes=3"), ("agent=stream_ac",)])
+ENDING = "env=ContextualBandit"  # an episode ends with every step
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (),
+        ("lifetimes=3",),
+        ("env.backend=compiled", "lifetimes=3"),
+        ("agent=stream_ac",),
+        (ENDING,),
+        (ENDING, "lifetimes=3"),
+    ],
+)
 def test_finished_run_resumed_with_more_steps_equals_the_longer_run(case: tuple, run: Any, tmp_path: Path) -> None:
     settings = [f"agent.hidden={[8]}" if "agent=stream_ac" in case else QUICK[0], *QUICK[1:], *case]
     assert run(*settings, "steps=1000", "hydra.run.dir=whole") == 0

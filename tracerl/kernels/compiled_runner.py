@@ -73,6 +73,9 @@ class CompiledEnvRunner:
         """Run the lifetimes of a fused agent; see ``EnvRunner.run``."""
         step, runs = steps_of_all(records), self.runs
         schedule = Schedule(callbacks, step)
+        if 0 < step < steps and (runs.lifetimes[:, NEXT_STEP_TYPE] == FIRST).any():
+            agent.fused.run(runs, step, steps)  # begins the episodes, without an env step
+            schedule.call_after_reset(records, agent)
         while step < steps:
             until = int(min(schedule.next, steps, step + self._most))
             behind = until - int(runs.lifetimes[:, STEPS].min())  # a re-initialised lifetime is behind

@@ -120,6 +120,15 @@ class Schedule:
                 self._due[callback] = next_call(callback, step)
         self.next = min(self._due.values(), default=math.inf)
 
+    def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Tell callbacks with a method ``call_after_reset`` that the agent has begun an episode without an env step.
+
+        A run that reaches its last step does not begin another episode; the run that continues it does.
+        """
+        for callback in self._due:
+            if (method := getattr(callback, "call_after_reset", None)) is not None:
+                method(records, agent)
+
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call all callbacks at the end of the run, by their method ``call_at_end`` if they have one.
 
@@ -191,6 +200,8 @@ def stream(
     if record.step < steps and (loop_state.ended or not loop_state.begun):
         observation = _reset(env, None if loop_state.begun else seed, record, shape)
         action = agent.start(observation)
+        if loop_state.begun:
+            schedule.call_after_reset([record], agent)
         loop_state.begun, loop_state.ended = True, False
     faults = faults_of(agent)
     while record.step < steps:

@@ -76,6 +76,7 @@ def _run(
     elif loop_state.ended.any() and not by_themselves and statistics.step() < steps:
         loop_state.action = _begin(agents, envs, loop_state.ended, statistics, loop_state.divergence)
         loop_state.ended = nobody
+        schedule.call_after_reset(statistics.records(), agents)
     starting = loop_state.ended  # lifetimes whose env, if it resets itself, next returns a first observation
     actions, faults = loop_state.action, faults_of(agents)
     while statistics.step() < steps:

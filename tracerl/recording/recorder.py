@@ -49,6 +49,10 @@ class Recorder:
         """Add a view of the agent and, if given, the env step before it."""
         self._views.append((seen, step))
 
+    def replace_newest(self, seen: View) -> None:
+        """Replace the newest view of the agent, of the same env step."""
+        self._views[-1] = (seen, self._views[-1][1])
+
     def clear(self) -> None:
         """Remove all views."""
         self._views.clear()

@@ -68,6 +68,11 @@ class Snapshots:
         self._recorder.add(self._viewer())
         return self._draw(step, agent) if step == self._end(step) else {}
 
+    def replace_newest(self, agent: Agent | ManyAgents) -> None:
+        """View the agent again at the newest env step of an unfinished window."""
+        if len(self._recorder):
+            self._recorder.replace_newest(Viewer(agent)())
+
     def _draw(self, step: int, agent: Agent | ManyAgents) -> dict[str, Picture]:
         assert self._initial is not None
         recording = self._recorder.recording()

@@ -159,6 +159,11 @@ class TensorBoardLog(Callback):
         if pictured:
             self._pictures(step, records, agent)
 
+    def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Replace the newest view of an unfinished picture; see ``Schedule.call_after_reset``."""
+        if self._snapshots is not None:
+            self._snapshots.replace_newest(agent)
+
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Log the last points of the curves; see ``Schedule.call_at_end``."""
         self._points(steps_of_all(records), records, agent)
