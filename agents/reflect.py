@@ -33,7 +33,7 @@ class ReflectSettings(ActorCriticSettings):
         signal: ``td``: delta of the critic. ``advantage``: reward minus its running average. ``reward``: the reward.
             The last two are 0 or constant in tasks whose reward is the same at every step, such as CartPole.
         average_decay: decay of the reward's running average per env step (``advantage``).
-        critic: settings of ``network`` that differ in the critic; None or empty: none.
+        critic: settings of ``network`` that differ in the critic, where there is one; None or empty: none.
         trunk: ``separate``: policy and critic are two networks. ``shared``: V is a further output of the policy's.
         value_weight: weight of V beside log pi in the objective of a shared network.
     """
@@ -54,8 +54,6 @@ class ReflectSettings(ActorCriticSettings):
         checks.positive("value_weight", self.value_weight)
         if self.trunk == "shared" and self.signal != "td":
             raise checks.ConfigError("signal", f"must be td with trunk=shared, which learns V, got {self.signal!r}")
-        if self.trunk == "shared" and self.critic:
-            raise checks.ConfigError("critic", f"must be null with trunk=shared: one network, got {self.critic!r}")
 
 
 class ReflectAgent(ActorCritic):

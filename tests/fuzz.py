@@ -58,6 +58,7 @@ WORDS = {  # settings whose values are names
     "surrogate": ["arctan", "triangle"],
     "feedback": ["symmetric", "random", "adaptive"],
     "bounds": ["hard", "soft"],
+    "trunk": ["separate", "separate", "shared"],
 }
 WRONG = ["-1", "0", "1", "2.5", "1e30", "1e-30", "nan", "inf", "abc", "true", "null", "[]", "[0.5,2]", "{a: 1}"]
 SIZES = {"hidden": ["[8]", "[16]", "[8,8]", "[4,4,4]"], "ticks": ["1", "2", "3"]}

@@ -14,7 +14,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.nn import functional as F
 from tracerl.nn.views import view
 
-SHARED = ("network.hidden=[16]", "agent.trunk=shared", "agent.critic=null")
+SHARED = ("network.hidden=[16]", "agent.trunk=shared")
 STATELESS = ("network.membrane_decay=0", "network.readout_decay=0", "network.credit=auto", "network.layer_norm=false")
 
 
@@ -79,8 +79,7 @@ def test_value_is_logged_viewed_and_exported_with_the_policy() -> None:
     ("overrides", "problem"),
     [
         (("agent.trunk=one",), "^trunk must be one of separate, shared"),
-        (("agent.trunk=shared",), "^critic must be null with trunk=shared"),
-        (("agent.trunk=shared", "agent.critic=null", "agent.signal=reward"), "^signal must be td with trunk=shared"),
+        (("agent.trunk=shared", "agent.signal=reward"), "^signal must be td with trunk=shared"),
         (("agent.value_weight=0",), "^value_weight must be"),
     ],
 )

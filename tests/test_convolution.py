@@ -218,11 +218,12 @@ def test_observations_of_another_shape_raise_an_error_naming_the_key(
         build(0, shape, **changes)
 
 
-def test_convolutions_need_images_and_have_no_kernel() -> None:
+def test_convolutions_need_images_and_have_no_kernel_with_otpe() -> None:
     with pytest.raises(ConfigError, match="^network.channels needs observations of two or three dimensions"):
         make_agent(gym.make("CartPole-v1"), "network=conv")
-    agent = make_agent(gym.make("Image-v0"), "network=conv", "engine=auto")
-    assert (agent.engine, agent.engine_reason) == ("torch", "it has no kernel for convolution")
+    assert make_agent(gym.make("Image-v0"), "network=conv", "engine=auto").engine == "fused"
+    agent = make_agent(gym.make("Image-v0"), "network=conv", "network.credit=otpe", "engine=auto")
+    assert agent.engine_reason == "it has no kernel for credit=otpe of convolutional layers"
 
 
 def test_many_lifetimes_learn_from_images() -> None:

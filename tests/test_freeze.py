@@ -27,7 +27,7 @@ CASES = {
     "presynaptic, obgd": ("network.hidden=[7,5]", "network.credit=presynaptic", "optimizer=obgd"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage", "optimizer=adaptive_obgd"),
     "update rms": ("network.hidden=[9]", "optimizer=update_rms"),
-    "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.critic=null"),
+    "shared": ("network.hidden=[9]", "agent.trunk=shared"),
     "perceptron": ("agent=stream_ac", "agent.hidden=[9]"),
 }
 

@@ -19,7 +19,7 @@ LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "n
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
 PRESYNAPTIC = "network.credit=presynaptic"
-ONE = ("agent.trunk=shared", "agent.critic=null")
+ONE = "agent.trunk=shared"
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),

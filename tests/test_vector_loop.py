@@ -75,7 +75,7 @@ def test_results_are_bit_identical_for_any_number_of_threads(n: int, backend: st
         ("CartPole-v1", 2000, ("optimizer=obgd", "network.hidden=[7,5]", "network.learn_threshold=true")),
         ("Acrobot-v1", 1200, ("encoder=contrast",)),
         ("MountainCar-v0", 1000, ("optimizer=adaptive_obgd",)),
-        ("CartPole-v1", 2000, ("agent.trunk=shared", "agent.critic=null", "optimizer=update_rms")),
+        ("CartPole-v1", 2000, ("agent.trunk=shared", "optimizer=update_rms")),
         ("Pendulum-v1", 1000, ("agent.signal=advantage",)),
         ("MountainCarContinuous-v0", 2000, ()),
     ],
@@ -92,7 +92,7 @@ def test_lifetimes_in_compiled_envs_equal_those_in_gymnasium(
     assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
 
 
-@pytest.mark.parametrize("more", [(), ("agent.trunk=shared", "agent.critic=null")], ids=["separate", "shared"])
+@pytest.mark.parametrize("more", [(), ("agent.trunk=shared",)], ids=["separate", "shared"])
 def test_both_engines_agree_on_every_mixture_of_step_types(more: tuple[str, ...]) -> None:
     env, seeds, rng = Space(4, 3), [0, 1, 2, 3], np.random.default_rng(0)
     agents = [

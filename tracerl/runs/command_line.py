@@ -22,7 +22,7 @@ def errors_in_one_line(*bad_input: type[Exception]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         stop('pictures need packages that are not installed: pip install "tracerl[plots]"')
     except KeyboardInterrupt:
