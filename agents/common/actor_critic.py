@@ -91,6 +91,7 @@ class ActorCritic(OnlineAgent):
         is_shared: V is the last output of the policy's network.
         value_weight: of V in the objective of that network.
         engine_reason: why ``auto`` chose torch; None where it did not.
+        network_choice: the network that ``network=auto`` chose; None where another was given.
     """
 
     settings: ActorCriticSettings
@@ -106,6 +107,7 @@ class ActorCritic(OnlineAgent):
     is_shared = False
     value_weight = 1.0
     engine_reason: str | None = None
+    network_choice: str | None = None
 
     def __init__(
         self,

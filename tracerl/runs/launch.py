@@ -133,6 +133,8 @@ def _setup(
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
+    if (choice := getattr(agent, "network_choice", None)) is not None:
+        print(f"network: {choice}", flush=True)
     records = [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
     runner.divergence = DivergenceCheck(cfg.on_nonfinite)
     runner.divergence.remember(agent)

@@ -1,5 +1,6 @@
 """Networks: spiking layers with a leaky-integrator readout, and a perceptron; parameters are in one flat buffer."""
 
+from tracerl.nn.networks.auto import Auto
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.convolutional import Convolutional
 from tracerl.nn.networks.graph import Graph
@@ -9,6 +10,7 @@ from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.networks.sequential import Dense, Sequential
 
 __all__ = [
+    "Auto",
     "Convolutional",
     "Dense",
     "Graph",

@@ -1,5 +1,6 @@
 """Settings shared by all kinds of networks: neurons, synapses, readout and credit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +166,9 @@ class Neurons:
             feedback=self.feedback,
             feedback_decay=self.feedback_decay,
         )
+
+    def choice(self, shape: Sequence[int]) -> str | None:
+        """Describe what was chosen for observations of a shape; None where nothing was."""
 
     def _span(self, name: str) -> tuple[float, float]:
         return checks.span(name, getattr(self, name), "", 0.0, 1.0)
