@@ -29,7 +29,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from doc_tables import made_on, write_table
-from env_speed import Null, many_envs, one_env, per_second
+from env_speed import Null, many_envs, observations, one_env, per_second
 from omegaconf import DictConfig
 
 from tracerl.config.hydra_compat import compose
@@ -42,6 +42,8 @@ from tracerl.runs.logging.tensorboard import LoggedRun
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
 NULL = "env=gymnasium env.id=Null-v0"
+SHARED = "network=auto agent.trunk=shared optimizer=update_rms encoder=raw encoder.normalize=false"
+GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,15 @@ TABLES: dict[str, list[Row]] = {
         Row("null env", NULL),
         Row(f"null env, {OBGD}, H=64", f"{NULL} {obgd('64')}"),
     ],
+    "images": [
+        *[
+            Row(f"MinAtar {game}, {name}", f"env=MinAtar{game} {settings}", 4000)
+            for game in GAMES
+            for name, settings in (("dense, two networks (the default)", ""), ("convolutions, one network", SHARED))
+        ],
+        Row("MinAtar Breakout, convolutions, two networks", "env=MinAtarBreakout network=auto encoder=raw", 4000),
+        Row("Atari Breakout, 84 x 84 x 4, convolutions, one network", f"env=Atari {SHARED}", 400),
+    ],
     "lives": [
         Row(f"{n} lifetime{'s' * (n > 1)}, {name}", f"lifetimes={n} {settings}", 60_000 if n == 1 else 200_000)
         for name, settings in (
@@ -115,10 +126,10 @@ class Bench:
         return many_envs(self.spec.make_many(self.n), self.steps)
 
     def agent_alone(self) -> float:
-        """Let the agent, or all agents, learn from recorded observations."""
+        """Let the agent, or all agents, learn from observations that were recorded under random actions."""
         runner, agent = self.new()
-        n_observed = runner.observation_space.shape[0]
-        seen = np.random.default_rng(0).normal(size=(100, self.n, n_observed)).astype(np.float32)
+        recorded = observations(self.spec.make(), 100)
+        seen = recorded[np.random.default_rng(0).integers(100, size=(100, self.n))]
         if self.n == 1:
             agent.start(seen[0, 0])
             started = time.perf_counter()

@@ -54,6 +54,19 @@ def many_envs(envs: gym.vector.VectorEnv[Any, Any, Any], steps: int) -> float:
     return per_second(envs.num_envs * steps, started)
 
 
+def observations(env: gym.Env[Any, Any], n: int) -> np.ndarray[Any, Any]:
+    """Return the observations of n steps under random actions, [n, ...]."""
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    found = []
+    for _ in range(n):
+        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        found.append(observation)
+        if terminated or truncated:
+            env.reset()
+    return np.array(found)
+
+
 def per_second(steps: int, started: float) -> float:
     """Return the steps per second since a time."""
     return steps / (time.perf_counter() - started)
