@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import command
+from tests.helpers import command, compose_choices_once
 
 _PLANTED = """
 import os
@@ -40,6 +40,7 @@ def pytest_configure() -> None:
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(cache) / "tracerl" / "bytecode-of-tests")
         sys.dont_write_bytecode = False
+    compose_choices_once()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from hydra._internal.hydra import Hydra
-
 import tracerl.run
-from tests.helpers import no_mode
+from tests.helpers import compose_choices_once
 from tests.kills import modules_of_a_run
 
 
@@ -48,7 +46,7 @@ def _run(folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
     os.chdir(folder)
-    Hydra.get_mode = no_mode  # type: ignore[assignment,method-assign]
+    compose_choices_once()
     warnings.filterwarnings("error", category=DeprecationWarning, module="tracerl")
     sys.argv = ["tracerl.run", *arguments]
     tracerl.run.main()

@@ -3,10 +3,10 @@
 import copy
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,10 +15,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
@@ -31,7 +32,6 @@ from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-_VALUE = re.compile(r"(\+\+)?\w+(\.\w+)+=")  # a setting inside a group, not a choice
 
 
 def script(name: str) -> ModuleType:
@@ -57,7 +57,6 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
     """Run ``tracerl.run`` in this process and return its exit code."""
     monkeypatch.chdir(folder)
     monkeypatch.setitem(os.environ, "HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(Hydra, "get_mode", no_mode)
     threads = torch.get_num_threads()
     GlobalHydra.instance().clear()
     try:
@@ -67,26 +66,41 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path)
         torch.set_num_threads(threads)
 
 
-def no_mode(*_: object, **__: object) -> None:
-    """Stand in for ``Hydra.get_mode``, which in 1.3 composes the config to look for a mode that none of ours names."""
+def compose_choices_once() -> None:
+    """Let Hydra compose the same choices once in this process: that takes a third of a second, values a hundredth.
+
+    Hydra composes the choices and then sets the values. In 1.3 ``Hydra.get_mode`` also composes, to look for a mode
+    that none of our configs names.
+    """
+    create, merge = config_loader_impl.create_defaults_list, ConfigLoaderImpl._compose_config_from_defaults_list
+    if hasattr(create, "__wrapped__"):
+        return
+    lists, configs = dict[str, DefaultsList](), dict[str, DictConfig]()
+
+    @wraps(create)
+    def create_defaults_list(repo: Any, config_name: Any, overrides_list: Any, **options: Any) -> DefaultsList:
+        values = Overrides(repo, overrides_list).config_overrides
+        choices = [override.input_line for override in overrides_list if override not in values]
+        key = repr((config_name, choices, options, repo.get_sources()))
+        if key not in lists:
+            lists[key] = create(repo, config_name, overrides_list, **options)
+        return replace(lists[key], config_overrides=values)
+
+    @wraps(merge)
+    def compose_config(self: Any, defaults: Any, repo: Any) -> DictConfig:
+        key = repr((defaults, repo.get_sources()))
+        if key not in configs:
+            configs[key] = merge(self, defaults, repo)
+        return copy.deepcopy(configs[key])
+
+    setattr(config_loader_impl, "create_defaults_list", create_defaults_list)  # noqa: B010
+    setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_config)  # noqa: B010
+    setattr(Hydra, "get_mode", lambda *_, **__: None)  # noqa: B010
 
 
 def compose(*overrides: str) -> DictConfig:
-    """Return the config of a command line, without the node ``hydra``.
-
-    Hydra composes the choices and then sets the values, as here, where the same choices are composed once: that takes
-    a tenth of a second, and values a hundredth.
-    """
-    words = open_keys(list(overrides))
-    config = copy.deepcopy(_composed(*[word for word in words if not _VALUE.match(word)]))
-    values = OverridesParser.create().parse_overrides([word for word in words if _VALUE.match(word)])
-    ConfigLoaderImpl._apply_overrides_to_config(values, config)
-    return config
-
-
-@cache
-def _composed(*choices: str) -> DictConfig:
-    return hydra_compat.compose(choices)
+    """Return the config of a command line, without the node ``hydra``."""
+    return hydra_compat.compose(open_keys(list(overrides)))
 
 
 def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:

@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra._internal.hydra import Hydra
 from numba.core.registry import cpu_target
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tracerl.run
-from tests.helpers import compose, no_mode
+from tests.helpers import compose, compose_choices_once
 from tracerl.runs.checkpoint import newest_good
 
 CLOCKED = "time/fps"  # the only tag that depends on the machine
@@ -42,7 +41,7 @@ def modules_of_a_run() -> list[str]:
 
 def import_all() -> None:
     """Import what a run imports lazily, so that a forked run need not, and let runs compose their config once."""
-    Hydra.get_mode = no_mode  # type: ignore[assignment,method-assign]
+    compose_choices_once()
     compose()  # fills the caches of the parsers
     for name in modules_of_a_run():
         importlib.import_module(name)

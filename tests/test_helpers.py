@@ -1,7 +1,7 @@
 """The helpers of the tests."""
 
-import hydra
 import pytest
+from hydra._internal import config_loader_impl
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -20,10 +20,19 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=str)
-def test_values_set_on_a_copy_equal_what_hydra_composes(line: tuple[str, ...]) -> None:
-    with hydra_compat.configs("tracerl.configs"):
-        expected = hydra.compose("run", open_keys(list(line)))
-    assert OmegaConf.to_yaml(compose(*line)) == OmegaConf.to_yaml(expected)
+def test_choices_composed_before_give_what_hydra_composes(
+    line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = [word for word in line if "." not in word.split("=")[0]]
+    compose(*choices)
+    found = [hydra_compat.compose(open_keys(list(line)), return_hydra_config=True) for _ in range(2)]
+    for where, name in (
+        (config_loader_impl, "create_defaults_list"),
+        (config_loader_impl.ConfigLoaderImpl, "_compose_config_from_defaults_list"),
+    ):
+        monkeypatch.setattr(where, name, getattr(where, name).__wrapped__)
+    expected = hydra_compat.compose(open_keys(list(line)), return_hydra_config=True)
+    assert [OmegaConf.to_yaml(config) for config in found] == [OmegaConf.to_yaml(expected)] * 2
 
 
 def test_composed_config_is_a_copy_and_an_unknown_key_raises_an_error() -> None:
