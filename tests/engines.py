@@ -1,4 +1,4 @@
-"""Two agents of the same settings and seed, one per engine, that receive the same episodes."""
+"""Two agents of the same settings and seed, of two engines or kernels, that receive the same episodes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,6 +31,20 @@ def pair(
     return first, second
 
 
+def compute_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the kernels treat every network as too large for a cache."""
+    monkeypatch.setattr("tracerl.kernels.describe.LARGEST_AT_ONCE", 0)
+
+
+def by_rows(
+    monkeypatch: pytest.MonkeyPatch, size: int | tuple[int, ...], actions: int, *overrides: str
+) -> tuple[ReflectAgent, ReflectAgent]:
+    """Return two agents of the fused engine, which equals torch; the second computes by rows."""
+    _, at_once = pair(size, actions, *overrides, dtype=torch.float64)
+    compute_by_rows(monkeypatch)
+    return at_once, pair(size, actions, *overrides, dtype=torch.float64)[1]
+
+
 def step_together(
     agents: tuple[ReflectAgent, ReflectAgent],
     size: int,
@@ -55,7 +69,7 @@ def step_together(
         seen = rng.normal(size=size).astype(np.float32)
         seen[[place for place, until in (silent or {}).items() if i < until]] = 0
         reward = float(rng.normal()) if i % 3 else 0.0
-        if rng.random() < 0.03:
+        if rng.random() < 0.08:
             terminated = bool(rng.integers(2))
             for agent in agents:
                 agent.end(reward, seen, terminated)
@@ -70,14 +84,9 @@ def step_together(
 
 
 def short_and_long(names: Iterable[str]) -> list[Any]:
-    """Return each name with 120 steps; the marker ``slow`` has 2,000."""
+    """Return each name with 60 steps; the marker ``slow`` has 2,000."""
     names = list(names)
-    return [(name, 120) for name in names] + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names]
-
-
-def compute_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the kernels treat every network as too large for a cache."""
-    monkeypatch.setattr("tracerl.kernels.describe.LARGEST_AT_ONCE", 0)
+    return [(name, 60) for name in names] + [pytest.param(name, 2000, marks=pytest.mark.slow) for name in names]
 
 
 def assert_same_state(agents: tuple[ReflectAgent, ReflectAgent]) -> None:

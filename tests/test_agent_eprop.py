@@ -108,13 +108,13 @@ def test_adaptive_feedback_approaches_the_readout_weights() -> None:
 
 @pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
 def test_agent_learns_the_contextual_bandit(feedback: str) -> None:
-    _, record = run_one_lifetime(BANDIT, 1500, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
+    _, record = run_one_lifetime(BANDIT, 900, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
     assert record.mean_return() > 0.75  # .25 at random
 
 
 @pytest.mark.parametrize(
     ("probe", "steps", "least"),
-    [("Bandit-v0", 600, 0.9), ("DelayedReward-v0", 1500, 0.9), ("OneStepMemory-v0", 3000, 0.7)],
+    [("Bandit-v0", 200, 0.9), ("DelayedReward-v0", 400, 0.9), ("OneStepMemory-v0", 500, 0.7)],
 )
 def test_agent_learns_the_probes(probe: str, steps: int, least: float) -> None:
     """Immediate reward, delayed reward, and a cue shown a step before."""
@@ -124,9 +124,9 @@ def test_agent_learns_the_probes(probe: str, steps: int, least: float) -> None:
 
 def test_many_lifetimes_equal_single_lifetimes() -> None:
     overrides = ("agent=eprop", SMALL, "network.feedback=adaptive")
-    _, together = run_many_lifetimes(BANDIT, 200, *overrides, seeds=[3, 4], dtype=torch.float64)
+    _, together = run_many_lifetimes(BANDIT, 80, *overrides, seeds=[3, 4], dtype=torch.float64)
     for record, seed in zip(together, (3, 4), strict=True):
-        _, alone = run_one_lifetime(BANDIT, 200, *overrides, seed=seed, dtype=torch.float64)
+        _, alone = run_one_lifetime(BANDIT, 80, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == alone.returns
 
 

@@ -70,9 +70,9 @@ def test_end_of_episode_clears_membranes_and_traces_and_keeps_the_rest(paired: b
 def test_one_of_many_lifetimes_equals_the_single_lifetime(paired: str) -> None:
     """The episodes end at different steps."""
     settings = (AGENT, SMALL, *SGD, f"agent.paired_traces={paired}", "agent.decays=[0.8,0.95]")
-    many, records = run_many_lifetimes("CartPole-v1", 300, *settings, seeds=[4, 5, 6], dtype=torch.float64)
+    many, records = run_many_lifetimes("CartPole-v1", 100, *settings, seeds=[4, 5, 6], dtype=torch.float64)
     for lifetime, seed in enumerate([4, 5, 6]):
-        alone, record = run_one_lifetime("CartPole-v1", 300, *settings, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 100, *settings, seed=seed, dtype=torch.float64)
         assert list(record.returns) == list(records[lifetime].returns)
         torch.testing.assert_close(many.policy.flat[lifetime], alone.policy.flat)
 
@@ -82,7 +82,7 @@ def test_memory_use_is_constant_and_no_graph_is_held() -> None:
     with torch.enable_grad():
         some_steps(agent, 10)
     early = [(name, value.shape) for name, value in agent.state_dict().items()]
-    some_steps(agent, 500)
+    some_steps(agent, 100)
     assert [(name, value.shape) for name, value in agent.state_dict().items()] == early
     for name, tensor in agent.state_dict(keep_vars=True).items():
         assert tensor.grad_fn is None and not tensor.requires_grad, name
@@ -154,7 +154,7 @@ def test_agent_without_learned_parameters_raises_an_error() -> None:
 
 @pytest.mark.parametrize("switches", [[], SWITCHES])
 def test_agent_solves_the_contextual_bandit(switches: list[str]) -> None:
-    _, record = run_one_lifetime(BANDIT, 1500, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
+    _, record = run_one_lifetime(BANDIT, 700, AGENT, "optimizer.policy.kwargs.lr=0.003", *switches)
     assert record.mean_return() >= 0.75
 
 

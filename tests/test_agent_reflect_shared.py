@@ -90,5 +90,5 @@ def test_invalid_settings_raise_an_error_naming_the_key(overrides: tuple[str, ..
 
 @pytest.mark.parametrize("optimizer", ["intentional", "update_rms"])
 def test_probe_reward_delayed_by_one_step(optimizer: str) -> None:
-    _, record = run_one_lifetime("DelayedReward-v0", 2000, *SHARED, f"optimizer={optimizer}", seed=0)
+    _, record = run_one_lifetime("DelayedReward-v0", 800, *SHARED, f"optimizer={optimizer}", seed=0)
     assert record.mean_return() >= 0.9

@@ -168,11 +168,11 @@ def test_memory_use_is_constant_and_no_graph_is_held() -> None:
 def test_lifetime_i_of_many_equals_the_single_lifetime_of_its_seed(signal: str) -> None:
     overrides = ("agent=rstdp", f"agent.signal={signal}", "agent.population=2", "agent.scale_reward=true")
     together: Any
-    together, records = run_many_lifetimes("CartPole-v1", 150, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
+    together, records = run_many_lifetimes("CartPole-v1", 70, *overrides, seeds=[1, 2, 3], dtype=torch.float64)
     assert isinstance(together, ManyAgents)
     for i, seed in enumerate([1, 2, 3]):
         alone: Any
-        alone, record = run_one_lifetime("CartPole-v1", 150, *overrides, seed=seed, dtype=torch.float64)
+        alone, record = run_one_lifetime("CartPole-v1", 70, *overrides, seed=seed, dtype=torch.float64)
         assert record.returns == records[i].returns
         for name, one in alone.state_dict().items():
             if name != "sums":  # cleared by the first call of the diagnostics
@@ -244,25 +244,25 @@ def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str)
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
 def test_probe_bandit(signal: str) -> None:
-    _, records = run_many_lifetimes("Bandit-v0", 600, "agent=rstdp", f"agent.signal={signal}", seeds=list(range(4)))
+    _, records = run_many_lifetimes("Bandit-v0", 200, "agent=rstdp", f"agent.signal={signal}", seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
 @pytest.mark.parametrize("signal", ["advantage", "td"])
 def test_probe_contextual_bandit_of_four_contexts(signal: str) -> None:
     overrides = ("agent=rstdp", f"agent.signal={signal}")
-    _, records = run_many_lifetimes("tracerl/ContextualBandit-v0", 800, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/ContextualBandit-v0", 300, *overrides, seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
 def test_probe_reward_delayed_by_five_steps() -> None:
     overrides = ("agent=rstdp", "agent.signal=td")
-    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 2400, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 1200, *overrides, seeds=list(range(4)))
     assert min(record.mean_return() for record in records) >= 0.9
 
 
 def test_delayed_reward_needs_the_eligibility_trace() -> None:
     """The same agent with an eligibility of one step has a random return."""
     overrides = ("agent=rstdp", "agent.signal=advantage", "agent.stdp.eligibility_decay=0")
-    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 900, *overrides, seeds=list(range(4)))
+    _, records = run_many_lifetimes("tracerl/DelayedBandit-v0", 600, *overrides, seeds=list(range(4)))
     assert np.mean([record.mean_return() for record in records]) < 0.5

@@ -179,7 +179,7 @@ def test_initial_layers_of_both_networks_are_sparse_without_biases_and_different
 
 def test_same_seed_is_bit_identical() -> None:
     (one, record), (other, again), (_, different) = (
-        run_one_lifetime("CartPole-v1", 200, AGENT, seed=seed) for seed in (3, 3, 4)
+        run_one_lifetime("CartPole-v1", 100, AGENT, seed=seed) for seed in (3, 3, 4)
     )
     assert list(record.returns) == list(again.returns) != list(different.returns)
     for mine, its in ((one.policy, other.policy), (one.critic, other.critic)):
@@ -254,17 +254,17 @@ def test_trace_decay_of_one_raises_an_error() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_bandit(seed: int) -> None:
-    _, record = run_one_lifetime("Bandit-v0", 500, AGENT, seed=seed)
+    _, record = run_one_lifetime("Bandit-v0", 150, AGENT, seed=seed)
     assert record.mean_return() >= 0.9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_contextual_bandit(seed: int) -> None:
-    _, record = run_one_lifetime("ContextualBandit-v0", 600, AGENT, seed=seed)
+    _, record = run_one_lifetime("ContextualBandit-v0", 300, AGENT, seed=seed)
     assert record.mean_return() >= 0.8
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_probe_reward_delayed_by_one_step(seed: int) -> None:
-    _, record = run_one_lifetime("DelayedReward-v0", 800, AGENT, seed=seed)
+    _, record = run_one_lifetime("DelayedReward-v0", 400, AGENT, seed=seed)
     assert record.mean_return() >= 0.9

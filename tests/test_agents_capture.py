@@ -74,7 +74,7 @@ def assert_restored_agent_continues(space: spaces.Space, overrides: tuple[str, .
         return make_agent(Spaces(space), *overrides, seed=seed)
 
     assert isinstance(build(0), Stateful)
-    testing.check_state(build, testing.OBSERVATIONS, lifetimes)
+    testing.check_state(build, testing.OBSERVATIONS, lifetimes, steps=40)
 
 
 def stepped_agent(case: str, steps: int) -> Any:

@@ -79,7 +79,7 @@ def step_together(name: str, steps: int, seed: int) -> None:
 @pytest.mark.skipif(not ONE_LIBRARY, reason="numpy has its own sine here: bits differ, single steps are compared below")
 @pytest.mark.parametrize("name", COMPILED_ENVS)
 def test_free_runs_are_bit_identical_to_gymnasium(name: str) -> None:
-    step_together(name, 10_000, seed=0)
+    step_together(name, 3_000, seed=0)
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_one_step_from_a_gymnasium_state_equals_gymnasium(name: str) -> None:
     env, compiled = gym.make(name), CompiledEnv(name, env_rows([5])[0])
     env.reset(seed=5)
     compiled.begin()
-    for i, (action, number) in enumerate(random_actions(env, 2000)):
+    for i, (action, number) in enumerate(random_actions(env, 1000)):
         ours, theirs = compiled.state(env)
         ours[:] = theirs
         _, reward, terminated, truncated, _ = env.step(action)
@@ -163,9 +163,9 @@ def run(kind: int, w: Any, e: Any, actions: Any, limit: int, observations: Any, 
 def test_copied_row_continues_identically_also_inside_a_fastmath_kernel(name: str) -> None:
     """The row is copied within an episode and again at every step: it holds the whole state."""
     known, limit = COMPILED_ENVS[name], max_episode_steps(name)
-    actions = np.array([number for _, number in random_actions(gym.make(name), 5000)])
+    actions = np.array([number for _, number in random_actions(gym.make(name), 2000)])
     fast = CompiledEnv(name, env_rows([2])[0])
-    observations, rewards = np.zeros((5001, known.n_observed)), np.zeros(5000)
+    observations, rewards = np.zeros((2001, known.n_observed)), np.zeros(2000)
     run(known.kind, fast.w, fast.e, actions, limit, observations, rewards)
     compiled = CompiledEnv(name, env_rows([2])[0])
     compiled.begin()

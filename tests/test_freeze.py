@@ -47,7 +47,7 @@ def step_together(agents: Any, steps: int, seed: int, size: int = 4) -> None:
     rng = np.random.default_rng(seed)
     for i in range(steps):
         seen, reward = rng.normal(size=size), float(rng.normal())
-        if i % 13 == 12:
+        if i % 7 == 6:
             for agent in agents:
                 agent.end(reward, seen, i % 2 == 0)
             actions = [agent.start(seen) for agent in agents]
@@ -64,12 +64,12 @@ def test_both_engines_freeze_and_resume_learning_equally_step_by_step(case: str)
     agents = pair(4, 3, *CASES[case], dtype=torch.float64)
     for agent in agents:
         agent.start(np.zeros(4))
-    step_together(agents, 30, 0)
+    step_together(agents, 15, 0)
     for agent in agents:
         agent.freeze()
     kept, flat = [averages(agent) for agent in agents], [agent.policy.network.flat.clone() for agent in agents]
     scales = agents[1].encoder.normalizer.moments.mean.clone()
-    step_together(agents, 40, 1)
+    step_together(agents, 20, 1)
     for agent, before, rules in zip(agents, flat, kept, strict=True):
         assert torch.equal(agent.policy.network.flat, before)
         assert all(torch.equal(a, b) for a, b in zip(averages(agent), rules, strict=True))
@@ -77,7 +77,7 @@ def test_both_engines_freeze_and_resume_learning_equally_step_by_step(case: str)
     assert not torch.equal(agents[1].encoder.normalizer.moments.mean, scales)
     for agent in agents:
         agent.unfreeze()
-    step_together(agents, 30, 2)
+    step_together(agents, 15, 2)
     assert not torch.equal(agents[1].policy.network.flat, flat[1])
 
 
@@ -108,17 +108,17 @@ def test_both_engines_act_greedily_and_sample_again(space: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_agent_freezes_and_resumes_learning(kind: str) -> None:
     agent = agent_in_episode(kind)
-    for i in range(30):
+    for i in range(12):
         agent.step(float(i % 3), SEEN[i % 12])
     agent.freeze()
     learned, kept = [tensor.clone() for tensor in agent._learned()], averages(agent)
-    for i in range(30):
+    for i in range(12):
         agent.step(float(i % 3), SEEN[i % 12])
     assert all(torch.equal(a, b) for a, b in zip(agent._learned(), learned, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(averages(agent), kept, strict=True))
     assert tracked(agent) and not any(tensor.any() for tensor in tracked(agent).values())
     agent.unfreeze()
-    for i in range(30):
+    for i in range(12):
         agent.step(float(i % 3), SEEN[i % 12])
     assert not all(torch.equal(a, b) for a, b in zip(agent._learned(), learned, strict=True))
 

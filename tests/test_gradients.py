@@ -39,7 +39,7 @@ def relative_error(ours: Tensor, oracle: Tensor) -> float:
 def test_one_hidden_layer_equals_bptt(seed: int, reset: str, surrogate: str, readout_decay: Any) -> None:
     learn = {**LEARN_ALL, "learn_readout_decay": readout_decay != 0.0}
     network = build(seed, reset=reset, surrogate=surrogate, readout_decay=readout_decay, **learn)
-    inputs, g = stream(seed, 200), torch.tensor([0.7, -1.3], dtype=torch.float64)
+    inputs, g = stream(seed, 80), torch.tensor([0.7, -1.3], dtype=torch.float64)
     ours, oracle = run(network, inputs, g), bptt(network, inputs, g)
     expected = {"W0", "b0", "m0", "theta0", "V", "c"} | ({"k"} if learn["learn_readout_decay"] else set())
     assert set(ours) == expected
@@ -79,9 +79,9 @@ def test_every_lifetime_has_its_own_exact_gradient() -> None:
 @pytest.mark.parametrize("readout_decay", [0.0, 0.5])
 def test_two_hidden_layers_are_exact_above_and_close_below(readout_decay: float) -> None:
     cosines = []
-    for seed in range(8):
+    for seed in range(4):
         network = build(seed, hidden=[16, 16], membrane_decay=0.5, readout_decay=readout_decay)
-        inputs, g = stream(seed, 200), torch.tensor([0.7, -1.3], dtype=torch.float64)
+        inputs, g = stream(seed, 80), torch.tensor([0.7, -1.3], dtype=torch.float64)
         ours, oracle = run(network, inputs, g), bptt(network, inputs, g)
         for name in ("W1", "b1", "V", "c"):
             assert relative_error(ours[name], oracle[name]) <= 1e-10, name
@@ -93,7 +93,7 @@ def test_two_hidden_layers_are_exact_above_and_close_below(readout_decay: float)
 
 def test_hard_reset_has_a_bounded_sensitivity_by_default() -> None:
     network = build(0, reset="hard", detach_reset=None, membrane_decay=0.9)
-    for x in stream(0, 2000):
+    for x in stream(0, 500):
         network(x - 2.0)
     assert network.hidden[0].sensitivity.abs().max() < 100
 

@@ -57,7 +57,7 @@ def test_graph_of_skips_and_loops_equals_its_equations(neuron: str) -> None:
     network = build(neuron=neuron, ticks=2, threshold=0.02, **WEB)
     assert [layer.recurrent for layer in network.layers] == [False, True, False]  # early, side, late
     p, state = parameters_of(network), initial_state(network)
-    for x in stream(0, 60):
+    for x in stream(0, 30):
         for _ in range(2):
             state, expected = tick(p, state, x, network)
         torch.testing.assert_close(network(x), expected)
@@ -66,7 +66,7 @@ def test_graph_of_skips_and_loops_equals_its_equations(neuron: str) -> None:
 
 @pytest.mark.parametrize("neuron", ["lif", "alif"])
 def test_exact_credit_equals_bptt_through_every_edge(neuron: str) -> None:
-    assert_exact(build(neuron=neuron, credit="exact", layer_norm=True, **WEB), stream(0, 60))
+    assert_exact(build(neuron=neuron, credit="exact", layer_norm=True, **WEB), stream(0, 30))
 
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
@@ -107,7 +107,7 @@ def test_nodes_have_their_own_settings() -> None:
 
 def test_graph_learns_the_bandit() -> None:
     shape = ("network=graph", "network.nodes=[{name:early,neurons:8},{name:late,neurons:8}]")
-    _, record = run_one_lifetime("tracerl.envs:tracerl/ContextualBandit-v0", 1500, *shape)
+    _, record = run_one_lifetime("tracerl.envs:tracerl/ContextualBandit-v0", 1000, *shape)
     assert record.mean_return() > 0.9
 
 

@@ -278,7 +278,7 @@ def test_policy_step_size_does_not_depend_on_the_number_of_components(
 
 @pytest.mark.parametrize(("kind", "floor"), [("multi-discrete", 0.9), ("multi-binary", 0.9), ("box", -0.7)])
 def test_default_agent_learns_with_every_head_alone_and_in_a_product(kind: str, floor: float) -> None:
-    _, record = run_one_lifetime(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]")
+    _, record = run_one_lifetime(f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]")
     assert record.mean_return() > floor
-    _, records = run_many_lifetimes(f"Echo-{kind}-v0", 4000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
+    _, records = run_many_lifetimes(f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
     assert records[0].mean_return() == record.mean_return()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, compute_by_rows, pair, short_and_long, step_together
+from tests.engines import SPACES, by_rows, compute_by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_one_lifetime
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -19,7 +19,7 @@ LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "n
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
 PRESYNAPTIC = "network.credit=presynaptic"
-ONE = "agent.trunk=shared"
+ONE = ("agent.trunk=shared",)
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
@@ -113,8 +113,7 @@ def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of inputs that have always been zero are skipped until an input is not zero."""
-    compute_by_rows(monkeypatch)
-    agents = pair(5, 3, *settings_of(case), dtype=torch.float64)
+    agents = by_rows(monkeypatch, 5, 3, *settings_of(case))
     step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
@@ -164,7 +163,7 @@ def test_fused_equals_torch_with_every_head(
 def test_fused_equals_torch_in_any_shape(size: int, actions: int, hidden: list[int], kind: set[str], seed: int) -> None:
     """State is copied at times: rounding errors grow in narrow layers of normalised currents."""
     overrides = (f"network.hidden={hidden}", "network.output_scale=1", *sorted(kind))
-    step_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 60, seed, joined_every=10)
+    step_together(pair(size, actions, *overrides, seed=seed, dtype=torch.float64), size, 30, seed, joined_every=10)
 
 
 def test_float32_is_close_to_float64() -> None:

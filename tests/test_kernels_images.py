@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engines import compute_by_rows, pair, step_together
+from tests.engines import by_rows, pair, step_together
 from tests.helpers import make_agent
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -46,7 +46,7 @@ def images(case: str, *more: str, **options: Any) -> tuple[Any, int]:
 @pytest.mark.parametrize("case", CASES)
 def test_fused_equals_torch_step_by_step(case: str) -> None:
     agents, size = images(case)
-    step_together(agents, size, 150, joined_every=50)
+    step_together(agents, size, 60, joined_every=50)
 
 
 @pytest.mark.slow
@@ -59,9 +59,9 @@ def test_fused_equals_torch_over_a_long_run(case: str) -> None:
 @pytest.mark.parametrize("case", ["two, maximum", "dense on top", "update_rms"])
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that have always been zero do not change what is learned."""
-    compute_by_rows(monkeypatch)
-    agents, size = images(case)
-    step_together(agents, size, 120, joined_every=50, silent={1: 120, 3: 60, **{i: 90 for i in range(10, 40)}})
+    shape, overrides = CASES[case]
+    agents, silent = by_rows(monkeypatch, shape, 3, *overrides), {1: 120, 3: 60, **{i: 90 for i in range(10, 40)}}
+    step_together(agents, math.prod(shape), 120, joined_every=50, silent=silent)
 
 
 @pytest.mark.parametrize("case", ["two, average"])

@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 import torch
 
-from tests.engines import SPACES, compute_by_rows, pair, short_and_long, step_together
+from tests.engines import SPACES, by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
@@ -28,8 +28,7 @@ def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    compute_by_rows(monkeypatch)
-    agents = pair(5, 3, AGENT, *CASES[case], dtype=torch.float64)
+    agents = by_rows(monkeypatch, 5, 3, AGENT, *CASES[case])
     step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
@@ -42,16 +41,16 @@ def test_fused_equals_torch_with_other_heads(space: str, steps: int) -> None:
 def test_compiled_runs_equal_those_through_gymnasium() -> None:
     options = {"seeds": [3, 4, 5], "milestones": ["w5>=20"]}
     inside, records = run_many_lifetimes(
-        "CartPole-v1", 2000, AGENT, SMALL, "engine=fused", backend="compiled", **options
+        "CartPole-v1", 800, AGENT, SMALL, "engine=fused", backend="compiled", **options
     )
-    through, expected = run_many_lifetimes("CartPole-v1", 2000, AGENT, SMALL, "engine=fused", **options)
+    through, expected = run_many_lifetimes("CartPole-v1", 800, AGENT, SMALL, "engine=fused", **options)
     assert torch.equal(inside.policy.network.flat, through.policy.network.flat)
     assert [record.returns for record in records] == [record.returns for record in expected]
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
 def test_one_of_many_lifetimes_equals_that_of_its_seed(engine: str) -> None:
-    arguments = ("CartPole-v1", 300, AGENT, SMALL, f"engine={engine}")
+    arguments = ("CartPole-v1", 100, AGENT, SMALL, f"engine={engine}")
     together, records = run_many_lifetimes(*arguments, seeds=[3, 4], dtype=torch.float64)
     for i in range(2):
         alone, record = run_one_lifetime(*arguments, seed=3 + i, dtype=torch.float64)
