@@ -1,8 +1,8 @@
 """Agents and envs built from the project's yamls, as the command line builds them."""
 
-import copy
 import importlib
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +17,7 @@ import pytest
 import torch
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -72,10 +73,9 @@ def compose_choices_once() -> None:
     Hydra composes the choices and then sets the values. In 1.3 ``Hydra.get_mode`` also composes, to look for a mode
     that none of our configs names.
     """
-    create, merge = config_loader_impl.create_defaults_list, ConfigLoaderImpl._compose_config_from_defaults_list
+    create, lists = config_loader_impl.create_defaults_list, dict[str, DefaultsList]()
     if hasattr(create, "__wrapped__"):
         return
-    lists, configs = dict[str, DefaultsList](), dict[str, DictConfig]()
 
     @wraps(create)
     def create_defaults_list(repo: Any, config_name: Any, overrides_list: Any, **options: Any) -> DefaultsList:
@@ -86,16 +86,26 @@ def compose_choices_once() -> None:
             lists[key] = create(repo, config_name, overrides_list, **options)
         return replace(lists[key], config_overrides=values)
 
-    @wraps(merge)
-    def compose_config(self: Any, defaults: Any, repo: Any) -> DictConfig:
-        key = repr((defaults, repo.get_sources()))
-        if key not in configs:
-            configs[key] = merge(self, defaults, repo)
-        return copy.deepcopy(configs[key])
-
     setattr(config_loader_impl, "create_defaults_list", create_defaults_list)  # noqa: B010
-    setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", compose_config)  # noqa: B010
+    _call_once(
+        ConfigLoaderImpl, "_compose_config_from_defaults_list", lambda _, defaults, repo: (defaults, repo.get_sources())
+    )
+    _call_once(ImportlibResourcesConfigSource, "load_config", lambda source, config_path: (source.path, config_path))
     setattr(Hydra, "get_mode", lambda *_, **__: None)  # noqa: B010
+
+
+def _call_once(where: Any, name: str, key_of: Callable[..., object]) -> None:
+    """Replace a method by one that runs once per key of its arguments and returns copies of the result."""
+    call, made = getattr(where, name), dict[str, bytes]()
+
+    @wraps(call)
+    def copied(*arguments: Any, **options: Any) -> Any:
+        key = repr(key_of(*arguments, **options))
+        if key not in made:
+            made[key] = pickle.dumps(call(*arguments, **options))
+        return pickle.loads(made[key])  # pickle is five times as fast as deepcopy
+
+    setattr(where, name, copied)
 
 
 def compose(*overrides: str) -> DictConfig:

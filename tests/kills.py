@@ -42,7 +42,7 @@ def modules_of_a_run() -> list[str]:
 def import_all() -> None:
     """Import what a run imports lazily, so that a forked run need not, and let runs compose their config once."""
     compose_choices_once()
-    compose()  # fills the caches of the parsers
+    compose("env=CartPole")  # most runs have these choices, and the caches of the parsers are then full
     for name in modules_of_a_run():
         importlib.import_module(name)
     cpu_target.target_context.refresh()  # numba's list of functions that it can compile
