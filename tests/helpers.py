@@ -17,7 +17,7 @@ import pytest
 import torch
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -90,7 +90,7 @@ def compose_choices_once() -> None:
     _call_once(
         ConfigLoaderImpl, "_compose_config_from_defaults_list", lambda _, defaults, repo: (defaults, repo.get_sources())
     )
-    _call_once(ImportlibResourcesConfigSource, "load_config", lambda source, config_path: (source.path, config_path))
+    _call_once(ConfigRepository, "load_config", lambda repo, config_path: (config_path, repo.get_sources()))
     setattr(Hydra, "get_mode", lambda *_, **__: None)  # noqa: B010
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from hydra._internal import config_loader_impl
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra._internal.config_repository import ConfigRepository
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -30,7 +30,7 @@ def test_choices_composed_before_give_what_hydra_composes(
     for where, name in (
         (config_loader_impl, "create_defaults_list"),
         (config_loader_impl.ConfigLoaderImpl, "_compose_config_from_defaults_list"),
-        (ImportlibResourcesConfigSource, "load_config"),
+        (ConfigRepository, "load_config"),
     ):
         monkeypatch.setattr(where, name, getattr(where, name).__wrapped__)
     expected = hydra_compat.compose(open_keys(list(line)), return_hydra_config=True)
