@@ -6,6 +6,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 
 from tracerl.kernels import lifetimes, step_types
 from tracerl.kernels.actor_critic import advance
@@ -89,7 +90,9 @@ class FusedEngine:
 
     @staticmethod
     def _use_threads(n: int) -> None:
+        of_torch = torch.get_num_threads()
         numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+        torch.set_num_threads(of_torch)  # the first call in a process sets OpenMP's number, which torch shares
 
     def compile_steps(self) -> None:
         """Compile or load the kernels of ``advance`` with a step that skips every lifetime, before a timed run."""
