@@ -231,9 +231,6 @@ class ActorCritic(OnlineAgent):
         found = self.policy.distributions("policy")
         return found if self.critic is None else found | self.critic.distributions("value")
 
-    def _chosen(self) -> Any:
-        return self.head.chosen()
-
     def _clear(self, mask: Tensor | None) -> None:
         """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
         self.policy.reset_state(mask)

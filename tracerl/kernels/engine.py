@@ -1,5 +1,6 @@
 """The fused engine of an agent: NumPy views of its packed state, and one kernel call per step or for all lifetimes."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,14 @@ class CompiledRuns:
         return self.envs, self.lifetimes, self.observations, self.ended, self.n_ended
 
 
+@functools.cache
+def _start_threads() -> None:
+    """Start numba's threads without a change of torch's number: the first call sets OpenMP's, which torch shares."""
+    of_torch = torch.get_num_threads()
+    numba.set_num_threads(numba.get_num_threads())
+    torch.set_num_threads(of_torch)
+
+
 class FusedEngine:
     """Kernels over the packed state of an actor-critic.
 
@@ -90,9 +99,8 @@ class FusedEngine:
 
     @staticmethod
     def _use_threads(n: int) -> None:
-        of_torch = torch.get_num_threads()
+        _start_threads()
         numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-        torch.set_num_threads(of_torch)  # the first call in a process sets OpenMP's number, which torch shares
 
     def compile_steps(self) -> None:
         """Compile or load the kernels of ``advance`` with a step that skips every lifetime, before a timed run."""

@@ -19,48 +19,46 @@ def n_positions(synapses: Any) -> int:
 
 
 @kernel
-def strides(synapses: Any, channel: int) -> Any:
-    """Return where a channel begins in the flat inputs, and the distances of rows and of columns there."""
-    height, width = synapses.in_shape.height, synapses.in_shape.width
-    if not synapses.channels_last:
-        return channel * height * width, width, 1
-    per_code = synapses.in_shape.channels // synapses.codes
-    start = channel // per_code * per_code * height * width + channel % per_code
-    return start, width * per_code, per_code
+def geometry(synapses: Any, r: int) -> tuple[int, int, int, int, int]:
+    """Return where the channel of row r of the patches begins in the flat images, and what leads from there.
+
+    Returns:
+        The first input of the channel, the distances of rows and of columns in the flat images, and the offset of the
+        row's pixel from the corner of a patch, down and right; padding is subtracted.
+    """
+    area, size, per_code = synapses.in_shape.height * synapses.in_shape.width, synapses.kernel, 1
+    channel, dy, dx = r // (size * size), r // size % size - synapses.padding, r % size - synapses.padding
+    if synapses.channels_last:
+        per_code = synapses.in_shape.channels // synapses.codes
+    start = channel // per_code * per_code * area + channel % per_code
+    return start, synapses.in_shape.width * per_code, per_code, dy, dx
 
 
 @kernel
 def unfold(memory: Any, synapses: Any, x: Any) -> None:
     """``ConvolutionalSynapses._unfold``: write the patches of the flat images x."""
-    height, width, size = synapses.in_shape.height, synapses.in_shape.width, synapses.kernel
-    columns, stride, padding = synapses.out_shape.width, synapses.stride, synapses.padding
+    columns, stride = synapses.out_shape.width, synapses.stride
     patches = table(memory, synapses.patches, synapses.rows, n_positions(synapses))
-    r = 0
-    for channel in range(synapses.in_shape.channels):
-        start, down, right = strides(synapses, channel)
-        for dy in range(-padding, size - padding):
-            for dx in range(-padding, size - padding):
-                for i in range(synapses.out_shape.height):
-                    y = i * stride + dy
-                    for j in range(columns):
-                        at = j * stride + dx
-                        inside = 0 <= y < height and 0 <= at < width
-                        patches[r, i * columns + j] = x[start + y * down + at * right] if inside else 0
-                r += 1
+    for r in range(synapses.rows - 1):
+        start, down, right, dy, dx = geometry(synapses, r)
+        for i in range(synapses.out_shape.height):
+            y = i * stride + dy
+            for j in range(columns):
+                at = j * stride + dx
+                inside = 0 <= y < synapses.in_shape.height and 0 <= at < synapses.in_shape.width
+                patches[r, i * columns + j] = x[start + y * down + at * right] if inside else 0
 
 
 @kernel
-def fold(memory: Any, synapses: Any, r: int, patch: Any, images: Any) -> None:
+def fold(synapses: Any, r: int, patch: Any, images: Any) -> None:
     """Add what belongs to row r of the patches, [positions], to flat images: one row of ``_fold``."""
-    height, width, size = synapses.in_shape.height, synapses.in_shape.width, synapses.kernel
-    columns, stride, padding = synapses.out_shape.width, synapses.stride, synapses.padding
-    start, down, right = strides(synapses, r // (size * size))
-    dy, dx = r // size % size - padding, r % size - padding
+    columns, stride = synapses.out_shape.width, synapses.stride
+    start, down, right, dy, dx = geometry(synapses, r)
     for i in range(synapses.out_shape.height):
         y = i * stride + dy
         for j in range(columns):
             at = j * stride + dx
-            if 0 <= y < height and 0 <= at < width:
+            if 0 <= y < synapses.in_shape.height and 0 <= at < synapses.in_shape.width:
                 images[start + y * down + at * right] += patch[i * columns + j]
 
 
@@ -97,11 +95,8 @@ def convolve(memory: Any, synapses: Any, x: Any, current: Any) -> None:
 def convolution_vjp(memory: Any, synapses: Any, signal: Any, below: Any, scratch: Any) -> None:
     """``ConvolutionalSynapses.vjp`` of one signal at the currents."""
     rows, channels, n = synapses.rows, synapses.channels, n_positions(synapses)
-    weights, signals, patch = (
-        table(memory, synapses.affine, rows, channels),
-        signal.reshape(channels, n),
-        scratch[PATCH],
-    )
+    weights, signals = table(memory, synapses.affine, rows, channels), signal.reshape(channels, n)
+    patch = row_of(scratch, PATCH, n)
     zero(below, 0, below.size)
     for r in range(rows - 1):
         for p in range(n):
@@ -110,7 +105,7 @@ def convolution_vjp(memory: Any, synapses: Any, signal: Any, below: Any, scratch
             weight = weights[r, c]
             for p in range(n):
                 patch[p] += weight * signals[c, p]
-        fold(memory, synapses, r, patch, below)
+        fold(synapses, r, patch, below)
 
 
 @kernel

@@ -137,7 +137,7 @@ class DenseSynapses(AffineSynapses):
 
     def drive(self) -> Tensor:
         """Return the inputs, which are equal for all neurons: [*lifetimes, rows, 1]."""
-        return self.inputs.unsqueeze(-1)
+        return self.received()
 
     def received(self) -> Tensor:
         """Return the inputs, [*lifetimes, rows, 1]."""
