@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tracerl.config import flock
 from tracerl.lifetime.record import Record
-from tracerl.runs import flock, lock
+from tracerl.runs import lock
 from tracerl.runs.lock import NAME, RunLock, alive, read
 from tracerl.runs.resume import InUse
 

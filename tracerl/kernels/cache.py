@@ -9,18 +9,13 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from numba.core import caching
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from tracerl.config.flock import FolderLock
 
 _FunctionCache: Any = caching.FunctionCache  # numba has no types
 _CacheFile: Any = caching.IndexDataCacheFile
@@ -105,12 +100,14 @@ def writable(folder: str) -> str:
 @contextmanager
 def alone(folder: str, name: str) -> Iterator[None]:
     """A context of one process of this machine at a time, for a name. Without file locks it is of any number."""
-    path = Path(folder) / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
-    with ExitStack() as held:
-        if fcntl is not None:
-            with suppress(OSError):
-                fcntl.flock(held.enter_context(open(path, "w")), fcntl.LOCK_EX)
+    locked = Path(folder) / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
+    with suppress(OSError):
+        locked.mkdir(exist_ok=True)
+    lock = FolderLock(locked, wait=True)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @functools.cache  # several kernels have the same warning

@@ -1,6 +1,6 @@
 """``running.json``: a file in the folder of a run that exists while the run is active.
 
-On the machine of the run a lock shows whether it is active (``tracerl.runs.flock``). The lock does not extend to other
+On the machine of the run a lock shows whether it is active (``config.flock``). The lock does not extend to other
 machines, and some file systems have no locks. There the heartbeat shows it: a thread of the run updates the file.
 """
 
@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tracerl.config.flock import FolderLock, is_locked
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 from tracerl.runs.files import read_json
-from tracerl.runs.flock import FolderLock, is_locked
 from tracerl.runs.resume import InUse
 
 NAME = "running.json"

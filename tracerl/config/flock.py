@@ -23,8 +23,9 @@ class FolderLock:
         works: whether the file system has such locks. If not, nothing is locked.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._descriptor = _lock(folder, shared=False)
+    def __init__(self, folder: Path, wait: bool = False) -> None:
+        """Lock a folder; with ``wait`` as soon as no other process does, else with a BlockingIOError if one does."""
+        self._descriptor = _lock(folder, shared=False, wait=wait)
         self.works = self._descriptor is not None
         if self.works:  # a forked child, such as an env worker, would otherwise hold the lock
             release = weakref.WeakMethod(self.release)
@@ -48,7 +49,7 @@ def is_locked(folder: Path) -> bool | None:
     return None if descriptor is None else False
 
 
-def _lock(folder: Path, shared: bool) -> int | None:
+def _lock(folder: Path, shared: bool, wait: bool = False) -> int | None:
     """Return a descriptor that holds a lock; None if the system or the file system has no locks."""
     if fcntl is None:
         return None
@@ -57,7 +58,7 @@ def _lock(folder: Path, shared: bool) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
