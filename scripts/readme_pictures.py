@@ -1,14 +1,14 @@
 """Draw the learning curves at the top of the README, docs/learning.png, from the numbers in docs/data/learning.csv.
 
 python scripts/readme_pictures.py                                     # draws; needs no run
-python scripts/readme_pictures.py runs/study/agents/{reflect,stream_ac,eprop,random}/CartPole runs/peers
+python scripts/readme_pictures.py runs/study/agents/{reflect,stream_ac,eprop,random}/CartPole runs/baselines
 
 takes the numbers from runs first, those of CartPole-v1, 120,000 env steps, from seed 0 on, that these commands make;
 agents without a run there keep the numbers that they have:
 
 python scripts/study.py agents --tasks CartPole
-python scripts/bench_peers.py ppo --seeds 0-7
-python scripts/bench_peers.py a2c --seeds 0-4
+python scripts/bench_baselines.py ppo --seeds 0-7
+python scripts/bench_baselines.py a2c --seeds 0-4
 
 The csv is what ``python -m tracerl.plot RUN... -o FILE.csv`` writes, with the names of the agents for labels.
 """

@@ -14,7 +14,7 @@ from tracerl.lifetime.record import Record
 def test_baselines_count_every_step_like_lifetimes() -> None:
     record, kept = Record(), []
     record.keep = lambda lifetime, step, earned, length: kept.append((step, earned, length))
-    env = script("bench_peers").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)
+    env = script("bench_baselines").Counted(gym.make("CartPole-v1", disable_env_checker=True), record, 60)
     env.reset(seed=0)
     for _ in range(90):
         *_, terminated, truncated, _ = env.step(0)

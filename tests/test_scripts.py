@@ -86,10 +86,10 @@ def test_only_one_module_calls_version_dependent_hydra_functions() -> None:
         assert not differs.search(path.read_text()), path
 
 
-def test_bench_peers_writes_a_run_that_can_be_plotted(start: Start, tmp_path: Path) -> None:
+def test_bench_baselines_writes_a_run_that_can_be_plotted(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
-    start("bench_peers", "a2c", "--seeds", "0", "--steps", 60, "--out", "peers")
-    (job,) = tracerl.plot.choose([tmp_path / "peers"]).groups
+    start("bench_baselines", "a2c", "--seeds", "0", "--steps", 60, "--out", "baselines")
+    (job,) = tracerl.plot.choose([tmp_path / "baselines"]).groups
     assert job.jobs[0].agent == "a2c"
 
 

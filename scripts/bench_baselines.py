@@ -1,8 +1,8 @@
 """Train PPO and A2C of Stable-Baselines3, with its default settings, and write runs that can be plotted.
 
 pip install "tracerl[bench]"
-python scripts/bench_peers.py ppo --env CartPole-v1 --seeds 0-9 --out runs/peers
-python -m tracerl.plot runs/peers -o peers.png
+python scripts/bench_baselines.py ppo --env CartPole-v1 --seeds 0-9 --out runs/baselines
+python -m tracerl.plot runs/baselines -o baselines.png
 
 Each seed is one agent in one env. Every env step and every episode counts from the first on, as in a run of tracerl. A
 seed whose folder has a summary is not run again.
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="Gymnasium id (default: %(default)s)")
     parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="folder of all algorithms and seeds")
+    parser.add_argument("--out", type=Path, default=Path("runs/baselines"), help="folder of all algorithms and seeds")
     arguments = parser.parse_args()
     if find_spec("stable_baselines3") is None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
