@@ -1,7 +1,7 @@
 """The network that suits the shape of the observations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tracerl.config import checks
@@ -64,5 +64,4 @@ class Auto(Convolutional):
         return f"{convolutions}, {widths} (images of {height}x{width}, network=auto)"
 
     def _convolutional(self, changes: Mapping[str, Any]) -> Convolutional:
-        own = Convolutional(**{field.name: getattr(self, field.name) for field in fields(Convolutional)})
-        return replace(own, **changes)
+        return Convolutional(**{field.name: getattr(self, field.name) for field in fields(Convolutional)} | dict(changes))
