@@ -64,4 +64,5 @@ class Auto(Convolutional):
         return f"{convolutions}, {widths} (images of {height}x{width}, network=auto)"
 
     def _convolutional(self, changes: Mapping[str, Any]) -> Convolutional:
-        return Convolutional(**{field.name: getattr(self, field.name) for field in fields(Convolutional)} | dict(changes))
+        shared = {field.name: getattr(self, field.name) for field in fields(Convolutional)}
+        return Convolutional(**shared | dict(changes))
