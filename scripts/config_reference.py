@@ -97,8 +97,9 @@ def _without_comment(line: str) -> str:
 
 
 def _written(line: str) -> str:
-    """Return the value of a line as written."""
-    return _without_comment(line).split(":", 1)[1].strip()
+    """Return the value of a line as written, but of ``${tracerl.input:{...}}`` the mapping alone."""
+    value = _without_comment(line).split(":", 1)[1].strip()
+    return re.sub(r"^\$\{tracerl\.input:(\{.*\})\}$", r"\1", value)
 
 
 def _comment(line: str) -> str:
@@ -123,7 +124,8 @@ def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
 
     ``known`` has the comments by key of the yamls that it is made of.
     """
-    last = {setting.key.split(".")[-1]: setting.comment for setting in reversed(found) if setting.comment}
+    comments = known | {setting.key: setting.comment for setting in found if setting.comment}
+    last = {key.split(".")[-1]: comment for key, comment in reversed(comments.items()) if comment}
     complete = []
     for setting in found:
         name = setting.key.split(".")[-1]

@@ -27,12 +27,15 @@ from seeds import parse_seeds
 from tracerl.config.hydra_compat import compose, instantiate
 from tracerl.lifetime.record import Record
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.runs.build import with_input
+from tracerl.runs.by_input import kind_of
 
 
 def trained(config: DictConfig, spec: Any, steps: int, seed: int) -> tuple[Any, Record]:
     """Train over whole episodes, at least ``steps`` env steps; return the agent at rest and the record."""
-    make = instantiate(config.agent, _convert_="all", _partial_=True)
     runner, record = spec.open([seed]), Record()
+    config = with_input(config, kind_of(runner.observation_space.shape))
+    make = instantiate(config.agent, _convert_="all", _partial_=True)
     agent = make(runner.observation_space, runner.action_space, Lifetimes(seed))
     if not hasattr(agent, "head") or not hasattr(agent, "memory"):
         raise SystemExit(f"{type(agent).__name__} has no head to read and no state to restore: take agent=reflect")

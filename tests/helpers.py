@@ -31,6 +31,8 @@ from tracerl.config.instantiate import open_keys
 from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.runs.build import with_input
+from tracerl.runs.by_input import kind_of
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -119,11 +121,16 @@ def bare(env_id: str = "CartPole-v1", **kwargs: Any) -> gym.Env:
 
 
 def make_agent(
-    env: gym.Env, *overrides: str, seed: int | list[int] = 0, dtype: torch.dtype = torch.float32
+    env: gym.Env,
+    *overrides: str,
+    seed: int | list[int] = 0,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> ReflectAgent:
     """Return the agent of ``agent=reflect`` with the overrides; its engine is torch by default."""
-    make = hydra_compat.instantiate(compose("engine=torch", *overrides).agent, _convert_="all", _partial_=True)
-    return make(env.observation_space, env.action_space, Lifetimes(seed, dtype))
+    cfg = with_input(compose("engine=torch", *overrides), kind_of(env.observation_space.shape))
+    make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
+    return make(env.observation_space, env.action_space, Lifetimes(seed, dtype, device))
 
 
 def observation(i: int) -> np.ndarray:

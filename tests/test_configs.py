@@ -14,6 +14,8 @@ from tests.helpers import compose
 from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import Agent
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.runs.build import with_input
+from tracerl.runs.by_input import kind_of
 from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
@@ -78,9 +80,8 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)
-    make = hydra_compat.instantiate(
-        compose(override, *NEEDS.get(override, []), "engine=torch").agent, _convert_="all", _partial_=True
-    )
+    cfg = with_input(compose(override, *NEEDS.get(override, []), "engine=torch"), kind_of(env.observation_space.shape))
+    make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lifetimes(0))
     assert isinstance(agent, Agent)
     observation, _ = env.reset(seed=0)

@@ -227,6 +227,5 @@ def test_convolutions_need_images_and_have_no_kernel_with_otpe() -> None:
 
 
 def test_many_lifetimes_learn_from_images() -> None:
-    overrides = ("network=conv", "network.channels=[4]", "network.pool=2")
-    _, records = run_many_lifetimes("Image-v0", 500, *overrides, seeds=[0, 1, 2, 3])
+    _, records = run_many_lifetimes("Image-v0", 500, "network.channels=[4]", "network.pool=2", seeds=[0, 1, 2, 3])
     assert all(record.mean_return() > 0.7 for record in records), [record.mean_return() for record in records]

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import compose, make_agent
+from tests.helpers import make_agent
 from tests.toy_envs import Space
-from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import StepType
-from tracerl.nn.lifetimes import Lifetimes
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device that torch can use")
 
@@ -18,8 +16,7 @@ def test_many_lifetimes_are_equal_on_cpu_and_gpu(optimizer: str) -> None:
     env, seeds, rng = Space(4, 2), list(range(8)), np.random.default_rng(0)
     overrides = ("network.hidden=[16]", f"optimizer={optimizer}", "engine=torch")
     here = make_agent(env, *overrides, seed=seeds)
-    make = hydra_compat.instantiate(compose(*overrides).agent, _convert_="all", _partial_=True)
-    there = make(env.observation_space, env.action_space, Lifetimes(seeds, torch.float32, "cuda"))
+    there = make_agent(env, *overrides, seed=seeds, device="cuda")
     step_types = np.full(8, StepType.FIRST, np.int8)
     for i in range(60):
         seen, rewards = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=8)
@@ -34,6 +31,5 @@ def test_many_lifetimes_are_equal_on_cpu_and_gpu(optimizer: str) -> None:
 
 def test_auto_selects_torch_on_a_gpu_and_gives_the_reason() -> None:
     env = Space(4, 2)
-    make = hydra_compat.instantiate(compose("engine=auto").agent, _convert_="all", _partial_=True)
-    agent = make(env.observation_space, env.action_space, Lifetimes([0, 1], torch.float32, "cuda"))
+    agent = make_agent(env, "engine=auto", seed=[0, 1], device="cuda")
     assert (agent.engine, agent.engine_reason) == ("torch", "it runs on the CPU, not on cuda")

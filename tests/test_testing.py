@@ -15,6 +15,7 @@ from tracerl.agents.random import RandomAgent
 import tests.toy_envs
 from tests.helpers import compose
 from tracerl.config import hydra_compat
+from tracerl.runs.build import with_input
 from tracerl.testing import check_agent, check_env, check_seeds
 
 
@@ -165,7 +166,7 @@ def test_valid_agents_pass(make: Any) -> None:
 
 def test_default_agent_passes_in_both_engines() -> None:
     for engine in ("torch", "fused"):
-        config = compose(f"engine={engine}", "network.hidden=[9]").agent
+        config = with_input(compose(f"engine={engine}", "network.hidden=[9]"), "vectors").agent
         check_agent(hydra_compat.instantiate(config, _convert_="all", _partial_=True))
 
 

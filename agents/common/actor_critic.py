@@ -91,7 +91,7 @@ class ActorCritic(OnlineAgent):
         is_shared: V is the last output of the policy's network.
         value_weight: of V in the objective of that network.
         engine_reason: why ``auto`` chose torch; None where it did not.
-        network_choice: the network that ``network=auto`` chose; None where another was given.
+        network_choice: description of a convolutional network; None for others.
     """
 
     settings: ActorCriticSettings

@@ -20,7 +20,7 @@ _UNCHECKED: Any = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
 def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callable[[], None]:
     """Return ``hydra.main`` of a task, with the defaults of Hydra 1.3 and later."""
     options: dict[str, Any] = {"version_base": "1.3"} if _UNCHECKED is None else {"execution_whitelist": _UNCHECKED}
-    env_choices.register()
+    _register_all()
     decorate: Any = hydra.main(config_path=config_path, config_name=config_name, **options)
     entry: Callable[[], None] = decorate(task)
     return entry
@@ -30,7 +30,7 @@ def main(task: Callable[..., Any], config_path: str, config_name: str) -> Callab
 def configs(module: str) -> Iterator[None]:
     """A context in which ``hydra.compose`` reads the configs of a module, also within another Hydra program."""
     options = {"version_base": "1.3"} if _UNCHECKED is None else {}
-    env_choices.register()
+    _register_all()
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -44,6 +44,12 @@ def compose(overrides: Sequence[str], **options: Any) -> DictConfig:
     """Return ``hydra.compose`` of the config of a run with these overrides."""
     with configs("tracerl.configs"):
         return hydra.compose("run", list(overrides), **options)
+
+
+def _register_all() -> None:
+    """Register the choices of envs, and ``tracerl.input``, which returns its mapping; see ``runs.by_input``."""
+    env_choices.register()
+    register("tracerl.input", lambda by_kind: by_kind)
 
 
 def register(name: str, resolver: Callable[..., Any], use_cache: bool = False) -> None:

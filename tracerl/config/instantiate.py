@@ -4,7 +4,7 @@ import copy
 import inspect
 import re
 import warnings
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,16 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
 
 
 def _check_known(node: DictConfig, key: str) -> None:
-    """Raise a ConfigError for a setting added with ``+`` that the target of a group does not accept."""
+    """Raise a ConfigError for a setting that the target of a group does not accept, and for one that it lacks."""
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
     for name in names:
         if name not in taken and name != "_target_":
             exists = sorted(other for other in names if other in taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
+    for field in _settings(hydra.utils.get_object(node["_target_"])):
+        if field.default is MISSING and field.default_factory is MISSING and field.name not in names:
+            raise ConfigError(f"{key}.{field.name}", "must be set")
 
 
 def _taken(target: str, key: str) -> set[str]:
@@ -139,6 +142,10 @@ def _taken(target: str, key: str) -> set[str]:
         reason = error.__cause__ or error
         problem = f"must name a class that can be imported, got {target!r}: {reason}"
         raise ConfigError(f"{key}._target_", problem) from error
+    return {*parameters, *(field.name for field in _settings(built))}
+
+
+def _settings(built: Any) -> tuple[Field[Any], ...]:
+    """Return the fields of the ``Settings`` of an agent's class; none for others."""
     settings = getattr(built, "Settings", None)
-    own = fields(settings) if is_dataclass(settings) else ()
-    return {*parameters, *(field.name for field in own)}
+    return fields(settings) if is_dataclass(settings) else ()

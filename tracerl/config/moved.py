@@ -85,7 +85,8 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split i
 
 HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
 HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
-ADDED = {"agent.trunk": "separate", "agent.value_weight": 1.0}  # settings since, with what earlier runs have
+# Settings since, with what earlier runs have.
+ADDED = {"agent.trunk": "separate", "agent.value_weight": 1.0, "network.conv_membrane_decay": None}
 
 
 def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:

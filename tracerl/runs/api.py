@@ -99,6 +99,8 @@ def make_agent(
     from tracerl.runs.build import build_agent, check_engine
 
     spaces = spaces_of(env)
+    if not isinstance(agent, str):
+        raise ConfigError("agent", f"must be the name of an agent, got {agent!r:.200}; settings are settings=")
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
     lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", seed, 0, 2**32 - lifetimes)
@@ -183,13 +185,14 @@ def make_network(
         >>> network.backward(error)                # d objective / d outputs; the score of every parameter
         >>> network.flat += 0.1 * network.score    # a step of your own
     """
-    from tracerl.runs.build import new_lifetimes
+    from tracerl.runs.build import new_lifetimes, with_input
+    from tracerl.runs.by_input import kind_of
 
     shape = inputs if isinstance(inputs, tuple) else (inputs,)
     for size in (*shape, outputs):
         checks.whole("inputs and outputs", size, 1)
     checks.whole("seed", seed, 0, 2**32 - 1)
-    cfg = compose({"agent": "reflect", **(settings or {})})
+    cfg = with_input(compose({"agent": "reflect", **(settings or {})}), kind_of(shape))
     made: Network = build(cfg, "network").build(shape, outputs, new_lifetimes(cfg, seed))
     return made
 

@@ -3,6 +3,7 @@
 torch and Gymnasium are imported inside the functions, so that ``--help`` and the error of a mistyped key are quick.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
+from tracerl.runs.by_input import for_input, kind_of
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tracerl.nn.lifetimes import Lifetimes
     from tracerl.runs.saved_agent import SavedAgent
 
+_BY_INPUT = ("agent", "encoder", "head", "network", "optimizer")  # groups whose settings can depend on the observation
 _SMALL = 4096  # extra numbers allowed in one tensor, on top of the size of the saved state
 
 
@@ -47,6 +50,7 @@ def build_agent(
     from tracerl.runs.saved_agent import AgentSpec
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
+    cfg = with_input(cfg, kind_of(observation_space.shape))
     make = build(cfg, "agent", partly=True, saved=saved)
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
@@ -63,6 +67,24 @@ def build_agent(
         settings |= {"dtype": cfg.dtype, "device": str(cfg.device)}
         agent.built_from = AgentSpec(settings, (observation_space, action_space), list(seeds))
     return agent
+
+
+def with_input(cfg: DictConfig, kind: str) -> DictConfig:
+    """Return a config with the settings for a kind of observation; see ``for_input``. ``cfg`` is not changed."""
+    plain: Any = OmegaConf.to_container(cfg)
+    chosen = {group: for_input(expanded(plain[group]), kind) for group in _BY_INPUT if group in plain}
+    return cfg if all(plain[group] == chosen[group] for group in chosen) else OmegaConf.create(plain | chosen)
+
+
+def expanded(tree: Any) -> Any:
+    """Return a tree with the mapping of kinds in place of each ``${tracerl.input:{...}}``."""
+    if isinstance(tree, dict):
+        return {key: expanded(part) for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [expanded(part) for part in tree]
+    if isinstance(tree, str) and re.fullmatch(r"\$\{tracerl\.input:[^$]*\}", tree):
+        return OmegaConf.to_container(OmegaConf.create([tree]), resolve=True)[0]  # type: ignore[index]
+    return tree
 
 
 def rebuild_agent(

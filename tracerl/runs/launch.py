@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, value, with_current_keys
-from tracerl.runs.build import build_agent, check_engine, use_threads
+from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
+from tracerl.runs.by_input import KINDS, kind_of
 from tracerl.runs.files import write_atomic
-from tracerl.runs.resume import check_folder, clear, finished_run, flat
+from tracerl.runs.resume import check_folder, clear, finished_run, flat, like_those_of_the_run
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
@@ -57,16 +58,17 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     cfg = with_current_keys(cfg, ConfigWarning)
     folder, steps = origin.folder, _check(cfg)
     check_folder(folder, origin.key)
-    settings = _compared(cfg)
+    possible = [_compared(with_input(cfg, kind)) for kind in KINDS]  # the env, which decides, does not exist yet
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"  # at the job's time limit or after a failed machine
     resume = cfg.resume or requeued
     with RunLock(folder, steps, origin.key) as run_lock:
+        settings = like_those_of_the_run(folder, possible)
         summary = finished_run(folder, settings, bool(resume), origin.key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
         with _failed_run(folder):
-            setup = _setup(cfg, origin, settings, steps, run_lock, resume)
+            setup = _setup(cfg, origin, steps, run_lock, resume)
         summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
@@ -113,9 +115,7 @@ def _check(cfg: DictConfig) -> int:
     return steps
 
 
-def _setup(
-    cfg: DictConfig, origin: Origin, settings: dict[str, Any], steps: int, run_lock: "RunLock", resume: bool | str
-) -> "Setup":
+def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", resume: bool | str) -> "Setup":
     """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
@@ -129,7 +129,9 @@ def _setup(
 
     spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
     folder, agent_name = origin.folder, origin.agent_name
-    runner, agent = _runner_and_agent(cfg, spec, agent_name)
+    runner = _runner(cfg, spec)
+    cfg = with_input(cfg, kind_of(runner.observation_space.shape))
+    agent, settings = _agent(cfg, spec, runner, agent_name), _compared(cfg)
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
@@ -188,17 +190,25 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
     return settings
 
 
-def _runner_and_agent(cfg: DictConfig, spec: Any, agent_name: str) -> tuple["EnvRunner", Any]:
-    """Build the envs of all lifetimes and their agent or agents."""
+def _runner(cfg: DictConfig, spec: Any) -> "EnvRunner":
+    """Build the envs of all lifetimes."""
     use_threads(cfg)
-    seeds = [cfg.seed + lifetime for lifetime in range(cfg.lifetimes)]
     with checks.under("env"):
-        runner: EnvRunner = spec.open(seeds)
+        runner: EnvRunner = spec.open(_seeds(cfg))
+    return runner
+
+
+def _agent(cfg: DictConfig, spec: Any, runner: "EnvRunner", agent_name: str) -> Any:
+    """Build the agent or agents of all lifetimes."""
     names = f"env.id={spec.id}, agent={agent_name}"
-    agent = build_agent(cfg, runner.observation_space, runner.action_space, seeds, names)
+    agent = build_agent(cfg, runner.observation_space, runner.action_space, _seeds(cfg), names)
     with checks.under("env"):
         runner.prepare(agent)
-    return runner, agent
+    return agent
+
+
+def _seeds(cfg: DictConfig) -> list[int]:
+    return [cfg.seed + lifetime for lifetime in range(cfg.lifetimes)]
 
 
 def _compared(cfg: DictConfig) -> dict[str, Any]:

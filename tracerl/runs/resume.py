@@ -6,7 +6,7 @@ Every problem raises a ConfigError that names the setting, the file or the folde
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,26 @@ def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where
         ConfigError: naming a setting that differs.
     """
     there = current_settings(there, here)
-    parts = {".".join(key.split(".")[:2]) for key in here}
+    for key in _differing(there, here):
+        wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
+        raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
+
+
+def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return the keys of settings that differ, without those that may and those that are compared in another group."""
+    parts, found = {".".join(key.split(".")[:2]) for key in here}, []
     for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
         # Settings that the agent refers to, such as agent.network.hidden, are compared in their own groups.
         elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
         if not elsewhere and there.get(key) != here.get(key):
-            wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
-            raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
+            found.append(key)
+    return found
+
+
+def like_those_of_the_run(folder: Path, possible: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return that of several flat settings which differs least from the settings of the run in a folder, if any."""
+    there = flat(saved.config(folder) or {})
+    return min(possible, key=lambda here: len(_differing(current_settings(there, here), here)))
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
+from tracerl.runs.build import expanded
 
 
 def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
@@ -36,7 +37,7 @@ def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, tr
     kept = [str(line) for line in lines if _is_accepted(line, source, trusted)]
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
-    trust.check(OmegaConf.to_container(cfg, resolve=False), "", source, own, trusted)
+    trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
     return kept
 
 

@@ -1,6 +1,5 @@
 """Networks: spiking layers with a leaky-integrator readout, and a perceptron; parameters are in one flat buffer."""
 
-from tracerl.nn.networks.auto import Auto
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.convolutional import Convolutional
 from tracerl.nn.networks.graph import Graph

@@ -1,7 +1,7 @@
 """Convolutional layers over an image, followed by dense layers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tracerl.config import checks
@@ -60,6 +60,7 @@ class Convolutional(Dense):
         padding: pixels of zeros around the image.
         pool: side of the squares that are pooled after a layer, in pixels; 1: no pooling.
         pool_kind: ``average``, or ``max``: whether any neuron of the square fired.
+        conv_membrane_decay: ``membrane_decay`` of the convolutional layers; None: the same as that of the dense ones.
         channels_last: whether observations of three dimensions are (height, width, channels), else (channels, height,
             width); None: the shorter of the first and the last axis is the channels, the last if they are equal.
     """
@@ -71,6 +72,7 @@ class Convolutional(Dense):
     pool: Any
     pool_kind: Any
     channels_last: bool | None
+    conv_membrane_decay: Any = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -88,6 +90,8 @@ class Convolutional(Dense):
             for value in self._per_layer(name):
                 checks.whole(name, value, 0 if name == "padding" else 1)
         checks.choice("pool_kind", self.pool_kind, ("average", "max"))
+        if self.conv_membrane_decay is not None:
+            checks.span("conv_membrane_decay", self.conv_membrane_decay, "a number in [0, 1)", 0.0, 1.0)
         if self.channels_last is not None and not isinstance(self.channels_last, bool):
             raise checks.ConfigError("channels_last", f"must be true, false or null, got {self.channels_last!r}")
         if self.recurrent and not self.hidden:
@@ -106,6 +110,8 @@ class Convolutional(Dense):
             ConfigError: naming the setting that does not fit observations of that shape.
         """
         layers: list[Any] = []
+        m = self.membrane_decay if self.conv_membrane_decay is None else self.conv_membrane_decay
+        convolutions = replace(self, membrane_decay=m)
         codes = shape[0] if len(shape) == 4 else 1
         for stage in self._stages(shape):
             synapses = ConvolutionalSynapses(
@@ -121,12 +127,20 @@ class Convolutional(Dense):
                 bias_scale=self.bias_scale,
                 sparsity=self.sparsity,
             )
-            layers.append(self.layer(synapses, lifetimes))
+            layers.append(convolutions.layer(synapses, lifetimes))
             if stage.pool > 1:
                 layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lifetimes))
         for width in self.hidden:
             layers.append(self.dense(layers[-1].n_out, width, lifetimes))
         return Sequential(layers, self.readout(layers[-1].n_out, n_out, lifetimes), lifetimes, self.ticks, self.credit)
+
+    def choice(self, shape: Sequence[int]) -> str:
+        """Describe the network for observations of a shape, such as ``16 of 3x3, dense 128 (images of 10x10)``."""
+        kernels = zip(self.channels, self._per_layer("kernel"), strict=True)
+        layers = [f"{channels} of {side}x{side}" for channels, side in kernels]
+        layers += [f"dense {', '.join(map(str, self.hidden))}"] if self.hidden else []
+        _, height, width = self._image(shape)
+        return f"{', '.join(layers)} (images of {height}x{width})"
 
     def _stages(self, shape: Sequence[int]) -> list[Stage]:
         """Return the convolutional stages for observations of a shape, checked to fit."""

@@ -168,7 +168,7 @@ class Neurons:
         )
 
     def choice(self, shape: Sequence[int]) -> str | None:
-        """Describe what was chosen for observations of a shape; None where nothing was."""
+        """Describe the network for images of a shape; None if it has no convolutions."""
 
     def _span(self, name: str) -> tuple[float, float]:
         return checks.span(name, getattr(self, name), "", 0.0, 1.0)

@@ -1,0 +1,104 @@
+"""Settings that depend on what is observed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracerl
+from tests.toy_envs import Space
+from tracerl.nn.encoders import ContrastEncoder, RawEncoder
+from tracerl.nn.layers import ConvolutionalSynapses
+from tracerl.optim import Intentional, UpdateRMS
+from tracerl.runs.by_input import for_input, kind_of
+from tracerl.runs.resume import like_those_of_the_run
+
+VECTOR, IMAGE = (4,), (10, 10, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        (None, "vectors"),
+        ((), "vectors"),
+        ((400,), "vectors"),
+        ((3, 12), "vectors"),
+        ((3, 10, 4), "vectors"),
+        ((2, 2, 2, 9, 9), "vectors"),
+        ((5, 5), "images"),
+        ((10, 10, 4), "images"),
+        ((4, 35, 84), "images"),
+        ((4, 84, 84), "large"),
+        ((4, 84, 84, 3), "large"),
+    ],
+)
+def test_images_have_sides_of_five_pixels_and_large_ones_of_36(shape: Any, kind: str) -> None:
+    assert kind_of(shape) == kind
+
+
+@pytest.mark.parametrize(
+    ("settings", "vectors", "images", "large"),
+    [
+        ({"a": {"vectors": 1, "images": 2}, "b": 3}, {"a": 1, "b": 3}, {"a": 2, "b": 3}, {"a": 2, "b": 3}),
+        ({"a": {"images": [1], "large": [2]}}, {}, {"a": [1]}, {"a": [2]}),
+        ([{"a": {"vectors": {"b": None}}}], [{"a": {"b": None}}], [{}], [{}]),
+        ({"a": {"vectors": 1, "c": 2}, "b": {}}, *[{"a": {"vectors": 1, "c": 2}, "b": {}}] * 3),
+    ],
+)
+def test_settings_are_those_of_the_kind_of_observation(settings: Any, vectors: Any, images: Any, large: Any) -> None:
+    assert [for_input(settings, kind) for kind in ("vectors", "images", "large")] == [vectors, images, large]
+
+
+def test_the_default_agent_has_the_parts_for_its_observations() -> None:
+    for shape, encoder, rule in ((VECTOR, ContrastEncoder, Intentional), (IMAGE, RawEncoder, UpdateRMS)):
+        agent = tracerl.make_agent(Space(shape, 3))
+        assert type(agent.encoder) is encoder and type(agent.settings.optimizer["policy"]) is rule
+        assert isinstance(agent.policy.network.layers[0].synapses, ConvolutionalSynapses) == (shape == IMAGE)
+        assert agent.is_shared == (shape == IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("shape", "choice"),
+    [
+        (VECTOR, None),
+        ((9, 8), "16 of 3x3, dense 128 (images of 9x8)"),
+        ((4, 84, 84), "32 of 8x8, 64 of 4x4, 64 of 3x3, dense 256 (images of 84x84)"),
+    ],
+)
+def test_the_network_for_images_is_described(shape: Any, choice: str | None) -> None:
+    assert tracerl.make_agent(Space(shape, 3)).network_choice == choice
+
+
+def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:
+    settings = {"network.threshold": 0.3, "network.hidden": [9]}
+    for shape in (VECTOR, IMAGE):
+        layer = tracerl.make_network(shape, 2, {"network": "auto", **settings}).layers[-1]
+        assert layer.threshold.value.item() == pytest.approx(0.3) and layer.n_out == 9
+
+
+def test_an_agent_of_vectors_has_the_settings_of_the_named_parts() -> None:
+    named = {"network": "normalized", "encoder": "contrast", "optimizer": "intentional"}
+    named |= {"agent.trace_decay": 0.9, "agent.entropy": 0.1, "agent.trunk": "separate"}
+    auto, plain = (tracerl.make_agent(Space(VECTOR, 3), settings=settings) for settings in ({}, named))
+    assert auto.built_from.settings == plain.built_from.settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"agent.entropy": {"images": 0.1}}, "agent.entropy must be set"),
+        ({"agent.entropy": {"vectors": -1, "images": 0.1}}, "entropy must be .* got -1"),
+        ({"optimizer.policy.lr": 0.1}, r"optimizer\.policy .*lr"),
+        ({"network.channels": [4]}, r"network .*channels"),
+    ],
+)
+def test_a_setting_that_the_parts_do_not_have_is_an_error(settings: Any, problem: str) -> None:
+    with pytest.raises(tracerl.ConfigError, match=problem):
+        tracerl.make_agent(Space(VECTOR, 3), settings=settings)
+
+
+def test_a_run_is_compared_with_the_kind_that_it_had(tmp_path: Path) -> None:
+    possible = [{"a": 1, "b": 2}, {"a": 3}, {"a": 4}]
+    assert like_those_of_the_run(tmp_path, possible)["a"] == 3  # no run: the fewest settings
+    (tmp_path / "config.yaml").write_text("a: 1\nb: 7\n")
+    assert like_those_of_the_run(tmp_path, possible)["a"] == 1
