@@ -24,7 +24,12 @@ CASES = {
         "network.learn_threshold=true",
         "network.learn_readout_decay=true",
     ),
-    "presynaptic, obgd": ("network.hidden=[7,5]", "network.credit=presynaptic", "optimizer=obgd"),
+    "presynaptic, adaptive, obgd": (
+        "network.hidden=[7,5]",
+        "network.neuron=alif",
+        "network.credit=presynaptic",
+        "optimizer=obgd",
+    ),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage", "optimizer=adaptive_obgd"),
     "update rms": ("network.hidden=[9]", "optimizer=update_rms"),
     "shared": ("network.hidden=[9]", "agent.trunk=shared"),

@@ -98,7 +98,8 @@ class SpikingLayer(StateModule):
         self.rows = synapses.rows + int(learns_m) + int(learns_theta)
         for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
             self.register_buffer(name, lifetimes.zeros(self.n_out))
-        self.register_buffer("sensitivity", None)
+        for name in self.tracked:
+            self.register_buffer(name, None)
         self._own: slice | None = None
         self._input_tangents: Callable[[], Tensor] | None = None
 
