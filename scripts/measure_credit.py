@@ -50,6 +50,7 @@ CONVOLUTIONS: dict[str, dict[str, Any]] = {
     "another convolution on top": dict(channels=[8, 8]),
     "layer_norm": dict(layer_norm=True),
     "credit presynaptic": dict(credit="presynaptic"),
+    "credit mixed, a dense layer of 32 on top": dict(credit="mixed", hidden=[32]),
 }
 STACKS = {"1 hidden": (1, 0), "2: upper": (2, 1), "2: lower": (2, 0), "3: lowest": (3, 0)}  # depth, layer
 

@@ -52,7 +52,7 @@ OF_LOGGER = {
 }
 WORDS = {  # settings whose values are names
     "signal": ["td", "advantage", "reward"],
-    "credit": ["otpe", "presynaptic", "exact", "auto"],
+    "credit": ["otpe", "presynaptic", "mixed", "exact", "auto"],
     "neuron": ["lif", "alif", "synaptic", "graded"],
     "reset": ["soft", "hard"],
     "surrogate": ["arctan", "triangle"],

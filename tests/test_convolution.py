@@ -12,7 +12,7 @@ import tests.toy_envs  # noqa: F401  registers Image
 from tests.helpers import make_agent, run_many_lifetimes
 from tests.oracles import SETTINGS, initial_state, parameters_of, tick
 from tests.test_credit import NEURONS, G, assert_exact, compare, cosine
-from tests.test_gradients import LEARN_ALL, relative_error, stream
+from tests.test_gradients import LEARN_ALL, relative_error, run, stream
 from tracerl.config.checks import ConfigError
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Convolutional, Network
@@ -77,7 +77,30 @@ def test_exact_credit_equals_bptt_through_convolutions_pooling_and_dense_layers(
     assert_exact(network, images(network, 3, 30))
 
 
-@pytest.mark.parametrize("credit", ["otpe", "presynaptic"])
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("pool_kind", ["average", "max"])
+def test_mixed_credit_of_the_dense_layer_below_the_readout_equals_bptt(neuron: str, pool_kind: str) -> None:
+    shape = dict(channels=[3, 2], kernel=[3, 2], pool=[1, 2], pool_kind=pool_kind, hidden=[6], ticks=2)
+    network = build(0, neuron=neuron, credit="mixed", weight_scale=2.0, learn_readout_decay=True, **shape)
+    ours, truth = compare(network, images(network, 0, 30))
+    for name in ("W3", "b3", "V", "c", "k"):
+        assert relative_error(ours[name], truth[name]) <= 1e-10, name
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_mixed_credit_is_presynaptic_for_convolutions_and_otpe_for_dense_layers(layer_norm: bool) -> None:
+    shape = dict(channels=[3, 2], kernel=[3, 2], pool=[1, 2], hidden=[6, 5], layer_norm=layer_norm)
+    found = {}
+    for credit in ("mixed", "presynaptic", "otpe"):
+        network = build(0, credit=credit, **shape)
+        found[credit] = run(network, images(network, 0, 30), G)
+    for name in ("W0", "b0", "W1", "b1"):
+        torch.testing.assert_close(found["mixed"][name], found["presynaptic"][name], rtol=1e-12, atol=0)
+    for name in ("W3", "b3", "W4", "b4", "V", "c"):
+        torch.testing.assert_close(found["mixed"][name], found["otpe"][name], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "mixed"])
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_every_credit_is_exact_without_state(credit: str, pool_kind: str, layer_norm: bool) -> None:
@@ -108,7 +131,7 @@ def test_approximate_credit_has_a_positive_cosine_with_the_gradient(bound: float
     assert bound <= sum(cosines) / len(cosines) < 0.9999, cosines
 
 
-@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "exact"])
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "mixed", "exact"])
 def test_lifetimes_are_independent_and_reset_clears_the_episode_state(credit: str) -> None:
     shape = dict(
         channels=[2, 2], kernel=2, pool=[2, 1], padding=1, pool_kind="max", hidden=[3], credit=credit, neuron="alif"

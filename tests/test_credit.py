@@ -92,7 +92,7 @@ def test_exact_credit_of_lifetimes_is_independent() -> None:
         torch.testing.assert_close(together.score[i], alone.score, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "auto"])
+@pytest.mark.parametrize("credit", ["otpe", "presynaptic", "mixed", "auto"])
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_every_credit_is_exact_without_state(credit: str, neuron: str, layer_norm: bool) -> None:
@@ -155,9 +155,10 @@ def test_sparse_neurons_have_the_given_share_of_zero_weights_in_each_lifetime() 
     assert not torch.equal(first, second)
 
 
-def test_presynaptic_credit_has_no_trace_for_decays_and_thresholds() -> None:
-    with pytest.raises(ConfigError, match="^learn_threshold must be false where credit is presynaptic"):
-        build(0, credit="presynaptic", learn_threshold=True)
+@pytest.mark.parametrize("credit", ["presynaptic", "mixed"])
+def test_presynaptic_credit_has_no_trace_for_decays_and_thresholds(credit: str) -> None:
+    with pytest.raises(ConfigError, match=f"^learn_threshold must be false where credit is {credit}"):
+        build(0, credit=credit, learn_threshold=True)
 
 
 def test_presynaptic_credit_keeps_one_number_per_input() -> None:

@@ -18,6 +18,7 @@ CONV = ("network=conv", "network.channels=[3]")
 TWO = ("network=conv", "network.channels=[3,4]", "network.kernel=[3,2]", "network.hidden=[5]")
 NORM, TICKS = "network.layer_norm=true", "network.ticks=2"
 GRADED = ("network.neuron=graded", "network.surrogate=rectifier")
+MIXED = (*TWO, "network.hidden=[6,5]", "network.credit=mixed")
 CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "under the readout": ((6, 5, 2), CONV),
     "channels first": ((2, 6, 5), CONV),
@@ -33,6 +34,13 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "readout learned": ((6, 5, 2), (*TWO, "network.learn_readout_decay=true", "network.membrane_decay=0.5")),
     "obgd": ((6, 5, 2), (*TWO, "optimizer=obgd")),
     "update_rms": ((6, 5, 2), (*TWO, "optimizer=update_rms")),
+    "mixed, pooled": ((9, 8, 2), (*MIXED, "network.pool=[1,2]", "network.pool_kind=max", "network.hidden=[5]", NORM)),
+    "mixed, two dense": ((7, 8, 2), (*MIXED, "network.pool=[2,1]", "network.padding=[1,0]", TICKS)),
+    "mixed, graded": ((6, 5, 2), (*MIXED, "network.neuron=graded", NORM, TICKS)),
+    "mixed, adaptive": ((6, 5, 2), (*MIXED, "network.neuron=alif", "network.recurrent=true")),
+    "mixed, hard reset": ((6, 5, 2), (*MIXED, "network.reset=hard", "network.learn_readout_decay=true")),
+    "mixed, update_rms": ((6, 5, 2), (*MIXED, "optimizer=update_rms")),
+    "mixed, no dense": ((6, 5, 2), (*MIXED, "network.hidden=[]")),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),
 }
 
@@ -56,7 +64,7 @@ def test_fused_equals_torch_over_a_long_run(case: str) -> None:
     step_together(agents, size, 2000, joined_every=50)
 
 
-@pytest.mark.parametrize("case", ["two, maximum", "dense on top", "update_rms"])
+@pytest.mark.parametrize("case", ["two, maximum", "dense on top", "mixed, two dense", "mixed, update_rms"])
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that have always been zero do not change what is learned."""
     shape, overrides = CASES[case]
@@ -64,7 +72,7 @@ def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.Monkey
     step_together(agents, math.prod(shape), 120, joined_every=50, silent=silent)
 
 
-@pytest.mark.parametrize("case", ["two, average"])
+@pytest.mark.parametrize("case", ["two, average", "mixed, two dense"])
 def test_many_lifetimes_equal_each_alone(case: str) -> None:
     shape, overrides = CASES[case]
     env, rng = Space(shape, 3), np.random.default_rng(0)

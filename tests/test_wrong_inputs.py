@@ -28,7 +28,7 @@ BAD = {
     "network=conv": "network.channels needs observations of two or three dimensions, got shape (12,)",
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
-    "network.credit=bptt": "network.credit must be one of otpe, presynaptic, exact",
+    "network.credit=bptt": "network.credit must be one of otpe, presynaptic, mixed, exact, auto",
     "network=graph network.edges=[[input,late]]": "network.edges must have one to output",
     "agent=rstdp agent.stdp.lr=0": "agent.stdp.lr must be",
     "agent=eprop agent.value_weight=0": "agent.value_weight must be a number above 0",

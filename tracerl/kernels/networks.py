@@ -17,10 +17,11 @@ from tracerl.kernels.steps import add_all_to_traces, add_to_traces, begin
 def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, scratch: Any) -> None:
     """``Network.forward``: one env step on the held input x; writes the readout's y."""
     n_layers, first, learning = network.len_hidden, network.first_layer, not agent.frozen
-    leaks, top, presynaptic = scratch[LEAKS], layers[first + n_layers - 1], layers[first].presynaptic.trace != ABSENT
+    leaks, top = scratch[LEAKS], layers[first + n_layers - 1]
     for _ in range(network.ticks):
-        for i in range(1, n_layers if learning and not presynaptic else 0):
-            leaks[i] = mean_leak(memory, layers[first + i])
+        for i in range(1, n_layers if learning else 0):
+            if layers[first + i].sensitivity != ABSENT:
+                leaks[i] = mean_leak(memory, layers[first + i])
         signal = x
         for i in range(n_layers):
             layer = layers[first + i]
@@ -32,14 +33,13 @@ def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, 
         li_forward(memory, agent, network.readout, signal, y, scratch)
         if not learning:
             continue
-        if presynaptic:
-            for i in range(n_layers):
-                if layers[first + i].kind != POOLING:
-                    update_presynaptic(memory, layers[first + i])
-            continue
-        update_readout_credit(memory, network.readout, top, scratch)
-        if n_layers > 1:
-            update_path_credits(memory, network, layers, scratch)
+        for i in range(n_layers):
+            if layers[first + i].presynaptic.trace != ABSENT:
+                update_presynaptic(memory, layers[first + i])
+        if top.sensitivity != ABSENT:
+            update_readout_credit(memory, network.readout, top, scratch)
+            if n_layers > 1:
+                update_path_credits(memory, network, layers, scratch)
 
 
 @kernel
@@ -71,8 +71,8 @@ def backward(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, g: A
             add_to_traces(memory, learner, decay.raw, 1, decay.len_value, scratch[ONES], sums)
     if layers[network.first_layer].presynaptic.trace != ABSENT:
         score_presynaptic(memory, agent, learner, layers, scratch, sums)
-    else:
-        for i in range(network.len_hidden):
+    for i in range(network.len_hidden):
+        if layers[network.first_layer + i].sensitivity != ABSENT:
             score_layer(memory, agent, learner, layers[network.first_layer + i], g, scratch, sums)
     add_all_to_traces(memory, agent, learner, scratch, sums)
 

@@ -59,6 +59,8 @@ def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) ->
             opened[h] = weights[h] * complement[h]
     for i in range(network.len_hidden - 2, -1, -1):
         layer, above = layers[network.first_layer + i], layers[network.first_layer + i + 1]
+        if layer.sensitivity == ABSENT:
+            return
         below = np.empty((n_out, layer.n_out), memory.dtype)
         for j in range(n_out):
             at_currents(memory, above, path[j], scratch)

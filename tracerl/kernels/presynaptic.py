@@ -8,7 +8,7 @@ from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, n
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of
-from tracerl.kernels.scratch import BELOW, COMPLEMENT, FURTHER_BELOW
+from tracerl.kernels.scratch import BELOW, COMPLEMENT, CURRENT, FURTHER_BELOW
 from tracerl.kernels.steps import add_products_to_traces
 
 
@@ -33,14 +33,14 @@ def update_presynaptic(memory: Any, layer: Any) -> None:
 
 @kernel
 def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratch: Any, sums: Any) -> None:
-    """``Presynaptic.write_scores``, from the top layer down; V^T g stands in the scratch row BELOW."""
+    """``Presynaptic.write_scores``, from the top layer down; V^T g stands in the scratch row BELOW, which is kept."""
     network, readout = learner.network, learner.network.readout
     n, decay = readout.n_in, readout.decay
     complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
-    signal = row_of(scratch, BELOW, n)
+    at_filtered, signal = row_of(scratch, BELOW, n), row_of(scratch, CURRENT, n)
     for h in range(n):
-        signal[h] *= complement[h]
-    arriving, leaving = BELOW, FURTHER_BELOW
+        signal[h] = at_filtered[h] * complement[h]
+    arriving, leaving = CURRENT, FURTHER_BELOW
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
         n, start, convolutional = layer.n_out, layer.synapses.affine, layer.synapses.patches != ABSENT
@@ -54,6 +54,8 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
             convolution_vjp(memory, layer.synapses, signal, below, scratch)
         elif i > 0:
             vjp(memory, start, signal, below)
+        if layer.presynaptic.trace == ABSENT:
+            continue
         scale, active = norm_scale(memory, layer.norm), active_rows(layer, scratch)
         over = memory.dtype.type(1) / scale if scale > 0 else memory.dtype.type(0)  # 0 before the first observation
         for h in range(n):

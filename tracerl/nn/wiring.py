@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 INPUT = -1  # number of the network's input as a source
@@ -49,11 +48,6 @@ class Wiring:
                     yield (i,)
                 for rest in self.routes(i):
                     yield (i, *rest)
-
-    @cached_property
-    def all_routes(self) -> list[Route]:
-        """The routes of all nodes, each after its suffixes."""
-        return sorted({route for i in range(len(self.nodes)) for route in self.routes(i)}, key=len)
 
 
 def _block(sizes: Sequence[int], place: int) -> slice:

@@ -133,21 +133,27 @@ class PathCredit(StateModule):
 
 
 class OTPE(StateModule):
-    """The credit of a network: ``ReadoutCredit`` for edges to the readout, ``PathCredit`` for edges to other layers.
+    """Credit of spiking layers: ``ReadoutCredit`` for edges to the readout, ``PathCredit`` for edges to other layers.
 
     Attributes:
         direct: credit of the nodes that feed the readout, by node number.
         indirect: credit of the nodes with a route to the readout through other nodes, by node number.
     """
 
-    def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Initialise at zero, and make the layers track their eligibility."""
+    def __init__(self, wiring: Wiring, lifetimes: Lifetimes, start: int = 0) -> None:
+        """Initialise at zero, and make the layers track their eligibility.
+
+        Args:
+            wiring: of the network.
+            lifetimes: maker of tensors.
+            start: first node that receives this credit, as all later ones do.
+        """
         super().__init__()
         self.wiring = wiring
         self.direct: dict[int, ReadoutCredit] = {}
         self.indirect: dict[int, PathCredit] = {}
         for i, node in enumerate(wiring.nodes):
-            if not isinstance(node.layer, SpikingLayer):
+            if i < start or not isinstance(node.layer, SpikingLayer):
                 continue
             node.layer.track(lifetimes)
             if i in wiring.outputs:
@@ -155,6 +161,8 @@ class OTPE(StateModule):
             if next(wiring.routes(i), None) is not None:
                 self.indirect[i] = PathCredit(i, wiring, lifetimes)
         self.parts = nn.ModuleList([*self.direct.values(), *self.indirect.values()])
+        ways = {route[i:] for credit in self.indirect.values() for route in credit.routes for i in range(len(route))}
+        self._routes = sorted(ways, key=len)  # each after its suffixes
         self._above = sorted({above for credit in self.indirect.values() for _, above, _ in credit.levels})
         self._leaks: dict[int, list[Tensor]] = {}
         self._split = len(wiring.outputs) > 1
@@ -182,7 +190,7 @@ class OTPE(StateModule):
         readout = self.wiring.readout
         weights = readout.feedback_weight * readout.decay.complement.unsqueeze(-2)  # [*lifetimes, outputs, n]
         jacobians: dict[Route, Tensor] = {}
-        for route in self.wiring.all_routes:
+        for route in self._routes:
             first, *rest = route
             if rest:
                 opened = jacobians[tuple(rest)][..., self.wiring.block(rest[0], first)]

@@ -52,16 +52,22 @@ class Presynaptic(StateModule):
     state (m = 0, k = 0).
 
     Attributes:
-        traces: of every spiking layer, by node number.
+        traces: of the spiking layers, by node number.
     """
 
-    def __init__(self, wiring: Wiring, lifetimes: Lifetimes) -> None:
-        """Initialise at zero."""
+    def __init__(self, wiring: Wiring, lifetimes: Lifetimes, stop: int | None = None) -> None:
+        """Initialise at zero.
+
+        Args:
+            wiring: of the network.
+            lifetimes: maker of tensors.
+            stop: first node that does not receive this credit, as no later one does; None: all do.
+        """
         super().__init__()
         self.wiring = wiring
         self.traces = {
             i: PresynapticTrace(node.layer, lifetimes)
-            for i, node in enumerate(wiring.nodes)
+            for i, node in enumerate(wiring.nodes[:stop])
             if isinstance(node.layer, SpikingLayer)
         }
         self.parts = nn.ModuleList(self.traces.values())
@@ -76,7 +82,7 @@ class Presynaptic(StateModule):
             trace.update(self.wiring.nodes[i].layer)
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:
-        """Write the gradients of every hidden layer, in place; see ``OTPE.write_scores``."""
+        """Write the gradients of the layers, in place; see ``OTPE.write_scores``."""
         wiring, at_outputs = self.wiring, below * self.wiring.readout.decay.complement
         signals: dict[int, Tensor] = {i: at_outputs[..., block] for i, block in self._blocks.items()}
         for i in range(len(wiring.nodes) - 1, -1, -1):

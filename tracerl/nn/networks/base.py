@@ -6,14 +6,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tracerl.nn.credit import OTPE, Credit, Exact, Presynaptic
+from tracerl.nn.credit import OTPE, Credit, Exact, Mixed, Presynaptic
 from tracerl.nn.layers import LI, LIF, ConvolutionalSynapses, Graded, SpikingLayer
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
 
-CreditKind = Literal["otpe", "presynaptic", "exact", "auto"]
-_CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "exact": Exact}
+CreditKind = Literal["otpe", "presynaptic", "mixed", "exact", "auto"]
+_CREDITS: dict[str, type[Credit]] = {"otpe": OTPE, "presynaptic": Presynaptic, "mixed": Mixed, "exact": Exact}
 
 
 class Network(ScoredNetwork):
@@ -45,8 +45,9 @@ class Network(ScoredNetwork):
             lifetimes: maker of tensors, the one the layers were made with.
             ticks: network ticks per env step; the last tick's output is returned.
             credit: ``otpe``: exact for layers that feed the readout, approximate for the others. ``presynaptic``: one
-                trace per input. ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` for a network
-                without state, for which it is exact, and for one with convolutions, else ``otpe``.
+                trace per input. ``mixed``: ``presynaptic`` for convolutional layers, ``otpe`` for the dense ones after
+                them. ``exact``: real-time recurrent learning. ``auto``: ``presynaptic`` for a network without state,
+                for which it is exact, and for one with convolutions, else ``otpe``.
         """
         super().__init__()
         self.wiring = Wiring(nodes, outputs, readout, n_in)

@@ -41,7 +41,7 @@ class Neurons:
         sparsity: share of each neuron's weights that are initially zero, in [0, 1).
         output_scale: readout weights are drawn from N(0, output_scale^2 / inputs).
         ticks: network ticks per env step.
-        credit: ``otpe``, ``presynaptic``, ``exact`` or ``auto``; see ``Network``.
+        credit: ``otpe``, ``presynaptic``, ``mixed``, ``exact`` or ``auto``; see ``Network``.
         feedback: ``symmetric``, ``random`` or ``adaptive``: the feedback weights of the readout; see ``LI``.
         feedback_decay: share of readout and feedback weights that is subtracted at each update (``adaptive``).
         learn_membrane_decay: make m a parameter.
@@ -96,15 +96,16 @@ class Neurons:
             checks.non_negative(name, getattr(self, name))
         checks.decay("sparsity", self.sparsity)
         checks.whole("ticks", self.ticks, 1)
-        checks.choice("credit", self.credit, ("otpe", "presynaptic", "exact", "auto"))
+        checks.choice("credit", self.credit, ("otpe", "presynaptic", "mixed", "exact", "auto"))
         checks.choice("feedback", self.feedback, ("symmetric", "random", "adaptive"))
         checks.decay("feedback_decay", self.feedback_decay)
         flags = "learn_membrane_decay", "learn_threshold", "learn_readout_decay"
         for name in ("recurrent", "layer_norm", *flags):
             checks.flag(name, getattr(self, name))
         for name in flags[:2]:
-            if self.credit == "presynaptic" and getattr(self, name):
-                raise checks.ConfigError(name, "must be false where credit is presynaptic, which has no trace for it")
+            if self.credit in ("presynaptic", "mixed") and getattr(self, name):
+                expected = f"must be false where credit is {self.credit}, which has no trace for it"
+                raise checks.ConfigError(name, expected)
 
     def dense(self, n_in: int, n_out: int, lifetimes: Lifetimes, delayed: int = 0) -> SpikingLayer:
         """Make a layer in which every neuron receives every input and, where recurrent, every neuron of the layer.
