@@ -7,7 +7,8 @@ python scripts/bench_speed.py network.hidden=[64] lifetimes=8   # one row of any
 Each row has a process of its own, whose peak memory is the row's. In it, everything is timed in several rounds, in
 turn, after a warm-up; medians are printed. ``ideal`` is 1/(1/env + 1/agent), what a loop that costs nothing would
 reach; ``log`` the share of a logged lifetime that its TensorBoard log takes; ``call`` what one call of the fused engine
-costs that does nothing. Speeds are agent-steps per second, all lifetimes together. Ratios hold within one run; absolute
+costs that does nothing. Rows of PPO and A2C are Stable-Baselines3 with its defaults on the same env and core, from the
+extra ``bench``. Speeds are agent-steps per second, all lifetimes together. Ratios hold within one run; absolute
 numbers belong to the machine. ``--write`` replaces what stands between the table's markers in a file.
 """
 
@@ -42,7 +43,7 @@ from tracerl.runs.logging.tensorboard import LoggedRun
 
 INTENTIONAL, OBGD = "bounded Intentional", "ObGD"
 NULL = "env=gymnasium env.id=Null-v0"
-SHARED = "network=auto agent.trunk=shared optimizer=update_rms encoder=raw encoder.normalize=false"
+FLAT = "network=normalized encoder=contrast optimizer=intentional agent.trunk=separate"  # an image as a flat vector
 GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
 
@@ -53,6 +54,12 @@ class Row:
     label: str
     overrides: str
     steps: int = 60_000
+    baseline: str = ""  # PPO or A2C of Stable-Baselines3, in place of the agent of the settings
+
+
+def baselines(env: str, overrides: str, steps: int) -> list[Row]:
+    """Return the rows of Stable-Baselines3 on the env of some settings."""
+    return [Row(f"{env}, {name} of Stable-Baselines3", overrides, steps, name) for name in ("PPO", "A2C")]
 
 
 def obgd(hidden: str) -> str:
@@ -69,6 +76,7 @@ TABLES: dict[str, list[Row]] = {
         Row(f"torch, {OBGD}, H=64", f"engine=torch {obgd('64')}", 3000),
         Row("Stream AC(lambda), fused, 2 x 128", "agent=stream_ac", 30_000),
         Row("Stream AC(lambda), torch, 2 x 128", "agent=stream_ac engine=torch", 3000),
+        *baselines("CartPole", "", 6144),
     ],
     "sizes": [
         Row(f"{rule}, {hidden}", f"network.hidden=[{hidden}] {'optimizer=obgd' if rule == OBGD else ''}")
@@ -85,10 +93,13 @@ TABLES: dict[str, list[Row]] = {
         *[
             Row(f"MinAtar {game}, {name}", f"env=MinAtar{game} {settings}", 4000)
             for game in GAMES
-            for name, settings in (("dense, two networks (the default)", ""), ("convolutions, one network", SHARED))
+            for name, settings in (("convolutions (the default)", ""), ("flat", FLAT))
         ],
-        Row("MinAtar Breakout, convolutions, two networks", "env=MinAtarBreakout network=auto encoder=raw", 4000),
-        Row("Atari Breakout, 84 x 84 x 4, convolutions, one network", f"env=Atari {SHARED}", 400),
+        Row("MinAtar Breakout, convolutions, 8 lifetimes", "env=MinAtarBreakout lifetimes=8", 8000),
+        Row("MinAtar Breakout, convolutions, torch", "env=MinAtarBreakout engine=torch", 400),
+        Row("MinAtar Breakout, Stream AC(lambda), torch", "env=MinAtarBreakout agent=stream_ac engine=torch", 400),
+        *baselines("MinAtar Breakout", "env=MinAtarBreakout", 4096),
+        Row("Atari Breakout, 84 x 84 x 4, convolutions (the default)", "env=Atari", 400),
     ],
     "lives": [
         Row(f"{n} lifetime{'s' * (n > 1)}, {name}", f"lifetimes={n} {settings}", 60_000 if n == 1 else 200_000)
@@ -183,6 +194,27 @@ class Bench:
         return {**parts, "loop": self.whole_loop, "logged": self.logged_loop}
 
 
+class Baseline(Bench):
+    """The timings of a row of Stable-Baselines3: the env alone, and the training from its first step on."""
+
+    def __init__(self, config: DictConfig, agent_steps: int, name: str) -> None:
+        super().__init__(config, agent_steps)
+        self.name = name
+
+    def whole_loop(self) -> float:
+        """Time the training."""
+        import stable_baselines3
+
+        agent = getattr(stable_baselines3, self.name)("MlpPolicy", self.spec.make(), device="cpu")
+        started = time.perf_counter()
+        agent.learn(self.steps)
+        return per_second(agent.num_timesteps, started)
+
+    def timings(self) -> dict[str, Callable[[], float]]:
+        """Return the timings of the row by name."""
+        return {"env": self.env_alone, "loop": self.whole_loop}
+
+
 class Watch:
     """A stopwatch that adds up the time of some methods."""
 
@@ -208,7 +240,7 @@ def measure(row: Row, rounds: int) -> dict[str, float]:
     """Time a row in this process: medians by name, and the peak memory in MiB."""
     config = config_of(row)
     use_threads(config)
-    bench = Bench(config, row.steps)
+    bench = Baseline(config, row.steps, row.baseline) if row.baseline else Bench(config, row.steps)
     timings = bench.timings()
     steps, bench.steps = bench.steps, max(20, bench.steps // 20)
     for timing in timings.values():  # warm-up
@@ -238,9 +270,9 @@ def line(row: Row, found: dict[str, float]) -> str:
     share = f"{found['logged'] * (1 / env + 1 / agent):.0%}" if env and agent else "-"
     cells = [
         *(f"{value:,.0f}" if value else "-" for value in (env, agent)),
-        *(f"{found[name]:,.0f}" for name in ("loop", "logged")),
+        *(f"{found[name]:,.0f}" if name in found else "-" for name in ("loop", "logged")),
         share,
-        f"{found['log']:.1%}",
+        f"{found['log']:.1%}" if "logged" in found else "-",
         f"{call:.2f}" if call else "-",
         f"{found['memory']:,.0f}",
     ]

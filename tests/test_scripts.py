@@ -105,6 +105,14 @@ def test_bench_speed_times_a_row_of_the_default_agent(
     assert (cells[1] == "-") is ("compiled" in settings) and (cells[7] == "-") is (settings != "lifetimes=1")
 
 
+def test_bench_speed_times_stable_baselines3() -> None:
+    pytest.importorskip("stable_baselines3")
+    bench = script("bench_speed")
+    row = bench.baselines("CartPole", DEFAULT, 20)[1]
+    found = bench.measure(row, 1)
+    assert found["loop"] > 0 and bench.line(row, found).startswith("| CartPole, A2C of Stable-Baselines3 |")
+
+
 def test_every_row_of_bench_speed_can_be_built() -> None:
     bench = script("bench_speed")
     rows = {re.sub(r"lifetimes=\d+", "", row.overrides): row for rows in bench.TABLES.values() for row in rows}
