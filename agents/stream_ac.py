@@ -29,8 +29,11 @@ class StreamACSettings(ActorCriticSettings):
     """Settings of ``StreamACAgent``; defaults in ``configs/agent/stream_ac.yaml``. Its encoder has no ticks.
 
     Attributes:
-        hidden: units of each hidden layer of policy and critic, bottom first.
+        hidden: units of each dense hidden layer of policy and critic, bottom first.
         sparsity: share of each unit's incoming weights that start at zero.
+        channels: of the convolutional layers below the dense ones, bottom first; empty: none.
+        kernel: side of their receptive fields, in pixels; one number or one per layer.
+        stride: distance of neighbouring receptive fields, in pixels; one number or one per layer.
         lr: of ObGD, in both networks; None: the value in ``optimizer``.
         kappa_policy: of ObGD in the policy; None: the value in ``optimizer``.
         kappa_value: of ObGD in the critic; None: the value in ``optimizer``.
@@ -38,6 +41,9 @@ class StreamACSettings(ActorCriticSettings):
 
     hidden: Sequence[int]
     sparsity: float
+    channels: Sequence[int] = ()
+    kernel: int | Sequence[int] = 3
+    stride: int | Sequence[int] = 1
     lr: float | None = None
     kappa_policy: float | None = None
     kappa_value: float | None = None
@@ -78,13 +84,13 @@ class StreamACAgent(ActorCritic):
             ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         own = StreamACSettings(**settings)
-        network = PerceptronSettings(own.hidden, own.sparsity)
+        network = PerceptronSettings(own.hidden, own.sparsity, own.channels, own.kernel, own.stride)
         encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
         super().__init__(observation_space, action_space, lifetimes, own, encoder)
         policy_rule = _with_own(own.optimizer, "policy", own.lr, own.kappa_policy)
         value_rule = _with_own(own.optimizer, "value", own.lr, own.kappa_value)
-        self.policy = self._policy_learner(network.build(encoder.n_out, self.head.n_outputs, lifetimes), policy_rule)
-        self.critic = self._learner(network.build(encoder.n_out, 1, lifetimes), value_rule)
+        self.policy = self._policy_learner(network.build(encoder.shape, self.head.n_outputs, lifetimes), policy_rule)
+        self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), value_rule)
         self._pack(lifetimes)
         self._choose_engine()
 

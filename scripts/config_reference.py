@@ -203,13 +203,13 @@ def section(group: str, heading: str, default: str = "") -> Iterator[str]:
     yield f"## {group}\n\n{filled(heading)}\n"
     for path in sorted((CONFIGS / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem)):
         own = [setting for setting in settings(path) if not HANDED_ON.fullmatch(setting.default)]
-        own = [Setting(s.key.removeprefix(f"{prefix}."), s.default, s.comment) for s in own]
         name = f"{group}={path.stem}{' (default)' if path.stem == default else ''}"
         yield f"### {name}\n\n{filled(escaped(introduction(path)))}\n"
         if group == "agent" and parts_of(path.stem):
             yield parts_of(path.stem)
         if own:
-            yield table(explained(own, comments(parts(path))), f"{prefix}.") + "\n"
+            absolute = "@package _global_" in path.read_text()
+            yield table(explained(own, comments(parts(path))), "" if absolute else f"{prefix}.") + "\n"
 
 
 def envs() -> Iterator[str]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from tracerl.agents.stream_ac import StreamACAgent
 
-import tests.toy_envs  # noqa: F401  registers the probes
 from tests.helpers import make_agent, run_one_lifetime
+from tests.toy_envs import Space  # registers the probes
 from tracerl.config.checks import ConfigError
 from tracerl.nn.layers.rectified import sparse_weight
 from tracerl.nn.lifetimes import Lifetimes
@@ -20,6 +20,8 @@ from tracerl.optim import ObGD
 from tracerl.rules.reflect import TraceLearner
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
+CONV = ("agent.channels=[3,4]", "agent.kernel=[3,2]", "agent.stride=[1,2]")
+SHAPE = (2, 7, 6)  # channels, height, width
 PLAIN = ("encoder.normalize=false", "agent.scale_reward=false")  # so that the networks get the observations unchanged
 
 
@@ -27,15 +29,20 @@ def agent_for(*overrides: str, dtype: torch.dtype = torch.float64, **options: An
     return make_agent(gym.make("CartPole-v1"), AGENT, SMALL, *overrides, dtype=dtype, **options)
 
 
-def observation(i: int) -> np.ndarray:
-    return np.random.default_rng(i).normal(size=4).astype(np.float32)
+def agent_for_images(*overrides: str, shape: tuple[int, ...] = SHAPE) -> StreamACAgent:
+    return make_agent(Space(shape, 3), AGENT, SMALL, *CONV, *overrides, dtype=torch.float64)
+
+
+def observation(i: int, size: int | tuple[int, ...] = 4) -> np.ndarray:
+    return np.random.default_rng(i).normal(size=size).astype(np.float32)
 
 
 def parameters_of(learner: TraceLearner) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The weights and biases of each layer, bottom first."""
     network = learner.network
     assert isinstance(network, Perceptron)
-    return [(layer.weight, layer.bias) for layer in [*network.in_a_row, network.readout]]
+    layers = [getattr(layer, "synapses", layer) for layer in network.in_a_row]
+    return [(layer.weight, layer.bias) for layer in [*layers, network.readout]]
 
 
 def of_learner(flat: torch.Tensor, learner: TraceLearner) -> torch.Tensor:
@@ -53,13 +60,21 @@ def of_learner(flat: torch.Tensor, learner: TraceLearner) -> torch.Tensor:
 def torch_network_of(learner: TraceLearner) -> torch.nn.Sequential:
     """Return the same network of torch.nn modules, with a copy of the weights."""
     layers: list[torch.nn.Module] = []
-    for weight, bias in parameters_of(learner):
+    parts = [getattr(layer, "synapses", None) for layer in learner.network.in_a_row] + [None]
+    for synapses, (weight, bias) in zip(parts, parameters_of(learner), strict=True):
         n_out, n_in = weight.shape
-        linear = torch.nn.Linear(n_in, n_out, dtype=torch.float64)
-        linear.weight.data.copy_(weight)
+        shape = synapses.out_shape if synapses else (n_out,)
+        if synapses:
+            planes = synapses.in_shape.channels
+            linear: Any = torch.nn.Conv2d(planes, n_out, synapses.kernel, synapses.stride, dtype=torch.float64)
+            layers.append(torch.nn.Unflatten(0, synapses.in_shape))
+        else:
+            linear = torch.nn.Linear(n_in, n_out, dtype=torch.float64)
+        linear.weight.data.copy_(weight.reshape(linear.weight.shape))
         linear.bias.data.copy_(bias)
-        layers += [linear, torch.nn.LayerNorm(n_out, elementwise_affine=False), torch.nn.LeakyReLU()]
-    return torch.nn.Sequential(*layers[:-2])
+        norm = torch.nn.LayerNorm(shape, elementwise_affine=False)
+        layers += [linear, norm, torch.nn.LeakyReLU(), torch.nn.Flatten(0)]
+    return torch.nn.Sequential(*layers[:-3])
 
 
 def flat_gradient(objective: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
@@ -79,7 +94,7 @@ class Oracle:
         self.z_theta = self.z_w = torch.zeros((), dtype=torch.float64)
 
     def learn(self, seen: Sequence[np.ndarray], action: int, reward: float, continues: bool) -> float:
-        state, following = (torch.as_tensor(x, dtype=torch.float64) for x in seen)
+        state, following = (torch.as_tensor(x, dtype=torch.float64).flatten() for x in seen)
         value = self.critic(state).squeeze()
         delta = reward + 0.99 * self.critic(following).item() * continues - value.item()
         policy = torch.distributions.Categorical(logits=self.policy(state))
@@ -100,15 +115,16 @@ def assert_equal(agent: StreamACAgent, oracle: Oracle) -> None:
         torch.testing.assert_close(found, trace.expand_as(found), rtol=1e-10, atol=1e-12)
 
 
-def test_traces_and_updates_equal_the_equations_of_the_paper() -> None:
-    agent = agent_for(*PLAIN, "agent.entropy=0.3")
+@pytest.mark.parametrize(("make", "size"), [(agent_for, 4), (agent_for_images, SHAPE)], ids=["dense", "convolutions"])
+def test_traces_and_updates_equal_the_equations_of_the_paper(make: Any, size: Any) -> None:
+    agent = make(*PLAIN, "agent.entropy=0.3")
     oracle = Oracle(agent, 0.3)
-    action = agent.start(observation(0))
+    action = agent.start(observation(0, size))
     signs = set()
     for i in range(1, 12):
         reward = 3.0 * (-1) ** i
-        following = agent.step(reward, observation(i))
-        delta = oracle.learn([observation(i - 1), observation(i)], action, reward, True)
+        following = agent.step(reward, observation(i, size))
+        delta = oracle.learn([observation(i - 1, size), observation(i, size)], action, reward, True)
         assert float(agent.signal) == pytest.approx(delta, rel=1e-10)
         assert_equal(agent, oracle)
         action = following
@@ -167,8 +183,9 @@ def test_first_layer_initialised_at_zero_learns() -> None:
     assert weight.abs().sum(-1).all()
 
 
-def test_initial_layers_of_both_networks_are_sparse_without_biases_and_different() -> None:
-    agent = agent_for("agent.hidden=[20,30]", "agent.sparsity=0.5")
+@pytest.mark.parametrize("make", [agent_for, agent_for_images], ids=["dense", "convolutions"])
+def test_initial_layers_of_both_networks_are_sparse_without_biases_and_different(make: Any) -> None:
+    agent = make("agent.hidden=[20,30]", "agent.sparsity=0.5")
     for network in (agent.policy, agent.critic):
         for weight, bias in parameters_of(network):
             assert ((weight == 0).sum(-1) == weight.shape[1] // 2).all()
@@ -236,6 +253,37 @@ def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str)
         agent_for(override)
 
 
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("agent.channels=16", "channels must be a list"),
+        ("agent.kernel=0", "kernel must be a whole number"),
+        ("agent.stride=[1]", "stride must be one number or 2 of them"),
+        ("agent.kernel=[3,6]", "kernel must fit the image, got 6 for one of 5 x 4"),
+        ("agent.sparsity=0.97", "sparsity must be low enough to keep one of 6 weights"),
+    ],
+)
+def test_invalid_convolutions_raise_an_error_naming_the_key(override: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{problem}"):
+        agent_for_images(override)
+    with pytest.raises(ConfigError, match="^channels needs observations of two or three dimensions"):
+        agent_for("agent.channels=[3]")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernels", "widths"),
+    [((10, 10, 4), [3], [16 * 8 * 8, 128]), ((4, 84, 84), [8, 4, 3], [32 * 16 * 16, 64 * 5 * 5, 64 * 2 * 2, 256])],
+)
+def test_images_have_the_networks_of_the_paper_by_their_size(
+    shape: tuple[int, ...], kernels: list[int], widths: list[int]
+) -> None:
+    agent = make_agent(Space(shape, 3), "agent=stream_ac_conv")
+    for network in (agent.policy.network, agent.critic.network):
+        assert [layer.n_out for layer in network.in_a_row] == widths
+        assert [layer.synapses.kernel for layer in network.in_a_row[:-1]] == kernels
+    assert agent.encoder.normalizer is None
+
+
 def test_obgd_settings_of_the_agent_equal_those_of_the_optimizer() -> None:
     named = agent_for("agent.lr=0.5", "agent.kappa_policy=4", "agent.kappa_value=5")
     rules = [rule.settings for rule in named._rules()]
@@ -268,3 +316,8 @@ def test_probe_contextual_bandit(seed: int) -> None:
 def test_probe_reward_delayed_by_one_step(seed: int) -> None:
     _, record = run_one_lifetime("DelayedReward-v0", 400, AGENT, seed=seed)
     assert record.mean_return() >= 0.9
+
+
+def test_probe_image() -> None:
+    _, record = run_one_lifetime("Image-v0", 600, AGENT, "agent.channels=[8]", "agent.hidden=[32]")
+    assert record.mean_return() >= 0.8

@@ -79,7 +79,8 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
     + [f"{group}={name}" for group in ("network", "encoder", "optimizer", "head") for name in choices(group)],
 )
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
-    env = gym.make("Image-v0" if override == "network=conv" else "CartPole-v1", disable_env_checker=True)
+    needs_images = override == "network=conv"
+    env = gym.make("Image-v0" if needs_images else "CartPole-v1", disable_env_checker=True)
     cfg = with_input(compose(override, *NEEDS.get(override, []), "engine=torch"), kind_of(env.observation_space.shape))
     make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lifetimes(0))

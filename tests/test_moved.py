@@ -24,6 +24,7 @@ from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.runs.resume import check_same_settings, flat
 
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
 SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
@@ -188,6 +189,14 @@ def test_settings_of_the_head_that_were_of_the_agent_go_on_working_in_a_saved_ru
         agent = build(config, "agent", partly=True)(spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (2,)), Lifetimes(0))
     assert agent.settings.head == HeadSettings(max_std=4.0, clipped_log_prob=True, mean_margin=3.0)
     assert agent.head.mean_margin == 3.0 and agent.head.each_std == 2.0
+
+
+@pytest.mark.parametrize("agent", ["reflect", "stream_ac"])
+def test_settings_since_are_those_of_earlier_runs_by_default(agent: str, tmp_path: Path) -> None:
+    here = flat(OmegaConf.to_container(compose(f"agent={agent}")))
+    there = {key: value for key, value in here.items() if key not in moved.ADDED}
+    assert there.keys() < here.keys()
+    check_same_settings(there, here, tmp_path)
 
 
 def test_settings_of_an_agent_of_ones_own_stay_its_own() -> None:

@@ -1,11 +1,15 @@
 """Stream AC(lambda) in the fused engine: its kernels against torch, compiled runs, many lifetimes."""
 
+import math
+
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 
-from tests.engines import SPACES, by_rows, pair, short_and_long, step_together
+from tests.engines import SPACES, assert_same_state, by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
+from tracerl.lifetime.protocol import StepType
 
 AGENT, SMALL = "agent=stream_ac", "agent.hidden=[8,6]"
 
@@ -19,6 +23,13 @@ CASES = {
     "update rms": (SMALL, "optimizer=update_rms"),
     "as in the paper": (),
 }
+TWO = ("agent.channels=[3,4]", "agent.kernel=[3,2]", "agent.stride=[1,2]", SMALL)
+IMAGES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+    "channels first": ((2, 7, 6), TWO),
+    "channels last, contrast": ((6, 5, 2), ("agent.channels=[3]", "agent.hidden=[7]", "encoder=contrast")),
+    "intentional": ((7, 6, 2), (*TWO, "optimizer=intentional")),
+    "update rms": ((7, 6, 2), (*TWO, "optimizer=update_rms")),
+}
 
 
 @pytest.mark.parametrize(("case", "steps"), short_and_long(CASES))
@@ -30,6 +41,29 @@ def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     agents = by_rows(monkeypatch, 5, 3, AGENT, *CASES[case])
     step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
+
+
+@pytest.mark.parametrize("seeds", [[4], [4, 5, 6]], ids=str)
+@pytest.mark.parametrize("case", IMAGES)
+def test_fused_equals_torch_over_images(case: str, seeds: list[int]) -> None:
+    shape, overrides = IMAGES[case]
+    agents = pair(shape, 3, AGENT, *overrides, seed=seeds, dtype=torch.float64)
+    n, rng, ended = len(seeds), np.random.default_rng(0), np.ones(len(seeds), bool)
+    for i in range(200):
+        going_on = rng.choice([*[StepType.MID] * 18, StepType.TERMINATED, StepType.TRUNCATED], n)
+        step_types = np.where(ended, StepType.FIRST, going_on)
+        rewards, seen, ended = rng.normal(size=n), rng.normal(size=(n, *shape)), step_types > StepType.MID
+        np.testing.assert_array_equal(*(agent.advance(step_types, rewards, seen) for agent in agents))
+        if i % 50 == 49:
+            assert_same_state(agents)
+            agents[1].restore(agents[0].capture())  # rounding errors grow
+
+
+@pytest.mark.parametrize("case", IMAGES)
+def test_large_convolutional_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, overrides = IMAGES[case]
+    agents = by_rows(monkeypatch, shape, 3, AGENT, *overrides)
+    step_together(agents, math.prod(shape), 120, joined_every=50, silent={1: 120, 3: 60})
 
 
 @pytest.mark.parametrize(("space", "steps"), short_and_long(["box", "multi-discrete"]))

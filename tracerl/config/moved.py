@@ -85,8 +85,12 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split i
 
 HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
 HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
-# Settings since, with what earlier runs have.
-ADDED = {"agent.trunk": "separate", "agent.value_weight": 1.0, "network.conv_membrane_decay": None}
+ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
+    "agent.trunk": "separate",
+    "agent.value_weight": 1.0,
+    "network.conv_membrane_decay": None,
+    **{"agent.channels": [], "agent.kernel": 3, "agent.stride": 1},
+}
 
 
 def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:

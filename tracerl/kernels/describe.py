@@ -136,7 +136,7 @@ class Layout:
         """Return the record of hidden layer i and of what its credit keeps."""
         record = np.zeros((), kind)
         self._fill(record, network.hidden[i])
-        record["is_bottom"] = i == 0 and (kind is RECTIFIED or record["synapses"]["inputs"] != ABSENT)
+        record["is_bottom"] = i == 0 and record["synapses"]["patches"] == ABSENT
         if kind is LAYER:
             credits = {"readout_credit": "direct", "path_credit": "indirect", "presynaptic": "traces"}
             for name, owner in credits.items():

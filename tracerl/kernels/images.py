@@ -110,12 +110,12 @@ def convolution_vjp(memory: Any, synapses: Any, signal: Any, below: Any, scratch
 
 @kernel
 def add_convolution_to_traces(
-    memory: Any, agent: Any, learner: Any, layer: Any, signal: Any, active: Any, sums: Any
+    memory: Any, agent: Any, learner: Any, synapses: Any, start: int, signal: Any, active: Any, sums: Any
 ) -> None:
-    """``ConvolutionalSynapses.write_products`` of the presynaptic trace, then ``steps.add_to_traces``."""
-    synapses, network = layer.synapses, learner.network
+    """``ConvolutionalSynapses.write_products`` of what was received, from ``start`` on; ``steps.add_to_traces``."""
+    network = learner.network
     rows, channels, n = synapses.rows, synapses.channels, n_positions(synapses)
-    trace, signals = table(memory, layer.presynaptic.trace, rows, n), signal.reshape(channels, n)
+    trace, signals = table(memory, start, rows, n), signal.reshape(channels, n)
     scores = table(memory, synapses.affine + network.score - network.flat, rows, channels)
     for r in range(rows):
         received = trace[r]

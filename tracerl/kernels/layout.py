@@ -81,8 +81,8 @@ LAYER = record(  # nn.layers.SpikingLayer and its credit, or nn.layers.Pooling
     out_shape=IMAGE,
     winners=OFFSET,
 )
-RECTIFIED = record(  # nn.layers.rectified.Rectified
-    n_in=SIZE, n_out=SIZE, **offsets("affine inputs slopes"), norm=NORM, is_bottom=FLAG
+RECTIFIED = record(  # nn.layers.rectified.Rectified, or RectifiedConvolution, with synapses
+    n_in=SIZE, n_out=SIZE, **offsets("affine inputs slopes"), norm=NORM, synapses=SYNAPSES, is_bottom=FLAG
 )
 READOUT = record(  # nn.layers.LI, or Linear of a perceptron
     n_in=SIZE, n_out=SIZE, **offsets("affine inputs filtered decay_sensitivity"), decay=CONSTRAINED

@@ -4,7 +4,9 @@ from typing import Any
 
 from tracerl.kernels.currents import affine, centre, normalize, vjp
 from tracerl.kernels.functional import RECTIFIER_LEAK
+from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, convolve
 from tracerl.kernels.jit import kernel
+from tracerl.kernels.layout import ABSENT
 from tracerl.kernels.memory import active_rows, part, row_of, zero
 from tracerl.kernels.scratch import BELOW, CURRENT, FURTHER_BELOW, ONES
 from tracerl.kernels.steps import add_all_to_traces, add_products_to_traces, add_to_traces, begin
@@ -38,11 +40,14 @@ def forward_again(memory: Any, network: Any, layers: Any, y: Any, scratch: Any) 
 
 @kernel
 def rectify(memory: Any, layer: Any, above: int, scratch: Any) -> None:
-    """``Rectified.forward`` of the inputs held, writing h to where the layer above holds its own."""
+    """``forward`` of a hidden layer of the inputs held, writing h to where the layer above holds its own."""
     n = layer.n_out
     current, h = row_of(scratch, CURRENT, n), part(memory, above, n)
     slopes, one, leak = part(memory, layer.slopes, n), memory.dtype.type(1), memory.dtype.type(RECTIFIER_LEAK)
-    affine(memory, layer.affine, part(memory, layer.inputs, layer.n_in + 1), current)
+    if layer.synapses.patches != ABSENT:
+        convolve(memory, layer.synapses, part(memory, layer.inputs, layer.n_in), current)
+    else:
+        affine(memory, layer.affine, part(memory, layer.inputs, layer.n_in + 1), current)
     normalize(memory, layer.norm, current)
     for i in range(n):
         slopes[i] = one if current[i] > 0 else leak
@@ -70,19 +75,25 @@ def backward(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, g: A
             add_to_traces(memory, learner, start, 1, n_in + 1, scratch[ONES], sums)
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
-        signal = row_of(scratch, row, layer.n_out)
+        signal, synapses, active = row_of(scratch, row, layer.n_out), layer.synapses, active_rows(layer, scratch)
         at_currents(memory, layer, signal, scratch)
+        row = FURTHER_BELOW if row == BELOW else BELOW
+        below = row_of(scratch, row, layer.n_in)
+        if synapses.patches != ABSENT:
+            if i > 0:
+                convolution_vjp(memory, synapses, signal, below, scratch)
+            add_convolution_to_traces(memory, agent, learner, synapses, synapses.patches, signal, active, sums)
+            continue
         if i > 0:
-            row = FURTHER_BELOW if row == BELOW else BELOW
-            vjp(memory, layer.affine, signal, row_of(scratch, row, layer.n_in))
-        inputs, active = part(memory, layer.inputs, layer.n_in + 1), active_rows(layer, scratch)
+            vjp(memory, layer.affine, signal, below)
+        inputs = part(memory, layer.inputs, layer.n_in + 1)
         add_products_to_traces(memory, agent, learner, layer.affine, inputs, signal, active, sums)
     add_all_to_traces(memory, agent, learner, scratch, sums)
 
 
 @kernel
 def at_currents(memory: Any, layer: Any, signal: Any, scratch: Any) -> None:
-    """The signal at the outputs of ``Rectified`` becomes that at its currents, in place."""
+    """``RectifiedLayer.at_currents``, in place."""
     n = signal.size
     slopes, inverse = part(memory, layer.slopes, n), memory[layer.norm.inverse]
     for h in range(n):

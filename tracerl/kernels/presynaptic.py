@@ -61,7 +61,8 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
         for h in range(n):
             signal[h] *= over  # the scale is in the trace
         if convolutional:
-            add_convolution_to_traces(memory, agent, learner, layer, signal, active, sums)
+            trace = layer.presynaptic.trace
+            add_convolution_to_traces(memory, agent, learner, layer.synapses, trace, signal, active, sums)
             continue
         trace = part(memory, layer.presynaptic.trace, layer.synapses.rows)
         add_products_to_traces(memory, agent, learner, start, trace, signal, active, sums)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn import functional as F
+from tracerl.nn.layers.convolution import ConvolutionalSynapses
 from tracerl.nn.layers.normalization import CurrentNorm
 from tracerl.nn.layers.synapses import sparsify_
 from tracerl.nn.lifetimes import Lifetimes
@@ -32,28 +33,50 @@ def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) 
     return sparsify_(lifetimes.uniform(-bound, bound, n_out, n_in), sparsity, lifetimes)
 
 
-class Rectified(StateModule):
-    """A hidden layer: h = leaky_relu(norm(W x + b)), with a norm without parameters.
+class RectifiedLayer(StateModule):
+    """Base of hidden layers: h = leaky_relu(norm(I)) of the currents I, with a norm over the layer without parameters.
+
+    Attributes:
+        slopes: derivative of the rectifier at the last input, 1 or 0.01, [*lifetimes, n_out].
+    """
+
+    slopes: Tensor
+
+    def __init__(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> None:
+        """Initialise at zero."""
+        super().__init__()
+        self.n_in, self.n_out = n_in, n_out
+        self.norm = CurrentNorm(n_out, lifetimes)
+        self.register_buffer("slopes", lifetimes.zeros(n_out))
+
+    def rectify(self, currents: Tensor) -> Tensor:
+        """Return h of the currents, both [*lifetimes, n_out], and store what ``at_currents`` needs."""
+        normalized: Tensor = self.norm(currents)
+        self.slopes.fill_(F.RECTIFIER_LEAK).masked_fill_(normalized > 0, 1.0)
+        return normalized * self.slopes
+
+    def at_currents(self, signal: Tensor) -> Tensor:
+        """Return the signal at the currents of one at h, both [*lifetimes, n_out]."""
+        return self.norm.project((signal * self.slopes).unsqueeze(-2)).squeeze(-2)
+
+
+class Rectified(RectifiedLayer):
+    """A dense hidden layer: h = leaky_relu(norm(W x + b)).
 
     Attributes:
         affine: [*lifetimes, n_in + 1, n_out], the weights, one column per unit, with the biases as last row.
         inputs: [*lifetimes, n_in + 1], x with a constant 1 for the bias.
-        slopes: derivative of the rectifier at the last input, 1 or 0.01, [*lifetimes, n_out].
     """
 
     inputs: Tensor
-    slopes: Tensor
 
     def __init__(self, n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights, with biases at zero; see ``sparse_weight``."""
-        super().__init__()
-        self.n_in, self.n_out = n_in, n_out
+        super().__init__(n_in, n_out, lifetimes)
         weight = sparse_weight(n_in, n_out, sparsity, lifetimes)
         affine = torch.cat([weight.transpose(-1, -2), lifetimes.zeros(1, n_out)], -2)
         self.affine = nn.Parameter(affine, requires_grad=False)
         self.register_buffer("inputs", lifetimes.full(1.0, n_in + 1))
-        self.norm = CurrentNorm(n_out, lifetimes)
-        self.register_buffer("slopes", lifetimes.zeros(n_out))
 
     @property
     def weight(self) -> Tensor:
@@ -72,9 +95,7 @@ class Rectified(StateModule):
             x: [*lifetimes, n_in].
         """
         self.inputs[..., :-1].copy_(x)
-        normalized: Tensor = self.norm(F.affine_transposed(self.affine, self.inputs))
-        self.slopes.fill_(F.RECTIFIER_LEAK).masked_fill_(normalized > 0, 1.0)
-        return normalized * self.slopes
+        return self.rectify(F.affine_transposed(self.affine, self.inputs))
 
     def backward(self, signal: Tensor) -> Tensor:
         """Write the gradient of every parameter into its ``.grad``, in place, and return the signal at the inputs.
@@ -85,10 +106,45 @@ class Rectified(StateModule):
         Returns:
             [*lifetimes, n_in].
         """
-        at_currents = self.norm.project((signal * self.slopes).unsqueeze(-2)).squeeze(-2)
+        at_currents = self.at_currents(signal)
         assert self.affine.grad is not None
         torch.mul(self.inputs.unsqueeze(-1), at_currents.unsqueeze(-2), out=self.affine.grad)
         return F.affine(self.affine[..., :-1, :], at_currents)
+
+
+class RectifiedConvolution(RectifiedLayer):
+    """A convolutional hidden layer: h = leaky_relu(norm(W * x + b)), with the norm over all channels and positions.
+
+    Attributes:
+        synapses: of the convolution.
+        inputs: x, [*lifetimes, n_in].
+    """
+
+    inputs: Tensor
+
+    def __init__(self, synapses: ConvolutionalSynapses, sparsity: float, lifetimes: Lifetimes) -> None:
+        """Draw sparse weights in place of those of the synapses, with biases at zero; see ``sparse_weight``."""
+        super().__init__(synapses.n_in, synapses.n_out, lifetimes)
+        self.synapses = synapses
+        synapses.weight.copy_(sparse_weight(synapses.rows - 1, synapses.channels, sparsity, lifetimes))
+        synapses.bias.zero_()
+        self.register_buffer("inputs", lifetimes.zeros(self.n_in))
+
+    @property
+    def affine(self) -> nn.Parameter:
+        """Weights and biases; see ``ConvolutionalSynapses``."""
+        return self.synapses.affine
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return h, [*lifetimes, n_out], of x, [*lifetimes, n_in], and store what ``backward`` needs."""
+        self.inputs.copy_(x)
+        return self.rectify(self.synapses.forward(x))
+
+    def backward(self, signal: Tensor) -> Tensor:
+        """Write the gradient of every parameter into its ``.grad``; see ``Rectified.backward``."""
+        at_currents = self.at_currents(signal)
+        self.synapses.write_products(self.synapses.received(), at_currents)
+        return self.synapses.vjp(at_currents.unsqueeze(-2)).squeeze(-2)
 
 
 class Linear(StateModule):

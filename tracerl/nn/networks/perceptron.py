@@ -1,16 +1,19 @@
 """The network without spikes: a sequence of rectified hidden layers and a linear readout."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
 from tracerl.config import checks
-from tracerl.nn.layers.rectified import Linear, Rectified
+from tracerl.nn.layers.rectified import Linear, Rectified, RectifiedConvolution
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.networks.sequential import check_widths
+from tracerl.nn.networks.stages import Convolutions
 
 
 class Perceptron(ScoredNetwork):
@@ -18,27 +21,27 @@ class Perceptron(ScoredNetwork):
 
         h_l = leaky_relu(norm(W_l h_{l-1} + b_l))        y = V h + c
 
-    The gradient is computed explicitly, without an autograd graph, and has the lifetimes axis. The last input is the
-    only state that is kept between env steps.
+    The lower layers may be convolutions. The gradient is computed explicitly, without an autograd graph, and has the
+    lifetimes axis. The last input is the only state that is kept between env steps.
 
     Attributes:
         in_a_row: the hidden layers, first layer first.
         readout: the last layer.
     """
 
-    def __init__(self, widths: Sequence[int], n_out: int, sparsity: float, lifetimes: Lifetimes) -> None:
-        """Draw sparse weights, with biases at zero.
+    def __init__(
+        self, hidden: Sequence[Rectified | RectifiedConvolution], readout: Linear, lifetimes: Lifetimes
+    ) -> None:
+        """Join the layers.
 
         Args:
-            widths: of the input and of each hidden layer, first layer first.
-            n_out: number of outputs.
-            sparsity: share of each unit's incoming weights that are initially zero, in [0, 1).
-            lifetimes: maker of tensors; its generators are advanced.
+            hidden: at least one layer, first layer first; each as wide as the next one's input.
+            readout: the last layer.
+            lifetimes: maker of tensors, the one the layers were made with.
         """
         super().__init__()
-        self.hidden = nn.ModuleList(Rectified(*pair, sparsity, lifetimes) for pair in pairwise(widths))
-        self.readout = Linear(widths[-1], n_out, sparsity, lifetimes)
-        self.in_a_row: list[Rectified] = list(self.hidden)  # type: ignore[arg-type]
+        self.hidden, self.readout = nn.ModuleList(hidden), readout
+        self.in_a_row = list(hidden)
         self.flatten(lifetimes.shape)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +53,8 @@ class Perceptron(ScoredNetwork):
 
     def recompute(self) -> Tensor:
         """Return y of the last input under the present parameters, [*lifetimes, n_out]."""
-        return self.forward(self.in_a_row[0].inputs[..., :-1])
+        bottom = self.in_a_row[0]
+        return self.forward(bottom.inputs[..., : bottom.n_in])
 
     def backward(self, learning_signal: Tensor) -> None:
         """Write the gradient of every parameter; see ``ScoredNetwork.backward``."""
@@ -68,21 +72,47 @@ class PerceptronSettings:
     """Settings of a perceptron; ``build`` makes one.
 
     Attributes:
-        hidden: units of each hidden layer, first layer first.
+        hidden: units of each dense hidden layer, first layer first.
         sparsity: share of each unit's incoming weights that are initially zero, in [0, 1).
+        channels: of the convolutional layers below them, as in ``Convolutions``; empty: none.
+        kernel: of these layers, as in ``Convolutions``.
+        stride: of these layers, as in ``Convolutions``.
     """
 
     hidden: Sequence[int]
     sparsity: float
+    channels: Any
+    kernel: Any
+    stride: Any
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
         check_widths(self.hidden)
         checks.decay("sparsity", self.sparsity)
-        if any(round(self.sparsity * size) == size for size in self.hidden):  # the next layer would have zero weights
-            problem = f"must be low enough to keep one of {min(self.hidden)} hidden units, got {self.sparsity!r}"
-            raise checks.ConfigError("sparsity", problem)
+        _ = self._convolutions  # checked when made
 
-    def build(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> Perceptron:
-        """Make a perceptron of these settings; ``lifetimes``' generators are advanced."""
-        return Perceptron([n_in, *self.hidden], n_out, self.sparsity, lifetimes)
+    def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Perceptron:
+        """Make a perceptron of these settings.
+
+        Args:
+            shape: of the observations; see ``Convolutions.stages`` for images.
+            n_out: number of outputs.
+            lifetimes: maker of tensors; its generators are advanced.
+
+        Raises:
+            ConfigError: naming the setting that does not fit observations of that shape.
+        """
+        initial = self.sparsity, lifetimes
+        stages = self._convolutions.stages(shape) if self._convolutions else []
+        hidden: list[Any] = [RectifiedConvolution(stage.synapses(lifetimes), *initial) for stage in stages]
+        widths = [hidden[-1].n_out if hidden else math.prod(shape), *self.hidden]
+        hidden += [Rectified(*pair, *initial) for pair in pairwise(widths)]
+        fan_in = min([layer.affine.shape[-2] - 1 for layer in hidden[1:]] + [widths[-1]])
+        if round(self.sparsity * fan_in) == fan_in:  # all weights of a layer above the first would be zero
+            problem = f"must be low enough to keep one of {fan_in} weights of a unit, got {self.sparsity!r}"
+            raise checks.ConfigError("sparsity", problem)
+        return Perceptron(hidden, Linear(widths[-1], n_out, *initial), lifetimes)
+
+    @property
+    def _convolutions(self) -> Convolutions | None:
+        return None if self.channels in ([], ()) else Convolutions(self.channels, self.kernel, self.stride)

@@ -1,14 +1,12 @@
 """The convolutional layers of a network: their settings, and the shapes that follow from an image."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tracerl.config import checks
 from tracerl.nn.layers.convolution import ConvolutionalSynapses, Shape, convolved
 from tracerl.nn.lifetimes import Lifetimes
-
-LARGE = 36  # smallest side of large images, in pixels
 
 
 class Stage(NamedTuple):
@@ -153,26 +151,6 @@ def _channels_at(shape: Sequence[int], channels_last: bool | None) -> int:
     """Return the axis of the channels in observations of three dimensions."""
     last = shape[2] <= shape[0] if channels_last is None else channels_last
     return 2 if last else 0
-
-
-def changed(settings: Any, large: Any) -> Any:
-    """Return the settings of a network with the changes for large images.
-
-    Args:
-        settings: a dataclass.
-        large: its settings that differ, by name.
-
-    Raises:
-        ConfigError: naming a setting under ``large``.
-    """
-    if not isinstance(large, Mapping):
-        raise checks.ConfigError("large", f"must be settings such as {{channels: [32, 64]}}, got {large!r}")
-    taken = [field.name for field in fields(settings)]
-    for key in large:
-        if key not in taken:
-            raise checks.ConfigError(f"large.{key}", f"does not exist. Keys: {', '.join(taken)}")
-    with checks.under("large"):
-        return replace(settings, **large)
 
 
 def _sides(image: Shape) -> str:
