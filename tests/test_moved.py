@@ -24,6 +24,7 @@ from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.runs.build import with_input
 from tracerl.runs.resume import check_same_settings, flat
 
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
@@ -193,7 +194,7 @@ def test_settings_of_the_head_that_were_of_the_agent_go_on_working_in_a_saved_ru
 
 @pytest.mark.parametrize("agent", ["reflect", "stream_ac"])
 def test_settings_since_are_those_of_earlier_runs_by_default(agent: str, tmp_path: Path) -> None:
-    here = flat(OmegaConf.to_container(compose(f"agent={agent}")))
+    here = flat(OmegaConf.to_container(with_input(compose(f"agent={agent}"), "vectors")))
     there = {key: value for key, value in here.items() if key not in moved.ADDED}
     assert there.keys() < here.keys()
     check_same_settings(there, here, tmp_path)

@@ -10,7 +10,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.neurons import Neurons
 from tracerl.nn.networks.sequential import Dense, Sequential
-from tracerl.nn.networks.stages import Convolutions, image_of
+from tracerl.nn.networks.stages import Convolutions, Stage, image_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,11 @@ class Convolutional(Dense):
         Raises:
             ConfigError: naming the setting that does not fit observations of that shape.
         """
-        with checks.under("network"):
-            stages = self.convolutions.stages(shape)
         layers: list[Any] = []
         m = self.membrane_decay if self.conv_membrane_decay is None else self.conv_membrane_decay
         convolutional = replace(self, membrane_decay=m)
         initial = {name: getattr(self, name) for name in ("weight_scale", "bias_scale", "sparsity")}
-        for stage in stages:
+        for stage in self._stages(shape):
             layers.append(convolutional.layer(stage.synapses(lifetimes, **initial), lifetimes))
             if stage.pool > 1:
                 layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lifetimes))
@@ -82,7 +80,11 @@ class Convolutional(Dense):
 
     def choice(self, shape: Sequence[int]) -> str:
         """Describe the network for observations of a shape, such as ``16 of 3x3, dense 128 (images of 10x10)``."""
-        layers = [f"{stage.channels} of {stage.kernel}x{stage.kernel}" for stage in self.convolutions.stages(shape)]
+        layers = [f"{stage.channels} of {stage.kernel}x{stage.kernel}" for stage in self._stages(shape)]
         layers += [f"dense {', '.join(map(str, self.hidden))}"] if self.hidden else []
         _, height, width = image_of(shape, self.channels_last)
         return f"{', '.join(layers)} (images of {height}x{width})"
+
+    def _stages(self, shape: Sequence[int]) -> list[Stage]:
+        with checks.under("network"):
+            return self.convolutions.stages(shape)
