@@ -13,6 +13,7 @@ from tests.engines import by_rows, pair, step_together
 from tests.helpers import make_agent
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
+from tracerl.nn.layers import ConvolutionalSynapses, Pooling
 
 CONV = ("network=conv", "network.channels=[3]")
 TWO = ("network=conv", "network.channels=[3,4]", "network.kernel=[3,2]", "network.hidden=[5]")
@@ -119,19 +120,22 @@ def test_otpe_of_convolutions_is_not_fused() -> None:
 
 
 def test_states_of_earlier_versions_are_loaded() -> None:
-    """The presynaptic trace was saved for every channel, and a maximum as the input that it stands at."""
-    agents, size = images("two, maximum")
+    """Patches were saved in place of images, their trace once per channel, and a maximum as its place in the input."""
+    agents, size = images("two, maximum", "network.padding=[1,0]")  # every pixel is in a patch
     step_together(agents, size, 20)
     agent = agents[0]
-    state, earlier = {name: tensor.clone() for name, tensor in agent.capture().items()}, {}
-    for name, tensor in state.items():
-        earlier[name] = tensor
-        if name.endswith("parts.0.trace"):
-            earlier[name] = tensor.repeat(1, 3)
-        if name.endswith("winners"):
-            pooling = agent.get_submodule(name.removesuffix(".winners"))
-            earlier[name] = pooling.members.gather(-1, tensor.long().unsqueeze(-1)).squeeze(-1)
-    assert sum(earlier[name] is not state[name] for name in state) == 4  # two of the policy, two of the critic
+    state = {name: tensor.clone() for name, tensor in agent.capture().items()}
+    earlier = dict(state)
+    for name, module in agent.named_modules():
+        if isinstance(module, ConvolutionalSynapses):
+            earlier[f"{name}.patches"] = module._patches(earlier.pop(f"{name}.inputs"))
+        if isinstance(module, Pooling):
+            winners = state[f"{name}.winners"].long().unsqueeze(-1)
+            earlier[f"{name}.winners"] = module.members.gather(-1, winners).squeeze(-1)
+    for network in ("policy.network", "critic.network"):
+        synapses, name = agent.get_submodule(f"{network}.hidden.0.synapses"), f"{network}.credit.parts.0.trace"
+        earlier[name] = synapses._patches(state[name].squeeze(-1)).repeat(1, 3)
+    assert sum(tensor is not state.get(name) for name, tensor in earlier.items()) == 8
     agent.abandon()
     agent.restore(earlier)
     for name, tensor in agent.capture().items():

@@ -129,14 +129,15 @@ class Layout:
         self.agent[1]["frozen"] = True
         self.constants = np.array(self._constants, np.float64)
         rows = self.layers["n_in"] + 1 if kind is RECTIFIED else self.layers["rows"]
-        widest = self.layers["n_out"].max(), rows.max(), len(self.layers), sum(parts.kept[1::2])
+        padded = 0 if kind is RECTIFIED else self.layers["synapses"]["padded"].max()
+        widest = self.layers["n_out"].max(), rows.max(), padded, len(self.layers), sum(parts.kept[1::2])
         self.width = int(max(parts.encoder.n_out, parts.head.n_outputs + 1, *widest))
 
     def _layer(self, network: Any, i: int, kind: np.dtype[Any]) -> Any:
         """Return the record of hidden layer i and of what its credit keeps."""
         record = np.zeros((), kind)
         self._fill(record, network.hidden[i])
-        record["is_bottom"] = i == 0 and record["synapses"]["patches"] == ABSENT
+        record["is_bottom"] = i == 0 and record["synapses"]["kernel"] == ABSENT
         if kind is LAYER:
             credits = {"readout_credit": "direct", "path_credit": "indirect", "presynaptic": "traces"}
             for name, owner in credits.items():

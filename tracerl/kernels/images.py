@@ -1,14 +1,16 @@
 """Convolution and pooling: ``nn/layers/convolution.py`` and ``pooling.py``, one to one; arguments as in ``neurons``.
 
-The innermost loops run over the positions of an image, which are adjacent in patches and in currents.
+The innermost loops run over the channels of the currents, which are adjacent in weights and, here, in currents.
 """
 
 from typing import Any
 
+import numpy as np
+
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT
-from tracerl.kernels.memory import row_of, table, zero
-from tracerl.kernels.scratch import PATCH, POOLED
+from tracerl.kernels.memory import part, row_of, table, zero
+from tracerl.kernels.scratch import BY_POSITION, CORNERS, IMAGE, OFFSETS, POOLED
 from tracerl.kernels.steps import add_to_traces
 
 
@@ -19,113 +21,158 @@ def n_positions(synapses: Any) -> int:
 
 
 @kernel
-def geometry(synapses: Any, r: int) -> tuple[int, int, int, int, int]:
-    """Return where the channel of row r of the patches begins in the flat images, and what leads from there.
-
-    Returns:
-        The first input of the channel, the distances of rows and of columns in the flat images, and the offset of the
-        row's pixel from the corner of a patch, down and right; padding is subtracted.
-    """
-    area, size, per_code = synapses.in_shape.height * synapses.in_shape.width, synapses.kernel, 1
-    channel, dy, dx = r // (size * size), r // size % size - synapses.padding, r % size - synapses.padding
-    if synapses.channels_last:
-        per_code = synapses.in_shape.channels // synapses.codes
-    start = channel // per_code * per_code * area + channel % per_code
-    return start, synapses.in_shape.width * per_code, per_code, dy, dx
+def is_plain(synapses: Any) -> bool:
+    """Return whether flat images are laid out as ``padded_image`` is."""
+    return bool(synapses.padding == 0 and not synapses.channels_last)
 
 
 @kernel
-def unfold(memory: Any, synapses: Any, x: Any) -> None:
-    """``ConvolutionalSynapses._unfold``: write the patches of the flat images x."""
-    columns, stride = synapses.out_shape.width, synapses.stride
-    patches = table(memory, synapses.patches, synapses.rows, n_positions(synapses))
-    for r in range(synapses.rows - 1):
-        start, down, right, dy, dx = geometry(synapses, r)
-        for i in range(synapses.out_shape.height):
-            y = i * stride + dy
-            for j in range(columns):
-                at = j * stride + dx
-                inside = 0 <= y < synapses.in_shape.height and 0 <= at < synapses.in_shape.width
-                patches[r, i * columns + j] = x[start + y * down + at * right] if inside else 0
+def padded_image(synapses: Any, x: Any, scratch: Any) -> Any:
+    """Return flat images laid out as (channels, height, width) with their padding: x, or a copy in the row IMAGE."""
+    if is_plain(synapses):
+        return x
+    image = row_of(scratch, IMAGE, synapses.padded)
+    zero(image, 0, image.size)
+    move_pixels(synapses, x, image, True)
+    return image
 
 
 @kernel
-def fold(synapses: Any, r: int, patch: Any, images: Any) -> None:
-    """Add what belongs to row r of the patches, [positions], to flat images: one row of ``_fold``."""
-    columns, stride = synapses.out_shape.width, synapses.stride
-    start, down, right, dy, dx = geometry(synapses, r)
-    for i in range(synapses.out_shape.height):
-        y = i * stride + dy
+def move_pixels(synapses: Any, x: Any, image: Any, inwards: bool) -> None:
+    """Copy the pixels of flat images x to ``padded_image`` or, not inwards, back."""
+    channels, height, width = synapses.in_shape.channels, synapses.in_shape.height, synapses.in_shape.width
+    per_code = channels // synapses.codes if synapses.channels_last else 1
+    padding = synapses.padding
+    for c in range(channels):
+        first = c // per_code * per_code * height * width + c % per_code
+        for i in range(height):
+            at = (c * (height + 2 * padding) + i + padding) * (width + 2 * padding) + padding
+            for j in range(width):
+                pixel = first + (i * width + j) * per_code
+                if inwards:
+                    image[at + j] = x[pixel]
+                else:
+                    x[pixel] = image[at + j]
+
+
+@kernel
+def places(synapses: Any, scratch: Any) -> tuple[Any, Any]:
+    """Return where the patch of each position begins in ``padded_image``, and where each pixel of a patch is in it."""
+    size, columns, rows = synapses.kernel, synapses.out_shape.width, synapses.out_shape.height
+    width = synapses.in_shape.width + 2 * synapses.padding
+    area = width * (synapses.in_shape.height + 2 * synapses.padding)
+    corners = scratch[CORNERS].view(np.uint32)[: rows * columns]  # unsigned: a negative index costs a comparison
+    for i in range(rows):
         for j in range(columns):
-            at = j * stride + dx
-            if 0 <= y < synapses.in_shape.height and 0 <= at < synapses.in_shape.width:
-                images[start + y * down + at * right] += patch[i * columns + j]
+            corners[i * columns + j] = (i * width + j) * synapses.stride
+    offsets = scratch[OFFSETS].view(np.uint32)[: synapses.rows - 1]
+    for r in range(synapses.rows - 1):
+        offsets[r] = r // (size * size) * area + r // size % size * width + r % size
+    return corners, offsets
 
 
 @kernel
-def is_zero(row: Any) -> bool:
-    """Return whether all numbers of a row are zero, as those of most patches of a sparse image are."""
-    total = row.dtype.type(0)
-    for i in range(row.size):
-        total += abs(row[i])
-    return bool(total == 0)
+def four(i: int, n: int) -> tuple[int, int, int, int]:
+    """Return i and the next three numbers, each at most n - 1."""
+    return i, min(i + 1, n - 1), min(i + 2, n - 1), min(i + 3, n - 1)
 
 
 @kernel
-def convolve(memory: Any, synapses: Any, x: Any, current: Any) -> None:
+def add_products(image: Any, rows: Any, corners: Any, offsets: Any, sums: Any) -> None:
+    """sums[i] += sum_j image[corners[i] + offsets[j]] rows[j], four rows at a time and only where a pixel is not 0."""
+    n, nil = offsets.size, image.dtype.type(0)
+    for j in range(0, n, 4):
+        j0, j1, j2, j3 = four(j, n)
+        has_1, has_2, has_3 = j + 1 < n, j + 2 < n, j + 3 < n
+        to_0, to_1, to_2, to_3 = offsets[j0], offsets[j1], offsets[j2], offsets[j3]
+        for i in range(corners.size):
+            at = corners[i]
+            x0, x1 = image[at + to_0], image[at + to_1] if has_1 else nil
+            x2, x3 = image[at + to_2] if has_2 else nil, image[at + to_3] if has_3 else nil
+            if x0 == 0 and x1 == 0 and x2 == 0 and x3 == 0:
+                continue
+            for h in range(rows.shape[1]):
+                sums[i, h] += x0 * rows[j0, h] + x1 * rows[j1, h] + x2 * rows[j2, h] + x3 * rows[j3, h]
+
+
+@kernel
+def add_scalar_products(weights: Any, signals: Any, corners: Any, offsets: Any, image: Any) -> None:
+    """image[corners[i] + offsets[j]] += weights[j] . signals[i], for four i at a time: the adjoint."""
+    n, nil = corners.size, image.dtype.type(0)
+    for j in range(offsets.size):
+        to = offsets[j]
+        for i in range(0, n, 4):
+            i0, i1, i2, i3 = four(i, n)
+            x0, x1, x2, x3 = nil, nil, nil, nil
+            for h in range(signals.shape[1]):
+                weight = weights[j, h]
+                x0 += weight * signals[i0, h]
+                x1 += weight * signals[i1, h]
+                x2 += weight * signals[i2, h]
+                x3 += weight * signals[i3, h]
+            image[corners[i0] + to] += x0
+            image[corners[i1] + to] += x1 if i1 > i0 else nil
+            image[corners[i2] + to] += x2 if i2 > i1 else nil
+            image[corners[i3] + to] += x3 if i3 > i2 else nil
+
+
+@kernel
+def convolve(memory: Any, synapses: Any, x: Any, current: Any, scratch: Any) -> None:
     """``ConvolutionalSynapses.forward``."""
-    unfold(memory, synapses, x)
-    rows, channels, n = synapses.rows, synapses.channels, n_positions(synapses)
-    patches, weights = table(memory, synapses.patches, rows, n), table(memory, synapses.affine, rows, channels)
-    currents = current.reshape(channels, n)
+    channels, n = synapses.channels, n_positions(synapses)
+    weights = table(memory, synapses.affine, synapses.rows, channels)
+    currents, sums = current.reshape(channels, n), row_of(scratch, BY_POSITION, current.size).reshape(n, channels)
+    for p in range(n):
+        for c in range(channels):
+            sums[p, c] = weights[synapses.rows - 1, c]
+    corners, offsets = places(synapses, scratch)
+    add_products(padded_image(synapses, x, scratch), weights, corners, offsets, sums)
     for c in range(channels):
         for p in range(n):
-            currents[c, p] = weights[rows - 1, c]
-    for r in range(rows - 1):
-        patch = patches[r]
-        if is_zero(patch):
-            continue
-        for c in range(channels):
-            weight = weights[r, c]
-            for p in range(n):
-                currents[c, p] += weight * patch[p]
+            currents[c, p] = sums[p, c]
+
+
+@kernel
+def by_position(synapses: Any, signal: Any, scratch: Any) -> Any:
+    """Return a signal at the currents, [channels, positions], as [positions, channels]."""
+    channels, n = synapses.channels, n_positions(synapses)
+    signals, found = signal.reshape(channels, n), row_of(scratch, BY_POSITION, signal.size).reshape(n, channels)
+    for c in range(channels):
+        for p in range(n):
+            found[p, c] = signals[c, p]
+    return found
 
 
 @kernel
 def convolution_vjp(memory: Any, synapses: Any, signal: Any, below: Any, scratch: Any) -> None:
     """``ConvolutionalSynapses.vjp`` of one signal at the currents."""
-    rows, channels, n = synapses.rows, synapses.channels, n_positions(synapses)
-    weights, signals = table(memory, synapses.affine, rows, channels), signal.reshape(channels, n)
-    patch = row_of(scratch, PATCH, n)
-    zero(below, 0, below.size)
-    for r in range(rows - 1):
-        for p in range(n):
-            patch[p] = 0
-        for c in range(channels):
-            weight = weights[r, c]
-            for p in range(n):
-                patch[p] += weight * signals[c, p]
-        fold(synapses, r, patch, below)
+    signals = by_position(synapses, signal, scratch)
+    weights = table(memory, synapses.affine, synapses.rows, synapses.channels)
+    corners, offsets = places(synapses, scratch)
+    image = below if is_plain(synapses) else row_of(scratch, IMAGE, synapses.padded)
+    zero(image, 0, image.size)
+    add_scalar_products(weights, signals, corners, offsets, image)
+    if not is_plain(synapses):
+        move_pixels(synapses, below, image, False)
 
 
 @kernel
 def add_convolution_to_traces(
-    memory: Any, agent: Any, learner: Any, synapses: Any, start: int, signal: Any, active: Any, sums: Any
+    memory: Any, agent: Any, learner: Any, synapses: Any, start: int, signal: Any, active: Any, sums: Any, scratch: Any
 ) -> None:
-    """``ConvolutionalSynapses.write_products`` of what was received, from ``start`` on; ``steps.add_to_traces``."""
+    """``ConvolutionalSynapses.write_products`` of the image and constant from ``start`` on; ``add_to_traces``."""
     network = learner.network
-    rows, channels, n = synapses.rows, synapses.channels, n_positions(synapses)
-    trace, signals = table(memory, start, rows, n), signal.reshape(channels, n)
+    rows, channels, signals = synapses.rows, synapses.channels, by_position(synapses, signal, scratch)
+    trace = part(memory, start, synapses.n_in + 1)
     scores = table(memory, synapses.affine + network.score - network.flat, rows, channels)
     for r in range(rows):
-        received = trace[r]
-        silent = is_zero(received)
         for c in range(channels):
-            total = memory.dtype.type(0)
-            if not silent:
-                for p in range(n):
-                    total += received[p] * signals[c, p]
-            scores[r, c] = total
+            scores[r, c] = 0
+    corners, offsets = places(synapses, scratch)
+    add_products(padded_image(synapses, part(trace, 0, synapses.n_in), scratch), signals, offsets, corners, scores)
+    for p in range(corners.size):
+        for c in range(channels):
+            scores[rows - 1, c] += trace[synapses.n_in] * signals[p, c]
     if agent.by_rows:
         add_to_traces(memory, learner, synapses.affine, rows, channels, active, sums)
 

@@ -43,8 +43,9 @@ CONSTRAINED = record(**offsets("value complement raw"), len_value=SIZE)
 NORM = record(**offsets("normalized inverse"))
 
 IMAGE = record(channels=SIZE, height=SIZE, width=SIZE)  # nn.layers.convolution.Shape
-SYNAPSES = record(  # nn.layers.DenseSynapses, with inputs, or ConvolutionalSynapses, with patches
-    **offsets("affine inputs patches"),
+SYNAPSES = record(  # nn.layers.DenseSynapses or, with a kernel, ConvolutionalSynapses
+    **offsets("affine inputs"),
+    n_in=SIZE,
     rows=SIZE,
     in_shape=IMAGE,
     out_shape=IMAGE,
@@ -52,6 +53,7 @@ SYNAPSES = record(  # nn.layers.DenseSynapses, with inputs, or ConvolutionalSyna
     kernel=SIZE,
     stride=SIZE,
     padding=SIZE,
+    padded=SIZE,
     codes=SIZE,
     channels_last=FLAG,
 )

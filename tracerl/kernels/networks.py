@@ -8,7 +8,7 @@ from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.neurons import layer_forward, li_forward, write_score
 from tracerl.kernels.otpe import mean_leak, score_layer, update_path_credits, update_readout_credit
-from tracerl.kernels.presynaptic import n_received, score_presynaptic, update_presynaptic
+from tracerl.kernels.presynaptic import score_presynaptic, update_presynaptic
 from tracerl.kernels.scratch import ADD, BELOW, LEAKS, ONES
 from tracerl.kernels.steps import add_all_to_traces, add_to_traces, begin
 
@@ -99,7 +99,7 @@ def clear_layer(memory: Any, layer: Any, n_outputs: int) -> None:
     if layer.adapted != ABSENT:
         zero(memory, layer.adapted, n)
     if layer.presynaptic.trace != ABSENT:
-        zero(memory, layer.presynaptic.trace, n_received(layer))
+        zero(memory, layer.presynaptic.trace, layer.synapses.n_in + 1)
         return
     zero(memory, layer.sensitivity, size)
     if layer.adapted != ABSENT:

@@ -83,12 +83,12 @@ def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> 
     complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
     theta = per_neuron(memory, threshold.value, threshold.len_value, row_of(scratch, THRESHOLD, n))
     current = row_of(scratch, CURRENT, n)
-    if layer.synapses.patches != ABSENT:
-        convolve(memory, layer.synapses, x, current)
+    inputs = part(memory, layer.synapses.inputs, layer.synapses.n_in + 1)
+    for i in range(n_in):
+        inputs[i] = x[i]
+    if layer.synapses.kernel != ABSENT:
+        convolve(memory, layer.synapses, x, current, scratch)
     else:
-        inputs = part(memory, layer.synapses.inputs, rows)
-        for i in range(n_in):
-            inputs[i] = x[i]
         if rows > n_in + 1:
             copy_own_spikes(memory, layer)
         affine(memory, layer.synapses.affine, inputs, current)

@@ -44,8 +44,8 @@ def rectify(memory: Any, layer: Any, above: int, scratch: Any) -> None:
     n = layer.n_out
     current, h = row_of(scratch, CURRENT, n), part(memory, above, n)
     slopes, one, leak = part(memory, layer.slopes, n), memory.dtype.type(1), memory.dtype.type(RECTIFIER_LEAK)
-    if layer.synapses.patches != ABSENT:
-        convolve(memory, layer.synapses, part(memory, layer.inputs, layer.n_in), current)
+    if layer.synapses.kernel != ABSENT:
+        convolve(memory, layer.synapses, part(memory, layer.inputs, layer.n_in), current, scratch)
     else:
         affine(memory, layer.affine, part(memory, layer.inputs, layer.n_in + 1), current)
     normalize(memory, layer.norm, current)
@@ -79,10 +79,10 @@ def backward(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, g: A
         at_currents(memory, layer, signal, scratch)
         row = FURTHER_BELOW if row == BELOW else BELOW
         below = row_of(scratch, row, layer.n_in)
-        if synapses.patches != ABSENT:
+        if synapses.kernel != ABSENT:
             if i > 0:
                 convolution_vjp(memory, synapses, signal, below, scratch)
-            add_convolution_to_traces(memory, agent, learner, synapses, synapses.patches, signal, active, sums)
+            add_convolution_to_traces(memory, agent, learner, synapses, layer.inputs, signal, active, sums, scratch)
             continue
         if i > 0:
             vjp(memory, layer.affine, signal, below)

@@ -4,7 +4,7 @@ from typing import Any
 
 from tracerl.kernels.currents import at_currents, norm_scale, vjp
 from tracerl.kernels.functional import accumulate
-from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, n_positions, pooling_vjp
+from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, pooling_vjp
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of
@@ -13,20 +13,11 @@ from tracerl.kernels.steps import add_products_to_traces
 
 
 @kernel
-def n_received(layer: Any) -> int:
-    """Return how many numbers ``Synapses.received`` has."""
-    synapses = layer.synapses
-    rows: int = synapses.rows
-    return rows if synapses.patches == ABSENT else rows * n_positions(synapses)
-
-
-@kernel
 def update_presynaptic(memory: Any, layer: Any) -> None:
     """``PresynapticTrace.update``."""
-    synapses, decay, n = layer.synapses, layer.membrane_decay, n_received(layer)
+    synapses, decay, n = layer.synapses, layer.membrane_decay, layer.synapses.n_in + 1
     kept, scale = part(memory, decay.value, decay.len_value).mean(), norm_scale(memory, layer.norm)
-    start = synapses.inputs if synapses.patches == ABSENT else synapses.patches
-    trace, received = part(memory, layer.presynaptic.trace, n), part(memory, start, n)
+    trace, received = part(memory, layer.presynaptic.trace, n), part(memory, synapses.inputs, n)
     for i in range(n):
         trace[i] = accumulate(trace[i], kept, scale * received[i])
 
@@ -43,7 +34,7 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
     arriving, leaving = CURRENT, FURTHER_BELOW
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
-        n, start, convolutional = layer.n_out, layer.synapses.affine, layer.synapses.patches != ABSENT
+        n, start, convolutional = layer.n_out, layer.synapses.affine, layer.synapses.kernel != ABSENT
         signal, below = row_of(scratch, arriving, n), row_of(scratch, leaving, layer.n_in)
         arriving, leaving = leaving, arriving
         if layer.kind == POOLING:
@@ -62,7 +53,7 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
             signal[h] *= over  # the scale is in the trace
         if convolutional:
             trace = layer.presynaptic.trace
-            add_convolution_to_traces(memory, agent, learner, layer.synapses, trace, signal, active, sums)
+            add_convolution_to_traces(memory, agent, learner, layer.synapses, trace, signal, active, sums, scratch)
             continue
         trace = part(memory, layer.presynaptic.trace, layer.synapses.rows)
         add_products_to_traces(memory, agent, learner, start, trace, signal, active, sums)

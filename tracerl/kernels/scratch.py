@@ -14,7 +14,10 @@
     LEAKS,
     OUTPUT,
     SIGNAL,
-    PATCH,
+    IMAGE,  # see images.padded_image
+    BY_POSITION,  # currents or a signal at them, [positions, channels]
+    CORNERS,  # see images.places
+    OFFSETS,
     POOLED,
     ACTIVE,  # 0 where a number of the encoded observation has been zero in every step so far; see streams.find_active
     ONES,
@@ -22,7 +25,7 @@
     CRITIC_SUMS,
     KEPT,  # states of a shared network, see actor_critic.look_ahead
     N_ROWS,
-) = range(21)
+) = range(24)
 
 # What a row of sums holds, added up over the parameters of a network in one env step.
 (

@@ -1,6 +1,6 @@
 """The base class of modules with state: an nn.Module whose tensors are plain attributes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,9 +16,11 @@ class StateModule(nn.Module):
     Attributes:
         tracked: names of the buffers that only learning needs and that are zero at the start of an episode: eligibility
             traces and derivatives.
+        previous_names: names under which earlier versions saved buffers or parameters, by the present one.
     """
 
     tracked: tuple[str, ...] = ()
+    previous_names: Mapping[str, str] = {}
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a buffer; see ``nn.Module.register_buffer``."""

@@ -30,9 +30,12 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
     A tensor that is missing, unknown, or of another shape or dtype raises a ValueError with its name.
     """
-    mine = dict(state_tensors(module))
+    mine, owners, state = dict(state_tensors(module)), dict(module.named_modules()), dict(state)
+    for prefix, owner in owners.items():
+        for own_name, previous in getattr(owner, "previous_names", {}).items():
+            if f"{prefix}.{previous}" in state:
+                state[f"{prefix}.{own_name}"] = state.pop(f"{prefix}.{previous}")
     check_names(mine, state)
-    owners = dict(module.named_modules())
     for name, tensor in mine.items():
         prefix, _, own_name = name.rpartition(".")
         owner, saved = owners[prefix], state[name]

@@ -1,5 +1,7 @@
 """Presynaptic credit: one trace per input, without the state of later neurons (OTTT)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from tracerl.nn.layers import SpikingLayer
@@ -12,7 +14,7 @@ class PresynapticTrace(StateModule):
     """The decaying sum of a layer's inputs: a_t = mbar a_{t-1} + dI_t/dW, with mbar the mean decay of the layer.
 
     Attributes:
-        trace: a_t, [*lifetimes, rows, 1] for dense synapses, [*lifetimes, rows, positions] for convolutional ones.
+        trace: a_t, [*lifetimes, n_in + 1, 1].
     """
 
     trace: Tensor
@@ -22,6 +24,7 @@ class PresynapticTrace(StateModule):
         """Initialise at zero."""
         super().__init__()
         self.register_buffer("trace", lifetimes.zeros(*layer.synapses.received().shape[-2:]))
+        self._image_of: Any = getattr(layer.synapses, "image_of", None)
 
     def update(self, layer: SpikingLayer) -> None:
         """Update the traces by this tick's inputs, in place."""
@@ -30,9 +33,9 @@ class PresynapticTrace(StateModule):
         self.trace.mul_(kept).add_(received if norm is None else received * norm.inverse.unsqueeze(-1))
 
     def upgrade(self, name: str, tensor: Tensor) -> Tensor:
-        """Take one channel of a trace that was saved for every channel; see ``StateModule.upgrade``."""
-        saved, own = tensor.shape[-1], self.trace.shape[-1]
-        return tensor[..., :own] if own > 1 and saved > own and saved % own == 0 else tensor
+        """Convert a trace of patches, once or once per channel, to that of the image; see ``StateModule.upgrade``."""
+        is_own = self._image_of is None or tensor.shape == self.trace.shape
+        return tensor if is_own else self._image_of(tensor).unsqueeze(-1)
 
     def write_score(self, layer: SpikingLayer, signal: Tensor) -> None:
         """Write the gradient for a signal at the spikes of this tick, [*lifetimes, n]."""

@@ -33,18 +33,21 @@ class ConvolutionalSynapses(AffineSynapses):
     Each neuron, one per channel and position, has derivatives with respect to the K + 1 parameters that it shares with
     the other positions of its channel. The gradient of a parameter is the sum over the positions. A derivative of these
     synapses therefore has (K + 1) channels H' W' numbers, H' W' times the number of parameters: 37,888 for 16 channels
-    of 3 x 3 over an image of 10 x 10 x 4, with 592 parameters. ``otpe`` keeps several. The presynaptic trace is the
-    same for all channels and has (K + 1) H' W' numbers: 2,368.
+    of 3 x 3 over an image of 10 x 10 x 4, with 592 parameters. ``otpe`` keeps several. What the parameters receive at
+    a position is a patch of the image, and a trace of it is that patch of the trace of the image. So the presynaptic
+    trace has a number per pixel and one for the biases: 401.
 
     Attributes:
         in_shape: channels, height and width of the image.
         out_shape: channels, height H' and width W' of the currents.
         affine: [*lifetimes, K + 1, channels] with K = in_channels kernel^2: the weights of a patch, laid out as
             (in_channels, kernel, kernel), row-major; one column per channel, with the biases as last row.
-        patches: [*lifetimes, K + 1, H' W'], the patch of x_t at each position, with a constant 1 for the bias.
+        inputs: [*lifetimes, n_in + 1], x_t with a constant 1 for the bias.
+        padded: number of pixels of the image with its padding, of all channels.
     """
 
-    patches: Tensor
+    inputs: Tensor
+    previous_names = {"inputs": "patches"}
 
     def __init__(
         self,
@@ -82,23 +85,24 @@ class ConvolutionalSynapses(AffineSynapses):
         self.out_shape: tuple[int, ...] = convolved(self.in_shape, channels, kernel, stride, padding)
         self.n_in, self.n_out = math.prod(in_shape), math.prod(self.out_shape)
         self.channels, seen = channels, in_shape[0] * kernel * kernel
-        self.rows = seen + 1
+        self.rows, self.padded = seen + 1, math.prod((in_shape[0], *(side + 2 * padding for side in in_shape[1:])))
         weight = lifetimes.normal(weight_scale / seen**0.5, channels, seen)
         self._draw(weight, bias_scale, sparsity, lifetimes)
-        self.register_buffer("patches", lifetimes.full(1.0, self.rows, self.n_out // channels))
+        self.register_buffer("inputs", lifetimes.full(1.0, self.n_in + 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the currents; see ``Synapses``."""
-        self.patches[..., :-1, :].copy_(self._unfold(x))
-        return torch.matmul(self.affine.transpose(-1, -2), self.patches).flatten(-2)
+        self.inputs[..., :-1].copy_(x)
+        return torch.matmul(self.affine.transpose(-1, -2), self._patches(self.inputs)).flatten(-2)
 
     def drive(self) -> Tensor:
         """Return the patches for every channel: [*lifetimes, rows, n_out]."""
-        return self.patches.unsqueeze(-2).expand(*self.patches.shape[:-1], self.channels, -1).flatten(-2)
+        patches = self._patches(self.inputs)
+        return patches.unsqueeze(-2).expand(*patches.shape[:-1], self.channels, -1).flatten(-2)
 
     def received(self) -> Tensor:
-        """Return the patches, [*lifetimes, rows, positions]."""
-        return self.patches
+        """Return the image and the constant 1, [*lifetimes, n_in + 1, 1]."""
+        return self.inputs.unsqueeze(-1)
 
     def jvp(self, tangents: Tensor) -> Tensor:
         """Convolve without biases; see ``Synapses.jvp``."""
@@ -117,7 +121,24 @@ class ConvolutionalSynapses(AffineSynapses):
     def write_products(self, received: Tensor, signal: Tensor) -> None:
         """Sum over the positions; see ``Synapses.write_products``."""
         assert self.affine.grad is not None
-        torch.matmul(received, signal.unflatten(-1, (self.channels, -1)).transpose(-1, -2), out=self.affine.grad)
+        patches = self._patches(received.squeeze(-1))
+        torch.matmul(patches, signal.unflatten(-1, (self.channels, -1)).transpose(-1, -2), out=self.affine.grad)
+
+    def upgrade(self, name: str, tensor: Tensor) -> Tensor:
+        """Convert patches, as were once saved, to their image; see ``StateModule.upgrade``."""
+        return self.image_of(tensor) if name == "inputs" and tensor.shape != self.inputs.shape else tensor
+
+    def image_of(self, patches: Tensor) -> Tensor:
+        """Return patches [..., rows, at least H' W'] as [..., n_in + 1], with 0 for pixels in no patch."""
+        places = self._unfold(torch.arange(1.0, self.n_in + 1, dtype=torch.float64)).long()
+        image = patches.new_zeros(*patches.shape[:-2], 1 + self.n_in)  # padding is written to place 0
+        image[..., places.flatten()] = patches[..., :-1, : places.shape[-1]].flatten(-2)
+        return torch.cat([image[..., 1:], patches[..., -1, :1]], -1)
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """Return the patches of flat images with a constant as last row: [..., n_in + 1] to [..., rows, positions]."""
+        patches = self._unfold(x[..., :-1])
+        return torch.cat([patches, x[..., -1:, None].expand(*patches.shape[:-2], 1, patches.shape[-1])], -2)
 
     def _unfold(self, x: Tensor) -> Tensor:
         """Return the patches of flat images at each position: [..., n_in] to [..., K, positions]."""

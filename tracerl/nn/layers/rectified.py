@@ -117,10 +117,7 @@ class RectifiedConvolution(RectifiedLayer):
 
     Attributes:
         synapses: of the convolution.
-        inputs: x, [*lifetimes, n_in].
     """
-
-    inputs: Tensor
 
     def __init__(self, synapses: ConvolutionalSynapses, sparsity: float, lifetimes: Lifetimes) -> None:
         """Draw sparse weights in place of those of the synapses, with biases at zero; see ``sparse_weight``."""
@@ -128,16 +125,19 @@ class RectifiedConvolution(RectifiedLayer):
         self.synapses = synapses
         synapses.weight.copy_(sparse_weight(synapses.rows - 1, synapses.channels, sparsity, lifetimes))
         synapses.bias.zero_()
-        self.register_buffer("inputs", lifetimes.zeros(self.n_in))
 
     @property
     def affine(self) -> nn.Parameter:
         """Weights and biases; see ``ConvolutionalSynapses``."""
         return self.synapses.affine
 
+    @property
+    def inputs(self) -> Tensor:
+        """The input x with a constant 1 for the bias, [*lifetimes, n_in + 1]."""
+        return self.synapses.inputs
+
     def forward(self, x: Tensor) -> Tensor:
         """Return h, [*lifetimes, n_out], of x, [*lifetimes, n_in], and store what ``backward`` needs."""
-        self.inputs.copy_(x)
         return self.rectify(self.synapses.forward(x))
 
     def backward(self, signal: Tensor) -> Tensor:

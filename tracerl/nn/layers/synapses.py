@@ -34,7 +34,7 @@ class Synapses(Protocol):
         ...
 
     def received(self) -> Tensor:
-        """Return what parameter r receives at each position, [*lifetimes, rows, positions]; dense ones have one."""
+        """Return what the parameters receive, the inputs and a 1 for the biases: [*lifetimes, n_in + 1, 1]."""
         ...
 
     def jvp(self, tangents: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Synapses(Protocol):
         ...
 
     def write_products(self, received: Tensor, signal: Tensor) -> None:
-        """Write the gradient of parameters that receive [*lifetimes, rows, positions], for a signal at the currents.
+        """Write the gradient of parameters that receive [*lifetimes, n_in + 1, 1], for a signal at the currents.
 
         Args:
             received: as of ``received``, or a trace of it.
@@ -140,7 +140,7 @@ class DenseSynapses(AffineSynapses):
         return self.received()
 
     def received(self) -> Tensor:
-        """Return the inputs, [*lifetimes, rows, 1]."""
+        """Return the inputs, [*lifetimes, n_in + 1, 1]."""
         return self.inputs.unsqueeze(-1)
 
     def jvp(self, tangents: Tensor) -> Tensor:
