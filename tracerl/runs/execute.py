@@ -21,7 +21,7 @@ from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
 from tracerl.runs.lock import RunLock
 from tracerl.runs.logging.episodes import EpisodeLog
-from tracerl.runs.logging.progress import ProgressBar
+from tracerl.runs.logging.progress import LongRunWarning, ProgressBar
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 
@@ -65,7 +65,7 @@ def run(setup: Setup) -> dict[str, Any]:
         with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
-            others = [*reward_check(setup.agent), *logs, progress, setup.run_lock]
+            others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
             callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
             status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, interrupted)
     except KeyboardInterrupt:

@@ -1,7 +1,8 @@
-"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere; a warning if the run takes over a day."""
 
 import math
 import multiprocessing
+import sys
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 
 _LINES = 10  # plain lines per lifetime
+_MEASURED = 1000  # env steps per lifetime of which the duration is measured
+_DAY = 86400.0  # seconds
 
 
 class ProgressBar(Callback):
@@ -63,6 +66,30 @@ class ProgressBar(Callback):
         done = f"{step:,}/{self._steps:,} steps"
         line = f"{self._title}: {done}, {shown}, {speed} steps/s, {left:,.0f} s left"
         self._console.print(line, soft_wrap=True)
+
+
+class LongRunWarning(Callback):
+    """A line, once, that tells how long a run takes if that is over a day."""
+
+    def __init__(self, steps: int) -> None:
+        self.every, self._steps = min(_MEASURED, steps), steps
+        self._measured_from: tuple[int, int, float] | None = None
+
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Begin to measure at the first call, and print the line at the second."""
+        step, steps, now = steps_of_all(records), sum(record.step for record in records), time.perf_counter()
+        if self._measured_from is None:
+            self._measured_from = step, steps, now
+            return
+        first_step, first_steps, since = self._measured_from
+        self.every = self._steps  # no third call before the last step
+        if step == first_step or step == self._steps:
+            return
+        days = (now - since) / (step - first_step) * (self._steps - step) / _DAY
+        if days > 1:
+            speed = (steps - first_steps) / (now - since)
+            line = f"this run is expected to take {days:,.1f} days ({speed:,.0f} steps/s)"
+            print(f"warning: {line}; steps=... or network=... reduces it", file=sys.stderr)
 
 
 def _performance(records: Sequence[Record]) -> str:

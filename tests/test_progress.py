@@ -1,0 +1,38 @@
+"""The warning of a run that takes over a day."""
+
+import pytest
+
+from tracerl.lifetime.loop import Schedule
+from tracerl.lifetime.record import Record
+from tracerl.runs.logging.progress import LongRunWarning
+
+
+def printed(
+    steps: int, seconds_per_step: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n: int = 2
+) -> str:
+    """Return what is printed over 10,000 steps of n lifetimes, of which 500 steps were made before."""
+    records = [Record() for _ in range(n)]
+    monkeypatch.setattr("time.perf_counter", lambda: 7.0 + records[0].step * seconds_per_step)
+    schedule, agent = Schedule([LongRunWarning(steps)], 500), None
+    for step in range(500, min(steps, 10_000) + 1):
+        for record in records:
+            record.step = step
+        if step >= schedule.next:
+            schedule.call(step, records, agent)
+    return capsys.readouterr().err
+
+
+def test_run_of_over_a_day_is_announced_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From step 1,000 to 2,000: 200 steps/s of two lifetimes."""
+    line = printed(2_000 + 30 * 8_640_000, 0.01, monkeypatch, capsys)
+    expected = "this run is expected to take 30.0 days (200 steps/s); steps=... or network=... reduces it"
+    assert line == f"warning: {expected}\n"
+
+
+@pytest.mark.parametrize("steps", [1, 600, 8_640_000])
+def test_shorter_run_is_not_announced(
+    steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed(steps, 0.01, monkeypatch, capsys) == ""
