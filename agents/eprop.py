@@ -18,7 +18,7 @@ from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
-from tracerl.nn.spaces import observation_shape, observation_size
+from tracerl.nn.spaces import observation_shape
 from tracerl.nn.views import SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
@@ -115,7 +115,7 @@ class EpropAgent(OnlineAgent):
         super().__init__()
         self.settings = own = EpropSettings(**settings)
         self.encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
-        self.n_observed = observation_size(observation_space)
+        self._observe(observation_space, self.encoder)
         self.head = head_for(action_space, lifetimes)
         self.stream = UniformStream(lifetimes)
         self.reward_scaler = RewardScaler(own.discount, lifetimes) if own.scale_reward else None

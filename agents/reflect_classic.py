@@ -16,7 +16,7 @@ from tracerl.nn.heads import Categorical
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.tracetorch import TraceDense
 from tracerl.nn.random import UniformStream
-from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
+from tracerl.nn.spaces import discrete_actions, observation_shape
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.classic_learner import ClassicLearner
@@ -92,7 +92,7 @@ class ReflectClassicAgent(OnlineAgent):
         own = ReflectClassicSettings(**settings)
         n_actions, first_action = discrete_actions(action_space)
         self.encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
-        self.n_observed = observation_size(observation_space)
+        self._observe(observation_space, self.encoder)
         self.head = Categorical(n_actions, lifetimes, first_action)
         self.stream = UniformStream(lifetimes)
         built = own.network.build(self.encoder.n_out, n_actions, lifetimes)

@@ -29,7 +29,7 @@ from tracerl.nn.layers.competing import CompetingLIF
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
-from tracerl.nn.spaces import discrete_actions, observation_shape, observation_size
+from tracerl.nn.spaces import discrete_actions, observation_shape
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.rules.linear_value import LinearValue
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
@@ -137,7 +137,7 @@ class RSTDPAgent(OnlineAgent):
         self.settings = own = RSTDPSettings(**settings)
         n_actions, self.first_action = discrete_actions(action_space)
         self.encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
-        self.n_observed = observation_size(observation_space)
+        self._observe(observation_space, self.encoder)
         self.n_inputs = 2 * self.encoder.n_out + 1
         self.input_scale = own.input_gain / self.encoder.n_out**0.5
         constants = {name: getattr(own, name) for name in ("membrane_decay", "threshold", "inhibition")}

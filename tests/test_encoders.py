@@ -9,6 +9,7 @@ import torch
 
 from tests.encoders import PLAIN, SCALED, build, encode
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
+from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
 from tracerl.nn.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
 from tracerl.nn.encoders.on_off import on_off_rates
@@ -41,6 +42,29 @@ def test_raw_without_normalisation_is_the_observation_in_the_agent_dtype() -> No
     assert encoder.n_out == 3
     assert encode(encoder, 1.0, -2.0, 1e5).dtype == torch.float32
     assert encode(encoder, 1.0, -2.0, 1e5).tolist() == [1.0, -2.0, 1e5]
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+@pytest.mark.parametrize("seed", [0, [0, 1, 2]])
+def test_images_of_bytes_are_divided_by_255_unless_standardised(engine: str, seed: int | list[int]) -> None:
+    overrides = ("encoder=raw", "encoder.normalize=false", "network.hidden=[4]", f"engine={engine}")
+    images = np.random.default_rng(0).integers(256, size=(20, 3, 5, 6), dtype=np.uint8)
+    agents = []
+    for top, dtype in ((255, np.uint8), (1, np.float64)):
+        env = Space((5, 6), 3)
+        env.observation_space = gym.spaces.Box(0, top, (5, 6), dtype)
+        agents.append(make_agent(env, *overrides, seed=seed))
+    in_bytes, scaled = agents
+    for t, image in enumerate(images):
+        for agent, seen in ((in_bytes, image), (scaled, image / 255)):
+            if isinstance(seed, list):
+                agent.advance(np.full(3, min(t + 1, 2)), np.full(3, float(t % 2)), seen)
+            elif t:
+                agent.step(float(t % 2), seen[0])
+            else:
+                agent.start(seen[0])
+    for name, tensor in in_bytes.capture().items():
+        torch.testing.assert_close(tensor, scaled.capture()[name], rtol=0, atol=0)
 
 
 def test_on_off_by_hand() -> None:

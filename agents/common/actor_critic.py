@@ -18,7 +18,6 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.random import UniformStream
-from tracerl.nn.spaces import observation_size
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
@@ -131,7 +130,7 @@ class ActorCritic(OnlineAgent):
         """
         super().__init__()
         self.settings, self.lifetimes, self.encoder = settings, lifetimes, encoder
-        self.n_observed = observation_size(observation_space)
+        self._observe(observation_space, encoder)
         self.head = head_for(action_space, lifetimes, settings.head)
         self.stream = UniformStream(lifetimes)
         self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None

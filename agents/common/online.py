@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
@@ -13,8 +14,10 @@ from tracerl.kernels.step_types import FIRST, MID, TERMINATED
 from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.divergence import finite
 from tracerl.lifetime.protocol import Action, Observation, StepType
+from tracerl.nn.encoders import Encoder
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
+from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 
 from .inputs import CheckedAgent, not_finite
@@ -38,12 +41,20 @@ class OnlineAgent(CheckedAgent):
         fused: the compiled engine over the same packed state; None where torch computes.
         frozen: the agent acts and does not learn; see ``freeze``.
         n_observed: numbers in an observation; None: their count is not checked.
+        divisor: of the numbers in an observation; see ``_observe``.
     """
 
     engine = "torch"
     fused: "FusedEngine | None" = None
     frozen = False
     n_observed: int | None = None
+    divisor = 1.0
+
+    def _observe(self, space: Space[Any], encoder: Encoder) -> None:
+        """Set how many numbers an observation has, and that images of bytes become [0, 1] unless standardised."""
+        self.n_observed, is_image = observation_size(space), len(observation_shape(space)) > 1
+        if encoder.normalizer is None and is_image and space.dtype == np.uint8:
+            self.divisor = encoder.divisor = 255.0
 
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; see ``PackedAgent``."""
@@ -232,4 +243,5 @@ class OnlineAgent(CheckedAgent):
             tensor = torch.empty(0)
         if size is not None and tensor.numel() != size:
             tensor = torch.as_tensor(as_numbers(observation, size), device=self.lifetimes.device)
-        return tensor.reshape(*self.lifetimes.shape, -1)
+        tensor = tensor.reshape(*self.lifetimes.shape, -1)
+        return tensor if self.divisor == 1 else tensor / self.divisor

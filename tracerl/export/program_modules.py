@@ -43,6 +43,7 @@ class Encoding(nn.Module):
         self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}
         self.register_buffer("fresh", torch.tensor([1 - d for d in decays for _ in range(self.n_in)]).to(encoder.dtype))
+        self.divisor = encoder.divisor
         self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
         if self.standardises:
             mean, deviation = moments(encoder)
@@ -51,7 +52,7 @@ class Encoding(nn.Module):
 
     def forward(self, observation: Tensor, parts: State) -> Tensor:
         """Return the encoded observation, [n_out]."""
-        x = observation
+        x = observation = observation / self.divisor if self.divisor != 1 else observation
         if self.traces:
             n = self.n_compared
             seen = torch.cat([observation.to(self.dtype)] * self.traces)

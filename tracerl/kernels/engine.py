@@ -73,7 +73,7 @@ class FusedEngine:
             threads: largest number of threads. The results do not depend on it.
         """
         self._state, self._layout, self._head = parts.state, Layout(parts), parts.head
-        self._n_observed, self._threads = parts.n_observed, threads
+        self._n_observed, self._threads, self._divisor = parts.n_observed, threads, parts.encoder.divisor
         self._bind()
 
     def _bind(self) -> None:
@@ -120,7 +120,7 @@ class FusedEngine:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without arrays, because the arrays of a copy are views of the copied state."""
-        kept = ("_state", "_layout", "_n_observed", "_head", "_threads")
+        kept = ("_state", "_layout", "_n_observed", "_head", "_threads", "_divisor")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -136,6 +136,8 @@ class FusedEngine:
             self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
         except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
             self._observation[:] = as_numbers(observation, self._n_observed)
+        if self._divisor != 1:
+            self._observation /= self._divisor
         action = advance(*self._one, step_type, float(reward), self._observation)
         if action != action and self._is_stopped(reward):  # NaN
             return None
@@ -154,6 +156,8 @@ class FusedEngine:
         arrived[:, lifetimes.STEP_TYPE] = step_types
         arrived[:, lifetimes.REWARD] = rewards
         arrived[:, lifetimes.OBSERVATION :] = observations.reshape(len(arrived), -1)
+        if self._divisor != 1:
+            arrived[:, lifetimes.OBSERVATION :] /= self._divisor
         if not self._advance_many(self._compiled(), *self._all, arrived):
             return None
         newest: Array = self._head.chosen()

@@ -64,9 +64,11 @@ class Encoder(StateModule):
         temporal: whether the features have a row for each tick; else they are constant over all ticks.
         layout: axes of the features after the lifetimes axis: (ticks, n_out) if temporal, else (n_out,).
         dtype: dtype of the features and of the agent.
+        divisor: what the agent has divided observations by: 255 for images of bytes that are not standardised, else 1.
     """
 
     name: str
+    divisor = 1.0
 
     def __init__(
         self,
