@@ -65,9 +65,12 @@ def places(synapses: Any, scratch: Any) -> tuple[Any, Any]:
     for i in range(rows):
         for j in range(columns):
             corners[i * columns + j] = (i * width + j) * synapses.stride
-    offsets = scratch[OFFSETS].view(np.uint32)[: synapses.rows - 1]
-    for r in range(synapses.rows - 1):
-        offsets[r] = r // (size * size) * area + r // size % size * width + r % size
+    offsets, r = scratch[OFFSETS].view(np.uint32)[: synapses.rows - 1], 0
+    for c in range(synapses.in_shape.channels):
+        for i in range(size):
+            for j in range(size):
+                offsets[r] = c * area + i * width + j
+                r += 1
     return corners, offsets
 
 
