@@ -45,7 +45,7 @@ def test_every_field_is_an_attribute_of_some_agent() -> None:
     layouts = [Layout(fused._fused_parts()) for _, fused in agents]
     found = set().union(*(given(layout.agent) for layout in layouts))
     assert paths(AGENT) - found - SWITCHED == set()
-    for kind, absent in ((LAYER, OF_OTHERS), (RECTIFIED, {("synapses", "inputs")})):
+    for kind, absent in ((LAYER, OF_OTHERS), (RECTIFIED, set())):
         found = set().union(*(given(layout.layers) for layout in layouts if layout.layers.dtype == kind))
         assert paths(kind) - found == absent
 

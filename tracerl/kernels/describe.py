@@ -129,8 +129,8 @@ class Layout:
         self.agent[1]["frozen"] = True
         self.constants = np.array(self._constants, np.float64)
         rows = self.layers["n_in"] + 1 if kind is RECTIFIED else self.layers["rows"]
-        padded = 0 if kind is RECTIFIED else self.layers["synapses"]["padded"].max()
-        widest = self.layers["n_out"].max(), rows.max(), padded, len(self.layers), sum(parts.kept[1::2])
+        padded = self.layers["synapses"]["padded"]
+        widest = self.layers["n_out"].max(), rows.max(), padded.max(), len(self.layers), sum(parts.kept[1::2])
         self.width = int(max(parts.encoder.n_out, parts.head.n_outputs + 1, *widest))
 
     def _layer(self, network: Any, i: int, kind: np.dtype[Any]) -> Any:
