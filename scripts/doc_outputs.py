@@ -30,6 +30,7 @@ from study_runs import Settings
 import tracerl
 from tracerl.plot.__main__ import main as plot
 from tracerl.runs import api
+from tracerl.runs.build import with_input
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -142,7 +143,8 @@ def composed() -> Iterator[list[Settings]]:
 
     def keeping(settings: api.Settings) -> Any:
         config = compose(settings)
-        whole: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+        chosen = with_input(config, "vectors")  # what all of them observe
+        whole: Any = OmegaConf.to_container(chosen, resolve=True, throw_on_missing=False)
         one = {key: value for key, value in whole.items() if key not in (*NOT_COMPARED, "lifetimes")}
         if one not in found:
             found.append(one)

@@ -13,6 +13,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 import tracerl
+from tracerl.runs.build import with_input
+from tracerl.runs.by_input import KINDS
 
 Settings = dict[str, Any]
 
@@ -39,7 +41,9 @@ class Run:
         path = self.folder / "config.yaml"
         if not path.exists():
             return None
-        return differences(OmegaConf.to_container(OmegaConf.load(path)), self.settings)
+        there, here = OmegaConf.to_container(OmegaConf.load(path)), OmegaConf.create(self.settings)
+        of_kinds = (OmegaConf.to_container(with_input(here, kind)) for kind in KINDS)  # the run knew its observations
+        return min((differences(there, chosen) for chosen in of_kinds), key=len)
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from tests.helpers import compose
 from tracerl.config.checks import ConfigError
+from tracerl.runs.build import with_input
 
 GROUPS = {
     "network": "network",
@@ -33,7 +34,7 @@ VALUES = st.one_of(SIMPLE, st.lists(SIMPLE, max_size=3), st.dictionaries(st.text
 
 def node(group: str) -> tuple[Any, dict[str, Any]]:
     """Return the class that a group names and its settings."""
-    config = compose(*([group] if "=" in group else []))
+    config = with_input(compose(*([group] if "=" in group else [])), "vectors")
     found: Any = OmegaConf.to_container(OmegaConf.select(config, GROUPS[group]), resolve=True)
     return hydra.utils.get_object(found.pop("_target_")), found
 

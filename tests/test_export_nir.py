@@ -142,7 +142,7 @@ def test_nir_graph_convolves_and_pools_images(readers: Any) -> None:
     env = tracerl.make_env("MinAtarBreakout")
     shape = {"network": "conv", "network.channels": [3, 2], "network.pool": 2, "network.hidden": [8]}
     shape |= {"network.padding": [1, 0], "network.kernel": [3, 2], "network.membrane_decay": 0.5}
-    agent = tracerl.make_agent(env, settings={**HARD, **shape, "network.credit": "presynaptic"})
+    agent = tracerl.make_agent(env, settings={**HARD, **shape, "agent.trunk": "separate"})
     network = agent.policy.network
     flat = torch.from_numpy(np.random.default_rng(0).normal(size=(20, network.wiring.n_in)).astype(np.float32))
     images = flat.reshape(20, *env.observation_space.shape).movedim(-1, 1)

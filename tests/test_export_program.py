@@ -33,6 +33,7 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "reflect",
         {
             "network": "conv",
+            "encoder": "raw",
             "network.channels": [2],
             "network.pool": 2,
             "network.pool_kind": "max",

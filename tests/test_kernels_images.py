@@ -20,6 +20,7 @@ TWO = ("network=conv", "network.channels=[3,4]", "network.kernel=[3,2]", "networ
 NORM, TICKS = "network.layer_norm=true", "network.ticks=2"
 GRADED = ("network.neuron=graded", "network.surrogate=rectifier")
 MIXED = (*TWO, "network.hidden=[6,5]", "network.credit=mixed")
+SEPARATE = {"encoder": "contrast", "optimizer": "intentional", "agent.trunk": "separate"}  # the parts of vectors
 CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "under the readout": ((6, 5, 2), CONV),
     "channels first": ((2, 6, 5), CONV),
@@ -42,14 +43,25 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "mixed, hard reset": ((6, 5, 2), (*MIXED, "network.reset=hard", "network.learn_readout_decay=true")),
     "mixed, update_rms": ((6, 5, 2), (*MIXED, "optimizer=update_rms")),
     "mixed, no dense": ((6, 5, 2), (*MIXED, "network.hidden=[]")),
+    "shared": (
+        (6, 5, 2),
+        (*CONV, "network.hidden=[5]", "agent.trunk=shared", "optimizer=update_rms", "encoder=raw", NORM),
+    ),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),
 }
 
 
 def images(case: str, *more: str, **options: Any) -> tuple[Any, int]:
     """Return the agents of a case and how many numbers they observe."""
-    shape, overrides = CASES[case]
+    shape, overrides = case_of(case)
     return pair(shape, 3, *overrides, *more, dtype=torch.float64, **options), math.prod(shape)
+
+
+def case_of(case: str) -> tuple[tuple[int, ...], list[str]]:
+    """Return the shape and the overrides of a case, with two networks unless it has settings of its own."""
+    shape, overrides = CASES[case]
+    own = {override.partition("=")[0] for override in overrides}
+    return shape, [*(f"{key}={value}" for key, value in SEPARATE.items() if key not in own), *overrides]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -68,7 +80,7 @@ def test_fused_equals_torch_over_a_long_run(case: str) -> None:
 @pytest.mark.parametrize("case", ["two, maximum", "dense on top", "mixed, two dense", "mixed, update_rms"])
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels that have always been zero do not change what is learned."""
-    shape, overrides = CASES[case]
+    shape, overrides = case_of(case)
     agents, silent = by_rows(monkeypatch, shape, 3, *overrides), {1: 120, 3: 60, **{i: 90 for i in range(10, 40)}}
     step_together(agents, math.prod(shape), 120, joined_every=50, silent=silent)
 

@@ -15,6 +15,7 @@ from tests.helpers import compose
 from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.trust import check, check_literal, packages
+from tracerl.runs.build import expanded
 
 SOURCE = Path("somewhere/config.yaml")
 CONFIGS = Path(tracerl.configs.__file__).parent
@@ -26,14 +27,15 @@ def targets_of(tree: Any) -> set[str]:
         return set().union(*map(targets_of, tree))
     if not isinstance(tree, dict):
         return set()
-    own = {tree["_target_"]} if "_target_" in tree else set()
+    target = tree.get("_target_", {})
+    own = {target} if isinstance(target, str) else set(target.values())
     return own.union(*map(targets_of, tree.values()))
 
 
 def test_every_part_of_the_included_configs_is_trusted() -> None:
     found = set()
     for path in CONFIGS.rglob("*.yaml"):
-        tree = yaml.safe_load(path.read_text())
+        tree = expanded(yaml.safe_load(path.read_text()))
         found |= targets_of({key: value for key, value in tree.items() if key != "hydra"})
     assert len(found) > 30
     for target in found:
@@ -44,7 +46,7 @@ def test_every_part_of_the_included_configs_is_trusted() -> None:
 def test_config_of_included_choices_is_trusted_unresolved_and_resolved(choice: str) -> None:
     cfg = compose(choice)
     for resolve in (False, True):
-        check(OmegaConf.to_container(cfg, resolve=resolve), "", SOURCE)
+        check(expanded(OmegaConf.to_container(cfg, resolve=resolve)), "", SOURCE)
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,20 @@ def finished_run(
         return None
     if not resume:
         raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
-    if (config := saved.config(folder)) is not None:
-        check_same_settings(flat(config), settings, folder)
-    elif (info := saved.newest(folder)) is not None:
-        check_same_settings(info.settings, settings, folder)
+    if (there := _earlier_settings(folder)) is not None:
+        check_same_settings(there, settings, folder)
     else:
         print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
     summary = _finished_summary(folder)
     return summary if summary is not None and summary["steps"] >= steps else None
+
+
+def _earlier_settings(folder: Path) -> Mapping[str, Any] | None:
+    """Return the flat settings of the run in a folder, from its config or its newest checkpoint; None without both."""
+    if (config := saved.config(folder)) is not None:
+        return flat(config)
+    info = saved.newest(folder)
+    return None if info is None else info.settings
 
 
 def _finished_summary(folder: Path) -> dict[str, Any] | None:
@@ -97,7 +103,7 @@ def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def like_those_of_the_run(folder: Path, possible: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return that of several flat settings which differs least from the settings of the run in a folder, if any."""
-    there = flat(saved.config(folder) or {})
+    there = _earlier_settings(folder) or {}
     return min(possible, key=lambda here: len(_differing(current_settings(there, here), here)))
 
 
