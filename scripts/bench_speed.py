@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,8 @@ class Baseline(Bench):
     def __init__(self, config: DictConfig, agent_steps: int, name: str) -> None:
         super().__init__(config, agent_steps)
         self.name = name
+        if find_spec("stable_baselines3") is None:
+            raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
 
     def whole_loop(self) -> float:
         """Time the training."""
