@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -289,7 +290,7 @@ def table(rows: list[Row], rounds: int) -> str:
         lines.append(line(row, in_process(row, rounds)))
         print(lines[-1], file=sys.stderr, flush=True)
     about = f"{datetime.date.today()}, {made_on()}; median of {rounds} rounds."
-    return "\n".join([*lines, "", about])
+    return "\n".join([*lines, "", textwrap.fill(about, 100)])
 
 
 def main() -> None:
