@@ -124,7 +124,7 @@ def explained(found: list[Setting], known: Mapping[str, str]) -> list[Setting]:
 
     ``known`` has the comments by key of the yamls that it is made of.
     """
-    comments = known | {setting.key: setting.comment for setting in found if setting.comment}
+    comments = {**known, **{setting.key: setting.comment for setting in found if setting.comment}}
     last = {key.split(".")[-1]: comment for key, comment in reversed(comments.items()) if comment}
     complete = []
     for setting in found:

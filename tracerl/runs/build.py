@@ -83,7 +83,8 @@ def expanded(tree: Any) -> Any:
     if isinstance(tree, list):
         return [expanded(part) for part in tree]
     if isinstance(tree, str) and re.fullmatch(r"\$\{tracerl\.input:[^$]*\}", tree):
-        return OmegaConf.to_container(OmegaConf.create([tree]), resolve=True)[0]  # type: ignore[index]
+        resolved: Any = OmegaConf.to_container(OmegaConf.create([tree]), resolve=True)
+        return resolved[0]
     return tree
 
 
