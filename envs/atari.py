@@ -52,7 +52,7 @@ class AtariFrames(AtariPreprocessing):
         return frame.reshape(self.observation_space.shape)
 
 
-class StackedFrames(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+class StackedFrames(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
     """``FrameStackObservation`` of arrays, with one copy per observation where Gymnasium's makes two."""
 
     def __init__(self, env: gym.Env[Any, Any], stack_size: int) -> None:
@@ -63,7 +63,7 @@ class StackedFrames(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             stack_size: newest observations in one of this wrapper, the first of an episode repeated.
         """
         gym.utils.RecordConstructorArgs.__init__(self, stack_size=checks.whole("stack_size", stack_size, 1))
-        super().__init__(env)
+        gym.ObservationWrapper.__init__(self, env)
         space: Any = env.observation_space
         low, high = np.stack([space.low] * stack_size), np.stack([space.high] * stack_size)
         self.observation_space = spaces.Box(low, high, dtype=space.dtype)
@@ -74,12 +74,11 @@ class StackedFrames(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._frames[:], info = self.env.reset(seed=seed, options=options)
         return self._frames.copy(), info
 
-    def step(self, action: Any) -> Any:
-        """Take an action."""
-        frame, *rest = self.env.step(action)
+    def observation(self, frame: Any) -> Any:
+        """Return the stack with a further frame as the newest."""
         self._frames[:-1] = self._frames[1:]
         self._frames[-1] = frame
-        return self._frames.copy(), *rest
+        return self._frames.copy()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stack; see ``tracerl.lifetime.env_state``."""
