@@ -103,7 +103,7 @@ class ReflectAgent(ActorCritic):
         super().__init__(observation_space, action_space, lifetimes, own, encoder)
         self.is_shared, self.value_weight = own.trunk == "shared", own.value_weight
         self._value_weight = lifetimes.full(own.value_weight, 1)
-        self.network_choice = own.network.choice(encoder.shape)
+        self.network_description = own.network.description(encoder.shape)
         policy = own.network.build(encoder.shape, self.head.n_outputs + self.is_shared, lifetimes)
         self.policy, self.critic = self._policy_learner(policy, own.optimizer["policy"]), None
         if own.signal == "td" and not self.is_shared:

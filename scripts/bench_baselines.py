@@ -47,6 +47,12 @@ class Counted(gym.Wrapper[Any, Any, Any, Any]):
         return found
 
 
+def check_installed() -> None:
+    """End the script with a message if Stable-Baselines3 is not installed."""
+    if find_spec("stable_baselines3") is None:
+        raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
+
+
 def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
     """Train ``ppo`` or ``a2c`` with one seed, and write its episodes and its summary into a new folder.
 
@@ -84,8 +90,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/baselines"), help="folder of all algorithms and seeds")
     arguments = parser.parse_args()
-    if find_spec("stable_baselines3") is None:
-        raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
+    check_installed()
     for seed in arguments.seeds:
         folder = arguments.out / arguments.algorithm / str(seed)
         if not (folder / "summary.json").exists():

@@ -25,12 +25,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from bench_baselines import check_installed
 from doc_tables import made_on, write_table
 from env_speed import Null, many_envs, observations, one_env, per_second
 from omegaconf import DictConfig
@@ -202,8 +202,7 @@ class Baseline(Bench):
     def __init__(self, config: DictConfig, agent_steps: int, name: str) -> None:
         super().__init__(config, agent_steps)
         self.name = name
-        if find_spec("stable_baselines3") is None:
-            raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
+        check_installed()
 
     def whole_loop(self) -> float:
         """Time the training."""

@@ -11,7 +11,7 @@ from tracerl.nn.encoders import ContrastEncoder, RawEncoder
 from tracerl.nn.layers import ConvolutionalSynapses
 from tracerl.optim import Intentional, UpdateRMS
 from tracerl.runs.by_input import for_input, kind_of
-from tracerl.runs.resume import like_those_of_the_run
+from tracerl.runs.resume import finished_run
 
 VECTOR, IMAGE = (4,), (10, 10, 4)
 
@@ -58,15 +58,15 @@ def test_the_default_agent_has_the_parts_for_its_observations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "choice"),
+    ("shape", "description"),
     [
         (VECTOR, None),
         ((9, 8), "16 of 3x3, dense 128 (images of 9x8)"),
         ((4, 84, 84), "32 of 8x8, 64 of 4x4, 64 of 3x3, dense 256 (images of 84x84)"),
     ],
 )
-def test_the_network_for_images_is_described(shape: Any, choice: str | None) -> None:
-    assert tracerl.make_agent(Space(shape, 3)).network_choice == choice
+def test_the_network_for_images_is_described(shape: Any, description: str | None) -> None:
+    assert tracerl.make_agent(Space(shape, 3)).network_description == description
 
 
 def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:
@@ -99,6 +99,9 @@ def test_a_setting_that_the_parts_do_not_have_is_an_error(settings: Any, problem
 
 def test_a_run_is_compared_with_the_kind_that_it_had(tmp_path: Path) -> None:
     possible = [{"a": 1, "b": 2}, {"a": 3}, {"a": 4}]
-    assert like_those_of_the_run(tmp_path, possible)["a"] == 3  # no run: the fewest settings
+    assert finished_run(tmp_path, possible, True, "resume", 9) is None  # no run
+    (tmp_path / "config.yaml").write_text("a: 3\n")
+    assert finished_run(tmp_path, possible, True, "resume", 9) is None
     (tmp_path / "config.yaml").write_text("a: 1\nb: 7\n")
-    assert like_those_of_the_run(tmp_path, possible)["a"] == 1
+    with pytest.raises(tracerl.ConfigError, match="^b must be 7, as in the run to resume"):
+        finished_run(tmp_path, possible, True, "resume", 9)

@@ -23,21 +23,21 @@ def write_run(folder: Path, status: str | None) -> None:
 
 def test_new_folder_is_free(tmp_path: Path) -> None:
     for resume in (False, True):
-        assert finished_run(tmp_path, flat(SETTINGS), resume, "hydra.run.dir", 10) is None
+        assert finished_run(tmp_path, [flat(SETTINGS)], resume, "hydra.run.dir", 10) is None
 
 
 def test_folder_with_a_run_raises_an_error_unless_resumed(tmp_path: Path) -> None:
     write_run(tmp_path, "finished")
     with pytest.raises(InUse, match=rf"^hydra.sweep.dir already holds a run, .*resume=true.*{tmp_path.name}"):
-        finished_run(tmp_path, flat(SETTINGS), False, "hydra.sweep.dir", 10)
+        finished_run(tmp_path, [flat(SETTINGS)], False, "hydra.sweep.dir", 10)
     assert (tmp_path / "returns.part").exists()
 
 
 def test_finished_run_is_not_changed(tmp_path: Path) -> None:
     write_run(tmp_path, "finished")
     other = flat({**SETTINGS, "threads": 8, "resume": False, "steps": 9, "logger": {"every": 3}})
-    assert finished_run(tmp_path, other, True, "k", 9) == {"status": "finished", "steps": 10}
-    assert finished_run(tmp_path, other, True, "k", 11) is None  # steps remain
+    assert finished_run(tmp_path, [other], True, "k", 9) == {"status": "finished", "steps": 10}
+    assert finished_run(tmp_path, [other], True, "k", 11) is None  # steps remain
     assert (tmp_path / "returns.part").read_text() == "old"
 
 
@@ -46,7 +46,7 @@ def test_unfinished_run_is_replaced_and_other_files_are_kept(tmp_path: Path, sta
     write_run(tmp_path, status)
     if status == "torn":
         (tmp_path / "summary.json").write_text('{"status": "fin')
-    assert finished_run(tmp_path, flat(SETTINGS), True, "k", 10) is None
+    assert finished_run(tmp_path, [flat(SETTINGS)], True, "k", 10) is None
     clear(tmp_path, 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.md"]
 
@@ -66,18 +66,18 @@ def test_other_settings_raise_an_error_naming_them_and_nothing_is_removed(
 ) -> None:
     write_run(tmp_path, None)
     with pytest.raises(ConfigError, match=message):
-        finished_run(tmp_path, flat({**SETTINGS, **change}), True, "k", 10)
+        finished_run(tmp_path, [flat({**SETTINGS, **change})], True, "k", 10)
     assert (tmp_path / "returns.part").exists()
 
 
 def test_interpolated_agent_settings_are_compared_at_their_source(tmp_path: Path) -> None:
     there = {"agent": {"x": 1, "network": {"hidden": [8]}}, "network": {"hidden": [8]}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(there))
-    assert finished_run(tmp_path, flat({**there, "agent": {"x": 1}}), True, "k", 1) is None
+    assert finished_run(tmp_path, [flat({**there, "agent": {"x": 1}})], True, "k", 1) is None
     with pytest.raises(ConfigError, match="^network.hidden must be"):
-        finished_run(tmp_path, flat({"agent": {"x": 1}, "network": {"hidden": [9]}}), True, "k", 1)
+        finished_run(tmp_path, [flat({"agent": {"x": 1}, "network": {"hidden": [9]}})], True, "k", 1)
     with pytest.raises(ConfigError, match="^agent.x must be 1"):
-        finished_run(tmp_path, flat({"agent": {"x": 2}, "network": {"hidden": [8]}}), True, "k", 1)
+        finished_run(tmp_path, [flat({"agent": {"x": 2}, "network": {"hidden": [8]}})], True, "k", 1)
 
 
 def test_trained_run_without_a_valid_checkpoint_is_not_overwritten(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class ActorCritic(OnlineAgent):
         is_shared: V is the last output of the policy's network.
         value_weight: of V in the objective of that network.
         engine_reason: why ``auto`` chose torch; None where it did not.
-        network_choice: description of a convolutional network; None for others.
+        network_description: what is printed of a convolutional network; None for others.
     """
 
     settings: ActorCriticSettings
@@ -106,7 +106,7 @@ class ActorCritic(OnlineAgent):
     is_shared = False
     value_weight = 1.0
     engine_reason: str | None = None
-    network_choice: str | None = None
+    network_description: str | None = None
 
     def __init__(
         self,

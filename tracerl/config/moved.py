@@ -89,7 +89,9 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.trunk": "separate",
     "agent.value_weight": 1.0,
     "network.conv_membrane_decay": None,
-    **{"agent.channels": [], "agent.kernel": 3, "agent.stride": 1},
+    "agent.channels": [],
+    "agent.kernel": 3,
+    "agent.stride": 1,
 }
 
 

@@ -1,14 +1,11 @@
 """Properties of Gymnasium spaces that agents need, with errors that name the env."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from gymnasium import Space, spaces
 
 from tracerl.config.checks import ConfigError
-
-IMAGE = 5  # smallest side of observations with several axes that are taken for images, in pixels
 
 
 def observation_shape(space: Space[Any]) -> tuple[int, ...]:
@@ -25,11 +22,6 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
 def observation_size(space: Space[Any]) -> int:
     """Return the number of elements of an observation; see ``observation_shape``."""
     return math.prod(observation_shape(space))
-
-
-def is_image(shape: Sequence[int]) -> bool:
-    """Return whether observations of a shape are images: of two to four axes, two of the last three with 5 or more."""
-    return len(shape) in (2, 3, 4) and sum(side >= IMAGE for side in shape[-3:]) >= 2
 
 
 def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:

@@ -20,7 +20,7 @@ from tracerl.config.instantiate import build, value, with_current_keys
 from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
 from tracerl.runs.by_input import KINDS, kind_of
 from tracerl.runs.files import write_atomic
-from tracerl.runs.resume import check_folder, clear, finished_run, flat, like_those_of_the_run
+from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
@@ -58,12 +58,11 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
     cfg = with_current_keys(cfg, ConfigWarning)
     folder, steps = origin.folder, _check(cfg)
     check_folder(folder, origin.key)
-    possible = [_compared(with_input(cfg, kind)) for kind in KINDS]  # the env, which decides, does not exist yet
+    possible = (_compared(with_input(cfg, kind)) for kind in KINDS)
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"  # at the job's time limit or after a failed machine
     resume = cfg.resume or requeued
     with RunLock(folder, steps, origin.key) as run_lock:
-        settings = like_those_of_the_run(folder, possible)
-        summary = finished_run(folder, settings, bool(resume), origin.key, steps)
+        summary = finished_run(folder, possible, bool(resume), origin.key, steps)
         if summary is not None:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
@@ -135,8 +134,8 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
         print(f"engine: {engine}", flush=True)
-    if (choice := getattr(agent, "network_choice", None)) is not None:
-        print(f"network: {choice}", flush=True)
+    if (network := getattr(agent, "network_description", None)) is not None:
+        print(f"network: {network}", flush=True)
     records = [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
     runner.divergence = DivergenceCheck(cfg.on_nonfinite)
     runner.divergence.remember(agent)

@@ -6,7 +6,7 @@ Every problem raises a ConfigError that names the setting, the file or the folde
 import os
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,19 @@ _FREE = ("checkpoint", "env.timeout", "logger", "resume", "steps", "threads")
 
 
 def finished_run(
-    folder: Path, settings: Mapping[str, Any], resume: bool, key: str, steps: int
+    folder: Path, possible: Iterable[Mapping[str, Any]], resume: bool, key: str, steps: int
 ) -> dict[str, Any] | None:
-    """Check the run in a folder and return its summary if it has run for ``steps``; None if steps are left."""
+    """Check the run in a folder and return its summary if it has run for ``steps``; None if steps are left.
+
+    ``possible`` are the flat settings of this run for each kind of observation, since the env does not exist yet.
+    """
     if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
     if not resume:
         raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
     if (there := _earlier_settings(folder)) is not None:
-        check_same_settings(there, settings, folder)
+        here = min(possible, key=lambda here: len(_differing(current_settings(there, here), here)))
+        check_same_settings(there, here, folder)
     else:
         print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
     summary = _finished_summary(folder)
@@ -85,7 +89,8 @@ def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where
         ConfigError: naming a setting that differs.
     """
     there = current_settings(there, here)
-    for key in _differing(there, here):
+    if differing := _differing(there, here):
+        key, *_ = differing
         wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
         raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
 
@@ -99,12 +104,6 @@ def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         if not elsewhere and there.get(key) != here.get(key):
             found.append(key)
     return found
-
-
-def like_those_of_the_run(folder: Path, possible: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return that of several flat settings which differs least from the settings of the run in a folder, if any."""
-    there = _earlier_settings(folder) or {}
-    return min(possible, key=lambda here: len(_differing(current_settings(there, here), here)))
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

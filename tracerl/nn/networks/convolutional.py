@@ -78,7 +78,7 @@ class Convolutional(Dense):
             layers.append(self.dense(layers[-1].n_out, width, lifetimes))
         return Sequential(layers, self.readout(layers[-1].n_out, n_out, lifetimes), lifetimes, self.ticks, self.credit)
 
-    def choice(self, shape: Sequence[int]) -> str:
+    def description(self, shape: Sequence[int]) -> str:
         """Describe the network for observations of a shape, such as ``16 of 3x3, dense 128 (images of 10x10)``."""
         layers = [f"{stage.channels} of {stage.kernel}x{stage.kernel}" for stage in self._stages(shape)]
         layers += [f"dense {', '.join(map(str, self.hidden))}"] if self.hidden else []

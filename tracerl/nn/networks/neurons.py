@@ -168,7 +168,7 @@ class Neurons:
             feedback_decay=self.feedback_decay,
         )
 
-    def choice(self, shape: Sequence[int]) -> str | None:
+    def description(self, shape: Sequence[int]) -> str | None:
         """Describe the network for images of a shape; None if it has no convolutions."""
 
     def _span(self, name: str) -> tuple[float, float]:
