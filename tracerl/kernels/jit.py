@@ -92,7 +92,7 @@ def prepare(compiled: Any, *arguments: Any) -> None:
     cache = compiled._cache
     if not isinstance(cache, KernelCache) or cache.holds(signature, compiled.targetctx):
         return
-    print("compiling the fused engine's kernels: once on this machine, about 20 s", file=sys.stderr, flush=True)
+    print("compiling the fused engine's kernels: once on this machine, one to two minutes", file=sys.stderr, flush=True)
     function = compiled.py_func
     task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
     silent = subprocess.DEVNULL  # after a failure, the caller compiles and gets the error
