@@ -126,3 +126,15 @@ def test_entropy_of_a_vector_equals_that_of_torch() -> None:
     log_p = torch.from_numpy(np.random.default_rng(0).normal(size=9)).log_softmax(-1)
     expected = F.categorical_entropy(log_p.exp(), log_p).item()
     assert compiled(log_p.exp().numpy(), log_p.numpy()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_arc_tangent_of_single_precision_is_within_two_units_in_the_last_place() -> None:
+    numbers = np.concatenate([np.linspace(-4, 4, 4001), np.geomspace(1e-30, 1e30, 2001), [0, np.inf, -np.inf, np.nan]])
+    numbers = numbers.astype(np.float32)
+    compiled = numba.njit(lambda x: K.arctan(x))
+    found = np.array([compiled(x) for x in numbers])
+    expected = np.arctan(numbers.astype(np.float64)).astype(np.float32)
+    assert (found == found.astype(np.float32)).sum() == len(found) - 1  # float32 numbers, but for NaN
+    found = found.astype(np.float32)
+    np.testing.assert_array_max_ulp(found[:-1], expected[:-1], maxulp=2)
+    assert np.isnan(found[-1])

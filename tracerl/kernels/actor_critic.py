@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.kernels import heads, networks, perceptron, steps, streams
+from tracerl.kernels.calls import borrow
 from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import by_layers, entry, kernel
@@ -66,6 +67,8 @@ def advance(
         the reward or the observation is not finite.
     """
     before = flush_denormals()
+    memory, words, agents, layers = borrow(memory), borrow(words), borrow(agents), borrow(layers)
+    constants, scratch, observation = borrow(constants), borrow(scratch), borrow(observation)
     action = step(memory, words, agents, layers, constants, scratch, step_type, reward, observation)
     restore(before)
     return action

@@ -7,12 +7,44 @@ and is rounded to the type of the state.
 import math
 from typing import Any
 
-from tracerl.kernels.jit import kernel
+from tracerl.kernels.jit import by_precision, kernel
 from tracerl.kernels.layout import HARD, RECTIFIER, TRIANGLE
 
 RECTIFIER_LEAK = 0.01  # nn.functional.neurons.RECTIFIER_LEAK
 _ROOT_HALF = math.sqrt(0.5)
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+@kernel
+def _arctan_single(x: Any) -> Any:
+    """Arc tangent within two units in the last place, without branches, so that loops over neurons are vectorised.
+
+    arctan t / t is a polynomial in t^2 for t in [0, 1], fitted for the smallest relative error (1.5e-8); beyond,
+    arctan x = pi/2 - arctan(1/x).
+    """
+    real, size = type(x), abs(x)
+    t = min(size, real(1)) / max(size, real(1))
+    z = t * t
+    y = real(0.0028498889)
+    y = y * z + real(-0.0160686261)
+    y = y * z + real(0.0426915146)
+    y = y * z + real(-0.0750429415)
+    y = y * z + real(0.106409338)
+    y = y * z + real(-0.142036444)
+    y = y * z + real(0.199926194)
+    y = y * z + real(-0.333330733)
+    y = y * z + real(0.999999985)
+    y = y * t
+    y = real(math.pi / 2) - y if size > real(1) else y
+    return y if x > real(0) else -y
+
+
+@kernel
+def _arctan_double(x: Any) -> Any:
+    return math.atan(x)
+
+
+arctan = by_precision(_arctan_single, _arctan_double)
 
 
 @kernel
@@ -36,7 +68,7 @@ def surrogate_integral(distance: Any, slope: float, kind: int) -> Any:
     if kind == TRIANGLE:
         x = min(max(real(slope) * distance, -real(1)), real(1))
         return x * (real(1) - real(0.5) * abs(x))
-    return real(2 / math.pi) * math.atan(real(math.pi / 2 * slope) * distance)
+    return real(2 / math.pi) * arctan(real(math.pi / 2 * slope) * distance)
 
 
 @kernel

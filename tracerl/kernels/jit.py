@@ -37,19 +37,24 @@ def shared(function: Function) -> Function:
 def by_layers(spiking: Function, rectified: Function) -> Function:
     """Return one of two kernels of the same arguments for others to call: by the type of the records ``layers``."""
     first: Any = spiking
-    second: Any = rectified
     place = list(inspect.signature(first.py_func).parameters).index("layers")
+    return _either(lambda *types: spiking if "membrane" in types[place].dtype.fields else rectified)
+
+
+def by_precision(single: Function, double: Function) -> Function:
+    """Return one of two kernels of a number for others to call: the first for a float32."""
+    return _either(lambda number: single if number == numba.float32 else double)
+
+
+def _either(choose: Callable[..., Any]) -> Any:
+    """Return a function in whose place the compiler inserts the kernel that is chosen by the arguments' types."""
 
     def either(*arguments: Any) -> Any:
-        raise NotImplementedError  # the compiler inserts one of the two kernels
-
-    def choose(*types: Any) -> Any:
-        return (first if "membrane" in types[place].dtype.fields else second).py_func
+        raise NotImplementedError  # the compiler inserts a kernel
 
     how: Any = {**_OPTIONS, **_INNER, "fastmath": _FREEDOMS}
-    overload(either, jit_options=how, strict=False)(choose)
-    found: Any = either
-    return found  # type: ignore[no-any-return]
+    overload(either, jit_options=how, strict=False)(lambda *types: choose(*types).py_func)
+    return either
 
 
 def exact(function: Function) -> Function:

@@ -18,6 +18,7 @@ class Categorical(Head):
 
     Attributes:
         sizes: number of actions of each component; there is one component.
+        start: number of the first action.
         log_probabilities: log pi of the last logits, [*lifetimes, n_actions].
         probabilities: pi, [*lifetimes, n_actions].
         action: index of the last action, counted from 0, int64, [*lifetimes].
@@ -29,7 +30,7 @@ class Categorical(Head):
     def __init__(self, n_actions: int, lifetimes: Lifetimes, start: int = 0) -> None:
         """Initialise the uniform distribution; ``start`` is the number of the first action."""
         super().__init__()
-        self.n_outputs, self.sizes, self._start = n_actions, (n_actions,), start
+        self.n_outputs, self.sizes, self.start = n_actions, (n_actions,), start
         self.register_buffer("log_probabilities", torch.log_softmax(lifetimes.zeros(n_actions), -1))
         self.register_buffer("probabilities", torch.softmax(lifetimes.zeros(n_actions), -1))
         self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
@@ -60,8 +61,8 @@ class Categorical(Head):
     def chosen(self) -> Any:
         """Return the number of the action: an int, or int64, [lifetimes]."""
         if self.action.dim() == 0:
-            return self.action.item() + self._start
-        return self.action.cpu().numpy() + self._start
+            return self.action.item() + self.start
+        return self.action.cpu().numpy() + self.start
 
 
 class MultiCategorical(Head):
