@@ -12,7 +12,7 @@ from tracerl.kernels import heads, networks, perceptron, steps, streams
 from tracerl.kernels.calls import borrow
 from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.functional import accumulate
-from tracerl.kernels.jit import by_layers, entry, kernel
+from tracerl.kernels.jit import by_layers, entry, inlined, kernel
 from tracerl.kernels.layout import ABSENT, ADVANTAGE
 from tracerl.kernels.memory import part, row_of
 from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, KEPT, KNOWN_SIGNAL, OUTPUT, POLICY_SUMS, SIGNAL
@@ -74,7 +74,7 @@ def advance(
     return action
 
 
-@kernel
+@inlined
 def step(
     memory: Any,
     words: Any,
@@ -112,7 +112,7 @@ def step(
     return heads.chosen(words, agent.head)
 
 
-@kernel
+@inlined
 def value_of(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
     """Return V of the encoded observation."""
     agent = agents[0]
@@ -122,7 +122,7 @@ def value_of(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any
     return scratch[OUTPUT, 0]
 
 
-@kernel
+@inlined
 def look_ahead(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
     """Return V of the encoded observation by a forward pass of the shared network that leaves its state as it was."""
     agent = agents[0]
@@ -147,7 +147,7 @@ def copy_states(memory: Any, agent: Any, constants: Any, kept: Any, back: bool) 
         at += size
 
 
-@kernel
+@inlined
 def learn(
     memory: Any,
     wide: Any,
@@ -183,7 +183,7 @@ def learn(
     add_to_sums(memory, agent)
 
 
-@kernel
+@inlined
 def td_signal(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any, step_type: int, reward: Any) -> Any:
     """``functional.td_error``, while V becomes that of the new observation.
 
@@ -210,7 +210,7 @@ def baseline_signal(memory: Any, baseline: Any, reward: Any) -> Any:
     return signal
 
 
-@kernel
+@inlined
 def improve(
     memory: Any,
     wide: Any,
@@ -236,7 +236,7 @@ def improve(
     return sound
 
 
-@kernel
+@inlined
 def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratch: Any) -> float:
     """``_act`` of both agents: sample an action from the policy at the encoded observation and return it."""
     outputs, trace = scratch[OUTPUT], agent.log_prob_trace

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numba
 from numba.extending import overload
@@ -22,6 +22,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a function for calls from other kernels only. Its machine code is cached as a part of theirs."""
     return _compile(function, _FREEDOMS, inner=True)
+
+
+def inlined(function: Function) -> Function:
+    """Insert a function into the kernels that call it, before they are compiled.
+
+    For the outer levels of a step. The compiler optimises a kernel together with everything it calls, so that each
+    level of calls takes as long to compile as all levels below it.
+    """
+    return _compile(function, _FREEDOMS, inner=True, inline="always")
 
 
 def entry(function: Function) -> Function:
@@ -67,11 +76,17 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _compile(function: Function, fastmath: set[str] | bool, inner: bool = False, parallel: bool = False) -> Function:
+def _compile(
+    function: Function,
+    fastmath: set[str] | bool,
+    inner: bool = False,
+    parallel: bool = False,
+    inline: Literal["always", "never"] = "never",
+) -> Function:
     config: Any = numba.config
     asked_for = config.CACHE_DIR  # the user's NUMBA_CACHE_DIR, or empty
     how: Any = _INNER if inner else {"parallel": parallel}
-    compile_: Any = numba.njit(fastmath=fastmath, **_OPTIONS, **how)
+    compile_: Any = numba.njit(fastmath=fastmath, inline=inline, **_OPTIONS, **how)
     compiled: Any = compile_(function)
     if inner:
         return compiled  # type: ignore[no-any-return]
@@ -97,7 +112,7 @@ def prepare(compiled: Any, *arguments: Any) -> None:
     cache = compiled._cache
     if not isinstance(cache, KernelCache) or cache.holds(signature, compiled.targetctx):
         return
-    print("compiling the fused engine's kernels: once on this machine, one to two minutes", file=sys.stderr, flush=True)
+    print("compiling the fused engine's kernels: once on this machine, about a minute", file=sys.stderr, flush=True)
     function = compiled.py_func
     task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
     silent = subprocess.DEVNULL  # after a failure, the caller compiles and gets the error

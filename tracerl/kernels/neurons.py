@@ -25,7 +25,7 @@ from tracerl.kernels.functional import (
     surrogate_integral,
 )
 from tracerl.kernels.images import convolve
-from tracerl.kernels.jit import kernel
+from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ABSENT, GRADED
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
 from tracerl.kernels.scratch import ADD, COMPLEMENT, CURRENT, DECAY, KEEP, LEAK, THRESHOLD
@@ -72,7 +72,7 @@ def write_score(memory: Any, constrained: Any, shift: int, gradient: Any, is_dec
         memory[constrained.raw + shift + h] = gradient[h] * slope
 
 
-@kernel
+@inlined
 def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> None:
     """``SpikingLayer.forward``: one tick of a layer; x is its input, the spikes are left in the layer's memory."""
     n_in, n, rows = layer.n_in, layer.n_out, layer.synapses.rows

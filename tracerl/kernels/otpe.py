@@ -6,7 +6,7 @@ import numpy as np
 
 from tracerl.kernels.currents import at_currents, centre, vjp
 from tracerl.kernels.functional import accumulate
-from tracerl.kernels.jit import kernel
+from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ABSENT
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
 from tracerl.kernels.neurons import write_score
@@ -46,7 +46,7 @@ def update_readout_credit(memory: Any, readout: Any, layer: Any, scratch: Any) -
         subtract_adaptation(memory, layer, start, add)
 
 
-@kernel
+@inlined
 def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) -> None:
     """``OTPE.end_tick`` for the layers that are not under the readout; ``mean_leak`` of each layer stands in LEAKS."""
     readout, leaks = network.readout, scratch[LEAKS]
@@ -115,7 +115,7 @@ def subtract_adaptation(memory: Any, layer: Any, start: int, factor: Any) -> Non
             row[h] -= beta * factor[h] * adapted[h]
 
 
-@kernel
+@inlined
 def score_layer(memory: Any, agent: Any, learner: Any, layer: Any, g: Any, scratch: Any, sums: Any) -> None:
     """``OTPE.write_scores`` of one layer, a few rows at once, and ``add_to_traces``; V^T g stands in BELOW."""
     driven, n, rows = layer.synapses.rows, layer.n_out, layer.rows

@@ -5,7 +5,7 @@ from typing import Any
 from tracerl.kernels.currents import at_currents, norm_scale, vjp
 from tracerl.kernels.functional import accumulate
 from tracerl.kernels.images import add_convolution_to_traces, convolution_vjp, pooling_vjp
-from tracerl.kernels.jit import kernel
+from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of
 from tracerl.kernels.scratch import BELOW, COMPLEMENT, CURRENT, FURTHER_BELOW
@@ -22,7 +22,7 @@ def update_presynaptic(memory: Any, layer: Any) -> None:
         trace[i] = accumulate(trace[i], kept, scale * received[i])
 
 
-@kernel
+@inlined
 def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratch: Any, sums: Any) -> None:
     """``Presynaptic.write_scores``, from the top layer down; V^T g stands in the scratch row BELOW, which is kept."""
     network, readout = learner.network, learner.network.readout

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from tracerl.kernels import functional as F
-from tracerl.kernels.jit import kernel
+from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD, UPDATE_RMS
 from tracerl.kernels.memory import part, table
 from tracerl.kernels.scratch import ACTIVE, KNOWN_SIGNAL, ONES, OVER, SCORE_NORM, TRACE_NORM
@@ -150,7 +150,7 @@ def update_rms(memory: Any, agent: Any, learner: Any, bottom: Any, signal: Any, 
     return memory[rule.step_size]
 
 
-@kernel
+@inlined
 def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal: Any, sums: Any, scratch: Any) -> bool:
     """Step along ``signal * trace`` by the network's rule, updating its parameters.
 
