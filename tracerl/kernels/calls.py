@@ -66,7 +66,7 @@ def _borrow(context: Any, array: Any) -> tuple[Any, Any]:
 
     def generate(target: Any, builder: Any, called: Any, values: Any) -> Any:
         view = target.make_array(array)(target, builder, values[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        view.meminfo = view.meminfo.type(None)
         return view._getvalue()
 
     return array(array), generate

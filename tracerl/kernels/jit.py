@@ -47,12 +47,14 @@ def by_layers(spiking: Function, rectified: Function) -> Function:
     """Return one of two kernels of the same arguments for others to call: by the type of the records ``layers``."""
     first: Any = spiking
     place = list(inspect.signature(first.py_func).parameters).index("layers")
-    return _either(lambda *types: spiking if "membrane" in types[place].dtype.fields else rectified)
+    found: Function = _either(lambda *types: spiking if "membrane" in types[place].dtype.fields else rectified)
+    return found
 
 
 def by_precision(single: Function, double: Function) -> Function:
     """Return one of two kernels of a number for others to call: the first for a float32."""
-    return _either(lambda number: single if number == numba.float32 else double)
+    found: Function = _either(lambda number: single if number == numba.float32 else double)
+    return found
 
 
 def _either(choose: Callable[..., Any]) -> Any:
