@@ -117,8 +117,16 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     return kinds and one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
 
 
-def differences(whole: Path, parts: Path, logs: bool = True) -> list[str]:
-    """Return what differs between the last checkpoints of two runs and, with ``logs``, their episodes and curves."""
+def close(one: torch.Tensor, other: torch.Tensor, rounding: float) -> bool:
+    """Return whether tensors of one kind differ by no more than a share of their numbers or of 1."""
+    return one.dtype == other.dtype and one.shape == other.shape and torch.allclose(one, other, rounding, rounding)
+
+
+def differences(whole: Path, parts: Path, logs: bool = True, rounding: float = 0.0) -> list[str]:
+    """Return what differs between the last checkpoints of two runs and, with ``logs``, their episodes and curves.
+
+    Tensors differ if a bit does, or, with ``rounding``, if a number differs by more than that share of it or of 1.
+    """
     found = []
     (ours, _), (theirs, _) = newest_good(whole / "checkpoints"), newest_good(parts / "checkpoints")
     assert ours is not None and theirs is not None
@@ -127,7 +135,7 @@ def differences(whole: Path, parts: Path, logs: bool = True) -> list[str]:
     for part, tensors in ours.parts.items():
         for name, tensor in tensors.items():
             other = theirs.parts[part].get(name)
-            if other is None or not same_bits(tensor, other):
+            if other is None or not (close(tensor, other, rounding) if rounding else same_bits(tensor, other)):
                 found.append(f"{part} {name}")
     if ours.info["world"] != theirs.info["world"]:
         found.append("world")

@@ -41,7 +41,7 @@ def test_run_of_the_previous_version_is_resumed(old_run: Path, tmp_path: Path, m
     assert command([f"resume={old_run}", "steps=450"], monkeypatch, tmp_path) == 0
     whole = tmp_path / "whole"
     assert command([*SETTINGS, "steps=450", f"hydra.run.dir={whole}"], monkeypatch, tmp_path) == 0
-    assert differences(whole, old_run, logs=False) == []
+    assert differences(whole, old_run, logs=False, rounding=1e-4) == []  # kernels have rounded differently since
 
 
 def test_agent_of_a_run_of_the_previous_version_is_built(old_run: Path) -> None:

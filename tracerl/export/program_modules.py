@@ -222,7 +222,7 @@ class Choice(nn.Module):
             for name in ("low", "high", "centre", "half_range"):
                 self.register_buffer(name, getattr(head, name).cpu())
         else:
-            start = np.ravel(getattr(head, "_start", 0)).astype(np.int64)
+            start = np.ravel(getattr(head, "start", 0)).astype(np.int64)
             self.register_buffer("start", torch.from_numpy(start))
 
     def forward(self, outputs: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class MultiCategorical(Head):
 
     Attributes:
         sizes: number of actions of each component.
+        start: numbers of the first actions, in the space's shape.
         log_probabilities: of all components, concatenated, [*lifetimes, n_outputs].
         probabilities: pi, [*lifetimes, n_outputs].
         action: index of each component's last action, counted from 0, int64, [*lifetimes, components].
@@ -83,7 +84,7 @@ class MultiCategorical(Head):
         super().__init__()
         self.sizes = tuple(int(size) for size in space.nvec.flat)
         self.n_outputs, self.n_components = sum(self.sizes), len(self.sizes)
-        self._start, self._dtype, self._shape = space.start, space.dtype, (*lifetimes.shape, *space.shape)
+        self.start, self._dtype, self._shape = space.start, space.dtype, (*lifetimes.shape, *space.shape)
         uniform = torch.cat([lifetimes.full(1 / size, size) for size in self.sizes], -1)
         self.register_buffer("log_probabilities", uniform.log())
         self.register_buffer("probabilities", uniform)
@@ -125,7 +126,7 @@ class MultiCategorical(Head):
 
     def chosen(self) -> Any:
         """Return the numbers of the actions, in the space's dtype, [*lifetimes, *shape]."""
-        return (self.action.cpu().numpy().reshape(self._shape) + self._start).astype(self._dtype)
+        return (self.action.cpu().numpy().reshape(self._shape) + self.start).astype(self._dtype)
 
 
 def _inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
