@@ -60,8 +60,8 @@ call_at: Any = intrinsic(_call_at)
 def _borrow(context: Any, array: Any) -> tuple[Any, Any]:
     """Return a view of an array that its caller keeps alive.
 
-    The view has no reference count. Kernels that are not inlined count the references of every view that they receive
-    or return, by an atomic instruction each, which took an eighth of a step of a small network.
+    The view has no reference count. Kernels count the references of the views that they receive and return by atomic
+    instructions, on counters that lifetimes on several threads share.
     """
 
     def generate(target: Any, builder: Any, called: Any, values: Any) -> Any:
