@@ -17,7 +17,6 @@ from tracerl.kernels.jit import prepare
 from tracerl.kernels.scratch import ACTIVE, N_ROWS, N_SUMS, ONES
 from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.protocol import Action, Observation
-from tracerl.nn.heads.categorical import Categorical
 
 Array = np.ndarray[Any, Any]
 _WORTH_A_THREAD = 16  # smallest number of lifetimes per thread and step: with fewer, threads mostly wait
@@ -75,7 +74,6 @@ class FusedEngine:
         """
         self._state, self._layout, self._head = parts.state, Layout(parts), parts.head
         self._n_observed, self._threads, self._divisor = parts.n_observed, threads, parts.encoder.divisor
-        self._first_action = parts.head.start if isinstance(parts.head, Categorical) else None
         self._bind()
 
     def _bind(self) -> None:
@@ -122,7 +120,7 @@ class FusedEngine:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without arrays, because the arrays of a copy are views of the copied state."""
-        kept = ("_state", "_layout", "_n_observed", "_head", "_threads", "_divisor", "_first_action")
+        kept = ("_state", "_layout", "_n_observed", "_head", "_threads", "_divisor")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -143,7 +141,7 @@ class FusedEngine:
         action = advance(*self._one, step_type, float(reward), self._observation)
         if action != action and self._is_stopped(reward):  # NaN
             return None
-        return self._head.chosen() if self._first_action is None else int(action) + self._first_action
+        return self._head.chosen_by_kernel(action)
 
     def _is_stopped(self, reward: float) -> bool:
         """Return whether the only lifetime has diverged or has just received a number that is not finite."""

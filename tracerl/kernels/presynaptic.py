@@ -52,8 +52,9 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
         for h in range(n):
             signal[h] *= over  # the scale is in the trace
         if convolutional:
-            start = layer.presynaptic.trace
-            add_convolution_to_traces(memory, agent, learner, layer.synapses, start, signal, active, sums, scratch)
+            add_convolution_to_traces(
+                memory, agent, learner, layer.synapses, layer.presynaptic.trace, signal, active, sums, scratch
+            )
             continue
         trace = part(memory, layer.presynaptic.trace, layer.synapses.rows)
         add_products_to_traces(memory, agent, learner, start, trace, signal, active, sums)

@@ -54,3 +54,7 @@ class Head(StateModule):
     def chosen(self) -> Any:
         """Return the action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError
+
+    def chosen_by_kernel(self, number: float) -> Any:
+        """Return ``chosen()`` of one lifetime; ``number`` is what ``kernels.heads.chosen`` has returned for it."""
+        return self.chosen()

@@ -64,6 +64,10 @@ class Categorical(Head):
             return self.action.item() + self.start
         return self.action.cpu().numpy() + self.start
 
+    def chosen_by_kernel(self, number: float) -> int:
+        """Return the number of the action without reading the tensor, which takes half a microsecond."""
+        return int(number) + self.start
+
 
 class MultiCategorical(Head):
     """An independent softmax for each component of a MultiDiscrete space, over concatenated outputs.
