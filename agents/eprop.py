@@ -15,7 +15,7 @@ from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
 from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lifetimes, clear_
-from tracerl.nn.networks import Dense
+from tracerl.nn.networks import Dense, check_spiking
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import observation_shape
@@ -61,6 +61,7 @@ class EpropSettings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        check_spiking(self.network)
         checks.fading(self.discount, self.trace_decay)
         checks.non_negative("entropy", self.entropy)
         checks.positive("value_weight", self.value_weight)

@@ -12,7 +12,7 @@ from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.exportable import Part
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.networks import Dense
+from tracerl.nn.networks import Dense, check_spiking
 from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape
 from tracerl.rules.reflect import policy_gradient
@@ -47,6 +47,7 @@ class ReflectSettings(ActorCriticSettings):
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        check_spiking(self.network)
         checks.choice("signal", self.signal, SIGNALS)
         super().__post_init__()
         checks.decay("average_decay", self.average_decay)
@@ -76,7 +77,7 @@ class ReflectAgent(ActorCritic):
 
     delta has to be known before that gradient is computed at the network's state of the old observation. Step 2 is
     therefore a forward pass that leaves no state, and the one of step 5 computes V(s) for the next step: in delta both
-    values are by the same parameters.
+    values are by the same parameters. The output V starts at 0.
     """
 
     has_kernels = True
@@ -101,10 +102,13 @@ class ReflectAgent(ActorCritic):
         own = ReflectSettings(**settings)
         encoder = own.encoder.build(observation_shape(observation_space), own.network.ticks, lifetimes)
         super().__init__(observation_space, action_space, lifetimes, own, encoder)
-        self.is_shared, self.value_weight = own.trunk == "shared", own.value_weight
+        self.is_shared = self.looks_ahead = own.trunk == "shared"
+        self.value_weight = own.value_weight
         self._value_weight = lifetimes.full(own.value_weight, 1)
         self.network_description = own.network.description(encoder.shape)
         policy = own.network.build(encoder.shape, self.head.n_outputs + self.is_shared, lifetimes)
+        if self.is_shared:  # V starts at 0, so that delta is 0, and nothing is learned, until the first reward
+            policy.readout.weight[..., -1, :].zero_()
         self.policy, self.critic = self._policy_learner(policy, own.optimizer["policy"]), None
         if own.signal == "td" and not self.is_shared:
             network = own.network if own.critic is None else _differing(own.network, own.critic)

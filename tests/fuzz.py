@@ -108,16 +108,14 @@ def choose(group: str, names: list[str], rng: random.Random) -> tuple[list[str],
 def command_line(number: int) -> list[str]:
     """Return the command line of a number."""
     rng = random.Random(number)
-    env, agent = (
-        rng.choice(ENVS),
-        rng.choice(["reflect"] * 6 + ["stream_ac", "eprop", "rstdp", "reflect_classic", "random"]),
-    )
+    others = ["stream_ac", "q_lambda", "stream_q", "eprop", "rstdp", "reflect_classic", "random"]
+    env, agent = rng.choice(ENVS), rng.choice(["reflect"] * 6 + others)
     drawn = [f"env={env}", f"agent={agent}"]
     keys = [(f"agent.{key}", default) for key, default in documented()["agent"][agent]]
-    spiking = agent in ("reflect", "eprop")
+    spiking = agent in ("reflect", "eprop", "q_lambda")
     if spiking and rng.random() < 0.5:
         images = env.startswith("MinAtar")
-        names = [name for name in documented()["network"] if name != "conv" or images]
+        names = [name for name in documented()["network"] if (name != "conv" or images) and name != "perceptron"]
         words, more = choose("network", names, rng)
         drawn, keys = drawn + words, keys + more
     if agent in ("reflect", "eprop", "stream_ac") and rng.random() < 0.5:
@@ -125,7 +123,7 @@ def command_line(number: int) -> list[str]:
         words, more = choose("encoder", names, rng)
         drawn += [*words, *(["network.ticks=2"] if words == ["encoder=latency"] else [])]
         keys += more
-    if agent in ("reflect", "stream_ac") and rng.random() < 0.4:
+    if agent in ("reflect", "stream_ac", "q_lambda", "stream_q") and rng.random() < 0.4:
         words, more = choose("optimizer", list(documented()["optimizer"]), rng)
         drawn, keys = drawn + words, keys + more
     drawn += [f"{key}={rng.choice(values)}" for key, values in RUN_KEYS.items() if rng.random() < 0.25]

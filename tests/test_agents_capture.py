@@ -53,6 +53,9 @@ CASES = {
     ),
     "stream_ac": ("agent=stream_ac", "agent.hidden=[7,6]"),
     "stream_ac, fused": ("agent=stream_ac", "agent.hidden=[7,6]", "engine=fused"),
+    "q_lambda": ("agent=q_lambda", "network.hidden=[7]", "engine=torch"),
+    "q_lambda, fused": ("agent=q_lambda", "network.hidden=[7]", "agent.target=sarsa", "agent.atoms=5"),
+    "stream_q": ("agent=stream_q", "network.hidden=[7]"),
     "random": ("agent=random",),
 }
 SPACES: dict[str, spaces.Space] = {

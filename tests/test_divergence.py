@@ -24,6 +24,7 @@ AGENTS = {
     "fused": (SMALL, "engine=fused"),
     "eprop": ("agent=eprop", SMALL),
     "reflect_classic": ("agent=reflect_classic", "agent.network.hidden=[8]"),
+    "q_lambda": ("agent=q_lambda", SMALL),
     "stream_ac": ("agent=stream_ac", "agent.hidden=[8]"),
     "stream_ac, fused": ("agent=stream_ac", "agent.hidden=[8]", "engine=fused"),
 }

@@ -37,6 +37,13 @@ def test_a_critic_or_other_rewards_raise_no_warning(env_id: str, signal: str) ->
         run_agent(env_id, "reflect", signal)
 
 
+@pytest.mark.parametrize(
+    ("agent", "settings"), [("reflect", {"agent.trunk": "shared"}), ("q_lambda", {}), ("stream_ac", {})]
+)
+def test_agent_with_a_value_is_not_checked(agent: str, settings: dict[str, Any]) -> None:
+    assert reward_check(tracerl.make_agent(tracerl.make_env("CartPole"), agent, settings)) == []
+
+
 def count_calls(*rewards: list[float]) -> tuple[int, EqualRewards]:
     """Call a callback on lifetimes with these rewards, one episode each; return the number of calls."""
     callback, records, calls = EqualRewards(), [Record(lifetime=i) for i in range(len(rewards))], 0

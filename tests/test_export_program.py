@@ -27,6 +27,8 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "graph": ("CartPole", "reflect", {"network": "graph", "network.credit": "presynaptic"}),
     "eprop": ("CartPole", "eprop", {"network.hidden": [16]}),
     "classic": ("CartPole", "reflect_classic", {}),
+    "action values": ("CartPole", "q_lambda", {"engine": "torch"}),
+    "means of atoms": ("CartPole", "q_lambda", {"engine": "torch", "agent.atoms": 5}),
     "continuous": ("MountainCarContinuous", "reflect", {"network.hidden": [16]}),
     "images": (
         "MinAtarBreakout",

@@ -40,6 +40,8 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "reflect_classic": ("reflect_classic", {"agent.network.hidden": [7]}),
     "stream_ac, fused": ("stream_ac", {"agent.hidden": [7], "engine": "fused"}),
     "stream_ac, torch": ("stream_ac", {"agent.hidden": [7], "engine": "torch"}),
+    "q_lambda, fused": ("q_lambda", {"network.hidden": [7], "engine": "fused"}),
+    "stream_q, torch": ("stream_q", {"network.hidden": [7], "engine": "torch"}),
     "random": ("random", {}),
 }
 

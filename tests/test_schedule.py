@@ -44,6 +44,7 @@ ENDING = "env=ContextualBandit"  # an episode ends with every step
         ("lifetimes=3",),
         ("env.backend=compiled", "lifetimes=3"),
         ("agent=stream_ac",),
+        ("agent=q_lambda", "agent.steps=1000"),
         (ENDING,),
         (ENDING, "lifetimes=3"),
     ],

@@ -19,6 +19,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "rstdp": {"agent.signal": "td"},
     "reflect_classic": {},
     "stream_ac": {"agent.hidden": [5], "engine": "torch"},
+    "q_lambda": {"network.hidden": [5], "engine": "torch"},
 }
 
 

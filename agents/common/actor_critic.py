@@ -1,112 +1,40 @@
-"""Base of actor-critics whose two networks have eligibility traces and are updated by one scalar signal."""
+"""Base of actor-critics: a distribution over actions whose log-probability is differentiated, with an entropy bonus."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-import torch
 from gymnasium import Space
-from torch import Tensor, nn
 
 from tracerl.config import checks
-from tracerl.config.threads import available_cores
-from tracerl.kernels.coverage import unsupported
-from tracerl.nn.averages import finite_means
-from tracerl.nn.encoders import Encoder, EncoderSettings
+from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import HeadSettings, MakeHead, head_for
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.networks import ScoredNetwork
-from tracerl.nn.normalizers import RewardScaler
-from tracerl.nn.random import UniformStream
-from tracerl.nn.views import PolicyOutputs, SpikingNeurons
-from tracerl.optim import rule_of_policy
-from tracerl.optim.rule import StepRule, StepRuleSettings
-from tracerl.rules.reflect import LogProbTrace, TraceLearner
 
-from .online import OnlineAgent
-
-if TYPE_CHECKING:
-    from tracerl.kernels.describe import AgentParts
-
-WATCHED = (  # quantities summed at every step, the critic's last
-    "learn/td_error",
-    "learn/td_error_magnitude",
-    "learn/entropy",
-    "learn/logprob_trace",
-    "learn/step_size_policy",
-    "learn/value",
-    "learn/step_size_value",
-)
+from .trace_agent import TraceAgent, TraceAgentSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActorCriticSettings:
-    """Settings that every agent of the family has; a subclass adds its own.
+class ActorCriticSettings(TraceAgentSettings):
+    """Settings that every actor-critic has; a subclass adds its own.
 
     Attributes:
-        encoder: from observations to the input features of both networks.
-        optimizer: step-size rules by name: ``policy`` and ``value``.
-        discount: gamma per env step.
-        trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
         entropy: tau, weight of the entropy bonus.
-        scale_reward: divide rewards by the running deviation of their discounted sum.
-        engine: ``torch``; ``fused``: the same equations as compiled kernels over the same packed state; ``auto``:
-            ``fused`` where it is supported.
-        threads: number of threads among which the fused engine distributes many lifetimes; None: one per core.
         head: settings of the distribution over actions, or a callable that makes one; None: the defaults, unbounded.
     """
 
-    encoder: EncoderSettings
-    optimizer: Mapping[str, StepRuleSettings]
-    discount: float
-    trace_decay: float
     entropy: float
-    scale_reward: bool
-    engine: str
-    threads: int | None = None
     head: HeadSettings | MakeHead | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
-        checks.fading(self.discount, self.trace_decay)
+        super().__post_init__()
         checks.non_negative("entropy", self.entropy)
-        checks.flag("scale_reward", self.scale_reward)
 
 
-class ActorCritic(OnlineAgent):
-    """Base of agents with a policy and an optional critic, each a network with its trace and step-size rule.
-
-        zeta <- gamma lambda zeta + grad (log pi(a|s) + tau sign(signal) H(pi(.|s)))        theta += alpha signal zeta
-
-    A subclass builds both learners, implements the algorithm (``_begin``, ``_learn`` and ``_act``), and sets whether
-    it has kernels. Both engines share one packed state.
-
-    Attributes:
-        value: V of the newest observation, computed at that step, [*lifetimes].
-        signal: factor of the last update, such as the td error, [*lifetimes].
-        entropy: of the policy at the newest action, in nats, [*lifetimes].
-        sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
-        has_kernels: whether ``tracerl.kernels`` implements exactly this class.
-        is_shared: V is the last output of the policy's network.
-        value_weight: of V in the objective of that network.
-        engine_reason: why ``auto`` chose torch; None where it did not.
-        network_description: what is printed of a convolutional network; None for others.
-    """
+class ActorCritic(TraceAgent):
+    """Base of agents whose policy has the objective log pi(a|s) + tau sign(signal) H(pi(.|s))."""
 
     settings: ActorCriticSettings
-    value: Tensor
-    signal: Tensor
-    entropy: Tensor
-    sums: Tensor
-    n_observed: int
-    policy: TraceLearner
-    critic: TraceLearner | None
-    baseline: nn.Module | None = None  # computes the signal where there is no critic
-    has_kernels = False
-    is_shared = False
-    value_weight = 1.0
-    engine_reason: str | None = None
-    network_description: str | None = None
 
     def __init__(
         self,
@@ -116,7 +44,7 @@ class ActorCritic(OnlineAgent):
         settings: ActorCriticSettings,
         encoder: Encoder,
     ) -> None:
-        """Build all parts except the learners. The subclass builds these, then calls ``_pack`` and ``_choose_engine``.
+        """Build all parts except the learners; see ``TraceAgent``.
 
         Args:
             observation_space: a Box; observations are flattened.
@@ -128,138 +56,6 @@ class ActorCritic(OnlineAgent):
         Raises:
             ConfigError: naming a setting of the head, or ``env`` where its spaces are not supported.
         """
-        super().__init__()
-        self.settings, self.lifetimes, self.encoder = settings, lifetimes, encoder
-        self._observe(observation_space, encoder)
-        self.head = head_for(action_space, lifetimes, settings.head)
-        self.stream = UniformStream(lifetimes)
-        self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None
-        self.decay, self.entropy_weight = settings.discount * settings.trace_decay, settings.entropy
-        self.discount = settings.discount
-        self.log_prob_trace = LogProbTrace(self.decay, lifetimes)
-        for name in ("value", "signal", "entropy"):
-            self.register_buffer(name, lifetimes.zeros())
-        self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1))
-        self._one = lifetimes.full(1.0, 1)
-
-    def _learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
-        return TraceLearner(network, rule.build(network, self.decay, self.lifetimes), self.decay, self.lifetimes)
-
-    def _policy_learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
-        return self._learner(network, rule_of_policy(rule, self.head.n_components))
-
-    def _pack(self, lifetimes: Lifetimes) -> None:
-        """Move every buffer into the packed state; see ``PackedAgent``."""
-        super()._pack(lifetimes)
-        self._sums = self.sums.unbind(-1)
-
-    def _choose_engine(self) -> None:
-        """Use the fused engine where the settings ask for it and it is supported; the last step of a construction.
-
-        Raises:
-            ConfigError: the engine is unknown, or the agent cannot be fused.
-        """
-        engine = self.settings.engine
-        checks.choice("engine", engine, ("auto", "torch", "fused"))
-        reason = self._unsupported()
-        if engine == "fused" and reason:
-            raise checks.ConfigError("engine", f"cannot be fused: {reason}")
-        fused = engine == "fused" or (engine == "auto" and not reason)
-        self.engine = "fused" if fused else "torch"
-        self.engine_reason = reason if engine == "auto" else None
-        if fused:
-            from tracerl.kernels.engine import FusedEngine  # the import compiles; the torch engine does not need it
-
-            self.fused = FusedEngine(self._fused_parts(), self.settings.threads or available_cores())
-
-    def _fused_parts(self) -> "AgentParts":
-        """Return the parts of the agent that the kernels need."""
-        from tracerl.kernels.describe import AgentParts
-
-        return AgentParts(
-            state=self.memory,
-            policy=self.policy,
-            critic=self.critic,
-            encoder=self.encoder,
-            head=self.head,
-            stream=self.stream,
-            reward_scaler=self.reward_scaler,
-            baseline=self.baseline,
-            log_prob_trace=self.log_prob_trace,
-            value=self.value,
-            signal=self.signal,
-            entropy=self.entropy,
-            sums=self.sums,
-            fault=self.fault,
-            n_observed=self.n_observed,
-            discount=self.discount,
-            entropy_weight=self.entropy_weight,
-            is_shared=self.is_shared,
-            value_weight=self.value_weight,
-        )
-
-    def _unsupported(self) -> str | None:
-        """Return why the fused engine does not support this agent; None where it does."""
-        if self.lifetimes.device.type != "cpu":
-            return f"it runs on the CPU, not on {self.lifetimes.device}"
-        if not vars(type(self)).get("has_kernels"):  # a subclass may compute something else
-            return f"it has no kernels for {type(self).__name__}"
-        return unsupported(self.encoder, self.head, self._learners())
-
-    def _learners(self) -> list[TraceLearner]:
-        return [learner for learner in (self.policy, self.critic) if learner is not None]
-
-    def _has_value(self) -> bool:
-        return self.is_shared or self.critic is not None
-
-    def _rules(self) -> list[StepRule]:
-        return [learner.step_rule for learner in self._learners()]
-
-    def spiking_layers(self) -> dict[str, SpikingNeurons]:
-        """Return the layers of both networks; see ``tracerl.nn.views.Visible``."""
-        found = self.policy.spiking_layers("policy")
-        return found if self.critic is None else found | self.critic.spiking_layers("value")
-
-    def outlook(self) -> PolicyOutputs:
-        """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
-        outlook = super().outlook()
-        return outlook if self._has_value() else replace(outlook, value=None)
-
-    def distributions(self) -> dict[str, Tensor]:
-        """Return weights, decays, thresholds and traces of both networks; see ``tracerl.nn.views.Distributed``."""
-        found = self.policy.distributions("policy")
-        return found if self.critic is None else found | self.critic.distributions("value")
-
-    def _clear(self, mask: Tensor | None) -> None:
-        """Clear membranes and traces at the end of an episode, in the lifetimes of the mask or in all."""
-        self.policy.reset_state(mask)
-        if self.critic is not None:
-            self.critic.reset_state(mask)
-        self.log_prob_trace.reset_state(mask)
-        if self.reward_scaler is not None:
-            self.reward_scaler.end_episode(mask)
-
-    def _watch(self) -> None:
-        """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""
-        sums, step_size = self._sums, self.policy.step_rule.step_size
-        self._sound((step_size if self.critic is None else step_size + self.critic.step_rule.step_size).squeeze(-1))
-        sums[0].add_(self.signal)
-        sums[1].add_(self.signal.abs())
-        sums[2].add_(self.entropy)
-        sums[3].add_(self.log_prob_trace.trace, alpha=1 - self.log_prob_trace.trace_decay)
-        sums[4].add_(step_size.squeeze(-1))
-        if self._has_value():
-            sums[5].add_(self.value)
-        if self.critic is not None:
-            sums[6].add_(self.critic.step_rule.step_size.squeeze(-1))
-        sums[7].add_(1)
-
-    @torch.inference_mode()
-    def diagnostics(self) -> dict[str, float]:
-        """Return the quantities to log, averaged since the last call; see ``Agent.diagnostics``."""
-        means = finite_means(self.sums.reshape(-1, len(WATCHED) + 1).cpu().numpy())
-        shown = WATCHED if self.critic is not None else WATCHED[: 6 if self.is_shared else 5]
-        found = dict(zip(shown, means.tolist(), strict=False))
-        self.sums.zero_()
-        found |= super().diagnostics() | self.policy.diagnostics("policy")
-        return found if self.critic is None else found | self.critic.diagnostics("value")
+        head = head_for(action_space, lifetimes, settings.head)
+        super().__init__(observation_space, head, lifetimes, settings, encoder)
+        self.entropy_weight = settings.entropy

@@ -13,6 +13,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
 from tracerl.nn.heads import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
+from tracerl.nn.heads.epsilon_greedy import EpsilonGreedy
 from tracerl.nn.heads.gaussian import Gaussian
 from tracerl.nn.layers.normalization import EPSILON
 
@@ -214,6 +215,7 @@ class Choice(nn.Module):
     high: Tensor
     centre: Tensor
     half_range: Tensor
+    support: Tensor
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -224,6 +226,9 @@ class Choice(nn.Module):
         else:
             start = np.ravel(getattr(head, "start", 0)).astype(np.int64)
             self.register_buffer("start", torch.from_numpy(start))
+        if isinstance(head, EpsilonGreedy):
+            self.atoms, self.sizes = head.atoms, (head.n_actions,)
+            self.register_buffer("support", head.support.cpu())
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Return the flat action for the env: int64, or the dtype of the outputs for continuous actions."""
@@ -232,5 +237,7 @@ class Choice(nn.Module):
             return torch.clamp(self.centre + mean * self.half_range, self.low, self.high).to(outputs.dtype)
         if self.kind is Bernoulli:
             return (outputs > 0).long()
+        if self.kind is EpsilonGreedy and self.atoms > 1:
+            outputs = outputs.unflatten(-1, (-1, self.atoms)).softmax(-1) @ self.support
         best = [logits.argmax(-1, keepdim=True) for logits in outputs.split(self.sizes)]
         return torch.cat(best) + self.start

@@ -1,6 +1,7 @@
-"""The steps of the actor-critics with kernels: ``agents/reflect.py`` and ``agents/stream_ac.py``, one to one.
+"""The steps of the agents with kernels: ``reflect``, ``stream_ac`` and ``q_lambda`` of ``agents``, one to one.
 
-They differ in their networks; the type of ``layers`` selects the kernels of these. Arguments as in ``neurons``.
+The type of ``layers`` selects the kernels of their networks, the head what their outputs are. Arguments as in
+``neurons``.
 """
 
 import math
@@ -13,8 +14,8 @@ from tracerl.kernels.calls import borrow
 from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.functional import accumulate
 from tracerl.kernels.jit import by_layers, entry, inlined, kernel
-from tracerl.kernels.layout import ABSENT, ADVANTAGE
-from tracerl.kernels.memory import part, row_of
+from tracerl.kernels.layout import ABSENT, ADVANTAGE, EPSILON_GREEDY, WATKINS
+from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.scratch import CRITIC_SUMS, ENCODED, KEPT, KNOWN_SIGNAL, OUTPUT, POLICY_SUMS, SIGNAL
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED
 
@@ -27,6 +28,8 @@ def keep_value(memory: Any, agent: Any, layers: Any, scratch: Any) -> None:
 @kernel
 def compute_value_again(memory: Any, agent: Any, layers: Any, scratch: Any) -> None:
     """Compute V of the last observation by the critic's present weights: ``stream_ac``."""
+    if not agent.has_critic:
+        return
     perceptron.forward_again(memory, agent.critic.network, layers, scratch[OUTPUT], scratch)
     memory[agent.value] = scratch[OUTPUT, 0]
 
@@ -96,7 +99,7 @@ def step(
     if step_type == FIRST:
         streams.encode(wide, agent, constants, observation, True, scratch)
         if agent.has_critic:
-            memory[agent.value] = value_of(memory, agents, layers, constants, scratch)
+            memory[agent.value] = value_of(memory, words, agents, layers, constants, scratch)
         return act(memory, words, agent, layers, constants, scratch)
     learn(memory, wide, words, agents, layers, constants, scratch, step_type, reward, observation)
     if words[agent.fault] != 0:
@@ -113,22 +116,24 @@ def step(
 
 
 @inlined
-def value_of(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
+def value_of(memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
     """Return V of the encoded observation."""
     agent = agents[0]
-    if agent.is_shared:
-        return look_ahead(memory, agents, layers, constants, scratch)
+    if agent.looks_ahead:
+        return look_ahead(memory, words, agents, layers, constants, scratch)
     forward(memory, agent, agent.critic.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
     return scratch[OUTPUT, 0]
 
 
 @inlined
-def look_ahead(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
-    """Return V of the encoded observation by a forward pass of the shared network that leaves its state as it was."""
+def look_ahead(memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any) -> Any:
+    """Return the value of the encoded observation by a forward pass of the policy's network that leaves its state."""
     agent = agents[0]
     copy_states(memory, agent, constants, scratch[KEPT], False)
     forward(memory, agents[1], agent.policy.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
     copy_states(memory, agent, constants, scratch[KEPT], True)
+    if agent.head.kind == EPSILON_GREEDY:
+        return heads.bootstrap(words, agent, scratch[OUTPUT], row_of(scratch, SIGNAL, agent.head.n_actions))
     return scratch[OUTPUT, agent.head.n_outputs]
 
 
@@ -160,7 +165,7 @@ def learn(
     reward: float,
     observation: Any,
 ) -> None:
-    """``_learn`` of both agents: update the networks from one transition, leaving the new observation encoded."""
+    """``_learn`` of these agents: update the networks from one transition, leaving the new observation encoded."""
     real, agent = memory.dtype.type, agents[0]
     streams.find_active(wide, agent, scratch)
     prepare_value(memory, agent, layers, scratch)
@@ -170,8 +175,8 @@ def learn(
         backward(memory, wide, agent, agent.critic, layers, g, scratch, scratch[CRITIC_SUMS])
     streams.encode(wide, agent, constants, observation, False, scratch)
     scaled = real(streams.scale_reward(wide, agent, reward))
-    if agent.has_critic or agent.is_shared:
-        signal = td_signal(memory, agents, layers, constants, scratch, step_type, scaled)
+    if agent.has_critic or agent.looks_ahead:
+        signal = td_signal(memory, words, agents, layers, constants, scratch, step_type, scaled)
     else:
         signal = baseline_signal(memory, agent.baseline, scaled)
     memory[agent.signal] = signal
@@ -184,12 +189,15 @@ def learn(
 
 
 @inlined
-def td_signal(memory: Any, agents: Any, layers: Any, constants: Any, scratch: Any, step_type: int, reward: Any) -> Any:
+def td_signal(
+    memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, step_type: int, reward: Any
+) -> Any:
     """``functional.td_error``, while V becomes that of the new observation.
 
     It is written out: as a function of its own, its sum would be rounded in another order.
     """
-    real, agent, value_tp1 = memory.dtype.type, agents[0], value_of(memory, agents, layers, constants, scratch)
+    real, agent = memory.dtype.type, agents[0]
+    value_tp1 = value_of(memory, words, agents, layers, constants, scratch)
     bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * value_tp1
     signal = reward - memory[agent.value] + bootstrap
     memory[agent.value] = value_tp1
@@ -228,6 +236,8 @@ def improve(
     heads.learning_signal(memory, words, agent.head, constants, weight, g)
     if agent.is_shared:
         g[n_outputs] = agent.value_weight
+    if agent.head.kind == EPSILON_GREEDY and agent.head.target == WATKINS and words[agent.head.explored] != 0:
+        zero(memory, agent.policy.eligibility_trace, agent.policy.network.len_flat)
     sums[KNOWN_SIGNAL] = signal
     backward(memory, wide, agent, agent.policy, layers, g, scratch, sums)
     sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
@@ -238,12 +248,14 @@ def improve(
 
 @inlined
 def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratch: Any) -> float:
-    """``_act`` of both agents: sample an action from the policy at the encoded observation and return it."""
+    """``_act`` of these agents: sample an action from the policy at the encoded observation and return it."""
     outputs, trace = scratch[OUTPUT], agent.log_prob_trace
     forward(memory, agent, agent.policy.network, layers, scratch[ENCODED], outputs, scratch)
     if agent.is_shared:
         memory[agent.value] = outputs[agent.head.n_outputs]
     heads.sample(memory, words, agent, constants, outputs)
+    if agent.head.kind == EPSILON_GREEDY:
+        memory[agent.value] = memory[agent.head.values + words[agent.head.action]]
     log_probability = heads.log_probability(memory, words, agent.head, constants)
     memory[trace.trace] = accumulate(memory[trace.trace], memory.dtype.type(trace.trace_decay), log_probability)
     memory[agent.entropy] = heads.entropy(memory, agent.head)
@@ -255,7 +267,7 @@ def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratc
 
 @kernel
 def add_to_sums(memory: Any, agent: Any) -> None:
-    """``ActorCritic._watch``, in the order of ``WATCHED``."""
+    """``TraceAgent._watch``, in the order of ``WATCHED``."""
     sums = agent.sums
     memory[sums] += memory[agent.signal]
     memory[sums + 1] += abs(memory[agent.signal])
@@ -263,7 +275,7 @@ def add_to_sums(memory: Any, agent: Any) -> None:
     fresh = memory.dtype.type(1 - agent.log_prob_trace.trace_decay)
     memory[sums + 3] += fresh * memory[agent.log_prob_trace.trace]
     memory[sums + 4] += memory[agent.policy.step_rule.step_size]
-    if agent.has_critic or agent.is_shared:
+    if agent.has_critic or agent.looks_ahead:
         memory[sums + 5] += memory[agent.value]
     if agent.has_critic:
         memory[sums + 6] += memory[agent.critic.step_rule.step_size]

@@ -9,6 +9,7 @@ from tracerl.kernels.layout import (
     ADAPTIVE_OBGD,
     BERNOULLI,
     CATEGORICAL,
+    EPSILON_GREEDY,
     GAUSSIAN,
     GRADED,
     INTENTIONAL,
@@ -20,7 +21,7 @@ from tracerl.kernels.layout import (
 )
 from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
-from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, MultiCategorical
+from tracerl.nn.heads import Bernoulli, Categorical, EpsilonGreedy, Gaussian, Head, MultiCategorical
 from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF
 from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
 from tracerl.nn.wiring import INPUT
@@ -39,6 +40,7 @@ HEADS: dict[type, int] = {
     MultiCategorical: CATEGORICAL,
     Bernoulli: BERNOULLI,
     Gaussian: GAUSSIAN,
+    EpsilonGreedy: EPSILON_GREEDY,
 }
 STEP_RULES: dict[type, int] = {
     BoundedIntentional: INTENTIONAL,

@@ -47,6 +47,7 @@ class AgentParts:
         discount: gamma per env step.
         entropy_weight: tau.
         is_shared: V is the last output of the policy's network.
+        looks_ahead: the value of s' is by a forward pass of the policy's network that leaves no state.
         value_weight: of V in the objective of a shared network.
     """
 
@@ -68,6 +69,7 @@ class AgentParts:
     discount: float
     entropy_weight: float
     is_shared: bool
+    looks_ahead: bool
     value_weight: float
 
     @property
@@ -82,9 +84,9 @@ class AgentParts:
 
     @property
     def kept(self) -> list[int]:
-        """Ranges of the packed state, each its start and size, that a forward pass of a shared network writes."""
+        """Ranges of the packed state, start and size, that a forward pass of the policy's network writes."""
         real, ranges = self.state.real, list[int]()
-        states = self.policy.network.states(traces=False) if self.is_shared else []
+        states = self.policy.network.states(traces=False) if self.looks_ahead else []
         for state in sorted(states, key=Tensor.storage_offset):
             start, size = int(state.storage_offset()), state.numel() // real[..., 0].numel()
             if state.dtype != real.dtype:

@@ -1,6 +1,6 @@
 """The action heads: ``nn.heads``, one to one; arguments as in ``neurons``, ``head`` is that of the agent's record.
 
-Of the three kinds, CATEGORICAL has one component or several.
+Of the four kinds, CATEGORICAL has one component or several, and EPSILON_GREEDY one, with Q in place of log pi.
 """
 
 import math
@@ -10,9 +10,9 @@ import numpy as np
 
 from tracerl.kernels import functional as F
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.layout import BERNOULLI, CATEGORICAL, GAUSSIAN
+from tracerl.kernels.layout import BERNOULLI, CATEGORICAL, EPSILON_GREEDY, GAUSSIAN, SARSA, WATKINS
 from tracerl.kernels.memory import part
-from tracerl.kernels.streams import uniform
+from tracerl.kernels.streams import next_uniform, uniform
 
 _LEAST_STD = 1e-3  # nn.heads.gaussian.LEAST_STD
 _UNBOUNDED = 1e30  # nn.heads.gaussian.UNBOUNDED
@@ -33,6 +33,8 @@ def sample(memory: Any, words: Any, agent: Any, constants: Any, outputs: Any) ->
             memory[head.probabilities + i] = F.sigmoid(logit)
             drawn = uniform(words, agent.stream.counter)
             words[head.action + i] = 1 if (0.5 if agent.greedy else drawn) < memory[head.probabilities + i] else 0
+    elif head.kind == EPSILON_GREEDY:
+        sample_epsilon_greedy(memory, words, agent, outputs)
     else:
         sample_gaussian(memory, words, agent, constants, outputs)
 
@@ -91,6 +93,93 @@ def sample_gaussian(memory: Any, words: Any, agent: Any, constants: Any, outputs
 
 
 @kernel
+def epsilon(words: Any, head: Any) -> float:
+    """``EpsilonGreedy.epsilon``."""
+    passed = min(words[head.taken] / head.epsilon_steps, 1.0)
+    return float(head.epsilon_start + (head.epsilon_end - head.epsilon_start) * passed)
+
+
+@kernel
+def atom(head: Any, k: int) -> float:
+    """Return z_k of ``EpsilonGreedy``."""
+    return float(head.value_range * (2 * k / max(head.atoms - 1, 1) - 1))
+
+
+@kernel
+def action_values(head: Any, outputs: Any, values: Any) -> int:
+    """``EpsilonGreedy.values_of``: write Q of every action to ``values``; return the best one."""
+    real, best, n = outputs.dtype.type, 0, head.atoms
+    for a in range(head.n_actions):
+        values[a] = outputs[a]
+        if n > 1:
+            logits, weighted, total = part(outputs, a * n, n), real(0), real(0)
+            largest = logits.max()
+            for k in range(n):
+                share = math.exp(logits[k] - largest)
+                total += share
+                weighted += share * real(atom(head, k))
+            values[a] = weighted / total
+        if values[a] > values[best]:
+            best = a
+    return best
+
+
+@kernel
+def inverted(head: Any, real: Any, epsilon: float, best: int, chance: float) -> int:
+    """Return the action at which the cumulative distribution of the policy exceeds a number in [0, 1)."""
+    action, cumulative = 0, real(0)
+    for a in range(head.n_actions - 1):
+        cumulative += probability(head, real, epsilon, a == best)
+        if cumulative <= chance:
+            action += 1
+    return action
+
+
+@kernel
+def probability(head: Any, real: Any, epsilon: float, is_best: bool) -> Any:
+    """Return one number of ``EpsilonGreedy.policy_of``."""
+    return real(epsilon) / real(head.n_actions) + (real(1) - real(epsilon)) * real(is_best)
+
+
+@kernel
+def bootstrap(words: Any, agent: Any, outputs: Any, values: Any) -> Any:
+    """``EpsilonGreedy.bootstrap``; ``values``, [n_actions], is written."""
+    head, real = agent.head, outputs.dtype.type
+    best = action_values(head, outputs, values)
+    if head.target == WATKINS:
+        return values[best]
+    greed = epsilon(words, head)
+    if head.target == SARSA:
+        return values[inverted(head, real, greed, best, next_uniform(words, agent.stream.counter))]
+    total = real(0)
+    for a in range(head.n_actions):
+        total += probability(head, real, greed, a == best) * values[a]
+    return total
+
+
+@kernel
+def sample_epsilon_greedy(memory: Any, words: Any, agent: Any, outputs: Any) -> None:
+    """``EpsilonGreedy.sample``."""
+    head, real, n = agent.head, memory.dtype.type, agent.head.atoms
+    values, weights = part(memory, head.values, head.n_actions), part(memory, head.weights, n)
+    best, greed = action_values(head, outputs, values), epsilon(words, head)
+    chance = uniform(words, agent.stream.counter)
+    action = best if agent.greedy else inverted(head, real, greed, best, chance)
+    for a in range(head.n_actions):
+        memory[head.probabilities + a] = probability(head, real, greed, a == best)
+    words[head.action], words[head.explored] = action, action != best
+    words[head.taken] += 1
+    if n > 1:
+        logits, total = part(outputs, action * n, n), real(0)
+        largest = logits.max()
+        for k in range(n):
+            weights[k] = math.exp(logits[k] - largest)
+            total += weights[k]
+        for k in range(n):
+            weights[k] *= (real(atom(head, k)) - values[action]) / total
+
+
+@kernel
 def log_probability(memory: Any, words: Any, head: Any, constants: Any) -> Any:
     """``Head.log_probability``."""
     total = memory.dtype.type(0)
@@ -103,6 +192,9 @@ def log_probability(memory: Any, words: Any, head: Any, constants: Any) -> Any:
         for i in range(head.n_components):
             logit = memory[head.logits + i]
             total += logit * memory.dtype.type(words[head.action + i]) - F.softplus(logit)
+    elif head.kind == EPSILON_GREEDY:
+        chosen_with = memory[head.probabilities + words[head.action]]
+        total = math.log(max(chosen_with, memory.dtype.type(np.finfo(memory.dtype).tiny)))
     else:
         for i in range(head.n_components):
             action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
@@ -121,6 +213,11 @@ def entropy(memory: Any, head: Any) -> Any:
     elif head.kind == BERNOULLI:
         for i in range(head.n_components):
             total += F.bernoulli_entropy(memory[head.logits + i], memory[head.probabilities + i])
+    elif head.kind == EPSILON_GREEDY:
+        for a in range(head.n_actions):
+            share = memory[head.probabilities + a]
+            if share > 0:
+                total -= share * math.log(share)
     else:
         for i in range(head.n_components):
             total += F.gaussian_entropy(memory[head.std + i])
@@ -137,6 +234,11 @@ def learning_signal(memory: Any, words: Any, head: Any, constants: Any, weight: 
             probability, taken = memory[head.probabilities + i], memory.dtype.type(words[head.action + i])
             bonus = F.bernoulli_entropy_gradient(memory[head.logits + i], probability)
             g[i] = taken - probability + weight * bonus
+    elif head.kind == EPSILON_GREEDY:
+        for i in range(head.n_outputs):
+            g[i] = 0
+        for k in range(head.atoms):
+            g[words[head.action] * head.atoms + k] = memory[head.weights + k]
     else:
         gaussian_signal(memory, head, constants, weight, g)
 

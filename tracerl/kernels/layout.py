@@ -20,12 +20,22 @@ OFFSET, SIZE, NUMBER, FLAG = np.int64, np.int64, np.float64, np.bool_
 ABSENT = -1
 
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD, UPDATE_RMS = range(5)  # kinds of step-size rules
-CATEGORICAL, BERNOULLI, GAUSSIAN = range(3)  # of heads
+CATEGORICAL, BERNOULLI, GAUSSIAN, EPSILON_GREEDY = range(4)  # of heads
+WATKINS, SARSA, EXPECTED_SARSA = range(3)  # targets of action values
 SPIKING, GRADED, POOLING = range(3)  # of layers
 ADVANTAGE, REWARD = range(2)  # of signals without a critic
 SOFT, HARD = range(2)  # resets
 TRIANGLE, ARCTAN, RECTIFIER = range(3)  # surrogates
-CHOICES = {"soft": SOFT, "hard": HARD, "triangle": TRIANGLE, "arctan": ARCTAN, "rectifier": RECTIFIER}
+CHOICES = {
+    "soft": SOFT,
+    "hard": HARD,
+    "triangle": TRIANGLE,
+    "arctan": ARCTAN,
+    "rectifier": RECTIFIER,
+    "watkins": WATKINS,
+    "sarsa": SARSA,
+    "expected_sarsa": EXPECTED_SARSA,
+}
 
 
 def record(**fields: Any) -> np.dtype[Any]:
@@ -117,6 +127,11 @@ HEAD = record(
     **offsets("sizes low high centre half_range least most ends"),  # in constants
     each_std=NUMBER,
     mean_margin=NUMBER,
+    **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
+    n_actions=SIZE,
+    atoms=SIZE,
+    target=SIZE,
+    **dict.fromkeys("epsilon_start epsilon_end epsilon_steps value_range".split(), NUMBER),
 )
 ENCODER = record(
     n_out=SIZE,
@@ -143,6 +158,7 @@ AGENT = record(  # describe.AgentParts
     value_weight=NUMBER,
     has_critic=FLAG,
     is_shared=FLAG,
+    looks_ahead=FLAG,
     by_rows=FLAG,  # a network is too large for the fastest cache; see steps.add_to_traces
     frozen=FLAG,  # nothing is learned, and what only serves learning is left out
     greedy=FLAG,  # the likeliest action in place of a sample

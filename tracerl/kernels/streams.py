@@ -18,7 +18,19 @@ _LEAST_SHARE = 0.01
 def uniform(words: Any, counter: int) -> float:
     """``UniformStream.draw``."""
     words[counter] += -7046029254386353131
-    bits = np.uint64(words[counter])
+    return uniform_at(words[counter])
+
+
+@kernel
+def next_uniform(words: Any, counter: int) -> float:
+    """``UniformStream.peek``."""
+    return uniform_at(words[counter] + -7046029254386353131)
+
+
+@kernel
+def uniform_at(counter: int) -> float:
+    """Return the number in [0, 1) of a counter."""
+    bits = np.uint64(counter)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     bits = bits ^ (bits >> np.uint64(31))

@@ -52,6 +52,10 @@ class EqualRewards:
 
 
 def reward_check(agent: object) -> list[EqualRewards]:
-    """Return the callback for an agent with ``critic = None``, or for many agents whose first has it."""
+    """Return the callback for an agent that learns no value: ``critic = None`` without ``looks_ahead``.
+
+    Of many agents, the first is asked.
+    """
     first = getattr(agent, "agents", [agent])[0]
-    return [EqualRewards()] if getattr(first, "critic", ...) is None else []
+    learns_values = getattr(first, "critic", ...) is not None or getattr(first, "looks_ahead", False)
+    return [] if learns_values else [EqualRewards()]

@@ -51,6 +51,10 @@ class UniformStream(StateModule):
         self.counter.add_(_GAMMA)
         return _uniform(self.counter)
 
+    def peek(self) -> Tensor:
+        """Return the number that ``draw`` returns next, leaving the streams as they are: float64, [*lifetimes]."""
+        return _uniform(self.counter + _GAMMA)
+
     def draw_many(self, n: int) -> Tensor:
         """Draw n numbers per lifetime, the same as by n single draws: float64, [*lifetimes, n]."""
         steps = torch.arange(1, n + 1, device=self.counter.device).mul_(_GAMMA)  # wraps around, as the counter does

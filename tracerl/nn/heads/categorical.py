@@ -40,7 +40,7 @@ class Categorical(Head):
         torch.log_softmax(outputs, -1, out=self.log_probabilities)
         torch.exp(self.log_probabilities, out=self.probabilities)
         drawn = stream.draw()
-        self.action.copy_(self.probabilities.argmax(-1) if self.greedy else _inverted(self.probabilities, drawn))
+        self.action.copy_(self.probabilities.argmax(-1) if self.greedy else inverted(self.probabilities, drawn))
 
     def log_probability(self) -> Tensor:
         """Return log pi of the action, in nats: [*lifetimes]."""
@@ -106,7 +106,7 @@ class MultiCategorical(Head):
         torch.exp(self.log_probabilities, out=self.probabilities)
         for i, probabilities in enumerate(self._parts(self.probabilities)):
             drawn = uniform[..., i]
-            self.action[..., i] = probabilities.argmax(-1) if self.greedy else _inverted(probabilities, drawn)
+            self.action[..., i] = probabilities.argmax(-1) if self.greedy else inverted(probabilities, drawn)
 
     def log_probability(self) -> Tensor:
         """Return log pi of the action, in nats: [*lifetimes]."""
@@ -133,7 +133,7 @@ class MultiCategorical(Head):
         return (self.action.cpu().numpy().reshape(self._shape) + self.start).astype(self._dtype)
 
 
-def _inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
+def inverted(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Return the index at which the cumulative distribution exceeds a float64 in [0, 1): int64, [*lifetimes]."""
     below = probabilities.cumsum(-1)[..., :-1] <= uniform.unsqueeze(-1)
     return below.sum(-1)

@@ -4,7 +4,7 @@ from tracerl.nn.networks.base import Network
 from tracerl.nn.networks.convolutional import Convolutional
 from tracerl.nn.networks.graph import Graph
 from tracerl.nn.networks.neurons import Neurons
-from tracerl.nn.networks.perceptron import Perceptron, PerceptronSettings
+from tracerl.nn.networks.perceptron import Perceptron, PerceptronSettings, check_spiking
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.networks.sequential import Dense, Sequential
 
@@ -19,4 +19,5 @@ __all__ = [
     "PerceptronSettings",
     "ScoredNetwork",
     "Sequential",
+    "check_spiking",
 ]

@@ -116,3 +116,10 @@ class PerceptronSettings:
     @property
     def _convolutions(self) -> Convolutions | None:
         return None if self.channels in ([], ()) else Convolutions(self.channels, self.kernel, self.stride)
+
+
+def check_spiking(network: Any) -> None:
+    """Raise a ConfigError where the settings of a network are those of a perceptron, for an agent that spikes."""
+    if isinstance(network, PerceptronSettings):
+        problem = "must have spiking neurons for this agent, got the perceptron of agent=stream_q"
+        raise checks.ConfigError("network", problem)
