@@ -40,6 +40,20 @@ def test_gradient_of_the_sum_equals_autograd(hidden: str) -> None:
         torch.testing.assert_close(score, parameters[name].grad, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_nothing_is_learned_before_the_first_reward(engine: str) -> None:
+    """V starts at zero: values drawn at random would make TD errors, which would change the policy."""
+    agent = agent_for("network.output_scale=1", "optimizer=update_rms", f"engine={engine}")
+    initial = agent.policy.network.flat.clone()
+    agent.start(observation(0))
+    for i in range(1, 20):
+        agent.step(0.0, observation(i))
+    assert torch.equal(agent.policy.network.flat, initial) and float(agent.value) == 0
+    assert float(agent.head.probabilities.std()) > 0  # the policy's outputs are drawn
+    agent.step(1.0, observation(50))
+    assert not torch.equal(agent.policy.network.flat, initial)
+
+
 def test_one_step_follows_the_order_of_the_docstring() -> None:
     settings = ("optimizer=sgd", "agent.entropy=0.3", "agent.trace_decay=0.95", "agent.value_weight=0.5")
     agent = agent_for(*settings)
