@@ -24,7 +24,8 @@ AGENTS = {
     "fused": (SMALL, "engine=fused"),
     "eprop": ("agent=eprop", SMALL),
     "reflect_classic": ("agent=reflect_classic", "agent.network.hidden=[8]"),
-    "q_lambda": ("agent=q_lambda", SMALL),
+    "q_lambda, torch": ("agent=q_lambda", SMALL, "engine=torch"),
+    "q_lambda, fused": ("agent=q_lambda", SMALL, "engine=fused"),
     "stream_ac": ("agent=stream_ac", "agent.hidden=[8]"),
     "stream_ac, fused": ("agent=stream_ac", "agent.hidden=[8]", "engine=fused"),
 }

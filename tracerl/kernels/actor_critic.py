@@ -259,7 +259,8 @@ def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratc
     log_probability = heads.log_probability(memory, words, agent.head, constants)
     memory[trace.trace] = accumulate(memory[trace.trace], memory.dtype.type(trace.trace_decay), log_probability)
     memory[agent.entropy] = heads.entropy(memory, agent.head)
-    if not math.isfinite(memory[agent.entropy]):
+    checked = agent.value if agent.head.kind == EPSILON_GREEDY else agent.entropy
+    if not math.isfinite(memory[checked]):
         words[agent.fault] = 1
         return math.nan
     return heads.chosen(words, agent.head)

@@ -148,12 +148,12 @@ def bootstrap(words: Any, agent: Any, outputs: Any, values: Any) -> Any:
     best = action_values(head, outputs, values)
     if head.target == WATKINS:
         return values[best]
-    greed = epsilon(words, head)
+    chance_of_any = epsilon(words, head)
     if head.target == SARSA:
-        return values[inverted(head, real, greed, best, next_uniform(words, agent.stream.counter))]
+        return values[inverted(head, real, chance_of_any, best, next_uniform(words, agent.stream.counter))]
     total = real(0)
     for a in range(head.n_actions):
-        total += probability(head, real, greed, a == best) * values[a]
+        total += probability(head, real, chance_of_any, a == best) * values[a]
     return total
 
 
@@ -162,11 +162,11 @@ def sample_epsilon_greedy(memory: Any, words: Any, agent: Any, outputs: Any) -> 
     """``EpsilonGreedy.sample``."""
     head, real, n = agent.head, memory.dtype.type, agent.head.atoms
     values, weights = part(memory, head.values, head.n_actions), part(memory, head.weights, n)
-    best, greed = action_values(head, outputs, values), epsilon(words, head)
+    best, chance_of_any = action_values(head, outputs, values), epsilon(words, head)
     chance = uniform(words, agent.stream.counter)
-    action = best if agent.greedy else inverted(head, real, greed, best, chance)
+    action = best if agent.greedy else inverted(head, real, chance_of_any, best, chance)
     for a in range(head.n_actions):
-        memory[head.probabilities + a] = probability(head, real, greed, a == best)
+        memory[head.probabilities + a] = probability(head, real, chance_of_any, a == best)
     words[head.action], words[head.explored] = action, action != best
     words[head.taken] += 1
     if n > 1:

@@ -89,12 +89,9 @@ class EpsilonGreedy(Head):
     def __init__(self, n_actions: int, lifetimes: Lifetimes, settings: EpsilonGreedySettings, start: int = 0) -> None:
         """Initialise; ``start`` is the number of the first action."""
         super().__init__()
-        self.settings, self.n_actions, self.atoms, self.start = settings, n_actions, settings.atoms, start
-        self.n_outputs, self.target, self.value_range = (
-            n_actions * settings.atoms,
-            settings.target,
-            settings.value_range,
-        )
+        self.n_actions, self.atoms, self.start = n_actions, settings.atoms, start
+        self.n_outputs, self.target = n_actions * settings.atoms, settings.target
+        self.value_range = settings.value_range
         self.epsilon_start, self.epsilon_end = settings.epsilon_start, settings.epsilon_end
         self.epsilon_steps = settings.epsilon_steps
         self.register_buffer("values", lifetimes.zeros(n_actions))
