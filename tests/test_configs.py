@@ -20,7 +20,11 @@ from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
 # settings that encoders over several ticks need
-NEEDS = {"encoder=latency": ["network.ticks=4"], "encoder=rate": ["network.ticks=4"]}
+NEEDS = {
+    "encoder=latency": ["network.ticks=4"],
+    "encoder=rate": ["network.ticks=4"],
+    "network=perceptron": ["agent=stream_q"],
+}
 
 
 def whole(*overrides: str) -> DictConfig:
