@@ -145,8 +145,6 @@ class QLambdaAgent(TraceAgent):
 
     def _act(self, features: Tensor) -> None:
         """Choose an action by its values at the features."""
-        self.head.sample(self.policy.network(features), self.stream)
+        self._choose(self.policy.network(features))
         self.value.copy_(self.head.value())
-        self.log_prob_trace.accumulate(self.head.log_probability())
-        self.entropy.copy_(self.head.entropy())
         self._sound(self.value)

@@ -164,10 +164,7 @@ class ReflectAgent(ActorCritic):
         if self.is_shared:
             self.value.copy_(outputs[..., -1])
             outputs = outputs[..., :-1]
-        self.head.sample(outputs, self.stream)
-        self.log_prob_trace.accumulate(self.head.log_probability())
-        self.entropy.copy_(self.head.entropy())
-        self._sound(self.entropy)
+        self._choose(outputs)
 
 
 def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:

@@ -120,10 +120,7 @@ class StreamACAgent(ActorCritic):
 
     def _act(self, features: Tensor) -> None:
         """Sample an action from the policy at the features."""
-        self.head.sample(self.policy.network(features), self.stream)
-        self.log_prob_trace.accumulate(self.head.log_probability())
-        self.entropy.copy_(self.head.entropy())
-        self._sound(self.entropy)
+        self._choose(self.policy.network(features))
 
 
 def _with_own(

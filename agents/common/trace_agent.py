@@ -78,13 +78,14 @@ class TraceAgent(OnlineAgent):
     one packed state.
 
     Attributes:
-        value: V of the newest observation, computed at that step, [*lifetimes].
+        value: V of the newest observation, or Q of the newest action there, computed at that step, [*lifetimes].
         signal: factor of the last update, such as the td error, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
         sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
         has_kernels: whether ``tracerl.kernels`` implements exactly this class.
         is_shared: V is the last output of the policy's network.
         looks_ahead: the value of s' is computed by a forward pass of the policy's network that leaves no state.
+        entropy_weight: tau of the entropy bonus.
         value_weight: of V in the objective of that network.
         engine_reason: why ``auto`` chose torch; None where it did not.
         network_description: what is printed of a convolutional network; None for others.
@@ -234,6 +235,13 @@ class TraceAgent(OnlineAgent):
         self.log_prob_trace.reset_state(mask)
         if self.reward_scaler is not None:
             self.reward_scaler.end_episode(mask)
+
+    def _choose(self, outputs: Tensor) -> None:
+        """Sample an action from the outputs of the policy's network, [*lifetimes, n_outputs], and its statistics."""
+        self.head.sample(outputs, self.stream)
+        self.log_prob_trace.accumulate(self.head.log_probability())
+        self.entropy.copy_(self.head.entropy())
+        self._sound(self.entropy)
 
     def _watch(self) -> None:
         """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""

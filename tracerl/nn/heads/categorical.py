@@ -13,7 +13,28 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 
-class Categorical(Head):
+class SingleChoice(Head):
+    """One action of a Discrete space.
+
+    Attributes:
+        start: number of the first action.
+        action: index of the last action, counted from 0, int64, [*lifetimes].
+    """
+
+    start: int
+
+    def chosen(self) -> Any:
+        """Return the number of the action: an int, or int64, [lifetimes]."""
+        if self.action.dim() == 0:
+            return self.action.item() + self.start
+        return self.action.cpu().numpy() + self.start
+
+    def chosen_by_kernel(self, number: float) -> int:
+        """Return the number of the action without reading the tensor, which takes half a microsecond."""
+        return int(number) + self.start
+
+
+class Categorical(SingleChoice):
     """A softmax over the actions of a Discrete space.
 
     Attributes:
@@ -57,16 +78,6 @@ class Categorical(Head):
     def entropy_gradient(self) -> Tensor:
         """Return the gradient of the entropy with respect to the logits: [*lifetimes, n_actions]."""
         return F.categorical_entropy_gradient(self.probabilities, self.log_probabilities, self.entropy())
-
-    def chosen(self) -> Any:
-        """Return the number of the action: an int, or int64, [lifetimes]."""
-        if self.action.dim() == 0:
-            return self.action.item() + self.start
-        return self.action.cpu().numpy() + self.start
-
-    def chosen_by_kernel(self, number: float) -> int:
-        """Return the number of the action without reading the tensor, which takes half a microsecond."""
-        return int(number) + self.start
 
 
 class MultiCategorical(Head):

@@ -8,8 +8,7 @@ from gymnasium import Space, spaces
 from torch import Tensor
 
 from tracerl.config import checks
-from tracerl.nn.heads.base import Head
-from tracerl.nn.heads.categorical import inverted
+from tracerl.nn.heads.categorical import SingleChoice, inverted
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
@@ -54,7 +53,7 @@ class EpsilonGreedySettings:
         return EpsilonGreedy(int(space.n), lifetimes, self, int(space.start))
 
 
-class EpsilonGreedy(Head):
+class EpsilonGreedy(SingleChoice):
     """Q(s, a) of every action of a Discrete space; the action is the best one, or any with probability epsilon.
 
     With one atom the outputs are Q. With more, they are logits, one row of atoms per action, and
@@ -180,13 +179,3 @@ class EpsilonGreedy(Head):
     def entropy_gradient(self) -> Tensor:
         """Return zeros, since the policy is epsilon-greedy at any outputs: [*lifetimes, n_outputs]."""
         return self.weights.new_zeros(*self.action.shape, self.n_outputs)
-
-    def chosen(self) -> Any:
-        """Return the number of the action: an int, or int64, [lifetimes]."""
-        if self.action.dim() == 0:
-            return self.action.item() + self.start
-        return self.action.cpu().numpy() + self.start
-
-    def chosen_by_kernel(self, number: float) -> int:
-        """Return the number of the action without reading the tensor; see ``Head.chosen_by_kernel``."""
-        return int(number) + self.start
