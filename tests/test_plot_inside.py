@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+import tests.toy_envs  # noqa: F401  registers the probes
 from tests.helpers import command
 from tracerl.config.checks import ConfigError
 from tracerl.plot import __main__ as command_line
 from tracerl.plot.distributions import draw_distributions
+from tracerl.plot.filters import draw_filters, filters_of
 from tracerl.plot.frames import draw_frames
 from tracerl.plot.lines import draw_traces
 from tracerl.plot.living import live_on
@@ -160,3 +162,22 @@ def test_every_agent_has_figures_of_weights_and_traces(agent: str) -> None:
     assert "weights" in quantities
     assert agent == "reflect_classic" or "eligibility trace" in quantities
     assert agent != "stream_ac" or [len(found[f"policy_{i}"]["biases"]) for i in range(2)] == [128, 128]
+
+
+def test_filters_are_drawn_before_and_after_learning(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["network=conv", "network.channels=[3]", "network.hidden=[32]", "steps=60", "logger=none"]
+    assert command(["engine=torch", "env=Image-v0", *small, "hydra.run.dir=conv"], monkeypatch, tmp_path) == 0
+    saved = load(tmp_path / "conv")
+    before, after = filters_of(saved.new_agent()), filters_of(saved.agent())
+    assert before.shape == after.shape == (3, 2, 3, 3)
+    assert 0 < np.abs(before - after).max() < 1
+    figure = draw_filters({"one": before, "two": after})
+    image = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(image[4:7, 8:11], before[2, 1])  # input channel 1 is below, channel 2 at the right
+    monkeypatch.setattr(sys, "argv", ["plot", str(tmp_path / "conv"), "--what", "filters", "-o", "filters.png"])
+    command_line.main()
+    assert (tmp_path / "filters.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match="must have an agent with a convolution"):
+        filters_of(load(folder).agent())

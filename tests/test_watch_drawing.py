@@ -10,6 +10,7 @@ from PIL import Image
 
 from tracerl.recording import actions
 from tracerl.recording import images as P
+from tracerl.recording.maps import first_convolution, maps
 from tracerl.recording.panels import Axis, Scales, curves_panel, layer_panel, shares_panel, traces_panel
 from tracerl.recording.recorder import LayerRecording, Recording
 from tracerl.recording.timeline import Timeline
@@ -146,6 +147,40 @@ def test_composite_image_has_the_frame_the_bars_and_a_mark_at_the_action() -> No
         places(sheet.compose(Scene(frame, recording(), 20, 2, 11, 11.0, None, a))[:, 320:346], P.INK) for a in (0, 1)
     ]
     assert marks[1][:, 0].mean() - marks[0][:, 0].mean() == pytest.approx(26)
+
+
+def image_layer(shape: tuple[int, int, int]) -> LayerRecording:
+    """Return a layer on an image in which only the last neuron of the first row of channel 1 spikes at the end."""
+    n, spikes = int(np.prod(shape)), np.zeros((STEPS, *shape))
+    spikes[-1, 1, 0, -1] = 1
+    still = np.zeros((STEPS, n))
+    return LayerRecording("policy_0", spikes.reshape(STEPS, n), still, still + 0.5, np.zeros(n), shape)
+
+
+def test_maps_show_the_newest_spikes_at_their_places() -> None:
+    picture = maps(image_layer((4, 3, 5)), 60, 40)  # two rows of two tiles, five pixels a neuron, two between tiles
+    assert picture.shape == (2 * 15 + 2, 2 * 25 + 2, 3)
+    lit = places(picture, P.SPIKE)
+    assert (lit.min(0).tolist(), lit.max(0).tolist()) == ([0, 25 + 2 + 20], [4, 25 + 2 + 24])
+    gap = places(picture, P.BACKGROUND)
+    assert set(gap[gap[:, 0] == 0][:, 1]) == {25, 26}
+
+
+@pytest.mark.parametrize("shape", [(16, 8, 8), (2, 40, 90), (64, 6, 6), (300, 20, 20)])
+def test_maps_fit_into_their_room(shape: tuple[int, int, int]) -> None:
+    picture = maps(image_layer(shape), 200, 100)
+    assert 10 < picture.shape[0] <= 100 and 10 < picture.shape[1] <= 200
+
+
+def test_maps_stand_beside_the_frame() -> None:
+    shown = recording(layers=[layer("policy_1"), image_layer((4, 3, 5))])
+    assert first_convolution(shown) is shown.layers[1] and first_convolution(recording()) is None
+    frame = np.full((40, 40, 3), (10, 200, 250), np.uint8)
+    sheet = CompositeImage((960, 540), spaces.Discrete(2), "a title", "frozen", with_maps=True)
+    picture = sheet.compose(Scene(frame, shown, 20, 2, 11, 11.0, None, 1))
+    framed, lit = places(picture, (10, 200, 250)), places(picture[:280, :450], P.SPIKE)
+    assert np.ptp(framed, axis=0).tolist() == [40 * 5 - 1, 40 * 5 - 1]
+    assert len(lit) and lit[:, 1].min() > framed[:, 1].max()
 
 
 def test_scales_cover_the_values_and_do_not_change_at_every_frame() -> None:

@@ -65,6 +65,7 @@ class LayerView:
         membrane: in units of the threshold's scale, [n].
         threshold: theta, [n]; NaN where the layer has none.
         rate: spikes per tick, over about 1,000 ticks, [n].
+        shape: channels, height and width of neurons that lie on an image, row-major; None: of other neurons.
     """
 
     name: str
@@ -72,6 +73,7 @@ class LayerView:
     membrane: Numbers
     threshold: Numbers
     rate: Numbers
+    shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def constants(agent: Any) -> dict[str, Numbers]:
     return {tag: values.copy() for tag, values in distributions(agent).items() if tag.startswith(groups)}
 
 
+_NUMBERS = ("spikes", "membrane", "threshold", "rate")
 _OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
 
 
@@ -180,8 +183,8 @@ def _copied(layers: Sequence[LayerView], outlook: Mapping[str, Numbers]) -> View
     """Return a view with copies of the arrays."""
 
     def copied(layer: LayerView) -> LayerView:
-        arrays = (layer.spikes, layer.membrane, layer.threshold, layer.rate)
-        return LayerView(layer.name, *(np.array(array, np.float64) for array in arrays))
+        numbers = {name: np.array(getattr(layer, name), np.float64) for name in _NUMBERS}
+        return LayerView(layer.name, **numbers, shape=layer.shape)
 
     copies = {name: np.array(array, np.float64) if array.ndim else float(array) for name, array in outlook.items()}
     return View([copied(layer) for layer in layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
@@ -191,7 +194,9 @@ def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
     threshold = getattr(getattr(neurons, "threshold", None), "value", None)
     spikes = found(neurons.spikes)
     theta = np.array(np.nan) if threshold is None else found(threshold)
-    return LayerView(name, spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate))
+    shape = getattr(getattr(neurons, "synapses", None), "out_shape", ())
+    numbers = spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate)
+    return LayerView(name, *numbers, tuple(shape) if len(shape) == 3 else None)
 
 
 def _packed_storage(agent: Any) -> set[int]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tracerl.plot.choice import choose as choose
     from tracerl.plot.curves import draw_curves as draw_curves
     from tracerl.plot.distributions import draw_distributions as draw_distributions
+    from tracerl.plot.filters import draw_filters as draw_filters
+    from tracerl.plot.filters import filters_of as filters_of
     from tracerl.plot.frames import draw_frames as draw_frames
     from tracerl.plot.lines import draw_running as draw_running
     from tracerl.plot.lines import draw_traces as draw_traces
@@ -28,6 +30,7 @@ _HOMES = {
     "choice": ("choose",),
     "curves": ("draw_curves",),
     "distributions": ("draw_distributions",),
+    "filters": ("draw_filters", "filters_of"),
     "frames": ("draw_frames",),
     "lines": ("draw_running", "draw_traces"),
     "living": ("live_on",),

@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.config.checks import stop
 from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
 
-WHAT = ("curves", "table", "raster", "traces", "distributions", "frame", "running")
+WHAT = ("curves", "table", "raster", "traces", "distributions", "filters", "frame", "running")
 _INCHES = "a number of inches from 1 to 40"
 _ABOUT = """\
 Draw figures of runs for print, or print tables of them.
@@ -21,6 +21,7 @@ Draw figures of runs for print, or print tables of them.
   raster         spikes of every layer, some membranes, return and td error, in steps from the checkpoint
   traces         probabilities, value, td error, membranes and eligibility traces over the same steps
   distributions  weights, traces, decays, thresholds and rates of each layer, at the checkpoint
+  filters        weights of the first convolution, before learning and at the checkpoint
   frame          rendered images of the env over the same steps
   running        every return of a lifetime, and exponential averages at several decays
 """

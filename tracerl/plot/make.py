@@ -15,6 +15,7 @@ from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable, relabelled
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.distributions import draw_distributions
+from tracerl.plot.filters import draw_filters, filters_of
 from tracerl.plot.frames import draw_frames
 from tracerl.plot.lines import draw_running, draw_traces
 from tracerl.plot.memory import distributions_of
@@ -153,6 +154,12 @@ def _distributions(arguments: argparse.Namespace) -> Draw:
     return partial(draw_distributions, distributions_of(_saved(arguments).memory(arguments.life)))
 
 
+def _filters(arguments: argparse.Namespace) -> Draw:
+    saved, life = _saved(arguments), arguments.life
+    agents = {"before learning": saved.new_agent(life), f"after {saved.step:,} env steps": saved.agent(life)}
+    return partial(draw_filters, {name: filters_of(agent) for name, agent in agents.items()})
+
+
 def _frame(arguments: argparse.Namespace) -> Draw:
     frames = _recorded(arguments, min(arguments.frames, arguments.steps)).frames
     return partial(draw_frames, {f"step {step:,}": frame for step, frame in frames.items()})
@@ -167,6 +174,7 @@ _DRAW: dict[str, Callable[[argparse.Namespace], Draw]] = {
     "raster": _raster,
     "traces": _traces,
     "distributions": _distributions,
+    "filters": _filters,
     "frame": _frame,
     "running": _running,
 }

@@ -104,7 +104,7 @@ def _series(views: list[View], name: str) -> Numbers | None:
 def _layer(views: list[View], i: int) -> LayerRecording:
     layers = [seen.layers[i] for seen in views]
     over_steps = {name: np.array([getattr(layer, name) for layer in layers]) for name in _OVER_STEPS}
-    return LayerRecording(layers[-1].name, **over_steps, rate=layers[-1].rate)
+    return LayerRecording(layers[-1].name, **over_steps, rate=layers[-1].rate, shape=layers[-1].shape)
 
 
 _OVER_STEPS = ("spikes", "membrane", "threshold")

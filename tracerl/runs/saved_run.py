@@ -88,17 +88,7 @@ class SavedRun:
         if which is not None and life is not None:
             raise ConfigError("life", f"must be given once, got {which!r} and {life!r}")
         life = checks.whole("life", which or life or 0, 0, self.lifetimes - 1)
-        single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + life})
-        assert isinstance(single, DictConfig)
-        if "engine" in single.agent:  # resolved when the run began
-            single.agent.engine = engine
-        env = self.env()
-        try:
-            names = f"env.id={self.config.env.id}, {CONFIG} in {self.folder}"
-            spaces = env.observation_space, env.action_space
-            agent = build_agent(single, *spaces, [single.seed], names, self._checked)
-        finally:
-            env.close()
+        agent = self.new_agent(life, engine)
         if not isinstance(agent, Stateful):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
@@ -107,6 +97,29 @@ class SavedRun:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
         return agent
+
+    def new_agent(self, life: int = 0, engine: str = "torch") -> Any:
+        """Build the agent of one lifetime as it was before its first step.
+
+        Args:
+            life: index of the lifetime.
+            engine: ``torch``, ``fused`` or ``auto``.
+
+        Raises:
+            ConfigError: the lifetime does not exist, or the settings do not give an agent.
+        """
+        checks.whole("life", life, 0, self.lifetimes - 1)
+        single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + life})
+        assert isinstance(single, DictConfig)
+        if "engine" in single.agent:  # resolved when the run began
+            single.agent.engine = engine
+        env = self.env()
+        try:
+            names = f"env.id={self.config.env.id}, {CONFIG} in {self.folder}"
+            spaces = env.observation_space, env.action_space
+            return build_agent(single, *spaces, [single.seed], names, self._checked)
+        finally:
+            env.close()
 
 
 def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> SavedRun:

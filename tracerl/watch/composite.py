@@ -10,12 +10,13 @@ from tracerl.lifetime.record import Record
 from tracerl.recording import actions
 from tracerl.recording import images as P
 from tracerl.recording.images import Picture
+from tracerl.recording.maps import first_convolution, maps
 from tracerl.recording.panels import action_colours, mixed
 from tracerl.recording.recorder import Recording
 from tracerl.recording.timeline import GUTTER, Timeline
 
 _MARGIN, _HEADER = 12, 34
-_LEFT = 0.34  # share of the width for the left part
+_LEFT, _LEFT_WITH_MAPS = 0.34, 0.46  # share of the width for the left part; with the maps of a convolution
 _NARROWEST, _WIDEST, _TALL = 600, 1600, 660  # size of the picture of a recording
 _ROW = 26  # largest height of a bar
 
@@ -39,9 +40,28 @@ class Scene:
 class CompositeImage:
     """Composite images of one size."""
 
-    def __init__(self, size: tuple[int, int], space: Any, title: str, mode: str, span: int | None = None) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        space: Any,
+        title: str,
+        mode: str,
+        span: int | None = None,
+        *,
+        with_maps: bool = False,
+    ) -> None:
+        """Choose the layout.
+
+        Args:
+            size: width and height in pixels.
+            space: action space of the env.
+            title: text at the top left.
+            mode: text at the top right.
+            span: env steps across the panels; None: four pixels a step.
+            with_maps: leave room for the neurons of a convolution beside the frame.
+        """
         self.size, self._space, self._title, self._mode = size, space, title, mode
-        self._left = round(_LEFT * size[0])
+        self._left = round((_LEFT_WITH_MAPS if with_maps else _LEFT) * size[0])
         across = size[0] - self._left - 3 * _MARGIN - GUTTER
         self.span = max(10, across // 4) if span is None else span
         self._plots = across - across % self.span if across >= self.span else across  # all steps have one width
@@ -63,10 +83,19 @@ class CompositeImage:
         return np.asarray(image).copy()
 
     def _show_frame(self, image: Image.Image, pen: ImageDraw.ImageDraw, scene: Scene) -> int:
-        """Draw the env frame at the top left and return its bottom."""
-        width = self._left
-        fitted = None if scene.frame is None else _fitted(scene.frame, width, round(0.42 * self.size[1]))
-        bottom = _HEADER + (41 if fitted is None else fitted.height)
+        """Draw the env frame at the top left, and the first convolution at its right; return the bottom."""
+        width, height = self._left, round(0.42 * self.size[1])
+        layer = None if scene.recording is None else first_convolution(scene.recording)
+        bottom = _HEADER
+        if layer is not None:
+            tiles = maps(layer, self._left // 2, height)
+            width -= tiles.shape[1] + _MARGIN
+            left = _MARGIN + width + _MARGIN
+            image.paste(Image.fromarray(tiles), (left, _HEADER))
+            bottom += tiles.shape[0] + 16
+            pen.text((left, bottom), layer.name, fill=P.QUIET, font=P.font(11), anchor="lb")
+        fitted = None if scene.frame is None else _fitted(scene.frame, width, height)
+        bottom = max(bottom, _HEADER + (41 if fitted is None else fitted.height))
         pen.rectangle([_MARGIN, _HEADER, _MARGIN + width - 1, bottom - 1], fill=P.PANEL)
         if fitted is not None:
             image.paste(fitted, (_MARGIN + (width - fitted.width) // 2, _HEADER))
