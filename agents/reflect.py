@@ -11,6 +11,7 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.exportable import Part
+from tracerl.nn.layers import LI
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, check_spiking
 from tracerl.nn.normalizers import scale_reward
@@ -36,6 +37,8 @@ class ReflectSettings(ActorCriticSettings):
         critic: settings of ``network`` that differ in the critic, where there is one; None or empty: none.
         trunk: ``separate``: policy and critic are two networks. ``shared``: V is a further output of the policy's.
         value_weight: weight of V beside log pi in the objective of a shared network.
+        target_rate: rate per env step at which a copy of V's readout follows it, in (0, 1]. The copy computes V(s') in
+            the td error; 1: there is no copy.
     """
 
     network: Dense
@@ -44,6 +47,7 @@ class ReflectSettings(ActorCriticSettings):
     critic: Mapping[str, Any] | None = None
     trunk: str = "separate"
     value_weight: float = 1.0
+    target_rate: float = 1.0
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -53,6 +57,10 @@ class ReflectSettings(ActorCriticSettings):
         checks.decay("average_decay", self.average_decay)
         checks.choice("trunk", self.trunk, TRUNKS)
         checks.positive("value_weight", self.value_weight)
+        checks.number("target_rate", self.target_rate, "a number in (0, 1]", 0.0, 1.0, closed="(]")
+        if self.target_rate < 1 and self.signal != "td":
+            problem = f"must be 1 without a critic (agent.signal={self.signal}), got {self.target_rate}"
+            raise checks.ConfigError("target_rate", problem)
         if self.trunk == "shared" and self.signal != "td":
             raise checks.ConfigError("signal", f"must be td with trunk=shared, which learns V, got {self.signal!r}")
 
@@ -78,6 +86,17 @@ class ReflectAgent(ActorCritic):
     delta has to be known before that gradient is computed at the network's state of the old observation. Step 2 is
     therefore a forward pass that leaves no state, and the one of step 5 computes V(s) for the next step: in delta both
     values are by the same parameters. The output V starts at 0.
+
+    With ``target_rate`` tau < 1, V(s') in delta is computed by a copy w' of the readout's weights and bias w of V,
+
+        w' <- w' + tau (w - w')
+
+    after each update, at the same spikes. The copy is the mean of the last 1/tau readouts, so that delta contains less
+    of the noise of single updates. Copies of whole networks are the target networks of Lillicrap et al. 2016
+    (https://arxiv.org/abs/1509.02971); of a readout alone see https://arxiv.org/abs/2506.04398.
+
+    Attributes:
+        target: w', [*lifetimes, n + 1] with the bias last; None without a copy.
     """
 
     has_kernels = True
@@ -113,6 +132,9 @@ class ReflectAgent(ActorCritic):
         if own.signal == "td" and not self.is_shared:
             network = own.network if own.critic is None else _differing(own.network, own.critic)
             self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), own.optimizer["value"])
+        self.target_rate = own.target_rate
+        if own.target_rate < 1:
+            self.target = _last_row(self._value_readout()).clone()
         self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
         self._pack(lifetimes)
         self._choose_engine()
@@ -124,6 +146,16 @@ class ReflectAgent(ActorCritic):
             return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
         found = {"policy": Part(self.policy.network)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
+
+    def _value_readout(self) -> LI:
+        """Return the readout whose last output is V."""
+        readout = (self.critic or self.policy).network.readout
+        assert isinstance(readout, LI)
+        return readout
+
+    def _learned(self) -> list[Tensor]:
+        """Return the tensors that learning changes; see ``OnlineAgent``."""
+        return super()._learned() + ([] if self.target is None else [self.target])
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, ...]."""
@@ -140,11 +172,13 @@ class ReflectAgent(ActorCritic):
         if self.is_shared:
             with policy.network.unchanged():  # the gradient below is at the state of s
                 value_tp1 = policy.network(features)[..., -1]
+                bootstrap = value_tp1 if self.target is None else self._target_value()
         elif critic is not None:
             critic.accumulate(self._one)  # the gradient of V(s): the network's state is still that of s
             value_tp1 = critic.network(features).squeeze(-1)
+            bootstrap = value_tp1 if self.target is None else self._target_value()
         if self._has_value():
-            signal.copy_(F.td_error(reward, self.value, value_tp1, self.settings.discount, continues))
+            signal.copy_(F.td_error(reward, self.value, bootstrap, self.settings.discount, continues))
             self.value.copy_(value_tp1)
         else:
             signal.copy_(self.baseline(reward))
@@ -155,8 +189,15 @@ class ReflectAgent(ActorCritic):
         policy.update(signal)
         if critic is not None:
             critic.update(signal)
+        if self.target is not None and not self.frozen:
+            self.target.lerp_(_last_row(self._value_readout()), self.target_rate)
         self._watch()
         return features
+
+    def _target_value(self) -> Tensor:
+        """Return V by the copy of the readout, at the newest spikes: [*lifetimes]."""
+        assert self.target is not None
+        return (self.target * self._value_readout().filtered).sum(-1)
 
     def _act(self, features: Tensor) -> None:
         """Sample an action from the policy at the features."""
@@ -165,6 +206,11 @@ class ReflectAgent(ActorCritic):
             self.value.copy_(outputs[..., -1])
             outputs = outputs[..., :-1]
         self._choose(outputs)
+
+
+def _last_row(readout: LI) -> Tensor:
+    """Return weights and bias of a readout's last output, a view: [*lifetimes, n_in + 1]."""
+    return readout.affine.detach()[..., -1, :]
 
 
 def _differing(network: Dense, critic: Mapping[str, Any]) -> Dense:

@@ -77,6 +77,25 @@ def test_one_step_follows_the_order_of_the_docstring() -> None:
             torch.testing.assert_close(ours, expected)  # as after one forward pass
 
 
+@pytest.mark.parametrize("trunk", ["shared", "separate"])
+def test_next_value_is_by_a_copy_of_the_readout_that_follows_it(trunk: str) -> None:
+    settings = (f"agent.trunk={trunk}", "agent.target_rate=0.25", "optimizer=sgd", "optimizer.value.lr=0.1")
+    agent = agent_for(*settings, "network.credit=auto")
+    some_steps(agent)
+    clone, ahead = copy.deepcopy(agent), copy.deepcopy(agent)
+    learned = (agent.critic or agent.policy).network.readout.affine
+    assert agent.target is not None and not torch.equal(agent.target, learned[-1])
+    agent.step(2.0, observation(50))
+    with torch.inference_mode():
+        features = clone.encoder(torch.as_tensor(observation(50), dtype=torch.float64))
+        network = (ahead.critic or ahead.policy).network
+        network(features)
+        value_tp1 = network.readout.filtered @ clone.target
+        scaled = clone.reward_scaler(torch.tensor(2.0, dtype=torch.float64))
+        torch.testing.assert_close(agent.signal, F.td_error(scaled, clone.value, value_tp1, 0.99, torch.ones(())))
+        torch.testing.assert_close(agent.target, 0.75 * clone.target + 0.25 * learned[-1])
+
+
 def test_value_is_logged_viewed_and_exported_with_the_policy() -> None:
     agent = agent_for()
     some_steps(agent)
@@ -95,6 +114,8 @@ def test_value_is_logged_viewed_and_exported_with_the_policy() -> None:
         (("agent.trunk=one",), "^trunk must be one of separate, shared"),
         (("agent.trunk=shared", "agent.signal=reward"), "^signal must be td with trunk=shared"),
         (("agent.value_weight=0",), "^value_weight must be"),
+        (("agent.target_rate=0",), r"^target_rate must be a number in \(0, 1\], got 0"),
+        (("agent.target_rate=0.1", "agent.signal=reward"), "^target_rate must be 1 without a critic"),
     ],
 )
 def test_invalid_settings_raise_an_error_naming_the_key(overrides: tuple[str, ...], problem: str) -> None:

@@ -39,7 +39,7 @@ CASES = {
         "+optimizer.policy.kwargs.momentum=0.9",
     ),
     "shared": ("network.hidden=[9]", "agent.trunk=shared"),
-    "shared, fused": ("network.hidden=[9]", "agent.trunk=shared", "engine=fused"),
+    "shared, fused": ("network.hidden=[9]", "agent.trunk=shared", "engine=fused", "agent.target_rate=0.1"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "eprop": ("agent=eprop", "network.hidden=[9]"),
     "eprop, adaptive feedback": ("agent=eprop", "network.hidden=[9]", "network.feedback=adaptive"),

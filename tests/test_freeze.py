@@ -32,7 +32,7 @@ CASES = {
     ),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage", "optimizer=adaptive_obgd"),
     "update rms": ("network.hidden=[9]", "optimizer=update_rms"),
-    "shared": ("network.hidden=[9]", "agent.trunk=shared"),
+    "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.target_rate=0.1"),
     "action values": ("agent=q_lambda", "network.hidden=[9]"),
     "perceptron": ("agent=stream_ac", "agent.hidden=[9]"),
 }

@@ -59,6 +59,8 @@ CASES = {
     "graded": ("network.neuron=graded", "network.hidden=[7,5]", *LEARN, "network.ticks=2"),
     "graded, triangle": ("network.neuron=graded", "network.hidden=[9]", "network.surrogate=triangle"),
     "one network": (*ONE, "network.hidden=[9]"),
+    "copy of V's readout": ("network.hidden=[7,5]", "agent.target_rate=0.1", "network.ticks=2"),
+    "one network, copy of V's readout": (*ONE, "network.hidden=[9]", "agent.target_rate=0.1", PRESYNAPTIC),
     "one network, two layers": (*ONE, "network.hidden=[7,5]", "agent.value_weight=0.5", *LEARN, "network.ticks=2"),
     "one network, presynaptic, update rms": (*ONE, "network.hidden=[7,5]", PRESYNAPTIC, NORM, "optimizer=update_rms"),
     "one network, adaptive": (*ONE, ALIF, RECURRENT, "network.hidden=[7,5]"),

@@ -87,6 +87,8 @@ class TraceAgent(OnlineAgent):
         looks_ahead: the value of s' is computed by a forward pass of the policy's network that leaves no state.
         entropy_weight: tau of the entropy bonus.
         value_weight: of V in the objective of that network.
+        target: copy of V's readout that computes V(s') in the td error, [*lifetimes, n + 1]; None without one.
+        target_rate: rate per env step at which it follows.
         engine_reason: why ``auto`` chose torch; None where it did not.
         network_description: what is printed of a convolutional network; None for others.
     """
@@ -105,6 +107,8 @@ class TraceAgent(OnlineAgent):
     looks_ahead = False
     entropy_weight = 0.0
     value_weight = 1.0
+    target: Tensor | None
+    target_rate = 1.0
     engine_reason: str | None = None
     network_description: str | None = None
 
@@ -135,6 +139,7 @@ class TraceAgent(OnlineAgent):
         self.log_prob_trace = LogProbTrace(self.decay, lifetimes)
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lifetimes.zeros())
+        self.register_buffer("target", None)
         self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1))
         self._one = lifetimes.full(1.0, 1)
 
@@ -193,6 +198,8 @@ class TraceAgent(OnlineAgent):
             is_shared=self.is_shared,
             looks_ahead=self.looks_ahead,
             value_weight=self.value_weight,
+            target=self.target,
+            target_rate=self.target_rate,
         )
 
     def _unsupported(self) -> str | None:

@@ -88,6 +88,7 @@ HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
 ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.trunk": "separate",
     "agent.value_weight": 1.0,
+    "agent.target_rate": 1.0,
     "network.conv_membrane_decay": None,
     "agent.channels": [],
     "agent.kernel": 3,

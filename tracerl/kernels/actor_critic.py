@@ -131,10 +131,30 @@ def look_ahead(memory: Any, words: Any, agents: Any, layers: Any, constants: Any
     agent = agents[0]
     copy_states(memory, agent, constants, scratch[KEPT], False)
     forward(memory, agents[1], agent.policy.network, layers, scratch[ENCODED], scratch[OUTPUT], scratch)
+    if agent.target != ABSENT:
+        scratch[SIGNAL, 0] = target_value(memory, agent, agent.policy.network.readout)
     copy_states(memory, agent, constants, scratch[KEPT], True)
     if agent.head.kind == EPSILON_GREEDY:
         return heads.bootstrap(words, agent, scratch[OUTPUT], row_of(scratch, SIGNAL, agent.head.n_actions))
     return scratch[OUTPUT, agent.head.n_outputs]
+
+
+@kernel
+def target_value(memory: Any, agent: Any, readout: Any) -> Any:
+    """``ReflectAgent._target_value``."""
+    total, zbar = memory.dtype.type(0), readout.filtered
+    for h in range(readout.n_in + 1):
+        total += memory[agent.target + h] * memory[zbar + h]
+    return total
+
+
+@kernel
+def follow(memory: Any, agent: Any, readout: Any) -> None:
+    """Move the copy of V's readout towards the last row of a network's readout."""
+    n, rate = readout.n_in + 1, memory.dtype.type(agent.target_rate)
+    target, weights = part(memory, agent.target, n), part(memory, readout.affine + (readout.n_out - 1) * n, n)
+    for h in range(n):
+        target[h] += rate * (weights[h] - target[h])
 
 
 @kernel
@@ -198,7 +218,12 @@ def td_signal(
     """
     real, agent = memory.dtype.type, agents[0]
     value_tp1 = value_of(memory, words, agents, layers, constants, scratch)
-    bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * value_tp1
+    following = value_tp1
+    if agent.target != ABSENT and agent.is_shared:
+        following = scratch[SIGNAL, 0]  # by look_ahead, which has left the network's state at s
+    elif agent.target != ABSENT:
+        following = target_value(memory, agent, agent.critic.network.readout)
+    bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * following
     signal = reward - memory[agent.value] + bootstrap
     memory[agent.value] = value_tp1
     return signal
@@ -243,6 +268,8 @@ def improve(
     sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
     if agent.has_critic:
         sound &= steps.update(memory, wide, agent, agent.critic, layers, signal, scratch[CRITIC_SUMS], scratch)
+    if agent.target != ABSENT:
+        follow(memory, agent, agent.critic.network.readout if agent.has_critic else agent.policy.network.readout)
     return sound
 
 

@@ -49,6 +49,8 @@ class AgentParts:
         is_shared: V is the last output of the policy's network.
         looks_ahead: the value of s' is by a forward pass of the policy's network that leaves no state.
         value_weight: of V in the objective of a shared network.
+        target: copy of V's readout that computes V(s'), [*lifetimes, n + 1]; None without one.
+        target_rate: rate per env step at which it follows.
     """
 
     state: PackedState
@@ -71,6 +73,8 @@ class AgentParts:
     is_shared: bool
     looks_ahead: bool
     value_weight: float
+    target: Tensor | None
+    target_rate: float
 
     @property
     def learners(self) -> list[TraceLearner]:
