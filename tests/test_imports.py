@@ -30,6 +30,7 @@ ALLOWED = {
     "recording": {"config", "nn", "lifetime"},
     "runs": {"config", "nn", "lifetime", "recording", "configs", "envs"},
     "run": {"config", "runs"},
+    "eval": {"config", "nn", "lifetime", "runs"},
     "plot": {"config", "nn", "lifetime", "recording", "runs"},
     "sweep": {"config", "lifetime", "runs", "plot"},
     "watch": {"config", "nn", "lifetime", "recording", "runs"},

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tracerl.lifetime.api import Every as Every
     from tracerl.lifetime.api import Lifetime as Lifetime
     from tracerl.lifetime.api import live as live
+    from tracerl.lifetime.evaluation import Evaluation as Evaluation
+    from tracerl.lifetime.evaluation import evaluate as evaluate
     from tracerl.lifetime.loop import Diverged as Diverged
     from tracerl.lifetime.loop import EnvFailed as EnvFailed
     from tracerl.lifetime.loop import Step as Step
@@ -48,6 +50,7 @@ _HOMES = {
     "export.nir_import": ("from_nir",),
     "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
     "lifetime.api": ("Every", "Lifetime", "live"),
+    "lifetime.evaluation": ("Evaluation", "evaluate"),
     "lifetime.loop": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
     "nn.lifetimes": ("Lifetimes",),
     "nn.networks": ("Network",),

@@ -26,6 +26,7 @@ from tracerl.runs.signals import DeferredInterrupt
 from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 
 if TYPE_CHECKING:
+    from tracerl.runs.evaluations import Evaluations
     from tracerl.runs.logging.tensorboard import TensorBoardLog
 
 
@@ -43,6 +44,7 @@ class Setup:
     episodes: EpisodeLog  # log of every episode
     run_lock: RunLock  # lock on the folder; acquired and released by the caller
     interrupted: DeferredInterrupt  # records signals that end the run
+    evaluations: "Evaluations | None"  # evaluations during the run
     checkpoints: CheckpointSettings | None  # schedule of checkpoints; None: no checkpoints
     kept: Mapping[str, Any]  # contents of every checkpoint: settings by dotted name, config as yaml, overrides
     seconds: float = 0.0  # duration of earlier parts of the run
@@ -66,6 +68,7 @@ def run(setup: Setup) -> dict[str, Any]:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
+            others += [] if setup.evaluations is None else [setup.evaluations]
             callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
             status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, interrupted)
     except KeyboardInterrupt:
@@ -130,6 +133,8 @@ def describe(failure: BaseException) -> str:
 def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
     """Close logs and envs and write the summary."""
     setup.episodes.close()
+    if setup.evaluations is not None:
+        setup.evaluations.close()
     if setup.log is not None:
         setup.log.close(success=status == "finished")
     outcome = replace(setup.about, wall_seconds=seconds, status=status, error=error)

@@ -126,7 +126,7 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.runs.summary import Outcome
 
-    spec, logger, checkpoints = build(cfg, "env"), build(cfg, "logger"), build(cfg, "checkpoint")
+    spec, logger, checkpoints, evaluations = (build(cfg, key) for key in ("env", "logger", "checkpoint", "eval"))
     folder, agent_name = origin.folder, origin.agent_name
     runner = _runner(cfg, spec)
     cfg = with_input(cfg, kind_of(runner.observation_space.shape))
@@ -166,11 +166,32 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
         episodes=episodes,
         run_lock=run_lock,
         interrupted=DeferredInterrupt(),
+        evaluations=_evaluations(cfg, evaluations, spec, folder, log, max(record.step for record in records)),
         checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
+
+
+def _evaluations(cfg: DictConfig, settings: Any, spec: Any, folder: Path, log: Any, step: int) -> Any:
+    """Return the callback that evaluates frozen copies; None without a schedule."""
+    if settings.every is None:
+        return None
+    from dataclasses import replace
+
+    from tracerl.nn.spaces import spaces_of
+    from tracerl.runs.evaluations import Evaluations
+
+    with checks.under("env"):
+        env = replace(spec, backend="gymnasium", vectorization="sync").make()
+
+    def single() -> Any:
+        one = OmegaConf.merge(cfg, {"lifetimes": 1})
+        assert isinstance(one, DictConfig)
+        return build_agent(one, *spaces_of(env), [cfg.seed], "eval")
+
+    return Evaluations(settings, env, single, folder, cfg.seed, log, step)
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:

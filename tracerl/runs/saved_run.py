@@ -66,7 +66,7 @@ class SavedRun:
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
         numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per lifetime
-        return _of_lifetime(state, life, self.lifetimes, {} if numbered else state)
+        return of_lifetime(state, life, self.lifetimes, {} if numbered else state)
 
     def agent(
         self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
@@ -92,7 +92,7 @@ class SavedRun:
         if not isinstance(agent, Stateful):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
-            agent.restore(_of_lifetime(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
+            agent.restore(of_lifetime(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
@@ -207,7 +207,7 @@ def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def _of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
+def of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
     """Return the part of one lifetime of an agent's state. ``own`` has the names of an agent of one lifetime."""
     if lifetimes == 1:
         return state

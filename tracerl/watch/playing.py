@@ -6,6 +6,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.evaluation import act_greedily
 from tracerl.lifetime.loop import Callback, LoopState, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
@@ -154,11 +155,7 @@ def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any
     else:
         say(f"{type(agent).__name__} cannot be frozen; the folder of the run does not change")
     if options.greedy:
-        try:
-            agent.act_greedily()
-        except (AttributeError, ValueError) as error:
-            name = type(agent).__name__
-            raise ConfigError("greedy", f"needs an agent with a distribution over actions, got {name}") from error
+        act_greedily(agent)
     return agent
 
 

@@ -20,6 +20,8 @@ CHARTS = {
         Chart("return of the last 100 episodes, over lifetimes: interquartile mean, 95% interval", "^lives/", SPREAD),
         Chart("mean return of the last 100 episodes", "^rollout/ep_rew_mean$"),
         Chart("mean length of the last 100 episodes, in env steps", "^rollout/ep_len_mean$"),
+        Chart("mean return of frozen copies", "^eval/mean_reward$"),
+        Chart("mean length of their episodes, in env steps", "^eval/mean_ep_length$"),
         Chart("mean reward of an env step", "^rollout/reward_rate$"),
         Chart("share of the lifetimes that reached a milestone", "^milestones/.*_lives$"),
     ),

@@ -1,0 +1,158 @@
+"""Evaluating an agent, from Python and on the command line: the agent and its run stay as they are."""
+
+import json
+import math
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+import tracerl
+from tests.watching import made_runs
+from tracerl.config.checks import ConfigError
+from tracerl.eval import main
+from tracerl.lifetime.evaluation import Evaluation, evaluate, frozen_copy
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_runs(tmp_path_factory.mktemp("runs"))
+
+
+def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["tracerl.eval", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def made(engine: str = "torch", **settings: Any) -> Any:
+    shape = {"network.hidden": [8], "engine": engine, **settings}
+    return tracerl.make_agent(tracerl.make_env("CartPole"), settings=shape)
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_evaluated_agent_continues_as_if_it_had_not_been(engine: str) -> None:
+    agent, other = made(engine), made(engine)
+    lifetimes = [tracerl.live(each, tracerl.make_env("CartPole"), 60) for each in (agent, other)]
+    for lifetime in lifetimes:
+        for _ in range(25):
+            next(lifetime)
+    first = evaluate(agent, tracerl.make_env("CartPole"), 4, seed=3)
+    assert len(first.returns) == 4 and first.returns == first.lengths and first.steps == sum(first.lengths)
+    again = evaluate(agent, tracerl.make_env("CartPole"), 4, seed=3)
+    assert (again.returns, again.steps) == (first.returns, first.steps)
+    rest = [[(step.action, step.reward) for step in lifetime] for lifetime in lifetimes]
+    assert rest[0] == rest[1]
+    for name, tensor in agent.capture().items():
+        assert torch.equal(tensor, other.capture()[name])
+
+
+def test_copy_is_frozen_and_greedy_on_request() -> None:
+    agent = made()
+    copied = frozen_copy(agent, greedy=True)
+    assert (copied.frozen, copied.head.greedy, agent.frozen, agent.head.greedy) == (True, True, False, False)
+    sampled, greedy = (evaluate(agent, tracerl.make_env("CartPole"), 5, greedy=each) for each in (False, True))
+    assert greedy.greedy and sampled.returns != greedy.returns
+
+
+def test_agent_without_freeze_is_evaluated_as_it_is() -> None:
+    env = tracerl.make_env("CartPole")
+    assert len(evaluate(tracerl.make_agent(env, "random"), env, 3).returns) == 3
+
+
+def test_numbers_of_an_evaluation() -> None:
+    found = Evaluation([1.0, 2.0, 3.0, 10.0], [1, 2, 3, 4], 12, False)
+    low, high = found.interval()
+    assert (found.mean, found.iqm, found.mean_length) == (4.0, 2.5, 2.5) and 1 <= low < 4 < high <= 10
+    numbers = found.as_dict()
+    assert (numbers["lowest"], numbers["highest"], numbers["episodes"], numbers["steps"]) == (1.0, 10.0, 4, 12)
+    none = Evaluation([], [], 7, False)
+    assert math.isnan(none.mean) and math.isnan(none.mean_length) and none.as_dict()["mean"] is None
+    json.dumps(none.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"episodes": 0}, "^episodes must be a whole number of 1 or above, got 0"),
+        ({"greedy": 1}, "^greedy must be"),
+        ({"seed": -1}, "^seed must be"),
+        ({"steps": 0}, "^steps must be"),
+    ],
+)
+def test_invalid_arguments_are_named(arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        evaluate(made(), tracerl.make_env("CartPole"), **arguments)
+
+
+def test_agents_that_cannot_be_evaluated_are_named() -> None:
+    with pytest.raises(ConfigError, match="^agent must be the agent of one lifetime"):
+        evaluate("reflect", tracerl.make_env("CartPole"))  # type: ignore[arg-type]
+    env = tracerl.make_env("CartPole")
+    with pytest.raises(ConfigError, match="^greedy needs an agent with a distribution"):
+        evaluate(tracerl.make_agent(env, "random"), env, greedy=True)
+
+
+def test_endless_episode_ends_at_the_limit_of_steps() -> None:
+    found = evaluate(made(), tracerl.make_env("CartPoleForever"), 3, steps=20)
+    assert (found.returns, found.steps) == ([], 20)
+
+
+def test_command_line_evaluates_runs_and_writes_json(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    options = ["--episodes", 3, "--json", tmp_path / "a.json", "--engine", "torch"]
+    assert cli(monkeypatch, run, run.parent / "random", *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("run lifetime 0, 100 steps old: 3 episodes, mean 8 [8, 8], IQM 8, 8 to 8, 24 steps")
+    assert lines[1].startswith("random, 100 steps old: 3 episodes, mean ")
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [entry["returns"] for entry in found][0] == [8.0, 8.0, 8.0] and found[0]["seed"] == 1_000_000
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    every = ["--life", "all", "--checkpoint", "best", "--greedy", "--seed", 5, "--env", "CartPole"]
+    assert cli(monkeypatch, run, *every, *options) == 0
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == ["run lifetime 0", "run lifetime 1"]
+    entries = json.loads((tmp_path / "a.json").read_text())
+    assert [(entry["lifetime"], entry["seed"], entry["greedy"]) for entry in entries] == [(0, 5, True), (1, 5, True)]
+    assert np.mean(entries[0]["returns"]) == entries[0]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--episodes", 0], "--episodes must be a whole number of 1 or above, got 0"),
+        (["--life", 2], "--life must be a whole number from 0 to 1, got 2"),
+        (["--life", "b"], "--life must be the index of a lifetime or all, got 'b'"),
+        (["--env", "Pendulum"], "--env must have the run's space of observations"),
+        (["--engine", "fast"], "--engine must be one of auto, torch, fused"),
+        (["--episode", 3], "unrecognized arguments: --episode"),
+        (["--json", "/proc/none/a.json", "--episodes", 1], "No such file or directory"),
+    ],
+)
+def test_wrong_options_are_named(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[Any], problem: str
+) -> None:
+    assert cli(monkeypatch, run, *arguments) == (1 if "--json" in arguments else 2)
+    assert problem in capsys.readouterr().err
+
+
+def test_interrupt_keeps_the_episodes_until_then(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls, step = iter(range(10**6)), CartPoleEnv.step
+
+    def interrupting(self: CartPoleEnv, action: Any) -> Any:
+        if next(calls) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, action)
+
+    monkeypatch.setattr(CartPoleEnv, "step", interrupting)
+    assert cli(monkeypatch, run, "--engine", "torch") == 130
+    assert "2 episodes, mean 8 [8, 8]" in capsys.readouterr().out

@@ -1,0 +1,102 @@
+"""Evaluations during a run: the learner is the same with and without them."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tests.toy_envs  # noqa: F401  registers the probes
+from tests.helpers import command
+from tracerl.lifetime import evaluation
+from tracerl.lifetime.loop import EnvFailed
+from tracerl.runs import evaluations
+
+SMALL = ["network.hidden=[8]", "steps=200", "logger=none"]
+EVERY = ["eval.every=50", "eval.episodes=2"]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "evaluations.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("engine=torch",),
+        ("engine=fused",),
+        ("engine=fused", "lifetimes=3"),
+        ("engine=fused", "lifetimes=2", "env.backend=compiled"),
+        ("agent=random", "lifetimes=2"),
+    ],
+    ids=["torch", "fused", "three lifetimes", "compiled", "random"],
+)
+def test_learner_is_the_same_with_evaluations(
+    settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [setting for setting in SMALL if "agent=random" not in settings or "network" not in setting]
+    for name, more in (("with", EVERY), ("without", [])):
+        assert command([*settings, *small, *more, f"hydra.run.dir={name}"], monkeypatch, tmp_path) == 0
+    both = [dict(np.load(tmp_path / name / "returns.npz")) for name in ("with", "without")]
+    for key, values in both[0].items():
+        np.testing.assert_array_equal(values, both[1][key])
+    lifetimes = int(next((s.split("=")[1] for s in settings if s.startswith("lifetimes")), 1))
+    found = rows(tmp_path / "with")
+    assert [(int(row["step"]), int(row["lifetime"])) for row in found] == [
+        (step, life) for step in (50, 100, 150, 200) for life in range(lifetimes)
+    ]
+    assert all(row["episodes"] == "2" and row["mean"] == row["mean_length"] for row in found)
+    assert not (tmp_path / "without" / "evaluations.csv").exists()
+
+
+def test_resumed_run_continues_its_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ["engine=torch", *SMALL, *EVERY]
+    assert command([*run, "hydra.run.dir=whole"], monkeypatch, tmp_path) == 0
+    parts = [*run, "hydra.run.dir=parts", "checkpoint.every=60"]
+    assert command([*parts, "steps=120"], monkeypatch, tmp_path) == 0
+    assert [row["step"] for row in rows(tmp_path / "parts")] == ["50", "100"]
+    assert command([*parts, "resume=true"], monkeypatch, tmp_path) == 0
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert command([*parts, "resume=true", "steps=250", "eval.every=null"], monkeypatch, tmp_path) == 0
+
+
+def test_results_are_in_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = ["engine=torch", *SMALL[:2], *EVERY, "logger.every=40", "hydra.run.dir=run"]
+    assert command(run, monkeypatch, tmp_path) == 0
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    logged = [(event.step, event.value) for event in events.Scalars("eval/mean_reward")]
+    assert logged == [(int(row["step"]), pytest.approx(float(row["mean"]))) for row in rows(tmp_path / "run")]
+    assert len(events.Scalars("eval/mean_ep_length")) == 4
+
+
+def test_failing_evaluation_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*arguments: Any, **options: Any) -> None:
+        raise EnvFailed("the env failed")
+
+    monkeypatch.setattr(evaluations, "evaluate", failing)
+    assert evaluation.evaluate is not failing
+    assert command(["engine=torch", *SMALL, *EVERY, "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
+    assert "warning: no evaluation after 50 steps: the env failed; the run continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("eval.every=0", "eval.every must be a whole number of 1 or above, got 0"),
+        ("eval.episodes=0", "eval.episodes must be a whole number of 1 or above, got 0"),
+        ("eval.greedy=3", "eval.greedy must be"),
+        ("eval.evry=3", "eval.evry"),
+    ],
+)
+def test_wrong_settings_are_named(
+    setting: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*SMALL, setting, "hydra.run.dir=run"], monkeypatch, tmp_path) == 2
+    assert problem in capsys.readouterr().err

@@ -1,0 +1,169 @@
+"""The command line: ``python -m tracerl.eval RUN...``."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError, stop
+from tracerl.runs.command_line import errors_in_one_line
+from tracerl.runs.files import write_atomic
+from tracerl.runs.signals import DeferredInterrupt
+
+if TYPE_CHECKING:
+    from tracerl.lifetime.evaluation import Evaluation
+    from tracerl.lifetime.record import Record
+    from tracerl.runs.saved_run import SavedRun
+
+NEWEST, ALL = "newest", "all"
+SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learned in
+_SECONDS = 10.0  # between two lines of progress
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit with 2."""
+        stop(f"{message} (--help lists the options)")
+
+
+class _Progress:
+    """A callback that prints the number of episodes so far, every ten seconds."""
+
+    every = 100
+
+    def __init__(self, name: str, episodes: int) -> None:
+        self._name, self._episodes, self._shown_at = name, episodes, time.perf_counter()
+
+    def call(self, records: Sequence["Record"], agent: object) -> None:
+        """Print a line if one is due; see ``Callback.call``."""
+        if time.perf_counter() - self._shown_at > _SECONDS:
+            self._shown_at = time.perf_counter()
+            done = f"{records[0].episodes} of {self._episodes} episodes, {records[0].step:,} steps"
+            print(f"{self._name}: {done}", file=sys.stderr)
+
+    def call_at_end(self, records: Sequence["Record"], agent: object) -> None:
+        """Print nothing."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    about = "Evaluate runs: returns of frozen copies of their agents over whole episodes. No run is changed."
+    found = _Parser(prog="python -m tracerl.eval", description=about, allow_abbrev=False)
+    add = found.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run or of one of its checkpoints")
+    add("--episodes", type=int, default=100, metavar="N", help="number of episodes (default: 100)")
+    add(
+        "--steps", type=int, metavar="N", help="end after N env steps, with the episodes until then (default: no limit)"
+    )
+    add("--greedy", action="store_true", help="take the most probable action (default: sample, as in the run)")
+    add("--checkpoint", default=NEWEST, metavar="NAME", help="newest, best, or a folder (default: newest)")
+    life = "index of the lifetime, or all of them (default: 0)"
+    add("--life", "--lifetime", default="0", metavar="I|all", dest="life", help=life)
+    add("--env", metavar="NAME", help="another env with the same spaces (default: that of the run)")
+    seed = "seed of the env (default: 1,000,000 and the seed of the lifetime)"
+    add("--seed", type=int, metavar="S", help=seed)
+    add("--engine", default="auto", metavar="E", help="auto, torch or fused (default: auto)")
+    add("--json", type=Path, metavar="FILE", help="write all numbers")
+    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
+    return found
+
+
+def main() -> None:
+    """Evaluate; exit with 0, 1 (failed env, diverged number or file), 2 (bad input) or 128 + signal."""
+    arguments = parser().parse_args()
+    with errors_in_one_line(ConfigError):
+        code = _evaluate(arguments)
+    sys.exit(code)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluate all runs, print a line about each, and return the exit code."""
+    _check(arguments)
+    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
+    from tracerl.runs.saved_run import load
+
+    which = None if arguments.checkpoint == NEWEST else arguments.checkpoint
+    saved = [load(path, which, trust=arguments.trust) for path in arguments.runs]
+    lifetimes = [_lifetimes(arguments.life, run) for run in saved]
+    found = list[dict[str, Any]]()
+    with DeferredInterrupt() as interrupted:
+        try:
+            for run, chosen in zip(saved, lifetimes, strict=True):
+                for life in chosen:
+                    if interrupted():
+                        break
+                    found.append(_of_lifetime(arguments, run, life, interrupted))
+            if arguments.json is not None:
+                write_atomic(arguments.json, json.dumps(found, indent=1).encode())
+        except EnvFailed as error:
+            stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
+        except (Diverged, OSError) as error:
+            stop(str(error), 1)
+    return 128 + interrupted.signal if interrupted.signal is not None else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Check the options before any run is read."""
+    checks.whole("--episodes", arguments.episodes, 1)
+    if arguments.steps is not None:
+        checks.whole("--steps", arguments.steps, 1)
+    if arguments.seed is not None:
+        checks.whole("--seed", arguments.seed, 0, 2**32 - 1)
+    if arguments.life != ALL and not arguments.life.isdecimal():
+        raise ConfigError("--life", f"must be the index of a lifetime or {ALL}, got {arguments.life!r}")
+    checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
+
+
+def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:
+    """Return the lifetimes of a run that are evaluated."""
+    if asked_for == ALL:
+        return list(range(run.lifetimes))
+    return [checks.whole("--life", int(asked_for), 0, run.lifetimes - 1)]
+
+
+def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, interrupted: Any) -> dict[str, Any]:
+    """Evaluate one lifetime, print a line, and return its numbers."""
+    from tracerl.lifetime.evaluation import evaluate
+    from tracerl.lifetime.runners import compile_steps
+    from tracerl.nn.spaces import spaces_of
+    from tracerl.runs.api import make_env
+
+    agent = run.agent(life, arguments.engine)
+    compile_steps(agent)
+    of_run = run.env()
+    with closing(of_run if arguments.env is None else make_env(arguments.env)) as env:
+        for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
+            if mine != theirs:
+                raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")
+        name = run.folder.name + (f" lifetime {life}" if run.lifetimes > 1 else "")
+        seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
+        progress, limits = _Progress(name, arguments.episodes), {"steps": arguments.steps, "interrupted": interrupted}
+        result = evaluate(
+            agent, env, arguments.episodes, greedy=arguments.greedy, seed=seed, callbacks=[progress], **limits
+        )
+    print(f"{name}, {run.step:,} steps old: {in_words(result)}", flush=True)
+    about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
+    return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}
+
+
+def in_words(result: "Evaluation") -> str:
+    """Return the numbers of an evaluation in one line."""
+    n, steps = len(result.returns), f"{result.steps:,} steps"
+    if not n:
+        return f"no episode ended in {steps}"
+    if n == 1:
+        return f"1 episode, return {result.mean:,.4g}, {steps}"
+    low, high = result.interval()
+    mean = f"mean {result.mean:,.4g} [{low:,.4g}, {high:,.4g}], IQM {result.iqm:,.4g}"
+    return f"{n} episodes, {mean}, {min(result.returns):,.4g} to {max(result.returns):,.4g}, {steps}"
+
+
+if __name__ == "__main__":
+    main()

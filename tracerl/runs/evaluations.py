@@ -1,0 +1,156 @@
+"""Evaluate frozen copies of a run's agents while it learns, in an env of their own."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from tracerl.config import checks
+from tracerl.lifetime.evaluation import Evaluation, evaluate
+from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
+from tracerl.lifetime.record import Record, steps_of_all
+from tracerl.runs.files import write_atomic
+from tracerl.runs.saved_run import of_lifetime
+
+if TYPE_CHECKING:
+    from tracerl.runs.logging.tensorboard import TensorBoardLog
+
+FILE = "evaluations.csv"
+FIELDS = ("step", "lifetime", "episodes", "mean", "lowest", "highest", "mean_length")
+SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learns in
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """The schedule of evaluations; see ``configs/run.yaml``.
+
+    Attributes:
+        every: env steps of a lifetime between two; None: no evaluations.
+        episodes: of each lifetime, per evaluation.
+        greedy: take the most probable actions in place of samples.
+    """
+
+    every: int | None = None
+    episodes: int = 10
+    greedy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every is not None:
+            checks.whole("every", self.every, 1)
+        checks.whole("episodes", self.episodes, 1)
+        checks.flag("greedy", self.greedy)
+
+
+class Evaluations(Callback):
+    """Evaluate every lifetime on a schedule; write the results to ``evaluations.csv`` and the log.
+
+    Nothing of it reaches the learning agents: their copies act in another env, with copies of their random numbers.
+
+    Attributes:
+        newest: mean return over the lifetimes at the newest evaluation; None before.
+    """
+
+    newest: float | None = None
+
+    def __init__(
+        self,
+        settings: EvalSettings,
+        env: gym.Env[Any, Any],
+        single: Callable[[], Any],
+        folder: Path,
+        seed: int,
+        log: "TensorBoardLog | None",
+        step: int,
+    ) -> None:
+        """Continue the file of an earlier part of the run.
+
+        Args:
+            settings: with a number of steps.
+            env: of the evaluations alone.
+            single: builds an agent of one lifetime, to which the state of one of many is copied.
+            folder: of the run.
+            seed: of the first lifetime.
+            log: receives the means; None without one.
+            step: env steps so far; rows of later steps are dropped.
+        """
+        assert settings.every is not None
+        self.every, self._settings, self._env, self._seed, self._log = settings.every, settings, env, seed, log
+        self._single, self._path, self._warned, self._done = single, folder / FILE, False, step
+        self._rows = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
+
+    def call(self, records: Sequence[Record], agent: Any) -> None:
+        """Evaluate each lifetime that goes on; see ``Callback.call``."""
+        step = steps_of_all(records)
+        if step == self._done:
+            return
+        self._done, found = step, list[Evaluation]()
+        try:
+            for life, copied in enumerate(self._copies(agent, len(records))):
+                if not records[life].frozen:
+                    found.append(self._evaluate(copied, life, step))
+        except (EnvFailed, Diverged) as error:
+            print(f"warning: no evaluation after {step:,} steps: {error}; the run continues", file=sys.stderr)
+            return
+        self.newest = fmean(each.mean for each in found)
+        if self._log is not None:
+            lengths = fmean(each.mean_length for each in found)
+            self._log.scalars({"eval/mean_reward": self.newest, "eval/mean_ep_length": lengths}, step)
+        self._write()
+
+    def _evaluate(self, agent: Any, life: int, step: int) -> Evaluation:
+        """Evaluate one lifetime and add its row."""
+        settings, seed = self._settings, (SEED + self._seed + life) % 2**32
+        found = evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed)
+        numbers = found.as_dict()
+        self._rows.append({**{name: numbers.get(name) for name in FIELDS}, "step": step, "lifetime": life})
+        return found
+
+    def call_at_end(self, records: Sequence[Record], agent: Any) -> None:
+        """Evaluate once more if the run has reached a multiple of ``every``; see ``Schedule.call_at_end``."""
+        if steps_of_all(records) % self.every == 0:
+            self.call(records, agent)
+
+    def close(self) -> None:
+        """Close the env."""
+        self._env.close()
+
+    def _copies(self, agent: Any, lifetimes: int) -> Any:
+        """Yield an agent of each lifetime, to be copied by ``evaluate``."""
+        agents = getattr(agent, "agents", None)
+        if lifetimes == 1 or agents is not None:
+            yield from agents or [agent]
+            return
+        single, state = self._single(), agent.capture()
+        own = single.capture()
+        for life in range(lifetimes):
+            single.restore(of_lifetime(state, life, lifetimes, own))
+            yield single
+
+    def _write(self) -> None:
+        """Write all rows. A failed write is a warning, once."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        try:
+            write_atomic(self._path, text.getvalue().encode())
+        except OSError as error:
+            if not self._warned:
+                print(f"warning: cannot write {self._path}: {error}; the run continues", file=sys.stderr)
+            self._warned = True
+
+
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of evaluations; none if it is missing or cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if tuple(row) == FIELDS and str(row["step"]).isdecimal()]
+    except (OSError, ValueError):
+        return []
+    return rows
