@@ -23,7 +23,7 @@ from tracerl.config.instantiate import open_keys
 Overrides = tuple[str, ...]
 OWN = ("env", "seed", "lifetimes", "threads", "hydra.run.dir", "steps")  # settings set by the study
 KEYS = ("question", "prediction", "seeds", "baseline", "final", "tasks", "settings")
-TASK_KEYS = ("env", "steps", "seeds", "overrides")
+TASK_KEYS = ("env", "steps", "seeds", "overrides", "range")
 RESEARCH = 100  # seeds below this are for choices of settings
 FINAL = range(200, 240)  # seeds of final tables, not used for any choice
 SHARED = 10  # largest number of lifetimes per process without a compiled env
@@ -39,6 +39,7 @@ class Task:
     steps: int | None  # env steps of a lifetime; None: the default of the env
     seeds: tuple[int, ...]  # seeds of the lifetimes
     overrides: Overrides  # overrides of ``tracerl.run`` for every setting
+    range: tuple[float, float] | None = None  # returns that count as 0 and as 1; None: no normalised returns
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,17 @@ def _task(name: str, found: Any, seeds: tuple[int, ...], final: bool) -> Task:
         None if steps is None else checks.whole(f"{key}.steps", steps, 1),
         _seeds(f"{key}.seeds", entries["seeds"], final) if "seeds" in entries else seeds,
         _overrides(f"{key}.overrides", entries.get("overrides")),
+        None if "range" not in entries else _range(f"{key}.range", entries["range"]),
     )
+
+
+def _range(key: str, found: Any) -> tuple[float, float]:
+    """Check two different returns."""
+    if not isinstance(found, list) or len(found) != 2 or not all(isinstance(one, (int, float)) for one in found):
+        raise ConfigError(key, f"must be two returns, that count as 0 and as 1, got {found!r}")
+    if found[0] == found[1]:
+        raise ConfigError(key, f"must be two different returns, got {found!r}")
+    return float(found[0]), float(found[1])
 
 
 def _overrides(key: str, found: Any) -> Overrides:

@@ -36,6 +36,11 @@ ABOUT = (
     "baseline, ties half; intervals are 95% stratified bootstraps (Agarwal et al. 2021)."
 )
 
+ABOUT_TASKS = (
+    "Ahead: the interval of P(> baseline) of the final 100 on a task lies above .5; behind: below .5; level: else. "
+    "Normalised: interquartile mean over lifetimes, 0 and 1 at the two returns of the task's range; mean over tasks."
+)
+
 
 def report(study: Study, lifetimes: Lifetimes, about: str) -> str:
     """Return the report in markdown, with the pictures ``TASK.png``. ``about`` names machines and dates."""
@@ -92,18 +97,47 @@ def page_table(study: Study, lifetimes: Lifetimes, about: str) -> str:
 
 
 def over_tasks(study: Study, lifetimes: Lifetimes) -> str:
-    """Return the probability of improvement of a setting over the baseline, averaged over tasks."""
-    rows = [["setting", "P(> baseline), final 100", "P(> baseline), area", "tasks"]]
+    """Return each setting over all tasks that it and the baseline have: beside the baseline, and normalised."""
+    head = ["setting", "tasks", "ahead, level, behind", "P(> baseline), final 100", "P(> baseline), area"]
+    rows = [[*head, "normalised final 100", "normalised area", "lowest normalised final 100"]]
     for setting in study.settings:
-        if setting != study.baseline:
-            both = [
-                task.name
-                for task in study.tasks
-                if all(scores_of(lifetimes[task.name, one], "area") for one in (setting, study.baseline))
-            ]
-            chances = [chance(study, both, setting, name, lifetimes) for name in ("final_100", "area")]
-            rows.append([setting, *chances, str(len(both))])
-    return markdown(rows) if len(rows) > 1 else "There is the baseline alone."
+        both = [
+            task.name
+            for task in study.tasks
+            if all(scores_of(lifetimes[task.name, one], "area") for one in (setting, study.baseline))
+        ]
+        row = [labelled(study, setting), str(len(both)), compared(study, both, setting, lifetimes)]
+        row += [chance(study, both, setting, name, lifetimes) for name in ("final_100", "area")]
+        rows.append([*row, *normalised(study, both, setting, lifetimes)])
+    return f"{ABOUT_TASKS}\n\n{markdown(rows)}"
+
+
+def compared(study: Study, tasks: Sequence[str], setting: str, lifetimes: Lifetimes) -> str:
+    """Return on how many tasks a setting is ahead of the baseline, level with it and behind."""
+    if setting == study.baseline:
+        return "-"
+    counts = [0, 0, 0]
+    for task in tasks:
+        ours, theirs = (scores_of(lifetimes[task, one], "final_100") for one in (setting, study.baseline))
+        low, high = improvement_interval([(ours, theirs)])
+        counts[0 if low > 0.5 else 2 if high < 0.5 else 1] += 1
+    return ", ".join(map(str, counts))
+
+
+def normalised(study: Study, tasks: Sequence[str], setting: str, lifetimes: Lifetimes) -> list[str]:
+    """Return the means over the tasks with a range of the normalised final 100 and area, and the lowest task."""
+    found: dict[str, list[tuple[float, str]]] = {"final_100": [], "area": []}
+    for task in study.tasks:
+        if task.range is not None and task.name in tasks:
+            low, high = task.range
+            for name, values in found.items():
+                middle_one = interquartile_mean(scores_of(lifetimes[task.name, setting], name))
+                values.append(((middle_one - low) / (high - low), task.name))
+    if not found["area"]:
+        return ["-", "-", "-"]
+    means = [f"{statistics.mean(value for value, _ in values):.2f}" for values in found.values()]
+    lowest, where = min(found["final_100"])
+    return [*means, f"{lowest:.2f} ({where})"]
 
 
 def chance(study: Study, tasks: Sequence[str], setting: str, name: str, lifetimes: Lifetimes) -> str:

@@ -19,7 +19,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime import env_state as states
 from tracerl.lifetime.observations import as_box
 
-CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D"}
+CANNOT = {"LunarLander": "Box2D", "LunarLanderContinuous": "Box2D", "BipedalWalker": "Box2D"}
 
 
 @pytest.fixture(autouse=True)

@@ -73,6 +73,8 @@ def test_every_included_study_composes(path: Path, tmp_path: Path, monkeypatch: 
         ("slow: agent=random", "slow: agent", "settings.slow must be settings such as agent.entropy=0.05, got 'agent'"),
         ("slow: agent=random", "slow: seed=3", "settings.slow must leave seed to the study's own keys"),
         ("slow: agent=random", "slow: steps=3", "settings.slow must leave steps to the study's own keys"),
+        ("{ steps: 400 }", "{ range: [1] }", "tasks.CartPole.range must be two returns, that count as 0 and as 1"),
+        ("{ steps: 400 }", "{ range: [1, 1] }", "tasks.CartPole.range must be two different returns"),
         ("question: Does", "question: [Does", "cannot be read"),
         ("  small, eight:", "  s(l): a=b\n  s[l]: a=b\n  small, eight:", r"settings must have names .* got s.l., s.l."),
     ],
@@ -212,6 +214,28 @@ def test_failed_lifetime_is_reported_and_not_counted(
     printed = capsys.readouterr()
     assert "bandit, slow, seed 4: FAILED: no luck" in printed.out and printed.err == "error: 2 runs failed, see above\n"
     assert "| small, eight | 0 of 1 (missing) |" in (tmp_path / "out" / "tiny" / "report.md").read_text()
+
+
+def test_tasks_are_counted_and_returns_normalised_over_tasks() -> None:
+    report_of = script("study_report")
+
+    def lifetime(seed: int, final: float) -> Any:
+        scores = {"final_100": final, "area": final / 2, "lowest_late": final}
+        return SimpleNamespace(seed=seed, counts=True, scores=scores)
+
+    ranges = {"better": (0.0, 10.0), "level": (0.0, 10.0), "worse": (-10.0, 0.0), "no range": None}
+    tasks = [plan.Task(name, "CartPole", 10, (0, 1, 2), (), ends) for name, ends in ranges.items()]
+    named = plan.Study("s", "q", "p", "base", tasks, {"base": (), "own": ()})
+    finals = {"better": (2, 8), "level": (5, 5), "worse": (-1, -5), "no range": (1, 9)}
+    lifetimes = {
+        (task, setting): [lifetime(seed, final + 0.1 * (seed - 1)) for seed in range(3)]
+        for task, both in finals.items()
+        for setting, final in zip(("base", "own"), both, strict=True)
+    }
+    text = report_of.over_tasks(named, lifetimes)
+    rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in text.splitlines()[4:]}
+    assert rows["own"][:2] == ["4", "2, 1, 1"] and rows["base (baseline)"][1] == "-"
+    assert rows["own"][-3:] == ["0.60", "0.47", "0.50 (level)"]  # (.8 + .5 + .5) / 3; areas .4, .25, .75
 
 
 # Measures.
