@@ -111,14 +111,15 @@ def test_command_line_evaluates_runs_and_writes_json(
     options = ["--episodes", 3, "--json", tmp_path / "a.json", "--engine", "torch"]
     assert cli(monkeypatch, run, run.parent / "random", *options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("run lifetime 0, 100 steps old: 3 episodes, mean 8 [8, 8], IQM 8, 8 to 8, 24 steps")
-    assert lines[1].startswith("random, 100 steps old: 3 episodes, mean ")
+    assert lines[0].startswith(f"{run} lifetime 0, 100 steps old: 3 episodes, mean 8 [8, 8], IQM 8, 8 to 8, 24 steps")
+    assert lines[1].startswith(f"{run.parent / 'random'}, 100 steps old: 3 episodes, mean ")
     found = json.loads((tmp_path / "a.json").read_text())
     assert [entry["returns"] for entry in found][0] == [8.0, 8.0, 8.0] and found[0]["seed"] == 1_000_000
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     every = ["--life", "all", "--checkpoint", "best", "--greedy", "--seed", 5, "--env", "CartPole"]
     assert cli(monkeypatch, run, *every, *options) == 0
-    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == ["run lifetime 0", "run lifetime 1"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"{run} lifetime {i}" for i in range(2)]
     entries = json.loads((tmp_path / "a.json").read_text())
     assert [(entry["lifetime"], entry["seed"], entry["greedy"]) for entry in entries] == [(0, 5, True), (1, 5, True)]
     assert np.mean(entries[0]["returns"]) == entries[0]["mean"]

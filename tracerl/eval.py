@@ -142,7 +142,7 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
         for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
             if mine != theirs:
                 raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")
-        name = run.folder.name + (f" lifetime {life}" if run.lifetimes > 1 else "")
+        name = str(run.folder) + (f" lifetime {life}" if run.lifetimes > 1 else "")
         seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
         progress, limits = _Progress(name, arguments.episodes), {"steps": arguments.steps, "interrupted": interrupted}
         result = evaluate(
