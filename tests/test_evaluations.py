@@ -86,11 +86,18 @@ def test_failing_evaluation_does_not_end_the_run(
     assert "warning: no evaluation after 50 steps: the env failed; the run continues" in capsys.readouterr().err
 
 
+def test_endless_episode_does_not_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ["engine=torch", "env=CartPoleForever", *SMALL, *EVERY, "eval.steps=20", "hydra.run.dir=run"]
+    assert command(run, monkeypatch, tmp_path) == 0
+    assert [(row["step"], row["episodes"], row["mean"]) for row in rows(tmp_path / "run")][0] == ("50", "0", "")
+
+
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
         ("eval.every=0", "eval.every must be a whole number of 1 or above, got 0"),
         ("eval.episodes=0", "eval.episodes must be a whole number of 1 or above, got 0"),
+        ("eval.steps=0", "eval.steps must be a whole number of 1 or above, got 0"),
         ("eval.greedy=3", "eval.greedy must be"),
         ("eval.evry=3", "eval.evry"),
     ],

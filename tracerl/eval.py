@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tracerl.runs.saved_run import SavedRun
 
 NEWEST, ALL = "newest", "all"
-SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learned in
 _SECONDS = 10.0  # between two lines of progress
 
 
@@ -130,15 +129,14 @@ def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:
 
 def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, interrupted: Any) -> dict[str, Any]:
     """Evaluate one lifetime, print a line, and return its numbers."""
-    from tracerl.lifetime.evaluation import evaluate
+    from tracerl.lifetime.evaluation import SEED, evaluate
     from tracerl.lifetime.runners import compile_steps
     from tracerl.nn.spaces import spaces_of
     from tracerl.runs.api import make_env
 
     agent = run.agent(life, arguments.engine)
     compile_steps(agent)
-    of_run = run.env()
-    with closing(of_run if arguments.env is None else make_env(arguments.env)) as env:
+    with closing(run.env()) as of_run, closing(make_env(arguments.env) if arguments.env else of_run) as env:
         for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
             if mine != theirs:
                 raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")

@@ -92,6 +92,7 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "network.conv_membrane_decay": None,
     "eval.every": None,
     "eval.episodes": 10,
+    "eval.steps": 100_000,
     "eval.greedy": False,
     "agent.channels": [],
     "agent.kernel": 3,

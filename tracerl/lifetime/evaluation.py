@@ -16,6 +16,7 @@ from tracerl.lifetime.protocol import AgentMethods, Stateful
 from tracerl.lifetime.record import Record
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 
+SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learns in
 _UNBOUNDED = 2**62  # env steps without a limit
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 from tracerl.config import checks
-from tracerl.lifetime.evaluation import Evaluation, evaluate
+from tracerl.lifetime.evaluation import SEED, Evaluation, evaluate
 from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.runs.files import write_atomic
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FILE = "evaluations.csv"
 FIELDS = ("step", "lifetime", "episodes", "mean", "lowest", "highest", "mean_length")
-SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learns in
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,20 @@ class EvalSettings:
     Attributes:
         every: env steps of a lifetime between two; None: no evaluations.
         episodes: of each lifetime, per evaluation.
+        steps: env steps of each lifetime, per evaluation, after which it ends with the episodes until then.
         greedy: take the most probable actions in place of samples.
     """
 
     every: int | None = None
     episodes: int = 10
+    steps: int = 100_000
     greedy: bool = False
 
     def __post_init__(self) -> None:
         if self.every is not None:
             checks.whole("every", self.every, 1)
         checks.whole("episodes", self.episodes, 1)
+        checks.whole("steps", self.steps, 1)
         checks.flag("greedy", self.greedy)
 
 
@@ -51,12 +53,7 @@ class Evaluations(Callback):
     """Evaluate every lifetime on a schedule; write the results to ``evaluations.csv`` and the log.
 
     Nothing of it reaches the learning agents: their copies act in another env, with copies of their random numbers.
-
-    Attributes:
-        newest: mean return over the lifetimes at the newest evaluation; None before.
     """
-
-    newest: float | None = None
 
     def __init__(
         self,
@@ -67,6 +64,7 @@ class Evaluations(Callback):
         seed: int,
         log: "TensorBoardLog | None",
         step: int,
+        interrupted: Callable[[], bool],
     ) -> None:
         """Continue the file of an earlier part of the run.
 
@@ -78,10 +76,12 @@ class Evaluations(Callback):
             seed: of the first lifetime.
             log: receives the means; None without one.
             step: env steps so far; rows of later steps are dropped.
+            interrupted: called after every step of an evaluation; True drops it.
         """
         assert settings.every is not None
         self.every, self._settings, self._env, self._seed, self._log = settings.every, settings, env, seed, log
         self._single, self._path, self._warned, self._done = single, folder / FILE, False, step
+        self._interrupted = interrupted
         self._rows = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
 
     def call(self, records: Sequence[Record], agent: Any) -> None:
@@ -97,16 +97,20 @@ class Evaluations(Callback):
         except (EnvFailed, Diverged) as error:
             print(f"warning: no evaluation after {step:,} steps: {error}; the run continues", file=sys.stderr)
             return
-        self.newest = fmean(each.mean for each in found)
-        if self._log is not None:
-            lengths = fmean(each.mean_length for each in found)
-            self._log.scalars({"eval/mean_reward": self.newest, "eval/mean_ep_length": lengths}, step)
+        if self._interrupted():
+            self._rows = [row for row in self._rows if int(row["step"]) < step]
+            return
+        ended = [each for each in found if each.returns]
+        if ended and self._log is not None:
+            means = {"mean_reward": fmean(e.mean for e in ended), "mean_ep_length": fmean(e.mean_length for e in ended)}
+            self._log.scalars({f"eval/{name}": number for name, number in means.items()}, step)
         self._write()
 
     def _evaluate(self, agent: Any, life: int, step: int) -> Evaluation:
         """Evaluate one lifetime and add its row."""
         settings, seed = self._settings, (SEED + self._seed + life) % 2**32
-        found = evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed)
+        limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
+        found = evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
         numbers = found.as_dict()
         self._rows.append({**{name: numbers.get(name) for name in FIELDS}, "step": step, "lifetime": life})
         return found

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tracerl.lifetime.runners import EnvRunner
     from tracerl.runs.execute import Setup
     from tracerl.runs.lock import RunLock
+    from tracerl.runs.signals import DeferredInterrupt
 
 
 class RunEnded(Exception):
@@ -154,6 +155,7 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
     named = {**settings, "agent.name": agent_name}
     shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
     earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
+    interrupted = DeferredInterrupt()
     log = logger.open(LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier))
     return Setup(
         about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
@@ -165,8 +167,8 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
         log=log,
         episodes=episodes,
         run_lock=run_lock,
-        interrupted=DeferredInterrupt(),
-        evaluations=_evaluations(cfg, evaluations, spec, folder, log, max(record.step for record in records)),
+        interrupted=interrupted,
+        evaluations=_evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted),
         checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
@@ -174,7 +176,9 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
     )
 
 
-def _evaluations(cfg: DictConfig, settings: Any, spec: Any, folder: Path, log: Any, step: int) -> Any:
+def _evaluations(
+    cfg: DictConfig, settings: Any, spec: Any, folder: Path, log: Any, step: int, interrupted: "DeferredInterrupt"
+) -> Any:
     """Return the callback that evaluates frozen copies; None without a schedule."""
     if settings.every is None:
         return None
@@ -191,7 +195,7 @@ def _evaluations(cfg: DictConfig, settings: Any, spec: Any, folder: Path, log: A
         assert isinstance(one, DictConfig)
         return build_agent(one, *spaces_of(env), [cfg.seed], "eval")
 
-    return Evaluations(settings, env, single, folder, cfg.seed, log, step)
+    return Evaluations(settings, env, single, folder, cfg.seed, log, step, interrupted)
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
