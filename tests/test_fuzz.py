@@ -29,9 +29,9 @@ def test_five_thousand_random_command_lines_end_as_documented() -> None:
 
 
 def test_most_random_command_lines_are_valid_and_each_seed_gives_its_own() -> None:
-    drawn = [command_line(number) for number in range(400)]
-    assert drawn == [command_line(number) for number in range(400)]
-    assert len({tuple(words) for words in drawn}) == 400
+    drawn = [command_line(number) for number in range(600)]
+    assert drawn == [command_line(number) for number in range(600)]
+    assert len({tuple(words) for words in drawn}) == 600
     keys = {word.split("=")[0] for words in drawn for word in words}
     assert {"network.threshold", "optimizer.value.eta", "encoder", "lifetimes", "dtype", "agent.discount"} <= keys
 

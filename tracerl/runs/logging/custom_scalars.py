@@ -61,6 +61,7 @@ GUIDE = """
 |---|---|---|
 | Custom Scalars | | the main charts: returns, learning, spikes |
 | Scalars | `rollout/` | mean return and length of the last 100 episodes, reward per env step |
+| | `eval/` | with `eval.every`: mean return and length of the episodes of frozen copies |
 | | `lives/` | for many lifetimes: the interquartile mean of the returns and its 95% bootstrap interval |
 | | `milestones/` | env step at which a mean return was first reached; for many lifetimes the median and their share |
 | | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the previous point |
