@@ -107,3 +107,25 @@ def test_wrong_settings_are_named(
 ) -> None:
     assert command([*SMALL, setting, "hydra.run.dir=run"], monkeypatch, tmp_path) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_part_of_a_row_and_rows_of_later_steps_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ["engine=torch", *SMALL, *EVERY, "hydra.run.dir=run", "checkpoint.every=60"]
+    assert command([*run, "steps=120"], monkeypatch, tmp_path) == 0
+    path = tmp_path / "run" / "evaluations.csv"
+    before = path.read_text()
+    path.write_text(before + "150,0,2,9.0,9.0,9.0,9.0\n150,1,2,9")
+    assert command([*run, "steps=140", "resume=true"], monkeypatch, tmp_path) == 0
+    assert path.read_text() == before
+
+
+def test_a_file_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("write_atomic", "open_regular"):
+        monkeypatch.setattr(evaluations, name, full)
+    assert command(["engine=torch", *SMALL, *EVERY, "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
+    assert capsys.readouterr().err.count("evaluations.csv: [Errno 28] No space left on device; the run continues") == 1

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from tracerl.config import checks
 from tracerl.lifetime.evaluation import SEED, Evaluation, evaluate
 from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
 from tracerl.lifetime.record import Record, steps_of_all
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import open_regular, read_bytes, write_atomic
 from tracerl.runs.saved_run import of_lifetime
 
 if TYPE_CHECKING:
     from tracerl.runs.logging.tensorboard import TensorBoardLog
 
 FILE = "evaluations.csv"
+_LARGEST = 2**30  # bytes of a file of an earlier part of the run
 FIELDS = ("step", "lifetime", "episodes", "mean", "lowest", "highest", "mean_length")
+_HEAD = (",".join(FIELDS) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -80,40 +83,40 @@ class Evaluations(Callback):
         """
         assert settings.every is not None
         self.every, self._settings, self._env, self._seed, self._log = settings.every, settings, env, seed, log
-        self._single, self._path, self._warned, self._done = single, folder / FILE, False, step
-        self._interrupted = interrupted
-        self._rows = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
+        self._build, self._interrupted = single, interrupted
+        self._single: Any = None  # an agent of one lifetime, built at the first evaluation that needs it
+        self._path, self._warned, self._done = folder / FILE, False, step
+        kept = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
+        self._try(lambda: write_atomic(self._path, _HEAD + _text(kept)))
 
     def call(self, records: Sequence[Record], agent: Any) -> None:
         """Evaluate each lifetime that goes on; see ``Callback.call``."""
         step = steps_of_all(records)
         if step == self._done:
             return
-        self._done, found = step, list[Evaluation]()
+        self._done, found = step, dict[int, Evaluation]()
         try:
             for life, copied in enumerate(self._copies(agent, len(records))):
                 if not records[life].frozen:
-                    found.append(self._evaluate(copied, life, step))
+                    found[life] = self._evaluate(copied, life)
         except (EnvFailed, Diverged) as error:
             print(f"warning: no evaluation after {step:,} steps: {error}; the run continues", file=sys.stderr)
             return
         if self._interrupted():
-            self._rows = [row for row in self._rows if int(row["step"]) < step]
             return
-        ended = [each for each in found if each.returns]
+        ended = [each for each in found.values() if each.returns]
         if ended and self._log is not None:
             means = {"mean_reward": fmean(e.mean for e in ended), "mean_ep_length": fmean(e.mean_length for e in ended)}
             self._log.scalars({f"eval/{name}": number for name, number in means.items()}, step)
-        self._write()
+        numbers = {life: each.as_dict() for life, each in found.items()}
+        rows = [{**{name: own.get(name) for name in FIELDS}, "step": step, "lifetime": i} for i, own in numbers.items()]
+        self._try(lambda: _append(self._path, _text(rows)))
 
-    def _evaluate(self, agent: Any, life: int, step: int) -> Evaluation:
-        """Evaluate one lifetime and add its row."""
+    def _evaluate(self, agent: Any, life: int) -> Evaluation:
+        """Evaluate one lifetime."""
         settings, seed = self._settings, (SEED + self._seed + life) % 2**32
         limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
-        found = evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
-        numbers = found.as_dict()
-        self._rows.append({**{name: numbers.get(name) for name in FIELDS}, "step": step, "lifetime": life})
-        return found
+        return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
 
     def call_at_end(self, records: Sequence[Record], agent: Any) -> None:
         """Evaluate once more if the run has reached a multiple of ``every``; see ``Schedule.call_at_end``."""
@@ -130,20 +133,17 @@ class Evaluations(Callback):
         if lifetimes == 1 or agents is not None:
             yield from agents or [agent]
             return
-        single, state = self._single(), agent.capture()
-        own = single.capture()
+        if self._single is None:
+            self._single = self._build()
+        state, own = agent.capture(), self._single.capture()
         for life in range(lifetimes):
-            single.restore(of_lifetime(state, life, lifetimes, own))
-            yield single
+            self._single.restore(of_lifetime(state, life, lifetimes, own))
+            yield self._single
 
-    def _write(self) -> None:
-        """Write all rows. A failed write is a warning, once."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write to the file. A failed write is a warning, once."""
         try:
-            write_atomic(self._path, text.getvalue().encode())
+            write()
         except OSError as error:
             if not self._warned:
                 print(f"warning: cannot write {self._path}: {error}; the run continues", file=sys.stderr)
@@ -153,8 +153,21 @@ class Evaluations(Callback):
 def _rows_of(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a file of evaluations; none if it is missing or cannot be read."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if tuple(row) == FIELDS and str(row["step"]).isdecimal()]
+        text = read_bytes(path, _LARGEST).decode()
     except (OSError, ValueError):
         return []
-    return rows
+    whole = text[: text.rfind("\n") + 1]  # a killed run can leave a part of a row
+    rows = csv.DictReader(io.StringIO(whole))
+    return [row for row in rows if tuple(row) == FIELDS and str(row["step"]).isdecimal()]
+
+
+def _text(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Return rows as they stand in the file."""
+    text = io.StringIO()
+    csv.DictWriter(text, FIELDS, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _append(path: Path, data: bytes) -> None:
+    with open(open_regular(path, os.O_WRONLY | os.O_APPEND), "ab") as file:
+        file.write(data)
