@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
-from tracerl.config.checks import ConfigError, stop
-from tracerl.runs.command_line import errors_in_one_line
+from tracerl.config.checks import ConfigError
+from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line
 from tracerl.runs.files import write_atomic
 from tracerl.runs.signals import DeferredInterrupt
 
@@ -20,16 +20,8 @@ if TYPE_CHECKING:
     from tracerl.lifetime.record import Record
     from tracerl.runs.saved_run import SavedRun
 
-NEWEST, ALL = "newest", "all"
+ALL = "all"
 _SECONDS = 10.0  # between two lines of progress
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the error and exit with 2."""
-        stop(f"{message} (--help lists the options)")
 
 
 class _Progress:
@@ -54,7 +46,7 @@ class _Progress:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     about = "Evaluate runs: returns of frozen copies of their agents over whole episodes. No run is changed."
-    found = _Parser(prog="python -m tracerl.eval", description=about, allow_abbrev=False)
+    found = Parser(prog="python -m tracerl.eval", description=about, allow_abbrev=False)
     add = found.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run or of one of its checkpoints")
     add("--episodes", type=int, default=100, metavar="N", help="number of episodes (default: 100)")
@@ -62,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--steps", type=int, metavar="N", help="end after N env steps, with the episodes until then (default: no limit)"
     )
     add("--greedy", action="store_true", help="take the most probable action (default: sample, as in the run)")
-    add("--checkpoint", default=NEWEST, metavar="NAME", help="newest, best, or a folder (default: newest)")
+    add_checkpoint_options(found)
     life = "index of the lifetime, or all of them (default: 0)"
     add("--life", "--lifetime", default="0", metavar="I|all", dest="life", help=life)
     add("--env", metavar="NAME", help="another env with the same spaces (default: that of the run)")
@@ -70,7 +62,6 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, metavar="S", help=seed)
     add("--engine", default="auto", metavar="E", help="auto, torch or fused (default: auto)")
     add("--json", type=Path, metavar="FILE", help="write all numbers")
-    add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
     return found
 
 
@@ -85,26 +76,19 @@ def main() -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate all runs, print a line about each, and return the exit code."""
     _check(arguments)
-    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
-    from tracerl.runs.saved_run import load
+    from tracerl.runs.saved_run import load  # imports torch, which is slow
 
-    which = None if arguments.checkpoint == NEWEST else arguments.checkpoint
-    saved = [load(path, which, trust=arguments.trust) for path in arguments.runs]
+    saved = [load(path, arguments.checkpoint, trust=arguments.trust) for path in arguments.runs]
     lifetimes = [_lifetimes(arguments.life, run) for run in saved]
     found = list[dict[str, Any]]()
-    with DeferredInterrupt() as interrupted:
-        try:
-            for run, chosen in zip(saved, lifetimes, strict=True):
-                for life in chosen:
-                    if interrupted():
-                        break
-                    found.append(_of_lifetime(arguments, run, life, interrupted))
-            if arguments.json is not None:
-                write_atomic(arguments.json, json.dumps(found, indent=1).encode())
-        except EnvFailed as error:
-            stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
-        except (Diverged, OSError) as error:
-            stop(str(error), 1)
+    with DeferredInterrupt() as interrupted, failures_in_one_line():
+        for run, chosen in zip(saved, lifetimes, strict=True):
+            for life in chosen:
+                if interrupted():
+                    break
+                found.append(_of_lifetime(arguments, run, life, interrupted))
+        if arguments.json is not None:
+            write_atomic(arguments.json, json.dumps(found, indent=1).encode())
     return 128 + interrupted.signal if interrupted.signal is not None else 0
 
 

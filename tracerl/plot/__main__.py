@@ -5,11 +5,9 @@ matplotlib is imported inside the functions, so that ``--help`` and the error of
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
 
 from tracerl.config import checks
-from tracerl.config.checks import stop
-from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "filters", "frame", "running")
 _INCHES = "a number of inches from 1 to 40"
@@ -28,18 +26,10 @@ Draw figures of runs for print, or print tables of them.
 _RUNS = "folders of runs or sweeps, or folders that contain them; for curves also a csv written with -o FILE.csv"
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the error and exit with 2."""
-        stop(f"{message} (--help lists the options)")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     raw = argparse.RawDescriptionHelpFormatter
-    found = _Parser(prog="python -m tracerl.plot", description=_ABOUT, formatter_class=raw)
+    found = Parser(prog="python -m tracerl.plot", description=_ABOUT, formatter_class=raw)
     add = found.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help=_RUNS)
     file = "png, pdf or svg; csv for the numbers of curves (default: WHAT.png)"

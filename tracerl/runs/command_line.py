@@ -4,16 +4,45 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tracerl.config.checks import stop
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit with 2."""
+        stop(f"{message} (--help lists the options)")
 
 
 def add_lifetime_options(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
     """Add the options that choose a lifetime and a checkpoint of a run."""
     add = parser.add_argument
     add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
-    add("--checkpoint", metavar="NAME", help="folder in checkpoints/ (default: the newest valid one)")
+    add_checkpoint_options(parser)
+
+
+def add_checkpoint_options(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add the options that choose a checkpoint of a run, and that allow its code."""
+    add = parser.add_argument
+    checkpoint = "folder in checkpoints/, newest, or best: of the highest mean return (default: the newest valid one)"
+    add("--checkpoint", metavar="NAME", help=checkpoint)
     add("--trust", action="store_true", help="run code of any package that the run names; see SECURITY.md")
+
+
+@contextmanager
+def failures_in_one_line() -> Iterator[None]:
+    """Exit with 1 and one line for a failed env, a number that diverged or a file that cannot be written."""
+    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
+
+    try:
+        yield
+    except EnvFailed as error:
+        stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
+    except (Diverged, OSError) as error:
+        stop(str(error), 1)
 
 
 @contextmanager

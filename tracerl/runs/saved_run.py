@@ -19,7 +19,7 @@ from tracerl.runs.files import parse_yaml
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS, CONFIG
 
-BEST = "best"
+NEWEST, BEST = "newest", "best"
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
 
     Args:
         path: folder of the run or of one of its checkpoints.
-        checkpoint: name of a folder in ``checkpoints``. None: the newest valid one. ``best``: the valid one with the
-            highest mean return.
+        checkpoint: name of a folder in ``checkpoints``. None or ``newest``: the newest valid one. ``best``: the
+            valid one with the highest mean return.
         trust: allow env and agent classes of any package. This runs code that the run names, and prints each name.
             False: allow tracerl, Gymnasium and packages with envs registered in Gymnasium; see SECURITY.md.
 
@@ -185,7 +185,7 @@ def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
             problem = f"must have a mean return to be the best, none in {folder / CHECKPOINTS} has"
             raise ConfigError("checkpoint", problem)
         return found
-    if which is not None:
+    if which is not None and which != NEWEST:
         path = Path(which) if Path(which).exists() else folder / CHECKPOINTS / which
         try:
             return _of_agent(read(path))

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracerl.config.checks import ConfigError, stop
-from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
+from tracerl.config.checks import ConfigError
+from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line, failures_in_one_line
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
@@ -25,19 +25,13 @@ def main() -> None:
 
 def _watch(options: Options) -> int:
     """Watch, print the result and return the exit code."""
-    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
-    from tracerl.runs.logging.progress import ProgressBar
+    from tracerl.runs.logging.progress import ProgressBar  # imports torch, which is slow
     from tracerl.watch.playing import play, to_stderr
 
     shown = None if options.wants_window else options.last_step
-    with DeferredInterrupt() as interrupted:
-        try:
-            with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:
-                record, files = play(options, to_stderr, interrupted, () if bar is None else (bar,))
-        except EnvFailed as error:
-            stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
-        except (Diverged, OSError) as error:
-            stop(str(error), 1)
+    with DeferredInterrupt() as interrupted, failures_in_one_line():
+        with nullcontext() if shown is None else ProgressBar(options.run.name, shown) as bar:
+            record, files = play(options, to_stderr, interrupted, () if bar is None else (bar,))
     if interrupted():
         to_stderr("interrupted: the files are kept" if files else "interrupted")
     print(_summary(record), *files, sep="\n")
