@@ -13,7 +13,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.exportable import Part
 from tracerl.nn.layers import LI
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.networks import Dense, check_spiking
+from tracerl.nn.networks import Dense, ScoredNetwork, check_spiking
 from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape
 from tracerl.rules.reflect import policy_gradient
@@ -171,12 +171,10 @@ class ReflectAgent(ActorCritic):
         features: Tensor = self.encoder(observation)
         if self.is_shared:
             with policy.network.unchanged():  # the gradient below is at the state of s
-                value_tp1 = policy.network(features)[..., -1]
-                bootstrap = value_tp1 if self.target is None else self._target_value()
+                value_tp1, bootstrap = self._values(policy.network, features)
         elif critic is not None:
             critic.accumulate(self._one)  # the gradient of V(s): the network's state is still that of s
-            value_tp1 = critic.network(features).squeeze(-1)
-            bootstrap = value_tp1 if self.target is None else self._target_value()
+            value_tp1, bootstrap = self._values(critic.network, features)
         if self._has_value():
             signal.copy_(F.td_error(reward, self.value, bootstrap, self.settings.discount, continues))
             self.value.copy_(value_tp1)
@@ -194,10 +192,11 @@ class ReflectAgent(ActorCritic):
         self._watch()
         return features
 
-    def _target_value(self) -> Tensor:
-        """Return V by the copy of the readout, at the newest spikes: [*lifetimes]."""
-        assert self.target is not None
-        return (self.target * self._value_readout().filtered).sum(-1)
+    def _values(self, network: ScoredNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return V of the features, and V by the copy of its readout where there is one, each [*lifetimes]."""
+        value: Tensor = network(features)[..., -1]
+        copied = None if self.target is None else (self.target * self._value_readout().filtered).sum(-1)
+        return value, value if copied is None else copied
 
     def _act(self, features: Tensor) -> None:
         """Sample an action from the policy at the features."""

@@ -131,8 +131,8 @@ def normalised(study: Study, tasks: Sequence[str], setting: str, lifetimes: Life
         if task.range is not None and task.name in tasks:
             low, high = task.range
             for name, values in found.items():
-                middle_one = interquartile_mean(scores_of(lifetimes[task.name, setting], name))
-                values.append(((middle_one - low) / (high - low), task.name))
+                score = interquartile_mean(scores_of(lifetimes[task.name, setting], name))
+                values.append(((score - low) / (high - low), task.name))
     if not found["area"]:
         return ["-", "-", "-"]
     means = [f"{statistics.mean(value for value, _ in values):.2f}" for values in found.values()]

@@ -141,7 +141,7 @@ def look_ahead(memory: Any, words: Any, agents: Any, layers: Any, constants: Any
 
 @kernel
 def target_value(memory: Any, agent: Any, readout: Any) -> Any:
-    """``ReflectAgent._target_value``."""
+    """Return V by the copy of its readout, as ``ReflectAgent._values``."""
     total, zbar = memory.dtype.type(0), readout.filtered
     for h in range(readout.n_in + 1):
         total += memory[agent.target + h] * memory[zbar + h]

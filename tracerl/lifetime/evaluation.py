@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Callback, LoopState, run_lifetime
+from tracerl.lifetime.loop import Callback, run_lifetime
 from tracerl.lifetime.protocol import AgentMethods, Stateful
 from tracerl.lifetime.record import Record
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
@@ -111,9 +111,8 @@ def evaluate(
     checks.whole("seed", seed, 0, 2**32 - 1)
     if steps is not None:
         checks.whole("steps", steps, 1)
-    for method in ("start", "step", "end"):
-        if not callable(getattr(agent, method, None)):
-            raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
+    if not isinstance(agent, AgentMethods):
+        raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
     copied = frozen_copy(agent, greedy=greedy)
     returns, lengths = list[float](), list[int]()
 
@@ -125,7 +124,7 @@ def evaluate(
         return len(returns) >= episodes or interrupted()
 
     record = Record(keep=keep)
-    run_lifetime(copied, env, steps or _UNBOUNDED, seed, record, callbacks, finished, LoopState())
+    run_lifetime(copied, env, steps or _UNBOUNDED, seed, record, callbacks, finished)
     return Evaluation(returns, lengths, record.step, greedy)
 
 

@@ -118,7 +118,6 @@ class TensorBoardLog(Callback):
         self._snapshots = _snapshots(settings, run)
         self._events, resumed = open_events(run.folder, offset and (offset.file, offset.size))
         self._time, self._steps = time.perf_counter(), offset.steps if offset else 0
-        self._others = set[str]()  # tags of ``scalars``
         self._warned = self._warned_of_nonfinite = False
         self._charts, self._tags = list(offset.charts) if offset and resumed else [], set[str]()
         if resumed:
@@ -170,11 +169,11 @@ class TensorBoardLog(Callback):
         self._points(steps_of_all(records), records, agent)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers of the caller by tag, in one event."""
+        """Log numbers by tag in one event, and declare the charts of new tags."""
         self._try(lambda: self._events.scalars(values, step))
-        if not values.keys() <= self._others:
-            self._others |= values.keys()
-            self._declare(charts_of(dict.fromkeys(self._tags | self._others, 0.0)), step)
+        if not values.keys() <= self._tags:
+            self._tags |= values.keys()
+            self._declare(charts_of(self._tags), step)
 
     def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Log a point of every curve in one event, and declare the charts of new tags."""
@@ -188,10 +187,7 @@ class TensorBoardLog(Callback):
         values.update(_rollout(records))
         values.update(_milestones(records))
         self._time, self._steps = now, steps
-        self._try(lambda: self._events.scalars(values, step))
-        if values.keys() != self._tags:
-            self._tags = set(values)
-            self._declare(charts_of({**values, **dict.fromkeys(self._others, 0.0)}), step)
+        self.scalars(values, step)
 
     def _warn_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
         """Warn once of numbers that are not finite."""
