@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sys
 from pathlib import Path
@@ -112,14 +113,18 @@ def test_command_line_evaluates_runs_and_writes_json(
     assert cli(monkeypatch, run, run.parent / "random", *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{run} lifetime 0, 100 steps old: 3 episodes, mean 8 [8, 8], IQM 8, 8 to 8, 24 steps")
-    assert lines[1].startswith(f"{run.parent / 'random'}, 100 steps old: 3 episodes, mean ")
+    assert re.fullmatch(r"  policy, per decision: .* spikes, .* synaptic operations, .* without spikes", lines[1])
+    assert lines[2].startswith("  value, per decision: 0 spikes, 0 synaptic operations, ")
+    assert lines[3].startswith(f"{run.parent / 'random'}, 100 steps old: 3 episodes, mean ") and len(lines) == 4
     found = json.loads((tmp_path / "a.json").read_text())
     assert [entry["returns"] for entry in found][0] == [8.0, 8.0, 8.0] and found[0]["seed"] == 1_000_000
+    assert found[0]["operations"]["policy"]["spikes"] > 0 and found[1]["operations"] == {}
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     every = ["--life", "all", "--checkpoint", "best", "--greedy", "--seed", 5, "--env", "CartPole"]
     assert cli(monkeypatch, run, *every, *options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == [f"{run} lifetime {i}" for i in range(2)]
+    runs = [line.split(",")[0] for line in lines if not line.startswith(" ")]
+    assert runs == [f"{run} lifetime {i}" for i in range(2)]
     entries = json.loads((tmp_path / "a.json").read_text())
     assert [(entry["lifetime"], entry["seed"], entry["greedy"]) for entry in entries] == [(0, 5, True), (1, 5, True)]
     assert np.mean(entries[0]["returns"]) == entries[0]["mean"]

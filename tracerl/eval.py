@@ -130,7 +130,7 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
         result = evaluate(
             agent, env, arguments.episodes, greedy=arguments.greedy, seed=seed, callbacks=[progress], **limits
         )
-    print(f"{name}, {run.step:,} steps old: {in_words(result)}", flush=True)
+    print("\n".join([f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]), flush=True)
     about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
     return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}
 
@@ -145,6 +145,16 @@ def in_words(result: "Evaluation") -> str:
     low, high = result.interval()
     mean = f"mean {result.mean:,.4g} [{low:,.4g}, {high:,.4g}], IQM {result.iqm:,.4g}"
     return f"{n} episodes, {mean}, {min(result.returns):,.4g} to {max(result.returns):,.4g}, {steps}"
+
+
+def cost_in_words(result: "Evaluation") -> list[str]:
+    """Return the cost of a decision, a line for each network of spiking layers."""
+    lines = []
+    for name, cost in result.operations.items():
+        counts = f"{cost.spikes:,.4g} spikes, {cost.synaptic_operations:,.4g} synaptic operations"
+        macs = f"{cost.multiply_accumulates:,.0f} multiply-accumulates; {cost.dense:,.0f} without spikes"
+        lines.append(f"  {name}, per decision: {counts}, {macs}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.divergence import finite
 from tracerl.lifetime.protocol import Action, Observation, StepType
 from tracerl.nn.encoders import Encoder
+from tracerl.nn.layers import SpikingLayer
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
+from tracerl.nn.operations import FanOut, fan_outs
 from tracerl.nn.spaces import observation_shape, observation_size
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 
@@ -49,6 +51,7 @@ class OnlineAgent(CheckedAgent):
     frozen = False
     n_observed: int | None = None
     divisor = 1.0
+    _fan_outs: dict[str, FanOut] | None = None  # counted at the first use
 
     def _observe(self, space: Space[Any], encoder: Encoder) -> None:
         """Set how many numbers an observation has, and that images of bytes become [0, 1] unless standardised."""
@@ -128,6 +131,19 @@ class OnlineAgent(CheckedAgent):
         self.head.greedy = checks.flag("greedy", greedy)
         self._switch(self.frozen)
 
+    @torch.inference_mode()
+    def count_spikes(self) -> None:
+        """Make ``rate`` of every spiking layer the number of its spikes from now on.
+
+        For a copy that is evaluated: a rate is part of the state, and this change is not undone.
+        """
+        layers = [module for module in self.modules() if isinstance(module, SpikingLayer)]
+        for layer in layers:
+            layer.rate_decay = 1.0
+            layer.rate.zero_()
+        if layers and self.fused is not None:
+            self.fused.count_spikes()
+
     def _switch(self, frozen: bool) -> None:
         """Set whether the agent is frozen, and pass this and whether its head is greedy to the fused engine."""
         self.frozen = frozen
@@ -146,8 +162,12 @@ class OnlineAgent(CheckedAgent):
         return {}
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the number of skipped transitions, where the agent skips any; see ``Agent.diagnostics``."""
-        return {"learn/skipped": float(self.skipped.sum())} if self.on_nonfinite == "skip" else {}
+        """Return the synaptic operations of a spiking policy and the skipped transitions; see ``Agent.diagnostics``."""
+        if self._fan_outs is None:
+            self._fan_outs = fan_outs(self)
+        found = {"learn/skipped": float(self.skipped.sum())} if self.on_nonfinite == "skip" else {}
+        policy = self._fan_outs.get("policy")
+        return found | ({"spikes/synaptic_operations": policy.of_rates()} if policy and policy.spiking else {})
 
     def outlook(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""

@@ -97,6 +97,10 @@ class FusedEngine:
         """Set whether later steps skip learning, and whether they take the most probable action."""
         self._layout.agent["frozen"], self._layout.agent["greedy"] = [frozen, True], greedy
 
+    def count_spikes(self) -> None:
+        """Make ``rate`` of every spiking layer the number of its spikes."""
+        self._layout.layers["rate_decay"] = 1
+
     @staticmethod
     def _use_threads(n: int) -> None:
         _start_threads()

@@ -124,19 +124,26 @@ def adapt(memory: Any, layer: Any, theta: Any, scratch: Any) -> Any:
 
 
 @kernel
+def rate_weights(memory: Any, layer: Any) -> tuple[Any, Any]:
+    """Weights of the last rate and of the newest spike; both are 1 where the rate is the number of spikes."""
+    one, decay = memory.dtype.type(1), memory.dtype.type(layer.rate_decay)
+    return decay, one - decay if decay < one else one
+
+
+@kernel
 def fire(memory: Any, layer: Any, current: Any, m: Any, complement: Any, theta: Any) -> None:
     """``LIF.fire``: integrate, fire and reset, in one pass over the neurons."""
     n = current.size
     membrane, gain = part(memory, layer.membrane, n), part(memory, layer.reset_gain, n)
     drive, spikes = part(memory, layer.reset_drive, n), part(memory, layer.spikes, n)
     psi, rate = part(memory, layer.surrogate, n), part(memory, layer.rate, n)
-    slope, rate_decay, detach_reset = layer.slope, memory.dtype.type(layer.rate_decay), layer.detach_reset
-    surrogate, reset = layer.surrogate_kind, layer.reset
+    slope, detach_reset = layer.slope, layer.detach_reset
+    surrogate, reset, (kept, fresh) = layer.surrogate_kind, layer.reset, rate_weights(memory, layer)
     for h in range(n):
         u = lif_potential(current[h], membrane[h], m[h], complement[h])
         spike, v, slant, g, d = lif_fire(u, theta[h], slope, surrogate, reset, detach_reset)
         spikes[h], membrane[h], psi[h], gain[h], drive[h] = spike, v, slant, g, d
-        rate[h] = low_pass(rate[h], rate_decay, spike)
+        rate[h] = kept * rate[h] + fresh * spike
 
 
 @kernel
@@ -145,13 +152,13 @@ def fire_graded(memory: Any, layer: Any, current: Any, m: Any, complement: Any, 
     n, one = current.size, memory.dtype.type(1)
     membrane, gain = part(memory, layer.membrane, n), part(memory, layer.reset_gain, n)
     graded, psi, rate = part(memory, layer.spikes, n), part(memory, layer.surrogate, n), part(memory, layer.rate, n)
-    slope, surrogate, rate_decay = layer.slope, layer.surrogate_kind, memory.dtype.type(layer.rate_decay)
+    slope, surrogate, (kept, fresh) = layer.slope, layer.surrogate_kind, rate_weights(memory, layer)
     for h in range(n):
         u = lif_potential(current[h], membrane[h], m[h], complement[h])
         z = surrogate_integral(u - theta[h], slope, surrogate)
         psi[h] = surrogate_derivative(u - theta[h], slope, surrogate)
         membrane[h], gain[h], graded[h] = u, one, z
-        rate[h] = low_pass(rate[h], rate_decay, abs(z))
+        rate[h] = kept * rate[h] + fresh * abs(z)
 
 
 @kernel

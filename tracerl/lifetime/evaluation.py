@@ -1,9 +1,9 @@
 """Evaluate an agent: returns of a frozen copy over whole episodes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -11,10 +11,11 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Callback, run_lifetime
+from tracerl.lifetime.loop import Callback, LoopState, run_lifetime
 from tracerl.lifetime.protocol import AgentMethods, Stateful
 from tracerl.lifetime.record import Record
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.nn.operations import OperationCounter, Operations
 
 SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learns in
 _UNBOUNDED = 2**62  # env steps without a limit
@@ -29,12 +30,15 @@ class Evaluation:
         lengths: its length in env steps.
         steps: env steps in all, those of an unfinished last episode included.
         greedy: whether the most probable actions were taken.
+        operations: cost of a decision by network of spiking layers, ``policy`` and ``value``; see
+            ``tracerl.nn.operations``. A deployed actor needs the policy alone.
     """
 
     returns: Sequence[float]
     lengths: Sequence[int]
     steps: int
     greedy: bool
+    operations: Mapping[str, Operations] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -63,6 +67,7 @@ class Evaluation:
         numbers |= {"lowest": min(self.returns, default=math.nan), "highest": max(self.returns, default=math.nan)}
         numbers["mean_length"] = self.mean_length
         found |= {name: None if math.isnan(number) else number for name, number in numbers.items()}
+        found["operations"] = {name: own.as_dict() for name, own in self.operations.items()}
         return found | {"returns": list(self.returns), "lengths": list(self.lengths)}
 
 
@@ -123,9 +128,10 @@ def evaluate(
     def finished() -> bool:
         return len(returns) >= episodes or interrupted()
 
-    record = Record(keep=keep)
-    run_lifetime(copied, env, steps or _UNBOUNDED, seed, record, callbacks, finished)
-    return Evaluation(returns, lengths, record.step, greedy)
+    record, loop_state, counter = Record(keep=keep), LoopState(), OperationCounter(copied)
+    run_lifetime(copied, env, steps or _UNBOUNDED, seed, record, [*callbacks, counter], finished, loop_state)
+    decisions = record.step + (not loop_state.ended)  # the next action is chosen unless the last episode has ended
+    return Evaluation(returns, lengths, record.step, greedy, counter.per_decision(decisions))
 
 
 def frozen_copy(agent: Any, *, greedy: bool = False) -> Any:

@@ -1,8 +1,9 @@
 """Convolutional synapses: the same weights at every position of an image."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -112,6 +113,12 @@ class ConvolutionalSynapses(AffineSynapses):
         """Convolve with the transposed weights; see ``Synapses.vjp``."""
         at_positions = signals.unflatten(-1, (self.channels, -1))  # [*lifetimes, J, channels, positions]
         return self._fold(torch.matmul(self.affine[..., :-1, :].unsqueeze(-3), at_positions))
+
+    def fan_out(self) -> np.ndarray[Any, Any]:
+        """Return the channels times the patches that a pixel is in; see ``Synapses.fan_out``."""
+        ones = torch.ones(self.rows - 1, self.n_out // self.channels, dtype=torch.float64)
+        found: np.ndarray[Any, Any] = self._fold(ones).numpy() * self.channels
+        return found
 
     def write_score(self, score: Tensor) -> None:
         """Write the gradient, summed over the positions; see ``Synapses.write_score``."""

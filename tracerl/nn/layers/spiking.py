@@ -29,7 +29,7 @@ class LayerSettings:
         learn_threshold: make theta a parameter.
         recurrent: whether the synapses receive the layer's own spikes too.
         layer_norm: standardise the currents over the neurons.
-        rate_decay: decay of ``rate`` per tick.
+        rate_decay: decay of ``rate`` per tick; 1: ``rate`` is the number of spikes.
     """
 
     membrane_decay: tuple[float, float] = (0.0, 0.9)
@@ -199,7 +199,10 @@ class SpikingLayer(StateModule):
         self.surrogate.copy_(step.surrogate)
         self.reset_gain.copy_(step.reset_gain)
         self.reset_drive.copy_(step.reset_drive)
-        F.low_pass_(self.rate, self.rate_decay, self._activity())
+        if self.rate_decay < 1:
+            F.low_pass_(self.rate, self.rate_decay, self._activity())
+        else:
+            self.rate += self._activity()
         return self.spikes
 
     def _activity(self) -> Tensor:

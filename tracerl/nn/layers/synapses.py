@@ -1,7 +1,8 @@
 """Synapses: from the inputs of a layer to the currents of its neurons, and their derivatives."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +44,10 @@ class Synapses(Protocol):
 
     def vjp(self, signals: Tensor) -> Tensor:
         """Return the vector-Jacobian products of signals [*lifetimes, J, n_out]: [*lifetimes, J, n_in]."""
+        ...
+
+    def fan_out(self) -> np.ndarray[Any, Any]:
+        """Return the number of synapses behind every input, those of all positions in a convolution: [n_in]."""
         ...
 
     def write_score(self, score: Tensor) -> None:
@@ -150,6 +155,10 @@ class DenseSynapses(AffineSynapses):
     def vjp(self, signals: Tensor) -> Tensor:
         """Multiply by the transposed weights; see ``Synapses.vjp``."""
         return signals @ self.weight
+
+    def fan_out(self) -> np.ndarray[Any, Any]:
+        """Return the number of neurons for every input; see ``Synapses.fan_out``."""
+        return np.full(self.n_in, float(self.n_out))
 
     def write_score(self, score: Tensor) -> None:
         """Copy the gradient; see ``Synapses.write_score``."""

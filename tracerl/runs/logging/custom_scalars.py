@@ -36,6 +36,7 @@ CHARTS = {
     ),
     "spikes": (
         Chart("spikes per neuron and tick", "^spikes/.*_rate$"),
+        Chart("synaptic operations of the policy per decision", "^spikes/synaptic_operations$"),
         Chart("share of silent neurons", "^spikes/.*_silent$"),
         Chart("share of saturated neurons", "^spikes/.*_saturated$"),
         Chart("by how many spikes the chosen action won", "^spikes/margin$"),
@@ -65,7 +66,7 @@ GUIDE = """
 | | `lives/` | for many lifetimes: the interquartile mean of the returns and its 95% bootstrap interval |
 | | `milestones/` | env step at which a mean return was first reached; for many lifetimes the median and their share |
 | | `learn/` | td error, value, entropy, step sizes, norms of traces: means since the previous point |
-| | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons |
+| | `spikes/` | per layer: spikes per neuron and tick, share of silent and of saturated neurons; synaptic operations |
 | | `time/` | env steps per second, over all lifetimes |
 | Histograms | `weights/`, `traces/` | distribution of the numbers of a layer, over all lifetimes |
 | | `decays/`, `thresholds/` | distribution of learned decays and thresholds, over all lifetimes |
