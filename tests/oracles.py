@@ -91,6 +91,7 @@ def initial_state(network: Network) -> dict[str, Tensor]:
     for i, layer in spiking(network):
         names = ["v"] + ["z"] * (layer.recurrent or i in sent_on or isinstance(layer, ALIF))
         names += ["a"] * isinstance(layer, ALIF) + ["i"] * isinstance(layer, SynapticLIF)
+        names += ["rise"] * (layer.threshold_rise is not None)
         state |= {f"{name}{i}": torch.zeros_like(layer.membrane) for name in names}
     return {**state, "zbar": torch.zeros_like(network.readout.weight[0])}
 
@@ -138,6 +139,8 @@ def neurons(
         rho = layer.adaptation_decay.value
         new[f"a{i}"] = rho * state[f"a{i}"] + (1 - rho) * state[f"z{i}"]
         threshold = threshold + layer.adaptation * new[f"a{i}"]
+    if layer.threshold_rise is not None:
+        threshold = threshold + state[f"rise{i}"]
     u = m * state[f"v{i}"] + (1 - m) * current
     if isinstance(layer, Graded):
         new[f"v{i}"], new[f"z{i}"] = u, graded(u - threshold, layer.slope, layer.surrogate_kind)
@@ -146,6 +149,9 @@ def neurons(
     zr = z.detach() if layer.detach_reset else z
     new[f"v{i}"] = u - threshold * zr if layer.reset == "soft" else u * (1 - zr)
     new[f"z{i}"] = z
+    if layer.threshold_rise is not None:
+        change = layer.threshold_step * (z.detach() - layer.rate_target)
+        new[f"rise{i}"] = torch.relu(state[f"rise{i}"] + change)
     return new, z
 
 

@@ -34,6 +34,7 @@ CASES = {
     "update rms": ("network.hidden=[9]", "optimizer=update_rms"),
     "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.target_rate=0.1"),
     "action values": ("agent=q_lambda", "network.hidden=[9]"),
+    "rate target": ("network.hidden=[7,5]", "network.rate_target=0.1", "agent.trunk=shared"),
     "perceptron": ("agent=stream_ac", "agent.hidden=[9]"),
 }
 

@@ -69,6 +69,10 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda u, theta: K.lif_fire(u, theta, 1.3, ARCTAN, HARD, True),
         lambda u, theta: F.lif_fire(u, theta, 1.3, "arctan", "hard", detach_reset=True),
     ),
+    "raise_threshold": (
+        lambda rise, spike: K.raise_threshold(rise, spike, 0.1, 0.3),
+        lambda rise, spike: F.raise_threshold_(rise, spike, 0.1, 0.3),
+    ),
     "low_pass": (lambda trace, decay, x: K.low_pass(trace, decay, x), lambda trace, d, x: F.low_pass_(trace, d, x)),
     "accumulate": (lambda trace, x: K.accumulate(trace, 0.9, x), lambda trace, x: F.accumulate_(trace, 0.9, x)),
     "carry_sensitivity": (

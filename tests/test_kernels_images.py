@@ -47,6 +47,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
         (6, 5, 2),
         (*CONV, "network.hidden=[5]", "agent.trunk=shared", "optimizer=update_rms", "encoder=raw", NORM),
     ),
+    "rate target": ((7, 8, 2), (*TWO, "network.pool=[2,1]", "network.rate_target=0.1", TICKS)),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),
 }
 

@@ -149,6 +149,9 @@ class OnlineAgent(CheckedAgent):
         self.frozen = frozen
         for rule in self._rules():
             rule.frozen = frozen
+        for module in self.modules():
+            if isinstance(module, SpikingLayer):
+                module.adapts = not frozen
         if self.fused is not None:
             self.fused.switch(frozen, getattr(self.head, "greedy", False))
 

@@ -164,7 +164,7 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
         delayed=node.delayed,
         synapses=_synapses(node, wiring),
         membrane_decay=_each(layer.membrane_decay, layer.n_out),
-        threshold=_each(layer.threshold, layer.n_out),
+        threshold=_threshold(layer),
         reset=layer.reset,
         synapse_decay=_each(layer.synapse_decay, layer.n_out) if isinstance(layer, layers.SynapticLIF) else None,
         adaptation=layer.adaptation if isinstance(layer, layers.ALIF) else 0.0,
@@ -212,6 +212,12 @@ def _describe_classic(network: TraceNetwork) -> NetworkDescription:
 def _normalised(layer: layers.TraceLIF | layers.TraceLIS) -> Tensor:
     layer.membrane_decay.refresh()
     return _copied(layer.weight / layer.membrane_decay.complement.unsqueeze(-1))
+
+
+def _threshold(layer: layers.SpikingLayer) -> Tensor:
+    """Return theta with what a rate target has added to it, [n]."""
+    theta = _each(layer.threshold, layer.n_out)
+    return theta if layer.threshold_rise is None else theta + _copied(layer.threshold_rise)
 
 
 def _each(constrained: Constrained, n: int) -> Tensor:

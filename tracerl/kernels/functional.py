@@ -94,6 +94,12 @@ def lif_fire(
 
 
 @kernel
+def raise_threshold(rise: Any, spike: Any, rate_target: Any, step: Any) -> Any:
+    """``functional.raise_threshold_``."""
+    return max(type(rise)(0), rise + step * (spike - rate_target))
+
+
+@kernel
 def low_pass(trace: Any, decay: Any, value: Any) -> Any:
     """``functional.low_pass_``."""
     return decay * trace + (type(decay)(1) - decay) * value

@@ -21,6 +21,7 @@ from tracerl.kernels.functional import (
     lif_fire,
     lif_potential,
     low_pass,
+    raise_threshold,
     surrogate_derivative,
     surrogate_integral,
 )
@@ -103,10 +104,14 @@ def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> 
         carry_potential(memory, layer, leak, m, complement, current, scratch)
     if layer.adapted != ABSENT:
         theta = adapt(memory, layer, theta, scratch)
+    if layer.threshold_rise != ABSENT:
+        theta = raised(memory, layer, theta, scratch)
     if layer.kind == GRADED:
         fire_graded(memory, layer, current, m, complement, theta)
     else:
         fire(memory, layer, current, m, complement, theta)
+    if layer.threshold_rise != ABSENT and not agent.frozen:
+        raise_thresholds(memory, layer)
 
 
 @kernel
@@ -121,6 +126,26 @@ def adapt(memory: Any, layer: Any, theta: Any, scratch: Any) -> Any:
         adapted[h] = a
         lifted[h] = theta[h] + beta * a
     return lifted
+
+
+@kernel
+def raised(memory: Any, layer: Any, theta: Any, scratch: Any) -> Any:
+    """The threshold of ``SpikingLayer._release``: theta and its rise, in the scratch row THRESHOLD."""
+    n, total = theta.size, row_of(scratch, THRESHOLD, theta.size)
+    rise = part(memory, layer.threshold_rise, n)
+    for h in range(n):
+        total[h] = theta[h] + rise[h]
+    return total
+
+
+@kernel
+def raise_thresholds(memory: Any, layer: Any) -> None:
+    """``functional.raise_threshold_`` for all neurons, by the spikes of this tick."""
+    n, real = layer.n_out, memory.dtype.type
+    rise, spikes = part(memory, layer.threshold_rise, n), part(memory, layer.spikes, n)
+    target, step = real(layer.rate_target), real(layer.threshold_step)
+    for h in range(n):
+        rise[h] = raise_threshold(rise[h], spikes[h], target, step)
 
 
 @kernel

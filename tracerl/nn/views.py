@@ -63,7 +63,7 @@ class LayerView:
         name: such as ``policy_0``.
         spikes: 0 or 1, [n].
         membrane: in units of the threshold's scale, [n].
-        threshold: theta, [n]; NaN where the layer has none.
+        threshold: theta and its rise by ``network.rate_target``, [n]; NaN where the layer has none.
         rate: spikes per tick, over about 1,000 ticks, [n].
         shape: channels, height and width of neurons that lie on an image, row-major; None: of other neurons.
     """
@@ -134,7 +134,9 @@ class Viewer:
             return numbers
 
         outlook = agent.outlook()
-        layers = [_layer(name, neurons, found) for name, neurons in agent.spiking_layers().items()]
+        neurons = agent.spiking_layers()
+        layers = [_layer(name, each, found) for name, each in neurons.items()]
+        steady = steady and all(getattr(each, "threshold_rise", None) is None for each in neurons.values())
         numbers = {name: found(number) for name in _OUTLOOK if (number := getattr(outlook, name)) is not None}
         self._kept = (layers, numbers) if steady else None
         return layers, numbers
@@ -193,7 +195,8 @@ def _copied(layers: Sequence[LayerView], outlook: Mapping[str, Numbers]) -> View
 def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:
     threshold = getattr(getattr(neurons, "threshold", None), "value", None)
     spikes = found(neurons.spikes)
-    theta = np.array(np.nan) if threshold is None else found(threshold)
+    theta, rise = np.array(np.nan) if threshold is None else found(threshold), getattr(neurons, "threshold_rise", None)
+    theta = theta if rise is None else theta + found(rise)
     shape = getattr(getattr(neurons, "synapses", None), "out_shape", ())
     numbers = spikes, found(neurons.membrane), np.broadcast_to(theta, spikes.shape), found(neurons.rate)
     return LayerView(name, *numbers, tuple(shape) if len(shape) == 3 else None)

@@ -39,5 +39,6 @@ from tracerl.nn.functional.neurons import affine_transposed as affine_transposed
 from tracerl.nn.functional.neurons import graded_fire as graded_fire
 from tracerl.nn.functional.neurons import lif_fire as lif_fire
 from tracerl.nn.functional.neurons import lif_potential as lif_potential
+from tracerl.nn.functional.neurons import raise_threshold_ as raise_threshold_
 from tracerl.nn.functional.neurons import surrogate_derivative as surrogate_derivative
 from tracerl.nn.functional.neurons import surrogate_integral as surrogate_integral

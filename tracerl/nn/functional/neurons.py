@@ -131,6 +131,24 @@ def lif_fire(
     return LIFStep(spikes, potential * silent, psi, silent - drive, drive)
 
 
+def raise_threshold_(rise: Tensor, spikes: Tensor, rate_target: float, step: float) -> Tensor:
+    """Move thresholds towards those at which neurons fire at a rate, in place: c = max(0, c + step (z - r)).
+
+    This is the stochastic approximation (Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586) of the
+    threshold theta + c at which a neuron fires in a share r of the ticks. Where it fires less often at theta itself, c
+    is 0. In nervous systems such homeostasis is one of the intrinsic plasticities (Desai, Rutherford and Turrigiano
+    1999, https://doi.org/10.1038/9165); Diehl and Cook 2015 (https://doi.org/10.3389/fncom.2015.00099, section 2.2)
+    raise the threshold by a constant per spike and let it decay.
+
+    Args:
+        rise: c, above theta, in units of the membrane, [*lifetimes, n]; overwritten.
+        spikes: z_t, [*lifetimes, n].
+        rate_target: r, spikes per neuron and tick.
+        step: per tick, in units of the membrane.
+    """
+    return rise.add_(spikes - rate_target, alpha=step).clamp_(min=0.0)
+
+
 def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:
     """Return a graded output in place of spikes, without a reset: z = integral of the surrogate, v = u.
 

@@ -24,5 +24,6 @@ def distributions_of(layer: nn.Module, name: str) -> dict[str, Tensor]:
             of_what = part_name.removesuffix("decay").removesuffix("_")
             found[f"decays/{name}_{of_what}".removesuffix("_")] = part.value
         elif isinstance(part, Constrained):
-            found[f"{part_name}s/{name}"] = part.value
+            rise = getattr(layer, f"{part_name}_rise", None)
+            found[f"{part_name}s/{name}"] = part.value if rise is None else part.value + rise
     return found

@@ -13,6 +13,8 @@ from tracerl.nn.layers.synapses import Synapses
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
+THRESHOLD_STEP = 1e-3  # of ``threshold_rise``, in units of the membrane per tick
+
 
 @dataclass(frozen=True)
 class LayerSettings:
@@ -29,6 +31,7 @@ class LayerSettings:
         learn_threshold: make theta a parameter.
         recurrent: whether the synapses receive the layer's own spikes too.
         layer_norm: standardise the currents over the neurons.
+        rate_target: spikes per neuron and tick above which thresholds rise, in (0, 1); None: they do not.
         rate_decay: decay of ``rate`` per tick; 1: ``rate`` is the number of spikes.
     """
 
@@ -42,6 +45,7 @@ class LayerSettings:
     learn_threshold: bool = False
     recurrent: bool = False
     layer_norm: bool = False
+    rate_target: float | None = None
     rate_decay: float = 0.999
 
 
@@ -65,6 +69,9 @@ class SpikingLayer(StateModule):
         reset_gain: d v_t / d u_t, [*lifetimes, n_out].
         reset_drive: direct part of d v_t / d threshold, [*lifetimes, n_out].
         rate: average of the spikes per tick over about 1,000 ticks, not reset between episodes, [*lifetimes, n_out].
+        threshold_rise: what ``rate_target`` has added to the threshold, 0 or above, not reset between episodes,
+            [*lifetimes, n_out]; None without a target. For the derivatives it is a constant.
+        adapts: whether the rise changes; False in a frozen agent.
         sensitivity: d u_t / d parameter, [*lifetimes, rows, n_out]; None before ``track``.
     """
 
@@ -74,6 +81,8 @@ class SpikingLayer(StateModule):
     reset_gain: Tensor
     reset_drive: Tensor
     rate: Tensor
+    threshold_rise: Tensor | None
+    adapts = True
     membrane_decay: Constrained
     sensitivity: Tensor | None
 
@@ -98,6 +107,8 @@ class SpikingLayer(StateModule):
         self.rows = synapses.rows + int(learns_m) + int(learns_theta)
         for name in ("membrane", "spikes", "surrogate", "reset_gain", "reset_drive", "rate"):
             self.register_buffer(name, lifetimes.zeros(self.n_out))
+        self.rate_target, self.threshold_step = settings.rate_target, THRESHOLD_STEP
+        self.register_buffer("threshold_rise", None if settings.rate_target is None else lifetimes.zeros(self.n_out))
         for name in self.tracked:
             self.register_buffer(name, None)
         self._own: slice | None = None
@@ -188,9 +199,11 @@ class SpikingLayer(StateModule):
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
         """Fire where the potential u_t reaches the threshold, reset, and return the spikes; in place."""
-        return self._store(
-            F.lif_fire(potential, threshold, self.slope, self.surrogate_kind, self.reset, self.detach_reset)
-        )
+        rise, settings = self.threshold_rise, (self.slope, self.surrogate_kind, self.reset, self.detach_reset)
+        step = F.lif_fire(potential, threshold if rise is None else threshold + rise, *settings)
+        if rise is not None and self.rate_target is not None and self.adapts:
+            F.raise_threshold_(rise, step.spikes, self.rate_target, self.threshold_step)
+        return self._store(step)
 
     def _store(self, step: F.LIFStep) -> Tensor:
         """Store the results of a tick, in place, and return the layer's output."""

@@ -35,6 +35,8 @@ class Neurons:
         slope: of the surrogate.
         recurrent: whether the neurons of a layer receive the spikes of the layer at the previous tick.
         layer_norm: standardise the currents of a layer over its neurons.
+        rate_target: spikes per neuron and tick above which a neuron's threshold rises, in (0, 1); None: it does not.
+            Graded neurons have no spikes, and no target.
         weight_scale: hidden weights are drawn from N(0, weight_scale^2 / inputs).
         recurrent_scale: weights of the n spikes of the previous tick are drawn from N(0, recurrent_scale^2 / n).
         bias_scale: hidden biases are drawn from U(-bias_scale, bias_scale).
@@ -74,6 +76,7 @@ class Neurons:
     learn_membrane_decay: bool
     learn_threshold: bool
     learn_readout_decay: bool
+    rate_target: float | None = None
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -92,6 +95,9 @@ class Neurons:
         if self.surrogate == "rectifier" and self.neuron != "graded":
             raise checks.ConfigError("surrogate", f"may be rectifier for neuron=graded only, got neuron={self.neuron}")
         checks.positive("slope", self.slope)
+        if self.rate_target is not None:
+            expected = "a number above 0 and below 1, or null"
+            checks.number("rate_target", self.rate_target, expected, 0.0, 1.0, closed="()")
         for name in ("adaptation", "weight_scale", "recurrent_scale", "bias_scale", "output_scale"):
             checks.non_negative(name, getattr(self, name))
         checks.decay("sparsity", self.sparsity)
@@ -153,6 +159,7 @@ class Neurons:
             learn_threshold=self.learn_threshold,
             recurrent=recurrent,
             layer_norm=self.layer_norm,
+            rate_target=None if self.neuron == "graded" else self.rate_target,
         )
 
     def readout(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> LI:
