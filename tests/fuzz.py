@@ -41,6 +41,7 @@ RUN_KEYS = {
     "on_nonfinite": ["freeze", "stop", "reset_life"],
     "checkpoint.every": ["null", "30", "100"],
     "checkpoint.keep_best": ["0", "1"],
+    "checkpoint.best_by": ["return"],
     "logger": ["none", "tensorboard"],
     "env.backend": ["gymnasium", "gymnasium", "compiled"],
     "env.time_aware": ["false", "true"],

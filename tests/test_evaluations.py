@@ -1,6 +1,7 @@
 """Evaluations during a run: the learner is the same with and without them."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,37 @@ def test_results_are_in_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     logged = [(event.step, event.value) for event in events.Scalars("eval/mean_reward")]
     assert logged == [(int(row["step"]), pytest.approx(float(row["mean"]))) for row in rows(tmp_path / "run")]
     assert len(events.Scalars("eval/mean_ep_length")) == 4
+
+
+def scores(folder: Path) -> dict[int, Any]:
+    """Return the score of each checkpoint by step."""
+    found = [json.loads(path.read_text()) for path in (folder / "checkpoints").glob("*/manifest.json")]
+    return {each["step"]: each["info"]["score"] for each in sorted(found, key=lambda each: each["step"])}
+
+
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_best_checkpoint_is_that_of_the_best_evaluation(
+    lifetimes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = ["checkpoint.best_by=evaluation", "checkpoint.every=80", "checkpoint.keep_last=1", f"lifetimes={lifetimes}"]
+    run = ["engine=torch", *SMALL, *EVERY, *best, "hydra.run.dir=run", "steps=220"]
+    assert command(run, monkeypatch, tmp_path) == 0
+    means: dict[int, list[float]] = {}
+    for row in rows(tmp_path / "run"):
+        means.setdefault(int(row["step"]), []).append(float(row["mean"]))
+    by_step = {step: sum(each) / len(each) for step, each in means.items()}
+    highest = max(by_step, key=lambda step: (by_step[step], -step))
+    assert sorted(by_step) == [50, 100, 150, 200] and len(set(by_step.values())) > 1
+    assert scores(tmp_path / "run") == {highest: by_step[highest], 220: None}
+
+
+def test_best_by_evaluation_needs_evaluations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*SMALL, "checkpoint.best_by=evaluation", "hydra.run.dir=run"], monkeypatch, tmp_path) == 2
+    assert "checkpoint.best_by may be evaluation only where eval.every is given" in capsys.readouterr().err
+    assert command([*SMALL, "checkpoint.best_by=mean", "hydra.run.dir=run"], monkeypatch, tmp_path) == 2
+    assert "checkpoint.best_by must be one of return, evaluation; got 'mean'" in capsys.readouterr().err
 
 
 def test_failing_evaluation_does_not_end_the_run(

@@ -91,6 +91,7 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.target_rate": 1.0,
     "network.conv_membrane_decay": None,
     "network.rate_target": None,
+    "checkpoint.best_by": "return",
     "eval.every": None,
     "eval.episodes": 10,
     "eval.steps": 100_000,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -86,6 +87,7 @@ class Evaluations(Callback):
         self._build, self._interrupted = single, interrupted
         self._single: Any = None  # an agent of one lifetime, built at the first evaluation that needs it
         self._path, self._warned, self._done = folder / FILE, False, step
+        self._newest = -1, -math.inf  # step and mean of the newest evaluation
         kept = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
         self._try(lambda: write_atomic(self._path, _HEAD + _text(kept)))
 
@@ -105,6 +107,7 @@ class Evaluations(Callback):
         if self._interrupted():
             return
         ended = [each for each in found.values() if each.returns]
+        self._newest = step, fmean(each.mean for each in ended) if ended else -math.inf
         if ended and self._log is not None:
             means = {"mean_reward": fmean(e.mean for e in ended), "mean_ep_length": fmean(e.mean_length for e in ended)}
             self._log.scalars({f"eval/{name}": number for name, number in means.items()}, step)
@@ -122,6 +125,10 @@ class Evaluations(Callback):
         """Evaluate once more if the run has reached a multiple of ``every``; see ``Schedule.call_at_end``."""
         if steps_of_all(records) % self.every == 0:
             self.call(records, agent)
+
+    def score(self, step: int) -> float:
+        """Return the mean return of the evaluation at a step, over the lifetimes; minus infinity without one."""
+        return self._newest[1] if self._newest[0] == step else -math.inf
 
     def close(self) -> None:
         """Close the env."""

@@ -110,7 +110,8 @@ def _checkpoints(setup: Setup, started: float) -> list[Callback]:
         return {"log": unwritten} if unwritten else {}
 
     folder, steps, runner, interrupted = setup.folder, setup.steps, setup.runner, setup.interrupted
-    return [Checkpoints(setup.checkpoints, folder, steps, runner, interrupted, describe, others)]
+    parts = runner, interrupted, describe, others, setup.evaluations
+    return [Checkpoints(setup.checkpoints, folder, steps, *parts)]
 
 
 def _env_packages() -> dict[str, str]:

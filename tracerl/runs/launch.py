@@ -128,6 +128,8 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
     from tracerl.runs.summary import Outcome
 
     spec, logger, checkpoints, evaluations = (build(cfg, key) for key in ("env", "logger", "checkpoint", "eval"))
+    if checkpoints.best_by == "evaluation" and evaluations.every is None:
+        raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
     folder, agent_name = origin.folder, origin.agent_name
     runner = _runner(cfg, spec)
     cfg = with_input(cfg, kind_of(runner.observation_space.shape))

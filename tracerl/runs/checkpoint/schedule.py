@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
@@ -21,6 +21,9 @@ from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS
 
+if TYPE_CHECKING:
+    from tracerl.runs.evaluations import Evaluations
+
 # Errors of agents, envs and torch for a state of another shape or kind.
 _UNFIT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
 Parts = Mapping[str, Mapping[str, Any]]  # tensors or arrays by part and name
@@ -34,6 +37,8 @@ class CheckpointSettings:
     minutes: float | None  # minutes between two checkpoints; None with ``every`` None: no checkpoints at all
     keep_last: int  # number of newest checkpoints to keep
     keep_best: int  # number of checkpoints with the highest mean return to keep besides
+    # ``return``: mean return of the last 100 episodes of learning. ``evaluation``: of an evaluation at that step
+    best_by: str = "return"
 
     def __post_init__(self) -> None:
         if self.every is not None:
@@ -42,6 +47,7 @@ class CheckpointSettings:
             checks.positive("minutes", self.minutes)
         checks.whole("keep_last", self.keep_last, 1)
         checks.whole("keep_best", self.keep_best, 0)
+        checks.choice("best_by", self.best_by, ("return", "evaluation"))
 
     @property
     def wanted(self) -> bool:
@@ -51,6 +57,9 @@ class CheckpointSettings:
 
 class Checkpoints(Callback):
     """Write a checkpoint on a schedule, on a signal to end, and at the end of the run.
+
+    Where the best go by evaluations, one is also written after each evaluation that is better than all before in this
+    part of the run. Only checkpoints of evaluated agents have a score then.
 
     On a full disk the checkpoint is lost with one warning, the run continues, and earlier checkpoints are kept.
     """
@@ -64,39 +73,55 @@ class Checkpoints(Callback):
         interrupted: Callable[[], bool],
         describe: Callable[[], Mapping[str, Any]],
         others: Callable[[], Parts] = dict,
+        evaluations: "Evaluations | None" = None,
     ) -> None:
         self.every = settings.every or callback_interval(steps)
         self._settings, self._root, self._steps = settings, folder / CHECKPOINTS, steps
         self._runner, self._interrupted, self._describe = runner, interrupted, describe
-        self._others = others
+        self._others, self._due, self._best = others, 0, -math.inf
+        self._evaluations = evaluations if settings.best_by == "evaluation" else None
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
+
+    def next_call(self, step: int) -> int:
+        """Return the next step of the schedule or of an evaluation; see ``Callback.next_call``."""
+        self._due = (step // self.every + 1) * self.every
+        if self._evaluations is None:
+            return self._due
+        return min(self._due, (step // self._evaluations.every + 1) * self._evaluations.every)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write a checkpoint if one is due; see ``Callback.call``."""
         step = steps_of_all(records)
-        ending = step >= self._steps or self._interrupted()
-        if step == self._made or not (ending or self._settings.every or self._late()):
+        due = step >= self._steps or self._interrupted() or (self._settings.every is not None and step >= self._due)
+        score = self._score(step, records)
+        is_best = self._evaluations is not None and self._settings.keep_best > 0 and score > self._best
+        if step == self._made or not (due or is_best or self._late()):
             return
         assert isinstance(agent, Stateful)
         try:
-            self._make(step, records, agent)
-            self._made, self._made_at = step, time.monotonic()
+            self._make(step, records, agent, score)
+            self._made, self._made_at, self._best = step, time.monotonic(), max(self._best, score)
         except OSError as error:
             if not self._warned:
                 problem = f"cannot write a checkpoint in {self._root}: {error}"
                 print(f"warning: {problem}; the run continues", file=sys.stderr)
             self._warned = True
 
+    def _score(self, step: int, records: Sequence[Record]) -> float:
+        """Return what the best are chosen by; minus infinity without an evaluation at this step."""
+        if self._evaluations is not None:
+            return self._evaluations.score(step)
+        return average(record.mean_return(partial=True) for record in records)
+
     def _late(self) -> bool:
         return time.monotonic() - self._made_at > 60 * (self._settings.minutes or math.inf)
 
-    def _make(self, step: int, records: Sequence[Record], agent: Stateful) -> None:
+    def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float) -> None:
         from tracerl.lifetime.env_state import split
 
         arrays, plain = split(self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
-        score = average(record.mean_return(partial=True) for record in records)
-        info = {**self._describe(), "world": plain, "score": None if math.isnan(score) else score}
+        info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
         write(self._root, step, {**mine, **self._others()}, info)
         prune(self._root, self._settings.keep_last, self._settings.keep_best)
 
