@@ -41,7 +41,6 @@ RUN_KEYS = {
     "on_nonfinite": ["freeze", "stop", "reset_life"],
     "checkpoint.every": ["null", "30", "100"],
     "checkpoint.keep_best": ["0", "1"],
-    "checkpoint.best_by": ["return"],
     "logger": ["none", "tensorboard"],
     "env.backend": ["gymnasium", "gymnasium", "compiled"],
     "env.time_aware": ["false", "true"],
@@ -60,6 +59,7 @@ WORDS = {  # settings whose values are names
     "feedback": ["symmetric", "random", "adaptive"],
     "bounds": ["hard", "soft"],
     "trunk": ["separate", "separate", "shared"],
+    "rate_target": ["null", "0.1"],
 }
 WRONG = ["-1", "0", "1", "2.5", "1e30", "1e-30", "nan", "inf", "abc", "true", "null", "[]", "[0.5,2]", "{a: 1}"]
 SIZES = {"hidden": ["[8]", "[16]", "[8,8]", "[4,4,4]"], "ticks": ["1", "2", "3"]}
