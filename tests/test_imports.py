@@ -34,7 +34,7 @@ ALLOWED = {
     "plot": {"config", "nn", "lifetime", "recording", "runs"},
     "sweep": {"config", "lifetime", "runs", "plot"},
     "watch": {"config", "nn", "lifetime", "recording", "runs"},
-    "export": {"config", "nn", "lifetime", "runs"},
+    "export": {"config", "nn", "optim", "lifetime", "kernels", "agents", "runs"},
     "testing": {"config", "nn", "lifetime"},
 }
 

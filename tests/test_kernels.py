@@ -144,7 +144,7 @@ def test_more_rows_than_fit_one_pass_are_computed(more: tuple[str, ...], monkeyp
 def test_only_a_large_network_is_computed_by_rows() -> None:
     for size, expected in ((20, 0), (400, 1)):
         _, agent = pair(size, 2)
-        assert Layout(agent._fused_parts()).agent["by_rows"][0] == expected
+        assert Layout(agent.fused_parts()).agent["by_rows"][0] == expected
 
 
 @pytest.mark.parametrize(("space", "steps"), short_and_long(SPACES))

@@ -44,7 +44,7 @@ def test_every_field_is_an_attribute_of_some_agent() -> None:
     agents = [pair(4, space, *overrides) for space, overrides in AGENTS] + [
         pair((6, 6, 2), 3, *overrides) for overrides in (IMAGES, PERCEPTRON_OF_IMAGES)
     ]
-    layouts = [Layout(fused._fused_parts()) for _, fused in agents]
+    layouts = [Layout(fused.fused_parts()) for _, fused in agents]
     found = set().union(*(given(layout.agent) for layout in layouts))
     assert paths(AGENT) - found - SWITCHED == set()
     for kind, absent in ((LAYER, OF_OTHERS), (RECTIFIED, set())):
@@ -54,7 +54,7 @@ def test_every_field_is_an_attribute_of_some_agent() -> None:
 
 def test_offset_is_the_start_of_the_tensor() -> None:
     agent = pair(4, 3, "network.hidden=[5,6]")[1]
-    layout, memory = Layout(agent._fused_parts()), agent.memory.real.numpy()
+    layout, memory = Layout(agent.fused_parts()), agent.memory.real.numpy()
     agent.critic.network.layers[1].membrane.copy_(agent.critic.network.layers[1].rate + 7)
     layer = layout.layers[layout.agent["critic"]["network"]["first_layer"][0] + 1]
     assert layer["n_out"] == 6 and (memory[layer["membrane"] :][:6] == 7).all()

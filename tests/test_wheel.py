@@ -44,8 +44,10 @@ def test_wheel_runs_the_main_job_outside_the_clone(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("tracerl-*.whl")
-    roots = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {root for root in roots if not root.endswith(".dist-info")} == {"tracerl"}
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {root for root in (name.split("/")[0] for name in names) if not root.endswith(".dist-info")} == {"tracerl"}
+    sources = {f"tracerl/export/c/{path.name}" for path in (ROOT / "tracerl/export/c").iterdir()}
+    assert sources <= set(names)
 
     python = fresh(tmp_path / "venv", wheel)
     job = [python, "-m", "tracerl.run", "env=CartPole", "steps=2000"]

@@ -171,9 +171,9 @@ class TraceAgent(OnlineAgent):
         if fused:
             from tracerl.kernels.engine import FusedEngine  # the import compiles; the torch engine does not need it
 
-            self.fused = FusedEngine(self._fused_parts(), self.settings.threads or available_cores())
+            self.fused = FusedEngine(self.fused_parts(), self.settings.threads or available_cores())
 
-    def _fused_parts(self) -> "AgentParts":
+    def fused_parts(self) -> "AgentParts":
         """Return the parts of the agent that the kernels need."""
         from tracerl.kernels.describe import AgentParts
 

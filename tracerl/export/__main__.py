@@ -11,8 +11,20 @@ from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
 from tracerl.runs.files import write_atomic
 
-_OPTIONS = {"network", "dt", "form", "fold_normalizer", "without_readout", "life", "checkpoint", "nir", "pt2", "onnx"}
-_PACKAGES = {"nir": ("nir",), "pt2": (), "onnx": ("onnx", "onnxscript")}  # of each format
+_OPTIONS = {
+    "network",
+    "dt",
+    "form",
+    "fold_normalizer",
+    "without_readout",
+    "life",
+    "checkpoint",
+    "nir",
+    "pt2",
+    "onnx",
+    "c",
+}
+_PACKAGES = {"nir": ("nir",), "pt2": (), "onnx": ("onnx", "onnxscript"), "c": ()}  # of each format
 
 
 def main() -> None:
@@ -28,13 +40,14 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Write the network of a run's agent to a file; see docs/export.md."
+    about = "Write a run's agent, or a network of it, to files; see docs/export.md and docs/c.md."
     parser = argparse.ArgumentParser(prog="python -m tracerl.export", description=about)
     add = parser.add_argument
     add("run", type=Path, help="folder of a run or of one of its checkpoints")
     add("--nir", type=Path, metavar="FILE", help="write a NIR graph (tracerl[nir])")
     add("--pt2", type=Path, metavar="FILE", help="write a program of torch.export")
     add("--onnx", type=Path, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
+    add("--c", type=Path, metavar="DIR", help="write the agent, which continues to learn, as a C program")
     add("--network", default="policy", metavar="NAME", help="policy (default) or value")
     add_lifetime_options(parser)
     add = parser.add_argument_group("options of a NIR graph").add_argument
@@ -49,7 +62,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     """Write the files and yield lines for the user."""
     wanted = {kind: path for kind in _PACKAGES if (path := getattr(arguments, kind)) is not None}
     if not wanted:
-        stop("there is nothing to write: give --nir FILE, --pt2 FILE or --onnx FILE")
+        stop("there is nothing to write: give --nir FILE, --pt2 FILE, --onnx FILE or --c DIR")
     for kind in wanted:
         checks.packages(kind, kind, *_PACKAGES[kind])
     from tracerl.export.description import part_of
@@ -57,11 +70,19 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
 
     saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
     agent = saved.agent(arguments.life)
-    part_of(agent, arguments.network)
-    what = f"{arguments.network} of {saved.folder}, lifetime {arguments.life}, step {saved.step:,}"
+    where = f"{saved.folder}, lifetime {arguments.life}, step {saved.step:,}"
+    program = _c_program(arguments, agent, where) if "c" in wanted else None
+    if set(wanted) != {"c"}:
+        part_of(agent, arguments.network)
     for kind, path in wanted.items():
-        lines = _write_nir(arguments, saved, agent) if kind == "nir" else _write_program(arguments, kind, path, agent)
-        yield f"wrote {path}: {what}"
+        what = "agent" if kind == "c" else arguments.network
+        if kind == "nir":
+            lines = _write_nir(arguments, saved, agent)
+        elif kind == "c":
+            lines = _write_c_program(program, path)
+        else:
+            lines = _write_program(arguments, kind, path, agent)
+        yield f"wrote {path}: {what} of {where}"
         yield from lines
 
 
@@ -102,6 +123,24 @@ def _write_program(arguments: argparse.Namespace, kind: str, path: Path, agent: 
         f"  (observation [{program.n_observation}], state [{program.n_state}]) -> ({results})",
         "  the state starts at zeros in every episode; observations are standardised as at the checkpoint.",
     ]
+
+
+def _c_program(arguments: argparse.Namespace, agent: Any, where: str) -> Any:
+    """Return the C program, before any file is written."""
+    from tracerl.export.c_program import c_program
+
+    if arguments.network != "policy":
+        problem = f"must be policy with --c, which writes the whole agent; got {arguments.network!r}"
+        raise ConfigError("network", problem)
+    return c_program(agent, f"The agent of the run {where}.")
+
+
+def _write_c_program(program: Any, folder: Path) -> list[str]:
+    """Write the C program and return lines about its memory."""
+    from tracerl.export.c_program import write_c_program
+
+    write_c_program(program, folder)
+    return [f"  {line}" for line in (", ".join(program.files), *program.lines)]
 
 
 def write_whole(path: Path, data: bytes, option: str) -> None:

@@ -1,0 +1,108 @@
+"""Export agents as C, compile them and run their test program."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import make_agent
+from tests.toy_envs import Space
+from tracerl.export.c_program import c_program, write_c_program
+
+GCC = shutil.which("gcc") or shutil.which("cc")
+STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic".split()
+CHECKED = "-g -fsanitize=undefined,address -fno-sanitize-recover=all".split()
+DOUBLE, ACTING, GREEDY = "-DTRACERL_REAL=double", "-DTRACERL_LEARN=0", "-DTRACERL_GREEDY=1"
+needs_compiler = pytest.mark.skipif(GCC is None, reason="no C compiler (gcc or cc) is on the path")
+TWO, SPIKING = "network.hidden=[7,5]", "agent.critic=null"
+BOUNDED = gym.spaces.Box(-1, 2, (2,))
+
+
+def agent_of(actions: Any, *overrides: str, double: bool = True, engine: str = "fused", size: int = 4) -> Any:
+    """Return an agent for observations of ``size`` numbers."""
+    dtype = torch.float64 if double else torch.float32
+    return make_agent(Space(size, actions), *overrides, f"engine={engine}", dtype=dtype)
+
+
+def built(agent: Any, folder: Path, *options: str, checked: bool = True) -> Path:
+    """Export an agent, compile the test program and return it."""
+    write_c_program(c_program(agent, recorded=2), folder)
+    assert GCC is not None
+    flags = [*STRICT, *(["-O0", *CHECKED] if checked else ["-O2"]), *options]
+    program = folder / "test_agent"
+    sources = [folder / "test_agent.c", folder / "agent.c"]
+    subprocess.run([GCC, *flags, *map(str, sources), "-lm", "-o", str(program)], check=True)
+    return program
+
+
+def run_program(program: Path, lines: list[str], *arguments: Path | str) -> tuple[np.ndarray, str]:
+    """Return the actions of the test program, one row each, and what it says at its end."""
+    command = [str(program), *map(str, arguments)]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), (done.returncode, done.stderr)
+    return np.array([line.split() for line in done.stdout.splitlines()], float), done.stderr
+
+
+def steps_of(agent: Any, n: int, seed: int = 0) -> list[str]:
+    """Let an agent take n steps with random episodes; return the lines of the test program."""
+    rng, lines, kind, size = np.random.default_rng(seed), list[str](), 1, agent.n_observed
+    for _ in range(n):
+        observation, reward, action = rng.normal(size=size), float(rng.normal()), np.zeros(0)
+        if kind == 1:
+            action = agent.start(observation)
+        elif kind == 2:
+            action = agent.step(reward, observation)
+        else:
+            agent.end(reward, observation, kind == 3)
+        lines.append(line(kind, reward, observation, action))
+        kind = 1 if kind > 2 else int(rng.choice([2, 3, 4], p=[0.94, 0.03, 0.03]))
+    return lines
+
+
+def line(kind: int, reward: float, observation: np.ndarray, action: Any) -> str:
+    """Return a line of the test program."""
+    numbers = [float(reward), *map(float, np.ravel(observation)), *np.ravel(action).tolist()]
+    return " ".join([str(kind), *map(repr, numbers)])
+
+
+def expected_actions(lines: list[str], size: int) -> np.ndarray:
+    """Return the actions in the lines, one row each."""
+    rows = [text.split()[2 + size :] for text in lines]
+    return np.array([row for row in rows if row], float)
+
+
+def assert_same_state(expected: dict[str, torch.Tensor], agent: Any, rtol: float = 1e-6) -> None:
+    theirs = agent.capture()
+    for name, tensor in expected.items():
+        said = f"{name} differs by {(theirs[name] - tensor).abs().max() if tensor.numel() else 0}"
+        torch.testing.assert_close(theirs[name], tensor, rtol=rtol, atol=rtol / 10, msg=said)
+
+
+class Compiled:
+    """The C program of an agent of CartPole in this process, with the methods of an agent."""
+
+    def __init__(self, folder: Path, agent: Any) -> None:
+        write_c_program(c_program(agent, recorded=2), folder)
+        subprocess.run([str(GCC), *STRICT, "-O2", "-shared", "-fPIC", "agent.c", "-lm", "-o", "a.so"], cwd=folder)
+        self.library = ctypes.CDLL(str(folder / "a.so"))
+        for name in ("agent_start", "agent_step"):
+            getattr(self.library, name).restype = ctypes.POINTER(ctypes.c_int32)
+
+    def load(self, data: bytes) -> None:
+        assert self.library.agent_load(data, ctypes.c_size_t(len(data))) == 1
+
+    def start(self, observation: np.ndarray) -> int:
+        return self.library.agent_start((ctypes.c_double * 4)(*observation))[0]
+
+    def step(self, reward: float, observation: np.ndarray) -> int:
+        return self.library.agent_step(ctypes.c_double(reward), (ctypes.c_double * 4)(*observation))[0]
+
+    def end(self, reward: float, observation: np.ndarray, terminated: bool) -> None:
+        values = (ctypes.c_double * 4)(*observation)
+        assert self.library.agent_end(ctypes.c_double(reward), values, int(terminated)) == 1

@@ -1,0 +1,75 @@
+"""Which agents can be written as a C program."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tracerl.agents.reflect import ReflectAgent
+from tracerl.config.checks import ConfigError
+from tracerl.kernels.coverage import unsupported
+from tracerl.nn.encoders import ContrastEncoder, RawEncoder
+from tracerl.nn.heads import Categorical, Gaussian, MultiCategorical
+from tracerl.nn.networks import Dense
+from tracerl.optim.intentional import BoundedIntentional
+from tracerl.optim.obgd import OvershootingBounded
+from tracerl.optim.update_rms import UpdateNormalized
+
+_RULES = {BoundedIntentional: "intentional", OvershootingBounded: "obgd", UpdateNormalized: "update_rms"}
+
+
+def check_exportable(agent: Any) -> None:
+    """Check that an agent can be written as C.
+
+    Raises:
+        ConfigError: naming the setting, what it must be for a C program and what it is.
+    """
+    for key, problem in _problems(agent):
+        raise ConfigError(key, problem)
+
+
+def _problems(agent: Any) -> Iterator[tuple[str, str]]:
+    if type(agent) is not ReflectAgent:
+        yield "agent", f"must be reflect for a C program, got {type(agent).__name__}: train with agent=reflect"
+        return
+    if agent.lifetimes.shape:
+        yield "agent", f"must be of one lifetime for a C program, got one of {agent.lifetimes.shape[0]}"
+    settings = agent.settings
+    for name, needed in (("signal", "td"), ("trunk", "separate"), ("target_rate", 1.0)):
+        value = getattr(settings, name)
+        if value != needed:
+            shown = int(needed) if isinstance(needed, float) else needed
+            yield f"agent.{name}", f"must be {shown} for a C program, got {value}"
+    if type(agent.encoder) not in (RawEncoder, ContrastEncoder):
+        yield "encoder", f"must be raw or contrast for a C program, got {agent.encoder.name}"
+    if agent.divisor != 1:
+        yield "encoder.normalize", "must be true for a C program where observations are images of bytes, got false"
+    if type(agent.head) not in (Categorical, MultiCategorical, Gaussian):
+        problem = f"got a {type(agent.head).__name__} head: use an env with such actions"
+        yield "env", f"must have Discrete, MultiDiscrete or Box actions for a C program, {problem}"
+    for name, learner in (("policy", agent.policy), ("value", agent.critic)):
+        if learner is not None and type(learner.step_rule) not in _RULES:
+            problem = f"got {type(learner.step_rule).__name__}: train with optimizer=intentional"
+            yield f"optimizer.{name}", f"must be one of {', '.join(_RULES.values())} for a C program, {problem}"
+    yield from _problems_of_network("network", settings.network)
+    if isinstance(settings.critic, Mapping) and type(settings.network) is Dense:
+        yield from _problems_of_network("agent.critic", replace(settings.network, **settings.critic))
+    reason = unsupported(agent.encoder, agent.head, [agent.policy, agent.critic])
+    if reason:
+        yield "agent", f"cannot be written as C, because the fused engine cannot compute it: {reason}"
+
+
+def _problems_of_network(key: str, network: Any) -> Iterator[tuple[str, str]]:
+    """Yield what the C program lacks of a network's settings."""
+    if type(network) is not Dense:
+        found = type(network).__name__
+        yield key, f"must be of dense layers in a row for a C program, got {found}: train with network=normalized"
+        return
+    if network.neuron not in ("lif", "graded"):
+        yield f"{key}.neuron", f"must be lif or graded for a C program, got {network.neuron}"
+    if network.feedback != "symmetric":
+        yield f"{key}.feedback", f"must be symmetric for a C program, got {network.feedback}"
+    if network.credit == "exact":
+        yield f"{key}.credit", "must be otpe or presynaptic for a C program, got exact"
+    for name in ("recurrent", "learn_membrane_decay", "learn_threshold", "learn_readout_decay"):
+        if getattr(network, name):
+            yield f"{key}.{name}", "must be false for a C program, got true"
