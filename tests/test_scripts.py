@@ -17,6 +17,7 @@ DEFAULT = "env=CartPole"
 ELSEWHERE = {  # run at a small size in their own test files
     "bench_latency": "test_bench_latency.py",
     "config_reference": "test_config_reference.py",
+    "cortex_m": "test_cortex_m.py",
     "doc_outputs": "test_doc_outputs.py",
     "screenshots": "test_browser.py",  # needs a Chromium
     "study": "test_study.py",
