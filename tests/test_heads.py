@@ -16,6 +16,7 @@ from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, HeadSetting
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
+TARGET_STD = 0.7  # of the targeted cases, within the deviations that are drawn
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 MANY = Lifetimes([*range(4000)])
 
@@ -77,10 +78,27 @@ def clamped_gaussians(outputs: Tensor) -> list[Any]:
     return [ClampedMean(mean + (clamped - mean).detach(), std, mean - clamped.detach())]
 
 
+class Targeted(distributions.Normal):
+    """A Gaussian whose entropy counts up to that of the target deviation; what it has above is a constant."""
+
+    def entropy(self) -> Tensor:
+        """Return the entropy, with its gradient below the target alone."""
+        entropy = super().entropy()
+        return torch.where(self.scale < TARGET_STD, entropy, entropy.detach())
+
+
+def targeted_gaussians(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [Targeted(mean, softplus(rho) + 1e-3)]
+
+
 def head_of(name: str, lifetimes: Lifetimes) -> Head:
     """Return the head of a case."""
     max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "clamped" in name else None
-    settings = HeadSettings(max_std=max_std, clipped_log_prob="clipped" in name, mean_margin=mean_margin)
+    target_std = TARGET_STD if "targeted" in name else None
+    settings = HeadSettings(
+        max_std=max_std, target_std=target_std, clipped_log_prob="clipped" in name, mean_margin=mean_margin
+    )
     return head_for(CASES[name][0], lifetimes, settings)
 
 
@@ -90,6 +108,7 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
     "box": (BOX, gaussians),
     "box, bounded": (BOX, bounded_gaussians),
+    "box, targeted": (BOX, targeted_gaussians),
     "box, clipped": (BOX, clipped_gaussians),
     "box, clipped, clamped": (BOX, clamped_gaussians),
 }

@@ -71,6 +71,24 @@ def test_entropy_bonus_grows_the_standard_deviation_up_to_its_bound() -> None:
     assert reached[0] > 30 and 0.9 < reached[1] < 1.002
 
 
+def test_entropy_bonus_grows_the_standard_deviation_up_to_its_target() -> None:
+    lifetimes, box = (
+        Lifetimes(0, torch.float64),
+        spaces.Box(*(np.array(x, np.float32) for x in ([-1, -np.inf], [3, 1]))),
+    )
+    head, outputs = Gaussian(box, lifetimes, HeadSettings(target_std=0.9)), torch.zeros(4, dtype=torch.float64)
+    for _ in range(400):
+        head.sample(outputs, UniformStream(lifetimes))
+        outputs += 0.05 * head.entropy_gradient()
+    assert 0.9 <= head.std[0].item() < 0.94 and head.std[1].item() > 5  # units of the second are the env's own
+
+
+@pytest.mark.parametrize("target_std", [0.0, -1, "wide"])
+def test_invalid_target_raises_an_error_naming_the_key(target_std: Any) -> None:
+    with pytest.raises(ConfigError, match="^target_std must be a number above 0, got"):
+        HeadSettings(target_std=target_std)
+
+
 def test_entropy_bound_is_over_all_bounded_components() -> None:
     lifetimes, most = Lifetimes(0, torch.float64), 60.0
     for low, high, expected in (([-1], [3], 1.5), ([-1, -2, -3, 0], [1] * 4, 0.375), ([0, -np.inf], [1, 1], 1.5)):

@@ -149,18 +149,19 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
 
 @pytest.mark.parametrize(("space", "steps"), short_and_long(SPACES))
 @pytest.mark.parametrize(
-    ("entropy", "max_std", "clipped", "margin"),
+    ("entropy", "max_std", "target", "clipped", "margin"),
     [
-        (0.0, "null", "false", "null"),
-        (0.3, "0.7", "false", "0"),
-        (0.3, "null", "true", "null"),
-        (0.3, "0.7", "true", "0.5"),
+        (0.0, "null", "null", "false", "null"),
+        (0.3, "0.7", "null", "false", "0"),
+        (0.3, "null", "0.6", "true", "null"),
+        (0.3, "0.7", "0.2", "true", "0.5"),
     ],
 )
 def test_fused_equals_torch_with_every_head(
-    space: str, steps: int, entropy: float, max_std: str, clipped: str, margin: str
+    space: str, steps: int, entropy: float, max_std: str, target: str, clipped: str, margin: str
 ) -> None:
-    gaussian = (f"head.max_std={max_std}", f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}")
+    deviations = f"head.max_std={max_std}", f"head.target_std={target}"
+    gaussian = *deviations, f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}"
     overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *gaussian)
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 

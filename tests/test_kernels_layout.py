@@ -9,8 +9,9 @@ from tracerl.kernels.describe import Layout
 from tracerl.kernels.layout import ABSENT, AGENT, FLAG, LAYER, RECTIFIED
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
+GAUSSIAN = "head.mean_margin=1", "head.max_std=1", "head.target_std=1"
 AGENTS: list[tuple[Any, tuple[str, ...]]] = [
-    (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", "head.mean_margin=1", "head.max_std=1")),
+    (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", *GAUSSIAN)),
     (3, ("network.hidden=[3]", "network.rate_target=0.1")),
     (3, ("network.hidden=[3]", "optimizer.value.normalize_signal=true", "encoder.memory_decay=[.9]")),
     (SPACES["multi-binary"], ("network.credit=presynaptic", "network.reset=hard", "agent.signal=advantage")),

@@ -17,7 +17,7 @@ from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.error_messages import missing
 from tracerl.config.hydra_compat import NotBuilt, instantiate
-from tracerl.config.moved import HEAD, HEAD_TARGET, current
+from tracerl.config.moved import HEAD, HEAD_GROUP, HEAD_TARGET, current
 
 _OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=]|agent\.({'|'.join(HEAD)})=)")
 
@@ -71,7 +71,7 @@ def _left_over(head: Any) -> list[str]:
     """Return the settings of the group ``head`` that a custom head, merged over ``${head}``, does not accept."""
     if not isinstance(head, DictConfig) or head.get("_target_", HEAD_TARGET) == HEAD_TARGET:
         return []
-    found = [name for name in HEAD if name in head]
+    found = [name for name in HEAD_GROUP if name in head]
     return sorted(set(found) - _taken(head["_target_"], "agent.head")) if found else []
 
 

@@ -84,8 +84,10 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split i
 
 
 HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
+HEAD_GROUP = (*HEAD, "target_std")  # all settings of the group ``head``
 HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
 ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
+    "head.target_std": None,
     "agent.trunk": "separate",
     "agent.value_weight": 1.0,
     "agent.target_rate": 1.0,

@@ -74,7 +74,7 @@ def sample_gaussian(memory: Any, words: Any, agent: Any, constants: Any, outputs
         low, high = constants[head.low + i], constants[head.high + i]
         rho = outputs[n + i]
         mean, std, gain = outputs[i], F.softplus(rho), F.sigmoid(rho)
-        if head.each_std > 0 and low > -_UNBOUNDED and high < _UNBOUNDED:
+        if head.each_std > 0 and has_range(constants, head, i):
             std = gain * real(head.each_std)
             gain = std - gain * std
         std += real(_LEAST_STD)
@@ -90,6 +90,12 @@ def sample_gaussian(memory: Any, words: Any, agent: Any, constants: Any, outputs
         memory[head.action + i] = action
         sent = constants[head.centre + i] + float(action) * constants[head.half_range + i]
         wide[head.sent + i] = min(max(sent, low), high)
+
+
+@kernel
+def has_range(constants: Any, head: Any, i: int) -> bool:
+    """Return whether number i of a Box has two finite bounds."""
+    return bool(constants[head.low + i] > -_UNBOUNDED and constants[head.high + i] < _UNBOUNDED)
 
 
 @kernel
@@ -269,15 +275,18 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
     for i in range(n):
         action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
         gain, least, most = memory[head.std_gain + i], constants[head.least + i], constants[head.most + i]
+        bonus = weight
+        if head.target_std > 0 and std >= real(head.target_std) and has_range(constants, head, i):
+            bonus = real(0)
         side, distance = F.beyond(float(action), float(mean), float(std), least, most)
         if side != 0:
             hazard = F.hazard(distance)
             g[i] = real(side * hazard) / std
-            g[n + i] = gain * (real(distance * hazard) + weight) / std
+            g[n + i] = gain * (real(distance * hazard) + bonus) / std
         else:
             z = (action - mean) / std
             g[i] = z / std
-            g[n + i] = gain * (z * z - real(1) + weight) / std
+            g[n + i] = gain * (z * z - real(1) + bonus) / std
         if head.mean_margin >= 0:
             g[i] -= weight * memory[head.excess + i] / std / std
 

@@ -129,6 +129,7 @@ HEAD = record(
     **offsets("action log_probabilities probabilities logits mean std std_gain excess sent"),
     **offsets("sizes low high centre half_range least most ends"),  # in constants
     each_std=NUMBER,
+    target_std=NUMBER,
     mean_margin=NUMBER,
     **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
     n_actions=SIZE,

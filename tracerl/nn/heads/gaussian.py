@@ -25,17 +25,22 @@ class GaussianSettings:
     Attributes:
         max_std: bound of the standard deviations, summed over all numbers of the action with a finite range, in units
             of half the range; None: no bound.
+        target_std: the entropy bonus widens a number of the action with a finite range up to this standard deviation,
+            in units of half the range; None: any number, always.
         clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
         mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
     """
 
     max_std: float | None = None
+    target_std: float | None = None
     clipped_log_prob: bool = False
     mean_margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_std is not None:
             checks.positive("max_std", self.max_std)
+        if self.target_std is not None:
+            checks.positive("target_std", self.target_std)
         checks.flag("clipped_log_prob", self.clipped_log_prob)
         if self.mean_margin is not None:
             checks.non_negative("mean_margin", self.mean_margin)
@@ -55,6 +60,11 @@ class Gaussian(Head):
     approaches its bound, as it does for a categorical head near the uniform distribution, and the same bonus weight
     suits both heads. The bound applies to the sum of all sigma, because the noise of each component is noise in the td
     error of all the others.
+
+    ``target_std``, sigma*: the entropy H_i of number i is replaced in the bonus by min(H_i, H(sigma*)), so that the
+    bonus vanishes where sigma has reached sigma*. A bonus without it has no equilibrium in between where the noise of
+    the action causes most of the td error, to whose size its weight is proportional: it widens sigma to its bound, or
+    is too weak at every sigma.
 
     ``clipped_log_prob``: log pi and its gradient are those of a itself or, under this setting, of the clipped action:
     at a bound, of the mass beyond it. Both gradients are unbiased. The second has less variance, since it does not
@@ -79,6 +89,7 @@ class Gaussian(Head):
         half_range: change of ``sent`` per unit of a, float64, [n].
         least: bound of the lower tail of log pi, in units of a, [n]; -inf where there is none.
         most: bound of the upper tail of log pi, in units of a, [n]; inf where there is none.
+        target_std: sigma* of the settings.
         each_std: bound of each sigma where the range is finite, in units of a; None: no bound.
         mean_margin: largest distance of mu beyond a bound, in units of sigma; None: no bound.
         excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
@@ -108,7 +119,7 @@ class Gaussian(Head):
         )
         self._has_range, n = torch.from_numpy(bounded).to(lifetimes.device), len(low)
         self.each_std = None if settings.max_std is None else settings.max_std / max(1, int(bounded.sum()))
-        self.mean_margin = settings.mean_margin
+        self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
         self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -160,9 +171,15 @@ class Gaussian(Head):
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient by o and rho of the entropy and of the penalty of ``mean_margin``: [*lifetimes, 2 n]."""
+        """Return the gradient by o and rho of the entropy bonus, with both settings of it: [*lifetimes, 2 n].
+
+        ``target_std`` limits the entropy, ``mean_margin`` has a penalty.
+        """
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
-        return torch.cat([back, self.std_gain / self.std], -1)
+        wider = self.std_gain / self.std
+        if self.target_std is not None:
+            wider.masked_fill_(self._has_range & (self.std >= self.target_std), 0.0)
+        return torch.cat([back, wider], -1)
 
     def chosen(self) -> Any:
         """Return the clipped action in the space's dtype, [*lifetimes, *shape]; NaN is replaced by the centre."""
