@@ -52,6 +52,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "triangle": (3, (TWO, "network.surrogate=triangle", "network.slope=0.7", SPIKING)),
     "graded, arctan": (3, (TWO, "network.neuron=graded")),
     "graded, triangle": (3, (TWO, "network.neuron=graded", "network.surrogate=triangle")),
+    "rate target": (3, ("network.hidden=[9]", "network.rate_target=0.2")),
     "rectifier in the critic": (3, ("network.hidden=[9]", "+agent.critic.surrogate=rectifier")),
     "wider critic": (3, ("network.hidden=[5]", "+agent.critic.hidden=[9,7]")),
     "obgd": (3, (TWO, "optimizer=obgd")),
@@ -62,6 +63,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "multi-discrete": (SPACES["multi-discrete"], ("network.hidden=[9]",)),
     "box": (SPACES["box"], ("network.hidden=[9]", "head.max_std=null")),
     "bounded box": (BOUNDED, ("network.hidden=[9]",)),
+    "bounded box, target": (BOUNDED, ("network.hidden=[9]", "head.max_std=null", "head.target_std=0.5")),
     "bounded box, clipped": (BOUNDED, (TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5")),
     "box without bounds": (FREE, ("network.hidden=[9]", "optimizer=obgd")),
 }
@@ -81,11 +83,13 @@ ALWAYS = {
     "three layers, ticks",
     "presynaptic, hard reset, shared decays",
     "graded, triangle",
+    "rate target",
     "rectifier in the critic",
     "obgd",
     "update rms, presynaptic",
     "multi-discrete",
     "box",
+    "bounded box, target",
     "bounded box, clipped",
 }
 

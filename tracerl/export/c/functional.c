@@ -117,6 +117,14 @@ static struct lif_step lif_fire(real potential, real threshold, real slope, int 
     return step;
 }
 
+#if TRACERL_LEARN
+/* Move a threshold towards the one at which its neuron fires at a rate. */
+static real raise_threshold(real rise, real spike, real rate_target, real step)
+{
+    return larger(0, rise + step * (spike - rate_target));
+}
+#endif
+
 #if HEAD_IS_GAUSSIAN
 static real log_1p(real x)
 {

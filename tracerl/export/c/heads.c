@@ -13,6 +13,12 @@ static int is_sound(const real *outputs)
 #define LEAST_STD 1e-3
 #define UNBOUNDED 1e30
 
+/* Whether number i of a Box has two finite bounds. */
+static int has_range(const struct head *head, int i)
+{
+    return constants[head->low + i] > -UNBOUNDED && constants[head->high + i] < UNBOUNDED;
+}
+
 /* Draw each number of the action from its Gaussian, with two uniform numbers each. */
 static void sample(const real *outputs)
 {
@@ -23,7 +29,7 @@ static void sample(const real *outputs)
         const real rho = outputs[n + i];
         real mean = outputs[i], std = softplus(rho), gain = sigmoid(rho), action;
         double u, v, sent;
-        if (head->each_std > 0 && low > -UNBOUNDED && high < UNBOUNDED) {
+        if (head->each_std > 0 && has_range(head, i)) {
             std = gain * (real)head->each_std;
             gain = std - gain * std;
         }
@@ -85,11 +91,12 @@ static void learning_signal(real weight, real *g)
     const int n = head->n_components;
     for (int i = 0; i < n; i++) {
         const real std = memory[head->std + i];
+        const int widens = !(head->target_std > 0 && std >= (real)head->target_std && has_range(head, i));
         real by_mean, by_std;
         clipped_gaussian_score(memory[head->action + i], memory[head->mean + i], std,
                                (real)constants[head->least + i], (real)constants[head->most + i], &by_mean, &by_std);
         g[i] = by_mean;
-        g[n + i] = memory[head->std_gain + i] * (by_std + weight / std);
+        g[n + i] = memory[head->std_gain + i] * (by_std + (widens ? weight : 0) / std);
         if (head->mean_margin >= 0)
             g[i] -= weight * memory[head->excess + i] / std / std;
     }

@@ -22,10 +22,10 @@ struct presynaptic { offset trace; };                         /* of the inputs, 
 
 struct layer {
     int32_t kind, n_in, n_out, rows, reset, surrogate_kind, detach_reset;
-    double slope, rate_decay;
+    double slope, rate_decay, rate_target, threshold_step;
     struct synapses synapses;
     struct norm norm;
-    offset membrane, spikes, surrogate, reset_gain, reset_drive, rate, sensitivity;
+    offset membrane, spikes, surrogate, reset_gain, reset_drive, rate, sensitivity, threshold_rise;
     struct constrained membrane_decay, threshold;
     struct readout_credit readout_credit;
     struct path_credit path_credit;
@@ -68,7 +68,7 @@ struct head {
     int32_t kind, n_outputs, n_components;
     offset action, log_probabilities, probabilities, mean, std, std_gain, excess, sent;
     offset sizes, low, high, centre, half_range, least, most, ends; /* in constants */
-    double each_std, mean_margin;
+    double each_std, target_std, mean_margin;
 };
 
 struct normalizer { double clip; struct moments moments; };

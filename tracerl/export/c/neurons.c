@@ -8,7 +8,8 @@ static void fire(const struct layer *layer, const real *current)
     for (int h = 0; h < layer->n_out; h++) {
         const real m = per_neuron(memory + decay->value, decay->len_value, h);
         const real complement = per_neuron(memory + decay->complement, decay->len_value, h);
-        const real theta = per_neuron(memory + threshold->value, threshold->len_value, h);
+        const real lowest = per_neuron(memory + threshold->value, threshold->len_value, h);
+        const real theta = layer->threshold_rise == ABSENT ? lowest : lowest + memory[layer->threshold_rise + h];
         const real u = lif_potential(current[h], memory[layer->membrane + h], m, complement);
         const struct lif_step step =
             lif_fire(u, theta, slope, layer->surrogate_kind, layer->reset, layer->detach_reset);
@@ -19,6 +20,10 @@ static void fire(const struct layer *layer, const real *current)
         memory[layer->reset_gain + h] = step.reset_gain;
         memory[layer->reset_drive + h] = step.reset_drive;
         memory[layer->rate + h] = low_pass(memory[layer->rate + h], (real)layer->rate_decay, step.spike);
+        if (layer->threshold_rise != ABSENT) {
+            real *rise = memory + layer->threshold_rise + h;
+            *rise = raise_threshold(*rise, step.spike, (real)layer->rate_target, (real)layer->threshold_step);
+        }
 #endif
     }
 }
