@@ -53,7 +53,7 @@ OF_LOGGER = {
 WORDS = {  # settings whose values are names
     "signal": ["td", "advantage", "reward"],
     "credit": ["otpe", "presynaptic", "mixed", "exact", "auto"],
-    "neuron": ["lif", "alif", "synaptic", "graded"],
+    "neuron": ["lif", "alif", "synaptic", "ternary", "graded"],
     "reset": ["soft", "hard"],
     "surrogate": ["arctan", "triangle"],
     "feedback": ["symmetric", "random", "adaptive"],

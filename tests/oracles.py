@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracerl.nn.layers import ALIF, ConvolutionalSynapses, Graded, SpikingLayer, SynapticLIF
+from tracerl.nn.layers import ALIF, ConvolutionalSynapses, Graded, SpikingLayer, SynapticLIF, Ternary
 from tracerl.nn.networks import Network
 from tracerl.nn.wiring import INPUT
 
@@ -146,13 +146,17 @@ def neurons(
         new[f"v{i}"], new[f"z{i}"] = u, graded(u - threshold, layer.slope, layer.surrogate_kind)
         return new, new[f"z{i}"]
     z = SurrogateSpike.apply(u - threshold, layer.slope, layer.surrogate_kind)
-    zr = z.detach() if layer.detach_reset else z
-    new[f"v{i}"] = u - threshold * zr if layer.reset == "soft" else u * (1 - zr)
-    new[f"z{i}"] = z
+    sent = z
+    if isinstance(layer, Ternary):
+        below = SurrogateSpike.apply(-u - threshold, layer.slope, layer.surrogate_kind)
+        z, sent = z + below, z - below
+    zr, signed = (z.detach(), sent.detach()) if layer.detach_reset else (z, sent)
+    new[f"v{i}"] = u - threshold * signed if layer.reset == "soft" else u * (1 - zr)
+    new[f"z{i}"] = sent
     if layer.threshold_rise is not None:
         change = layer.threshold_step * (z.detach() - layer.rate_target)
         new[f"rise{i}"] = torch.relu(state[f"rise{i}"] + change)
-    return new, z
+    return new, sent
 
 
 def graded(x: Tensor, slope: float, kind: str) -> Tensor:

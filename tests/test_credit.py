@@ -16,7 +16,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
 
 G = torch.tensor([0.7, -1.3], dtype=torch.float64)
-NEURONS = ("lif", "alif", "synaptic", "graded")
+NEURONS = ("lif", "alif", "synaptic", "ternary", "graded")
 NO_MEMORY: dict[str, Any] = dict(membrane_decay=0.0, readout_decay=0.0)
 
 
@@ -93,7 +93,7 @@ def test_exact_credit_of_lifetimes_is_independent() -> None:
 
 
 @pytest.mark.parametrize("credit", ["otpe", "presynaptic", "mixed", "auto"])
-@pytest.mark.parametrize("neuron", ["lif", "graded"])
+@pytest.mark.parametrize("neuron", ["lif", "ternary", "graded"])
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_every_credit_is_exact_without_state(credit: str, neuron: str, layer_norm: bool) -> None:
     shape = dict(hidden=[8, 7], neuron=neuron, **NO_MEMORY, credit=credit, layer_norm=layer_norm)

@@ -69,6 +69,7 @@ def test_functions_have_the_names_of_the_equations() -> None:
             "optimizer.policy must be one of intentional, obgd, update_rms for a C program, got FixedStep",
         ),
         (("network=alif",), "network.neuron must be lif or graded for a C program, got alif"),
+        (("network.neuron=ternary",), "network.neuron must be lif or graded for a C program, got ternary"),
         (("network=recurrent",), "network.recurrent must be false for a C program, got true"),
         (("network=graph",), "network must be of dense layers in a row for a C program, got Graph"),
         (("network.learn_threshold=true",), "network.learn_threshold must be false for a C program, got true"),

@@ -193,6 +193,7 @@ def test_standardisation_is_merged_into_the_first_weights() -> None:
     ("settings", "options", "problem"),
     [
         ({"network": "alif"}, {}, r"network\.neuron must be lif or synaptic"),
+        ({"network.neuron": "ternary"}, {}, r"network\.neuron must be lif or synaptic, got ternary"),
         ({"network.neuron": "graded"}, {}, r"network\.neuron must be lif or synaptic, .* without spikes"),
         ({"network": "recurrent"}, {}, r"network\.layer_norm must be false"),
         ({"network": "graph"}, {}, r"network\.edges must not be delayed"),

@@ -24,6 +24,8 @@ AGENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "contrasts": ("CartPolePositions", "reflect", {"encoder": "contrast", "encoder.trace_decay": [0.5, 0.99]}),
     "memory": ("CartPolePositions", "reflect", {"encoder.trace_decay": [], "encoder.memory_decay": [0.5, 0.99]}),
     "synaptic, two layers": ("CartPole", "reflect", {"network": "synaptic", "network.hidden": [16, 8]}),
+    "ternary": ("CartPole", "reflect", {"network.neuron": "ternary", "network.ticks": 2}),
+    "ternary, hard": ("CartPole", "reflect", {"network.neuron": "ternary", "network.reset": "hard"}),
     "graph": ("CartPole", "reflect", {"network": "graph", "network.credit": "presynaptic"}),
     "eprop": ("CartPole", "eprop", {"network.hidden": [16]}),
     "classic": ("CartPole", "reflect_classic", {}),
@@ -67,7 +69,7 @@ def test_program_takes_the_actions_of_its_agent(name: str, monkeypatch: pytest.M
         assert torch.equal(spikes, torch.cat([layer.spikes for layer in layers]))
         np.testing.assert_allclose(action.numpy(), np.ravel(expected), atol=1e-6)
         assert len(outputs) == agent.head.n_outputs
-        fired += float(spikes.mean()) / 200
+        fired += float(spikes.abs().mean()) / 200
         observation, reward, terminated, truncated, _ = env.step(expected)
         if terminated or truncated:
             agent.end(float(reward), observation, terminated)

@@ -35,6 +35,7 @@ CASES = {
     "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.target_rate=0.1"),
     "action values": ("agent=q_lambda", "network.hidden=[9]"),
     "rate target": ("network.hidden=[7,5]", "network.rate_target=0.1", "agent.trunk=shared"),
+    "ternary": ("network.hidden=[7,5]", "network.neuron=ternary", "network.learn_threshold=true"),
     "perceptron": ("agent=stream_ac", "agent.hidden=[9]"),
 }
 

@@ -47,6 +47,22 @@ def test_neuron_at_its_threshold_spikes() -> None:
     assert F.lif_fire(tensor(0.5), tensor(0.5), 1.0, "arctan", "soft").spikes.item() == 1.0
 
 
+def test_ternary_spikes_by_hand() -> None:
+    """Of the triangle of slope 1: at u = -.75 and theta .5 it is .75 at -theta, and 0 at theta."""
+    potential, theta = tensor(-0.75, 0.25, 0.5, -0.5), tensor(0.5)
+    step, phi = F.ternary_fire(potential, theta, slope=1.0, surrogate="triangle", reset="soft")
+    assert step.spikes.tolist() == [-1.0, 0.0, 1.0, -1.0]
+    assert step.membrane.tolist() == pytest.approx([-0.25, 0.25, 0.0, 0.0])
+    assert step.surrogate.tolist() == pytest.approx([0.75, 0.75 + 0.25, 1.0, 1.0])
+    assert phi.tolist() == pytest.approx([-0.75, 0.75 - 0.25, 1.0, -1.0])
+    assert step.reset_gain.tolist() == pytest.approx([0.625, 0.5, 0.5, 0.5])
+    assert step.reset_drive.tolist() == pytest.approx([1 - 0.375, 0.25, -0.5, 0.5])
+    hard, _ = F.ternary_fire(potential, theta, slope=1.0, surrogate="triangle", reset="hard")
+    assert hard.membrane.tolist() == [0.0, 0.25, 0.0, 0.0]
+    assert hard.reset_gain.tolist() == pytest.approx([-0.5625, 1 - 0.125, -0.5, -0.5])
+    assert hard.reset_drive.tolist() == pytest.approx([-0.5625, 0.25, 0.5, -0.5])
+
+
 @pytest.mark.parametrize("slope", [0.5, 1.0, 2.0])
 def test_surrogates_peak_at_the_threshold_with_height_slope(slope: float) -> None:
     distance = torch.linspace(-3, 3, 601, dtype=torch.float64)

@@ -52,7 +52,7 @@ def test_chain_is_bit_identical_to_the_sequential_network() -> None:
     assert torch.equal(one.score, other.score)
 
 
-@pytest.mark.parametrize("neuron", ["lif", "alif", "synaptic", "graded"])
+@pytest.mark.parametrize("neuron", ["lif", "alif", "synaptic", "ternary", "graded"])
 def test_graph_of_skips_and_loops_equals_its_equations(neuron: str) -> None:
     network = build(neuron=neuron, ticks=2, threshold=0.02, **WEB)
     assert [layer.recurrent for layer in network.layers] == [False, True, False]  # early, side, late

@@ -18,6 +18,7 @@ from tracerl.kernels.describe import Layout
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
 SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.threshold=0.3")
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
+TERNARY = "network.neuron=ternary"
 PRESYNAPTIC = "network.credit=presynaptic"
 ONE = ("agent.trunk=shared",)
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
@@ -81,6 +82,19 @@ CASES = {
         PRESYNAPTIC,
         "network.ticks=2",
     ),
+    "ternary": (TERNARY, "network.hidden=[9]"),
+    "ternary, two layers, learned": (TERNARY, "network.hidden=[7,5]", *LEARN, "network.ticks=2"),
+    "ternary, three layers, shared": (TERNARY, RECURRENT, "network.hidden=[6,5,4]", *LEARN, *SHARED),
+    "ternary, hard reset": (TERNARY, "network.hidden=[7,5]", "network.reset=hard", *LEARN),
+    "ternary, hard reset, spike kept": (
+        TERNARY,
+        "network.hidden=[9]",
+        "network.reset=hard",
+        "network.detach_reset=false",
+        *SHARED,
+        *LEARN,
+    ),
+    "ternary, rate target": (TERNARY, "network.hidden=[7,5]", NORM, "network.rate_target=0.1", PRESYNAPTIC),
     "one neuron": ("network.hidden=[1]",),
     "recurrent": (RECURRENT, "network.hidden=[9]"),
     "recurrent, two layers": (RECURRENT, "network.hidden=[7,5]", "network.ticks=2"),

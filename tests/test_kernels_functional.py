@@ -30,6 +30,11 @@ def clipped(action: torch.Tensor, mean: torch.Tensor, rho: torch.Tensor) -> torc
     return F.clipped_gaussian_log_probability(*numbers, low, high)
 
 
+def of_ternary(potential: torch.Tensor, theta: torch.Tensor, *kinds: Any) -> tuple[torch.Tensor, ...]:
+    step, phi = F.ternary_fire(potential, theta, 1.3, *kinds)
+    return (*step, phi)
+
+
 # By name: the kernel and the function of torch, both on numbers from N(0, 1).
 CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "surrogate_derivative, arctan": (
@@ -68,6 +73,14 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "lif_fire, detached": (
         lambda u, theta: K.lif_fire(u, theta, 1.3, ARCTAN, HARD, True),
         lambda u, theta: F.lif_fire(u, theta, 1.3, "arctan", "hard", detach_reset=True),
+    ),
+    "ternary_fire, soft": (
+        lambda u, theta: K.ternary_fire(u, theta, 1.3, ARCTAN, SOFT, False),
+        lambda u, theta: of_ternary(u, theta, "arctan", "soft"),
+    ),
+    "ternary_fire, hard": (
+        lambda u, theta: K.ternary_fire(u, theta, 1.3, TRIANGLE, HARD, False),
+        lambda u, theta: of_ternary(u, theta, "triangle", "hard"),
     ),
     "raise_threshold": (
         lambda rise, spike: K.raise_threshold(rise, spike, 0.1, 0.3),

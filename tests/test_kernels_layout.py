@@ -13,6 +13,7 @@ GAUSSIAN = "head.mean_margin=1", "head.max_std=1", "head.target_std=1"
 AGENTS: list[tuple[Any, tuple[str, ...]]] = [
     (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", *GAUSSIAN)),
     (3, ("network.hidden=[3]", "network.rate_target=0.1")),
+    (3, ("network.hidden=[3]", "network.neuron=ternary")),
     (3, ("network.hidden=[3]", "optimizer.value.normalize_signal=true", "encoder.memory_decay=[.9]")),
     (SPACES["multi-binary"], ("network.credit=presynaptic", "network.reset=hard", "agent.signal=advantage")),
     (3, ("agent=stream_ac", "agent.hidden=[8,6]", "optimizer=update_rms")),

@@ -37,6 +37,17 @@ def test_dense_layers_counted_by_hand() -> None:
     assert agent.diagnostics()["spikes/synaptic_operations"] == policy.of_rates()
 
 
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_negative_spikes_count_as_spikes(engine: str) -> None:
+    """With currents of -9 and thresholds of .5 every neuron sends -1 at every tick."""
+    agent = made(engine, **{"network": "dense", "network.neuron": "ternary", "network.threshold": 0.5})
+    layer = agent.policy.network.layers[0]
+    layer.synapses.affine.zero_()
+    layer.synapses.affine[-1] = -9.0
+    found = evaluate(agent, tracerl.make_env("CartPole"), 2, seed=3).operations["policy"]
+    assert (found.spikes, found.synaptic_operations) == (8.0, 8.0 * 2)
+
+
 def test_recurrent_and_delayed_edges_counted_by_hand() -> None:
     (_, fan), *_ = fan_outs(made(**{"network": "recurrent"}))["policy"].spiking
     assert fan.tolist() == [8 + 2.0] * 8

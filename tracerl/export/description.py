@@ -68,6 +68,7 @@ class Neurons:
     adaptation_decay: Tensor | None = None  # rho per tick, for adaptive thresholds, [n]
     layer_norm: bool = False  # whether currents are standardised over the neurons
     graded: GradedPotential | None = None  # output of neurons without spikes; None for spiking neurons
+    ternary: bool = False  # whether a neuron spikes -1 if u_t <= -theta
 
     @property
     def n(self) -> int:
@@ -171,6 +172,7 @@ def _stage(node: Node, wiring: Wiring) -> Neurons | Pool:
         adaptation_decay=_each(layer.adaptation_decay, layer.n_out) if isinstance(layer, layers.ALIF) else None,
         layer_norm=layer.norm is not None,
         graded=GradedPotential(layer.slope, layer.surrogate_kind) if isinstance(layer, layers.Graded) else None,
+        ternary=isinstance(layer, layers.Ternary),
     )
 
 

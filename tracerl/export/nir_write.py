@@ -97,6 +97,8 @@ def _check_supported(description: NetworkDescription) -> None:
         elif stage.graded is not None:
             problem = "must be lif or synaptic, also in agent.critic: NIR has no neuron without spikes"
             raise ConfigError("network.neuron", problem)
+        elif stage.ternary:
+            raise ConfigError("network.neuron", "must be lif or synaptic, got ternary: NIR has no signed spikes")
         elif stage.layer_norm:
             raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
         elif stage.delayed:

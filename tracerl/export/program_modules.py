@@ -92,7 +92,7 @@ class Layer(nn.Module):
         self.hard, self.norm, self.adaptation = stage.reset == "hard", stage.layer_norm, stage.adaptation
         slow = stage.synapse_decay if stage.synapse_decay is not None else stage.adaptation_decay
         self.sizes = dict.fromkeys(self.names[: 2 if slow is None else 3], stage.n)
-        self.graded = stage.graded
+        self.graded, self.ternary = stage.graded, stage.ternary
         self.adapts, self.filters = stage.adaptation_decay is not None, stage.synapse_decay is not None
         for name, values in (("decay", stage.membrane_decay), ("threshold", stage.threshold), ("slow_decay", slow)):
             self.register_buffer(name, values)
@@ -115,7 +115,9 @@ class Layer(nn.Module):
             parts[membrane], fired = potential, F.surrogate_integral(potential - threshold, *self.graded)
         else:
             fired = (potential >= threshold).to(potential.dtype)
-            parts[membrane] = potential * (1 - fired) if self.hard else potential - threshold * fired
+            if self.ternary:
+                fired = fired - (potential <= -threshold).to(potential.dtype)
+            parts[membrane] = potential * (1 - fired.abs()) if self.hard else potential - threshold * fired
         parts[spikes] = fired
         return fired
 

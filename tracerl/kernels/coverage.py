@@ -17,12 +17,13 @@ from tracerl.kernels.layout import (
     POOLING,
     SGD,
     SPIKING,
+    TERNARY,
     UPDATE_RMS,
 )
 from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.heads import Bernoulli, Categorical, EpsilonGreedy, Gaussian, Head, MultiCategorical
-from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF
+from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF, Ternary
 from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
 from tracerl.nn.wiring import INPUT
 from tracerl.optim.adaptive_obgd import AdaptiveOvershootingBounded
@@ -49,7 +50,7 @@ STEP_RULES: dict[type, int] = {
     FixedStep: SGD,
     UpdateNormalized: UPDATE_RMS,
 }
-LAYERS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Graded: GRADED, Pooling: POOLING}
+LAYERS: dict[type, int] = {LIF: SPIKING, ALIF: SPIKING, Ternary: TERNARY, Graded: GRADED, Pooling: POOLING}
 
 
 def unsupported(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> str | None:

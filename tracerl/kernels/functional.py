@@ -94,6 +94,25 @@ def lif_fire(
 
 
 @kernel
+def ternary_fire(
+    potential: Any, threshold: Any, slope: float, surrogate: int, reset: int, detach_reset: bool
+) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """``functional.ternary_fire``: spike, membrane, surrogate, reset gain, reset drive and signed surrogate."""
+    one, nil = type(potential)(1), type(potential)(0)
+    through_reset = nil if detach_reset else one
+    spike = (one if potential >= threshold else nil) - (one if potential <= -threshold else nil)
+    above = surrogate_derivative(potential - threshold, slope, surrogate)
+    below = surrogate_derivative(potential + threshold, slope, surrogate)
+    psi, phi = above + below, above - below
+    if reset == HARD:
+        silent = one - abs(spike)
+        gain, drive = silent - potential * phi * through_reset, potential * psi * through_reset
+        return spike, potential * silent, psi, gain, drive, phi
+    gain, drive = one - threshold * psi * through_reset, threshold * phi * through_reset - spike
+    return spike, potential - threshold * spike, psi, gain, drive, phi
+
+
+@kernel
 def raise_threshold(rise: Any, spike: Any, rate_target: Any, step: Any) -> Any:
     """``functional.raise_threshold_``."""
     return max(type(rise)(0), rise + step * (spike - rate_target))

@@ -22,7 +22,7 @@ ABSENT = -1
 INTENTIONAL, OBGD, ADAPTIVE_OBGD, SGD, UPDATE_RMS = range(5)  # kinds of step-size rules
 CATEGORICAL, BERNOULLI, GAUSSIAN, EPSILON_GREEDY = range(4)  # of heads
 WATKINS, SARSA, EXPECTED_SARSA = range(3)  # targets of action values
-SPIKING, GRADED, POOLING = range(3)  # of layers
+SPIKING, GRADED, POOLING, TERNARY = range(4)  # of layers
 ADVANTAGE, REWARD = range(2)  # of signals without a critic
 SOFT, HARD = range(2)  # resets
 TRIANGLE, ARCTAN, RECTIFIER = range(3)  # surrogates
@@ -83,6 +83,7 @@ LAYER = record(  # nn.layers.SpikingLayer and its credit, or nn.layers.Pooling
     norm=NORM,
     **offsets("membrane spikes surrogate reset_gain reset_drive rate sensitivity adapted adaptation_sensitivity"),
     threshold_rise=OFFSET,
+    signed_surrogate=OFFSET,
     membrane_decay=CONSTRAINED,
     threshold=CONSTRAINED,
     adaptation_decay=CONSTRAINED,

@@ -98,6 +98,8 @@ def clear_layer(memory: Any, layer: Any, n_outputs: int) -> None:
         zero(memory, start, n)
     if layer.adapted != ABSENT:
         zero(memory, layer.adapted, n)
+    if layer.signed_surrogate != ABSENT:
+        zero(memory, layer.signed_surrogate, n)
     if layer.presynaptic.trace != ABSENT:
         zero(memory, layer.presynaptic.trace, layer.synapses.n_in + 1)
         return

@@ -24,10 +24,11 @@ from tracerl.kernels.functional import (
     raise_threshold,
     surrogate_derivative,
     surrogate_integral,
+    ternary_fire,
 )
 from tracerl.kernels.images import convolve
 from tracerl.kernels.jit import inlined, kernel
-from tracerl.kernels.layout import ABSENT, GRADED
+from tracerl.kernels.layout import ABSENT, GRADED, TERNARY
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
 from tracerl.kernels.scratch import ADD, COMPLEMENT, CURRENT, DECAY, KEEP, LEAK, THRESHOLD
 
@@ -108,6 +109,8 @@ def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> 
         theta = raised(memory, layer, theta, scratch)
     if layer.kind == GRADED:
         fire_graded(memory, layer, current, m, complement, theta)
+    elif layer.kind == TERNARY:
+        fire_ternary(memory, layer, current, m, complement, theta)
     else:
         fire(memory, layer, current, m, complement, theta)
     if layer.threshold_rise != ABSENT and not agent.frozen:
@@ -145,7 +148,7 @@ def raise_thresholds(memory: Any, layer: Any) -> None:
     rise, spikes = part(memory, layer.threshold_rise, n), part(memory, layer.spikes, n)
     target, step = real(layer.rate_target), real(layer.threshold_step)
     for h in range(n):
-        rise[h] = raise_threshold(rise[h], spikes[h], target, step)
+        rise[h] = raise_threshold(rise[h], abs(spikes[h]), target, step)
 
 
 @kernel
@@ -169,6 +172,22 @@ def fire(memory: Any, layer: Any, current: Any, m: Any, complement: Any, theta: 
         spike, v, slant, g, d = lif_fire(u, theta[h], slope, surrogate, reset, detach_reset)
         spikes[h], membrane[h], psi[h], gain[h], drive[h] = spike, v, slant, g, d
         rate[h] = kept * rate[h] + fresh * spike
+
+
+@kernel
+def fire_ternary(memory: Any, layer: Any, current: Any, m: Any, complement: Any, theta: Any) -> None:
+    """``Ternary.fire``: integrate, fire and reset, in one pass over the neurons."""
+    n = current.size
+    membrane, gain = part(memory, layer.membrane, n), part(memory, layer.reset_gain, n)
+    drive, spikes = part(memory, layer.reset_drive, n), part(memory, layer.spikes, n)
+    psi, rate = part(memory, layer.surrogate, n), part(memory, layer.rate, n)
+    phi, slope, detach_reset = part(memory, layer.signed_surrogate, n), layer.slope, layer.detach_reset
+    surrogate, reset, (kept, fresh) = layer.surrogate_kind, layer.reset, rate_weights(memory, layer)
+    for h in range(n):
+        u = lif_potential(current[h], membrane[h], m[h], complement[h])
+        spike, v, slant, g, d, signed = ternary_fire(u, theta[h], slope, surrogate, reset, detach_reset)
+        spikes[h], membrane[h], psi[h], gain[h], drive[h], phi[h] = spike, v, slant, g, d, signed
+        rate[h] = kept * rate[h] + fresh * abs(spike)
 
 
 @kernel

@@ -44,6 +44,8 @@ def update_readout_credit(memory: Any, readout: Any, layer: Any, scratch: Any) -
             eligibility[i, h] = keep[h] * eligibility[i, h] + add[h] * (sensitivity[i, h] - shift)
     if layer.adapted != ABSENT:
         subtract_adaptation(memory, layer, start, add)
+    if layer.signed_surrogate != ABSENT and last >= 0:
+        add_signed_threshold(memory, layer, start, complement)
 
 
 @inlined
@@ -100,6 +102,14 @@ def update_path_credit(memory: Any, layer: Any, leaks: Any, kept: Any, path: Any
             for h in range(n):
                 factor[h] = path[j, h] * psi[h]
             subtract_adaptation(memory, layer, credit.projected + j * size, factor)
+    if layer.signed_surrogate != ABSENT and layer.threshold.raw != ABSENT:
+        whole = row_of(scratch, ADD, n)
+        for h in range(n):
+            whole[h] = memory.dtype.type(1)
+        for level in range(credit.len_levels):
+            add_signed_threshold(memory, layer, credit.carried + level * size, whole)
+        for j in range(path.shape[0]):
+            add_signed_threshold(memory, layer, credit.projected + j * size, path[j])
 
 
 @kernel
@@ -113,6 +123,19 @@ def subtract_adaptation(memory: Any, layer: Any, start: int, factor: Any) -> Non
         row, adapted = part(memory, start + i * n, n), part(memory, layer.adaptation_sensitivity + i * n, n)
         for h in range(n):
             row[h] -= beta * factor[h] * adapted[h]
+
+
+@kernel
+def add_signed_threshold(memory: Any, layer: Any, start: int, factor: Any) -> None:
+    """Add ``factor`` times psi - phi to a matrix's row of a threshold, from which ``factor`` times psi was subtracted.
+
+    The direct effect of the threshold on a signed spike is -phi; see ``Ternary``.
+    """
+    n = layer.n_out
+    row, psi = part(memory, start + (layer.rows - 1) * n, n), part(memory, layer.surrogate, n)
+    phi = part(memory, layer.signed_surrogate, n)
+    for h in range(n):
+        row[h] += factor[h] * (psi[h] - phi[h])
 
 
 @inlined

@@ -3,7 +3,7 @@
 The convention is that of NeuroBench (Yik et al. 2025, https://arxiv.org/abs/2304.04640, metric "synaptic operations"),
 which separates accumulates from multiply-accumulates and leaves out biases and the updates of neurons:
 
-    synaptic operations = ticks * sum over spikes of the neuron's fan-out     (accumulates: a spike is 0 or 1)
+    synaptic operations = ticks * sum over spikes of the neuron's fan-out     (accumulates: a spike is 1 or -1)
     multiply-accumulates = ticks * sum over inputs and graded outputs that are not 0 of their fan-out
     dense equivalent = a multiply-accumulate per synapse, in one pass
 

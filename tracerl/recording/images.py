@@ -39,9 +39,9 @@ def membranes(shares: Numbers, width: int, height: int) -> Picture:
 
 
 def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0 or 1, [steps, n], over a picture; a shared pixel shows if any neuron fired."""
+    """Draw spikes, 0, 1 or -1, [steps, n], over a picture; a shared pixel shows if any neuron fired."""
     height, width, _ = picture.shape
-    fired = _largest(_largest((spikes > 0).T, height, 0), width, 1)
+    fired = _largest(_largest((spikes != 0).T, height, 0), width, 1)
     return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
 
 

@@ -105,7 +105,7 @@ class Timeline:
         return self._orders.setdefault(layer.name, np.argsort(-layer.rate, kind="stable"))
 
     def _of_layer(self, layer: LayerRecording, tallest: int) -> Panel:
-        n, fired = layer.spikes.shape[1], int(layer.spikes[-1].sum())
+        n, fired = layer.spikes.shape[1], np.count_nonzero(layer.spikes[-1])
         draw = partial(drawing.layer_panel, layer, self._order(layer), colour=layer_colour(layer.name))
         title, reading = f"{layer.name}: spikes over membranes", f"firing: {fired} of {n}"
         return Panel(title, reading, ("busy", "quiet"), 0.6 + 4.4 * n / tallest, draw)

@@ -42,3 +42,4 @@ from tracerl.nn.functional.neurons import lif_potential as lif_potential
 from tracerl.nn.functional.neurons import raise_threshold_ as raise_threshold_
 from tracerl.nn.functional.neurons import surrogate_derivative as surrogate_derivative
 from tracerl.nn.functional.neurons import surrogate_integral as surrogate_integral
+from tracerl.nn.functional.neurons import ternary_fire as ternary_fire

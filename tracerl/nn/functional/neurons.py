@@ -142,11 +142,49 @@ def raise_threshold_(rise: Tensor, spikes: Tensor, rate_target: float, step: flo
 
     Args:
         rise: c, above theta, in units of the membrane, [*lifetimes, n]; overwritten.
-        spikes: z_t, [*lifetimes, n].
+        spikes: z_t, 0 or 1, [*lifetimes, n].
         rate_target: r, spikes per neuron and tick.
         step: per tick, in units of the membrane.
     """
     return rise.add_(spikes - rate_target, alpha=step).clamp_(min=0.0)
+
+
+def ternary_fire(
+    potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate, reset: Reset, detach_reset: bool = False
+) -> tuple[LIFStep, Tensor]:
+    """Fire 1 at theta and -1 at -theta, and reset by the signed spike.
+
+    z = [u >= theta] - [u <= -theta], the ternary spike of Guo et al. 2024 (https://arxiv.org/abs/2312.06372), and
+    traceTorch's LIT with equal thresholds. Soft reset: v = u - theta z. Hard reset: v = u (1 - |z|). With psi+ and psi-
+    the surrogate derivatives at theta and at -theta, psi = psi+ + psi- and phi = psi+ - psi-,
+    dz = psi du - phi dtheta and d|z| = phi du - psi dtheta, so that
+
+        soft: dv/du = 1 - theta psi         dv/dtheta = -z + theta phi
+        hard: dv/du = 1 - |z| - u phi       dv/dtheta = u psi
+
+    Args:
+        potential: u_t, [*lifetimes, n].
+        threshold: theta > 0, [*lifetimes, n] or [*lifetimes, 1].
+        slope: of the surrogate.
+        surrogate: ``triangle`` or ``arctan``.
+        reset: ``soft`` or ``hard``.
+        detach_reset: leave out the derivative of the spike in the reset, see ``lif_fire``.
+
+    Returns:
+        The step with spikes in {-1, 0, 1} and psi as ``surrogate``, and phi, [*lifetimes, n].
+    """
+    spikes = torch.ge(potential, threshold).to(potential.dtype) - torch.le(potential, -threshold).to(potential.dtype)
+    above = surrogate_derivative(potential - threshold, slope, surrogate)
+    below = surrogate_derivative(potential + threshold, slope, surrogate)
+    psi, phi = above + below, above - below
+    kept = 0.0 if detach_reset else 1.0
+    if reset == "soft":
+        membrane = torch.addcmul(potential, threshold, spikes, value=-1)
+        gain, drive = 1 - threshold * psi * kept, threshold * phi * kept - spikes
+        return LIFStep(spikes, membrane, psi, gain, drive), phi
+    silent = 1 - spikes.abs()
+    gain, drive = silent - potential * phi * kept, potential * psi * kept
+    return LIFStep(spikes, potential * silent, psi, gain, drive), phi
 
 
 def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:

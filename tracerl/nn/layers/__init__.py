@@ -10,6 +10,7 @@ from tracerl.nn.layers.pooling import Pooling
 from tracerl.nn.layers.spiking import LayerSettings, SpikingLayer
 from tracerl.nn.layers.synapses import DenseSynapses
 from tracerl.nn.layers.synaptic import SynapticLIF
+from tracerl.nn.layers.ternary import Ternary
 from tracerl.nn.layers.trace_lif import TraceLIF
 from tracerl.nn.layers.trace_lis import TraceLIS
 
@@ -24,6 +25,7 @@ __all__ = [
     "Pooling",
     "SpikingLayer",
     "SynapticLIF",
+    "Ternary",
     "TraceLIF",
     "TraceLIS",
     "distributions_of",

@@ -64,7 +64,7 @@ class SpikingLayer(StateModule):
 
     Attributes:
         membrane: v_t, [*lifetimes, n_out].
-        spikes: z_t, 0 or 1, [*lifetimes, n_out].
+        spikes: z_t, 0 or 1, or what the kind of neuron sends in their place, [*lifetimes, n_out].
         surrogate: psi_t, [*lifetimes, n_out].
         reset_gain: d v_t / d u_t, [*lifetimes, n_out].
         reset_drive: direct part of d v_t / d threshold, [*lifetimes, n_out].

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tracerl.nn.credit import OTPE, Credit, Exact, Mixed, Presynaptic
-from tracerl.nn.layers import LI, LIF, ConvolutionalSynapses, Graded, SpikingLayer
+from tracerl.nn.layers import LI, LIF, ConvolutionalSynapses, Graded, SpikingLayer, Ternary
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.wiring import INPUT, Node, Wiring
@@ -65,7 +65,7 @@ class Network(ScoredNetwork):
     def _has_state(self) -> bool:
         """Return whether the output depends on earlier inputs, or a layer learns more than its synapses."""
         fading = [self.readout.decay, *(layer.membrane_decay for layer in self.layers)]
-        plain = all(type(layer) in (LIF, Graded) and layer.threshold.raw is None for layer in self.layers)
+        plain = all(type(layer) in (LIF, Ternary, Graded) and layer.threshold.raw is None for layer in self.layers)
         looped = any(node.delayed for node in self.wiring.nodes) or any(layer.recurrent for layer in self.layers)
         return looped or not plain or not all(decay.is_zero for decay in fading)
 

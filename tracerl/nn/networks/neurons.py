@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracerl.config import checks
-from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF
+from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF, Ternary
 from tracerl.nn.layers.synapses import Synapses
 from tracerl.nn.lifetimes import Lifetimes
 
-NEURONS = ("lif", "alif", "synaptic", "graded")
+NEURONS = ("lif", "alif", "synaptic", "ternary", "graded")
 _DECAYS = ("membrane_decay", "readout_decay", "adaptation_decay", "synapse_decay")
 
 
@@ -21,6 +21,7 @@ class Neurons:
 
     Attributes:
         neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with decaying synaptic currents;
+            ``ternary``: with spikes of -1 below the negative threshold too;
             ``graded``: with the integral of the surrogate at the potential as output, in place of spikes.
         membrane_decay: m per tick, in [0, 1).
         threshold: theta > 0, in units of the membrane.
@@ -142,6 +143,8 @@ class Neurons:
             return ALIF(synapses, lifetimes, settings, self.adaptation, self._span("adaptation_decay"))
         if self.neuron == "synaptic":
             return SynapticLIF(synapses, lifetimes, settings, self._span("synapse_decay"))
+        if self.neuron == "ternary":
+            return Ternary(synapses, lifetimes, settings)
         if self.neuron == "graded":
             return Graded(synapses, lifetimes, settings)
         return LIF(synapses, lifetimes, settings)
