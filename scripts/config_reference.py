@@ -33,6 +33,7 @@ GROUPS = {  # in the order of the page
     "encoder": "The features that the network receives ([encoders](encoders.md)).",
     "optimizer": "The step-size rule of each network ([what each bounds](step-size.md)).",
     "head": "The distribution over actions ([action spaces](environments.md)).",
+    "deploy": "Whether the agent is to run on a chip ([export](export.md)). `deploy=NAME`, `deploy.KEY=`.",
     "logger": "Where curves go ([what is logged](tags.md)).",
 }
 INTRODUCTION = """# Every setting

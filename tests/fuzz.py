@@ -136,7 +136,8 @@ def command_line(number: int) -> list[str]:
     if spiking and not any(word.startswith("network.hidden=") for word in drawn):
         if not any(word in ("network=graph", "network=conv") for word in drawn):
             drawn.append("network.hidden=[16]")
-    return [*drawn, f"steps={rng.choice([1, 2, 50, 150])}", f"seed={rng.randrange(2**32 - 3)}"]
+    drawn += [f"steps={rng.choice([1, 2, 50, 150])}", f"seed={rng.randrange(2**32 - 3)}"]
+    return [*drawn, *(["deploy=neuromorphic"] if rng.random() < 0.1 else [])]
 
 
 def problem(folder: Path, code: int, log: str) -> str | None:

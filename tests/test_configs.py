@@ -40,7 +40,7 @@ def choices(group: str) -> list[str]:
 def test_every_group_is_covered_here() -> None:
     groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
     assert groups == {
-        "env", "agent", "network", "encoder", "optimizer", "head", "logger", "experiment", "hydra", "study",
+        "env", "agent", "network", "encoder", "optimizer", "head", "deploy", "logger", "experiment", "hydra", "study",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ _PACKAGES = ("tracerl", "gymnasium", "ale_py", "minatar")
 _PARTS = (
     "tracerl.agents",
     "tracerl.runs.checkpoint.schedule.CheckpointSettings",
+    "tracerl.runs.deploy.DeploySettings",
     "tracerl.runs.evaluations.EvalSettings",
     "tracerl.nn.encoders",
     "tracerl.envs.spec.EnvSpec",

@@ -12,6 +12,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments, part_of
 from tracerl.export.units import DT
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.nir_support import check_nir
 from tracerl.nn.wiring import INPUT
 
 
@@ -48,7 +49,8 @@ def to_nir(
 
     checks.positive("dt", dt)
     checks.choice("form", form, FORMS)
-    description = describe(part_of(agent, network))
+    part = part_of(agent, network)
+    description = describe(part)
     words = metadata(description, agent.encoder, fold_normalizer) | {"network": network} | (about or {})
     if fold_normalizer:
         description = folded(description, agent.encoder)
@@ -57,6 +59,7 @@ def to_nir(
             problem = "must be false: the readout is not above a single layer of spikes"
             raise ConfigError("without_readout", problem)
         description = replace(description, readout=None)
+    check_nir(part.network)
     return to_graph(description, dt, form, words)
 
 

@@ -59,7 +59,6 @@ def to_graph(description: NetworkDescription, dt: float, form: Form, metadata: M
         metadata: metadata of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
     """
     draft = _Draft(dt, form)
-    _check_supported(description)
     _add_input(draft, description)
     for i, stage in enumerate(description.stages):
         if isinstance(stage, Pool):
@@ -84,25 +83,6 @@ def graph_bytes(graph: Any) -> bytes:
     memory = io.BytesIO()
     nir.write(memory, graph)
     return memory.getvalue()
-
-
-def _check_supported(description: NetworkDescription) -> None:
-    """Raise a ConfigError for a network that NIR cannot represent."""
-    for stage in description.stages:
-        if isinstance(stage, Pool):
-            if stage.kind == "max":
-                raise ConfigError("network.pool_kind", "must be average: NIR has no pooling by the maximum")
-        elif stage.adaptation_decay is not None:
-            raise ConfigError("network.neuron", "must be lif or synaptic: NIR has no neuron whose threshold adapts")
-        elif stage.graded is not None:
-            problem = "must be lif or synaptic, also in agent.critic: NIR has no neuron without spikes"
-            raise ConfigError("network.neuron", problem)
-        elif stage.ternary:
-            raise ConfigError("network.neuron", "must be lif or synaptic, got ternary: NIR has no signed spikes")
-        elif stage.layer_norm:
-            raise ConfigError("network.layer_norm", "must be false: NIR cannot standardise currents over neurons")
-        elif stage.delayed:
-            raise ConfigError("network.edges", "must not be delayed between nodes: in NIR only a cycle takes a tick")
 
 
 def _add_input(draft: _Draft, description: NetworkDescription) -> None:

@@ -51,6 +51,9 @@ def build_agent(
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
     cfg = with_input(cfg, kind_of(observation_space.shape))
+    deploy = build(cfg, "deploy", saved=saved) if "deploy" in cfg else None  # earlier runs have none
+    if deploy is not None and deploy.exact:
+        deploy.check_config(cfg)
     make = build(cfg, "agent", partly=True, saved=saved)
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
@@ -62,6 +65,8 @@ def build_agent(
         if error.key.split(".")[0] in cfg:  # engine, or a setting of another group
             raise
         raise error.under("agent") from error
+    if deploy is not None and deploy.exact:
+        deploy.check(agent)
     if hasattr(agent, "built_from"):
         settings: Any = {"agent": OmegaConf.to_container(cfg.agent, resolve=True)}
         settings |= {"dtype": cfg.dtype, "device": str(cfg.device)}

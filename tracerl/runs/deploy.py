@@ -1,0 +1,57 @@
+"""Settings of an agent that is to run on a neuromorphic chip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+
+_AGENTS = "must be reflect, eprop or q_lambda with deploy=neuromorphic"
+
+
+@dataclass(frozen=True)
+class DeploySettings:
+    """What an agent must be able to do on a chip; see ``configs/deploy``.
+
+    Attributes:
+        exact: a setting with which an export to NIR cannot compute the same spikes raises a ConfigError.
+    """
+
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        checks.flag("exact", self.exact)
+
+    def check_config(self, cfg: Mapping[str, Any]) -> None:
+        """Raise a ConfigError for an agent without a spiking network, before it is built.
+
+        Args:
+            cfg: the whole config, for one kind of observation.
+        """
+        if "network" not in cfg["agent"]:
+            raise ConfigError("agent", f"{_AGENTS}, got {_name(cfg['agent'])}, which has no network of spiking neurons")
+        target = str(cfg["network"].get("_target_", "")) if "network" in cfg else ""
+        if target.endswith("PerceptronSettings"):
+            raise ConfigError("network", "must be of spiking neurons with deploy=neuromorphic, got perceptron")
+
+    def check(self, agent: Any) -> None:
+        """Raise a ConfigError naming the setting with which the policy and its encoder are not exact in NIR.
+
+        Args:
+            agent: of one or many lifetimes.
+        """
+        from tracerl.nn.exportable import Portable
+        from tracerl.nn.networks import Network
+        from tracerl.nn.nir_support import check_encoder, check_exact
+
+        one = getattr(agent, "agents", [agent])[0]
+        network = one.parts()["policy"].network if isinstance(one, Portable) else None
+        if not isinstance(network, Network):
+            raise ConfigError("agent", f"{_AGENTS}, got {type(one).__name__}, whose network NIR cannot hold exactly")
+        check_encoder(one.encoder, network.ticks)
+        check_exact(network)
+
+
+def _name(agent: Mapping[str, Any]) -> str:
+    return str(agent.get("_target_", agent)).rpartition(".")[2]
