@@ -63,6 +63,7 @@ def test_run_of_the_preset_is_exported_from_the_command_line(
         ("reflect", {"network.ticks": 2}, r"network\.ticks must be 1, or encoder=raw: .* got 2"),
         ("reflect", {"encoder": "population"}, r"encoder must be raw, contrast or auto: .* encoder=population"),
         ("reflect", {"lifetimes": 2, "network.reset": "soft"}, r"network\.reset must be hard"),
+        ("reflect", {"deploy.weight_bits": 1}, r"deploy\.weight_bits must be a whole number from 2 to 16, got 1"),
         ("reflect", {"deploy.exact": 2}, r"deploy\.exact must be true or false, got 2"),
         ("eprop", {}, r"network\.neuron must be lif or synaptic"),
         ("eprop", {"lifetimes": 2, "network": "dense", "network.reset": "soft"}, r"network\.reset must be hard"),
@@ -74,7 +75,6 @@ def test_run_of_the_preset_is_exported_from_the_command_line(
 def test_setting_that_is_not_exact_raises_an_error_naming_it(
     agent: Any, settings: dict[str, Any], problem: str
 ) -> None:
-    chosen = settings if agent in ("stream_ac", "eprop", "reflect_classic", "stream_q") else {**CHIP, **settings}
     with pytest.raises(ConfigError, match=problem):
         tracerl.make_agent(tracerl.make_env("CartPole"), agent, {"deploy": "neuromorphic", **settings})
 

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--env", metavar="NAME", help="another env with the same spaces (default: that of the run)")
     seed = "seed of the env (default: 1,000,000 and the seed of the lifetime)"
     add("--seed", type=int, metavar="S", help=seed)
+    add("--weight-bits", type=int, metavar="N", help="round the policy's weights first, as the export does")
     add("--engine", default="auto", metavar="E", help="auto, torch or fused (default: auto)")
     add("--json", type=Path, metavar="FILE", help="write all numbers")
     return found
@@ -101,6 +102,8 @@ def _check(arguments: argparse.Namespace) -> None:
         checks.whole("--seed", arguments.seed, 0, 2**32 - 1)
     if arguments.life != ALL and not arguments.life.isdecimal():
         raise ConfigError("--life", f"must be the index of a lifetime or {ALL}, got {arguments.life!r}")
+    if arguments.weight_bits is not None:
+        checks.whole("--weight-bits", arguments.weight_bits, 2, 16)
     checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
 
 
@@ -115,10 +118,14 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
     """Evaluate one lifetime, print a line, and return its numbers."""
     from tracerl.lifetime.evaluation import SEED, evaluate
     from tracerl.lifetime.runners import compile_steps
+    from tracerl.nn.exportable import part_of
+    from tracerl.nn.rounding import round_weights
     from tracerl.nn.spaces import spaces_of
     from tracerl.runs.api import make_env
 
     agent = run.agent(life, arguments.engine)
+    if arguments.weight_bits is not None:
+        round_weights(part_of(agent, "policy"), arguments.weight_bits, "--weight-bits")
     compile_steps(agent)
     with closing(run.env()) as of_run, closing(make_env(arguments.env) if arguments.env else of_run) as env:
         for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
@@ -132,6 +139,7 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
         )
     print("\n".join([f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]), flush=True)
     about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
+    about["weight_bits"] = arguments.weight_bits
     return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}
 
 

@@ -17,6 +17,7 @@ _OPTIONS = {
     "form",
     "fold_normalizer",
     "without_readout",
+    "weight_bits",
     "life",
     "checkpoint",
     "nir",
@@ -49,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--onnx", type=Path, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
     add("--c", type=Path, metavar="DIR", help="write the agent, which continues to learn, as a C program")
     add("--network", default="policy", metavar="NAME", help="policy (default) or value")
+    bits = "round weights to integers of N bits times a scale per layer (default: deploy.weight_bits of the run)"
+    add("--weight-bits", type=int, metavar="N", help=bits)
     add_lifetime_options(parser)
     add = parser.add_argument_group("options of a NIR graph").add_argument
     add("--dt", type=float, default=1e-4, metavar="SECONDS", help="duration of a tick (default 1e-4, as in snnTorch)")
@@ -65,15 +68,16 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
         stop("there is nothing to write: give --nir FILE, --pt2 FILE, --onnx FILE or --c DIR")
     for kind in wanted:
         checks.packages(kind, kind, *_PACKAGES[kind])
-    from tracerl.export.description import part_of
+    from tracerl.nn.exportable import part_of
     from tracerl.runs.saved_run import load
 
     saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
     agent = saved.agent(arguments.life)
     where = f"{saved.folder}, lifetime {arguments.life}, step {saved.step:,}"
     program = _c_program(arguments, agent, where) if "c" in wanted else None
+    bits = None
     if set(wanted) != {"c"}:
-        part_of(agent, arguments.network)
+        bits = _round_weights(arguments, saved, part_of(agent, arguments.network))
     for kind, path in wanted.items():
         what = "agent" if kind == "c" else arguments.network
         if kind == "nir":
@@ -84,13 +88,37 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
             lines = _write_program(arguments, kind, path, agent)
         yield f"wrote {path}: {what} of {where}"
         yield from lines
+        if bits is not None and kind != "c":
+            yield f"  weights are integers of {bits} bits times a scale per layer; biases are not rounded."
+
+
+def _round_weights(arguments: argparse.Namespace, saved: Any, part: Any) -> int | None:
+    """Round the weights as the option or the run says and return the bits; None: they stay as they are."""
+    from tracerl.nn.rounding import round_weights
+    from tracerl.runs.deploy import weight_bits
+
+    bits = weight_bits(saved.config) if arguments.weight_bits is None else arguments.weight_bits
+    if bits is None:
+        return None
+    if arguments.c is not None and arguments.weight_bits is not None:
+        raise ConfigError("weight_bits", "cannot be used with --c: that program learns, with weights of 32 bits")
+    if arguments.nir is not None:
+        for option, wrong in (("fold_normalizer", arguments.fold_normalizer), ("form", arguments.form == "scaled")):
+            if wrong:
+                problem = (
+                    "cannot be used with weight_bits, as it scales the rounded weights of single neurons or inputs"
+                )
+                raise ConfigError(option, problem)
+    round_weights(part, bits)
+    return bits
 
 
 def _write_nir(arguments: argparse.Namespace, saved: Any, agent: Any) -> list[str]:
     """Write the NIR graph and return lines about it."""
-    from tracerl.export.description import describe, part_of
+    from tracerl.export.description import describe
     from tracerl.export.nir_export import hints, left_out, to_nir, warnings_of
     from tracerl.export.nir_write import graph_bytes
+    from tracerl.nn.exportable import part_of
 
     options = ("network", "dt", "form", "fold_normalizer", "without_readout")
     origin = {"env": str(saved.config.env.name), "step": saved.step, "seed": int(saved.config.seed) + arguments.life}

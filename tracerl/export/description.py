@@ -5,15 +5,14 @@ u_t = m v_{t-1} + (1-m) I_t.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tracerl.config.checks import ConfigError
 from tracerl.nn import layers
 from tracerl.nn.encoders import Encoder
-from tracerl.nn.exportable import Part, Portable
+from tracerl.nn.exportable import Part
 from tracerl.nn.functional import Surrogate
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.convolution import Shape
@@ -129,18 +128,6 @@ def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
     seen = float(found.count) > 1
     deviation = found.deviation() if seen else torch.ones_like(found.mean)
     return found.mean.to("cpu", copy=True), deviation.cpu()
-
-
-def part_of(agent: Any, name: str) -> Part:
-    """Return a network of an agent by its name."""
-    if not isinstance(agent, Portable):
-        raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
-    if agent.lifetimes.shape:
-        raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lifetimes.shape[0]}")
-    parts = agent.parts()
-    if name not in parts:
-        raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")
-    return parts[name]
 
 
 def describe(part: Part) -> NetworkDescription:

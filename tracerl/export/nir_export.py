@@ -9,9 +9,10 @@ import numpy as np
 import tracerl
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments, part_of
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments
 from tracerl.export.units import DT
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.exportable import part_of
 from tracerl.nn.nir_support import check_nir
 from tracerl.nn.wiring import INPUT
 

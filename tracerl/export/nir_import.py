@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.export.description import Dense, NetworkDescription, part_of
+from tracerl.export.description import Dense, NetworkDescription
 from tracerl.nn.encoders import Encoder
+from tracerl.nn.exportable import part_of
 from tracerl.nn.layers import SynapticLIF
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.networks import Network

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tracerl.export.description import NetworkDescription, describe, part_of
+from tracerl.export.description import NetworkDescription, describe
 from tracerl.export.program_modules import Choice, Encoding, Output, State, stage_module
 from tracerl.nn.encoders import Encoder
+from tracerl.nn.exportable import part_of
 from tracerl.nn.heads import Head
 from tracerl.nn.wiring import INPUT
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tracerl.config.checks import ConfigError
+
 
 @dataclass(frozen=True)
 class Part:
@@ -23,3 +25,15 @@ class Portable(Protocol):
 
     def parts(self) -> dict[str, Part]:
         """Return the networks by function: ``policy`` and, where there is a critic, ``value``."""
+
+
+def part_of(agent: Any, name: str) -> Part:
+    """Return a network of an agent by its name."""
+    if not isinstance(agent, Portable):
+        raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
+    if agent.lifetimes.shape:
+        raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lifetimes.shape[0]}")
+    parts = agent.parts()
+    if name not in parts:
+        raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")
+    return parts[name]

@@ -16,12 +16,16 @@ class DeploySettings:
 
     Attributes:
         exact: a setting with which an export to NIR cannot compute the same spikes raises a ConfigError.
+        weight_bits: bits of the integers to which an export rounds weights, from 2 to 16; None: not rounded.
     """
 
     exact: bool = False
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         checks.flag("exact", self.exact)
+        if self.weight_bits is not None:
+            checks.whole("weight_bits", self.weight_bits, 2, 16)
 
     def check_config(self, cfg: Mapping[str, Any]) -> None:
         """Raise a ConfigError for an agent without a spiking network, before it is built.
@@ -55,3 +59,9 @@ class DeploySettings:
 
 def _name(agent: Mapping[str, Any]) -> str:
     return str(agent.get("_target_", agent)).rpartition(".")[2]
+
+
+def weight_bits(cfg: Mapping[str, Any]) -> int | None:
+    """Return ``deploy.weight_bits`` of a saved config; None in configs without it. It is checked where it is used."""
+    found: int | None = (cfg.get("deploy") or {}).get("weight_bits")
+    return found
