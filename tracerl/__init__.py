@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tracerl.config.checks import ConfigError as ConfigError
     from tracerl.export.nir_export import to_nir as to_nir
     from tracerl.export.nir_import import from_nir as from_nir
+    from tracerl.export.tracetorch_export import to_tracetorch as to_tracetorch
+    from tracerl.export.tracetorch_import import from_tracetorch as from_tracetorch
     from tracerl.lifetime.api import Every as Every
     from tracerl.lifetime.api import Lifetime as Lifetime
     from tracerl.lifetime.api import live as live
@@ -48,6 +50,8 @@ _HOMES = {
     "config.checks": ("ConfigError",),
     "export.nir_export": ("to_nir",),
     "export.nir_import": ("from_nir",),
+    "export.tracetorch_export": ("to_tracetorch",),
+    "export.tracetorch_import": ("from_tracetorch",),
     "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
     "lifetime.api": ("Every", "Lifetime", "live"),
     "lifetime.evaluation": ("Evaluation", "evaluate"),

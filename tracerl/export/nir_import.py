@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 import torch
-from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.export.description import Dense, NetworkDescription
+from tracerl.export.initialise import AGENTS, dtype_of, initialised
 from tracerl.nn.encoders import Encoder
-from tracerl.nn.exportable import part_of
-from tracerl.nn.layers import SynapticLIF
-from tracerl.nn.layers.constrained import Constrained
-from tracerl.nn.networks import Network
-from tracerl.runs.api import make_agent
 
 if TYPE_CHECKING:
     from tracerl.lifetime.protocol import Agent
-
-AGENTS = ("reflect", "eprop")  # agents with network=dense as policy
-_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # keys of the network that settings cannot change
 
 
 def from_nir(
@@ -53,25 +44,16 @@ def from_nir(
         ConfigError: naming the node that cannot be read, or the setting that does not fit.
     """
     checks.packages("nir", "nir", "nir")
-    from tracerl.export.nir_read import from_graph, read_graph, seconds_per_tick, spans
+    from tracerl.export.nir_read import from_graph, read_graph, seconds_per_tick
 
     checks.choice("agent", agent, AGENTS)
     graph = read_graph(path)
     given = dict(settings or {})
     period = seconds_per_tick(graph) if dt is None else checks.positive("dt", dt)
-    checks.choice("dtype", given.get("dtype", "float32"), ("float32", "float64"))
-    description = from_graph(graph, period, getattr(torch, given.get("dtype", "float32")))
-    inferred = {f"network.{key}": value for key, value in spans(description)}
-    for key in (f"network.{name}" for name in _STRUCTURE):
-        if key in given and given[key] != inferred[key]:
-            raise ConfigError(key, f"must be {inferred[key]!r}, as in the NIR graph, got {given[key]!r}")
+    description = from_graph(graph, period, dtype_of(given))
     about: Mapping[str, Any] = graph.metadata
-    made = make_agent(env, agent, {"network": "dense", **inferred, **_encoding(about), **given}, seed=seed)
-    part = part_of(made, "policy")
-    assert isinstance(part.network, Network)
-    _check_ends(description, part.network, made)
+    made = initialised(description, env, agent, given, _encoding(about), seed, ("path", "the NIR graph"))
     with torch.no_grad():
-        _write(description, part.network, part.outputs)
         _restore_moments(about, made.encoder)  # type: ignore[attr-defined]
     return made
 
@@ -86,42 +68,6 @@ def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
             decays = np.atleast_1d(about.get(f"encoder_{key}", former))
             found[f"encoder.{key}"] = [float(decay) for decay in decays]
     return found
-
-
-def _check_ends(description: NetworkDescription, network: Network, agent: Any) -> None:
-    """Check that the network fits the env."""
-    code, outputs = agent.encoder.n_out, agent.head.n_outputs
-    if description.n_in != code:
-        made = f"encoder={agent.encoder.name} makes {code}"
-        raise ConfigError("env", f"must make {description.n_in} numbers for the NIR graph, {made}")
-    if description.readout is not None and len(description.readout.bias) != outputs:
-        n = len(description.readout.bias)
-        raise ConfigError("env", f"must have actions for the NIR graph's {n} outputs, its actions take {outputs}")
-
-
-def _write(description: NetworkDescription, network: Network, outputs: slice) -> None:
-    """Copy every number of a description into a network, in place."""
-    from tracerl.export.nir_read import synapse_decay
-
-    for stage, layer in zip(description.neurons, network.layers, strict=True):
-        synapses: Any = layer.synapses
-        assert isinstance(stage.synapses, Dense)
-        own = [] if stage.synapses.own is None else [stage.synapses.own]
-        rows = torch.cat([*stage.synapses.weights, *own, stage.synapses.bias.unsqueeze(-1)], -1)
-        synapses.affine.copy_(rows.T)
-        _assign(layer.membrane_decay, stage.membrane_decay)
-        _assign(layer.threshold, stage.threshold)
-        if isinstance(layer, SynapticLIF):
-            _assign(layer.synapse_decay, synapse_decay(stage))
-    if description.readout is not None:
-        network.readout.weight[outputs].copy_(description.readout.weight)
-        network.readout.bias[outputs].copy_(description.readout.bias)
-        _assign(network.readout.decay, description.readout.input_decay)
-
-
-def _assign(constrained: Any, values: Tensor) -> None:
-    assert isinstance(constrained, Constrained)
-    constrained.assign(values[: constrained.value.shape[-1]].to(constrained.value.dtype))
 
 
 def _restore_moments(about: Mapping[str, Any], encoder: Encoder) -> None:

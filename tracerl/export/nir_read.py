@@ -3,7 +3,6 @@
 A node without an equivalent in tracerl raises a ConfigError with its name.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,41 +193,3 @@ def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor, dt: flo
         where = f"holds {name} under leaky integrators that differ, or with a bias that they filter"
         raise ConfigError("path", f"{where}; tracerl filters spikes, with the bias added after")
     return weight * gain.unsqueeze(-1), bias * gain, decay[:1].expand(weight.shape[1])
-
-
-def spans(description: NetworkDescription) -> Iterator[tuple[str, Any]]:
-    """Yield the settings of ``network=dense`` of a description, by key."""
-    layers = description.neurons
-    yield "hidden", [layer.n for layer in layers]
-    yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
-    yield "threshold", _span([layer.threshold for layer in layers])
-    synaptic = any(layer.synapse_decay is not None for layer in layers)
-    yield "neuron", "synaptic" if synaptic else "lif"
-    if synaptic:
-        yield "synapse_decay", _span([synapse_decay(layer) for layer in layers])
-    if description.readout is not None:
-        yield "readout_decay", _span([description.readout.input_decay])
-    yield "reset", _common("reset", [layer.reset for layer in layers])
-    own = [isinstance(layer.synapses, Dense) and layer.synapses.own is not None for layer in layers]
-    yield "recurrent", _common("recurrent", own)
-    yield "layer_norm", False
-    yield "ticks", description.ticks
-
-
-def synapse_decay(layer: Neurons) -> Tensor:
-    """Return the decay a per tick, [n]: 0 without decaying currents, which is equivalent."""
-    return torch.zeros_like(layer.membrane_decay) if layer.synapse_decay is None else layer.synapse_decay
-
-
-def _span(values: list[Tensor]) -> Any:
-    """Return one number if all are equal, else their range."""
-    together = torch.cat(values)
-    low, high = float(together.min()), float(together.max())
-    return low if low == high else [low, high]
-
-
-def _common(key: str, values: list[Any]) -> Any:
-    """Return the value that all layers share."""
-    if len(set(values)) > 1:
-        raise ConfigError("path", f"holds layers that differ in network.{key}, which must be equal: {values}")
-    return values[0]
