@@ -18,9 +18,10 @@ def raster(spikes: np.ndarray, width: int, height: int) -> P.Picture:
     return P.lit(P.shades(np.zeros(spikes.shape), 0.0, 1.0, width, height), spikes)
 
 
-def test_raster_colours_the_cells_of_the_spikes() -> None:
+@pytest.mark.parametrize("spike", [1, -1])
+def test_raster_colours_the_cells_of_the_spikes(spike: int) -> None:
     spikes = np.zeros((4, 3))  # steps, neurons
-    spikes[1, 2] = 1
+    spikes[1, 2] = spike
     lit = is_colour(raster(spikes, 40, 30), P.SPIKE)
     assert lit[20:, 10:20].all() and lit.sum() == 100
 
