@@ -10,7 +10,7 @@ Array = np.ndarray[Any, Any]
 
 
 def simulate(graph: Any, inputs: Array, dt: float) -> tuple[Array, dict[str, Array]]:
-    """Run a graph from rest, v_leak.
+    """Run a graph from rest, v_leak. Where the metadata of a node say so, it starts at its first input.
 
     The inputs of a node are summed; in a cycle of neurons and weights, the weights pass on their input of the
     previous tick.
@@ -67,8 +67,14 @@ def _step(node: Any, x: Array, states: dict[str, Array], name: str, dt: float) -
         return torch.nn.functional.avg_pool2d(torch.from_numpy(x), tuple(map(int, node.kernel_size))).numpy()
     if isinstance(node, nir.Flatten):
         return x.ravel()
+    if isinstance(node, nir.Scale):
+        return node.scale * x
+    if isinstance(node, nir.Delay):
+        assert np.all(node.delay == dt) and node.metadata["start"] == "input"
+        before, states[name] = states.get(name, x), x
+        return before
     if isinstance(node, nir.LI):
-        v = states.get(name, node.v_leak)
+        v = states.get(name, x if node.metadata.get("start") == "input" else node.v_leak)
         states[name] = v + dt / node.tau * (node.v_leak - v + node.r * x)
         return states[name]
     if isinstance(node, nir.CubaLIF):

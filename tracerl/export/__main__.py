@@ -16,6 +16,7 @@ _OPTIONS = {
     "dt",
     "form",
     "fold_normalizer",
+    "with_encoder",
     "without_readout",
     "weight_bits",
     "life",
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dt", type=float, default=1e-4, metavar="SECONDS", help="duration of a tick (default 1e-4, as in snnTorch)")
     add("--form", default="plain", metavar="NAME", help="plain (default): R = 1; scaled: for snnTorch")
     add("--fold-normalizer", action="store_true", help="standardise in the first weights")
+    add("--with-encoder", action="store_true", help="write the encoder too: the input is the observation")
     add("--without-readout", action="store_true", help="end with the spikes of the last layer")
     return parser
 
@@ -120,7 +122,7 @@ def _write_nir(arguments: argparse.Namespace, saved: Any, agent: Any) -> list[st
     from tracerl.export.nir_write import graph_bytes
     from tracerl.nn.exportable import part_of
 
-    options = ("network", "dt", "form", "fold_normalizer", "without_readout")
+    options = ("network", "dt", "form", "fold_normalizer", "without_readout", "with_encoder")
     origin = {"env": str(saved.config.env.name), "step": saved.step, "seed": int(saved.config.seed) + arguments.life}
     graph = to_nir(agent, **{name: getattr(arguments, name) for name in options}, about=origin)
     write_whole(arguments.nir, graph_bytes(graph), "nir")
@@ -134,7 +136,7 @@ def _write_nir(arguments: argparse.Namespace, saved: Any, agent: Any) -> list[st
     lines = [
         f"{len(graph.nodes)} nodes: {' -> '.join(graph.nodes)}",
         f"{sum(layer.n for layer in layers):,} neurons, {synapses:,} synapses, dt = {arguments.dt:g} s",
-        *left_out(description, agent.encoder, arguments.fold_normalizer),
+        *left_out(description, agent.encoder, arguments.fold_normalizer, arguments.with_encoder),
         *hints(description, arguments.form, arguments.dt, not arguments.without_readout),
     ]
     return [f"  {line}" for line in lines]

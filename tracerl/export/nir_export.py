@@ -11,9 +11,9 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments
 from tracerl.export.units import DT
-from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
 from tracerl.nn.exportable import part_of
-from tracerl.nn.nir_support import check_nir
+from tracerl.nn.nir_support import check_encoder, check_nir
 from tracerl.nn.wiring import INPUT
 
 
@@ -25,6 +25,7 @@ def to_nir(
     form: Any = "plain",
     without_readout: bool = False,
     fold_normalizer: bool = False,
+    with_encoder: bool = False,
     about: dict[str, Any] | None = None,
 ) -> Any:
     """Return a network of an agent as a NIR graph for ``nir.write``. It needs ``tracerl[nir]``.
@@ -37,6 +38,8 @@ def to_nir(
             within a layer.
         without_readout: end with the spikes of the last layer. The readout weights are in the metadata only.
         fold_normalizer: fold the normalisation of observations into the first weights.
+        with_encoder: write the encoder too, so that the input is the observation: standardisation, differences and
+            traces, without the bound of ``encoder.clip``; see ``tracerl.export.nir_encoder``.
         about: additional metadata of the graph.
 
     Returns:
@@ -46,6 +49,7 @@ def to_nir(
         ConfigError: the agent has no such network, or NIR cannot represent it.
     """
     checks.packages("nir", "nir", "nir")
+    from tracerl.export.nir_encoder import OUTPUT, has_nodes
     from tracerl.export.nir_write import FORMS, to_graph
 
     checks.positive("dt", dt)
@@ -53,6 +57,15 @@ def to_nir(
     part = part_of(agent, network)
     description = describe(part)
     words = metadata(description, agent.encoder, fold_normalizer) | {"network": network} | (about or {})
+    encoder = None
+    if with_encoder:
+        if fold_normalizer:
+            raise ConfigError("fold_normalizer", "cannot be used with with_encoder, which has nodes that standardise")
+        check_encoder(agent.encoder, description.ticks)
+        if has_nodes(agent.encoder):
+            encoder = agent.encoder
+            words |= {"encoder_output": OUTPUT}
+            words["normalizer"] = "none" if encoder.normalizer is None else "nodes"
     if fold_normalizer:
         description = folded(description, agent.encoder)
     if without_readout:
@@ -61,7 +74,7 @@ def to_nir(
             raise ConfigError("without_readout", problem)
         description = replace(description, readout=None)
     check_nir(part.network)
-    return to_graph(description, dt, form, words)
+    return to_graph(description, dt, form, words, encoder)
 
 
 def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescription:
@@ -114,9 +127,18 @@ def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool)
     return found
 
 
-def left_out(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> Iterator[str]:
+def left_out(
+    description: NetworkDescription, encoder: Encoder, is_folded: bool, with_encoder: bool = False
+) -> Iterator[str]:
     """Yield sentences about the steps from observation to action that a NIR file does not include."""
-    if not isinstance(encoder, RawEncoder):
+    if with_encoder:
+        bound = f"; the agent's bound of {encoder.clip:g} standard deviations is not in the file"
+        yield f"input: the observation{'' if encoder.normalizer is None else bound}."
+        compared = len(decays_of(encoder)[0])
+        if compared:
+            names = ", ".join(f"trace_{i}" for i in range(compared))
+            yield f"at the beginning of an episode the state of {names} is the first observation."
+    elif not isinstance(encoder, RawEncoder):
         yield f"input: the features of encoder={encoder.name}, which is not in the file."
     elif encoder.normalizer is None:
         yield "input: the observation, flattened."

@@ -15,6 +15,8 @@ from tracerl.nn.encoders import Encoder
 if TYPE_CHECKING:
     from tracerl.lifetime.protocol import Agent
 
+_STANDARDISED = ("apart", "nodes")  # where a file that tracerl wrote has the normaliser, if it has one
+
 
 def from_nir(
     path: Any,
@@ -60,7 +62,7 @@ def from_nir(
 
 def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the encoder in the metadata of a graph."""
-    found: dict[str, Any] = {"encoder": "raw", "encoder.normalize": about.get("normalizer") == "apart"}
+    found: dict[str, Any] = {"encoder": "raw", "encoder.normalize": about.get("normalizer") in _STANDARDISED}
     if "normalizer" in about:
         found["encoder"] = about["encoder"]
     if found["encoder"] == "contrast":  # older files without these keys have one trace of .5 and no memory
@@ -72,7 +74,7 @@ def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _restore_moments(about: Mapping[str, Any], encoder: Encoder) -> None:
     """Restore the statistics of the normaliser, if the graph has them."""
-    if about.get("normalizer") != "apart" or encoder.normalizer is None:
+    if about.get("normalizer") not in _STANDARDISED or encoder.normalizer is None:
         return
     moments = encoder.normalizer.moments
     for name in ("count", "mean", "squares"):

@@ -81,7 +81,10 @@ class _Walk:
         inputs = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
         if len(inputs) != 1:
             raise ConfigError("path", f"must hold a graph with one Input, got {', '.join(inputs) or 'none'}")
-        self.name, self.node = inputs[0], graph.nodes[inputs[0]]
+        own = str(graph.metadata.get("writer", "")).startswith("tracerl")
+        start = str(graph.metadata.get("encoder_output", "")) if own else ""  # the encoder is built from the metadata
+        self.name = start if start in graph.nodes else inputs[0]
+        self.node = graph.nodes[self.name]
         self.on()
 
     @property

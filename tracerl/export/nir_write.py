@@ -12,7 +12,9 @@ from torch import Tensor
 
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, Pool, Readout
+from tracerl.export.nir_encoder import add_encoder
 from tracerl.export.units import threshold_below, time_constant
+from tracerl.nn.encoders import Encoder, decays_of
 from tracerl.nn.wiring import INPUT
 
 Form = Literal["plain", "scaled"]
@@ -46,7 +48,13 @@ class _Draft:
         return self.ends[stage]
 
 
-def to_graph(description: NetworkDescription, dt: float, form: Form, metadata: Mapping[str, Any]) -> Any:
+def to_graph(
+    description: NetworkDescription,
+    dt: float,
+    form: Form,
+    metadata: Mapping[str, Any],
+    encoder: Encoder | None = None,
+) -> Any:
     """Write a network as a NIR graph.
 
     Args:
@@ -57,9 +65,10 @@ def to_graph(description: NetworkDescription, dt: float, form: Form, metadata: M
             (tau_syn = dt). The spikes are equal. Only this form is read correctly by both snnTorch and Norse if
             decays or thresholds differ within a layer.
         metadata: metadata of the graph; ``dt``, ``ticks``, ``reset`` and ``form`` are added.
+        encoder: write its nodes before those of the network; see ``add_encoder``.
     """
     draft = _Draft(dt, form)
-    _add_input(draft, description)
+    _add_input(draft, description, encoder)
     for i, stage in enumerate(description.stages):
         if isinstance(stage, Pool):
             _add_pool(draft, i, stage)
@@ -85,11 +94,16 @@ def graph_bytes(graph: Any) -> bytes:
     return memory.getvalue()
 
 
-def _add_input(draft: _Draft, description: NetworkDescription) -> None:
+def _add_input(draft: _Draft, description: NetworkDescription, encoder: Encoder | None) -> None:
     readers = [stage for stage in description.neurons if INPUT in stage.sources]
     images = [stage.synapses.in_shape for stage in readers if isinstance(stage.synapses, Convolution)]
     draft.shapes[INPUT] = images[0] if images else (description.n_in,)
-    draft.ends[INPUT] = draft.add("input", nir.Input(np.array(draft.shapes[INPUT])))
+    shape = draft.shapes[INPUT]
+    if encoder is not None and not images:
+        shape = (encoder.n_out // (1 + sum(map(len, decays_of(encoder)))),)
+    draft.ends[INPUT] = draft.add("input", nir.Input(np.array(shape)))
+    if encoder is not None:
+        draft.ends[INPUT] = add_encoder(draft.add, encoder, shape, description.ticks, draft.dt)
 
 
 def _add_neurons(draft: _Draft, i: int, stage: Neurons) -> None:
