@@ -1,5 +1,6 @@
 """A NIR graph with its encoder computes the agent's spikes from raw observations."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,65 @@ def test_spikes_from_raw_observations_are_those_of_the_agent(
         np.testing.assert_allclose(found, outputs, atol=1e-5)
         rates.append(spikes.mean())
     assert 0.02 < np.mean(rates) < 0.98
+
+
+class Trace(torch.nn.Module):
+    """A leaky integrator or a delay of one tick that starts as the metadata of its node say."""
+
+    def __init__(self, node: Any) -> None:
+        super().__init__()
+        self.is_delay, self.starts_at_input = isinstance(node, nir.Delay), node.metadata.get("start") == "input"
+        self.decay = 0.0 if self.is_delay else 1 - float(node.metadata["dt"]) / torch.as_tensor(np.array(node.tau))
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        before = (x if self.starts_at_input else torch.zeros_like(x)) if state is None else state
+        after = self.decay * before + (1 - self.decay) * x
+        return (before if self.is_delay else after), after
+
+
+@pytest.fixture(scope="module")
+def read_by_norse() -> Any:
+    """Return a reader through nirtorch: weights of torch, neurons of Norse, and ``Trace``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import nirtorch
+        import norse.torch as norse
+        from norse.torch.functional.reset import reset_value
+
+    class Weights(torch.nn.Linear):
+        def __init__(self, node: Any) -> None:
+            super().__init__(*reversed(node.weight.shape), bias=isinstance(node, nir.Affine))
+            self.weight.data = torch.as_tensor(np.array(node.weight))
+            if self.bias is not None:
+                self.bias.data = torch.as_tensor(np.array(node.bias))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.double())
+
+    def neurons(node: Any) -> Any:
+        tau, rest, threshold = (torch.as_tensor(np.array(v)) for v in (node.tau, node.v_leak, node.v_threshold))
+        parameters = norse.LIFBoxParameters(tau_mem_inv=1 / tau, v_leak=rest, v_th=threshold, reset_method=reset_value)
+        return norse.LIFBoxCell(parameters, dt=float(node.metadata["dt"]))
+
+    modules = {nir.Affine: Weights, nir.Linear: Weights, nir.LIF: neurons, nir.LI: Trace, nir.Delay: Trace}
+    return lambda graph: nirtorch.nir_to_torch(graph, modules).double()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("case", ["default", "raw", "positions, several traces", "memory"])
+def test_norse_computes_the_outputs_of_the_agent_from_raw_observations(
+    case: str, read_by_norse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, settings = CASES[case]
+    env = tracerl.make_env(name)
+    agent = trained(env, settings)
+    network = read_by_norse(tracerl.to_nir(agent, with_encoder=True))
+    for observations, _, outputs in episodes(env, agent, monkeypatch):
+        state = None
+        with torch.no_grad():
+            for observation, expected in zip(observations, outputs, strict=True):
+                found, state = network(torch.from_numpy(observation), state)
+                np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["default", "raw", "positions, several traces", "without normalisation"])
