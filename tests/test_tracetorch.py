@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 import tracerl
+from tests.toy_envs import Space
+from tracerl.export.program import program_of
 
 THEIRS = version("tracetorch")
 if not THEIRS.startswith("0.3."):
@@ -138,6 +140,97 @@ def test_example_of_the_page_works() -> None:
     assert namespace["learned"](torch.zeros(1, 4)).shape == (1, 2)
 
 
+def convolution(n_in: int, n_out: int, kernel: int, **sizes: Any) -> nn.Conv2d:
+    made, generator = nn.Conv2d(n_in, n_out, kernel, **sizes), torch.Generator().manual_seed(n_out)
+    for parameter in made.parameters():
+        parameter.data.normal_(generator=generator)
+    return made
+
+
+def of_images(kind: str = "LIB") -> nn.Sequential:
+    """Return a model of images of 2 channels of 8 x 6 pixels, with 2 outputs."""
+    first = convolution(2, 3, 3, padding=1, stride=2), neurons(kind, 3, dim=-3)
+    second = convolution(3, 5, 2, bias=False), neurons(kind, 5, dim=-3)
+    return nn.Sequential(*first, *second, nn.Flatten(), linear(30, 7), neurons(kind, 7), linear(7, 2))
+
+
+@needs_new
+@pytest.mark.parametrize("kind", ["LIB", "SLIB", "LIT"])
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("agent", ["reflect", "eprop"])
+def test_policy_equals_a_model_of_images_over_200_steps(kind: str, channels_last: bool, agent: str) -> None:
+    model, shape = of_images(kind), (8, 6, 2) if channels_last else (2, 8, 6)
+    made: Any = tracerl.from_tracetorch(
+        model, Space(shape, 2), agent, {"engine": "torch"} if agent == "reflect" else {}
+    )
+    part, fired = made.parts()["policy"], torch.zeros(3)
+    with torch.no_grad():
+        for image in torch.randn(200, 2, 8, 6, generator=torch.Generator().manual_seed(1)):
+            seen = image.permute(1, 2, 0) if channels_last else image
+            found = part.network(seen.flatten())[part.outputs]
+            torch.testing.assert_close(found, model(image.unsqueeze(0))[0], rtol=1e-4, atol=1e-4)
+            fired += torch.stack([layer.spikes.abs().mean() / 200 for layer in part.network.layers])
+    back = tracerl.to_tracetorch(made)
+    zero(model)
+    for image in torch.randn(50, 1, 2, 8, 6, generator=torch.Generator().manual_seed(2)):
+        torch.testing.assert_close(back(image), model(image), rtol=1e-4, atol=1e-4)
+    assert 0.05 < float(fired.min()) and float(fired.max()) < 0.95
+
+
+@needs_new
+def test_convolution_without_a_counterpart_raises_an_error_naming_the_setting() -> None:
+    conv = {"network": "conv", "encoder": "raw", "network.hidden": [5]}
+    for settings, problem in (
+        ({"network.pool": 2, "network.membrane_decay": 0}, r"network\.pool must be 1 for traceTorch's models, got 2"),
+        ({"network.membrane_decay": [0.1, 0.8]}, r"network\.membrane_decay must be the same at all positions"),
+        ({"network.membrane_decay": 0, "network.threshold": [0.1, 0.8]}, r"network\.threshold must be the same at all"),
+    ):
+        with pytest.raises(tracerl.ConfigError, match=problem):
+            tracerl.to_tracetorch(tracerl.make_agent(Space((8, 6, 2), 2), settings={**conv, **settings}))
+    plain = {**conv, "network.membrane_decay": [0.0, 0.0], "network.hidden": [], "network.output_scale": 1.0}
+    agent: Any = tracerl.make_agent(Space((8, 6, 2), 2), settings=plain)
+    model, part = tracerl.to_tracetorch(agent), agent.parts()["policy"]
+    with torch.no_grad():
+        for image in torch.randn(50, 2, 8, 6, generator=torch.Generator().manual_seed(2)):
+            expected = part.network(image.permute(1, 2, 0).flatten())[part.outputs]
+            torch.testing.assert_close(model(image.unsqueeze(0))[0], expected, rtol=1e-4, atol=1e-4)
+    assert part.network.layers[0].spikes.any() and len(expected) == 2
+
+
+@needs_new
+def test_agent_from_a_model_of_images_learns() -> None:
+    env = tracerl.make_env("MinAtarBreakout")
+    channels, n_actions = env.observation_space.shape[-1], env.action_space.n
+    spikes = neurons("LIT", 6, dim=-3), neurons("LIT", 16)
+    layers = convolution(channels, 6, 3), spikes[0], nn.Flatten(), linear(6 * 8 * 8, 16), spikes[1]
+    agent: Any = tracerl.from_tracetorch(nn.Sequential(*layers, linear(16, n_actions)), env)
+    assert agent.engine == "fused"
+    first = agent.policy.network.flat.clone()
+    tracerl.live(agent, env, 300).finish()
+    assert not torch.equal(first, agent.policy.network.flat) and torch.isfinite(agent.policy.network.flat).all()
+
+
+@needs_new
+@pytest.mark.parametrize(
+    ("at", "layer", "problem"),
+    [
+        (0, lambda: convolution(4, 3, 3), r"layer 0 \(Conv2d\), which receives 4 channels, the image has 2"),
+        (0, lambda: convolution(2, 3, (3, 2)), r"layer 0 \(Conv2d\), which must have one kernel size"),
+        (0, lambda: convolution(2, 3, 3, dilation=2), r"layer 0 \(Conv2d\), which must have one kernel size"),
+        (1, lambda: neurons(n=3), r"layer 1 \(LIB\), which has dim=-1: it must be -3, as after a Conv2d"),
+        (1, lambda: nn.MaxPool2d(2), r"layer 1 \(MaxPool2d\), which tracerl cannot read: neurons are expected"),
+        (4, lambda: nn.Flatten(2), r"layer 4 \(Flatten\), which does not flatten channels, height and width"),
+        (6, lambda: neurons("LIT", 7), r"layers that differ in network\.neuron"),
+    ],
+    ids=str,
+)
+def test_image_layer_without_a_counterpart_raises_an_error_naming_it(at: int, layer: Any, problem: str) -> None:
+    model = of_images()
+    model[at] = layer()
+    with pytest.raises(tracerl.ConfigError, match=problem):
+        tracerl.from_tracetorch(model, Space((8, 6, 2), 2))
+
+
 @needs_new
 def test_eprop_and_a_new_readout(env: Any) -> None:
     model = nn.Sequential(linear(4, 8), neurons())
@@ -182,6 +275,39 @@ def test_model_equals_the_policy_over_200_steps_and_is_read_back(settings: dict[
 
 
 @needs_new
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("reflect_classic", {}),
+        ("eprop", {"network": "dense", "network.output_scale": 1.0}),
+        ("q_lambda", {"engine": "torch", "network": "dense", "network.output_scale": 1.0}),
+    ],
+)
+def test_models_of_other_agents_equal_their_programs(kind: str, settings: dict[str, Any], env: Any) -> None:
+    agent: Any = tracerl.make_agent(env, kind, {"encoder": "raw", **settings}, seed=1)
+    tracerl.live(agent, env, 60).finish()
+    model, program = tracerl.to_tracetorch(agent), program_of(agent)
+    program.encoder = Unencoded(program.encoder)  # the model receives encoded observations
+    state = torch.zeros(program.n_state)
+    with torch.no_grad():
+        for x in torch.randn(200, 4, generator=torch.Generator().manual_seed(1)):
+            _, expected, state = program(x, state)
+            torch.testing.assert_close(model(x.unsqueeze(0))[0], expected, rtol=1e-4, atol=1e-5)
+    assert expected.abs().max() > 0.01
+
+
+class Unencoded(nn.Module):
+    """In place of an encoder: observations that are encoded already."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.dtype, self.sizes = encoder.dtype, encoder.sizes
+
+    def forward(self, observation: Tensor, parts: dict[str, Tensor]) -> Tensor:
+        return observation
+
+
+@needs_new
 def test_folded_normaliser_takes_raw_observations(env: Any) -> None:
     shape = {**TORCH, "network": "dense", "encoder": "raw", "network.hidden": [9], "network.output_scale": 1.0}
     agent: Any = tracerl.make_agent(env, settings=shape, seed=3)
@@ -203,7 +329,7 @@ def test_folded_normaliser_takes_raw_observations(env: Any) -> None:
         ({"network": "normalized"}, r"network\.layer_norm must be false .*, got true"),
         ({"network": "dense", "network.recurrent": True}, r"network\.recurrent must be false .*, got true"),
         ({"network": "dense", "network.ticks": 2}, r"network\.ticks must be 1 .*, got 2"),
-        ({"network": "graph"}, "network must be of dense layers in a row"),
+        ({"network": "graph"}, "network must be of layers in a row"),
     ],
     ids=str,
 )
@@ -243,7 +369,7 @@ def wrong() -> list[tuple[Any, str]]:
         (around(neurons("LIT", neg_threshold=0.3)), r"layer 1 \(LIT\), which has pos_threshold and neg_threshold"),
         (around(neurons("RLIB", rec_weight=0.3)), r"layer 1 \(RLIB\), which averages its own spikes by gamma"),
         (around(neurons(dim=0)), r"layer 1 \(LIB\), which has dim=0: it must be -1"),
-        (nn.Sequential(nn.Conv2d(1, 2, 3), neurons(), top), r"layer 0 \(Conv2d\), which tracerl cannot read"),
+        (of_images(), "channels needs observations of two or three dimensions"),
         (around(nn.ReLU()), r"layer 1 \(ReLU\), which tracerl cannot read"),
         (nn.Sequential(first, neurons(), top, snn.LI(2)), r"layer 3 \(LI\), which averages the bias of 2 too"),
         (

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.export.description import Dense, NetworkDescription, Neurons
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons
 from tracerl.nn.exportable import part_of
 from tracerl.nn.layers import SynapticLIF
 from tracerl.nn.layers.constrained import Constrained
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tracerl.lifetime.protocol import Agent
 
 AGENTS = ("reflect", "eprop")  # agents with network=dense as policy
-_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm")  # keys of the network that settings cannot change
+# Keys of the network that settings cannot change.
+_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm", "channels", "kernel", "stride", "padding", "pool")
 
 
 def dtype_of(settings: Mapping[str, Any]) -> torch.dtype:
@@ -43,7 +44,7 @@ def initialised(
     """Make an agent whose policy begins as a network.
 
     Args:
-        description: of dense layers in a row.
+        description: of convolutional or dense layers in a row.
         env: env of the agent. Its spaces must fit the network.
         agent: ``reflect`` or ``eprop``.
         settings: settings by the keys of the command line.
@@ -57,10 +58,11 @@ def initialised(
     key, name = source
     inferred = {f"network.{setting}": value for setting, value in _spans(description, key)}
     for setting in (f"network.{part}" for part in _STRUCTURE):
-        if setting in settings and settings[setting] != inferred[setting]:
+        if setting in settings and setting in inferred and settings[setting] != inferred[setting]:
             problem = f"must be {inferred[setting]!r}, as in {name}, got {settings[setting]!r}"
             raise ConfigError(setting, problem)
-    made = make_agent(env, agent, {"network": "dense", **inferred, **encoding, **settings}, seed=seed)
+    kind = "conv" if "network.channels" in inferred else "dense"
+    made = make_agent(env, agent, {"network": kind, **inferred, **encoding, **settings}, seed=seed)
     part = part_of(made, "policy")
     assert isinstance(part.network, Network)
     _check_ends(description, made, name)
@@ -84,10 +86,11 @@ def _write(description: NetworkDescription, network: Network, outputs: slice) ->
     """Copy every number of a description into a network, in place."""
     for stage, layer in zip(description.neurons, network.layers, strict=True):
         synapses: Any = layer.synapses
-        assert isinstance(stage.synapses, Dense)
-        own = [] if stage.synapses.own is None else [stage.synapses.own]
-        rows = torch.cat([*stage.synapses.weights, *own, stage.synapses.bias.unsqueeze(-1)], -1)
-        synapses.affine.copy_(rows.T)
+        if isinstance(stage.synapses, Convolution):
+            kernels = stage.synapses.weight.flatten(1)
+            synapses.affine.copy_(torch.cat([kernels, stage.synapses.bias.unsqueeze(-1)], -1).T)
+        else:
+            synapses.affine.copy_(_rows(stage.synapses).T)
         _assign(layer.membrane_decay, stage.membrane_decay)
         _assign(layer.threshold, stage.threshold)
         if isinstance(layer, SynapticLIF):
@@ -98,6 +101,12 @@ def _write(description: NetworkDescription, network: Network, outputs: slice) ->
         _assign(network.readout.decay, description.readout.input_decay)
 
 
+def _rows(synapses: Dense) -> Tensor:
+    """Return weights and biases, [n, rows]."""
+    own = [] if synapses.own is None else [synapses.own]
+    return torch.cat([*synapses.weights, *own, synapses.bias.unsqueeze(-1)], -1)
+
+
 def _assign(constrained: Any, values: Tensor) -> None:
     assert isinstance(constrained, Constrained)
     constrained.assign(values[: constrained.value.shape[-1]].to(constrained.value.dtype))
@@ -106,7 +115,15 @@ def _assign(constrained: Any, values: Tensor) -> None:
 def _spans(description: NetworkDescription, key: str) -> Iterator[tuple[str, Any]]:
     """Yield the settings of ``network=dense`` of a description, by key."""
     layers = description.neurons
-    yield "hidden", [layer.n for layer in layers]
+    images = [layer.synapses for layer in layers if isinstance(layer.synapses, Convolution)]
+    yield "hidden", [layer.n for layer in layers if isinstance(layer.synapses, Dense)]
+    if images:
+        yield "channels", [image.out_shape.channels for image in images]
+        yield "kernel", [image.weight.shape[-1] for image in images]
+        yield "stride", [image.stride for image in images]
+        yield "padding", [image.padding for image in images]
+        yield "pool", 1
+        yield "channels_last", images[0].channels_last
     yield "membrane_decay", _span([layer.membrane_decay for layer in layers])
     yield "threshold", _span([layer.threshold for layer in layers])
     synaptic = any(layer.synapse_decay is not None for layer in layers)

@@ -31,8 +31,10 @@ def from_tracetorch(
 
     Args:
         model: ``nn.Linear`` -> ``LIB``, ``SLIB`` or ``LIT``, repeated, with spikes of 0, 1 or -1; then nothing, a
-            Linear, ``LI`` or ``LIEMA`` before a Linear, or either after a Linear without bias. As ``nn.Sequential`` or
-            any module that calls its layers in the order in which it has them. It is not changed.
+            Linear, ``LI`` or ``LIEMA`` before a Linear, or either after a Linear without bias. ``nn.Conv2d`` -> neurons
+            along dimension -3, repeated, and ``nn.Flatten`` may be before them: the model then receives images of
+            channels, height and width, whichever axis of an observation the channels are. As ``nn.Sequential`` or any
+            module that calls its layers in the order in which it has them. It is not changed.
         env: env of the agent. Its spaces must fit the network.
         agent: ``reflect`` or ``eprop``.
         settings: settings by the keys of the command line.
@@ -46,7 +48,8 @@ def from_tracetorch(
 
     checks.choice("agent", agent, AGENTS)
     given = dict(settings or {})
-    description = from_model(model, dtype_of(given))
+    shape = getattr(env.observation_space, "shape", None) or ()
+    description = from_model(model, dtype_of(given), shape, given.get("network.channels_last"))
     encoding = {"encoder": "raw", "encoder.normalize": False}
     return initialised(description, env, agent, given, encoding, seed, ("model", "the traceTorch model"))
 

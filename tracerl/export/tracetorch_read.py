@@ -4,7 +4,8 @@ A layer without an equivalent in tracerl raises a ConfigError with its name and 
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from tracetorch import Layer, snn
 
 from tracerl.config.checks import ConfigError
-from tracerl.export.description import Dense, NetworkDescription, Neurons, Readout
+from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, Readout
 from tracerl.export.program_modules import Output, stage_module
+from tracerl.nn.layers.convolution import Shape, convolved
+from tracerl.nn.networks.stages import Convolutions, Stage
 from tracerl.nn.wiring import INPUT
 
 _STACK = "a stack Linear -> LIB, SLIB or LIT -> ... -> [LI or LIEMA] -> Linear"
@@ -21,8 +24,12 @@ _SPIKING = (snn.LIB, snn.SLIB, snn.LIT, snn.RLIB, snn.SRLIB, snn.RLIT)
 _COMPARED = 20  # ticks
 
 
-def from_model(model: Any, dtype: torch.dtype) -> NetworkDescription:
+def from_model(
+    model: Any, dtype: torch.dtype, shape: Sequence[int], channels_last: bool | None = None
+) -> NetworkDescription:
     """Return the description of a model, whose thresholds are the next larger numbers of a dtype.
+
+    ``shape`` and ``channels_last`` are those of the observations, for a model of images; see ``Convolutions``.
 
     The description is computed for a few random inputs and compared with the model, in float64, so that a module whose
     layers are not called in order raises an error.
@@ -32,8 +39,11 @@ def from_model(model: Any, dtype: torch.dtype) -> NetworkDescription:
     exact = _copy_at_zero(model).double().cpu().eval()
     with torch.no_grad():
         layers = list(_layers(exact, ""))
-        _compare(_description(layers, torch.float64), exact)
-        return _description(layers, dtype)
+        image = None
+        if any(isinstance(layer, nn.Conv2d) for _, layer in layers):
+            (image,) = Convolutions([1], 1, 1, channels_last=channels_last).stages(shape)
+        _compare(_description(layers, torch.float64, image), exact, image)
+        return _description(layers, dtype, image)
 
 
 def _copy_at_zero(model: nn.Module) -> nn.Module:
@@ -48,9 +58,16 @@ def _copy_at_zero(model: nn.Module) -> nn.Module:
     return made
 
 
-def _description(layers: list[tuple[str, Any]], dtype: torch.dtype) -> NetworkDescription:
-    """Return the description of layers by name, in the order in which they are called."""
+def _description(layers: list[tuple[str, Any]], dtype: torch.dtype, image: Stage | None) -> NetworkDescription:
+    """Return the description of layers by name, in the order in which they are called, for images like one or none."""
     walk, stages, readout, n_in = _Walk(layers), list[Neurons](), None, 0
+    if image is not None:
+        seen = image.in_shape
+        n_in = seen.channels * seen.height * seen.width
+        while isinstance(walk.layer, nn.Conv2d):
+            stages.append(_convolution(walk, image if not stages else None, seen, dtype, len(stages)))
+            seen = stages[-1].synapses.out_shape  # type: ignore[union-attr]
+        walk.flatten()
     while walk.layer is not None and readout is None:
         if isinstance(walk.layer, (snn.LI, snn.LIEMA)) and stages:
             decay, gain = walk.integrators()
@@ -125,24 +142,73 @@ class _Walk:
             raise self.error(f"has {name} = 1: it must be below 1")
         return found
 
-    def check_last_dimension(self) -> None:
-        """Check that the neurons are along the last dimension."""
-        if self.layer.dim != -1:
-            raise self.error(f"has dim={self.layer.dim}: it must be -1, as after a Linear")
+    def check_dimension(self, expected: int = -1) -> None:
+        """Check the dimension that the neurons are along."""
+        if self.layer.dim != expected:
+            after = "Linear" if expected == -1 else "Conv2d"
+            raise self.error(f"has dim={self.layer.dim}: it must be {expected}, as after a {after}")
+
+    def flatten(self) -> None:
+        """Move on from the layer if it flattens images."""
+        if isinstance(self.layer, nn.Flatten):
+            if self.layer.start_dim not in (1, -3) or self.layer.end_dim not in (-1, 3):
+                raise self.error("does not flatten channels, height and width")
+            self.on()
 
     def integrators(self) -> tuple[Tensor, Tensor]:
         """Return decays and gains of leaky integrators, each [n], and move on."""
-        self.check_last_dimension()
+        self.check_dimension()
         decay = self.decay("beta")
         gain = torch.ones_like(decay) if isinstance(self.layer, snn.LIEMA) else 1 / (1 - decay)
         self.on()
         return decay, gain
 
 
-def _neurons(walk: _Walk, weight: Tensor, bias: Tensor, dtype: torch.dtype, number: int) -> Neurons:
+def _convolution(walk: _Walk, first: Stage | None, seen: Shape, dtype: torch.dtype, number: int) -> Neurons:
+    """Return a convolution of images of a shape and its neurons, and move on; ``first`` has the layout of the input."""
+    layer = walk.layer
+    ((kernel, *others), stride, padding, dilation) = (
+        each if isinstance(each, tuple) else (each,)
+        for each in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    )
+    square = {kernel} == {kernel, *others} and len(set(stride)) == len(set(padding)) == 1 and padding[0] != "same"
+    if not square or set(dilation) != {1} or layer.groups != 1 or layer.padding_mode != "zeros":
+        problem = "must have one kernel size, stride and padding for both sides, zeros around the image,"
+        raise walk.error(f"{problem} dilation=1 and groups=1")
+    margin = 0 if padding[0] == "valid" else int(padding[0])
+    weight = layer.weight.clone()
+    bias = torch.zeros_like(weight[:, 0, 0, 0]) if layer.bias is None else layer.bias.clone()
+    if layer.in_channels != seen.channels:
+        raise walk.error(f"receives {layer.in_channels} channels, the image has {seen.channels}")
+    out_shape = convolved(seen, layer.out_channels, kernel, stride[0], margin)
+    layout = (first.channels_last, first.codes) if first is not None else (False, 1)
+    walk.on()
+    if not isinstance(walk.layer, _SPIKING):
+        raise walk.error(f"tracerl cannot read: neurons are expected after a Conv2d in {_STACK}")
+    made = _neurons(walk, weight.flatten(1), bias, dtype, number, dimension=-3)
+    assert isinstance(made.synapses, Dense)
+    kernels = made.synapses.weights[0].reshape(weight.shape)
+    synapses = Convolution(kernels, made.synapses.bias, seen, Shape(*out_shape), int(stride[0]), margin, *layout)
+    positions = out_shape[1] * out_shape[2]
+
+    def at_each(values: Tensor) -> Tensor:
+        return values.repeat_interleave(positions)
+
+    return replace(
+        made,
+        synapses=synapses,
+        membrane_decay=at_each(made.membrane_decay),
+        threshold=at_each(made.threshold),
+        synapse_decay=None if made.synapse_decay is None else at_each(made.synapse_decay),
+    )
+
+
+def _neurons(
+    walk: _Walk, weight: Tensor, bias: Tensor, dtype: torch.dtype, number: int, dimension: int = -1
+) -> Neurons:
     """Return a layer of neurons with its weights, and move on."""
     layer: Any = walk.layer
-    walk.check_last_dimension()
+    walk.check_dimension(dimension)
     ternary = isinstance(layer, (snn.LIT, snn.RLIT))
     threshold = walk.each("pos_threshold" if ternary else "threshold")
     if ternary and not torch.equal(threshold, walk.each("neg_threshold")):
@@ -181,7 +247,7 @@ def _plain_readout(walk: _Walk, name: str, weight: Tensor, bias: Tensor) -> tupl
     return weight * gain.unsqueeze(-1), bias, decay[:1].expand(weight.shape[1])
 
 
-def _compare(description: NetworkDescription, model: nn.Module) -> None:
+def _compare(description: NetworkDescription, model: nn.Module, image: Stage | None) -> None:
     """Check that a model computes what its layers compute in order."""
     stages = [stage_module(stage, i) for i, stage in enumerate(description.stages)]
     readout = [] if description.readout is None else [Output(description.readout)]
@@ -193,8 +259,13 @@ def _compare(description: NetworkDescription, model: nn.Module) -> None:
         for part in (*stages, *readout):
             expected = part(expected, parts)
         problem = "must call its layers in the order in which it has them, and nothing else"
+        received = x
+        if image is not None:
+            channels, height, width = image.in_shape
+            received = x.reshape(image.codes, height, width, -1).permute(0, 3, 1, 2) if image.channels_last else x
+            received = received.reshape(image.in_shape)
         try:
-            found = model(x.unsqueeze(0))
+            found = model(received.unsqueeze(0))
         except Exception as error:  # whatever a module of another structure raises
             raise ConfigError("model", f"{problem}; its call raises {type(error).__name__}: {error}") from error
         if not isinstance(found, Tensor) or found.shape != (1, len(expected)) or not torch.allclose(found[0], expected):
