@@ -54,6 +54,38 @@ def test_evaluated_agent_continues_as_if_it_had_not_been(engine: str) -> None:
         assert torch.equal(tensor, other.capture()[name])
 
 
+def evaluated(at_once: int, **options: Any) -> Evaluation:
+    agent = made("fused", **{"network.hidden": [8, 6], "encoder": "auto"})
+    tracerl.live(agent, tracerl.make_env("CartPole"), 100).finish()
+    return evaluate(agent, lambda: tracerl.make_env("CartPole"), 7, at_once=at_once, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"greedy": True}, {"steps": 70}, {"steps": 3}], ids=str)
+def test_result_does_not_depend_on_how_many_episodes_run_at_once(options: dict[str, Any]) -> None:
+    one, three, seven = (evaluated(n, **options) for n in (1, 3, 7))
+    assert one == three == seven and one.operations["policy"].spikes > 0
+    assert (len(one.returns) == 7 and len(set(one.returns)) > 1) if "steps" not in options else len(one.returns) < 7
+    assert one.steps == options.get("steps", sum(one.lengths))
+
+
+def test_copies_act_together_and_their_envs_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    events, close, copies = list[str](), CartPoleEnv.close, list[int]()
+    monkeypatch.setattr(CartPoleEnv, "close", lambda self: (events.append("closed"), close(self))[1])
+    agent = made("fused")
+    build = type(agent.built_from).copies
+    monkeypatch.setattr(
+        type(agent.built_from), "copies", lambda self, agent, n: (copies.append(n), build(self, agent, n))[1]
+    )
+    evaluate(agent, lambda: tracerl.make_env("CartPole"), 5, at_once=4)
+    assert copies == [4] and events.count("closed") == 4
+
+
+def test_episode_depends_on_its_number_and_the_seed_alone() -> None:
+    agent = made()
+    few, many, other = (evaluate(agent, tracerl.make_env("CartPole"), n, seed=s) for n, s in ((3, 0), (6, 0), (6, 1)))
+    assert few.returns == many.returns[:3] and many.returns != other.returns
+
+
 def test_copy_is_frozen_and_greedy_on_request() -> None:
     agent = made()
     copied = frozen_copy(agent, greedy=True)
@@ -85,6 +117,7 @@ def test_numbers_of_an_evaluation() -> None:
         ({"greedy": 1}, "^greedy must be"),
         ({"seed": -1}, "^seed must be"),
         ({"steps": 0}, "^steps must be"),
+        ({"at_once": 0}, "^at_once must be a whole number of 1 or above, got 0"),
     ],
 )
 def test_invalid_arguments_are_named(arguments: dict[str, Any], problem: str) -> None:
@@ -134,6 +167,7 @@ def test_command_line_evaluates_runs_and_writes_json(
     ("arguments", "problem"),
     [
         (["--episodes", 0], "--episodes must be a whole number of 1 or above, got 0"),
+        (["--at-once", 0], "--at-once must be a whole number of 1 or above, got 0"),
         (["--life", 2], "--life must be a whole number from 0 to 1, got 2"),
         (["--life", "b"], "--life must be the index of a lifetime or all, got 'b'"),
         (["--env", "Pendulum"], "--env must have the run's space of observations"),

@@ -58,10 +58,12 @@ def parser() -> argparse.ArgumentParser:
     life = "index of the lifetime, or all of them (default: 0)"
     add("--life", "--lifetime", default="0", metavar="I|all", dest="life", help=life)
     add("--env", metavar="NAME", help="another env with the same spaces (default: that of the run)")
-    seed = "seed of the env (default: 1,000,000 and the seed of the lifetime)"
+    seed = "seed of the episodes (default: 1,000,000 and the seed of the lifetime)"
     add("--seed", type=int, metavar="S", help=seed)
     add("--weight-bits", type=int, metavar="N", help="round the policy's weights first, as the export does")
     add("--engine", default="auto", metavar="E", help="auto, torch or fused (default: auto)")
+    at_once = "largest number of episodes at once; results do not depend on it (default: 8)"
+    add("--at-once", type=int, default=8, metavar="N", help=at_once)
     add("--json", type=Path, metavar="FILE", help="write all numbers")
     return found
 
@@ -96,6 +98,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     """Check the options before any run is read."""
     checks.whole("--episodes", arguments.episodes, 1)
+    checks.whole("--at-once", arguments.at_once, 1)
     if arguments.steps is not None:
         checks.whole("--steps", arguments.steps, 1)
     if arguments.seed is not None:
@@ -121,22 +124,24 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
     from tracerl.nn.exportable import part_of
     from tracerl.nn.rounding import round_weights
     from tracerl.nn.spaces import spaces_of
-    from tracerl.runs.api import make_env
+    from tracerl.runs.api import checked_maker, env_spec
 
     agent = run.agent(life, arguments.engine)
     if arguments.weight_bits is not None:
         round_weights(part_of(agent, "policy"), arguments.weight_bits, "--weight-bits")
     compile_steps(agent)
-    with closing(run.env()) as of_run, closing(make_env(arguments.env) if arguments.env else of_run) as env:
+    new_env = checked_maker(env_spec(arguments.env) if arguments.env else run.spec)
+    with closing(run.env()) as of_run, closing(new_env()) as env:
         for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
             if mine != theirs:
                 raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")
-        name = str(run.folder) + (f" lifetime {life}" if run.lifetimes > 1 else "")
-        seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
-        progress, limits = _Progress(name, arguments.episodes), {"steps": arguments.steps, "interrupted": interrupted}
-        result = evaluate(
-            agent, env, arguments.episodes, greedy=arguments.greedy, seed=seed, callbacks=[progress], **limits
-        )
+    name = str(run.folder) + (f" lifetime {life}" if run.lifetimes > 1 else "")
+    seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
+    options = {"greedy": arguments.greedy, "at_once": arguments.at_once, "steps": arguments.steps}
+    progress = [_Progress(name, arguments.episodes)]
+    result = evaluate(
+        agent, new_env, arguments.episodes, seed=seed, callbacks=progress, interrupted=interrupted, **options
+    )
     print("\n".join([f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]), flush=True)
     about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
     about["weight_bits"] = arguments.weight_bits

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -11,14 +12,17 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Callback, LoopState, run_lifetime
+from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
+from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import AgentMethods, Stateful
-from tracerl.lifetime.record import Record
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
-from tracerl.nn.operations import OperationCounter, Operations
+from tracerl.nn.operations import Operations
 
 SEED = 1_000_000  # added to the seed of a lifetime, so that its episodes are not those that it learns in
+AT_ONCE = 8  # episodes at once, unless the copies need more than _LARGEST
+_LARGEST = 2**28  # bytes of the state of all copies
 _UNBOUNDED = 2**62  # env steps without a limit
+Env = gym.Env[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Evaluation:
     Attributes:
         returns: undiscounted return of each episode.
         lengths: its length in env steps.
-        steps: env steps in all, those of an unfinished last episode included.
+        steps: env steps of these episodes; if the limit of steps ended the evaluation, that limit.
         greedy: whether the most probable actions were taken.
         operations: cost of a decision by network of spiking layers, ``policy`` and ``value``; see
             ``tracerl.nn.operations``. A deployed actor needs the policy alone.
@@ -73,30 +77,39 @@ class Evaluation:
 
 def evaluate(
     agent: AgentMethods,
-    env: gym.Env[Any, Any],
+    env: Env | Callable[[], Env],
     episodes: int = 100,
     *,
     greedy: bool = False,
     seed: int = 0,
     steps: int | None = None,
+    at_once: int = AT_ONCE,
     callbacks: Sequence[Callback] = (),
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Run whole episodes with a frozen copy of an agent, which itself is left as it is.
 
-    The copy acts with the agent's engine and continues its random numbers. Its membranes and the running scales of
-    observations and rewards are updated, its weights are not. An agent without ``freeze``, such as ``random``, is
-    copied and run as it is.
+    Every episode begins from the agent's state at the call, with clear membranes. Episode k has its own seed of the env
+    and its own random numbers of the policy, which depend on ``seed`` and k alone, so that the result does not depend
+    on how many episodes run at once. Membranes and the running scales of observations and rewards are updated within an
+    episode, weights are not. An agent without packed state, such as ``random``, is copied once and goes on from episode
+    to episode, with its own random numbers.
 
     Args:
         agent: of one lifetime.
-        env: Gymnasium env without automatic resets, other than the env that the agent learns in.
-        episodes: number of episodes.
+        env: Gymnasium env without automatic resets, other than the env that the agent learns in, for episodes one after
+            another. Or a function that makes such an env, for many at once: it is called once per copy, and these envs
+            are closed at the end.
+        episodes: number of episodes. The results are those of episodes 0 to ``episodes`` - 1, not of the first to end.
         greedy: take the most probable actions, or the means of continuous ones, in place of samples.
-        seed: of the env's first reset.
-        steps: end after so many env steps, with the episodes until then; None: no limit.
-        callbacks: called on their schedules.
-        interrupted: called after every step; True ends the evaluation, with the episodes until then.
+        seed: from which the seeds of all episodes are derived.
+        steps: end after so many env steps of the episodes in their order, with those that ended until then; None: no
+            limit.
+        at_once: largest number of episodes at once, for a function ``env`` and an agent of the fused engine that
+            ``make_agent`` or a run made; others run one after another. Copies whose state is large are fewer.
+        callbacks: called on their schedules, in env steps of all copies, with one record of them all.
+        interrupted: called after every step of all copies; True ends the evaluation, with the first episodes without a
+            gap that ended until then.
 
     Raises:
         ConfigError: naming the argument.
@@ -118,20 +131,40 @@ def evaluate(
         checks.whole("steps", steps, 1)
     if not isinstance(agent, AgentMethods):
         raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
+    checks.whole("at_once", at_once, 1)
     copied = frozen_copy(agent, greedy=greedy)
-    returns, lengths = list[float](), list[int]()
+    with ExitStack() as stack:
+        if isinstance(env, gym.Env):
+            n, envs = 1, [env]
+        else:
+            n = _how_many(copied, min(at_once, episodes))
+            envs = [stack.enter_context(closing(env())) for _ in range(n)]
+        limit = steps or _UNBOUNDED
+        run = Episodes(_copies(copied, n, greedy), envs, episodes, seed, limit)
+        run.run(callbacks, interrupted)
+    reported = run.reported()
+    returns, lengths = [each.earned for each in reported], [each.length for each in reported]
+    taken = sum(lengths) if len(reported) == episodes else min(limit, run.record.step)
+    return Evaluation(returns, lengths, taken, greedy, run.counted())
 
-    def keep(lifetime: int, step: int, earned: float, length: int) -> None:
-        returns.append(earned)
-        lengths.append(length)
 
-    def finished() -> bool:
-        return len(returns) >= episodes or interrupted()
+def _how_many(agent: Any, at_once: int) -> int:
+    """Return how many copies of an agent of one lifetime act at once."""
+    if getattr(agent, "fused", None) is None or agent.built_from is None:
+        return 1
+    size: int = sum(tensor.nbytes for tensor in (agent.memory.real, agent.memory.wide))
+    return max(1, min(at_once, _LARGEST // size))
 
-    record, loop_state, counter = Record(keep=keep), LoopState(), OperationCounter(copied)
-    run_lifetime(copied, env, steps or _UNBOUNDED, seed, record, [*callbacks, counter], finished, loop_state)
-    decisions = record.step + (not loop_state.ended)  # the next action is chosen unless the last episode has ended
-    return Evaluation(returns, lengths, record.step, greedy, counter.per_decision(decisions))
+
+def _copies(agent: Any, n: int, greedy: bool) -> Copies:
+    """Return n copies of a frozen agent of one lifetime."""
+    if n == 1:
+        return OneCopy(agent)
+    many = agent.built_from.copies(agent, n)
+    many.freeze()
+    if greedy:
+        act_greedily(many)
+    return ManyCopies(many)
 
 
 def frozen_copy(agent: Any, *, greedy: bool = False) -> Any:

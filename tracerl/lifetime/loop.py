@@ -198,7 +198,7 @@ def stream(
     shape = env.observation_space.shape or None
     action, observation = loop_state.action, loop_state.observation
     if record.step < steps and (loop_state.ended or not loop_state.begun):
-        observation = _reset(env, None if loop_state.begun else seed, record, shape)
+        observation = reset_env(env, None if loop_state.begun else seed, record, shape)
         action = agent.start(observation)
         if loop_state.begun:
             schedule.call_after_reset([record], agent)
@@ -206,7 +206,7 @@ def stream(
     faults = faults_of(agent)
     while record.step < steps:
         before, taken = observation, action
-        observation, reward, terminated, truncated = _step(env, action, record, shape)
+        observation, reward, terminated, truncated = step_env(env, action, record, shape)
         record.add(reward)
         step = Step(before, taken, reward, observation, terminated, truncated)
         try:
@@ -221,7 +221,7 @@ def stream(
             record.end_episode()
             loop_state.ended = record.step >= steps
             if not loop_state.ended:
-                observation = _reset(env, None, record, shape)
+                observation = reset_env(env, None, record, shape)
                 try:
                     action = agent.start(observation)
                 except Diverged:
@@ -245,7 +245,8 @@ def _faulty(faults: Faults | None) -> bool:
     return faults is not None and bool(faults[()])
 
 
-def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
+def reset_env(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shape) -> Any:
+    """Reset an env and return its first observation, checked; see ``stream`` for errors."""
     failed = f"the env failed in reset after {record.step:,} steps"
     try:
         returned = env.reset(seed=seed)
@@ -261,7 +262,8 @@ def _reset(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: Shap
     return _check_observation(returned[0], record, shape)
 
 
-def _step(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
+def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) -> tuple[Any, float, bool, bool]:
+    """Step an env; return observation, reward, terminated and truncated, checked; see ``stream`` for errors."""
     try:
         returned = env.step(action)
     except NOT_FAILURES:

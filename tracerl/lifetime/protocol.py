@@ -128,6 +128,9 @@ class Origin(Protocol):
             OSError: the disk is full, read-only or gone; the file is unchanged.
         """
 
+    def copies(self, agent: Any, n: int) -> Any:
+        """Build an agent of ``n`` lifetimes, each with the state of an agent of one lifetime."""
+
     def reduce(self, agent: Any) -> tuple[Any, ...]:
         """Return the pickled form of the agent, as ``__reduce__`` does."""
 

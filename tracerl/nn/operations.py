@@ -126,51 +126,92 @@ def fan_outs(agent: Any) -> dict[str, FanOut]:
     return found
 
 
-class OperationCounter:
-    """A callback that counts the operations of a frozen agent of one lifetime while it acts.
+@dataclass(frozen=True)
+class Counted:
+    """What some decisions of a copy cost in all.
 
-    The agent counts the spikes itself, in ``rate``; see ``count_spikes``. The inputs are those of the newest decision.
+    Attributes:
+        decisions: their number.
+        spiking: spikes and synaptic operations by network.
+        received: multiply-accumulates of the inputs of one tick per decision, by network.
     """
 
-    every = 1
+    decisions: int
+    spiking: Mapping[str, tuple[float, float]]
+    received: Mapping[str, float]
+
+
+class OperationCounter:
+    """Counts the operations of frozen copies of an agent while they act.
+
+    The copies are an agent of one lifetime, or the lifetimes of an agent of many. They count the spikes themselves, in
+    ``rate``; see ``count_spikes``. The inputs are those of the newest decision.
+    """
+
     _UNREAD = 1_000_000  # steps after which the counts are added up, while float32 is exact
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: Any, copies: int = 1) -> None:
         """Make the agent, a copy for this purpose, count its spikes from zero."""
         self._fan_outs = fan_outs(agent) if hasattr(agent, "count_spikes") else {}
         if self._fan_outs:
             agent.count_spikes()
         layers = [layer for own in self._fan_outs.values() for layer, _ in own.spiking]
-        self._spikes = {layer: np.zeros(layer.n_out) for layer in layers}  # each once, also one of two functions
+        self._spikes = {layer: np.zeros((copies, layer.n_out)) for layer in layers}  # each once, also of two functions
         read = {name: own.inputs for name, own in self._fan_outs.items()}
-        self._inputs = {name: [(numbers(s.inputs)[b], fan) for s, b, fan in own] for name, own in read.items()}
-        self._received, self._seen = dict.fromkeys(self._fan_outs, 0.0), 0
+        self._inputs = {
+            name: [(numbers(s.inputs).reshape(copies, -1)[:, b], fan) for s, b, fan in own]
+            for name, own in read.items()
+        }
+        self._received = {name: np.zeros(copies) for name in self._fan_outs}
+        self._decisions, self._unread = np.zeros(copies, np.int64), 0
 
-    def call(self, records: Any, agent: object) -> None:
-        """Count the inputs that are not zero; see ``Callback.call``."""
-        self._seen += 1
+    def count(self, deciding: Array) -> None:
+        """Count a decision of some of the copies, and its inputs that are not zero.
+
+        Args:
+            deciding: the copies that have just chosen an action, bool, [copies].
+        """
+        if not self._fan_outs:
+            return
+        self._decisions += deciding
         for name, inputs in self._inputs.items():
             for values, fan_out in inputs:
-                self._received[name] += float((values != 0) @ fan_out)
-        if self._seen % self._UNREAD == 0:
+                self._received[name] += ((values != 0) @ fan_out) * deciding
+        self._unread += 1
+        if self._unread >= self._UNREAD:
             self._read()
-
-    def call_at_end(self, records: Any, agent: object) -> None:
-        """Count nothing more."""
 
     def _read(self) -> None:
         """Add the agent's counts to those read before, and set them to zero."""
         for layer, total in self._spikes.items():
-            total += numbers(layer.rate)
+            total += numbers(layer.rate).reshape(total.shape)
             layer.rate.zero_()
+        self._unread = 0
 
-    def per_decision(self, decisions: int) -> dict[str, Operations]:
-        """Return the means by network; empty for an agent without such networks, or before the first env step."""
-        self._read()
-        found, seen = dict[str, Operations](), self._seen
-        for name, own in self._fan_outs.items() if seen and decisions else ():
-            spikes, operations = own.of_spikes([self._spikes[layer] / decisions for layer, _ in own.spiking])
-            multiplied = own.ticks * (self._received[name] / seen + own.graded)
+    def take(self, copy: int) -> Counted:
+        """Return the counts of a copy since the last call, and begin at zero."""
+        for layer, total in self._spikes.items():
+            rates = numbers(layer.rate).reshape(total.shape)
+            total[copy] += rates[copy]
+            layer.rate.view(total.shape)[copy] = 0
+        spiking = {
+            name: own.of_spikes([self._spikes[layer][copy] for layer, _ in own.spiking])
+            for name, own in self._fan_outs.items()
+        }
+        received = {name: float(each[copy]) for name, each in self._received.items()}
+        found = Counted(int(self._decisions[copy]), spiking, received)
+        self._decisions[copy] = 0
+        for counts in (*self._spikes.values(), *self._received.values()):
+            counts[copy] = 0
+        return found
+
+    def per_decision(self, parts: Sequence[Counted]) -> dict[str, Operations]:
+        """Return the means by network over the decisions of these parts; empty without a network or a decision."""
+        decisions, found = sum(part.decisions for part in parts), dict[str, Operations]()
+        for name, own in self._fan_outs.items() if decisions else ():
+            spikes, operations = (sum(part.spiking[name][i] for part in parts) / decisions for i in range(2))
+            received = sum(part.received[name] for part in parts) / decisions
+            multiplied = own.ticks * (received + own.graded)
             found[name] = Operations(spikes, operations, multiplied, own.dense)
         return found
 

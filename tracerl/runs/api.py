@@ -1,7 +1,7 @@
 """The Python interface: build envs, agents, networks and runs from the settings of the command line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -37,10 +37,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
         ConfigError: naming the setting.
     """
     if isinstance(env, str):
-        spec = build(compose({**_env(env), **(settings or {})}), "env")
-        with checks.under("env"):
-            made: gym.Env[Any, Any] = spec.make()
-        return made
+        return checked_maker(env_spec(env, settings))()
     if not isinstance(env, gym.Env):
         raise ConfigError("env", f"must be a name, a Gymnasium id or a Gymnasium env, got {env!r}")
     if settings:
@@ -50,6 +47,22 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     with checks.under("env"):
         boxed: gym.Env[Any, Any] = as_box(env)
     return boxed
+
+
+def env_spec(env: str, settings: Settings | None = None) -> Any:
+    """Return the ``EnvSpec`` of a name or Gymnasium id; see ``make_env``."""
+    return build(compose({**_env(env), **(settings or {})}), "env")
+
+
+def checked_maker(spec: Any) -> Callable[[], gym.Env[Any, Any]]:
+    """Return a function that makes an env of an ``EnvSpec``, with errors that begin with ``env``."""
+
+    def make() -> gym.Env[Any, Any]:
+        with checks.under("env"):
+            made: gym.Env[Any, Any] = spec.make()
+        return made
+
+    return make
 
 
 @overload

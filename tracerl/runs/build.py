@@ -125,6 +125,27 @@ def rebuild_agent(
     return agent
 
 
+def copied_agent(agent: Any, n: int) -> Any:
+    """Build an agent of ``n`` lifetimes, each with the state of an agent of one lifetime, on the same engine."""
+    from tracerl.lifetime.runners import compile_steps
+
+    spec = agent.built_from
+    cfg = OmegaConf.create({**spec.settings, "engine": agent.engine})
+    if "engine" in cfg.agent:
+        cfg.agent.engine = cfg.engine
+    observations, actions = spec.spaces
+    many = build_agent(cfg, observations, actions, list(spec.seeds) * n, "the copied agent")
+    compile_steps(many)
+    own = many.capture()
+    many.restore({name: tensor.expand(own[name].shape) for name, tensor in _with_axis(agent.capture(), own).items()})
+    return many
+
+
+def _with_axis(state: Any, own: Any) -> Any:
+    """Return a state of one lifetime with an axis of lifetimes, of length 1, where ``own`` has one."""
+    return {name: tensor[None] if tensor.dim() < own[name].dim() else tensor for name, tensor in state.items()}
+
+
 def unpickled_agent(data: bytes) -> Any:
     """Build an agent from its file in a pickle. The classes are trusted, because a pickle can run any code."""
     from tracerl.runs.saved_agent import unpack_agent

@@ -42,6 +42,12 @@ class AgentSpec:
         """Save the agent in a file; see ``write_agent``."""
         write_agent(agent, path)
 
+    def copies(self, agent: Any, n: int) -> Any:
+        """Build an agent of ``n`` lifetimes, each with the state of ``agent``; see ``Origin.copies``."""
+        from tracerl.runs.build import copied_agent
+
+        return copied_agent(agent, n)
+
     def reduce(self, agent: Any) -> tuple[Any, ...]:
         """Return the pickled form of the agent: the contents of its file."""
         from tracerl.runs.build import unpickled_agent
