@@ -15,6 +15,7 @@ from tracerl.plot.series import read_bands
 Start = Callable[..., str]
 DEFAULT = "env=CartPole"
 ELSEWHERE = {  # run at a small size in their own test files
+    "bench_evaluate": "test_bench_evaluate.py",
     "bench_latency": "test_bench_latency.py",
     "config_reference": "test_config_reference.py",
     "cortex_m": "test_cortex_m.py",
