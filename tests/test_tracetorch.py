@@ -222,7 +222,7 @@ def test_agent_from_a_model_of_images_learns() -> None:
         (4, lambda: nn.Flatten(2), r"layer 4 \(Flatten\), which does not flatten channels, height and width"),
         (6, lambda: neurons("LIT", 7), r"layers that differ in network\.neuron"),
     ],
-    ids=str,
+    ids=["channels", "kernel", "dilation", "dim", "pooling", "flatten", "kinds"],
 )
 def test_image_layer_without_a_counterpart_raises_an_error_naming_it(at: int, layer: Any, problem: str) -> None:
     model = of_images()
