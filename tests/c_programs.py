@@ -49,28 +49,6 @@ def run_program(program: Path, lines: list[str], *arguments: Path | str) -> tupl
     return np.array([line.split() for line in done.stdout.splitlines()], float), done.stderr
 
 
-def steps_of(agent: Any, n: int, seed: int = 0) -> list[str]:
-    """Let an agent take n steps with random episodes; return the lines of the test program."""
-    rng, lines, kind, size = np.random.default_rng(seed), list[str](), 1, agent.n_observed
-    for _ in range(n):
-        observation, reward, action = rng.normal(size=size), float(rng.normal()), np.zeros(0)
-        if kind == 1:
-            action = agent.start(observation)
-        elif kind == 2:
-            action = agent.step(reward, observation)
-        else:
-            agent.end(reward, observation, kind == 3)
-        lines.append(line(kind, reward, observation, action))
-        kind = 1 if kind > 2 else int(rng.choice([2, 3, 4], p=[0.94, 0.03, 0.03]))
-    return lines
-
-
-def line(kind: int, reward: float, observation: np.ndarray, action: Any) -> str:
-    """Return a line of the test program."""
-    numbers = [float(reward), *map(float, np.ravel(observation)), *np.ravel(action).tolist()]
-    return " ".join([str(kind), *map(repr, numbers)])
-
-
 def expected_actions(lines: list[str], size: int) -> np.ndarray:
     """Return the actions in the lines, one row each."""
     rows = [text.split()[2 + size :] for text in lines]

@@ -20,13 +20,12 @@ from tests.c_programs import (
     assert_same_state,
     built,
     expected_actions,
-    line,
     needs_compiler,
     run_program,
-    steps_of,
 )
 from tests.engines import SPACES
 from tests.helpers import make_agent
+from tracerl.export.c_program import random_steps, step_line
 from tracerl.export.c_state import load_state, save_state
 
 pytestmark = needs_compiler
@@ -100,17 +99,17 @@ def test_default_takes_the_actions_of_the_fused_engine_in_cartpole(tmp_path: Pat
     program, lines = built(agent, tmp_path, DOUBLE, checked=False), list[str]()
     observation, _ = env.reset(seed=0)
     action, lengths = agent.start(observation), [0]
-    lines.append(line(1, 0.0, observation, action))
+    lines.append(step_line(1, 0.0, observation, action))
     while len(lines) < 5000:
         observation, reward, terminated, truncated, _ = env.step(action)
         lengths[-1] += 1
         if terminated or truncated:
             agent.end(float(reward), observation, terminated)
-            lines.append(line(3 if terminated else 4, float(reward), observation, np.zeros(0)))
+            lines.append(step_line(3 if terminated else 4, float(reward), observation, np.zeros(0)))
             observation, _ = env.reset()
             lengths.append(0)
         action = agent.step(float(reward), observation) if lengths[-1] else agent.start(observation)
-        lines.append(line(2 if lengths[-1] else 1, float(reward), observation, action))
+        lines.append(step_line(2 if lengths[-1] else 1, float(reward), observation, action))
     actions, _ = run_program(program, lines, "-", tmp_path / "after")
     np.testing.assert_array_equal(actions, expected_actions(lines, 4))
     assert max(lengths) > 3 * np.mean(lengths[:10])  # it has learned something
@@ -129,7 +128,7 @@ def test_every_part_takes_the_actions_of_the_fused_engine(name: str, tmp_path: P
     joined = 10 if name in GROWING else 1
     for part in range(joined):
         before.write_bytes(save_state(agent, real="float64"))
-        lines = steps_of(agent, 5000 // joined, seed=part)
+        lines = random_steps(agent, 5000 // joined, seed=part)
         found, _ = run_program(program, lines, before, after)
         np.testing.assert_allclose(found, expected_actions(lines, 4), rtol=1e-5, atol=1e-6)
         expected = {key: tensor.clone() for key, tensor in agent.capture().items()}
@@ -144,9 +143,9 @@ def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_pa
     program, rng, lines = built(agent, tmp_path, DOUBLE), np.random.default_rng(0), []
     for _ in range(100):
         first, second = rng.normal(size=(2, 4))
-        lines.append(line(1, 0.0, first, agent.start(first)))
+        lines.append(step_line(1, 0.0, first, agent.start(first)))
         agent.end(3.0, second, True)
-        lines.append(line(3, 3.0, second, []))
+        lines.append(step_line(3, 3.0, second, []))
     found, _ = run_program(program, lines, "-", tmp_path / "after")
     np.testing.assert_array_equal(found, expected_actions(lines, 4))
     expected = {name: tensor.clone() for name, tensor in agent.capture().items()}
@@ -158,7 +157,7 @@ def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_pa
 def test_float_takes_the_same_actions_until_rounding_parts_them(actions: Any, tmp_path: Path) -> None:
     agent = agent_of(actions, TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5", double=False)
     program = built(agent, tmp_path)
-    lines = steps_of(agent, 300)
+    lines = random_steps(agent, 300)
     found, said = run_program(program, lines)
     np.testing.assert_allclose(found[:100], expected_actions(lines, 4)[:100], rtol=1e-3, atol=1e-3)
     assert f"state {len(save_state(agent))} bytes" in said
@@ -168,12 +167,12 @@ def test_float_takes_the_same_actions_until_rounding_parts_them(actions: Any, tm
 @pytest.mark.parametrize("greedy", [False, True], ids=["sampled", "greedy"])
 def test_build_without_learning_acts_as_a_frozen_agent(actions: Any, greedy: bool, tmp_path: Path) -> None:
     agent = agent_of(actions, TWO)
-    steps_of(agent, 300)
+    random_steps(agent, 300)
     program = built(agent, tmp_path, DOUBLE, ACTING, *[GREEDY] * greedy)
     agent.abandon()
     agent.freeze()
     agent.act_greedily(greedy)
-    lines = steps_of(agent, 500, seed=1)
+    lines = random_steps(agent, 500, seed=1)
     found, said = run_program(program, lines, "-", tmp_path / "after")
     np.testing.assert_allclose(found, expected_actions(lines, 4), rtol=1e-7, atol=1e-7)
     assert len(save_state(agent, learns=False, real="float64")) == (tmp_path / "after").stat().st_size

@@ -14,12 +14,11 @@ from tests.c_programs import (
     assert_same_state,
     built,
     expected_actions,
-    line,
     needs_compiler,
     run_program,
-    steps_of,
 )
 from tracerl.config.checks import ConfigError
+from tracerl.export.c_program import random_steps, step_line
 from tracerl.export.c_state import load_state, save_state
 
 pytestmark = needs_compiler
@@ -29,13 +28,13 @@ pytestmark = needs_compiler
 def test_state_of_python_continues_in_c_and_back(double: bool, tmp_path: Path) -> None:
     agent = agent_of(3, TWO, double=double)
     program = built(agent, tmp_path, *[DOUBLE] * double)
-    steps_of(agent, 400)
+    random_steps(agent, 400)
     agent.start(np.zeros(4))  # within an episode
     (tmp_path / "before").write_bytes(save_state(agent, real="float64" if double else "float32"))
     rng, lines = np.random.default_rng(2), []
     for _ in range(100):
         observation, reward = rng.normal(size=4), float(rng.normal())
-        lines.append(line(2, reward, observation, agent.step(reward, observation)))
+        lines.append(step_line(2, reward, observation, agent.step(reward, observation)))
     found, _ = run_program(program, lines, tmp_path / "before", tmp_path / "after")
     np.testing.assert_array_equal(found, expected_actions(lines, 4))
     other = agent_of(3, TWO, double=double)
@@ -74,9 +73,13 @@ def test_states_that_do_not_fit_are_not_loaded(tmp_path: Path) -> None:
 
 def test_numbers_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
     agent = agent_of(3, "network.hidden=[9]")
-    program, lines = built(agent, tmp_path, DOUBLE), steps_of(agent, 50)
+    program, lines = built(agent, tmp_path, DOUBLE), random_steps(agent, 50)
     run_program(program, lines, "-", tmp_path / "expected")
-    for bad in (line(2, np.nan, np.zeros(4), 0), line(2, 0.0, np.full(4, np.inf), 0), line(3, np.inf, np.zeros(4), [])):
+    for bad in (
+        step_line(2, np.nan, np.zeros(4), 0),
+        step_line(2, 0.0, np.full(4, np.inf), 0),
+        step_line(3, np.inf, np.zeros(4), []),
+    ):
         command = [str(program), "-", str(tmp_path / "found")]
         given = "\n".join([*lines, bad])
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)

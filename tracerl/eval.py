@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from tracerl.runs.files import write_atomic
 from tracerl.runs.signals import DeferredInterrupt
 
 if TYPE_CHECKING:
+    import gymnasium as gym
+
     from tracerl.lifetime.evaluation import Evaluation
     from tracerl.lifetime.record import Record
     from tracerl.runs.saved_run import SavedRun
@@ -106,7 +108,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.life != ALL and not arguments.life.isdecimal():
         raise ConfigError("--life", f"must be the index of a lifetime or {ALL}, got {arguments.life!r}")
     if arguments.weight_bits is not None:
-        checks.whole("--weight-bits", arguments.weight_bits, 2, 16)
+        checks.weight_bits("--weight-bits", arguments.weight_bits)
     checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
 
 
@@ -123,7 +125,6 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
     from tracerl.lifetime.runners import compile_steps
     from tracerl.nn.exportable import part_of
     from tracerl.nn.rounding import round_weights
-    from tracerl.nn.spaces import spaces_of
     from tracerl.runs.api import checked_maker, env_spec
 
     agent = run.agent(life, arguments.engine)
@@ -131,10 +132,8 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
         round_weights(part_of(agent, "policy"), arguments.weight_bits, "--weight-bits")
     compile_steps(agent)
     new_env = checked_maker(env_spec(arguments.env) if arguments.env else run.spec)
-    with closing(run.env()) as of_run, closing(new_env()) as env:
-        for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
-            if mine != theirs:
-                raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")
+    if arguments.env:
+        _check_spaces(run, new_env)
     name = str(run.folder) + (f" lifetime {life}" if run.lifetimes > 1 else "")
     seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
     options = {"greedy": arguments.greedy, "at_once": arguments.at_once, "steps": arguments.steps}
@@ -146,6 +145,16 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
     about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
     about["weight_bits"] = arguments.weight_bits
     return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}
+
+
+def _check_spaces(run: "SavedRun", new_env: "Callable[[], gym.Env[Any, Any]]") -> None:
+    """Check that another env has the spaces of the run's."""
+    from tracerl.nn.spaces import spaces_of
+
+    with closing(run.env()) as of_run, closing(new_env()) as env:
+        for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
+            if mine != theirs:
+                raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")
 
 
 def in_words(result: "Evaluation") -> str:

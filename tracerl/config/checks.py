@@ -101,6 +101,11 @@ def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
     return int(value)
 
 
+def weight_bits(key: str, value: Any) -> int:
+    """Check the bits of a rounded weight: a whole number from 2 to 16."""
+    return whole(key, value, 2, 16)
+
+
 def flag(key: str, value: Any) -> bool:
     """Check true or false."""
     if not isinstance(value, bool):

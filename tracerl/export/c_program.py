@@ -219,22 +219,39 @@ def _filled(text: str, fields: dict[str, str | int]) -> str:
 
 
 def _recorded_steps(agent: Any, count: int) -> str:
-    """Return steps with random observations and rewards, and the actions of the agent; see ``c/test_agent.c``."""
-    rng, recorder, lines, kind = np.random.default_rng(0), deepcopy(agent), list[str](), 1
-    n = agent.n_observed
-    mean, deviation = np.zeros(n), np.ones(n)
-    if recorder.encoder.normalizer is not None:
-        mean, deviation = (tensor.numpy()[:n].copy() for tensor in moments(recorder.encoder))
+    """Return steps with observations around those that the agent has seen, taken by a copy of it."""
+    mean, deviation = np.zeros(agent.n_observed), np.ones(agent.n_observed)
+    if agent.encoder.normalizer is not None:
+        mean, deviation = (tensor.numpy()[: agent.n_observed].copy() for tensor in moments(agent.encoder))
+    return "\n".join(random_steps(deepcopy(agent), count, mean=mean, deviation=deviation)) + "\n"
+
+
+def random_steps(agent: Any, count: int, seed: int = 0, mean: Any = 0.0, deviation: Any = 1.0) -> list[str]:
+    """Let an agent take steps of random episodes, and return the lines of the test program; see ``c/test_agent.c``.
+
+    Args:
+        agent: of one lifetime, between two episodes; it learns.
+        count: number of steps.
+        seed: of observations, rewards and episodes.
+        mean: of the observations, a number or [n].
+        deviation: of the observations, a number or [n].
+    """
+    rng, lines, kind = np.random.default_rng(seed), list[str](), 1
     for _ in range(count):
-        observation = mean + deviation * rng.normal(size=n)
-        reward, action = float(rng.normal()), []
+        observation = mean + deviation * rng.normal(size=agent.n_observed)
+        reward, action = float(rng.normal()), np.zeros(0)
         if kind == 1:
-            action = recorder.start(observation)
+            action = agent.start(observation)
         elif kind == 2:
-            action = recorder.step(reward, observation)
+            action = agent.step(reward, observation)
         else:
-            recorder.end(reward, observation, kind == 3)
-        numbers = [reward, *observation.tolist(), *np.ravel(action).tolist()]
-        lines.append(" ".join([str(kind), *(repr(value) for value in numbers)]))
+            agent.end(reward, observation, kind == 3)
+        lines.append(step_line(kind, reward, observation, action))
         kind = 1 if kind > 2 else int(rng.choice([2, 3, 4], p=[0.94, 0.03, 0.03]))
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def step_line(kind: int, reward: float, observation: Any, action: Any) -> str:
+    """Return a line of the test program: kind of the step, reward, observation, and the action if there is one."""
+    numbers = [float(reward), *map(float, np.ravel(observation)), *np.ravel(action).tolist()]
+    return " ".join([str(kind), *map(repr, numbers)])

@@ -45,7 +45,7 @@ def round_weights(part: Part, bits: int, key: str = "weight_bits") -> None:
     Raises:
         ConfigError: ``bits`` is out of range, or the network is traceTorch's, whose weights are scaled when exported.
     """
-    checks.whole(key, bits, 2, 16)
+    checks.weight_bits(key, bits)
     network = part.network
     if not isinstance(network, Network):
         raise ConfigError(key, f"must be null for {type(network).__name__}, whose weights are scaled by 1 / (1 - m)")

@@ -25,7 +25,7 @@ class DeploySettings:
     def __post_init__(self) -> None:
         checks.flag("exact", self.exact)
         if self.weight_bits is not None:
-            checks.whole("weight_bits", self.weight_bits, 2, 16)
+            checks.weight_bits("weight_bits", self.weight_bits)
 
     def check_config(self, cfg: Mapping[str, Any]) -> None:
         """Raise a ConfigError for an agent without a spiking network, before it is built.
