@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tracerl.runs.api import make_agent as make_agent
     from tracerl.runs.api import make_env as make_env
     from tracerl.runs.api import make_network as make_network
+    from tracerl.runs.pretrained import load_pretrained as load_pretrained
     from tracerl.runs.saved_run import load as load
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ _HOMES = {
     "export.tracetorch_export": ("to_tracetorch",),
     "export.tracetorch_import": ("from_tracetorch",),
     "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
+    "runs.pretrained": ("load_pretrained",),
     "lifetime.api": ("Every", "Lifetime", "live"),
     "lifetime.evaluation": ("Evaluation", "evaluate"),
     "lifetime.loop": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),

@@ -12,7 +12,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
 from tracerl.config.trust import check, check_literal
 from tracerl.lifetime.protocol import Stateful
-from tracerl.runs import saved
+from tracerl.runs import pretrained, saved
 from tracerl.runs.build import build_agent
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, best, newest_good, read
 from tracerl.runs.files import parse_yaml
@@ -98,6 +98,11 @@ class SavedRun:
         agent.abandon()
         return agent
 
+    def pretrained(self, card: dict[str, Any]) -> pretrained.Pretrained:
+        """Return the first lifetime as a pretrained agent, with a model card; ``tracerl.runs.pretrained`` writes it."""
+        config: Any = OmegaConf.to_container(OmegaConf.merge(self.config, {"lifetimes": 1}))
+        return pretrained.Pretrained(config, self.step, card, self.agent().capture())
+
     def new_agent(self, life: int = 0, engine: str = "torch") -> Any:
         """Build the agent of one lifetime as it was before its first step.
 
@@ -126,7 +131,7 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     """Load a run. Its env and agent are not built yet.
 
     Args:
-        path: folder of the run or of one of its checkpoints.
+        path: folder of the run or of one of its checkpoints; or ``pretrained:NAME``, an agent that ships with tracerl.
         checkpoint: name of a folder in ``checkpoints``. None or ``newest``: the newest valid one. ``best``: the
             valid one with the highest mean return.
         trust: allow env and agent classes of any package. This runs code that the run names, and prints each name.
@@ -135,6 +140,8 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     Raises:
         ConfigError: there is no run or no valid checkpoint.
     """
+    if (name := pretrained.name_of(path)) is not None:
+        return _pretrained(name, checkpoint)
     given = Path(path)
     folder = given
     if not _is_run(given) and _is_run(given.parent.parent):
@@ -147,6 +154,16 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     for key in ("env", "agent") if trust else ():
         check(plain[key], key, folder / CONFIG, trust=True)
     return SavedRun(folder, config, found, checks.flag("trust", trust))
+
+
+def _pretrained(name: str, checkpoint: str | Path | None) -> SavedRun:
+    if checkpoint not in (None, NEWEST, BEST):
+        raise ConfigError(
+            "checkpoint", f"must be left out for a pretrained agent, which has one, got {str(checkpoint)!r}"
+        )
+    found = pretrained.read(name)
+    config = OmegaConf.create(found.config)
+    return SavedRun(Path(f"{pretrained.PREFIX}{name}"), config, Checkpoint(found.step, {"agent": found.state}, {}, {}))
 
 
 def _is_run(folder: Path) -> bool:
