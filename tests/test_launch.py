@@ -1,11 +1,15 @@
-"""Calls of ``sys.exit`` inside a run: in the env, its wrappers or the agent."""
+"""Calls of ``sys.exit`` inside a run (in the env, its wrappers or the agent), and callbacks that end it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import compose
 from tests.test_run import Run, last_line, run_here
+from tracerl.lifetime.record import Record
+from tracerl.runs.launch import Origin, launch
 
 __all__ = ["run_here"]  # the fixture
 
@@ -53,3 +57,28 @@ def test_env_that_calls_exit_ends_only_its_own_job_of_a_sweep(run_here: Run, tmp
     assert result.returncode == 1 and "SystemExit: 0" in result.stderr
     assert json.loads((tmp_path / "here" / "1" / "summary.json").read_text())["status"] == "finished"
     assert "SystemExit: 0" in (tmp_path / "here" / "0" / "error.txt").read_text()
+
+
+class StopsAt:
+    """A callback that ends the run at a step."""
+
+    every, stopped = 10, False
+
+    def __init__(self, step: int) -> None:
+        self.step, self.steps = step, list[int]()
+
+    def call(self, records: Sequence[Record], agent: object) -> None:
+        self.steps.append(records[0].step)
+        self.stopped = records[0].step >= self.step
+
+
+@pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
+def test_a_callback_ends_a_run_as_an_interrupt_does(tmp_path: Path, backend: str) -> None:
+    cfg = compose("steps=90", "network.hidden=[8]", "logger=none", f"env.backend={backend}")
+    callback = StopsAt(50)
+    summary = launch(cfg, Origin(tmp_path, "folder", "reflect", []), [callback])
+    assert (summary["status"], summary["steps"], summary["error"]) == ("interrupted", 50, None)
+    assert callback.steps[:5] == [10, 20, 30, 40, 50]
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+    cfg.resume = True  # from the checkpoint at the end
+    assert launch(cfg, Origin(tmp_path, "folder", "reflect", []))["status"] == "finished"

@@ -47,6 +47,12 @@ class Callback(Protocol):
         """
 
 
+class StoppingCallback(Callback, Protocol):
+    """A callback that can end a run, as an interrupt does: a checkpoint, the logs and the summary are written."""
+
+    stopped: bool  # whether the run ends; read after each env step, or after each call in a compiled env
+
+
 class Step(NamedTuple):
     """One env step.
 

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
+from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed, StoppingCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -49,6 +49,13 @@ class Setup:
     kept: Mapping[str, Any]  # contents of every checkpoint: settings by dotted name, config as yaml, overrides
     seconds: float = 0.0  # duration of earlier parts of the run
     resumed: Sequence[Mapping[str, Any]] = ()  # env step of each resume, and whether it began a new episode
+    callbacks: Sequence[StoppingCallback] = ()  # of the caller, each of which can end the run
+
+    def ended(self) -> Callable[[], bool]:
+        """Return the function that says whether a signal or a callback ends the run."""
+        if not self.callbacks:
+            return self.interrupted
+        return lambda: self.interrupted() or any(callback.stopped for callback in self.callbacks)
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -64,13 +71,13 @@ def run(setup: Setup) -> dict[str, Any]:
     started = time.perf_counter()
     status, error = "failed", None
     try:
-        with setup.interrupted as interrupted, ProgressBar(title, setup.steps) as progress:
+        with setup.interrupted, ProgressBar(title, setup.steps) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
-            others += [] if setup.evaluations is None else [setup.evaluations]
+            others += [*([] if setup.evaluations is None else [setup.evaluations]), *setup.callbacks]
             callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
-            status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, interrupted)
+            status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, setup.ended())
     except KeyboardInterrupt:
         status = "interrupted"
     except BaseException as failure:

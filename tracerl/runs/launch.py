@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
+    from tracerl.lifetime.loop import StoppingCallback
     from tracerl.lifetime.runners import EnvRunner
     from tracerl.runs.execute import Setup
     from tracerl.runs.lock import RunLock
@@ -44,8 +45,13 @@ class Origin:
     overrides: Sequence[str]  # overrides of the command line, kept for ``resume=PATH``
 
 
-def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
+def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence["StoppingCallback"] = ()) -> dict[str, Any]:
     """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
+
+    Args:
+        cfg: the whole config.
+        origin: origin of the config.
+        callbacks: called during the run. If one of them ends it, the summary has the status ``interrupted``.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -68,10 +74,12 @@ def launch(cfg: DictConfig, origin: Origin) -> dict[str, Any]:
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
         with _failed_run(folder):
-            setup = _setup(cfg, origin, steps, run_lock, resume)
+            setup = _setup(cfg, origin, steps, run_lock, resume, callbacks)
         summary = run(setup)
     print("\n".join(closing_lines(summary, folder)), flush=True)
     if summary["status"] == "interrupted":
+        if any(callback.stopped for callback in callbacks) and not setup.interrupted():
+            return summary
         setup.interrupted.forward()
         if setup.interrupted.signal not in (None, signal.SIGINT):
             raise SystemExit(128 + setup.interrupted.signal)
@@ -115,7 +123,30 @@ def _check(cfg: DictConfig) -> int:
     return steps
 
 
-def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", resume: bool | str) -> "Setup":
+def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
+    """Build the parts of a run, discard them, and return the config with the settings for the env's observations.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        EnvFailed: the env raised an exception.
+    """
+    cfg = with_current_keys(cfg, ConfigWarning)
+    _check(cfg)
+    spec, *_ = (build(cfg, key) for key in ("env", "logger", "checkpoint", "eval"))
+    with closing(_runner(cfg, spec)) as runner:
+        cfg = with_input(cfg, kind_of(runner.observation_space.shape))
+        check_engine(cfg.engine, _agent(cfg, spec, runner, agent_name), agent_name)
+    return cfg
+
+
+def _setup(
+    cfg: DictConfig,
+    origin: Origin,
+    steps: int,
+    run_lock: "RunLock",
+    resume: bool | str,
+    callbacks: Sequence["StoppingCallback"],
+) -> "Setup":
     """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
@@ -175,6 +206,7 @@ def _setup(cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", res
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
+        callbacks=callbacks,
     )
 
 
