@@ -250,6 +250,11 @@ def page() -> str:
     blocks.append("## experiment\n\nSweeps made beforehand: `python -m tracerl.run -m experiment=NAME`.\n")
     sweeps = sorted(CONFIGS.glob("experiment/*.yaml"))
     blocks += [filled(f"`{path.stem}`: {escaped(introduction(path))}", "- ") for path in sweeps]
+    blocks.append(
+        "\n## space\n\nSettings to search with `python -m tracerl.search space=NAME` ([search](search.md)).\n"
+    )
+    spaces = sorted(CONFIGS.glob("space/*.yaml"))
+    blocks += [filled(f"`{path.stem}`: {escaped(introduction(path))}", "- ") for path in spaces]
     blocks += ["", *section("hydra/launcher", "Where the jobs of a sweep run ([sweeps](sweeps.md)).")]
     return "\n".join(blocks).rstrip() + "\n"
 

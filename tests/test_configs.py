@@ -40,7 +40,8 @@ def choices(group: str) -> list[str]:
 def test_every_group_is_covered_here() -> None:
     groups = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("_")}
     assert groups == {
-        "env", "agent", "network", "encoder", "optimizer", "head", "deploy", "logger", "experiment", "hydra", "study",
+        "env", "agent", "network", "encoder", "optimizer", "head", "deploy", "logger", "experiment", "hydra", "space",
+        "study",
     }  # fmt: skip
 
 
@@ -117,6 +118,18 @@ def test_experiments(name: str) -> None:
         value = choice.split(",")[0]
         first = compose(f"experiment={name}", f"{key}={value if '(' not in value else 1}")
         assert hydra_compat.instantiate(first.env, _convert_="all").steps
+
+
+@pytest.mark.parametrize("name", choices("space"))
+def test_spaces_hold_the_default_settings(name: str) -> None:
+    pytest.importorskip("optuna")
+    from tracerl.search.space import read
+
+    space = read([f"space={name}"], None)
+    for chosen in space.corners():
+        space.compose(chosen)
+    cfg, groups = space.compose()
+    assert space.given(with_input(cfg, "images" if name == "images" else "vectors"), groups) is not None
 
 
 @pytest.mark.parametrize("name", choices("hydra/launcher"))

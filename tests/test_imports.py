@@ -33,6 +33,7 @@ ALLOWED = {
     "eval": {"config", "nn", "lifetime", "runs"},
     "plot": {"config", "nn", "lifetime", "recording", "runs"},
     "sweep": {"config", "lifetime", "runs", "plot"},
+    "search": {"config", "lifetime", "runs"},
     "watch": {"config", "nn", "lifetime", "recording", "runs"},
     "export": {"config", "nn", "optim", "lifetime", "kernels", "agents", "runs"},
     "testing": {"config", "nn", "lifetime"},
@@ -88,6 +89,7 @@ HYDRA = {
     "runs/launch.py",
     "runs/saved_overrides.py",
     "runs/saved_run.py",
+    "search/space.py",
     "sweep/ending.py",
     "sweep/jobs.py",
 }
@@ -109,6 +111,7 @@ def test_command_line_help_does_not_import_torch() -> None:
     for module, there in (
         ("tracerl.run", heavy[:-1]),
         ("tracerl.plot.__main__", heavy),
+        ("tracerl.search.__main__", (*heavy[:-1], "optuna")),
         ("tracerl.watch.__main__", heavy[:-1]),
     ):
         code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"

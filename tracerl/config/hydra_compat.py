@@ -40,10 +40,10 @@ def configs(module: str) -> Iterator[None]:
         GlobalHydra.instance().hydra = outer  # restore the instance that Hydra replaced
 
 
-def compose(overrides: Sequence[str], **options: Any) -> DictConfig:
-    """Return ``hydra.compose`` of the config of a run with these overrides."""
+def compose(overrides: Sequence[str], name: str = "run", **options: Any) -> DictConfig:
+    """Return ``hydra.compose`` of the config of a run, or of another, with these overrides."""
     with configs("tracerl.configs"):
-        return hydra.compose("run", list(overrides), **options)
+        return hydra.compose(name, list(overrides), **options)
 
 
 def _register_all() -> None:

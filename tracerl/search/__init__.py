@@ -1,0 +1,1 @@
+"""Search for settings of a run with Optuna, with pruning: ``python -m tracerl.search``."""
