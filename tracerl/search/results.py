@@ -66,4 +66,4 @@ def counts(trials: Sequence[FrozenTrial]) -> str:
     """Return the number of trials, and of each state, in words."""
     states = [trial.state.name.lower().replace("fail", "failed") for trial in trials]
     found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-    return f"{len(states)} trials" + (f" ({found})" if found else "")
+    return f"{len(states)} trial{'' if len(states) == 1 else 's'}" + (f" ({found})" if found else "")
