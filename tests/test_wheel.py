@@ -167,7 +167,7 @@ def test_wheel_and_its_extras_work_in_a_bare_environment(wheel: Path, tmp_path: 
     succeed(python, "-m", "pip", "check")
     check(python, tmp_path)
     succeed(python, "-c", ENVS if "envs" in extras else ENVS.replace('"LunarLander", ', ""), cwd=tmp_path)
-    run = succeed(python, "-m", "tracerl.run", "agent=reflect", "engine=torch", "steps=200", cwd=tmp_path)
+    run = succeed(python, "-m", "tracerl.run", "network=dense", "engine=torch", "steps=200", cwd=tmp_path)
     folder = Path(run.strip().splitlines()[-1]).parent
     succeed(python, "-m", "tracerl.plot", folder, "--what", "raster", "-o", "raster.png", cwd=tmp_path)
     succeed(python, "-m", "tracerl.watch", folder, "--video", "out.mp4", "--steps", "20", cwd=tmp_path)
