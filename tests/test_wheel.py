@@ -1,6 +1,7 @@
-"""The built package. Building and installing need the package registry: ``python -m pytest -m packaging``.
+"""The built package. Building and installing need the package registry and the extra ``release``.
 
-It needs the extra ``release``. Other interpreters of Python are those on the path.
+``python -m pytest -m packaging`` builds the package and runs it. ``-m release`` installs its extras too, which takes
+gigabytes, and tries every Python on the path.
 """
 
 import email
@@ -140,7 +141,7 @@ def test_wheel_runs_the_main_job_outside_the_clone(wheel: Path, tmp_path: Path) 
     check(python, tmp_path)
 
 
-@pytest.mark.packaging
+@pytest.mark.release
 @pytest.mark.parametrize("version", VERSIONS)
 def test_distributions_install_on_each_python_and_their_extras_resolve(
     version: str, built: Path, wheel: Path, tmp_path: Path
@@ -158,7 +159,7 @@ def test_distributions_install_on_each_python_and_their_extras_resolve(
     succeed(*pip, "--dry-run", f"{wheel}[{','.join(sorted(extras))}]")
 
 
-@pytest.mark.packaging
+@pytest.mark.release
 def test_wheel_and_its_extras_work_in_a_bare_environment(wheel: Path, tmp_path: Path) -> None:
     extras = EXTRAS if sys.version_info < (3, 14) else EXTRAS - {"envs"} | WITHOUT_BOX2D
     venv.create(tmp_path / "venv", with_pip=True)
