@@ -23,7 +23,9 @@ GROUPS = {
     "optimizer=adaptive_obgd": "optimizer.value",
     "optimizer=sgd": "optimizer.policy",
     "env": "env",
-    "logger": "logger",
+    "logger=none": "logger",
+    "logger=wandb": "logger.wandb",
+    "logger=mlflow": "logger.mlflow",
     "checkpoint": "checkpoint",
     "agent=rstdp": "agent.stdp",
 }

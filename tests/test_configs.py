@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 import tests.toy_envs  # noqa: F401  registers Image
 from tests.helpers import compose
+from tests.services import fake_mlflow, fake_wandb
 from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import Agent
 from tracerl.nn.lifetimes import Lifetimes
@@ -101,7 +102,9 @@ def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
 
 
 @pytest.mark.parametrize("name", choices("logger"))
-def test_loggers(name: str, tmp_path: Path) -> None:
+def test_loggers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_wandb(monkeypatch)
+    fake_mlflow(monkeypatch)
     log = hydra_compat.instantiate(compose(f"logger={name}").logger).open(LoggedRun(tmp_path))
     if log is not None:
         log.close(success=True)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMPLETE = [
     "library.md",
+    "loggers.md",
     "own-loop.md",
     "protocol.md",
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),

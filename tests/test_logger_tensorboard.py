@@ -85,8 +85,9 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
 def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
-    log._events._file.close()
-    log._events._file = open("/dev/full", "wb")  # noqa: SIM115
+    events = log._writers["tensorboard"]._events
+    events._file.close()
+    events._file = open("/dev/full", "wb")  # noqa: SIM115
     record = Record()
     for _ in range(3):
         record.add(1.0)

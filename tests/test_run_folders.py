@@ -58,15 +58,18 @@ def forge_info(run: Path, **changes: Any) -> None:
     forge(checkpoint_of(run), info={key: value for key, value in {**info, **changes}.items() if value is not ...})
 
 
+@pytest.mark.parametrize("old", [True, False], ids=["old", "new"])
 @pytest.mark.parametrize("absolute", [True, False])
 def test_checkpoint_that_names_a_file_outside_its_folder_raises_an_error(
-    run: Path, resume: Any, absolute: bool
+    run: Path, resume: Any, absolute: bool, old: bool
 ) -> None:
     outside = run.parent / "thesis.tex"
     outside.write_text("my work")
-    forge_info(run, log=[str(outside) if absolute else "../thesis.tex", 0, 0, []])
+    named = str(outside) if absolute else "../thesis.tex"
+    forge_info(run, log=[named, 0, 0, []] if old else {"steps": 0, "offsets": {"tensorboard": [named, 0, []]}})
     code, output = resume()
-    assert code == 2 and "info.log.0 must be the bare name of an event file, got" in output
+    place = "info.log.0" if old else "info.log.offsets.tensorboard.0"
+    assert code == 2 and f"{place} must be the bare name of an event file, got" in output
     assert outside.read_text() == "my work"
 
 

@@ -8,7 +8,8 @@ from tracerl.config.checks import ConfigError
 from tracerl.runs.checkpoint import Checkpoint
 from tracerl.runs.run_info import RunInfo
 
-LOG = ["events.out.tfevents.1.host.2.0", 100, 10, ["returns"]]
+OLD = ["events.out.tfevents.1.host.2.0", 100, 10, ["returns"]]  # of TensorBoard alone
+LOG = {"steps": 10, "offsets": {"tensorboard": [OLD[0], 100, ["returns"]], "csv": 80, "wandb": None}}
 GOOD = {
     "settings": {"seed": 0},
     "world": {"env": None},
@@ -27,8 +28,10 @@ def of(info: dict[str, Any]) -> RunInfo:
 def test_written_run_info_round_trips() -> None:
     found = of({**GOOD, "env_packages": {}, "config": "a: 1", "overrides": ["seed=0"]})
     assert (found.seconds, found.log, found.overrides, found.config) == (1.0, LOG, ["seed=0"], "a: 1")
-    older = of({**GOOD, "log": LOG[:3]})
-    assert older.log == LOG[:3] and older.config is None and older.overrides is None
+    older = of({**GOOD, "log": OLD})
+    assert older.log == {"steps": 10, "offsets": {"tensorboard": [OLD[0], 100, ["returns"]]}}
+    assert of({**GOOD, "log": OLD[:3]}).log == {"steps": 10, "offsets": {"tensorboard": OLD[:2]}}
+    assert older.config is None and older.overrides is None
     assert of({**GOOD, "log": None}).log is None
 
 
@@ -69,4 +72,4 @@ def test_missing_or_invalid_entry_raises_an_error_naming_it(name: str, value: An
 )
 def test_log_must_be_a_file_name_without_a_folder(file: Any) -> None:
     with pytest.raises(ConfigError, match=r"info\.log\.0 must be the bare name of an event file"):
-        of({**GOOD, "log": [file, *LOG[1:]]})
+        of({**GOOD, "log": [file, *OLD[1:]]})

@@ -25,8 +25,8 @@ class ConfigError(ValueError):
         self.problem = problem
 
     def under(self, prefix: str) -> "ConfigError":
-        """Return the error with the key below a parent key."""
-        return ConfigError(f"{prefix}.{self.key}", self.problem)
+        """Return the error with the key below a parent key. An empty key stands for the parent itself."""
+        return ConfigError(f"{prefix}.{self.key}" if self.key else prefix, self.problem)
 
 
 @contextmanager

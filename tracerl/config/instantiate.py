@@ -122,12 +122,17 @@ def _check_known(node: DictConfig, key: str) -> None:
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
     for name in names:
-        if name not in taken and name != "_target_":
+        if name not in taken and name != "_target_" and not (key == "logger" and _is_target(node[name])):
             exists = sorted(other for other in names if other in taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
     for field in _settings(hydra.utils.get_object(node["_target_"])):
         if field.default is MISSING and field.default_factory is MISSING and field.name not in names:
             raise ConfigError(f"{key}.{field.name}", "must be set")
+
+
+def _is_target(node: Any) -> bool:
+    """Return whether a setting is to be built itself, as each logger is."""
+    return isinstance(node, DictConfig) and "_target_" in node
 
 
 def _taken(target: str, key: str) -> set[str]:

@@ -23,13 +23,19 @@ _PARTS = (
     "tracerl.nn.encoders",
     "tracerl.envs.spec.EnvSpec",
     "tracerl.nn.heads",
+    "tracerl.runs.logging.csv_file.Csv",
+    "tracerl.runs.logging.loggers.Loggers",
+    "tracerl.runs.logging.mlflow.MLflow",
+    "tracerl.runs.logging.tensorboard.EventStream",
     "tracerl.runs.logging.tensorboard.Silent",
     "tracerl.runs.logging.tensorboard.TensorBoard",
+    "tracerl.runs.logging.wandb.WandB",
     "tracerl.nn.networks",
     "tracerl.optim",
     "tracerl.rules",
     "tracerl.nn.networks.tracetorch",
 )
+_ADDRESSES = ("tracking_uri", "entity")  # settings of loggers: where your data and password would go
 _IDS = ("id", "env_id")  # keys of an env id: ``module:Id`` imports the module
 
 
@@ -46,7 +52,7 @@ def check(tree: Any, key: str, source: Path, own: Sequence[str] = (), trust: boo
     """Check a tree of a config from a saved run before it is built.
 
     Each ``_target_`` must be a class of ``_PARTS``, or a Gymnasium wrapper or space of the trusted packages. The id of
-    an env must not import another module. Interpolations must not call a resolver.
+    an env must not import another module. No logger has an address. Interpolations must not call a resolver.
 
     Args:
         tree: nested mappings, sequences and values. Interpolations can be unresolved.
@@ -92,6 +98,8 @@ def _untrusted(tree: Any, key: str, trusted: frozenset[str]) -> Iterator[tuple[s
             continue
         elif (path[-1] in _IDS or "_args_" in path) and not _is_plain(value, trusted):
             yield place, value, f"imports a module outside the trusted packages ({listed})"
+        elif path[0] == "logger" and path[-1] in _ADDRESSES:
+            yield place, value, "chooses where a log goes"
         elif ":" in value.partition("${")[2]:
             yield place, value, "calls a resolver"
 

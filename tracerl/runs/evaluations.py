@@ -21,7 +21,7 @@ from tracerl.runs.files import open_regular, read_bytes, write_atomic
 from tracerl.runs.saved_run import of_lifetime
 
 if TYPE_CHECKING:
-    from tracerl.runs.logging.tensorboard import TensorBoardLog
+    from tracerl.runs.logging.log import RunLog
 
 FILE = "evaluations.csv"
 _LARGEST = 2**30  # bytes of a file of an earlier part of the run
@@ -66,7 +66,7 @@ class Evaluations(Callback):
         single: Callable[[], Any],
         folder: Path,
         seed: int,
-        log: "TensorBoardLog | None",
+        log: "RunLog | None",
         step: int,
         interrupted: Callable[[], bool],
     ) -> None:

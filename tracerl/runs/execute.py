@@ -27,7 +27,7 @@ from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 
 if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
-    from tracerl.runs.logging.tensorboard import TensorBoardLog
+    from tracerl.runs.logging.log import RunLog
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Setup:
     records: list[Record]  # one per lifetime, with the env's milestones
     steps: int  # env steps per lifetime
     folder: Path  # writable folder of the run
-    log: "TensorBoardLog | None"  # TensorBoard log, if any
+    log: "RunLog | None"  # what the loggers write, if there is one
     episodes: EpisodeLog  # log of every episode
     run_lock: RunLock  # lock on the folder; acquired and released by the caller
     interrupted: DeferredInterrupt  # records signals that end the run
@@ -143,8 +143,6 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     setup.episodes.close()
     if setup.evaluations is not None:
         setup.evaluations.close()
-    if setup.log is not None:
-        setup.log.close(success=status == "finished")
     outcome = replace(setup.about, wall_seconds=seconds, status=status, error=error)
     problems = setup.runner.divergence.problems
     summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
@@ -155,6 +153,8 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     except OSError as failure:
         print(f"warning: cannot write {setup.folder / 'summary.json'}: {failure}", file=sys.stderr)
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
+    if setup.log is not None:
+        setup.log.close(status == "finished", summary)
     _close_runner(setup.runner)
     return summary
 

@@ -76,7 +76,8 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence["StoppingCallbac
         with _failed_run(folder):
             setup = _setup(cfg, origin, steps, run_lock, resume, callbacks)
         summary = run(setup)
-    print("\n".join(closing_lines(summary, folder)), flush=True)
+    places = [] if setup.log is None else setup.log.places()
+    print("\n".join(closing_lines(summary, folder, places)), flush=True)
     if summary["status"] == "interrupted":
         if any(callback.stopped for callback in callbacks) and not setup.interrupted():
             return summary
@@ -154,11 +155,12 @@ def _setup(
     from tracerl.runs.checkpoint.schedule import find, restore_run
     from tracerl.runs.execute import Setup
     from tracerl.runs.logging.episodes import EpisodeLog
-    from tracerl.runs.logging.tensorboard import LoggedRun
+    from tracerl.runs.logging.log import LoggedRun
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.runs.summary import Outcome
 
-    spec, logger, checkpoints, evaluations = (build(cfg, key) for key in ("env", "logger", "checkpoint", "eval"))
+    spec, checkpoints, evaluations = (build(cfg, key) for key in ("env", "checkpoint", "eval"))
+    logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
     if checkpoints.best_by == "evaluation" and evaluations.every is None:
         raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
     folder, agent_name = origin.folder, origin.agent_name
@@ -189,7 +191,8 @@ def _setup(
     shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
     earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
     interrupted = DeferredInterrupt()
-    log = logger.open(LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier))
+    logged = LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
+    log = None if logger is None else logger.open(logged)
     return Setup(
         about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
         agent=agent,

@@ -26,11 +26,11 @@ class InUse(ConfigError):
 # Files that a run writes and that a restart removes. Files of Hydra and of other programs are not among them.
 _OUTPUTS = (
     *("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz.part"),
-    *("evaluations.csv", "summary.json", "error.txt"),
+    *("evaluations.csv", "metrics.csv", "wandb.json", "mlflow.json", "summary.json", "error.txt"),
 )
 # Paths that a run writes or reads: regular files and folders.
 _FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
-_FOLDERS = (CHECKPOINTS, "diverged", ".hydra")
+_FOLDERS = (CHECKPOINTS, "diverged", "wandb", ".wandb", ".hydra")
 # Settings without effect on the results of a run so far.
 _FREE = ("checkpoint", "deploy", "env.timeout", "eval", "logger", "resume", "steps", "threads")
 

@@ -1,7 +1,7 @@
 """The ``info`` of a run's checkpoint: its data other than tensors, and their checks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class RunInfo:
     world: dict[str, Any]  # result of ``EnvRunner.capture``, with the names of its arrays
     seconds: float  # duration of the run so far
     episodes: int  # number of rows in the file of episodes
-    log: Sequence[Any] | None  # position in the log, a ``tensorboard.ResumeOffset``; None without a log
+    log: Mapping[str, Any] | None  # where the log resumes, of ``RunLog.resume_offset``; None without a log
     resumed: list[dict[str, Any]]  # for each resume: its env step, and whether it began a new episode
     config: str | None = None  # resolved config as yaml; None in older checkpoints
     overrides: list[str] | None = None  # command line; None in older checkpoints
@@ -52,11 +52,22 @@ def _event_file(name: str, value: Any) -> str:
     return value
 
 
-def _log(name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list) or len(value) not in (3, 4):  # older checkpoints have no charts
-        raise ValueError(f"{name} must be a list of an event file, its bytes, env steps and charts, got {value!r:.60}")
-    checks = (_event_file, COUNT, COUNT, several(text))
+def event_offset(name: str, value: Any) -> list[Any]:
+    """Check an event file, its bytes and, in all but old checkpoints, the titles of its charts."""
+    if not isinstance(value, list) or len(value) not in (2, 3):
+        raise ValueError(f"{name} must be a list of an event file, its bytes and charts, got {value!r:.60}")
+    checks = (_event_file, COUNT, several(text))
     return [check(f"{name}.{i}", item) for i, (check, item) in enumerate(zip(checks, value))]
+
+
+def _log(name: str, value: Any) -> dict[str, Any]:
+    """Check env steps and the offset of each logger, which checks its own."""
+    if isinstance(value, list) and len(value) in (3, 4):  # of TensorBoard alone, in an older checkpoint
+        file, size, steps, *charts = value
+        offset = event_offset(name, [file, size, *charts])
+        value = {"steps": steps, "offsets": {"tensorboard": offset}}
+    found: dict[str, Any] = of_dict({"steps": COUNT, "offsets": mapping})(name, value)
+    return found
 
 
 _NEEDED: dict[str, Check] = {

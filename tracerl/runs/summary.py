@@ -3,8 +3,8 @@
 import json
 import math
 import resource
-import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,11 @@ def seeds_in_words(seed: int, lifetimes: int) -> str:
     return f"seed {seed}" if lifetimes == 1 else f"seeds {seed}-{seed + lifetimes - 1}"
 
 
-def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """Return the lines printed at the end of a run. The last line is the path of its summary."""
+def closing_lines(summary: dict[str, Any], folder: Path, places: Sequence[str] = ()) -> list[str]:
+    """Return the lines printed at the end of a run. The last line is the path of its summary.
+
+    ``places`` are the commands and addresses that show its logs.
+    """
     speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
     done = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
     each = f"{lifetimes} lifetimes of {done}" if lifetimes > 1 else done
@@ -89,7 +92,7 @@ def closing_lines(summary: dict[str, Any], folder: Path) -> list[str]:
         f"{summary['status']}: {names}, {each}" + (f" ({speed:,.0f} steps/s)" if speed else ""),
         _performance_in_words(summary),
         *(f"{name}: {_milestone_in_words(reached)}" for name, reached in summary["milestones"].items()),
-        f"tensorboard --logdir {shlex.quote(str(folder))}",
+        *places,
         str(folder / "summary.json"),
     ]
 

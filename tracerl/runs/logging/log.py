@@ -1,0 +1,268 @@
+"""The log of a run: which numbers are logged and when. Loggers write them: ``tensorboard``, ``csv_file``, ..."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tracerl.config import checks
+from tracerl.config.forms import fits, whole
+from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.record import Record, steps_of_all
+from tracerl.lifetime.statistics import average, bootstrap_interval, interquartile_mean, median_reached
+from tracerl.nn.views import Numbers, changing
+from tracerl.runs.logging.custom_scalars import SPREAD
+
+if TYPE_CHECKING:
+    from tracerl.recording.images import Picture
+    from tracerl.runs.logging.images import Snapshots
+
+_RESAMPLES = 1000  # bootstrap resamples per point of a curve; the summary uses twice as many
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """The data of a run that its loggers need."""
+
+    folder: Path  # folder of the run
+    settings: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by dotted name
+    config: str = ""  # resolved config as yaml
+    steps: int = 1  # env steps of each lifetime
+    lifetimes: int = 1  # number of lifetimes; the spread of two or more is logged too
+    # decays and thresholds of the initialised agent (``views.constants``); None: those at the first picture
+    initial: Mapping[str, Numbers] | None = None
+    # result of ``RunLog.resume_offset`` in an earlier part of the run
+    resume_offset: Mapping[str, Any] | None = None
+    # result of ``RunLog.capture`` in the earlier part, as arrays by name
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LogWriter:
+    """Where a log goes: a file, or a run of a service. What a logger does not support does nothing.
+
+    Attributes:
+        target: file or service, for messages.
+        failures: errors of a write that are a warning, once, while the run continues.
+    """
+
+    target: object = "the log"
+    failures: tuple[type[Exception], ...] = (OSError,)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers by tag, some of them possibly not finite. ``step`` is the env step of every lifetime."""
+
+    def histograms(self, arrays: Mapping[str, Numbers], step: int) -> None:
+        """Write the distributions of arrays of any shape, by tag."""
+
+    def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
+        """Write pictures by tag: uint8, [height, width, 3]."""
+
+    def offset(self) -> Any:
+        """Return what ``Logger.open`` needs to resume, as JSON data: part of a checkpoint."""
+
+    def place(self) -> str | None:
+        """Return the command or address that shows the log, for the last lines of a run; None without one."""
+
+    def close(self, success: bool, summary: Mapping[str, Any]) -> None:
+        """End the log.
+
+        Args:
+            success: whether the run finished.
+            summary: contents of ``summary.json``; empty outside a run.
+        """
+
+
+class Logger(Protocol):
+    """The settings of one logger: a key of the group ``logger``."""
+
+    def open(self, run: LoggedRun, offset: Any) -> LogWriter:
+        """Begin the log of a run, or resume it.
+
+        Args:
+            run: the run.
+            offset: what ``LogWriter.offset`` returned at the checkpoint; it comes from a file and can be anything.
+                None: the log begins, or has no offset.
+        """
+
+
+@dataclass(frozen=True)
+class LogSchedule:
+    """When a log is written."""
+
+    every: int  # env steps (per lifetime) between points of the curves
+    # env steps between histograms, or a share of the run if below 1; None: no histograms
+    histograms_every: float | None = None
+    pictures_every: float | None = None  # the same for pictures
+    picture_steps: int = 100  # consecutive env steps in a picture, at most ``pictures_every``
+
+    def __post_init__(self) -> None:
+        checks.whole("every", self.every, 1)
+        for name in ("histograms_every", "pictures_every"):
+            _check_period(name, getattr(self, name))
+        checks.whole("picture_steps", self.picture_steps, 1)
+
+
+def _check_period(name: str, value: Any) -> None:
+    is_share = isinstance(value, float) and 0 < value < 1
+    if not (value is None or is_share or fits(whole(1), value)):
+        problem = f"must be env steps, 1 or above, a share of the run between 0 and 1, or null, got {value!r}"
+        raise checks.ConfigError(name, problem)
+
+
+def _in_steps(period: float | None, steps: int) -> int:
+    """Return a period in env steps. A period below 1 is a share of the run. None gives 0."""
+    if period is None:
+        return 0
+    return int(period) if period >= 1 else max(1, int(period * steps))
+
+
+def _snapshots(schedule: LogSchedule, run: LoggedRun) -> "Snapshots | None":
+    """Return the recorder of the pictures; None without pictures."""
+    every = _in_steps(schedule.pictures_every, run.steps)
+    if not every:
+        return None
+    from tracerl.runs.logging.images import Snapshots  # imports Pillow
+
+    try:
+        return Snapshots(every, schedule.picture_steps, run.initial, run.kept)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        print(f"warning: the unfinished picture is lost: {error!r}", file=sys.stderr)
+        return Snapshots(every, schedule.picture_steps, run.initial)
+
+
+class RunLog(Callback):
+    """The log of a run: curves, histograms and pictures on schedules, written by every logger.
+
+    All loggers share one schedule, because the diagnostics of an agent are averages since they were last read.
+    """
+
+    def __init__(self, schedule: LogSchedule, run: LoggedRun, loggers: Mapping[str, Logger]) -> None:
+        self.every = schedule.every
+        self._histograms_every = _in_steps(schedule.histograms_every, run.steps)
+        self._snapshots = _snapshots(schedule, run)
+        before = run.resume_offset or {"steps": 0, "offsets": {}}
+        self._others = {name: at for name, at in before["offsets"].items() if name not in loggers}
+        self._writers = {name: logger.open(run, before["offsets"].get(name)) for name, logger in loggers.items()}
+        self._warned = set[str]()  # names of the loggers of which a write has failed
+        self._time, self._steps, self._warned_of_nonfinite = time.perf_counter(), int(before["steps"]), False
+
+    def resume_offset(self) -> dict[str, Any]:
+        """Return where the log resumes: env steps of all lifetimes at the last point, and the offset of each logger."""
+        own = {name: writer.offset() for name, writer in self._writers.items()}
+        return {"steps": self._steps, "offsets": {**self._others, **own}}
+
+    def capture(self) -> dict[str, Any]:
+        """Return the state of an unfinished picture as arrays by name; usually empty."""
+        return {} if self._snapshots is None else self._snapshots.capture()
+
+    def places(self) -> list[str]:
+        """Return the commands and addresses that show the log."""
+        return [place for writer in self._writers.values() if (place := writer.place()) is not None]
+
+    def next_call(self, step: int) -> int:
+        """Return the next env step after ``step`` at which data are logged; see ``Callback.next_call``."""
+        due = [(step // self.every + 1) * self.every]
+        if self._histograms_every:
+            due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)
+        if self._snapshots is not None:
+            due.append(self._snapshots.next_call(step))
+        return min(due)
+
+    def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Log the data due at this env step. ``docs/tags.md`` lists every tag.
+
+        A failed write, such as on a full disk, is a warning once per logger, and the run continues. Non-finite numbers
+        are logged with one warning. The divergence check of the loop decides whether the run ends.
+        """
+        step = steps_of_all(records)
+        distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
+        pictured = self._snapshots is not None and self._snapshots.next_call(step - 1) == step
+        if step % self.every == 0 or not (distributed or pictured):  # an unscheduled call is at the last step
+            self._points(step, records, agent)
+        if distributed:
+            arrays = changing(agent)
+            self._write(lambda writer: writer.histograms(arrays, step))
+        if pictured:
+            assert self._snapshots is not None
+            found = self._snapshots.call(step, records, agent)
+            if found:
+                self._write(lambda writer: writer.images(found, step))
+
+    def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Replace the newest view of an unfinished picture; see ``Schedule.call_after_reset``."""
+        if self._snapshots is not None:
+            self._snapshots.replace_newest(agent)
+
+    def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Log the last points of the curves; see ``Schedule.call_at_end``."""
+        self._points(steps_of_all(records), records, agent)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers by tag at an env step."""
+        self._write(lambda writer: writer.scalars(values, step))
+
+    def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Log a point of every curve."""
+        steps = sum(record.step for record in records)
+        if steps == self._steps:
+            return
+        values = dict(agent.diagnostics())
+        self._warn_of_nonfinite(values, step)
+        now = time.perf_counter()
+        values["time/fps"] = (steps - self._steps) / (now - self._time)
+        values.update(_rollout(records))
+        values.update(_milestones(records))
+        self._time, self._steps = now, steps
+        self.scalars(values, step)
+
+    def _warn_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
+        """Warn once of numbers that are not finite."""
+        odd = [f"{tag} is {value}" for tag, value in values.items() if not math.isfinite(value)]
+        if odd and not self._warned_of_nonfinite:
+            print(f"warning: the agent's {odd[0]} after {step:,} steps; the run continues", file=sys.stderr)
+            self._warned_of_nonfinite = True
+
+    def close(self, success: bool, summary: Mapping[str, Any] | None = None) -> None:
+        """Log the summary and whether the run succeeded, and close all logs."""
+        self._write(lambda writer: writer.close(success, summary or {}))
+
+    def _write(self, write: Callable[[LogWriter], None]) -> None:
+        """Write with each logger. A failed write is a warning, once per logger."""
+        for name, writer in self._writers.items():
+            try:
+                write(writer)
+            except writer.failures as error:
+                if name not in self._warned:
+                    print(f"warning: cannot write {writer.target}: {error}; the run continues", file=sys.stderr)
+                self._warned.add(name)
+
+
+def _rollout(records: Sequence[Record]) -> dict[str, float]:
+    """Return recent returns by tag, with their spread for many lifetimes. Returns need an ended episode."""
+    values = {"rollout/reward_rate": average(record.reward_rate() for record in records)}
+    returns = [record.mean_return(partial=True) for record in records if record.episodes]
+    if not returns:
+        return values
+    values["rollout/ep_rew_mean"] = average(returns)
+    values["rollout/ep_len_mean"] = average(record.mean_length() for record in records)
+    if len(returns) > 1:
+        spread = interquartile_mean(returns), *bootstrap_interval(returns, resamples=_RESAMPLES)
+        values.update(zip(SPREAD, spread, strict=True))
+    return values
+
+
+def _milestones(records: Sequence[Record]) -> dict[str, float]:
+    """Return the median env step at which lifetimes reached each milestone, and the share that did, by tag."""
+    values = {}
+    for i, milestone in enumerate(records[0].milestones):
+        reached = [record.milestones[i].reached_at for record in records]
+        middle = median_reached(reached)
+        if middle is not None:
+            values[f"milestones/{milestone.name}"] = float(middle)
+        if len(records) > 1:
+            values[f"milestones/{milestone.name}_lives"] = sum(step is not None for step in reached) / len(reached)
+    return values

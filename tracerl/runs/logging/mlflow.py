@@ -1,0 +1,127 @@
+"""MLflow: one run of it per run folder."""
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
+from tracerl.runs.logging.log import LoggedRun, LogWriter
+from tracerl.runs.logging.service import ServiceRun, name_of, plain
+
+if TYPE_CHECKING:
+    from tracerl.recording.images import Picture
+
+FILE = "mlflow.json"
+_DEFAULT = "sqlite:///mlflow.db"  # in the current folder, as MLflow's own default
+_PARAMETERS = 100  # of one request
+_LONGEST = 500  # characters of a parameter, in every version of MLflow
+
+
+@dataclass(frozen=True)
+class MLflow:
+    """The logger ``mlflow``; see ``configs/logger/mlflow.yaml``.
+
+    Its parameters are the hyperparameters by dotted name, and its artifacts ``config.yaml`` and ``summary.json``.
+    MLflow has no histograms.
+    """
+
+    tracking_uri: str | None
+    experiment: str
+    name: str | None
+    tags: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        checks.packages("", "mlflow", "mlflow", "sqlalchemy")
+        if not isinstance(self.experiment, str) or not self.experiment:
+            raise ConfigError("experiment", f"must be the name of an experiment, got {self.experiment!r}")
+        for key in ("tracking_uri", "name"):
+            if not isinstance(getattr(self, key), str | None):
+                raise ConfigError(key, f"must be a text or null, got {getattr(self, key)!r}")
+        if not isinstance(self.tags, Mapping) or not all(isinstance(tag, str) for tag in self.tags):
+            raise ConfigError("tags", f"must be a mapping of names to values, got {self.tags!r}")
+
+    def open(self, run: LoggedRun, offset: Any) -> "MLflowWriter":
+        """Begin a run, or continue the one of an earlier part; see ``Logger.open``.
+
+        Raises:
+            ConfigError: the store cannot be used.
+        """
+        try:
+            return MLflowWriter(self, run)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConfigError("logger.mlflow.tracking_uri", f"must be a store that works: {reason}") from error
+
+
+class MLflowWriter(LogWriter):
+    """A run of MLflow. Metrics have the env step as their step."""
+
+    target = "the log of mlflow"
+    failures = (Exception,)  # of a package, a database and a network that are not tracerl's
+
+    def __init__(self, settings: MLflow, run: LoggedRun) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self._uri = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
+        self._kept, self._client = ServiceRun(run.folder / FILE), MlflowClient(tracking_uri=self._uri)
+        if self._kept.resumed and self._kept.id is not None:
+            self._client.update_run(self._kept.id, status="RUNNING")
+        else:
+            self._begin(settings, run)
+        assert self._kept.id is not None
+        self._id: str = self._kept.id
+
+    def _begin(self, settings: MLflow, run: LoggedRun) -> None:
+        """Create a run with its parameters and its config."""
+        from mlflow.entities import Param
+
+        there = self._client.get_experiment_by_name(settings.experiment)
+        experiment = self._client.create_experiment(settings.experiment) if there is None else there.experiment_id
+        name = settings.name or name_of(run.folder, run.settings)
+        tags = {**{tag: str(value) for tag, value in settings.tags.items()}, "mlflow.runName": name}
+        made = self._client.create_run(experiment, tags=tags).info.run_id
+        parameters = [Param(_allowed(key), str(value)[:_LONGEST]) for key, value in run.settings.items()]
+        for i in range(0, len(parameters), _PARAMETERS):
+            self._client.log_batch(made, params=parameters[i : i + _PARAMETERS])
+        self._client.log_text(made, run.config, "config.yaml")
+        self._kept.begin(made)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers by tag. Characters that MLflow does not allow in a name become ``_``."""
+        from mlflow.entities import Metric
+
+        if self._kept.is_new(step):
+            now = int(time.time() * 1000)
+            metrics = [Metric(_allowed(tag), float(value), now, step) for tag, value in values.items()]
+            self._client.log_batch(self._id, metrics=metrics)
+            self._kept.reached(step)
+
+    def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
+        """Log images by tag."""
+        if self._kept.is_new(step):
+            for tag, picture in pictures.items():
+                self._client.log_image(self._id, picture, key=_allowed(tag), step=step)
+
+    def place(self) -> str:
+        """Return the command that shows the store; with a server its address."""
+        served = self._uri.startswith(("http://", "https://"))
+        return self._uri if served else f"mlflow ui --backend-store-uri {self._uri}"
+
+    def close(self, success: bool, summary: Mapping[str, Any]) -> None:
+        """Log the summary and end the run."""
+        found = plain(summary)
+        interrupted = found.get("status") == "interrupted"
+        try:
+            self._client.log_dict(self._id, found, "summary.json")
+        finally:
+            status = "FINISHED" if success else "KILLED" if interrupted else "FAILED"
+            self._client.set_terminated(self._id, status=status)
+
+
+def _allowed(tag: str) -> str:
+    """Return a tag in the characters of MLflow's names: ``milestones/w20_475`` for ``milestones/w20>=475``."""
+    return re.sub(r"[^\w .:/-]+", "_", tag)

@@ -1,0 +1,66 @@
+"""The run of a tracking service that belongs to a run folder, so that a resumed run continues it."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracerl.config.forms import fits
+from tracerl.runs.files import read_json
+from tracerl.runs.saved import COUNT
+
+
+class ServiceRun:
+    """The id of a run of a service and the last env step that it has, in a file of the run folder.
+
+    A resumed run computes the steps after its checkpoint again, bit-identically. The service has some of them, and
+    their points are left out.
+
+    Attributes:
+        id: id at the service; None before the service has given one.
+        resumed: whether an earlier part of the run has begun it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, if there is one with a sound id."""
+        found = read_json(path) or {}
+        known = isinstance(found.get("id"), str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", found["id"]) is not None
+        self.id: str | None = found["id"] if known else None
+        self.resumed = known
+        self._path, self._last = path, int(found["step"]) if known and fits(COUNT, found.get("step")) else -1
+        self._skipped = self._last  # steps up to this one are from an earlier part of the run
+
+    def begin(self, run_id: str) -> None:
+        """Take the id of a new run, which has no steps yet."""
+        self.id, self.resumed, self._last, self._skipped = run_id, False, -1, -1
+        self._write()
+
+    def is_new(self, step: int) -> bool:
+        """Return whether the service lacks the points of an env step."""
+        return step > self._skipped
+
+    def reached(self, step: int) -> None:
+        """Store that the service has the points of an env step."""
+        if step > self._last:
+            self._last = step
+            self._write()
+
+    def _write(self) -> None:
+        """Replace the file, without waiting for the disk."""
+        aside = self._path.with_name(self._path.name + ".part")
+        aside.unlink(missing_ok=True)
+        aside.write_text(json.dumps({"id": self.id, "step": self._last}) + "\n", encoding="utf-8")
+        aside.replace(self._path)
+
+
+def plain(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary as JSON has it: keys are texts."""
+    found: dict[str, Any] = json.loads(json.dumps(summary))
+    return found
+
+
+def name_of(folder: Path, settings: Mapping[str, Any]) -> str:
+    """Return the default name of a run at a service: env, agent and the name of its folder."""
+    parts = (settings.get("env.name"), settings.get("agent.name"), folder.name)
+    return " ".join(str(part) for part in parts if part)
