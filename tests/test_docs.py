@@ -15,6 +15,7 @@ from tests.helpers import command, compose, script
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMPLETE = [
+    "callbacks.md",
     "library.md",
     "loggers.md",
     "own-loop.md",

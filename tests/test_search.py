@@ -163,7 +163,7 @@ def test_a_pruned_trial_ends_early_and_can_be_resumed(
     assert asked == [(300, 75)]
     assert [trial.state for trial in trials_in("s.db")] == [TrialState.PRUNED]
     folder = tmp_path / "s" / "CartPole" / "0"
-    assert (summary(folder)["status"], summary(folder)["steps"]) == ("interrupted", 75)
+    assert (summary(folder)["status"], summary(folder)["steps"]) == ("finished", 75)
     assert command([f"resume={folder}"], monkeypatch, tmp_path) == 0
     assert (summary(folder)["status"], summary(folder)["steps"]) == ("finished", 300)
 

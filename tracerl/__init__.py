@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tracerl.lifetime.api import Every as Every
     from tracerl.lifetime.api import Lifetime as Lifetime
     from tracerl.lifetime.api import live as live
+    from tracerl.lifetime.callbacks import Callback as Callback
+    from tracerl.lifetime.callbacks import CallbackFailed as CallbackFailed
+    from tracerl.lifetime.callbacks import Episode as Episode
+    from tracerl.lifetime.callbacks import RunState as RunState
     from tracerl.lifetime.evaluation import Evaluation as Evaluation
     from tracerl.lifetime.evaluation import evaluate as evaluate
     from tracerl.lifetime.loop import Diverged as Diverged
@@ -56,6 +60,7 @@ _HOMES = {
     "runs.api": ("launch", "load_agent", "make_agent", "make_env", "make_network"),
     "runs.pretrained": ("load_pretrained",),
     "lifetime.api": ("Every", "Lifetime", "live"),
+    "lifetime.callbacks": ("Callback", "CallbackFailed", "Episode", "RunState"),
     "lifetime.evaluation": ("Evaluation", "evaluate"),
     "lifetime.loop": ("Diverged", "EnvFailed", "Step", "WrongEnvApi"),
     "nn.lifetimes": ("Lifetimes",),

@@ -19,11 +19,11 @@ from tracerl.config.error_messages import missing
 from tracerl.config.hydra_compat import NotBuilt, instantiate
 from tracerl.config.moved import HEAD, HEAD_GROUP, HEAD_TARGET, current
 
-_OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|agent\.critic[.=]|agent\.({'|'.join(HEAD)})=)")
+_OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|callbacks\.|agent\.critic[.=]|agent\.({'|'.join(HEAD)})=)")
 
 
 def open_keys(overrides: list[str]) -> list[str]:
-    """Add ++ to overrides of open groups (env, optimiser, critic) and of moved keys, as Hydra requires."""
+    """Add ++ to overrides of open groups (env, optimiser, critic, callbacks) and of moved keys, as Hydra requires."""
     return [_OPEN.sub(r"++\g<0>", override) for override in overrides]
 
 

@@ -87,6 +87,8 @@ class CompiledEnvRunner:
             if agent.faults.any():  # the kernel stopped these lifetimes
                 for i in self.divergence.examine(agent, [record.step for record in records]):
                     records[i].frozen = True
+            if schedule.by_episode and runs.n_ended.any():
+                schedule.call_after_episodes(records, agent)
             if step >= schedule.next:
                 schedule.call(step, records, agent)
             if interrupted():

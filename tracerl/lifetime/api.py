@@ -10,9 +10,11 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.moved import keep_names
-from tracerl.lifetime.divergence import DivergenceCheck
+from tracerl.lifetime.callbacks import Callback, Events, RunState, named
+from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import Callback, Ending, LoopState, Step, stream
+from tracerl.lifetime.loop import Callback as Scheduled
+from tracerl.lifetime.loop import LoopState, Step, stream
 from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, Stateful
 from tracerl.lifetime.record import Marker, Milestone, Record
 
@@ -51,16 +53,13 @@ class _Monitor:
                 setattr(self, name, getattr(monitor, previous))
 
 
-def _as_callback(callback: Any) -> Callback:
-    """Return a callback of the current or the previous protocol as one of the current; else raise a ConfigError."""
-    if callable(getattr(callback, "call", None)):
-        found: Callback = callback
-        return found
-    if callable(getattr(callback, "look", None)):
+def _as_callback(callback: Any) -> Callback | Scheduled:
+    """Return a callback of the current or the previous protocol as one of the current."""
+    if callable(getattr(callback, "look", None)) and not callable(getattr(callback, "call", None)):
         warnings.warn("a callback's look is now call(records, agent)", DeprecationWarning, stacklevel=4)
-        return cast(Callback, _Monitor(callback))
-    wanted = "tracerl.Every(steps, function), or an object with every and call(records, agent)"
-    raise checks.ConfigError("callbacks", f"must each be {wanted}, got {callback!r}")
+        return cast(Scheduled, _Monitor(callback))
+    found: Callback | Scheduled = callback
+    return found
 
 
 class Lifetime(Iterator[Step]):
@@ -78,7 +77,7 @@ class Lifetime(Iterator[Step]):
         env: gym.Env[Any, Any],
         steps: int,
         seed: int,
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[Callback | Scheduled],
         milestones: Sequence[str],
         on_nonfinite: str,
     ) -> None:
@@ -91,7 +90,10 @@ class Lifetime(Iterator[Step]):
             made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
-        self._callbacks: list[Callback] = [Marker(), *reward_check(agent), *map(_as_callback, callbacks)]
+        self._events = Events(RunState(agent, [self.record], steps), named([_as_callback(each) for each in callbacks]))
+        self._callbacks: list[Scheduled] = [Marker(), *reward_check(agent), *self._events.scheduled, self._events]
+        if self._events.by_episode:
+            self.record.keep = self._events.keep
         self._seed = seed
         self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
         self._loop_state.divergence.remember(agent)
@@ -99,9 +101,27 @@ class Lifetime(Iterator[Step]):
             agent.abandon()  # the unfinished episode of an earlier run
         self._steps, self._stream = steps, self._begin(steps)
 
-    def _begin(self, steps: int) -> Generator[Step, None, Ending]:
+    def _begin(self, steps: int) -> Generator[Step, None, None]:
+        """Take the steps, and tell the callbacks how they end."""
         agent = cast(Agent, self.agent)  # the loop calls start, step and end only
-        return stream(agent, self.env, steps, self._seed, self.record, self._callbacks, loop_state=self._loop_state)
+        events, more = self._events, (self._seed, self.record, self._callbacks)
+        events.run.steps, events.run.stopped, events.failure = steps, None, None
+        status = "failed"
+        try:
+            events.start()
+            if not events.stopping:
+                yield from stream(agent, self.env, steps, *more, lambda: events.stopping, self._loop_state)
+            status = "failed" if events.failure else "finished"
+        except (GeneratorExit, KeyboardInterrupt):
+            status = "interrupted"
+            raise
+        except Diverged:
+            status = "diverged"
+            raise
+        finally:
+            events.end(status)
+        if events.failure is not None:
+            raise events.failure
 
     def __next__(self) -> Step:
         """Take one env step.
@@ -110,6 +130,7 @@ class Lifetime(Iterator[Step]):
             StopIteration: all steps are taken.
             EnvFailed: the env raised an exception, or returned values outside its spaces.
             Diverged: a number is not finite.
+            CallbackFailed: a callback raised an exception. The env step is complete, and ``go_on`` continues.
         """
         return next(self._stream)
 
@@ -140,7 +161,7 @@ def live(
     steps: int,
     *,
     seed: int = 0,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | Scheduled] = (),
     milestones: Sequence[str] = (),
     on_nonfinite: str = "freeze",
 ) -> Lifetime:
@@ -151,7 +172,7 @@ def live(
         env: Gymnasium env without automatic resets.
         steps: number of env steps.
         seed: seed of the env's first reset. The agent has its own, an argument of ``make_agent``.
-        callbacks: called on their schedules: ``Every``, or any ``Callback``.
+        callbacks: ``tracerl.Callback`` by event, ``Every`` on a schedule, or any object with ``every`` and ``call``.
         milestones: such as ``w20>=475``: the step at which the mean of the last 20 returns first reaches 475.
         on_nonfinite: ``freeze`` or ``stop``: raise; ``reset_life``: re-initialise the agent and continue.
 

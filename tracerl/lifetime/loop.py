@@ -47,12 +47,6 @@ class Callback(Protocol):
         """
 
 
-class StoppingCallback(Callback, Protocol):
-    """A callback that can end a run, as an interrupt does: a checkpoint, the logs and the summary are written."""
-
-    stopped: bool  # whether the run ends; read after each env step, or after each call in a compiled env
-
-
 class Step(NamedTuple):
     """One env step.
 
@@ -112,11 +106,19 @@ class Schedule:
 
     Attributes:
         next: env step of the next call of any callback; infinity without callbacks.
+        by_episode: whether a callback is to be called after episodes have ended.
     """
 
     def __init__(self, callbacks: Sequence[Callback], step: int) -> None:
         self._due = {callback: next_call(callback, step) for callback in callbacks}
+        self._by_episode: list[Any] = [callback for callback in callbacks if getattr(callback, "by_episode", False)]
+        self.by_episode = bool(self._by_episode)
         self.next: float = min(self._due.values(), default=math.inf)
+
+    def call_after_episodes(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Call the callbacks with a true ``by_episode`` by their method of this name: episodes have ended."""
+        for callback in self._by_episode:
+            callback.call_after_episodes(records, agent)
 
     def call(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call the callbacks that are due."""
@@ -237,6 +239,8 @@ def stream(
             loop_state.divergence.examine(agent, [record.step])
             action = agent.start(observation)  # the agent was re-initialised
         loop_state.action, loop_state.observation = action, observation
+        if step.last and schedule.by_episode:
+            schedule.call_after_episodes([record], agent)
         if record.step >= schedule.next:
             schedule.call(record.step, [record], agent)
         yield step

@@ -1,7 +1,7 @@
 """The Python interface: build envs, agents, networks and runs from the settings of the command line."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -210,7 +210,7 @@ def make_network(
     return made
 
 
-def launch(settings: Settings, folder: str | Path | None = None) -> dict[str, Any]:
+def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Run all lifetimes, as ``python -m tracerl.run`` does, and return the contents of ``summary.json``.
 
     Args:
@@ -218,10 +218,11 @@ def launch(settings: Settings, folder: str | Path | None = None) -> dict[str, An
             ``{"env": "CartPole", "lifetimes": 40, "env.backend": "compiled"}``.
         folder: folder for the config, TensorBoard events, episodes, checkpoints and summary of the run. None: a new
             folder under ``runs/``.
+        callbacks: ``tracerl.Callback`` by event, or ``tracerl.Every`` on a schedule.
 
     Raises:
         ConfigError: naming the setting.
-        RunEnded: the env failed or a number diverged. The summary is written.
+        RunEnded: the env or a callback failed, or a number diverged. The summary is written.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.launch import Origin
@@ -231,7 +232,7 @@ def launch(settings: Settings, folder: str | Path | None = None) -> dict[str, An
     agent_name = str(settings.get("agent", "reflect"))
     path = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
     path.mkdir(parents=True, exist_ok=True)
-    return start(cfg, Origin(path, "folder", agent_name, overrides))
+    return start(cfg, Origin(path, "folder", agent_name, overrides), callbacks)
 
 
 def compose(settings: Settings) -> DictConfig:

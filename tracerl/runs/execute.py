@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed, StoppingCallback
+from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -28,6 +29,8 @@ from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
     from tracerl.runs.logging.log import RunLog
+
+_ENDINGS = (EnvFailed, Diverged, CallbackFailed)  # failures that end a run and not the process
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,11 @@ class Setup:
     run_lock: RunLock  # lock on the folder; acquired and released by the caller
     interrupted: DeferredInterrupt  # records signals that end the run
     evaluations: "Evaluations | None"  # evaluations during the run
+    events: Events  # the user's callbacks
     checkpoints: CheckpointSettings | None  # schedule of checkpoints; None: no checkpoints
     kept: Mapping[str, Any]  # contents of every checkpoint: settings by dotted name, config as yaml, overrides
     seconds: float = 0.0  # duration of earlier parts of the run
     resumed: Sequence[Mapping[str, Any]] = ()  # env step of each resume, and whether it began a new episode
-    callbacks: Sequence[StoppingCallback] = ()  # of the caller, each of which can end the run
-
-    def ended(self) -> Callable[[], bool]:
-        """Return the function that says whether a signal or a callback ends the run."""
-        if not self.callbacks:
-            return self.interrupted
-        return lambda: self.interrupted() or any(callback.stopped for callback in self.callbacks)
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -75,17 +72,20 @@ def run(setup: Setup) -> dict[str, Any]:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
-            others += [*([] if setup.evaluations is None else [setup.evaluations]), *setup.callbacks]
+            others += [] if setup.evaluations is None else [setup.evaluations]
+            others += [*setup.events.scheduled, setup.events]
             callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
-            status = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, setup.ended())
+            status = _take_steps(setup, callbacks)
     except KeyboardInterrupt:
         status = "interrupted"
+        setup.events.end(status)
     except BaseException as failure:
         status = "diverged" if isinstance(failure, Diverged) else "failed"
+        setup.events.end(status)
         error = describe(failure)
         if not setup.run_lock.lost:
             keep_traceback(setup.folder, failure)
-        if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, (EnvFailed, Diverged)):
+        if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, _ENDINGS):
             raise  # other failures, such as sys.exit in the code of an agent, end the run, not the process
     finally:
         if setup.run_lock.lost:  # the folder belongs to another run now
@@ -95,6 +95,33 @@ def run(setup: Setup) -> dict[str, Any]:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     setup.run_lock.check()
     return summary
+
+
+def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
+    """Take the env steps, tell the user's callbacks how they end, and return that.
+
+    After an error in a callback, as after a signal, the env step is completed and a checkpoint is written.
+
+    Raises:
+        CallbackFailed: a callback raised an exception.
+    """
+    events, interrupted = setup.events, setup.interrupted
+    events.start()
+    if events.failure is None:
+        ending = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, _ends(setup))
+        status = "finished" if events.run.stopped is not None and not interrupted() else ending
+        events.end("failed" if events.failure is not None else status)
+    if events.failure is not None:
+        raise events.failure
+    if events.run.stopped is not None:
+        print(f"stopped by callbacks.{events.run.stopped} after {events.run.step:,} steps", file=sys.stderr)
+    return status
+
+
+def _ends(setup: Setup) -> Callable[[], bool]:
+    """Return a function that tells whether a signal or a callback ends the run."""
+    interrupted, events = setup.interrupted, setup.events
+    return lambda: interrupted() or events.stopping
 
 
 def _checkpoints(setup: Setup, started: float) -> list[Callback]:
@@ -110,14 +137,15 @@ def _checkpoints(setup: Setup, started: float) -> list[Callback]:
             "episodes": setup.episodes.flush(),
             "log": None if setup.log is None else setup.log.resume_offset(),
             "resumed": setup.resumed,
+            "callbacks": setup.events.capture(),
         }
 
     def others() -> dict[str, Mapping[str, Any]]:
         unwritten = {} if setup.log is None else setup.log.capture()
         return {"log": unwritten} if unwritten else {}
 
-    folder, steps, runner, interrupted = setup.folder, setup.steps, setup.runner, setup.interrupted
-    parts = runner, interrupted, describe, others, setup.evaluations
+    folder, steps = setup.folder, setup.steps
+    parts = setup.runner, _ends(setup), describe, others, setup.evaluations, setup.events.checkpoint
     return [Checkpoints(setup.checkpoints, folder, steps, *parts)]
 
 
@@ -132,7 +160,7 @@ def _env_packages() -> dict[str, str]:
 
 def describe(failure: BaseException) -> str:
     """Return a failure and its cause, if any, in one line."""
-    if not isinstance(failure, (EnvFailed, Diverged)):
+    if not isinstance(failure, _ENDINGS):
         return f"{type(failure).__name__}: {failure}"
     cause = failure.__cause__
     return str(failure) if cause is None else f"{failure}: {type(cause).__name__}: {cause}"

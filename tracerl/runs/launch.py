@@ -24,10 +24,12 @@ from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
-    from tracerl.lifetime.loop import StoppingCallback
+    from tracerl.lifetime.callbacks import Events
     from tracerl.lifetime.runners import EnvRunner
+    from tracerl.lifetime.statistics import Keep
     from tracerl.runs.execute import Setup
     from tracerl.runs.lock import RunLock
+    from tracerl.runs.logging.episodes import EpisodeLog
     from tracerl.runs.signals import DeferredInterrupt
 
 
@@ -45,17 +47,17 @@ class Origin:
     overrides: Sequence[str]  # overrides of the command line, kept for ``resume=PATH``
 
 
-def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence["StoppingCallback"] = ()) -> dict[str, Any]:
+def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
 
     Args:
-        cfg: the whole config.
-        origin: origin of the config.
-        callbacks: called during the run. If one of them ends it, the summary has the status ``interrupted``.
+        cfg: the config.
+        origin: where it comes from.
+        callbacks: made already, beside those of the config.
 
     Raises:
         ConfigError: a setting cannot be used.
-        RunEnded: the env failed or a number diverged.
+        RunEnded: the env or a callback failed, or a number diverged.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.execute import run
@@ -79,8 +81,6 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence["StoppingCallbac
     places = [] if setup.log is None else setup.log.places()
     print("\n".join(closing_lines(summary, folder, places)), flush=True)
     if summary["status"] == "interrupted":
-        if any(callback.stopped for callback in callbacks) and not setup.interrupted():
-            return summary
         setup.interrupted.forward()
         if setup.interrupted.signal not in (None, signal.SIGINT):
             raise SystemExit(128 + setup.interrupted.signal)
@@ -146,9 +146,10 @@ def _setup(
     steps: int,
     run_lock: "RunLock",
     resume: bool | str,
-    callbacks: Sequence["StoppingCallback"],
+    callbacks: Sequence[Any] = (),
 ) -> "Setup":
     """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
+    from tracerl.lifetime.callbacks import Events, RunState, named
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
@@ -160,6 +161,7 @@ def _setup(
     from tracerl.runs.summary import Outcome
 
     spec, checkpoints, evaluations = (build(cfg, key) for key in ("env", "checkpoint", "eval"))
+    found = {**_callbacks(cfg), **named(callbacks)}
     logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
     if checkpoints.best_by == "evaluation" and evaluations.every is None:
         raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
@@ -181,18 +183,26 @@ def _setup(
         clear(folder, steps)
     else:
         past = restore_run(before, agent, runner, records, steps)
+    events = Events(RunState(agent, records, steps, folder), found)
+    events.restore(past.get("callbacks", {}))
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
     write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run
     episodes = EpisodeLog(folder, past.get("episodes", 0))
     for record in records:
-        record.keep = episodes.keep
-    named = {**settings, "agent.name": agent_name}
-    shown = {key: value for key, value in named.items() if not key.endswith("_target_") and value is not None}
+        record.keep = _kept_by(episodes, events)
+    about = {**settings, "agent.name": agent_name}
+    hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
+    shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
     earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
     interrupted = DeferredInterrupt()
     logged = LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
     log = None if logger is None else logger.open(logged)
+    if log is not None:
+        events.log_with(log.scalars)
+    frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
+    if checkpoints.best_by == "evaluation":
+        events.by_evaluation(frozen_copies)
     return Setup(
         about=Outcome(spec.name, agent_name, getattr(agent, "engine", None), cfg.device, cfg.seed),
         agent=agent,
@@ -204,13 +214,42 @@ def _setup(
         episodes=episodes,
         run_lock=run_lock,
         interrupted=interrupted,
-        evaluations=_evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted),
+        evaluations=frozen_copies,
+        events=events,
         checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
         kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
-        callbacks=callbacks,
     )
+
+
+def _callbacks(cfg: DictConfig) -> dict[str, Any]:
+    """Build the callbacks of the config, by name."""
+    from tracerl.lifetime.callbacks import named
+
+    plain: Any = OmegaConf.to_container(cfg)
+    wanted = plain.get("callbacks") or {}  # earlier runs have none
+    if not isinstance(wanted, dict):
+        raise ConfigError("callbacks", f"must be a mapping of names to callbacks, got {wanted!r:.200}")
+    found = {}
+    for name, settings in wanted.items():
+        if not isinstance(settings, dict) or "_target_" not in settings:
+            raise ConfigError(f"callbacks.{name}", f"must have a _target_, the class, got {settings!r:.200}")
+        key = f"callbacks.{name}"
+        found[name] = build(OmegaConf.create({**plain, key: settings}), key)
+    return named(found)
+
+
+def _kept_by(episodes: "EpisodeLog", events: "Events") -> "Keep":
+    """Return what is called with every ended episode: the log of episodes, and the callbacks if there are any."""
+    if not events.by_episode:
+        return episodes.keep
+
+    def keep(lifetime: int, step: int, episode_return: float, length: int) -> None:
+        episodes.keep(lifetime, step, episode_return, length)
+        events.keep(lifetime, step, episode_return, length)
+
+    return keep
 
 
 def _evaluations(

@@ -32,7 +32,7 @@ _OUTPUTS = (
 _FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml")
 _FOLDERS = (CHECKPOINTS, "diverged", "wandb", ".wandb", ".hydra")
 # Settings without effect on the results of a run so far.
-_FREE = ("checkpoint", "deploy", "env.timeout", "eval", "logger", "resume", "steps", "threads")
+_FREE = ("callbacks", "checkpoint", "deploy", "env.timeout", "eval", "logger", "resume", "steps", "threads")
 
 
 def finished_run(

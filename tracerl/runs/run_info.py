@@ -25,6 +25,7 @@ class RunInfo:
     resumed: list[dict[str, Any]]  # for each resume: its env step, and whether it began a new episode
     config: str | None = None  # resolved config as yaml; None in older checkpoints
     overrides: list[str] | None = None  # command line; None in older checkpoints
+    callbacks: Mapping[str, Any] | None = None  # result of ``callbacks.Events.capture``; None in older checkpoints
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":
@@ -80,4 +81,8 @@ _NEEDED: dict[str, Check] = {
     "score": optional(real),
 }
 # Keys that older checkpoints do not have.
-_ADDED: dict[str, Check] = {"config": optional(text), "overrides": optional(several(text))}
+_ADDED: dict[str, Check] = {
+    "config": optional(text),
+    "overrides": optional(several(text)),
+    "callbacks": optional(mapping),
+}

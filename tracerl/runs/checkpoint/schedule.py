@@ -74,11 +74,13 @@ class Checkpoints(Callback):
         describe: Callable[[], Mapping[str, Any]],
         others: Callable[[], Parts] = dict,
         evaluations: "Evaluations | None" = None,
+        written: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self.every = settings.every or callback_interval(steps)
         self._settings, self._root, self._steps = settings, folder / CHECKPOINTS, steps
         self._runner, self._interrupted, self._describe = runner, interrupted, describe
         self._others, self._due, self._best = others, 0, -math.inf
+        self._written = written  # called with the folder of each new checkpoint
         self._evaluations = evaluations if settings.best_by == "evaluation" else None
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
 
@@ -99,13 +101,15 @@ class Checkpoints(Callback):
             return
         assert isinstance(agent, Stateful)
         try:
-            self._make(step, records, agent, score)
+            path = self._make(step, records, agent, score)
             self._made, self._made_at, self._best = step, time.monotonic(), max(self._best, score)
         except OSError as error:
             if not self._warned:
                 problem = f"cannot write a checkpoint in {self._root}: {error}"
                 print(f"warning: {problem}; the run continues", file=sys.stderr)
             self._warned = True
+            return
+        self._written(path)
 
     def _score(self, step: int, records: Sequence[Record]) -> float:
         """Return what the best are chosen by; minus infinity without an evaluation at this step."""
@@ -116,14 +120,15 @@ class Checkpoints(Callback):
     def _late(self) -> bool:
         return time.monotonic() - self._made_at > 60 * (self._settings.minutes or math.inf)
 
-    def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float) -> None:
+    def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float) -> Path:
         from tracerl.lifetime.env_state import split
 
         arrays, plain = split(self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
         info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
-        write(self._root, step, {**mine, **self._others()}, info)
+        path = write(self._root, step, {**mine, **self._others()}, info)
         prune(self._root, self._settings.keep_last, self._settings.keep_best)
+        return path
 
 
 def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Checkpoint | None:
@@ -163,7 +168,8 @@ def restore_run(
     If the env has no saved state and steps are left, a new episode begins, and the agent drops the old one.
 
     Returns:
-        State of the run's files: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``.
+        State of the run's files: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``, and that of
+        its ``callbacks``.
 
     Raises:
         ConfigError: the checkpoint does not fit the settings.
@@ -190,7 +196,7 @@ def restore_run(
     kept_of_log = {name: tensor.numpy() for name, tensor in parts.get("log", {}).items()}
     resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": new_episode}]
     files = {"episodes": info.episodes, "log": info.log, "kept": kept_of_log}
-    return {**files, "seconds": info.seconds, "resumed": resumed}
+    return {**files, "seconds": info.seconds, "resumed": resumed, "callbacks": info.callbacks or {}}
 
 
 def _check_records(records: Sequence[Record], state: Mapping[str, Any]) -> None:
