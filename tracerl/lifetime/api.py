@@ -102,7 +102,7 @@ class Lifetime(Iterator[Step]):
         self._steps, self._stream = steps, self._begin(steps)
 
     def _begin(self, steps: int) -> Generator[Step, None, None]:
-        """Take the steps, and tell the callbacks how they end."""
+        """Take the steps, with the callbacks."""
         agent = cast(Agent, self.agent)  # the loop calls start, step and end only
         events, more = self._events, (self._seed, self.record, self._callbacks)
         events.run.steps, events.run.stopped, events.failure = steps, None, None

@@ -80,7 +80,7 @@ class Callback:
     and ``load_state_dict(state)`` is part of checkpoints.
 
     Lifetimes of compiled envs advance together in the kernel between two scheduled calls. Episodes that end there are
-    told at the next one, with their own env step. Only ``on_step`` makes a run slower: it stops the kernel at every
+    reported at the next one, with their own env step. Only ``on_step`` makes a run slower: it stops the kernel at every
     env step.
 
     An error in a callback ends the run, after a checkpoint and the summary are written; see ``CallbackFailed``.
@@ -146,7 +146,7 @@ class _Guarded:
         self._events.guard(self._callback, "call_at_end", lambda: method(records, agent))
 
     def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Tell a callback with this method that an episode has begun without an env step."""
+        """Call a callback with this method: an episode has begun without an env step."""
         if (method := getattr(self._callback, "call_after_reset", None)) is not None:
             self._events.guard(self._callback, "call_after_reset", lambda: method(records, agent))
 
@@ -156,10 +156,9 @@ class Events:
 
     Attributes:
         run: what the callbacks see.
-        failure: the first error of a callback. The loop then ends, and no callback is called but for ``on_end`` of
-            the others.
+        failure: the first error of a callback. The loop then ends, and only ``on_end`` of the others is called.
         every: not used; see ``next_call``.
-        by_episode: whether the loop tells when episodes have ended.
+        by_episode: whether a callback needs the ends of episodes.
     """
 
     every = _NEVER
@@ -205,30 +204,30 @@ class Events:
             self._ended.append(Episode(lifetime, step, episode_return, length))
 
     def next_call(self, step: int) -> int:
-        """Return the next env step at which something is to be told; see ``loop.Callback``."""
+        """Return the next env step at which something is to be reported; see ``loop.Callback``."""
         if self._by_step:
             return step + 1
         return _NEVER if self._evaluations is None else (step // self._evaluations.every + 1) * self._evaluations.every
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Tell what has happened up to this env step, once."""
+        """Report what has happened up to this env step, once."""
         self.run.records, self.run.agent = records, agent
         step = self.run.step
         if self._by_step and step > self._newest:
-            self._tell("on_step")
+            self._report("on_step")
         self._newest = step
         ended, self._ended = self._ended, []
         for episode in ended:
-            self._tell("on_episode_end", episode)
+            self._report("on_episode_end", episode)
         score = self._score(step, bool(ended))
         if score > self._best:
             self._best = score
-            self._tell("on_new_best", score)
+            self._report("on_new_best", score)
 
     call_after_episodes = call
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Tell what has happened since the last call; ``on_end`` comes from ``end``."""
+        """Report what has happened since the last call; ``on_end`` comes from ``end``."""
         self.call(records, agent)
 
     def _score(self, step: int, ended: bool) -> float:
@@ -239,16 +238,16 @@ class Events:
         return -math.inf if math.isnan(mean) else mean
 
     def start(self) -> None:
-        """Tell that the lifetimes begin."""
+        """Report that the lifetimes begin."""
         self._newest, self._began = self.run.step, True
-        self._tell("on_start")
+        self._report("on_start")
 
     def checkpoint(self, path: Path) -> None:
-        """Tell that a checkpoint was written."""
-        self._tell("on_checkpoint", path)
+        """Report that a checkpoint was written."""
+        self._report("on_checkpoint", path)
 
     def end(self, status: str) -> None:
-        """Tell that the lifetimes have ended, once: also the callbacks that did not fail after one that did."""
+        """Report, once, that the lifetimes have ended: after an error to the callbacks that did not raise it."""
         if not self._began:
             return
         self._began = False
@@ -257,7 +256,7 @@ class Events:
             if name != failed:
                 self._call(name, callback, "on_end", partial(callback.on_end, self.run, status))
 
-    def _tell(self, event: str, *values: Any) -> None:
+    def _report(self, event: str, *values: Any) -> None:
         for name, callback in self._listeners(event):
             if self.failure is None:
                 self._call(name, callback, event, partial(getattr(callback, event), self.run, *values))

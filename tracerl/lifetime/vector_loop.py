@@ -88,13 +88,13 @@ def _run(
                 statistics.freeze(lifetime)
         ended = step_types >= StepType.TERMINATED
         statistics.add(rewards, step_types >= StepType.MID, ended)
-        to_tell = schedule.by_episode and ended.any()
+        some_ended = schedule.by_episode and ended.any()
         if by_themselves:
             starting = ended
         elif (ended := ended | (statistics.frozen & (terminated | truncated))).any() and statistics.step() < steps:
             actions, ended = _begin(agents, envs, ended, statistics, loop_state.divergence), nobody
         loop_state.action, loop_state.ended = actions, ended
-        if to_tell:
+        if some_ended:
             schedule.call_after_episodes(statistics.records(), agents)
         if statistics.step() >= schedule.next:
             schedule.call(statistics.step(), statistics.records(), agents)

@@ -98,7 +98,7 @@ def run(setup: Setup) -> dict[str, Any]:
 
 
 def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
-    """Take the env steps, tell the user's callbacks how they end, and return that.
+    """Take the env steps, with the callbacks of the user, and return how they ended.
 
     After an error in a callback, as after a signal, the env step is completed and a checkpoint is written.
 
@@ -119,7 +119,7 @@ def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
 
 
 def _ends(setup: Setup) -> Callable[[], bool]:
-    """Return a function that tells whether a signal or a callback ends the run."""
+    """Return a function that returns whether a signal or a callback ends the run."""
     interrupted, events = setup.interrupted, setup.events
     return lambda: interrupted() or events.stopping
 
