@@ -217,7 +217,10 @@ ENV = gym.make("CartPole-v1")
         (lambda: tracerl.make_agent((ENV.observation_space,)), "pair .observation_space, action_space."),
         (lambda: tracerl.make_agent(ENV, settings={"lifetimes": 0}), "lifetimes must be"),
         (lambda: tracerl.live(Lazy(), "CartPole", 5), r"env must be a Gymnasium env.*make_env\('CartPole'\)"),
-        (lambda: tracerl.live(Lazy(), ENV, 5, callbacks=[print]), r"callbacks must each be tracerl\.Every"),
+        (
+            lambda: tracerl.live(Lazy(), ENV, 5, callbacks=[print]),
+            r"callbacks must each be tracerl\.Callback, tracerl\.Every",
+        ),
         (lambda: tracerl.live(Lazy(), ENV, 1e4), "steps must be a whole number of 1 or above, got 10000.0"),
         (lambda: tracerl.make_env(ENV, {"env.id": "x"}), "settings must be empty"),
         (lambda: tracerl.make_agent(ENV, {"engine": "fused"}), "agent must be the name of an agent, got .*settings="),

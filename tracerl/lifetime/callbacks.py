@@ -330,6 +330,7 @@ def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     for name, callback in found.items():
         if not isinstance(callback, Callback) and not callable(getattr(callback, "call", None)):
             wanted = "tracerl.Callback, tracerl.Every(steps, function), or an object with every and call"
-            place = f"callbacks.{name}" if isinstance(callbacks, Mapping) else "callbacks"
-            raise ConfigError(place, f"must be {wanted}(records, agent), got {callback!r:.200}")
+            one = isinstance(callbacks, Mapping)
+            place, must = (f"callbacks.{name}", "must be") if one else ("callbacks", "must each be")
+            raise ConfigError(place, f"{must} {wanted}(records, agent), got {callback!r:.200}")
     return found
