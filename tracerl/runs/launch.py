@@ -133,7 +133,7 @@ def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
     """
     cfg = with_current_keys(cfg, ConfigWarning)
     _check(cfg)
-    spec, *_ = (build(cfg, key) for key in ("env", "logger", "checkpoint", "eval"))
+    spec, *_ = _built(cfg)
     with closing(_runner(cfg, spec)) as runner:
         cfg = with_input(cfg, kind_of(runner.observation_space.shape))
         check_engine(cfg.engine, _agent(cfg, spec, runner, agent_name), agent_name)
@@ -160,11 +160,8 @@ def _setup(
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.runs.summary import Outcome
 
-    spec, checkpoints, evaluations = (build(cfg, key) for key in ("env", "checkpoint", "eval"))
-    found = {**_callbacks(cfg), **named(callbacks)}
-    logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
-    if checkpoints.best_by == "evaluation" and evaluations.every is None:
-        raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
+    spec, checkpoints, evaluations, logger, from_config = _built(cfg)
+    found = {**from_config, **named(callbacks)}
     folder, agent_name = origin.folder, origin.agent_name
     runner = _runner(cfg, spec)
     cfg = with_input(cfg, kind_of(runner.observation_space.shape))
@@ -221,6 +218,16 @@ def _setup(
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )
+
+
+def _built(cfg: DictConfig) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """Build env spec, schedules of checkpoints and evaluations, logger and callbacks of a config."""
+    spec, checkpoints, evaluations = (build(cfg, key) for key in ("env", "checkpoint", "eval"))
+    callbacks = _callbacks(cfg)
+    logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
+    if checkpoints.best_by == "evaluation" and evaluations.every is None:
+        raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
+    return spec, checkpoints, evaluations, logger, callbacks
 
 
 def _callbacks(cfg: DictConfig) -> dict[str, Any]:
