@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 RECORD = DOCS / "data" / "outputs.json"
 SHOWN = "runs/CartPole/reflect/2026-11-25_10-00-00-a1b2c3"  # the folder that the pages name
-NOT_COMPARED = ("steps", "threads", "logger", "checkpoint", "resume")  # a toy run has others
+NOT_COMPARED = ("steps", "threads", "callbacks", "logger", "checkpoint", "resume")  # a toy run has others
 Make = Callable[[int | None], str]
 
 
