@@ -31,7 +31,22 @@ def test_raster_with_fewer_pixels_shows_every_spike(steps: int, n: int) -> None:
     spikes = np.zeros((steps, n))
     spikes[steps // 3, n // 3] = 1
     picture = raster(spikes, 50, 40)
-    assert picture.shape == (40, 50, 3) and is_colour(picture, P.SPIKE).any()
+    assert picture.shape == (40, 50, 3)
+    assert (picture.max((0, 1)) - np.array(P.PANEL) >= (np.array(P.SPIKE) - P.PANEL) // 3).all()
+
+
+def test_pixel_of_several_neurons_is_as_bright_as_the_root_of_the_share_that_fired() -> None:
+    spikes = np.zeros((1, 16))  # four neurons a pixel, of which 4, 1 and 0 fire
+    spikes[0, [0, 1, 2, 3, 5]] = 1
+    shades = (raster(spikes, 1, 4)[:, 0, 0].astype(float) - P.PANEL[0]) / (P.SPIKE[0] - P.PANEL[0])
+    np.testing.assert_allclose(shades, [1, 0.5, 0, 0], atol=0.01)
+
+
+def test_membranes_far_below_zero_differ() -> None:
+    row = P.membranes(np.array([[-np.inf], [-9.0], [-1.0], [0.0], [1.0], [9.0]]), 6, 1)[0]
+    assert row[0].tolist() == list(P.DRAINED) and row[4].tolist() == row[5].tolist() == list(P.CHARGED)
+    red = row[:4, 0].astype(int)
+    assert (np.diff(red) < 0).all() and not (row == np.array(P.BACKGROUND)).all(-1).any()
 
 
 def test_shades_increase_with_the_numbers() -> None:

@@ -18,7 +18,9 @@ from tracerl.plot.lines import draw_traces
 from tracerl.plot.living import live_on
 from tracerl.plot.memory import distributions_of
 from tracerl.plot.raster import draw_raster, representative_neurons, return_so_far
+from tracerl.plot.style import style
 from tracerl.recording.recorder import LayerRecording, Recording
+from tracerl.recording.timeline import Timeline
 from tracerl.runs.saved_run import load
 
 RUN = ["lifetimes=2", "steps=120", "network.hidden=[8,6]", "logger=none", "hydra.run.dir=run"]
@@ -56,11 +58,23 @@ def test_raster_has_a_line_for_every_spike_and_a_row_for_every_neuron() -> None:
     assert (steps.min(), steps.max()) == (101, 120)
     counts = np.bincount(rows.astype(int), minlength=5)
     assert counts.tolist() == sorted(found.layers[0].spikes.sum(0), reverse=True)
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > 4 > 0 > top  # the busiest neuron, of row 0, is at the top
     assert all(
         108.5 in [line.get_xdata()[0] for line in axes.get_lines()] for axes in figure.axes
     )  # the end of an episode
     with pytest.raises(ConfigError, match="without spiking neurons"):
         draw_raster(Recording([], None, None, None, None, None, None, None))
+
+
+def test_rows_are_sorted_by_firing_rate_as_when_watching_and_show_negative_spikes() -> None:
+    found = recording().layers[0]
+    rising = LayerRecording(found.name, -found.spikes, found.membrane, found.threshold, np.linspace(0.1, 0.5, 5))
+    figure = draw_raster(Recording([rising], None, None, None, None, None, None, None))
+    rows = np.array([mark[:, 1].mean() for mark in figure.axes[0].collections[0].get_segments()]).round()
+    assert np.bincount(rows.astype(int)).tolist() == found.spikes.sum(0)[::-1].tolist()
+    assert figure.axes[0].get_title(loc="right").startswith(f"{found.spikes.mean():.2f} spikes")
+    assert Timeline(None)._order(rising).tolist() == rising.busiest_first().tolist() == [4, 3, 2, 1, 0]
 
 
 def test_return_is_zero_after_the_end_of_an_episode() -> None:
@@ -91,6 +105,24 @@ def test_distributions_have_a_row_per_layer_and_report_constant_values() -> None
     assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["all 0.25"]
     with pytest.raises(ConfigError, match="has no weights"):
         draw_distributions({"a": {}})
+
+
+@pytest.mark.parametrize("width", [3.5, 7.2])
+@pytest.mark.parametrize("scale", [1e-4, 0.7, 300.0])
+def test_labels_of_distributions_do_not_overlap(width: float, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    names = ("weights", "biases", "eligibility trace", "membrane decay m", "readout decay k", "threshold", "rate")
+    layers = {
+        layer: {name: scale * (rng.normal(size=200) if i % 2 else np.full(9, 0.0527)) for i, name in enumerate(names)}
+        for layer in ("policy_0", "policy_readout", "value_0", "value_readout")
+    }
+    figure = draw_distributions(layers, width=width)
+    with style():
+        figure.canvas.draw()
+    labels = [axes.get_xticklabels() for axes in figure.axes] + [[axes.title for axes in figure.axes]]
+    boxes = [text.get_window_extent() for texts in labels for text in texts if text.get_text() and text.get_visible()]
+    assert len(boxes) == 4 * (3 * 2 + 4) + (7 if width > 5 else 4)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
 def test_distributions_of_adjacent_floats_are_drawn() -> None:

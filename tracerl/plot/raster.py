@@ -22,7 +22,8 @@ def draw_raster(
 ) -> "Figure":
     """Draw the spikes of every layer, membranes of some neurons of the first layer, return and td error.
 
-    The neurons of a raster are sorted by their number of spikes. A dashed line marks the end of an episode.
+    The neurons of a raster are sorted by their firing rate, the busiest at the top, as in every picture of tracerl. A
+    dashed line marks the end of an episode.
 
     Args:
         recording: recording of at least one step.
@@ -65,29 +66,28 @@ def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None) -> No
 
 
 def _draw_spikes(axes: "Axes", layer: "LayerRecording", first: int, colour: str) -> None:
-    """Draw each spike as a short line in the row of its neuron, with the most active neurons at the bottom."""
-    order = np.argsort(-layer.spikes.sum(0), kind="stable")
-    steps, rows = np.nonzero(layer.spikes[:, order] > 0)
+    """Draw each spike as a short line in the row of its neuron, with the busiest neurons at the top."""
+    steps, rows = np.nonzero(layer.spikes[:, layer.busiest_first()])
     n = layer.spikes.shape[1]
     # Rasterized also in a pdf, because tens of thousands of vector marks slow down viewers.
     axes.vlines(first + steps + 1, rows - 0.42, rows + 0.42, color=colour, linewidth=0.8, rasterized=True)
-    axes.set(ylim=(-1, n), yticks=[0, n - 1], yticklabels=["1", str(n)], ylabel=f"{layer.name}\nneurons")
+    axes.set(ylim=(n, -1), yticks=[0, n - 1], yticklabels=["1", str(n)], ylabel=f"{layer.name}\nneurons")
     axes.grid(False)
-    rate = layer.spikes.mean()
+    rate = np.abs(layer.spikes).mean()
     axes.set_title(f"{rate:.2f} spikes per neuron and step", loc="right", fontsize=7, color=QUIET, pad=2)
 
 
 def _draw_membranes(axes: "Axes", layer: "LayerRecording", first: int, neurons: int) -> None:
     """Draw stacked membranes, each on its own scale, with threshold and spikes."""
-    steps, order = first + 1 + np.arange(len(layer.membrane)), np.argsort(-layer.spikes.sum(0), kind="stable")
-    chosen = order[representative_neurons(layer.spikes[:, order].mean(0), neurons)]
+    steps, order = first + 1 + np.arange(len(layer.membrane)), layer.busiest_first()
+    chosen = order[representative_neurons(np.abs(layer.spikes[:, order]).mean(0), neurons)]
     for row, neuron in enumerate(chosen[::-1]):
         colour, membrane, threshold = COLOURS[row % len(COLOURS)], layer.membrane[:, neuron], layer.threshold[:, neuron]
         low = membrane.min()
         scale = 0.62 / max(np.fmax(membrane, threshold).max() - low, 1e-9)
         axes.plot(steps, (membrane - low) * scale + row, color=colour, linewidth=0.9)
         axes.plot(steps, (threshold - low) * scale + row, color=colour, linewidth=0.7, linestyle=":")
-        fired = steps[layer.spikes[:, neuron] > 0]
+        fired = steps[layer.spikes[:, neuron] != 0]
         axes.vlines(fired, row + 0.7, row + 0.85, color=colour, linewidth=0.8)
     axes.set(ylabel="membranes", ylim=(-0.1, len(chosen)), yticks=np.arange(len(chosen)) + 0.3)
     axes.set_yticklabels([f"no. {int(np.flatnonzero(order == neuron)[0]) + 1}" for neuron in chosen[::-1]])

@@ -18,12 +18,13 @@ Colour = tuple[int, int, int]
 
 BACKGROUND, PANEL, GRID, INK, QUIET = (18, 18, 24), (28, 28, 36), (64, 64, 76), (226, 226, 232), (140, 140, 152)
 SPIKE, BLUE, ORANGE, GREEN, RED = (245, 205, 80), (96, 160, 240), (240, 150, 70), (96, 200, 130), (232, 96, 96)
-CHARGED, DRAINED = (78, 104, 160), (16, 16, 21)  # a membrane at its threshold, and one as far below zero
+CHARGED, DRAINED = (88, 128, 205), (70, 46, 76)  # a membrane at its threshold, and one far below zero
 COLOURS = (BLUE, ORANGE, GREEN, RED, SPIKE, (190, 140, 230))  # of the series of a graph, in this order
 TRACES = (SPIKE, (232, 140, 170), (120, 190, 235))  # of neurons whose membranes are drawn
 GAP = 6  # between pictures
 _CAPTION = 16  # height of a line of text
 _LEVELS = 64  # shades between dark and lit
+_FAINTEST = 1 / 3  # share of the colour of a pixel with a single spike
 
 
 def shades(values: Numbers, low: float, high: float, width: int, height: int, colour: Colour = BLUE) -> Picture:
@@ -33,16 +34,26 @@ def shades(values: Numbers, low: float, high: float, width: int, height: int, co
 
 
 def membranes(shares: Numbers, width: int, height: int) -> Picture:
-    """Draw membranes as shares of their thresholds, [steps, n]: blue at 1, dark at -1."""
+    """Draw membranes as shares of their thresholds, [steps, n]: blue up to 1, dark at 0, violet below.
+
+    A share x below zero is drawn as 1 / (1 - x) - 1, since membranes have no lower limit.
+    """
     ramp = np.concatenate([_ramp(DRAINED, PANEL), _ramp(PANEL, CHARGED)])
-    return _cells((np.clip(shares, -1.0, 1.0) + 1) / 2, width, height, ramp)
+    level = np.where(shares < 0, 1 / (1 + np.abs(shares)) - 1, np.minimum(shares, 1.0))
+    return _cells((level + 1) / 2, width, height, ramp)
 
 
 def lit(picture: Picture, spikes: Numbers, colour: Colour = SPIKE) -> Picture:
-    """Draw spikes, 0, 1 or -1, [steps, n], over a picture; a shared pixel shows if any neuron fired."""
+    """Draw spikes, 0, 1 or -1, [steps, n], over a picture.
+
+    A pixel of several neurons or steps is as bright as the square root of the share that fired, since the light of a
+    screen grows faster than its numbers; a single spike has a third of the colour at least.
+    """
     height, width, _ = picture.shape
-    fired = _largest(_largest((spikes != 0).T, height, 0), width, 1)
-    return np.where(fired[..., np.newaxis], np.array(colour, np.uint8), picture)
+    share = _means(_means((spikes != 0).T.astype(np.float64), height, 0), width, 1)
+    shade = np.where(share > 0, np.sqrt(share).clip(min=_FAINTEST), 0.0)[..., np.newaxis]
+    blend: Picture = (picture + shade * (np.array(colour) - picture)).round().astype(np.uint8)
+    return blend
 
 
 def _ramp(dark: Colour, lit: Colour) -> Picture:
@@ -53,18 +64,22 @@ def _ramp(dark: Colour, lit: Colour) -> Picture:
 
 
 def _cells(share: Numbers, width: int, height: int, ramp: Picture) -> Picture:
-    """Draw a share in [0, 1] per step and neuron. A pixel with several of them shows the largest."""
-    levels = (np.nan_to_num(np.asarray(share, np.float64).T) * (len(ramp) - 1)).round().astype(np.uint8)
-    colours: Picture = ramp.take(_largest(_largest(levels, height, 0), width, 1), axis=0)  # [height, width, 3]
+    """Draw a share in [0, 1] per step and neuron. A pixel with several of them shows their mean."""
+    means = _means(_means(np.nan_to_num(np.asarray(share, np.float64).T), height, 0), width, 1)
+    colours: Picture = ramp.take((means * (len(ramp) - 1)).round().astype(np.uint8), axis=0)  # [height, width, 3]
     return colours
 
 
-def _largest(values: Numbers, pixels: int, axis: int) -> Numbers:
-    """Resize an axis to a number of pixels: repeat entries to enlarge it, take maxima to shrink it."""
-    firsts = np.arange(pixels) * values.shape[axis] // pixels
-    larger = pixels >= values.shape[axis]
-    fitted: Numbers = values.take(firsts, axis) if larger else np.maximum.reduceat(values, firsts, axis)
-    return fitted
+def _means(values: Numbers, pixels: int, axis: int) -> Numbers:
+    """Resize an axis to a number of pixels: repeat entries to enlarge it, take means to shrink it."""
+    n = values.shape[axis]
+    firsts = np.arange(pixels) * n // pixels
+    if pixels >= n:
+        repeated: Numbers = values.take(firsts, axis)
+        return repeated
+    sums = np.moveaxis(np.add.reduceat(values, firsts, axis), axis, -1)
+    means: Numbers = np.moveaxis(sums / np.diff(firsts, append=n), -1, axis)
+    return means
 
 
 def bars(shares: Numbers, labels: Sequence[str], width: int, height: int, colours: Sequence[Colour]) -> Picture:
@@ -152,7 +167,7 @@ def png(picture: Picture, exact: bool = True) -> bytes:
 def _palette() -> Image.Image:
     """Return an image with the palette: the colours of this module and their blends with the background."""
     shares = np.linspace(0.0, 1.0, _PALETTE_LEVELS)[:, np.newaxis]
-    blends = [(PANEL, colour) for colour in (*COLOURS, *TRACES[1:], CHARGED, QUIET, INK)]
+    blends = [(PANEL, colour) for colour in (*COLOURS, *TRACES[1:], CHARGED, DRAINED, QUIET, INK)]
     blends += [(BACKGROUND, INK), (PANEL, GRID)]
     colours = np.concatenate([np.array(dark) + shares * (np.array(lit) - dark) for dark, lit in blends])
     palette = Image.new("P", (1, 1))
@@ -160,7 +175,7 @@ def _palette() -> Image.Image:
     return palette
 
 
-_PALETTE_LEVELS = 19  # shades of each of 13 colours: 247 of at most 256
+_PALETTE_LEVELS = 18  # shades of each of 14 colours: 252 of at most 256
 
 
 def _panel(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:

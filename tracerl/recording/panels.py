@@ -16,6 +16,7 @@ from tracerl.recording.images import Colour, Numbers, Picture
 from tracerl.recording.recorder import LayerRecording
 
 Limits = tuple[float, float]  # lower and upper end of a scale
+_STROKE = 3  # smallest width of a step, in pixels, for a gap between the spikes of two steps
 _FINE = 3  # curves are drawn larger by this factor and then shrunk, for smooth edges
 
 
@@ -38,8 +39,12 @@ class Axis:
 
 def layer_panel(layer: LayerRecording, order: Numbers, axis: Axis, height: int, colour: Colour) -> Picture:
     """Draw spikes over membranes, a row per neuron from the top in the given order."""
-    picture = P.membranes(axis.filled(charge(layer)[:, order]), axis.width, height)
-    return P.lit(picture, axis.filled(layer.spikes[:, order]), colour)
+    behind = P.membranes(axis.filled(charge(layer)[:, order]), axis.width, height)
+    picture = P.lit(behind, axis.filled(layer.spikes[:, order]), colour)
+    if axis.width >= _STROKE * axis.span:
+        ends = [axis.left(i + 1) - 1 for i in range(axis.span)]
+        picture[:, ends] = behind[:, ends]
+    return picture
 
 
 def charge(layer: LayerRecording) -> Numbers:

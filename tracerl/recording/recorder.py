@@ -15,6 +15,10 @@ from tracerl.nn.views import LayerView, Numbers, View
 class LayerRecording(LayerView):
     """One layer over the recorded steps. All arrays are [steps, n] except the rate at the last step, [n]."""
 
+    def busiest_first(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Return the neurons by their rate, highest first, [n]: the order of rows from the top in every picture."""
+        return np.argsort(-self.rate, kind="stable")
+
 
 @dataclass(frozen=True)
 class Recording:

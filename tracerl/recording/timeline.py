@@ -102,7 +102,7 @@ class Timeline:
 
     def _order(self, layer: LayerRecording) -> Numbers:
         """Return the neurons of a layer by their rate at the first frame, highest first."""
-        return self._orders.setdefault(layer.name, np.argsort(-layer.rate, kind="stable"))
+        return self._orders.setdefault(layer.name, layer.busiest_first())
 
     def _of_layer(self, layer: LayerRecording, tallest: int) -> Panel:
         n, fired = layer.spikes.shape[1], np.count_nonzero(layer.spikes[-1])
