@@ -10,7 +10,7 @@ from study_measures import Lifetime
 from study_plan import Study, file_name
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.lifetime.statistics import interquartile_mean, interval
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import band
 from tracerl.plot.style import save
@@ -173,7 +173,8 @@ def middle(values: Sequence[float]) -> str:
     """Return the interquartile mean with its interval."""
     if not values:
         return "-"
-    ends = " [{}, {}]".format(*map(number, bootstrap_interval(values))) if len(values) > 1 else ""
+    low, high = interval(values)
+    ends = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
     return number(interquartile_mean(values)) + ends
 
 

@@ -137,6 +137,18 @@ def test_many_lifetimes_are_an_interval_around_their_interquartile_mean(tmp_path
     assert (series.value, series.lower, series.upper) == SPREAD
 
 
+def test_two_lifetimes_have_no_interval(tmp_path: Path) -> None:
+    log = TensorBoard(every=10).open(LoggedRun(tmp_path, lifetimes=2))
+    records = [Record(lifetime=lifetime) for lifetime in range(2)]
+    for record in records:
+        record.add(float(record.lifetime))
+        record.end_episode()
+    log.call(records, Numbers())
+    log.close(success=True)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Scalars(SPREAD[0])[0].value == 0.5 and not set(SPREAD[1:]) & set(events.Tags()["scalars"])
+
+
 class Neurons(Numbers):
     """An agent with distributions, as ``view.Distributed``."""
 

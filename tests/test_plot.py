@@ -231,10 +231,43 @@ def test_tables_have_the_number_and_step_of_reached_milestones(two: Path) -> Non
     rows = table_rows(chosen.groups, chosen.labels)
     assert (rows[0]["w2>=3 share"], rows[0]["w2>=3 median"], rows[0]["lowest"]) == (0.5, 7, 3.0)
     text = as_text(rows).splitlines()
-    assert text[0].split("  ")[0] == "run" and "50%, median 7" in text[1] and "4.000 [3.000, 5.000]" in text[1]
-    assert as_markdown(rows).splitlines()[1] == "|---|---|---|---|---|---|---|"
+    assert text[0].split("  ")[0] == "run" and "50% at 7" in text[1] and " 4.000 " in text[1]
+    assert as_markdown(rows).splitlines()[1] == "|---|---|---|---|---|---|---|---|"
     parsed = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert float(parsed[1]["iqm"]) == 0.5 and parsed[0]["run"] == "agent.x=1"
+
+
+def test_areas_are_means_over_env_steps(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", lifetimes=[[1.0, 3.0, 5.0], [3.0, 5.0, 7.0]])
+    run(tmp_path / "b", lifetimes=[[]], env="Forever")
+    episodes = dict(np.load(folder / "returns.npz"))
+    longer = {**episodes, "length": np.where(episodes["return"] == 7.0, 60, 10).astype(np.int32)}
+    np.savez(folder / "returns.npz", **longer)
+    (first, none), labels = choose([tmp_path]).groups, ["x", "y"]
+    assert first.areas == [3.0, pytest.approx((3 + 5 + 6 * 7) / 8)]
+    rows = table_rows([first, none], labels)
+    assert (rows[0]["area"], rows[1]["area"]) == (pytest.approx(4.625), None)
+
+
+def test_intervals_need_three_lifetimes(two: Path) -> None:
+    pair, trio = (band(curves(*ends), label="x") for ends in ((100, 200), (100, 200, 300)))
+    assert np.isnan(pair.low).all() and np.isnan(pair.high).all() and (pair.middle == 0.5).all()
+    assert np.isfinite(trio.low[trio.lifetimes == 3]).all() and np.isnan(trio.low[trio.lifetimes < 3]).all()
+    assert [row["iqm_low"] for row in table_rows(*_groups(two))] == [None, None]
+    legends = {}
+    for name, bands in {"pair": [pair], "both": [pair, trio], "trio": [trio]}.items():
+        axes = draw_curves(bands).axes[0]
+        legends[name] = axes.get_title(loc="right").removeprefix("interquartile mean over lifetimes, ")
+        assert len(axes.collections) == (name != "pair")
+    assert legends["pair"] == "no interval with fewer than 3 lifetimes"
+    assert legends["both"] == legends["trio"] + " (three or more)" == "95% interval (three or more)"
+
+
+def test_window_of_one_episode_draws_each_return(two: Path) -> None:
+    one, _ = bands_of(*_groups(two), "median", 1)
+    assert (one.measure, one.middle[0], one.middle[-1]) == ("return of the newest episode", 2.0, 6.0)
+    two_episodes, _ = bands_of(*_groups(two), "median", 2)
+    assert (two_episodes.measure, two_episodes.middle[-1]) == ("mean return, last 2 episodes", 5.0)
 
 
 def test_failed_write_of_a_figure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

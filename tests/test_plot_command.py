@@ -52,7 +52,8 @@ def test_widths_are_columns_or_inches(two: Path, plot_command: Any) -> None:
 def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_command: Any) -> None:
     assert plot_command(two, "--what", "table")[1].startswith("run ")
     assert plot_command(two, "--what", "table", "--format", "csv")[1].startswith("env,run,lives")
-    assert plot_command(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", "")
+    note = "note: no interval with fewer than 3 lifetimes\n"
+    assert plot_command(two, "--what", "table", "-o", two / "t.md") == (0, f"{two / 't.md'}\n", note)
     assert (two / "t.md").read_text().startswith("| run |")
     assert plot_command(two, "-o", two / "c.csv")[0] == 0
     assert plot_command(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
@@ -80,6 +81,7 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two, "--what", "curve"), "argument --what: invalid choice: 'curve'"),
         ((two, "--width", "wide"), "--width must be one, two"),
         ((two, "--width", "0"), "--width must be a number of inches"),
+        ((two, "--window", "0"), "--window must be a whole number of 1 or above"),
         ((two, "--by", "seed"), "--by must be one of"),
         ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
         ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),

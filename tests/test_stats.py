@@ -148,6 +148,14 @@ def test_summary_of_many_lifetimes_and_its_text() -> None:
     ]
 
 
+def test_summary_of_two_lifetimes_has_no_interval() -> None:
+    summary = summarize(OUTCOME, [record_of([1.0, 3.0], ()), record_of([4.0, 4.0], ())])
+    found = summary["return_last100"]
+    assert (found["iqm"], found["ci_low"], found["ci_high"]) == (3.0, None, None)
+    line = closing_lines(summary, Path("runs/x"))[1]
+    assert line.endswith(": 3.00 (IQM over lifetimes; no interval: fewer than 3; lifetimes 2.00 to 4.00)")
+
+
 def test_summary_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "summary.json"
     write_json(path, {"steps": 1})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+FEWEST = 3  # lifetimes of an interval: two say nothing of how much a third would differ
 Keep = Callable[[int, int, float, int], None]  # lifetime, env step, return, length
 
 
@@ -60,3 +61,21 @@ def bootstrap_interval(
     picks = np.random.default_rng(0).integers(len(data), size=(resamples, len(data)))
     low, high = np.quantile(STATISTICS[statistic](data[picks]), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def interval(values: Sequence[float], **options: Any) -> tuple[float, float] | tuple[None, None]:
+    """Return ``bootstrap_interval`` of three lifetimes or more; (None, None) of fewer."""
+    return bootstrap_interval(values, **options) if len(values) >= FEWEST else (None, None)
+
+
+def area(lengths: np.ndarray[Any, Any], returns: np.ndarray[Any, Any]) -> float | None:
+    """Return the normalised area under a learning curve: the mean over env steps of the return of their episode.
+
+    Args:
+        lengths: lengths of the ended episodes of a lifetime, env steps.
+        returns: returns of these episodes.
+
+    Returns:
+        The area; None without an ended episode.
+    """
+    return float(lengths @ returns / lengths.sum()) if lengths.sum() else None

@@ -15,7 +15,7 @@ _ABOUT = """\
 Draw figures of runs for print, or print tables of them.
 
   curves         learning curves: a statistic over lifetimes and its 95% interval, a colour per setting, a panel per env
-  table          final returns over lifetimes; share of lifetimes that reached each milestone, and the median step
+  table          final returns over lifetimes; area under their curves; share that reached each milestone, and when
   raster         spikes of every layer, some membranes, return and td error, in steps from the checkpoint
   traces         probabilities, value, td error, membranes and eligibility traces over the same steps
   distributions  weights, traces, decays, thresholds and rates of each layer, at the checkpoint
@@ -43,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     add = found.add_argument_group("curves, tables and running averages").add_argument
     statistic = "statistic over lifetimes: iqm (interquartile mean), mean or median (default: iqm)"
     add("--statistic", default="iqm", help=statistic)
+    window = "episodes in a mean return (default: 100); 1 draws the return of the newest episode"
+    add("--window", type=int, default=100, metavar="N", help=window)
     add("--by", default="settings", help="group runs by settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names of the groups, in order (default: the differing settings)")
     add("--ends", action="store_true", help="label curves at their ends instead of in a legend")
@@ -74,7 +76,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for decay in arguments.decays:
         checks.decay("--decays", decay)
     checks.whole("--life", arguments.life, 0)
-    for name, low in (("steps", 1), ("neurons", 1), ("frames", 1)):
+    for name, low in (("window", 1), ("steps", 1), ("neurons", 1), ("frames", 1)):
         checks.whole(f"--{name}", getattr(arguments, name), low)
     if arguments.width not in ("one", "two"):
         try:

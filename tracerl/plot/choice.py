@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.record import WINDOW
 from tracerl.lifetime.statistics import interquartile_mean
 from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
@@ -120,9 +121,9 @@ def best_bands(jobs: Sequence[Job], statistic: str = "iqm") -> list[Band]:
     return drawable(Chosen(groups, _named(groups, "settings")).best(), statistic)
 
 
-def drawable(chosen: Chosen, statistic: str) -> list[Band]:
+def drawable(chosen: Chosen, statistic: str, window: int = WINDOW) -> list[Band]:
     """Return the bands of the chosen groups."""
-    bands = bands_of(chosen.groups, chosen.labels, statistic)
+    bands = bands_of(chosen.groups, chosen.labels, statistic, window)
     if not bands:
         where = chosen.groups[0].jobs[0].folder
         raise ConfigError("RUN", f"has nothing to draw: no episode has ended, no reward rate was logged in {where}")

@@ -7,6 +7,7 @@ import numpy as np
 
 from tracerl.plot.series import RATE, Band
 from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
+from tracerl.plot.table import NO_INTERVAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def _draw_panel(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], li
             for curve in found.curves:
                 steps, values = (np.append(curve.steps, curve.end), np.append(curve.values, curve.values[-1]))
                 axes.plot(steps, values, color=line_style["color"], alpha=0.3, linewidth=0.6, zorder=1.5)
-        else:
+        elif np.isfinite(found.low).any():
             shade: dict[str, Any] = {"color": line_style["color"], "alpha": 0.18, "lw": 0, "zorder": 1.5}
             axes.fill_between(found.steps, found.low, found.high, **shade)
         axes.plot(found.steps, np.where(whole, found.middle, np.nan), label=_named(found), **line_style)
@@ -98,10 +99,14 @@ def _named(found: Band) -> str:
 
 def _legend_title(bands: Sequence[Band], lifetimes: bool) -> str:
     """Return the meaning of line and band; empty for single lifetimes."""
+    if all(found.lifetimes.max() <= 1 for found in bands):
+        return ""
     words = " / ".join(dict.fromkeys(_WORDS[found.statistic] for found in bands))
-    beside = "each lifetime" if lifetimes else "95% interval"
+    drawn = [bool(np.isfinite(found.low).any()) for found in bands]
+    few = " (three or more)" if not all(drawn) else ""
+    beside = "each lifetime" if lifetimes else f"95% interval{few}" if any(drawn) else NO_INTERVAL
     units = "runs" if all(found.measure == RATE for found in bands) else "lifetimes"
-    return f"{words} over {units}, {beside}" if any(found.lifetimes.max() > 1 for found in bands) else ""
+    return f"{words} over {units}, {beside}"
 
 
 def _name_ends(axes: "Axes", bands: Sequence[Band], colours: dict[str, str], height: float) -> None:

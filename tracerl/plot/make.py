@@ -21,7 +21,7 @@ from tracerl.plot.lines import draw_running, draw_traces
 from tracerl.plot.memory import distributions_of
 from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
-from tracerl.plot.table import FORMATS, as_csv, as_markdown, as_text, table_rows
+from tracerl.plot.table import FORMATS, NO_INTERVAL, as_csv, as_markdown, as_text, table_rows
 from tracerl.runs.files import write_atomic
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def _tabulate(arguments: argparse.Namespace) -> None:
     kind = checks.choice("--format", asked_for, FORMATS)
     chosen = _chosen(arguments)
     rows = table_rows(chosen.groups, chosen.labels)
+    if any(row["lives"] > 1 and row["iqm"] is not None and row["iqm_low"] is None for row in rows):
+        _note(NO_INTERVAL)
     text = {"text": as_text, "markdown": as_markdown, "csv": as_csv}[kind](rows)
     if arguments.output is None:
         print(text, end="")
@@ -79,7 +81,7 @@ def _bands(arguments: argparse.Namespace) -> list[Band]:
         if many and (arguments.output is None or arguments.output.suffix != ".csv"):
             _note(f"the best {len(style.COLOURS)} of {len(set(chosen.labels))} are drawn; --what table has all")
             chosen = chosen.best()
-        return drawable(chosen, arguments.statistic)
+        return drawable(chosen, arguments.statistic, arguments.window)
     if arguments.lifetimes:
         raise ConfigError("--lifetimes", f"needs runs: {files[0]} has only the statistic and band over lifetimes")
     bands = [found for path in files for found in read_bands(path)]

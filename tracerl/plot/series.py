@@ -11,7 +11,7 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW
-from tracerl.lifetime.statistics import STATISTICS, bootstrap_interval
+from tracerl.lifetime.statistics import STATISTICS, interval
 from tracerl.runs.compare import Group
 from tracerl.runs.files import is_regular
 from tracerl.runs.folders import Job
@@ -19,6 +19,7 @@ from tracerl.runs.folders import Job
 Array = np.ndarray[Any, Any]
 POINTS = 200  # points of a curve
 RETURN, RATE = f"mean return, last {WINDOW} episodes", f"reward per env step, last {RATE_WINDOW:,}"
+NEWEST = "return of the newest episode"
 _RESAMPLES = 500
 
 
@@ -48,7 +49,7 @@ class Band:
     statistic: str  # name of the statistic, one of ``tracerl.lifetime.statistics.STATISTICS``
     steps: Array  # env steps, [points]
     middle: Array  # value of the statistic, [points]
-    low: Array  # lower end of its 95% bootstrap interval, [points]; equal to the middle for one lifetime
+    low: Array  # lower end of its 95% bootstrap interval, [points]; NaN with values of fewer than three lifetimes
     high: Array  # upper end of the interval, [points]
     lifetimes: Array  # number of lifetimes at each point, [points]
     curves: Sequence[Curve] = ()  # curves of the lifetimes, if available
@@ -101,25 +102,29 @@ def band(
     last = sorted((curve.end for curve in curves), reverse=True)[needed]
     steps = np.linspace(first, max(first, last), POINTS)
     values = np.array([curve.at(steps) for curve in curves])  # [lifetimes, points]
-    lifetimes, middle, low, high = (np.zeros(POINTS) for _ in range(4))
+    lifetimes, middle, low, high = np.zeros(POINTS), *np.full((3, POINTS), np.nan)
     for i, column in enumerate(values.T):
         known = column[np.isfinite(column)]
         lifetimes[i] = len(known)
-        low[i] = high[i] = middle[i] = STATISTICS[statistic](known) if len(known) else np.nan
-        if len(known) > 1:
-            low[i], high[i] = bootstrap_interval(known, resamples=_RESAMPLES, statistic=statistic)
+        middle[i] = STATISTICS[statistic](known) if len(known) else np.nan
+        ends = interval(known, resamples=_RESAMPLES, statistic=statistic)
+        low[i], high[i] = (np.nan if end is None else end for end in ends)
     return Band(label, env, measure, statistic, steps, middle, low, high, lifetimes, curves)
 
 
-def bands_of(groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm") -> list[Band]:
+def bands_of(
+    groups: Sequence[Group], labels: Sequence[str], statistic: str = "iqm", window: int = WINDOW
+) -> list[Band]:
     """Return a band for each group with data: of returns or, without an ended episode, of reward rates.
 
-    A reward rate is logged over all lifetimes of a run, so it gives one curve per run.
+    A return is the mean of the last ``window`` episodes. A reward rate is logged over all lifetimes of a run, so it
+    gives one curve per run.
     """
+    returns = NEWEST if window == 1 else f"mean return, last {window} episodes"
     found = []
     for group, label in zip(groups, labels, strict=True):
-        begun, measure = [lifetime for lifetime in group.lifetimes if len(lifetime.returns)], RETURN
-        curves = [Curve(one.ends, rolling_mean(one.returns), one.steps) for one in begun]
+        begun, measure = [lifetime for lifetime in group.lifetimes if len(lifetime.returns)], returns
+        curves = [Curve(one.ends, rolling_mean(one.returns, window), one.steps) for one in begun]
         if not curves:
             rates = (reward_rate(job) for job in group.jobs)
             curves, measure = [rate for rate in rates if rate is not None], RATE

@@ -41,6 +41,7 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.4,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name with two dollars is no formula
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # text stays text, as journals require
     "ps.fonttype": 42,
@@ -87,7 +88,12 @@ def kind_of(path: Path, asked_for: str | None = None) -> str:
 
 def save(figure: "Figure", path: Path, kind: str | None = None) -> None:
     """Write a figure atomically."""
-    kind, buffer = kind_of(path, kind), io.BytesIO()
+    write_atomic(path, rendered(figure, kind_of(path, kind)))
+
+
+def rendered(figure: "Figure", kind: str = "png") -> bytes:
+    """Return the file of a figure in a format."""
+    buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -7,24 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval
 from tracerl.runs.compare import Group, median_step
 
 FORMATS = ("text", "markdown", "csv")
+NO_INTERVAL = f"no interval with fewer than {FEWEST} lifetimes"
 Row = dict[str, Any]
 
 
 def table_rows(groups: Sequence[Group], labels: Sequence[str]) -> list[Row]:
-    """Return a row per group: lifetimes, returns, and the share and median step of each milestone.
+    """Return a row per group: lifetimes, returns, area, and the share and median step of each milestone.
 
-    A lifetime that never reached a milestone counts as infinite. The median is None if most lifetimes did not.
+    The area under the learning curve is the mean over env steps of the return of their episode. Intervals are None with
+    fewer than three lifetimes. A lifetime that never reached a milestone counts as infinite. The median is None if most
+    lifetimes did not.
     """
     return [_row(group, label) for group, label in zip(groups, labels, strict=True)]
 
 
 def _row(group: Group, label: str) -> Row:
-    returns = group.returns
-    low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
+    returns, areas = group.returns, group.areas
+    low, high = interval(returns)
     row: Row = {
         "env": group.jobs[0].env,
         "run": label,
@@ -35,6 +38,7 @@ def _row(group: Group, label: str) -> Row:
         "iqm": interquartile_mean(returns) if returns else None,
         "iqm_low": low,
         "iqm_high": high,
+        "area": interquartile_mean(areas) if areas else None,
     }
     rates = [rate for lifetime in group.lifetimes if (rate := lifetime.reward_rate) is not None]
     if rates and not returns:  # no episode has ended
@@ -78,7 +82,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
 
 def _words(row: Row) -> dict[str, str]:
     """Return a row for readers, text by column."""
-    interval = "" if row["iqm_low"] is None else f" [{number(row['iqm_low'])}, {number(row['iqm_high'])}]"
+    ends = "" if row["iqm_low"] is None else f" [{number(row['iqm_low'])}, {number(row['iqm_high'])}]"
     words = {
         "env": row["env"],
         "run": row["run"],
@@ -86,13 +90,14 @@ def _words(row: Row) -> dict[str, str]:
         "env steps": f"{row['steps']:,}",
         f"mean, last {WINDOW}": number(row["mean"]),
         "lowest lifetime": number(row["lowest"]),
-        "IQM [95% interval]": number(row["iqm"]) + interval,
+        "IQM [95% interval]": number(row["iqm"]) + ends,
+        "area": number(row["area"]),
     }
     if "iqm per step" in row:
         words["IQM per step"] = number(row["iqm per step"])
     for name in (column.removesuffix(" share") for column in row if column.endswith(" share")):
         middle = row[f"{name} median"]
-        words[name] = f"{row[f'{name} share']:.0%}" + ("" if middle is None else f", median {middle:,.0f}")
+        words[name] = f"{row[f'{name} share']:.0%}" + ("" if middle is None else f" at {middle:,.0f}")
     return words
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Milestone
+from tracerl.lifetime.statistics import area
 from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +43,11 @@ class Lifetime:
     def returns(self) -> Array:
         """Undiscounted returns of the episodes, float64, [episodes]."""
         return self._column("return")
+
+    @property
+    def area(self) -> float | None:
+        """Mean over env steps of the return of their episode; None before the first one ends."""
+        return area(self._column("length"), self.returns)
 
     def _column(self, name: str) -> Array:
         found: Array = self.job.episodes[name][self.job.episodes["life"] == self.index]
@@ -136,6 +142,11 @@ class Group:
     def returns(self) -> list[float]:
         """Mean return of the last 100 episodes of each lifetime with an ended episode."""
         return [value for lifetime in self.lifetimes if (value := lifetime.final_return) is not None]
+
+    @property
+    def areas(self) -> list[float]:
+        """Area under the learning curve of each lifetime with an ended episode."""
+        return [value for lifetime in self.lifetimes if (value := lifetime.area) is not None]
 
     @property
     def milestones(self) -> dict[str, list[int | None]]:

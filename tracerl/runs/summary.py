@@ -11,7 +11,7 @@ from typing import Any
 
 import tracerl
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, steps_of_all
-from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean, median_reached
+from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval, median_reached
 from tracerl.runs.files import write_atomic
 
 
@@ -56,10 +56,10 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
 def _over_lifetimes(per_life: list[float]) -> dict[str, Any]:
     """Return the mean, interquartile mean and its 95% interval over lifetimes; NaN is left out.
 
-    The interval needs two lifetimes.
+    The interval needs three lifetimes.
     """
     known = [value for value in per_life if not math.isnan(value)]
-    low, high = bootstrap_interval(known) if len(known) > 1 else (None, None)
+    low, high = interval(known)
     return {
         "mean": sum(known) / len(known) if known else None,
         "iqm": interquartile_mean(known) if known else None,
@@ -114,12 +114,14 @@ def _spread_in_words(found: dict[str, Any], digits: int) -> str:
     def shown(value: float) -> str:
         return f"{value:,.{digits}f}"
 
-    if found["ci_low"] is None:
-        return shown(found["mean"])
     values = [value for value in found["per_life"] if value is not None]
-    interval = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
+    if len(values) == 1:
+        return shown(found["mean"])
+    ends = f"no interval: fewer than {FEWEST}"
+    if found["ci_low"] is not None:
+        ends = f"95% interval {shown(found['ci_low'])} to {shown(found['ci_high'])}"
     extremes = f"lifetimes {shown(min(values))} to {shown(max(values))}"
-    return f"{shown(found['iqm'])} (IQM over lifetimes; {interval}; {extremes})"
+    return f"{shown(found['iqm'])} (IQM over lifetimes; {ends}; {extremes})"
 
 
 def _milestone_in_words(reached: list[int | None]) -> str:

@@ -9,22 +9,10 @@ from typing import Any
 import numpy as np
 
 from tracerl.lifetime.record import WINDOW
+from tracerl.lifetime.statistics import area as area
 
 Array = np.ndarray[Any, Any]
 Interval = tuple[float, float]
-
-
-def area(lengths: Array, returns: Array) -> float | None:
-    """Return the normalised area under a learning curve: the mean over env steps of the return of their episode.
-
-    Args:
-        lengths: lengths of the ended episodes of a lifetime, env steps.
-        returns: returns of these episodes.
-
-    Returns:
-        The area; None without an ended episode.
-    """
-    return float(lengths @ returns / lengths.sum()) if lengths.sum() else None
 
 
 def lowest_late(steps: Array, means: Array, total: int) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
+from tracerl.lifetime.statistics import interquartile_mean, interval
 from tracerl.plot.series import RETURN
 from tracerl.plot.style import COLOURS, new_figure, style
 from tracerl.runs.compare import Group, differing, group, without_seed
@@ -32,7 +32,7 @@ def draw_effects(jobs: "Sequence[Job]") -> "Figure":
                 _draw_effect(axes, here, key)
             row[0].set_ylabel(RETURN)
             row[0].set_title(env, loc="left")
-        figure.suptitle("each lifetime, and the interquartile mean with its 95% interval", fontsize=9)
+        figure.suptitle("each lifetime, and the interquartile mean with its 95% interval (three or more)", fontsize=9)
     return figure
 
 
@@ -47,8 +47,8 @@ def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
         values = returns[name]
         axes.plot([place] * len(values), values, "o", color=COLOURS[0], alpha=0.3, markersize=3, linewidth=0)
         if len(values) > 1:
-            middle, (low, high) = interquartile_mean(values), bootstrap_interval(values)
-            reach = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
+            middle, (low, high) = interquartile_mean(values), interval(values)
+            reach = None if low is None or high is None else [[max(0.0, middle - low)], [max(0.0, high - middle)]]
             axes.errorbar([place], [middle], reach, fmt="o", color=COLOURS[1], markersize=4.5, capsize=3)
     if numeric and min(places) > 0 and max(places) / min(places) >= _LOGARITHMIC:
         axes.set_xscale("log")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
-from tracerl.plot.table import number
+from tracerl.lifetime.statistics import interquartile_mean, interval
+from tracerl.plot.table import NO_INTERVAL, number
 from tracerl.runs.compare import Group, group, median_step, without_seed
 from tracerl.runs.folders import STATUSES, Job, read_jobs
 from tracerl.sweep.jobs import jobs_asked_for
@@ -24,8 +24,8 @@ _WIDE = 1000  # characters per line outside a terminal
 
 def row_of(found: Group) -> Row:
     """Return the row of jobs that differ in their seeds only, by column. Unknown values are None."""
-    returns = found.returns
-    low, high = bootstrap_interval(returns) if len(returns) > 1 else (None, None)
+    returns, areas = found.returns, found.areas
+    low, high = interval(returns)
     speeds = [float(job.summary["steps_per_second"]) for job in found.jobs if job.summary.get("steps_per_second")]
     return {
         **found.overrides,
@@ -37,6 +37,7 @@ def row_of(found: Group) -> Row:
         "ci_low": low,
         "ci_high": high,
         "lowest": min(returns, default=None),
+        "area": interquartile_mean(areas) if areas else None,
         **{name: _reached(steps) for name, steps in found.milestones.items()},
         "steps_per_second": statistics.median(speeds) if speeds else None,
     }
@@ -110,6 +111,8 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
         table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
     if rows:
         console.print(table)
+    if any(row["iqm"] is not None and row["ci_low"] is None and row["lives"] > 1 for row in rows):
+        console.print(NO_INTERVAL)
     return jobs
 
 

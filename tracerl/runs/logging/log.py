@@ -13,7 +13,7 @@ from tracerl.config.forms import fits, whole
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
-from tracerl.lifetime.statistics import average, bootstrap_interval, interquartile_mean, median_reached
+from tracerl.lifetime.statistics import average, interquartile_mean, interval, median_reached
 from tracerl.nn.views import Numbers, changing
 from tracerl.runs.logging.custom_scalars import SPREAD
 
@@ -249,9 +249,11 @@ def _rollout(records: Sequence[Record]) -> dict[str, float]:
         return values
     values["rollout/ep_rew_mean"] = average(returns)
     values["rollout/ep_len_mean"] = average(record.mean_length() for record in records)
-    if len(returns) > 1:
-        spread = interquartile_mean(returns), *bootstrap_interval(returns, resamples=_RESAMPLES)
-        values.update(zip(SPREAD, spread, strict=True))
+    low, high = interval(returns, resamples=_RESAMPLES)
+    if low is not None and high is not None:
+        values.update(zip(SPREAD, (interquartile_mean(returns), low, high), strict=True))
+    elif len(returns) == len(records) > 1:  # a chart of three curves needs the points of all three at the same steps
+        values[SPREAD[0]] = interquartile_mean(returns)
     return values
 
 
