@@ -1,12 +1,11 @@
 """Write tables of scripts into pages of docs/, between two markers with script and table."""
 
-import os
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 
 import tracerl
+from tracerl.runs.machine import machine
 
 
 def replace_between(script: str, text: str, name: str, content: str) -> str:
@@ -37,16 +36,8 @@ def replaced(script: str, path: Path, name: str, content: str = "") -> str:
 
 def made_on() -> str:
     """Return this machine and its versions, for the line under a table."""
-    cores = len(os.sched_getaffinity(0))
     return (
-        f"{cores} core{'s' if cores > 1 else ''} of {cpu()}, tracerl {tracerl.__version__}, "
+        f"{machine()}, tracerl {tracerl.__version__}, "
         f"Python {platform.python_version()}, torch {version('torch')}, numba {version('numba')}, "
         f"Gymnasium {version('gymnasium')}"
     )
-
-
-def cpu() -> str:
-    """Return the name of the processor."""
-    info = Path("/proc/cpuinfo")
-    named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return named[1] if named else platform.machine()

@@ -184,6 +184,6 @@ def test_divergence_check_decides_whether_a_run_ends_with_any_logger(
         folder = tmp_path / logger
         assert command([*settings, logger, f"hydra.run.dir={str(folder)!r}"], monkeypatch, tmp_path) == 0
         found.append(json.loads((folder / "summary.json").read_text()))
-    measured = {"wall_seconds", "steps_per_second", "peak_rss_mb"}
+    measured = {"wall_seconds", "steps_per_second", "peak_rss_mb", "ended"}
     for key in found[0].keys() - measured:
         assert found[0][key] == found[1][key], key

@@ -60,6 +60,7 @@ def test_main_job_writes_a_summary_curves_and_its_config(tmp_path: Path) -> None
     assert set(summary) >= {
         *("env", "agent", "engine", "device", "seed", "lifetimes", "steps", "episodes", "steps_per_second"),
         *("wall_seconds", "return_last100", "reward_rate_last10000", "milestones", "peak_rss_mb", "version", "status"),
+        *("machine", "ended"),
     }
     expected = {"env": "CartPole", "agent": "reflect", "engine": "fused", "steps": 2000, "status": "finished"}
     assert {key: summary[key] for key in expected} == expected

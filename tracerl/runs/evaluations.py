@@ -88,7 +88,7 @@ class Evaluations(Callback):
         self._single: Any = None  # an agent of one lifetime, built at the first evaluation that needs it
         self._path, self._warned, self._done = folder / FILE, False, step
         self._newest = -1, -math.inf  # step and mean of the newest evaluation
-        kept = [row for row in _rows_of(self._path) if int(row["step"]) <= step]
+        kept = [row for row in read_rows(self._path) if int(row["step"]) <= step]
         self._try(lambda: write_atomic(self._path, _HEAD + _text(kept)))
 
     def call(self, records: Sequence[Record], agent: Any) -> None:
@@ -157,7 +157,7 @@ class Evaluations(Callback):
             self._warned = True
 
 
-def _rows_of(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a file of evaluations; none if it is missing or cannot be read."""
     try:
         text = read_bytes(path, _LARGEST).decode()

@@ -91,7 +91,7 @@ def _spread(name: str, value: Any) -> Any:
 COUNT = whole(0, _MOST)
 _NUMBER = optional(real)
 _ENTRIES: Mapping[str, Check] = {
-    **dict.fromkeys(("env", "agent", "status"), text),
+    **dict.fromkeys(("env", "agent", "status", "version", "machine", "ended"), text),
     **dict.fromkeys(("seed", "lifetimes", "steps", "episodes"), COUNT),
     **dict.fromkeys(("steps_per_second", "wall_seconds", "peak_rss_mb"), _NUMBER),
     **dict.fromkeys(("return_last100", "reward_rate_last10000"), _spread),

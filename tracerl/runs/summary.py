@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import tracerl
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, steps_of_all
 from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval, median_reached
 from tracerl.runs.files import write_atomic
+from tracerl.runs.machine import machine
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def summarize(outcome: Outcome, records: list[Record]) -> dict[str, Any]:
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         / (2**20 if sys.platform == "darwin" else 2**10),
         "version": tracerl.__version__,
+        "machine": machine(),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         **end,
     }
 
