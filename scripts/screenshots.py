@@ -1,4 +1,4 @@
-"""Make two runs and take pictures of TensorBoard's pages of them, into docs/screenshots.
+"""Make two runs and take pictures of TensorBoard's pages and of a report of them, into docs/screenshots.
 
 python scripts/screenshots.py                       # a minute or two; needs tracerl[browser] and a Chromium
 python scripts/screenshots.py --runs runs/demo      # keep the runs, or take existing ones
@@ -12,16 +12,20 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from browser import LINE, PICTURE, open_page, open_url, tensorboard, wait_for
 from PIL import Image
 from playwright.sync_api import Page
 
+from tracerl.report import page_of
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "screenshots"
 WIDTH = 1440  # of a page, in pixels: below, its tabs overlap
-LARGEST = 200_000  # bytes of a picture
+LARGEST = 150_000  # bytes of a picture
+REPORT, REPORT_SIZE = "twenty lifetimes", (1000, 1500)  # run of the report; width and height of its picture
 RUNS = {
     "twenty lifetimes": "env=CartPole env.backend=compiled lifetimes=20 steps=60000",
     "learned decays": "env=CartPole network=alif network.hidden=[64] steps=60000 network.learn_membrane_decay=true"
@@ -79,6 +83,16 @@ def shoot(page: Page, url: str, shot: Shot) -> bytes:
     return png
 
 
+def shoot_report(page: Page, folder: Path) -> bytes:
+    """Return a picture of the top of the report of a run."""
+    path = folder / "report.html"
+    path.write_text(page_of([folder / REPORT], title=f"CartPole: reflect, {REPORT}"), encoding="utf-8")
+    page.set_viewport_size(dict(zip(("width", "height"), REPORT_SIZE, strict=True)))
+    open_url(page, path.as_uri())
+    png: bytes = page.screenshot()
+    return png
+
+
 def smaller(png: bytes) -> bytes:
     """Return the picture with as many colours as its size allows; a ValueError if it is too large with sixteen."""
     with Image.open(io.BytesIO(png)) as image:
@@ -102,10 +116,12 @@ def main() -> None:
         run(folder)
         FOLDER.mkdir(exist_ok=True)
         with tensorboard(folder) as url, open_page() as page:
-            for shot in SHOTS:
-                if not arguments.pages or shot.page in arguments.pages:
-                    path = FOLDER / f"{shot.page}.png"
-                    path.write_bytes(smaller(shoot(page, url, shot)))
+            wanted = {shot.page: partial(shoot, page, url, shot) for shot in SHOTS}
+            wanted["report"] = partial(shoot_report, page, folder)
+            for name, take in wanted.items():
+                if not arguments.pages or name in arguments.pages:
+                    path = FOLDER / f"{name}.png"
+                    path.write_bytes(smaller(take()))
                     print(path, f"{path.stat().st_size:,} bytes")
 
 

@@ -34,6 +34,7 @@ ALLOWED = {
     "plot": {"config", "nn", "lifetime", "recording", "runs"},
     "sweep": {"config", "lifetime", "runs", "plot"},
     "search": {"config", "lifetime", "runs"},
+    "report": {"config", "lifetime", "runs", "plot", "sweep"},
     "watch": {"config", "nn", "lifetime", "recording", "runs"},
     "export": {"config", "nn", "optim", "lifetime", "kernels", "agents", "runs"},
     "testing": {"config", "nn", "lifetime"},
@@ -112,6 +113,7 @@ def test_command_line_help_does_not_import_torch() -> None:
         ("tracerl.run", heavy[:-1]),
         ("tracerl.plot.__main__", heavy),
         ("tracerl.search.__main__", (*heavy[:-1], "optuna")),
+        ("tracerl.report.__main__", heavy),
         ("tracerl.watch.__main__", heavy[:-1]),
     ):
         code = f"import sys, {module}; print([name for name in {there} if name in sys.modules])"

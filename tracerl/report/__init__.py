@@ -1,0 +1,29 @@
+"""A run or a sweep as one HTML page that can be mailed: ``python -m tracerl.report RUN``. Needs the extra ``plots``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def page_of(runs: Sequence[str | Path], **options: Any) -> str:
+    """Return the page of a run, or the comparison of several, as ``python -m tracerl.report`` writes it.
+
+    Args:
+        runs: folders of runs or sweeps, or folders that contain them.
+        options: fields of ``tracerl.report.one_run.Options``: ``title``, ``life``, ``checkpoint``, ``steps`` and
+            ``trust``.
+
+    Raises:
+        ConfigError: a folder is missing or has no run.
+    """
+    from tracerl.config import checks
+    from tracerl.plot.choice import choose
+    from tracerl.report.comparison import comparison
+    from tracerl.report.one_run import Options, one_run
+
+    checked, chosen = Options(**options), choose(runs)
+    jobs = [job for group in chosen.groups for job in group.jobs]
+    if len(jobs) == 1:
+        checks.whole("--life", checked.life, 0, max(len(chosen.groups[0].lifetimes), 1) - 1)
+        return one_run(chosen, checked)
+    return comparison(chosen, [Path(run) for run in runs], checked)
