@@ -22,11 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from doc_tables import cpu, replaced, write_table
+from doc_tables import replaced, write_table
 from seeds import parse_seeds
 
 import tracerl
 from tracerl.export.c_program import c_program, write_c_program
+from tracerl.runs.machine import processor
 
 BOARD = Path(__file__).parent / "cortex_m"
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
@@ -130,7 +131,7 @@ def _origin() -> str:
     versions = [re.search(r"\d+\.\d+\.\d+", line) for line in tools]
     gcc, qemu = (found[0] if found else "?" for found in versions)
     made_with = f"tracerl {tracerl.__version__}, torch {version('torch')}, arm-none-eabi-gcc {gcc}"
-    return f"{time.strftime('%Y-%m-%d')}, {made_with}, QEMU {qemu} on {cpu()}."
+    return f"{time.strftime('%Y-%m-%d')}, {made_with}, QEMU {qemu} on {processor()}."
 
 
 def main() -> None:

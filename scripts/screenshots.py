@@ -87,7 +87,7 @@ def shoot_report(page: Page, folder: Path) -> bytes:
     """Return a picture of the top of the report of a run."""
     path = folder / "report.html"
     path.write_text(page_of([folder / REPORT], title=f"CartPole: reflect, {REPORT}"), encoding="utf-8")
-    page.set_viewport_size(dict(zip(("width", "height"), REPORT_SIZE, strict=True)))
+    page.set_viewport_size({"width": REPORT_SIZE[0], "height": REPORT_SIZE[1]})
     open_url(page, path.as_uri())
     png: bytes = page.screenshot()
     return png

@@ -119,13 +119,14 @@ def _evaluations(job: Job) -> list[Html]:
             continue
     if not found:
         return []
-    drawn = [Curve(*np.array(points, float).T, end=points[-1][0]) for points in found.values()]
+    columns = [np.array(points, float).T for points in found.values()]
+    drawn = [Curve(steps, means, float(steps[-1])) for steps, means in columns]
     measure = "mean return of frozen copies"
     over = band(drawn, "median", label=job.agent, env=job.env, measure=measure)
     figure = draw_curves([over], lifetimes=True, width=results.WIDTH)
-    steps = sorted({step for points in found.values() for step, _ in points})
-    by_step = {step: [mean for points in found.values() for at, mean in points if at == step] for step in steps}
-    rows = [[f"{step:,}", results.spread(by_step[step]), str(len(by_step[step]))] for step in steps[-_ROWS:]]
+    all_steps = sorted({step for points in found.values() for step, _ in points})
+    by_step = {step: [mean for points in found.values() for at, mean in points if at == step] for step in all_steps}
+    rows = [[f"{step:,}", results.spread(by_step[step]), str(len(by_step[step]))] for step in all_steps[-_ROWS:]]
     caption = "Evaluations: mean return of frozen copies, IQM [95% interval] over lifetimes. " + results.NO_INTERVAL
     shown = picture(figure, f"Evaluations over env steps; the last is {rows[-1][1]}")
     return [section("Evaluations", shown, table(caption, ["env step", "return", "lifetimes"], rows))]
