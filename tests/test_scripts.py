@@ -20,6 +20,7 @@ ELSEWHERE = {  # run at a small size in their own test files
     "config_reference": "test_config_reference.py",
     "cortex_m": "test_cortex_m.py",
     "doc_outputs": "test_doc_outputs.py",
+    "make_pretrained": "test_pretrained.py",
     "screenshots": "test_browser.py",  # needs a Chromium
     "study": "test_study.py",
 }

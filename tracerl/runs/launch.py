@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,19 +185,23 @@ def _setup(
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
     write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run
-    episodes = EpisodeLog(folder, past.get("episodes", 0))
-    for record in records:
-        record.keep = _kept_by(episodes, events)
-    about = {**settings, "agent.name": agent_name}
-    hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
-    shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
-    earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
-    interrupted = DeferredInterrupt()
-    logged = LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
-    log = None if logger is None else logger.open(logged)
-    if log is not None:
-        events.log_with(log.scalars)
-    frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
+    with ExitStack() as opened:
+        episodes = EpisodeLog(folder, past.get("episodes", 0))
+        opened.callback(episodes.close)
+        for record in records:
+            record.keep = _kept_by(episodes, events)
+        about = {**settings, "agent.name": agent_name}
+        hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
+        shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
+        earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
+        interrupted = DeferredInterrupt()
+        logged = LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
+        log = None if logger is None else logger.open(logged)
+        if log is not None:
+            opened.callback(log.close, False, {})
+            events.log_with(log.scalars)
+        frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
+        opened.pop_all()  # the run closes them
     if checkpoints.best_by == "evaluation":
         events.by_evaluation(frozen_copies)
     return Setup(

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -146,8 +147,13 @@ class RunLog(Callback):
         self._snapshots = _snapshots(schedule, run)
         before = run.resume_offset or {"steps": 0, "offsets": {}}
         self._others = {name: at for name, at in before["offsets"].items() if name not in loggers}
-        self._writers = {name: logger.open(run, before["offsets"].get(name)) for name, logger in loggers.items()}
         self._warned = set[str]()  # names of the loggers of which a write has failed
+        self._writers = dict[str, LogWriter]()
+        with ExitStack() as opened:
+            opened.callback(self.close, False)
+            for name, logger in loggers.items():
+                self._writers[name] = logger.open(run, before["offsets"].get(name))
+            opened.pop_all()
         self._time, self._steps, self._warned_of_nonfinite = time.perf_counter(), int(before["steps"]), False
 
     def resume_offset(self) -> dict[str, Any]:

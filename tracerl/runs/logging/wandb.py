@@ -68,11 +68,12 @@ class WandBWriter(LogWriter):
         self._folder, self._kept = run.folder, ServiceRun(run.folder / FILE)
         if self._kept.id is None:
             self._kept.begin(uuid.uuid4().hex[:8])
+        mode: Any = settings.mode  # a Literal of wandb, which is not always installed
         # Offline there is no server to ask whether the run exists. `wandb sync` joins the parts by their id.
         offline = (settings.mode or os.environ.get("WANDB_MODE")) == "offline"
         try:
             self._run: Any = wandb.init(
-                mode=settings.mode,
+                mode=mode,
                 project=settings.project,
                 entity=settings.entity,
                 name=settings.name or name_of(run.folder, run.settings),
@@ -102,7 +103,7 @@ class WandBWriter(LogWriter):
         from tracerl.runs.logging.event_file import histogram
 
         rows = {tag: histogram(numbers) for tag, numbers in arrays.items()}
-        pairs = {tag: (found[:, 2], [*found[:, 0], found[-1, 1]]) for tag, found in rows.items()}
+        pairs: dict[str, Any] = {tag: (found[:, 2], [*found[:, 0], found[-1, 1]]) for tag, found in rows.items()}
         self._log({tag: wandb.Histogram(np_histogram=pair) for tag, pair in pairs.items()}, step)
 
     def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
