@@ -43,6 +43,8 @@ def node(group: str) -> tuple[Any, dict[str, Any]]:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_any_value_is_accepted_or_raises_an_error_naming_its_key(group: str) -> None:
+    if group in ("logger=wandb", "logger=mlflow"):  # of which the first setting that is wrong is the missing package
+        pytest.importorskip(group.removeprefix("logger="))
     build, defaults = node(group)
 
     @settings(max_examples=300, deadline=None, derandomize=True, database=None)
