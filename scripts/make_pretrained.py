@@ -3,8 +3,8 @@
 python scripts/make_pretrained.py CartPole MinAtarBreakout   # train, evaluate, write tracerl/pretrained/*.safetensors
 python scripts/make_pretrained.py --table                    # write the table of docs/pretrained.md
 
-Each agent is a run of the default with the settings of ``TASKS`` and seed 0, in a folder of ``--runs``, where a run
-that is there already is used as it is. The evaluation has 100 episodes, as ``python -m tracerl.eval`` has them.
+Each agent is a run of the default in a task of configs/study/final.yaml with seed 0, in a folder of ``--runs``, where a
+run that is there already is used as it is. The evaluation has 100 episodes, as ``python -m tracerl.eval`` has them.
 """
 
 import argparse
@@ -14,36 +14,35 @@ from pathlib import Path
 from typing import Any
 
 from doc_tables import made_on, write_table
+from study_plan import Task, find, read_study
 
 import tracerl
+from tracerl.config.overrides import key_and_value
 from tracerl.lifetime.evaluation import SEED
 from tracerl.runs import pretrained
 from tracerl.runs.api import checked_maker
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import parse_yaml, write_atomic
 
 PAGE = Path(__file__).parents[1] / "docs" / "pretrained.md"
 SEED_OF_RUNS = 0
-TASKS: Mapping[str, Mapping[str, Any]] = {  # settings by name; the name is that of the env if none is given
-    "CartPole": {"steps": 120_000},
-    "CartPolePositions": {"steps": 120_000},
-    "Acrobot": {"steps": 60_000},
-    "Pendulum": {"steps": 200_000},
-    "MountainCarContinuous": {"steps": 200_000},
-    "LunarLander": {"steps": 200_000},
-    "MemoryChain8": {"env": "MemoryChain", "env.kwargs.length": 8, "steps": 30_000},
-    "MemoryChain32": {"env": "MemoryChain", "env.kwargs.length": 32, "steps": 100_000},
-    "MemoryChain128": {"env": "MemoryChain", "env.kwargs.length": 128, "steps": 300_000},
-    "PoissonClicks": {"steps": 100_000},
-    "Digits": {"steps": 50_000},
-    "Hopper": {"steps": 1_000_000},
-    "HalfCheetah": {"steps": 1_000_000},
-    "Walker2d": {"steps": 1_000_000},
-    "MinAtarAsterix": {"steps": 2_000_000},
-    "MinAtarBreakout": {"steps": 2_000_000},
-    "MinAtarFreeway": {"steps": 2_000_000},
-    "MinAtarSeaquest": {"steps": 2_000_000},
-    "MinAtarSpaceInvaders": {"steps": 2_000_000},
-}
+
+
+def _tasks() -> dict[str, dict[str, Any]]:
+    """Return the settings of each task of the benchmarks by name; of two that differ in their steps, the longer."""
+    longest: dict[Any, Task] = {}
+    for task in read_study(find("final")).tasks:
+        key = task.env, task.overrides
+        if key not in longest or (task.steps or 0) > (longest[key].steps or 0):
+            longest[key] = task
+    return {task.name.removesuffix("Long"): _settings(task) for task in longest.values()}
+
+
+def _settings(task: Task) -> dict[str, Any]:
+    given = {key: parse_yaml(value) for key, value in map(key_and_value, task.overrides)}
+    return {"env": task.env, **given, "steps": task.steps}
+
+
+TASKS: Mapping[str, Mapping[str, Any]] = _tasks()
 
 
 def command(name: str) -> str:
@@ -65,7 +64,7 @@ def make(name: str, runs: Path, folder: Path, episodes: int, **settings: Any) ->
     card |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "evaluation": {key: numbers[key] for key in kept}}
     folder.mkdir(exist_ok=True)
     written = folder / f"{name}.safetensors"
-    write_atomic(written, pretrained.pack(run.pretrained(card)))
+    write_atomic(written, pretrained.pack(run.as_pretrained(card)))
     print(f"{name}: {numbers['mean']:.4g} over {episodes} episodes, {written.stat().st_size:,} bytes", flush=True)
     return written
 
@@ -74,7 +73,8 @@ def table() -> str:
     """Return the table of all model cards."""
     rows = ["| name | made by | return of 100 episodes | lowest, highest | bytes |", "|---|---|---|---|---|"]
     for name in sorted(pretrained.names(), key=list(TASKS).index):
-        card, found = pretrained.read(name).card, pretrained.read(name).card["evaluation"]
+        card = pretrained.read(name).card
+        found = card["evaluation"]
         size = (pretrained.FOLDER / f"{name}.safetensors").stat().st_size
         ends = f"{found['interval_low']:.4g}, {found['interval_high']:.4g}"
         spread = f"{found['lowest']:.4g}, {found['highest']:.4g}"

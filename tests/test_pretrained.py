@@ -1,5 +1,6 @@
 """Pretrained agents: the files that ship, what they hold, and where their names are read."""
 
+import doctest
 import json
 import math
 from pathlib import Path
@@ -33,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SavedRun:
 def own(made: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SavedRun:
     """Return the run, which is the only pretrained agent, named Own."""
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    (tmp_path / "Own.safetensors").write_bytes(pretrained.pack(made.pretrained({"name": "Own"})))
+    (tmp_path / "Own.safetensors").write_bytes(pretrained.pack(made.as_pretrained({"name": "Own"})))
     return made
 
 
@@ -85,6 +86,11 @@ def test_state_is_that_of_the_run_but_for_the_code_of_mean_squares(own: SavedRun
             assert torch.equal(here[name] > 0, tensor > 0) and not torch.equal(here[name], tensor)
         else:
             assert torch.equal(here[name], tensor), name
+
+
+def test_docstring_example_passes() -> None:
+    result = doctest.testmod(pretrained)
+    assert result.attempted == 3 and result.failed == 0
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])

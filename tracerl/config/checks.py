@@ -29,6 +29,11 @@ class ConfigError(ValueError):
         return ConfigError(f"{prefix}.{self.key}" if self.key else prefix, self.problem)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another package, or its class if it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
     """A context in which the keys of errors are placed below a parent key."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.moved import current
+from tracerl.config.overrides import key_and_value
 
 # tracerl, Gymnasium, and the packages of the envs in the project's yamls.
 _PACKAGES = ("tracerl", "gymnasium", "ale_py", "minatar")
@@ -161,6 +162,6 @@ def _is_part(found: Any) -> bool:
 
 def _names(override: str, place: str, name: Any) -> bool:
     """Return whether a user's override sets a key or a parent of it to the value found."""
-    key, _, text = override.lstrip("+~").partition("=")
+    key, text = key_and_value(override)
     whole = rf"(?<![\w.]){re.escape(str(name))}(?![\w.])"
     return f"{place}.".startswith(f"{key}.") and re.search(whole, text) is not None

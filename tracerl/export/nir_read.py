@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, first_line
 from tracerl.export.description import Dense, NetworkDescription, Neurons, Readout
 from tracerl.export.units import DT, decay_of, threshold_above
 from tracerl.nn.wiring import INPUT
@@ -31,8 +31,7 @@ def read_graph(path: Any) -> Any:
     try:
         return nir.read(path)
     except Exception as error:  # h5py and constructors of nodes can raise any error for another file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {reason}") from error
+        raise ConfigError("path", f"must be a NIR file, got {str(path)!r}: {first_line(error)}") from error
 
 
 def seconds_per_tick(graph: Any) -> float:

@@ -16,7 +16,6 @@ from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 
 _NEVER = sys.maxsize  # env step of an event that never happens
-EVENTS = ("on_start", "on_step", "on_episode_end", "on_new_best", "on_checkpoint", "on_end")
 
 
 class Episode(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tracerl.config.overrides import key_and_value
 from tracerl.lifetime.record import WINDOW
 from tracerl.lifetime.statistics import FEWEST, STATISTICS, interval
 from tracerl.plot.choice import Chosen
@@ -123,7 +124,7 @@ def command(job: Job) -> Html:
     """Return the command that runs a job again."""
     lines = saved.command_line(job.folder / saved.OVERRIDES, warn=False)
     lines = lines or [f"{key}={value}" for key, value in job.overrides.items()]
-    kept = [line for line in lines if line.lstrip("+~").split("=")[0].split(".")[0] not in ("hydra", "resume")]
+    kept = [line for line in lines if key_and_value(line)[0].split(".")[0] not in ("hydra", "resume")]
     return element("pre", shlex.join(["python", "-m", "tracerl.run", *kept]))
 
 

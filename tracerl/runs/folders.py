@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.forms import fits
+from tracerl.config.overrides import key_and_value
 from tracerl.runs import lock, saved
 from tracerl.runs.files import read_bytes
 from tracerl.runs.logging.episodes import read_episodes
@@ -120,6 +121,5 @@ def _read(folder: Path) -> Job:
         if (folder / name).exists():
             lines = saved.command_line(folder / name, warn=False) or []
             break
-    pairs = (line.lstrip("+~").partition("=") for line in lines)
-    overrides = {key: value for key, _, value in pairs if key.split(".")[0] not in _NOT_SETTINGS}
+    overrides = {key: value for key, value in map(key_and_value, lines) if key.split(".")[0] not in _NOT_SETTINGS}
     return Job(folder, overrides, saved.summary(folder), lock.read(folder) or {})

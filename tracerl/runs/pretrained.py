@@ -9,13 +9,14 @@ octave, so that step sizes change by about 2% at most. Weights, running scales a
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from tracerl.runs.checkpoint import manifest, plain, tensors
 
 FORMAT = 1  # incremented by changes that an older tracerl would read wrongly
 FOLDER = Path(__file__).parents[1] / "pretrained"
@@ -36,7 +37,7 @@ class Pretrained:
     config: dict[str, Any]  # settings of the run, resolved
     step: int  # env steps that the agent has learned for
     card: dict[str, Any]  # how the agent was made, and its return
-    state: dict[str, "Tensor"]  # result of ``agent.capture`` between two episodes
+    state: dict[str, Tensor]  # result of ``agent.capture`` between two episodes
 
 
 def names() -> list[str]:
@@ -87,10 +88,6 @@ def read(name: str) -> Pretrained:
 
 def pack(agent: Pretrained) -> bytes:
     """Return the contents of a file."""
-    from torch import Tensor
-
-    from tracerl.runs.checkpoint import manifest, plain, tensors
-
     kept, left_out, largest = dict[str, Tensor](), dict[str, Any](), dict[str, float]()
     for name, tensor in agent.state.items():
         if name.endswith(_OF_LAST_STEP) or not tensor.any():
@@ -108,15 +105,7 @@ def pack(agent: Pretrained) -> bytes:
 
 def unpack(data: bytes) -> Pretrained:
     """Read the contents of a file. Nothing is built or imported."""
-    import torch
-
-    from tracerl.runs.checkpoint import manifest, plain, tensors
-
-    metadata = tensors.metadata_of(data)
-    if metadata.keys() != {_KEY}:
-        raise ValueError("holds no pretrained agent")
-    header = plain.loads(metadata[_KEY].encode())
-    manifest.check_format(header.get("format") if isinstance(header, dict) else None, FORMAT)
+    header = manifest.header_of(data, _KEY, FORMAT, "holds no pretrained agent")
     state = tensors.unpack(data, described=True)
     try:
         config, step, card = header["config"], header["step"], header["card"]
@@ -130,12 +119,12 @@ def unpack(data: bytes) -> Pretrained:
     return Pretrained(config, step, card, state)
 
 
-def _coded(squares: "Tensor", largest: float) -> "Tensor":
+def _coded(squares: Tensor, largest: float) -> Tensor:
     """Return mean squares as uint8: 0 for 0, else 1 to 255 in steps of an eighth of an octave."""
     octaves = (squares.double() / largest).log2()
     return (_TOP + _STEPS * octaves).round().clamp(1, _TOP).where(squares > 0, 0).byte()
 
 
-def _decoded(codes: "Tensor", largest: float) -> "Tensor":
+def _decoded(codes: Tensor, largest: float) -> Tensor:
     """Return the mean squares of ``_coded``, float64."""
     return (largest * 2 ** ((codes.double() - _TOP) / _STEPS)).where(codes > 0, 0)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.moved import current_settings
+from tracerl.config.overrides import key_and_value
 from tracerl.runs import saved
 from tracerl.runs.files import kind
 from tracerl.runs.saved import CHECKPOINTS, CONFIG, SUMMARY
@@ -143,8 +144,8 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
             problem = f"names a run without {OVERRIDES}, such as one that was killed before its first step"
             problem += f": start it with its own command and hydra.run.dir='{folder}' resume=auto"
         raise ConfigError("resume", problem)
-    given = {argument.lstrip("+~").partition("=")[0] for argument in arguments} | {"resume"}
-    kept = [text for text in open_keys(before) if text.lstrip("+~").partition("=")[0] not in given]
+    given = {key_and_value(argument)[0] for argument in arguments} | {"resume"}
+    kept = [text for text in open_keys(before) if key_and_value(text)[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     kept = accepted(kept, others, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]

@@ -106,14 +106,10 @@ def _digest(data: bytes) -> tuple[int, bytes]:
 
 def unpack_agent(data: bytes) -> SavedAgent:
     """Read the contents of an untrusted file. Nothing is built or imported."""
-    from tracerl.runs.checkpoint import manifest, plain, tensors
+    from tracerl.runs.checkpoint import manifest, tensors
     from tracerl.runs.plain_spaces import from_plain
 
-    metadata = tensors.metadata_of(data)
-    if metadata.keys() != {_KEY}:
-        raise ValueError("holds no agent that tracerl saved")
-    header = plain.loads(metadata[_KEY].encode())
-    manifest.check_format(header.get("format") if isinstance(header, dict) else None, FORMAT)
+    header = manifest.header_of(data, _KEY, FORMAT, "holds no agent that tracerl saved")
     start, digest = _digest(data)
     if data[start : start + _DIGITS] != digest:
         raise ValueError("does not match its digest: it is damaged, or was changed after it was written")

@@ -98,7 +98,7 @@ class SavedRun:
         agent.abandon()
         return agent
 
-    def pretrained(self, card: dict[str, Any]) -> pretrained.Pretrained:
+    def as_pretrained(self, card: dict[str, Any]) -> pretrained.Pretrained:
         """Return the first lifetime as a pretrained agent, with a model card; ``tracerl.runs.pretrained`` writes it."""
         config: Any = OmegaConf.to_container(OmegaConf.merge(self.config, {"lifetimes": 1}))
         return pretrained.Pretrained(config, self.step, card, self.agent().capture())

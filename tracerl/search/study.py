@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.overrides import key_and_value
 from tracerl.search.objective import PROCESS, Objective
 from tracerl.search.results import line
 from tracerl.search.space import Space
@@ -71,7 +72,7 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """Return what all trials of a study have in common, so that their values can be compared."""
         free = ("threads", "logger", "checkpoint")
-        kept = [text for text in self.space.fixed if text.lstrip("+~").partition("=")[0].split(".")[0] not in free]
+        kept = [text for text in self.space.fixed if key_and_value(text)[0].split(".")[0] not in free]
         axes = {axis.name: axis.sweep for axis in self.space.axes}
         return {"run": sorted(kept), "space": axes, "objective": self.objective, "reports": self.reports}
 

@@ -16,7 +16,7 @@ import torch
 import tracerl
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import each, fits, mapping, of_dict, optional, real, text, whole
-from tracerl.runs.checkpoint import names, plain
+from tracerl.runs.checkpoint import names, plain, tensors
 
 FORMAT = 1  # incremented by changes that an older tracerl would read wrongly
 LIMIT = 64 * 2**20  # largest manifest, bytes
@@ -104,6 +104,24 @@ def parse(data: bytes) -> dict[str, Any]:
     if sum(entry["bytes"] for entry in manifest["files"].values()) > MOST:
         raise ValueError(f"lists more than {MOST:,} bytes")
     return manifest
+
+
+def header_of(data: bytes, key: str, known: int, missing: str) -> dict[str, Any]:
+    """Return the JSON header of an untrusted safetensors file.
+
+    Args:
+        data: contents of the file.
+        key: of the header in the file's metadata, the only one there.
+        known: format number of the headers that can be read.
+        missing: what to say of a file without such a header.
+    """
+    metadata = tensors.metadata_of(data)
+    if metadata.keys() != {key}:
+        raise ValueError(missing)
+    header = plain.loads(metadata[key].encode())
+    check_format(header.get("format") if isinstance(header, dict) else None, known)
+    found: dict[str, Any] = header
+    return found
 
 
 def check_format(found: Any, known: int) -> None:

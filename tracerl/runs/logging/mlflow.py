@@ -53,8 +53,8 @@ class MLflow:
         try:
             return MLflowWriter(self, run)
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError("logger.mlflow.tracking_uri", f"must be a store that works: {reason}") from error
+            problem = f"must be a store that works: {checks.first_line(error)}"
+            raise ConfigError("logger.mlflow.tracking_uri", problem) from error
 
 
 class MLflowWriter(LogWriter):

@@ -87,8 +87,9 @@ class WandBWriter(LogWriter):
                 settings=wandb.Settings(console="off"),
             )
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            problem = f"cannot begin: {reason} (logger.wandb.mode=offline needs no login and no network)"
+            problem = (
+                f"cannot begin: {checks.first_line(error)} (logger.wandb.mode=offline needs no login and no network)"
+            )
             raise ConfigError("logger.wandb", problem) from error
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
