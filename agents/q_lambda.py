@@ -32,6 +32,8 @@ class QLambdaSettings(TraceAgentSettings):
         steps: env steps of the run.
         atoms: 1: the outputs are Q. Above 1: logits of a distribution over so many values, of which Q is the mean.
         value_range: largest of these values, in units of scaled rewards; the least is its negative.
+        weight_bits: bits of the network's weights while it learns, from 2 to 16; see ``StochasticRounding``. None: they
+            are not rounded. ``deploy.rounding=learning`` sets it.
     """
 
     network: Dense | PerceptronSettings
@@ -42,6 +44,7 @@ class QLambdaSettings(TraceAgentSettings):
     steps: int
     atoms: int
     value_range: float
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -108,13 +111,13 @@ class QLambdaAgent(TraceAgent):
         super().__init__(observation_space, own.head.build(action_space, lifetimes), lifetimes, own, encoder)
         self.network_description = description
         built = network.build(encoder.shape, self.head.n_outputs, lifetimes)
-        self.policy, self.critic = self._policy_learner(built, own.optimizer["policy"]), None
+        self.policy, self.critic = self._policy_learner(built, own.optimizer["policy"], own.weight_bits), None
         self._pack(lifetimes)
         self._choose_engine()
 
     def parts(self) -> dict[str, Part]:
         """Return the network of action values; see ``tracerl.nn.exportable.Portable``."""
-        return {"policy": Part(self.policy.network)}
+        return {"policy": Part(self.policy.network, weight_bits=self.settings.weight_bits)}
 
     def diagnostics(self) -> dict[str, float]:
         """Return the quantities to log, with epsilon; see ``Agent.diagnostics``."""

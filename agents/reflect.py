@@ -39,6 +39,8 @@ class ReflectSettings(ActorCriticSettings):
         value_weight: weight of V beside log pi in the objective of a shared network.
         target_rate: rate per env step at which a copy of V's readout follows it, in (0, 1]. The copy computes V(s') in
             the td error; 1: there is no copy.
+        weight_bits: bits of the weights of the policy's network while it learns, from 2 to 16; see
+            ``StochasticRounding``. None: they are not rounded. ``deploy.rounding=learning`` sets it.
     """
 
     network: Dense
@@ -48,6 +50,7 @@ class ReflectSettings(ActorCriticSettings):
     trunk: str = "separate"
     value_weight: float = 1.0
     target_rate: float = 1.0
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
@@ -95,6 +98,10 @@ class ReflectAgent(ActorCritic):
     of the noise of single updates. Copies of whole networks are the target networks of Lillicrap et al. 2016
     (https://arxiv.org/abs/1509.02971); of a readout alone see https://arxiv.org/abs/2506.04398.
 
+    With ``weight_bits`` the weights of the policy's network are rounded at random to integers times a scale after every
+    update: with a shared trunk those of the one network. A separate critic, which no chip needs, is not rounded, and
+    neither is w'.
+
     Attributes:
         target: w', [*lifetimes, n + 1] with the bias last; None without a copy.
     """
@@ -128,7 +135,9 @@ class ReflectAgent(ActorCritic):
         policy = own.network.build(encoder.shape, self.head.n_outputs + self.is_shared, lifetimes)
         if self.is_shared:  # V starts at 0, so that delta is 0, and nothing is learned, until the first reward
             policy.readout.weight[..., -1, :].zero_()
-        self.policy, self.critic = self._policy_learner(policy, own.optimizer["policy"]), None
+        outputs = (slice(None, -1), slice(-1, None)) if self.is_shared else (slice(None),)
+        self.policy = self._policy_learner(policy, own.optimizer["policy"], own.weight_bits, outputs)
+        self.critic = None
         if own.signal == "td" and not self.is_shared:
             network = own.network if own.critic is None else _differing(own.network, own.critic)
             self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), own.optimizer["value"])
@@ -141,10 +150,11 @@ class ReflectAgent(ActorCritic):
 
     def parts(self) -> dict[str, Part]:
         """Return the policy and, where V is computed, the value; see ``tracerl.nn.exportable.Portable``."""
+        bits = self.settings.weight_bits
         if self.is_shared:
             network = self.policy.network
-            return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
-        found = {"policy": Part(self.policy.network)}
+            return {"policy": Part(network, slice(None, -1), bits), "value": Part(network, slice(-1, None), bits)}
+        found = {"policy": Part(self.policy.network, weight_bits=bits)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 
     def _value_readout(self) -> LI:

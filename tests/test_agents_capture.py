@@ -41,6 +41,8 @@ CASES = {
     "shared": ("network.hidden=[9]", "agent.trunk=shared"),
     "shared, fused": ("network.hidden=[9]", "agent.trunk=shared", "engine=fused", "agent.target_rate=0.1"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
+    "rounded": ("network.hidden=[9]", "+agent.weight_bits=8"),
+    "rounded, fused": ("network.hidden=[9]", "agent.trunk=shared", "+agent.weight_bits=4", "engine=fused"),
     "eprop": ("agent=eprop", "network.hidden=[9]"),
     "eprop, adaptive feedback": ("agent=eprop", "network.hidden=[9]", "network.feedback=adaptive"),
     "rstdp": ("agent=rstdp",),

@@ -33,6 +33,7 @@ CASES = {
     "advantage": ("network.hidden=[9]", "agent.signal=advantage", "optimizer=adaptive_obgd"),
     "update rms": ("network.hidden=[9]", "optimizer=update_rms"),
     "shared": ("network.hidden=[9]", "agent.trunk=shared", "agent.target_rate=0.1"),
+    "rounded": ("network.hidden=[9]", "+agent.weight_bits=8"),
     "action values": ("agent=q_lambda", "network.hidden=[9]"),
     "rate target": ("network.hidden=[7,5]", "network.rate_target=0.1", "agent.trunk=shared"),
     "ternary": ("network.hidden=[7,5]", "network.neuron=ternary", "network.learn_threshold=true"),

@@ -21,6 +21,7 @@ ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "networ
 TERNARY = "network.neuron=ternary"
 PRESYNAPTIC = "network.credit=presynaptic"
 ONE = ("agent.trunk=shared",)
+ROUNDED = "+agent.weight_bits=6"
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
@@ -96,6 +97,9 @@ CASES = {
     ),
     "ternary, rate target": (TERNARY, "network.hidden=[7,5]", NORM, "network.rate_target=0.1", PRESYNAPTIC),
     "one neuron": ("network.hidden=[1]",),
+    "rounded": (ROUNDED, "network.hidden=[7,5]", "network.output_scale=1"),
+    "rounded, one network, copy of V's readout": (*ONE, ROUNDED, "network.hidden=[9]", "agent.target_rate=0.1"),
+    "rounded, update rms, learned": (ROUNDED, "network.hidden=[9]", "optimizer=update_rms", *LEARN),
     "recurrent": (RECURRENT, "network.hidden=[9]"),
     "recurrent, two layers": (RECURRENT, "network.hidden=[7,5]", "network.ticks=2"),
     "adaptive": (ALIF, "network.hidden=[9]"),

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tracerl.config.checks import ConfigError
-from tracerl.runs.resume import OVERRIDES, InUse, clear, command_line, finished_run, flat
+from tracerl.runs.resume import OVERRIDES, InUse, check_same_settings, clear, command_line, finished_run, flat
 
 SETTINGS = {"steps": 10, "seed": 0, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
 
@@ -68,6 +68,32 @@ def test_other_settings_raise_an_error_naming_them_and_nothing_is_removed(
     with pytest.raises(ConfigError, match=message):
         finished_run(tmp_path, [flat({**SETTINGS, **change})], True, "k", 10)
     assert (tmp_path / "returns.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "problem"),
+    [
+        ({"weight_bits": 8}, {"weight_bits": 4}, None),
+        ({}, {"weight_bits": 8, "rounding": "export"}, None),
+        ({}, {"weight_bits": 8, "rounding": "learning"}, "^deploy.rounding must be 'export', as in the run to resume"),
+        ({"weight_bits": 8, "rounding": "learning"}, {"weight_bits": 8, "rounding": "export"}, "^deploy.rounding must"),
+        (
+            {"weight_bits": 8, "rounding": "learning"},
+            {"weight_bits": 4, "rounding": "learning"},
+            "^deploy.weight_bits must be 8, as in the run to resume",
+        ),
+    ],
+    ids=["bits of the export", "older run", "learning now", "export now", "bits of learning"],
+)
+def test_rounding_may_change_only_where_it_is_of_the_export(
+    there: dict, here: dict, problem: str | None, tmp_path: Path
+) -> None:
+    both = flat({"deploy": there}), flat({"deploy": here})
+    if problem is None:
+        check_same_settings(*both, tmp_path)
+    else:
+        with pytest.raises(ConfigError, match=problem):
+            check_same_settings(*both, tmp_path)
 
 
 def test_interpolated_agent_settings_are_compared_at_their_source(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "torch's Adam": ("reflect", {"network.hidden": [9], "optimizer": "torch"}),
     "spikes drawn": ("reflect", {"network.hidden": [9], "encoder": "rate", "network.ticks": 4}),
     "graph": ("reflect", {"network": "graph"}),
+    "rounded": ("reflect", {"network.hidden": [9], "deploy.weight_bits": 8, "deploy.rounding": "learning"}),
     "eprop": ("eprop", {"network.hidden": [9]}),
     "rstdp": ("rstdp", {}),
     "reflect_classic": ("reflect_classic", {"agent.network.hidden": [7]}),

@@ -30,10 +30,12 @@ def rows(agent: Any) -> list[torch.Tensor]:
     return [memory.reshape(-1, memory.shape[-1]) for memory in (agent.memory.real, agent.memory.wide)]
 
 
-def test_lifetime_i_of_16_is_bit_identical_to_the_single_lifetime() -> None:
-    together, records = run_many_lifetimes("CartPole-v1", 500, SMALL, "engine=fused", seeds=list(range(3, 19)))
+@pytest.mark.parametrize("more", [(), ("+agent.weight_bits=8",)], ids=["plain", "rounded"])
+def test_lifetime_i_of_16_is_bit_identical_to_the_single_lifetime(more: tuple[str, ...]) -> None:
+    overrides = SMALL, "engine=fused", *more
+    together, records = run_many_lifetimes("CartPole-v1", 500, *overrides, seeds=list(range(3, 19)))
     for i in (0, 1, 7, 14, 15):
-        alone, record = run_one_lifetime("CartPole-v1", 500, SMALL, "engine=fused", seed=3 + i)
+        alone, record = run_one_lifetime("CartPole-v1", 500, *overrides, seed=3 + i)
         assert record.returns == records[i].returns and record.lengths == records[i].lengths
         assert (record.step, record.episodes, record.episode_return) == (
             500,
@@ -92,7 +94,9 @@ def test_lifetimes_in_compiled_envs_equal_those_in_gymnasium(
     assert all(torch.equal(a, b) for a, b in zip(rows(by_kernel), rows(by_loop), strict=True))
 
 
-@pytest.mark.parametrize("more", [(), ("agent.trunk=shared",)], ids=["separate", "shared"])
+@pytest.mark.parametrize(
+    "more", [(), ("agent.trunk=shared",), ("+agent.weight_bits=8",)], ids=["separate", "shared", "rounded"]
+)
 def test_both_engines_agree_on_every_mixture_of_step_types(more: tuple[str, ...]) -> None:
     env, seeds, rng = Space(4, 3), [0, 1, 2, 3], np.random.default_rng(0)
     agents = [

@@ -1,6 +1,6 @@
 """Base of agents whose networks have eligibility traces and are updated by one scalar signal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.random import UniformStream
+from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
 from tracerl.optim import rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
@@ -143,11 +144,22 @@ class TraceAgent(OnlineAgent):
         self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1))
         self._one = lifetimes.full(1.0, 1)
 
-    def _learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
-        return TraceLearner(network, rule.build(network, self.decay, self.lifetimes), self.decay, self.lifetimes)
+    def _learner(
+        self, network: ScoredNetwork, rule: StepRuleSettings, rounding: StochasticRounding | None = None
+    ) -> TraceLearner:
+        built = rule.build(network, self.decay, self.lifetimes)
+        return TraceLearner(network, built, self.decay, self.lifetimes, rounding)
 
-    def _policy_learner(self, network: ScoredNetwork, rule: StepRuleSettings) -> TraceLearner:
-        return self._learner(network, rule_of_policy(rule, self.head.n_components))
+    def _policy_learner(
+        self,
+        network: ScoredNetwork,
+        rule: StepRuleSettings,
+        weight_bits: int | None = None,
+        outputs: Sequence[slice] = (slice(None),),
+    ) -> TraceLearner:
+        """Return the learner of the policy; ``weight_bits`` and ``outputs`` as of ``StochasticRounding``."""
+        rounding = None if weight_bits is None else StochasticRounding(network, outputs, weight_bits, self.lifetimes)
+        return self._learner(network, rule_of_policy(rule, self.head.n_components), rounding)
 
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; see ``PackedAgent``."""
@@ -187,6 +199,7 @@ class TraceAgent(OnlineAgent):
             reward_scaler=self.reward_scaler,
             baseline=self.baseline,
             log_prob_trace=self.log_prob_trace,
+            rounding=self.policy.rounding,
             value=self.value,
             signal=self.signal,
             entropy=self.entropy,

@@ -98,6 +98,7 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "eval.episodes": 10,
     "eval.steps": 100_000,
     "eval.greedy": False,
+    "deploy.rounding": "export",
     "agent.channels": [],
     "agent.kernel": 3,
     "agent.stride": 1,

@@ -39,6 +39,8 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
         if value != needed:
             shown = int(needed) if isinstance(needed, float) else needed
             yield f"agent.{name}", f"must be {shown} for a C program, got {value}"
+    if settings.weight_bits is not None:
+        yield "deploy.rounding", "must be export for a C program, which learns with weights of 32 bits; got learning"
     if type(agent.encoder) not in (RawEncoder, ContrastEncoder):
         yield "encoder", f"must be raw or contrast for a C program, got {agent.encoder.name}"
     if agent.divisor != 1:

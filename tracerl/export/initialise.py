@@ -68,6 +68,8 @@ def initialised(
     _check_ends(description, made, name)
     with torch.no_grad():
         _write(description, part.network, part.outputs)
+    if part.weight_bits is not None:
+        made.policy.rounding.begin(part.network)  # type: ignore[attr-defined]
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.kernels import heads, networks, perceptron, steps, streams
+from tracerl.kernels import heads, networks, perceptron, rounding, steps, streams
 from tracerl.kernels.calls import borrow
 from tracerl.kernels.denormals import flush_denormals, restore
 from tracerl.kernels.functional import accumulate
@@ -266,6 +266,8 @@ def improve(
     sums[KNOWN_SIGNAL] = signal
     backward(memory, wide, agent, agent.policy, layers, g, scratch, sums)
     sound = steps.update(memory, wide, agent, agent.policy, layers, signal, sums, scratch)
+    if agent.rounding.len_spans:
+        rounding.round_weights(memory, words, wide, agent, constants)
     if agent.has_critic:
         sound &= steps.update(memory, wide, agent, agent.critic, layers, signal, scratch[CRITIC_SUMS], scratch)
     if agent.target != ABSENT:

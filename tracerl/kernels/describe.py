@@ -16,6 +16,7 @@ from tracerl.nn.networks import Perceptron
 from tracerl.nn.normalizers import RewardScaler
 from tracerl.nn.packed_state import PackedState
 from tracerl.nn.random import UniformStream
+from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
 
@@ -38,6 +39,7 @@ class AgentParts:
         reward_scaler: None where rewards are not scaled.
         baseline: what the signal is made of without a critic.
         log_prob_trace: decaying sum of log pi.
+        rounding: of the policy's weights after every update; None where they are not rounded.
         value: V of the newest observation, [*lifetimes].
         signal: what the last transition was multiplied by, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
@@ -62,6 +64,7 @@ class AgentParts:
     reward_scaler: RewardScaler | None
     baseline: torch.nn.Module | None
     log_prob_trace: LogProbTrace
+    rounding: StochasticRounding | None
     value: Tensor
     signal: Tensor
     entropy: Tensor

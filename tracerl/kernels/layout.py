@@ -154,6 +154,9 @@ AGENT = record(  # describe.AgentParts
     reward_scaler=record(discounted=OFFSET, moments=MOMENTS),
     baseline=record(kind=SIZE, **offsets("average unseen"), decay=NUMBER),
     log_prob_trace=record(trace=OFFSET, trace_decay=NUMBER),
+    rounding=record(  # of the policy's weights
+        stream=record(counter=OFFSET), **offsets("scale spans"), len_spans=SIZE, largest=SIZE
+    ),
     **offsets("value signal entropy sums fault target"),
     kept=OFFSET,  # in constants
     len_kept=SIZE,

@@ -13,6 +13,7 @@ class Part:
     network: Any  # a ``Network`` or a ``TraceNetwork``
     # the outputs of this function; one network can have several functions
     outputs: slice = field(default_factory=lambda: slice(None))
+    weight_bits: int | None = None  # of weights that are rounded while they are learned; None: they are not
 
 
 @runtime_checkable

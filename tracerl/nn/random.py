@@ -14,7 +14,7 @@ from tracerl.nn.module import StateModule
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer: the golden ratio
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
-ACTION, CODE = 0, 1  # purposes of a lifetime's streams: actions, and the spikes of an encoder
+ACTION, CODE, WEIGHT = 0, 1, 2  # purposes of a lifetime's streams: actions, spikes of an encoder, rounded weights
 
 
 def _xor_shift(bits: Tensor, shift: int) -> Tensor:

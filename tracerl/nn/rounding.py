@@ -1,6 +1,6 @@
 """Round weights to the integers that a neuromorphic chip holds."""
 
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -35,7 +35,8 @@ def round_weights(part: Part, bits: int, key: str = "weight_bits") -> None:
     """Round the weights of a network, in place: each layer with a scale of its own, and the rows of its outputs.
 
     The weights of all inputs of a layer, its own spikes included, share one scale. Biases, decays and thresholds are
-    left as they are: a chip adds them to the membrane, whose registers are wider than a weight.
+    left as they are: a chip adds them to the membrane, whose registers are wider than a weight. Weights that learning
+    has rounded to so many bits or fewer are integers already, and are left too.
 
     Args:
         part: the network of an agent of one lifetime.
@@ -49,7 +50,21 @@ def round_weights(part: Part, bits: int, key: str = "weight_bits") -> None:
     network = part.network
     if not isinstance(network, Network):
         raise ConfigError(key, f"must be null for {type(network).__name__}, whose weights are scaled by 1 / (1 - m)")
+    if part.weight_bits is not None and part.weight_bits <= bits:
+        return
+    for weight in weight_groups(network, [part.outputs]):
+        round_(weight, bits)
+
+
+def weight_groups(network: Network, outputs: Sequence[slice]) -> Iterator[Tensor]:
+    """Yield the weights that share a scale, as views of the parameters, [*lifetimes, n_out, n_in].
+
+    Args:
+        network: of one lifetime or of many.
+        outputs: of the readout; one group each.
+    """
     for layer in network.layers:
-        synapses: Any = layer.synapses
-        round_(synapses.weight, bits)  # a view of the parameters
-    round_(network.readout.weight[part.outputs], bits)
+        weight: Tensor = layer.synapses.weight  # type: ignore[attr-defined]
+        yield weight
+    for rows in outputs:
+        yield network.readout.weight[..., rows, :]

@@ -19,6 +19,7 @@ from tracerl.nn.layers import Graded, distributions_of
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.networks import ScoredNetwork
+from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import SpikingNeurons
 from tracerl.optim.rule import StepRule
 
@@ -35,7 +36,14 @@ class TraceLearner(StateModule):
     eligibility_trace: Tensor
     tracked = ("eligibility_trace",)
 
-    def __init__(self, network: ScoredNetwork, step_rule: StepRule, trace_decay: float, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self,
+        network: ScoredNetwork,
+        step_rule: StepRule,
+        trace_decay: float,
+        lifetimes: Lifetimes,
+        rounding: StochasticRounding | None = None,
+    ) -> None:
         """Initialise the trace at zero.
 
         Args:
@@ -43,10 +51,12 @@ class TraceLearner(StateModule):
             step_rule: of this network alone.
             trace_decay: d = gamma lambda per env step.
             lifetimes: maker of tensors.
+            rounding: of the weights after every update; None: they are not rounded.
         """
         super().__init__()
         self.network = network
         self.step_rule = step_rule
+        self.rounding = rounding
         self.trace_decay = trace_decay
         self.register_buffer("eligibility_trace", lifetimes.zeros(network.flat.shape[-1]))
 
@@ -68,6 +78,8 @@ class TraceLearner(StateModule):
         if not self.step_rule.frozen:
             self.step_rule(self.network, self.eligibility_trace, signal)
             self.network.align()
+            if self.rounding is not None:
+                self.rounding(self.network.flat)
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Reset membranes and all traces, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""

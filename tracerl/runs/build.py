@@ -3,6 +3,7 @@
 torch and Gymnasium are imported inside the functions, so that ``--help`` and the error of a mistyped key are quick.
 """
 
+import copy
 import re
 from functools import partial
 from pathlib import Path
@@ -54,7 +55,16 @@ def build_agent(
     deploy = build(cfg, "deploy", saved=saved) if "deploy" in cfg else None  # earlier runs have none
     if deploy is not None and deploy.exact:
         deploy.check_config(cfg)
-    make = build(cfg, "agent", partly=True, saved=saved)
+    bits = None if deploy is None else deploy.learned_bits
+    cfg = cfg if bits is None else _with_weight_bits(cfg, bits)
+    try:
+        make = build(cfg, "agent", partly=True, saved=saved)
+    except ConfigError as error:
+        if error.key != "agent.weight_bits" or bits is None:
+            raise
+        name = cfg.agent["_target_"].rpartition(".")[2]
+        problem = f"must be export for {name}, which cannot round weights while it learns; got learning"
+        raise ConfigError("deploy.rounding", problem) from error
     spaces = {"observation_space": observation_space, "action_space": action_space}
     try:
         agent_class = hydra.utils.get_object(cfg.agent["_target_"])
@@ -72,6 +82,14 @@ def build_agent(
         settings |= {"dtype": cfg.dtype, "device": str(cfg.device)}
         agent.built_from = AgentSpec(settings, (observation_space, action_space), list(seeds))
     return agent
+
+
+def _with_weight_bits(cfg: DictConfig, bits: int) -> DictConfig:
+    """Return a config whose agent rounds its weights while it learns. Settings of a saved agent then have the bits."""
+    changed: DictConfig = copy.deepcopy(cfg)
+    OmegaConf.set_struct(changed, False)
+    changed.agent.weight_bits = bits
+    return changed
 
 
 def with_input(cfg: DictConfig, kind: str) -> DictConfig:

@@ -7,6 +7,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 
+ROUNDINGS = ("export", "learning")
 _AGENTS = "must be reflect, eprop or q_lambda with deploy=neuromorphic"
 
 
@@ -16,16 +17,29 @@ class DeploySettings:
 
     Attributes:
         exact: a setting with which an export to NIR cannot compute the same spikes raises a ConfigError.
-        weight_bits: bits of the integers to which an export rounds weights, from 2 to 16; None: not rounded.
+        weight_bits: bits of the integers to which weights are rounded, from 2 to 16; None: not rounded.
+        rounding: ``export``: learning has weights of 32 bits, and an export rounds them. ``learning``: the weights of
+            the policy's network are rounded after every update; see ``StochasticRounding``.
     """
 
     exact: bool = False
     weight_bits: int | None = None
+    rounding: str = "export"
 
     def __post_init__(self) -> None:
         checks.flag("exact", self.exact)
         if self.weight_bits is not None:
             checks.weight_bits("weight_bits", self.weight_bits)
+        checks.choice("rounding", self.rounding, ROUNDINGS)
+        if self.rounding == "learning" and self.weight_bits is None:
+            raise ConfigError(
+                "weight_bits", "must be a whole number from 2 to 16 with deploy.rounding=learning, got null"
+            )
+
+    @property
+    def learned_bits(self) -> int | None:
+        """Bits of the weights while they are learned; None: they are not rounded."""
+        return self.weight_bits if self.rounding == "learning" else None
 
     def check_config(self, cfg: Mapping[str, Any]) -> None:
         """Raise a ConfigError for an agent without a spiking network, before it is built.

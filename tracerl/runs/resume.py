@@ -34,6 +34,7 @@ _FILES = (*_OUTPUTS, CONFIG, OVERRIDES, "running.json", "*.part", "multirun.yaml
 _FOLDERS = (CHECKPOINTS, "diverged", "wandb", ".wandb", ".hydra")
 # Settings without effect on the results of a run so far.
 _FREE = ("callbacks", "checkpoint", "deploy", "env.timeout", "eval", "logger", "resume", "steps", "threads")
+_ROUNDING = ("deploy.rounding", "deploy.weight_bits")  # two of ``deploy`` that have an effect on learning, if it rounds
 
 
 def finished_run(
@@ -102,7 +103,10 @@ def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Return the keys of settings that differ, without those that may and those that are compared in another group."""
     parts, found = {".".join(key.split(".")[:2]) for key in here}, []
-    for key in sorted(key for key in there.keys() | here.keys() if not {key, key.split(".")[0]} & set(_FREE)):
+    rounds = "learning" in (there.get("deploy.rounding"), here.get("deploy.rounding"))
+    for key in sorted(there.keys() | here.keys()):
+        if {key, key.split(".")[0]} & set(_FREE) and not (rounds and key in _ROUNDING):
+            continue
         # Settings that the agent refers to, such as agent.network.hidden, are compared in their own groups.
         elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
         if not elsewhere and there.get(key) != here.get(key):
