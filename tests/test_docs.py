@@ -92,7 +92,7 @@ def commands() -> list[str]:
     """Every single run that a page names, whose settings are all of the project's own."""
     found = set()
     for page in PAGES:
-        for line in re.findall(r"python -m tracerl\.run ([^\n`#|]+)", page.read_text()):
+        for line in re.findall(r"python -m tracerl\.run ([^\n`#|]+)", re.sub(r"\\\n +", "", page.read_text())):
             foreign = ("-m ", "--", "resume=", "...", "hydra", "NAME", "KEY", "PATH", "my_", "corridor", "experiment=")
             if "=" in line and not any(word in line for word in foreign):
                 found.add(line.strip())
