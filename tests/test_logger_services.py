@@ -176,7 +176,7 @@ def test_offline_wandb_has_both_parts_under_one_id(
     assert f"wandb sync {tmp_path / 'run'}/wandb/offline-run-*" in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow uses what SQLAlchemy 2.1 deprecates
+@pytest.mark.filterwarnings("ignore:::(mlflow|sqlalchemy)")  # MLflow uses what SQLAlchemy 2.1 deprecates
 @pytest.mark.slow
 def test_mlflow_database_has_one_run_with_all_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
