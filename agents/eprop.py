@@ -12,7 +12,7 @@ from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.averages import Averages
 from tracerl.nn.encoders import EncoderSettings
-from tracerl.nn.exportable import Part
+from tracerl.nn.exportable import POLICY_AND_VALUE, Part
 from tracerl.nn.heads import head_for
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense, check_spiking
@@ -185,7 +185,8 @@ class EpropAgent(OnlineAgent):
     def parts(self) -> dict[str, Part]:
         """Return the one network as policy and as critic; see ``tracerl.nn.exportable.Portable``."""
         network = self.learner.network
-        return {"policy": Part(network, slice(None, -1)), "value": Part(network, slice(-1, None))}
+        policy, value = POLICY_AND_VALUE
+        return {"policy": Part(network, policy), "value": Part(network, value)}
 
     def _rules(self) -> list[StepRule]:
         return [self.learner.step_rule]

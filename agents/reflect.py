@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn import functional as F
-from tracerl.nn.exportable import Part
+from tracerl.nn.exportable import POLICY_AND_VALUE, Part
 from tracerl.nn.layers import LI
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, ScoredNetwork, check_spiking
@@ -135,7 +135,7 @@ class ReflectAgent(ActorCritic):
         policy = own.network.build(encoder.shape, self.head.n_outputs + self.is_shared, lifetimes)
         if self.is_shared:  # V starts at 0, so that delta is 0, and nothing is learned, until the first reward
             policy.readout.weight[..., -1, :].zero_()
-        outputs = (slice(None, -1), slice(-1, None)) if self.is_shared else (slice(None),)
+        outputs = POLICY_AND_VALUE if self.is_shared else (slice(None),)
         self.policy = self._policy_learner(policy, own.optimizer["policy"], own.weight_bits, outputs)
         self.critic = None
         if own.signal == "td" and not self.is_shared:
@@ -152,8 +152,8 @@ class ReflectAgent(ActorCritic):
         """Return the policy and, where V is computed, the value; see ``tracerl.nn.exportable.Portable``."""
         bits = self.settings.weight_bits
         if self.is_shared:
-            network = self.policy.network
-            return {"policy": Part(network, slice(None, -1), bits), "value": Part(network, slice(-1, None), bits)}
+            network, (policy, value) = self.policy.network, POLICY_AND_VALUE
+            return {"policy": Part(network, policy, bits), "value": Part(network, value, bits)}
         found = {"policy": Part(self.policy.network, weight_bits=bits)}
         return found if self.critic is None else found | {"value": Part(self.critic.network)}
 

@@ -262,4 +262,4 @@ def test_unsupported_agent_ends_the_command_before_the_run_begins(
 def test_number_of_bits_is_checked() -> None:
     network = make_agent(Space(4, 3), "network.hidden=[9]").policy.network
     with pytest.raises(ConfigError, match="bits must be a whole number from 2 to 16, got 1"):
-        StochasticRounding(network, [slice(None)], 1, Lifetimes(0), "bits")
+        StochasticRounding(network, [slice(None)], 1, Lifetimes(0))

@@ -5,6 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from tracerl.config.checks import ConfigError
 
+POLICY_AND_VALUE = slice(None, -1), slice(-1, None)  # outputs of a network that has both
+
 
 @dataclass(frozen=True)
 class Part:

@@ -11,6 +11,11 @@ from tracerl.nn.exportable import Part
 from tracerl.nn.networks import Network
 
 
+def largest_integer(bits: int) -> int:
+    """Return the largest integer of so many bits whose negative has as many: 2^(bits-1) - 1."""
+    return int(2 ** (bits - 1) - 1)
+
+
 @torch.no_grad()
 def round_(weight: Tensor, bits: int) -> None:
     """Round weights to the nearest of 2^bits - 1 equidistant values around 0, in place.
@@ -24,8 +29,7 @@ def round_(weight: Tensor, bits: int) -> None:
         weight: of one layer, of any shape.
         bits: of a signed integer, 2 or above.
     """
-    largest = 2 ** (bits - 1) - 1
-    scale = weight.abs().max().double() / largest
+    scale = weight.abs().max().double() / largest_integer(bits)
     if scale > 0:
         weight.copy_((weight.double() / scale).round() * scale)
 

@@ -13,7 +13,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.networks import Network, ScoredNetwork
 from tracerl.nn.random import WEIGHT, UniformStream
-from tracerl.nn.rounding import weight_groups
+from tracerl.nn.rounding import largest_integer, weight_groups
 
 Array = np.ndarray[Any, Any]
 RANGE = 1.5  # of the integers, in units of the largest initial weight of a layer or, if larger, of LEAST
@@ -41,7 +41,6 @@ class StochasticRounding(StateModule):
     Attributes:
         scale: s of each group of weights, float64, [*lifetimes, groups].
         stream: one number per weight and update.
-        bits: N.
         largest: 2^(N-1) - 1.
         outputs: the outputs whose weights share a scale.
         spans: the weights as ranges of the network's ``flat``: start, size and group of each, one after another.
@@ -49,14 +48,7 @@ class StochasticRounding(StateModule):
 
     scale: Tensor
 
-    def __init__(
-        self,
-        network: ScoredNetwork,
-        outputs: Sequence[slice],
-        bits: int,
-        lifetimes: Lifetimes,
-        key: str = "weight_bits",
-    ) -> None:
+    def __init__(self, network: ScoredNetwork, outputs: Sequence[slice], bits: int, lifetimes: Lifetimes) -> None:
         """Choose the scales for the present weights of a network and round them.
 
         Args:
@@ -64,16 +56,14 @@ class StochasticRounding(StateModule):
             outputs: the outputs whose weights share a scale.
             bits: N, from 2 to 16.
             lifetimes: of the network.
-            key: name of the setting in an error.
 
         Raises:
             ConfigError: ``bits`` is out of range, or the network has no spiking layers.
         """
         super().__init__()
-        self.bits = checks.weight_bits(key, bits)
+        self.largest = largest_integer(checks.weight_bits("weight_bits", bits))
         if not isinstance(network, Network):
             raise ConfigError("deploy.rounding", f"must be export for a {type(network).__name__}, got learning")
-        self.largest = 2 ** (bits - 1) - 1
         places, groups = _places(network, outputs)
         self.spans = _spans(places, groups)
         self._places, self._groups = (torch.from_numpy(part).to(lifetimes.device) for part in (places, groups))

@@ -3,7 +3,6 @@
 torch and Gymnasium are imported inside the functions, so that ``--help`` and the error of a mistyped key are quick.
 """
 
-import copy
 import re
 from functools import partial
 from pathlib import Path
@@ -86,9 +85,8 @@ def build_agent(
 
 def _with_weight_bits(cfg: DictConfig, bits: int) -> DictConfig:
     """Return a config whose agent rounds its weights while it learns. Settings of a saved agent then have the bits."""
-    changed: DictConfig = copy.deepcopy(cfg)
-    OmegaConf.set_struct(changed, False)
-    changed.agent.weight_bits = bits
+    plain: Any = OmegaConf.to_container(cfg)
+    changed: DictConfig = OmegaConf.create(plain | {"agent": plain["agent"] | {"weight_bits": bits}})
     return changed
 
 
