@@ -3,6 +3,7 @@
 import contextlib
 import io
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 import tracerl
 from tests.nir_euler import simulate
+from tests.test_examples import load_example
 from tracerl.config.checks import ConfigError
 
 STEPS = 200
@@ -109,6 +111,23 @@ def test_snntorch_and_norse_compute_the_same_spikes(
                 for t, code in enumerate(codes):
                     spikes, state = network(code.unsqueeze(0), state)
                     np.testing.assert_array_equal(spikes[0], expected[t])
+
+
+@pytest.mark.parametrize(
+    ("neurons", "reset"), [("SnnTorchNeurons", "hard"), ("norse_neurons", "hard"), ("norse_neurons", "soft")]
+)
+def test_whole_recurrent_file_is_read_as_in_the_example(
+    neurons: str, reset: str, env: Any, codes: torch.Tensor, tmp_path: Path
+) -> None:
+    agent = made(env, NETWORKS["recurrent"] | {"network.reset": reset})
+    expected, _ = computed(agent.policy.network, codes)
+    nir.write(tmp_path / "net.nir", tracerl.to_nir(agent))
+    example = load_example("read_nir")
+    network, state = example.read(tmp_path / "net.nir", getattr(example, neurons)), None
+    with torch.no_grad():
+        for t, code in enumerate(codes):
+            outputs, state = network(code.double(), state)
+            np.testing.assert_allclose(outputs, expected[t], atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:nirtorch.load:DeprecationWarning")

@@ -1,6 +1,5 @@
 """A NIR graph with its encoder computes the agent's spikes from raw observations."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 import tracerl
 from tests.nir_euler import simulate
+from tests.test_examples import load_example
 from tests.test_export_program import _stop_averaging
 from tracerl.config.checks import ConfigError
 
@@ -67,6 +67,13 @@ def episodes(env: Any, agent: Any, patch: pytest.MonkeyPatch) -> list[list[np.nd
     return [*found, *([[np.array(column) for column in zip(*rows, strict=True)]] if rows else [])]
 
 
+def as_input(graph: Any, observations: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return what the graph receives: images as (channels, height, width), or flat as its first weights."""
+    shape = tuple(graph.nodes["input"].input_type["input"])
+    inputs = observations if len(shape) == 1 else np.moveaxis(observations, -1, 1)
+    return inputs.reshape(-1, *shape)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_spikes_from_raw_observations_are_those_of_the_agent(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -76,11 +83,9 @@ def test_spikes_from_raw_observations_are_those_of_the_agent(
     agent = trained(env, settings)
     nir.write(tmp_path / "net.nir", tracerl.to_nir(agent, with_encoder=True))
     graph = nir.read(tmp_path / "net.nir")
-    shape = tuple(graph.nodes["input"].input_type["input"])
     rates = []
     for observations, spikes, outputs in episodes(env, agent, monkeypatch):
-        inputs = observations if len(shape) == 1 else np.moveaxis(observations, -1, 1)
-        found, sent = simulate(graph, inputs.reshape(-1, *shape), 1e-4)
+        found, sent = simulate(graph, as_input(graph, observations), 1e-4)
         last = max(node for node in graph.nodes if node.startswith("lif"))
         np.testing.assert_array_equal(sent[last].reshape(spikes.shape), spikes)
         np.testing.assert_allclose(found, outputs, atol=1e-5)
@@ -88,63 +93,28 @@ def test_spikes_from_raw_observations_are_those_of_the_agent(
     assert 0.02 < np.mean(rates) < 0.98
 
 
-class Trace(torch.nn.Module):
-    """A leaky integrator or a delay of one tick that starts as the metadata of its node say."""
-
-    def __init__(self, node: Any) -> None:
-        super().__init__()
-        self.is_delay, self.starts_at_input = isinstance(node, nir.Delay), node.metadata.get("start") == "input"
-        self.decay = 0.0 if self.is_delay else 1 - float(node.metadata["dt"]) / torch.as_tensor(np.array(node.tau))
-
-    def forward(self, x: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        before = (x if self.starts_at_input else torch.zeros_like(x)) if state is None else state
-        after = self.decay * before + (1 - self.decay) * x
-        return (before if self.is_delay else after), after
-
-
-@pytest.fixture(scope="module")
-def read_by_norse() -> Any:
-    """Return a reader through nirtorch: weights of torch, neurons of Norse, and ``Trace``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import nirtorch
-        import norse.torch as norse
-        from norse.torch.functional.reset import reset_value
-
-    class Weights(torch.nn.Linear):
-        def __init__(self, node: Any) -> None:
-            super().__init__(*reversed(node.weight.shape), bias=isinstance(node, nir.Affine))
-            self.weight.data = torch.as_tensor(np.array(node.weight))
-            if self.bias is not None:
-                self.bias.data = torch.as_tensor(np.array(node.bias))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x.double())
-
-    def neurons(node: Any) -> Any:
-        tau, rest, threshold = (torch.as_tensor(np.array(v)) for v in (node.tau, node.v_leak, node.v_threshold))
-        parameters = norse.LIFBoxParameters(tau_mem_inv=1 / tau, v_leak=rest, v_th=threshold, reset_method=reset_value)
-        return norse.LIFBoxCell(parameters, dt=float(node.metadata["dt"]))
-
-    modules = {nir.Affine: Weights, nir.Linear: Weights, nir.LIF: neurons, nir.LI: Trace, nir.Delay: Trace}
-    return lambda graph: nirtorch.nir_to_torch(graph, modules).double()
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("case", ["default", "raw", "positions, several traces", "memory"])
-def test_norse_computes_the_outputs_of_the_agent_from_raw_observations(
-    case: str, read_by_norse: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("neurons", ["SnnTorchNeurons", "norse_neurons"])
+@pytest.mark.parametrize("case", CASES)
+def test_snntorch_and_norse_compute_the_spikes_and_outputs_from_raw_observations(
+    case: str, neurons: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    example = load_example("read_nir")
     name, settings = CASES[case]
     env = tracerl.make_env(name)
     agent = trained(env, settings)
-    network = read_by_norse(tracerl.to_nir(agent, with_encoder=True))
-    for observations, _, outputs in episodes(env, agent, monkeypatch):
+    nir.write(tmp_path / "net.nir", tracerl.to_nir(agent, with_encoder=True))
+    graph, network = nir.read(tmp_path / "net.nir"), example.read(tmp_path / "net.nir", getattr(example, neurons))
+    found: list[torch.Tensor] = []
+    last = [module for node, module in network.named_children() if node.startswith("lif")][-1]
+    last.register_forward_hook(lambda _module, _inputs, outputs: found.append(outputs[0].flatten()))
+    for observations, spikes, outputs in episodes(env, agent, monkeypatch):
+        found.clear()
         state = None
         with torch.no_grad():
-            for observation, expected in zip(observations, outputs, strict=True):
-                found, state = network(torch.from_numpy(observation), state)
-                np.testing.assert_allclose(found, expected, atol=1e-5)
+            for inputs, expected in zip(as_input(graph, observations), outputs, strict=True):
+                logits, state = network(torch.from_numpy(inputs), state)
+                np.testing.assert_allclose(logits, expected, atol=1e-5)
+        np.testing.assert_array_equal(torch.stack(found), spikes.reshape(len(spikes), -1))
 
 
 @pytest.mark.parametrize("case", ["default", "raw", "positions, several traces", "without normalisation"])
