@@ -32,7 +32,7 @@ from tracerl.lifetime.loop import run_lifetime
 from tracerl.lifetime.record import Milestone, Record
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.build import with_input
-from tracerl.runs.by_input import kind_of
+from tracerl.runs.by_input import kind_of_space
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -128,7 +128,7 @@ def make_agent(
     device: str = "cpu",
 ) -> ReflectAgent:
     """Return the agent of ``agent=reflect`` with the overrides; its engine is torch by default."""
-    cfg = with_input(compose("engine=torch", *overrides), kind_of(env.observation_space.shape))
+    cfg = with_input(compose("engine=torch", *overrides), kind_of_space(env.observation_space))
     make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lifetimes(seed, dtype, device))
 

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from gymnasium import spaces
 
 import tracerl
 from tests.toy_envs import Space
 from tracerl.nn.encoders import ContrastEncoder, RawEncoder
 from tracerl.nn.layers import ConvolutionalSynapses
 from tracerl.optim import Intentional, UpdateRMS
-from tracerl.runs.by_input import for_input, kind_of
+from tracerl.runs.by_input import KINDS, for_input, kind_of, kind_of_space
 from tracerl.runs.resume import finished_run
 
 VECTOR, IMAGE = (4,), (10, 10, 4)
@@ -37,21 +39,43 @@ def test_images_have_sides_of_five_pixels_and_large_ones_of_36(shape: Any, kind:
 
 
 @pytest.mark.parametrize(
-    ("settings", "vectors", "images", "large"),
+    ("space", "kind"),
     [
-        ({"a": {"vectors": 1, "images": 2}, "b": 3}, {"a": 1, "b": 3}, {"a": 2, "b": 3}, {"a": 2, "b": 3}),
-        ({"a": {"images": [1], "large": [2]}}, {}, {"a": [1]}, {"a": [2]}),
-        ([{"a": {"vectors": {"b": None}}}], [{"a": {"b": None}}], [{}], [{}]),
-        ({"a": {"vectors": 1, "c": 2}, "b": {}}, *[{"a": {"vectors": 1, "c": 2}, "b": {}}] * 3),
+        (spaces.Box(0, 1, IMAGE, np.float32), "unit"),
+        (spaces.Box(0, 1, IMAGE, np.uint8), "unit"),
+        (spaces.Box(0, 1, IMAGE, np.bool_), "unit"),
+        (spaces.MultiBinary(IMAGE), "unit"),
+        (spaces.Box(-1, 1, IMAGE, np.float32), "images"),
+        (spaces.Box(0, 255, IMAGE, np.uint8), "images"),
+        (spaces.Box(0, np.inf, IMAGE, np.float32), "images"),
+        (spaces.Box(0, 1, (4, 84, 84), np.float32), "large"),
+        (spaces.Box(0, 1, VECTOR, np.float32), "vectors"),
+        (spaces.Discrete(3), "vectors"),
     ],
 )
-def test_settings_are_those_of_the_kind_of_observation(settings: Any, vectors: Any, images: Any, large: Any) -> None:
-    assert [for_input(settings, kind) for kind in ("vectors", "images", "large")] == [vectors, images, large]
+def test_images_bounded_by_0_and_1_are_unit(space: spaces.Space[Any], kind: str) -> None:
+    assert kind_of_space(space) == kind
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),  # of vectors, images, unit, large
+    [
+        ({"a": {"vectors": 1, "images": 2}, "b": 3}, [{"a": 1, "b": 3}, *[{"a": 2, "b": 3}] * 3]),
+        ({"a": {"images": [1], "large": [2]}}, [{}, {"a": [1]}, {"a": [1]}, {"a": [2]}]),
+        ({"a": {"images": 1, "unit": 2}}, [{}, {"a": 1}, {"a": 2}, {"a": 1}]),
+        ([{"a": {"vectors": {"b": None}}}], [[{"a": {"b": None}}], [{}], [{}], [{}]]),
+        ({"a": {"vectors": 1, "c": 2}, "b": {}}, [{"a": {"vectors": 1, "c": 2}, "b": {}}] * 4),
+    ],
+)
+def test_settings_are_those_of_the_kind_of_observation(settings: Any, expected: list[Any]) -> None:
+    assert [for_input(settings, kind) for kind in KINDS] == expected
 
 
 def test_the_default_agent_has_the_parts_for_its_observations() -> None:
     for shape, encoder, rule in ((VECTOR, ContrastEncoder, Intentional), (IMAGE, RawEncoder, UpdateRMS)):
         agent = tracerl.make_agent(Space(shape, 3))
+        layers = agent.policy.network.layers
+        assert all((layer.norm is None, layer.reset) == (False, "soft") for layer in layers)
         assert type(agent.encoder) is encoder and type(agent.settings.optimizer["policy"]) is rule
         assert isinstance(agent.policy.network.layers[0].synapses, ConvolutionalSynapses) == (shape == IMAGE)
         assert agent.is_shared == (shape == IMAGE)
@@ -67,6 +91,13 @@ def test_the_default_agent_has_the_parts_for_its_observations() -> None:
 )
 def test_the_network_for_images_is_described(shape: Any, description: str | None) -> None:
     assert tracerl.make_agent(Space(shape, 3)).network_description == description
+
+
+def test_the_agent_of_images_from_0_to_1_spikes_equally_as_nir() -> None:
+    space = spaces.Box(0, 1, IMAGE, np.float32), spaces.Discrete(3)
+    agent = tracerl.make_agent(space, settings={"deploy.exact": True})
+    assert all((layer.norm, layer.reset) == (None, "hard") for layer in agent.policy.network.layers)
+    assert agent.settings.optimizer["policy"].lr == 2**-12
 
 
 def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:

@@ -16,7 +16,7 @@ from tracerl.config import hydra_compat
 from tracerl.lifetime.protocol import Agent
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.build import with_input
-from tracerl.runs.by_input import kind_of
+from tracerl.runs.by_input import kind_of_space
 from tracerl.runs.logging.tensorboard import LoggedRun
 
 ROOT = Path(tracerl.configs.__file__).parent
@@ -87,7 +87,7 @@ def test_time_aware_envs_show_the_share_of_their_limit_as_the_last_number() -> N
 def test_agents_and_their_parts_live_a_few_steps(override: str) -> None:
     needs_images = override == "network=conv"
     env = gym.make("Image-v0" if needs_images else "CartPole-v1", disable_env_checker=True)
-    cfg = with_input(compose(override, *NEEDS.get(override, []), "engine=torch"), kind_of(env.observation_space.shape))
+    cfg = with_input(compose(override, *NEEDS.get(override, []), "engine=torch"), kind_of_space(env.observation_space))
     make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
     agent = make(env.observation_space, env.action_space, Lifetimes(0))
     assert isinstance(agent, Agent)

@@ -25,7 +25,10 @@ def test_preset_composes_with_every_env(env: str) -> None:
         network = with_input(cfg, kind).agent.network
         assert (network.reset, network.layer_norm, cfg.deploy.exact) == ("hard", False, True)
     default = compose(f"env={env}", *(["env.id=CartPole-v1"] if env == "gymnasium" else []))
-    assert (default.network.reset, default.network.layer_norm, default.deploy.exact) == ("soft", True, False)
+    for kind in KINDS:
+        network = with_input(default, kind).agent.network
+        expected = ("hard", False) if kind == "unit" else ("soft", True)
+        assert (network.reset, network.layer_norm) == expected and not default.deploy.exact
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ TWO = ("network=conv", "network.channels=[3,4]", "network.kernel=[3,2]", "networ
 NORM, TICKS = "network.layer_norm=true", "network.ticks=2"
 GRADED = ("network.neuron=graded", "network.surrogate=rectifier")
 MIXED = (*TWO, "network.hidden=[6,5]", "network.credit=mixed")
+SHARED = ("agent.trunk=shared", "optimizer=update_rms", "encoder=raw")
 SEPARATE = {"encoder": "contrast", "optimizer": "intentional", "agent.trunk": "separate"}  # the parts of vectors
 CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "under the readout": ((6, 5, 2), CONV),
@@ -45,7 +46,11 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "mixed, no dense": ((6, 5, 2), (*MIXED, "network.hidden=[]")),
     "shared": (
         (6, 5, 2),
-        (*CONV, "network.hidden=[5]", "agent.trunk=shared", "optimizer=update_rms", "encoder=raw", NORM),
+        (*CONV, "network.hidden=[5]", *SHARED, NORM),
+    ),
+    "shared, hard reset": (
+        (6, 5, 2),
+        (*CONV, "network.hidden=[5]", *SHARED, "network.reset=hard", "network.weight_scale=2.8"),
     ),
     "rate target": ((7, 8, 2), (*TWO, "network.pool=[2,1]", "network.rate_target=0.1", TICKS)),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
-from tracerl.runs.by_input import for_input, kind_of
+from tracerl.runs.by_input import for_input, kind_of_space
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -50,7 +50,7 @@ def build_agent(
     from tracerl.runs.saved_agent import AgentSpec
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
-    cfg = with_input(cfg, kind_of(observation_space.shape))
+    cfg = with_input(cfg, kind_of_space(observation_space))
     deploy = build(cfg, "deploy", saved=saved) if "deploy" in cfg else None  # earlier runs have none
     if deploy is not None and deploy.exact:
         deploy.check_config(cfg)

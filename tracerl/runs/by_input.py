@@ -1,10 +1,13 @@
 """Settings that depend on what is observed, such as ``{vectors: 0.1, images: 0.04}``."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gymnasium import Space
 
 IMAGE, LARGE = 5, 36  # shorter side, in pixels, from which an observation is an image and a large one
-KINDS = ("vectors", "images", "large")
+KINDS = ("vectors", "images", "unit", "large")
 
 
 def kind_of(shape: Sequence[int] | None) -> str:
@@ -16,13 +19,22 @@ def kind_of(shape: Sequence[int] | None) -> str:
         shape: of an observation; None where it has none.
     """
     axes = sorted(shape[-3:]) if shape is not None and len(shape) in (2, 3, 4) else [0, 0]
-    return KINDS[(axes[-2] >= IMAGE) + (axes[-2] >= LARGE)]
+    return "vectors" if axes[-2] < IMAGE else "images" if axes[-2] < LARGE else "large"
+
+
+def kind_of_space(space: "Space[Any]") -> str:
+    """Return the kind of a space's observations: as ``kind_of``, but ``unit`` for images bounded by 0 and 1."""
+    from gymnasium import spaces
+
+    kind = kind_of(space.shape)
+    bounded = isinstance(space, spaces.Box) and space.low.min() >= 0 and space.high.max() <= 1
+    return "unit" if kind == "images" and (bounded or isinstance(space, spaces.MultiBinary)) else kind
 
 
 def for_input(settings: Any, kind: str) -> Any:
     """Return settings with the entry for a kind of observation in place of every mapping of kinds.
 
-    A setting without an entry for the kind is left out; ``large`` falls back on ``images``.
+    A setting without an entry for the kind is left out; ``unit`` and ``large`` fall back on ``images``.
 
     Args:
         settings: mappings, lists and values; not changed.
@@ -35,7 +47,7 @@ def for_input(settings: Any, kind: str) -> Any:
     found = {}
     for key, part in settings.items():
         if isinstance(part, dict) and part and set(part) <= set(KINDS):
-            kinds = [name for name in (kind, "images" if kind == "large" else kind) if name in part]
+            kinds = [name for name in (kind, kind if kind == "vectors" else "images") if name in part]
             if not kinds:
                 continue
             part = part[kinds[0]]

@@ -18,7 +18,7 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, value, with_current_keys
 from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
-from tracerl.runs.by_input import KINDS, kind_of
+from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.files import write_atomic
 from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
@@ -135,7 +135,7 @@ def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
     _check(cfg)
     spec, *_ = _built(cfg)
     with closing(_runner(cfg, spec)) as runner:
-        cfg = with_input(cfg, kind_of(runner.observation_space.shape))
+        cfg = with_input(cfg, kind_of_space(runner.observation_space))
         check_engine(cfg.engine, _agent(cfg, spec, runner, agent_name), agent_name)
     return cfg
 
@@ -164,7 +164,7 @@ def _setup(
     found = {**from_config, **named(callbacks)}
     folder, agent_name = origin.folder, origin.agent_name
     runner = _runner(cfg, spec)
-    cfg = with_input(cfg, kind_of(runner.observation_space.shape))
+    cfg = with_input(cfg, kind_of_space(runner.observation_space))
     agent, settings = _agent(cfg, spec, runner, agent_name), _compared(cfg)
     engine = check_engine(cfg.engine, agent, agent_name)
     if engine is not None:
