@@ -36,10 +36,15 @@ def read(path: str | Path, neurons: Callable[[Any], nn.Module]) -> Any:
         path: a file of ``tracerl.export --nir`` with neurons of type ``LIF``.
         neurons: makes a module of such a node: ``SnnTorchNeurons``, for hard resets only, or ``norse_neurons``.
     """
-    modules = {nir.LIF: neurons, nir.LI: Integrator, nir.Delay: Integrator, nir.Scale: Scale}
-    weights = {nir.Affine: linear, nir.Linear: linear}
-    graph = nir.read(path)
-    return nirtorch.nir_to_torch(graph, {**modules, **weights}, dtype=torch.float64)
+    modules = {
+        nir.Affine: linear,
+        nir.Linear: linear,
+        nir.Scale: Scale,
+        nir.LIF: neurons,
+        nir.LI: Integrator,
+        nir.Delay: Integrator,
+    }
+    return nirtorch.nir_to_torch(nir.read(path), modules, dtype=torch.float64)
 
 
 def numbers(values: Any) -> Tensor:

@@ -78,43 +78,41 @@ def as_input(graph: Any, observations: np.ndarray[Any, Any]) -> np.ndarray[Any, 
 def test_spikes_from_raw_observations_are_those_of_the_agent(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the equations, and with the neurons of snnTorch and Norse in ``examples/read_nir.py``."""
     name, settings = CASES[case]
     env = tracerl.make_env(name)
     agent = trained(env, settings)
     nir.write(tmp_path / "net.nir", tracerl.to_nir(agent, with_encoder=True))
-    graph = nir.read(tmp_path / "net.nir")
+    graph, example = nir.read(tmp_path / "net.nir"), load_example("read_nir")
+    networks = [example.read(tmp_path / "net.nir", make) for make in (example.SnnTorchNeurons, example.norse_neurons)]
+    last = max(node for node in graph.nodes if node.startswith("lif"))
     rates = []
     for observations, spikes, outputs in episodes(env, agent, monkeypatch):
-        found, sent = simulate(graph, as_input(graph, observations), 1e-4)
-        last = max(node for node in graph.nodes if node.startswith("lif"))
+        inputs, spikes = as_input(graph, observations), spikes.reshape(len(spikes), -1)
+        found, sent = simulate(graph, inputs, 1e-4)
         np.testing.assert_array_equal(sent[last].reshape(spikes.shape), spikes)
         np.testing.assert_allclose(found, outputs, atol=1e-5)
+        for network in networks:
+            found, sent_there = computed(network, last, inputs)
+            np.testing.assert_array_equal(sent_there, spikes)
+            np.testing.assert_allclose(found, outputs, atol=1e-5)
         rates.append(spikes.mean())
     assert 0.02 < np.mean(rates) < 0.98
 
 
-@pytest.mark.parametrize("neurons", ["SnnTorchNeurons", "norse_neurons"])
-@pytest.mark.parametrize("case", CASES)
-def test_snntorch_and_norse_compute_the_spikes_and_outputs_from_raw_observations(
-    case: str, neurons: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    example = load_example("read_nir")
-    name, settings = CASES[case]
-    env = tracerl.make_env(name)
-    agent = trained(env, settings)
-    nir.write(tmp_path / "net.nir", tracerl.to_nir(agent, with_encoder=True))
-    graph, network = nir.read(tmp_path / "net.nir"), example.read(tmp_path / "net.nir", getattr(example, neurons))
-    found: list[torch.Tensor] = []
-    last = [module for node, module in network.named_children() if node.startswith("lif")][-1]
-    last.register_forward_hook(lambda _module, _inputs, outputs: found.append(outputs[0].flatten()))
-    for observations, spikes, outputs in episodes(env, agent, monkeypatch):
-        found.clear()
-        state = None
-        with torch.no_grad():
-            for inputs, expected in zip(as_input(graph, observations), outputs, strict=True):
-                logits, state = network(torch.from_numpy(inputs), state)
-                np.testing.assert_allclose(logits, expected, atol=1e-5)
-        np.testing.assert_array_equal(torch.stack(found), spikes.reshape(len(spikes), -1))
+@torch.no_grad()
+def computed(network: Any, layer: str, inputs: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
+    """Return the outputs of a module of nirtorch and the spikes of a layer, from rest."""
+    spikes: list[torch.Tensor] = []
+    hook = getattr(network, layer).register_forward_hook(
+        lambda _module, _inputs, sent: spikes.append(sent[0].flatten())
+    )
+    outputs, state = [], None
+    for x in inputs:
+        output, state = network(torch.from_numpy(x), state)
+        outputs.append(output)
+    hook.remove()
+    return torch.stack(outputs).numpy(), torch.stack(spikes).numpy()
 
 
 @pytest.mark.parametrize("case", ["default", "raw", "positions, several traces", "without normalisation"])
