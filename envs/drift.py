@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -62,8 +63,10 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         Args:
             env: env with a changing task.
             every: env steps between changes.
-            parameters: factors [low, high], both above 0, by name of a numeric attribute of ``env.unwrapped``. Derived
-                attributes are updated for CartPole only.
+            parameters: factors [low, high], both above 0, by name of an attribute of ``env.unwrapped`` that is a number
+                or an array of floats, all of which are multiplied by one factor. A name can be a path with attributes
+                and indices, such as ``model.geom_friction`` and ``model.actuator_gear.3`` of a MuJoCo env. Derived
+                attributes are updated for CartPole only, and constants that MuJoCo derives from the model are not.
             permute_observation: permute observations, which must be a Box of one axis with two or more numbers.
             flip_reward: alternate the sign of the reward.
 
@@ -85,7 +88,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self.every, self.flip_reward = every, flip_reward
         factor: Any = {"expected": "a factor above 0", "low": 0.0, "high": math.inf, "closed": "()"}
         self.spans = {name: checks.span(f"parameters.{name}", ends, **factor) for name, ends in parameters.items()}
-        self.originals = {name: _number(env, name) for name in parameters}
+        self.parameters = {name: _parameter(env, name) for name in parameters}
         self._n = self._permutable() if permute_observation else 0
         self._restart(None)
 
@@ -167,11 +170,29 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self.sign = -self.sign
 
     def _set_parameters(self) -> None:
-        env: Any = self.unwrapped
-        for name, original in self.originals.items():
-            setattr(env, name, original * self.factors[name])
-        if self.originals:
-            derive(env)
+        for name, parameter in self.parameters.items():
+            parameter.scale(self.factors[name])
+        if self.parameters:
+            derive(self.unwrapped)
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """A number or an array of an env that is scaled."""
+
+    holder: Any  # object or sequence that has it
+    key: str | int  # attribute or index there
+    original: float | Array
+
+    def scale(self, factor: float) -> None:
+        """Set it to a multiple of its original value; an array keeps its identity."""
+        if isinstance(self.original, np.ndarray):
+            held = getattr(self.holder, self.key) if isinstance(self.key, str) else self.holder[self.key]
+            held[...] = self.original * factor
+        elif isinstance(self.key, str):
+            setattr(self.holder, self.key, self.original * factor)
+        else:
+            self.holder[self.key] = self.original * factor
 
 
 def derive(env: Any) -> None:
@@ -184,10 +205,19 @@ def derive(env: Any) -> None:
         env.polemass_length = env.masspole * env.length
 
 
-def _number(env: gym.Env[Any, Any], name: str) -> float:
-    """Return the value of an attribute of the bare env."""
-    value = getattr(env.unwrapped, name, None)
+def _parameter(env: gym.Env[Any, Any], name: str) -> _Parameter:
+    """Return the parameter of the bare env at a path."""
+    value: Any = env.unwrapped
+    for part in name.split("."):
+        holder, key = value, int(part) if part.isdigit() else part
+        try:
+            value = getattr(holder, key) if isinstance(key, str) else holder[key]
+        except (AttributeError, TypeError, IndexError, KeyError):
+            value = None
+            break
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return _Parameter(holder, key, value.copy())
     if not isinstance(value, Real) or isinstance(value, bool):
         kind = type(env.unwrapped).__name__
         raise ConfigError(f"parameters.{name}", f"must be a numeric attribute of {kind}, got {value!r} there")
-    return float(value)
+    return _Parameter(holder, key, float(value))

@@ -2,10 +2,11 @@
 
 pip install "tracerl[bench]"
 python scripts/bench_baselines.py ppo --env CartPole-v1 --seeds 0-9 --out runs/baselines
+python scripts/bench_baselines.py ppo --env SlipperyAnt --normalize --steps 5000000 --seeds 0
 python -m tracerl.plot runs/baselines -o baselines.png
 
-Each seed is one agent in one env. Every env step and every episode counts from the first on, as in a run of tracerl. A
-seed whose folder has a summary is not run again.
+An env is a yaml of configs/env or a Gymnasium id. Each seed is one agent in one env. Every env step and every episode
+counts from the first on, as in a run of tracerl. A seed whose folder has a summary is not run again.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import gymnasium as gym
 from seeds import parse_seeds
 
 from tracerl.lifetime.record import Marker, Milestone, Record
+from tracerl.runs.api import env_spec
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.summary import Outcome, summarize, write_json
 
@@ -53,23 +55,27 @@ def check_installed() -> None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
 
 
-def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
+def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path, normalize: bool = False) -> dict[str, Any]:
     """Train ``ppo`` or ``a2c`` with one seed, and write its episodes and its summary into a new folder.
 
-    ``steps`` env steps are recorded. The agent can take more to fill its last rollout.
+    ``steps`` env steps are recorded. The agent can take more to fill its last rollout. With ``normalize``, observations
+    are standardised and rewards divided by the running standard deviation of their discounted sum (``VecNormalize``).
     """
     import stable_baselines3
     import torch
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    name = env_id.rpartition("-v")[0]
+    spec = env_spec(env_id)
+    name = spec.name.rpartition("-v")[0] or spec.name
     (folder / "overrides.yaml").write_text(f"- env={name}\n- agent={algorithm}\n- seed={seed}\n", encoding="utf-8")
-    record = Record([Milestone.parse(m) for m in MILESTONES.get(env_id, ())])
+    record = Record([Milestone.parse(m) for m in MILESTONES.get(env_id, spec.milestones)])
     episodes = EpisodeLog(folder)
     record.keep = episodes.keep
-    env = Counted(gym.make(env_id), record, steps)
-    agent = getattr(stable_baselines3, algorithm.upper())("MlpPolicy", env, seed=seed, device="cpu")
+    env = Counted(spec.make(), record, steps)
+    given = VecNormalize(DummyVecEnv([lambda: env])) if normalize else env
+    agent = getattr(stable_baselines3, algorithm.upper())("MlpPolicy", given, seed=seed, device="cpu")
     started = time.perf_counter()
     agent.learn(steps)
     seconds = time.perf_counter() - started
@@ -85,7 +91,8 @@ def main() -> None:
     """Train the missing seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=("ppo", "a2c"))
-    parser.add_argument("--env", default="CartPole-v1", metavar="ID", help="Gymnasium id (default: %(default)s)")
+    parser.add_argument("--env", default="CartPole-v1", help="of configs/env, or a Gymnasium id (default: %(default)s)")
+    parser.add_argument("--normalize", action="store_true", help="observations and rewards, by VecNormalize")
     parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/baselines"), help="folder of all algorithms and seeds")
@@ -94,7 +101,7 @@ def main() -> None:
     for seed in arguments.seeds:
         folder = arguments.out / arguments.algorithm / str(seed)
         if not (folder / "summary.json").exists():
-            summary = train(arguments.algorithm, arguments.env, arguments.steps, seed, folder)
+            summary = train(arguments.algorithm, arguments.env, arguments.steps, seed, folder, arguments.normalize)
             print(f"{folder}: {summary['return_last100']['mean']}, {summary['wall_seconds']:.0f} s", flush=True)
 
 

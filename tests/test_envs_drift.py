@@ -1,6 +1,8 @@
 """Envs that change."""
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +13,7 @@ from tracerl.envs.drift import Drift
 from tracerl.envs.never_reset import NeverReset
 
 from tests.helpers import bare
+from tests.test_envs_contract import spec_of
 from tracerl.config.checks import ConfigError
 
 POLE = {"length": [0.5, 2.0], "masspole": [0.5, 2.0], "force_mag": [0.5, 2.0]}
@@ -110,6 +113,67 @@ def test_factors_are_sampled_around_the_original() -> None:
     assert abs(np.mean(logs)) < 0.1 and np.std(logs) == pytest.approx(4 / math.sqrt(12), rel=0.05)
 
 
+class Parts(gym.Env[Any, Any]):
+    """An env with parameters inside its parts."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.model = SimpleNamespace(friction=np.array([[1.0, 0.5], [2.0, 0.25]]), gains=[3.0, 4.0], mass=5.0)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+def test_paths_scale_arrays_rows_and_items_in_place() -> None:
+    names = ("model.friction.1", "model.gains.0", "model.mass")
+    env = Drift(Parts(), 1, {name: [0.5, 2.0] for name in names})
+    model: Any = env.unwrapped.model
+    friction = model.friction
+    env.reset(seed=0)
+    env.step(0)
+    row, gain, mass = (env.factors[name] for name in names)
+    assert len({row, gain, mass, 1.0}) == 4 and model.friction is friction
+    np.testing.assert_array_equal(friction, [[1.0, 0.5], [2.0 * row, 0.25 * row]])
+    assert (model.gains, model.mass) == ([3.0 * gain, 4.0], 5.0 * mass)
+    env.reset(seed=0)
+    np.testing.assert_array_equal(friction, [[1.0, 0.5], [2.0, 0.25]])
+    whole = Drift(Parts(), 1, {"model.friction": [0.5, 2.0]})
+    whole.reset(seed=0)
+    whole.step(0)
+    factor = whole.factors["model.friction"]
+    np.testing.assert_array_equal(whole.unwrapped.model.friction, np.array([[1.0, 0.5], [2.0, 0.25]]) * factor)
+
+
+@pytest.mark.parametrize(("name", "path"), [("SlipperyAnt", "geom_friction"), ("HalfCheetahWeakened", "actuator_gear")])
+def test_mujoco_model_changes_the_physics_after_a_change_only(
+    name: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model that MuJoCo steps with has the drawn factors, and a new seed restores it."""
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log to the working folder
+    spec = spec_of(name)
+    (drift,) = spec.wrappers
+    env, usual = drift.func(gym.make(spec.id), 20, drift.keywords["parameters"]), gym.make(spec.id)
+    original = getattr(usual.unwrapped.model, path).copy()
+    starts = [each.reset(seed=0)[0] for each in (env, usual)]
+    np.testing.assert_array_equal(*starts)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(50)]
+    pairs = [(env.step(action)[0], usual.step(action)[0]) for action in actions]
+    same = [np.array_equal(*pair) for pair in pairs]
+    assert all(same[:20]) and not same[-1]
+    changed = (getattr(env.unwrapped.model, path) / np.where(original, original, 1))[original > 0]
+    assert {*changed.round(12)} - {1.0} == {*np.round(list(env.factors.values()), 12)}
+    env.reset(seed=0)
+    np.testing.assert_array_equal(getattr(env.unwrapped.model, path), original)
+
+
 def test_new_permutation_differs_from_the_previous_one_and_fits_the_space() -> None:
     env, whole = Drift(bare(), 1, permute_observation=True), bare()
     env.reset(seed=0), whole.reset(seed=0)
@@ -143,6 +207,11 @@ def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
         ({"parameters": ["length"]}, "parameters must map attributes to factors"),
         ({"parameters": {"lenght": [1, 2]}}, "parameters.lenght must be a numeric attribute of CartPoleEnv, got None"),
         ({"parameters": {"kinematics_integrator": [1, 2]}}, "kinematics_integrator must be a numeric attribute"),
+        (
+            {"parameters": {"state.0": [1, 2]}},
+            "parameters.state.0 must be a numeric attribute of CartPoleEnv, got None",
+        ),
+        ({"parameters": {"observation_space.low.4": [1, 2]}}, "observation_space.low.4 must be a numeric attribute"),
         ({"parameters": {"length": [0, 2]}}, "parameters.length must be a factor above 0"),
         ({"parameters": {"length": [2, 1]}}, "parameters.length must be .* low first"),
         ({"permute_observation": 1}, "permute_observation must be true or false"),

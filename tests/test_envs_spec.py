@@ -23,7 +23,7 @@ EXTRAS: dict[str, list[str]] = tomllib.loads((Path(__file__).parents[1] / "pypro
 NEED = [name for name in NAMES if spec_of(name).extra]
 WITHOUT = """
 import sys
-for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn"):
+for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn", "popgym"):
     sys.modules[name] = None  # importing it fails
 import hydra
 from tracerl.config import hydra_compat

@@ -98,6 +98,26 @@ def test_states_of_project_envs_that_do_not_fit_raise_an_error_naming_it() -> No
         states.restore(drifting, state)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("RepeatFirst", {"card": 4}, "RepeatFirstEasy.card must be a whole number from 0 to 3, got 4"),
+        ("RepeatPrevious", {"deck.deck_len": 53}, "deck.deck_len must be a whole number from 0 to 52, got 53"),
+        ("RepeatPrevious", {"deck.hands": {"player": [52]}}, "deck.hands.player.0 must be a whole number from 0 to 51"),
+        ("CountRecall", {"query": None}, "CountRecallEasy.query must be a whole number from 0 to 1, got None"),
+        ("Autoencode", {"mode": 2}, "AutoencodeEasy.mode must be a whole number from 0 to 1, got 2"),
+    ],
+)
+def test_states_of_popgym_that_do_not_fit_raise_an_error(name: str, changes: dict[str, Any], message: str) -> None:
+    pytest.importorskip("popgym")
+    env = spec_of(name).make()
+    env.reset(seed=0)
+    state = states.capture(env)
+    state["layers"][-1]["state"].update(changes)
+    with pytest.raises(ValueError, match=message):
+        states.restore(env, state)
+
+
 def test_state_of_another_atari_game_raises_an_error() -> None:
     ale_py = pytest.importorskip("ale_py")
     gym.register_envs(ale_py)

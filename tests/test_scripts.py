@@ -1,5 +1,6 @@
 """Every script runs at a small size with the current defaults, and prints ``--help`` without running."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import tracerl
 from tests.helpers import SCRIPTS, exit_code, script
 from tests.made_runs import two_settings
 from tracerl.plot.series import read_bands
+from tracerl.runs.logging.episodes import EpisodeLog
 
 Start = Callable[..., str]
 DEFAULT = "env=CartPole"
@@ -96,6 +98,15 @@ def test_bench_baselines_writes_a_run_that_can_be_plotted(start: Start, tmp_path
     assert job.jobs[0].agent == "a2c"
 
 
+def test_bench_baselines_learns_in_an_env_of_a_yaml_with_its_wrappers(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    arguments = ("--normalize", "--env", "CartPoleDrift", "--seeds", "3", "--steps", 90, "--out", "baselines")
+    start("bench_baselines", "a2c", *arguments)
+    summary = json.loads((tmp_path / "baselines" / "a2c" / "3" / "summary.json").read_text())
+    assert (summary["env"], summary["steps"], summary["seed"]) == ("CartPoleDrift", 90, 3)
+    assert list(summary["milestones"]) == ["w20>=195", "w20>=475", "w100>=475"]
+
+
 @pytest.mark.parametrize("settings", ["lifetimes=1", "lifetimes=2", "env.backend=compiled"])
 def test_bench_speed_times_a_row_of_the_default_agent(
     settings: str, start: Start, monkeypatch: pytest.MonkeyPatch
@@ -123,6 +134,25 @@ def test_every_row_of_bench_speed_can_be_built() -> None:
         runner, agent = bench.Bench(bench.config_of(row, "lifetimes=2"), 20).new()
         runner.close()
         assert agent.engine == ("torch" if "torch" in row.label else "fused"), row
+
+
+def test_task_means_weights_returns_by_the_steps_in_each_task(start: Start, tmp_path: Path) -> None:
+    for name, returns in (("one", (1.0, 4.0, 10.0)), ("two", (3.0, 4.0, 20.0))):
+        (tmp_path / name).mkdir()
+        episodes = EpisodeLog(tmp_path / name)
+        for step, episode_return, length in zip((30, 120, 200), returns, (30, 90, 80), strict=True):
+            episodes.keep(0, step, episode_return, length)
+        episodes.close()
+    lines = start("task_means", "one", "two", "--every", 100).splitlines()
+    assert lines[0] == "| run | task 1 | task 2 |"
+    assert lines[2:] == ["| one | 3.1 (4.0) | 8.8 (10.0) |", "| two | 3.7 (4.0) | 16.8 (20.0) |"]
+    together = start("task_means", "one", "two", "--every", 100, "--together").splitlines()
+    assert together[2:] == ["| one | 3.4 (4.0) | 12.8 (15.0) |"]
+
+
+def test_task_means_names_what_has_no_episode(start: Start) -> None:
+    assert "error: no episode ended in none" in start("task_means", "none", "--every", 100, code=2)
+    assert "--every must be 1 or above, got 0" in start("task_means", "none", "--every", 0, code=2)
 
 
 def test_greedy_returns_prints_a_line_per_lifetime(start: Start, run: Path) -> None:

@@ -201,7 +201,7 @@ def test_trust_prints_the_names_that_will_be_built(capsys: pytest.CaptureFixture
 def test_gymnasium_plugins_are_trusted_and_later_registrations_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     gym.register("Later-v0", "later.envs:Later")
     try:
-        assert packages() == {"ale_py", "gymnasium", "minatar", "tracerl"}
+        assert packages() == {"ale_py", "gymnasium", "minatar", "popgym", "tracerl"}
     finally:
         del gym.registry["Later-v0"]
     plugin = EntryPoint("Ours", "ours.envs:register_envs", "gymnasium.envs")

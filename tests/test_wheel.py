@@ -23,7 +23,7 @@ import tracerl
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 EXTRAS = {"envs", "plots", "watch", "nir", "onnx", "tracetorch", "sweep", "bench"}  # for users; docs/release.md
-WITHOUT_BOX2D = {"minatar", "mujoco", "atari", "digits"}  # of envs, for which Python 3.14 has wheels
+WITHOUT_BOX2D = {"minatar", "mujoco", "atari", "digits", "popgym"}  # of envs, for which Python 3.14 has wheels
 USED = """
 import sys, tracerl, tracerl.agents.random, tracerl.envs.spec
 from importlib.resources import files

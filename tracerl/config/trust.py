@@ -14,7 +14,7 @@ from tracerl.config.moved import current
 from tracerl.config.overrides import key_and_value
 
 # tracerl, Gymnasium, and the packages of the envs in the project's yamls.
-_PACKAGES = ("tracerl", "gymnasium", "ale_py", "minatar")
+_PACKAGES = ("tracerl", "gymnasium", "ale_py", "minatar", "popgym")
 # Packages and classes of tracerl that a config can name. Others open files, such as writers of logs and videos.
 _PARTS = (
     "tracerl.agents",

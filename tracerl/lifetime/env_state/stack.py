@@ -10,12 +10,13 @@ from . import generators
 from .adapter import Adapter, Methods, is_named
 from .gymnasium_envs import ATARI, CLASSIC_CONTROL, MUJOCO, TOY_TEXT
 from .plain import decode, encode
+from .popgym_envs import POPGYM
 from .wrappers import WRAPPERS
 
 EnvState = dict[str, Any]
 FORMAT = 1  # of the state; another number raises a ValueError
 
-ADAPTERS: tuple[Adapter, ...] = (Methods(), *WRAPPERS, CLASSIC_CONTROL, TOY_TEXT, MUJOCO, ATARI)
+ADAPTERS: tuple[Adapter, ...] = (Methods(), *WRAPPERS, CLASSIC_CONTROL, TOY_TEXT, MUJOCO, ATARI, POPGYM)
 # Measured for LunarLander: with all positions, angles, velocities and sleep flags, the terrain and the generator, the
 # first observation of a copy differs by 1e-8 to 1e-5, unless the copy is made right after a reset.
 _BOX2D = (
