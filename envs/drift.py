@@ -1,7 +1,7 @@
 """A wrapper that changes the task every so many env steps of a lifetime."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -54,7 +54,7 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
         self,
         env: gym.Env[Any, Any],
         every: int = 50_000,
-        parameters: Mapping[str, Sequence[float]] | None = None,
+        parameters: Mapping[str, Any] | None = None,
         permute_observation: bool = False,
         flip_reward: bool = False,
     ) -> None:
@@ -65,8 +65,9 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
             every: env steps between changes.
             parameters: factors [low, high], both above 0, by name of an attribute of ``env.unwrapped`` that is a number
                 or an array of floats, all of which are multiplied by one factor. A name can be a path with attributes
-                and indices, such as ``model.geom_friction`` and ``model.actuator_gear.3`` of a MuJoCo env. Derived
-                attributes are updated for CartPole only, and constants that MuJoCo derives from the model are not.
+                and indices, such as ``model.actuator_gear.3`` of a MuJoCo env, or a mapping of such names can stand at
+                a part of the path: ``{"model": {"geom_friction": [0.02, 2.0]}}``. Derived attributes are updated for
+                CartPole only, and constants that MuJoCo derives from the model are not.
             permute_observation: permute observations, which must be a Box of one axis with two or more numbers.
             flip_reward: alternate the sign of the reward.
 
@@ -81,7 +82,8 @@ class Drift(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
             raise ConfigError("parameters", f"must map attributes to factors [low, high], got {parameters!r}")
         if not (parameters or permute_observation or flip_reward):
             raise ConfigError("parameters", "must not be empty without permute_observation and flip_reward")
-        given: dict[str, Any] = {"every": every, "parameters": dict(parameters)}
+        parameters = dict(_paths(parameters))
+        given: dict[str, Any] = {"every": every, "parameters": parameters}
         given |= {"permute_observation": permute_observation, "flip_reward": flip_reward}
         gym.utils.RecordConstructorArgs.__init__(self, **given)
         gym.Wrapper.__init__(self, env)
@@ -203,6 +205,15 @@ def derive(env: Any) -> None:
     if isinstance(env, CartPoleEnv):
         env.total_mass = env.masspole + env.masscart
         env.polemass_length = env.masspole * env.length
+
+
+def _paths(parameters: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and the factors of each parameter."""
+    for name, part in parameters.items():
+        if isinstance(part, Mapping) and part:
+            yield from _paths(part, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", part
 
 
 def _parameter(env: gym.Env[Any, Any], name: str) -> _Parameter:

@@ -2,15 +2,17 @@
 
 pip install "tracerl[bench]"
 python scripts/bench_baselines.py ppo --env CartPole-v1 --seeds 0-9 --out runs/baselines
-python scripts/bench_baselines.py ppo --env SlipperyAnt --normalize --steps 5000000 --seeds 0
+python scripts/bench_baselines.py ppo --env SlipperyAnt --normalize --steps 1000000 env.wrappers.0.every=200000
 python -m tracerl.plot runs/baselines -o baselines.png
 
-An env is a yaml of configs/env or a Gymnasium id. Each seed is one agent in one env. Every env step and every episode
-counts from the first on, as in a run of tracerl. A seed whose folder has a summary is not run again.
+An env is a yaml of configs/env or a Gymnasium id, with settings as on the command line of a run. Each seed is one agent
+in one env. Every env step and every episode counts from the first on, as in a run of tracerl. A seed whose folder has a
+summary is not run again.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from typing import Any
 import gymnasium as gym
 from seeds import parse_seeds
 
+from tracerl.config.hydra_compat import compose
+from tracerl.config.instantiate import build
 from tracerl.lifetime.record import Marker, Milestone, Record
-from tracerl.runs.api import env_spec
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.summary import Outcome, summarize, write_json
 
@@ -55,11 +58,14 @@ def check_installed() -> None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
 
 
-def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path, normalize: bool = False) -> dict[str, Any]:
+def train(
+    algorithm: str, env: Sequence[str], steps: int, seed: int, folder: Path, normalize: bool = False
+) -> dict[str, Any]:
     """Train ``ppo`` or ``a2c`` with one seed, and write its episodes and its summary into a new folder.
 
     ``steps`` env steps are recorded. The agent can take more to fill its last rollout. With ``normalize``, observations
     are standardised and rewards divided by the running standard deviation of their discounted sum (``VecNormalize``).
+    ``env`` are overrides of ``tracerl.run``, such as ``env=SlipperyAnt`` and ``env.wrappers.0.every=200000``.
     """
     import stable_baselines3
     import torch
@@ -67,19 +73,20 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, folder: Path, norm
 
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    spec = env_spec(env_id)
+    spec = build(compose(env), "env")
     name = spec.name.rpartition("-v")[0] or spec.name
-    (folder / "overrides.yaml").write_text(f"- env={name}\n- agent={algorithm}\n- seed={seed}\n", encoding="utf-8")
-    record = Record([Milestone.parse(m) for m in MILESTONES.get(env_id, spec.milestones)])
+    settings = (f"env={name}", f"agent={algorithm}", f"seed={seed}", *env[1:])
+    (folder / "overrides.yaml").write_text("".join(f"- {setting}\n" for setting in settings), encoding="utf-8")
+    record = Record([Milestone.parse(m) for m in MILESTONES.get(spec.id, spec.milestones)])
     episodes = EpisodeLog(folder)
     record.keep = episodes.keep
-    env = Counted(spec.make(), record, steps)
-    given = VecNormalize(DummyVecEnv([lambda: env])) if normalize else env
+    counted = Counted(spec.make(), record, steps)
+    given = VecNormalize(DummyVecEnv([lambda: counted])) if normalize else counted
     agent = getattr(stable_baselines3, algorithm.upper())("MlpPolicy", given, seed=seed, device="cpu")
     started = time.perf_counter()
     agent.learn(steps)
     seconds = time.perf_counter() - started
-    env.close()
+    counted.close()
     episodes.close()
     outcome = Outcome(name, algorithm, None, "cpu", seed, seconds, "finished")
     summary = {**summarize(outcome, [record]), "version": f"stable-baselines3 {stable_baselines3.__version__}"}
@@ -91,17 +98,19 @@ def main() -> None:
     """Train the missing seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithm", choices=("ppo", "a2c"))
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="settings of the env")
     parser.add_argument("--env", default="CartPole-v1", help="of configs/env, or a Gymnasium id (default: %(default)s)")
     parser.add_argument("--normalize", action="store_true", help="observations and rewards, by VecNormalize")
     parser.add_argument("--seeds", type=parse_seeds, default="0-9", help="such as 0-9 or 0,3,7 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=120_000, help="env steps per seed (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/baselines"), help="folder of all algorithms and seeds")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # settings may follow options
     check_installed()
     for seed in arguments.seeds:
         folder = arguments.out / arguments.algorithm / str(seed)
         if not (folder / "summary.json").exists():
-            summary = train(arguments.algorithm, arguments.env, arguments.steps, seed, folder, arguments.normalize)
+            env = (f"env={arguments.env}", *arguments.settings)
+            summary = train(arguments.algorithm, env, arguments.steps, seed, folder, arguments.normalize)
             print(f"{folder}: {summary['return_last100']['mean']}, {summary['wall_seconds']:.0f} s", flush=True)
 
 

@@ -143,7 +143,7 @@ def test_paths_scale_arrays_rows_and_items_in_place() -> None:
     assert (model.gains, model.mass) == ([3.0 * gain, 4.0], 5.0 * mass)
     env.reset(seed=0)
     np.testing.assert_array_equal(friction, [[1.0, 0.5], [2.0, 0.25]])
-    whole = Drift(Parts(), 1, {"model.friction": [0.5, 2.0]})
+    whole = Drift(Parts(), 1, {"model": {"friction": [0.5, 2.0]}})
     whole.reset(seed=0)
     whole.step(0)
     factor = whole.factors["model.friction"]
@@ -212,6 +212,8 @@ def test_gymnasium_checker_passes_and_the_spec_recreates_the_env() -> None:
             "parameters.state.0 must be a numeric attribute of CartPoleEnv, got None",
         ),
         ({"parameters": {"observation_space.low.4": [1, 2]}}, "observation_space.low.4 must be a numeric attribute"),
+        ({"parameters": {"spec": {"id": [1, 2]}}}, "parameters.spec.id must be a numeric attribute of CartPoleEnv"),
+        ({"parameters": {"spec": {}}}, "parameters.spec must be a factor above 0"),
         ({"parameters": {"length": [0, 2]}}, "parameters.length must be a factor above 0"),
         ({"parameters": {"length": [2, 1]}}, "parameters.length must be .* low first"),
         ({"permute_observation": 1}, "permute_observation must be true or false"),

@@ -101,9 +101,10 @@ def test_bench_baselines_writes_a_run_that_can_be_plotted(start: Start, tmp_path
 def test_bench_baselines_learns_in_an_env_of_a_yaml_with_its_wrappers(start: Start, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     arguments = ("--normalize", "--env", "CartPoleDrift", "--seeds", "3", "--steps", 90, "--out", "baselines")
-    start("bench_baselines", "a2c", *arguments)
+    start("bench_baselines", "a2c", *arguments, "env.wrappers.0.every=30")
     summary = json.loads((tmp_path / "baselines" / "a2c" / "3" / "summary.json").read_text())
     assert (summary["env"], summary["steps"], summary["seed"]) == ("CartPoleDrift", 90, 3)
+    assert "env.wrappers.0.every=30" in (tmp_path / "baselines" / "a2c" / "3" / "overrides.yaml").read_text()
     assert list(summary["milestones"]) == ["w20>=195", "w20>=475", "w100>=475"]
 
 
