@@ -97,7 +97,8 @@ def test_the_agent_of_images_from_0_to_1_spikes_equally_as_nir() -> None:
     space = spaces.Box(0, 1, IMAGE, np.float32), spaces.Discrete(3)
     agent = tracerl.make_agent(space, settings={"deploy.exact": True})
     assert all((layer.norm, layer.reset) == (None, "hard") for layer in agent.policy.network.layers)
-    assert agent.settings.optimizer["policy"].lr == 2**-12
+    policy = agent.settings.optimizer["policy"]
+    assert (policy.lr, policy.update_decay) == (2**-12, 0.9999)
 
 
 def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:
