@@ -189,8 +189,7 @@ class _Parameter:
     def scale(self, factor: float) -> None:
         """Set it to a multiple of its original value; an array keeps its identity."""
         if isinstance(self.original, np.ndarray):
-            held = getattr(self.holder, self.key) if isinstance(self.key, str) else self.holder[self.key]
-            held[...] = self.original * factor
+            _part(self.holder, self.key)[...] = self.original * factor
         elif isinstance(self.key, str):
             setattr(self.holder, self.key, self.original * factor)
         else:
@@ -216,13 +215,18 @@ def _paths(parameters: Mapping[Any, Any], before: str = "") -> Iterator[tuple[st
             yield f"{before}{name}", part
 
 
+def _part(holder: Any, key: str | int) -> Any:
+    """Return an attribute, or an item by its index."""
+    return getattr(holder, key) if isinstance(key, str) else holder[key]
+
+
 def _parameter(env: gym.Env[Any, Any], name: str) -> _Parameter:
     """Return the parameter of the bare env at a path."""
     value: Any = env.unwrapped
     for part in name.split("."):
         holder, key = value, int(part) if part.isdigit() else part
         try:
-            value = getattr(holder, key) if isinstance(key, str) else holder[key]
+            value = _part(holder, key)
         except (AttributeError, TypeError, IndexError, KeyError):
             value = None
             break

@@ -1,11 +1,18 @@
-"""Write tables of scripts into pages of docs/, between two markers with script and table."""
+"""Tables of scripts in markdown, and their place in pages of docs/, between two markers with script and table."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import tracerl
 from tracerl.runs.machine import machine
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first row is its head."""
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
 
 def replace_between(script: str, text: str, name: str, content: str) -> str:

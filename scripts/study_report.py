@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from doc_tables import markdown
 from seeds import format_seeds
 from study_measures import Lifetime
 from study_plan import Study, file_name
@@ -186,12 +187,6 @@ def reached(name: str, members: Sequence[Lifetime]) -> str:
     latest = statistics.median_low([math.inf if step is None else step for step in steps])
     share = sum(step is not None for step in steps) / len(steps)
     return f"{share:.0%}, {'-' if latest == math.inf else f'{latest:,}'}"
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first row is its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
 
 def draw(study: Study, lifetimes: Lifetimes, folder: Path) -> None:

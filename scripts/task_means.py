@@ -8,20 +8,24 @@ over the last fifth of the task, when it has been learned. Folders of single see
 """
 
 import argparse
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from doc_tables import markdown
 
+from tracerl.lifetime.statistics import area
 from tracerl.runs.logging.episodes import read_episodes
 
 Array = np.ndarray[Any, Any]
 LAST = 0.2  # share of a task that counts as its end
 
 
-def area_of(steps: Array, lengths: Array, returns: Array, first: float, last: float) -> float:
-    """Return the returns of the episodes in a window, weighted by their steps in it; NaN where there is none.
+def area_of(steps: Array, lengths: Array, returns: Array, first: float, last: float) -> float | None:
+    """Return the area under a part of a learning curve; None where no episode is in it.
 
     Args:
         steps: env step at which each episode of a lifetime ended, [episodes].
@@ -30,8 +34,7 @@ def area_of(steps: Array, lengths: Array, returns: Array, first: float, last: fl
         first: env steps before the window.
         last: last env step of the window.
     """
-    inside = (np.minimum(steps, last) - np.maximum(steps - lengths, first)).clip(min=0)
-    return float((inside * returns).sum() / inside.sum()) if inside.any() else float("nan")
+    return area((np.minimum(steps, last) - np.maximum(steps - lengths, first)).clip(min=0), returns)
 
 
 def task_means(folders: Sequence[Path], every: int) -> list[tuple[float, float]]:
@@ -55,9 +58,8 @@ def task_means(folders: Sequence[Path], every: int) -> list[tuple[float, float]]
 
 def _mean(lifetimes: Sequence[tuple[Array, Array, Array]], first: float, last: float) -> float:
     """Return the mean area of a window over the lifetimes that have episodes there; NaN without any."""
-    areas = [area_of(*lifetime, first, last) for lifetime in lifetimes]
-    known = [area for area in areas if area == area]
-    return sum(known) / len(known) if known else float("nan")
+    known = [found for lifetime in lifetimes if (found := area_of(*lifetime, first, last)) is not None]
+    return statistics.mean(known) if known else math.nan
 
 
 def main() -> None:
@@ -75,10 +77,11 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     tasks = max(map(len, means))
-    print("| run | " + " | ".join(f"task {i + 1}" for i in range(tasks)) + " |\n|" + "---|" * (tasks + 1))
+    lines = [["run", *(f"task {i + 1}" for i in range(tasks))]]
     for row, found in zip(rows, means, strict=True):
         cells = [f"{whole:,.1f} ({late:,.1f})" for whole, late in found]
-        print("| " + " | ".join([str(row[0]), *cells, *["-"] * (tasks - len(cells))]) + " |")
+        lines.append([str(row[0]), *cells, *["-"] * (tasks - len(cells))])
+    print(markdown(lines))
 
 
 if __name__ == "__main__":
