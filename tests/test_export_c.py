@@ -64,6 +64,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "bounded box": (BOUNDED, ("network.hidden=[9]",)),
     "bounded box, target": (BOUNDED, ("network.hidden=[9]", "head.max_std=null", "head.target_std=0.5")),
     "bounded box, clipped": (BOUNDED, (TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5")),
+    "bounded box, discretized": (BOUNDED, ("network.hidden=[9]", "head=discretized")),
     "box without bounds": (FREE, ("network.hidden=[9]", "optimizer=obgd")),
 }
 # In these, differences of rounding grow, between torch and the fused engine too. They are compared over 500 steps from

@@ -10,7 +10,7 @@ import torch
 import tracerl
 from tracerl.export.program import program_of, torch_export_bytes
 from tracerl.export.program_modules import Choice
-from tracerl.nn.heads import head_for
+from tracerl.nn.heads import HeadSettings, head_for
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
@@ -98,9 +98,10 @@ def _stop_averaging(normalizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda space: type(space).__name__,
 )
-def test_action_is_the_mode_of_the_head(space: Any) -> None:
+@pytest.mark.parametrize("bins", [None, 3])
+def test_action_is_the_mode_of_the_head(space: Any, bins: int | None) -> None:
     lifetimes = Lifetimes(0)
-    head = head_for(space, lifetimes)
+    head = head_for(space, lifetimes, HeadSettings(bins=bins))
     head.greedy = True
     choice, stream = Choice(head), UniformStream(lifetimes)
     seen = set()

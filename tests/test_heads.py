@@ -29,6 +29,10 @@ def multi(outputs: Tensor) -> list[Any]:
     return [distributions.Categorical(logits=part) for part in outputs.split((2, 3, 4), -1)]
 
 
+def discretized(outputs: Tensor) -> list[Any]:
+    return [distributions.Categorical(logits=part) for part in outputs.split(3, -1)]
+
+
 def gaussians(outputs: Tensor) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [distributions.Normal(mean, softplus(rho) + 1e-3)]
@@ -97,7 +101,12 @@ def head_of(name: str, lifetimes: Lifetimes) -> Head:
     max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "clamped" in name else None
     target_std = TARGET_STD if "targeted" in name else None
     settings = HeadSettings(
-        max_std=max_std, target_std=target_std, clipped_log_prob="clipped" in name, mean_margin=mean_margin
+        max_std=max_std,
+        target_std=target_std,
+        clipped_log_prob="clipped" in name,
+        mean_margin=mean_margin,
+        bins=3 if "discretized" in name else None,
+        bonus_components=1.5 if "bonus" in name else None,
     )
     return head_for(CASES[name][0], lifetimes, settings)
 
@@ -107,6 +116,8 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "multi-discrete": (spaces.MultiDiscrete([2, 3, 4]), multi),
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
     "box": (BOX, gaussians),
+    "box, discretized": (BOX, discretized),
+    "box, discretized, bonus": (BOX, discretized),
     "box, bounded": (BOX, bounded_gaussians),
     "box, targeted": (BOX, targeted_gaussians),
     "box, clipped": (BOX, clipped_gaussians),
@@ -144,7 +155,8 @@ def test_log_probability_entropy_and_their_gradients_equal_autograd(
     (score,) = torch.autograd.grad(log_probability.sum(), outputs, retain_graph=True)
     (entropy_gradient,) = torch.autograd.grad(entropy.sum(), outputs)
     torch.testing.assert_close(head.score(), score)
-    torch.testing.assert_close(head.entropy_gradient(), entropy_gradient)
+    scale = 1.5 / 2 if "bonus" in name else 1.0
+    torch.testing.assert_close(head.entropy_gradient(), scale * entropy_gradient)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -223,7 +235,7 @@ def test_component_frequencies_equal_their_probabilities(head: Head, outputs: li
 
 
 def test_head_gives_the_number_of_components_of_an_action() -> None:
-    numbers = {"discrete": 1, "multi-discrete": 3, "multi-binary": 6, "box": 2}
+    numbers = {"discrete": 1, "multi-discrete": 3, "multi-binary": 6, "box": 2, "box, discretized": 2}
     assert {name: head_of(name, Lifetimes(0)).n_components for name in numbers} == numbers
 
 
@@ -295,9 +307,21 @@ def test_policy_step_size_does_not_depend_on_the_number_of_components(
     assert [rule.settings.eta for rule in critic] == [0.5] * len(critic)
 
 
-@pytest.mark.parametrize(("kind", "floor"), [("multi-discrete", 0.9), ("multi-binary", 0.9), ("box", -0.7)])
-def test_default_agent_learns_with_every_head_alone_and_in_a_product(kind: str, floor: float) -> None:
-    _, record = run_one_lifetime(f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]")
+@pytest.mark.parametrize(
+    ("kind", "floor", "more"),
+    [
+        ("multi-discrete", 0.9, ()),
+        ("multi-binary", 0.9, ()),
+        ("box", -0.7, ()),
+        ("box", -0.7, ("head=discretized", "head.bins=5")),
+    ],
+    ids=["multi-discrete", "multi-binary", "box", "box, discretized"],
+)
+def test_default_agent_learns_with_every_head_alone_and_in_a_product(
+    kind: str, floor: float, more: tuple[str, ...]
+) -> None:
+    arguments = (f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]", *more)
+    _, record = run_one_lifetime(*arguments)
     assert record.mean_return() > floor
-    _, records = run_many_lifetimes(f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]", seeds=[0, 1])
+    _, records = run_many_lifetimes(*arguments, seeds=[0, 1])
     assert records[0].mean_return() == record.mean_return()

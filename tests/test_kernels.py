@@ -184,6 +184,14 @@ def test_fused_equals_torch_with_every_head(
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 
 
+@pytest.mark.parametrize("bins", [2, 5])
+def test_fused_equals_torch_with_a_discretized_head(bins: int) -> None:
+    box = gym.spaces.Box(np.float32([[-1, 0, 2]]), np.float32([[1, 9, 2.5]]))
+    overrides = "network.hidden=[9]", "network.output_scale=1", "head=discretized", f"head.bins={bins}"
+    overrides = *overrides, "head.bonus_components=2", "agent.entropy=0.3"
+    step_together(pair(4, box, *overrides, dtype=torch.float64), 4, 60)
+
+
 @settings(max_examples=24, deadline=None, derandomize=True, database=None)
 @given(
     size=st.integers(1, 19),

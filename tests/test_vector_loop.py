@@ -80,6 +80,7 @@ def test_results_are_bit_identical_for_any_number_of_threads(n: int, backend: st
         ("CartPole-v1", 1000, ("agent.trunk=shared", "optimizer=update_rms")),
         ("Pendulum-v1", 500, ("agent.signal=advantage",)),
         ("MountainCarContinuous-v0", 1200, ()),
+        ("Pendulum-v1", 500, ("head=discretized", "head.bins=4")),
     ],
 )
 def test_lifetimes_in_compiled_envs_equal_those_in_gymnasium(

@@ -123,6 +123,7 @@ def _sizes(layout: StateLayout) -> dict[str, int]:
 
     return {
         "HEAD_IS_GAUSSIAN": int(agent["head"]["kind"] == GAUSSIAN),
+        "HEAD_HAS_GRID": has(agent["head"]["grid"]),
         "HAS_NORM": has(layers["norm"]["normalized"]),
         "HAS_OTPE": has(layers["sensitivity"]),
         "HAS_PATH_CREDIT": has(layers["path_credit"]["carried"]),
@@ -137,6 +138,11 @@ def _sizes(layout: StateLayout) -> dict[str, int]:
     }
 
 
+def _is_continuous(sizes: dict[str, int]) -> bool:
+    """Return whether the actions are numbers of a Box."""
+    return bool(sizes["HEAD_IS_GAUSSIAN"] or sizes["HEAD_HAS_GRID"])
+
+
 def _memory(layout: StateLayout, sizes: dict[str, int], learns: bool) -> Memory:
     """Return what a build takes; the work vectors are those of ``c/memory.c``."""
     widest, outputs = sizes["WIDEST"], sizes["MOST_OUTPUTS"]
@@ -145,7 +151,7 @@ def _memory(layout: StateLayout, sizes: dict[str, int], learns: bool) -> Memory:
         work += 2 * widest + outputs
         work += sizes["HAS_PATH_CREDIT"] * (sizes["MOST_LAYERS"] + 2 * outputs * widest)
         work += sizes["HAS_PRESYNAPTIC"] * widest
-    action = layout.records.agent[0]["head"]["n_components"] * (8 if sizes["HEAD_IS_GAUSSIAN"] else 4)
+    action = layout.records.agent[0]["head"]["n_components"] * (8 if _is_continuous(sizes) else 4)
     reals, _ = layout.values()
     listed = sum(count for _, count in _runs(reals))
     constants = 4 * listed + 8 * len(_runs(reals)) + 8 * layout.words + 8 * len(layout.records.constants)
@@ -167,7 +173,7 @@ def _weights(agent: Any, learning: StateLayout, acting: StateLayout, sizes: dict
     defines = "".join(f"#define {name} {value}\n" for name, value in sizes.items())
     constants = ", ".join(number(float(value)) for value in learning.records.constants) or "0"
     starts = ", ".join(str(int(start)) for start in np.ravel(getattr(agent.head, "start", 0)))
-    first = "" if sizes["HEAD_IS_GAUSSIAN"] else f"static const agent_action first_action[] = {{{starts}}};\n"
+    first = "" if _is_continuous(sizes) else f"static const agent_action first_action[] = {{{starts}}};\n"
     double = agent.memory.real.element_size() == 8
     return (
         "/* Sizes and settings of the agent, tables of where its state stands, and its state at the export. */\n\n"
@@ -198,15 +204,15 @@ def _rows(items: list[str], each: int = 8) -> str:
 
 def _fields(agent: Any, learning: StateLayout, acting: StateLayout) -> dict[str, str | int]:
     """Return what stands for the names between two @ in the sources."""
-    head, gaussian = agent.head, bool(learning.records.agent[0]["head"]["kind"] == GAUSSIAN)
+    head, continuous = agent.head, _is_continuous(_sizes(learning))
     numbers = "the number of a chosen action for each component, as the env counts them"
     return {
         "VERSION": tracerl.__version__,
         "OBSERVED": agent.n_observed,
         "COMPONENTS": head.n_components,
         "APPLIED": "action[0]" if head.n_components == 1 else f"action[0] to action[{head.n_components - 1}]",
-        "ACTION": ("float" if head.chosen().dtype == np.float32 else "double") if gaussian else "int32_t",
-        "ACTION_MEANING": "numbers in the env's own units, within its bounds" if gaussian else numbers,
+        "ACTION": ("float" if head.chosen().dtype == np.float32 else "double") if continuous else "int32_t",
+        "ACTION_MEANING": "numbers in the env's own units, within its bounds" if continuous else numbers,
         "LEARN_REALS": learning.reals,
         "LEARN_WORDS": learning.words,
         "ACT_REALS": acting.reals,

@@ -8,7 +8,7 @@ from tracerl.agents.reflect import ReflectAgent
 from tracerl.config.checks import ConfigError
 from tracerl.kernels.coverage import unsupported
 from tracerl.nn.encoders import ContrastEncoder, RawEncoder
-from tracerl.nn.heads import Categorical, Gaussian, MultiCategorical
+from tracerl.nn.heads import Categorical, Discretized, Gaussian, MultiCategorical
 from tracerl.nn.networks import Dense
 from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
@@ -45,7 +45,7 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
         yield "encoder", f"must be raw or contrast for a C program, got {agent.encoder.name}"
     if agent.divisor != 1:
         yield "encoder.normalize", "must be true for a C program where observations are images of bytes, got false"
-    if type(agent.head) not in (Categorical, MultiCategorical, Gaussian):
+    if type(agent.head) not in (Categorical, MultiCategorical, Discretized, Gaussian):
         problem = f"got a {type(agent.head).__name__} head: use an env with such actions"
         yield "env", f"must have Discrete, MultiDiscrete or Box actions for a C program, {problem}"
     for name, learner in (("policy", agent.policy), ("value", agent.critic)):

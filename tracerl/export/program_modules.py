@@ -13,6 +13,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
 from tracerl.nn.heads import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
+from tracerl.nn.heads.discretized import Discretized
 from tracerl.nn.heads.epsilon_greedy import EpsilonGreedy
 from tracerl.nn.heads.gaussian import Gaussian
 from tracerl.nn.layers.normalization import EPSILON
@@ -218,6 +219,7 @@ class Choice(nn.Module):
     centre: Tensor
     half_range: Tensor
     support: Tensor
+    grid: Tensor
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -228,6 +230,8 @@ class Choice(nn.Module):
         else:
             start = np.ravel(getattr(head, "start", 0)).astype(np.int64)
             self.register_buffer("start", torch.from_numpy(start))
+        if isinstance(head, Discretized):
+            self.register_buffer("grid", head.grid.cpu())
         if isinstance(head, EpsilonGreedy):
             self.atoms, self.sizes = head.atoms, (head.n_actions,)
             self.register_buffer("support", head.support.cpu())
@@ -242,4 +246,6 @@ class Choice(nn.Module):
         if self.kind is EpsilonGreedy and self.atoms > 1:
             outputs = outputs.unflatten(-1, (-1, self.atoms)).softmax(-1) @ self.support
         best = [logits.argmax(-1, keepdim=True) for logits in outputs.split(self.sizes)]
+        if self.kind is Discretized:
+            return self.grid.gather(-1, torch.stack(best)).squeeze(-1).to(outputs.dtype)
         return torch.cat(best) + self.start

@@ -92,7 +92,7 @@ def step(
     """Take the step of ``advance``; the caller sets the mode for denormal numbers."""
     agent = agents[0]
     if step_type == SKIP:
-        return heads.chosen(words, agent.head)
+        return heads.chosen(words, agent.head, constants)
     if words[agent.fault] != 0 or not streams.finite(step_type, reward, observation):
         return math.nan
     wide = words.view(np.float64)
@@ -112,7 +112,7 @@ def step(
     memory[agent.log_prob_trace.trace] = 0
     if agent.reward_scaler.discounted != ABSENT:
         wide[agent.reward_scaler.discounted] = 0
-    return heads.chosen(words, agent.head)
+    return heads.chosen(words, agent.head, constants)
 
 
 @inlined
@@ -292,7 +292,7 @@ def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratc
     if not math.isfinite(memory[checked]):
         words[agent.fault] = 1
         return math.nan
-    return heads.chosen(words, agent.head)
+    return heads.chosen(words, agent.head, constants)
 
 
 @kernel

@@ -22,7 +22,7 @@ from tracerl.kernels.layout import (
 )
 from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
-from tracerl.nn.heads import Bernoulli, Categorical, EpsilonGreedy, Gaussian, Head, MultiCategorical
+from tracerl.nn.heads import Bernoulli, Categorical, Discretized, EpsilonGreedy, Gaussian, Head, MultiCategorical
 from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF, Ternary
 from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
 from tracerl.nn.wiring import INPUT
@@ -39,6 +39,7 @@ NETWORKS = (Network, Sequential, Perceptron)
 HEADS: dict[type, int] = {
     Categorical: CATEGORICAL,
     MultiCategorical: CATEGORICAL,
+    Discretized: CATEGORICAL,
     Bernoulli: BERNOULLI,
     Gaussian: GAUSSIAN,
     EpsilonGreedy: EPSILON_GREEDY,

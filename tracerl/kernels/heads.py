@@ -1,6 +1,7 @@
 """The action heads: ``nn.heads``, one to one; arguments as in ``neurons``, ``head`` is that of the agent's record.
 
-Of the four kinds, CATEGORICAL has one component or several, and EPSILON_GREEDY one, with Q in place of log pi.
+Of the four kinds, CATEGORICAL has one component or several, with a grid the numbers of a Box, and EPSILON_GREEDY one,
+with Q in place of log pi.
 """
 
 import math
@@ -10,7 +11,7 @@ import numpy as np
 
 from tracerl.kernels import functional as F
 from tracerl.kernels.jit import kernel
-from tracerl.kernels.layout import BERNOULLI, CATEGORICAL, EPSILON_GREEDY, GAUSSIAN, SARSA, WATKINS
+from tracerl.kernels.layout import ABSENT, BERNOULLI, CATEGORICAL, EPSILON_GREEDY, GAUSSIAN, SARSA, WATKINS
 from tracerl.kernels.memory import part
 from tracerl.kernels.streams import next_uniform, uniform
 
@@ -252,6 +253,7 @@ def learning_signal(memory: Any, words: Any, head: Any, constants: Any, weight: 
 @kernel
 def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
     """``learning_signal`` of a categorical head."""
+    bonus_weight = weight * memory.dtype.type(head.bonus_scale) if head.grid != ABSENT else weight
     start = 0
     for i in range(head.n_components):
         n = int(constants[head.sizes + i])
@@ -260,7 +262,7 @@ def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weigh
         total = F.categorical_entropy(probabilities, log_probabilities)
         for a in range(n):
             bonus = F.categorical_entropy_gradient(probabilities[a], log_probabilities[a], total)
-            g[start + a] = weight * bonus - probabilities[a]
+            g[start + a] = bonus_weight * bonus - probabilities[a]
         g[start + words[head.action + i]] += memory.dtype.type(1)
         start += n
 
@@ -292,8 +294,10 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
 
 
 @kernel
-def chosen(words: Any, head: Any) -> float:
+def chosen(words: Any, head: Any, constants: Any) -> float:
     """Return the newest action of one component as a compiled env takes it: an index, or a float32 in its units."""
     if head.kind == GAUSSIAN:
         return float(np.float32(words.view(np.float64)[head.sent]))
+    if head.grid != ABSENT:
+        return float(np.float32(constants[head.grid + words[head.action]]))
     return float(words[head.action])

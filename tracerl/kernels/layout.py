@@ -128,10 +128,11 @@ HEAD = record(
     n_outputs=SIZE,
     n_components=SIZE,
     **offsets("action log_probabilities probabilities logits mean std std_gain excess sent"),
-    **offsets("sizes low high centre half_range least most ends"),  # in constants
+    **offsets("sizes grid low high centre half_range least most ends"),  # in constants
     each_std=NUMBER,
     target_std=NUMBER,
     mean_margin=NUMBER,
+    bonus_scale=NUMBER,
     **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
     n_actions=SIZE,
     atoms=SIZE,

@@ -13,15 +13,22 @@ def labels(space: Any, n: int) -> list[str]:
     """Return a short name for each of the n outputs of a policy."""
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [str(int(space.start) + i) for i in range(n)]
+    if _is_discretized(space, n):
+        return [f"{part}: {value:.3g}" for part, values in enumerate(_grid(space, n)) for value in values]
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():
         return [f"{part}: {i}" for part, size in enumerate(space.nvec.flat) for i in range(size)]
     return [str(i) for i in range(n)]
 
 
 def marks(space: Any, action: Any, n: int) -> Sequence[int]:
-    """Return the indices of the n policy outputs that the action corresponds to; none for a Box."""
+    """Return the indices of the n policy outputs that the action corresponds to; none for numbers of a Gaussian."""
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [int(action) - int(space.start)]
+    if _is_discretized(space, n):
+        grid = _grid(space, n)
+        nearest = np.abs(grid - np.asarray(action, np.float64).reshape(-1, 1)).argmin(1)
+        taken: list[int] = (np.arange(len(grid)) * grid.shape[1] + nearest).tolist()
+        return taken
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():
         before = np.cumsum([0, *space.nvec.flat[:-1]])
         chosen: list[int] = (before + (np.asarray(action) - space.start).ravel()).astype(int).tolist()
@@ -34,6 +41,18 @@ def marks(space: Any, action: Any, n: int) -> Sequence[int]:
 def add_up(space: Any) -> bool:
     """Return whether the probabilities belong to one choice and add up to one."""
     return not isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary))
+
+
+def _is_discretized(space: Any, n: int) -> bool:
+    """Return whether the n outputs can be those of a discretised Box; see ``nn.heads.Discretized``."""
+    return isinstance(space, spaces.Box) and space.is_bounded() and n % space.low.size == 0 and n > space.low.size
+
+
+def _grid(space: spaces.Box, n: int) -> Numbers:
+    """Return the values of each number of a discretised Box, [numbers, values]."""
+    low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
+    grid: Numbers = np.linspace(low, high, n // len(low), axis=-1)
+    return grid
 
 
 def in_units_of_the_policy(space: Any, action: Any) -> Numbers | None:

@@ -138,7 +138,12 @@ static void sample(const real *outputs)
 static void choose(agent_action *action)
 {
     for (int i = 0; i < agent.head.n_components; i++)
+#if HEAD_HAS_GRID
+        action[i] = (agent_action)constants[agent.head.grid + i * (int)constants[agent.head.sizes] +
+                                            (offset)words[agent.head.action + i].word];
+#else
         action[i] = (agent_action)words[agent.head.action + i].word + first_action[i];
+#endif
 }
 
 #if TRACERL_LEARN
@@ -163,6 +168,7 @@ static real entropy(void)
 static void learning_signal(real weight, real *g)
 {
     const struct head *head = &agent.head;
+    const real bonus_weight = HEAD_HAS_GRID ? weight * (real)head->bonus_scale : weight;
     int start = 0;
     for (int i = 0; i < head->n_components; i++) {
         const int n = (int)constants[head->sizes + i];
@@ -170,8 +176,8 @@ static void learning_signal(real weight, real *g)
         const real *log_probabilities = memory + head->log_probabilities + start;
         const real total = categorical_entropy(probabilities, log_probabilities, n);
         for (int a = 0; a < n; a++)
-            g[start + a] =
-                weight * categorical_entropy_gradient(probabilities[a], log_probabilities[a], total) - probabilities[a];
+            g[start + a] = bonus_weight * categorical_entropy_gradient(probabilities[a], log_probabilities[a], total) -
+                           probabilities[a];
         g[start + (int)words[head->action + i].word] += 1;
         start += n;
     }

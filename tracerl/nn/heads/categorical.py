@@ -93,6 +93,7 @@ class MultiCategorical(Head):
 
     log_probabilities: Tensor
     probabilities: Tensor
+    _dtype: Any
 
     def __init__(self, space: spaces.MultiDiscrete, lifetimes: Lifetimes) -> None:
         """Initialise the uniform distribution; components are in row-major order."""

@@ -11,6 +11,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.base import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
 from tracerl.nn.heads.categorical import Categorical, MultiCategorical
+from tracerl.nn.heads.discretized import Discretized, DiscretizedSettings
 from tracerl.nn.heads.gaussian import Gaussian, GaussianSettings
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -19,8 +20,15 @@ SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSettings(GaussianSettings):
-    """Settings of the head for any supported action space; ``build`` makes the head."""
+class HeadSettings(GaussianSettings, DiscretizedSettings):
+    """Settings of the head for any supported action space; ``build`` makes the head.
+
+    With ``bins`` the settings of a Gaussian are not used.
+    """
+
+    def __post_init__(self) -> None:
+        GaussianSettings.__post_init__(self)
+        DiscretizedSettings.__post_init__(self)
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
         """Make the head; a ConfigError if the space is not supported or is empty.
@@ -36,6 +44,8 @@ class HeadSettings(GaussianSettings):
         if isinstance(space, spaces.MultiBinary) and np.prod(space.shape):
             return Bernoulli(space, lifetimes)
         if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and np.prod(space.shape):
+            if self.bins is not None:
+                return Discretized(space, lifetimes, self.bins, self.bonus_components)
             return Gaussian(space, lifetimes, self)
         raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")
 

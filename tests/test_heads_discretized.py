@@ -1,0 +1,48 @@
+"""The discretised head of a Box: its values and the settings that it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from tracerl.config.checks import ConfigError
+from tracerl.nn.heads import Discretized, HeadSettings, head_for
+from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.random import UniformStream
+
+
+def test_values_are_evenly_spaced_from_bound_to_bound_in_the_shape_of_the_space() -> None:
+    space = spaces.Box(np.float32([[-2], [0]]), np.float32([[2], [10]]))
+    head, stream = head_for(space, Lifetimes(0), HeadSettings(bins=5)), UniformStream(Lifetimes(0))
+    assert isinstance(head, Discretized)
+    drawn = []
+    for _ in range(200):
+        head.sample(torch.zeros(10), stream)
+        drawn.append(head.chosen())
+    assert drawn[0].shape == (2, 1) and drawn[0].dtype == np.float32
+    assert set(np.ravel([a[0] for a in drawn])) == {-2, -1, 0, 1, 2}
+    assert set(np.ravel([a[1] for a in drawn])) == {0, 2.5, 5, 7.5, 10}
+
+
+@pytest.mark.parametrize("bins", [1, 2.0, True, "three"])
+def test_bins_must_be_a_whole_number_of_two_or_more(bins: object) -> None:
+    with pytest.raises(ConfigError, match=r"^bins must be a whole number of 2 or above, got "):
+        HeadSettings(bins=bins)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bonus", [0, -1.0, "three"])
+def test_bonus_components_must_be_a_number_above_zero(bonus: object) -> None:
+    with pytest.raises(ConfigError, match=r"^bonus_components must be .*above 0, got "):
+        HeadSettings(bonus_components=bonus)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("high", [np.inf, np.finfo(np.float32).max])
+def test_action_without_bounds_cannot_be_discretized(high: float) -> None:
+    space = spaces.Box(np.float32([-1, -1]), np.float32([1, high]))
+    with pytest.raises(ConfigError, match=r"^head\.bins must be null where an action has no finite bounds, got 3 for"):
+        head_for(space, Lifetimes(0), HeadSettings(bins=3))
+
+
+def test_other_spaces_keep_their_heads() -> None:
+    for space in (spaces.Discrete(3), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(2)):
+        assert type(head_for(space, Lifetimes(0), HeadSettings(bins=3))) is type(head_for(space, Lifetimes(0)))
