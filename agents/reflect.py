@@ -192,7 +192,7 @@ class ReflectAgent(ActorCritic):
             signal.copy_(self.baseline(reward))
         if not self._sound(signal):
             return features
-        gradient = policy_gradient(self.head, self.settings.entropy, signal)
+        gradient = policy_gradient(self.head, self.entropy_weight, signal)
         policy.accumulate(torch.cat([gradient, self._value_weight], -1) if self.is_shared else gradient)
         policy.update(signal)
         if critic is not None:

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from torch import Tensor, distributions
 
-from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Bernoulli, Categorical, Gaussian, Head, HeadSettings, MultiCategorical, head_for
 from tracerl.nn.lifetimes import Lifetimes
@@ -106,7 +104,6 @@ def head_of(name: str, lifetimes: Lifetimes) -> Head:
         clipped_log_prob="clipped" in name,
         mean_margin=mean_margin,
         bins=3 if "discretized" in name else None,
-        bonus_components=1.5 if "bonus" in name else None,
     )
     return head_for(CASES[name][0], lifetimes, settings)
 
@@ -117,7 +114,6 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "multi-binary": (spaces.MultiBinary((2, 3)), lambda logits: [distributions.Bernoulli(logits=logits)]),
     "box": (BOX, gaussians),
     "box, discretized": (BOX, discretized),
-    "box, discretized, bonus": (BOX, discretized),
     "box, bounded": (BOX, bounded_gaussians),
     "box, targeted": (BOX, targeted_gaussians),
     "box, clipped": (BOX, clipped_gaussians),
@@ -155,8 +151,7 @@ def test_log_probability_entropy_and_their_gradients_equal_autograd(
     (score,) = torch.autograd.grad(log_probability.sum(), outputs, retain_graph=True)
     (entropy_gradient,) = torch.autograd.grad(entropy.sum(), outputs)
     torch.testing.assert_close(head.score(), score)
-    scale = 1.5 / 2 if "bonus" in name else 1.0
-    torch.testing.assert_close(head.entropy_gradient(), scale * entropy_gradient)
+    torch.testing.assert_close(head.entropy_gradient(), entropy_gradient)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -263,65 +258,3 @@ def test_actions_have_the_start_and_shape_of_the_space() -> None:
 def test_unsupported_spaces_raise_an_error_naming_them(space: spaces.Space) -> None:
     with pytest.raises(ConfigError, match="^env must have a Discrete, MultiDiscrete, MultiBinary or float Box action"):
         head_for(space, Lifetimes(0))
-
-
-class Echo(gym.Env):
-    """One step; the reward is for the action, of any space, that the observation names."""
-
-    def __init__(self, kind: str) -> None:
-        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
-        self.action_space = {
-            "multi-discrete": spaces.MultiDiscrete([3, 2], start=[1, 0]),
-            "multi-binary": spaces.MultiBinary(2),
-            "box": spaces.Box(-3, 1, (2,), np.float32),
-        }[kind]
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
-        super().reset(seed=seed)
-        self.asked = self.np_random.choice(np.array([-1.0, 1.0], np.float32), 2)
-        return self.asked, {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        assert self.action_space.contains(action)
-        if isinstance(self.action_space, spaces.Box):
-            target = self.asked - 1
-            return self.asked, float(-np.abs(action - target).sum()), True, False, {}
-        wanted = (self.asked > 0).astype(int) + (self.action_space.start if hasattr(self.action_space, "start") else 0)
-        return self.asked, float((action == wanted).mean()), True, False, {}
-
-
-gym.register("Echo-v0", Echo)
-for kind in ("multi-discrete", "multi-binary", "box"):
-    gym.register(f"Echo-{kind}-v0", Echo, kwargs={"kind": kind})
-
-
-@pytest.mark.parametrize("agent", ["reflect", "eprop", "stream_ac"])
-@pytest.mark.parametrize(("per_component", "times"), [("true", 2**0.5), ("false", 1.0)])
-def test_policy_step_size_does_not_depend_on_the_number_of_components(
-    agent: str, per_component: str, times: float
-) -> None:
-    overrides = ("optimizer=intentional", "optimizer.policy.eta=0.1", f"optimizer.policy.per_component={per_component}")
-    made = make_agent(gym.make("Echo-box-v0"), f"agent={agent}", *overrides)
-    policy, *critic = made._rules()
-    assert policy.settings.eta == pytest.approx(0.1 * times)
-    assert [rule.settings.eta for rule in critic] == [0.5] * len(critic)
-
-
-@pytest.mark.parametrize(
-    ("kind", "floor", "more"),
-    [
-        ("multi-discrete", 0.9, ()),
-        ("multi-binary", 0.9, ()),
-        ("box", -0.7, ()),
-        ("box", -0.7, ("head=discretized", "head.bins=5")),
-    ],
-    ids=["multi-discrete", "multi-binary", "box", "box, discretized"],
-)
-def test_default_agent_learns_with_every_head_alone_and_in_a_product(
-    kind: str, floor: float, more: tuple[str, ...]
-) -> None:
-    arguments = (f"Echo-{kind}-v0", 2000, "engine=fused", "network.hidden=[16]", *more)
-    _, record = run_one_lifetime(*arguments)
-    assert record.mean_return() > floor
-    _, records = run_many_lifetimes(*arguments, seeds=[0, 1])
-    assert records[0].mean_return() == record.mean_return()

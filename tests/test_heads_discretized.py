@@ -1,10 +1,12 @@
-"""The discretised head of a Box: its values and the settings that it refuses."""
+"""The discretised head of a Box: its values and its settings."""
 
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
+from tests.helpers import make_agent
+from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Discretized, HeadSettings, head_for
 from tracerl.nn.lifetimes import Lifetimes
@@ -34,6 +36,27 @@ def test_bins_must_be_a_whole_number_of_two_or_more(bins: object) -> None:
 def test_bonus_components_must_be_a_number_above_zero(bonus: object) -> None:
     with pytest.raises(ConfigError, match=r"^bonus_components must be .*above 0, got "):
         HeadSettings(bonus_components=bonus)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+@pytest.mark.parametrize("agent", ["agent=reflect", "agent=stream_ac"])
+def test_bonus_of_an_action_is_that_of_so_many_components(agent: str, engine: str) -> None:
+    """Three components in place of two: one and a half times the weight."""
+    settings = (agent, "head=discretized", f"engine={engine}")
+    env, seen = Space(4, spaces.Box(-1, 1, (2,))), np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    weights = []
+    for more in (
+        ("agent.entropy=0.125",),
+        ("agent.entropy=0.1875", "head.bonus_components=null"),
+        ("agent.entropy=0.125", "head.bonus_components=null"),
+    ):
+        learner = make_agent(env, *settings, *more)
+        learner.start(seen[0])
+        for i, observation in enumerate(seen[1:]):
+            learner.step(float(i % 3), observation)
+        weights.append(learner.policy.network.flat.clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize("high", [np.inf, np.finfo(np.float32).max])

@@ -58,4 +58,4 @@ class ActorCritic(TraceAgent):
         """
         head = head_for(action_space, lifetimes, settings.head)
         super().__init__(observation_space, head, lifetimes, settings, encoder)
-        self.entropy_weight = settings.entropy
+        self.entropy_weight = settings.entropy * head.bonus_scale

@@ -86,7 +86,7 @@ class TraceAgent(OnlineAgent):
         has_kernels: whether ``tracerl.kernels`` implements exactly this class.
         is_shared: V is the last output of the policy's network.
         looks_ahead: the value of s' is computed by a forward pass of the policy's network that leaves no state.
-        entropy_weight: tau of the entropy bonus.
+        entropy_weight: tau of the entropy bonus, with the factor of the head.
         value_weight: of V in the objective of that network.
         target: copy of V's readout that computes V(s') in the td error, [*lifetimes, n + 1]; None without one.
         target_rate: rate per env step at which it follows.

@@ -16,7 +16,7 @@ from tracerl.kernels.memory import part
 from tracerl.kernels.streams import next_uniform, uniform
 
 _LEAST_STD = 1e-3  # nn.heads.gaussian.LEAST_STD
-_UNBOUNDED = 1e30  # nn.heads.gaussian.UNBOUNDED
+_UNBOUNDED = 1e30  # nn.spaces.UNBOUNDED
 
 
 @kernel
@@ -253,7 +253,6 @@ def learning_signal(memory: Any, words: Any, head: Any, constants: Any, weight: 
 @kernel
 def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weight: Any, g: Any) -> None:
     """``learning_signal`` of a categorical head."""
-    bonus_weight = weight * memory.dtype.type(head.bonus_scale) if head.grid != ABSENT else weight
     start = 0
     for i in range(head.n_components):
         n = int(constants[head.sizes + i])
@@ -262,7 +261,7 @@ def categorical_signal(memory: Any, words: Any, head: Any, constants: Any, weigh
         total = F.categorical_entropy(probabilities, log_probabilities)
         for a in range(n):
             bonus = F.categorical_entropy_gradient(probabilities[a], log_probabilities[a], total)
-            g[start + a] = bonus_weight * bonus - probabilities[a]
+            g[start + a] = weight * bonus - probabilities[a]
         g[start + words[head.action + i]] += memory.dtype.type(1)
         start += n
 

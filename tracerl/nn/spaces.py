@@ -3,9 +3,13 @@
 import math
 from typing import Any
 
+import numpy as np
 from gymnasium import Space, spaces
 
 from tracerl.config.checks import ConfigError
+
+Array = np.ndarray[Any, Any]
+UNBOUNDED = 1e30  # larger bounds count as infinite: some envs use the largest float32 for infinity
 
 
 def observation_shape(space: Space[Any]) -> tuple[int, ...]:
@@ -46,6 +50,22 @@ def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     if not isinstance(space, spaces.Discrete):
         raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
     return int(space.n), int(space.start)
+
+
+def bounds_of(space: spaces.Box) -> tuple[Array, Array, Array]:
+    """Return the bounds of the numbers of a Box in row-major order, and whether both are finite.
+
+    Returns:
+        The lower and the upper bounds, float64, [n], and bool, [n].
+    """
+    low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
+    return low, high, (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+
+
+def grid_of(space: spaces.Box, bins: int) -> Array:
+    """Return evenly spaced values of each number of a Box, from bound to bound: float64, [n, bins]."""
+    low, high, _ = bounds_of(space)
+    return np.linspace(low, high, bins, axis=-1)
 
 
 def parts_of(space: Space[Any]) -> list[Space[Any]]:

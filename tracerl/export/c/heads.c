@@ -168,7 +168,6 @@ static real entropy(void)
 static void learning_signal(real weight, real *g)
 {
     const struct head *head = &agent.head;
-    const real bonus_weight = HEAD_HAS_GRID ? weight * (real)head->bonus_scale : weight;
     int start = 0;
     for (int i = 0; i < head->n_components; i++) {
         const int n = (int)constants[head->sizes + i];
@@ -176,8 +175,8 @@ static void learning_signal(real weight, real *g)
         const real *log_probabilities = memory + head->log_probabilities + start;
         const real total = categorical_entropy(probabilities, log_probabilities, n);
         for (int a = 0; a < n; a++)
-            g[start + a] = bonus_weight * categorical_entropy_gradient(probabilities[a], log_probabilities[a], total) -
-                           probabilities[a];
+            g[start + a] =
+                weight * categorical_entropy_gradient(probabilities[a], log_probabilities[a], total) - probabilities[a];
         g[start + (int)words[head->action + i].word] += 1;
         start += n;
     }

@@ -8,7 +8,6 @@ from tracerl.nn.heads.choice import HeadSettings as HeadSettings
 from tracerl.nn.heads.choice import MakeHead as MakeHead
 from tracerl.nn.heads.choice import head_for as head_for
 from tracerl.nn.heads.discretized import Discretized as Discretized
-from tracerl.nn.heads.discretized import DiscretizedSettings as DiscretizedSettings
 from tracerl.nn.heads.epsilon_greedy import EpsilonGreedy as EpsilonGreedy
 from tracerl.nn.heads.epsilon_greedy import EpsilonGreedySettings as EpsilonGreedySettings
 from tracerl.nn.heads.gaussian import Gaussian as Gaussian

@@ -18,11 +18,13 @@ class Head(StateModule):
         n_outputs: number of network outputs that the head needs.
         n_components: number of independent components of an action; 1 by default.
         action: the newest sample, [*lifetimes] or [*lifetimes, components].
+        bonus_scale: factor of the entropy in the entropy bonus; 1 by default.
         greedy: take the most probable action in place of a sample; for evaluation, since learning needs samples.
     """
 
     n_outputs: int
     n_components: int = 1
+    bonus_scale: float = 1.0
     action: Tensor
     greedy: bool = False
 

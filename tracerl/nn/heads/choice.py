@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
+from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.base import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
 from tracerl.nn.heads.categorical import Categorical, MultiCategorical
-from tracerl.nn.heads.discretized import Discretized, DiscretizedSettings
+from tracerl.nn.heads.discretized import Discretized
 from tracerl.nn.heads.gaussian import Gaussian, GaussianSettings
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -20,15 +21,25 @@ SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSettings(GaussianSettings, DiscretizedSettings):
+class HeadSettings(GaussianSettings):
     """Settings of the head for any supported action space; ``build`` makes the head.
 
-    With ``bins`` the settings of a Gaussian are not used.
+    Attributes:
+        bins: number of values that a number of a Box can have, 2 or more, without the settings of a Gaussian; None: a
+            Gaussian. See ``Discretized``, also for the next one.
+        bonus_components: the entropy bonus of an action weighs as much as that of so many numbers, however many it has;
+            None: as much as that of all its numbers.
     """
 
+    bins: int | None = None
+    bonus_components: float | None = None
+
     def __post_init__(self) -> None:
-        GaussianSettings.__post_init__(self)
-        DiscretizedSettings.__post_init__(self)
+        super().__post_init__()
+        if self.bins is not None:
+            checks.whole("bins", self.bins, 2)
+        if self.bonus_components is not None:
+            checks.positive("bonus_components", self.bonus_components)
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
         """Make the head; a ConfigError if the space is not supported or is empty.

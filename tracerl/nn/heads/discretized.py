@@ -1,38 +1,15 @@
 """Softmaxes over evenly spaced values of each number of a Box."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor
 
-from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.categorical import MultiCategorical
-from tracerl.nn.heads.gaussian import UNBOUNDED
 from tracerl.nn.lifetimes import Lifetimes
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscretizedSettings:
-    """Settings of a discretised head; see ``Discretized``.
-
-    Attributes:
-        bins: number of values that a number of the action can have, 2 or more; None: any, from a Gaussian.
-        bonus_components: the entropy bonus of an action weighs as much as that of so many numbers, however many it has;
-            None: as much as that of all its numbers.
-    """
-
-    bins: int | None = None
-    bonus_components: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.bins is not None:
-            checks.whole("bins", self.bins, 2)
-        if self.bonus_components is not None:
-            checks.positive("bonus_components", self.bonus_components)
+from tracerl.nn.spaces import bounds_of, grid_of
 
 
 class Discretized(MultiCategorical):
@@ -56,18 +33,14 @@ class Discretized(MultiCategorical):
         Raises:
             ConfigError: naming ``head.bins``, if a number of the Box lacks a bound.
         """
-        low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
-        if not ((np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)).all():
+        _, _, bounded = bounds_of(space)
+        if not bounded.all():
             raise ConfigError("head.bins", f"must be null where an action has no finite bounds, got {bins} for {space}")
         super().__init__(spaces.MultiDiscrete(np.full(space.shape, bins)), lifetimes)
-        self.grid = torch.from_numpy(np.linspace(low, high, bins, axis=-1)).to(lifetimes.device)
-        self._numbers = torch.arange(len(low), device=lifetimes.device)
-        self.bonus_scale = 1.0 if bonus_components is None else bonus_components / len(low)
+        self.grid = torch.from_numpy(grid_of(space, bins)).to(lifetimes.device)
+        self._numbers = torch.arange(self.n_components, device=lifetimes.device)
+        self.bonus_scale = 1.0 if bonus_components is None else bonus_components / self.n_components
         self._dtype = space.dtype
-
-    def entropy_gradient(self) -> Tensor:
-        """Return the gradient of the entropy bonus with respect to the logits: [*lifetimes, n_outputs]."""
-        return super().entropy_gradient().mul_(self.bonus_scale)
 
     def chosen(self) -> Any:
         """Return the values in the space's dtype, [*lifetimes, *shape]."""

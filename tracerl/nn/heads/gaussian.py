@@ -13,9 +13,9 @@ from tracerl.nn import functional as F
 from tracerl.nn.heads.base import Head
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import bounds_of
 
 LEAST_STD = 1e-3  # added to every standard deviation; keeps the gradient of log pi finite
-UNBOUNDED = 1e30  # larger bounds count as infinite: some envs use the largest float32 for infinity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,7 @@ class Gaussian(Head):
     def __init__(self, space: spaces.Box, lifetimes: Lifetimes, settings: GaussianSettings) -> None:
         """Initialise around the centre of the Box; numbers are in row-major order."""
         super().__init__()
-        low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
-        bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+        low, high, bounded = bounds_of(space)
         with np.errstate(invalid="ignore"):  # infinite bounds, whose results are not used
             centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
