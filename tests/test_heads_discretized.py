@@ -26,6 +26,28 @@ def test_values_are_evenly_spaced_from_bound_to_bound_in_the_shape_of_the_space(
     assert set(np.ravel([a[1] for a in drawn])) == {0, 2.5, 5, 7.5, 10}
 
 
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_values_are_closer_near_the_centre_and_their_mean_and_deviation_are_shown(engine: str) -> None:
+    space = spaces.Box(np.float32([-1, 2]), np.float32([1, 10]))
+    settings = "head=discretized", "head.bins=5", "head.spacing=2", f"engine={engine}"
+    agent = make_agent(Space(4, space), *settings, "network.output_scale=1")
+    np.testing.assert_array_equal(agent.head.grid, [[-1, -0.25, 0, 0.25, 1], [2, 5, 6, 7, 10]])
+    agent.start(np.ones(4, np.float32))
+    p = agent.head.probabilities.double().numpy().reshape(2, 5)
+    mean = p @ agent.head.grid[0].numpy()
+    shown = agent.outlook()
+    assert shown.probabilities is None
+    np.testing.assert_allclose(shown.mean, mean, atol=1e-6)
+    deviations = np.sqrt((p * (agent.head.grid[0].numpy() - mean[:, None]) ** 2).sum(1))
+    np.testing.assert_allclose(shown.std, deviations, atol=1e-6)
+
+
+@pytest.mark.parametrize("spacing", [0, -1.0, "even"])
+def test_spacing_must_be_a_number_above_zero(spacing: object) -> None:
+    with pytest.raises(ConfigError, match=r"^spacing must be .*above 0, got "):
+        HeadSettings(spacing=spacing)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("bins", [1, 2.0, True, "three"])
 def test_bins_must_be_a_whole_number_of_two_or_more(bins: object) -> None:
     with pytest.raises(ConfigError, match=r"^bins must be a whole number of 2 or above, got "):

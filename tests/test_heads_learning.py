@@ -58,7 +58,7 @@ def test_policy_step_size_does_not_depend_on_the_number_of_components(
         ("multi-discrete", 0.9, ()),
         ("multi-binary", 0.9, ()),
         ("box", -0.7, ()),
-        ("box", -0.7, ("head=discretized", "head.bins=5")),
+        ("box", -0.7, ("head=discretized", "head.spacing=1")),
     ],
     ids=["multi-discrete", "multi-binary", "box", "box, discretized"],
 )

@@ -62,12 +62,6 @@ def bounds_of(space: spaces.Box) -> tuple[Array, Array, Array]:
     return low, high, (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
 
 
-def grid_of(space: spaces.Box, bins: int) -> Array:
-    """Return evenly spaced values of each number of a Box, from bound to bound: float64, [n, bins]."""
-    low, high, _ = bounds_of(space)
-    return np.linspace(low, high, bins, axis=-1)
-
-
 def parts_of(space: Space[Any]) -> list[Space[Any]]:
     """Return the component spaces of a composite space; an empty list for others."""
     if isinstance(space, spaces.Dict):

@@ -26,18 +26,21 @@ class HeadSettings(GaussianSettings):
 
     Attributes:
         bins: number of values that a number of a Box can have, 2 or more, without the settings of a Gaussian; None: a
-            Gaussian. See ``Discretized``, also for the next one.
+            Gaussian. See ``Discretized``, also for the next two.
+        spacing: exponent that spaces the values; 1: evenly.
         bonus_components: the entropy bonus of an action weighs as much as that of so many numbers, however many it has;
             None: as much as that of all its numbers.
     """
 
     bins: int | None = None
+    spacing: float = 1.0
     bonus_components: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bins is not None:
             checks.whole("bins", self.bins, 2)
+        checks.positive("spacing", self.spacing)
         if self.bonus_components is not None:
             checks.positive("bonus_components", self.bonus_components)
 
@@ -56,7 +59,7 @@ class HeadSettings(GaussianSettings):
             return Bernoulli(space, lifetimes)
         if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and np.prod(space.shape):
             if self.bins is not None:
-                return Discretized(space, lifetimes, self.bins, self.bonus_components)
+                return Discretized(space, lifetimes, self.bins, self.spacing, self.bonus_components)
             return Gaussian(space, lifetimes, self)
         raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")
 

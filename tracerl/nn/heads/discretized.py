@@ -1,23 +1,29 @@
-"""Softmaxes over evenly spaced values of each number of a Box."""
+"""Softmaxes over a few values of each number of a Box."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.categorical import MultiCategorical
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.spaces import bounds_of, grid_of
+from tracerl.nn.spaces import bounds_of
 
 
 class Discretized(MultiCategorical):
     """An independent softmax for each number of a Box, over values from its lower to its upper bound.
 
-    With n bins the values are low + i (high - low) / (n - 1), i = 0..n-1 (Tang and Agrawal 2020,
-    https://arxiv.org/abs/1901.10500; with two, bang-bang control, Seyde et al. 2021, https://arxiv.org/abs/2111.02552).
-    Score and entropy are bounded, in contrast to those of a Gaussian, so that the entropy bonus needs no bound.
+    With n bins and spacing p, in units of half the range around its centre, the values are
+
+        v_i = sign(u_i) |u_i|^p        u_i = 2 i / (n - 1) - 1,        i = 0..n-1
+
+    For p = 1 they are evenly spaced (Tang and Agrawal 2020, https://arxiv.org/abs/1901.10500; with two, bang-bang
+    control, Seyde et al. 2021, https://arxiv.org/abs/2111.02552), above 1 they are closer to each other near the
+    centre, where most Boxes have their rest. Score and entropy are bounded, in contrast to those of a Gaussian, so that
+    the entropy bonus needs no bound.
 
     ``bonus_components``, b: of an action of k numbers, the bonus is b / k times the entropy. The noise of each number
     is noise in the td error of all the others, and under b the sum of the bonuses does not grow with k.
@@ -27,20 +33,41 @@ class Discretized(MultiCategorical):
         bonus_scale: b / k; 1 without b.
     """
 
-    def __init__(self, space: spaces.Box, lifetimes: Lifetimes, bins: int, bonus_components: float | None) -> None:
+    def __init__(
+        self, space: spaces.Box, lifetimes: Lifetimes, bins: int, spacing: float, bonus_components: float | None
+    ) -> None:
         """Initialise the uniform distribution; numbers are in row-major order.
 
         Raises:
             ConfigError: naming ``head.bins``, if a number of the Box lacks a bound.
         """
-        _, _, bounded = bounds_of(space)
+        low, high, bounded = bounds_of(space)
         if not bounded.all():
             raise ConfigError("head.bins", f"must be null where an action has no finite bounds, got {bins} for {space}")
         super().__init__(spaces.MultiDiscrete(np.full(space.shape, bins)), lifetimes)
-        self.grid = torch.from_numpy(grid_of(space, bins)).to(lifetimes.device)
+        even = np.linspace(-1, 1, bins)
+        values = np.sign(even) * np.abs(even) ** spacing
+        centre, half = ((low + high) / 2)[:, None], ((high - low) / 2)[:, None]
+        grid = np.clip(centre + half * values, low[:, None], high[:, None])
+        self._values, self.grid = (torch.from_numpy(numbers).to(lifetimes.device) for numbers in (values, grid))
         self._numbers = torch.arange(self.n_components, device=lifetimes.device)
         self.bonus_scale = 1.0 if bonus_components is None else bonus_components / self.n_components
         self._dtype = space.dtype
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of each number, in units of half its range: [*lifetimes, components]."""
+        return self._expected(self._values)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of each number, in units of half its range: [*lifetimes, components]."""
+        return (self._expected(self._values.square()) - self.mean.square()).clamp(0).sqrt()
+
+    def _expected(self, of_values: Tensor) -> Tensor:
+        """Return the expectation of a function of the value, [bins]: [*lifetimes, components]."""
+        each: Tensor = self.probabilities.unflatten(-1, (self.n_components, -1))
+        return (each * of_values.to(each.dtype)).sum(-1)
 
     def chosen(self) -> Any:
         """Return the values in the space's dtype, [*lifetimes, *shape]."""
