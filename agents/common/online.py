@@ -174,10 +174,8 @@ class OnlineAgent(CheckedAgent):
 
     def outlook(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
-        of_head = {name: getattr(self.head, name, None) for name in ("probabilities", "mean", "std")}
-        if of_head["mean"] is not None:  # of numbers, however many values they can have
-            of_head["probabilities"] = None
-        return PolicyOutputs(**of_head, value=getattr(self, "value", None), td_error=getattr(self, "signal", None))
+        value, signal = getattr(self, "value", None), getattr(self, "signal", None)
+        return PolicyOutputs(**self.head.shown(), value=value, td_error=signal)
 
     def _learn_unfrozen(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Learn from one transition, unless the agent is frozen; see ``_learn``."""

@@ -62,6 +62,13 @@ def bounds_of(space: spaces.Box) -> tuple[Array, Array, Array]:
     return low, high, (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
 
 
+def units_of(space: spaces.Box) -> tuple[Array, Array]:
+    """Return the centre and half the range of the numbers of a Box, as ``bounds_of``; 0 and 1 without finite bounds."""
+    low, high, bounded = bounds_of(space)
+    with np.errstate(invalid="ignore", over="ignore"):  # of bounds that count as infinite, whose results are not used
+        return np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
+
+
 def parts_of(space: Space[Any]) -> list[Space[Any]]:
     """Return the component spaces of a composite space; an empty list for others."""
     if isinstance(space, spaces.Dict):

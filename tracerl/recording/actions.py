@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from tracerl.nn.spaces import bounds_of
+from tracerl.nn.spaces import units_of
 from tracerl.recording.images import Numbers
 
 
@@ -44,8 +44,6 @@ def in_units_of_the_policy(space: Any, action: Any) -> Numbers | None:
     """
     if not isinstance(space, spaces.Box):
         return None
-    low, high, bounded = bounds_of(space)
-    taken = np.asarray(action, np.float64).ravel()
-    with np.errstate(invalid="ignore", over="ignore"):
-        found: Numbers = np.where(bounded, (taken - (low + high) / 2) / ((high - low) / 2), taken)
+    centre, half_range = units_of(space)
+    found: Numbers = (np.asarray(action, np.float64).ravel() - centre) / half_range
     return found

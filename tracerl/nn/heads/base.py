@@ -53,6 +53,10 @@ class Head(StateModule):
         """Return the gradient of the entropy with respect to the outputs: [*lifetimes, n_outputs]."""
         raise NotImplementedError
 
+    def shown(self) -> dict[str, Tensor | None]:
+        """Return what a viewer shows of the distribution, by the names of ``tracerl.nn.views.PolicyOutputs``."""
+        return {name: getattr(self, name, None) for name in ("probabilities", "mean", "std")}
+
     def chosen(self) -> Any:
         """Return the action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from torch import Tensor
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.categorical import MultiCategorical
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.spaces import bounds_of
+from tracerl.nn.spaces import bounds_of, units_of
 
 
 class Discretized(MultiCategorical):
@@ -47,27 +47,20 @@ class Discretized(MultiCategorical):
         super().__init__(spaces.MultiDiscrete(np.full(space.shape, bins)), lifetimes)
         even = np.linspace(-1, 1, bins)
         values = np.sign(even) * np.abs(even) ** spacing
-        centre, half = ((low + high) / 2)[:, None], ((high - low) / 2)[:, None]
-        grid = np.clip(centre + half * values, low[:, None], high[:, None])
+        centre, half_range = units_of(space)
+        grid = np.clip(centre + half_range * values[:, None], low, high).T
         self._values, self.grid = (torch.from_numpy(numbers).to(lifetimes.device) for numbers in (values, grid))
         self._numbers = torch.arange(self.n_components, device=lifetimes.device)
         self.bonus_scale = 1.0 if bonus_components is None else bonus_components / self.n_components
         self._dtype = space.dtype
 
-    @property
-    def mean(self) -> Tensor:
-        """Mean of each number, in units of half its range: [*lifetimes, components]."""
-        return self._expected(self._values)
-
-    @property
-    def std(self) -> Tensor:
-        """Standard deviation of each number, in units of half its range: [*lifetimes, components]."""
-        return (self._expected(self._values.square()) - self.mean.square()).clamp(0).sqrt()
-
-    def _expected(self, of_values: Tensor) -> Tensor:
-        """Return the expectation of a function of the value, [bins]: [*lifetimes, components]."""
-        each: Tensor = self.probabilities.unflatten(-1, (self.n_components, -1))
-        return (each * of_values.to(each.dtype)).sum(-1)
+    def shown(self) -> dict[str, Tensor | None]:
+        """Return mean and standard deviation of each number, in units of half its range: [*lifetimes, components]."""
+        each = self.probabilities.unflatten(-1, (self.n_components, -1))
+        values = self._values.to(each.dtype)
+        mean = (each * values).sum(-1)
+        variance = (each * values.square()).sum(-1) - mean.square()
+        return {"mean": mean, "std": variance.clamp(0).sqrt()}
 
     def chosen(self) -> Any:
         """Return the values in the space's dtype, [*lifetimes, *shape]."""

@@ -13,7 +13,7 @@ from tracerl.nn import functional as F
 from tracerl.nn.heads.base import Head
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
-from tracerl.nn.spaces import bounds_of
+from tracerl.nn.spaces import bounds_of, units_of
 
 LEAST_STD = 1e-3  # added to every standard deviation; keeps the gradient of log pi finite
 
@@ -106,8 +106,7 @@ class Gaussian(Head):
         """Initialise around the centre of the Box; numbers are in row-major order."""
         super().__init__()
         low, high, bounded = bounds_of(space)
-        with np.errstate(invalid="ignore"):  # infinite bounds, whose results are not used
-            centre, half_range = np.where(bounded, (low + high) / 2, 0.0), np.where(bounded, (high - low) / 2, 1.0)
+        centre, half_range = units_of(space)
         sides = [np.where(bounded, side, bound) for side, bound in ((-1.0, low), (1.0, high))]
         least, most = sides if settings.clipped_log_prob else (np.full_like(low, -np.inf), np.full_like(high, np.inf))
         wide = (torch.from_numpy(numbers).to(lifetimes.device) for numbers in (low, high, centre, half_range))
