@@ -149,7 +149,7 @@ def test_fused_equals_torch_step_by_step(case: str, steps: int) -> None:
 def test_large_network_is_computed_by_rows(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of inputs that have always been zero are skipped until an input is not zero."""
     agents = by_rows(monkeypatch, 5, 3, *settings_of(case))
-    step_together(agents, 5, 60, joined_every=25, silent={1: 60, 3: 30})
+    step_together(agents, 5, 120, joined_every=50, silent={1: 120, 3: 60})
 
 
 @pytest.mark.parametrize("more", [(), (PRESYNAPTIC,)], ids=["otpe", "presynaptic"])

@@ -61,6 +61,8 @@ def test_every_included_study_composes(path: Path, tmp_path: Path, monkeypatch: 
     for i in range(max(len(found.tasks), len(names))):  # every task and every setting, not their product
         task, name = found.tasks[i % len(found.tasks)], names[i % len(names)]
         cells += plan.cells_of(replace(found, tasks=[task], settings={name: found.settings[name]}), tmp_path)
+    assert {cell.task.name for cell in cells} == {task.name for task in found.tasks}
+    assert {cell.setting for cell in cells} == set(names) and len(cells) == max(len(found.tasks), len(names))
     for cell in cells:
         assert sum(len(run.seeds) for run in cell.runs) == len(cell.task.seeds)
         assert cell.runs[0].settings["env"]["milestones"], "a task has milestones"
