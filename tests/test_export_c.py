@@ -32,6 +32,7 @@ pytestmark = needs_compiler
 PRESYNAPTIC, RAW = "network.credit=presynaptic", "encoder=raw"
 THREE = "network.hidden=[6,5,4]"
 FREE = gym.spaces.Box(-np.inf, np.inf, (2,))
+RELATIVE = "head.max_std=null", "head.reference_std=0.9", "head.resolution=0.2"
 CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "raw": (3, (RAW, "network=dense", "network.hidden=[9]")),
     "nothing scaled": (3, ("encoder.normalize=false", "agent.scale_reward=false", "network.hidden=[9]")),
@@ -63,6 +64,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "box": (SPACES["box"], ("network.hidden=[9]", "head.max_std=null")),
     "bounded box": (BOUNDED, ("network.hidden=[9]",)),
     "bounded box, target": (BOUNDED, ("network.hidden=[9]", "head.max_std=null", "head.target_std=0.5")),
+    "bounded box, reference": (BOUNDED, ("network.hidden=[9]", *RELATIVE)),
     "bounded box, clipped": (BOUNDED, (TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5")),
     "bounded box, discretized": (BOUNDED, ("network.hidden=[9]", "head=discretized")),
     "box without bounds": (FREE, ("network.hidden=[9]", "optimizer=obgd")),

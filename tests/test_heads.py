@@ -15,6 +15,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 TARGET_STD = 0.7  # of the targeted cases, within the deviations that are drawn
+REFERENCE_STD, RESOLUTION = 0.9, 0.25
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 MANY = Lifetimes([*range(4000)])
 
@@ -94,6 +95,38 @@ def targeted_gaussians(outputs: Tensor) -> list[Any]:
     return [Targeted(mean, softplus(rho) + 1e-3)]
 
 
+class Relative(distributions.Normal):
+    """A Gaussian whose bonus is minus its KL divergence from one of the same mean, with the same noise in both."""
+
+    def entropy(self) -> Tensor:
+        """Return the entropy, with the gradient of the bonus."""
+        noisy, reference = (
+            distributions.Normal(self.mean.detach(), (std**2 + RESOLUTION**2) ** 0.5)
+            for std in (self.scale, torch.tensor(REFERENCE_STD / 2**0.5, dtype=self.scale.dtype))
+        )
+        bonus = -distributions.kl_divergence(noisy, reference)
+        return super().entropy().detach() + bonus - bonus.detach()
+
+
+class Resolved(distributions.Normal):
+    """A Gaussian whose bonus is the entropy of the action plus noise."""
+
+    def entropy(self) -> Tensor:
+        """Return the entropy, with the gradient of the bonus."""
+        bonus = distributions.Normal(self.mean, (self.scale**2 + RESOLUTION**2) ** 0.5).entropy()
+        return super().entropy().detach() + bonus - bonus.detach()
+
+
+def relative_gaussians(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [Relative(mean, softplus(rho) + 1e-3)]
+
+
+def resolved_gaussians(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [Resolved(mean, softplus(rho) + 1e-3)]
+
+
 def head_of(name: str, lifetimes: Lifetimes) -> Head:
     """Return the head of a case."""
     max_std, mean_margin = 0.8 if "bounded" in name else None, 0.5 if "clamped" in name else None
@@ -101,6 +134,8 @@ def head_of(name: str, lifetimes: Lifetimes) -> Head:
     settings = HeadSettings(
         max_std=max_std,
         target_std=target_std,
+        reference_std=REFERENCE_STD if "relative" in name else None,
+        resolution=RESOLUTION if "relative" in name or "resolved" in name else None,
         clipped_log_prob="clipped" in name,
         mean_margin=mean_margin,
         bins=3 if "discretized" in name else None,
@@ -116,6 +151,8 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "box, discretized": (BOX, discretized),
     "box, bounded": (BOX, bounded_gaussians),
     "box, targeted": (BOX, targeted_gaussians),
+    "box, relative": (BOX, relative_gaussians),
+    "box, resolved": (BOX, resolved_gaussians),
     "box, clipped": (BOX, clipped_gaussians),
     "box, clipped, clamped": (BOX, clamped_gaussians),
 }

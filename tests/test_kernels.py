@@ -184,6 +184,14 @@ def test_fused_equals_torch_with_every_head(
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)
 
 
+@pytest.mark.parametrize("reference", ["null", "1.5"])
+@pytest.mark.parametrize("resolution", ["null", "0.2"])
+def test_fused_equals_torch_with_a_relative_entropy(reference: str, resolution: str) -> None:
+    head = f"head.reference_std={reference}", f"head.resolution={resolution}", "head.max_std=null"
+    overrides = "network.hidden=[9]", "network.output_scale=1", "agent.entropy=0.3", *head
+    step_together(pair(4, SPACES["box"], *overrides, dtype=torch.float64), 4, 60)
+
+
 @pytest.mark.parametrize("bins", [2, 5])
 def test_fused_equals_torch_with_a_discretized_head(bins: int) -> None:
     box = gym.spaces.Box(np.float32([[-1, 0, 2]]), np.float32([[1, 9, 2.5]]))

@@ -118,6 +118,10 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda x: K.hazard(x),
         lambda x: torch.exp(torch.distributions.Normal(0.0, 1.0).log_prob(x) - torch.special.log_ndtr(-x)),
     ),
+    "relative_entropy_by_log_std": (
+        lambda rho: K.relative_entropy_by_log_std(np.exp(rho), 0.5, 0.125),
+        lambda rho: F.relative_entropy_by_log_std(rho.exp(), 0.5, 0.125),
+    ),
     "gaussian_entropy": (
         lambda rho: K.gaussian_entropy(np.exp(rho)),
         lambda rho: F.gaussian_entropy(rho.exp().unsqueeze(-1)),

@@ -218,3 +218,12 @@ def tail(x: float) -> float:
 def gaussian_entropy(std: Any) -> Any:
     """``functional.gaussian_entropy`` of one number."""
     return math.log(std) + type(std)(_HALF_LOG_2_PI + 0.5)
+
+
+@kernel
+def relative_entropy_by_log_std(std: Any, reference_std: float, resolution: float) -> Any:
+    """``functional.relative_entropy_by_log_std``; settings of 0 or below are None there."""
+    real, noise = type(std), max(resolution, 0.0) ** 2
+    square = std * std
+    slope = square / (square + real(noise))
+    return slope - square / real(reference_std * reference_std + noise) if reference_std > 0 else slope

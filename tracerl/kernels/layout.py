@@ -131,6 +131,8 @@ HEAD = record(
     **offsets("sizes grid low high centre half_range least most ends"),  # in constants
     each_std=NUMBER,
     target_std=NUMBER,
+    each_reference=NUMBER,
+    resolution=NUMBER,
     mean_margin=NUMBER,
     **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
     n_actions=SIZE,

@@ -238,5 +238,13 @@ static void clipped_gaussian_score(real action, real mean, real std, real low, r
 }
 
 static real gaussian_entropy(real std) { return logarithm(std) + (real)(HALF_LOG_2_PI + 0.5); }
+
+/* Settings of 0 or below are absent. */
+static real relative_entropy_by_log_std(real std, double reference_std, double resolution)
+{
+    const double noise = resolution > 0 ? resolution * resolution : 0;
+    const real square = std * std, slope = square / (square + (real)noise);
+    return reference_std > 0 ? slope - square / (real)(reference_std * reference_std + noise) : slope;
+}
 #endif
 #endif

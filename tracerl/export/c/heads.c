@@ -91,12 +91,15 @@ static void learning_signal(real weight, real *g)
     const int n = head->n_components;
     for (int i = 0; i < n; i++) {
         const real std = memory[head->std + i];
-        const int widens = !(head->target_std > 0 && std >= (real)head->target_std && has_range(head, i));
-        real by_mean, by_std;
+        real bonus = weight, by_mean, by_std;
+        if (head->target_std > 0 && std >= (real)head->target_std && has_range(head, i))
+            bonus = 0;
+        if ((head->each_reference > 0 || head->resolution > 0) && has_range(head, i))
+            bonus = weight * relative_entropy_by_log_std(std, head->each_reference, head->resolution);
         clipped_gaussian_score(memory[head->action + i], memory[head->mean + i], std,
                                (real)constants[head->least + i], (real)constants[head->most + i], &by_mean, &by_std);
         g[i] = by_mean;
-        g[n + i] = memory[head->std_gain + i] * (by_std + (widens ? weight : 0) / std);
+        g[n + i] = memory[head->std_gain + i] * (by_std + bonus / std);
         if (head->mean_margin >= 0)
             g[i] -= weight * memory[head->excess + i] / std / std;
     }

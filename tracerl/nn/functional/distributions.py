@@ -118,3 +118,18 @@ def gaussian_entropy(std: Tensor) -> Tensor:
     The entropy is the sum of log sigma + log(2 pi e)/2.
     """
     return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))
+
+
+def relative_entropy_by_log_std(std: Tensor, reference_std: float | None, resolution: float | None) -> Tensor:
+    """Return the derivative by log sigma of -KL(N(mu, sigma^2 + d^2) | N(mu, s^2 + d^2)): the shape of ``std``.
+
+        sigma^2 / (sigma^2 + d^2) - sigma^2 / (s^2 + d^2)
+
+    Args:
+        std: sigma.
+        reference_std: s; None: infinite, so that the derivative is that of the entropy of N(mu, sigma^2 + d^2).
+        resolution: d; None: 0.
+    """
+    square, noise = std * std, 0.0 if resolution is None else resolution * resolution
+    slope = square / (square + noise)
+    return slope if reference_std is None else slope - square / (reference_std * reference_std + noise)

@@ -1,5 +1,6 @@
 """Independent Gaussian distributions for the numbers of a Box."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.nn import functional as F
 from tracerl.nn.heads.base import Head
 from tracerl.nn.lifetimes import Lifetimes
@@ -27,20 +29,30 @@ class GaussianSettings:
             of half the range; None: no bound.
         target_std: the entropy bonus widens a number of the action with a finite range up to this standard deviation,
             in units of half the range; None: any number, always.
+        reference_std: the entropy bonus is minus the KL divergence from a Gaussian of the same mean and of standard
+            deviations whose squares sum to that of this number, over all numbers of the action with a finite range, in
+            units of half the range; None: it is the entropy. Not with ``target_std``.
+        resolution: the entropy bonus is that of the action plus noise of this standard deviation, for each number with
+            a finite range, in units of half the range; None: no noise. Not with ``target_std``.
         clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
         mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
     """
 
     max_std: float | None = None
     target_std: float | None = None
+    reference_std: float | None = None
+    resolution: float | None = None
     clipped_log_prob: bool = False
     mean_margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_std is not None:
             checks.positive("max_std", self.max_std)
-        if self.target_std is not None:
-            checks.positive("target_std", self.target_std)
+        for name in ("target_std", "reference_std", "resolution"):
+            if (value := getattr(self, name)) is not None:
+                checks.positive(name, value)
+                if name != "target_std" and self.target_std is not None:
+                    raise ConfigError(name, f"must be null where target_std is not, got {value!r}")
         checks.flag("clipped_log_prob", self.clipped_log_prob)
         if self.mean_margin is not None:
             checks.non_negative("mean_margin", self.mean_margin)
@@ -66,6 +78,17 @@ class Gaussian(Head):
     the action causes most of the td error, to whose size its weight is proportional: it widens sigma to its bound, or
     is too weak at every sigma.
 
+    ``reference_std`` and ``resolution``, d: the bonus of number i is
+
+        -KL(N(mu, sigma^2 + d^2) | N(mu, s^2 + d^2))        s = reference_std / sqrt(k)
+
+    and up to a constant log(sigma^2 + d^2) / 2 - (sigma^2 + d^2) / (s^2 + d^2) / 2, k the number of finite ranges.
+    Without ``reference_std`` the bonus is the first term. The bonus draws sigma to s from both sides. There its
+    gradient vanishes, while that of log pi does not, as it does near ``max_std``. The gradient by log sigma of a
+    differential entropy is 1 at every sigma, so that a precise policy pays the same for its next halving of sigma as a
+    vague one. With d it vanishes where sigma is far below d, as that of a categorical policy does near determinism. The
+    variances s^2 sum to reference_std^2, because those of independent components add up in the td error.
+
     ``clipped_log_prob``: log pi and its gradient are those of a itself or, under this setting, of the clipped action:
     at a bound, of the mass beyond it. Both gradients are unbiased. The second has less variance, since it does not
     distinguish actions that are equal for the env (https://arxiv.org/abs/1802.07564). The entropy is that of a.
@@ -90,6 +113,8 @@ class Gaussian(Head):
         least: bound of the lower tail of log pi, in units of a, [n]; -inf where there is none.
         most: bound of the upper tail of log pi, in units of a, [n]; inf where there is none.
         target_std: sigma* of the settings.
+        each_reference: s, in units of a; None: none.
+        resolution: d of the settings.
         each_std: bound of each sigma where the range is finite, in units of a; None: no bound.
         mean_margin: largest distance of mu beyond a bound, in units of sigma; None: no bound.
         excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
@@ -118,6 +143,9 @@ class Gaussian(Head):
         self._has_range, n = torch.from_numpy(bounded).to(lifetimes.device), len(low)
         self.each_std = None if settings.max_std is None else settings.max_std / max(1, int(bounded.sum()))
         self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
+        self.each_reference, self.resolution = None, settings.resolution
+        if settings.reference_std is not None:
+            self.each_reference = settings.reference_std / math.sqrt(max(1, int(bounded.sum())))
         self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -169,14 +197,18 @@ class Gaussian(Head):
         return torch.cat([by_mean, by_std.mul_(self.std_gain)], -1)
 
     def entropy_gradient(self) -> Tensor:
-        """Return the gradient by o and rho of the entropy bonus, with both settings of it: [*lifetimes, 2 n].
+        """Return the gradient by o and rho of the entropy bonus, with all settings of it: [*lifetimes, 2 n].
 
-        ``target_std`` limits the entropy, ``mean_margin`` has a penalty.
+        ``target_std`` limits the entropy, ``reference_std`` and ``resolution`` replace it, ``mean_margin`` has a
+        penalty.
         """
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
         wider = self.std_gain / self.std
         if self.target_std is not None:
             wider.masked_fill_(self._has_range & (self.std >= self.target_std), 0.0)
+        if self.each_reference is not None or self.resolution is not None:
+            share = F.relative_entropy_by_log_std(self.std, self.each_reference, self.resolution)
+            wider = torch.where(self._has_range, wider * share, wider)
         return torch.cat([back, wider], -1)
 
     def chosen(self) -> Any:
