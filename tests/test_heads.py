@@ -1,6 +1,7 @@
 """Every action head against torch.distributions and autograd."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ def discretized(outputs: Tensor) -> list[Any]:
     return [distributions.Categorical(logits=part) for part in outputs.split(3, -1)]
 
 
-def gaussians(outputs: Tensor) -> list[Any]:
+def gaussians(outputs: Tensor, kind: Callable[[Tensor, Tensor], Any] = distributions.Normal) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
-    return [distributions.Normal(mean, softplus(rho) + 1e-3)]
+    return [kind(mean, softplus(rho) + 1e-3)]
 
 
 def bounded_gaussians(outputs: Tensor) -> list[Any]:
@@ -68,11 +69,6 @@ class ClampedMean(Clipped):
         return super().entropy() - self.penalty + self.penalty.detach()
 
 
-def clipped_gaussians(outputs: Tensor) -> list[Any]:
-    mean, rho = outputs.chunk(2, -1)
-    return [Clipped(mean, softplus(rho) + 1e-3)]
-
-
 def clamped_gaussians(outputs: Tensor) -> list[Any]:
     """Clamp means to half a deviation beyond [-1, 1], with a straight-through gradient."""
     mean, rho = outputs.chunk(2, -1)
@@ -88,11 +84,6 @@ class Targeted(distributions.Normal):
         """Return the entropy, with its gradient below the target alone."""
         entropy = super().entropy()
         return torch.where(self.scale < TARGET_STD, entropy, entropy.detach())
-
-
-def targeted_gaussians(outputs: Tensor) -> list[Any]:
-    mean, rho = outputs.chunk(2, -1)
-    return [Targeted(mean, softplus(rho) + 1e-3)]
 
 
 class Relative(distributions.Normal):
@@ -115,16 +106,6 @@ class Resolved(distributions.Normal):
         """Return the entropy, with the gradient of the bonus."""
         bonus = distributions.Normal(self.mean, (self.scale**2 + RESOLUTION**2) ** 0.5).entropy()
         return super().entropy().detach() + bonus - bonus.detach()
-
-
-def relative_gaussians(outputs: Tensor) -> list[Any]:
-    mean, rho = outputs.chunk(2, -1)
-    return [Relative(mean, softplus(rho) + 1e-3)]
-
-
-def resolved_gaussians(outputs: Tensor) -> list[Any]:
-    mean, rho = outputs.chunk(2, -1)
-    return [Resolved(mean, softplus(rho) + 1e-3)]
 
 
 def head_of(name: str, lifetimes: Lifetimes) -> Head:
@@ -150,10 +131,10 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "box": (BOX, gaussians),
     "box, discretized": (BOX, discretized),
     "box, bounded": (BOX, bounded_gaussians),
-    "box, targeted": (BOX, targeted_gaussians),
-    "box, relative": (BOX, relative_gaussians),
-    "box, resolved": (BOX, resolved_gaussians),
-    "box, clipped": (BOX, clipped_gaussians),
+    "box, targeted": (BOX, partial(gaussians, kind=Targeted)),
+    "box, relative": (BOX, partial(gaussians, kind=Relative)),
+    "box, resolved": (BOX, partial(gaussians, kind=Resolved)),
+    "box, clipped": (BOX, partial(gaussians, kind=Clipped)),
     "box, clipped, clamped": (BOX, clamped_gaussians),
 }
 

@@ -279,7 +279,7 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
         bonus = weight
         if head.target_std > 0 and std >= real(head.target_std) and has_range(constants, head, i):
             bonus = real(0)
-        if (head.each_reference > 0 or head.resolution > 0) and has_range(constants, head, i):
+        elif (head.each_reference > 0 or head.resolution > 0) and has_range(constants, head, i):
             bonus = weight * F.relative_entropy_by_log_std(std, head.each_reference, head.resolution)
         side, distance = F.beyond(float(action), float(mean), float(std), least, most)
         if side != 0:

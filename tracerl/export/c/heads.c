@@ -94,7 +94,7 @@ static void learning_signal(real weight, real *g)
         real bonus = weight, by_mean, by_std;
         if (head->target_std > 0 && std >= (real)head->target_std && has_range(head, i))
             bonus = 0;
-        if ((head->each_reference > 0 || head->resolution > 0) && has_range(head, i))
+        else if ((head->each_reference > 0 || head->resolution > 0) && has_range(head, i))
             bonus = weight * relative_entropy_by_log_std(std, head->each_reference, head->resolution);
         clipped_gaussian_score(memory[head->action + i], memory[head->mean + i], std,
                                (real)constants[head->least + i], (real)constants[head->most + i], &by_mean, &by_std);

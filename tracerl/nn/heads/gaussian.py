@@ -48,11 +48,13 @@ class GaussianSettings:
     def __post_init__(self) -> None:
         if self.max_std is not None:
             checks.positive("max_std", self.max_std)
-        for name in ("target_std", "reference_std", "resolution"):
-            if (value := getattr(self, name)) is not None:
+        if self.target_std is not None:
+            checks.positive("target_std", self.target_std)
+        for name, value in (("reference_std", self.reference_std), ("resolution", self.resolution)):
+            if value is not None:
                 checks.positive(name, value)
-                if name != "target_std" and self.target_std is not None:
-                    raise ConfigError(name, f"must be null where target_std is not, got {value!r}")
+            if value is not None and self.target_std is not None:
+                raise ConfigError(name, f"must be null where target_std is not, got {value!r}")
         checks.flag("clipped_log_prob", self.clipped_log_prob)
         if self.mean_margin is not None:
             checks.non_negative("mean_margin", self.mean_margin)
@@ -141,11 +143,11 @@ class Gaussian(Head):
             for numbers in (np.stack(sides), least, most)
         )
         self._has_range, n = torch.from_numpy(bounded).to(lifetimes.device), len(low)
-        self.each_std = None if settings.max_std is None else settings.max_std / max(1, int(bounded.sum()))
-        self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
-        self.each_reference, self.resolution = None, settings.resolution
-        if settings.reference_std is not None:
-            self.each_reference = settings.reference_std / math.sqrt(max(1, int(bounded.sum())))
+        k, reference_std = max(1, int(bounded.sum())), settings.reference_std
+        self.each_std = None if settings.max_std is None else settings.max_std / k
+        self.each_reference = None if reference_std is None else reference_std / math.sqrt(k)
+        self.target_std, self.resolution = settings.target_std, settings.resolution
+        self.mean_margin = settings.mean_margin
         self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -206,7 +208,7 @@ class Gaussian(Head):
         wider = self.std_gain / self.std
         if self.target_std is not None:
             wider.masked_fill_(self._has_range & (self.std >= self.target_std), 0.0)
-        if self.each_reference is not None or self.resolution is not None:
+        elif self.each_reference is not None or self.resolution is not None:
             share = F.relative_entropy_by_log_std(self.std, self.each_reference, self.resolution)
             wider = torch.where(self._has_range, wider * share, wider)
         return torch.cat([back, wider], -1)
