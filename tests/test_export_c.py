@@ -32,7 +32,7 @@ pytestmark = needs_compiler
 PRESYNAPTIC, RAW = "network.credit=presynaptic", "encoder=raw"
 THREE = "network.hidden=[6,5,4]"
 FREE = gym.spaces.Box(-np.inf, np.inf, (2,))
-RELATIVE = "head.max_std=null", "head.reference_std=0.9", "head.resolution=0.2"
+RELATIVE = "head=relative", "head.reference_std=0.9", "head.bonus_components=1"
 CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "raw": (3, (RAW, "network=dense", "network.hidden=[9]")),
     "nothing scaled": (3, ("encoder.normalize=false", "agent.scale_reward=false", "network.hidden=[9]")),

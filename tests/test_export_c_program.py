@@ -51,7 +51,7 @@ def test_functions_have_the_names_of_the_equations() -> None:
         *"affine lif_potential lif_fire surrogate_derivative surrogate_integral low_pass accumulate".split(),
         *"carry_sensitivity td_error categorical_entropy categorical_entropy_gradient box_muller softplus".split(),
         *"raise_threshold gaussian_entropy clipped_gaussian_log_probability clipped_gaussian_score".split(),
-        "relative_entropy_by_log_std",
+        *("relative_entropy_by_log_std", "relative_entropy_by_mean"),
     }
     assert mirrored <= defined and mirrored <= names
     assert mirrored - {"affine", "td_error", "clipped_gaussian_score"} <= kernels

@@ -16,7 +16,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
 
 TARGET_STD = 0.7  # of the targeted cases, within the deviations that are drawn
-REFERENCE_STD, RESOLUTION = 0.9, 0.25
+REFERENCE_STD = 0.9
 BOX = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 MANY = Lifetimes([*range(4000)])
 
@@ -87,24 +87,12 @@ class Targeted(distributions.Normal):
 
 
 class Relative(distributions.Normal):
-    """A Gaussian whose bonus is minus its KL divergence from one of the same mean, with the same noise in both."""
+    """A Gaussian whose bonus is minus its KL divergence from one whose mean is clipped to the bounds."""
 
     def entropy(self) -> Tensor:
         """Return the entropy, with the gradient of the bonus."""
-        noisy, reference = (
-            distributions.Normal(self.mean.detach(), (std**2 + RESOLUTION**2) ** 0.5)
-            for std in (self.scale, torch.tensor(REFERENCE_STD / 2**0.5, dtype=self.scale.dtype))
-        )
-        bonus = -distributions.kl_divergence(noisy, reference)
-        return super().entropy().detach() + bonus - bonus.detach()
-
-
-class Resolved(distributions.Normal):
-    """A Gaussian whose bonus is the entropy of the action plus noise."""
-
-    def entropy(self) -> Tensor:
-        """Return the entropy, with the gradient of the bonus."""
-        bonus = distributions.Normal(self.mean, (self.scale**2 + RESOLUTION**2) ** 0.5).entropy()
+        reference = distributions.Normal(self.mean.detach().clamp(-1, 1), REFERENCE_STD / 2**0.5)
+        bonus = -distributions.kl_divergence(self, reference)
         return super().entropy().detach() + bonus - bonus.detach()
 
 
@@ -116,7 +104,6 @@ def head_of(name: str, lifetimes: Lifetimes) -> Head:
         max_std=max_std,
         target_std=target_std,
         reference_std=REFERENCE_STD if "relative" in name else None,
-        resolution=RESOLUTION if "relative" in name or "resolved" in name else None,
         clipped_log_prob="clipped" in name,
         mean_margin=mean_margin,
         bins=3 if "discretized" in name else None,
@@ -133,7 +120,6 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "box, bounded": (BOX, bounded_gaussians),
     "box, targeted": (BOX, partial(gaussians, kind=Targeted)),
     "box, relative": (BOX, partial(gaussians, kind=Relative)),
-    "box, resolved": (BOX, partial(gaussians, kind=Resolved)),
     "box, clipped": (BOX, partial(gaussians, kind=Clipped)),
     "box, clipped, clamped": (BOX, clamped_gaussians),
 }

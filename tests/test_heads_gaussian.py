@@ -83,38 +83,38 @@ def test_entropy_bonus_grows_the_standard_deviation_up_to_its_target() -> None:
     assert 0.9 <= head.std[0].item() < 0.94 and head.std[1].item() > 5  # units of the second are the env's own
 
 
-def test_entropy_bonus_draws_the_standard_deviations_to_the_reference() -> None:
-    """Three of four numbers have a range, so that 1.2 is that of variances of .48 each."""
+def test_entropy_bonus_draws_the_policy_to_the_reference() -> None:
+    """Three of four numbers have a range, so that 1.2 is that of variances of .48 each; 1 is a bound of each."""
     low, high = np.array([-1, 0, -np.inf, 2], np.float32), np.array([3, 1, np.inf, 9], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
     for start in (-3.0, 3.0):
-        head = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(reference_std=1.2, resolution=0.1))
-        outputs = torch.cat([torch.zeros(4), torch.full((4,), start)]).double()
+        head = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(reference_std=1.2))
+        outputs = torch.tensor([start, -start, start, 0.5, *[start] * 4], dtype=torch.float64)
         for _ in range(600):
             head.sample(outputs, UniformStream(lifetimes))
             outputs += 0.1 * head.entropy_gradient()
         torch.testing.assert_close(head.std[[0, 1, 3]], torch.full((3,), 0.48**0.5).double(), rtol=1e-3, atol=0)
+        bound = start / 3
+        torch.testing.assert_close(head.mean, torch.tensor([bound, -bound, start, 0.5]).double(), rtol=0, atol=1e-3)
         assert head.std[2] > 5  # in the env's own units
 
 
-def test_entropy_bonus_vanishes_far_below_the_resolution() -> None:
-    lifetimes = Lifetimes(0, torch.float64)
-    by_log_std = []
-    for resolution in (None, 0.2):
-        head = Gaussian(BOX, lifetimes, HeadSettings(resolution=resolution))
-        head.sample(torch.tensor([0.0, 0.0, -5.0, 5.0], dtype=torch.float64), UniformStream(lifetimes))
-        by_log_std.append(head.entropy_gradient()[2:] * head.std / head.std_gain)
-    torch.testing.assert_close(by_log_std[0], torch.ones(2).double())
-    assert by_log_std[1][0] < 0.01 and by_log_std[1][1] > 0.99
+@pytest.mark.parametrize("reference_std", [0.0, -1, "wide"])
+def test_invalid_reference_raises_an_error_naming_the_key(reference_std: Any) -> None:
+    with pytest.raises(ConfigError, match="^reference_std must be a number above 0, got"):
+        HeadSettings(reference_std=reference_std)
 
 
-@pytest.mark.parametrize("name", ["reference_std", "resolution"])
-@pytest.mark.parametrize("value", [0.0, -1, "wide"])
-def test_invalid_reference_raises_an_error_naming_the_key(name: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"^{name} must be a number above 0, got"):
-        HeadSettings(**{name: value})
-    with pytest.raises(ConfigError, match=f"^{name} must be null where target_std is not, got 0.5"):
-        HeadSettings(target_std=0.6, **{name: 0.5})
+def test_reference_and_target_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="^reference_std must be null where target_std is not, got 0.5"):
+        HeadSettings(target_std=0.6, reference_std=0.5)
+
+
+@pytest.mark.parametrize(("components", "scale"), [(None, 1), (3.0, 1), (1.5, 0.75), (1, 0.5)])
+def test_entropy_bonus_of_an_action_is_at_most_that_of_so_many_components(
+    components: float | None, scale: float
+) -> None:
+    assert Gaussian(BOX, Lifetimes(0), HeadSettings(bonus_components=components)).bonus_scale == scale
 
 
 @pytest.mark.parametrize("target_std", [0.0, -1, "wide"])

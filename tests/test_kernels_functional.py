@@ -119,8 +119,12 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda x: torch.exp(torch.distributions.Normal(0.0, 1.0).log_prob(x) - torch.special.log_ndtr(-x)),
     ),
     "relative_entropy_by_log_std": (
-        lambda rho: K.relative_entropy_by_log_std(np.exp(rho), 0.5, 0.125),
-        lambda rho: F.relative_entropy_by_log_std(rho.exp(), 0.5, 0.125),
+        lambda rho: K.relative_entropy_by_log_std(np.exp(rho), 0.5),
+        lambda rho: F.relative_entropy_by_log_std(rho.exp(), 0.5),
+    ),
+    "relative_entropy_by_mean": (
+        lambda mean: K.relative_entropy_by_mean(mean, LOW, HIGH, 0.5),
+        lambda mean: F.relative_entropy_by_mean(mean, mean.new_tensor(LOW), mean.new_tensor(HIGH), 0.5),
     ),
     "gaussian_entropy": (
         lambda rho: K.gaussian_entropy(np.exp(rho)),

@@ -13,7 +13,7 @@ LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "n
 GAUSSIAN = "head.mean_margin=1", "head.max_std=1", "head.target_std=1"
 AGENTS: list[tuple[Any, tuple[str, ...]]] = [
     (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", *GAUSSIAN)),
-    (SPACES["box"], ("network.hidden=[3]", "head.reference_std=1", "head.resolution=0.1")),
+    (SPACES["box"], ("network.hidden=[3]", "head.reference_std=1")),
     (gym.spaces.Box(-1, 1, (2,)), ("network.hidden=[3]", "head=discretized")),
     (3, ("network.hidden=[3]", "network.rate_target=0.1")),
     (3, ("network.hidden=[3]", "network.neuron=ternary")),

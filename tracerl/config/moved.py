@@ -86,13 +86,12 @@ MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split i
 HEAD = ("max_std", "clipped_log_prob", "mean_margin")  # settings of ``head`` that were settings of ``agent``
 HEAD_GROUP = (  # all settings of the group ``head``
     *HEAD,
-    *("target_std", "reference_std", "resolution", "bins", "spacing", "bonus_components"),
+    *("target_std", "reference_std", "bins", "spacing", "bonus_components"),
 )
 HEAD_TARGET = "tracerl.nn.heads.HeadSettings"
 ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "head.target_std": None,
     "head.reference_std": None,
-    "head.resolution": None,
     "head.bins": None,
     "head.spacing": 1.0,
     "head.bonus_components": None,

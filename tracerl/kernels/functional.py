@@ -221,9 +221,14 @@ def gaussian_entropy(std: Any) -> Any:
 
 
 @kernel
-def relative_entropy_by_log_std(std: Any, reference_std: float, resolution: float) -> Any:
-    """``functional.relative_entropy_by_log_std``; settings of 0 or below are None there."""
-    real, noise = type(std), max(resolution, 0.0) ** 2
-    square = std * std
-    slope = square / (square + real(noise))
-    return slope - square / real(reference_std * reference_std + noise) if reference_std > 0 else slope
+def relative_entropy_by_log_std(std: Any, reference_std: float) -> Any:
+    """``functional.relative_entropy_by_log_std`` of one number."""
+    ratio = std / type(std)(reference_std)
+    return type(std)(1) - ratio * ratio
+
+
+@kernel
+def relative_entropy_by_mean(mean: Any, low: float, high: float, reference_std: float) -> Any:
+    """``functional.relative_entropy_by_mean`` of one number."""
+    real = type(mean)
+    return (min(max(mean, real(low)), real(high)) - mean) / real(reference_std * reference_std)

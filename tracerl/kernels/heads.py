@@ -279,8 +279,8 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
         bonus = weight
         if head.target_std > 0 and std >= real(head.target_std) and has_range(constants, head, i):
             bonus = real(0)
-        elif (head.each_reference > 0 or head.resolution > 0) and has_range(constants, head, i):
-            bonus = weight * F.relative_entropy_by_log_std(std, head.each_reference, head.resolution)
+        elif head.each_reference > 0 and has_range(constants, head, i):
+            bonus = weight * F.relative_entropy_by_log_std(std, head.each_reference)
         side, distance = F.beyond(float(action), float(mean), float(std), least, most)
         if side != 0:
             hazard = F.hazard(distance)
@@ -290,6 +290,9 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
             z = (action - mean) / std
             g[i] = z / std
             g[n + i] = gain * (z * z - real(1) + bonus) / std
+        if head.each_reference > 0 and has_range(constants, head, i):
+            low, high = constants[head.ends + i], constants[head.ends + n + i]
+            g[i] += weight * F.relative_entropy_by_mean(mean, low, high, head.each_reference)
         if head.mean_margin >= 0:
             g[i] -= weight * memory[head.excess + i] / std / std
 

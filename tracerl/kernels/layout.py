@@ -132,7 +132,6 @@ HEAD = record(
     each_std=NUMBER,
     target_std=NUMBER,
     each_reference=NUMBER,
-    resolution=NUMBER,
     mean_margin=NUMBER,
     **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
     n_actions=SIZE,

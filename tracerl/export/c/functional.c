@@ -239,12 +239,15 @@ static void clipped_gaussian_score(real action, real mean, real std, real low, r
 
 static real gaussian_entropy(real std) { return logarithm(std) + (real)(HALF_LOG_2_PI + 0.5); }
 
-/* Settings of 0 or below are absent. */
-static real relative_entropy_by_log_std(real std, double reference_std, double resolution)
+static real relative_entropy_by_log_std(real std, double reference_std)
 {
-    const double noise = resolution > 0 ? resolution * resolution : 0;
-    const real square = std * std, slope = square / (square + (real)noise);
-    return reference_std > 0 ? slope - square / (real)(reference_std * reference_std + noise) : slope;
+    const real ratio = std / (real)reference_std;
+    return 1 - ratio * ratio;
+}
+
+static real relative_entropy_by_mean(real mean, real low, real high, double reference_std)
+{
+    return (smaller(larger(mean, low), high) - mean) / (real)(reference_std * reference_std);
 }
 #endif
 #endif

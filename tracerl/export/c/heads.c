@@ -94,12 +94,15 @@ static void learning_signal(real weight, real *g)
         real bonus = weight, by_mean, by_std;
         if (head->target_std > 0 && std >= (real)head->target_std && has_range(head, i))
             bonus = 0;
-        else if ((head->each_reference > 0 || head->resolution > 0) && has_range(head, i))
-            bonus = weight * relative_entropy_by_log_std(std, head->each_reference, head->resolution);
+        else if (head->each_reference > 0 && has_range(head, i))
+            bonus = weight * relative_entropy_by_log_std(std, head->each_reference);
         clipped_gaussian_score(memory[head->action + i], memory[head->mean + i], std,
                                (real)constants[head->least + i], (real)constants[head->most + i], &by_mean, &by_std);
         g[i] = by_mean;
         g[n + i] = memory[head->std_gain + i] * (by_std + bonus / std);
+        if (head->each_reference > 0 && has_range(head, i))
+            g[i] += weight * relative_entropy_by_mean(memory[head->mean + i], (real)constants[head->ends + i],
+                                                      (real)constants[head->ends + n + i], head->each_reference);
         if (head->mean_margin >= 0)
             g[i] -= weight * memory[head->excess + i] / std / std;
     }

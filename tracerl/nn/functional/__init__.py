@@ -26,6 +26,7 @@ from tracerl.nn.functional.distributions import clipped_gaussian_score as clippe
 from tracerl.nn.functional.distributions import gaussian_entropy as gaussian_entropy
 from tracerl.nn.functional.distributions import gaussian_score as gaussian_score
 from tracerl.nn.functional.distributions import relative_entropy_by_log_std as relative_entropy_by_log_std
+from tracerl.nn.functional.distributions import relative_entropy_by_mean as relative_entropy_by_mean
 from tracerl.nn.functional.distributions import softplus as softplus
 from tracerl.nn.functional.eligibility import accumulate_ as accumulate_
 from tracerl.nn.functional.eligibility import carry_sensitivity_ as carry_sensitivity_

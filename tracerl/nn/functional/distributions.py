@@ -120,16 +120,23 @@ def gaussian_entropy(std: Tensor) -> Tensor:
     return std.log().sum(-1).add_(std.shape[-1] * 0.5 * (math.log(2 * math.pi) + 1))
 
 
-def relative_entropy_by_log_std(std: Tensor, reference_std: float | None, resolution: float | None) -> Tensor:
-    """Return the derivative by log sigma of -KL(N(mu, sigma^2 + d^2) | N(mu, s^2 + d^2)): the shape of ``std``.
-
-        sigma^2 / (sigma^2 + d^2) - sigma^2 / (s^2 + d^2)
+def relative_entropy_by_log_std(std: Tensor, reference_std: float) -> Tensor:
+    """Return the derivative by log sigma of -KL(N(mu, sigma^2) | N(m, s^2)), 1 - (sigma / s)^2: the shape of ``std``.
 
     Args:
         std: sigma.
-        reference_std: s; None: infinite, so that the derivative is that of the entropy of N(mu, sigma^2 + d^2).
-        resolution: d; None: 0.
+        reference_std: s.
     """
-    square, noise = std * std, 0.0 if resolution is None else resolution * resolution
-    slope = square / (square + noise)
-    return slope if reference_std is None else slope - square / (reference_std * reference_std + noise)
+    return 1 - (std / reference_std).square()
+
+
+def relative_entropy_by_mean(mean: Tensor, low: Tensor, high: Tensor, reference_std: float) -> Tensor:
+    """Return the derivative by mu of -KL(N(mu, sigma^2) | N(m, s^2)), -(mu - m) / s^2: the shape of ``mean``.
+
+    Args:
+        mean: mu.
+        low: lower bound of m, which is the nearest to mu within the bounds.
+        high: upper bound of m.
+        reference_std: s.
+    """
+    return (mean.clamp(low, high) - mean) / (reference_std * reference_std)

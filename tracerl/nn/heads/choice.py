@@ -26,23 +26,18 @@ class HeadSettings(GaussianSettings):
 
     Attributes:
         bins: number of values that a number of a Box can have, 2 or more, without the settings of a Gaussian; None: a
-            Gaussian. See ``Discretized``, also for the next two.
+            Gaussian. See ``Discretized``, also for the next.
         spacing: exponent that spaces the values; 1: evenly.
-        bonus_components: the entropy bonus of an action weighs as much as that of so many numbers, however many it has;
-            None: as much as that of all its numbers.
     """
 
     bins: int | None = None
     spacing: float = 1.0
-    bonus_components: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bins is not None:
             checks.whole("bins", self.bins, 2)
         checks.positive("spacing", self.spacing)
-        if self.bonus_components is not None:
-            checks.positive("bonus_components", self.bonus_components)
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
         """Make the head; a ConfigError if the space is not supported or is empty.

@@ -29,35 +29,36 @@ class GaussianSettings:
             of half the range; None: no bound.
         target_std: the entropy bonus widens a number of the action with a finite range up to this standard deviation,
             in units of half the range; None: any number, always.
-        reference_std: the entropy bonus is minus the KL divergence from a Gaussian of the same mean and of standard
-            deviations whose squares sum to that of this number, over all numbers of the action with a finite range, in
+        reference_std: the entropy bonus is minus the KL divergence from a Gaussian whose mean is the nearest within the
+            bounds and whose variances sum to the square of this, over all numbers of the action with a finite range, in
             units of half the range; None: it is the entropy. Not with ``target_std``.
-        resolution: the entropy bonus is that of the action plus noise of this standard deviation, for each number with
-            a finite range, in units of half the range; None: no noise. Not with ``target_std``.
         clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
         mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
+        bonus_components: the entropy bonus of an action weighs at most as much as that of so many numbers, however many
+            it has; None: as much as that of all its numbers.
     """
 
     max_std: float | None = None
     target_std: float | None = None
     reference_std: float | None = None
-    resolution: float | None = None
     clipped_log_prob: bool = False
     mean_margin: float | None = None
+    bonus_components: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_std is not None:
             checks.positive("max_std", self.max_std)
         if self.target_std is not None:
             checks.positive("target_std", self.target_std)
-        for name, value in (("reference_std", self.reference_std), ("resolution", self.resolution)):
-            if value is not None:
-                checks.positive(name, value)
-            if value is not None and self.target_std is not None:
-                raise ConfigError(name, f"must be null where target_std is not, got {value!r}")
+        if self.reference_std is not None:
+            checks.positive("reference_std", self.reference_std)
+            if self.target_std is not None:
+                raise ConfigError("reference_std", f"must be null where target_std is not, got {self.reference_std!r}")
         checks.flag("clipped_log_prob", self.clipped_log_prob)
         if self.mean_margin is not None:
             checks.non_negative("mean_margin", self.mean_margin)
+        if self.bonus_components is not None:
+            checks.positive("bonus_components", self.bonus_components)
 
 
 class Gaussian(Head):
@@ -80,16 +81,18 @@ class Gaussian(Head):
     the action causes most of the td error, to whose size its weight is proportional: it widens sigma to its bound, or
     is too weak at every sigma.
 
-    ``reference_std`` and ``resolution``, d: the bonus of number i is
+    ``reference_std``: the bonus of number i is
 
-        -KL(N(mu, sigma^2 + d^2) | N(mu, s^2 + d^2))        s = reference_std / sqrt(k)
+        -KL(N(mu, sigma^2) | N(m, s^2))        s = reference_std / sqrt(k)        m = mu clipped to the bounds
 
-    and up to a constant log(sigma^2 + d^2) / 2 - (sigma^2 + d^2) / (s^2 + d^2) / 2, k the number of finite ranges.
-    Without ``reference_std`` the bonus is the first term. The bonus draws sigma to s from both sides. There its
-    gradient vanishes, while that of log pi does not, as it does near ``max_std``. The gradient by log sigma of a
-    differential entropy is 1 at every sigma, so that a precise policy pays the same for its next halving of sigma as a
-    vague one. With d it vanishes where sigma is far below d, as that of a categorical policy does near determinism. The
-    variances s^2 sum to reference_std^2, because those of independent components add up in the td error.
+    and up to a constant log sigma - (sigma / s)^2 / 2 - ((mu - m) / s)^2 / 2, k the number of finite ranges. The bonus
+    draws sigma to s from both sides. There its gradient vanishes, while that of log pi does not, as it does near
+    ``max_std``. The variances s^2 sum to reference_std^2, because those of independent components add up in the td
+    error. A mean beyond a bound is drawn back to it, so that samples within the bounds keep occurring; ``mean_margin``
+    is then not needed.
+
+    ``bonus_components``, b: of an action of n numbers, the bonus is min(1, b / n) times that of all. The noise of each
+    number is noise in the td error of all the others, and under b the sum of the bonuses does not grow with n.
 
     ``clipped_log_prob``: log pi and its gradient are those of a itself or, under this setting, of the clipped action:
     at a bound, of the mass beyond it. Both gradients are unbiased. The second has less variance, since it does not
@@ -116,7 +119,6 @@ class Gaussian(Head):
         most: bound of the upper tail of log pi, in units of a, [n]; inf where there is none.
         target_std: sigma* of the settings.
         each_reference: s, in units of a; None: none.
-        resolution: d of the settings.
         each_std: bound of each sigma where the range is finite, in units of a; None: no bound.
         mean_margin: largest distance of mu beyond a bound, in units of sigma; None: no bound.
         excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
@@ -146,8 +148,8 @@ class Gaussian(Head):
         k, reference_std = max(1, int(bounded.sum())), settings.reference_std
         self.each_std = None if settings.max_std is None else settings.max_std / k
         self.each_reference = None if reference_std is None else reference_std / math.sqrt(k)
-        self.target_std, self.resolution = settings.target_std, settings.resolution
-        self.mean_margin = settings.mean_margin
+        self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
+        self.bonus_scale = 1.0 if settings.bonus_components is None else min(1.0, settings.bonus_components / n)
         self.n_outputs, self.n_components = 2 * n, n
         self._dtype, self._shape = space.dtype, (*lifetimes.shape, *space.shape)
         for name in ("mean", "std", "std_gain", "action"):
@@ -201,15 +203,18 @@ class Gaussian(Head):
     def entropy_gradient(self) -> Tensor:
         """Return the gradient by o and rho of the entropy bonus, with all settings of it: [*lifetimes, 2 n].
 
-        ``target_std`` limits the entropy, ``reference_std`` and ``resolution`` replace it, ``mean_margin`` has a
-        penalty.
+        ``target_std`` limits the entropy, ``reference_std`` replaces it, ``mean_margin`` has a penalty.
         """
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
+        if self.each_reference is not None:
+            low, high = self.ends
+            to_bound = F.relative_entropy_by_mean(self.mean, low, high, self.each_reference)
+            back += torch.where(self._has_range, to_bound, 0.0)
         wider = self.std_gain / self.std
         if self.target_std is not None:
             wider.masked_fill_(self._has_range & (self.std >= self.target_std), 0.0)
-        elif self.each_reference is not None or self.resolution is not None:
-            share = F.relative_entropy_by_log_std(self.std, self.each_reference, self.resolution)
+        elif self.each_reference is not None:
+            share = F.relative_entropy_by_log_std(self.std, self.each_reference)
             wider = torch.where(self._has_range, wider * share, wider)
         return torch.cat([back, wider], -1)
 
