@@ -85,7 +85,7 @@ def test_entropy_bonus_grows_the_standard_deviation_up_to_its_target() -> None:
 
 def test_entropy_bonus_draws_the_policy_to_the_reference() -> None:
     """Three of four numbers have a range, so that 1.2 is that of variances of .48 each; 1 is a bound of each."""
-    low, high = np.array([-1, 0, -np.inf, 2], np.float32), np.array([3, 1, np.inf, 9], np.float32)
+    low, high = np.array([-1, 0, 5, 2], np.float32), np.array([3, 1, np.inf, 9], np.float32)
     lifetimes = Lifetimes(0, torch.float64)
     for start in (-3.0, 3.0):
         head = Gaussian(spaces.Box(low, high), lifetimes, HeadSettings(reference_std=1.2))
