@@ -276,11 +276,13 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
     for i in range(n):
         action, mean, std = memory[head.action + i], memory[head.mean + i], memory[head.std + i]
         gain, least, most = memory[head.std_gain + i], constants[head.least + i], constants[head.most + i]
-        bonus = weight
+        bonus, draw = weight, real(0)
         if head.target_std > 0 and std >= real(head.target_std) and has_range(constants, head, i):
             bonus = real(0)
         elif head.each_reference > 0 and has_range(constants, head, i):
+            low, high = constants[head.ends + i], constants[head.ends + n + i]
             bonus = weight * F.relative_entropy_by_log_std(std, head.each_reference)
+            draw = weight * F.relative_entropy_by_mean(mean, low, high, head.each_reference)
         side, distance = F.beyond(float(action), float(mean), float(std), least, most)
         if side != 0:
             hazard = F.hazard(distance)
@@ -290,9 +292,7 @@ def gaussian_signal(memory: Any, head: Any, constants: Any, weight: Any, g: Any)
             z = (action - mean) / std
             g[i] = z / std
             g[n + i] = gain * (z * z - real(1) + bonus) / std
-        if head.each_reference > 0 and has_range(constants, head, i):
-            low, high = constants[head.ends + i], constants[head.ends + n + i]
-            g[i] += weight * F.relative_entropy_by_mean(mean, low, high, head.each_reference)
+        g[i] += draw
         if head.mean_margin >= 0:
             g[i] -= weight * memory[head.excess + i] / std / std
 

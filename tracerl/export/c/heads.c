@@ -91,18 +91,18 @@ static void learning_signal(real weight, real *g)
     const int n = head->n_components;
     for (int i = 0; i < n; i++) {
         const real std = memory[head->std + i];
-        real bonus = weight, by_mean, by_std;
+        real bonus = weight, draw = 0, by_mean, by_std;
         if (head->target_std > 0 && std >= (real)head->target_std && has_range(head, i))
             bonus = 0;
-        else if (head->each_reference > 0 && has_range(head, i))
+        else if (head->each_reference > 0 && has_range(head, i)) {
             bonus = weight * relative_entropy_by_log_std(std, head->each_reference);
+            draw = weight * relative_entropy_by_mean(memory[head->mean + i], (real)constants[head->ends + i],
+                                                     (real)constants[head->ends + n + i], head->each_reference);
+        }
         clipped_gaussian_score(memory[head->action + i], memory[head->mean + i], std,
                                (real)constants[head->least + i], (real)constants[head->most + i], &by_mean, &by_std);
-        g[i] = by_mean;
+        g[i] = by_mean + draw;
         g[n + i] = memory[head->std_gain + i] * (by_std + bonus / std);
-        if (head->each_reference > 0 && has_range(head, i))
-            g[i] += weight * relative_entropy_by_mean(memory[head->mean + i], (real)constants[head->ends + i],
-                                                      (real)constants[head->ends + n + i], head->each_reference);
         if (head->mean_margin >= 0)
             g[i] -= weight * memory[head->excess + i] / std / std;
     }

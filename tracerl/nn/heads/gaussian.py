@@ -206,16 +206,15 @@ class Gaussian(Head):
         ``target_std`` limits the entropy, ``reference_std`` replaces it, ``mean_margin`` has a penalty.
         """
         back = torch.zeros_like(self.mean) if self.excess is None else -self.excess / self.std / self.std
-        if self.each_reference is not None:
-            low, high = self.ends
-            to_bound = F.relative_entropy_by_mean(self.mean, low, high, self.each_reference)
-            back += torch.where(self._has_range, to_bound, 0.0)
         wider = self.std_gain / self.std
         if self.target_std is not None:
             wider.masked_fill_(self._has_range & (self.std >= self.target_std), 0.0)
         elif self.each_reference is not None:
-            share = F.relative_entropy_by_log_std(self.std, self.each_reference)
-            wider = torch.where(self._has_range, wider * share, wider)
+            low, high = self.ends
+            by_mean = F.relative_entropy_by_mean(self.mean, low, high, self.each_reference)
+            by_log_std = F.relative_entropy_by_log_std(self.std, self.each_reference)
+            back += torch.where(self._has_range, by_mean, 0.0)
+            wider = torch.where(self._has_range, wider * by_log_std, wider)
         return torch.cat([back, wider], -1)
 
     def chosen(self) -> Any:
