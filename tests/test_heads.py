@@ -1,5 +1,6 @@
 """Every action head against torch.distributions and autograd."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -36,6 +37,11 @@ def discretized(outputs: Tensor) -> list[Any]:
 def gaussians(outputs: Tensor, kind: Callable[[Tensor, Tensor], Any] = distributions.Normal) -> list[Any]:
     mean, rho = outputs.chunk(2, -1)
     return [kind(mean, softplus(rho) + 1e-3)]
+
+
+def relative_gaussians(outputs: Tensor) -> list[Any]:
+    mean, rho = outputs.chunk(2, -1)
+    return [Relative(mean, REFERENCE_STD / 2 / math.log(2) * softplus(rho) + 1e-3)]
 
 
 def bounded_gaussians(outputs: Tensor) -> list[Any]:
@@ -119,7 +125,7 @@ CASES: dict[str, tuple[spaces.Space, Callable[[Tensor], list[Any]]]] = {
     "box, discretized": (BOX, discretized),
     "box, bounded": (BOX, bounded_gaussians),
     "box, targeted": (BOX, partial(gaussians, kind=Targeted)),
-    "box, relative": (BOX, partial(gaussians, kind=Relative)),
+    "box, relative": (BOX, relative_gaussians),
     "box, clipped": (BOX, partial(gaussians, kind=Clipped)),
     "box, clipped, clamped": (BOX, clamped_gaussians),
 }

@@ -1,5 +1,6 @@
 """The head of a Box: its ranges and clipping, the score at a bound, the bound of its standard deviation."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_entropy_bonus_draws_the_policy_to_the_reference() -> None:
         bound = start / 3
         torch.testing.assert_close(head.mean, torch.tensor([bound, -bound, start, 0.5]).double(), rtol=0, atol=1e-3)
         assert head.std[2] > 5  # in the env's own units
+
+
+def test_deviations_begin_at_their_share_of_the_reference() -> None:
+    """Three of four numbers have a range. The last is in the env's own units and begins at softplus(0)."""
+    box = spaces.Box(np.float32([-1, 0, 2, 5]), np.float32([3, 1, 9, np.inf]))
+    head = Gaussian(box, Lifetimes(0, torch.float64), HeadSettings(reference_std=1.2))
+    head.sample(torch.zeros(8, dtype=torch.float64), UniformStream(Lifetimes(0)))
+    torch.testing.assert_close(head.std, torch.tensor([0.4, 0.4, 0.4, math.log(2)]).double() + 1e-3, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("reference_std", [0.0, -1, "wide"])

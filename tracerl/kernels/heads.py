@@ -78,6 +78,8 @@ def sample_gaussian(memory: Any, words: Any, agent: Any, constants: Any, outputs
         if head.each_std > 0 and has_range(constants, head, i):
             std = gain * real(head.each_std)
             gain = std - gain * std
+        elif has_range(constants, head, i):
+            std, gain = std * real(head.std_unit), gain * real(head.std_unit)
         std += real(_LEAST_STD)
         if head.mean_margin >= 0:
             margin = std * real(head.mean_margin)

@@ -132,6 +132,7 @@ HEAD = record(
     each_std=NUMBER,
     target_std=NUMBER,
     each_reference=NUMBER,
+    std_unit=NUMBER,
     mean_margin=NUMBER,
     **offsets("values weights explored taken"),  # of EPSILON_GREEDY, like the rest
     n_actions=SIZE,

@@ -32,6 +32,9 @@ static void sample(const real *outputs)
         if (head->each_std > 0 && has_range(head, i)) {
             std = gain * (real)head->each_std;
             gain = std - gain * std;
+        } else if (has_range(head, i)) {
+            std *= (real)head->std_unit;
+            gain *= (real)head->std_unit;
         }
         std += (real)LEAST_STD;
         if (head->mean_margin >= 0) {

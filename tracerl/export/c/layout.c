@@ -68,7 +68,7 @@ struct head {
     int32_t kind, n_outputs, n_components;
     offset action, log_probabilities, probabilities, mean, std, std_gain, excess, sent;
     offset sizes, grid, low, high, centre, half_range, least, most, ends; /* in constants */
-    double each_std, target_std, each_reference, mean_margin;
+    double each_std, target_std, each_reference, std_unit, mean_margin;
 };
 
 struct normalizer { double clip; struct moments moments; };

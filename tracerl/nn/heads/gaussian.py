@@ -31,7 +31,8 @@ class GaussianSettings:
             in units of half the range; None: any number, always.
         reference_std: the entropy bonus is minus the KL divergence from a Gaussian whose mean is the nearest within the
             bounds and whose variances sum to the square of this, over all numbers of the action with a finite range, in
-            units of half the range; None: it is the entropy. Not with ``target_std``.
+            units of half the range; None: it is the entropy. Deviations begin at it over the count of these numbers.
+            Not with ``target_std``.
         clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
         mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
         bonus_components: the entropy bonus of an action weighs at most as much as that of so many numbers, however many
@@ -65,6 +66,7 @@ class Gaussian(Head):
     """An independent normal distribution for each number of a Box; mean and deviation are network outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
+                                   sigma = reference_std / (k ln 2) softplus(rho) + 0.001 under reference_std
                                    sigma = max_std / k sigmoid(rho) + 0.001 under max_std, for k finite ranges
 
     Units: where a number of the Box has two finite bounds, a in [-1, 1] is mapped to them, so that mean and deviation
@@ -86,10 +88,11 @@ class Gaussian(Head):
         -KL(N(mu, sigma^2) | N(m, s^2))        s = reference_std / sqrt(k)        m = mu clipped to the bounds
 
     and up to a constant log sigma - (sigma / s)^2 / 2 - ((mu - m) / s)^2 / 2, k the number of finite ranges. The bonus
-    draws sigma to s from both sides. There its gradient vanishes, while that of log pi does not, as it does near
+    draws sigma to s from both sides. At s its gradient vanishes, while that of log pi does not, as it does near
     ``max_std``. The variances s^2 sum to reference_std^2, because those of independent components add up in the td
     error. A mean beyond a bound is drawn back to it, so that samples within the bounds keep occurring; ``mean_margin``
-    is then not needed.
+    is then not needed. At rho = 0, near which a network begins, sigma is reference_std / k: a single component needs
+    much noise to find a distant goal, and a body of many components learns little while it falls at once.
 
     ``bonus_components``, b: of an action of n numbers, the bonus is min(1, b / n) times that of all. The noise of each
     number is noise in the td error of all the others, and under b the sum of the bonuses does not grow with n.
@@ -119,6 +122,7 @@ class Gaussian(Head):
         most: bound of the upper tail of log pi, in units of a, [n]; inf where there is none.
         target_std: sigma* of the settings.
         each_reference: s, in units of a; None: none.
+        std_unit: sigma per softplus(rho) where the range is finite and ``max_std`` is None, in units of a.
         each_std: bound of each sigma where the range is finite, in units of a; None: no bound.
         mean_margin: largest distance of mu beyond a bound, in units of sigma; None: no bound.
         excess: o - mu, [*lifetimes, n]; None without ``mean_margin``.
@@ -148,6 +152,7 @@ class Gaussian(Head):
         k, reference_std = max(1, int(bounded.sum())), settings.reference_std
         self.each_std = None if settings.max_std is None else settings.max_std / k
         self.each_reference = None if reference_std is None else reference_std / math.sqrt(k)
+        self.std_unit = 1.0 if reference_std is None else reference_std / k / math.log(2)
         self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
         self.bonus_scale = 1.0 if settings.bonus_components is None else min(1.0, settings.bonus_components / n)
         self.n_outputs, self.n_components = 2 * n, n
@@ -185,6 +190,9 @@ class Gaussian(Head):
             bounded = self.std_gain * self.each_std
             torch.where(self._has_range, bounded, self.std, out=self.std)
             torch.where(self._has_range, bounded - self.std_gain * bounded, self.std_gain, out=self.std_gain)
+        elif self.std_unit != 1:
+            for numbers in (self.std, self.std_gain):
+                torch.where(self._has_range, numbers * self.std_unit, numbers, out=numbers)
         self.std.add_(LEAST_STD)
 
     def log_probability(self) -> Tensor:
