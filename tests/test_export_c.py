@@ -63,9 +63,12 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "multi-discrete": (SPACES["multi-discrete"], ("network.hidden=[9]",)),
     "box": (SPACES["box"], ("network.hidden=[9]", "head.max_std=null")),
     "bounded box": (BOUNDED, ("network.hidden=[9]",)),
-    "bounded box, target": (BOUNDED, ("network.hidden=[9]", "head.max_std=null", "head.target_std=0.5")),
+    "bounded box, target": (
+        BOUNDED,
+        ("network.hidden=[9]", "head=bounded", "head.max_std=null", "head.target_std=0.5"),
+    ),
     "bounded box, reference": (BOUNDED, ("network.hidden=[9]", *RELATIVE)),
-    "bounded box, clipped": (BOUNDED, (TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5")),
+    "bounded box, clipped": (BOUNDED, (TWO, "head=bounded", "head.mean_margin=0.5")),
     "bounded box, discretized": (BOUNDED, ("network.hidden=[9]", "head=discretized")),
     "box without bounds": (FREE, ("network.hidden=[9]", "optimizer=obgd")),
 }
@@ -158,7 +161,7 @@ def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_pa
 
 @pytest.mark.parametrize("actions", [3, BOUNDED], ids=["discrete", "box"])
 def test_float_takes_the_same_actions_until_rounding_parts_them(actions: Any, tmp_path: Path) -> None:
-    agent = agent_of(actions, TWO, "head.clipped_log_prob=true", "head.mean_margin=0.5", double=False)
+    agent = agent_of(actions, TWO, "head=bounded", "head.mean_margin=0.5", double=False)
     program = built(agent, tmp_path)
     lines = random_steps(agent, 300)
     found, said = run_program(program, lines)

@@ -178,7 +178,7 @@ def test_only_a_large_network_is_computed_by_rows() -> None:
 def test_fused_equals_torch_with_every_head(
     space: str, steps: int, entropy: float, max_std: str, target: str, clipped: str, margin: str
 ) -> None:
-    deviations = f"head.max_std={max_std}", f"head.target_std={target}"
+    deviations = "head=bounded", f"head.max_std={max_std}", f"head.target_std={target}"
     gaussian = *deviations, f"head.clipped_log_prob={clipped}", f"head.mean_margin={margin}"
     overrides = ("network.hidden=[9]", "network.output_scale=1", f"agent.entropy={entropy}", *gaussian)
     step_together(pair(4, SPACES[space], *overrides, dtype=torch.float64), 4, steps)

@@ -10,7 +10,7 @@ from tracerl.kernels.describe import Layout
 from tracerl.kernels.layout import ABSENT, AGENT, FLAG, LAYER, RECTIFIED
 
 LEARN = ("network.learn_membrane_decay=true", "network.learn_threshold=true", "network.learn_readout_decay=true")
-GAUSSIAN = "head.mean_margin=1", "head.max_std=1", "head.target_std=1"
+GAUSSIAN = "head=bounded", "head.mean_margin=1", "head.max_std=1", "head.target_std=1"
 AGENTS: list[tuple[Any, tuple[str, ...]]] = [
     (SPACES["box"], ("network.neuron=alif", *LEARN, "network.hidden=[3,4]", *GAUSSIAN)),
     (SPACES["box"], ("network.hidden=[3]", "head.reference_std=1")),

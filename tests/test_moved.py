@@ -192,9 +192,9 @@ def test_settings_of_the_head_that_were_of_the_agent_go_on_working_in_a_saved_ru
     assert agent.head.mean_margin == 3.0 and agent.head.each_std == 2.0
 
 
-@pytest.mark.parametrize("agent", ["reflect", "stream_ac"])
-def test_settings_since_are_those_of_earlier_runs_by_default(agent: str, tmp_path: Path) -> None:
-    here = flat(OmegaConf.to_container(with_input(compose(f"agent={agent}"), "vectors")))
+@pytest.mark.parametrize("overrides", [["head=bounded"], ["agent=stream_ac"]])
+def test_settings_since_are_those_of_earlier_runs_by_default(overrides: list[str], tmp_path: Path) -> None:
+    here = flat(OmegaConf.to_container(with_input(compose(*overrides), "vectors")))
     there = {key: value for key, value in here.items() if key not in moved.ADDED}
     assert there.keys() < here.keys()
     check_same_settings(there, here, tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helpers import command
 from tracerl.config.checks import ConfigError
 from tracerl.runs.resume import OVERRIDES, InUse, check_same_settings, clear, command_line, finished_run, flat
 
@@ -137,3 +138,19 @@ def test_path_becomes_the_command_line_of_its_run(tmp_path: Path, monkeypatch: p
 
 def test_flat_keeps_every_setting() -> None:
     assert flat({"a": {"b": 1, "c": {"d": None}}, "e": {}}) == {"a.b": 1, "a.c.d": None, "e": {}}
+
+
+def test_resumed_run_keeps_values_whose_default_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, pendulum = tmp_path / "run", ["env=Pendulum", "network.hidden=[4]", "logger=none", "engine=torch"]
+    assert command([*pendulum, "head=bounded", "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    (run / OVERRIDES).write_text(yaml.safe_dump([*pendulum, "steps=20"]))  # as if head=bounded was the default
+    values = ["head.max_std=4.0", "head.mean_margin=3.0", "head.reference_std=null"]
+    assert [text for text in command_line([f"resume={run}"]) if text.startswith("head")] == values
+    given = command_line([f"resume={run}", "head.max_std=2"])
+    assert [text for text in given if text.startswith("head")] == [*values[1:], "head.max_std=2"]
+    assert command([f"resume={run}", "head=relative", "steps=30"], monkeypatch, tmp_path) == 2
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").unlink()
+    assert command([f"resume={run}", "steps=40"], monkeypatch, tmp_path) == 0
+    assert (run / "config.yaml").read_text() == config.replace("steps: 30", "steps: 40")

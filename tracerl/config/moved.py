@@ -110,6 +110,8 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.kernel": 3,
     "agent.stride": 1,
 }
+# Settings whose default has changed since: a number or None. ``resume=RUN`` keeps those of the saved run.
+CHANGED = ("head.max_std", "head.mean_margin", "head.reference_std")
 
 
 def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +129,17 @@ def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
     if "head._target_" in here and old and "head._target_" not in found:
         found |= {"head._target_": HEAD_TARGET, **{f"head.{name}": found.pop(f"agent.{name}") for name in old}}
     return found
+
+
+def previous_defaults(saved: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the settings of ``CHANGED`` of a saved run that has a head, under their current names.
+
+    Args:
+        saved: settings by dotted name.
+    """
+    found = current_settings(saved, dict.fromkeys((*CHANGED, "head._target_")))
+    values = {key: found[key] for key in CHANGED if key in found and "head._target_" in found}
+    return {key: value for key, value in values.items() if value is None or type(value) in (int, float)}
 
 
 def homes(path: str) -> list[str]:

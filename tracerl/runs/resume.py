@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.config.moved import current_settings
+from tracerl.config.moved import current_settings, previous_defaults
 from tracerl.config.overrides import key_and_value
 from tracerl.runs import saved
 from tracerl.runs.files import kind
@@ -57,9 +57,9 @@ def finished_run(
     return summary if summary is not None and summary["steps"] >= steps else None
 
 
-def _earlier_settings(folder: Path) -> Mapping[str, Any] | None:
+def _earlier_settings(folder: Path, warn: bool = True) -> Mapping[str, Any] | None:
     """Return the flat settings of the run in a folder, from its config or its newest checkpoint; None without both."""
-    if (config := saved.config(folder)) is not None:
+    if (config := saved.config(folder, warn)) is not None:
         return flat(config)
     info = saved.newest(folder)
     return None if info is None else info.settings
@@ -128,8 +128,9 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     """Replace ``resume=PATH`` by the command line and folder of the run at the path.
 
-    Arguments of this command replace the run's overrides of the same keys. With ``trusted`` the run may name classes
-    that ``tracerl.config.trust`` does not allow.
+    Arguments of this command replace the run's overrides of the same keys. A setting that neither of them names, and
+    whose default has changed since, keeps its value. With ``trusted`` the run may name classes that
+    ``tracerl.config.trust`` does not allow.
     """
     # These modules import Hydra, which is slow and not needed to read run folders.
     from tracerl.config.instantiate import open_keys
@@ -151,7 +152,9 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     given = {key_and_value(argument)[0] for argument in arguments} | {"resume"}
     kept = [text for text in open_keys(before) if key_and_value(text)[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
-    kept = accepted(kept, others, folder / OVERRIDES, trusted)
+    earlier = previous_defaults(_earlier_settings(folder, warn=False) or {})
+    defaults = {key: value for key, value in earlier.items() if not given & {key, key.partition(".")[0]}}
+    kept = accepted(kept, others, defaults, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
     flags = [text for text in others if text not in settings]  # Hydra requires adjacent settings
     return [*flags, *kept, *settings, f"resume='{path}'", f"hydra.run.dir='{folder}'"]

@@ -3,7 +3,7 @@
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,14 @@ from tracerl.config.hydra_compat import compose
 from tracerl.runs.build import expanded
 
 
-def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, trusted: bool) -> list[str]:
-    """Return the overrides of a saved run that a new command uses.
+def accepted(
+    lines: Sequence[object],
+    arguments: Sequence[str],
+    defaults: Mapping[str, float | None],
+    source: Path,
+    trusted: bool,
+) -> list[str]:
+    """Return the overrides of a saved run that a new command uses, with those of defaults that have changed since.
 
     Settings of Hydra and flags are left out, trusted or not: only the user chooses a callback, a launcher or a folder
     of configs. The config of the other overrides is checked before Hydra starts.
@@ -27,6 +33,7 @@ def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, tr
     Args:
         lines: lines of the saved run's file of overrides, without those that the command replaces.
         arguments: arguments of the command, given by the user.
+        defaults: the run's values of settings that may have had another default, by dotted name.
         source: path of the file, for messages.
         trusted: whether the user trusts the saved run.
 
@@ -38,7 +45,9 @@ def accepted(lines: Sequence[object], arguments: Sequence[str], source: Path, tr
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
-    return kept
+    there = {key: value for key, value in defaults.items() if key.partition(".")[0] in cfg}
+    changed = {key: value for key, value in there.items() if OmegaConf.select(cfg, key) != value}
+    return [*kept, *(f"{key}={'null' if value is None else value}" for key, value in changed.items())]
 
 
 def _is_accepted(line: object, source: Path, trusted: bool) -> bool:
