@@ -131,15 +131,16 @@ def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
     return found
 
 
-def previous_defaults(saved: Mapping[str, Any]) -> dict[str, float | None]:
+def previous_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of ``CHANGED`` of a saved run that has a head, under their current names.
 
     Args:
         saved: settings by dotted name.
     """
     found = current_settings(saved, dict.fromkeys((*CHANGED, "head._target_")))
-    values = {key: found[key] for key in CHANGED if key in found and "head._target_" in found}
-    return {key: value for key, value in values.items() if value is None or type(value) in (int, float)}
+    if "head._target_" not in found:
+        return {}
+    return {key: found[key] for key in CHANGED if key in found}
 
 
 def homes(path: str) -> list[str]:

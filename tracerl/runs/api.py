@@ -15,6 +15,7 @@ from tracerl.config import checks, hydra_compat
 from tracerl.config.checks import ConfigError
 from tracerl.config.error_messages import explain
 from tracerl.config.instantiate import build, open_keys
+from tracerl.config.overrides import text_of
 from tracerl.nn.spaces import spaces_of
 
 if TYPE_CHECKING:
@@ -250,23 +251,7 @@ def compose(settings: Settings) -> DictConfig:
 
 def _overrides(settings: Settings) -> list[str]:
     """Return settings as overrides of the command line."""
-    return open_keys([f"{key}={_text(value)}" for key, value in settings.items()])
-
-
-def _text(value: Any) -> str:
-    """Return a value in the grammar of Hydra's overrides."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (str, Path)):
-        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-        return escaped if re.fullmatch(r"[A-Za-z][\w.-]*", escaped) else f"'{escaped}'"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_text(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_text, value)) + "]"
-    raise ConfigError("settings", f"must hold numbers, texts, lists and mappings, got {value!r}")
+    return open_keys([f"{key}={text_of(value)}" for key, value in settings.items()])
 
 
 def _env(name: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
+from tracerl.config.overrides import text_of
 from tracerl.runs.build import expanded
 
 
@@ -47,7 +48,7 @@ def accepted(
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
     there = {key: value for key, value in defaults.items() if key.partition(".")[0] in cfg}
     changed = {key: value for key, value in there.items() if OmegaConf.select(cfg, key) != value}
-    return [*kept, *(f"{key}={'null' if value is None else value}" for key, value in changed.items())]
+    return [*kept, *(f"{key}={text_of(value)}" for key, value in changed.items())]
 
 
 def _is_accepted(line: object, source: Path, trusted: bool) -> bool:
