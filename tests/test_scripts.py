@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
+import torch
 
 import tracerl
 from tests.helpers import SCRIPTS, exit_code, script
@@ -96,6 +98,31 @@ def test_bench_baselines_writes_a_run_that_can_be_plotted(start: Start, tmp_path
     start("bench_baselines", "a2c", "--seeds", "0", "--steps", 60, "--out", "baselines")
     (job,) = tracerl.plot.choose([tmp_path / "baselines"]).groups
     assert job.jobs[0].agent == "a2c"
+
+
+@pytest.mark.parametrize(("algorithm", "env"), [("dqn", "MinAtarBreakout"), ("sac", "Pendulum")])
+def test_bench_baselines_trains_agents_with_a_replay_buffer(
+    algorithm: str, env: str, start: Start, tmp_path: Path
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    start("bench_baselines", algorithm, "--env", env, "--seeds", "0", "--steps", 220, "--out", "baselines")
+    summary = json.loads((tmp_path / "baselines" / algorithm / "0" / "summary.json").read_text())
+    assert (summary["env"], summary["agent"], summary["steps"]) == (env, algorithm, 220)
+
+
+def test_bench_baselines_sees_images_by_convolutions() -> None:
+    pytest.importorskip("stable_baselines3")
+    bench = script("bench_baselines")
+    arguments = bench.policy_arguments((10, 10, 4))
+    extractor = arguments["features_extractor_class"](gym.spaces.Box(0, 1, (10, 10, 4)))
+    images = torch.rand(3, 10, 10, 4)
+    found = extractor(images)
+    convolution, dense = extractor.layers[0][0], extractor.layers[1]
+    pixels = images[:, :3, :3].permute(0, 3, 1, 2)  # the receptive field of the first position
+    first = (convolution.weight * pixels[:, None]).sum((2, 3, 4)) + convolution.bias
+    assert found.shape == (3, 128) and dense.in_features == 16 * 8 * 8
+    torch.testing.assert_close(convolution(images.movedim(-1, 1))[:, :, 0, 0], first)
+    assert bench.policy_arguments((4,)) == {}
 
 
 def test_bench_baselines_learns_in_an_env_of_a_yaml_with_its_wrappers(start: Start, tmp_path: Path) -> None:
