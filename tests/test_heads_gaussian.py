@@ -108,6 +108,13 @@ def test_deviations_begin_at_their_share_of_the_reference() -> None:
     torch.testing.assert_close(head.std, torch.tensor([0.4, 0.4, 0.4, math.log(2)]).double() + 1e-3, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize(("k", "share"), [(7, 7), (8, 8), (9, 8), (17, 8)])
+def test_deviations_of_many_components_begin_at_an_eighth_of_the_reference(k: int, share: int) -> None:
+    head = Gaussian(spaces.Box(-1, 1, (k,)), Lifetimes(0, torch.float64), HeadSettings(reference_std=2.0))
+    head.sample(torch.zeros(2 * k, dtype=torch.float64), UniformStream(Lifetimes(0)))
+    torch.testing.assert_close(head.std, torch.full((k,), 2 / share).double() + 1e-3, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("reference_std", [0.0, -1, "wide"])
 def test_invalid_reference_raises_an_error_naming_the_key(reference_std: Any) -> None:
     with pytest.raises(ConfigError, match="^reference_std must be a number above 0, got"):

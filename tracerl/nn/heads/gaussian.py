@@ -18,6 +18,7 @@ from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import bounds_of, units_of
 
 LEAST_STD = 1e-3  # added to every standard deviation; keeps the gradient of log pi finite
+_MOST_SHARES = 8  # largest number of components over which reference_std is divided at the start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,8 @@ class GaussianSettings:
             in units of half the range; None: any number, always.
         reference_std: the entropy bonus is minus the KL divergence from a Gaussian whose mean is the nearest within the
             bounds and whose variances sum to the square of this, over all numbers of the action with a finite range, in
-            units of half the range; None: it is the entropy. Deviations begin at it over the count of these numbers.
-            Not with ``target_std``.
+            units of half the range; None: it is the entropy. Deviations begin at it over the count of these numbers,
+            of 8 at most. Not with ``target_std``.
         clipped_log_prob: log pi is that of the clipped action: at a bound, of the mass beyond it.
         mean_margin: largest distance of the mean beyond a bound, in standard deviations; None: no bound.
         bonus_components: the entropy bonus of an action weighs at most as much as that of so many numbers, however many
@@ -66,7 +67,7 @@ class Gaussian(Head):
     """An independent normal distribution for each number of a Box; mean and deviation are network outputs.
 
         (mu, rho) = outputs        sigma = softplus(rho) + 0.001        a ~ N(mu, sigma^2)
-                                   sigma = reference_std / (k ln 2) softplus(rho) + 0.001 under reference_std
+                                   sigma = reference_std / (min(k, 8) ln 2) softplus(rho) + 0.001 under reference_std
                                    sigma = max_std / k sigmoid(rho) + 0.001 under max_std, for k finite ranges
 
     Units: where a number of the Box has two finite bounds, a in [-1, 1] is mapped to them, so that mean and deviation
@@ -91,8 +92,9 @@ class Gaussian(Head):
     draws sigma to s from both sides. At s its gradient vanishes, while that of log pi does not, as it does near
     ``max_std``. The variances s^2 sum to reference_std^2, because those of independent components add up in the td
     error. A mean beyond a bound is drawn back to it, so that samples within the bounds keep occurring; ``mean_margin``
-    is then not needed. At rho = 0, near which a network begins, sigma is reference_std / k: a single component needs
-    much noise to find a distant goal, and a body of many components learns little while it falls at once.
+    is then not needed. At rho = 0, near which a network begins, sigma is reference_std / min(k, 8): a single component
+    needs much noise to find a distant goal, a body of several components learns little while it falls at once, and one
+    of many more components is hardly moved by an even narrower start.
 
     ``bonus_components``, b: of an action of n numbers, the bonus is min(1, b / n) times that of all. The noise of each
     number is noise in the td error of all the others, and under b the sum of the bonuses does not grow with n.
@@ -152,7 +154,7 @@ class Gaussian(Head):
         k, reference_std = max(1, int(bounded.sum())), settings.reference_std
         self.each_std = None if settings.max_std is None else settings.max_std / k
         self.each_reference = None if reference_std is None else reference_std / math.sqrt(k)
-        self.std_unit = 1.0 if reference_std is None else reference_std / k / math.log(2)
+        self.std_unit = 1.0 if reference_std is None else reference_std / min(k, _MOST_SHARES) / math.log(2)
         self.target_std, self.mean_margin = settings.target_std, settings.mean_margin
         self.bonus_scale = 1.0 if settings.bonus_components is None else min(1.0, settings.bonus_components / n)
         self.n_outputs, self.n_components = 2 * n, n
