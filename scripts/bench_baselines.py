@@ -8,8 +8,8 @@ python -m tracerl.plot runs/baselines -o baselines.png
 
 An env is a yaml of configs/env or a Gymnasium id, with settings as on the command line of a run. Each seed is one agent
 in one env. Every env step and every episode counts from the first on, as in a run of tracerl. A seed whose folder has a
-summary is not run again. Images are seen by 16 convolutions of 3 x 3 and 128 units, the network of Young and Tian 2019
-(arXiv 1903.03176).
+summary is not run again. Images of floats are seen by 16 convolutions of 3 x 3 and 128 units, the network of Young and
+Tian 2019 (arXiv 1903.03176).
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from seeds import parse_seeds
 
 from tracerl.config.hydra_compat import compose
@@ -62,9 +63,16 @@ def check_installed() -> None:
         raise SystemExit('error: the baselines need packages that are missing: pip install "tracerl[bench]"')
 
 
-def policy_arguments(shape: Sequence[int]) -> dict[str, Any]:
-    """Return ``policy_kwargs`` for observations of a shape: the network for images, else none."""
-    if len(shape) != 3:
+def check_actions(algorithm: str, space: gym.Space[Any]) -> None:
+    """End the script with a message if an algorithm does not act in a space."""
+    needed = {"dqn": gym.spaces.Discrete, "sac": gym.spaces.Box}.get(algorithm)
+    if needed is not None and not isinstance(space, needed):
+        raise SystemExit(f"error: {algorithm} needs actions of a {needed.__name__}, got {space}")
+
+
+def policy_arguments(space: gym.Space[Any]) -> dict[str, Any]:
+    """Return ``policy_kwargs`` for a space of observations: the network for images of floats, else none."""
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 3 or space.dtype == np.uint8:
         return {}
     import torch
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -100,17 +108,19 @@ def train(
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     torch.set_num_threads(1)
-    folder.mkdir(parents=True, exist_ok=True)
     spec = build(compose(env), "env")
+    made = spec.make()
+    check_actions(algorithm, made.action_space)
+    folder.mkdir(parents=True, exist_ok=True)
     name = spec.name.rpartition("-v")[0] or spec.name
     settings = (f"env={name}", f"agent={algorithm}", f"seed={seed}", *env[1:])
     (folder / "overrides.yaml").write_text("".join(f"- {setting}\n" for setting in settings), encoding="utf-8")
     record = Record([Milestone.parse(m) for m in MILESTONES.get(spec.id, spec.milestones)])
     episodes = EpisodeLog(folder)
     record.keep = episodes.keep
-    counted = Counted(spec.make(), record, steps)
+    counted = Counted(made, record, steps)
     given = VecNormalize(DummyVecEnv([lambda: counted])) if normalize else counted
-    network = policy_arguments(counted.observation_space.shape or ())
+    network = policy_arguments(counted.observation_space)
     make = getattr(stable_baselines3, algorithm.upper())
     agent = make("MlpPolicy", given, seed=seed, device="cpu", policy_kwargs=network)
     started = time.perf_counter()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 
@@ -113,8 +114,8 @@ def test_bench_baselines_trains_agents_with_a_replay_buffer(
 def test_bench_baselines_sees_images_by_convolutions() -> None:
     pytest.importorskip("stable_baselines3")
     bench = script("bench_baselines")
-    arguments = bench.policy_arguments((10, 10, 4))
-    extractor = arguments["features_extractor_class"](gym.spaces.Box(0, 1, (10, 10, 4)))
+    space = gym.spaces.Box(0, 1, (10, 10, 4))
+    extractor = bench.policy_arguments(space)["features_extractor_class"](space)
     images = torch.rand(3, 10, 10, 4)
     found = extractor(images)
     convolution, dense = extractor.layers[0][0], extractor.layers[1]
@@ -122,7 +123,18 @@ def test_bench_baselines_sees_images_by_convolutions() -> None:
     first = (convolution.weight * pixels[:, None]).sum((2, 3, 4)) + convolution.bias
     assert found.shape == (3, 128) and dense.in_features == 16 * 8 * 8
     torch.testing.assert_close(convolution(images.movedim(-1, 1))[:, :, 0, 0], first)
-    assert bench.policy_arguments((4,)) == {}
+    for other in (gym.spaces.Box(0, 1, (4,)), gym.spaces.Box(0, 255, (84, 84, 4), np.uint8), gym.spaces.Discrete(4)):
+        assert bench.policy_arguments(other) == {}
+
+
+def test_bench_baselines_names_actions_that_an_algorithm_lacks() -> None:
+    check = script("bench_baselines").check_actions
+    for algorithm, space in (("ppo", gym.spaces.Box(-1, 1, (2,))), ("dqn", gym.spaces.Discrete(2))):
+        check(algorithm, space)
+    with pytest.raises(SystemExit, match=r"^error: sac needs actions of a Box, got Discrete\(2\)"):
+        check("sac", gym.spaces.Discrete(2))
+    with pytest.raises(SystemExit, match="^error: dqn needs actions of a Discrete, got Box"):
+        check("dqn", gym.spaces.Box(-1, 1, (2,)))
 
 
 def test_bench_baselines_learns_in_an_env_of_a_yaml_with_its_wrappers(start: Start, tmp_path: Path) -> None:
