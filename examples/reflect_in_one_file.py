@@ -46,9 +46,10 @@ class Network:
         u_t = m v_{t-1} + (1-m) J_t      z_t = [u_t >= theta]      v_t = u_t - theta z_t
         f_t = k f_{t-1} + (1-k) z_t      y_t = V f_t + c
 
-    psi = dz/du is the arctan surrogate (Fang et al. 2021, arXiv:2007.05785). Graded neurons, the critic's, send its
-    integral, z_t = 2/pi arctan(pi/2 slope (u_t - theta)), without a reset. s_t = du_t/dW and E_t = df_t/dW are carried
-    forward in time (Bellec et al. 2020, https://doi.org/10.1038/s41467-020-17236-y, eq. 14, with the reset kept).
+    psi = dz/du is the arctan surrogate (Fang et al. 2021, arXiv:2007.05785). Graded neurons, the critic's, send
+    z_t = slope (x - .4) where x = u_t - theta is positive, slope (.01 x - .4) elsewhere, without a reset.
+    s_t = du_t/dW and E_t = df_t/dW are carried forward in time (Bellec et al. 2020,
+    https://doi.org/10.1038/s41467-020-17236-y, eq. 14, with the reset kept).
     """
 
     def __init__(self, hidden: Array, m: Any, k: Any, n_out: int, threshold: float, graded: bool = False) -> None:
@@ -70,10 +71,11 @@ class Network:
         centred = (current := inputs @ self.hidden) - current.mean()
         self.J = centred * (inverse := 1 / np.sqrt(np.mean(centred**2) + 1e-5))
         u = self.m * self.membrane + (1 - self.m) * self.J
-        distance = np.pi / 2 * SLOPE * (u - self.threshold)
-        psi = SLOPE / (1 + distance**2)
+        distance = SLOPE * (u - self.threshold)
+        rectified = np.where(distance > 0, 1.0, 0.01)
+        psi = SLOPE * rectified if self.graded else SLOPE / (1 + (np.pi / 2 * distance) ** 2)
         self.sensitivity = self.m * self.reset_gain * self.sensitivity + (1 - self.m) * inverse * inputs[:, None]
-        z = 2 / np.pi * np.arctan(distance) if self.graded else u >= self.threshold
+        z = rectified * distance - 0.4 * SLOPE if self.graded else u >= self.threshold
         drop = 0.0 if self.graded else self.threshold  # of the potential at a spike
         self.membrane, self.reset_gain = u - drop * z, 1 - drop * psi  # v_t, dv_t/du_t
         self.filtered = self.k * self.filtered + (1 - self.k) * z
@@ -96,21 +98,21 @@ class StepSize:
     theta += eta / max(u, floor peak) delta zeta'      E: running mean; g: gradient; zeta: its eligibility trace
     """
 
-    def __init__(self, eta: float, floor: float, decay: float, normalize: bool) -> None:
-        """Start; ``normalize`` divides delta by its running magnitude."""
-        self.eta, self.floor, self.decay, self.normalize, self.peak = eta, floor, decay, normalize, 0.0
-        self.g_square, self.g_norm, self.mean_u, self.delta_square, self.delta_size = (RunningMean() for _ in range(5))
+    def __init__(self, eta: float, floor: float, decay: float, slow: float, normalize: bool) -> None:
+        """Start; ``normalize`` divides delta by its running root-mean-square."""
+        self.eta, self.floor, self.decay, self.slow, self.normalize, self.peak = eta, floor, decay, slow, normalize, 0.0
+        self.g_square, self.g_norm, self.mean_u, self.delta_square = (RunningMean() for _ in range(4))
 
     def update(self, network: Network, delta: float) -> None:
         """Move the parameters of a network along delta times its trace, in place."""
         scale = 1 / (np.sqrt(self.g_square.add(network.g**2, self.decay)) + 1e-8)
         u = np.sqrt(self.g_norm.add(np.sum(network.g**2 * scale), TRACE_DECAY) * np.sum(network.trace**2 * scale))
-        self.peak = max(0.999999 * self.peak, self.mean_u.add(u, 0.9998))
-        square, start = self.delta_square.add(delta**2, 0.9998), self.delta_square.start
+        self.peak = max(0.999999 * self.peak, self.mean_u.add(u, self.slow))
+        square, start = self.delta_square.add(delta**2, self.slow), self.delta_square.start
         bound = 20 * np.sqrt(square + start / (1 - start))  # here the mean of delta^2 starts at 1
         delta = min(max(delta, -bound), bound)
         if self.normalize:
-            delta /= max(self.delta_size.add(abs(delta), 0.9998), 0.5 * np.sqrt(square), 0.05)
+            delta /= max(np.sqrt(square), 0.05)
         network.parameters += self.eta / max(u, self.floor * self.peak, 1e-8) * delta * scale * network.trace
 
 
@@ -120,8 +122,8 @@ class Reflect:
     def __init__(self, policy: Network, critic: Network, random: np.random.Generator) -> None:
         """Take the networks and the generator that actions are sampled with."""
         self.policy, self.critic, self.random = policy, critic, random
-        self.policy_step = StepSize(eta=0.05, floor=0.7, decay=0.999, normalize=True)
-        self.critic_step = StepSize(eta=0.5, floor=0.5, decay=0.99, normalize=False)
+        self.policy_step = StepSize(eta=0.05, floor=0.7, decay=0.999, slow=0.99995, normalize=True)
+        self.critic_step = StepSize(eta=0.5, floor=0.5, decay=0.99, slow=0.9998, normalize=False)
         self.seen, self.rewarded = RunningMoments(), RunningMoments()
 
     def start(self, observation: Array) -> int:

@@ -161,8 +161,8 @@ def neurons(
 
 def graded(x: Tensor, slope: float, kind: str) -> Tensor:
     """Return the output of a neuron that does not spike, differentiable by autograd."""
-    if kind == "rectifier":
-        return torch.nn.functional.leaky_relu(slope * x, 0.01)
+    if kind in ("rectifier", "centered_rectifier"):
+        return torch.nn.functional.leaky_relu(slope * x, 0.01) - (0.4 * slope if kind == "centered_rectifier" else 0.0)
     if kind == "arctan":
         return 2 / math.pi * torch.atan(math.pi / 2 * slope * x)
     return torch.where(slope * x.abs() < 1, slope * x - slope**2 * x * x.abs() / 2, x.sign() / 2)

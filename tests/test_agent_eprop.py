@@ -108,7 +108,7 @@ def test_adaptive_feedback_approaches_the_readout_weights() -> None:
 
 @pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
 def test_agent_learns_the_contextual_bandit(feedback: str) -> None:
-    _, record = run_one_lifetime(BANDIT, 900, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
+    _, record = run_one_lifetime(BANDIT, 1200, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
     assert record.mean_return() > 0.75  # .25 at random
 
 

@@ -46,7 +46,7 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
     for key, value in node.items():
         if str(key).startswith("_"):
             continue
-        if isinstance(value, dict) and value and key not in ("kwargs", "critic"):
+        if isinstance(value, dict) and value and key != "kwargs":
             yield from keys(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"

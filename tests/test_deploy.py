@@ -43,6 +43,12 @@ def test_agent_of_the_preset_has_a_nir_form_with_a_hard_reset(env: str, agent: s
     assert graph.metadata["reset"] == "hard"
 
 
+def test_critic_standardises_its_currents_and_the_policy_of_the_preset_does_not() -> None:
+    agent = tracerl.make_agent(tracerl.make_env("CartPole"), "reflect", CHIP)
+    (policy,), (critic,) = agent.policy.network.layers, agent.critic.network.layers
+    assert policy.norm is None and critic.norm is not None
+
+
 def test_run_of_the_preset_is_exported_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tracerl.kernels import functional as K
-from tracerl.kernels.layout import ARCTAN, HARD, RECTIFIER, SOFT, TRIANGLE
+from tracerl.kernels.layout import ARCTAN, CENTERED_RECTIFIER, HARD, RECTIFIER, SOFT, TRIANGLE
 from tracerl.kernels.steps import bounded_step_size
 from tracerl.nn import functional as F
 from tracerl.optim.obgd import bounded_step_size_
@@ -49,6 +49,10 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda x: K.surrogate_derivative(x, 0.7, RECTIFIER),
         lambda x: F.surrogate_derivative(x, 0.7, "rectifier"),
     ),
+    "surrogate_derivative, centered rectifier": (
+        lambda x: K.surrogate_derivative(x, 0.7, CENTERED_RECTIFIER),
+        lambda x: F.surrogate_derivative(x, 0.7, "centered_rectifier"),
+    ),
     "surrogate_integral, arctan": (
         lambda x: K.surrogate_integral(x, 0.7, ARCTAN),
         lambda x: F.surrogate_integral(x, 0.7, "arctan"),
@@ -60,6 +64,10 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "surrogate_integral, rectifier": (
         lambda x: K.surrogate_integral(x, 0.7, RECTIFIER),
         lambda x: F.surrogate_integral(x, 0.7, "rectifier"),
+    ),
+    "surrogate_integral, centered rectifier": (
+        lambda x: K.surrogate_integral(x, 0.7, CENTERED_RECTIFIER),
+        lambda x: F.surrogate_integral(x, 0.7, "centered_rectifier"),
     ),
     "lif_potential": (lambda x, v, m: K.lif_potential(x, v, m, 1 - m), F.lif_potential),
     "lif_fire, soft": (

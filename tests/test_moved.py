@@ -30,6 +30,7 @@ from tracerl.runs.resume import check_same_settings, flat
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
 SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
 SETTINGS += ["checkpoint.keep_last=1", "logger.every=100", "logger.pictures_every=null", "logger.histograms_every=null"]
+FORMER = ["agent.critic.surrogate=arctan", "optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998"]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def old_run(tmp_path: Path) -> Path:
 def test_run_of_the_previous_version_is_resumed(old_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command([f"resume={old_run}", "steps=450"], monkeypatch, tmp_path) == 0
     whole = tmp_path / "whole"
-    assert command([*SETTINGS, "steps=450", f"hydra.run.dir={whole}"], monkeypatch, tmp_path) == 0
+    assert command([*SETTINGS, *FORMER, "steps=450", f"hydra.run.dir={whole}"], monkeypatch, tmp_path) == 0
     assert differences(whole, old_run, logs=False, rounding=1e-4) == []  # kernels have rounded differently since
 
 

@@ -154,3 +154,36 @@ def test_resumed_run_keeps_values_whose_default_has_changed(tmp_path: Path, monk
     (run / "config.yaml").unlink()
     assert command([f"resume={run}", "steps=40"], monkeypatch, tmp_path) == 0
     assert (run / "config.yaml").read_text() == config.replace("steps: 30", "steps: 40")
+
+
+def test_resumed_run_keeps_the_former_step_of_the_policy_and_neurons_of_the_critic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, small = tmp_path / "run", ["network.hidden=[4]", "network.layer_norm=false"]
+    cartpole = ["env=CartPole", *small, "logger=none", "engine=torch"]
+    policy = {"rms_floor": 0.5, "slow_decay": 0.9998}
+    former = [f"optimizer.policy.{name}={value}" for name, value in policy.items()]
+    former += ["agent.critic.surrogate=arctan", "agent.critic.layer_norm=false"]
+    assert command([*cartpole, *former, "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    (run / OVERRIDES).write_text(yaml.safe_dump([*cartpole, "steps=20"]))  # as if they were the defaults
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["agent"]["critic"]["surrogate"], config["agent"]["critic"]["layer_norm"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    changed = [text for text in command_line([f"resume={run}"]) if text.startswith(("optimizer", "agent"))]
+    assert changed == former
+    own = ["agent.critic=null", "optimizer=obgd"]
+    assert [text for text in command_line([f"resume={run}", *own]) if text.startswith(("optimizer", "agent"))] == own
+    assert command([*cartpole, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
+@pytest.mark.parametrize("settings", [["env=CartPole", "agent=stream_ac"], ["env=CartPole", "agent.critic=null"]])
+def test_resumed_run_has_no_setting_more_than_it_had(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    settings = [*settings, "logger=none", "engine=torch", "steps=20"]
+    assert command([*settings, f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    resumed = [text.lstrip("+") for text in command_line([f"resume={run}"])]
+    assert [text for text in resumed if not text.startswith(("resume", "hydra"))] == settings
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0

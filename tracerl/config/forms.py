@@ -35,6 +35,7 @@ def _asks(expected: str, fits: Callable[[Any], bool]) -> Check:
 real = _asks("a number", lambda value: isinstance(_bare(value), Real) and not isinstance(value, bool))
 flag = _asks("true or false", lambda value: isinstance(value, (bool, np.bool_)))
 text = _asks("a string", lambda value: isinstance(value, str))
+word = _asks("a word", lambda value: isinstance(value, str) and value.isidentifier())
 nothing = _asks("null", lambda value: value is None)
 mapping = _asks("a dict", lambda value: isinstance(value, dict))
 anything = _asks("anything", lambda value: True)  # any plain data

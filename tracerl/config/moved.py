@@ -110,12 +110,22 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.kernel": 3,
     "agent.stride": 1,
 }
-# Settings whose default has changed since: a number or None. ``resume=RUN`` keeps those of the saved run.
-CHANGED = ("head.max_std", "head.mean_margin", "head.reference_std")
+# Settings of the critic since, whose value was that of the policy's network.
+INHERITED = {f"agent.critic.{name}": f"network.{name}" for name in ("surrogate", "layer_norm")}
+# Settings whose default has changed since: a number, true or false, a word or None. ``resume=RUN`` keeps those of the
+# saved run.
+CHANGED = (
+    *("head.max_std", "head.mean_margin", "head.reference_std"),
+    *("optimizer.policy.rms_floor", "optimizer.policy.slow_decay"),
+    *("agent.critic.surrogate", "agent.critic.layer_norm"),
+)
 
 
 def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of a saved run under their current names, and those of ``ADDED`` that the current run has.
+    """Return settings of a saved run under their current names, with those that were added since.
+
+    The latter are those of ``ADDED`` that the current run has, and those of ``INHERITED`` if the saved run has a critic
+    of its own settings.
 
     Args:
         saved: settings by dotted name.
@@ -125,6 +135,9 @@ def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in saved.items()
     }
+    if any(key.startswith("agent.critic.") for key in saved):
+        inherited = {key: found[old] for key, old in INHERITED.items() if key in here and old in found}
+        found = inherited | found
     old = [name for name in HEAD if f"agent.{name}" in found]
     if "head._target_" in here and old and "head._target_" not in found:
         found |= {"head._target_": HEAD_TARGET, **{f"head.{name}": found.pop(f"agent.{name}") for name in old}}

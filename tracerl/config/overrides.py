@@ -14,6 +14,12 @@ def key_and_value(override: str) -> tuple[str, str]:
     return key, value
 
 
+def with_groups(key: str) -> set[str]:
+    """Return a dotted name and those of the groups that it is in: a.b.c, a.b and a."""
+    parts = key.split(".")
+    return {".".join(parts[: i + 1]) for i in range(len(parts))}
+
+
 def text_of(value: Any) -> str:
     """Return a value in the grammar of Hydra's overrides.
 

@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 from tracerl.kernels.jit import by_precision, kernel
-from tracerl.kernels.layout import HARD, RECTIFIER, TRIANGLE
+from tracerl.kernels.layout import CENTERED_RECTIFIER, HARD, RECTIFIER, TRIANGLE
 
 RECTIFIER_LEAK = 0.01  # nn.functional.neurons.RECTIFIER_LEAK
+RECTIFIER_MEAN = 0.4  # nn.functional.neurons.RECTIFIER_MEAN
 _ROOT_HALF = math.sqrt(0.5)
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
@@ -52,7 +53,7 @@ def surrogate_derivative(distance: Any, slope: float, kind: int) -> Any:
     """``functional.surrogate_derivative``."""
     real = type(distance)
     square, base, steep = real((math.pi / 2) ** 2 * slope), real(1 / slope), real(slope)
-    if kind == RECTIFIER:
+    if kind == RECTIFIER or kind == CENTERED_RECTIFIER:
         return steep if distance > 0 else real(slope * RECTIFIER_LEAK)
     if kind == TRIANGLE:
         return max(steep - steep * steep * abs(distance), real(0))
@@ -63,8 +64,9 @@ def surrogate_derivative(distance: Any, slope: float, kind: int) -> Any:
 def surrogate_integral(distance: Any, slope: float, kind: int) -> Any:
     """``functional.surrogate_integral``."""
     real = type(distance)
-    if kind == RECTIFIER:
-        return distance * (real(slope) if distance > 0 else real(slope * RECTIFIER_LEAK))
+    if kind == RECTIFIER or kind == CENTERED_RECTIFIER:
+        rectified = distance * (real(slope) if distance > 0 else real(slope * RECTIFIER_LEAK))
+        return rectified - real(slope * RECTIFIER_MEAN) if kind == CENTERED_RECTIFIER else rectified
     if kind == TRIANGLE:
         x = min(max(real(slope) * distance, -real(1)), real(1))
         return x * (real(1) - real(0.5) * abs(x))

@@ -25,13 +25,14 @@ WATKINS, SARSA, EXPECTED_SARSA = range(3)  # targets of action values
 SPIKING, GRADED, POOLING, TERNARY = range(4)  # of layers
 ADVANTAGE, REWARD = range(2)  # of signals without a critic
 SOFT, HARD = range(2)  # resets
-TRIANGLE, ARCTAN, RECTIFIER = range(3)  # surrogates
+TRIANGLE, ARCTAN, RECTIFIER, CENTERED_RECTIFIER = range(4)  # surrogates
 CHOICES = {
     "soft": SOFT,
     "hard": HARD,
     "triangle": TRIANGLE,
     "arctan": ARCTAN,
     "rectifier": RECTIFIER,
+    "centered_rectifier": CENTERED_RECTIFIER,
     "watkins": WATKINS,
     "sarsa": SARSA,
     "expected_sarsa": EXPECTED_SARSA,

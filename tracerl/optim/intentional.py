@@ -23,13 +23,14 @@ class Intentional:
         eta: intended change of the output (log pi, or V) per step and unit of signal.
         floor: lower bound of the denominator, as a share of its largest running mean; 0 gives the unbounded rule.
         peak_decay: decay of that largest mean per step; 0 makes it the running mean itself.
-        normalize_signal: divide the signal by its running mean magnitude (policies).
+        normalize_signal: divide the signal by the largest of its running mean magnitude and the two floors (policies).
         signal_floor: lower bound of this divisor, in units of the signal; 0 amplifies arbitrarily small signals.
         score_decay: decay of the second moment of the gradients per step.
         slow_decay: decay of the running signal and denominator statistics per step.
         clip: bound of the signal, in units of its root-mean-square.
-        rms_floor: lower bound of the divisor, in units of the signal's root-mean-square, in [0, 1]. With sparse rewards
-            the mean magnitude is small, so that a rare signal is amplified; 0 does not prevent this.
+        rms_floor: lower bound of the divisor, in units of the signal's root-mean-square, in [0, 1]. The mean magnitude
+            is at most 1 of these, so that 1 divides by the root-mean-square. With sparse rewards the mean magnitude is
+            small, and a rare signal is amplified; 0 does not prevent this.
         per_component: eta refers to one component; log pi of k components changes by sqrt(k) eta (``rule_of_policy``).
     """
 
@@ -92,8 +93,9 @@ class BoundedIntentional(StepRule):
 
     Three parts are tracerl's own. The lower bound of u: the gradients of a nearly deterministic policy are near zero,
     and so is u, so that the step that changes log pi by eta is unbounded. The peak of u: without it the lower bound
-    falls with the gradients. The lower bounds of the divisor: without ``signal_floor`` a signal that is almost pure
-    noise is amplified, and a solved task was unlearned; without ``rms_floor`` a rare signal is amplified.
+    falls with the gradients. The divisor's lower bounds: a mean magnitude over a few thousand steps amplifies a signal
+    that is almost pure noise, so that a solved task was unlearned, and a rare signal. By default ``rms_floor`` is 1,
+    and the means of policies are over 20,000 steps.
 
     Attributes:
         second_moment: nu, [*lifetimes, n].

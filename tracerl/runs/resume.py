@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.config.forms import fits, optional, real
+from tracerl.config.forms import either, fits, flag, optional, real, word
 from tracerl.config.moved import current_settings, previous_defaults
-from tracerl.config.overrides import key_and_value
+from tracerl.config.overrides import key_and_value, with_groups
 from tracerl.runs import saved
 from tracerl.runs.files import kind
 from tracerl.runs.saved import CHECKPOINTS, CONFIG, SUMMARY
@@ -154,8 +154,9 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     kept = [text for text in open_keys(before) if key_and_value(text)[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
     earlier = previous_defaults(_earlier_settings(folder, warn=False) or {})
-    not_given = {key: value for key, value in earlier.items() if not given & {key, key.partition(".")[0]}}
-    defaults = {key: value for key, value in not_given.items() if fits(optional(real), value)}
+    not_given = {key: value for key, value in earlier.items() if not given & with_groups(key)}
+    simple = optional(either(either(real, flag), word))
+    defaults = {key: value for key, value in not_given.items() if fits(simple, value)}
     kept = accepted(kept, others, defaults, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
     flags = [text for text in others if text not in settings]  # Hydra requires adjacent settings

@@ -16,13 +16,13 @@ from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
 from tracerl.config.overrides import text_of
-from tracerl.runs.build import expanded
+from tracerl.runs.build import expanded, with_input
 
 
 def accepted(
     lines: Sequence[object],
     arguments: Sequence[str],
-    defaults: Mapping[str, float | None],
+    defaults: Mapping[str, float | bool | str | None],
     source: Path,
     trusted: bool,
 ) -> list[str]:
@@ -46,8 +46,10 @@ def accepted(
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
-    there = {key: value for key, value in defaults.items() if key.partition(".")[0] in cfg}
-    changed = {key: value for key, value in there.items() if OmegaConf.select(cfg, key) != value}
+    vectors = with_input(cfg, "vectors")  # the settings of other kinds of observations have kept their defaults
+    groups = {key: OmegaConf.select(cfg, key.rpartition(".")[0]) for key in defaults}
+    there = {key: value for key, value in defaults.items() if OmegaConf.is_dict(groups[key])}
+    changed = {key: value for key, value in there.items() if OmegaConf.select(vectors, key) != value}
     return [*kept, *(f"{key}={text_of(value)}" for key, value in changed.items())]
 
 

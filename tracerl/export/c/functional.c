@@ -3,6 +3,7 @@
  * Of the C library only sqrt, exp and log are used, or sqrtf, expf and logf where real is float. */
 
 #define RECTIFIER_LEAK 0.01
+#define RECTIFIER_MEAN 0.4
 #define PI 3.14159265358979323846
 #define HALF_LOG_2_PI 0.91893853320467274178
 #define IS_DOUBLE (sizeof(real) > sizeof(float))
@@ -66,8 +67,10 @@ static real arctan(real x) { return IS_DOUBLE ? arctan_double(x) : arctan_single
 
 static real surrogate_integral(real distance, real slope, int kind)
 {
-    if (kind == RECTIFIER)
-        return distance * (distance > 0 ? slope : slope * (real)RECTIFIER_LEAK);
+    if (kind == RECTIFIER || kind == CENTERED_RECTIFIER) {
+        const real rectified = distance * (distance > 0 ? slope : slope * (real)RECTIFIER_LEAK);
+        return kind == CENTERED_RECTIFIER ? rectified - slope * (real)RECTIFIER_MEAN : rectified;
+    }
     if (kind == TRIANGLE) {
         const real x = smaller(larger(slope * distance, -1), 1);
         return x * (1 - (real)0.5 * magnitude(x));
@@ -85,7 +88,7 @@ static real low_pass(real trace, real decay, real value) { return decay * trace 
 
 static real surrogate_derivative(real distance, real slope, int kind)
 {
-    if (kind == RECTIFIER)
+    if (kind == RECTIFIER || kind == CENTERED_RECTIFIER)
         return distance > 0 ? slope : slope * (real)RECTIFIER_LEAK;
     if (kind == TRIANGLE)
         return larger(slope - slope * slope * magnitude(distance), 0);

@@ -10,7 +10,7 @@ enum { INTENTIONAL = 0, OBGD = 1, UPDATE_RMS = 4 }; /* kinds of step-size rules 
 enum { CATEGORICAL = 0, GAUSSIAN = 2 };             /* of heads */
 enum { SPIKING = 0, GRADED = 1 };                   /* of layers */
 enum { SOFT = 0, HARD = 1 };                        /* resets */
-enum { TRIANGLE = 0, ARCTAN = 1, RECTIFIER = 2 };   /* surrogates */
+enum { TRIANGLE = 0, ARCTAN = 1, RECTIFIER = 2, CENTERED_RECTIFIER = 3 }; /* surrogates */
 
 struct moments { offset count, mean, squares; };              /* a running mean and a sum of squares, in words */
 struct constrained { offset value, complement; int32_t len_value; }; /* a decay and 1 - decay, or a threshold */

@@ -33,6 +33,8 @@ from tracerl.nn.functional.eligibility import carry_sensitivity_ as carry_sensit
 from tracerl.nn.functional.eligibility import low_pass_ as low_pass_
 from tracerl.nn.functional.eligibility import td_error as td_error
 from tracerl.nn.functional.neurons import RECTIFIER_LEAK as RECTIFIER_LEAK
+from tracerl.nn.functional.neurons import RECTIFIER_MEAN as RECTIFIER_MEAN
+from tracerl.nn.functional.neurons import RECTIFIERS as RECTIFIERS
 from tracerl.nn.functional.neurons import LIFStep as LIFStep
 from tracerl.nn.functional.neurons import Reset as Reset
 from tracerl.nn.functional.neurons import Surrogate as Surrogate

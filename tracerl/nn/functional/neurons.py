@@ -6,9 +6,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-Surrogate = Literal["triangle", "arctan", "rectifier"]
+Surrogate = Literal["triangle", "arctan", "rectifier", "centered_rectifier"]
 Reset = Literal["soft", "hard"]
+RECTIFIERS = "rectifier", "centered_rectifier"
 RECTIFIER_LEAK = 0.01  # slope of the rectifier below zero, relative to that above
+RECTIFIER_MEAN = 0.4  # its mean output for standard normal input, 0.99 / sqrt(2 pi), rounded
 
 
 class LIFStep(NamedTuple):
@@ -52,14 +54,14 @@ def surrogate_derivative(distance: Tensor, slope: float, kind: Surrogate) -> Ten
 
     ``triangle``: slope max(0, 1 - slope |u - theta|), after Esser et al. 2016 (https://arxiv.org/abs/1603.08270).
     ``arctan``: slope / (1 + (pi/2 slope (u - theta))^2), after Fang et al. 2021 (https://arxiv.org/abs/2007.05785).
-    ``rectifier``: slope above theta, 0.01 slope below, for graded neurons only.
+    ``rectifier`` and ``centered_rectifier``: slope above theta, 0.01 slope below, for graded neurons only.
 
     Args:
         distance: u - theta, [*lifetimes, n].
         slope: height of the surrogate at the threshold, per unit of membrane.
-        kind: which of the three.
+        kind: which of the four.
     """
-    if kind == "rectifier":
+    if kind in RECTIFIERS:
         return torch.full_like(distance, slope * RECTIFIER_LEAK).masked_fill_(distance > 0, slope)
     if kind == "triangle":
         return (distance.abs() * (-slope * slope) + slope).clamp_(min=0.0)
@@ -72,14 +74,16 @@ def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tenso
 
     ``arctan``: 2/pi arctan(pi/2 slope (u - theta)), between -1 and 1. ``triangle``: slope x (1 - slope |x| / 2) for
     |x| = |u - theta| below 1/slope, -1/2 or 1/2 beyond. ``rectifier``: slope x above 0, 0.01 slope x below.
+    ``centered_rectifier``: 0.4 slope less, which is the mean of the former for x of the standard normal distribution.
 
     Args:
         distance: u - theta, [*lifetimes, n].
         slope: at the threshold, per unit of membrane.
-        kind: which of the three.
+        kind: which of the four.
     """
-    if kind == "rectifier":
-        return nn.functional.leaky_relu(distance, RECTIFIER_LEAK) * slope
+    if kind in RECTIFIERS:
+        rectified = nn.functional.leaky_relu(distance, RECTIFIER_LEAK)
+        return (rectified - RECTIFIER_MEAN if kind == "centered_rectifier" else rectified) * slope
     if kind == "triangle":
         x = (distance * slope).clamp_(-1.0, 1.0)
         return x * (1 - x.abs() / 2)
@@ -196,7 +200,7 @@ def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: S
         potential: u_t, [*lifetimes, n].
         threshold: theta, where z is 0 and steepest, [*lifetimes, n] or [*lifetimes, 1].
         slope: of z at theta.
-        surrogate: ``triangle``, ``arctan`` or ``rectifier``.
+        surrogate: ``triangle``, ``arctan``, ``rectifier`` or ``centered_rectifier``.
     """
     distance = potential - threshold
     psi = surrogate_derivative(distance, slope, surrogate)

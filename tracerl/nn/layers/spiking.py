@@ -25,7 +25,7 @@ class LayerSettings:
         threshold: theta, in units of the membrane, range to draw from per neuron; equal ends: shared.
         reset: ``soft`` subtracts the threshold, ``hard`` returns to 0.
         detach_reset: leave out the derivative of the spike in the reset.
-        surrogate: ``triangle``, ``arctan`` or, for graded neurons, ``rectifier``.
+        surrogate: ``triangle``, ``arctan`` or, for graded neurons, ``rectifier`` or ``centered_rectifier``.
         slope: of the surrogate.
         learn_membrane_decay: make m a parameter.
         learn_threshold: make theta a parameter.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracerl.config import checks
+from tracerl.nn import functional as F
 from tracerl.nn.layers import ALIF, LI, LIF, DenseSynapses, Graded, LayerSettings, SpikingLayer, SynapticLIF, Ternary
 from tracerl.nn.layers.synapses import Synapses
 from tracerl.nn.lifetimes import Lifetimes
@@ -32,7 +33,8 @@ class Neurons:
         reset: ``soft`` or ``hard``.
         detach_reset: leave out the derivative of the spike in the reset; None: only for a hard reset, for which the
             derivative is unstable.
-        surrogate: ``arctan``, ``triangle`` or, for graded neurons, ``rectifier``: the leaky ReLU.
+        surrogate: ``arctan``, ``triangle`` or, for graded neurons, ``rectifier``, the leaky ReLU, or
+            ``centered_rectifier``, the same less its mean for standard normal input.
         slope: of the surrogate.
         recurrent: whether the neurons of a layer receive the spikes of the layer at the previous tick.
         layer_norm: standardise the currents of a layer over its neurons.
@@ -92,9 +94,10 @@ class Neurons:
         checks.choice("reset", self.reset, ("soft", "hard"))
         if self.detach_reset is not None:
             checks.flag("detach_reset", self.detach_reset)
-        checks.choice("surrogate", self.surrogate, ("arctan", "triangle", "rectifier"))
-        if self.surrogate == "rectifier" and self.neuron != "graded":
-            raise checks.ConfigError("surrogate", f"may be rectifier for neuron=graded only, got neuron={self.neuron}")
+        checks.choice("surrogate", self.surrogate, ("arctan", "triangle", *F.RECTIFIERS))
+        if self.surrogate in F.RECTIFIERS and self.neuron != "graded":
+            expected = f"may be {self.surrogate} for neuron=graded only"
+            raise checks.ConfigError("surrogate", f"{expected}, got neuron={self.neuron}")
         checks.positive("slope", self.slope)
         if self.rate_target is not None:
             expected = "a number above 0 and below 1, or null"
