@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "graded, triangle": (3, (TWO, "network.neuron=graded", "network.surrogate=triangle")),
     "rate target": (3, ("network.hidden=[9]", "network.rate_target=0.2")),
     "arctan in the critic": (3, ("network.hidden=[9]", "agent.critic.surrogate=arctan")),
+    "rectifier in the critic": (3, ("network.hidden=[9]", "agent.critic.surrogate=rectifier")),
     "wider critic": (3, ("network.hidden=[5]", "+agent.critic.hidden=[9,7]")),
     "obgd": (3, (TWO, "optimizer=obgd")),
     "update rms": (3, (TWO, "optimizer=update_rms")),
