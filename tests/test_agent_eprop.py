@@ -107,8 +107,14 @@ def test_adaptive_feedback_approaches_the_readout_weights() -> None:
 
 
 @pytest.mark.parametrize("feedback", ["symmetric", "random", "adaptive"])
-def test_agent_learns_the_contextual_bandit(feedback: str) -> None:
-    _, record = run_one_lifetime(BANDIT, 1200, "agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
+@pytest.mark.parametrize(
+    ("steps", "divisor"),
+    [(900, ("optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998")), (1200, ())],
+    ids=["mean magnitude", "default"],
+)
+def test_agent_learns_the_contextual_bandit(steps: int, divisor: tuple[str, ...], feedback: str) -> None:
+    small = ("agent=eprop", "network.hidden=[32]", f"network.feedback={feedback}")
+    _, record = run_one_lifetime(BANDIT, steps, *small, *divisor)
     assert record.mean_return() > 0.75  # .25 at random
 
 

@@ -86,6 +86,16 @@ def test_derivative_of_a_graded_potential_is_the_surrogate(kind: F.Surrogate, bo
     assert far.tolist() == pytest.approx([-1.7e7, 1.7e9] if bound is None else [-bound, bound])
 
 
+def test_centered_rectifier_is_the_rectifier_less_its_mean() -> None:
+    shares = (torch.arange(10000, dtype=torch.float64) + 0.5) / 10000
+    x = torch.distributions.Normal(0.0, 1.0).icdf(shares)
+    plain, centered = (F.surrogate_integral(x, 1.7, kind) for kind in F.RECTIFIERS)
+    torch.testing.assert_close(centered, plain - 1.7 * F.RECTIFIER_MEAN)
+    assert centered.mean().item() == pytest.approx(0.0, abs=0.01 * 1.7)
+    slopes = [F.surrogate_derivative(x, 1.7, kind) for kind in F.RECTIFIERS]
+    torch.testing.assert_close(*slopes)
+
+
 def test_traces_by_hand() -> None:
     trace = tensor(2.0)
     F.accumulate_(trace, 0.5, tensor(3.0))

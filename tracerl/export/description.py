@@ -49,7 +49,7 @@ class GradedPotential(NamedTuple):
     """The output of neurons without spikes: the integral of a surrogate of their potential."""
 
     slope: float  # slope at the threshold
-    surrogate: Surrogate  # ``arctan`` or ``triangle``
+    surrogate: Surrogate
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ class Graded(LIF):
     or the integral of the triangle, or the leaky ReLU of u_t - theta (rectifier), or that less its mean for standard
     normal input (centered rectifier). Some neurons of the retina and of invertebrates transmit graded potentials over
     short distances (Roberts and Bush 1981, Neurones without impulses). The surrogate is here the exact derivative, so
-    that the gradient is that of the network itself.
-    The layer is meant for critics, which are not deployed with the policy. The value of a few spikes changes abruptly
-    between steps, which adds noise to the td error.
+    that the gradient is that of the network itself. The layer is meant for critics, which are not deployed with the
+    policy. The value of a few spikes changes abruptly between steps, which adds noise to the td error.
 
     ``spikes`` holds z_t, between -1 and 1 (-1/2 and 1/2 for the triangle, without bounds for the rectifiers); ``rate``
     averages its magnitude.
