@@ -101,6 +101,47 @@ def test_the_agent_of_images_from_0_to_1_spikes_equally_as_nir() -> None:
     assert (policy.lr, policy.update_decay) == (2**-12, 0.9999)
 
 
+@pytest.mark.parametrize(
+    ("space", "standardised"),
+    [
+        (spaces.Box(0, 1, IMAGE, np.float32), False),
+        (spaces.Box(0, 255, IMAGE, np.uint8), True),
+        (spaces.Box(0, 255, (4, 84, 84), np.uint8), True),
+        (spaces.Box(-1, 1, VECTOR, np.float32), True),
+    ],
+)
+def test_observations_are_standardised_but_for_images_from_0_to_1(space: spaces.Box, standardised: bool) -> None:
+    agent = tracerl.make_agent((space, spaces.Discrete(3)))
+    assert (agent.encoder.normalizer is not None) == standardised
+
+
+def test_large_images_have_the_trace_and_the_bonus_of_vectors_and_small_steps() -> None:
+    large, vectors = (tracerl.make_agent(Space(shape, 3)).settings for shape in ((4, 84, 84), VECTOR))
+    assert (large.trace_decay, large.entropy) == (vectors.trace_decay, vectors.entropy) == (0.9, 0.1)
+    assert large.optimizer["policy"].lr == 2**-13
+
+
+def test_neurons_of_large_images_respond_to_what_moves_over_a_bright_background() -> None:
+    assert _responding({}) > 0.6
+    assert _responding({"encoder.normalize": False}) < 0.4
+
+
+def _responding(settings: dict[str, Any]) -> float:
+    """Return the share of the first layer's neurons that spike in some, not all of 40 steps; a square moves."""
+    space = spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(3)
+    agent = tracerl.make_agent(space, settings=settings)
+    spikes = []
+    for t in range(80):
+        frames = np.full((4, 84, 84), 87, np.uint8)
+        for k, frame in enumerate(frames):
+            row, column = 7 * (t + k) % 76, 5 * (t + k) % 76
+            frame[row : row + 8, column : column + 8] = 236
+        agent.step(0.0, frames) if t else agent.start(frames)
+        spikes.append(agent.policy.network.layers[0].spikes.flatten().numpy().copy())
+    rates = np.mean(spikes[40:], 0)
+    return float(np.mean((rates > 0) & (rates < 1)))
+
+
 def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:
     settings = {"network.threshold": 0.3, "network.hidden": [9]}
     for shape in (VECTOR, IMAGE):

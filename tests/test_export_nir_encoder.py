@@ -144,7 +144,7 @@ def test_large_images_of_bytes_are_divided() -> None:
     from gymnasium import spaces
 
     bytes_ = spaces.Box(0, 255, (12, 12, 1), np.uint8), spaces.Discrete(2)
-    agent = tracerl.make_agent(bytes_, settings=CHIP)
+    agent = tracerl.make_agent(bytes_, settings={**CHIP, "encoder.normalize": False})
     graph = tracerl.to_nir(agent, with_encoder=True)
     sent = simulate(graph, np.full((1, 1, 12, 12), 51.0), 1e-4)[1]
     np.testing.assert_allclose(sent["encode"], np.full((1, 1, 12, 12), 0.2))

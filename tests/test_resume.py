@@ -177,6 +177,20 @@ def test_resumed_run_keeps_the_former_step_of_the_policy_and_neurons_of_the_crit
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
 
 
+def test_resumed_run_of_large_images_keeps_its_former_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ale_py")
+    run, small = tmp_path / "run", ["network.channels=[2,2,2]", "network.hidden=[4]"]
+    atari = ["env=Atari", *small, "logger=none", "engine=torch"]
+    former = ["encoder.normalize=false", "agent.trace_decay=0.8", "agent.entropy=0.04"]
+    former += ["optimizer.policy.lr=0.00048828125"]
+    assert command([*atari, *former, "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    (run / OVERRIDES).write_text(yaml.safe_dump([*atari, "steps=20"]))  # as if they were the defaults
+    names = ("encoder", "agent", "optimizer")
+    assert [text for text in command_line([f"resume={run}"]) if text.startswith(names)] == former
+    assert command([*atari, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
 @pytest.mark.parametrize("settings", [["env=CartPole", "agent=stream_ac"], ["env=CartPole", "agent.critic=null"]])
 def test_resumed_run_has_no_setting_more_than_it_had(
     settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
