@@ -191,7 +191,15 @@ def test_resumed_run_of_large_images_keeps_its_former_defaults(tmp_path: Path, m
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
 
 
-@pytest.mark.parametrize("settings", [["env=CartPole", "agent=stream_ac"], ["env=CartPole", "agent.critic=null"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["env=CartPole", "agent=stream_ac"],
+        ["env=CartPole", "agent.critic=null"],
+        ["env=MinAtarBreakout", "network.hidden=[4]"],
+        ["env=MinAtarBreakout", "network=normalized", "encoder=contrast", "optimizer=intentional"],
+    ],
+)
 def test_resumed_run_has_no_setting_more_than_it_had(
     settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

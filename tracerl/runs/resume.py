@@ -13,7 +13,7 @@ from typing import Any
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import either, fits, flag, optional, real, word
-from tracerl.config.moved import current_settings, previous_defaults
+from tracerl.config.moved import CHANGED, current_settings, previous_defaults
 from tracerl.config.overrides import key_and_value, with_groups
 from tracerl.runs import saved
 from tracerl.runs.files import kind
@@ -50,7 +50,7 @@ def finished_run(
     if not resume:
         raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
     if (there := _earlier_settings(folder)) is not None:
-        here = min(possible, key=lambda here: len(_differing(current_settings(there, here), here)))
+        here = min(possible, key=lambda here: distance(there, here))
         check_same_settings(there, here, folder)
     else:
         print(f"warning: {folder} has no settings of the earlier run: they are not compared", file=sys.stderr)
@@ -99,6 +99,15 @@ def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where
         key, *_ = differing
         wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
         raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
+
+
+def distance(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[int, int]:
+    """Return in how many flat settings an earlier run differs, first without those whose default has changed since.
+
+    For the kind of observation that the run had, the first number is the least.
+    """
+    differing = set(_differing(current_settings(there, here), here))
+    return len(differing - set(CHANGED)), len(differing)
 
 
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -153,11 +162,11 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     given = {key_and_value(argument)[0] for argument in arguments} | {"resume"}
     kept = [text for text in open_keys(before) if key_and_value(text)[0] not in given]
     others = [argument for argument in arguments if not argument.startswith("resume=")]
-    earlier = previous_defaults(_earlier_settings(folder, warn=False) or {})
-    not_given = {key: value for key, value in earlier.items() if not given & with_groups(key)}
+    earlier = _earlier_settings(folder, warn=False) or {}
+    not_given = {key: value for key, value in previous_defaults(earlier).items() if not given & with_groups(key)}
     simple = optional(either(either(real, flag), word))
     defaults = {key: value for key, value in not_given.items() if fits(simple, value)}
-    kept = accepted(kept, others, defaults, folder / OVERRIDES, trusted)
+    kept = accepted(kept, others, earlier, defaults, folder / OVERRIDES, trusted)
     settings = [text for text in others if text.startswith("~") or ("=" in text and not text.startswith("-"))]
     flags = [text for text in others if text not in settings]  # Hydra requires adjacent settings
     return [*flags, *kept, *settings, f"resume='{path}'", f"hydra.run.dir='{folder}'"]

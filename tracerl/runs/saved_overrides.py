@@ -17,11 +17,14 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
 from tracerl.config.overrides import text_of
 from tracerl.runs.build import expanded, with_input
+from tracerl.runs.by_input import KINDS
+from tracerl.runs.resume import distance, flat
 
 
 def accepted(
     lines: Sequence[object],
     arguments: Sequence[str],
+    earlier: Mapping[str, Any],
     defaults: Mapping[str, float | bool | str | None],
     source: Path,
     trusted: bool,
@@ -34,7 +37,8 @@ def accepted(
     Args:
         lines: lines of the saved run's file of overrides, without those that the command replaces.
         arguments: arguments of the command, given by the user.
-        defaults: the run's values of settings that may have had another default, by dotted name.
+        earlier: the run's settings by dotted name.
+        defaults: its values of settings that may have had another default, by dotted name.
         source: path of the file, for messages.
         trusted: whether the user trusts the saved run.
 
@@ -46,10 +50,11 @@ def accepted(
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
-    vectors = with_input(cfg, "vectors")  # the settings of other kinds of observations have kept their defaults
+    possible: list[Any] = [OmegaConf.to_container(with_input(cfg, kind)) for kind in KINDS]
+    now = OmegaConf.create(min(possible, key=lambda settings: distance(earlier, flat(settings))))
     groups = {key: OmegaConf.select(cfg, key.rpartition(".")[0]) for key in defaults}
     there = {key: value for key, value in defaults.items() if OmegaConf.is_dict(groups[key])}
-    changed = {key: value for key, value in there.items() if OmegaConf.select(vectors, key) != value}
+    changed = {key: value for key, value in there.items() if OmegaConf.select(now, key) != value}
     return [*kept, *(f"{key}={text_of(value)}" for key, value in changed.items())]
 
 
