@@ -7,6 +7,7 @@ import numpy as np
 
 from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT
+from tracerl.kernels.memory import part
 from tracerl.kernels.scratch import ACTIVE, ENCODED
 from tracerl.kernels.step_types import FIRST
 
@@ -50,31 +51,32 @@ def finite(step_type: int, reward: float, observation: Any) -> bool:
 def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool, scratch: Any) -> None:
     """``RawEncoder`` or ``ContrastEncoder``: write the current that enters the networks, and which of it is ACTIVE."""
     encoder, moments, encoded, n = agent.encoder, agent.encoder.normalizer.moments, scratch[ENCODED], agent.n_observed
+    count, clip = 0.0, encoder.normalizer.clip
     if moments.count != ABSENT:
         wide[moments.count] += 1
-    # In locals: a field of a record is read again after each write to memory.
-    count, mean, squares, clip = moments.count, moments.mean, moments.squares, encoder.normalizer.clip
+        count = wide[moments.count]
+    mean, squares = part(wide, moments.mean, encoder.n_out), part(wide, moments.squares, encoder.n_out)
     for i in range(n):
-        encoded[i] = normalize(wide, count, mean + i, squares + i, clip, observation[i])
+        encoded[i] = normalize(mean, squares, i, count, clip, observation[i])
     contrasts = encoder.len_trace_decays
     for k in range(contrasts + encoder.len_memory_decays):
-        is_memory, trace_k = k >= contrasts, encoder.trace + k * n
+        is_memory, traces = k >= contrasts, part(wide, encoder.trace + k * n, n)
         decay = constants[encoder.memory_decays + k - contrasts if is_memory else encoder.trace_decays + k]
         for i in range(n):
-            trace = wide[trace_k + i]
+            trace = traces[i]
             if first:
                 trace = 0.0 if is_memory else observation[i]
             contrast = observation[i] - trace
-            wide[trace_k + i] = trace + (1 - decay) * contrast
-            value, at = wide[trace_k + i] if is_memory else contrast, (k + 1) * n + i
-            encoded[at] = normalize(wide, count, mean + at, squares + at, clip, value)
+            traces[i] = trace + (1 - decay) * contrast
+            value, at = traces[i] if is_memory else contrast, (k + 1) * n + i
+            encoded[at] = normalize(mean, squares, at, count, clip, value)
     find_active(wide, agent, scratch)
 
 
 @kernel
 def find_active(wide: Any, agent: Any, scratch: Any) -> None:
     """Mark the numbers of the encoded observation that have always been zero: what their weights have is zero too."""
-    if not agent.by_rows:
+    if not agent.finds_active:
         return
     active, moments = scratch[ACTIVE], agent.encoder.normalizer.moments
     unknown, mean, squares = moments.count == ABSENT, moments.mean, moments.squares
@@ -83,16 +85,18 @@ def find_active(wide: Any, agent: Any, scratch: Any) -> None:
 
 
 @kernel
-def normalize(wide: Any, at: int, mean: int, squares: int, clip: float, value: float) -> float:
-    """``ObservationNormalizer`` of one feature, from the places of its count, already raised, and of its moments."""
-    if at == ABSENT:
+def normalize(mean: Any, squares: Any, i: int, count: float, clip: float, value: float) -> float:
+    """``ObservationNormalizer`` of feature i; the count is already raised, and 0 where nothing is standardised.
+
+    Mean and squares are views and the count is a number, so that the compiler knows which of them a write changes.
+    """
+    if count == 0:
         return value
-    count = wide[at]
-    before = value - wide[mean]
-    wide[mean] += before / count
-    after = value - wide[mean]
-    wide[squares] += before * after
-    variance = wide[squares] / (count - 1) if count > 1 else 1.0
+    before = value - mean[i]
+    mean[i] += before / count
+    after = value - mean[i]
+    squares[i] += before * after
+    variance = squares[i] / (count - 1) if count > 1 else 1.0
     z = after / math.sqrt(variance + _EPSILON)
     found: float = min(max(z, -clip), clip)
     return found
