@@ -18,6 +18,7 @@ SPACES = {
     "multi-binary": gym.spaces.MultiBinary(3),
     "box": gym.spaces.Box(np.array([-1.0, 0.0, -np.inf]), np.array([1.0, 9.0, np.inf]), dtype=np.float64),
 }
+FAN_IN = ("optimizer=update_rms", "optimizer.policy.fan_in=5", "optimizer.value.fan_in=3")
 
 
 def pair(

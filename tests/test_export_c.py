@@ -23,7 +23,7 @@ from tests.c_programs import (
     needs_compiler,
     run_program,
 )
-from tests.engines import SPACES
+from tests.engines import FAN_IN, SPACES
 from tests.helpers import make_agent
 from tracerl.export.c_program import random_steps, step_line
 from tracerl.export.c_state import load_state, save_state
@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "rectifier in the critic": (3, ("network.hidden=[9]", "agent.critic.surrogate=rectifier")),
     "wider critic": (3, ("network.hidden=[5]", "+agent.critic.hidden=[9,7]")),
     "obgd": (3, (TWO, "optimizer=obgd")),
-    "update rms": (3, (TWO, "optimizer=update_rms")),
+    "update rms": (3, (TWO, *FAN_IN)),
     "update rms, presynaptic": (3, (TWO, "optimizer=update_rms", PRESYNAPTIC)),
     "low floor": (3, ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true")),
     "discrete from 3": (SPACES["discrete from 3"], ("network.hidden=[9]",)),

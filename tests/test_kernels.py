@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import SPACES, by_rows, compute_by_rows, pair, short_and_long, step_together
+from tests.engines import FAN_IN, SPACES, by_rows, compute_by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_one_lifetime
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -46,7 +46,7 @@ CASES = {
     "obgd": ("network.hidden=[9]", "optimizer=obgd"),
     "adaptive obgd": ("network.hidden=[9]", "optimizer=adaptive_obgd"),
     "sgd": ("network.hidden=[9]", "optimizer=sgd"),
-    "update rms": ("network.hidden=[7,5]", "optimizer=update_rms", *LEARN),
+    "update rms": ("network.hidden=[7,5]", *FAN_IN, *LEARN),
     "update rms, presynaptic": ("network.hidden=[7,5]", "optimizer=update_rms", PRESYNAPTIC),
     "low floor": ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true"),
     "small signals": ("network.hidden=[9]", "optimizer.policy.signal_floor=0.9", "optimizer.policy.peak_decay=0.999"),
@@ -64,7 +64,7 @@ CASES = {
     "copy of V's readout": ("network.hidden=[7,5]", "agent.target_rate=0.1", "network.ticks=2"),
     "one network, copy of V's readout": (*ONE, "network.hidden=[9]", "agent.target_rate=0.1", PRESYNAPTIC),
     "one network, two layers": (*ONE, "network.hidden=[7,5]", "agent.value_weight=0.5", *LEARN, "network.ticks=2"),
-    "one network, presynaptic, update rms": (*ONE, "network.hidden=[7,5]", PRESYNAPTIC, NORM, "optimizer=update_rms"),
+    "one network, presynaptic, update rms": (*ONE, "network.hidden=[7,5]", PRESYNAPTIC, NORM, *FAN_IN),
     "one network, adaptive": (*ONE, ALIF, RECURRENT, "network.hidden=[7,5]"),
     "graded critic, wider": ("network.hidden=[5]", "agent.critic={hidden:[9,7]}"),
     "spiking critic": ("network.hidden=[9]", "agent.critic=null"),

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engines import by_rows, pair, step_together
+from tests.engines import FAN_IN, by_rows, pair, step_together
 from tests.helpers import make_agent
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "adaptive, recurrent": ((6, 5, 2), (*TWO, "network.neuron=alif", "network.recurrent=true")),
     "readout learned": ((6, 5, 2), (*TWO, "network.learn_readout_decay=true", "network.membrane_decay=0.5")),
     "obgd": ((6, 5, 2), (*TWO, "optimizer=obgd")),
-    "update_rms": ((6, 5, 2), (*TWO, "optimizer=update_rms")),
+    "update_rms": ((6, 5, 2), (*TWO, *FAN_IN)),
     "mixed, pooled": ((9, 8, 2), (*MIXED, "network.pool=[1,2]", "network.pool_kind=max", "network.hidden=[5]", NORM)),
     "mixed, two dense": ((7, 8, 2), (*MIXED, "network.pool=[2,1]", "network.padding=[1,0]", TICKS)),
     "mixed, graded": ((6, 5, 2), (*MIXED, "network.neuron=graded", NORM, TICKS)),
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     ),
     "shared, hard reset": (
         (6, 5, 2),
-        (*CONV, "network.hidden=[5]", *SHARED, "network.reset=hard", "network.weight_scale=2.8"),
+        (*CONV, "network.hidden=[5]", *SHARED, "optimizer.policy.fan_in=20", "network.reset=hard"),
     ),
     "rate target": ((7, 8, 2), (*TWO, "network.pool=[2,1]", "network.rate_target=0.1", TICKS)),
     "spiking critic": ((6, 5, 2), (*CONV, "agent.critic=null")),

@@ -70,6 +70,19 @@ def test_update_rms_by_hand() -> None:
     assert rule.step_size.item() == 0.1
 
 
+def test_update_rms_takes_smaller_steps_in_layers_with_more_inputs() -> None:
+    network = network_of(8, [4, 2], 3)
+    before = network.flat.clone()
+    rule = UpdateRMS(lr=0.1, update_decay=0.75, epsilon=1e-9, fan_in=4).build(network, 0.9, LIFETIMES)
+    rule(network, torch.ones_like(network.flat), torch.tensor(1.0, dtype=torch.float64))
+    change = network.flat - before  # u = 1, v = 1/4: twice the step
+    first, second = (layer.synapses for layer in network.layers)
+    for layer, expected in ((first, 0.1), (second, 0.2), (network.readout, 0.2)):
+        part = network.share(layer, change)
+        assert part.tolist() == pytest.approx([expected] * part.numel())
+    assert rule.step_size.item() == 0.1
+
+
 @pytest.mark.parametrize("spoiled", [math.nan, math.inf])
 def test_update_rms_keeps_parameters_whose_update_is_not_finite(spoiled: float) -> None:
     network = two_parameters()

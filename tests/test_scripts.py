@@ -87,6 +87,17 @@ def test_help_describes_a_script_without_running_it(name: str, start: Start, tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_layer_steps_prints_a_row_per_layer(start: Start, run: Path) -> None:
+    printed = start("layer_steps", run, "--steps", 40)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["all", "layer_0", "layer_readout"]
+    whole, *parts = (int(row[1].replace(",", "")) for row in rows)
+    assert whole == sum(parts)
+    assert all(float(row[2]) >= 0 for row in rows) and float(rows[0][3]) > 0
+    with pytest.raises(SystemExit, match="^error: --steps must reach an update within an episode, got 1$"):
+        script("layer_steps").table(tracerl.load(run), 1)
+
+
 def test_only_one_module_calls_version_dependent_hydra_functions() -> None:
     differs = re.compile(r"\bhydra\.(main|initialize\w*|utils\.(instantiate|call))\(")
     folders = [SCRIPTS, *(SCRIPTS.parent / name for name in ("tracerl", "agents", "envs", "examples"))]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines import SPACES, assert_same_state, by_rows, pair, short_and_long, step_together
+from tests.engines import FAN_IN, SPACES, assert_same_state, by_rows, pair, short_and_long, step_together
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tracerl.lifetime.protocol import StepType
 
@@ -28,7 +28,7 @@ IMAGES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "channels first": ((2, 7, 6), TWO),
     "channels last, contrast": ((6, 5, 2), ("agent.channels=[3]", "agent.hidden=[7]", "encoder=contrast")),
     "intentional": ((7, 6, 2), (*TWO, "optimizer=intentional")),
-    "update rms": ((7, 6, 2), (*TWO, "optimizer=update_rms")),
+    "update rms": ((7, 6, 2), (*TWO, *FAN_IN)),
 }
 
 

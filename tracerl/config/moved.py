@@ -109,6 +109,8 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.channels": [],
     "agent.kernel": 3,
     "agent.stride": 1,
+    "optimizer.policy.fan_in": None,
+    "optimizer.value.fan_in": None,
 }
 # Settings of the critic since, whose value was that of the policy's network.
 INHERITED = {f"agent.critic.{name}": f"network.{name}" for name in ("surrogate", "layer_norm")}
@@ -118,7 +120,7 @@ CHANGED = (
     *("head.max_std", "head.mean_margin", "head.reference_std"),
     *("optimizer.policy.rms_floor", "optimizer.policy.slow_decay"),
     *("agent.critic.surrogate", "agent.critic.layer_norm"),
-    *("encoder.normalize", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
+    *("encoder.normalize", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr", "optimizer.policy.fan_in"),
 )
 
 

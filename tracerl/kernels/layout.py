@@ -117,6 +117,8 @@ STEP_RULE = record(
     kind=SIZE,
     **offsets("step_size second_moment score_norm mean_denominator peak_denominator"),
     **offsets("signal_square signal_magnitude unseen"),
+    **offsets("ends steps"),  # of UPDATE_RMS
+    len_ends=SIZE,
     settings=record(
         **dict.fromkeys("eta floor peak_decay score_decay slow_decay clip signal_floor rms_floor".split(), NUMBER),
         **dict.fromkeys("lr kappa update_decay epsilon".split(), NUMBER),

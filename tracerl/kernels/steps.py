@@ -99,20 +99,34 @@ def add_products_to_traces(
 def add_all_to_traces(memory: Any, agent: Any, learner: Any, scratch: Any, sums: Any) -> None:
     """Add the scores of a small network, all of them written, to its traces in one call."""
     if not agent.by_rows:
-        add_to_traces(memory, learner, learner.network.flat, 1, learner.network.len_flat, scratch[ONES], sums)
+        add_parts_to_traces(memory, learner, learner.network.flat, learner.network.len_flat, scratch, sums)
+
+
+@kernel
+def add_parts_to_traces(memory: Any, learner: Any, first: int, n: int, scratch: Any, sums: Any) -> None:
+    """Add the scores of the n parameters from ``first`` on to their traces, those of a step size of their own apart."""
+    rule, flat, begin = learner.step_rule, learner.network.flat, first
+    if rule.kind != UPDATE_RMS:
+        add_to_traces(memory, learner, first, 1, n, scratch[ONES], sums)
+        return
+    for k in range(rule.len_ends):
+        end = min(flat + int(memory[rule.ends + k]), first + n)
+        if end > begin:
+            add_to_traces(memory, learner, begin, 1, end - begin, scratch[ONES], sums)
+            begin = end
 
 
 @kernel
 def step_by_update_rms(
     memory: Any, learner: Any, first: int, received: Any, along: Any, active: Any, sums: Any
 ) -> None:
-    """``UpdateNormalized`` with the trace, in one pass over the parameters from ``first`` on.
+    """``UpdateNormalized`` with the trace, in one pass over the parameters from ``first`` on, all of one step size.
 
     The score of parameter i of row r is ``received[r] * along[r, i]``; a single row of ``along`` serves all.
     """
     real, rule, shift, delta = memory.dtype.type, learner.step_rule, first - learner.network.flat, sums[KNOWN_SIGNAL]
     settings, rows, n, decay = rule.settings, received.size, along.shape[1], real(learner.trace_decay)
-    lr, kept, fresh = real(settings.lr), real(settings.update_decay), real(1 - settings.update_decay)
+    lr, kept, fresh = step_at(memory, rule, shift), real(settings.update_decay), real(1 - settings.update_decay)
     least, total = real(settings.epsilon * settings.epsilon), real(0)
     weights, trace = table(memory, first, rows, n), table(memory, learner.eligibility_trace + shift, rows, n)
     second_moment = table(memory, rule.second_moment + shift, rows, n)
@@ -132,18 +146,27 @@ def step_by_update_rms(
 
 
 @kernel
+def step_at(memory: Any, rule: Any, shift: int) -> Any:
+    """Return the step size of ``UpdateNormalized`` for the parameter with ``shift`` others before it."""
+    k = 0
+    while k < rule.len_ends - 1 and shift >= memory[rule.ends + k]:
+        k += 1
+    return memory[rule.steps + k]
+
+
+@kernel
 def update_rms(memory: Any, agent: Any, learner: Any, bottom: Any, signal: Any, scratch: Any, sums: Any) -> Any:
     """Take the step of ``UpdateNormalized`` where the scores waited for the signal; return the step size."""
-    rule, network, ones = learner.step_rule, learner.network, scratch[ONES]
+    rule, network = learner.step_rule, learner.network
     if math.isnan(sums[KNOWN_SIGNAL]):
         sums[KNOWN_SIGNAL] = signal
         start, affine = network.flat, network.input_weights
         if agent.by_rows:
             rows = bottom.n_in if bottom.is_bottom else 0
             rest = affine + rows * bottom.n_out
-            add_to_traces(memory, learner, start, 1, affine - start, ones, sums)
+            add_parts_to_traces(memory, learner, start, affine - start, scratch, sums)
             add_to_traces(memory, learner, affine, rows, bottom.n_out, scratch[ACTIVE], sums)
-            add_to_traces(memory, learner, rest, 1, start + network.len_flat - rest, ones, sums)
+            add_parts_to_traces(memory, learner, rest, start + network.len_flat - rest, scratch, sums)
         else:
             add_all_to_traces(memory, agent, learner, scratch, sums)
     memory[rule.step_size] = memory.dtype.type(rule.settings.lr) + memory.dtype.type(0) * sums[TRACE_NORM]

@@ -39,6 +39,21 @@ class FlatModule(StateModule):
             parameter.grad = self.score[..., start:stop].unflatten(-1, shape)
             start = stop
 
+    def fan_in(self) -> list[tuple[int, int]]:
+        """Return, for each parameter in the order of ``flat``, its size in one lifetime and the inputs per neuron.
+
+        The inputs are those of the layer whose weights and biases, ``affine``, the parameter is; 1 for all others, such
+        as decays.
+        """
+        found, modules = list[tuple[int, int]](), list[Any](self.modules())
+        for owner in modules:
+            for name, parameter in owner.named_parameters(recurse=False):
+                size, n = parameter.shape[self.flat.dim() - 1 :].numel(), 1
+                if name == "affine":
+                    n = owner.rows - 1 if hasattr(owner, "rows") else owner.n_in
+                found.append((size, n))
+        return found
+
     def share(self, part: nn.Module, laid_out: Tensor) -> Tensor:
         """Return the entries of a part's parameters in a tensor laid out as ``flat``, a view: [*lifetimes, m].
 

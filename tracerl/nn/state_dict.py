@@ -14,14 +14,15 @@ State = dict[str, Tensor]
 def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield every parameter and buffer of a module by dotted name, each storage once.
 
-    ``flat`` of a FlatModule is left out, because the parameters are its views.
+    ``flat`` of a FlatModule is left out, because the parameters are its views, and so are ``StateModule.constants``.
     """
     for prefix, owner in module.named_modules():
         path = f"{prefix}." if prefix else ""
         for name, parameter in owner.named_parameters(recurse=False):
             yield path + name, parameter.detach()
         for name, buffer in owner.named_buffers(recurse=False):
-            if not (isinstance(owner, FlatModule) and name == "flat"):
+            left_out = ("flat",) if isinstance(owner, FlatModule) else getattr(owner, "constants", ())
+            if name not in left_out:
                 yield path + name, buffer
 
 

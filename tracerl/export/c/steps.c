@@ -93,26 +93,31 @@ static real bounded_step_size(real lr, real kappa, real norm, real signal)
 #endif
 
 #if HAS_UPDATE_RMS
-/* UpdateNormalized with the trace: u = signal zeta, theta += lr u / sqrt(v + epsilon^2). Return the step size. */
+/* UpdateNormalized with the trace: u = signal zeta, theta += lr u / sqrt(v + epsilon^2), with the lr
+   of the parameter's part of the network. Return the step size. */
 static real step_by_update_rms(const struct learner *learner, real signal)
 {
-    const struct settings *settings = &learner->step_rule.settings;
-    const real decay = (real)learner->trace_decay, lr = (real)settings->lr;
+    const struct step_rule *rule = &learner->step_rule;
+    const struct settings *settings = &rule->settings;
+    const real decay = (real)learner->trace_decay, *ends = memory + rule->ends, *lr = memory + rule->steps;
     const real kept = (real)settings->update_decay, fresh = (real)(1 - settings->update_decay);
     const real least = (real)(settings->epsilon * settings->epsilon);
     const real *score = memory + learner->network.score;
     real *weights = memory + learner->network.flat, *trace = memory + learner->eligibility_trace;
-    real *second_moment = memory + learner->step_rule.second_moment, total = 0;
-    for (int i = 0; i < learner->network.len_flat; i++) {
+    real *second_moment = memory + rule->second_moment, total = 0;
+    for (int i = 0, part = 0; i < learner->network.len_flat; i++) {
         const real zeta = accumulate(trace[i], decay, score[i]), u = signal * zeta;
-        const real v = kept * second_moment[i] + fresh * u * u, step = lr * u / square_root(v + least);
+        const real v = kept * second_moment[i] + fresh * u * u;
+        while (part < rule->len_ends - 1 && (real)i >= ends[part])
+            part++;
+        const real step = lr[part] * u / square_root(v + least);
         trace[i] = zeta;
         second_moment[i] = v;
         weights[i] += step == step ? step : 0; /* not NaN */
         total += v;
     }
-    memory[learner->step_rule.step_size] = lr + 0 * total;
-    return memory[learner->step_rule.step_size];
+    memory[rule->step_size] = (real)settings->lr + 0 * total;
+    return memory[rule->step_size];
 }
 #endif
 
