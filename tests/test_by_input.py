@@ -161,8 +161,11 @@ def test_an_agent_of_vectors_has_the_settings_of_the_named_parts() -> None:
     [
         ({"agent.entropy": {"images": 0.1}}, "agent.entropy must be set"),
         ({"agent.entropy": {"vectors": -1, "images": 0.1}}, "entropy must be .* got -1"),
-        ({"optimizer.policy.lr": 0.1}, r"optimizer\.policy .*lr"),
-        ({"network.channels": [4]}, r"network .*channels"),
+        (
+            {"optimizer.policy.lr": 0.1},
+            r"^optimizer\.policy\.lr does not exist for tracerl\.optim\.Intentional, ",
+        ),
+        ({"network.channels": [4]}, r"^network\.channels does not exist for tracerl\.nn\.networks\.Dense, which has "),
     ],
 )
 def test_a_setting_that_the_parts_do_not_have_is_an_error(settings: Any, problem: str) -> None:

@@ -110,7 +110,8 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
         where = inner if inner.split(".")[0] in cfg else where  # parts of an agent are separate groups
         if isinstance(error.reason, ConfigError):
             raise error.reason.under(where) from error
-        raise ConfigError(where, f"cannot be built: {error.reason}") from error
+        unknown = _unknown(cfg, where) if isinstance(error.reason, TypeError) else None
+        raise unknown or ConfigError(where, f"cannot be built: {error.reason}") from error
     except InstantiationException as error:
         raise ConfigError(key, f"cannot be built: {error}") from error
     except MissingMandatoryValue as error:
@@ -128,6 +129,20 @@ def _check_known(node: DictConfig, key: str) -> None:
     for field in _settings(hydra.utils.get_object(node["_target_"])):
         if field.default is MISSING and field.default_factory is MISSING and field.name not in names:
             raise ConfigError(f"{key}.{field.name}", "must be set")
+
+
+def _unknown(cfg: DictConfig, where: str) -> ConfigError | None:
+    """Return an error for the first setting of a part of the config that its target does not accept; None: all are."""
+    part = OmegaConf.select(cfg, where)
+    if not _is_target(part):
+        return None
+    parameters = inspect.signature(hydra.utils.get_object(part["_target_"])).parameters.values()
+    taken, names = {parameter.name for parameter in parameters}, [str(name) for name in part if name != "_target_"]
+    unknown = [name for name in names if name not in taken]
+    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    accepted = ", ".join(sorted(name for name in taken if name in names))
+    return ConfigError(f"{where}.{unknown[0]}", f"does not exist for {part['_target_']}, which has {accepted}")
 
 
 def _is_target(node: Any) -> bool:
