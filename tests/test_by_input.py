@@ -98,7 +98,7 @@ def test_the_agent_of_images_from_0_to_1_spikes_equally_as_nir() -> None:
     agent = tracerl.make_agent(space, settings={"deploy.exact": True})
     assert all((layer.norm, layer.reset) == (None, "hard") for layer in agent.policy.network.layers)
     policy = agent.settings.optimizer["policy"]
-    assert (policy.lr, policy.update_decay, policy.fan_in) == (2**-12, 0.9999, 256)
+    assert (policy.lr, policy.update_decay) == (2**-12, 0.9999)
 
 
 @pytest.mark.parametrize(

@@ -191,22 +191,6 @@ def test_resumed_run_of_large_images_keeps_its_former_defaults(tmp_path: Path, m
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
 
 
-def test_resumed_run_of_images_has_the_former_step_in_all_layers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, minatar = tmp_path / "run", ["env=MinAtarBreakout", "network.hidden=[4]", "logger=none", "engine=torch"]
-    former = "optimizer.policy.fan_in=null"
-    assert command([*minatar, former, "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
-    (run / OVERRIDES).write_text(yaml.safe_dump([*minatar, "steps=20"]))  # as if it was the default
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for name in ("policy", "value"):
-        del config["optimizer"][name]["fan_in"]
-    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    assert [text for text in command_line([f"resume={run}"]) if text.startswith("optimizer")] == [former]
-    assert command([*minatar, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
-    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
-
-
 @pytest.mark.parametrize(
     "settings",
     [

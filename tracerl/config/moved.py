@@ -120,7 +120,7 @@ CHANGED = (
     *("head.max_std", "head.mean_margin", "head.reference_std"),
     *("optimizer.policy.rms_floor", "optimizer.policy.slow_decay"),
     *("agent.critic.surrogate", "agent.critic.layer_norm"),
-    *("encoder.normalize", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr", "optimizer.policy.fan_in"),
+    *("encoder.normalize", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
 )
 
 
