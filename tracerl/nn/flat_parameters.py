@@ -19,6 +19,7 @@ class FlatModule(StateModule):
         score: the gradient of the objective with respect to every parameter, [*lifetimes, n].
     """
 
+    unsaved = ("flat",)  # the parameters are its views
     flat: Tensor
     score: Tensor
 

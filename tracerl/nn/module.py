@@ -16,12 +16,12 @@ class StateModule(nn.Module):
     Attributes:
         tracked: names of the buffers that only learning needs and that are zero at the start of an episode: eligibility
             traces and derivatives.
-        constants: names of the buffers that no step changes; a saved state does not have them.
+        unsaved: names of the buffers that a saved state does not have: constants, and copies of other tensors.
         previous_names: names under which earlier versions saved buffers or parameters, by the present one.
     """
 
     tracked: tuple[str, ...] = ()
-    constants: tuple[str, ...] = ()
+    unsaved: tuple[str, ...] = ()
     previous_names: Mapping[str, str] = {}
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

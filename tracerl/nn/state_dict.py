@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from tracerl.config.moved import keep_names
-from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.module import StateModule
 
 State = dict[str, Tensor]
@@ -14,15 +13,14 @@ State = dict[str, Tensor]
 def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield every parameter and buffer of a module by dotted name, each storage once.
 
-    ``flat`` of a FlatModule is left out, because the parameters are its views, and so are ``StateModule.constants``.
+    The buffers of ``StateModule.unsaved`` are left out.
     """
     for prefix, owner in module.named_modules():
         path = f"{prefix}." if prefix else ""
         for name, parameter in owner.named_parameters(recurse=False):
             yield path + name, parameter.detach()
         for name, buffer in owner.named_buffers(recurse=False):
-            left_out = ("flat",) if isinstance(owner, FlatModule) else getattr(owner, "constants", ())
-            if name not in left_out:
+            if name not in getattr(owner, "unsaved", ()):
                 yield path + name, buffer
 
 

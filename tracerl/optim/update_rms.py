@@ -62,7 +62,7 @@ class UpdateNormalized(StepRule):
         steps: lr of each part, [*lifetimes, parts].
     """
 
-    constants = ("ends", "steps")
+    unsaved = ("ends", "steps")
     second_moment: Tensor
     ends: Tensor
     steps: Tensor
@@ -87,8 +87,8 @@ class UpdateNormalized(StepRule):
         """Apply the update of the class; see ``StepRule.forward``."""
         settings, update = self.settings, trace * signal.unsqueeze(-1)
         self.second_moment.mul_(settings.update_decay).addcmul_(update, update, value=1 - settings.update_decay)
-        step = update.div_((self.second_moment + settings.epsilon**2).sqrt_())
-        parts = zip(*(whole.split(self._sizes, -1) for whole in (network.flat, step.nan_to_num_())), strict=True)
-        for (parameters, change), lr in zip(parts, self._steps, strict=True):
+        step = update.div_((self.second_moment + settings.epsilon**2).sqrt_()).nan_to_num_()
+        flat, steps = network.flat.split(self._sizes, -1), step.split(self._sizes, -1)
+        for parameters, change, lr in zip(flat, steps, self._steps, strict=True):
             parameters.add_(change, alpha=lr)
         torch.add(self.second_moment.sum(-1, keepdim=True) * 0, settings.lr, out=self.step_size)

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import trust
 from tracerl.config.checks import ConfigError
@@ -50,8 +50,12 @@ def accepted(
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
     cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
-    possible: list[Any] = [OmegaConf.to_container(with_input(cfg, kind)) for kind in KINDS]
-    now = OmegaConf.create(min(possible, key=lambda settings: distance(earlier, flat(settings))))
+
+    def from_earlier(settings: DictConfig) -> tuple[int, int]:
+        plain: Any = OmegaConf.to_container(settings)
+        return distance(earlier, flat(plain))
+
+    now = min((with_input(cfg, kind) for kind in KINDS), key=from_earlier)
     groups = {key: OmegaConf.select(cfg, key.rpartition(".")[0]) for key in defaults}
     there = {key: value for key, value in defaults.items() if OmegaConf.is_dict(groups[key])}
     changed = {key: value for key, value in there.items() if OmegaConf.select(now, key) != value}
