@@ -8,11 +8,9 @@ its state at the last checkpoint; the first and the last step of an episode are 
 """
 
 import argparse
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import torch
 from torch import Tensor
 
@@ -38,38 +36,49 @@ def log_probabilities(agent: Any, arrival: Arrival, flat: Tensor) -> Tensor:
     return torch.as_tensor(agent.head.log_probabilities.clone(), dtype=torch.float64)
 
 
-def relative_entropies(agent: Any, probe: Any, env: gym.Env[Any, Any], steps: int) -> Iterator[dict[str, float]]:
-    """Yield KL by the name of the layer, for every update.
+class Measured:
+    """An agent whose updates are measured while it learns.
 
-    Args:
-        agent: learns from the env.
-        probe: another agent of the same settings, frozen.
-        env: env.
-        steps: number of env steps.
+    Attributes:
+        found: KL by the name of the layer, for every update.
     """
-    network = agent.policy.network
-    observation, _ = env.reset(seed=0)
-    action, last = agent.start(observation), None
-    for _ in range(steps):
-        observation, paid, terminated, truncated, _ = env.step(action)
-        reward = float(paid)
-        if terminated or truncated:
-            agent.end(reward, observation, terminated=terminated)
-            observation, _ = env.reset()
-            action, last = agent.start(observation), None
-            continue
+
+    def __init__(self, agent: Any, probe: Any) -> None:
+        """Measure an agent by another one of the same settings, which is frozen."""
+        self._agent, self._probe = agent, probe
+        self._last: Arrival | None = None  # of this episode
+        self.found: list[dict[str, float]] = []
+
+    def start(self, observation: Any) -> Any:
+        """Begin an episode."""
+        self._last = None
+        return self._agent.start(observation)
+
+    def step(self, reward: float, observation: Any) -> Any:
+        """Take a step, and measure its update at the observation before."""
+        agent, network = self._agent, self._agent.policy.network
         arrival = Arrival({name: tensor.clone() for name, tensor in agent.capture().items()}, reward, observation)
         flat = network.flat.clone()
         action = agent.step(reward, observation)
-        if last is not None:
-            before, found = log_probabilities(probe, last, flat), dict[str, float]()
-            for name, part in {WHOLE: network, **network.parts("layer")}.items():
+        if self._last is not None:
+            before, found = log_probabilities(self._probe, self._last, flat), dict[str, float]()
+            for name, part in parts(network).items():
                 mixed = flat.clone()
                 network.share(part, mixed).copy_(network.share(part, network.flat))
-                after = log_probabilities(probe, last, mixed)
+                after = log_probabilities(self._probe, self._last, mixed)
                 found[name] = float((before.exp() * (before - after)).sum())
-            yield found
-        last = arrival
+            self.found.append(found)
+        self._last = arrival
+        return action
+
+    def end(self, reward: float, observation: Any, terminated: bool) -> None:
+        """End an episode; its last update is not measured."""
+        self._agent.end(reward, observation, terminated=terminated)
+
+
+def parts(network: Any) -> dict[str, Any]:
+    """Return a network and its layers by the name of the row."""
+    return {WHOLE: network, **network.parts("layer")}
 
 
 def table(run: SavedRun, steps: int) -> str:
@@ -78,13 +87,14 @@ def table(run: SavedRun, steps: int) -> str:
     if not hasattr(getattr(agent, "head", None), "log_probabilities"):
         raise SystemExit(f"error: needs an agent with probabilities of actions, got {run.config.agent['_target_']}")
     probe.freeze()
+    measured = Measured(agent, probe)
     with closing(run.env()) as env:
-        found = list(relative_entropies(agent, probe, env, steps))
-    if not found:
+        tracerl.live(measured, env, steps).finish()
+    if not measured.found:
         raise SystemExit(f"error: --steps must reach an update within an episode, got {steps}")
     lines = ["| layer | parameters | mean KL | 95% quantile |", "|---|---|---|---|"]
-    for name, part in {WHOLE: agent.policy.network, **agent.policy.network.parts("layer")}.items():
-        values = torch.tensor([one[name] for one in found], dtype=torch.float64)
+    for name, part in parts(agent.policy.network).items():
+        values = torch.tensor([found[name] for found in measured.found], dtype=torch.float64)
         count = sum(parameter.numel() for parameter in part.parameters())
         lines.append(f"| {name} | {count:,} | {values.mean():.4f} | {values.quantile(0.95):.4f} |")
     return "\n".join(lines)
