@@ -50,6 +50,10 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     ),
     "shared, hard reset": (
         (6, 5, 2),
+        (*CONV, "network.hidden=[5]", *SHARED, "network.reset=hard", "network.weight_scale=2.8"),
+    ),
+    "shared, steps of layers": (
+        (6, 5, 2),
         (*CONV, "network.hidden=[5]", *SHARED, "optimizer.policy.fan_in=20", "network.reset=hard"),
     ),
     "rate target": ((7, 8, 2), (*TWO, "network.pool=[2,1]", "network.rate_target=0.1", TICKS)),
