@@ -12,7 +12,6 @@ from tracerl.nn.exportable import Part
 from tracerl.nn.heads import EpsilonGreedy, EpsilonGreedySettings
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense, PerceptronSettings
-from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape
 
 from .common.trace_agent import TraceAgent, TraceAgentSettings
@@ -131,11 +130,11 @@ class QLambdaAgent(TraceAgent):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the network from one transition; see ``OnlineAgent._learn``."""
         policy, head, signal = self.policy, self.head, self.signal
-        reward = scale_reward(self.reward_scaler, reward, signal.dtype)
+        reward, discount = self._receive(reward)
         features: Tensor = self.encoder(observation)
         with policy.network.unchanged():  # the gradient below is at the state of s
             target = head.bootstrap(policy.network(features), self.stream)
-        signal.copy_(F.td_error(reward, self.value, target, self.discount, continues))
+        signal.copy_(F.td_error(reward, self.value, target, discount, continues))
         self.value.copy_(target)
         if not self._sound(signal):
             return features

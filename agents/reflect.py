@@ -14,7 +14,6 @@ from tracerl.nn.exportable import POLICY_AND_VALUE, Part
 from tracerl.nn.layers import LI
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, ScoredNetwork, check_spiking
-from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape
 from tracerl.rules.reflect import policy_gradient
 from tracerl.rules.signals import AdvantageSignal, RewardSignal
@@ -177,7 +176,7 @@ class ReflectAgent(ActorCritic):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the networks from one transition; see ``OnlineAgent._learn``."""
         policy, critic, signal = self.policy, self.critic, self.signal
-        reward = scale_reward(self.reward_scaler, reward, signal.dtype)
+        reward, discount = self._receive(reward)
         features: Tensor = self.encoder(observation)
         if self.is_shared:
             with policy.network.unchanged():  # the gradient below is at the state of s
@@ -186,7 +185,7 @@ class ReflectAgent(ActorCritic):
             critic.accumulate(self._one)  # the gradient of V(s): the network's state is still that of s
             value_tp1, bootstrap = self._values(critic.network, features)
         if self._has_value():
-            signal.copy_(F.td_error(reward, self.value, bootstrap, self.settings.discount, continues))
+            signal.copy_(F.td_error(reward, self.value, bootstrap, discount, continues))
             self.value.copy_(value_tp1)
         else:
             signal.copy_(self.baseline(reward))

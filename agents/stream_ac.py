@@ -15,7 +15,6 @@ from tracerl.config import checks
 from tracerl.nn import functional as F
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Perceptron, PerceptronSettings
-from tracerl.nn.normalizers import scale_reward
 from tracerl.nn.spaces import observation_shape
 from tracerl.optim.obgd import ObGD
 from tracerl.optim.rule import StepRuleSettings
@@ -103,13 +102,13 @@ class StreamACAgent(ActorCritic):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update both networks from one transition; see ``OnlineAgent._learn``."""
         policy, critic, signal = self.policy, self.critic, self.signal
-        reward = scale_reward(self.reward_scaler, reward, signal.dtype)
+        reward, discount = self._receive(reward)
         features: Tensor = self.encoder(observation)
         assert isinstance(critic.network, Perceptron)
         value_t = critic.network.recompute().squeeze(-1)
         critic.accumulate(self._one)
         self.value.copy_(critic.network(features).squeeze(-1))
-        signal.copy_(F.td_error(reward, value_t, self.value, self.discount, continues))
+        signal.copy_(F.td_error(reward, value_t, self.value, discount, continues))
         if not self._sound(signal):
             return features
         policy.accumulate(policy_gradient(self.head, self.entropy_weight, signal))

@@ -40,6 +40,7 @@ CASES = {
     ),
     "shared": ("network.hidden=[9]", "agent.trunk=shared"),
     "shared, fused": ("network.hidden=[9]", "agent.trunk=shared", "engine=fused", "agent.target_rate=0.1"),
+    "growing discount": ("network.hidden=[9]", "agent.discount=[0.99,0.995]", "agent.horizon_share=2"),
     "advantage": ("network.hidden=[9]", "agent.signal=advantage"),
     "rounded": ("network.hidden=[9]", "+agent.weight_bits=8"),
     "rounded, fused": ("network.hidden=[9]", "agent.trunk=shared", "+agent.weight_bits=4", "engine=fused"),

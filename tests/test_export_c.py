@@ -57,6 +57,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "rectifier in the critic": (3, ("network.hidden=[9]", "agent.critic.surrogate=rectifier")),
     "wider critic": (3, ("network.hidden=[5]", "+agent.critic.hidden=[9,7]")),
     "obgd": (3, (TWO, "optimizer=obgd")),
+    "growing discount": (3, ("network.hidden=[9]", "agent.discount=[0.99,0.995]", "agent.horizon_share=2")),
     "update rms": (3, (TWO, *FAN_IN)),
     "update rms, presynaptic": (3, (TWO, "optimizer=update_rms", PRESYNAPTIC)),
     "low floor": (3, ("network.hidden=[9]", "optimizer.policy.floor=0.2", "optimizer.value.normalize_signal=true")),

@@ -22,6 +22,7 @@ TERNARY = "network.neuron=ternary"
 PRESYNAPTIC = "network.credit=presynaptic"
 ONE = ("agent.trunk=shared",)
 ROUNDED = "+agent.weight_bits=6"
+GROWING = "agent.discount=[0.99,0.995]", "agent.horizon_share=2"
 KINDS = (ALIF, RECURRENT, "network.layer_norm=false", PRESYNAPTIC)
 CASES = {
     "default": ("network.hidden=[12]",),
@@ -60,7 +61,9 @@ CASES = {
     "contrast, nothing scaled": ("network.hidden=[9]", "encoder=contrast", "encoder.normalize=false"),
     "graded": ("network.neuron=graded", "network.hidden=[7,5]", *LEARN, "network.ticks=2"),
     "graded, triangle": ("network.neuron=graded", "network.hidden=[9]", "network.surrogate=triangle"),
+    "growing discount": ("network.hidden=[9]", *GROWING),
     "one network": (*ONE, "network.hidden=[9]"),
+    "one network, growing discount": (*ONE, "network.hidden=[9]", *GROWING),
     "copy of V's readout": ("network.hidden=[7,5]", "agent.target_rate=0.1", "network.ticks=2"),
     "one network, copy of V's readout": (*ONE, "network.hidden=[9]", "agent.target_rate=0.1", PRESYNAPTIC),
     "one network, two layers": (*ONE, "network.hidden=[7,5]", "agent.value_weight=0.5", *LEARN, "network.ticks=2"),

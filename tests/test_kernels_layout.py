@@ -20,7 +20,7 @@ AGENTS: list[tuple[Any, tuple[str, ...]]] = [
     (3, ("network.hidden=[3]", "optimizer.value.normalize_signal=true", "encoder.memory_decay=[.9]")),
     (SPACES["multi-binary"], ("network.credit=presynaptic", "network.reset=hard", "agent.signal=advantage")),
     (3, ("agent=stream_ac", "agent.hidden=[8,6]", "optimizer=update_rms")),
-    (3, ("network.hidden=[3]", "agent.trunk=shared", "agent.target_rate=0.1")),
+    (3, ("network.hidden=[3]", "agent.trunk=shared", "agent.target_rate=0.1", "agent.discount=[.9,.995]")),
     (3, ("network.hidden=[3]", "agent=q_lambda", "agent.atoms=3")),
     (3, ("network.hidden=[3]", "+agent.weight_bits=8")),
     (3, ("network.hidden=[3]", "network.neuron=graded", "network.detach_reset=true", "optimizer=adaptive_obgd")),

@@ -30,7 +30,8 @@ from tracerl.runs.resume import check_same_settings, flat
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
 SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
 SETTINGS += ["checkpoint.keep_last=1", "logger.every=100", "logger.pictures_every=null", "logger.histograms_every=null"]
-FORMER = ["agent.critic.surrogate=arctan", "optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998"]
+FORMER = ["agent.discount=0.99", "agent.critic.surrogate=arctan"]
+FORMER += ["optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998"]
 
 
 @pytest.fixture

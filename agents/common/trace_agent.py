@@ -12,11 +12,12 @@ from tracerl.config import checks
 from tracerl.config.threads import available_cores
 from tracerl.kernels.coverage import unsupported
 from tracerl.nn.averages import finite_means
+from tracerl.nn.discount import GrowingDiscount
 from tracerl.nn.encoders import Encoder, EncoderSettings
 from tracerl.nn.heads import Head
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import ScoredNetwork
-from tracerl.nn.normalizers import RewardScaler
+from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
@@ -47,7 +48,8 @@ class TraceAgentSettings:
     Attributes:
         encoder: from observations to the input features of the networks.
         optimizer: step-size rules by name: ``policy`` and ``value``.
-        discount: gamma per env step.
+        discount: gamma per env step; a pair: the first and the last one, see ``GrowingDiscount``.
+        horizon_share: between the two, the horizon 1 / (1 - gamma) as a share of the age of a lifetime.
         trace_decay: lambda; the eligibility traces decay by gamma lambda per env step.
         scale_reward: divide rewards by the running deviation of their discounted sum.
         engine: ``torch``; ``fused``: the same equations as compiled kernels over the same packed state; ``auto``:
@@ -57,15 +59,17 @@ class TraceAgentSettings:
 
     encoder: EncoderSettings
     optimizer: Mapping[str, StepRuleSettings]
-    discount: float
+    discount: Any
     trace_decay: float
     scale_reward: bool
     engine: str
     threads: int | None = None
+    horizon_share: float = 4e-4
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
-        checks.fading(self.discount, self.trace_decay)
+        checks.discounts(self.discount, self.trace_decay)
+        checks.positive("horizon_share", self.horizon_share)
         checks.flag("scale_reward", self.scale_reward)
 
 
@@ -82,6 +86,7 @@ class TraceAgent(OnlineAgent):
         value: V of the newest observation, or Q of the newest action there, computed at that step, [*lifetimes].
         signal: factor of the last update, such as the td error, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
+        growing_discount: gamma where it grows with the age of a lifetime, else None; the traces decay by the first one.
         sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
         has_kernels: whether ``tracerl.kernels`` implements exactly this class.
         is_shared: V is the last output of the policy's network.
@@ -135,8 +140,12 @@ class TraceAgent(OnlineAgent):
         self._observe(observation_space, encoder)
         self.head = head
         self.stream = UniformStream(lifetimes)
-        self.reward_scaler = RewardScaler(settings.discount, lifetimes) if settings.scale_reward else None
-        self.decay, self.discount = settings.discount * settings.trace_decay, settings.discount
+        self.discount, last = checks.discounts(settings.discount, settings.trace_decay)
+        self.decay = self.discount * settings.trace_decay
+        self.reward_scaler = RewardScaler(self.discount, lifetimes) if settings.scale_reward else None
+        self.growing_discount: GrowingDiscount | None = None
+        if last > self.discount:
+            self.growing_discount = GrowingDiscount(self.discount, last, settings.horizon_share, lifetimes)
         self.log_prob_trace = LogProbTrace(self.decay, lifetimes)
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lifetimes.zeros())
@@ -197,6 +206,7 @@ class TraceAgent(OnlineAgent):
             head=self.head,
             stream=self.stream,
             reward_scaler=self.reward_scaler,
+            growing_discount=self.growing_discount,
             baseline=self.baseline,
             log_prob_trace=self.log_prob_trace,
             rounding=self.policy.rounding,
@@ -222,6 +232,12 @@ class TraceAgent(OnlineAgent):
         if not vars(type(self)).get("has_kernels"):  # a subclass may compute something else
             return f"it has no kernels for {type(self).__name__}"
         return unsupported(self.encoder, self.head, self._learners())
+
+    def _receive(self, reward: Tensor) -> tuple[Tensor, float | Tensor]:
+        """Return a reward in the units in which the agent learns, and gamma of this step; advance both."""
+        grown = None if self.growing_discount is None else self.growing_discount()
+        reward = scale_reward(self.reward_scaler, reward, self.signal.dtype, grown)
+        return reward, self.discount if grown is None else grown
 
     def _learners(self) -> list[TraceLearner]:
         return [learner for learner in (self.policy, self.critic) if learner is not None]

@@ -97,6 +97,14 @@ def fading(discount: Any, trace_decay: Any) -> None:
         raise ConfigError("trace_decay", "must be below 1 if discount is 1, because the trace would not decay")
 
 
+def discounts(discount: Any, trace_decay: Any) -> tuple[float, float]:
+    """Check gamma, or a pair of the first and the last one, and lambda; return the pair."""
+    pair = isinstance(discount, Sequence) and not isinstance(discount, str)
+    first, last = span("discount", discount, "a number in [0, 1]", 0.0, 1.0, closed="[]") if pair else (discount,) * 2
+    fading(last, trace_decay)
+    return first, last
+
+
 def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
     """Check a whole number from ``low`` to ``high``, which may be None."""
     fits = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)

@@ -98,6 +98,7 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.trunk": "separate",
     "agent.value_weight": 1.0,
     "agent.target_rate": 1.0,
+    "agent.horizon_share": 4e-4,
     "network.conv_membrane_decay": None,
     "network.rate_target": None,
     "checkpoint.best_by": "return",
@@ -120,7 +121,7 @@ CHANGED = (
     *("head.max_std", "head.mean_margin", "head.reference_std"),
     *("optimizer.policy.rms_floor", "optimizer.policy.slow_decay"),
     *("agent.critic.surrogate", "agent.critic.layer_norm"),
-    *("encoder.normalize", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
+    *("encoder.normalize", "agent.discount", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
 )
 
 

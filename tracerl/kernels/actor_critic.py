@@ -194,9 +194,10 @@ def learn(
         g[0], scratch[CRITIC_SUMS, KNOWN_SIGNAL] = 1, math.nan
         backward(memory, wide, agent, agent.critic, layers, g, scratch, scratch[CRITIC_SUMS])
     streams.encode(wide, agent, constants, observation, False, scratch)
-    scaled = real(streams.scale_reward(wide, agent, reward))
+    gamma = streams.discount(wide, agent)
+    scaled = real(streams.scale_reward(wide, agent, reward, gamma))
     if agent.has_critic or agent.looks_ahead:
-        signal = td_signal(memory, words, agents, layers, constants, scratch, step_type, scaled)
+        signal = td_signal(memory, words, agents, layers, constants, scratch, step_type, scaled, real(gamma))
     else:
         signal = baseline_signal(memory, agent.baseline, scaled)
     memory[agent.signal] = signal
@@ -210,7 +211,15 @@ def learn(
 
 @inlined
 def td_signal(
-    memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, step_type: int, reward: Any
+    memory: Any,
+    words: Any,
+    agents: Any,
+    layers: Any,
+    constants: Any,
+    scratch: Any,
+    step_type: int,
+    reward: Any,
+    gamma: Any,
 ) -> Any:
     """``functional.td_error``, while V becomes that of the new observation.
 
@@ -223,7 +232,7 @@ def td_signal(
         following = scratch[SIGNAL, 0]  # by look_ahead, which has left the network's state at s
     elif agent.target != ABSENT:
         following = target_value(memory, agent, agent.critic.network.readout)
-    bootstrap = real(0) if step_type == TERMINATED else real(agent.discount) * following
+    bootstrap = real(0) if step_type == TERMINATED else gamma * following
     signal = reward - memory[agent.value] + bootstrap
     memory[agent.value] = value_tp1
     return signal

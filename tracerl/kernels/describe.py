@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tracerl.kernels.coverage import HEADS, LAYERS, STEP_RULES
 from tracerl.kernels.layout import ABSENT, ADVANTAGE, AGENT, CHOICES, FLAG, LAYER, RECTIFIED, REWARD
+from tracerl.nn.discount import GrowingDiscount
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.heads import Head
 from tracerl.nn.networks import Perceptron
@@ -37,6 +38,7 @@ class AgentParts:
         head: distribution of the actions.
         stream: uniform random numbers.
         reward_scaler: None where rewards are not scaled.
+        growing_discount: None where gamma is constant.
         baseline: what the signal is made of without a critic.
         log_prob_trace: decaying sum of log pi.
         rounding: of the policy's weights after every update; None where they are not rounded.
@@ -62,6 +64,7 @@ class AgentParts:
     head: Head
     stream: UniformStream
     reward_scaler: RewardScaler | None
+    growing_discount: GrowingDiscount | None
     baseline: torch.nn.Module | None
     log_prob_trace: LogProbTrace
     rounding: StochasticRounding | None

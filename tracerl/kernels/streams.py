@@ -103,12 +103,23 @@ def normalize(mean: Any, squares: Any, i: int, count: float, clip: float, value:
 
 
 @kernel
-def scale_reward(wide: Any, agent: Any, reward: float) -> float:
+def discount(wide: Any, agent: Any) -> float:
+    """``GrowingDiscount``, or the constant."""
+    growing = agent.growing_discount
+    gamma: float = agent.discount
+    if growing.age != ABSENT:
+        wide[growing.age] += 1
+        gamma = min(max(1 - 1 / (growing.share * wide[growing.age]), growing.first), growing.last)
+    return gamma
+
+
+@kernel
+def scale_reward(wide: Any, agent: Any, reward: float, gamma: float) -> float:
     """``RewardScaler``."""
     scaler, moments = agent.reward_scaler, agent.reward_scaler.moments
     if scaler.discounted == ABSENT:
         return reward
-    u = wide[scaler.discounted] * agent.discount + reward
+    u = wide[scaler.discounted] * gamma + reward
     wide[scaler.discounted] = u
     wide[moments.count] += 1
     count = wide[moments.count]

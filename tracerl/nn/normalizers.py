@@ -83,9 +83,14 @@ class RewardScaler(StateModule):
         self.discount = discount
         self.register_buffer("discounted", lifetimes.zeros(1, dtype=torch.float64))
 
-    def forward(self, reward: Tensor) -> Tensor:
-        """Update the moments by one reward and return it scaled: float64, [*lifetimes]."""
-        self.discounted.mul_(self.discount).add_(reward.unsqueeze(-1))
+    def forward(self, reward: Tensor, discount: Tensor | None = None) -> Tensor:
+        """Update the moments by one reward and return it scaled: float64, [*lifetimes].
+
+        Args:
+            reward: float64, [*lifetimes].
+            discount: gamma of this step, float64, [*lifetimes]; None: that of the construction.
+        """
+        self.discounted.mul_(self.discount if discount is None else discount.unsqueeze(-1)).add_(reward.unsqueeze(-1))
         self.moments.update(self.discounted)
         return reward / self._scale().squeeze(-1)
 
@@ -102,12 +107,15 @@ class RewardScaler(StateModule):
         clear_(self.discounted, mask)
 
 
-def scale_reward(scaler: RewardScaler | None, reward: Tensor, dtype: torch.dtype) -> Tensor:
+def scale_reward(
+    scaler: RewardScaler | None, reward: Tensor, dtype: torch.dtype, discount: Tensor | None = None
+) -> Tensor:
     """Return a reward in the units and the dtype in which an agent learns, [*lifetimes].
 
     Args:
         scaler: updated in place; None: the reward is not scaled.
         reward: float64, [*lifetimes].
         dtype: of the result.
+        discount: gamma of this step, float64, [*lifetimes]; None: that of the scaler.
     """
-    return (reward if scaler is None else scaler(reward)).to(dtype)
+    return (reward if scaler is None else scaler(reward, discount)).to(dtype)

@@ -50,13 +50,15 @@ static void add_to_sums(void)
 static void learn(double reward, const double *observation, int continues)
 {
     real signal, scaled, value_tp1;
+    double gamma;
     scratch.signal[0] = 1;
     backward(&agent.critic, scratch.signal, &critic_sums); /* the network's state is still that of s */
     encode(observation, 0);
-    scaled = (real)scale_reward(reward);
+    gamma = discount();
+    scaled = (real)scale_reward(reward, gamma);
     forward(&agent.critic.network, scratch.encoded, scratch.output);
     value_tp1 = scratch.output[0];
-    signal = td_error(scaled, memory[agent.value], value_tp1, (real)agent.discount, continues);
+    signal = td_error(scaled, memory[agent.value], value_tp1, (real)gamma, continues);
     memory[agent.value] = value_tp1;
     memory[agent.signal] = signal;
     if (!is_finite((double)signal)) {

@@ -83,6 +83,7 @@ struct encoder {
 };
 struct stream { offset counter; };
 struct reward_scaler { offset discounted; struct moments moments; };
+struct growing_discount { offset age; double first, last, share; };
 struct log_prob_trace { offset trace; double trace_decay; };
 
 struct agent {
@@ -91,6 +92,7 @@ struct agent {
     struct head head;
     struct stream stream;
     struct reward_scaler reward_scaler;
+    struct growing_discount growing_discount;
     struct log_prob_trace log_prob_trace;
     offset value, signal, entropy, sums, fault;
     int32_t n_observed;

@@ -59,8 +59,21 @@ static void encode(const double *observation, int first)
 }
 
 #if TRACERL_LEARN
+/* GrowingDiscount, or the constant. */
+static double discount(void)
+{
+    const struct growing_discount *growing = &agent.growing_discount;
+    double gamma;
+    if (growing->age == ABSENT)
+        return agent.discount;
+    words[growing->age].wide += 1;
+    gamma = 1 - 1 / (growing->share * words[growing->age].wide);
+    gamma = gamma < growing->first ? growing->first : gamma;
+    return gamma > growing->last ? growing->last : gamma;
+}
+
 /* RewardScaler: divide a reward by the running deviation of the discounted sum of rewards. */
-static double scale_reward(double reward)
+static double scale_reward(double reward, double gamma)
 {
     const struct reward_scaler *scaler = &agent.reward_scaler;
     double *discounted, *mean, *squares, count, before, mean_square, variance;
@@ -69,7 +82,7 @@ static double scale_reward(double reward)
     discounted = &words[scaler->discounted].wide;
     mean = &words[scaler->moments.mean].wide;
     squares = &words[scaler->moments.squares].wide;
-    *discounted = *discounted * agent.discount + reward;
+    *discounted = *discounted * gamma + reward;
     count = words[scaler->moments.count].wide += 1;
     before = *discounted - *mean;
     *mean += before / count;

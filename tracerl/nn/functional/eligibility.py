@@ -31,14 +31,16 @@ def accumulate_(trace: Tensor, decay: float, value: Tensor) -> Tensor:
     return torch.add(value, trace, alpha=decay, out=trace)
 
 
-def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float, continues: Tensor) -> Tensor:
+def td_error(reward: Tensor, value_t: Tensor, value_tp1: Tensor, discount: float | Tensor, continues: Tensor) -> Tensor:
     """One-step temporal-difference error r + gamma V(s') [s' not terminal] - V(s) (Sutton and Barto 2018, eq. 6.5).
 
     Args:
         reward: [*lifetimes].
         value_t: V(s), [*lifetimes].
         value_tp1: V(s'), [*lifetimes].
-        discount: gamma per env step.
+        discount: gamma per env step, or one per lifetime, [*lifetimes].
         continues: 0 where the episode terminated, 1 elsewhere (also where it was truncated), [*lifetimes].
     """
+    if isinstance(discount, Tensor):
+        return torch.addcmul(reward - value_t, value_tp1 * discount.to(value_tp1.dtype), continues)
     return torch.addcmul(reward - value_t, value_tp1, continues, value=discount)
