@@ -187,7 +187,8 @@ def test_random_agent_runs_in_any_env(run_here: Run) -> None:
 def test_help_shows_usage_choices_and_settings(tmp_path: Path) -> None:
     result = run(tmp_path, "--help")
     assert result.returncode == 0
-    for part in ("python -m tracerl.run env=CartPole", "MountainCar", "adaptive_obgd", "[0.99,0.995]", "--trust"):
+    discount = "  discount: ${tracerl.input:{vectors:[0.99,0.995],images:0.99}}\n"
+    for part in ("python -m tracerl.run env=CartPole", "MountainCar", "adaptive_obgd", discount, "--trust"):
         assert part in result.stdout
     assert not list(tmp_path.iterdir())
 

@@ -157,7 +157,7 @@ AGENT = record(  # describe.AgentParts
     head=HEAD,
     stream=record(counter=OFFSET),
     reward_scaler=record(discounted=OFFSET, moments=MOMENTS),
-    growing_discount=record(age=OFFSET, first=NUMBER, last=NUMBER, share=NUMBER),
+    growing_discount=record(age=OFFSET, last=NUMBER, share=NUMBER),
     baseline=record(kind=SIZE, **offsets("average unseen"), decay=NUMBER),
     log_prob_trace=record(trace=OFFSET, trace_decay=NUMBER),
     rounding=record(  # of the policy's weights

@@ -109,7 +109,7 @@ def discount(wide: Any, agent: Any) -> float:
     gamma: float = agent.discount
     if growing.age != ABSENT:
         wide[growing.age] += 1
-        gamma = min(max(1 - 1 / (growing.share * wide[growing.age]), growing.first), growing.last)
+        gamma = min(max(1 - 1 / (growing.share * wide[growing.age]), gamma), growing.last)
     return gamma
 
 

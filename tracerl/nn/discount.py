@@ -27,7 +27,7 @@ class GrowingDiscount(StateModule):
 
         Args:
             first: gamma at the start of a lifetime, in [0, 1).
-            last: gamma in the end, from ``first`` up to below 1.
+            last: gamma in the end, from ``first`` to 1; 1: the horizon has no bound.
             share: horizon over age, above 0.
             lifetimes: maker of tensors.
         """

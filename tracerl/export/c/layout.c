@@ -83,7 +83,7 @@ struct encoder {
 };
 struct stream { offset counter; };
 struct reward_scaler { offset discounted; struct moments moments; };
-struct growing_discount { offset age; double first, last, share; };
+struct growing_discount { offset age; double last, share; };
 struct log_prob_trace { offset trace; double trace_decay; };
 
 struct agent {

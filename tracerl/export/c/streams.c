@@ -68,7 +68,7 @@ static double discount(void)
         return agent.discount;
     words[growing->age].wide += 1;
     gamma = 1 - 1 / (growing->share * words[growing->age].wide);
-    gamma = gamma < growing->first ? growing->first : gamma;
+    gamma = gamma < agent.discount ? agent.discount : gamma;
     return gamma > growing->last ? growing->last : gamma;
 }
 
