@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 
 from tracerl.kernels import cache as caching
@@ -32,6 +33,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")  # numba reads the variable again when it compiles
 
     def reload() -> Any:
         sys.modules.pop("cached_kernels", None)
