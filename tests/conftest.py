@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numba
 import pytest
 import torch
 
 from tests.helpers import command, compose_choices_once
+from tracerl.kernels import jit
 
 _PLANTED = """
 import os
@@ -55,6 +57,17 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def kernel_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache the kernels that a test makes in ``tmp_path / "cache"``, whatever NUMBA_CACHE_DIR is.
+
+    numba reads that variable when it is imported and again when it compiles.
+    """
+    monkeypatch.setattr(jit, "_cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
 
 
 @pytest.fixture

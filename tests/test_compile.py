@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracerl.kernels import jit as compiling
 from tracerl.kernels.jit import entry, prepare
 
 KERNELS = """
@@ -29,13 +28,12 @@ print(hashlib.sha256(b"".join(state[name] for name in sorted(state))).hexdigest(
 """
 
 
+@pytest.mark.usefixtures("kernel_cache")
 def test_kernel_is_compiled_in_another_process_and_loaded_in_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own_kernels.py").write_text(KERNELS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     import own_kernels  # type: ignore[import-not-found]
 
     prepare(own_kernels.doubled, np.float64(1))
@@ -50,11 +48,8 @@ def test_kernel_is_compiled_in_another_process_and_loaded_in_this_one(
     assert "compiling" in capfd.readouterr().err
 
 
-def test_kernel_that_cannot_be_imported_is_compiled_in_this_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path))
-
+@pytest.mark.usefixtures("kernel_cache")
+def test_kernel_that_cannot_be_imported_is_compiled_in_this_process() -> None:
     @entry
     def tripled(x: float) -> float:
         return 3 * x
@@ -63,13 +58,12 @@ def test_kernel_that_cannot_be_imported_is_compiled_in_this_process(
     assert tripled(2.0) == 6
 
 
+@pytest.mark.usefixtures("kernel_cache")
 def test_kernel_that_two_processes_need_at_once_is_compiled_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shared_kernels.py").write_text(KERNELS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
     import shared_kernels  # type: ignore[import-not-found]
 
     compilations, really_run = [], subprocess.run

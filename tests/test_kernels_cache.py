@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import pytest
 
 from tracerl.kernels import cache as caching
@@ -27,13 +26,10 @@ Load = Callable[[], Any]
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+def load(tmp_path: Path, kernel_cache: None, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Return the kernel as in a new process: not compiled, with the cache on disk."""
     (tmp_path / "cached_kernels.py").write_text(KERNELS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache"))
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "")  # numba reads the variable again when it compiles
 
     def reload() -> Any:
         sys.modules.pop("cached_kernels", None)
