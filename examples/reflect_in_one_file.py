@@ -138,11 +138,13 @@ class Reflect:
         """Return clip((c - mean) / std, -10, 10), [3 n] (scale: Elsayed et al. 2024, arXiv:2410.14606, section 3.3).
 
         c = (o_t, o_t - o_{t-1}, s_t)      s_t = .99 s_{t-1} + .01 o_t (memory trace: Eberhard 2025, arXiv:2503.15200)
+        All but o_t are multiplied by .3.
         """
         self.memory = 0.99 * self.memory + 0.01 * observation
         features = np.concatenate([observation, observation - self.observation, self.memory])
         self.observation, variance = observation, self.seen.add(features, 1.0)
-        return np.clip((features - self.seen.mean) / np.sqrt(variance + 1e-8), -10, 10)
+        scales = np.repeat([1, 0.3, 0.3], observation.size)
+        return scales * np.clip((features - self.seen.mean) / np.sqrt(variance + 1e-8), -10, 10)
 
     def scale(self, reward: float) -> float:
         """Return r / max(std(G), rms(G) / 10) with G = gamma G + r (Engstrom et al. 2020, arXiv:2005.12729)."""
@@ -179,7 +181,7 @@ def main(steps: int = 60_000, seed: int = 0) -> float:
     """Learn CartPole for that many env steps; return the mean return of the last 20 episodes (at best 500)."""
     random, returns, n = np.random.default_rng(seed), [0.0], 128  # neurons
     env = gym.wrappers.DtypeObservation(gym.make("CartPole-v1"), np.float64)
-    hidden = np.append(random.normal(0, 0.7 / 12**0.5, (2, 12, n)), random.uniform(-1, 1, (2, 1, n)), axis=1)
+    hidden = np.append(random.normal(0, 0.7 / 12**0.5, (2, 12, n)), random.uniform(-0.3, 0.3, (2, 1, n)), axis=1)
     m, k = random.uniform(0, 0.7, n), random.uniform(0, 0.3, n)
     policy, critic = Network(hidden[0], m, k, 2, 0.25), Network(hidden[1], 0.0, 0.0, 1, 0.01, graded=True)
     agent = Reflect(policy, critic, random)

@@ -150,7 +150,7 @@ def test_a_value_in_place_of_the_mapping_holds_for_both() -> None:
 
 
 def test_an_agent_of_vectors_has_the_settings_of_the_named_parts() -> None:
-    named = {"network": "normalized", "encoder": "contrast", "optimizer": "intentional"}
+    named = {"network": "normalized", "network.bias_scale": 0.3, "encoder": "contrast", "optimizer": "intentional"}
     named |= {"agent.trace_decay": 0.9, "agent.entropy": 0.1, "agent.trunk": "separate"}
     auto, plain = (tracerl.make_agent(Space(VECTOR, 3), settings=settings) for settings in ({}, named))
     assert auto.built_from.settings == plain.built_from.settings

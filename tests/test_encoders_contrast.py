@@ -33,6 +33,19 @@ def test_memory_by_hand() -> None:
     assert [encode(alone, o, first=o == 4.0).tolist() for o in (4.0, 8.0)] == [[4.0, 2.0], [8.0, 5.0]]
 
 
+def test_contrasts_and_memories_are_scaled_and_the_input_is_not() -> None:
+    traces = dict(trace_decay=[0.0, 0.75], memory_decay=0.5)
+    scaled, plain = (build(Contrast(**PLAIN, **traces, trace_scale=scale), 1) for scale in (0.25, 1.0))
+    for i, observation in enumerate([4.0, 8.0, 16.0]):
+        codes = encode(scaled, observation, first=i == 0), encode(plain, observation, first=i == 0)
+        assert torch.equal(codes[0], codes[1] * torch.tensor([1.0, 0.25, 0.25, 0.25], dtype=codes[1].dtype))
+    standardised = [build(Contrast(normalize=True, clip=1.0, **traces, trace_scale=scale), 1) for scale in (0.25, 1.0)]
+    for observation in (0.0, 1.0, -2.0, 50.0):
+        codes = encode(standardised[0], observation), encode(standardised[1], observation)
+        torch.testing.assert_close(codes[0][1:], 0.25 * codes[1][1:], rtol=1e-6, atol=0)
+    assert codes[0].abs().max() == 1 and codes[0][1:].abs().max() == 0.25  # the clip comes first
+
+
 def test_slow_memory_is_scaled_to_the_size_of_its_input() -> None:
     """One step in fifty is not zero; at the last one it has decayed to .01 * .99^49 and its sign is kept."""
     rng = np.random.default_rng(0)

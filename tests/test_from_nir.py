@@ -141,15 +141,14 @@ def test_contrast_encoder_round_trips_with_its_traces(env: Any, tmp_path: Path) 
     nir.write(tmp_path / "net.nir", graph)
     again = tracerl.from_nir(tmp_path / "net.nir", env, settings=TORCH)
     assert (again.encoder.trace_decays, again.encoder.memory_decays) == ([0.3, 0.9], [0.8])
+    assert again.encoder.trace_scale == agent.encoder.trace_scale == 0.3
     assert torch.equal(again.policy.network.flat, agent.policy.network.flat)
     one = {**settings, "encoder.trace_decay": 0.5, "encoder.memory_decay": [], "network.hidden": [12]}
     former = tracerl.to_nir(tracerl.make_agent(env, settings=one))
-    del (
-        former.metadata["encoder_trace_decay"],
-        former.metadata["encoder_memory_decay"],
-    )  # as in files of earlier versions
+    for key in ("trace_decay", "memory_decay", "trace_scale"):  # as in files of earlier versions
+        del former.metadata[f"encoder_{key}"]
     encoder = tracerl.from_nir(former, env, settings=TORCH).encoder
-    assert (encoder.trace_decays, encoder.memory_decays) == ([0.5], [])
+    assert (encoder.trace_decays, encoder.memory_decays, encoder.trace_scale) == ([0.5], [], 1)
 
 
 def test_scaled_file_round_trips_within_rounding(env: Any) -> None:

@@ -86,7 +86,9 @@ def test_non_finite_transition_can_be_skipped(kind: str) -> None:
     assert same(agent.capture(), other.capture()) and agent.skipped == 5
     agent.start(BAD)
     agent.end(1.0, SEEN[0], True)  # an episode without a finite observation
+    other.abandon()
     assert agent.start(SEEN[8]) == other.start(SEEN[8])
+    assert same(agent.capture(), other.capture())
 
 
 @pytest.mark.parametrize("kind", KINDS)

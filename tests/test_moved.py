@@ -30,7 +30,7 @@ from tracerl.runs.resume import check_same_settings, flat
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
 SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
 SETTINGS += ["checkpoint.keep_last=1", "logger.every=100", "logger.pictures_every=null", "logger.histograms_every=null"]
-FORMER = ["agent.discount=0.99", "agent.critic.surrogate=arctan"]
+FORMER = ["network.bias_scale=1.0", "encoder.trace_scale=1.0", "agent.discount=0.99", "agent.critic.surrogate=arctan"]
 FORMER += ["optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998"]
 
 
@@ -194,7 +194,7 @@ def test_settings_of_the_head_that_were_of_the_agent_go_on_working_in_a_saved_ru
     assert agent.head.mean_margin == 3.0 and agent.head.each_std == 2.0
 
 
-@pytest.mark.parametrize("overrides", [["head=bounded"], ["agent=stream_ac"]])
+@pytest.mark.parametrize("overrides", [["head=bounded", "encoder.trace_scale=1.0"], ["agent=stream_ac"]])
 def test_settings_since_are_those_of_earlier_runs_by_default(overrides: list[str], tmp_path: Path) -> None:
     here = flat(OmegaConf.to_container(with_input(compose(*overrides), "vectors")))
     there = {key: value for key, value in here.items() if key not in moved.ADDED}

@@ -178,6 +178,26 @@ def test_resumed_run_keeps_the_former_step_of_the_policy_and_neurons_of_the_crit
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
 
 
+def test_resumed_run_keeps_its_initial_biases_and_the_scale_of_its_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, cartpole = tmp_path / "run", ["env=CartPole", "network.hidden=[4]", "logger=none", "engine=torch"]
+    former = ["network.bias_scale=1.0", "encoder.trace_scale=1.0"]
+    assert command([*cartpole, *former, "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    (run / OVERRIDES).write_text(yaml.safe_dump([*cartpole, "steps=20"]))  # as if they were the defaults
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["encoder"]["trace_scale"]  # which was no setting
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    names = ("network.bias", "encoder")
+    assert [text for text in command_line([f"resume={run}"]) if text.startswith(names)] == former
+    assert [text for text in command_line([f"resume={run}", "encoder=raw"]) if text.startswith(names)] == [
+        former[0],
+        "encoder=raw",
+    ]
+    assert command([*cartpole, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
 def test_resumed_run_of_large_images_keeps_its_former_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ale_py")
     run, small = tmp_path / "run", ["network.channels=[2,2,2]", "network.hidden=[4]"]

@@ -71,7 +71,7 @@ def test_every_spiking_agent_has_distributions(name: str) -> None:
 
 
 def test_layers_have_their_own_weights_and_traces() -> None:
-    agent, _ = run_agent("reflect", 60)
+    agent, _ = run_agent("reflect", 65)
     found, network = distributions(agent), agent.policy.network
     np.testing.assert_array_equal(found["weights/policy_1"], network.layers[1].synapses.weight.reshape(-1))
     np.testing.assert_array_equal(found["weights/policy_readout_bias"], network.readout.bias)

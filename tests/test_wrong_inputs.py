@@ -196,6 +196,8 @@ BAD = {
     "encoder.clip=0": "encoder.clip must be a number above 0",
     "encoder=contrast encoder.trace_decay=1": "encoder.trace_decay must be",
     "encoder=contrast encoder.trace_decay=[0.5,slow]": "encoder.trace_decay must be",
+    "encoder.trace_scale=0": "encoder.trace_scale must be a number above 0, got 0",
+    "env=MinAtarBreakout encoder.trace_scale=0.5": "trace_scale",
     "encoder=contrast encoder.memory_decay=1.0": "encoder.memory_decay must be",
     "encoder=contrast encoder.trace_decay=[] encoder.memory_decay=[]": "encoder.trace_decay must be",
     "encoder=population encoder.fields=2": "encoder.fields must be",

@@ -112,7 +112,9 @@ ADDED: dict[str, Any] = {  # settings since, with what earlier runs have
     "agent.stride": 1,
     "optimizer.policy.fan_in": None,
     "optimizer.value.fan_in": None,
+    "encoder.trace_scale": 1.0,
 }
+BESIDE = {"encoder.trace_scale": "encoder.trace_decay"}  # the former is added to runs that have the latter
 # Settings of the critic since, whose value was that of the policy's network.
 INHERITED = {f"agent.critic.{name}": f"network.{name}" for name in ("surrogate", "layer_norm")}
 # Settings whose default has changed since: a number, true or false, a word or None. ``resume=RUN`` keeps those of the
@@ -121,21 +123,22 @@ CHANGED = (
     *("head.max_std", "head.mean_margin", "head.reference_std"),
     *("optimizer.policy.rms_floor", "optimizer.policy.slow_decay"),
     *("agent.critic.surrogate", "agent.critic.layer_norm"),
-    *("encoder.normalize", "agent.discount", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
+    *("network.bias_scale", "encoder.trace_scale", "encoder.normalize"),
+    *("agent.discount", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
 )
 
 
 def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of a saved run under their current names, with those that were added since.
 
-    The latter are those of ``ADDED`` that the current run has, and those of ``INHERITED`` if the saved run has a critic
-    of its own settings.
+    The latter are those of ``ADDED`` that the current run has, but for ``BESIDE``, and those of ``INHERITED`` if the
+    saved run has a critic of its own settings.
 
     Args:
         saved: settings by dotted name.
         here: those of the current run.
     """
-    found = {key: value for key, value in ADDED.items() if key in here} | {
+    found = {key: value for key, value in ADDED.items() if key in here and BESIDE.get(key, key) in (key, *saved)} | {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in saved.items()
     }

@@ -10,7 +10,7 @@ import torch
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import moments
 from tracerl.export.units import time_constant
-from tracerl.nn.encoders import Encoder, decays_of
+from tracerl.nn.encoders import Encoder, decays_of, scales_of
 from tracerl.nn.nir_support import check_encoder
 
 OUTPUT = "encode"  # name of the node whose output is the features
@@ -32,9 +32,9 @@ def add_encoder(add: Add, encoder: Encoder, shape: tuple[int, ...], ticks: int, 
                                                   s_t = d s_{t-1} + (1-d) o_t; for d = 0 a Delay of one tick
         memory    (s_t - mean) / std
 
-    Mean and std are the current ones. The bound of ``encoder.clip`` deviations is not affine and is left out. The
-    traces of contrasts begin an episode at its first observation, those of memory at 0: the metadata of the nodes have
-    ``start``, ``input`` or ``zero``.
+    Mean and std are the current ones; the std of contrasts and memory traces is divided by ``encoder.trace_scale``. The
+    bound of ``encoder.clip`` deviations is not affine and is left out. The traces of contrasts begin an episode at its
+    first observation, those of memory at 0: the metadata of the nodes have ``start``, ``input`` or ``zero``.
 
     Args:
         add: adds a node with its sources to the graph.
@@ -56,6 +56,7 @@ def add_encoder(add: Add, encoder: Encoder, shape: tuple[int, ...], ticks: int, 
     mean, std = (np.zeros(n_features), np.ones(n_features))
     if encoder.normalizer is not None:
         mean, std = (values.numpy() for values in moments(encoder))
+    std = std / scales_of(encoder).numpy()
     from_input = _block(n_features, 0, 1 / (std[:n] * encoder.divisor))
     linears = []
     for i, decay in enumerate([*compared, *kept]):

@@ -112,6 +112,7 @@ def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool)
     if isinstance(encoder, ContrastEncoder):
         found["encoder_trace_decay"] = np.array(encoder.trace_decays)
         found["encoder_memory_decay"] = np.array(encoder.memory_decays)
+        found["encoder_trace_scale"] = float(encoder.trace_scale)
     found["normalizer"] = "none" if encoder.normalizer is None else "folded" if is_folded else "apart"
     if encoder.normalizer is not None:
         mean, deviation = moments(encoder)

@@ -69,6 +69,7 @@ def _encoding(about: Mapping[str, Any]) -> dict[str, Any]:
         for key, former in (("trace_decay", [0.5]), ("memory_decay", [])):
             decays = np.atleast_1d(about.get(f"encoder_{key}", former))
             found[f"encoder.{key}"] = [float(decay) for decay in decays]
+        found["encoder.trace_scale"] = float(about.get("encoder_trace_scale", 1.0))
     return found
 
 

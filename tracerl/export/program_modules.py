@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, Neurons, Pool, Readout, moments
 from tracerl.nn import functional as F
-from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of, scales_of
 from tracerl.nn.heads import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
 from tracerl.nn.heads.discretized import Discretized
@@ -34,6 +34,7 @@ class Encoding(nn.Module):
     fresh: Tensor  # 1 - decay of each trace
     mean: Tensor
     deviation: Tensor
+    scales: Tensor
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -45,6 +46,7 @@ class Encoding(nn.Module):
         self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}
         self.register_buffer("fresh", torch.tensor([1 - d for d in decays for _ in range(self.n_in)]).to(encoder.dtype))
+        self.register_buffer("scales", scales_of(encoder))
         self.divisor = encoder.divisor
         self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
         if self.standardises:
@@ -65,7 +67,7 @@ class Encoding(nn.Module):
             parts["seen"] = torch.ones_like(parts["seen"])
         if self.standardises:
             x = ((x.double() - self.mean) / self.deviation).clamp(-self.clip, self.clip)
-        return x.to(self.dtype)
+        return (x * self.scales).to(self.dtype)
 
 
 def stage_module(stage: Neurons | Pool, number: int) -> "Layer | Pooled":

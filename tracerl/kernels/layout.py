@@ -148,6 +148,7 @@ ENCODER = record(
     **offsets("trace trace_decays memory_decays"),
     len_trace_decays=SIZE,
     len_memory_decays=SIZE,
+    trace_scale=NUMBER,
     normalizer=record(clip=NUMBER, moments=MOMENTS),
 )
 AGENT = record(  # describe.AgentParts

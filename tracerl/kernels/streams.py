@@ -69,7 +69,7 @@ def encode(wide: Any, agent: Any, constants: Any, observation: Any, first: bool,
             contrast = observation[i] - trace
             traces[i] = trace + (1 - decay) * contrast
             value, at = traces[i] if is_memory else contrast, (k + 1) * n + i
-            encoded[at] = normalize(mean, squares, at, count, clip, value)
+            encoded[at] = normalize(mean, squares, at, count, clip, value) * encoder.trace_scale
     find_active(wide, agent, scratch)
 
 

@@ -79,6 +79,7 @@ struct encoder {
     offset trace;                        /* in words */
     offset trace_decays, memory_decays;  /* in constants */
     int32_t len_trace_decays, len_memory_decays;
+    double trace_scale;
     struct normalizer normalizer;
 };
 struct stream { offset counter; };

@@ -53,7 +53,8 @@ static void encode(const double *observation, int first)
                 *trace = is_memory ? 0 : observation[i];
             contrast = observation[i] - *trace;
             *trace += (1 - decay) * contrast;
-            scratch.encoded[(k + 1) * n + i] = (real)normalize((k + 1) * n + i, is_memory ? *trace : contrast);
+            scratch.encoded[(k + 1) * n + i] =
+                (real)(normalize((k + 1) * n + i, is_memory ? *trace : contrast) * encoder->trace_scale);
         }
     }
 }

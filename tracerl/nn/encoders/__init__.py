@@ -5,6 +5,7 @@ from tracerl.nn.encoders.base import EncoderSettings as EncoderSettings
 from tracerl.nn.encoders.contrast import Contrast as Contrast
 from tracerl.nn.encoders.contrast import ContrastEncoder as ContrastEncoder
 from tracerl.nn.encoders.contrast import decays_of as decays_of
+from tracerl.nn.encoders.contrast import scales_of as scales_of
 from tracerl.nn.encoders.latency import Latency as Latency
 from tracerl.nn.encoders.latency import LatencyEncoder as LatencyEncoder
 from tracerl.nn.encoders.on_off import OnOff as OnOff
