@@ -138,7 +138,8 @@ def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
         saved: settings by dotted name.
         here: those of the current run.
     """
-    found = {key: value for key, value in ADDED.items() if key in here and BESIDE.get(key, key) in (key, *saved)} | {
+    absent = {key for key, other in BESIDE.items() if other not in saved}
+    found = {key: value for key, value in ADDED.items() if key in here and key not in absent} | {
         key: current(value) if key.endswith("_target_") and isinstance(value, str) else value
         for key, value in saved.items()
     }

@@ -34,7 +34,7 @@ class Encoding(nn.Module):
     fresh: Tensor  # 1 - decay of each trace
     mean: Tensor
     deviation: Tensor
-    scales: Tensor
+    scales: Tensor  # with traces: of each feature
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -46,7 +46,8 @@ class Encoding(nn.Module):
         self.n_compared = len(compared) * self.n_in
         self.sizes = {"seen": 1, "trace": self.traces * self.n_in} if decays else {}
         self.register_buffer("fresh", torch.tensor([1 - d for d in decays for _ in range(self.n_in)]).to(encoder.dtype))
-        self.register_buffer("scales", scales_of(encoder))
+        if decays:
+            self.register_buffer("scales", scales_of(encoder))
         self.divisor = encoder.divisor
         self.clip, self.dtype, self.standardises = encoder.clip, encoder.dtype, encoder.normalizer is not None
         if self.standardises:
@@ -67,7 +68,9 @@ class Encoding(nn.Module):
             parts["seen"] = torch.ones_like(parts["seen"])
         if self.standardises:
             x = ((x.double() - self.mean) / self.deviation).clamp(-self.clip, self.clip)
-        return (x * self.scales).to(self.dtype)
+        if self.traces:
+            x = x * self.scales
+        return x.to(self.dtype)
 
 
 def stage_module(stage: Neurons | Pool, number: int) -> "Layer | Pooled":
