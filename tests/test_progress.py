@@ -1,10 +1,10 @@
-"""The warning of a run that takes over a day."""
+"""The lines of a run's progress, and the warning of a run that takes over a day."""
 
 import pytest
 
 from tracerl.lifetime.loop import Schedule
 from tracerl.lifetime.record import Record
-from tracerl.runs.logging.progress import LongRunWarning
+from tracerl.runs.logging.progress import LongRunWarning, ProgressBar
 
 
 def printed(
@@ -36,3 +36,24 @@ def test_shorter_run_is_not_announced(
     steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert printed(steps, 0.01, monkeypatch, capsys) == ""
+
+
+@pytest.mark.parametrize("first", [0, 500])
+def test_speed_and_time_left_are_those_of_the_steps_since_a_resume(
+    first: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two lifetimes at 10 steps/s each: 20 of both."""
+    records = [Record() for _ in range(2)]
+    for record in records:
+        record.step = first
+    monkeypatch.setattr("time.perf_counter", lambda: 7.0 + (records[0].step - first) / 10)
+    with ProgressBar("a run", 1000, records) as progress:
+        for step in (600, 700):
+            for record in records:
+                record.step = step
+            progress.call(records, None)
+    done = [text.split(", ") for text in capsys.readouterr().err.splitlines()]
+    assert [(fields[0], *fields[2:]) for fields in done] == [
+        ("a run: 600/1,000 steps", "20 steps/s", "40 s left"),
+        ("a run: 700/1,000 steps", "20 steps/s", "30 s left"),
+    ]

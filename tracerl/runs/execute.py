@@ -68,7 +68,7 @@ def run(setup: Setup) -> dict[str, Any]:
     started = time.perf_counter()
     status, error = "failed", None
     try:
-        with setup.interrupted, ProgressBar(title, setup.steps) as progress:
+        with setup.interrupted, ProgressBar(title, setup.steps, setup.records) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]

@@ -22,14 +22,22 @@ _DAY = 86400.0  # seconds
 class ProgressBar(Callback):
     """Steps done, mean return, steps per second and time left; a context manager."""
 
-    def __init__(self, title: str, steps: int) -> None:
+    def __init__(self, title: str, steps: int, records: Sequence[Record] = ()) -> None:
+        """Begin to measure.
+
+        Args:
+            title: what runs.
+            steps: env steps per lifetime at the end.
+            records: the lifetimes' own, whose steps so far are not counted as this process's; none: they are new.
+        """
         self._console = Console(stderr=True, highlight=False)
         # Workers that share a terminal would overwrite each other's bars.
         self._is_bar = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
         self.every = max(1, steps // (500 if self._is_bar else _LINES))
         self._title, self._steps = title, steps
         self._started = self._shown_at = time.perf_counter()
-        self._shown_steps = 0
+        self._first = steps_of_all(records) if records else 0
+        self._shown_steps = sum(record.step for record in records)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,7 +51,9 @@ class ProgressBar(Callback):
     def __enter__(self) -> "ProgressBar":
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=self._steps, earned="return -", speed="-")
+            self._task = self._bar.add_task(
+                self._title, total=self._steps, completed=self._first, earned="return -", speed="-"
+            )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -62,7 +72,7 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.update(self._task, completed=step, earned=shown, speed=speed)
             return
-        left = (now - self._started) / max(step, 1) * (self._steps - step)
+        left = (now - self._started) / max(step - self._first, 1) * (self._steps - step)
         done = f"{step:,}/{self._steps:,} steps"
         line = f"{self._title}: {done}, {shown}, {speed} steps/s, {left:,.0f} s left"
         self._console.print(line, soft_wrap=True)
