@@ -22,6 +22,7 @@ COMPLETE = [
     "protocol.md",
     *sorted(f"extend/{path.name}" for path in (ROOT / "docs/extend").glob("*.md")),
 ]
+PYTHON = ["README.md", *(f"docs/{name}.md" for name in ("c", "index", "plot", "pretrained", "quickstart"))]
 SHOWN = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")]
 CONFIGS = sorted((ROOT / "configs").glob("**/*.yaml"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -86,6 +87,16 @@ def test_what_a_page_says_works(page: str, folder: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("page", COMPLETE)
 def test_what_a_page_says_works_in_full(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert follow(page, folder, monkeypatch, short=False) > 0
+
+
+@pytest.mark.parametrize("page", PYTHON)
+def test_the_first_python_of_a_page_runs(page: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = next(text for language, _, text in FENCE.findall((ROOT / page).read_text()) if language == "python")
+    exec(re.sub(r"steps=[\d_]+", "steps=300", found).replace("episodes=10)", "episodes=1)"), {})
+    if page == "docs/plot.md":
+        assert (folder / "raster.pdf").read_bytes().startswith(b"%PDF")
+    elif page != "docs/c.md":
+        assert capsys.readouterr().out.strip()
 
 
 def commands() -> list[str]:

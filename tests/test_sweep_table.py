@@ -109,8 +109,9 @@ def test_rows_are_sortable_by_any_column_with_numeric_order(tmp_path: Path) -> N
     for i, width in enumerate(("100", "9", "20")):
         job(tmp_path / str(i), f"n={width}", summary__json=summary(float(i)))
     assert [row["n"] for row in rows_of(read_jobs(tmp_path), sort="n")] == ["9", "20", "100"]
-    with pytest.raises(ValueError, match="--sort must be one of n, status, .*; got 'm'"):
+    with pytest.raises(ValueError, match="--sort must be one of n, status, jobs, lifetimes, .*; got 'm'"):
         rows_of(read_jobs(tmp_path), sort="m")
+    assert rows_of(read_jobs(tmp_path), sort="steps/s") == rows_of(read_jobs(tmp_path), sort="steps_per_second")
 
 
 def test_table_prints_common_settings_once_and_truncates_nothing(tmp_path: Path) -> None:

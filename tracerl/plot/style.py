@@ -86,8 +86,9 @@ def kind_of(path: Path, asked_for: str | None = None) -> str:
     return checks.choice("--format", asked_for or path.suffix.removeprefix(".").lower(), FORMATS)
 
 
-def save(figure: "Figure", path: Path, kind: str | None = None) -> None:
+def save(figure: "Figure", path: str | Path, kind: str | None = None) -> None:
     """Write a figure atomically."""
+    path = Path(path)
     write_atomic(path, rendered(figure, kind_of(path, kind)))
 
 

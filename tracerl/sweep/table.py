@@ -20,6 +20,7 @@ from tracerl.sweep.jobs import jobs_asked_for
 
 Row = dict[str, Any]
 _WIDE = 1000  # characters per line outside a terminal
+_HEADS = {"lives": "lifetimes", "lived": "steps", "steps_per_second": "steps/s"}  # of columns with another name in csv
 
 
 def row_of(found: Group) -> Row:
@@ -70,10 +71,10 @@ def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) ->
         rows = [row_of(found) for found in group(jobs, without_seed)]
     if sort is None:
         return sorted(rows, key=lambda row: math.inf if row["iqm"] is None else -row["iqm"])
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    if sort not in columns:
+    columns = {_HEADS.get(column, column): column for row in rows for column in row}
+    if sort not in {*columns, *columns.values()}:
         raise ValueError(f"--sort must be one of {', '.join(columns)}; got {sort!r}")
-    return sorted(rows, key=lambda row: _order(row.get(sort)))
+    return sorted(rows, key=lambda row: _order(row.get(columns.get(sort, sort))))
 
 
 def _order(value: Any) -> tuple[bool, bool, Any]:
@@ -105,7 +106,7 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
     shown = [column for column in columns if column not in ("ci_low", "ci_high")]
     table = Table(box=SIMPLE)
     for column in shown:
-        name, words = Text(column.replace("_per_second", "/s")), column in ("status", "error", "job") or "." in column
+        name, words = Text(_HEADS.get(column, column)), column in ("status", "error", "job") or "." in column
         table.add_column(name, justify="left" if words else "right", no_wrap=not terminal)
     for row in rows:
         table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
