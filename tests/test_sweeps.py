@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from tests.forks import run, start
 from tests.test_run import Run, run_here
+from tracerl.runs.folders import read_jobs
 
 __all__ = ["run_here"]  # the fixture
 
@@ -97,6 +98,23 @@ def test_resume_skips_finished_jobs_and_continues_the_rest(swept: Path) -> None:
     assert [int(job) for job in re.findall(r"finished before: .*/(\d)/summary", result.stdout)] == [1, 3, 5]
     assert kept.stat().st_mtime_ns == before
     assert json.loads(lost.read_text())["return_last100"] == returns
+
+
+def test_a_refused_command_changes_no_table_and_fails(swept: Path) -> None:
+    sweep = shutil.copytree(swept / "here", swept / "refused")
+    before = [job.overrides for job in read_jobs(sweep) if job.status == "finished"]
+    axes = ("engine=torch", "lifetimes=3,1", "dtype=int8,float64", "hydra.sweep.dir=refused")
+    for others, message in (
+        (("resume=true", "agent.entropy=0.3"), "agent.entropy must be 0.1"),
+        ((), "already holds a run"),
+    ):
+        result = run(swept, "-m", *LIFETIMES, *axes, *others)
+        assert result.returncode == 1 and message in result.stderr
+        assert f"2 finished before, with an error of this command: {sweep / '1'}, {sweep / '3'}" in result.stdout
+        jobs = [job for job in read_jobs(sweep) if job.status == "finished"]
+        assert [job.overrides for job in jobs] == before and message in jobs[0].error
+    run(swept, "-m", *LIFETIMES, *axes, "resume=true")
+    assert not any(job.error for job in read_jobs(sweep) if job.status == "finished")
 
 
 def test_sweeps_of_the_same_second_have_different_folders(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError, ConfigWarning, stop
 from tracerl.config.error_messages import explain, refuse_options
 from tracerl.config.instantiate import open_keys
+from tracerl.runs import lock
 from tracerl.runs.launch import Origin, RunEnded, launch
 from tracerl.runs.resume import InUse, check_folders, command_line
 
@@ -107,7 +108,8 @@ def job(cfg: DictConfig) -> float | None:
     except Exception as error:
         if not in_sweep:
             raise
-        if not isinstance(error, (RunEnded, InUse)):  # the file exists already, or the folder belongs to another run
+        in_use = isinstance(error, InUse) and lock.alive(folder)  # by another run
+        if not in_use and not isinstance(error, RunEnded):  # which has written the file
             keep_traceback(folder, error)
         print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
         return None

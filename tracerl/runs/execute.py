@@ -215,3 +215,8 @@ def keep_traceback(folder: Path, failure: BaseException) -> None:
         write_atomic(folder / "error.txt", text.encode("utf-8", "backslashreplace"))
     except OSError as problem:
         print(f"warning: cannot write {folder / 'error.txt'}: {problem}", file=sys.stderr)
+
+
+def forget_traceback(folder: Path) -> None:
+    """Remove the traceback of an earlier command, once the settings of this one are accepted."""
+    (folder / "error.txt").unlink(missing_ok=True)

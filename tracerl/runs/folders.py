@@ -16,7 +16,7 @@ from tracerl.runs.logging.episodes import read_episodes
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
 _NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides without effect on learning
-_COMMAND_LINES = (".hydra/overrides.yaml", "overrides.yaml")  # of Hydra, and of a run started from Python
+_COMMAND_LINES = ("overrides.yaml", ".hydra/overrides.yaml")  # of the run; of Hydra, also of a command with an error
 _MARKERS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # a folder with any of them is a run
 
 

@@ -60,7 +60,7 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
         RunEnded: the env or a callback failed, or a number diverged.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
-    from tracerl.runs.execute import run
+    from tracerl.runs.execute import forget_traceback, run
     from tracerl.runs.lock import RunLock
     from tracerl.runs.summary import closing_lines
 
@@ -73,10 +73,12 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
     with RunLock(folder, steps, origin.key) as run_lock:
         summary = finished_run(folder, possible, bool(resume), origin.key, steps)
         if summary is not None:
+            forget_traceback(folder)
             print(f"finished before: {folder / 'summary.json'}", flush=True)
             return summary
         with _failed_run(folder):
             setup = _setup(cfg, origin, steps, run_lock, resume, callbacks)
+        forget_traceback(folder)
         summary = run(setup)
     places = [] if setup.log is None else setup.log.places()
     print("\n".join(closing_lines(summary, folder, places)), flush=True)

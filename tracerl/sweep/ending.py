@@ -1,12 +1,17 @@
 """The callback at the start and end of a sweep."""
 
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
+
+if TYPE_CHECKING:
+    from tracerl.runs.folders import Job
 
 _TRIES = 5  # to create the tables of a study
 
@@ -19,6 +24,7 @@ class SweepEnding(Callback):
 
     def __init__(self, command: str) -> None:
         self._command = command
+        self._started = 0.0  # by the clock of the file system
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create the folder of the sweep, which can hold a study before the first job, and print it.
@@ -28,11 +34,12 @@ class SweepEnding(Callback):
         folder = Path(config.hydra.sweep.dir).absolute()
         _use_absolute_folder(config, folder)
         folder.mkdir(parents=True, exist_ok=True)
+        self._started = _time_of_files(folder)
         print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
         _prepare_study(OmegaConf.select(config, "hydra.sweeper.storage"))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table; exit with 1 if a job did not finish.
+        """Print the table; exit with 1 if a job did not finish, or raised an error in a folder of a finished run.
 
         From Hydra 1.4 on, this is called after an error too. The error is then raised instead of the exit.
         """
@@ -43,8 +50,28 @@ class SweepEnding(Callback):
         jobs = report(Path(config.hydra.sweep.dir), Console())
         # Several commands can share a study. Each one uses its own jobs.
         jobs = [job for job in jobs if self._command in job.folder.name] or jobs
-        if sys.exc_info()[0] is None and (not jobs or any(job.status != "finished" for job in jobs)):
+        failed = [job for job in jobs if job.status == "finished" and self._has_new_error(job)]
+        if failed:
+            folders = ", ".join(str(job.folder) for job in failed)
+            print(f"{len(failed)} finished before, with an error of this command: {folders}", flush=True)
+        if sys.exc_info()[0] is None and (failed or not jobs or any(job.status != "finished" for job in jobs)):
             sys.exit(1)
+
+    def _has_new_error(self, job: "Job") -> bool:
+        """Return whether this command wrote the traceback in the folder of a job."""
+        try:
+            return (job.folder / "error.txt").stat().st_mtime >= self._started
+        except OSError:
+            return False
+
+
+def _time_of_files(folder: Path) -> float:
+    """Return the time at which a file written now is modified; 0 if none can be written."""
+    try:
+        with NamedTemporaryFile(dir=folder) as file:
+            return os.stat(file.name).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _use_absolute_folder(config: DictConfig, folder: Path) -> None:
