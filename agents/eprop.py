@@ -61,6 +61,9 @@ class EpropSettings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        checks.part("encoder", self.encoder)
+        checks.part("network", self.network)
+        checks.step_rules(self.optimizer, "policy")
         check_spiking(self.network)
         checks.fading(self.discount, self.trace_decay)
         checks.non_negative("entropy", self.entropy)

@@ -48,6 +48,7 @@ class QLambdaSettings(TraceAgentSettings):
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
         super().__post_init__()
+        checks.part("network", self.network)
         checks.number("epsilon_share", self.epsilon_share, "a number above 0 and at most 1", 0.0, 1.0, closed="(]")
         checks.whole("steps", self.steps, 1)
         _ = self.head  # checked when made

@@ -53,9 +53,12 @@ class ReflectSettings(ActorCriticSettings):
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        checks.part("network", self.network)
         check_spiking(self.network)
         checks.choice("signal", self.signal, SIGNALS)
         super().__post_init__()
+        if self.signal == "td" and self.trunk != "shared":
+            checks.step_rules(self.optimizer, "value")
         checks.decay("average_decay", self.average_decay)
         checks.choice("trunk", self.trunk, TRUNKS)
         checks.positive("value_weight", self.value_weight)

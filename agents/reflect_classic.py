@@ -51,6 +51,8 @@ class ReflectClassicSettings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        for name in ("encoder", "network", "optimizer"):
+            checks.part(name, getattr(self, name))
         if not isinstance(self.decays, (list, tuple)) or not self.decays:
             raise checks.ConfigError("decays", f"must be a list of decays such as [0.9], got {self.decays!r}")
         for decay in self.decays:

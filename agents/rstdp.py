@@ -90,6 +90,8 @@ class RSTDPSettings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        checks.part("encoder", self.encoder)
+        checks.part("stdp", self.stdp)
         checks.choice("signal", self.signal, SIGNALS)
         for name in ("discount", "trace_decay", "tonic_rate"):
             checks.unit_interval(name, getattr(self, name))
@@ -260,7 +262,8 @@ class RSTDPAgent(OnlineAgent):
 
     def _watch(self, signal: Tensor, rates: Tensor) -> None:
         """Add this step's quantities, in the order of ``WATCHED``."""
-        best = self.counts.topk(2, -1).values if self.counts.shape[-1] > 1 else self.counts.expand(2)
+        shape = self.counts.shape
+        best = self.counts.topk(2, -1).values if shape[-1] > 1 else self.counts.expand(*shape[:-1], 2)
         margin = best[..., 0] - best[..., 1]
         self.watched.add(signal, signal.abs(), rates.mean(-1), margin)
 

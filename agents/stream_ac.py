@@ -47,6 +47,11 @@ class StreamACSettings(ActorCriticSettings):
     kappa_policy: float | None = None
     kappa_value: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check every setting, raising a ConfigError that names it."""
+        super().__post_init__()
+        checks.step_rules(self.optimizer, "policy", "value")
+
 
 class StreamACAgent(ActorCritic):
     """Learn online, from each transition once, with eligibility traces of two perceptrons.

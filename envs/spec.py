@@ -73,7 +73,7 @@ class EnvSpec:
         checks.choice("backend", self.backend, ("gymnasium", "compiled"))
         checks.choice("vectorization", self.vectorization, ("sync", "native"))
         if self.timeout is not None:
-            checks.number("timeout", self.timeout, "seconds, above 0 and up to a day, or null", 0, 86400, closed="(]")
+            checks.number("timeout", self.timeout, "seconds, from .001 to a day, or null", 0.001, 86400)
         if not isinstance(self.milestones, (list, tuple)):
             raise ConfigError("milestones", f"must be a list such as ['w20>=475'], got {self.milestones!r}")
         for milestone in self.milestones:
@@ -116,6 +116,7 @@ class EnvSpec:
         """
         with self._naming_keys():
             env = gym.make(ids.find(self.id), disable_env_checker=True, **self.kwargs)
+        self._check_spaces(env)
         for i, wrap in enumerate(self.wrappers):
             try:
                 env = wrap(env)
@@ -127,6 +128,14 @@ class EnvSpec:
                 raise EnvFailed(f"wrapper {i} of {self.id} failed as it was made") from error
         env = as_box(env)
         return self._show_time(env) if self.time_aware else env
+
+    def _check_spaces(self, env: Env) -> None:
+        """Raise a ConfigError for an env that says nothing of its observations or actions."""
+        for name in ("observation_space", "action_space"):
+            found = getattr(env.unwrapped, name, None)
+            if not isinstance(found, spaces.Space):
+                wanted = f"must be an env whose {name} is a Gymnasium space"
+                raise ConfigError("id", f"{wanted}, got {self.id!r}, whose {name} is {found!r:.200}")
 
     def _show_time(self, env: Env) -> Env:
         """Apply Gymnasium's wrapper outside all others."""

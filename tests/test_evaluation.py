@@ -173,13 +173,15 @@ def test_command_line_evaluates_runs_and_writes_json(
         (["--env", "Pendulum"], "--env must have the run's space of observations"),
         (["--engine", "fast"], "--engine must be one of auto, torch, fused"),
         (["--episode", 3], "unrecognized arguments: --episode"),
-        (["--json", "/proc/none/a.json", "--episodes", 1], "No such file or directory"),
+        (["--json", "/proc/none/a.json"], "--json must be a file in a folder that exists, got '/proc/none/a.json'"),
+        (["--json", ""], "must be a path, got ''"),
+        (["--json", "/proc/a.json", "--episodes", 1], "No such file or directory"),
     ],
 )
 def test_wrong_options_are_named(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[Any], problem: str
 ) -> None:
-    assert cli(monkeypatch, run, *arguments) == (1 if "--json" in arguments else 2)
+    assert cli(monkeypatch, run, *arguments) == (1 if "/proc/a.json" in arguments else 2)
     assert problem in capsys.readouterr().err
 
 

@@ -114,10 +114,19 @@ def test_command_writes_a_program_that_its_readme_builds(
     counts = re.search(r"300 steps, (\d+) of (\d+) actions equal", done.stderr)
     assert done.returncode == 0 and counts is not None, done.stderr
     assert int(counts[1]) == int(counts[2]) > 200
+    assert exit_code(main, monkeypatch, "run", "--c", "c") == 0  # over an earlier export
+    capsys.readouterr()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "README.md").write_text("mine")
     for arguments, problem in (
         (["alif", "--c", "no"], "network.neuron must be lif or graded for a C program, got alif"),
         (["alif", "--c", "no", "--pt2", "no.pt2"], "network.neuron must be lif or graded"),
         (["run", "--c", "no", "--network", "value"], "--network must be policy with --c"),
+        (["run", "--c", ""], "argument --c: must be a path, got ''"),
+        (
+            ["run", "--c", "own"],
+            "--c must be a new folder or that of an earlier export, got 'own', which has README.md",
+        ),
         (["run", "--c", "missing/no"], "--c must be a folder that can be written"),
         (["run", "--c", "run/config.yaml"], "--c must be a folder that can be written"),
     ):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_env_that_returns_in_time_is_unaffected() -> None:
     assert vars(env).keys() == before.keys()
     with time_limit(env, None):
         assert vars(env).keys() == before.keys()
+
+
+def test_no_timer_is_left_by_calls_that_end_near_the_limit() -> None:
+    env, late = gym.make("CartPole-v1"), 0
+    env.step = lambda action: time.sleep(action)  # type: ignore[method-assign]
+    with time_limit(env, 0.001):
+        for i in range(300):
+            try:
+                env.step(0.0008 + 0.000001 * i)
+            except TimeoutError:
+                late += 1
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert late > 0
+    time.sleep(0.15)  # nothing interrupts any more
 
 
 def test_time_limit_in_another_thread_raises_an_error() -> None:

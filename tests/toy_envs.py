@@ -245,7 +245,23 @@ class Space(gym.Env):
         self.action_space = spaces.Discrete(actions) if isinstance(actions, int) else actions
 
 
+class Bare(gym.Env):
+    """An env that forgot its spaces."""
+
+
+class Nothing(ToyEnv):
+    """Observations without a number."""
+
+    def __init__(self) -> None:
+        super().__init__(size=0)
+
+    def step(self, action: int) -> Step:
+        return self.begin(), float(action), True, False, {}
+
+
 for _env in (
+    Bare,
+    Nothing,
     Null,
     ConstantReward,
     Bandit,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line
+from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line, path_of
 from tracerl.runs.files import write_atomic
 from tracerl.runs.signals import DeferredInterrupt
 
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add("--engine", default="auto", metavar="E", help="auto, torch or fused (default: auto)")
     at_once = "largest number of episodes at once; results do not depend on it (default: 8)"
     add("--at-once", type=int, default=8, metavar="N", help=at_once)
-    add("--json", type=Path, metavar="FILE", help="write all numbers")
+    add("--json", type=path_of, metavar="FILE", help="write all numbers")
     return found
 
 
@@ -110,6 +110,9 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.weight_bits is not None:
         checks.weight_bits("--weight-bits", arguments.weight_bits)
     checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
+    file = arguments.json
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise ConfigError("--json", f"must be a file in a folder that exists, got {str(file)!r}")
 
 
 def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:

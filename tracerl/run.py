@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError, ConfigWarning, stop
-from tracerl.config.error_messages import explain, refuse_options
+from tracerl.config.error_messages import check_choices, explain, refuse_options
 from tracerl.config.instantiate import open_keys
 from tracerl.runs import lock
 from tracerl.runs.launch import Origin, RunEnded, launch
@@ -41,6 +41,7 @@ def main() -> None:
     entry = hydra_compat.main(job, _CONFIG_PATH, "run")
     try:
         refuse_options(sys.argv[1:])
+        check_choices(sys.argv[1:])
         check_folders(sys.argv[1:])
         sys.argv[1:] = command_line(sys.argv[1:], trusted)
         entry()

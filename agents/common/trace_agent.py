@@ -68,6 +68,8 @@ class TraceAgentSettings:
 
     def __post_init__(self) -> None:
         """Check every setting, raising a ConfigError that names it."""
+        checks.part("encoder", self.encoder)
+        checks.step_rules(self.optimizer, "policy")
         checks.discounts(self.discount, self.trace_decay)
         checks.positive("horizon_share", self.horizon_share)
         checks.flag("scale_reward", self.scale_reward)

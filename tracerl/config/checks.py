@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from numbers import Real
@@ -131,6 +131,20 @@ def choice(key: str, value: Any, options: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ConfigError(key, f"must be one of {', '.join(options)}; got {value!r}")
     return value
+
+
+def part(key: str, value: Any) -> None:
+    """Check the settings of a part of an agent, whose ``build`` makes it."""
+    if not callable(getattr(value, "build", None)):
+        raise ConfigError(key, f"must be settings with a _target_, got {value!r}")
+
+
+def step_rules(rules: Any, *names: str) -> None:
+    """Check the settings of step-size rules by name, such as ``policy`` and ``value``."""
+    if not isinstance(rules, Mapping) or not set(names) <= set(rules):
+        raise ConfigError("optimizer", f"must have the step-size rules {' and '.join(names)}, got {rules!r}")
+    for name in names:
+        part(f"optimizer.{name}", rules[name])
 
 
 def packages(key: str, extra: str, *names: str) -> None:

@@ -3,13 +3,18 @@
 import difflib
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
+
+_CONFIGS = "tracerl.configs"  # package
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
@@ -47,6 +52,25 @@ def refuse_options(arguments: Sequence[str]) -> None:
         if found is not None and found[2] in _keys_of("", []):
             value = found[3] or ("..." if following.startswith("-") or "=" in following else following)
             raise ConfigError(argument, f"is not an option: settings are written as KEY=VALUE, {found[1]}={value}")
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Raise a ConfigError for a group of the config whose choice is no name, such as ``logger=null``."""
+    for argument in arguments:
+        key = argument.partition("=")[0].lstrip("+").partition("@")[0]
+        folder = files(_CONFIGS) / key
+        if "=" not in argument or not key or not folder.is_dir():
+            continue
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except HydraException:
+            continue  # Hydra's own message follows
+        chosen = override.value()
+        for choice in chosen.list if isinstance(chosen, ChoiceSweep) else [chosen]:
+            names = choice if isinstance(choice, list) else [choice]
+            if not isinstance(choice, Sweep) and not all(isinstance(name, (str, QuotedString)) for name in names):
+                choices = ", ".join(sorted(path.name[:-5] for path in folder.iterdir() if path.name.endswith(".yaml")))
+                raise ConfigError(key, f"must be one of {choices}, got {argument.partition('=')[2]}")
 
 
 def _keys_of(parent: str, arguments: list[str]) -> list[str]:

@@ -120,6 +120,8 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
 
 def _check_known(node: DictConfig, key: str) -> None:
     """Raise a ConfigError for a setting that the target of a group does not accept, and for one that it lacks."""
+    if not _is_target(node):
+        raise ConfigError(key, f"must be settings with a _target_, got {'null' if node is None else node}")
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
     for name in names:

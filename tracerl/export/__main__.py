@@ -8,7 +8,7 @@ from typing import Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, stop
-from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
 from tracerl.runs.files import write_atomic
 
 _OPTIONS = {
@@ -43,13 +43,13 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     about = "Write a run's agent, or a network of it, to files; see docs/export.md and docs/c.md."
-    parser = argparse.ArgumentParser(prog="python -m tracerl.export", description=about)
+    parser = Parser(prog="python -m tracerl.export", description=about)
     add = parser.add_argument
     add("run", type=Path, help="folder of a run or of one of its checkpoints")
-    add("--nir", type=Path, metavar="FILE", help="write a NIR graph (tracerl[nir])")
-    add("--pt2", type=Path, metavar="FILE", help="write a program of torch.export")
-    add("--onnx", type=Path, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
-    add("--c", type=Path, metavar="DIR", help="write the agent, which continues to learn, as a C program")
+    add("--nir", type=path_of, metavar="FILE", help="write a NIR graph (tracerl[nir])")
+    add("--pt2", type=path_of, metavar="FILE", help="write a program of torch.export")
+    add("--onnx", type=path_of, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")
+    add("--c", type=path_of, metavar="DIR", help="write the agent, which continues to learn, as a C program")
     add("--network", default="policy", metavar="NAME", help="policy (default) or value")
     bits = "round weights to integers of N bits times a scale per layer (default: deploy.weight_bits of the run)"
     add("--weight-bits", type=int, metavar="N", help=bits)

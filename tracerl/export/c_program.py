@@ -22,6 +22,7 @@ from tracerl.runs.files import write_atomic
 
 PARTS = ("memory functional currents neurons otpe presynaptic steps networks streams heads state actor_critic").split()
 _LEAST_GAP = 4  # zeros between two runs of numbers that are listed
+_WRITTEN_BY = b"Written by tracerl "  # in the head of agent.h
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ def c_program(agent: Any, about: str = "An agent of tracerl.", recorded: int = 3
 
 
 def write_c_program(program: CProgram, folder: Path) -> None:
-    """Write the files into a folder, which is made where it is missing; files of the same names are replaced.
+    """Write the files into a folder, which is made where it is missing; those of an earlier export are replaced.
 
     Raises:
-        ConfigError: naming the option ``c``, if the folder cannot be written.
+        ConfigError: naming the option ``c``, if the folder cannot be written, or has such files of another origin.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -106,10 +107,20 @@ def write_c_program(program: CProgram, folder: Path) -> None:
         if not folder.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {folder.parent}")
         folder.mkdir(exist_ok=True)
+        there = [name for name in program.files if (folder / name).exists()]
+        if there and not _is_export(folder):
+            wanted = "must be a new folder or that of an earlier export"
+            raise ConfigError("c", f"{wanted}, got {str(folder)!r}, which has {', '.join(there)}")
         for name, text in program.files.items():
             write_atomic(folder / name, text)
     except OSError as error:
         raise ConfigError("c", f"must be a folder that can be written, got {str(folder)!r}: {error}") from error
+
+
+def _is_export(folder: Path) -> bool:
+    """Return whether a folder has the header of an earlier export."""
+    header = folder / "agent.h"
+    return header.is_file() and _WRITTEN_BY in header.read_bytes()
 
 
 def _sizes(layout: StateLayout) -> dict[str, int]:

@@ -13,10 +13,17 @@ from tracerl.config.checks import ConfigError
 
 CALLS = ("reset", "step", "close")
 GRACE = 10.0  # seconds after the limit until the process ends, if the env blocks Python
+_AGAIN = 0.1  # least seconds between two interrupts of a call, the second of which meets a bare except
 
 
 class _Late(BaseException):
     """Raised inside the env, whose own ``except Exception`` does not catch it."""
+
+
+class _Call:
+    """The limited call that is running, if any."""
+
+    running = False
 
 
 @contextmanager
@@ -45,6 +52,7 @@ def time_limit(env: Any, seconds: float | None) -> Iterator[None]:
             setattr(env, name, partial(_call, getattr(env, name), seconds, name))
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for name in CALLS:
             vars(env).pop(name, None)
         signal.signal(signal.SIGALRM, before)
@@ -54,11 +62,16 @@ def _call(function: Callable[..., Any], seconds: float, name: str, *args: Any, *
     """Call a function under the limit."""
     faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)  # stderr, also if sys.stderr is replaced
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # repeated, because a bare except can catch the first
         try:
+            _Call.running = True
+            signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds, _AGAIN))
             return function(*args, **kwargs)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            try:
+                _Call.running = False  # from here on the timer interrupts nothing
+            finally:  # also where it has interrupted the line above
+                _Call.running = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
     except _Late:
         raise TimeoutError(f"{name} did not return within {seconds:g} s (env.timeout)") from None
     finally:
@@ -66,4 +79,5 @@ def _call(function: Callable[..., Any], seconds: float, name: str, *args: Any, *
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _Late
+    if _Call.running:
+        raise _Late

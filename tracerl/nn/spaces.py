@@ -13,13 +13,15 @@ UNBOUNDED = 1e30  # larger bounds count as infinite: some envs use the largest f
 
 
 def observation_shape(space: Space[Any]) -> tuple[int, ...]:
-    """Return the shape of an observation; a ConfigError if the space is not a Box.
+    """Return the shape of an observation; a ConfigError if the space is not a Box or has no number.
 
     The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
     if not isinstance(space, spaces.Box):
         supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
         raise ConfigError("env", f"must have observations of {supported} for this agent, got {space}")
+    if 0 in space.shape:
+        raise ConfigError("env", f"must have observations of at least one number for this agent, got {space}")
     return space.shape
 
 

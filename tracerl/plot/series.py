@@ -59,7 +59,7 @@ def rolling_mean(returns: Array, window: int = WINDOW) -> Array:
     """Return the mean of each return and up to ``window`` - 1 returns before it: [episodes]."""
     sums = np.concatenate([[0.0], np.cumsum(returns)])
     last = np.arange(1, len(sums))
-    first = np.maximum(last - window, 0)
+    first = np.maximum(last - min(window, len(returns)), 0)
     means: Array = (sums[last] - sums[first]) / (last - first)
     return means
 

@@ -139,6 +139,8 @@ def _inside(job: Job, options: Options) -> list[Html]:
     try:
         saved = load(job.folder, options.checkpoint, trust=options.trust)
     except ConfigError as error:
+        if options.checkpoint is not None:
+            raise  # what was asked for is not there
         return [section("Spikes", element("p", _why("No checkpoint to look into", error, job)))]
     spikes = _shown(partial(_raster, saved, options), "No raster", job)
     return [section("Spikes", spikes), *_filters(saved, options)]

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tracerl.config import checks, hydra_compat
 from tracerl.config.checks import ConfigError
-from tracerl.config.error_messages import explain
+from tracerl.config.error_messages import check_choices, explain
 from tracerl.config.instantiate import build, open_keys
 from tracerl.config.overrides import text_of
 from tracerl.nn.spaces import spaces_of
@@ -243,6 +243,7 @@ def compose(settings: Settings) -> DictConfig:
         ConfigError: a key or a choice does not exist.
     """
     overrides = _overrides(settings)
+    check_choices(overrides)
     try:
         return hydra_compat.compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:

@@ -194,7 +194,8 @@ def use_threads(cfg: DictConfig) -> None:
 
     from tracerl.config.threads import available_cores
 
-    torch.set_num_threads(1 if cfg.lifetimes == 1 else cfg.threads or available_cores())
+    cores = available_cores()  # torch ends the process where it is given a hundred thousand threads
+    torch.set_num_threads(1 if cfg.lifetimes == 1 else min(cfg.threads or cores, cores))
 
 
 def check_engine(engine: str, agent: Any, agent_name: str) -> str | None:

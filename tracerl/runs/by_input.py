@@ -27,8 +27,10 @@ def kind_of_space(space: "Space[Any]") -> str:
     from gymnasium import spaces
 
     kind = kind_of(space.shape)
+    if kind != "images":
+        return kind
     bounded = isinstance(space, spaces.Box) and space.low.min() >= 0 and space.high.max() <= 1
-    return "unit" if kind == "images" and (bounded or isinstance(space, spaces.MultiBinary)) else kind
+    return "unit" if bounded or isinstance(space, spaces.MultiBinary) else kind
 
 
 def for_input(settings: Any, kind: str) -> Any:

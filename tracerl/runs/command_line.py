@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from tracerl.config.checks import stop
@@ -15,6 +16,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the error and exit with 2."""
         stop(f"{message} (--help lists the options)")
+
+
+def path_of(text: str) -> Path:
+    """Return a path; empty text, as of a variable of the shell that is not set, is an error."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path, got ''")
+    return Path(text)
 
 
 def add_lifetime_options(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:

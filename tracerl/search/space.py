@@ -17,7 +17,7 @@ from optuna.trial import Trial
 
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
-from tracerl.config.error_messages import explain
+from tracerl.config.error_messages import check_choices, explain
 from tracerl.config.instantiate import open_keys
 
 # Settings with one value per search: trials of several envs, seeds or lengths cannot be compared.
@@ -138,6 +138,7 @@ def read(arguments: Sequence[str], config_dir: Path | None) -> Space:
 
 
 def _compose(name: str, overrides: list[str]) -> tuple[DictConfig, Mapping[str, str]]:
+    check_choices(overrides)
     try:
         cfg = hydra_compat.compose(overrides, name, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:

@@ -9,7 +9,7 @@ from tracerl.plot.choice import best_bands
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.style import save
 from tracerl.plot.table import as_csv
-from tracerl.runs.command_line import errors_in_one_line
+from tracerl.runs.command_line import Parser, errors_in_one_line
 from tracerl.runs.folders import read_jobs
 from tracerl.sweep.effects import draw_effects
 from tracerl.sweep.table import report, rows_of
@@ -18,7 +18,7 @@ from tracerl.sweep.table import report, rows_of
 def main() -> None:
     """Print the table of a finished or active sweep; exit with 0 or 2 (bad input)."""
     about = "Print the results of the jobs of a sweep."
-    parser = argparse.ArgumentParser(prog="python -m tracerl.sweep", description=about)
+    parser = Parser(prog="python -m tracerl.sweep", description=about)
     add = parser.add_argument
     add("folder", type=Path, help="folder of a sweep, or with several sweeps or runs")
     add("--jobs", action="store_true", help="print a row per job, not per setting")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracerl.config.checks import ConfigError
-from tracerl.runs.command_line import add_lifetime_options, errors_in_one_line, failures_in_one_line
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, failures_in_one_line
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
@@ -52,7 +52,7 @@ def _summary(record: "Record") -> str:
 
 def _parser() -> argparse.ArgumentParser:
     """Return a parser whose result has the given options only: ``Options`` has the defaults."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tracerl.watch",
         description="Watch a run's agent: its env beside spikes, membranes, action probabilities, value and td error.",
         epilog=KEYS,
