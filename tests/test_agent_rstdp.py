@@ -179,6 +179,13 @@ def test_lifetime_i_of_many_equals_the_single_lifetime_of_its_seed(signal: str) 
                 torch.testing.assert_close(together.state_dict()[name][i], one, rtol=1e-11, atol=1e-11)
 
 
+def test_many_lifetimes_run_with_a_single_action() -> None:
+    agent: Any = make_agent(Space(4, 1), "agent=rstdp", seed=[0, 1])
+    for step_type in (StepType.FIRST, StepType.MID):
+        assert agent.advance(np.full(2, step_type, np.int8), np.zeros(2), np.ones((2, 4))).tolist() == [0, 0]
+    assert agent.diagnostics()["spikes/margin"] == 0
+
+
 def test_skipped_lifetime_is_unchanged() -> None:
     agent, rng = agent_for("agent.signal=td", seed=[0, 1, 2, 3]), np.random.default_rng(0)
     step_types = np.full(4, StepType.FIRST, np.int8)

@@ -127,6 +127,69 @@ def test_single_diverged_lifetime_is_re_initialised() -> None:
     assert record.step == 500 and list(divergence.problems) == [0]
 
 
+def ended_episodes(kind: str, at: int | None) -> tuple[list[tuple[int, float, int]], torch.Tensor]:
+    """Return the episodes of lifetime 0, which is re-initialised after step ``at``, and its weights at the end."""
+    backend, lifetimes = ("compiled", 2) if kind == "compiled" else ("gymnasium", 1 if kind == "alone" else 2)
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open(range(lifetimes))
+    seed: Any = 0 if lifetimes == 1 else [0, 1]
+    agent = make_agent(runner, SMALL, "engine=fused", seed=seed, dtype=torch.float64)
+    records, found = [Record(lifetime=i) for i in range(lifetimes)], list[tuple[int, float, int]]()
+    records[0].keep = lambda lifetime, *episode: found.append(episode)  # type: ignore[method-assign]
+    runner.divergence = DivergenceCheck("reset_life")
+    runner.divergence.remember(agent)
+    poison = None if at is None else Poison(at, "critic.network.readout.affine", None if lifetimes == 1 else 0)
+    assert runner.run(agent, 150, records, [] if poison is None else [poison], lambda: False) == "finished"
+    assert list(runner.divergence.problems) == ([] if at is None else [0])
+    runner.close()
+    return found, agent.policy.network.flat.reshape(lifetimes, -1)[0].clone()
+
+
+@pytest.mark.parametrize("before_the_end", [3, 1, 0])
+def test_re_initialised_lifetime_is_the_same_alone_among_many_and_compiled(before_the_end: int) -> None:
+    end = ended_episodes("alone", None)[0][1][0]  # of the second episode
+    episodes, weights = ended_episodes("alone", end - before_the_end)
+    assert [step for step, *_ in episodes[:2]] == [episodes[0][0], end]
+    for kind in ("many", "compiled"):
+        found = ended_episodes(kind, end - before_the_end)
+        assert found[0] == episodes and torch.equal(found[1], weights)
+
+
+@pytest.mark.parametrize("policy", ["freeze", "reset_life"])
+def test_divergence_at_the_start_of_an_episode_costs_the_others_nothing(policy: str) -> None:
+    _, (alone, *_) = run_many_lifetimes("CartPole-v1", 200, SMALL, "engine=torch", seeds=[0, 1])
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
+    agent, records = make_agent(runner, SMALL, "engine=torch", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    runner.divergence, advance, ends = DivergenceCheck(policy), agent.advance, iter(range(1000))
+    runner.divergence.remember(agent)
+
+    def overflowing(step_types: np.ndarray, rewards: np.ndarray, observations: Any) -> Any:
+        actions = advance(step_types, rewards, observations)
+        if step_types[1] >= StepType.TERMINATED and next(ends) == 1:  # the last update of the second episode
+            agent.policy.network.readout.affine[1] = torch.inf
+        return actions
+
+    agent.advance = overflowing  # type: ignore[method-assign]
+    assert runner.run(agent, 200, records, [], lambda: False) == "finished"
+    assert list(runner.divergence.problems) == [1] and records[1].frozen == (policy == "freeze")
+    assert records[0].returns == alone.returns and records[0].step == 200
+    assert records[1].step == (sum(records[1].returns) if policy == "freeze" else 200)
+    runner.close()
+
+
+@pytest.mark.parametrize("lifetimes", [1, 2])
+def test_lifetime_with_an_optimiser_of_torch_is_re_initialised(lifetimes: int) -> None:
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open(range(lifetimes))
+    seed: Any = 0 if lifetimes == 1 else [0, 1]
+    agent, records = make_agent(runner, SMALL, "optimizer=torch", seed=seed), [Record() for _ in range(lifetimes)]
+    runner.divergence = DivergenceCheck("reset_life")
+    runner.divergence.remember(agent)
+    poison = Poison(60, name_of_a_weight(agent, "policy"), None if lifetimes == 1 else 1)
+    assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
+    assert list(runner.divergence.problems) == [lifetimes - 1]
+    assert all(tensor.isfinite().all() for tensor in agent.capture().values())
+    runner.close()
+
+
 @pytest.mark.parametrize("policy", ["freeze", "stop"])
 def test_run_ends_at_the_first_or_at_the_last_divergence_by_policy(policy: str) -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])

@@ -20,6 +20,7 @@ SHARED = ("network.membrane_decay=0.6", "network.readout_decay=0.4", "network.th
 ALIF, RECURRENT, NORM = "network.neuron=alif", "network.recurrent=true", "network.layer_norm=true"
 TERNARY = "network.neuron=ternary"
 PRESYNAPTIC = "network.credit=presynaptic"
+TICKS = "network.ticks=4"
 ONE = ("agent.trunk=shared",)
 ROUNDED = "+agent.weight_bits=6"
 GROWING = "agent.discount=[0.99,0.995]", "agent.horizon_share=2"
@@ -79,13 +80,7 @@ CASES = {
         "agent.critic=null",
         *LEARN,
     ),
-    "rate target, one network": (
-        *ONE,
-        "network.hidden=[7,5]",
-        "network.rate_target=0.1",
-        PRESYNAPTIC,
-        "network.ticks=2",
-    ),
+    "rate target, one network": (*ONE, "network.hidden=[64,64]", "network.rate_target=0.1", PRESYNAPTIC, TICKS),
     "ternary": (TERNARY, "network.hidden=[9]"),
     "ternary, two layers, learned": (TERNARY, "network.hidden=[7,5]", *LEARN, "network.ticks=2"),
     "ternary, three layers, shared": (TERNARY, RECURRENT, "network.hidden=[6,5,4]", *LEARN, *SHARED),

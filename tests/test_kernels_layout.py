@@ -27,7 +27,7 @@ AGENTS: list[tuple[Any, tuple[str, ...]]] = [
 ]
 IMAGES = "network=conv", "network.channels=[3]", "network.pool=2", "network.pool_kind=max"
 PERCEPTRON_OF_IMAGES = "agent=stream_ac", "agent.hidden=[5]", "agent.channels=[3]"
-SWITCHED = {("frozen",), ("greedy",), ("by_rows",), ("finds_active",)}
+SWITCHED = {("frozen",), ("adapts",), ("greedy",), ("by_rows",), ("finds_active",)}
 OF_OTHERS = {("threshold", "complement"), ("adaptation_decay", "raw")}  # of one record type with those that have them
 
 

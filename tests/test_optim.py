@@ -240,6 +240,23 @@ def test_torch_optimisers_ascend_signal_times_trace() -> None:
     assert not torch.equal(network.score, score)  # the views of the score are restored
 
 
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "ASGD", "RAdam"])
+def test_torch_optimiser_restored_early_continues_bit_identically(name: str) -> None:
+    found = []
+    for restored in (False, True):
+        network = network_of(3, [4], 2)
+        rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
+        for i in range(8):
+            if restored and i == 3:
+                state = {key: tensor.clone() for key, tensor in rule.capture_foreign().items()}
+                rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
+                rule.restore_foreign(state)
+            rule(network, torch.cos(i + torch.arange(network.flat.numel()).double()), tensor(0.7)[0])
+        found.append((network.flat.clone(), rule.capture_foreign()))
+    assert torch.equal(found[0][0], found[1][0])
+    assert all(torch.equal(found[0][1][key], found[1][1][key]) for key in found[0][1])
+
+
 def test_every_torch_optimiser_without_a_closure_runs() -> None:
     for name in ("Adam", "AdamW", "RMSprop", "Adagrad", "NAdam"):
         network = network_of(3, [4], 2)

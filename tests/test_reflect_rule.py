@@ -2,11 +2,13 @@
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor
 
 from tests.oracles import initial_state, parameters_of, scores_of, tick
 from tests.test_gradients import build, relative_error, stream
+from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Categorical
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
@@ -75,6 +77,12 @@ def test_signals_by_hand() -> None:
         torch.stack([advantage(reward) for reward in rewards]),
         torch.tensor([0.0, 4.0, -20 / 3], dtype=torch.float64),
     )
+
+
+def test_average_whose_decay_rounds_to_one_raises_an_error() -> None:
+    assert AdvantageSignal(0.99999999, LIFETIMES).decay == 0.99999999
+    with pytest.raises(ConfigError, match="average_decay must be below 1 as a number of torch.float32, got 0.99999999"):
+        AdvantageSignal(0.99999999, Lifetimes(0))
 
 
 def test_copy_learns_independently() -> None:

@@ -137,6 +137,7 @@ class Layout:
             bottom: Any = layers[0] if kind is RECTIFIED else layers[0]["synapses"]
             record["first_layer"], record["input_weights"] = len(self.layers), bottom["affine"]
             self.layers = np.concatenate([self.layers, layers])
+        self.agent["adapts"] = True
         self.agent["finds_active"] = parts.by_rows and bool(self.layers["is_bottom"].any())
         self.agent[1] = self.agent[0]
         self.agent[1]["frozen"] = True

@@ -95,7 +95,8 @@ class FusedEngine:
 
     def switch(self, frozen: bool, greedy: bool) -> None:
         """Set whether later steps skip learning, and whether they take the most probable action."""
-        self._layout.agent["frozen"], self._layout.agent["greedy"] = [frozen, True], greedy
+        agents = self._layout.agent
+        agents["frozen"], agents["adapts"], agents["greedy"] = [frozen, True], not frozen, greedy
 
     def count_spikes(self) -> None:
         """Make ``rate`` of every spiking layer the number of its spikes."""

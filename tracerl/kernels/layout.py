@@ -178,5 +178,6 @@ AGENT = record(  # describe.AgentParts
     by_rows=FLAG,  # a network is too large for the fastest cache; see steps.add_to_traces
     finds_active=FLAG,  # by rows, and a bottom layer has a row of weights per number of the encoded observation
     frozen=FLAG,  # nothing is learned, and what only serves learning is left out
+    adapts=FLAG,  # thresholds rise, also in a forward pass that updates no traces; not in a frozen agent
     greedy=FLAG,  # the likeliest action in place of a sample
 )

@@ -19,7 +19,8 @@ from tracerl.kernels.streams import finite
 STEP_TYPE, REWARD, OBSERVATION = range(3)  # columns of what arrives at a lifetime
 
 # What a lifetime keeps beside its env and its agent: a row of 64-bit words.
-STEPS, NEXT_STEP_TYPE, RETURN, LIFETIME_WORDS = range(4)  # env steps; FIRST or SKIP; of the running episode, a float
+STEPS, NEXT_STEP_TYPE, RETURN, LIFETIME_WORDS = range(4)  # env steps; see below; of the running episode, a float
+AGAIN = -1  # next step type beside FIRST and SKIP: FIRST without a reset of the env, for an agent that begins again
 ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended episode
 
 
@@ -170,17 +171,22 @@ def run_one(
     until: int,
     steps: int,
 ) -> int:
-    """Run one lifetime up to an env step and return how many episodes ended."""
+    """Run one lifetime up to an env step and return how many episodes ended; one that diverged is not run."""
+    if words[agents[0].fault] != 0:
+        return 0
     env_floats, floats = env.view(np.float64), lifetime.view(np.float64)
     count, step_type, reward = 0, int(lifetime[NEXT_STEP_TYPE]), 0.0
     if step_type == FIRST:
         reset(kind, env, env_floats, observation)
+    elif step_type == AGAIN:
+        step_type = FIRST
     lifetime[NEXT_STEP_TYPE] = SKIP
     while True:
         action = call_at(address, memory, words, agents, layers, constants, scratch, step_type, reward, observation)
-        if math.isnan(action):  # of a policy's own NaN too, which no compiled env can take
+        diverged = math.isnan(action)  # also by a policy's own NaN, which no compiled env can take
+        if diverged:
             words[agents[0].fault] = 1
-            return count
+            lifetime[NEXT_STEP_TYPE] = AGAIN
         if step_type >= TERMINATED:
             ended[count, ENDED_AT] = lifetime[STEPS]
             ended[count, ENDED_RETURN] = floats[RETURN]
@@ -193,7 +199,10 @@ def run_one(
                 return count
             reset(kind, env, env_floats, observation)
             step_type = FIRST
-            continue
+            if not diverged:
+                continue
+        if diverged:
+            return count
         if lifetime[STEPS] >= until:
             return count
         reward, terminated = advance_env(kind, env, env_floats, action, observation)

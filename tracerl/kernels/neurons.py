@@ -113,7 +113,7 @@ def layer_forward(memory: Any, agent: Any, layer: Any, x: Any, scratch: Any) -> 
         fire_ternary(memory, layer, current, m, complement, theta)
     else:
         fire(memory, layer, current, m, complement, theta)
-    if layer.threshold_rise != ABSENT and not agent.frozen:
+    if layer.threshold_rise != ABSENT and agent.adapts:
         raise_thresholds(memory, layer)
 
 

@@ -82,10 +82,22 @@ class DivergenceCheck:
         print(f"warning: {problem}; {then}", file=sys.stderr)
 
     def _reinitialise(self, agent: Any, lifetime: int) -> None:
-        """Give one lifetime its initial state, which has no fault."""
-        rows = lifetime if agent.lifetimes.shape else ...
-        for name, tensor in agent.capture().items():
-            tensor[rows] = self._initial[name][rows]
+        """Give one lifetime its initial state, which has no fault.
+
+        State that an optimiser of torch has made since then begins again: from nothing for one lifetime, and for one of
+        many, which share the optimiser, from zero in what it keeps of each parameter.
+        """
+        if not agent.lifetimes.shape:
+            agent.restore({name: tensor.clone() for name, tensor in self._initial.items()})
+            return
+        import torch  # slow, and imported by an agent with state already
+
+        with torch.inference_mode():
+            for name, tensor in agent.capture().items():
+                if name in self._initial:
+                    tensor[lifetime] = self._initial[name][lifetime]
+                elif tensor.dim():
+                    tensor[lifetime] = 0
 
 
 def finite(numbers: Any) -> bool:

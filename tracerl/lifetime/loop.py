@@ -207,7 +207,7 @@ def stream(
     action, observation = loop_state.action, loop_state.observation
     if record.step < steps and (loop_state.ended or not loop_state.begun):
         observation = reset_env(env, None if loop_state.begun else seed, record, shape)
-        action = agent.start(observation)
+        action = _start(agent, observation, loop_state, record)
         if loop_state.begun:
             schedule.call_after_reset([record], agent)
         loop_state.begun, loop_state.ended = True, False
@@ -230,14 +230,12 @@ def stream(
             loop_state.ended = record.step >= steps
             if not loop_state.ended:
                 observation = reset_env(env, None, record, shape)
-                try:
-                    action = agent.start(observation)
-                except Diverged:
-                    if not _faulty(faults):
-                        raise
+                if not _faulty(faults):
+                    action = _start(agent, observation, loop_state, record)
         if _faulty(faults):
             loop_state.divergence.examine(agent, [record.step])
-            action = agent.start(observation)  # the agent was re-initialised
+            if not loop_state.ended:
+                action = agent.start(observation)  # the agent was re-initialised
         loop_state.action, loop_state.observation = action, observation
         if step.last and schedule.by_episode:
             schedule.call_after_episodes([record], agent)
@@ -248,6 +246,17 @@ def stream(
             break
     schedule.call_at_end([record], agent)
     return "finished" if record.step >= steps else "interrupted"
+
+
+def _start(agent: Agent, observation: Any, loop_state: LoopState, record: Record) -> Any:
+    """Begin an episode and return the action; an agent that diverges there is re-initialised, or raises Diverged."""
+    try:
+        return agent.start(observation)
+    except Diverged:
+        if not _faulty(faults_of(agent)):
+            raise
+    loop_state.divergence.examine(agent, [record.step])
+    return agent.start(observation)
 
 
 def _faulty(faults: Faults | None) -> bool:

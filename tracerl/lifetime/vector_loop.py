@@ -82,11 +82,9 @@ def _run(
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
         step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
-        actions = _advance(agents, step_types, rewards, observations)
+        actions, ended = _advance(agents, step_types, rewards, observations), step_types >= StepType.TERMINATED
         if faults is not None and faults.any():
-            for lifetime in loop_state.divergence.examine(agents, (statistics.steps + 1).tolist()):
-                statistics.freeze(lifetime)
-        ended = step_types >= StepType.TERMINATED
+            actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
         statistics.add(rewards, step_types >= StepType.MID, ended)
         some_ended = schedule.by_episode and ended.any()
         if by_themselves:
@@ -141,16 +139,52 @@ def _begin(
     except BaseException as error:
         raise EnvFailed(f"an env failed in reset after {statistics.step():,} steps") from error
     _check_finite(observations, statistics, divergence)
-    step_types = np.where(which & ~statistics.frozen, StepType.FIRST, StepType.SKIP).astype(np.int8)
+    actions = _start(agents, which & ~statistics.frozen, observations)
+    return _examine(agents, actions, observations, statistics, divergence, 0, np.zeros_like(which))
+
+
+def _start(agents: ManyAgents, which: Array, observations: Any) -> Array:
+    """Begin an episode in these lifetimes with their observations and return the newest actions of all."""
+    step_types = np.where(which, StepType.FIRST, StepType.SKIP).astype(np.int8)
     return _advance(agents, step_types, np.zeros(len(which)), observations)
+
+
+def _examine(
+    agents: ManyAgents,
+    actions: Array,
+    observations: Any,
+    statistics: VectorStatistics,
+    divergence: DivergenceCheck,
+    steps: int,
+    ended: Array,
+) -> Array:
+    """Apply the policy to the lifetimes that diverged and return the newest actions of all.
+
+    Args:
+        agents: agents.
+        actions: newest actions.
+        observations: newest observations.
+        statistics: statistics without the step in which they diverged.
+        divergence: check.
+        steps: 1 in a step, 0 at the start of an episode.
+        ended: lifetimes whose episode has ended. Others begin an episode after they are re-initialised.
+    """
+    faults = faults_of(agents)
+    if faults is None or not faults.any():
+        return actions
+    diverged = faults != 0
+    for lifetime in divergence.examine(agents, (statistics.steps + steps).tolist()):
+        statistics.freeze(lifetime)
+    again = diverged & (faults == 0) & ~ended
+    return _start(agents, again, observations) if again.any() else actions
 
 
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
     """Advance the agents. The divergence check handles those that diverge."""
+    faults = faults_of(agents)
     try:
         return agents.advance(step_types, rewards, observations)
     except Diverged:
-        faults = faults_of(agents)
         if faults is None or not faults.any():
             raise
         nobody = np.full_like(step_types, StepType.SKIP)

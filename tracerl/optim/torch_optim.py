@@ -58,6 +58,8 @@ class TorchOptim:
 class TorchStep(StepRule):
     """Pass ``-signal * zeta`` to a torch optimiser as the gradient to descend.
 
+    ``step_size`` is lr, and NaN where a number of the gradient is not finite.
+
     During the optimiser's step, ``.grad`` of the parameters holds this update. Afterwards it is a view of the network's
     ``score`` again.
     """
@@ -74,11 +76,13 @@ class TorchStep(StepRule):
             shape = parameter.shape[network.flat.dim() - 1 :]
             self._updates.append(self._update[..., start : start + shape.numel()].unflatten(-1, shape))
             start += shape.numel()
-        self.step_size.fill_(float(self._optimizer.param_groups[0]["lr"]))
+        self._lr = float(self._optimizer.param_groups[0]["lr"])
+        self.step_size.fill_(self._lr)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Apply the update of the class; see ``StepRule.forward``."""
         torch.mul(trace, -signal.unsqueeze(-1), out=self._update)
+        torch.add(self._update.sum(-1, keepdim=True) * 0, self._lr, out=self.step_size)
         scores = [parameter.grad for parameter in self._parameters_of_network]
         for parameter, update in zip(self._parameters_of_network, self._updates, strict=True):
             parameter.grad = update
@@ -102,11 +106,17 @@ class TorchStep(StepRule):
 
     def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
         """Load the optimiser's state; see ``StepRule.restore_foreign``."""
-        whole = self._optimizer.state_dict()
+        whole, shared = self._optimizer.state_dict(), []
         whole["state"] = {}
         for name, tensor in state.items():
             i, _, inner = name.partition(".")
             if not i.isdecimal() or int(i) >= len(self._parameters_of_network):
                 raise ValueError(f"the agent's state has {name}, but the optimiser has no such parameter")
             whole["state"].setdefault(int(i), {})[inner] = tensor.clone()
+            parameter = self._parameters_of_network[int(i)]
+            if tensor.shape != parameter.shape:
+                shared.append((parameter, inner, tensor))
         self._optimizer.load_state_dict(whole)
+        for parameter, inner, tensor in shared:  # which torch has converted to the parameter's dtype
+            if isinstance(self._optimizer.state[parameter][inner], Tensor):
+                self._optimizer.state[parameter][inner] = tensor.clone()

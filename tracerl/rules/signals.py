@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tracerl.config.checks import ConfigError
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
@@ -39,8 +40,13 @@ class AdvantageSignal(StateModule):
         Args:
             decay: d of the average per env step, in [0, 1).
             lifetimes: maker of tensors.
+
+        Raises:
+            ConfigError: naming ``average_decay``, which rounds to 1 in the dtype of the lifetimes.
         """
         super().__init__()
+        if float(torch.tensor(decay, dtype=lifetimes.dtype)) >= 1:
+            raise ConfigError("average_decay", f"must be below 1 as a number of {lifetimes.dtype}, got {decay}")
         self.decay = decay
         self.register_buffer("average", lifetimes.zeros())
         self.register_buffer("unseen", lifetimes.full(1.0))
