@@ -208,6 +208,23 @@ def test_standardisation_is_merged_into_the_first_weights() -> None:
     np.testing.assert_allclose(computed(again.policy.network, observations)[0], outputs, atol=1e-9)
 
 
+def test_standardisation_is_merged_into_a_readout_without_layers(env: Any) -> None:
+    agent = tracerl.make_agent(env, "reflect_classic", settings={"agent.network.hidden": []})
+    tracerl.live(agent, env, 50).finish()
+    moments = agent.encoder.normalizer.moments
+    observations = np.random.default_rng(1).normal(size=(STEPS, 4))
+    standardised = (observations - moments.mean.numpy()) / moments.deviation().numpy()
+    outputs, _ = simulate(tracerl.to_nir(agent, fold_normalizer=True), observations, 1e-4)
+    np.testing.assert_allclose(outputs, simulate(tracerl.to_nir(agent), standardised, 1e-4)[0], atol=1e-5)
+
+
+def test_contrast_encoder_of_images_has_no_nodes() -> None:
+    settings = {**HARD, "network": "conv", "encoder": "contrast", "encoder.normalize": False}
+    agent = tracerl.make_agent(tracerl.make_env("MinAtarBreakout"), settings=settings)
+    with pytest.raises(ConfigError, match="encoder must be raw for images, whose traces have no nodes"):
+        tracerl.to_nir(agent, with_encoder=True)
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "problem"),
     [

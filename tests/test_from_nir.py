@@ -244,6 +244,8 @@ def test_dt_comes_from_the_argument_the_metadata_or_the_default(env: Any) -> Non
         (stack(nir.Linear(weights(8, 5)), lif()), {}, "env must make 5 numbers .* encoder=raw makes 4"),
         (stack(first(), lif(), nir.Linear(weights(3))), {}, "env must have actions for the NIR graph's 3 outputs"),
         (stack(first(), lif()), {"settings": {"network.hidden": [9]}}, r"network\.hidden must be \[8\], as in"),
+        (stack(first(), lif()), {"settings": {"network.threshold": 0.3}}, r"network\.threshold must be .*, as in"),
+        (stack(first(), lif()), {"settings": {"network.membrane_decay": 0.5}}, r"network\.membrane_decay must be"),
         (stack(first(), lif()), {"settings": {"dtype": "int8"}}, "dtype must be one of float32, float64"),
         (stack(first(), lif()), {"agent": "stream_ac"}, "agent must be one of reflect, eprop"),
         (lif(), {}, "path must be a NIR file or a nir.NIRGraph, got LIF"),

@@ -135,6 +135,7 @@ EDGES = CHAIN["edges"]
         ("edges must be given once, a to b", dict(edges=[*EDGES, ["a", "b", "delayed"]])),
         ("edges must form no cycle within a tick: delay one among a, b", dict(edges=[*EDGES, ["b", "a"]])),
         ("edges must form no cycle", dict(edges=[*EDGES, ["b", "b"]])),
+        ("edges must not lead from input to output", dict(edges=[*EDGES, ["input", "output"]])),
         ("edges must have one to output", dict(edges=EDGES[:2])),
         ("edges must have one from input", dict(edges=[["a", "a", "delayed"], *EDGES[1:]])),
         ("edges must have one to c", dict(nodes=nodes(a=1, b=1, c=1))),

@@ -87,6 +87,15 @@ def test_status_of_a_job_is_read_from_its_files(tmp_path: Path) -> None:
     assert jobs[2].error == "ConfigError: no" and jobs[3].steps == 40
 
 
+def test_a_resumed_run_counts_as_what_it_is_now(tmp_path: Path) -> None:
+    sign = {**lock_of(ended_process()), "step": 1500}
+    job(tmp_path / "0", summary__json=summary(7.0), running__json=sign, config__yaml="")
+    job(tmp_path / "1", summary__json=summary(7.0), running__json={**sign, "step": 1000}, config__yaml="")
+    resumed, ended = read_jobs(tmp_path)
+    assert (resumed.status, resumed.steps, resumed.summary) == ("killed", 1500, {})
+    assert (ended.status, ended.steps) == ("finished", 1000)  # killed after it wrote its summary
+
+
 def test_seeds_are_grouped_and_the_best_row_is_first(tmp_path: Path) -> None:
     for i, (decay, seed, *returns) in enumerate(
         [("0.5", 0, 1.0, 3.0), ("0.5", 2, 2.0), ("0.9", 0, 8.0), ("0.9", 1, None)]

@@ -96,7 +96,7 @@ def test_curves_follow_their_numbers_and_break_at_nan() -> None:
 def test_panels_share_one_axis_and_mark_episodes() -> None:
     picture = Timeline(spaces.Discrete(2)).draw(recording(), 20, 2, (440, 400), STEPS)  # gutter 40, 20 pixels a step
     marks = places(picture, (176, 176, 183))
-    assert set(marks[:, 1]) == {40 + 8 * 20}
+    assert set(marks[:, 1]) == {40 + 8 * 20, 40 + 9 * 20}  # of the agent, and of the transition before it
     runs = np.flatnonzero(np.diff(np.unique(marks[:, 0])) > 1)
     assert len(runs) + 1 == 5  # layer, membranes, probabilities, value, td error
     spikes = places(picture[:90], P.SPIKE)
@@ -209,6 +209,7 @@ def test_frames_are_skipped_if_the_env_is_faster() -> None:
     [
         (spaces.Discrete(3, start=-1), 0, 3, ["-1", "0", "1"], [1]),
         (spaces.MultiDiscrete([2, 3]), np.array([1, 0]), 5, ["0: 0", "0: 1", "1: 0", "1: 1", "1: 2"], [1, 2]),
+        (spaces.MultiDiscrete([2, 1], start=[4, -1]), np.array([5, -1]), 3, ["0: 4", "0: 5", "1: -1"], [1, 2]),
         (spaces.MultiBinary(3), np.array([1, 0, 1]), 3, ["0", "1", "2"], [0, 2]),
         (spaces.Box(-2, 2, (2,)), np.array([1.0, -2.0]), 2, ["0", "1"], []),
     ],

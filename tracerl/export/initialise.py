@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 AGENTS = ("reflect", "eprop")  # agents with network=dense as policy
 # Keys of the network that settings cannot change.
-_STRUCTURE = ("hidden", "neuron", "recurrent", "layer_norm", "channels", "kernel", "stride", "padding", "pool")
+_STRUCTURE = (
+    *("hidden", "neuron", "recurrent", "layer_norm", "channels", "kernel", "stride", "padding", "pool"),
+    *("membrane_decay", "threshold", "synapse_decay", "readout_decay"),
+)
 
 
 def dtype_of(settings: Mapping[str, Any]) -> torch.dtype:

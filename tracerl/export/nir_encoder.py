@@ -50,6 +50,8 @@ def add_encoder(add: Add, encoder: Encoder, shape: tuple[int, ...], ticks: int, 
     if len(shape) > 1:
         if encoder.normalizer is not None:
             raise ConfigError("encoder.normalize", "must be false for images: each pixel has a scale of its own")
+        if any(decays_of(encoder)):
+            raise ConfigError("encoder", "must be raw for images, whose traces have no nodes")
         return add(OUTPUT, nir.Scale(np.full(shape, 1 / encoder.divisor)), "input")
     compared, kept = decays_of(encoder)
     n, n_features = shape[0], encoder.n_out

@@ -103,7 +103,12 @@ def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescript
         weights = tuple(weight.to(dtype) if i == place else other for i, other in enumerate(synapses.weights))
         return replace(stage, synapses=replace(synapses, weights=weights, bias=bias.to(dtype)))
 
-    return replace(description, stages=tuple(map(with_it, description.stages)))
+    readout = description.readout
+    if readout is not None and INPUT in readout.sources:  # there is no other layer
+        weight, dtype = readout.weight.double() / deviation, readout.bias.dtype
+        bias = readout.bias.double() - weight @ mean
+        readout = replace(readout, weight=weight.to(dtype), bias=bias.to(dtype))
+    return replace(description, stages=tuple(map(with_it, description.stages)), readout=readout)
 
 
 def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> dict[str, Any]:

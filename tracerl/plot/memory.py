@@ -42,7 +42,7 @@ def traces_of(memory: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
 def network_name(name: str) -> str:
     """Return the name of the network of a state entry, as in TensorBoard's tags."""
     first = name.split(".")[0]
-    return "value" if first == "critic" else first
+    return {"critic": "value", "learner": "policy"}.get(first, first)
 
 
 def _layer_of(name: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def draw_raster(
     """Draw the spikes of every layer, membranes of some neurons of the first layer, return and td error.
 
     The neurons of a raster are sorted by their firing rate, the busiest at the top, as in every picture of tracerl. A
-    dashed line marks the end of an episode.
+    dashed line marks the end of an episode; see ``share_steps_axis``.
 
     Args:
         recording: recording of at least one step.
@@ -44,7 +44,7 @@ def draw_raster(
             _draw_spikes(next(rest), layer, first, COLOURS[i % len(COLOURS)])
         _draw_membranes(next(rest), recording.layers[0], first, neurons)
         _draw_outcome(rest, recording, first)
-        share_steps_axis(panels, first, len(recording), recording.ended)
+        share_steps_axis(panels, first, len(recording), recording.ended, len(below))
         panels[0].set_title(title, loc="left")
         figure.align_ylabels()
     return figure
@@ -55,11 +55,22 @@ def _inches(neurons: int) -> float:
     return float(np.clip(1.0 + 0.2 * np.log2(neurons / 32), 0.6, 2.4))
 
 
-def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None) -> None:
-    """Draw a line through panels at each end of an episode (``ended``: bool, [n]); label the last panel's axis."""
+def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None, outcomes: int = 0) -> None:
+    """Draw a line through panels at each end of an episode, and label the last panel's axis.
+
+    After the last step of an episode the agent has received the first observation of the next one. So the column of
+    that step belongs to the next episode in panels of the agent, and to the ended one in panels of its reward.
+
+    Args:
+        panels: axes from top to bottom.
+        first: env step before the first column.
+        n: number of columns.
+        ended: whether an episode ended with the step, bool, [n].
+        outcomes: number of panels, the last ones, of rewards and TD errors.
+    """
     for end in [] if ended is None else np.flatnonzero(ended):
-        for axes in panels:
-            axes.axvline(first + end + 1.5, **_EPISODE)
+        for i, axes in enumerate(panels):
+            axes.axvline(first + end + (1.5 if i >= len(panels) - outcomes else 0.5), **_EPISODE)
     panels[-1].set_xlim(first + 0.5, first + n + 0.5)
     steps_axis(panels[-1])
     panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -15,7 +15,8 @@ def labels(space: Any, n: int) -> list[str]:
     if isinstance(space, spaces.Discrete) and n == space.n:
         return [str(int(space.start) + i) for i in range(n)]
     if isinstance(space, spaces.MultiDiscrete) and n == space.nvec.sum():
-        return [f"{part}: {i}" for part, size in enumerate(space.nvec.flat) for i in range(size)]
+        parts = enumerate(zip(space.nvec.flat, np.ravel(space.start), strict=True))
+        return [f"{part}: {int(start) + i}" for part, (size, start) in parts for i in range(size)]
     return [str(i) for i in range(n)]
 
 

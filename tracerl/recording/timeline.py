@@ -34,6 +34,7 @@ class Panel:
     share: float  # share of the height, relative to the other panels
     draw: Callable[[Axis, int], Picture]  # returns the picture for an axis and a height
     least: int = _LEAST  # minimum height
+    of_transition: bool = False  # whether a column is of the transition before the spikes and outputs of that column
 
 
 class Timeline:
@@ -69,7 +70,7 @@ class Timeline:
             tall = panel.least + int(panel.share * per_share)
             _draw_panel(image, pen, panel, axis, top, tall)
             for i in begun if len(begun) * _ROOM <= width else ():
-                x = GUTTER + axis.left(i)
+                x = GUTTER + axis.left(i + panel.of_transition)
                 pen.line([(x, top + _TITLE), (x, top + _TITLE + tall - 1)], fill=mixed(P.INK, P.PANEL, 0.75))
             top += _TITLE + tall + _GAP
         _ticks(pen, axis, top - _GAP, last_step - n + 1, n)
@@ -95,9 +96,9 @@ class Timeline:
         if recording.value is not None:
             found.append(self._curve("value", recording.value, P.GREEN))
         if recording.td_error is not None:
-            found.append(self._curve("td error", recording.td_error, P.RED))
+            found.append(self._curve("td error", recording.td_error, P.RED, of_transition=True))
         elif recording.reward is not None:
-            found.append(self._curve("reward", recording.reward, P.RED, 0.0))
+            found.append(self._curve("reward", recording.reward, P.RED, 0.0, of_transition=True))
         return found
 
     def _order(self, layer: LayerRecording) -> Numbers:
@@ -122,11 +123,11 @@ class Timeline:
         draw = partial(drawing.traces_panel, layer, neurons, ends=ends, colours=P.TRACES)
         return Panel(title, reading, _written(ends), 1.0, draw, 2 * _LEAST)
 
-    def _curve(self, name: str, values: Any, colour: Colour, *shown: float) -> Panel:
+    def _curve(self, name: str, values: Any, colour: Colour, *shown: float, of_transition: bool = False) -> Panel:
         """Return the panel of a number over time, on a scale that includes the numbers in ``shown``."""
         ends = self._scales.ends(name, np.append(values, shown))
         draw = partial(drawing.curves_panel, [values], ends=ends, colours=[colour])
-        return Panel(name, f"{values[-1]:.2f}", _written(ends), 1.0, draw)
+        return Panel(name, f"{values[-1]:.2f}", _written(ends), 1.0, draw, of_transition=of_transition)
 
     def _of_probabilities(self, shares: Any) -> Panel:
         title, n = "action probabilities", shares.shape[1]

@@ -26,7 +26,7 @@ class Job:
 
     folder: Path  # folder of the run
     overrides: Mapping[str, str]  # settings of the command line by key, without those of Hydra and of logs
-    summary: Mapping[str, Any] = field(default_factory=dict)  # contents of ``summary.json``; see ``saved.summary``
+    summary: Mapping[str, Any] = field(default_factory=dict)  # contents of ``summary.json``, unless the run has resumed
     sign: Mapping[str, Any] = field(default_factory=dict)  # contents of ``running.json``; empty without the file
 
     @cached_property
@@ -122,4 +122,8 @@ def _read(folder: Path) -> Job:
             lines = saved.command_line(folder / name, warn=False) or []
             break
     overrides = {key: value for key, value in map(key_and_value, lines) if key.split(".")[0] not in _NOT_SETTINGS}
-    return Job(folder, overrides, saved.summary(folder), lock.read(folder) or {})
+    summary, sign = saved.summary(folder), lock.read(folder) or {}
+    step = sign.get("step")
+    if step is not None and fits(saved.COUNT, step) and step > (summary.get("steps") or 0):
+        summary = {}  # of an earlier part of a run that was resumed
+    return Job(folder, overrides, summary, sign)

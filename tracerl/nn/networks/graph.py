@@ -83,6 +83,8 @@ class Graph(Neurons):
                 known = ", ".join([end, *self._names()])
                 verb = "begin" if end == "input" else "end"
                 raise ConfigError("edges", f"must {verb} at one of {known}; got {name!r}")
+        if source == "input" and target == "output":
+            raise ConfigError("edges", "must not lead from input to output: the readout receives the spikes of nodes")
         if delayed and (source == "input" or target == "output"):
             raise ConfigError("edges", f"can be delayed between nodes only, got {list(edge)}")
         if sum(list(other[:2]) == [source, target] for other in self.edges) > 1:
