@@ -83,5 +83,60 @@ def test_many_lifetimes_accept_lists_and_check_their_lengths(engine: str) -> Non
     for step_type in (1, 2, 3):
         ours = arrays.advance(np.full(2, step_type), np.ones(2), np.array([SEEN, SEEN]))
         np.testing.assert_array_equal(ours, lists.advance([step_type] * 2, [1, 1], [SEEN, SEEN]))
-    with pytest.raises(tracerl.ConfigError, match="observation must hold 8 numbers, got 4"):
-        arrays.advance([2, 2], [1, 1], [SEEN])
+    for step_types, rewards, observations, problem in (
+        ([2, 2], [1, 1], [SEEN], r"observations must be of 2 lifetimes, got the shape \(1, 4\)"),
+        ([2, 2], [1, 1], np.ones((4, 2)), r"observations must be of 2 lifetimes, got the shape \(4, 2\)"),
+        ([2, 2], [1], [SEEN, SEEN], r"rewards must be of 2 lifetimes, got the shape \(1,\)"),
+        ([2], [1, 1], [SEEN, SEEN], r"step_types must be one of tracerl.StepType for each of 2 lifetimes, got \[2\]"),
+        ([2, 9], [1, 1], [SEEN, SEEN], r"step_types must be .*, got \[2, 9\]"),
+        ([2, 1.5], [1, 1], [SEEN, SEEN], r"step_types must be .*, got \[2.0, 1.5\]"),
+    ):
+        with pytest.raises(tracerl.ConfigError, match=problem):
+            arrays.advance(step_types, rewards, observations)
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_rewards_and_ends_of_other_types_are_named(engine: str) -> None:
+    one = made("reflect", engine)
+    one.start(SEEN)
+    for reward in (None, "x"):
+        with pytest.raises(tracerl.ConfigError, match=f"reward must be a real number, got {reward!r}"):
+            one.step(reward, SEEN)
+    with pytest.raises(tracerl.ConfigError, match="terminated must be true or false, got 'False'"):
+        one.end(1.0, SEEN, "False")
+    one.end(1.0, SEEN, np.bool_(False))
+    assert not one.in_episode
+
+
+def test_arguments_of_the_functions_are_named() -> None:
+    env, small = tracerl.make_env("CartPole"), {"network.hidden": [8], "engine": "torch"}
+    agent = tracerl.make_agent(env, settings=small)
+    calls: Any = {
+        "seed is no setting of an agent": lambda: tracerl.make_agent(env, settings={**small, "seed": 7}),
+        "env.id is no setting of an agent": lambda: tracerl.make_agent(env, settings={"env.id": "x"}),
+        "settings must be a mapping": lambda: tracerl.make_agent(env, settings="network.hidden=[8]"),
+        "network.hidden is no setting of an env": lambda: tracerl.make_env("CartPole", {"network.hidden": [3]}),
+        "settings must be a mapping by": lambda: tracerl.launch("CartPole"),
+        "folder must be a folder": lambda: tracerl.launch({"env": "CartPole"}, 3),
+        "env must be a Gymnasium env, or a function": lambda: tracerl.evaluate(agent, "CartPole"),
+        "env must be a Gymnasium env, or a function .* got None": lambda: tracerl.evaluate(agent, None),
+        "env must make Gymnasium envs, made None": lambda: tracerl.evaluate(agent, lambda: None),
+        "callbacks must be a list, got": lambda: tracerl.live(agent, env, 5, callbacks=tracerl.Every(5, print)),
+        "milestones must be a list, got None": lambda: tracerl.live(agent, env, 5, milestones=None),
+        "agent must be an agent, got the class": lambda: tracerl.live(type(agent), env, 5),
+        "callbacks.Slow.every must be a whole number": lambda: tracerl.live(agent, env, 5, callbacks=[Slow("10")]),
+        "callbacks.Slow.every must be .* got 0": lambda: tracerl.live(agent, env, 5, callbacks=[Slow(0)]),
+    }
+    for problem, call in calls.items():
+        with pytest.raises(tracerl.ConfigError, match=f"^{problem}"):
+            call()
+
+
+class Slow:
+    """A callback on a schedule."""
+
+    def __init__(self, every: Any) -> None:
+        self.every = every
+
+    def call(self, records: Any, agent: Any) -> None:
+        """Do nothing."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.checkpoints import Disk, Killed
 from tracerl.runs import disk
-from tracerl.runs.files import LIMIT, read_bytes, read_json, read_yaml, write_atomic
+from tracerl.runs.files import LIMIT, read_bytes, read_json, read_yaml, write_atomic, write_named
 
 
 def listen(path: Path) -> None:
@@ -23,6 +23,23 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "a symbolic link": lambda path: path.symlink_to(__file__),
     "a socket": listen,
 }
+
+
+def test_a_file_that_a_user_names_is_written_through_links_and_into_pipes(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_named(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_named(pipe, b"new")
+    assert os.read(reader, 9) == b"new" and pipe.is_fifo()
+    os.close(reader)
+    with pytest.raises(OSError, match="No space left"):
+        write_named(Path("/dev/full"), "x")
+    write_named(tmp_path / "file", "x")
+    assert (tmp_path / "file").read_text() == "x"
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once", "full from then on"])

@@ -78,6 +78,8 @@ def test_older_checkpoint_can_be_resumed(run: Any, tmp_path: Path) -> None:
     assert run("resume=here/checkpoints/step-000000000300", "steps=901") == 0
     assert run(*settings, "steps=901", "hydra.run.dir=straight") == 0
     assert differences(tmp_path / "straight", tmp_path / "here") == []
+    assert run("resume=here/checkpoints/step-000000000300", "steps=902", "checkpoint.every=500") == 0
+    assert steps_of(tmp_path / "here") == [300, 500, 902]  # and not 600, 900 and 901 of the part that was left
 
 
 def test_other_settings_raise_an_error_naming_them_unless_they_may_change(

@@ -26,6 +26,7 @@ from tracerl.runs.folders import read_jobs
 optuna = pytest.importorskip("optuna")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
+from optuna.exceptions import StorageInternalError  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from tracerl.config.checks import ConfigError  # noqa: E402
@@ -346,6 +347,31 @@ def test_files_that_are_no_study_of_a_search_stay_as_they_are(tmp_path: Path) ->
     optuna.create_study(study_name=plan.name, storage=f"sqlite:///{plan.study}")
     with pytest.raises(ConfigError, match="--name must be of a search by tracerl, or new"):
         study.prepare(plan)
+
+
+def test_two_searches_create_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, plan, calls = study._create, plan_in(tmp_path), iter(range(9))
+
+    def create_late(*arguments: Any) -> None:
+        if next(calls) == 0:
+            create(*arguments)  # the other command's
+        create(*arguments)
+
+    monkeypatch.setattr(study, "_create", create_late)
+    monkeypatch.setattr(study, "_PAUSE", 0.0)
+    assert study.prepare(plan) == []
+
+
+def test_a_storage_that_fails_within_optuna_ends_in_one_line(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def optimize(self: optuna.Study, *arguments: Any, **options: Any) -> None:
+        try:
+            raise StorageInternalError("storage") from OSError("database or disk is full")
+        except StorageInternalError:
+            raise AssertionError("Should not reach.")  # noqa: B904 - as Optuna does
+
+    monkeypatch.setattr(optuna.Study, "optimize", optimize)
+    code, out, err = search(*RUN, *SPACE, "--trials", "2", "--study", "s.db")
+    assert code == 1 and "s.db cannot be written: database or disk is full" in err and "0 trials" in out
 
 
 def test_a_missing_optuna_names_the_extra(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line, path_of
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_named
 from tracerl.runs.signals import DeferredInterrupt
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
                     break
                 found.append(_of_lifetime(arguments, run, life, interrupted))
         if arguments.json is not None:
-            write_atomic(arguments.json, json.dumps(found, indent=1).encode())
+            write_named(arguments.json, json.dumps(found, indent=1).encode())
     return 128 + interrupted.signal if interrupted.signal is not None else 0
 
 

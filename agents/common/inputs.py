@@ -1,5 +1,7 @@
 """How an agent handles a reward or an observation that is not finite."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from tracerl.config import checks
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED, TRUNCATED
 from tracerl.lifetime.arguments import not_begun
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
+from tracerl.lifetime.env_outputs import flag, reward_of
 from tracerl.lifetime.protocol import Action, Observation, StepType
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -22,6 +25,14 @@ def not_finite(step_types: Array, rewards: Array, observations: Observation) -> 
     """Return which lifetimes receive a number that is used and is not finite: bool, [lifetimes]."""
     bad: Array = (step_types != StepType.SKIP) & ~np.isfinite(observations.reshape(len(step_types), -1)).all(-1)
     return bad | ((step_types >= StepType.MID) & ~np.isfinite(rewards))
+
+
+def _argument(name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+    """Return a converted argument; a ConfigError that names one that cannot be."""
+    try:
+        return convert(value)
+    except TypeError as error:
+        raise checks.ConfigError(name, str(error).removeprefix(f"{name} ")) from error
 
 
 def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
@@ -107,15 +118,17 @@ class CheckedAgent(PackedAgent):
         """
         if not self.in_episode:
             raise not_begun("step")
-        action = None if self._waiting else self._carry_out(MID, reward, observation)
+        action = None if self._waiting else self._carried(MID, reward, observation)
         return self._step_admitted(MID, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``. It raises as ``step``."""
         if not self.in_episode:
             raise not_begun("end")
+        if terminated is not True and terminated is not False:
+            terminated = _argument("terminated", partial(flag, "terminated"), terminated)
         step_type = TERMINATED if terminated else TRUNCATED
-        if self._waiting or self._carry_out(step_type, reward, observation) is None:
+        if self._waiting or self._carried(step_type, reward, observation) is None:
             self._step_admitted(step_type, reward, observation)
         self.__dict__["in_episode"] = False
 
@@ -126,11 +139,27 @@ class CheckedAgent(PackedAgent):
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
         step_types, rewards, observations = np.asarray(step_types), np.asarray(rewards), np.asarray(observations)
+        n = len(self.lifetimes.seeds)
+        known = step_types.dtype.kind in "iu" and step_types.shape == (n,)
+        if not known or step_types.min() < 0 or step_types.max() > StepType.TRUNCATED:
+            problem = f"must be one of tracerl.StepType for each of {n} lifetimes, got {step_types.tolist()!r:.200}"
+            raise checks.ConfigError("step_types", problem)
+        for name, given in (("rewards", rewards), ("observations", observations)):
+            if given.shape[:1] != (n,):
+                raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
         newest = None if self._waiting else self._advance(step_types, rewards, observations)
         while newest is None:
             step_types = self._admit(step_types, rewards, observations)
             newest = self._advance(step_types, rewards, observations)
         return newest
+
+    def _carried(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+        """Perform a step for the only lifetime; a ConfigError for a reward that is no number."""
+        try:
+            return self._carry_out(step_type, reward, observation)
+        except (TypeError, ValueError):
+            _argument("reward", reward_of, reward)
+            raise
 
     def _step_admitted(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that is admitted, and return the newest action."""

@@ -9,7 +9,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_named
 
 _OPTIONS = {
     "network",
@@ -180,7 +180,7 @@ def write_whole(path: Path, data: bytes, option: str) -> None:
             raise IsADirectoryError("it is a folder")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {path.parent}")
-        write_atomic(path, data)
+        write_named(path, data)
     except OSError as error:
         raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error
 

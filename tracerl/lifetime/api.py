@@ -83,6 +83,11 @@ class Lifetime(Iterator[Step]):
     ) -> None:
         checks.whole("steps", steps, 1)
         checks.whole("seed", seed, 0, 2**32 - 1)
+        if isinstance(agent, type):
+            raise checks.ConfigError("agent", f"must be an agent, got the class {agent.__name__}")
+        for name, given in (("callbacks", callbacks), ("milestones", milestones)):
+            if not isinstance(given, Sequence) or isinstance(given, str):
+                raise checks.ConfigError(name, f"must be a list, got {given!r:.200}")
         for method in ("start", "step", "end"):
             if not callable(getattr(agent, method, None)):
                 raise checks.ConfigError("agent", f"must have the methods start, step and end, got {agent!r}")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, whole
 from tracerl.lifetime.loop import NOT_FAILURES, next_call
 from tracerl.lifetime.loop import Callback as Scheduled
 from tracerl.lifetime.protocol import Agent, ManyAgents
@@ -320,6 +320,8 @@ def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """
     if isinstance(callbacks, Mapping):
         found = dict(callbacks)
+    elif not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise ConfigError("callbacks", f"must be a list or a mapping of callbacks, got {callbacks!r:.200}")
     else:
         found = {}
         for callback in callbacks:
@@ -332,4 +334,6 @@ def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
             one = isinstance(callbacks, Mapping)
             place, must = (f"callbacks.{name}", "must be") if one else ("callbacks", "must each be")
             raise ConfigError(place, f"{must} {wanted}(records, agent), got {callback!r:.200}")
+        if not isinstance(callback, Callback) and not callable(getattr(callback, "next_call", None)):
+            whole(f"callbacks.{name}.every", getattr(callback, "every", None), 1)
     return found

@@ -132,13 +132,16 @@ def evaluate(
     if not isinstance(agent, AgentMethods):
         raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
     checks.whole("at_once", at_once, 1)
+    if not isinstance(env, gym.Env) and (isinstance(env, type) or not callable(env)):
+        made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
+        raise ConfigError("env", f"must be a Gymnasium env, or a function that makes one, got {env!r:.200}{made}")
     copied = frozen_copy(agent, greedy=greedy)
     with ExitStack() as stack:
         if isinstance(env, gym.Env):
             n, envs = 1, [env]
         else:
             n = _how_many(copied, min(at_once, episodes))
-            envs = [stack.enter_context(closing(env())) for _ in range(n)]
+            envs = [stack.enter_context(closing(_made(env))) for _ in range(n)]
         limit = steps or _UNBOUNDED
         run = Episodes(_copies(copied, n, greedy), envs, episodes, seed, limit)
         run.run(callbacks, interrupted)
@@ -146,6 +149,14 @@ def evaluate(
     returns, lengths = [each.earned for each in reported], [each.length for each in reported]
     taken = sum(lengths) if len(reported) == episodes else min(limit, run.record.step)
     return Evaluation(returns, lengths, taken, greedy, run.counted())
+
+
+def _made(make: Callable[[], Any]) -> gym.Env[Any, Any]:
+    """Return the env of a function."""
+    found = make()
+    if not isinstance(found, gym.Env):
+        raise ConfigError("env", f"must make Gymnasium envs, made {found!r:.200}")
+    return found
 
 
 def _how_many(agent: Any, at_once: int) -> int:

@@ -18,8 +18,8 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
     The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
     if not isinstance(space, spaces.Box):
-        supported = "a Box, Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple of these"
-        raise ConfigError("env", f"must have observations of {supported} for this agent, got {space}")
+        others = "which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these"
+        raise ConfigError("env", f"must have observations of a Box, {others}, for this agent, got {space}")
     if 0 in space.shape:
         raise ConfigError("env", f"must have observations of at least one number for this agent, got {space}")
     return space.shape

@@ -22,7 +22,7 @@ from tracerl.plot.memory import distributions_of
 from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, NO_INTERVAL, as_csv, as_markdown, as_text, table_rows
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def make(arguments: argparse.Namespace) -> None:
         return
     output = arguments.output or Path(f"{arguments.what}.{arguments.format or 'png'}")
     if arguments.what == "curves" and (arguments.format or output.suffix) in ("csv", ".csv"):
-        write_atomic(output, bands_as_csv(_bands(arguments)).encode())
+        write_named(output, bands_as_csv(_bands(arguments)).encode())
     else:
         kind = style.kind_of(output, arguments.format)
         draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
@@ -67,7 +67,7 @@ def _tabulate(arguments: argparse.Namespace) -> None:
     if arguments.output is None:
         print(text, end="")
         return
-    write_atomic(arguments.output, text.encode())
+    write_named(arguments.output, text.encode())
     print(arguments.output)
 
 

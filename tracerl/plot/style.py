@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from tracerl.config import checks
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def kind_of(path: Path, asked_for: str | None = None) -> str:
 def save(figure: "Figure", path: str | Path, kind: str | None = None) -> None:
     """Write a figure atomically."""
     path = Path(path)
-    write_atomic(path, rendered(figure, kind_of(path, kind)))
+    write_named(path, rendered(figure, kind_of(path, kind)))
 
 
 def rendered(figure: "Figure", kind: str = "png") -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracerl.config import checks
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_named
 
 _ABOUT = """\
 Write one HTML page about a run or a sweep: curves, areas, milestones, evaluations, spikes, settings and command.
@@ -42,7 +42,7 @@ def main() -> None:
         from tracerl.report import page_of
 
         options = {name: getattr(arguments, name) for name in ("title", "life", "checkpoint", "steps", "trust")}
-        write_atomic(arguments.output, page_of(arguments.runs, **options))
+        write_named(arguments.output, page_of(arguments.runs, **options))
         print(arguments.output)
 
 

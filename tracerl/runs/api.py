@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from tracerl.nn.networks import Network
 
 EnvOrSpaces = gym.Env[Any, Any] | tuple[gym.Space[Any], gym.Space[Any]]  # the spaces of observations and of actions
+_NOT_OF_AN_AGENT = {
+    "seed": "the argument seed",
+    "env": "of make_env",
+    "resume": "of a run",
+    "hydra": "of the command line",
+}
 Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidden": [64], "encoder": "contrast"}
 
 
@@ -37,6 +43,9 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     Raises:
         ConfigError: naming the setting.
     """
+    for key in _mapping(settings):
+        if not str(key).startswith("env."):
+            raise ConfigError(f"{key}", "is no setting of an env, whose keys begin with env.")
     if isinstance(env, str):
         return checked_maker(env_spec(env, settings))()
     if not isinstance(env, gym.Env):
@@ -115,6 +124,10 @@ def make_agent(
     spaces = spaces_of(env)
     if not isinstance(agent, str):
         raise ConfigError("agent", f"must be the name of an agent, got {agent!r:.200}; settings are settings=")
+    for key in _mapping(settings):
+        group = str(key).split(".")[0]
+        if group in _NOT_OF_AN_AGENT:
+            raise ConfigError(f"{key}", f"is no setting of an agent: it is {_NOT_OF_AN_AGENT[group]}")
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
     lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", seed, 0, 2**32 - lifetimes)
@@ -231,8 +244,11 @@ def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: S
 
     cfg, overrides = compose(settings), _overrides(settings)
     agent_name = str(settings.get("agent", "reflect"))
-    path = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path = Path(folder) if folder is not None else _new_folder(cfg, agent_name)
+        path.mkdir(parents=True, exist_ok=True)
+    except (TypeError, OSError) as error:
+        raise ConfigError("folder", f"must be a folder that can be written, got {folder!r}: {error}") from error
     return start(cfg, Origin(path, "folder", agent_name, overrides), callbacks)
 
 
@@ -250,8 +266,16 @@ def compose(settings: Settings) -> DictConfig:
         raise ConfigError("settings", f"cannot be used: {explain(error, overrides)}") from error
 
 
+def _mapping(settings: Settings | None) -> Settings:
+    """Return settings that are a mapping; a ConfigError for anything else."""
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError("settings", f"must be a mapping by the keys of the command line, got {settings!r:.200}")
+    return settings or {}
+
+
 def _overrides(settings: Settings) -> list[str]:
     """Return settings as overrides of the command line."""
+    settings = _mapping(settings)
     return open_keys([f"{key}={text_of(value)}" for key, value in settings.items()])
 
 

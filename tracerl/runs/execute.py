@@ -106,6 +106,8 @@ def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
         CallbackFailed: a callback raised an exception.
     """
     events, interrupted = setup.events, setup.interrupted
+    if setup.evaluations is not None and setup.evaluations.is_owed:
+        setup.evaluations.call(setup.records, setup.agent)
     events.start()
     if events.failure is None:
         ending = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, _ends(setup))

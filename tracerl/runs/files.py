@@ -134,6 +134,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_named(path: Path, data: bytes | str) -> None:
+    """Write a file that a user has named: ``write_atomic``, but through a link and into a device or a pipe."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+    else:
+        write_atomic(path, data)
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file completely or not at all, and wait until it is on the disk. Text is written as UTF-8."""
     with replacing(path) as aside:

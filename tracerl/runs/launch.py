@@ -155,7 +155,7 @@ def _setup(
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
-    from tracerl.runs.checkpoint.schedule import find, restore_run
+    from tracerl.runs.checkpoint.schedule import find, forget_later, restore_run
     from tracerl.runs.execute import Setup
     from tracerl.runs.logging.episodes import EpisodeLog
     from tracerl.runs.logging.log import LoggedRun
@@ -184,6 +184,8 @@ def _setup(
         past = restore_run(before, agent, runner, records, steps)
     events = Events(RunState(agent, records, steps, folder), found)
     events.restore(past.get("callbacks", {}))
+    if before is not None and isinstance(resume, str) and resume != "auto":
+        forget_later(folder, before.step)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
     write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run

@@ -133,9 +133,9 @@ def write_agent(agent: Any, path: str | Path) -> None:
 
     After a kill or a power loss the file is either the old or the new one. A file has one writer at a time.
     """
-    from tracerl.runs.files import write_atomic
+    from tracerl.runs.files import write_named
 
-    write_atomic(Path(os.path.realpath(path)), pack_agent(agent))  # a link is kept, and its target is replaced
+    write_named(Path(os.path.realpath(path)), pack_agent(agent))  # a link is kept, and its target is replaced
 
 
 def read_agent(path: str | Path) -> SavedAgent:

@@ -142,9 +142,13 @@ def _report(plan: "Plan", given: dict[str, Any] | None, found: "list[FrozenTrial
     from tracerl.runs.files import write_atomic
     from tracerl.search import results
 
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(plan.folder / "trials.csv", results.table(found, [axis.name for axis in plan.space.axes]))
-    print(f"{results.counts(found)}: {plan.folder / 'trials.csv'}")
+    table = plan.folder / "trials.csv"
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(table, results.table(found, [axis.name for axis in plan.space.axes]))
+    except OSError as error:
+        print(f"warning: cannot write {table}: {error}", file=sys.stderr)
+    print(f"{results.counts(found)}: {table}")
     best = results.best_of(found)
     as_given = next((trial for trial in found if trial.params == given), None)
     if as_given is not None:

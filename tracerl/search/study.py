@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ from tracerl.search.space import Space
 
 _HEARTBEAT, _GRACE = 10, 60  # seconds between two heartbeats of a running trial, and without one until it has failed
 _SETTINGS = "settings"  # user attribute of a study: what its trials have in common
+_TRIES, _PAUSE = 10, 0.2  # to create or read a study that another command creates at this moment; seconds
 _LOCKED = 60  # seconds that a process waits for the file
 
 SAMPLERS: dict[str, Callable[[int | None], BaseSampler]] = {
@@ -107,23 +109,30 @@ def prepare(plan: Plan) -> list[FrozenTrial]:
     Raises:
         ConfigError: the file cannot be used, or the study has other settings.
     """
-    try:
-        plan.study.parent.mkdir(parents=True, exist_ok=True)
-        with _quietly():
-            storage = _storage(plan)
-            if plan.name in optuna.get_all_study_names(storage):
-                _check_same(plan, storage)
-            else:
-                _create(plan, storage)
-        return trials_of(plan)
-    except (SQLAlchemyError, OptunaError, OSError) as error:
-        problem = f"must be a SQLite file of Optuna that can be written: {_reason(error)}"
-        raise ConfigError("--study", problem) from error
+    for left in reversed(range(_TRIES)):
+        try:
+            plan.study.parent.mkdir(parents=True, exist_ok=True)
+            with _quietly():
+                storage = _storage(plan)
+                if plan.name in optuna.get_all_study_names(storage):
+                    _check_same(plan, storage)
+                else:
+                    _create(plan, storage)
+            return trials_of(plan)
+        except (SQLAlchemyError, OptunaError, OSError) as error:
+            reason = _reason(error)
+            if not left or not re.search("already exists|UNIQUE constraint", reason):
+                problem = f"must be a SQLite file of Optuna that can be written: {reason}"
+                raise ConfigError("--study", problem) from error
+            time.sleep(_PAUSE)  # another command creates the same tables or the same study
+    raise AssertionError
 
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error of the storage."""
-    cause = error.__cause__ or error
+    cause = error.__cause__ or (error.__context__ if isinstance(error, AssertionError) else None) or error
+    if isinstance(cause, OptunaError) and cause.__cause__ is not None:
+        cause = cause.__cause__
     return str(getattr(cause, "orig", None) or cause).splitlines()[0]
 
 
@@ -138,6 +147,11 @@ def _check_same(plan: Plan, storage: RDBStorage) -> None:
     """Check that a study that exists has the same settings, and mark trials without a heartbeat as failed."""
     study = optuna.load_study(study_name=plan.name, storage=storage)
     there, here = study.user_attrs.get(_SETTINGS), plan.settings()
+    for _ in range(_TRIES):
+        if there is not None or study.get_trials(deepcopy=False):
+            break
+        time.sleep(_PAUSE)  # another command has just created the study
+        there = study.user_attrs.get(_SETTINGS)
     if there is None:
         raise ConfigError("--name", f"must be of a search by tracerl, or new: {plan.study} has another {plan.name!r}")
     for key, value in here.items():
@@ -224,7 +238,7 @@ def work(plan: Plan, left: Any, seed: int | None, threads: int | None, first: di
                 study.sampler = sampler if first is None else PartialFixedSampler(first, sampler)
                 first = None
                 study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_show])
-        except (SQLAlchemyError, OptunaError) as error:
+        except (SQLAlchemyError, OptunaError, AssertionError) as error:  # Optuna asserts that an error has been stored
             print(f"error: {plan.study} cannot be written: {_reason(error)}", file=sys.stderr)
             return False
     return True

@@ -15,11 +15,13 @@ from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
 from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
 from tracerl.lifetime.statistics import average
-from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, newest_good, prune, read, write
+from tracerl.runs import disk, saved
+from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, names, newest_good, prune, read, write
+from tracerl.runs.checkpoint.store import put_aside
 from tracerl.runs.lock import callback_interval
 from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
-from tracerl.runs.saved import CHECKPOINTS
+from tracerl.runs.saved import CHECKPOINTS, SUMMARY
 
 if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
@@ -158,6 +160,18 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
     if found is not None:
         check_same_settings(RunInfo.of(found).settings, settings, folder)
     return found
+
+
+def forget_later(folder: Path, step: int) -> None:
+    """Remove the checkpoints and the summary of later steps, which a run that goes back to a checkpoint has left.
+
+    They would be the newest ones, and a resume would continue from them.
+    """
+    if int(saved.summary(folder).get("steps") or 0) > step:
+        (folder / SUMMARY).unlink(missing_ok=True)
+    later = [path for path in names.checkpoints(folder / CHECKPOINTS) if (names.step_of(path.name) or 0) > step]
+    for aside in [put_aside(path) for path in later]:
+        disk.remove(aside)
 
 
 def restore_run(

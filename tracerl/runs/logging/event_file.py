@@ -1,5 +1,6 @@
 """Write TensorBoard event files, with all tags of a point in one event."""
 
+import io
 import itertools
 import os
 import socket
@@ -55,14 +56,14 @@ class EventWriter:
             with open(open_regular(self.path), "rb") as file:
                 if not offset[1] or not are_records(file, offset[1]):
                     raise ValueError(f"{self.path} does not hold {offset[1]:,} bytes of events")
-            self._file = open_to_append(self.path, offset[1])
+            self._file, self._end = open_to_append(self.path, offset[1]), offset[1]
             return
-        self.path, self._file = _new(folder)
+        (self.path, self._file), self._end = _new(folder), 0
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def offset(self) -> tuple[str, int]:
         """Return the name of the file and its length in bytes, to resume from."""
-        return self.path.name, self._file.tell()
+        return self.path.name, self._end
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by tag in one event."""
@@ -124,8 +125,19 @@ class EventWriter:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
-        RecordWriter(self._file).write(event.SerializeToString())
-        self._file.flush()
+        """Append an event, as a whole or not at all: a full disk costs this event and none of the later ones."""
+        record = io.BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        file = self._file.fileno()
+        try:
+            rest = record.getbuffer()
+            while rest:
+                rest = rest[os.write(file, rest) :]  # a write may take a part only
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(file, self._end)
+            raise
+        self._end += record.tell()
 
 
 def are_records(file: BinaryIO, size: int) -> bool:
