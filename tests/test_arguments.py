@@ -112,10 +112,9 @@ def test_arguments_of_the_functions_are_named() -> None:
     env, small = tracerl.make_env("CartPole"), {"network.hidden": [8], "engine": "torch"}
     agent = tracerl.make_agent(env, settings=small)
     calls: Any = {
-        "seed is no setting of an agent": lambda: tracerl.make_agent(env, settings={**small, "seed": 7}),
-        "env.id is no setting of an agent": lambda: tracerl.make_agent(env, settings={"env.id": "x"}),
+        "seed must be the argument seed": lambda: tracerl.make_agent(env, settings={**small, "seed": 7}),
         "settings must be a mapping": lambda: tracerl.make_agent(env, settings="network.hidden=[8]"),
-        "network.hidden is no setting of an env": lambda: tracerl.make_env("CartPole", {"network.hidden": [3]}),
+        "settings must be a mapping by the": lambda: tracerl.make_env("CartPole", "env.kwargs.x=1"),
         "settings must be a mapping by": lambda: tracerl.launch("CartPole"),
         "folder must be a folder": lambda: tracerl.launch({"env": "CartPole"}, 3),
         "env must be a Gymnasium env, or a function": lambda: tracerl.evaluate(agent, "CartPole"),

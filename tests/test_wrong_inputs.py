@@ -55,7 +55,8 @@ BAD = {
     "env=gymnasium env.id=nosuchmodule:Env-v0": "env.id must be",
     "env=gymnasium env.id=Pendulum-v1 agent=rstdp": "env must have a Discrete action space",
     "env=gymnasium env.id=tests.toy_envs:Words-v0": (
-        "env must have observations of a Box, which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete"
+        "env must have observations of a Box, which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, "
+        "and Dict and Tuple of these,"
         " for this agent, got Dict('text': Text("
     ),
     "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",

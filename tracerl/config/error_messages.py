@@ -70,7 +70,8 @@ def check_choices(arguments: Sequence[str]) -> None:
             names = choice if isinstance(choice, list) else [choice]
             if not isinstance(choice, Sweep) and not all(isinstance(name, (str, QuotedString)) for name in names):
                 choices = ", ".join(sorted(path.name[:-5] for path in folder.iterdir() if path.name.endswith(".yaml")))
-                raise ConfigError(key, f"must be one of {choices}, got {argument.partition('=')[2]}")
+                wanted = f"one of {choices}" if choices else "chosen by name"
+                raise ConfigError(key, f"must be {wanted}, got {argument.partition('=')[2]}")
 
 
 def _keys_of(parent: str, arguments: list[str]) -> list[str]:

@@ -132,7 +132,7 @@ def evaluate(
     if not isinstance(agent, AgentMethods):
         raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
     checks.whole("at_once", at_once, 1)
-    if not isinstance(env, gym.Env) and (isinstance(env, type) or not callable(env)):
+    if not isinstance(env, gym.Env) and not callable(env):
         made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
         raise ConfigError("env", f"must be a Gymnasium env, or a function that makes one, got {env!r:.200}{made}")
     copied = frozen_copy(agent, greedy=greedy)

@@ -222,17 +222,19 @@ def stream(
                 agent.end(reward, observation, terminated=terminated)
             else:
                 action = agent.step(reward, observation)
+            diverged = _faulty(faults)
         except Diverged:
-            if not _faulty(faults):
+            diverged = _faulty(faults_of(agent))
+            if not diverged:
                 raise
         if terminated or truncated:
             record.end_episode()
             loop_state.ended = record.step >= steps
             if not loop_state.ended:
                 observation = reset_env(env, None, record, shape)
-                if not _faulty(faults):
+                if not diverged:
                     action = _start(agent, observation, loop_state, record)
-        if _faulty(faults):
+        if diverged:
             loop_state.divergence.examine(agent, [record.step])
             if not loop_state.ended:
                 action = agent.start(observation)  # the agent was re-initialised

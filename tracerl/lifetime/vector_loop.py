@@ -78,13 +78,12 @@ def _run(
         loop_state.ended = nobody
         schedule.call_after_reset(statistics.records(), agents)
     starting = loop_state.ended  # lifetimes whose env, if it resets itself, next returns a first observation
-    actions, faults = loop_state.action, faults_of(agents)
+    actions = loop_state.action
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
         step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
         actions, ended = _advance(agents, step_types, rewards, observations), step_types >= StepType.TERMINATED
-        if faults is not None and faults.any():
-            actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
+        actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
         statistics.add(rewards, step_types >= StepType.MID, ended)
         some_ended = schedule.by_episode and ended.any()
         if by_themselves:
@@ -175,16 +174,16 @@ def _examine(
     diverged = faults != 0
     for lifetime in divergence.examine(agents, (statistics.steps + steps).tolist()):
         statistics.freeze(lifetime)
-    again = diverged & (faults == 0) & ~ended
+    again = diverged & (faults_of(agents) == 0) & ~ended
     return _start(agents, again, observations) if again.any() else actions
 
 
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
     """Advance the agents. The divergence check handles those that diverge."""
-    faults = faults_of(agents)
     try:
         return agents.advance(step_types, rewards, observations)
     except Diverged:
+        faults = faults_of(agents)
         if faults is None or not faults.any():
             raise
         nobody = np.full_like(step_types, StepType.SKIP)

@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from tracerl.nn.networks import Network
 
 EnvOrSpaces = gym.Env[Any, Any] | tuple[gym.Space[Any], gym.Space[Any]]  # the spaces of observations and of actions
-_NOT_OF_AN_AGENT = {
-    "seed": "the argument seed",
-    "env": "of make_env",
-    "resume": "of a run",
-    "hydra": "of the command line",
-}
 Settings = Mapping[str, Any]  # by the keys of the command line: {"network.hidden": [64], "encoder": "contrast"}
 
 
@@ -43,9 +37,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     Raises:
         ConfigError: naming the setting.
     """
-    for key in _mapping(settings):
-        if not str(key).startswith("env."):
-            raise ConfigError(f"{key}", "is no setting of an env, whose keys begin with env.")
+    settings = _mapping(settings)
     if isinstance(env, str):
         return checked_maker(env_spec(env, settings))()
     if not isinstance(env, gym.Env):
@@ -61,7 +53,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
 
 def env_spec(env: str, settings: Settings | None = None) -> Any:
     """Return the ``EnvSpec`` of a name or Gymnasium id; see ``make_env``."""
-    return build(compose({**_env(env), **(settings or {})}), "env")
+    return build(compose({**_env(env), **_mapping(settings)}), "env")
 
 
 def checked_maker(spec: Any) -> Callable[[], gym.Env[Any, Any]]:
@@ -124,10 +116,8 @@ def make_agent(
     spaces = spaces_of(env)
     if not isinstance(agent, str):
         raise ConfigError("agent", f"must be the name of an agent, got {agent!r:.200}; settings are settings=")
-    for key in _mapping(settings):
-        group = str(key).split(".")[0]
-        if group in _NOT_OF_AN_AGENT:
-            raise ConfigError(f"{key}", f"is no setting of an agent: it is {_NOT_OF_AN_AGENT[group]}")
+    if "seed" in _mapping(settings):
+        raise ConfigError("seed", "must be the argument seed: among the settings it has no effect")
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
     lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", seed, 0, 2**32 - lifetimes)
