@@ -176,17 +176,42 @@ def test_divergence_at_the_start_of_an_episode_costs_the_others_nothing(policy: 
     runner.close()
 
 
-@pytest.mark.parametrize("lifetimes", [1, 2])
-def test_lifetime_with_an_optimiser_of_torch_is_re_initialised(lifetimes: int) -> None:
+@pytest.mark.parametrize(("name", "lifetimes"), [("Adam", 1), ("Adam", 2), ("Adagrad", 2)])
+def test_lifetime_with_an_optimiser_of_torch_is_re_initialised(name: str, lifetimes: int) -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open(range(lifetimes))
     seed: Any = 0 if lifetimes == 1 else [0, 1]
-    agent, records = make_agent(runner, SMALL, "optimizer=torch", seed=seed), [Record() for _ in range(lifetimes)]
+    agent, records = (
+        make_agent(runner, SMALL, "optimizer=torch", f"optimizer.policy.name={name}", seed=seed),
+        [Record() for _ in range(lifetimes)],
+    )
     runner.divergence = DivergenceCheck("reset_life")
     runner.divergence.remember(agent)
     poison = Poison(60, name_of_a_weight(agent, "policy"), None if lifetimes == 1 else 1)
     assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
     assert list(runner.divergence.problems) == [lifetimes - 1]
     assert all(tensor.isfinite().all() for tensor in agent.capture().values())
+    runner.close()
+
+
+@pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
+def test_re_initialised_lifetime_takes_all_its_steps(backend: str) -> None:
+    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
+    agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    runner.divergence = DivergenceCheck("reset_life")
+    runner.divergence.remember(agent)
+    poison = Poison(100, name_of_a_weight(agent, "policy"), 1)  # found in the last call of the kernel
+    assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
+    assert [record.step for record in records] == [150, 150] and list(runner.divergence.problems) == [1]
+    runner.close()
+
+
+def test_env_that_fails_in_every_lifetime_ends_the_run_under_every_policy() -> None:
+    runner = EnvSpec("Broken", "Broken-v0", {"how": "reward"}, 1, []).open([0, 1])
+    agent, records = make_agent(runner, SMALL, "engine=torch", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
+    runner.divergence = DivergenceCheck("reset_life")
+    runner.divergence.remember(agent)
+    with pytest.raises(Diverged, match="no lifetime is left; the last that stopped: env handed out the reward nan"):
+        runner.run(agent, 200, records, [], lambda: False)
     runner.close()
 
 

@@ -63,18 +63,6 @@ def test_resumed_run_continues_its_evaluations(tmp_path: Path, monkeypatch: pyte
     assert command([*parts, "resume=true", "steps=250", "eval.every=null"], monkeypatch, tmp_path) == 0
 
 
-def test_an_evaluation_that_a_signal_dropped_is_made_after_the_resume(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = ["engine=torch", *SMALL, *EVERY]
-    assert command([*run, "hydra.run.dir=whole"], monkeypatch, tmp_path) == 0
-    assert command([*run, "steps=100", "hydra.run.dir=parts"], monkeypatch, tmp_path) == 0
-    path = tmp_path / "parts" / "evaluations.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))  # as after SIGTERM in that of step 100
-    assert command([*run, "hydra.run.dir=parts", "resume=true"], monkeypatch, tmp_path) == 0
-    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
-
-
 def test_results_are_in_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

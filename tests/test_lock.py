@@ -231,6 +231,18 @@ def test_paused_run_ends_after_another_run_took_its_folder(tmp_path: Path) -> No
     assert (read(tmp_path) or {})["pid"] == 7
 
 
+def test_paused_run_ends_after_another_run_has_ended_in_its_folder(tmp_path: Path) -> None:
+    with here(tmp_path) as sign:
+        (tmp_path / lock.NAME).unlink()
+        wait_for(lambda: (tmp_path / lock.NAME).exists())  # a removed file is written again
+        summary = tmp_path / "summary.json"
+        summary.write_text("{}")
+        os.utime(summary, (sign._beaten + 100, sign._beaten + 100))  # of the other run
+        wait_for(lambda: (tmp_path / lock.NAME).unlink(missing_ok=True) or sign.lost)
+        with pytest.raises(InUse, match="was taken over by another process"):
+            sign.check()
+
+
 def test_removed_folder_raises_no_error(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

@@ -15,8 +15,9 @@ import torch
 from tests.forks import start
 from tests.helpers import command
 from tests.kills import differences
+from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import Record
-from tracerl.runs import lock
+from tracerl.runs import launch, lock
 from tracerl.runs.checkpoint import newest_good
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.saved import CHECKPOINTS
@@ -80,6 +81,9 @@ def test_older_checkpoint_can_be_resumed(run: Any, tmp_path: Path) -> None:
     assert differences(tmp_path / "straight", tmp_path / "here") == []
     assert run("resume=here/checkpoints/step-000000000300", "steps=902", "checkpoint.every=500") == 0
     assert steps_of(tmp_path / "here") == [300, 500, 902]  # and not 600, 900 and 901 of the part that was left
+    refused = ["resume=here/checkpoints/step-000000000300", "steps=1000", "logger=tensorboard", "logger.every=0"]
+    assert run(*refused) == 2
+    assert steps_of(tmp_path / "here") == [300, 500, 902] and (tmp_path / "here" / "summary.json").exists()
 
 
 def test_other_settings_raise_an_error_naming_them_unless_they_may_change(
@@ -106,6 +110,24 @@ def test_damaged_checkpoint_is_reported_and_the_previous_one_is_used(
     assert "resumed at step 600" in output.out
     assert run(*settings, "steps=1200", "hydra.run.dir=straight") == 0
     assert differences(tmp_path / "straight", tmp_path / "here") == []
+
+
+def test_a_resume_keeps_what_it_cannot_read_and_a_refused_one_keeps_everything(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*QUICK, "checkpoint.every=300", "checkpoint.keep_last=9", "steps=900", "hydra.run.dir=here") == 0
+
+    def refuse(*arguments: Any) -> None:
+        raise ConfigError("eval.env", "cannot be made")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(launch, "_evaluations", refuse)
+        assert run("resume=here/checkpoints/step-000000000300", "steps=1000") == 2
+    assert steps_of(tmp_path / "here") == [300, 600, 900] and (tmp_path / "here" / "summary.json").exists()
+    torn = tmp_path / "here" / "checkpoints" / "step-000000000900" / "agent.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert run("resume=here/../here", "steps=1000", "checkpoint.every=1000") == 0
+    assert steps_of(tmp_path / "here") == [300, 600, 900, 1000] and len(torn.read_bytes()) == 100
 
 
 def test_run_without_a_valid_checkpoint_is_not_restarted(

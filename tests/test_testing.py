@@ -159,7 +159,29 @@ class Awake(Counting):
         return (self.count % self.n).numpy()
 
 
-@pytest.mark.parametrize("make", [Counting, Stateless, RandomAgent])
+class ManyStateless:
+    """Many lifetimes of an agent without checkpoints, whose action is constant."""
+
+    def __init__(self, observation_space: Any, action_space: Any, lifetimes: Any) -> None:
+        self.n = len(lifetimes.seeds)
+
+    def start(self, observation: Any) -> int:
+        return 1
+
+    def step(self, reward: float, observation: Any) -> int:
+        return 1
+
+    def end(self, reward: float, observation: Any, terminated: bool) -> None:
+        """Do nothing."""
+
+    def diagnostics(self) -> dict[str, float]:
+        return {}
+
+    def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
+        return np.ones(self.n, np.int64)
+
+
+@pytest.mark.parametrize("make", [Counting, Stateless, ManyStateless, RandomAgent])
 def test_valid_agents_pass(make: Any) -> None:
     check_agent(make)
 

@@ -21,9 +21,9 @@ from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError, ConfigWarning, stop
 from tracerl.config.error_messages import check_choices, explain, refuse_options
 from tracerl.config.instantiate import open_keys
-from tracerl.runs import lock
+from tracerl.runs import saved
 from tracerl.runs.launch import Origin, RunEnded, launch
-from tracerl.runs.resume import InUse, check_folders, command_line
+from tracerl.runs.resume import HasRun, InUse, check_folders, command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
 _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
@@ -109,8 +109,8 @@ def job(cfg: DictConfig) -> float | None:
     except Exception as error:
         if not in_sweep:
             raise
-        in_use = isinstance(error, InUse) and lock.alive(folder)  # by another run
-        if not in_use and not isinstance(error, RunEnded):  # which has written the file
+        finished = saved.summary(folder).get("status") == "finished"
+        if not isinstance(error, (RunEnded, InUse)) or isinstance(error, HasRun) and finished:  # others have a file
             keep_traceback(folder, error)
         print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
         return None

@@ -77,11 +77,13 @@ def check_agent(
         return make(observation_space, action_space, Lifetimes(seeds, dtype))
 
     check_actions(build, observation_space, action_space, steps)
-    if isinstance(build(0), Stateful):
+    stateful = isinstance(build(0), Stateful)
+    if stateful:
         check_state(build, observation_space, None, steps)
     if hasattr(build(0), "advance"):
         check_lifetimes(partial(build, dtype=torch.float64), observation_space, steps)
-        check_state(build, observation_space, 3, steps)
+        if stateful:
+            check_state(build, observation_space, 3, steps)
 
 
 def check_gymnasium(make: MakeEnv) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from tracerl.config import checks
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED, TRUNCATED
-from tracerl.lifetime.arguments import not_begun
+from tracerl.lifetime.arguments import as_numbers, not_begun
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
 from tracerl.lifetime.env_outputs import flag, reward_of
 from tracerl.lifetime.protocol import Action, Observation, StepType
@@ -53,9 +53,11 @@ class CheckedAgent(PackedAgent):
 
     Attributes:
         head: distribution over actions; None: the agent has none.
+        n_observed: numbers in an observation; None: their count is not checked.
     """
 
     head: Any = None
+    n_observed: int | None = None
 
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; see ``PackedAgent``."""
@@ -147,11 +149,18 @@ class CheckedAgent(PackedAgent):
         for name, given in (("rewards", rewards), ("observations", observations)):
             if given.shape[:1] != (n,):
                 raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
+        if self._waiting:
+            self._check_size(observations, n)
         newest = None if self._waiting else self._advance(step_types, rewards, observations)
         while newest is None:
             step_types = self._admit(step_types, rewards, observations)
             newest = self._advance(step_types, rewards, observations)
         return newest
+
+    def _check_size(self, observation: Observation, lifetimes: int) -> None:
+        """Raise a ConfigError for an observation of another size, before an episode is skipped or begun."""
+        if self.n_observed is not None:
+            as_numbers(observation, self.n_observed * lifetimes)
 
     def _carried(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step for the only lifetime; a ConfigError for a reward that is no number."""
@@ -163,7 +172,8 @@ class CheckedAgent(PackedAgent):
 
     def _step_admitted(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that is admitted, and return the newest action."""
-        action = None
+        action, reward = None, _argument("reward", reward_of, reward)
+        self._check_size(observation, 1)
         while action is None:
             as_many = np.array([step_type], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
             step_type = int(self._admit(*as_many)[0])

@@ -42,14 +42,12 @@ class OnlineAgent(CheckedAgent):
         engine: what computes the steps: ``torch``, or ``fused`` where an agent with kernels sets ``fused``.
         fused: the compiled engine over the same packed state; None where torch computes.
         frozen: the agent acts and does not learn; see ``freeze``.
-        n_observed: numbers in an observation; None: their count is not checked.
         divisor: of the numbers in an observation; see ``_observe``.
     """
 
     engine = "torch"
     fused: "FusedEngine | None" = None
     frozen = False
-    n_observed: int | None = None
     divisor = 1.0
     _fan_outs: dict[str, FanOut] | None = None  # counted at the first use
 

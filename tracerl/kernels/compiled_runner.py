@@ -12,7 +12,7 @@ from tracerl.kernels.engine import CompiledRuns
 from tracerl.kernels.envs.dispatch import COMPILED_ENVS, ELAPSED, env_rows, max_episode_steps
 from tracerl.kernels.lifetimes import ENDED_FIELDS, LIFETIME_WORDS, NEXT_STEP_TYPE, RETURN, STEPS
 from tracerl.kernels.step_types import FIRST
-from tracerl.lifetime.divergence import DivergenceCheck
+from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.loop import Callback, Ending, Schedule
 from tracerl.lifetime.record import Record, steps_of_all
 
@@ -78,15 +78,17 @@ class CompiledEnvRunner:
             schedule.call_after_reset(records, agent)
         while step < steps:
             until = int(min(schedule.next, steps, step + self._most))
-            behind = until - int(runs.lifetimes[:, STEPS].min())  # a re-initialised lifetime is behind
-            if runs.ended.shape[1] < behind:
-                runs.ended = np.zeros((len(records), behind, ENDED_FIELDS))
+            least = steps_of_all(records)  # a re-initialised lifetime is behind
+            if runs.ended.shape[1] < until - least:
+                runs.ended = np.zeros((len(records), until - least, ENDED_FIELDS))
             agent.fused.run(runs, until, steps)
-            step = until
             self._update(records)
             if agent.faults.any():  # the kernel stopped these lifetimes
                 for i in self.divergence.examine(agent, [record.step for record in records]):
                     records[i].frozen = True
+            step = until if until < steps else steps_of_all(records)  # the last call leaves none behind
+            if steps_of_all(records) == least:
+                raise Diverged(f"{next(iter(self.divergence.problems.values()))}, again once it is re-initialised")
             if schedule.by_episode and runs.n_ended.any():
                 schedule.call_after_episodes(records, agent)
             if step >= schedule.next:

@@ -171,8 +171,11 @@ def run_one(
     until: int,
     steps: int,
 ) -> int:
-    """Run one lifetime up to an env step and return how many episodes ended; one that diverged is not run."""
-    if words[agents[0].fault] != 0:
+    """Run one lifetime up to an env step and return how many episodes ended.
+
+    One that has diverged, or has taken all its steps, is left as it is.
+    """
+    if words[agents[0].fault] != 0 or lifetime[STEPS] >= steps:
         return 0
     env_floats, floats = env.view(np.float64), lifetime.view(np.float64)
     count, step_type, reward = 0, int(lifetime[NEXT_STEP_TYPE]), 0.0

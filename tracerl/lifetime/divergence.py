@@ -67,8 +67,8 @@ class DivergenceCheck:
                 self._reinitialise(agent, lifetime)
         return [] if self.policy == "reset_life" else lifetimes
 
-    def report(self, lifetime: int, problem: str, n_lifetimes: int) -> None:
-        """Record the problem of a lifetime and print a warning.
+    def report(self, lifetime: int, problem: str, n_lifetimes: int, stops: bool = False) -> None:
+        """Record the problem of a lifetime, which stops under every policy if ``stops``, and print a warning.
 
         Raises:
             Diverged: the policy ends the run, or no lifetime is left.
@@ -78,7 +78,7 @@ class DivergenceCheck:
             raise Diverged(problem)
         if self.policy == "freeze" and len(self.problems) == n_lifetimes:
             raise Diverged(f"no lifetime is left; the first that stopped: {next(iter(self.problems.values()))}")
-        then = "it is re-initialised" if self.policy == "reset_life" else "it stops"
+        then = "it is re-initialised" if self.policy == "reset_life" and not stops else "it stops"
         print(f"warning: {problem}; {then}", file=sys.stderr)
 
     def _reinitialise(self, agent: Any, lifetime: int) -> None:
@@ -94,10 +94,8 @@ class DivergenceCheck:
 
         with torch.inference_mode():
             for name, tensor in agent.capture().items():
-                if name in self._initial:
-                    tensor[lifetime] = self._initial[name][lifetime]
-                elif tensor.dim():
-                    tensor[lifetime] = 0
+                if tensor.dim():  # an optimiser's count of steps is of all lifetimes
+                    tensor[lifetime] = self._initial[name][lifetime] if name in self._initial else 0
 
 
 def finite(numbers: Any) -> bool:

@@ -59,7 +59,9 @@ class IndependentAgents:
                 self._actions[i] = agent.step(float(rewards[i]), observations[i])
             elif step_type != StepType.SKIP:
                 agent.end(float(rewards[i]), observations[i], bool(step_type == StepType.TERMINATED))
-        return np.asarray(self._actions)
+        usual = next((action for action in self._actions if action is not None), None)
+        # A lifetime whose env failed at its first reset has no action. Its env is stepped with those of the others.
+        return np.asarray([usual if action is None else action for action in self._actions])
 
     def capture(self) -> dict[str, Any]:
         """Return the state of each agent; see ``Stateful.capture``."""

@@ -81,7 +81,8 @@ def _run(
     actions = loop_state.action
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
-        step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
+        done = (statistics.steps >= steps) | statistics.frozen
+        step_types = _step_types(terminated, truncated, starting, done)
         actions, ended = _advance(agents, step_types, rewards, observations), step_types >= StepType.TERMINATED
         actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
         statistics.add(rewards, step_types >= StepType.MID, ended)
@@ -175,7 +176,13 @@ def _examine(
     for lifetime in divergence.examine(agents, (statistics.steps + steps).tolist()):
         statistics.freeze(lifetime)
     again = diverged & (faults_of(agents) == 0) & ~ended
-    return _start(agents, again, observations) if again.any() else actions
+    if not again.any():
+        return actions
+    actions = _start(agents, again, observations)
+    for lifetime in np.flatnonzero(again & (faults_of(agents) != 0)).tolist():
+        when = f"the agent of lifetime {lifetime} diverges again once it is re-initialised"
+        _freeze(lifetime, when, statistics, divergence)
+    return actions
 
 
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
@@ -224,8 +231,10 @@ def _check_finite(observations: Any, statistics: VectorStatistics, divergence: D
 
 def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
     """End a lifetime whose env returns numbers that are not finite, under every policy."""
-    divergence.report(lifetime, problem, len(statistics.frozen))
     statistics.freeze(lifetime)
+    divergence.report(lifetime, problem, len(statistics.frozen), stops=True)
+    if statistics.frozen.all():
+        raise Diverged(f"no lifetime is left; the last that stopped: {problem}")
 
 
 keep_names(globals(), live_many="run_lifetimes")

@@ -89,16 +89,13 @@ class Evaluations(Callback):
         self._path, self._warned, self._done = folder / FILE, False, step
         self._newest = -1, -math.inf  # step and mean of the newest evaluation
         kept = [row for row in read_rows(self._path) if int(row["step"]) <= step]
-        # Whether a signal has dropped the evaluation of this step, so that it comes before the next env step.
-        self.is_owed = 0 < step and step % self.every == 0 and all(int(row["step"]) < step for row in kept)
         self._try(lambda: write_atomic(self._path, _HEAD + _text(kept)))
 
     def call(self, records: Sequence[Record], agent: Any) -> None:
         """Evaluate each lifetime that goes on; see ``Callback.call``."""
         step = steps_of_all(records)
-        if step == self._done and not self.is_owed:
+        if step == self._done:
             return
-        self.is_owed = False
         self._done, found = step, dict[int, Evaluation]()
         try:
             for life, copied in enumerate(self._copies(agent, len(records))):

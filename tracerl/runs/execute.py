@@ -106,8 +106,6 @@ def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
         CallbackFailed: a callback raised an exception.
     """
     events, interrupted = setup.events, setup.interrupted
-    if setup.evaluations is not None and setup.evaluations.is_owed:
-        setup.evaluations.call(setup.records, setup.agent)
     events.start()
     if events.failure is None:
         ending = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, _ends(setup))
@@ -171,8 +169,6 @@ def describe(failure: BaseException) -> str:
 def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
     """Close logs and envs and write the summary."""
     setup.episodes.close()
-    if setup.evaluations is not None:
-        setup.evaluations.close()
     outcome = replace(setup.about, wall_seconds=seconds, status=status, error=error)
     problems = setup.runner.divergence.problems
     summary = {**summarize(outcome, setup.records), "resumed": list(setup.resumed), "diverged_lives": problems}
@@ -185,6 +181,8 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
         print(f"the summary: {json.dumps(summary)}", file=sys.stderr)
     if setup.log is not None:
         setup.log.close(status == "finished", summary)
+    if setup.evaluations is not None:
+        _close_runner(setup.evaluations)
     _close_runner(setup.runner)
     return summary
 
@@ -200,7 +198,7 @@ def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 
 
-def _close_runner(runner: EnvRunner) -> None:
+def _close_runner(runner: "EnvRunner | Evaluations") -> None:
     """Close the envs. A failure is a warning, because all files are written."""
     try:
         runner.close()

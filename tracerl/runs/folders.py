@@ -123,7 +123,7 @@ def _read(folder: Path) -> Job:
             break
     overrides = {key: value for key, value in map(key_and_value, lines) if key.split(".")[0] not in _NOT_SETTINGS}
     summary, sign = saved.summary(folder), lock.read(folder) or {}
-    step = sign.get("step")
-    if step is not None and fits(saved.COUNT, step) and step > (summary.get("steps") or 0):
+    counts = ("step", "steps") if summary.get("status") == "finished" else ("step",)  # so far, and in the end
+    if max([sign[name] for name in counts if fits(saved.COUNT, sign.get(name))], default=0) > summary.get("steps", 0):
         summary = {}  # of an earlier part of a run that was resumed
     return Job(folder, overrides, summary, sign)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, value, with_current_keys
+from tracerl.runs import saved
 from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
 from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.files import write_atomic
@@ -70,6 +71,8 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
     possible = (_compared(with_input(cfg, kind)) for kind in KINDS)
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"  # at the job's time limit or after a failed machine
     resume = cfg.resume or requeued
+    if requeued and saved.command_line(folder / OVERRIDES, warn=False) == list(origin.overrides):
+        resume = True  # also in place of a checkpoint by name, which the first start of this job has gone back to
     with RunLock(folder, steps, origin.key) as run_lock:
         summary = finished_run(folder, possible, bool(resume), origin.key, steps)
         if summary is not None:
@@ -155,7 +158,7 @@ def _setup(
     from tracerl.lifetime.divergence import DivergenceCheck
     from tracerl.lifetime.record import Milestone, Record
     from tracerl.nn.views import constants
-    from tracerl.runs.checkpoint.schedule import find, forget_later, restore_run
+    from tracerl.runs.checkpoint.schedule import find, forget_later, names_checkpoint, restore_run
     from tracerl.runs.execute import Setup
     from tracerl.runs.logging.episodes import EpisodeLog
     from tracerl.runs.logging.log import LoggedRun
@@ -184,8 +187,6 @@ def _setup(
         past = restore_run(before, agent, runner, records, steps)
     events = Events(RunState(agent, records, steps, folder), found)
     events.restore(past.get("callbacks", {}))
-    if before is not None and isinstance(resume, str) and resume != "auto":
-        forget_later(folder, before.step)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
     write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run
@@ -205,6 +206,8 @@ def _setup(
             opened.callback(log.close, False, {})
             events.log_with(log.scalars)
         frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
+        if before is not None and names_checkpoint(folder, resume):
+            forget_later(folder, before.step)  # last, because all that can be refused is accepted now
         opened.pop_all()  # the run closes them
     if checkpoints.best_by == "evaluation":
         events.by_evaluation(frozen_copies)

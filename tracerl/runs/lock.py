@@ -104,6 +104,7 @@ class RunLock(Callback):
         self._about = {"host": socket.gethostname(), "pid": os.getpid(), "id": os.urandom(8).hex()}
         self._started, self._updated, self._ended = time.time(), -math.inf, threading.Event()
         self._progress: tuple[int, float | None] = 0, None
+        self._beaten = 0.0  # when ``running.json`` was written last, by the clock of the file system
 
     def __enter__(self) -> "RunLock":
         self._lock = self._locked()
@@ -173,6 +174,7 @@ class RunLock(Callback):
         with suppress(OSError):  # full disk: the file stays empty until there is space
             claim.write_text(self._text(), encoding="utf-8")
         claim.replace(self._folder / NAME)
+        self._beaten = (self._folder / NAME).stat().st_mtime
 
     def _in_use(self, how: str) -> InUse:
         sign = read(self._folder)
@@ -180,8 +182,13 @@ class RunLock(Callback):
         return InUse(self._key, f"{how} {who}: {self._folder}")
 
     def _is_lost(self) -> bool:
-        sign = read(self._folder)
-        return sign is not None and sign.get("id") != self._about["id"]
+        """Return whether another run has taken the folder over, and perhaps ended since and removed the file."""
+        sign, summary = read(self._folder), self._folder / "summary.json"
+        if sign is not None:
+            return sign.get("id") != self._about["id"]
+        with suppress(OSError):
+            return not (self._folder / NAME).exists() and summary.stat().st_mtime > self._beaten
+        return False
 
     def _beat(self) -> None:
         """Update ``running.json`` until the run ends. This runs in a separate thread."""
@@ -192,6 +199,7 @@ class RunLock(Callback):
             with suppress(OSError):
                 self._aside.write_text(self._text(), encoding="utf-8")
                 self._aside.replace(self._folder / NAME)
+                self._beaten = (self._folder / NAME).stat().st_mtime
 
     def _text(self) -> str:
         step, mean_return = self._progress

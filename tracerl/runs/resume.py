@@ -25,6 +25,10 @@ class InUse(ConfigError):
     """A folder that belongs to another run."""
 
 
+class HasRun(InUse):
+    """A folder that holds an earlier run, which has ended."""
+
+
 # Files that a run writes and that a restart removes. Files of Hydra and of other programs are not among them.
 _OUTPUTS = (
     *("events.out.tfevents.*", "returns.part", "returns.npz", "returns.npz.part"),
@@ -48,7 +52,7 @@ def finished_run(
     if not any(os.path.lexists(folder / name) for name in (CONFIG, CHECKPOINTS, SUMMARY)):
         return None
     if not resume:
-        raise InUse(key, f"already holds a run, which resume=true continues: {folder}")
+        raise HasRun(key, f"already holds a run, which resume=true continues: {folder}")
     if (there := _earlier_settings(folder)) is not None:
         here = min(possible, key=lambda here: distance(there, here))
         check_same_settings(there, here, folder)
@@ -149,7 +153,7 @@ def command_line(arguments: list[str], trusted: bool = False) -> list[str]:
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if not paths or paths[-1].lower() in ("true", "false", "auto"):
         return arguments
-    path = Path(paths[-1].strip("'\"")).absolute()
+    path = Path(os.path.abspath(paths[-1].strip("'\"")))
     folder = path.parent.parent if path.parent.name == CHECKPOINTS and not _is_run(path) else path
     check_folder(folder, "resume")
     before = saved.overrides(folder)

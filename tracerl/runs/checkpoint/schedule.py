@@ -1,6 +1,7 @@
 """The schedule and contents of a run's checkpoints, and resuming from one."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -146,9 +147,9 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
     """
     if resume is False:
         return None
-    if isinstance(resume, str) and resume != "auto" and Path(resume) != folder:
+    if names_checkpoint(folder, resume):
         try:
-            found: Checkpoint | None = read(Path(resume))
+            found: Checkpoint | None = read(Path(str(resume)))
         except BadCheckpoint as error:
             raise ConfigError("resume", f"must name a sound checkpoint: {error}") from error
     else:
@@ -162,6 +163,11 @@ def find(folder: Path, resume: bool | str, settings: Mapping[str, Any]) -> Check
     return found
 
 
+def names_checkpoint(folder: Path, resume: bool | str) -> bool:
+    """Return whether ``resume`` is a checkpoint, and not the folder of the run, a bool or ``auto``."""
+    return isinstance(resume, str) and resume != "auto" and os.path.abspath(resume) != os.path.abspath(folder)
+
+
 def forget_later(folder: Path, step: int) -> None:
     """Remove the checkpoints and the summary of later steps, which a run that goes back to a checkpoint has left.
 
@@ -170,7 +176,10 @@ def forget_later(folder: Path, step: int) -> None:
     if int(saved.summary(folder).get("steps") or 0) > step:
         (folder / SUMMARY).unlink(missing_ok=True)
     later = [path for path in names.checkpoints(folder / CHECKPOINTS) if (names.step_of(path.name) or 0) > step]
-    for aside in [put_aside(path) for path in later]:
+    asides = [put_aside(path) for path in later]
+    if asides:
+        disk.sync_folder(folder / CHECKPOINTS)
+    for aside in asides:
         disk.remove(aside)
 
 

@@ -95,8 +95,8 @@ class EventStreamWriter(LogWriter):
         """Declare the charts if one of them is new."""
         titles = [chart.title for category in charts.values() for chart in category]
         if not set(titles) <= set(self._charts):
-            self._charts = titles
             self._events.layout(charts, step)
+            self._charts = titles
 
     def histograms(self, arrays: Mapping[str, Numbers], step: int) -> None:
         """Write histograms by tag in one event."""
