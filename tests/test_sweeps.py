@@ -147,3 +147,15 @@ def test_job_requeued_by_slurm_resumes_itself(run_here: Run, tmp_path: Path, mon
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert run_here(*arguments).returncode == 0
     assert (tmp_path / "here" / "summary.json").exists()
+
+
+def test_job_requeued_by_slurm_does_not_go_back_to_its_checkpoint_again(
+    run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("agent=random", "logger=none", "checkpoint.every=20", "checkpoint.keep_last=9")
+    assert run_here(*settings, "steps=50", "hydra.run.dir=here").returncode == 0
+    again = ("resume=here/checkpoints/step-000000000020", "steps=90")
+    assert "resumed at step 20" in run_here(*again).stdout
+    (tmp_path / "here" / "summary.json").unlink()  # as at the time limit
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert "resumed at step 90" in run_here(*again).stdout
