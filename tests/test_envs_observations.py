@@ -94,7 +94,7 @@ def test_space_without_numbers_is_unchanged_and_raises_an_error_in_an_agent(spac
     assert as_box(env) is env
     with pytest.raises(ConfigError) as caught:
         make_agent(env)
-    assert "Discrete, MultiBinary or MultiDiscrete space, or a Dict or Tuple" in str(caught.value)
+    assert "makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these" in str(caught.value)
     assert str(caught.value).endswith(f"got {space}")
 
 
