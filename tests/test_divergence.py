@@ -102,17 +102,18 @@ def test_diverged_lifetime_is_unchanged_and_the_others_are_unaffected(engine: st
     runner.close()
 
 
+@pytest.mark.parametrize(("at", "steps"), [(300, 900), (100, 150)])  # 101: found in the last call of the kernel
 @pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
-def test_diverged_lifetime_is_re_initialised(backend: str) -> None:
+def test_diverged_lifetime_is_re_initialised(backend: str, at: int, steps: int) -> None:
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck("reset_life")
     runner.divergence.remember(agent)
     assert (
-        runner.run(agent, 900, records, [Poison(300, name_of_a_weight(agent, "policy"), 1)], lambda: False)
+        runner.run(agent, steps, records, [Poison(at, name_of_a_weight(agent, "policy"), 1)], lambda: False)
         == "finished"
     )
-    assert [record.step for record in records] == [900, 900]
+    assert [record.step for record in records] == [steps, steps]
     assert all(tensor.isfinite().all() for tensor in agent.capture().values()) and not agent.faults.any()
     assert list(runner.divergence.problems) == [1]
     runner.close()
@@ -190,18 +191,6 @@ def test_lifetime_with_an_optimiser_of_torch_is_re_initialised(name: str, lifeti
     assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
     assert list(runner.divergence.problems) == [lifetimes - 1]
     assert all(tensor.isfinite().all() for tensor in agent.capture().values())
-    runner.close()
-
-
-@pytest.mark.parametrize("backend", ["gymnasium", "compiled"])
-def test_re_initialised_lifetime_takes_all_its_steps(backend: str) -> None:
-    runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
-    agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
-    runner.divergence = DivergenceCheck("reset_life")
-    runner.divergence.remember(agent)
-    poison = Poison(100, name_of_a_weight(agent, "policy"), 1)  # found in the last call of the kernel
-    assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
-    assert [record.step for record in records] == [150, 150] and list(runner.divergence.problems) == [1]
     runner.close()
 
 

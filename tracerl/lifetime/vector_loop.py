@@ -81,8 +81,7 @@ def _run(
     actions = loop_state.action
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
-        done = (statistics.steps >= steps) | statistics.frozen
-        step_types = _step_types(terminated, truncated, starting, done)
+        step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
         actions, ended = _advance(agents, step_types, rewards, observations), step_types >= StepType.TERMINATED
         actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
         statistics.add(rewards, step_types >= StepType.MID, ended)
@@ -230,7 +229,7 @@ def _check_finite(observations: Any, statistics: VectorStatistics, divergence: D
 
 
 def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergence: DivergenceCheck) -> None:
-    """End a lifetime whose env returns numbers that are not finite, under every policy."""
+    """End a lifetime whose env or re-initialised agent has numbers that are not finite, under every policy."""
     statistics.freeze(lifetime)
     divergence.report(lifetime, problem, len(statistics.frozen), stops=True)
     if statistics.frozen.all():

@@ -7,8 +7,6 @@ from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
 from tracerl.nn.layers import ALIF, Graded, Pooling, SpikingLayer, Ternary
 from tracerl.nn.networks import Network
 
-_NO_NORM = "must be false, as in runs with deploy=neuromorphic: NIR cannot standardise currents over neurons"
-
 
 def check_nir(network: Any) -> None:
     """Raise a ConfigError for a network that NIR cannot represent.
@@ -29,7 +27,8 @@ def check_nir(network: Any) -> None:
         elif isinstance(layer, Ternary):
             raise ConfigError("network.neuron", "must be lif or synaptic, got ternary: NIR has no signed spikes")
         elif isinstance(layer, SpikingLayer) and layer.norm is not None:
-            raise ConfigError("network.layer_norm", _NO_NORM)
+            problem = "must be false, as in runs with deploy=neuromorphic: NIR cannot standardise currents over neurons"
+            raise ConfigError("network.layer_norm", problem)
         if node.delayed:
             raise ConfigError("network.edges", "must not be delayed between nodes: in NIR only a cycle takes a tick")
 

@@ -53,7 +53,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
 
 def env_spec(env: str, settings: Settings | None = None) -> Any:
     """Return the ``EnvSpec`` of a name or Gymnasium id; see ``make_env``."""
-    return build(compose({**_env(env), **_mapping(settings)}), "env")
+    return build(compose({**_env(env), **(settings or {})}), "env")
 
 
 def checked_maker(spec: Any) -> Callable[[], gym.Env[Any, Any]]:
@@ -116,9 +116,10 @@ def make_agent(
     spaces = spaces_of(env)
     if not isinstance(agent, str):
         raise ConfigError("agent", f"must be the name of an agent, got {agent!r:.200}; settings are settings=")
-    if "seed" in _mapping(settings):
+    settings = _mapping(settings)
+    if "seed" in settings:
         raise ConfigError("seed", "must be the argument seed: among the settings it has no effect")
-    cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **(settings or {})})
+    cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **settings})
     lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
     checks.whole("seed", seed, 0, 2**32 - lifetimes)
     made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + lifetimes)), f"{env}, agent={agent}")

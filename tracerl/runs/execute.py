@@ -90,7 +90,7 @@ def run(setup: Setup) -> dict[str, Any]:
     finally:
         if setup.run_lock.lost:  # the folder belongs to another run now
             setup.episodes.discard()
-            _close_runner(setup.runner)
+            _close_envs(setup.runner)
         else:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     setup.run_lock.check()
@@ -182,8 +182,8 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     if setup.log is not None:
         setup.log.close(status == "finished", summary)
     if setup.evaluations is not None:
-        _close_runner(setup.evaluations)
-    _close_runner(setup.runner)
+        _close_envs(setup.evaluations)
+    _close_envs(setup.runner)
     return summary
 
 
@@ -198,10 +198,10 @@ def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
 
 
-def _close_runner(runner: "EnvRunner | Evaluations") -> None:
+def _close_envs(owner: "EnvRunner | Evaluations") -> None:
     """Close the envs. A failure is a warning, because all files are written."""
     try:
-        runner.close()
+        owner.close()
     except NOT_FAILURES:
         raise
     except BaseException as failure:

@@ -8,11 +8,10 @@ from typing import Any
 
 from tracerl.config.checks import whole
 from tracerl.config.forms import fits, real
-from tracerl.runs import disk
 from tracerl.runs.checkpoint import names
 from tracerl.runs.checkpoint.folder import BadCheckpoint
 from tracerl.runs.checkpoint.read import Checkpoint, look, read
-from tracerl.runs.checkpoint.store import put_aside
+from tracerl.runs.checkpoint.store import discard
 
 
 def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
@@ -39,11 +38,7 @@ def prune(root: Path, keep_last: int, keep_best: int) -> list[Path]:
     newest_sound = [path for path, _ in itertools.islice(_sound(scores), 1)]
     keep = {*found[:1], *list(scores)[:keep_last], *_rated(scores)[:keep_best], *newest_sound}
     removed = [path for path in scores if path not in keep]
-    asides = [put_aside(path) for path in removed]
-    if asides:
-        disk.sync_folder(root)  # the names are gone before the files are
-    for aside in asides:
-        disk.remove(aside)
+    discard(root, removed)
     return removed
 
 

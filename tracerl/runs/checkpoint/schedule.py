@@ -16,9 +16,9 @@ from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
 from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
 from tracerl.lifetime.statistics import average
-from tracerl.runs import disk, saved
+from tracerl.runs import saved
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, names, newest_good, prune, read, write
-from tracerl.runs.checkpoint.store import put_aside
+from tracerl.runs.checkpoint.store import discard
 from tracerl.runs.lock import callback_interval
 from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
@@ -175,12 +175,8 @@ def forget_later(folder: Path, step: int) -> None:
     """
     if int(saved.summary(folder).get("steps") or 0) > step:
         (folder / SUMMARY).unlink(missing_ok=True)
-    later = [path for path in names.checkpoints(folder / CHECKPOINTS) if (names.step_of(path.name) or 0) > step]
-    asides = [put_aside(path) for path in later]
-    if asides:
-        disk.sync_folder(folder / CHECKPOINTS)
-    for aside in asides:
-        disk.remove(aside)
+    root = folder / CHECKPOINTS
+    discard(root, [path for path in names.checkpoints(root) if (names.step_of(path.name) or 0) > step])
 
 
 def restore_run(

@@ -6,7 +6,7 @@ power loss at any moment leaves the earlier checkpoints and at most a hidden fol
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,15 @@ def put_aside(path: Path) -> Path:
     gone = path.with_name(names.gone(path.name))
     disk.rename(path, gone)
     return gone
+
+
+def discard(root: Path, paths: Iterable[Path]) -> None:
+    """Remove checkpoints of a folder, whose names are gone from the disk before their files are."""
+    asides = [put_aside(path) for path in paths]
+    if asides:
+        disk.sync_folder(root)
+    for aside in asides:
+        disk.remove(aside)
 
 
 def _rename(aside: Path, target: Path) -> Path:
