@@ -86,6 +86,19 @@ def test_older_checkpoint_can_be_resumed(run: Any, tmp_path: Path) -> None:
     assert steps_of(tmp_path / "here") == [300, 500, 902] and (tmp_path / "here" / "summary.json").exists()
 
 
+def test_native_vector_envs_begin_new_episodes_where_one_was_stepped_past_the_end_of_its_lifetime(
+    run: Any, tmp_path: Path
+) -> None:
+    several = [*QUICK, "env.vectorization=native", "lifetimes=3", "checkpoint.every=300", "checkpoint.keep_last=9"]
+    assert run(*several, "steps=517", "hydra.run.dir=here") == 0
+    shutil.copytree(tmp_path / "here", tmp_path / "before")
+    assert run("resume=here", "steps=1000") == 0
+    assert json.loads((tmp_path / "here" / "summary.json").read_text())["resumed"][0]["new_episode"]
+    assert run("resume=before/checkpoints/step-000000000300", "steps=1000") == 0
+    assert run(*several, "steps=1000", "hydra.run.dir=whole") == 0
+    assert differences(tmp_path / "whole", tmp_path / "before") == []
+
+
 def test_other_settings_raise_an_error_naming_them_unless_they_may_change(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

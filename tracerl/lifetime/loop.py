@@ -82,6 +82,8 @@ class LoopState:
             [lifetimes].
         action: next action; for many lifetimes those of all.
         observation: observation of that action, for one lifetime; None after a checkpoint.
+        outrun: env steps after which a lifetime of many was complete while its env, which resets itself, was stepped
+            with the others; 0: none was.
         divergence: what is done about numbers that are not finite.
     """
 
@@ -89,6 +91,7 @@ class LoopState:
     ended: Any = False
     action: Any = None
     observation: Any = None
+    outrun: int = 0
     divergence: DivergenceCheck = field(default_factory=DivergenceCheck)
 
 

@@ -47,9 +47,13 @@ class EnvRunner(Protocol):
         """Return the state of loop and env for a resumed run, without that of an unsupported env."""
 
     def restore(self, state: Mapping[str, Any]) -> bool:
-        """Restore the state that ``capture`` returned, and return whether it has the state of the env.
+        """Restore the state that ``capture`` returned, and return whether the running episodes continue.
 
-        Without that state a new episode begins. A state of another runner raises a ValueError.
+        They do not without the state of the env, nor where the env of a lifetime was stepped past the end of it and
+        there are more steps now. A state of another runner raises a ValueError.
+
+        Args:
+            state: what ``capture`` returned; beside it ``step``, of the checkpoint, and ``steps``, of each lifetime.
         """
 
     def close(self) -> None:
@@ -110,11 +114,13 @@ class GymnasiumRunner:
             return {"env": None}
         ended, action = self._loop_state.ended, np.asarray(self._loop_state.action)
         ended = np.asarray(ended) if isinstance(self._env, VectorEnv) else bool(ended)
-        return {"env": env_state.capture(self._env), "ended": ended, "action": action}
+        state: Plain = {"env": env_state.capture(self._env), "ended": ended, "action": action}
+        return {**state, "outrun": self._loop_state.outrun}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Restore a state; see ``EnvRunner.restore``."""
-        if state["env"] is None:
+        outrun = checks.whole("world.outrun", state.get("outrun", 0), 0)  # earlier versions did not write it
+        if state["env"] is None or 0 < outrun < state["steps"]:
             self._seeds = [fresh_seed(seed, state) for seed in self._seeds]
             return False
         env_state.restore(self._env, state["env"])

@@ -81,7 +81,9 @@ def _run(
     actions = loop_state.action
     while statistics.step() < steps:
         observations, rewards, terminated, truncated = _step(envs, actions, statistics, loop_state.divergence)
-        step_types = _step_types(terminated, truncated, starting, (statistics.steps >= steps) | statistics.frozen)
+        complete = statistics.steps >= steps
+        loop_state.outrun = steps if by_themselves and (complete & ~statistics.frozen).any() else 0
+        step_types = _step_types(terminated, truncated, starting, complete | statistics.frozen)
         actions, ended = _advance(agents, step_types, rewards, observations), step_types >= StepType.TERMINATED
         actions = _examine(agents, actions, observations, statistics, loop_state.divergence, 1, ended)
         statistics.add(rewards, step_types >= StepType.MID, ended)

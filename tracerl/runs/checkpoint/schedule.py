@@ -184,7 +184,8 @@ def restore_run(
 ) -> dict[str, Any]:
     """Restore new agents, env runners and records from a checkpoint, and print the step.
 
-    If the env has no saved state and steps are left, a new episode begins, and the agent drops the old one.
+    If the state of the env does not fit (see ``EnvRunner.restore``) and steps are left, a new episode begins, and the
+    agent drops the old one.
 
     Returns:
         State of the run's files: ``episodes``, ``log``, ``kept`` (of the log), ``seconds``, ``resumed``, and that of
@@ -202,7 +203,7 @@ def restore_run(
         _check_records(records, of_records)
         restore_records(records, of_records)
         arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
-        kept = runner.restore({**join(arrays, info.world), "step": checkpoint.step})
+        kept = runner.restore({**join(arrays, info.world), "step": checkpoint.step, "steps": steps})
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
