@@ -6,7 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.envs.spec import EnvSpec
 
@@ -128,9 +128,17 @@ def make_agent(
     device: str = "cpu",
 ) -> ReflectAgent:
     """Return the agent of ``agent=reflect`` with the overrides; its engine is torch by default."""
-    cfg = with_input(compose("engine=torch", *overrides), kind_of_space(env.observation_space))
-    make = hydra_compat.instantiate(cfg.agent, _convert_="all", _partial_=True)
+    settings = _settings(overrides, kind_of_space(env.observation_space))
+    make = hydra_compat.instantiate(settings, _convert_="all", _partial_=True)
     return make(env.observation_space, env.action_space, Lifetimes(seed, dtype, device))
+
+
+@lru_cache(1024)
+def _settings(overrides: tuple[str, ...], kind: str) -> DictConfig:
+    """Return the node ``agent`` of a command line, read only, for a kind of observations."""
+    cfg = with_input(compose("engine=torch", *overrides), kind)
+    OmegaConf.set_readonly(cfg, True)
+    return cfg.agent
 
 
 def observation(i: int) -> np.ndarray:

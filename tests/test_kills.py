@@ -38,9 +38,9 @@ def killed(kills: int, cases: list[str], seconds: int) -> None:
     assert landed >= kills * len(cases) / 2, result.stdout  # the others came after the end
 
 
-def test_runs_killed_twelve_times_are_bit_identical() -> None:
+def test_runs_killed_once_are_bit_identical() -> None:
     parts = [case.split("@") for case in QUICK]
-    killed(2, [f"{case}@{int(steps) // 3}" for case, steps in parts], 400)
+    killed(1, [f"{case}@{int(steps) // 3}" for case, steps in parts], 400)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ torch and Gymnasium are imported inside the functions, so that ``--help`` and th
 """
 
 import re
-from functools import partial
+from copy import deepcopy
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tracerl.runs.saved_agent import SavedAgent
 
 _BY_INPUT = ("agent", "encoder", "head", "network", "optimizer")  # groups whose settings can depend on the observation
+_OF_KINDS = re.compile(r"\$\{tracerl\.input:[^$]*\}")
 _SMALL = 4096  # extra numbers allowed in one tensor, on top of the size of the saved state
 
 
@@ -103,10 +105,16 @@ def expanded(tree: Any) -> Any:
         return {key: expanded(part) for key, part in tree.items()}
     if isinstance(tree, list):
         return [expanded(part) for part in tree]
-    if isinstance(tree, str) and re.fullmatch(r"\$\{tracerl\.input:[^$]*\}", tree):
-        resolved: Any = OmegaConf.to_container(OmegaConf.create([tree]), resolve=True)
-        return resolved[0]
+    if isinstance(tree, str) and _OF_KINDS.fullmatch(tree):
+        return deepcopy(_mapping(tree))
     return tree
+
+
+@lru_cache(1024)
+def _mapping(interpolation: str) -> Any:
+    """Return the mapping of kinds that an interpolation holds, which OmegaConf takes a millisecond to parse."""
+    resolved: Any = OmegaConf.to_container(OmegaConf.create([interpolation]), resolve=True)
+    return resolved[0]
 
 
 def rebuild_agent(
