@@ -48,7 +48,7 @@ def test_unfinished_run_is_replaced_and_other_files_are_kept(tmp_path: Path, sta
     if status == "torn":
         (tmp_path / "summary.json").write_text('{"status": "fin')
     assert finished_run(tmp_path, [flat(SETTINGS)], True, "k", 10) is None
-    clear(tmp_path, 10)
+    clear(tmp_path, 10, "hydra.run.dir")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.md"]
 
 
@@ -110,8 +110,24 @@ def test_interpolated_agent_settings_are_compared_at_their_source(tmp_path: Path
 def test_trained_run_without_a_valid_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
     write_run(tmp_path, "finished")
     with pytest.raises(ConfigError, match="^steps must be 10 or below: .* has no checkpoint to resume from, got 20"):
-        clear(tmp_path, 20)
+        clear(tmp_path, 20, "hydra.run.dir")
     assert (tmp_path / "returns.part").exists()
+
+
+def test_files_of_another_program_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    foreign = [tmp_path / "here" / name for name in ("metrics.csv", "events.out.tfevents.1.host.2.0")]
+    for path in (*foreign, tmp_path / "here" / "error.txt"):
+        path.write_text("of another program")
+    line = ["network.hidden=[8]", "steps=20", "logger=csv", "hydra.run.dir=here", "resume=auto"]
+    assert command(line, monkeypatch, tmp_path) == 2
+    assert "hydra.run.dir must be a folder in which no other program has a file 'events" in capfd.readouterr().err
+    for path in foreign:
+        assert path.read_text() == "of another program"
+        path.unlink()
+    assert command(line, monkeypatch, tmp_path) == 0  # an error.txt is left by a run that could not start
 
 
 def test_path_becomes_the_command_line_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def _setup(
     initial = constants(agent)
     before, past = find(folder, resume, settings), {}
     if before is None:
-        clear(folder, steps)
+        clear(folder, steps, origin.key)
     else:
         past = restore_run(before, agent, runner, records, steps)
     events = Events(RunState(agent, records, steps, folder), found)

@@ -81,15 +81,23 @@ def _finished_summary(folder: Path) -> dict[str, Any] | None:
     return summary
 
 
-def clear(folder: Path, steps: int) -> None:
-    """Remove the files of an unfinished run, to start it again."""
+def clear(folder: Path, steps: int, key: str) -> None:
+    """Remove the files of an unfinished run, to start it again.
+
+    Raises:
+        ConfigError: the run has finished, or the files are not of a run, which writes its config before them.
+    """
     summary = _finished_summary(folder)
     if summary is not None:
         problem = f"must be {summary['steps']} or below: {folder} has no checkpoint to resume from, got {steps}"
         raise ConfigError("steps", problem)
-    for pattern in _OUTPUTS:
-        for path in folder.glob(pattern):
-            path.unlink()
+    outputs = [path for pattern in _OUTPUTS for path in folder.glob(pattern)]
+    foreign = [path.name for path in outputs if path.name != "error.txt"]  # a run that could not start leaves that one
+    if foreign and not any(os.path.lexists(folder / name) for name in (CONFIG, OVERRIDES, CHECKPOINTS)):
+        problem = f"must be a folder in which no other program has a file {min(foreign)!r}, got {folder}"
+        raise ConfigError(key, f"{problem}: name another folder, or move or remove the file")
+    for path in outputs:
+        path.unlink()
 
 
 def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:
