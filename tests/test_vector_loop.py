@@ -125,11 +125,27 @@ def test_skipped_lifetime_keeps_its_torch_optimiser_state() -> None:
     agent = make_agent(Space(4, 3), SMALL, "optimizer=torch", seed=[0, 1, 2])
     agent.advance(np.full(3, StepType.FIRST, np.int8), np.zeros(3), np.ones((3, 4)))
     agent.advance(np.full(3, StepType.MID, np.int8), np.ones(3), np.ones((3, 4)))
-    before = [state.clone() for state in agent.policy.step_rule.foreign_state()]
+    before = [state.clone() for state, _ in agent.policy.step_rule.foreign_state()]
     assert before
     agent.advance(np.array([StepType.MID, StepType.SKIP, StepType.MID], np.int8), np.ones(3), np.zeros((3, 4)))
-    changed = [(now != then).flatten(1).any(1) for now, then in zip(agent.policy.step_rule.foreign_state(), before)]
+    after = [state for state, _ in agent.policy.step_rule.foreign_state()]
+    changed = [(now != then).flatten(1).any(1) for now, then in zip(after, before, strict=True)]
     assert torch.stack(changed).any(0).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Rprop", "Adagrad"])
+def test_torch_optimiser_of_a_lifetime_that_begins_later_starts_anew(name: str) -> None:
+    rule = (SMALL, "optimizer=torch", f"optimizer.policy.name={name}", f"optimizer.value.name={name}")
+    many, rng = make_agent(Space(4, 3), *rule, seed=[0, 1], dtype=torch.float64), np.random.default_rng(0)
+    one = make_agent(Space(4, 3), *rule, seed=1, dtype=torch.float64)
+    seen, reward = rng.normal(size=(40, 2, 4)), rng.normal(size=40)
+    for i in range(20):  # the first lifetime alone
+        many.advance(np.array([StepType.MID if i else StepType.FIRST, StepType.SKIP]), reward[[i, i]], seen[i])
+    for i in range(20, 40):
+        kind = StepType.MID if i > 20 else StepType.FIRST
+        many.advance(np.array([StepType.MID, kind]), reward[[i, i]], seen[i])
+        one.step(reward[i], seen[i, 1]) if i > 20 else one.start(seen[i, 1])
+    torch.testing.assert_close(many.policy.network.flat[1], one.policy.network.flat, rtol=1e-9, atol=1e-12)
 
 
 class Script(VectorEnv):

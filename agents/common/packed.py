@@ -75,8 +75,8 @@ class PackedAgent(StateModule):
         """Return the step-size rules, which may keep state of the lifetimes outside the packed state."""
         return ()
 
-    def _foreign_state(self) -> list[Tensor]:
-        """Return the external optimiser state of the lifetimes, each [*lifetimes, ...]."""
+    def _foreign_state(self) -> list[tuple[Tensor, float]]:
+        """Return the external optimiser state of the lifetimes; see ``StepRule.foreign_state``."""
         return [state for rule in self._rules() for state in rule.foreign_state()]
 
     def capture(self) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """The packed state of an agent: all tensors of a lifetime in two rows, for masks, kernels and checkpoints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,20 +44,25 @@ class PackedState:
                 part.bind_parameters()
 
     @contextmanager
-    def only(self, mask: Array, foreign: Sequence[Tensor] = ()) -> Iterator[None]:
+    def only(self, mask: Array, foreign: Callable[[], Sequence[tuple[Tensor, float]]] = list) -> Iterator[None]:
         """Restore, on exit, the lifetimes outside a mask (bool, [lifetimes]).
 
-        ``foreign`` are further tensors to restore (external optimiser state), each [lifetimes, ...].
+        Args:
+            mask: bool, [lifetimes].
+            foreign: returns further tensors to restore (external optimiser state), each [lifetimes, ...], with the
+                value of those that did not exist before.
         """
         if mask.all():
             yield
             return
         others = torch.from_numpy(np.flatnonzero(~mask)).to(self.real.device)
-        tensors = [self.real, self.wide, *foreign]
-        before = [tensor[others] for tensor in tensors]
+        before = [(tensor, tensor[others]) for tensor in (self.real, self.wide, *(tensor for tensor, _ in foreign()))]
         yield
-        for tensor, rows in zip(tensors, before, strict=True):
+        for tensor, rows in before:
             tensor[others] = rows
+        for tensor, initial in foreign():
+            if not any(tensor is earlier for earlier, _ in before):
+                tensor[others] = initial
 
 
 def _buffers(module: nn.Module) -> Iterator[Entry]:

@@ -36,8 +36,12 @@ class StepRule(StateModule):
         """
         raise NotImplementedError
 
-    def foreign_state(self) -> list[Tensor]:
-        """Return the external optimiser state of the lifetimes, outside the rule's buffers, each [*lifetimes, ...]."""
+    def foreign_state(self) -> list[tuple[Tensor, float]]:
+        """Return the external optimiser state of the lifetimes, outside the rule's buffers.
+
+        Returns:
+            Its tensors, each [*lifetimes, ...], with their value before the first step, which may create them.
+        """
         return []
 
     def capture_foreign(self) -> dict[str, Tensor]:

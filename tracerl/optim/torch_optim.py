@@ -24,8 +24,9 @@ def _optimizer_names() -> list[str]:
 class TorchOptim:
     """A class of torch.optim; ``build`` makes the rule.
 
-    All lifetimes share one optimiser. With many lifetimes, use an elementwise one (SGD, RMSprop, Adam, ...). LBFGS is
-    not supported: it needs a closure that evaluates the loss again, and an agent processes each transition once.
+    All lifetimes share one optimiser. With many lifetimes, use an elementwise one (SGD, RMSprop, Adam, ...). Its count
+    of steps is that of the lifetime with most. LBFGS is not supported: it needs a closure that evaluates the loss
+    again, and an agent processes each transition once.
 
     Attributes:
         name: of the class, e.g. ``Adam``.
@@ -50,6 +51,18 @@ class TorchOptim:
         made: torch.optim.Optimizer = getattr(torch.optim, self.name)(parameters, **self.kwargs)
         return made
 
+    def initial_state(self) -> dict[str, float]:
+        """Return the entries of the optimiser's state per parameter before its first step, by name.
+
+        The optimisers make them in that step, so they are read after one whose gradient is zero.
+        """
+        parameter = torch.nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))
+        parameter.grad = torch.zeros_like(parameter)
+        optimizer = self.make([parameter])
+        optimizer.step()
+        state = optimizer.state[parameter]
+        return {name: float(state[name].flatten()[0]) for name in state if isinstance(state[name], Tensor)}
+
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "TorchStep":
         """Make the rule for one network."""
         return TorchStep(self, network, lifetimes)
@@ -69,6 +82,7 @@ class TorchStep(StepRule):
         super().__init__(lifetimes)
         self._parameters_of_network = list(network.parameters())
         self._optimizer = settings.make(self._parameters_of_network)
+        self._initial = settings.initial_state()
         self._update = torch.zeros_like(network.flat)
         self._updates = []
         start = 0
@@ -90,10 +104,14 @@ class TorchStep(StepRule):
         for parameter, score in zip(self._parameters_of_network, scores, strict=True):
             parameter.grad = score
 
-    def foreign_state(self) -> list[Tensor]:
-        """Return the optimiser's tensors that have the shape of their parameter, one row per lifetime."""
-        states = [(p, s) for p in self._parameters_of_network for s in self._optimizer.state.get(p, {}).values()]
-        return [state for parameter, state in states if isinstance(state, Tensor) and state.shape == parameter.shape]
+    def foreign_state(self) -> list[tuple[Tensor, float]]:
+        """Return the optimiser's tensors that have the shape of their parameter; see ``StepRule.foreign_state``."""
+        return [
+            (state, self._initial[name])
+            for parameter in self._parameters_of_network
+            for name, state in self._optimizer.state.get(parameter, {}).items()
+            if isinstance(state, Tensor) and state.shape == parameter.shape
+        ]
 
     def capture_foreign(self) -> dict[str, Tensor]:
         """Return the optimiser's state by parameter and name; see ``StepRule.capture_foreign``."""
