@@ -9,6 +9,8 @@ import torch
 from tests.engines import pair
 from tests.helpers import make_agent
 from tests.toy_envs import Space
+from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.nn import functional as F
 from tracerl.nn.discount import GrowingDiscount
 from tracerl.nn.lifetimes import Lifetimes
@@ -65,3 +67,9 @@ def test_age_is_kept_when_an_episode_ends() -> None:
         agent.start(np.zeros(4))
         agent.step(1.0, np.ones(4))
         assert agent.growing_discount is not None and agent.growing_discount.age.item() == 3
+
+
+def test_trace_decays_by_the_first_discount() -> None:
+    assert checks.discounts([0.9, 1], 1) == (0.9, 1)
+    with pytest.raises(ConfigError, match="trace_decay must be below 1 if discount is 1"):
+        checks.discounts(1, 1)

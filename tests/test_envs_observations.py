@@ -34,6 +34,7 @@ IMAGES: dict[str, tuple[spaces.Box, list[list[float]], list[list[float]]]] = {
     "uint8": (spaces.Box(0, 255, (1, 3), np.uint8), [[0, 51, 255]], [[0, 0.2, 1]]),
     "bool": (spaces.Box(0, 1, (2, 1), np.bool_), [[False], [True]], [[0], [1]]),
     "int16": (spaces.Box(-3, 5, (2, 2), np.int16), [[-3, 1], [5, 3]], [[0, 0.5], [1, 0.75]]),
+    "int32 of a small range": (spaces.Box(2**30, 2**30 + 10, (1, 2), np.int32), [[2**30 + 5, 2**30]], [[0.5, 0]]),
     "pixels of their own bounds, one that never changes": (
         spaces.Box(np.array([[0, 2]]), np.array([[4, 2]]), dtype=np.int64),
         [[1, 2]],

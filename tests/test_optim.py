@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.helpers import bare, make_agent
 from tests.test_networks import network_of
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
@@ -81,6 +82,12 @@ def test_update_rms_takes_smaller_steps_in_layers_with_more_inputs() -> None:
         part = network.share(layer, change)
         assert part.tolist() == pytest.approx([expected] * part.numel())
     assert rule.step_size.item() == 0.1
+
+
+def test_feedback_weights_have_the_inputs_of_the_readout() -> None:
+    agent = make_agent(bare(), "agent=eprop", "network.hidden=[32]", "network.feedback=adaptive")
+    network = agent.learner.network
+    assert [n for size, n in network.fan_in() if size in (network.readout.feedback.numel(), 3 * 33)] == [32, 32]
 
 
 @pytest.mark.parametrize("spoiled", [math.nan, math.inf])

@@ -79,6 +79,12 @@ def test_signals_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("decay", [0.99, 0.9999, 0.999999])
+def test_advantage_of_a_constant_reward_is_zero_in_float32(decay: float) -> None:
+    advantage = AdvantageSignal(decay, Lifetimes(0))
+    assert [float(advantage(torch.tensor(0.1))) for _ in range(50)] == [0.0] * 50
+
+
 def test_average_whose_decay_rounds_to_one_raises_an_error() -> None:
     assert AdvantageSignal(0.99999999, LIFETIMES).decay == 0.99999999
     with pytest.raises(ConfigError, match="average_decay must be below 1 as a number of torch.float32, got 0.99999999"):

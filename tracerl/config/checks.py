@@ -98,10 +98,13 @@ def fading(discount: Any, trace_decay: Any) -> None:
 
 
 def discounts(discount: Any, trace_decay: Any) -> tuple[float, float]:
-    """Check gamma, or a pair of the first and the last one, and lambda; return the pair."""
+    """Check gamma, or a pair of the first and the last one, and lambda; return the pair.
+
+    Traces decay by the product of the first one and lambda.
+    """
     pair = isinstance(discount, Sequence) and not isinstance(discount, str)
     first, last = span("discount", discount, "a number in [0, 1]", 0.0, 1.0, closed="[]") if pair else (discount,) * 2
-    fading(last, trace_decay)
+    fading(first, trace_decay)
     return first, last
 
 

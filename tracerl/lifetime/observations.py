@@ -70,12 +70,12 @@ def _scaled(space: gym.Space[Any]) -> spaces.Box:
 
 def _scaling(space: Any) -> Callable[[Array], Array]:
     """Return a function that scales one or many images from the bounds of their Box to [0, 1], float32."""
-    low: Array = space.low.astype(np.float32)
-    span = space.high.astype(np.float32) - low
+    low: Array = space.low.astype(np.float64)  # float32 has no whole numbers beyond 2^24
+    span = space.high.astype(np.float64) - low
     span[span == 0] = 1.0  # a pixel that never changes is 0
 
     def scale(image: Array) -> Array:
-        scaled: Array = (image.astype(np.float32) - low) / span
+        scaled: Array = ((image - low) / span).astype(np.float32)
         return scaled
 
     return scale

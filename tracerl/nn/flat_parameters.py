@@ -43,8 +43,8 @@ class FlatModule(StateModule):
     def fan_in(self) -> list[tuple[int, int]]:
         """Return, for each parameter in the order of ``flat``, its size in one lifetime and the inputs per neuron.
 
-        The inputs are those of the layer whose weights and biases, ``affine``, the parameter is; 1 for all others, such
-        as decays.
+        The inputs are those of the layer whose weights and biases, ``affine``, or feedback weights the parameter is; 1
+        for all others, such as decays.
         """
         found, modules = list[tuple[int, int]](), list[Any](self.modules())
         for owner in modules:
@@ -52,6 +52,8 @@ class FlatModule(StateModule):
                 size, n = parameter.shape[self.flat.dim() - 1 :].numel(), 1
                 if name == "affine":
                     n = owner.rows - 1 if hasattr(owner, "rows") else owner.n_in
+                elif name == "feedback":
+                    n = owner.n_in
                 found.append((size, n))
         return found
 

@@ -18,6 +18,9 @@ _EPSILON = 1e-8  # added to every scale
 class AdaptiveObGD:
     """Adaptive overshooting-bounded gradient descent; ``build`` makes the rule.
 
+    The small number that keeps a scale above 0 is added to the root, as in Adam. The code published with the paper adds
+    it to the second moment, which shortens the steps of parameters whose updates are below 1e-4.
+
     Attributes:
         lr: largest step size.
         kappa: bound on the effective step; a larger value gives smaller steps.

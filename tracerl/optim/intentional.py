@@ -87,9 +87,10 @@ class BoundedIntentional(StepRule):
         ubar = .9998 ubar + .0002 u                    peak = max(peak_decay peak, ubar/(1-.9998^t))
         u' = max(u, floor peak)                        theta += eta/u' signal zeta/nu_hat
 
-    The signal is clipped at ``clip`` times its running root-mean-square, which starts at 1. For a policy it is then
-    divided by the largest of three numbers: its running mean magnitude, ``signal_floor``, and ``rms_floor`` times its
-    root-mean-square (without the initial value).
+    The signal is clipped at ``clip`` times its running root-mean-square. That of the clip starts with a mean square of
+    1, which its bias correction keeps: with the slow decay s it begins at 1/sqrt(1-s) or above, so that the first
+    1/(1-s) signals are hardly clipped. For a policy the signal is then divided by the largest of three numbers: its
+    running mean magnitude, ``signal_floor``, and ``rms_floor`` times its root-mean-square without the initial value.
 
     Three parts are tracerl's own. The lower bound of u: the gradients of a nearly deterministic policy are near zero,
     and so is u, so that the step that changes log pi by eta is unbounded. The peak of u: without it the lower bound

@@ -57,6 +57,7 @@ class AdvantageSignal(StateModule):
         The signal of the first reward of a lifetime is 0.
         """
         baseline = torch.where(self.unseen < 1, self.average, reward)
-        self.unseen.mul_(self.decay)
-        self.average.lerp_(reward, (1 - self.decay) / (1 - self.unseen))
+        decay = self.unseen.new_tensor(self.decay)  # rounded as in unseen, so that the first share is exactly 1
+        self.unseen.mul_(decay)
+        self.average.lerp_(reward, (1 - decay) / (1 - self.unseen))
         return reward - baseline

@@ -19,8 +19,8 @@ class Pooling(StateModule):
 
     The remainder at the lower and right edges, where the sides are not multiples of ``size``, is dropped.
 
-    The maximum of spikes is 1 if any neuron of the square fired. Its derivative is assigned to the first neuron that
-    fired, in row-major order, or to the first neuron of the square if none fired.
+    The maximum of spikes is 1 if any neuron of the square fired, and -1 only if all fired negative spikes (ternary
+    neurons). Its derivative is assigned to the first neuron with the maximum, in row-major order.
 
     Attributes:
         in_shape: channels, height and width of the image.

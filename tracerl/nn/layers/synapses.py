@@ -176,7 +176,8 @@ def sparsify_(weight: Tensor, sparsity: float, lifetimes: Lifetimes) -> Tensor:
 
     Args:
         weight: [*lifetimes, n_out, n_in].
-        sparsity: share of the n_in weights, in [0, 1); their number is rounded to the nearest integer.
+        sparsity: share of the n_in weights, in [0, 1). Their number is rounded to the nearest integer. The code
+            published with the paper rounds up, so that of up to nine weights none is left at a share of .9.
         lifetimes: maker of tensors; its generators are advanced.
     """
     order = lifetimes.uniform(0.0, 1.0, *weight.shape[-2:]).argsort(-1)

@@ -24,7 +24,7 @@ class Convolutional(Dense):
 
     Attributes:
         hidden: neurons of each dense layer, first layer first; may be empty.
-        pool_kind: ``average``, or ``max``: whether any neuron of the square fired.
+        pool_kind: ``average``, or ``max`` of the spikes of a square.
         conv_membrane_decay: ``membrane_decay`` of the convolutional layers; None: the same as that of the dense ones.
     """
 
