@@ -1,5 +1,6 @@
 """Q(lambda) and Sarsa(lambda): action values learned along eligibility traces, with spiking neurons or without."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,8 @@ class QLambdaAgent(TraceAgent):
     forward pass that leaves no state, as in ``ReflectAgent`` with a shared trunk.
 
     With ``agent=stream_q`` the network is a perceptron and the step-size rule ObGD: Stream Q(lambda) of Elsayed, Vasan
-    and Mahmood 2024 (https://arxiv.org/abs/2410.14606), written from its equations.
+    and Mahmood 2024 (https://arxiv.org/abs/2410.14606), written from its equations. The code published with it sets the
+    trace to zero after the update by an action that was not the best one, not before.
     """
 
     has_kernels = True
@@ -110,7 +112,8 @@ class QLambdaAgent(TraceAgent):
             description = network.description(encoder.shape)
         super().__init__(observation_space, own.head.build(action_space, lifetimes), lifetimes, own, encoder)
         self.network_description = description
-        built = network.build(encoder.shape, self.head.n_outputs, lifetimes)
+        with checks.under("network") if isinstance(network, PerceptronSettings) else nullcontext():
+            built = network.build(encoder.shape, self.head.n_outputs, lifetimes)
         self.policy, self.critic = self._policy_learner(built, own.optimizer["policy"], own.weight_bits), None
         self._pack(lifetimes)
         self._choose_engine()

@@ -63,7 +63,8 @@ class StreamACAgent(ActorCritic):
     Both networks are updated along delta z, bounded by ObGD. Both values are computed with the present parameters of
     the critic, which requires a second forward pass at s. Traces are reset at the end of an episode. Rewards and
     observations are scaled as in the other agents (``tracerl.nn.normalizers``). Unlike in the paper, standardised
-    observations are clipped.
+    observations are clipped. The code published with it also observes the time, and for continuous actions treats an
+    episode that was cut off like one that terminated, and has actions in their own units.
 
     Another ``optimizer`` gives another baseline: ``intentional`` is a perceptron with the rule of ``ReflectAgent``.
     """

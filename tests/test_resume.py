@@ -59,7 +59,8 @@ def test_unfinished_run_is_replaced_and_other_files_are_kept(tmp_path: Path, sta
         ({"env": {"id": "B", "kwargs": {}}}, r"^env.id must be 'A'"),
         ({"env": {"id": "A", "kwargs": {"x": 1}}}, r"^env.kwargs"),
         ({"list": [1]}, r"^list must be \[1, 2\]"),
-        ({"more": 1}, r"^more must be None"),
+        ({"more": 1}, r"^more must be absent, as in the run to resume"),
+        ({"seed": 1, "more": 1}, r"^more must be absent, .*, got 1; seed must be 0$"),
     ],
 )
 def test_other_settings_raise_an_error_naming_them_and_nothing_is_removed(
@@ -225,6 +226,36 @@ def test_resumed_run_of_large_images_keeps_its_former_defaults(tmp_path: Path, m
     names = ("encoder", "agent", "optimizer")
     assert [text for text in command_line([f"resume={run}"]) if text.startswith(names)] == former
     assert command([*atari, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
+    assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "former"),
+    [
+        (
+            ["env=MinAtarBreakout"],
+            [
+                "optimizer.policy.lr=0.00048828125",
+                "network.layer_norm=true",
+                "network.reset=soft",
+                "network.weight_scale=0.7",
+                "optimizer.policy.update_decay=0.999",
+            ],
+        ),
+        (["env=CartPole", "agent=q_lambda"], ["network.bias_scale=1.0", "encoder.trace_scale=1.0"]),
+        (["env=CartPole", "agent=eprop"], ["optimizer.policy.rms_floor=0.5", "optimizer.policy.slow_decay=0.9998"]),
+        (["env=CartPole", "agent=stream_q", "network.sparsity=0"], ["optimizer.policy.kappa=3.0"]),
+    ],
+    ids=["images", "q_lambda", "eprop", "stream_q"],
+)
+def test_resumed_run_without_a_head_or_of_small_images_keeps_its_former_defaults(
+    line: list[str], former: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, line = tmp_path / "run", [*line, "network.hidden=[4]", "logger=none", "engine=torch"]
+    assert command([*line, *former, "steps=20", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 0
+    (run / OVERRIDES).write_text(yaml.safe_dump([*line, "steps=20"]))  # as if they were the defaults
+    assert set(former) <= set(command_line([f"resume={run}"]))
+    assert command([*line, "resume=true", "steps=30", f"hydra.run.dir={run}"], monkeypatch, tmp_path) == 2
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
 
 

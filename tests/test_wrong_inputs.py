@@ -121,7 +121,7 @@ BAD = {
     "agent.discount=1 agent.trace_decay=1": "agent.trace_decay must be below 1 if discount is 1",
     "agent.discount=[0.9]": "agent.discount must be a number in [0, 1], or a pair [low, high] of such numbers",
     "agent.discount=[0.9,0.8]": "agent.discount must be",
-    "agent.discount=[0.9,1] agent.trace_decay=1": "agent.trace_decay must be below 1 if discount is 1",
+    "agent.discount=[1,1] agent.trace_decay=1": "agent.trace_decay must be below 1 if discount is 1",
     "agent=stream_ac agent.discount=[0,2]": "agent.discount must be",
     "agent.horizon_share=0": "agent.horizon_share must be a number above 0, got 0",
     "agent.trace_decay=1.01": "agent.trace_decay must be",

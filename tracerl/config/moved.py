@@ -125,6 +125,8 @@ CHANGED = (
     *("agent.critic.surrogate", "agent.critic.layer_norm"),
     *("network.bias_scale", "encoder.trace_scale", "encoder.normalize"),
     *("agent.discount", "agent.trace_decay", "agent.entropy", "optimizer.policy.lr"),
+    *("network.layer_norm", "network.reset", "network.weight_scale"),
+    *("optimizer.policy.update_decay", "optimizer.policy.kappa"),
 )
 
 
@@ -153,15 +155,14 @@ def current_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
 
 
 def previous_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of ``CHANGED`` of a saved run that has a head, under their current names.
+    """Return the settings of ``CHANGED`` of a saved run, under their current names; those of a head if it has one.
 
     Args:
         saved: settings by dotted name.
     """
     found = current_settings(saved, dict.fromkeys((*CHANGED, "head._target_")))
-    if "head._target_" not in found:
-        return {}
-    return {key: found[key] for key in CHANGED if key in found}
+    has_head = "head._target_" in found
+    return {key: found[key] for key in CHANGED if key in found and (has_head or not key.startswith("head."))}
 
 
 def homes(path: str) -> list[str]:

@@ -104,13 +104,18 @@ def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where
     """Compare the flat settings of an earlier part of a run with those of the resumed run.
 
     Raises:
-        ConfigError: naming a setting that differs.
+        ConfigError: naming a setting that differs, and the values of all others that do.
     """
     there = current_settings(there, here)
     if differing := _differing(there, here):
-        key, *_ = differing
-        wanted = f"must be {there.get(key)!r}, as in the run to resume ({where})"
-        raise ConfigError(key, f"{wanted}, got {here.get(key)!r}")
+        key, *others = differing
+        wanted = f"must be {_shown(there, key)}, as in the run to resume ({where}), got {_shown(here, key)}"
+        beside = ", ".join(f"{other} must be {_shown(there, other)}" for other in others)
+        raise ConfigError(key, wanted + (f"; {beside}" if beside else ""))
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else "absent"
 
 
 def distance(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[int, int]:

@@ -55,10 +55,14 @@ def accepted(
         plain: Any = OmegaConf.to_container(settings)
         return distance(earlier, flat(plain))
 
-    now = min((with_input(cfg, kind) for kind in KINDS), key=from_earlier)
+    of_kinds = [with_input(cfg, kind) for kind in KINDS]
+    distances = [from_earlier(settings) for settings in of_kinds]
+    least, all_keys = min(distances)
+    alike = least if all_keys > least else None  # kinds that only changed defaults tell apart
+    possible = [here for here, d in zip(of_kinds, distances, strict=True) if d == (least, all_keys) or d[0] == alike]
     groups = {key: OmegaConf.select(cfg, key.rpartition(".")[0]) for key in defaults}
     there = {key: value for key, value in defaults.items() if OmegaConf.is_dict(groups[key])}
-    changed = {key: value for key, value in there.items() if OmegaConf.select(now, key) != value}
+    changed = {k: value for k, value in there.items() if any(OmegaConf.select(here, k) != value for here in possible)}
     return [*kept, *(f"{key}={text_of(value)}" for key, value in changed.items())]
 
 
