@@ -123,6 +123,13 @@ def test_experiments(name: str) -> None:
         assert hydra_compat.instantiate(first.env, _convert_="all").steps
 
 
+def test_optuna_maximises_the_return_in_a_study_in_the_folder_of_the_sweep() -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweeper = whole("hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweep.dir=here").hydra.sweeper
+    assert sweeper.direction == "maximize" and sweeper.storage == "sqlite:///here/study.db"
+    assert sweeper.sampler["_target_"] == "optuna.samplers.RandomSampler"
+
+
 @pytest.mark.parametrize("name", choices("space"))
 def test_spaces_hold_the_default_settings(name: str) -> None:
     pytest.importorskip("optuna")

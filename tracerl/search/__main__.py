@@ -132,7 +132,7 @@ def _plan(arguments: argparse.Namespace, space: "Space") -> tuple["Plan", dict[s
         sampler=arguments.sampler,
         pruner=arguments.pruner,
         seed=arguments.seed,
-        deadline=math.inf if arguments.timeout is None else time.time() + arguments.timeout,
+        deadline=math.inf if arguments.timeout is None else time.monotonic() + arguments.timeout,
     )
     return plan, space.given(cfg, choices)
 

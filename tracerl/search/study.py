@@ -59,7 +59,7 @@ class Plan:
     sampler: str  # one of ``SAMPLERS``
     pruner: str  # one of ``PRUNERS``
     seed: int | None  # seed of the sampler
-    deadline: float  # time, in seconds since the epoch, after which no trial begins
+    deadline: float  # of the monotonic clock, in seconds, after which no trial begins
 
     @property
     def folder(self) -> Path:
@@ -234,7 +234,7 @@ def work(plan: Plan, left: Any, seed: int | None, threads: int | None, first: di
         sampler, pruner = SAMPLERS[plan.sampler](seed), PRUNERS[plan.pruner](plan.steps, plan.every)
         study = _load(plan, pruner=pruner)
         try:
-            while time.time() < plan.deadline and _take(left):
+            while time.monotonic() < plan.deadline and _take(left):
                 study.sampler = sampler if first is None else PartialFixedSampler(first, sampler)
                 first = None
                 study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_show])

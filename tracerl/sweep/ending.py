@@ -33,6 +33,8 @@ class SweepEnding(Callback):
         """
         folder = Path(config.hydra.sweep.dir).absolute()
         _use_absolute_folder(config, folder)
+        if "optuna" in config.hydra.sweeper["_target_"]:
+            _use_new_folders(config)
         folder.mkdir(parents=True, exist_ok=True)
         self._started = _time_of_files(folder)
         print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
@@ -84,6 +86,16 @@ def _use_absolute_folder(config: DictConfig, folder: Path) -> None:
     with read_write(config.hydra):
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{escaped}'")
+
+
+def _use_new_folders(config: DictConfig) -> None:
+    """Give every job a folder that begins with the id of the command, which continues the study in the sweep's folder.
+
+    A ``hydra.sweep.subdir`` of the command or of an experiment is kept.
+    """
+    if OmegaConf.to_container(config.hydra.sweep)["subdir"] == "${hydra:job.num}":
+        with read_write(config.hydra):
+            config.hydra.overrides.hydra.append("hydra.sweep.subdir='${tracerl.id:}-${hydra:job.num}'")
 
 
 def _prepare_study(storage: object) -> None:
