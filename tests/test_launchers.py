@@ -190,6 +190,14 @@ def test_study_is_shared_by_commands_and_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.sweeps
+def test_axis_that_optuna_cannot_use_raises_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    result = run(tmp_path, "-m", *SWEEP, "hydra/sweeper=optuna", "agent.entropy=interval(0.3,0.1)")
+    assert result.returncode == 2
+    assert re.search("^error: hydra.sweeper must have settings and axes that Optuna can use: ", result.stderr, re.M)
+
+
+@pytest.mark.sweeps
 def test_workers_that_compile_concurrently_share_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

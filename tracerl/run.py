@@ -56,6 +56,8 @@ def main() -> None:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         plugin = _plugin(error)
+        if full_error == "1" and plugin == "optuna" and isinstance(error, ValueError):
+            stop(f"hydra.sweeper must have settings and axes that Optuna can use: {reason}", 2)
         if full_error == "1" and plugin is not None:
             stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
         if full_error == "1" and isinstance(error, OSError) and error.filename is not None:
