@@ -66,10 +66,16 @@ def head_for(space: Space[Any], lifetimes: Lifetimes, settings: HeadSettings | M
         space: action space.
         lifetimes: maker of tensors.
         settings: settings of the default head of the space, or a callable that makes another head; None: the defaults.
+            A key that its ConfigError names is one of ``head``, or ``env``.
     """
     make = HeadSettings() if settings is None else settings
     make = make.build if isinstance(make, HeadSettings) else make
-    head = make(space, lifetimes) if callable(make) else None
+    try:
+        head = make(space, lifetimes) if callable(make) else None
+    except ConfigError as error:
+        if error.key.split(".")[0] in ("env", "head"):
+            raise
+        raise error.under("head") from error
     if not isinstance(head, Head):
         raise ConfigError("head", f"must be null or _target_ of a head, with _partial_: true; got {settings!r}")
     return head
