@@ -136,7 +136,7 @@ class EpropAgent(OnlineAgent):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return the network's outputs."""
-        return self._outputs(self.encoder(observation, first=True))
+        return self._outputs(self.encoder.begin(observation))
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Process the new observation, then update the network along the trace of the steps before it."""

@@ -128,8 +128,7 @@ class QLambdaAgent(TraceAgent):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, ...]."""
-        features: Tensor = self.encoder(observation, first=True)
-        return features
+        return self.encoder.begin(observation)
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the network from one transition; see ``OnlineAgent._learn``."""

@@ -171,7 +171,7 @@ class ReflectAgent(ActorCritic):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, ...]."""
-        features: Tensor = self.encoder(observation, first=True)
+        features = self.encoder.begin(observation)
         if self.critic is not None:
             self.value.copy_(self.critic.network(features).squeeze(-1))
         return features

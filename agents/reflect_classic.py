@@ -111,8 +111,7 @@ class ReflectClassicAgent(OnlineAgent):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its current."""
-        current: Tensor = self.encoder(observation, first=True)
-        return current
+        return self.encoder.begin(observation)
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the policy from the last reward and return the current of the new observation."""

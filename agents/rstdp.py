@@ -161,7 +161,7 @@ class RSTDPAgent(OnlineAgent):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its rates."""
-        rates = self._rates(self.encoder(observation, first=True))
+        rates = self._rates(self.encoder.begin(observation))
         if self.critic is not None:
             self.critic.see(rates[..., :-1])
         return rates

@@ -101,7 +101,7 @@ class StreamACAgent(ActorCritic):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return its features for ``_act``, [*lifetimes, n]."""
-        features: Tensor = self.encoder(observation, first=True)
+        features = self.encoder.begin(observation)
         self.value.copy_(self.critic.network(features).squeeze(-1))
         return features
 

@@ -1,6 +1,9 @@
 """Encoders: each by hand, their random numbers, shapes, one lifetime and many."""
 
 import math
+import re
+from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +14,7 @@ from tests.encoders import PLAIN, SCALED, build, encode
 from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
-from tracerl.nn.encoders import Contrast, Latency, OnOff, Population, Rate, Raw
+from tracerl.nn.encoders import Contrast, Encoder, EncoderSettings, Latency, OnOff, Population, Rate, Raw
 from tracerl.nn.encoders.on_off import on_off_rates
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import CODE, UniformStream
@@ -223,6 +226,40 @@ def test_encoder_without_a_kernel_selects_torch_and_gives_the_reason(name: str) 
     assert (agent.engine, agent.engine_reason) == ("torch", reason)
     with pytest.raises(ConfigError, match=f"^engine cannot be fused: {reason}"):
         make_agent(env, *overrides, "engine=fused")
+
+
+@dataclass(frozen=True)
+class Wrong(EncoderSettings):
+    """Settings of an encoder that returns a feature more than it declares, or nothing."""
+
+    nothing: bool
+
+    def build(self, shape: tuple[int, ...], ticks: int, lifetimes: Lifetimes) -> Encoder:
+        return WrongEncoder(shape, lifetimes, self)
+
+
+class WrongEncoder(Encoder):
+    name = "wrong"
+
+    def __init__(self, shape: tuple[int, ...], lifetimes: Lifetimes, settings: Wrong) -> None:
+        super().__init__(shape, math.prod(shape), settings, lifetimes)
+        self.nothing = settings.nothing
+
+    def forward(self, observation: torch.Tensor, first: bool | torch.Tensor = False) -> Any:
+        return None if self.nothing else torch.cat([observation, observation[..., :1]], -1).to(self.dtype)
+
+
+@pytest.mark.parametrize("agent", ["reflect", "stream_ac", "q_lambda", "eprop", "rstdp", "reflect_classic"])
+@pytest.mark.parametrize(("nothing", "of_one", "of_two"), [("false", "(5,)", "(2, 5)"), ("true", "None", "None")])
+def test_features_of_another_shape_than_declared_raise_an_error_at_the_first_start(
+    agent: str, nothing: str, of_one: str, of_two: str
+) -> None:
+    encoder = f"agent.encoder={{_target_:{__name__}.Wrong,normalize:true,clip:5.0,nothing:{nothing}}}"
+    one, two = (make_agent(gym.make("CartPole-v1"), f"agent={agent}", encoder, seed=seed) for seed in (0, [0, 1]))
+    with pytest.raises(ConfigError, match=re.escape(f"encoder must return features of the shape (4,), got {of_one}")):
+        one.start(np.ones(4))
+    with pytest.raises(ConfigError, match=re.escape(f"encoder must return features of the shape (2, 4), got {of_two}")):
+        two.advance(np.ones(2, np.int8), np.zeros(2), np.ones((2, 4)))
 
 
 def test_latency_needs_ticks() -> None:

@@ -108,6 +108,19 @@ class Encoder(StateModule):
         """
         raise NotImplementedError
 
+    def begin(self, observation: Tensor) -> Tensor:
+        """Encode the first observation of an episode; see ``forward``.
+
+        Raises:
+            ConfigError: the features are no tensor of the declared shape.
+        """
+        features = self(observation, first=True)
+        wanted = (*observation.shape[:-1], *self.layout)
+        if isinstance(features, Tensor) and features.shape == wanted:
+            return features
+        found = tuple(features.shape) if isinstance(features, Tensor) else features
+        raise checks.ConfigError("encoder", f"must return features of the shape {wanted}, got {found!r:.200}")
+
     def standardise(self, observation: Tensor) -> Tensor:
         """Return the observation, standardised under ``normalize``: float64, [*lifetimes, n]."""
         return observation if self.normalizer is None else self.normalizer(observation)
