@@ -10,7 +10,7 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
-from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Action, Observation, Origin
 from tracerl.nn.generators import generators, set_words, words
 from tracerl.nn.lifetimes import Lifetimes
@@ -57,6 +57,7 @@ class RandomAgent:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load the states that ``capture`` returned; see ``Stateful.restore``."""
+        check_state(state)
         samplers = {f"sampler.{i}": generator for i, generator in enumerate(generators(self._space))}
         check_names(samplers, state)
         for name, generator in samplers.items():

@@ -9,6 +9,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.lifetime.arguments import check_state
 from tracerl.nn.averages import Averages, finite_mean
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import Part
@@ -107,6 +108,7 @@ class ReflectClassicAgent(OnlineAgent):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load the state that ``capture`` returned, ignoring the count of equal rewards in older checkpoints."""
+        check_state(state)
         super().restore({name: tensor for name, tensor in state.items() if not name.startswith("constant_reward.")})
 
     def _begin(self, observation: Tensor) -> Tensor:

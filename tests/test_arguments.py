@@ -1,5 +1,7 @@
 """A custom loop: the arguments of an agent are accepted or raise an error that names what to pass."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,6 +131,40 @@ def test_arguments_of_the_functions_are_named() -> None:
     for problem, call in calls.items():
         with pytest.raises(tracerl.ConfigError, match=f"^{problem}"):
             call()
+
+
+def test_arguments_of_another_kind_are_named(tmp_path: Path) -> None:
+    env, small = tracerl.make_env("CartPole"), {"network.hidden": [8], "engine": "torch"}
+    agent = tracerl.make_agent(env, settings=small)
+    wrong: dict[str, Callable[[Any], Any]] = {
+        "path must be a path": tracerl.load,
+        "path must be a path,": tracerl.load_agent,
+        "path must be a path, got": agent.save,
+        "settings must be a mapping": lambda value: tracerl.launch(value, tmp_path),
+        "settings must be a mapping by the": lambda value: tracerl.make_network(3, 1, value or "network.ticks=2"),
+        "callbacks must": lambda value: tracerl.evaluate(agent, env, 1, callbacks=value),
+        "callbacks must each be": lambda value: tracerl.evaluate(agent, env, 1, callbacks=[value]),
+        "interrupted must be a function": lambda value: tracerl.evaluate(agent, env, 1, interrupted=value),
+        "function must be a function": lambda value: tracerl.Every(5, value),
+    }
+    for problem, call in wrong.items():
+        for value in (None, 3):
+            with pytest.raises(tracerl.ConfigError, match=f"^{problem}"):
+                call(value)
+    with pytest.raises(tracerl.ConfigError, match="^callbacks must each be on a schedule"):
+        tracerl.evaluate(agent, env, 1, callbacks=[tracerl.Callback()])
+    with pytest.raises(tracerl.ConfigError, match="^checkpoint must be a path, got 3"):
+        (tmp_path / "checkpoints").mkdir()
+        tracerl.load(tmp_path, 3)
+
+
+@pytest.mark.parametrize("agent", ["reflect", "reflect_classic", "random"])
+def test_state_that_is_no_mapping_is_named(agent: str) -> None:
+    for lifetimes in (1, 2):
+        made = tracerl.make_agent(TWO, agent, {"lifetimes": lifetimes})
+        for wrong in (None, 3):
+            with pytest.raises(tracerl.ConfigError, match=f"^state must be tensors by name, .* got {wrong}"):
+                made.restore(wrong)
 
 
 class Slow:

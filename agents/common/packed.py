@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Origin
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
@@ -91,6 +91,7 @@ class PackedAgent(StateModule):
     @torch.inference_mode()
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load the state that ``capture`` returned; see ``Stateful.restore``."""
+        check_state(state)
         load_state(self, {name: tensor for name, tensor in state.items() if not name.startswith(_EXTERNAL)})
         for i, rule in enumerate(self._rules()):
             start = f"{_EXTERNAL}{i}."

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 from typing import Any, NoReturn
 
 LARGEST = (2 - 2**-23) * 2.0**127  # of a float32
@@ -134,6 +136,19 @@ def choice(key: str, value: Any, options: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ConfigError(key, f"must be one of {', '.join(options)}; got {value!r}")
     return value
+
+
+def path(key: str, value: Any) -> Path:
+    """Check a path, as text or as a ``Path``."""
+    if not isinstance(value, (str, PathLike)):
+        raise ConfigError(key, f"must be a path, got {value!r:.200}")
+    return Path(value)
+
+
+def function(key: str, value: Any) -> None:
+    """Check that a value can be called."""
+    if not callable(value):
+        raise ConfigError(key, f"must be a function, got {value!r:.200}")
 
 
 def part(key: str, value: Any) -> None:

@@ -34,6 +34,7 @@ class Every:
 
     def __post_init__(self) -> None:
         checks.whole("every", self.every, 1)
+        checks.function("function", self.function)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call the function once per step of a lifetime; see ``Callback.call``."""

@@ -1,5 +1,6 @@
 """Check and convert what a user's own loop passes to an agent."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float
     if found.size != size:
         raise ConfigError("observation", f"must hold {size} numbers, got {found.size} of shape {found.shape}")
     return found.reshape(-1)
+
+
+def check_state(state: Any) -> None:
+    """Check that a state to restore is a mapping."""
+    if not isinstance(state, Mapping):
+        raise ConfigError("state", f"must be tensors by name, as agent.capture() returns them, got {state!r:.200}")
 
 
 def not_begun(method: str) -> ConfigError:

@@ -12,6 +12,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.callbacks import named
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import AgentMethods, Stateful
@@ -132,6 +133,8 @@ def evaluate(
     if not isinstance(agent, AgentMethods):
         raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
     checks.whole("at_once", at_once, 1)
+    checks.function("interrupted", interrupted)
+    scheduled = _scheduled(callbacks)
     if not isinstance(env, gym.Env) and not callable(env):
         made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
         raise ConfigError("env", f"must be a Gymnasium env, or a function that makes one, got {env!r:.200}{made}")
@@ -144,11 +147,21 @@ def evaluate(
             envs = [stack.enter_context(closing(_made(env))) for _ in range(n)]
         limit = steps or _UNBOUNDED
         run = Episodes(_copies(copied, n, greedy), envs, episodes, seed, limit)
-        run.run(callbacks, interrupted)
+        run.run(scheduled, interrupted)
     reported = run.reported()
     returns, lengths = [each.earned for each in reported], [each.length for each in reported]
     taken = sum(lengths) if len(reported) == episodes else min(limit, run.record.step)
     return Evaluation(returns, lengths, taken, greedy, run.counted())
+
+
+def _scheduled(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Return the callbacks of an evaluation, which has no events; a ConfigError for any without a schedule."""
+    found = list(named(callbacks).values())
+    for callback in found:
+        if not callable(getattr(callback, "call", None)):
+            problem = f"must each be on a schedule, such as tracerl.Every(steps, function), got {callback!r:.200}"
+            raise ConfigError("callbacks", problem)
+    return found
 
 
 def _made(make: Callable[[], Any]) -> gym.Env[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.moved import keep_names
-from tracerl.lifetime.arguments import origin_of
+from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, StepType
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.lifetimes import Lifetimes
@@ -70,6 +70,7 @@ class IndependentAgents:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the state of each agent; see ``Stateful.restore``."""
+        check_state(state)
         for i, agent in enumerate(self.agents):
             start = f"{i}."
             own = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}

@@ -210,7 +210,7 @@ def make_network(
     for size in (*shape, outputs):
         checks.whole("inputs and outputs", size, 1)
     checks.whole("seed", seed, 0, 2**32 - 1)
-    cfg = with_input(compose({"agent": "reflect", **(settings or {})}), kind_of(shape))
+    cfg = with_input(compose({"agent": "reflect", **_mapping(settings)}), kind_of(shape))
     made: Network = build(cfg, "network").build(shape, outputs, new_lifetimes(cfg, seed))
     return made
 
@@ -258,16 +258,20 @@ def compose(settings: Settings) -> DictConfig:
 
 
 def _mapping(settings: Settings | None) -> Settings:
-    """Return settings that are a mapping; a ConfigError for anything else."""
-    if settings is not None and not isinstance(settings, Mapping):
+    """Return settings that are a mapping, empty for None; a ConfigError for anything else."""
+    return {} if settings is None else _given(settings)
+
+
+def _given(settings: Settings) -> Settings:
+    """Return settings that are a mapping; a ConfigError for anything else, None included."""
+    if not isinstance(settings, Mapping):
         raise ConfigError("settings", f"must be a mapping by the keys of the command line, got {settings!r:.200}")
-    return settings or {}
+    return settings
 
 
 def _overrides(settings: Settings) -> list[str]:
     """Return settings as overrides of the command line."""
-    settings = _mapping(settings)
-    return open_keys([f"{key}={text_of(value)}" for key, value in settings.items()])
+    return open_keys([f"{key}={text_of(value)}" for key, value in _given(settings).items()])
 
 
 def _env(name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium import Space
 
+from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.trust import check_literal
 from tracerl.lifetime.arguments import origin_of
@@ -135,7 +136,8 @@ def write_agent(agent: Any, path: str | Path) -> None:
     """
     from tracerl.runs.files import write_named
 
-    write_named(Path(os.path.realpath(path)), pack_agent(agent))  # a link is kept, and its target is replaced
+    target = os.path.realpath(checks.path("path", path))
+    write_named(Path(target), pack_agent(agent))  # a link is kept, and its target is replaced
 
 
 def read_agent(path: str | Path) -> SavedAgent:
@@ -143,7 +145,7 @@ def read_agent(path: str | Path) -> SavedAgent:
     from tracerl.runs.checkpoint import manifest
     from tracerl.runs.checkpoint.folder import BadCheckpoint, Folder
 
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(checks.path("path", path)))
     try:
         with Folder(target.parent) as folder:
             size = folder.size(target.name)

@@ -140,10 +140,9 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     Raises:
         ConfigError: there is no run or no valid checkpoint.
     """
+    given = folder = checks.path("path", path)
     if (name := pretrained.name_of(path)) is not None:
         return _pretrained(name, checkpoint)
-    given = Path(path)
-    folder = given
     if not _is_run(given) and _is_run(given.parent.parent):
         folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
     if not _is_run(folder):
@@ -203,7 +202,8 @@ def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
             raise ConfigError("checkpoint", problem)
         return found
     if which is not None and which != NEWEST:
-        path = Path(which) if Path(which).exists() else folder / CHECKPOINTS / which
+        path = checks.path("checkpoint", which)
+        path = path if path.exists() else folder / CHECKPOINTS / path
         try:
             return _of_agent(read(path))
         except BadCheckpoint as error:
