@@ -2,12 +2,14 @@
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from google.protobuf import json_format
 from PIL import Image
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -38,7 +40,7 @@ class Numbers:
 
 def log_two_points(folder: Path) -> None:
     log = TensorBoard(every=10).open(
-        LoggedRun(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4]}, "steps: 3\n")
+        LoggedRun(folder, {"agent.discount": 0.99, "agent.on": True, "net": [3, 4], "most": math.inf}, "steps: 3\n")
     )
     record = Record()
     for _ in range(2):
@@ -71,6 +73,7 @@ def test_hyperparameters_are_in_the_same_run(tmp_path: Path) -> None:
     assert start.hparams["agent.discount"].number_value == 0.99
     assert start.hparams["agent.on"].bool_value is True
     assert start.hparams["net"].string_value == "[3, 4]"
+    assert "inf" in json_format.MessageToJson(start.hparams["most"])  # which TensorBoard sends to the page
     assert metadata.SESSION_END_INFO_TAG in content
 
 

@@ -1,6 +1,7 @@
 """The command line, in a new process where that could matter."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests import forks, helpers
 from tracerl.runs import lock
+from tracerl.runs.saved_run import load
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("steps=300", "network.hidden=[8]")
@@ -166,6 +168,21 @@ def test_folder_has_one_run_and_the_same_command_resumes_it(run_here: Run) -> No
     assert summary.stat().st_mtime_ns == written_at
     result = run_here(*arguments, "resume=true", "seed=1")
     assert result.returncode == 2 and "seed must be 0, as in the run to resume" in result.stderr
+
+
+def test_settings_that_are_not_finite_are_in_checkpoints(run_here: Run, tmp_path: Path) -> None:
+    clip = "{_target_: gymnasium.wrappers.ClipReward, _partial_: true, min_reward: -1, max_reward: inf}"
+    unused = "{_target_: gymnasium.wrappers.TimeAwareObservation, _partial_: true, dict_time_key: nan}"
+    last_line(run_here(f"env.wrappers=[{clip}, {unused}]", "agent=random", "steps=100", "hydra.run.dir=here"))
+    last_line(run_here("resume=here", "steps=200"))
+    (tmp_path / "here" / "config.yaml").unlink()  # the settings are then compared with those of the checkpoint
+    result = run_here("resume=here", "steps=300")
+    assert "resumed at step 200" in result.stdout and json.loads(Path(last_line(result)).read_text())["steps"] == 300
+    assert load(tmp_path / "here").config.env.wrappers[0].max_reward == math.inf
+    result = run_here("resume=here", "steps=400", f"env.wrappers=[{clip.replace('inf', '-1')}, {unused}]")
+    assert result.returncode == 2 and re.search(
+        r"error: env.wrappers must be .*'max_reward': inf.*, got", result.stderr
+    )
 
 
 def test_run_ends_and_stops_writing_after_another_took_its_folder(

@@ -1,11 +1,16 @@
 """The run info of a checkpoint is checked entry by entry."""
 
+import json
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tracerl.config import floats
 from tracerl.config.checks import ConfigError
 from tracerl.runs.checkpoint import Checkpoint
+from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 
 OLD = ["events.out.tfevents.1.host.2.0", 100, 10, ["returns"]]  # of TensorBoard alone
@@ -33,6 +38,21 @@ def test_written_run_info_round_trips() -> None:
     assert of({**GOOD, "log": OLD[:3]}).log == {"steps": 10, "offsets": {"tensorboard": OLD[:2]}}
     assert older.config is None and older.overrides is None
     assert of({**GOOD, "log": None}).log is None
+
+
+def test_settings_that_are_not_finite_round_trip_as_json() -> None:
+    settings = {
+        "env.kwargs.range": [0.5, math.inf],
+        "low": -math.inf,
+        "env.wrappers": [{"x": math.nan}],
+        "env.kwargs": {},
+    }
+    stored = json.loads(json.dumps(floats.encode(settings), allow_nan=False))
+    found = of({**GOOD, "settings": stored}).settings
+    assert repr(found) == repr(settings)
+    check_same_settings(found, settings, Path("run"))
+    with pytest.raises(ConfigError, match=r"^low must be -inf, as in the run to resume \(run\), got inf"):
+        check_same_settings(found, {**settings, "low": math.inf}, Path("run"))
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tracerl.config import checks
+from tracerl.config import checks, floats
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, value, with_current_keys
 from tracerl.runs import saved
@@ -225,7 +225,7 @@ def _setup(
         evaluations=frozen_copies,
         events=events,
         checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
-        kept={"settings": settings, "config": config, "overrides": [str(override) for override in origin.overrides]},
+        kept={"settings": floats.encode(settings), "config": config, "overrides": list(map(str, origin.overrides))},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
     )

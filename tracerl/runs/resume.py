@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tracerl.config import floats
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import either, fits, flag, optional, real, word
 from tracerl.config.moved import CHANGED, current_settings, previous_defaults
@@ -136,7 +137,7 @@ def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
             continue
         # Settings that the agent refers to, such as agent.network.hidden, are compared in their own groups.
         elsewhere = key.startswith("agent.") and ".".join(key.split(".")[:2]) not in parts
-        if not elsewhere and there.get(key) != here.get(key):
+        if not elsewhere and floats.encode(there.get(key)) != floats.encode(here.get(key)):
             found.append(key)
     return found
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tracerl.config import floats
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import Check, flag, mapping, of_dict, optional, real, several, text
-from tracerl.runs.checkpoint import Checkpoint
+from tracerl.runs.checkpoint import Checkpoint, plain
 from tracerl.runs.saved import COUNT
 
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.[^/\\\0]+")  # a name without a path, in the folder of the run
@@ -41,6 +42,12 @@ class RunInfo:
         return cls(**found)
 
 
+def _settings(name: str, value: Any) -> Any:
+    """Check settings in the form that a checkpoint has of them, and return them as they were."""
+    plain.check(name, mapping(name, value))
+    return floats.decode(value)
+
+
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 10**15:
         raise ValueError(f"{name} must be a number of seconds, got {value!r:.60}")
@@ -72,7 +79,7 @@ def _log(name: str, value: Any) -> dict[str, Any]:
 
 
 _NEEDED: dict[str, Check] = {
-    "settings": mapping,
+    "settings": _settings,
     "world": mapping,
     "seconds": _seconds,
     "episodes": COUNT,

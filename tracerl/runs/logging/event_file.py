@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import os
 import socket
 import struct
@@ -101,7 +102,7 @@ class EventWriter:
             slot = session.hparams[name]
             if isinstance(value, bool):
                 slot.bool_value = value
-            elif isinstance(value, (int, float)):
+            elif isinstance(value, (int, float)) and math.isfinite(value):  # TensorBoard sends them as JSON
                 slot.number_value = value
             else:
                 slot.string_value = str(value)
