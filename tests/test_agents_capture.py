@@ -126,6 +126,21 @@ def test_state_of_other_settings_raises_an_error_naming_the_difference(case: str
             agent.restore({**state, name: torch.zeros(99)})
 
 
+@pytest.mark.parametrize("case", ["reflect, fused", "stream_ac", "torch's Adam"])
+def test_state_that_raises_an_error_changes_nothing(case: str) -> None:
+    agent, other = stepped_agent(case, 9), state_of(stepped_agent(case, 20))
+    before, last = state_of(agent), [name for name in other if not name.startswith("foreign.")][-1]
+    wrong = [{last: torch.zeros(99)}]
+    if case == "torch's Adam":  # an optimiser after another one has no such parameter, or has it without its steps
+        wrong += [{"foreign.1.99.step": torch.zeros(())}, {"foreign.1.0.step": None}]
+    for changes in wrong:
+        state = {name: tensor for name, tensor in {**other, **changes}.items() if tensor is not None}
+        with pytest.raises((ValueError, KeyError)):
+            agent.restore(state)
+        after = agent.capture()
+        assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
 @pytest.mark.parametrize("case", ["reflect, torch", "eprop", "rstdp", "stream_ac"])
 def test_reset_episode_clears_traces_and_changes_no_parameter(case: str) -> None:
     agent = stepped_agent(case, 4)

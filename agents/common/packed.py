@@ -90,12 +90,19 @@ class PackedAgent(StateModule):
 
     @torch.inference_mode()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state that ``capture`` returned; see ``Stateful.restore``."""
+        """Load the state that ``capture`` returned; see ``Stateful.restore``. After an error the agent is unchanged."""
         check_state(state)
-        load_state(self, {name: tensor for name, tensor in state.items() if not name.startswith(_EXTERNAL)})
-        for i, rule in enumerate(self._rules()):
-            start = f"{_EXTERNAL}{i}."
-            rule.restore_foreign({n.removeprefix(start): tensor for n, tensor in state.items() if n.startswith(start)})
+        rules = self._rules()
+        before = [{name: tensor.clone() for name, tensor in rule.capture_foreign().items()} for rule in rules]
+        try:
+            for i, rule in enumerate(rules):
+                start = f"{_EXTERNAL}{i}."
+                rule.restore_foreign({n.removeprefix(start): t for n, t in state.items() if n.startswith(start)})
+            load_state(self, {name: tensor for name, tensor in state.items() if not name.startswith(_EXTERNAL)})
+        except Exception:
+            for rule, own in zip(rules, before, strict=True):
+                rule.restore_foreign(own)
+            raise
         self.in_episode = True  # the state does not record it, and most states are taken within an episode
 
     def load_state_dict(self, *arguments: Any, **options: Any) -> Any:

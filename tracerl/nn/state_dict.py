@@ -27,7 +27,8 @@ def state_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state of ``state_tensors`` into a module, in place.
 
-    A tensor that is missing, unknown, or of another shape or dtype raises a ValueError with its name.
+    A tensor that is missing, unknown, or of another shape or dtype raises a ValueError with its name, and the module is
+    unchanged.
     """
     mine, owners, state = dict(state_tensors(module)), dict(module.named_modules()), dict(state)
     for prefix, owner in owners.items():
@@ -35,10 +36,14 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
             if f"{prefix}.{previous}" in state:
                 state[f"{prefix}.{own_name}"] = state.pop(f"{prefix}.{previous}")
     check_names(mine, state)
+    sources = {}
     for name, tensor in mine.items():
         prefix, _, own_name = name.rpartition(".")
         owner, saved = owners[prefix], state[name]
-        write(name, tensor, owner.upgrade(own_name, saved) if isinstance(owner, StateModule) else saved)
+        sources[name] = owner.upgrade(own_name, saved) if isinstance(owner, StateModule) else saved
+        _check_kind(name, tensor, sources[name])
+    for name, tensor in mine.items():
+        tensor.copy_(sources[name])
 
 
 def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> None:
@@ -49,12 +54,11 @@ def check_names(expected: Mapping[str, object], state: Mapping[str, object]) -> 
         raise ValueError(f"the agent's state {problem}: it belongs to an agent with other settings")
 
 
-def write(name: str, target: Tensor, source: Tensor) -> None:
-    """Copy one tensor in place; a ValueError if shape or dtype differ."""
+def _check_kind(name: str, target: Tensor, source: Tensor) -> None:
+    """Raise a ValueError if a saved tensor has another shape or dtype."""
     if target.shape != source.shape or target.dtype != source.dtype:
         kinds = f"{target.dtype} {tuple(target.shape)}, got {source.dtype} {tuple(source.shape)}"
         raise ValueError(f"{name} of the agent's state must be {kinds}")
-    target.copy_(source)
 
 
 keep_names(globals(), memories="state_tensors", recall="load_state")
