@@ -34,6 +34,16 @@ def test_loaded_agent_has_the_weights_of_its_lifetime(run: Path) -> None:
             assert torch.equal(saved.agent(lifetime, engine).policy.network.readout.affine, kept[lifetime])
 
 
+def test_agent_without_a_state_before_its_first_step_has_the_one_of_its_lifetime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ["agent=random", "agent._target_=tests.toy_envs.Remembering", "lifetimes=2", "seed=5"]
+    assert command([*own, "steps=50", "logger=none", "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
+    saved = load(tmp_path / "run", trust=True)
+    assert [saved.agent(life).state.tolist() for life in range(2)] == [[5, 1], [6, 1]]
+    assert [saved.memory(life)["state"].tolist() for life in range(2)] == [[5, 1], [6, 1]]
+
+
 def test_path_of_a_checkpoint_loads_its_run(run: Path) -> None:
     checkpoint = next((run / "checkpoints").glob("step-*"))
     assert load(checkpoint).step == load(run, checkpoint.name).step == load(run).step

@@ -301,6 +301,25 @@ class StatelessAgent:
         return {}
 
 
+class Remembering(StatelessAgent):
+    """An agent whose state begins to exist in its first step: the seed of its lifetime and a count."""
+
+    def __init__(self, *arguments: Any, lifetimes: Any, **spaces: Any) -> None:
+        self.seed = lifetimes.seeds[0]
+
+    def start(self, observation: np.ndarray) -> int:
+        self.state = torch.tensor([self.seed, 1])
+        return 0
+
+    def capture(self) -> dict[str, torch.Tensor]:
+        return {"state": self.state}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        self.state = state["state"].clone()
+
+    def abandon(self) -> None: ...
+
+
 class Quitting(StatelessAgent):
     """An agent that calls ``sys.exit(0)`` after some steps or, ``at_once``, in its constructor."""
 

@@ -142,9 +142,9 @@ class Evaluations(Callback):
             return
         if self._single is None:
             self._single = self._build()
-        state, own = agent.capture(), self._single.capture()
+        state = agent.capture()
         for life in range(lifetimes):
-            self._single.restore(of_lifetime(state, life, lifetimes, own))
+            self._single.restore(of_lifetime(state, life))
             yield self._single
 
     def _try(self, write: Callable[[], None]) -> None:

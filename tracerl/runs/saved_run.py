@@ -1,5 +1,6 @@
 """Load a saved run: its config, its agent at a checkpoint, and its env."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,8 +66,12 @@ class SavedRun:
         """Return the state of the agent of one lifetime, its running episode included: tensors by name."""
         checks.whole("life", life, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
-        numbered = all(name.split(".")[0].isdecimal() for name in state)  # agents built one per lifetime
-        return of_lifetime(state, life, self.lifetimes, {} if numbered else state)
+        if self.lifetimes == 1:
+            return state
+        if {name.partition(".")[0] for name in state} == set(map(str, range(self.lifetimes))):  # independent agents
+            start = f"{life}."
+            return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+        return of_lifetime(state, life)
 
     def agent(
         self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
@@ -92,7 +97,7 @@ class SavedRun:
         if not isinstance(agent, Stateful):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
-            agent.restore(of_lifetime(self.checkpoint.parts["agent"], life, self.lifetimes, agent.capture()))
+            agent.restore(self.memory(life))
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
@@ -224,11 +229,6 @@ def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def of_lifetime(state: dict[str, Any], life: int, lifetimes: int, own: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of one lifetime of an agent's state. ``own`` has the names of an agent of one lifetime."""
-    if lifetimes == 1:
-        return state
-    start = f"{life}."  # independent agents have the index of the lifetime as prefix
-    if not any(name in state for name in own):
-        return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
+def of_lifetime(state: Mapping[str, Any], life: int) -> dict[str, Any]:
+    """Return the part of one lifetime of the state of an agent of many."""
     return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # scalars are shared
