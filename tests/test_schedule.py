@@ -162,6 +162,36 @@ def test_agent_without_state_dict_raises_a_warning(run: Any, capfd: pytest.Captu
     assert "warning: no checkpoints" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("lifetimes", [1, 2])
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("raise", "Saved.state_dict raised RuntimeError: the simulator failed;"),
+        ("list", "Saved.state_dict() must return a dict, got list;"),
+        ("function", "Saved.more.0 must be plain data (numbers, strings, arrays of numbers), got"),
+    ],
+)
+def test_env_whose_state_cannot_be_saved_raises_one_warning(
+    how: str, problem: str, lifetimes: int, run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = ["env=gymnasium", "env.id=tests.toy_envs:Saved-v0", f"env.kwargs.how={how}", "agent=random"]
+    own += [f"lifetimes={lifetimes}", "checkpoint.every=50", "hydra.run.dir=here"]
+    assert run(*own, "steps=150") == 0
+    output = capfd.readouterr().err
+    assert output.count(f"warning: cannot save the state of the env: {problem}") == 1 and "Traceback" not in output
+    assert run(*own, "steps=200", "resume=true") == 0
+    summary = json.loads((tmp_path / "here" / "summary.json").read_text())
+    assert summary["resumed"] == [{"step": 150, "new_episode": True}]
+
+
+def test_env_that_does_not_take_its_state_is_named(run: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    own = ["env=gymnasium", "env.id=tests.toy_envs:Saved-v0", "env.kwargs.how=lack", "agent=random"]
+    assert run(*own, "steps=50", "hydra.run.dir=here") == 0
+    assert run(*own, "steps=100", "hydra.run.dir=here", "resume=true") == 2
+    problem = "cannot use the checkpoint at step 50: Saved.load_state_dict raised KeyError: 'counted'"
+    assert f"error: resume {problem}\n" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR2, 140), (signal.SIGINT, 130)])
 def test_signal_ends_a_run_after_a_step_and_the_same_command_resumes_it(
     number: int, code: int, tmp_path: Path, run: Any

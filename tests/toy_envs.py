@@ -196,6 +196,36 @@ class Broken(ToyEnv):
         self.exit_in("exit_in_close")
 
 
+class Saved(ToyEnv):
+    """Has a state of its own. Ends an episode every 40 steps.
+
+    Args:
+        how: what its methods do: ``well``; ``raise``, ``list``, ``function`` (as an entry): in ``state_dict``; ``lack``
+            (of an entry): in ``load_state_dict``.
+    """
+
+    def __init__(self, how: str = "well") -> None:
+        super().__init__()
+        self.how = how
+
+    def begin(self) -> np.ndarray:
+        self.count = 0
+        return super().begin()
+
+    def step(self, action: int) -> Step:
+        self.count += 1
+        return np.ones(1, np.float32), 1.0, self.count == 40, False, {}
+
+    def state_dict(self) -> Any:
+        if self.how == "raise":
+            raise RuntimeError("the simulator failed\nin line 3")
+        state = {"function": {"count": self.count, "more": [print]}, "list": [self.count]}
+        return state.get(self.how, {"count": self.count})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["counted" if self.how == "lack" else "count"]
+
+
 class Killing(ToyEnv):
     """Kills its own process in its 50th step, unless a file exists, which it creates before.
 
@@ -271,6 +301,7 @@ for _env in (
     Image,
     Broken,
     Killing,
+    Saved,
     Words,
 ):
     gym.register(f"{_env.__name__}-v0", _env)

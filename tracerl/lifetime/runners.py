@@ -1,5 +1,6 @@
 """Env runners: the envs of a run with their loop. Compiled envs have a runner in ``kernels``."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -78,6 +79,7 @@ class GymnasiumRunner:
         """Take the env, the seed of each first reset and the limit of ``time_limit``, seconds."""
         self._env, self._timeout, self._loop_state, self.divergence = env, timeout, LoopState(), DivergenceCheck()
         self._seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+        self._warned = False
         self.observation_space, self.action_space = spaces_of(env)
         if isinstance(env, VectorEnv):  # Gymnasium seeds the samplers of spaces at random, and a checkpoint has them
             for space in (env.observation_space, env.action_space, self.observation_space, self.action_space):
@@ -109,12 +111,23 @@ class GymnasiumRunner:
         return env_state.unsupported_reason(self._env)
 
     def capture(self) -> Plain:
-        """Return the state of the env and the next action; see ``EnvRunner.capture``."""
+        """Return the state of the env and the next action; see ``EnvRunner.capture``.
+
+        If the env's own code does not give its state, a warning names it, once, and the state of the env is left out.
+        """
         if self.unsupported_reason():
+            return {"env": None}
+        try:
+            env = env_state.capture(self._env)
+        except Exception as error:
+            if not self._warned:
+                problem = f"cannot save the state of the env: {checks.first_line(error)}"
+                print(f"warning: {problem}; a run resumed here will begin a new episode", file=sys.stderr)
+            self._warned = True
             return {"env": None}
         ended, action = self._loop_state.ended, np.asarray(self._loop_state.action)
         ended = np.asarray(ended) if isinstance(self._env, VectorEnv) else bool(ended)
-        state: Plain = {"env": env_state.capture(self._env), "ended": ended, "action": action}
+        state: Plain = {"env": env, "ended": ended, "action": action}
         return {**state, "outrun": self._loop_state.outrun}
 
     def restore(self, state: Mapping[str, Any]) -> bool:

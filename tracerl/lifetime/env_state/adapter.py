@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracerl.config.checks import first_line
+
 from .fields import Fields, read, write
 
 
@@ -60,12 +62,21 @@ class Methods(Adapter):
         return all(callable(getattr(type(env), name, None)) for name in ("state_dict", "load_state_dict"))
 
     def capture(self, env: Any) -> dict[str, Any]:
-        """Return the result of ``state_dict``; a ValueError if it is no dict."""
-        state = env.state_dict()
+        """Return the result of ``state_dict``; a ValueError if it is no dict, or if the method raises an exception."""
+        state = _called(env, "state_dict")
         if type(state) is not dict:
-            raise ValueError(f"{type(env).__name__}.state_dict() must return a dict, got {state!r}")
+            raise ValueError(f"{type(env).__name__}.state_dict() must return a dict, got {type(state).__name__}")
         return state
 
     def restore(self, env: Any, state: dict[str, Any]) -> None:
-        """Pass the state to ``load_state_dict``."""
-        env.load_state_dict(state)
+        """Pass the state to ``load_state_dict``; a ValueError if it raises an exception."""
+        _called(env, "load_state_dict", state)
+
+
+def _called(env: Any, method: str, *arguments: Any) -> Any:
+    """Return the result of a method of a user's class; a ValueError that names both if it raises an exception."""
+    try:
+        return getattr(env, method)(*arguments)
+    except Exception as error:
+        raised = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"{type(env).__name__}.{method} raised {raised}") from error
