@@ -7,7 +7,7 @@ from typing import Any
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.config.checks import ConfigError
 from tracerl.kernels.coverage import unsupported
-from tracerl.nn.encoders import ContrastEncoder, RawEncoder
+from tracerl.nn.encoders import ContrastEncoder, RawEncoder, name_of
 from tracerl.nn.heads import Categorical, Discretized, Gaussian, MultiCategorical
 from tracerl.nn.networks import Dense
 from tracerl.optim.intentional import BoundedIntentional
@@ -42,7 +42,7 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
     if settings.weight_bits is not None:
         yield "deploy.rounding", "must be export for a C program, which learns with weights of 32 bits; got learning"
     if type(agent.encoder) not in (RawEncoder, ContrastEncoder):
-        yield "encoder", f"must be raw or contrast for a C program, got {agent.encoder.name}"
+        yield "encoder", f"must be raw or contrast for a C program, got {name_of(agent.encoder)}"
     if agent.divisor != 1:
         yield "encoder.normalize", "must be true for a C program where observations are images of bytes, got false"
     if type(agent.head) not in (Categorical, MultiCategorical, Discretized, Gaussian):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracerl.nn import layers
 from tracerl.nn.encoders import Encoder
-from tracerl.nn.exportable import Part
+from tracerl.nn.exportable import Part, check_known
 from tracerl.nn.functional import Surrogate
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.convolution import Shape
@@ -131,8 +131,13 @@ def moments(encoder: Encoder) -> tuple[Tensor, Tensor]:
 
 
 def describe(part: Part) -> NetworkDescription:
-    """Return the description of a network of one lifetime. Tensors are copies on the CPU."""
+    """Return the description of a network of one lifetime. Tensors are copies on the CPU.
+
+    Raises:
+        ConfigError: the network has a layer of another class than tracerl's own.
+    """
     network = part.network
+    check_known(network)
     if isinstance(network, TraceNetwork):
         return _describe_classic(network)
     assert isinstance(network, Network)

@@ -10,7 +10,7 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons
-from tracerl.nn.exportable import part_of
+from tracerl.nn.exportable import check_known, part_of
 from tracerl.nn.layers import SynapticLIF
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.networks import Network
@@ -67,6 +67,7 @@ def initialised(
     kind = "conv" if "network.channels" in inferred else "dense"
     made = make_agent(env, agent, {"network": kind, **inferred, **encoding, **settings}, seed=seed)
     part = part_of(made, "policy")
+    check_known(part.network)
     assert isinstance(part.network, Network)
     _check_ends(description, made, name)
     with torch.no_grad():

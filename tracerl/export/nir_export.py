@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, NetworkDescription, Neurons, describe, moments
 from tracerl.export.units import DT
-from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of, name_of
 from tracerl.nn.exportable import part_of
 from tracerl.nn.nir_support import check_encoder, check_nir
 from tracerl.nn.wiring import INPUT
@@ -83,8 +83,8 @@ def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescript
     The network then accepts raw observations of the env. The bound of ``clip`` standard deviations is not affine and is
     left out. The mean and standard deviation are the current ones, without later updates.
     """
-    if not isinstance(encoder, RawEncoder):
-        problem = f"needs encoder=raw, whose features are affine, got encoder={encoder.name}"
+    if type(encoder) is not RawEncoder:
+        problem = f"needs encoder=raw, whose features are affine, got encoder={name_of(encoder)}"
         raise ConfigError("fold_normalizer", problem)
     if encoder.normalizer is None:
         return description
@@ -113,8 +113,8 @@ def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescript
 
 def metadata(description: NetworkDescription, encoder: Encoder, is_folded: bool) -> dict[str, Any]:
     """Return the metadata of a file: numbers, arrays and texts."""
-    found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": encoder.name}
-    if isinstance(encoder, ContrastEncoder):
+    found: dict[str, Any] = {"writer": f"tracerl {tracerl.__version__}", "encoder": name_of(encoder)}
+    if type(encoder) is ContrastEncoder:
         found["encoder_trace_decay"] = np.array(encoder.trace_decays)
         found["encoder_memory_decay"] = np.array(encoder.memory_decays)
         found["encoder_trace_scale"] = float(encoder.trace_scale)
@@ -144,8 +144,8 @@ def left_out(
         if compared:
             names = ", ".join(f"trace_{i}" for i in range(compared))
             yield f"at the beginning of an episode the state of {names} is the first observation."
-    elif not isinstance(encoder, RawEncoder):
-        yield f"input: the features of encoder={encoder.name}, which is not in the file."
+    elif type(encoder) is not RawEncoder:
+        yield f"input: the features of encoder={name_of(encoder)}, which is not in the file."
     elif encoder.normalizer is None:
         yield "input: the observation, flattened."
     elif is_folded:

@@ -10,15 +10,17 @@ from torch import Tensor, nn
 from tracerl.config.checks import ConfigError
 from tracerl.export.description import Convolution, Dense, Neurons, Pool, Readout, moments
 from tracerl.nn import functional as F
-from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of, scales_of
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, decays_of, name_of, scales_of
 from tracerl.nn.heads import Head
 from tracerl.nn.heads.bernoulli import Bernoulli
+from tracerl.nn.heads.categorical import Categorical, MultiCategorical
 from tracerl.nn.heads.discretized import Discretized
 from tracerl.nn.heads.epsilon_greedy import EpsilonGreedy
 from tracerl.nn.heads.gaussian import Gaussian
 from tracerl.nn.layers.normalization import EPSILON
 
 State = dict[str, Tensor]
+_HEADS = (Bernoulli, Categorical, Discretized, EpsilonGreedy, Gaussian, MultiCategorical)
 
 
 class Encoding(nn.Module):
@@ -38,8 +40,8 @@ class Encoding(nn.Module):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
-            raise ConfigError("encoder", f"must be raw or contrast for a program, got {encoder.name}")
+        if type(encoder) not in (RawEncoder, ContrastEncoder):
+            raise ConfigError("encoder", f"must be raw or contrast for a program, got {name_of(encoder)}")
         compared, kept = decays_of(encoder)
         decays = compared + kept
         self.traces, self.n_in = len(decays), encoder.n_out // (1 + len(decays))
@@ -228,6 +230,8 @@ class Choice(nn.Module):
 
     def __init__(self, head: Head) -> None:
         super().__init__()
+        if type(head) not in _HEADS:
+            raise ConfigError("head", f"must be one of tracerl's own for a program, got {type(head).__name__}")
         self.kind, self.sizes = type(head), getattr(head, "sizes", (head.n_outputs,))
         if isinstance(head, Gaussian):
             for name in ("low", "high", "centre", "half_range"):

@@ -1,11 +1,20 @@
 """The exportable parts of an agent: its networks, encoder and action head."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from tracerl.config.checks import ConfigError
+from tracerl.nn import layers
+from tracerl.nn.networks import Network, Sequential
+from tracerl.nn.networks.tracetorch import TraceNetwork
 
 POLICY_AND_VALUE = slice(None, -1), slice(-1, None)  # outputs of a network that has both
+_KNOWN = (
+    *(Network, Sequential, TraceNetwork),
+    *(layers.LIF, layers.ALIF, layers.SynapticLIF, layers.Ternary, layers.Graded, layers.TraceLIF),
+    *(layers.DenseSynapses, layers.ConvolutionalSynapses, layers.Pooling, layers.LI, layers.TraceLIS),
+)
 
 
 @dataclass(frozen=True)
@@ -40,3 +49,27 @@ def part_of(agent: Any, name: str) -> Part:
     if name not in parts:
         raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")
     return parts[name]
+
+
+def check_known(network: Any) -> None:
+    """Raise a ConfigError for a network with a part of another class than tracerl's own.
+
+    The exact class counts: a subclass may compute something else, which no export writes and no import reads.
+
+    Args:
+        network: of an agent of one or many lifetimes.
+    """
+    for part in _parts_of(network):
+        if type(part) not in _KNOWN:
+            problem = f"must build tracerl's own spiking layers for an export or import, got {type(part).__name__}"
+            raise ConfigError("network._target_", problem)
+
+
+def _parts_of(network: Any) -> Iterator[Any]:
+    """Yield a network, its layers, their synapses and its readout."""
+    yield network
+    for layer in [node.layer for node in network.wiring.nodes] if isinstance(network, Network) else network.layers:
+        yield layer
+        if isinstance(layer, layers.SpikingLayer):
+            yield layer.synapses
+    yield network.readout

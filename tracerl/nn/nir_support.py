@@ -3,7 +3,8 @@
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder, name_of
+from tracerl.nn.exportable import check_known
 from tracerl.nn.layers import ALIF, Graded, Pooling, SpikingLayer, Ternary
 from tracerl.nn.networks import Network
 
@@ -14,6 +15,7 @@ def check_nir(network: Any) -> None:
     Args:
         network: a ``Network`` of one or many lifetimes; or a ``TraceNetwork``, which NIR always represents.
     """
+    check_known(network)
     for node in network.wiring.nodes if isinstance(network, Network) else ():
         layer = node.layer
         if isinstance(layer, Pooling):
@@ -54,8 +56,8 @@ def check_encoder(encoder: Encoder, ticks: int) -> None:
         encoder: of one or many lifetimes.
         ticks: ticks of the network per env step.
     """
-    if not isinstance(encoder, (RawEncoder, ContrastEncoder)):
-        problem = f"must be raw, contrast or auto: NIR has no nodes for the features of encoder={encoder.name}"
+    if type(encoder) not in (RawEncoder, ContrastEncoder):
+        problem = f"must be raw, contrast or auto: NIR has no nodes for the features of encoder={name_of(encoder)}"
         raise ConfigError("encoder", problem)
     if ticks > 1 and isinstance(encoder, ContrastEncoder):
         problem = f"must be 1, or encoder=raw: nodes of NIR advance traces at every tick, got {ticks}"

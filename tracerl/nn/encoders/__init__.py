@@ -2,6 +2,7 @@
 
 from tracerl.nn.encoders.base import Encoder as Encoder
 from tracerl.nn.encoders.base import EncoderSettings as EncoderSettings
+from tracerl.nn.encoders.base import name_of as name_of
 from tracerl.nn.encoders.contrast import Contrast as Contrast
 from tracerl.nn.encoders.contrast import ContrastEncoder as ContrastEncoder
 from tracerl.nn.encoders.contrast import decays_of as decays_of

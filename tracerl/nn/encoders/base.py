@@ -130,6 +130,11 @@ class Encoder(StateModule):
         return self.standardise(observation).clamp(-self.clip, self.clip)
 
 
+def name_of(encoder: Encoder) -> str:
+    """Return the name of an encoder; that of its class where it has the name of the class that it inherits from."""
+    return encoder.name if "name" in vars(type(encoder)) else type(encoder).__name__
+
+
 def bernoulli_spikes(probability: Tensor, ticks: int, stream: UniformStream) -> Tensor:
     """Draw independent spikes at each tick, from ticks times n numbers of the stream: bool, [*lifetimes, ticks, n].
 
