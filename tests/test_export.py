@@ -74,6 +74,9 @@ def test_soft_reset_raises_a_warning(
         (["run", "--nir", "x", "--dt", "nan"], "--dt must be a number above 0"),
         (["run", "--nir", "."], "--nir must be a file that can be written, got '.': it is a folder"),
         (["run", "--nir", "no/x"], "--nir must be .* there is no folder no"),
+        (["run", "--pt2", "x", "--onnx", "x"], "--onnx must be another path than that of --pt2, got 'x'"),
+        (["run", "--nir", "x", "--pt2", "run/../x"], "--pt2 must be another path than that of --nir, got 'run/../x'"),
+        (["run", "--c", "./x/", "--onnx", "x"], "--c must be another path than that of --onnx, got 'x'"),
     ],
 )
 def test_unsupported_export_prints_one_line(

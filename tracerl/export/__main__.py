@@ -1,6 +1,7 @@
 """The command line: ``python -m tracerl.export RUN --nir net.nir``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     wanted = {kind: path for kind in _PACKAGES if (path := getattr(arguments, kind)) is not None}
     if not wanted:
         stop("there is nothing to write: give --nir FILE, --pt2 FILE, --onnx FILE or --c DIR")
+    _check_apart(wanted)
     for kind in wanted:
         checks.packages(kind, kind, *_PACKAGES[kind])
     from tracerl.nn.exportable import part_of
@@ -92,6 +94,15 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
         yield from lines
         if bits is not None and kind != "c":
             yield f"  weights are integers of {bits} bits times a scale per layer; biases are not rounded."
+
+
+def _check_apart(wanted: dict[str, Path]) -> None:
+    """Raise a ConfigError for two outputs of the same path, however it is spelt."""
+    taken: dict[str, str] = {}
+    for kind, path in wanted.items():
+        first = taken.setdefault(os.path.realpath(path), kind)
+        if first != kind:
+            raise ConfigError(kind, f"must be another path than that of --{first}, got {str(path)!r}")
 
 
 def _round_weights(arguments: argparse.Namespace, saved: Any, part: Any) -> int | None:
