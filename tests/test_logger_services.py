@@ -1,9 +1,12 @@
 """Weights & Biases and MLflow: the same points, continued by a resumed run."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tracerl
@@ -89,6 +92,49 @@ def test_failing_services_are_one_warning_each(
     ]
     assert capsys.readouterr().err.splitlines() == warned
     assert runs[0].exit_code == 1 and next(iter(store.runs.values())).status == "KILLED"
+
+
+def test_server_that_is_gone_is_asked_ever_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock, asked = fake_mlflow(monkeypatch), [0.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    log = Loggers(every=1, b=MLflow(**MLFLOW)).open(LoggedRun(tmp_path))
+    assert log is not None
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        asked.append(clock[0])
+        raise ConnectionError("the server is gone")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(store, "log_batch", fail)
+        gone.setattr(store, "log_image", fail)
+        for second in range(100):
+            clock[0] = float(second)
+            log.scalars({"a": 1.0}, second)
+            log._write(lambda writer, step=second: writer.images({"p": np.zeros((1, 1, 3), np.uint8)}, step))
+    assert asked == [0, 10, 30, 70]
+    for second in (149, 150, 151):
+        clock[0] = float(second)
+        log.scalars({"a": 1.0}, second)
+    ((run_id, run),) = store.runs.items()
+    assert [step for step, _ in store.curve(run_id, "a")] == [150, 151]
+    monkeypatch.setattr(store, "log_batch", fail)
+    for second in (152, 161, 162):  # the shortest pause again
+        clock[0] = float(second)
+        log.scalars({"a": 1.0}, second)
+    log.close(success=True)
+    assert asked[4:] == [152, 162] and run.status == "FINISHED"
+
+
+def test_requests_of_mlflow_end_early_if_the_user_does_not_say_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_mlflow(monkeypatch)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 10
 
 
 def test_service_that_cannot_begin_raises_an_error_naming_the_key(

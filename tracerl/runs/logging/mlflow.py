@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.runs.logging.log import LoggedRun, LogWriter
-from tracerl.runs.logging.service import ServiceRun, name_of, plain
+from tracerl.runs.logging.service import Pauses, ServiceRun, name_of, plain
 
 if TYPE_CHECKING:
     from tracerl.recording.images import Picture
@@ -19,6 +19,8 @@ FILE = "mlflow.json"
 _DEFAULT = "sqlite:///mlflow.db"  # in the current folder, as MLflow's own default
 _PARAMETERS = 100  # of one request
 _LONGEST = 500  # characters of a parameter, in every version of MLflow
+# The run waits for a request. MLflow's defaults, 7 retries and 120 s, are four minutes for a server that is gone.
+_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # seconds
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ class MLflow:
 
 
 class MLflowWriter(LogWriter):
-    """A run of MLflow. Metrics have the env step as their step."""
+    """A run of MLflow. Metrics have the env step as their step.
+
+    Points and images are left out for a time after a write that failed (``Pauses``).
+    """
 
     target = "the log of mlflow"
     failures = (Exception,)  # of a package, a database and a network that are not tracerl's
@@ -66,8 +71,11 @@ class MLflowWriter(LogWriter):
     def __init__(self, settings: MLflow, run: LoggedRun) -> None:
         from mlflow.tracking import MlflowClient
 
+        for variable, value in _REQUESTS.items():
+            os.environ.setdefault(variable, value)
         self._uri = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
         self._kept, self._client = ServiceRun(run.folder / FILE), MlflowClient(tracking_uri=self._uri)
+        self._pauses = Pauses()
         if self._kept.resumed and self._kept.id is not None:
             self._client.update_run(self._kept.id, status="RUNNING")
         else:
@@ -94,17 +102,19 @@ class MLflowWriter(LogWriter):
         """Log numbers by tag. Characters that MLflow does not allow in a name become ``_``."""
         from mlflow.entities import Metric
 
-        if self._kept.is_new(step):
+        if self._kept.is_new(step) and not self._pauses.paused():
             now = int(time.time() * 1000)
             metrics = [Metric(_allowed(tag), float(value), now, step) for tag, value in values.items()]
-            self._client.log_batch(self._id, metrics=metrics)
+            with self._pauses.writing():
+                self._client.log_batch(self._id, metrics=metrics)
             self._kept.reached(step)
 
     def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
         """Log images by tag."""
-        if self._kept.is_new(step):
-            for tag, picture in pictures.items():
-                self._client.log_image(self._id, picture, key=_allowed(tag), step=step)
+        if self._kept.is_new(step) and not self._pauses.paused():
+            with self._pauses.writing():
+                for tag, picture in pictures.items():
+                    self._client.log_image(self._id, picture, key=_allowed(tag), step=step)
 
     def place(self) -> str:
         """Return the command that shows the store; with a server its address."""
@@ -112,14 +122,12 @@ class MLflowWriter(LogWriter):
         return self._uri if served else f"mlflow ui --backend-store-uri {self._uri}"
 
     def close(self, success: bool, summary: Mapping[str, Any]) -> None:
-        """Log the summary and end the run."""
+        """End the run and log the summary, also in a pause."""
         found = plain(summary)
         interrupted = found.get("status") == "interrupted"
-        try:
-            self._client.log_dict(self._id, found, "summary.json")
-        finally:
-            status = "FINISHED" if success else "KILLED" if interrupted else "FAILED"
-            self._client.set_terminated(self._id, status=status)
+        status = "FINISHED" if success else "KILLED" if interrupted else "FAILED"
+        self._client.set_terminated(self._id, status=status)  # first: a server that is gone fails one request, not two
+        self._client.log_dict(self._id, found, "summary.json")
 
 
 def _allowed(tag: str) -> str:

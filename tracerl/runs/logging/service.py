@@ -1,14 +1,19 @@
 """The run of a tracking service that belongs to a run folder, so that a resumed run continues it."""
 
 import json
+import math
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tracerl.config.forms import fits
 from tracerl.runs.files import read_json
 from tracerl.runs.saved import COUNT
+
+_FIRST_PAUSE = 10.0  # seconds without writes after a first failure
 
 
 class ServiceRun:
@@ -52,6 +57,31 @@ class ServiceRun:
         aside.unlink(missing_ok=True)
         aside.write_text(json.dumps({"id": self.id, "step": self._last}) + "\n", encoding="utf-8")
         aside.replace(self._path)
+
+
+class Pauses:
+    """The times without writes after writes that failed, so that a service that is gone does not slow the run.
+
+    A pause is twice as long as the one before it. A write that succeeds begins again with the shortest.
+    """
+
+    def __init__(self) -> None:
+        self._seconds, self._until = _FIRST_PAUSE, -math.inf
+
+    def paused(self) -> bool:
+        """Return whether there is a pause now."""
+        return time.monotonic() < self._until
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A context of a write. An error in it begins a pause."""
+        try:
+            yield
+        except Exception:
+            self._until = time.monotonic() + self._seconds
+            self._seconds *= 2
+            raise
+        self._seconds = _FIRST_PAUSE
 
 
 def plain(summary: Mapping[str, Any]) -> dict[str, Any]:
