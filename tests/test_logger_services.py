@@ -137,6 +137,50 @@ def test_requests_of_mlflow_end_early_if_the_user_does_not_say_otherwise(
     assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 10
 
 
+def test_jobs_that_begin_together_share_a_new_store_and_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, left = fake_mlflow(monkeypatch), [2]
+    from mlflow import tracking
+
+    def client(tracking_uri: str) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("table experiments already exists")
+        return store
+
+    def create(name: str) -> str:
+        store.experiments[name] = "7"  # by another job
+        raise RuntimeError(f"Experiment(name={name}) already exists")
+
+    monkeypatch.setattr(tracking, "MlflowClient", client)
+    monkeypatch.setattr(store, "create_experiment", create)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+    ((_, run),) = store.runs.items()
+    assert run.experiment == "7"
+
+
+def test_store_that_cannot_be_opened_and_experiment_that_cannot_be_created_raise_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, clock = fake_mlflow(monkeypatch), [0.0]
+    from mlflow import tracking
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("read-only")
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    monkeypatch.setattr(store, "create_experiment", fail)
+    with pytest.raises(ConfigError, match=r"must be a store that works: read-only$"):
+        MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+    monkeypatch.setattr(tracking, "MlflowClient", fail)
+    with pytest.raises(ConfigError, match=r"must be a store that works: read-only$"):
+        MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+    assert 5 <= clock[0] <= 20
+
+
 def test_service_that_cannot_begin_raises_an_error_naming_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

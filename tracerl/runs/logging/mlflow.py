@@ -13,12 +13,15 @@ from tracerl.runs.logging.log import LoggedRun, LogWriter
 from tracerl.runs.logging.service import Pauses, ServiceRun, name_of, plain
 
 if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
     from tracerl.recording.images import Picture
 
 FILE = "mlflow.json"
 _DEFAULT = "sqlite:///mlflow.db"  # in the current folder, as MLflow's own default
 _PARAMETERS = 100  # of one request
 _LONGEST = 500  # characters of a parameter, in every version of MLflow
+_OPENING, _PAUSE = 10.0, 0.5  # how long the tables of a store are tried, time between two tries; seconds
 # The run waits for a request. MLflow's defaults, 7 retries and 120 s, are four minutes for a server that is gone.
 _REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # seconds
 
@@ -69,12 +72,10 @@ class MLflowWriter(LogWriter):
     failures = (Exception,)  # of a package, a database and a network that are not tracerl's
 
     def __init__(self, settings: MLflow, run: LoggedRun) -> None:
-        from mlflow.tracking import MlflowClient
-
         for variable, value in _REQUESTS.items():
             os.environ.setdefault(variable, value)
         self._uri = settings.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
-        self._kept, self._client = ServiceRun(run.folder / FILE), MlflowClient(tracking_uri=self._uri)
+        self._kept, self._client = ServiceRun(run.folder / FILE), _client(self._uri)
         self._pauses = Pauses()
         if self._kept.resumed and self._kept.id is not None:
             self._client.update_run(self._kept.id, status="RUNNING")
@@ -87,8 +88,7 @@ class MLflowWriter(LogWriter):
         """Create a run with its parameters and its config."""
         from mlflow.entities import Param
 
-        there = self._client.get_experiment_by_name(settings.experiment)
-        experiment = self._client.create_experiment(settings.experiment) if there is None else there.experiment_id
+        experiment = _experiment(self._client, settings.experiment)
         name = settings.name or name_of(run.folder, run.settings)
         tags = {**{tag: str(value) for tag, value in settings.tags.items()}, "mlflow.runName": name}
         made = self._client.create_run(experiment, tags=tags).info.run_id
@@ -128,6 +128,36 @@ class MLflowWriter(LogWriter):
         status = "FINISHED" if success else "KILLED" if interrupted else "FAILED"
         self._client.set_terminated(self._id, status=status)  # first: a server that is gone fails one request, not two
         self._client.log_dict(self._id, found, "summary.json")
+
+
+def _client(uri: str) -> "MlflowClient":
+    """Return the client of a store, whose tables it creates.
+
+    Of several jobs that begin with a new store at the same time, all but one fail to create them, and try again.
+    """
+    from mlflow.tracking import MlflowClient
+
+    end = time.monotonic() + _OPENING
+    while True:
+        try:
+            return MlflowClient(tracking_uri=uri)
+        except Exception:  # of MLflow, SQLAlchemy, Alembic and the database, in every order of the jobs
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE)
+
+
+def _experiment(client: "MlflowClient", name: str) -> str:
+    """Return the id of an experiment, which is created if there is none."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except Exception:  # another job may have created it since
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
 
 
 def _allowed(tag: str) -> str:
