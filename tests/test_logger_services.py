@@ -224,6 +224,35 @@ def test_wrong_settings_of_mlflow_raise_an_error_naming_the_key(
         MLflow(**{**MLFLOW, key: value})
 
 
+@pytest.mark.parametrize("service", ["wandb", "mlflow"])
+def test_images_and_histograms_that_the_service_has_are_not_logged_again(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, store = fake_wandb(monkeypatch), fake_mlflow(monkeypatch)
+    picture = {"p": np.zeros((1, 1, 3), np.uint8)}
+    for _ in range(2):  # the first part is killed after step 50, with its last point at step 40
+        settings = WandB(**WANDB) if service == "wandb" else MLflow(**MLFLOW)
+        writer = settings.open(LoggedRun(tmp_path), None)
+        writer.scalars({"a": 1.0}, 40)
+        writer.histograms({"h": np.ones(3)}, 45)
+        writer.images(picture, 50)
+    found = [(tag, step) for run in runs for step, values in run.rows for tag in values]
+    found += [(key, step) for run in store.runs.values() for key, step, _ in run.metrics + run.images]
+    assert found == [("a", 40), *([("h", 45)] if service == "wandb" else []), ("p", 50)]
+
+
+def test_file_of_a_service_without_steps_of_images_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "wandb.json"
+    path.write_text('{"id": "a", "step": 40}')
+    found = ServiceRun(path)
+    assert [found.is_new(step, "pictures") for step in (40, 41)] == [False, True]
+    found.reached(50, "pictures")
+    later = ServiceRun(path)
+    assert [later.is_new(step) for step in (40, 41)] == [False, True]
+    assert [later.is_new(step, "pictures") for step in (50, 51)] == [False, True]
+    assert [later.is_new(step, "histograms") for step in (40, 41)] == [False, True]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"id": "../x", "step": 3}', '{"id": 3}', '{"id": "a", "step": "x"}'])
 def test_file_of_a_service_is_data(tmp_path: Path, text: str) -> None:
     path = tmp_path / "wandb.json"

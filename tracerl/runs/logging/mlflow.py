@@ -111,10 +111,11 @@ class MLflowWriter(LogWriter):
 
     def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
         """Log images by tag."""
-        if self._kept.is_new(step) and not self._pauses.paused():
+        if self._kept.is_new(step, "pictures") and not self._pauses.paused():
             with self._pauses.writing():
                 for tag, picture in pictures.items():
                     self._client.log_image(self._id, picture, key=_allowed(tag), step=step)
+            self._kept.reached(step, "pictures")
 
     def place(self) -> str:
         """Return the command that shows the store; with a server its address."""

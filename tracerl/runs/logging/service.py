@@ -7,20 +7,23 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from tracerl.config.forms import fits
 from tracerl.runs.files import read_json
 from tracerl.runs.saved import COUNT
 
+Kind = Literal["step", "histograms", "pictures"]  # what has a last env step in the file; "step": points of the curves
+_NONE = -1  # last env step of what was never logged
 _FIRST_PAUSE = 10.0  # seconds without writes after a first failure
 
 
 class ServiceRun:
-    """The id of a run of a service and the last env step that it has, in a file of the run folder.
+    """The id of a run of a service and the last env steps that it has, in a file of the run folder.
 
     A resumed run computes the steps after its checkpoint again, bit-identically. The service has some of them, and
-    their points are left out.
+    their points, histograms and pictures are left out. A kill can hit between those of one step, so each kind has a
+    last step of its own.
 
     Attributes:
         id: id at the service; None before the service has given one.
@@ -33,30 +36,37 @@ class ServiceRun:
         known = isinstance(found.get("id"), str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", found["id"]) is not None
         self.id: str | None = found["id"] if known else None
         self.resumed = known
-        self._path, self._last = path, int(found["step"]) if known and fits(COUNT, found.get("step")) else -1
-        self._skipped = self._last  # steps up to this one are from an earlier part of the run
+        self._path, self._last = path, _last_steps(found if known else {})
+        self._skipped = dict(self._last)  # steps up to these are from an earlier part of the run
 
     def begin(self, run_id: str) -> None:
         """Take the id of a new run, which has no steps yet."""
-        self.id, self.resumed, self._last, self._skipped = run_id, False, -1, -1
+        self.id, self.resumed, self._last, self._skipped = run_id, False, _last_steps({}), _last_steps({})
         self._write()
 
-    def is_new(self, step: int) -> bool:
-        """Return whether the service lacks the points of an env step."""
-        return step > self._skipped
+    def is_new(self, step: int, kind: Kind = "step") -> bool:
+        """Return whether the service lacks what is logged of a kind at an env step."""
+        return step > self._skipped[kind]
 
-    def reached(self, step: int) -> None:
-        """Store that the service has the points of an env step."""
-        if step > self._last:
-            self._last = step
+    def reached(self, step: int, kind: Kind = "step") -> None:
+        """Store that the service has what is logged of a kind at an env step."""
+        if step > self._last[kind]:
+            self._last[kind] = step
             self._write()
 
     def _write(self) -> None:
         """Replace the file, without waiting for the disk."""
         aside = self._path.with_name(self._path.name + ".part")
         aside.unlink(missing_ok=True)
-        aside.write_text(json.dumps({"id": self.id, "step": self._last}) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps({"id": self.id, **self._last}) + "\n", encoding="utf-8")
         aside.replace(self._path)
+
+
+def _last_steps(found: Mapping[str, Any]) -> dict[str, int]:
+    """Return the last env step of each kind in a file. Older files have that of the points only, for all kinds."""
+    points = found.get("step", _NONE)
+    steps = {kind: found.get(kind, points) for kind in get_args(Kind)}
+    return {kind: int(step) if fits(COUNT, step) else _NONE for kind, step in steps.items()}
 
 
 class Pauses:

@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.nn.views import Numbers
 from tracerl.runs.logging.log import LoggedRun, LogWriter
-from tracerl.runs.logging.service import ServiceRun, name_of, plain
+from tracerl.runs.logging.service import Kind, ServiceRun, name_of, plain
 
 if TYPE_CHECKING:
     from tracerl.recording.images import Picture
@@ -94,8 +94,7 @@ class WandBWriter(LogWriter):
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers by tag."""
-        self._log(dict(values), step)
-        self._kept.reached(step)
+        self._log(dict(values), step, "step")
 
     def histograms(self, arrays: Mapping[str, Numbers], step: int) -> None:
         """Log histograms by tag, with the buckets of TensorBoard's."""
@@ -105,17 +104,18 @@ class WandBWriter(LogWriter):
 
         rows = {tag: histogram(numbers) for tag, numbers in arrays.items()}
         pairs: dict[str, Any] = {tag: (found[:, 2], [*found[:, 0], found[-1, 1]]) for tag, found in rows.items()}
-        self._log({tag: wandb.Histogram(np_histogram=pair) for tag, pair in pairs.items()}, step)
+        self._log({tag: wandb.Histogram(np_histogram=pair) for tag, pair in pairs.items()}, step, "histograms")
 
     def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
         """Log images by tag."""
         import wandb
 
-        self._log({tag: wandb.Image(picture) for tag, picture in pictures.items()}, step)
+        self._log({tag: wandb.Image(picture) for tag, picture in pictures.items()}, step, "pictures")
 
-    def _log(self, values: dict[str, Any], step: int) -> None:
-        if self._kept.is_new(step):
+    def _log(self, values: dict[str, Any], step: int, kind: Kind) -> None:
+        if self._kept.is_new(step, kind):
             self._run.log(values, step=step)
+            self._kept.reached(step, kind)
 
     def place(self) -> str | None:
         """Return the address of the run or, offline, the command that uploads it."""
