@@ -200,6 +200,20 @@ def test_service_that_cannot_begin_raises_an_error_naming_the_key(
         MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
 
 
+def test_run_that_the_store_lacks_is_an_error_that_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fake_mlflow(monkeypatch)
+    MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+
+    def fail(run_id: str, status: str) -> None:
+        raise RuntimeError(f"Run with id={run_id} not found")
+
+    monkeypatch.setattr(store, "update_run", fail)
+    with pytest.raises(ConfigError, match=r"Run with id=0+ not found \(the default store is in the folder in which"):
+        MLflow(**MLFLOW).open(LoggedRun(tmp_path), None)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("mode", "onlin"), ("mode", 3), ("project", ""), ("project", None), ("entity", 3), ("tags", "a"), ("tags", [1])],

@@ -59,6 +59,8 @@ class MLflow:
             return MLflowWriter(self, run)
         except Exception as error:
             problem = f"must be a store that works: {checks.first_line(error)}"
+            if re.search(r"Run with id=\S+ not found", problem):
+                problem += " (the default store is in the folder in which the run was started: resume it there)"
             raise ConfigError("logger.mlflow.tracking_uri", problem) from error
 
 
