@@ -93,7 +93,8 @@ def _use_new_folders(config: DictConfig) -> None:
 
     A ``hydra.sweep.subdir`` of the command or of an experiment is kept.
     """
-    if OmegaConf.to_container(config.hydra.sweep)["subdir"] == "${hydra:job.num}":
+    unresolved: Any = OmegaConf.to_container(config.hydra.sweep)
+    if unresolved["subdir"] == "${hydra:job.num}":
         with read_write(config.hydra):
             config.hydra.overrides.hydra.append("hydra.sweep.subdir='${tracerl.id:}-${hydra:job.num}'")
 
