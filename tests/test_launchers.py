@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.test_run import QUICK, ROOT, Run, command, run, run_here
 from tests.test_sweeps import statuses
+from tracerl.runs.lock import alive, read
 
 __all__ = ["run_here"]  # the fixture
 
@@ -187,6 +190,39 @@ def test_study_is_shared_by_commands_and_resumed(tmp_path: Path) -> None:
     assert len(values) == 6 and study.best_value == max(values)
     summaries = [json.loads(path.read_text()) for path in tmp_path.glob("here/*/summary.json")]
     assert sorted(values) == sorted(summary["return_last100"]["iqm"] for summary in summaries)
+
+
+@pytest.mark.sweeps
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_jobs_of_joblib_write_their_checkpoints_after_a_signal(tmp_path: Path, number: int, code: int) -> None:
+    pytest.importorskip("hydra_plugins")
+    jobs = ("seed=0,1,2", "steps=100000000", "network.hidden=[8]", "logger=none")
+    line = command("-m", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=here")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    sweep = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not all(_steps(tmp_path / "here" / name) > 0 for name in "01"):
+            time.sleep(0.2)
+        if number == signal.SIGINT:
+            os.killpg(sweep.pid, number)  # as a terminal does
+        else:
+            sweep.send_signal(number)
+        assert sweep.wait(60) == code
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(sweep.pid, signal.SIGKILL)
+    for name in "01":
+        summary = json.loads((tmp_path / "here" / name / "summary.json").read_text())
+        assert summary["status"] == "interrupted"
+        assert [path.name for path in (tmp_path / "here" / name / "checkpoints").glob(f"*{summary['steps']}")]
+        assert not alive(tmp_path / "here" / name)
+
+
+def _steps(job: Path) -> int:
+    """Return the steps of a running job; 0 before the first are counted."""
+    found = (read(job) or {}).get("step", 0)
+    return int(found)
 
 
 @pytest.mark.sweeps

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 if TYPE_CHECKING:
     from tracerl.runs.folders import Job
+    from tracerl.sweep.signals import JobEnding
 
 _TRIES = 5  # to create the tables of a study
 
@@ -25,6 +26,7 @@ class SweepEnding(Callback):
     def __init__(self, command: str) -> None:
         self._command = command
         self._started = 0.0  # by the clock of the file system
+        self._jobs: JobEnding | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create the folder of the sweep, which can hold a study before the first job, and print it.
@@ -35,6 +37,11 @@ class SweepEnding(Callback):
         _use_absolute_folder(config, folder)
         if "optuna" in config.hydra.sweeper["_target_"]:
             _use_new_folders(config)
+        if "joblib" in config.hydra.launcher["_target_"]:
+            from tracerl.sweep.signals import JobEnding
+
+            self._jobs = JobEnding(folder)
+            self._jobs.begin()
         folder.mkdir(parents=True, exist_ok=True)
         self._started = _time_of_files(folder)
         print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
@@ -49,6 +56,8 @@ class SweepEnding(Callback):
 
         from tracerl.sweep.table import report
 
+        if self._jobs is not None:
+            self._jobs.restore()
         jobs = report(Path(config.hydra.sweep.dir), Console())
         # Several commands can share a study. Each one uses its own jobs.
         jobs = [job for job in jobs if self._command in job.folder.name] or jobs
