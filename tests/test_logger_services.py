@@ -323,6 +323,6 @@ def test_mlflow_database_has_one_run_with_all_points(tmp_path: Path, monkeypatch
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("tracerl").experiment_id])
     assert [point.step for point in client.get_metric_history(run.info.run_id, "learn/td_error")] == STEPS
-    assert run.info.status == "FINISHED" and run.data.params["agent.discount"] == "0.99"
+    assert run.info.status == "FINISHED" and run.data.params["agent.discount"] == "[0.99, 0.995]"
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert names >= {"config.yaml", "summary.json", "images"}

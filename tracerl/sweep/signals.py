@@ -31,6 +31,10 @@ class JobEnding:
         self._folder = folder
         self._previous: dict[int, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for the processes of the jobs, which have handlers of their own."""
+        return {"_folder": self._folder, "_previous": {}}
+
     def begin(self) -> None:
         """Install the handlers."""
         if threading.current_thread() is threading.main_thread():
