@@ -84,7 +84,8 @@ class EpropAgent(OnlineAgent):
 
     B is V, fixed random weights, or learned weights (``network.feedback``). Beyond the paper: lambda, the step-size
     rule, and the gradient of the entropy, which is added to the trace with the sign of delta as in ``ReflectAgent``.
-    Left out: the paper's regularisation of firing rates.
+    Unlike there, the gradient that Intentional updates measure is without that of the entropy. Left out: the paper's
+    regularisation of firing rates.
 
     Each observation passes through the network once. The action that follows is therefore drawn from logits computed
     before the update of the same step.
