@@ -55,14 +55,20 @@ class JobEnding:
         raise SystemExit(128 + number)
 
     def _end_jobs(self) -> None:
-        """Send SIGTERM to each active job once, also to those that begin meanwhile, until none is active."""
+        """Send SIGTERM to each active job once, also to those that begin meanwhile, until none is active.
+
+        A job has its handler of the signal once it has taken steps. Before, the signal would end its process, and the
+        launcher the processes of all other jobs.
+        """
         told, end = set[Path](), time.monotonic() + _LONGEST
         quiet = time.monotonic()
         while (now := time.monotonic()) < min(quiet + _QUIET, end):
             active = [path.parent for path in self._folder.rglob(NAME) if alive(path.parent)]
             for job in active:
-                process = (read(job) or {}).get("pid")
-                if job not in told and isinstance(process, int) and process not in (0, os.getpid()):
+                found = read(job) or {}
+                process, step = found.get("pid"), found.get("step")
+                begun = isinstance(step, int) and step > 0
+                if begun and job not in told and isinstance(process, int) and process not in (0, os.getpid()):
                     told.add(job)
                     with suppress(ProcessLookupError):
                         os.kill(process, signal.SIGTERM)
