@@ -127,8 +127,7 @@ class GymnasiumRunner:
             return {"env": None}
         ended, action = self._loop_state.ended, np.asarray(self._loop_state.action)
         ended = np.asarray(ended) if isinstance(self._env, VectorEnv) else bool(ended)
-        state: Plain = {"env": env, "ended": ended, "action": action}
-        return {**state, "outrun": self._loop_state.outrun}
+        return {"env": env, "ended": ended, "action": action, "outrun": self._loop_state.outrun}
 
     def restore(self, state: Mapping[str, Any]) -> bool:
         """Restore a state; see ``EnvRunner.restore``."""
