@@ -1,6 +1,7 @@
 """Calls of ``sys.exit`` inside a run (in the env, its wrappers or the agent), and callbacks that end it."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.helpers import compose
 from tests.test_run import Run, last_line, run_here
+from tracerl.config.checks import ConfigWarning
 from tracerl.lifetime.record import Record
 from tracerl.runs.launch import Origin, launch
 
@@ -82,3 +84,26 @@ def test_a_callback_on_a_schedule_ends_a_run_that_can_be_continued(tmp_path: Pat
     cfg.resume = True  # from the checkpoint at the end
     summary = launch(cfg, Origin(tmp_path, "folder", "reflect", []))
     assert (summary["status"], summary["steps"]) == ("finished", 90)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            ["env.id=Acrobot-v1"],
+            ["warning: env.id=Acrobot-v1 keeps the name, steps and milestones of CartPole, env=Acrobot-v1 does not"],
+        ),
+        (["env.id=Acrobot-v1", "env.name=Acrobot"], []),
+        (["env=gymnasium", "env.id=Acrobot-v1"], []),
+        (["env=Acrobot-v1"], []),
+        (["env=CartPole", "env.id=CartPole-v1"], []),
+    ],
+)
+def test_another_env_under_the_name_of_a_yaml_raises_a_warning(
+    run_here: Run, settings: list[str], expected: list[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConfigWarning)
+        result = run_here(*settings, "agent=random", "steps=50", "logger=none")
+    assert result.returncode == 0
+    assert [line for line in result.stderr.splitlines() if line.startswith("warning: env.id")] == expected

@@ -6,6 +6,7 @@ torch and Gymnasium are imported inside the functions, so that ``--help`` and th
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
 
     cfg = with_current_keys(cfg, ConfigWarning)
     folder, steps = origin.folder, _check(cfg)
+    _warn_of_other_env(cfg, origin.overrides)
     check_folder(folder, origin.key)
     possible = (_compared(with_input(cfg, kind)) for kind in KINDS)
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"  # at the job's time limit or after a failed machine
@@ -127,6 +129,17 @@ def _check(cfg: DictConfig) -> int:
     if cfg.threads is not None:
         checks.whole("threads", cfg.threads, 1)
     return steps
+
+
+def _warn_of_other_env(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Warn if ``env.id=`` puts another env under the name of a yaml, as in ``env.id=Acrobot-v1`` without ``env=``."""
+    set_keys = {override.partition("=")[0] for override in overrides}
+    if "env.id" not in set_keys or "env.name" in set_keys:
+        return
+    env_id, name = str(cfg.env.id), str(cfg.env.name)
+    if name not in env_id:
+        kept = f"the name, steps and milestones of {name}"
+        warnings.warn(f"env.id={env_id} keeps {kept}, env={env_id} does not", ConfigWarning, stacklevel=2)
 
 
 def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
