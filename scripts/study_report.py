@@ -1,6 +1,5 @@
 """The report of a study: a table per task, the comparison over tasks, pictures, and the table of a page of docs/."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from study_measures import Lifetime
 from study_plan import Study, file_name
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import interquartile_mean, interval
+from tracerl.lifetime.statistics import interquartile_mean, interval, median_reached
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import band
 from tracerl.plot.style import save
@@ -184,9 +183,9 @@ def reached(name: str, members: Sequence[Lifetime]) -> str:
     if all(one.status == "missing" for one in members):
         return "-"
     steps = [one.milestones.get(name) for one in members]
-    latest = statistics.median_low([math.inf if step is None else step for step in steps])
+    middle = median_reached(steps)
     share = sum(step is not None for step in steps) / len(steps)
-    return f"{share:.0%}, {'-' if latest == math.inf else f'{latest:,}'}"
+    return f"{share:.0%}, {'-' if middle is None else f'{middle:,}'}"
 
 
 def draw(study: Study, lifetimes: Lifetimes, folder: Path) -> None:

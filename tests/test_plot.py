@@ -10,13 +10,14 @@ import pytest
 
 from tests.made_runs import run, two_settings
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.statistics import median_reached
 from tracerl.plot.choice import best_bands, choose
 from tracerl.plot.curves import draw_curves, spread
 from tracerl.plot.lines import draw_running
 from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
 from tracerl.plot.style import save
 from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
-from tracerl.runs.compare import Lifetime, group, median_step, of_a_lifetime, reached, without_seed
+from tracerl.runs.compare import Lifetime, group, of_a_lifetime, reached, without_seed
 from tracerl.runs.folders import read_jobs
 from tracerl.runs.logging.event_file import EventWriter
 from tracerl.sweep.effects import draw_effects
@@ -138,7 +139,7 @@ def test_milestones_are_reached_at_the_end_of_the_window() -> None:
     assert reached("w2>=3", ends, returns) == 30
     assert (reached("w4>=2.5", ends, returns), reached("w2>=5", ends, returns)) == (40, None)
     assert reached("w9>=0", ends, returns) is reached("nonsense", ends, returns) is None
-    assert (median_step([5, None, 3]), median_step([None, 7]), median_step([None, None])) == (5, 7, None)
+    assert (median_reached([5, None, 3]), median_reached([None, 7]), median_reached([None, None])) == (5, 7, None)
 
 
 def test_each_env_has_a_panel_and_each_label_one_colour(tmp_path: Path) -> None:

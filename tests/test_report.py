@@ -137,7 +137,7 @@ def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:
 
 def test_missing_extra_raises_an_error_naming_it(tmp_path: Path, report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run(tmp_path / "a", lifetimes=[[1.0]])
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+    for name in ["matplotlib", *(name for name in sys.modules if name.startswith("matplotlib."))]:
         monkeypatch.setitem(sys.modules, name, None)
     code, _, error = report(folder, "-o", tmp_path / "page.html")
     assert code == 2 and 'pip install "tracerl[plots]"' in error and not (tmp_path / "page.html").exists()

@@ -89,7 +89,7 @@ class TraceAgent(OnlineAgent):
         signal: factor of the last update, such as the td error, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
         growing_discount: gamma where it grows with the age of a lifetime, else None; the traces decay by the first one.
-        sums: of the quantities in ``WATCHED``, then the number of steps, [*lifetimes, 8].
+        sums: of the quantities in ``WATCHED``, then the number of steps, float64, [*lifetimes, 8].
         has_kernels: whether ``tracerl.kernels`` implements exactly this class.
         is_shared: V is the last output of the policy's network.
         looks_ahead: the value of s' is computed by a forward pass of the policy's network that leaves no state.
@@ -152,7 +152,7 @@ class TraceAgent(OnlineAgent):
         for name in ("value", "signal", "entropy"):
             self.register_buffer(name, lifetimes.zeros())
         self.register_buffer("target", None)
-        self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1))
+        self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1, dtype=torch.float64))
         self._one = lifetimes.full(1.0, 1)
 
     def _learner(
@@ -280,6 +280,10 @@ class TraceAgent(OnlineAgent):
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
         self._sound(self.entropy)
+
+    def upgrade(self, name: str, tensor: Tensor) -> Tensor:
+        """Convert sums in the network's dtype, as were once saved, to float64; see ``StateModule.upgrade``."""
+        return tensor.double() if name == "sums" else tensor
 
     def _watch(self) -> None:
         """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""

@@ -206,7 +206,7 @@ def learn(
         return
     if not agent.frozen and not improve(memory, wide, words, agent, layers, constants, scratch, signal):
         words[agent.fault] = 1
-    add_to_sums(memory, agent)
+    add_to_sums(memory, wide, agent)
 
 
 @inlined
@@ -305,17 +305,17 @@ def act(memory: Any, words: Any, agent: Any, layers: Any, constants: Any, scratc
 
 
 @kernel
-def add_to_sums(memory: Any, agent: Any) -> None:
+def add_to_sums(memory: Any, wide: Any, agent: Any) -> None:
     """``TraceAgent._watch``, in the order of ``WATCHED``."""
     sums = agent.sums
-    memory[sums] += memory[agent.signal]
-    memory[sums + 1] += abs(memory[agent.signal])
-    memory[sums + 2] += memory[agent.entropy]
+    wide[sums] += memory[agent.signal]
+    wide[sums + 1] += abs(memory[agent.signal])
+    wide[sums + 2] += memory[agent.entropy]
     fresh = memory.dtype.type(1 - agent.log_prob_trace.trace_decay)
-    memory[sums + 3] += fresh * memory[agent.log_prob_trace.trace]
-    memory[sums + 4] += memory[agent.policy.step_rule.step_size]
+    wide[sums + 3] += fresh * memory[agent.log_prob_trace.trace]
+    wide[sums + 4] += memory[agent.policy.step_rule.step_size]
     if agent.has_critic or agent.looks_ahead:
-        memory[sums + 5] += memory[agent.value]
+        wide[sums + 5] += memory[agent.value]
     if agent.has_critic:
-        memory[sums + 6] += memory[agent.critic.step_rule.step_size]
-    memory[sums + 7] += 1
+        wide[sums + 6] += memory[agent.critic.step_rule.step_size]
+    wide[sums + 7] += 1

@@ -45,7 +45,7 @@ class AgentParts:
         value: V of the newest observation, [*lifetimes].
         signal: what the last transition was multiplied by, [*lifetimes].
         entropy: of the policy at the newest action, in nats, [*lifetimes].
-        sums: what ``actor_critic.add_to_sums`` adds up, [*lifetimes, 8].
+        sums: what ``actor_critic.add_to_sums`` adds up, float64, [*lifetimes, 8].
         fault: 1 where a lifetime has diverged, int64, [*lifetimes].
         n_observed: numbers in an observation.
         discount: gamma per env step.

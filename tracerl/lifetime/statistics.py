@@ -1,6 +1,7 @@
 """Statistics over lifetimes: means, interquartile means and bootstrap intervals."""
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,9 +19,8 @@ def average(values: Iterable[float]) -> float:
 
 def median_reached(reached: Sequence[int | None]) -> int | None:
     """Return the env step by which half of the lifetimes, rounded up, had reached a milestone; None before that."""
-    steps = sorted(step for step in reached if step is not None)
-    middle = (len(reached) - 1) // 2  # a lifetime that did not reach it counts as the latest
-    return steps[middle] if middle < len(steps) else None
+    middle = statistics.median_low([math.inf if step is None else step for step in reached])
+    return int(middle) if math.isfinite(middle) else None
 
 
 def interquartile_mean(values: Sequence[float]) -> float:

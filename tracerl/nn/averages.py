@@ -40,7 +40,7 @@ class Averages(StateModule):
     """Sums of per-step quantities for each lifetime, and their means since the last call of ``means``.
 
     Attributes:
-        sums: sum of each quantity, then the number of steps, [*lifetimes, numbers + 1].
+        sums: sum of each quantity, then the number of steps, float64, [*lifetimes, numbers + 1].
     """
 
     sums: Tensor
@@ -48,11 +48,15 @@ class Averages(StateModule):
     def __init__(self, tags: Sequence[str], lifetimes: Lifetimes) -> None:
         super().__init__()
         self.tags = tuple(tags)
-        self.register_buffer("sums", lifetimes.zeros(len(tags) + 1))
+        self.register_buffer("sums", lifetimes.zeros(len(tags) + 1, dtype=torch.float64))
 
     def add(self, *numbers: Tensor) -> None:
         """Add one step's quantities, each [*lifetimes], in the order of the tags."""
         self.sums.add_(torch.stack([*numbers, torch.ones_like(numbers[0])], -1))
+
+    def upgrade(self, name: str, tensor: Tensor) -> Tensor:
+        """Convert sums in the network's dtype, as were once saved, to float64; see ``StateModule.upgrade``."""
+        return tensor.double() if name == "sums" else tensor
 
     def means(self) -> dict[str, float]:
         """Return the means by tag, 0 where there was no step, and reset the sums."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval
-from tracerl.runs.compare import Group, median_step
+from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval, median_reached
+from tracerl.runs.compare import Group
 
 FORMATS = ("text", "markdown", "csv")
 NO_INTERVAL = f"no interval with fewer than {FEWEST} lifetimes"
@@ -45,7 +45,7 @@ def _row(group: Group, label: str) -> Row:
         row["iqm per step"] = interquartile_mean(rates)
     for name, steps in group.milestones.items():
         row[f"{name} share"] = sum(step is not None for step in steps) / len(steps)
-        row[f"{name} median"] = median_step(steps)
+        row[f"{name} median"] = median_reached(steps)
     return row
 
 

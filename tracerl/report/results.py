@@ -9,14 +9,14 @@ import numpy as np
 
 from tracerl.config.overrides import key_and_value
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import FEWEST, STATISTICS, interval
+from tracerl.lifetime.statistics import FEWEST, STATISTICS, interval, median_reached
 from tracerl.plot.choice import Chosen
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import RATE, Band, bands_of
 from tracerl.plot.table import number
 from tracerl.report.html import Html, element, facts, picture, together
 from tracerl.runs import saved
-from tracerl.runs.compare import Group, median_step
+from tracerl.runs.compare import Group
 from tracerl.runs.folders import Job
 
 NOTHING = "No episode has ended and no reward rate was logged, so there is no curve."
@@ -68,7 +68,7 @@ def spread(values: Sequence[float], statistic: str = "iqm") -> str:
 
 def reached(steps: Sequence[int | None]) -> str:
     """Return the share of lifetimes that reached a milestone, and the median step."""
-    middle, count = median_step(steps), sum(step is not None for step in steps)
+    middle, count = median_reached(steps), sum(step is not None for step in steps)
     return f"{count} of {len(steps)}" + ("" if middle is None else f", median{SPACE}{middle:,}")
 
 

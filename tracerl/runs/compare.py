@@ -1,7 +1,5 @@
 """Group the lifetimes of many runs by their settings, and read the return and milestones of each."""
 
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,12 +106,6 @@ def reached(name: str, ends: Array, returns: Array) -> int | None:
     means = (sums[milestone.window :] - sums[: -milestone.window]) / milestone.window
     above = np.flatnonzero(means >= milestone.threshold)
     return int(ends[above[0] + milestone.window - 1]) if len(above) else None
-
-
-def median_step(steps: Sequence[int | None]) -> int | None:
-    """Return the lower median of the steps at which lifetimes reached a milestone. None counts as infinite."""
-    middle = statistics.median_low([math.inf if step is None else step for step in steps])
-    return int(middle) if math.isfinite(middle) else None
 
 
 @dataclass(frozen=True)
