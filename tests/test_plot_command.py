@@ -98,7 +98,7 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
 
 
 def test_missing_extra_raises_an_error_naming_it(two: Path, plot_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+    for name in ["matplotlib", *(name for name in sys.modules if name.startswith("matplotlib."))]:
         monkeypatch.setitem(sys.modules, name, None)
     code, _, error = plot_command(two, "-o", two / "c.png")
     assert code == 2 and 'pip install "tracerl[plots]"' in error
