@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
+from omegaconf import OmegaConf
 
 import tracerl
+from tests.helpers import compose
 from tests.toy_envs import Space
 from tracerl.nn.encoders import ContrastEncoder, RawEncoder
 from tracerl.nn.layers import ConvolutionalSynapses
+from tracerl.nn.networks.stages import Convolutions
 from tracerl.optim import Intentional, UpdateRMS
+from tracerl.runs.build import with_input
 from tracerl.runs.by_input import KINDS, for_input, kind_of, kind_of_space
 from tracerl.runs.resume import finished_run
 
@@ -29,12 +33,18 @@ VECTOR, IMAGE = (4,), (10, 10, 4)
         ((2, 2, 2, 9, 9), "vectors"),
         ((5, 5), "images"),
         ((10, 10, 4), "images"),
+        ((10, 2, 10), "vectors"),
+        ((5, 1, 6), "vectors"),
         ((4, 35, 84), "images"),
+        ((36, 200), "medium"),
+        ((52, 64, 3), "medium"),
+        ((2, 3, 42, 42), "medium"),
+        ((53, 53), "large"),
         ((4, 84, 84), "large"),
         ((4, 84, 84, 3), "large"),
     ],
 )
-def test_images_have_sides_of_five_pixels_and_large_ones_of_36(shape: Any, kind: str) -> None:
+def test_images_have_sides_of_5_pixels_medium_ones_of_36_and_large_ones_of_53(shape: Any, kind: str) -> None:
     assert kind_of(shape) == kind
 
 
@@ -58,13 +68,14 @@ def test_images_bounded_by_0_and_1_are_unit(space: spaces.Space[Any], kind: str)
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),  # of vectors, images, unit, large
+    ("settings", "expected"),  # of vectors, images, unit, medium, large
     [
-        ({"a": {"vectors": 1, "images": 2}, "b": 3}, [{"a": 1, "b": 3}, *[{"a": 2, "b": 3}] * 3]),
-        ({"a": {"images": [1], "large": [2]}}, [{}, {"a": [1]}, {"a": [1]}, {"a": [2]}]),
-        ({"a": {"images": 1, "unit": 2}}, [{}, {"a": 1}, {"a": 2}, {"a": 1}]),
-        ([{"a": {"vectors": {"b": None}}}], [[{"a": {"b": None}}], [{}], [{}], [{}]]),
-        ({"a": {"vectors": 1, "c": 2}, "b": {}}, [{"a": {"vectors": 1, "c": 2}, "b": {}}] * 4),
+        ({"a": {"vectors": 1, "images": 2}, "b": 3}, [{"a": 1, "b": 3}, *[{"a": 2, "b": 3}] * 4]),
+        ({"a": {"images": [1], "large": [2]}}, [{}, {"a": [1]}, {"a": [1]}, {"a": [2]}, {"a": [2]}]),
+        ({"a": {"images": 1, "medium": 2}}, [{}, {"a": 1}, {"a": 1}, {"a": 2}, {"a": 1}]),
+        ({"a": {"images": 1, "unit": 2}}, [{}, {"a": 1}, {"a": 2}, {"a": 1}, {"a": 1}]),
+        ([{"a": {"vectors": {"b": None}}}], [[{"a": {"b": None}}], *[[{}]] * 4]),
+        ({"a": {"vectors": 1, "c": 2}, "b": {}}, [{"a": {"vectors": 1, "c": 2}, "b": {}}] * 5),
     ],
 )
 def test_settings_are_those_of_the_kind_of_observation(settings: Any, expected: list[Any]) -> None:
@@ -86,6 +97,7 @@ def test_the_default_agent_has_the_parts_for_its_observations() -> None:
     [
         (VECTOR, None),
         ((9, 8), "16 of 3x3, dense 128 (images of 9x8)"),
+        ((42, 42, 4), "32 of 8x8, 64 of 4x4, 64 of 3x3, dense 256 (images of 42x42)"),
         ((4, 84, 84), "32 of 8x8, 64 of 4x4, 64 of 3x3, dense 256 (images of 84x84)"),
     ],
 )
@@ -181,3 +193,14 @@ def test_a_run_is_compared_with_the_kind_that_it_had(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("a: 1\nb: 7\n")
     with pytest.raises(tracerl.ConfigError, match="^b must be 7, as in the run to resume"):
         finished_run(tmp_path, possible, True, "resume", 9)
+
+
+@pytest.mark.parametrize("agent", ["reflect", "stream_ac_conv"])
+def test_the_layers_of_a_kind_fit_all_its_images(agent: str) -> None:
+    for kind, sides in (("images", range(5, 36)), ("medium", range(36, 53)), ("large", range(53, 100))):
+        settings = with_input(compose(f"agent={agent}"), kind)
+        group: Any = OmegaConf.to_container(settings.agent if agent == "stream_ac_conv" else settings.network)
+        layers = Convolutions(group["channels"], group["kernel"], group["stride"])
+        for side in sides:
+            assert kind_of((side, side)) == kind
+            assert min(layers.stages((side, side))[-1].out_shape) >= 1

@@ -6,20 +6,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gymnasium import Space
 
-IMAGE, LARGE = 5, 36  # shorter side, in pixels, from which an observation is an image and a large one
-KINDS = ("vectors", "images", "unit", "large")
+IMAGE, MEDIUM, LARGE = 5, 36, 53  # shorter side, in pixels, from which an observation is an image of each size
+_FALLBACKS: dict[str, tuple[str, ...]] = {  # kinds whose entry serves a kind without one of its own
+    "vectors": (),
+    "images": (),
+    "unit": ("images",),
+    "medium": ("large", "images"),
+    "large": ("images",),
+}
+KINDS = tuple(_FALLBACKS)
 
 
 def kind_of(shape: Sequence[int] | None) -> str:
-    """Return the kind of observations of a shape: ``vectors``, ``images`` or ``large`` images.
+    """Return the kind of observations of a shape: ``vectors``, ``images``, or ``medium`` or ``large`` images.
 
     An image has two axes, or three with the channels first or last, or four for several images.
 
     Args:
         shape: of an observation; None where it has none.
     """
-    axes = sorted(shape[-3:]) if shape is not None and len(shape) in (2, 3, 4) else [0, 0]
-    return "vectors" if axes[-2] < IMAGE else "images" if axes[-2] < LARGE else "large"
+    if shape is None or len(shape) not in (2, 3, 4):
+        return "vectors"
+    sides = list(shape[-3:])
+    if len(sides) == 3:
+        del sides[2 if sides[2] <= sides[0] else 0]  # the channels
+    side = min(sides)
+    return "vectors" if side < IMAGE else "images" if side < MEDIUM else "medium" if side < LARGE else "large"
 
 
 def kind_of_space(space: "Space[Any]") -> str:
@@ -36,7 +48,8 @@ def kind_of_space(space: "Space[Any]") -> str:
 def for_input(settings: Any, kind: str) -> Any:
     """Return settings with the entry for a kind of observation in place of every mapping of kinds.
 
-    A setting without an entry for the kind is left out; ``unit`` and ``large`` fall back on ``images``.
+    A setting without an entry for the kind is left out. ``unit`` and ``large`` fall back on ``images``, ``medium`` on
+    ``large`` and then on ``images``.
 
     Args:
         settings: mappings, lists and values; not changed.
@@ -49,7 +62,7 @@ def for_input(settings: Any, kind: str) -> Any:
     found = {}
     for key, part in settings.items():
         if isinstance(part, dict) and part and set(part) <= set(KINDS):
-            kinds = [name for name in (kind, kind if kind == "vectors" else "images") if name in part]
+            kinds = [name for name in (kind, *_FALLBACKS[kind]) if name in part]
             if not kinds:
                 continue
             part = part[kinds[0]]
