@@ -18,6 +18,20 @@ from tracerl.kernels import functional as kernel_functional
 from tracerl.nn import functional
 
 
+@pytest.mark.parametrize(
+    ("actions", "span"),
+    [
+        (gym.spaces.Discrete(3, start=2**31 - 2), "2,147,483,646 to 2,147,483,648"),
+        (gym.spaces.Discrete(2, start=-(2**40)), "-1,099,511,627,776 to -1,099,511,627,775"),
+        (gym.spaces.MultiDiscrete([2, 3], start=[0, 2**31]), "0 to 2,147,483,650"),
+    ],
+)
+def test_actions_beyond_32_bits_raise_an_error(actions: gym.Space[Any], span: str) -> None:
+    with pytest.raises(ConfigError, match=f"^env must have actions of 32 bits for a C program, got {span}$"):
+        c_program(agent_of(actions, engine="torch"))
+    c_program(agent_of(gym.spaces.Discrete(2, start=2**31 - 2), engine="torch"))
+
+
 @needs_compiler
 @pytest.mark.parametrize("actions", [3, BOUNDED], ids=["discrete", "box"])
 @pytest.mark.parametrize("options", [(), (DOUBLE,), (ACTING,)], ids=["float", "double", "acting"])

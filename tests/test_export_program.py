@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tracerl
-from tracerl.export.program import program_of, torch_export_bytes
+from tracerl.export.program import onnx_bytes, program_of, torch_export_bytes
 from tracerl.export.program_modules import Choice
 from tracerl.nn.heads import HeadSettings, head_for
 from tracerl.nn.lifetimes import Lifetimes
@@ -123,6 +123,15 @@ def test_program_of_a_critic_has_a_value_and_no_action(critic: dict[str, str]) -
         value, state = program(observation, state)
         torch.testing.assert_close(value, agent.critic.network(observation))
     assert state.shape == (program.n_state,)
+
+
+def test_onnx_of_convolutions_in_float64_raises_an_error() -> None:
+    env = tracerl.make_env("MinAtarBreakout")
+    program = program_of(tracerl.make_agent(env, settings={"dtype": "float64", "engine": "torch"}))
+    with pytest.raises(
+        tracerl.ConfigError, match="^dtype must be float32 for an ONNX program with convolutions, .*--pt2"
+    ):
+        onnx_bytes(program)
 
 
 def test_encoder_that_samples_raises_an_error() -> None:

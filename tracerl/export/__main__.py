@@ -159,9 +159,10 @@ def _write_program(arguments: argparse.Namespace, kind: str, path: Path, agent: 
 
     program = program_of(agent, arguments.network)
     write_whole(path, onnx_bytes(program) if kind == "onnx" else torch_export_bytes(program), kind)
+    dtype = str(program.encoder.dtype).removeprefix("torch.")
     results = "outputs, new state" if program.choice is None else "most probable action, outputs, new state"
     return [
-        f"  (observation [{program.n_observation}], state [{program.n_state}]) -> ({results})",
+        f"  (observation [{program.n_observation}], state [{program.n_state}] of {dtype}) -> ({results})",
         "  the state starts at zeros in every episode; observations are standardised as at the checkpoint.",
     ]
 

@@ -27,7 +27,7 @@ SOURCES = Path(__file__).parent / "c"
 
 # Offsets by their path in the record of the agent; those of layers all point at numbers of the network's type.
 _WIDE = re.compile(r"moments\.\w+|policy\.step_rule\.unseen|critic\.step_rule\.unseen|stream\.counter|encoder\.trace|"
-                   r"reward_scaler\.discounted|growing_discount\.age|head\.sent|fault")  # fmt: skip
+                   r"reward_scaler\.discounted|growing_discount\.age|head\.sent|fault|sums")  # fmt: skip
 _IN_CONSTANTS = re.compile(r"head\.(sizes|grid|low|high|centre|half_range|least|most|ends)|encoder\.\w+_decays")
 _LEARNING = re.compile(
     r"critic\..*|policy\.network\.score|policy\.eligibility_trace|policy\.step_rule\..*|reward_scaler\..*|growing_discount\..*|"

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tracerl.agents.reflect import ReflectAgent
 from tracerl.config.checks import ConfigError
 from tracerl.kernels.coverage import unsupported
@@ -14,6 +16,7 @@ from tracerl.optim.intentional import BoundedIntentional
 from tracerl.optim.obgd import OvershootingBounded
 from tracerl.optim.update_rms import UpdateNormalized
 
+_INT32 = np.iinfo(np.int32)
 _RULES = {BoundedIntentional: "intentional", OvershootingBounded: "obgd", UpdateNormalized: "update_rms"}
 
 
@@ -48,6 +51,10 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
     if type(agent.head) not in (Categorical, MultiCategorical, Discretized, Gaussian):
         problem = f"got a {type(agent.head).__name__} head: use an env with such actions"
         yield "env", f"must have Discrete, MultiDiscrete or Box actions for a C program, {problem}"
+    elif type(agent.head) in (Categorical, MultiCategorical):
+        least, greatest = _actions(agent.head)
+        if least < _INT32.min or greatest > _INT32.max:
+            yield "env", f"must have actions of 32 bits for a C program, got {least:,} to {greatest:,}"
     for name, learner in (("policy", agent.policy), ("value", agent.critic)):
         if learner is not None and type(learner.step_rule) not in _RULES:
             problem = f"got {type(learner.step_rule).__name__}: train with optimizer=intentional"
@@ -58,6 +65,12 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
     reason = unsupported(agent.encoder, agent.head, [agent.policy, agent.critic])
     if reason:
         yield "agent", f"cannot be written as C, because the fused engine cannot compute it: {reason}"
+
+
+def _actions(head: Categorical | MultiCategorical) -> tuple[int, int]:
+    """Return the least and the greatest number of an action."""
+    first, counts = np.ravel(head.start).astype(object), np.ravel(head.sizes).astype(object)
+    return int(first.min()), int((first + counts - 1).max())
 
 
 def _problems_of_network(key: str, network: Any) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tracerl.config.checks import ConfigError
 from tracerl.export.description import NetworkDescription, describe
-from tracerl.export.program_modules import Choice, Encoding, Output, State, stage_module
+from tracerl.export.program_modules import Choice, Convolved, Encoding, Output, State, stage_module
 from tracerl.nn.encoders import Encoder
 from tracerl.nn.exportable import part_of
 from tracerl.nn.heads import Head
@@ -96,7 +97,14 @@ def torch_export_bytes(program: Program) -> bytes:
 
 
 def onnx_bytes(program: Program) -> bytes:
-    """Return an ONNX graph as a file. It needs ``tracerl[onnx]``."""
+    """Return an ONNX graph as a file. It needs ``tracerl[onnx]``.
+
+    Raises:
+        ConfigError: the agent is float64 and has convolutions, which onnxruntime computes in float32 only.
+    """
+    if program.encoder.dtype == torch.float64 and any(isinstance(part, Convolved) for part in program.modules()):
+        problem = "which onnxruntime computes in float32 only: use --pt2"
+        raise ConfigError("dtype", f"must be float32 for an ONNX program with convolutions, {problem}")
     inputs = ("observation", "state")
     names = ("outputs", "new_state") if program.choice is None else ("action", "outputs", "new_state")
     options: dict[str, Any] = {"dynamo": True, "input_names": inputs, "output_names": names, "verbose": False}

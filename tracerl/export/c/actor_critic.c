@@ -35,15 +35,15 @@ static int improve(real signal)
 /* Add the quantities of this step to the sums of `diagnostics`. */
 static void add_to_sums(void)
 {
-    real *sums = memory + agent.sums;
-    sums[0] += memory[agent.signal];
-    sums[1] += magnitude(memory[agent.signal]);
-    sums[2] += memory[agent.entropy];
-    sums[3] += (real)(1 - agent.log_prob_trace.trace_decay) * memory[agent.log_prob_trace.trace];
-    sums[4] += memory[agent.policy.step_rule.step_size];
-    sums[5] += memory[agent.value];
-    sums[6] += memory[agent.critic.step_rule.step_size];
-    sums[7] += 1;
+    union word *sums = words + agent.sums;
+    sums[0].wide += memory[agent.signal];
+    sums[1].wide += magnitude(memory[agent.signal]);
+    sums[2].wide += memory[agent.entropy];
+    sums[3].wide += (real)(1 - agent.log_prob_trace.trace_decay) * memory[agent.log_prob_trace.trace];
+    sums[4].wide += memory[agent.policy.step_rule.step_size];
+    sums[5].wide += memory[agent.value];
+    sums[6].wide += memory[agent.critic.step_rule.step_size];
+    sums[7].wide += 1;
 }
 
 /* Update both networks from one transition, leaving the new observation encoded. */
