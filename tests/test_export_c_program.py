@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import gymnasium as gym
 import pytest
 
 from tests.c_programs import ACTING, BOUNDED, DOUBLE, GCC, SPIKING, STRICT, TWO, agent_of, needs_compiler
+from tests.checkpoints import Disk, Killed
 from tests.helpers import command, exit_code, make_agent
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
 from tracerl.export.__main__ import main
-from tracerl.export.c_program import c_program, write_c_program
+from tracerl.export.c_program import CProgram, Memory, c_program, write_c_program
 from tracerl.kernels import functional as kernel_functional
 from tracerl.nn import functional
 
@@ -147,6 +149,38 @@ def test_command_writes_a_program_that_its_readme_builds(
         assert exit_code(main, monkeypatch, *arguments) == 2
         assert capsys.readouterr().err.startswith(f"error: {problem}")
         assert not (tmp_path / "no").exists() and not (tmp_path / "no.pt2").exists()
+
+
+def test_disk_full_at_any_call_leaves_one_agent_and_the_export_can_be_repeated(tmp_path: Path) -> None:
+    files = dict.fromkeys(("agent.c", "weights.h", "agent.h"), "Written by tracerl ")
+    memory = Memory(0, 0, 0)
+    first, second = (CProgram({name: text + which for name, text in files.items()}, memory, memory) for which in "12")
+    for kind in ("killed within", "full from then on"):
+        for earlier in (None, first):
+            at, stopped = 0, True
+            while stopped:
+                at += 1
+                folder = tmp_path / f"{kind} {at} {earlier is None}"
+                if earlier is not None:
+                    write_c_program(earlier, folder)
+                with pytest.MonkeyPatch.context() as patch:
+                    failing = Disk(patch, kind, at)
+                    with suppress(Killed, ConfigError):
+                        write_c_program(second, folder)
+                    stopped = failing.made >= at
+                found = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".part"}
+                if kind != "killed within":
+                    assert found in ({} if earlier is None else earlier.files, second.files)
+                write_c_program(second, folder)
+                assert {path.name: path.read_text() for path in folder.iterdir()} == second.files
+            assert at > 15
+
+
+def test_error_of_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Disk(monkeypatch, "full from then on", 1)
+    program = CProgram({"agent.c": "", "agent.h": ""}, Memory(0, 0, 0), Memory(0, 0, 0))
+    with pytest.raises(ConfigError, match=r"^c must be a folder that can be written, .* No space .*c/agent\.h'$"):
+        write_c_program(program, tmp_path / "c")
 
 
 def test_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from tracerl.export.c_layout import SOURCES, StateLayout, number
 from tracerl.export.c_support import check_exportable
 from tracerl.export.description import moments
 from tracerl.kernels.layout import ABSENT, GAUSSIAN, INTENTIONAL, OBGD, UPDATE_RMS
-from tracerl.runs.files import write_atomic
+from tracerl.runs.files import write_together
 
 PARTS = ("memory functional currents neurons otpe presynaptic steps networks streams heads state actor_critic").split()
 _LEAST_GAP = 4  # zeros between two runs of numbers that are listed
-_WRITTEN_BY = b"Written by tracerl "  # in the head of agent.h
+_HEADER, _WRITTEN_BY = "agent.h", b"Written by tracerl "  # a file, renamed first, and what is in it
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ def c_program(agent: Any, about: str = "An agent of tracerl.", recorded: int = 3
 def write_c_program(program: CProgram, folder: Path) -> None:
     """Write the files into a folder, which is made where it is missing; those of an earlier export are replaced.
 
+    All are written before the first is replaced, so that a full disk leaves the earlier export as it was.
+
     Raises:
         ConfigError: naming the option ``c``, if the folder cannot be written, or has such files of another origin.
     """
@@ -111,15 +113,14 @@ def write_c_program(program: CProgram, folder: Path) -> None:
         if there and not _is_export(folder):
             wanted = "must be a new folder or that of an earlier export"
             raise ConfigError("c", f"{wanted}, got {str(folder)!r}, which has {', '.join(there)}")
-        for name, text in program.files.items():
-            write_atomic(folder / name, text)
+        write_together(folder, {_HEADER: program.files[_HEADER], **program.files})
     except OSError as error:
         raise ConfigError("c", f"must be a folder that can be written, got {str(folder)!r}: {error}") from error
 
 
 def _is_export(folder: Path) -> bool:
     """Return whether a folder has the header of an earlier export."""
-    header = folder / "agent.h"
+    header = folder / _HEADER
     return header.is_file() and _WRITTEN_BY in header.read_bytes()
 
 

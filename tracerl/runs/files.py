@@ -8,8 +8,8 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -114,24 +114,31 @@ def parse_yaml(text: str) -> Any:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside a file, and rename it to the file on exit.
-
-    A link at either path is replaced, not followed. A file has one writer at a time.
-    """
+def _aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside a file. An error removes it, and names the file."""
     aside = path.with_name(path.name + ".part")
     try:
         if disk.exists(aside):  # left by a killed writer
             disk.remove_file(aside)
         yield aside
-        disk.rename(aside, path)
-        disk.sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             disk.remove_file(aside)
-        if isinstance(error, OSError) and error.errno is not None:  # name the file, not the temporary one
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(aside)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside a file, and rename it to the file on exit.
+
+    A link at either path is replaced, not followed. A file has one writer at a time.
+    """
+    with _aside(path) as aside:
+        yield aside
+        disk.rename(aside, path)
+        disk.sync_folder(path.parent)
 
 
 def write_named(path: Path, data: bytes | str) -> None:
@@ -146,3 +153,18 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file completely or not at all, and wait until it is on the disk. Text is written as UTF-8."""
     with replacing(path) as aside:
         disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def write_together(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a folder, by name, all of them before the first one is renamed, and rename them in order.
+
+    Without space for all of them, the folder stays as it was.
+    """
+    with ExitStack() as stack:
+        asides = dict[Path, Path]()
+        for name, text in files.items():
+            asides[folder / name] = aside = stack.enter_context(_aside(folder / name))
+            disk.write_file(aside, text.encode("utf-8"))
+        for path, aside in asides.items():
+            disk.rename(aside, path)
+        disk.sync_folder(folder)
