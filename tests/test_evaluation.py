@@ -138,6 +138,16 @@ def test_endless_episode_ends_at_the_limit_of_steps() -> None:
     assert (found.returns, found.steps) == ([], 20)
 
 
+@pytest.mark.parametrize("name", ["CartPole", "CartPoleForever"])
+def test_limit_of_steps_limits_the_steps_of_all_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, step = list[int](), CartPoleEnv.step
+    monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: (taken.append(1), step(self, action))[1])
+    for steps, at_once, most in ((3, 30, 6), (5, 8, 16), (60, 8, 168), (200, 8, 560)):
+        taken.clear()
+        found = evaluate(made("fused"), lambda: tracerl.make_env(name), 10**20, steps=steps, at_once=at_once)
+        assert found.steps == steps <= len(taken) <= most
+
+
 def test_command_line_evaluates_runs_and_writes_json(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,9 +128,7 @@ class Episodes:
                 schedule.call(self.record.step, [self.record], self._copies.agent)
             if interrupted():
                 break
-        for copy, episode in enumerate(self._running):  # of an evaluation that was interrupted
-            if episode is not None and episode.index == 0:
-                self.first = self._counter.take(copy)
+        self._keep_first()  # of an evaluation that was interrupted
         schedule.call_at_end([self.record], self._copies.agent)
 
     def reported(self) -> list[Episode]:
@@ -151,7 +149,7 @@ class Episodes:
         step_types = np.zeros(len(self._envs), np.int8)
         for copy in copies:
             self._running[copy] = None
-            if self._begun >= self._n or self._spent(self._begun):
+            if self._begun >= self._n or self.record.step >= self._limit:
                 continue
             env_seed, word = seeds_of(self._seed, self._begun)
             self._initial.restore(copy, word)
@@ -199,23 +197,23 @@ class Episodes:
         self._running[copy] = None
 
     def _cut(self) -> list[int]:
-        """End the episodes that the limit of env steps excludes, and return their copies."""
-        found = list[int]()
+        """Return the copies whose episodes the limit of env steps excludes: one that is running, and all after it."""
         if self.record.step < self._limit:
-            return found
-        for copy, episode in enumerate(self._running):
-            if episode is not None and self._spent(episode.index, episode.length):
-                counted = self._counter.take(copy)
-                if episode.index == 0:
-                    self.first = counted
-                self._running[copy] = None
-                found.append(copy)
+            return []
+        running = {each.index: each for each in self._running if each is not None}
+        steps = 0
+        for index, episode in sorted({**self.ended, **running}.items()):
+            steps += episode.length
+            if steps >= self._limit and index in running:
+                self._n = index
+                break
+        found = [copy for copy, each in enumerate(self._running) if each is not None and each.index >= self._n]
+        if self._n == 0:
+            self._keep_first()
         return found
 
-    def _spent(self, index: int, length: int = 0) -> bool:
-        """Return whether the episodes before one, and ``length`` steps of it, have used up the limit of env steps."""
-        if self.record.step < self._limit:
-            return False
-        running = [each for each in self._running if each is not None]
-        before = sum(each.length for each in [*running, *self.ended.values()] if each.index < index)
-        return before + length >= self._limit
+    def _keep_first(self) -> None:
+        """Keep the operations of the first episode, if it is running."""
+        for copy, episode in enumerate(self._running):
+            if episode is not None and episode.index == 0:
+                self.first = self._counter.take(copy)

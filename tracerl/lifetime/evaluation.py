@@ -105,7 +105,7 @@ def evaluate(
         greedy: take the most probable actions, or the means of continuous ones, in place of samples.
         seed: from which the seeds of all episodes are derived.
         steps: end after so many env steps of the episodes in their order, with those that ended until then; None: no
-            limit.
+            limit. With many at once, steps of later episodes are taken too, which do not count.
         at_once: largest number of episodes at once, for a function ``env`` and an agent of the fused engine that
             ``make_agent`` or a run made; others run one after another. Copies whose state is large are fewer.
         callbacks: called on their schedules, in env steps of all copies, with one record of them all.
@@ -140,12 +140,12 @@ def evaluate(
         raise ConfigError("env", f"must be a Gymnasium env, or a function that makes one, got {env!r:.200}{made}")
     copied = frozen_copy(agent, greedy=greedy)
     with ExitStack() as stack:
+        limit = steps or _UNBOUNDED
         if isinstance(env, gym.Env):
             n, envs = 1, [env]
         else:
-            n = _how_many(copied, min(at_once, episodes))
+            n = _how_many(copied, min(at_once, episodes, limit))  # an episode takes a step
             envs = [stack.enter_context(closing(_made(env))) for _ in range(n)]
-        limit = steps or _UNBOUNDED
         run = Episodes(_copies(copied, n, greedy), envs, episodes, seed, limit)
         run.run(scheduled, interrupted)
     reported = run.reported()
