@@ -1,5 +1,7 @@
 """Evaluating an agent, from Python and on the command line: the agent and its run stay as they are."""
 
+import errno
+import io
 import json
 import math
 import re
@@ -144,7 +146,8 @@ def test_limit_of_steps_limits_the_steps_of_all_copies(name: str, monkeypatch: p
     monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: (taken.append(1), step(self, action))[1])
     for steps, at_once, most in ((3, 30, 6), (5, 8, 16), (60, 8, 168), (200, 8, 560)):
         taken.clear()
-        found = evaluate(made("fused"), lambda: tracerl.make_env(name), 10**20, steps=steps, at_once=at_once)
+        limits: Any = {"steps": steps, "at_once": at_once, "interrupted": lambda: len(taken) > most}
+        found = evaluate(made("fused"), lambda: tracerl.make_env(name), 10**20, **limits)
         assert found.steps == steps <= len(taken) <= most
 
 
@@ -183,7 +186,12 @@ def test_command_line_evaluates_runs_and_writes_json(
         (["--env", "Pendulum"], "--env must have the run's space of observations"),
         (["--engine", "fast"], "--engine must be one of auto, torch, fused"),
         (["--episode", 3], "unrecognized arguments: --episode"),
-        (["--json", "/proc/none/a.json"], "--json must be a file in a folder that exists, got '/proc/none/a.json'"),
+        (["--env", ""], "--env must be the name of an env, got ''"),
+        (["--checkpoint", ""], "checkpoint must be the name of a folder, newest or best, got ''"),
+        (["--checkpoint", "/"], "checkpoint must be the name of a folder, newest or best, got '/'"),
+        (["--checkpoint", "a" * 300], "checkpoint must be sound: [Errno 36] File name too long"),
+        (["--json", "/proc/none/a.json"], "got '/proc/none/a.json': there is no folder /proc/none"),
+        (["--json", "a" * 300], "--json must be a file that can be written, got 'aaa"),
         (["--json", ""], "must be a path, got ''"),
         (["--json", "/proc/a.json", "--episodes", 1], "No such file or directory"),
     ],
@@ -193,6 +201,44 @@ def test_wrong_options_are_named(
 ) -> None:
     assert cli(monkeypatch, run, *arguments) == (1 if "/proc/a.json" in arguments else 2)
     assert problem in capsys.readouterr().err
+
+
+def test_file_that_cannot_be_written_is_named_before_the_evaluation(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    assert cli(monkeypatch, run, "--json", tmp_path / "a.json") == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: --json must be a file that can be written, got '{tmp_path}/a.json': {tmp_path} cannot be written\n",
+    )
+    (tmp_path / "full").symlink_to("/dev/full")
+    assert cli(monkeypatch, run, "--json", tmp_path / "full", "--episodes", 1, "--engine", "torch") == 1
+    assert capsys.readouterr().err == f"error: [Errno 28] No space left on device: '{tmp_path}/full'\n"
+
+
+def test_closed_stdout_does_not_cost_the_json(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", Closed())
+    options = ["--episodes", 1, "--engine", "torch", "--json", tmp_path / "a.json"]
+    assert cli(monkeypatch, run, *options) == 141 and capsys.readouterr().err == ""
+    assert json.loads((tmp_path / "a.json").read_text())[0]["returns"] == [8.0]
+
+
+def test_failed_env_does_not_cost_the_earlier_evaluations(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, step = iter(range(10**6)), CartPoleEnv.step
+    monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: step(self, action if next(calls) < 12 else 7))
+    options = ["--life", "all", "--episodes", 1, "--engine", "torch", "--json", tmp_path / "a.json"]
+    assert cli(monkeypatch, run, *options) == 1
+    assert [entry["lifetime"] for entry in json.loads((tmp_path / "a.json").read_text())] == [0]
 
 
 def test_interrupt_keeps_the_episodes_until_then(

@@ -1,5 +1,6 @@
 """A run's folder restores its agent, its env and its settings."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,20 @@ def test_both_engines_have_equal_views(run: Path) -> None:
 def test_missing_run_raises_an_error_naming_it(run: Path, path: str, checkpoint: str | None, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         load(run.parent / path, checkpoint)
+
+
+def test_folder_that_cannot_be_read_raises_an_error_naming_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="^run must be a folder that can be read: .* File name too long: 'aaa"):
+        load("a" * 300)
+
+    def listed(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", listed)
+    monkeypatch.setattr("os.scandir", listed)
+    for checkpoint in (None, "best"):
+        with pytest.raises(ConfigError, match=f"^run must be a folder .* denied: '{run}/checkpoints'$"):
+            load(run, checkpoint)
 
 
 def test_unknown_lifetime_raises_an_error_naming_it(run: Path) -> None:

@@ -137,6 +137,11 @@ def test_a_new_study_does_not_write_into_runs_of_another(tmp_path: Path) -> None
         study.prepare(plan)
 
 
+def test_a_name_that_no_folder_can_have_ends_before_the_first_trial(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^--name must be that of a folder that can be made: .* too long"):
+        study.prepare(replace(plan_in(tmp_path), name="a" * 300))
+
+
 def test_workers_share_the_trials(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     context = multiprocessing.get_context("forkserver")  # as spawn, with the imports done
     context.set_forkserver_preload([*modules_of_a_run(), "tracerl.search.study", forks])
@@ -323,6 +328,10 @@ def test_the_command_line_changes_a_space_by_name(tmp_path: Path) -> None:
         (["space=default", "--timeout", "-1"], "--timeout must be a number above 0, got -1.0"),
         (["space=default", "--study", "s"], "--study must be a file that ends with .db"),
         (["space=default", "--study", "a?b.db"], "without any of ?#%{} in its path"),
+        (
+            ["space=default", "--study", "a" * 300 + ".db"],
+            "--study must be a SQLite file of Optuna that can be written",
+        ),
         (["space=default", "--name", "a/b"], "--name must be a name, not a path, got 'a/b'"),
         (["space=default", "--config-dir", "no"], "--config-dir must be a folder, got 'no'"),
         (["space=default", "--trails", "3"], "unrecognized arguments: --trails"),

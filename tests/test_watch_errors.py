@@ -1,16 +1,19 @@
 """Invalid options of watching raise an error naming the option before anything is written."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 from tests.watching import cli, made_runs
 from tracerl.config.checks import ConfigError
 from tracerl.watch import watch
+from tracerl.watch.outputs import Files
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,14 @@ def test_options_from_python_are_checked(run: Path) -> None:
         watch(run, steps=1.5)
     with pytest.raises(ConfigError, match="size must be a width and a height"):
         watch(run, size=640)
+
+
+def test_raster_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files = Files([], tmp_path / "a.png", (64, 64), 30.0)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    lines, failed = files.finish(np.zeros((4, 4, 3), np.uint8))
+    assert (lines, str(failed)) == ([], f"{tmp_path}/a.png: No space left on device")
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line, path_of
-from tracerl.runs.files import write_named
+from tracerl.runs.files import check_named, write_named
 from tracerl.runs.signals import DeferredInterrupt
 
 if TYPE_CHECKING:
@@ -87,13 +87,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     lifetimes = [_lifetimes(arguments.life, run) for run in saved]
     found = list[dict[str, Any]]()
     with DeferredInterrupt() as interrupted, failures_in_one_line():
-        for run, chosen in zip(saved, lifetimes, strict=True):
-            for life in chosen:
+        try:
+            for run, life in ((run, life) for run, chosen in zip(saved, lifetimes, strict=True) for life in chosen):
                 if interrupted():
                     break
-                found.append(_of_lifetime(arguments, run, life, interrupted))
-        if arguments.json is not None:
-            write_named(arguments.json, json.dumps(found, indent=1).encode())
+                numbers, lines = _of_lifetime(arguments, run, life, interrupted)
+                found.append(numbers)
+                print(*lines, sep="\n", flush=True)
+        finally:  # also if stdout is closed or a later evaluation fails
+            if arguments.json is not None and found:
+                write_named(arguments.json, json.dumps(found, indent=1).encode())
     return 128 + interrupted.signal if interrupted.signal is not None else 0
 
 
@@ -110,9 +113,14 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.weight_bits is not None:
         checks.weight_bits("--weight-bits", arguments.weight_bits)
     checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
+    if arguments.env == "":
+        raise ConfigError("--env", "must be the name of an env, got ''")
     file = arguments.json
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        raise ConfigError("--json", f"must be a file in a folder that exists, got {str(file)!r}")
+    try:
+        if file is not None:
+            check_named(file)
+    except OSError as error:
+        raise ConfigError("--json", f"must be a file that can be written, got {str(file)!r}: {error}") from error
 
 
 def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:
@@ -122,8 +130,10 @@ def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:
     return [checks.whole("--life", int(asked_for), 0, run.lifetimes - 1)]
 
 
-def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, interrupted: Any) -> dict[str, Any]:
-    """Evaluate one lifetime, print a line, and return its numbers."""
+def _of_lifetime(
+    arguments: argparse.Namespace, run: "SavedRun", life: int, interrupted: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """Evaluate one lifetime, and return its numbers and the lines about it."""
     from tracerl.lifetime.evaluation import SEED, evaluate
     from tracerl.lifetime.runners import compile_steps
     from tracerl.nn.exportable import part_of
@@ -144,10 +154,10 @@ def _of_lifetime(arguments: argparse.Namespace, run: "SavedRun", life: int, inte
     result = evaluate(
         agent, new_env, arguments.episodes, seed=seed, callbacks=progress, interrupted=interrupted, **options
     )
-    print("\n".join([f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]), flush=True)
+    lines = [f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]
     about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
     about["weight_bits"] = arguments.weight_bits
-    return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}
+    return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}, lines
 
 
 def _check_spaces(run: "SavedRun", new_env: "Callable[[], gym.Env[Any, Any]]") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
-from tracerl.runs.files import write_named
+from tracerl.runs.files import check_named, write_named
 
 _OPTIONS = {
     "network",
@@ -188,10 +188,7 @@ def _write_c_program(program: Any, folder: Path) -> list[str]:
 def write_whole(path: Path, data: bytes, option: str) -> None:
     """Write a file atomically and replace an existing one."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {path.parent}")
+        check_named(path)
         write_named(path, data)
     except OSError as error:
         raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error

@@ -1,6 +1,8 @@
 """Options and error handling that the command lines about saved runs share."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,14 +52,40 @@ def failures_in_one_line() -> Iterator[None]:
     except EnvFailed as error:
         stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
     except (Diverged, OSError) as error:
+        if _is_of_stdout(error):
+            raise
         stop(str(error), 1)
+
+
+def _is_of_stdout(error: Exception) -> bool:
+    """Return whether the reader of stdout has ended, such as ``head``; a pipe that a user has named has a name."""
+    return isinstance(error, BrokenPipeError) and error.filename is None
+
+
+@contextmanager
+def _stopped_by_closed_stdout() -> Iterator[None]:
+    """Exit with the code of SIGPIPE and without a message if the reader of stdout has ended."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _is_of_stdout(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still writes at the exit
+        sys.exit(128 + signal.SIGPIPE)
 
 
 @contextmanager
 def errors_in_one_line(*bad_input: type[Exception]) -> Iterator[None]:
-    """Exit with 2 and one line for bad input or a missing matplotlib, and with 130 for an interrupt."""
+    """Exit with 2 and one line for bad input or a missing matplotlib, and with 130 for an interrupt.
+
+    A closed stdout ends the command without a message.
+    """
     try:
-        yield
+        with _stopped_by_closed_stdout():
+            yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise

@@ -141,12 +141,31 @@ def replacing(path: Path) -> Iterator[Path]:
         disk.sync_folder(path.parent)
 
 
+def check_named(path: Path) -> None:
+    """Raise an OSError for a path that ``write_named`` cannot write, before the work for it."""
+    if path.is_dir():
+        raise IsADirectoryError("it is a folder")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    at = path if path.exists() and _is_written_in_place(path) else path.parent
+    if not os.access(at, os.W_OK):
+        raise PermissionError(f"{at} cannot be written")
+
+
 def write_named(path: Path, data: bytes | str) -> None:
     """Write a file that a user has named: ``write_atomic``, but through a link and into a device or a pipe."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+    if _is_written_in_place(path):
+        try:
+            path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
     else:
         write_atomic(path, data)
+
+
+def _is_written_in_place(path: Path) -> bool:
+    """Return whether a path is a link, a device or a pipe."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

@@ -148,11 +148,14 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     given = folder = checks.path("path", path)
     if (name := pretrained.name_of(path)) is not None:
         return _pretrained(name, checkpoint)
-    if not _is_run(given) and _is_run(given.parent.parent):
-        folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
-    if not _is_run(folder):
-        raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
-    found = _checkpoint(folder, checkpoint)
+    try:
+        if not _is_run(given) and _is_run(given.parent.parent):
+            folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
+        if not _is_run(folder):
+            raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
+        found = _checkpoint(folder, checkpoint)
+    except OSError as error:
+        raise ConfigError("run", f"must be a folder that can be read: {error}") from error
     config = _config(folder, found)
     plain: Any = OmegaConf.to_container(config, resolve=False)
     for key in ("env", "agent") if trust else ():
@@ -208,15 +211,14 @@ def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
         return found
     if which is not None and which != NEWEST:
         path = checks.path("checkpoint", which)
-        path = path if path.exists() else folder / CHECKPOINTS / path
         try:
-            return _of_agent(read(path))
-        except BadCheckpoint as error:
-            raise ConfigError("checkpoint", f"must be sound: {error}") from error
-    try:
-        newest, passed_over = newest_good(folder / CHECKPOINTS)
-    except OSError as error:
-        raise ConfigError("run", f"must have a folder of checkpoints that can be listed: {error}") from error
+            return _of_agent(read(path if path.exists() else folder / CHECKPOINTS / path))
+        except (BadCheckpoint, OSError) as error:
+            problem = f"must be sound: {error}"
+            if path.name in ("", ".."):
+                problem = f"must be the name of a folder, {NEWEST} or {BEST}, got {str(which)!r}"
+            raise ConfigError("checkpoint", problem) from error
+    newest, passed_over = newest_good(folder / CHECKPOINTS)
     if newest is None:
         why = f": {passed_over[-1]}" if passed_over else ": there is none (checkpoint.every and checkpoint.minutes)"
         raise ConfigError("run", f"must have a checkpoint in {folder / CHECKPOINTS}{why}")

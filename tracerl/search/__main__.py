@@ -5,6 +5,7 @@ torch and Optuna are imported inside the functions, so that ``--help`` and the e
 
 import argparse
 import math
+import os
 import re
 import sys
 import time
@@ -101,7 +102,9 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.timeout is not None:
         checks.positive("--timeout", arguments.timeout)
     path = arguments.study
-    if path is not None and (path.suffix != ".db" or path.is_dir() or re.search(r"[?#%{}]", str(path.absolute()))):
+    if path is not None and (
+        path.suffix != ".db" or os.path.isdir(path) or re.search(r"[?#%{}]", str(path.absolute()))
+    ):
         problem = f"must be a file that ends with .db, without any of ?#%{{}} in its path, got {str(path)!r}"
         raise ConfigError("--study", problem)
     if arguments.name is not None and ("/" in arguments.name or arguments.name in ("", ".", "..")):

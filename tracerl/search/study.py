@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.overrides import key_and_value
+from tracerl.runs.command_line import errors_in_one_line
 from tracerl.search.objective import PROCESS, Objective
 from tracerl.search.results import line
 from tracerl.search.space import Space
@@ -137,7 +138,11 @@ def _reason(error: Exception) -> str:
 
 
 def _create(plan: Plan, storage: RDBStorage) -> None:
-    if plan.folder.is_dir() and any(plan.folder.iterdir()):
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("--name", f"must be that of a folder that can be made: {error}") from error
+    if any(plan.folder.iterdir()):
         raise ConfigError("--name", f"must be another: {plan.folder} has runs, and {plan.study} no study of them")
     study = optuna.create_study(storage=storage, study_name=plan.name, direction="maximize")
     study.set_user_attr(_SETTINGS, plan.settings())
@@ -211,11 +216,8 @@ def _seeds(seed: int, begun: int, workers: int) -> list[int]:
 
 def _worker(plan: Plan, left: Any, seed: int | None, first: dict[str, Any] | None) -> None:
     """Work in a process of its own, on one thread."""
-    try:
-        with _terminated():
-            sys.exit(0 if work(plan, left, seed, 1, first) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with errors_in_one_line(), _terminated():
+        sys.exit(0 if work(plan, left, seed, 1, first) else 1)
 
 
 def work(plan: Plan, left: Any, seed: int | None, threads: int | None, first: dict[str, Any] | None) -> bool:

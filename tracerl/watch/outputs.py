@@ -59,7 +59,7 @@ class Files:
                 self._raster.keep()
                 lines.append(f"{self._raster.path} ({recording.shape[1]}x{recording.shape[0]})")
             except OSError as error:
-                failed = error
+                failed = OSError(f"{self._raster.path}: {error.strerror or error}")
         self.drop()
         return lines, failed
 
