@@ -31,7 +31,7 @@ from optuna.trial import TrialState  # noqa: E402
 
 from tracerl.config.checks import ConfigError  # noqa: E402
 from tracerl.search import __main__ as command_line  # noqa: E402
-from tracerl.search import objective, study  # noqa: E402
+from tracerl.search import objective, results, study  # noqa: E402
 from tracerl.search.space import read  # noqa: E402
 
 RUN = ("env=CartPole", "env.backend=compiled", "steps=300", "network.hidden=[8]", "logger=none")
@@ -223,6 +223,8 @@ def test_trials_of_killed_processes_count_as_failed(tmp_path: Path, monkeypatch:
     here.set_user_attr("process", 12345)
     study._fail(plan, {12345})
     assert [trial.state.name for trial in study.trials_of(plan)] == ["RUNNING", "FAIL"]
+    lines = [results.line(trial) for trial in study.trials_of(plan)]
+    assert lines == ["trial 0: running; ", "trial 1: failed, killed; "]
     time.sleep(2.1)
     assert [trial.state.name for trial in study.prepare(plan)] == ["FAIL", "FAIL"]
 

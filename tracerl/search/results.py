@@ -19,7 +19,7 @@ def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
 
 
 def line(trial: FrozenTrial) -> str:
-    """Return state, value and settings of a trial that has ended, in one line."""
+    """Return state, value and settings of a trial in one line."""
     settings = " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
     return f"trial {trial.number}: {_outcome(trial)}; {settings}"
 
@@ -29,6 +29,8 @@ def _outcome(trial: FrozenTrial) -> str:
         return f"{trial.values[0]:,.5g}"
     if trial.state == TrialState.PRUNED and trial.last_step is not None:
         return f"pruned at step {trial.last_step:,}, {trial.intermediate_values[trial.last_step]:,.5g}"
+    if trial.state == TrialState.RUNNING:  # in another process, or its end could not be stored
+        return "running"
     return f"failed, {(_error(trial) or 'killed').splitlines()[0]}"
 
 
