@@ -21,6 +21,11 @@ def test_closed_stdout_ends_a_command_without_a_message(body: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_command_works_without_stdout() -> None:
+    done = subprocess.run(f'"{sys.executable}" -c "{COMMAND}pass" >&-', shell=True, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_closed_pipe_that_a_user_has_named_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"), errors_in_one_line(), failures_in_one_line():
         raise BrokenPipeError(errno.EPIPE, "Broken pipe", "results.json")

@@ -69,7 +69,8 @@ def _stopped_by_closed_stdout() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed before the start
+                sys.stdout.flush()
     except BrokenPipeError as error:
         if not _is_of_stdout(error):
             raise
