@@ -23,6 +23,7 @@ from tracerl.config.error_messages import check_choices, explain, refuse_options
 from tracerl.config.instantiate import open_keys
 from tracerl.runs import saved
 from tracerl.runs.launch import Origin, RunEnded, launch
+from tracerl.runs.output import discard_unwritten, dropping_failed_writes
 from tracerl.runs.resume import HasRun, InUse, check_folders, command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
@@ -30,7 +31,18 @@ _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
 
 
 def main() -> None:
-    """Run the command line; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal."""
+    """Run the command line; exit with 0, 1 (failed), 2 (bad settings) or 128 + the signal.
+
+    What stdout or stderr cannot write is dropped.
+    """
+    try:
+        with dropping_failed_writes():
+            _run_command()
+    finally:
+        discard_unwritten()
+
+
+def _run_command() -> None:
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
     run_id = uuid.uuid4().hex[:6]  # shared by all jobs of a sweep, which have different numbers
     hydra_compat.register("tracerl.id", lambda: run_id, use_cache=True)
@@ -114,7 +126,8 @@ def job(cfg: DictConfig) -> float | None:
         finished = saved.summary(folder).get("status") == "finished"
         if not isinstance(error, (RunEnded, InUse)) or isinstance(error, HasRun) and finished:  # others have a file
             keep_traceback(folder, error)
-        print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
+        with dropping_failed_writes():  # a job can be in a process of its own
+            print(f"error in {folder}: {error}", file=sys.stderr, flush=True)
         return None
 
 

@@ -22,6 +22,7 @@ from tracerl.runs import saved
 from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
 from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.files import write_atomic
+from tracerl.runs.output import dropping_failed_writes
 from tracerl.runs.resume import check_folder, clear, finished_run, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
@@ -49,8 +50,11 @@ class Origin:
     overrides: Sequence[str]  # overrides of the command line, kept for ``resume=PATH``
 
 
+@dropping_failed_writes()
 def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
+
+    What stdout or stderr cannot write is dropped, and the run continues.
 
     Args:
         cfg: the config.
