@@ -107,10 +107,11 @@ def test_server_that_is_gone_is_asked_ever_less_often(tmp_path: Path, monkeypatc
     with monkeypatch.context() as gone:
         gone.setattr(store, "log_batch", fail)
         gone.setattr(store, "log_image", fail)
+        image = {"p": np.zeros((1, 1, 3), np.uint8)}
         for second in range(100):
             clock[0] = float(second)
             log.scalars({"a": 1.0}, second)
-            log._write(lambda writer, step=second: writer.images({"p": np.zeros((1, 1, 3), np.uint8)}, step))
+            log._writers.write("images", lambda writer, step=second: writer.images(image, step))
     assert asked == [0, 10, 30, 70]
     for second in (149, 150, 151):
         clock[0] = float(second)

@@ -88,7 +88,7 @@ def test_events_are_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
 def test_full_disk_raises_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = TensorBoard(every=1).open(LoggedRun(tmp_path))
-    events = log._writers["tensorboard"]._events
+    events = log._writers.by_name["tensorboard"]._events
     events._file.close()
     events._file = open("/dev/full", "wb")  # noqa: SIM115
     record = Record()

@@ -1,6 +1,7 @@
 """Several loggers at once, and ``metrics.csv``."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def go_on(log: RunLog, record: Record, points: int) -> None:
 def test_command_line_chooses_loggers_with_one_schedule(overrides: list[str], names: list[str], tmp_path: Path) -> None:
     config = compose(*overrides)
     log = build(config, "logger").open(LoggedRun(tmp_path)) if "logger" in config else None
-    assert ([] if log is None else list(log._writers)) == names
+    assert ([] if log is None else list(log._writers.by_name)) == names
     if log is not None:
         assert log.every == (500 if "logger.every=500" in overrides else 2000)
         log.close(success=True)
@@ -163,13 +164,119 @@ def test_object_without_open_is_no_logger() -> None:
         build(compose("+logger.evry=3"), "logger")
 
 
+def with_own(folder: Path, target: str) -> list[str]:
+    """Return a command line with ``csv`` before and ``tensorboard`` after a logger ``mine`` of this class."""
+    (folder / "configs" / "logger").mkdir(parents=True)
+    text = f"defaults: [none, _self_]\nmine:\n  _target_: {target}\n"
+    (folder / "configs" / "logger" / "mine.yaml").write_text(text)
+    return ["--config-dir", "configs", *RUN, "steps=30", "logger=[csv,mine,tensorboard]"]
+
+
 def test_user_logger_stands_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "configs" / "logger").mkdir(parents=True)
-    text = "defaults: [none, _self_]\nmine:\n  _target_: tests.test_loggers.Failing\n"
-    (tmp_path / "configs" / "logger" / "mine.yaml").write_text(text)
-    line = ["--config-dir", "configs", *RUN, "steps=30", "logger=[csv,mine]"]
-    assert command(line, monkeypatch, tmp_path) == 0
+    assert command(with_own(tmp_path, "tests.test_loggers.Failing"), monkeypatch, tmp_path) == 0
     assert {step for step, *_ in rows(tmp_path / "run")} == {20, 30}
+
+
+class Faulty(LogWriter):
+    """A logger. ``faulty`` replaces one of its methods."""
+
+    def open(self, run: LoggedRun, offset: Any) -> Any:
+        return self
+
+
+def faulty(method: str, result: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a method of ``Faulty`` raise an error, or return anything else."""
+
+    def call(self: Faulty, *arguments: object) -> object:
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    monkeypatch.setattr(Faulty, method, call)
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        *((name, RuntimeError("boom")) for name in ("scalars", "histograms", "images", "offset", "close", "place")),
+        *((name, SystemExit("boom")) for name in ("scalars", "close", "place")),
+        *((name, OSError("boom")) for name in ("offset", "close")),
+    ],
+)
+def test_error_in_a_logger_is_one_warning_and_the_run_finishes(
+    method: str,
+    error: BaseException,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faulty(method, error, monkeypatch)
+    pictures = ["logger.histograms_every=10", "logger.pictures_every=15", "logger.picture_steps=10"]
+    line = [*with_own(tmp_path, "tests.test_loggers.Faulty"), *pictures, "checkpoint.every=20"]
+    assert command(line, monkeypatch, tmp_path) == 0
+    problem = f"logger.mine failed in {method}: {type(error).__name__}: boom"
+    problem = "cannot write the log of mine: boom" if isinstance(error, OSError) else problem
+    printed = capsys.readouterr()
+    warned = [line for line in printed.err.splitlines() if line.startswith("warning")]
+    assert warned == [f"warning: {problem}; the run continues"]
+    assert printed.out.splitlines()[-2].startswith("tensorboard --logdir ")  # the place of the logger after it
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    for step in (20, 30):
+        info = json.loads((tmp_path / "run" / "checkpoints" / f"step-{step:012}" / "manifest.json").read_text())["info"]
+        assert info["log"]["offsets"]["mine"] is None and info["log"]["offsets"]["csv"] > 0
+    (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
+    assert b"_hparams_/session_end_info" in events.read_bytes()  # the logger after it is closed
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize(
+    ("method", "found", "problem"),
+    [
+        ("offset", {1}, "the offset must be null, true, false, a finite number"),
+        ("offset", float("nan"), "the offset must be null, true, false, a finite number"),
+        ("offset", nested(99), "must be nested at most 100 deep"),
+        ("offset", "\ud800", "UnicodeEncodeError"),
+        ("place", 3, "TypeError: the place must be a text or None, got 3"),
+    ],
+)
+def test_offset_or_place_of_the_wrong_kind_is_one_warning(
+    method: str,
+    found: object,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faulty(method, found, monkeypatch)
+    log = Loggers(every=10, mine=Faulty(), csv=Csv()).open(LoggedRun(tmp_path))
+    assert log is not None
+    for _ in range(2):
+        assert log.resume_offset()["offsets"] == {"mine": None, "csv": len("step,tag,value\n")}
+        assert log.places() == [str(tmp_path / "metrics.csv")]
+    log.close(success=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: logger.mine failed in {method}: ") and problem in line
+
+
+def test_logger_that_opens_nothing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty("open", None, monkeypatch)
+    with pytest.raises(ConfigError, match=r"^logger\.mine must return a LogWriter in open, got None"):
+        Loggers(every=10, csv=Csv(), mine=Faulty()).open(LoggedRun(tmp_path))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit("boom"), OSError(2, "boom", "/data")], ids=repr)
+def test_logger_that_fails_to_open_is_a_failed_run(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty("open", error, monkeypatch)
+    assert command(with_own(tmp_path, "tests.test_loggers.Faulty"), monkeypatch, tmp_path) == 1
+    problem = f"failed: logger.mine failed in open: {type(error).__name__}: {error}"
+    printed = capsys.readouterr().err
+    assert f"error: {problem} (traceback in " in printed and "Traceback" not in printed
+    assert "raise result" in (tmp_path / "run" / "error.txt").read_text()
 
 
 def test_missing_packages_are_named(

@@ -227,7 +227,7 @@ def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: S
 
     Raises:
         ConfigError: naming the setting.
-        RunEnded: the env or a callback failed, or a number diverged. The summary is written.
+        RunEnded: the env, a callback or the start of a logger failed, or a number diverged. The summary is written.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.launch import Origin

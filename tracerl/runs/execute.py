@@ -23,6 +23,7 @@ from tracerl.runs.files import write_atomic
 from tracerl.runs.lock import RunLock
 from tracerl.runs.logging.episodes import EpisodeLog
 from tracerl.runs.logging.progress import LongRunWarning, ProgressBar
+from tracerl.runs.logging.writers import LoggerFailed
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
     from tracerl.runs.logging.log import RunLog
 
-_ENDINGS = (EnvFailed, Diverged, CallbackFailed)  # failures that end a run and not the process
+_ENDINGS = (EnvFailed, Diverged, CallbackFailed, LoggerFailed)  # failures that end a run and not the process
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
 
     Raises:
         ConfigError: a setting cannot be used.
-        RunEnded: the env or a callback failed, or a number diverged.
+        RunEnded: the env, a callback or the start of a logger failed, or a number diverged.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
     from tracerl.runs.execute import forget_traceback, run
@@ -105,14 +105,15 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
 
 @contextmanager
 def _failed_run(folder: Path) -> Iterator[None]:
-    """Turn an env that fails at construction, and a call of ``sys.exit``, into a failed run."""
+    """Turn an env or logger that fails at construction, and a call of ``sys.exit``, into a failed run."""
     from tracerl.lifetime.loop import NOT_FAILURES, EnvFailed
     from tracerl.runs.execute import describe, keep_traceback
+    from tracerl.runs.logging.writers import LoggerFailed
 
     try:
         yield
     except BaseException as failure:
-        if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, EnvFailed):
+        if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, (EnvFailed, LoggerFailed)):
             raise
         keep_traceback(folder, failure)
         raise _run_ended("failed", describe(failure), folder) from failure
@@ -178,7 +179,7 @@ def _setup(
     from tracerl.runs.checkpoint.schedule import find, forget_later, names_checkpoint, restore_run
     from tracerl.runs.execute import Setup
     from tracerl.runs.logging.episodes import EpisodeLog
-    from tracerl.runs.logging.log import LoggedRun
+    from tracerl.runs.logging.writers import LoggedRun
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.runs.summary import Outcome
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from tracerl.config.forms import fits
 from tracerl.runs.files import create_to_append, open_regular, open_to_append
-from tracerl.runs.logging.log import LoggedRun, LogWriter
+from tracerl.runs.logging.writers import LoggedRun, LogWriter
 from tracerl.runs.saved import COUNT
 
 FILE = "metrics.csv"

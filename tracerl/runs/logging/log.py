@@ -3,91 +3,26 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
+from tracerl.config.checks import ConfigError
 from tracerl.config.forms import fits, whole
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average, interquartile_mean, interval, median_reached
-from tracerl.nn.views import Numbers, changing
+from tracerl.nn.views import changing
 from tracerl.runs.logging.custom_scalars import SPREAD
+from tracerl.runs.logging.writers import LoggedRun, Logger, Writers
+from tracerl.runs.logging.writers import LogWriter as LogWriter  # loggers of users import it from here
 
 if TYPE_CHECKING:
-    from tracerl.recording.images import Picture
     from tracerl.runs.logging.images import Snapshots
 
 _RESAMPLES = 1000  # bootstrap resamples per point of a curve; the summary uses twice as many
-
-
-@dataclass(frozen=True)
-class LoggedRun:
-    """The data of a run that its loggers need."""
-
-    folder: Path  # folder of the run
-    settings: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by dotted name
-    config: str = ""  # resolved config as yaml
-    steps: int = 1  # env steps of each lifetime
-    lifetimes: int = 1  # number of lifetimes; the spread of two or more is logged too
-    # decays and thresholds of the initialised agent (``views.constants``); None: those at the first picture
-    initial: Mapping[str, Numbers] | None = None
-    # result of ``RunLog.resume_offset`` in an earlier part of the run
-    resume_offset: Mapping[str, Any] | None = None
-    # result of ``RunLog.capture`` in the earlier part, as arrays by name
-    kept: Mapping[str, Any] = field(default_factory=dict)
-
-
-class LogWriter:
-    """Where a log goes: a file, or a run of a service. What a logger does not support does nothing.
-
-    Attributes:
-        target: file or service, for messages.
-        failures: errors of a write that are a warning, once, while the run continues.
-    """
-
-    target: object = "the log"
-    failures: tuple[type[Exception], ...] = (OSError,)
-
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write numbers by tag, some of them possibly not finite. ``step`` is the env step of every lifetime."""
-
-    def histograms(self, arrays: Mapping[str, Numbers], step: int) -> None:
-        """Write the distributions of arrays of any shape, by tag."""
-
-    def images(self, pictures: "Mapping[str, Picture]", step: int) -> None:
-        """Write pictures by tag: uint8, [height, width, 3]."""
-
-    def offset(self) -> Any:
-        """Return what ``Logger.open`` needs to resume, as JSON data: part of a checkpoint."""
-
-    def place(self) -> str | None:
-        """Return the command or address that shows the log, for the last lines of a run; None without one."""
-
-    def close(self, success: bool, summary: Mapping[str, Any]) -> None:
-        """End the log.
-
-        Args:
-            success: whether the run finished.
-            summary: contents of ``summary.json``; empty outside a run.
-        """
-
-
-class Logger(Protocol):
-    """The settings of one logger: a key of the group ``logger``."""
-
-    def open(self, run: LoggedRun, offset: Any) -> LogWriter:
-        """Begin the log of a run, or resume it.
-
-        Args:
-            run: the run.
-            offset: what ``LogWriter.offset`` returned at the checkpoint; it comes from a file and can be anything.
-                None: the log begins, or has no offset.
-        """
 
 
 @dataclass(frozen=True)
@@ -111,7 +46,7 @@ def _check_period(name: str, value: Any) -> None:
     is_share = isinstance(value, float) and 0 < value < 1
     if not (value is None or is_share or fits(whole(1), value)):
         problem = f"must be env steps, 1 or above, a share of the run between 0 and 1, or null, got {value!r}"
-        raise checks.ConfigError(name, problem)
+        raise ConfigError(name, problem)
 
 
 def _in_steps(period: float | None, steps: int) -> int:
@@ -142,24 +77,23 @@ class RunLog(Callback):
     """
 
     def __init__(self, schedule: LogSchedule, run: LoggedRun, loggers: Mapping[str, Logger]) -> None:
+        """Begin or resume the logs of all loggers.
+
+        Raises:
+            ConfigError: a logger has a setting that cannot be used, or returns no ``LogWriter``.
+            LoggerFailed: a logger raised another error.
+        """
         self.every = schedule.every
         self._histograms_every = _in_steps(schedule.histograms_every, run.steps)
         self._snapshots = _snapshots(schedule, run)
         before = run.resume_offset or {"steps": 0, "offsets": {}}
         self._others = {name: at for name, at in before["offsets"].items() if name not in loggers}
-        self._warned = set[str]()  # names of the loggers of which a write has failed
-        self._writers = dict[str, LogWriter]()
-        with ExitStack() as opened:
-            opened.callback(self.close, False)
-            for name, logger in loggers.items():
-                self._writers[name] = logger.open(run, before["offsets"].get(name))
-            opened.pop_all()
+        self._writers = Writers(run, loggers, before["offsets"])
         self._time, self._steps, self._warned_of_nonfinite = time.perf_counter(), int(before["steps"]), False
 
     def resume_offset(self) -> dict[str, Any]:
         """Return where the log resumes: env steps of all lifetimes at the last point, and the offset of each logger."""
-        own = {name: writer.offset() for name, writer in self._writers.items()}
-        return {"steps": self._steps, "offsets": {**self._others, **own}}
+        return {"steps": self._steps, "offsets": {**self._others, **self._writers.offsets()}}
 
     def capture(self) -> dict[str, Any]:
         """Return the state of an unfinished picture as arrays by name; usually empty."""
@@ -167,7 +101,7 @@ class RunLog(Callback):
 
     def places(self) -> list[str]:
         """Return the commands and addresses that show the log."""
-        return [place for writer in self._writers.values() if (place := writer.place()) is not None]
+        return self._writers.places()
 
     def next_call(self, step: int) -> int:
         """Return the next env step after ``step`` at which data are logged; see ``Callback.next_call``."""
@@ -181,8 +115,8 @@ class RunLog(Callback):
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Log the data due at this env step. ``docs/tags.md`` lists every tag.
 
-        A failed write, such as on a full disk, is a warning once per logger, and the run continues. Non-finite numbers
-        are logged with one warning. The divergence check of the loop decides whether the run ends.
+        A failed write, such as on a full disk, is one warning, and the run continues; see ``LogWriter``.
+        Non-finite numbers are logged with one warning. The divergence check of the loop decides whether the run ends.
         """
         step = steps_of_all(records)
         distributed = self._histograms_every > 0 and (step == 1 or step % self._histograms_every == 0)
@@ -191,12 +125,12 @@ class RunLog(Callback):
             self._points(step, records, agent)
         if distributed:
             arrays = changing(agent)
-            self._write(lambda writer: writer.histograms(arrays, step))
+            self._writers.write("histograms", lambda writer: writer.histograms(arrays, step))
         if pictured:
             assert self._snapshots is not None
             found = self._snapshots.call(step, records, agent)
             if found:
-                self._write(lambda writer: writer.images(found, step))
+                self._writers.write("images", lambda writer: writer.images(found, step))
 
     def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Replace the newest view of an unfinished picture; see ``Schedule.call_after_reset``."""
@@ -209,7 +143,7 @@ class RunLog(Callback):
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers by tag at an env step."""
-        self._write(lambda writer: writer.scalars(values, step))
+        self._writers.write("scalars", lambda writer: writer.scalars(values, step))
 
     def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Log a point of every curve."""
@@ -234,17 +168,7 @@ class RunLog(Callback):
 
     def close(self, success: bool, summary: Mapping[str, Any] | None = None) -> None:
         """Log the summary and whether the run succeeded, and close all logs."""
-        self._write(lambda writer: writer.close(success, summary or {}))
-
-    def _write(self, write: Callable[[LogWriter], None]) -> None:
-        """Write with each logger. A failed write is a warning, once per logger."""
-        for name, writer in self._writers.items():
-            try:
-                write(writer)
-            except writer.failures as error:
-                if name not in self._warned:
-                    print(f"warning: cannot write {writer.target}: {error}; the run continues", file=sys.stderr)
-                self._warned.add(name)
+        self._writers.write("close", lambda writer: writer.close(success, summary or {}))
 
 
 def _rollout(records: Sequence[Record]) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from tracerl.config.checks import ConfigError
-from tracerl.runs.logging.log import LoggedRun, Logger, LogSchedule, RunLog
+from tracerl.runs.logging.log import LogSchedule, RunLog
+from tracerl.runs.logging.writers import LoggedRun, Logger
 
 
 class Loggers:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.runs.logging.log import LoggedRun, LogWriter
 from tracerl.runs.logging.service import Pauses, ServiceRun, name_of, plain
+from tracerl.runs.logging.writers import LoggedRun, LogWriter
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config.checks import ConfigError
 from tracerl.nn.views import Numbers
 from tracerl.runs.logging.custom_scalars import GUIDE, Chart, charts_of
-from tracerl.runs.logging.log import LoggedRun as LoggedRun
-from tracerl.runs.logging.log import LogSchedule, LogWriter, RunLog
+from tracerl.runs.logging.log import LogSchedule, RunLog
+from tracerl.runs.logging.writers import LoggedRun as LoggedRun
+from tracerl.runs.logging.writers import LogWriter
 from tracerl.runs.run_info import event_offset
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.nn.views import Numbers
-from tracerl.runs.logging.log import LoggedRun, LogWriter
 from tracerl.runs.logging.service import Kind, ServiceRun, name_of, plain
+from tracerl.runs.logging.writers import LoggedRun, LogWriter
 
 if TYPE_CHECKING:
     from tracerl.recording.images import Picture
