@@ -1,5 +1,6 @@
 """Received, damaged and partial run folders, resumed from the command line."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.core import utils
+from tracerl.agents.random import RandomAgent
 
 from tests.checkpoints import forge
 from tests.helpers import command
@@ -284,3 +287,60 @@ def test_other_commands_do_not_block_on_pipes(run: Path, monkeypatch: pytest.Mon
     assert (job.summary, job.config, job.overrides, job.error, job.seed) == ({}, {}, {}, "", None)
     assert Group({}, [job]).all_lifetimes == [] and reward_rate(job) is not None
     assert load(run).step == 400 and load(run).config.network.hidden == [8]
+
+
+class Reading(RandomAgent):
+    """An agent that reads a file of its own."""
+
+    def start(self, observation: np.ndarray) -> Any:
+        raise FileNotFoundError(errno.ENOENT, "no such file", "/data/mine.txt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("hydra.run.dir=file",), "hydra.run.dir"),
+        (("hydra.run.dir=file/run",), "hydra.run.dir"),
+        (("-m", "hydra.sweep.dir=file", "seed=0,1"), "hydra.sweep.dir"),
+        (("-m", "hydra.sweep.dir=sweep", "seed=0,1"), "hydra.sweep.dir"),
+    ],
+)
+def test_folder_that_cannot_be_written_is_named_by_its_setting(
+    arguments: tuple[str, ...],
+    key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "sweep").mkdir()
+    for name in ("file", "sweep/0"):
+        (tmp_path / name).touch()
+    assert command([*arguments, "agent=random", "steps=20", "logger=none"], monkeypatch, tmp_path) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {key} must be a folder that can be written: [")
+
+
+def test_file_elsewhere_that_cannot_be_read_is_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["agent=random", f"agent._target_={__name__}.Reading", "steps=20", "logger=none", "hydra.run.dir=run"]
+    with pytest.raises(FileNotFoundError, match="/data/mine.txt"):
+        command(line, monkeypatch, tmp_path)
+    assert "/data/mine.txt" in (tmp_path / "run" / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize("arguments", [("hydra.run.dir=run",), ("-m", "hydra.sweep.dir=sweep", "seed=0,1")], ids=len)
+def test_disk_that_is_full_at_the_start_is_one_line(
+    arguments: tuple[str, ...],
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))  # as the write of a file does, without a name
+
+    monkeypatch.setattr(utils, "_save_config", fail)
+    assert command([*arguments, "agent=random", "steps=20", "logger=none"], monkeypatch, tmp_path) == 1
+    problem = f"the files of the run cannot be written: [Errno {number}] {os.strerror(number)}"
+    assert capsys.readouterr().err == f"error: {problem}\n"

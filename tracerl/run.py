@@ -1,5 +1,6 @@
 """The command line: ``python -m tracerl.run``, on Hydra."""
 
+import errno
 import os
 import re
 import sys
@@ -27,6 +28,8 @@ from tracerl.runs.output import discard_unwritten, dropping_failed_writes
 from tracerl.runs.resume import HasRun, InUse, check_folders, command_line
 
 _CONFIG_PATH = "pkg://tracerl.configs"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a disk that is full or broken
+_FOLDERS = {"sweep_dir": "hydra.sweep.dir", "output_dir": "hydra.run.dir"}  # by the name of a variable of Hydra
 _PLUGIN = re.compile(r"hydra_plugins\.hydra_(\w+)_(launcher|sweeper)\.")
 
 
@@ -72,8 +75,11 @@ def _run_command() -> None:
             stop(f"hydra.sweeper must have settings and axes that Optuna can use: {reason}", 2)
         if full_error == "1" and plugin is not None:
             stop(f"{plugin} gave the sweep up, which resume=true goes on with: {type(error).__name__}: {reason}", 1)
-        if full_error == "1" and isinstance(error, OSError) and error.filename is not None:
-            stop(f"hydra.run.dir must be a folder that can be written: {error}", 2)
+        if full_error == "1" and isinstance(error, OSError):
+            if error.errno in _FULL:
+                stop(f"the files of the run cannot be written: {error}", 1)
+            if (key := _folder_of(error)) is not None:
+                stop(f"{key} must be a folder that can be written: {error}", 2)
         raise
 
 
@@ -83,6 +89,24 @@ def _plugin(error: Exception) -> str | None:
         found = _PLUGIN.match(frame.f_globals.get("__name__", ""))
         if found:
             return found[1]
+    return None
+
+
+def _folder_of(error: OSError) -> str | None:
+    """Return the setting of the run's or sweep's folder if the file of an error lies in or above it; None elsewhere.
+
+    The folders are variables of Hydra in the traceback: of a sweep first, then of its job.
+    """
+    if not isinstance(error.filename, (str, bytes, os.PathLike)):
+        return None
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if not frame.f_globals.get("__name__", "").startswith("hydra."):
+            continue
+        for name, key in _FOLDERS.items():
+            if name in frame.f_locals:
+                folder = Path(os.path.abspath(str(frame.f_locals[name])))
+                return key if path.is_relative_to(folder) or folder.is_relative_to(path) else None
     return None
 
 
