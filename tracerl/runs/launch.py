@@ -50,7 +50,6 @@ class Origin:
     overrides: Sequence[str]  # overrides of the command line, kept for ``resume=PATH``
 
 
-@dropping_failed_writes()
 def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
 
@@ -66,6 +65,11 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
         RunEnded: the env, a callback or the start of a logger failed, or a number diverged.
         KeyboardInterrupt: the run was interrupted. The summary is written.
     """
+    with dropping_failed_writes():
+        return _launch(cfg, origin, callbacks)
+
+
+def _launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any]) -> dict[str, Any]:
     from tracerl.runs.execute import forget_traceback, run
     from tracerl.runs.lock import RunLock
     from tracerl.runs.summary import closing_lines

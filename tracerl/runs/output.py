@@ -45,7 +45,7 @@ def _dropping(stream: Any) -> Any:
 
 @contextmanager
 def dropping_failed_writes() -> Iterator[None]:
-    """A context, or decorator, in which a failed write to stdout or stderr is dropped and raises no error."""
+    """A context in which a failed write to stdout or stderr is dropped and raises no error."""
     with redirect_stdout(_dropping(sys.stdout)), redirect_stderr(_dropping(sys.stderr)):
         yield
 
