@@ -76,7 +76,7 @@ BAD = {
     "env=CartPoleForever env.kwargs.max_episode_steps=9": "env.wrappers.0 must suit CartPole-v1: NeverReset needs",
     "env=CartPolePositions env.wrappers.0.hidden=[9]": "hidden must be a whole number from 0 to 3, got 9",
     "env=CartPoleDrift env.wrappers.0.every=0": "every must be a whole number of 1 or above, got 0",
-    "env.extra=sky env.id=nosuchmodule:Env-v0": 'pip install "tracerl[sky]"',
+    "env=gymnasium env.extra=sky env.id=nosuchmodule:Env-v0": 'pip install "tracerl[sky]"',
     "env.milestones=[soon]": "env.milestones must look like",
     "agent=random network=dense": "there is no network",
     "hydra.run.dir=/dev/null/runs": "hydra.run.dir must be a folder that can be written",
