@@ -25,12 +25,11 @@ def kind_of(shape: Sequence[int] | None) -> str:
     Args:
         shape: of an observation; None where it has none.
     """
+    from tracerl.nn.networks.stages import image_of
+
     if shape is None or len(shape) not in (2, 3, 4):
         return "vectors"
-    sides = list(shape[-3:])
-    if len(sides) == 3:
-        del sides[2 if sides[2] <= sides[0] else 0]  # the channels
-    side = min(sides)
+    side = min(image_of(shape)[1:])
     return "vectors" if side < IMAGE else "images" if side < MEDIUM else "medium" if side < LARGE else "large"
 
 
