@@ -1,7 +1,6 @@
 """Options and error handling that the command lines about saved runs share."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tracerl.config.checks import stop
+from tracerl.runs.output import discard_unwritten
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +74,7 @@ def _stopped_by_closed_stdout() -> Iterator[None]:
     except BrokenPipeError as error:
         if not _is_of_stdout(error):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still writes at the exit
+        discard_unwritten()
         sys.exit(128 + signal.SIGPIPE)
 
 
