@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import tracerl.agents
@@ -77,6 +78,20 @@ def test_imports_go_one_way() -> None:
             wrong = {name for name in imported(path) if room_of(name) not in ALLOWED[room] | {room}}
             assert not wrong, f"{module} imports {sorted(wrong)}"
     assert seen == set(ALLOWED)
+
+
+def test_every_name_of_every_all_resolves() -> None:
+    lists = 0
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            if "__all__" not in path.read_text():
+                continue
+            parts = path.relative_to(folder).with_suffix("").parts
+            module = import_module(".".join([package, *(part for part in parts if part != "__init__")]))
+            missing = [name for name in module.__all__ if not hasattr(module, name)]
+            assert not missing, f"{path} lists {missing} in __all__"
+            lists += 1
+    assert lists > 5
 
 
 HYDRA = {

@@ -9,7 +9,6 @@ from tracerl.nn.networks.scored import ScoredNetwork
 from tracerl.nn.networks.sequential import Dense, Sequential
 
 __all__ = [
-    "Auto",
     "Convolutional",
     "Dense",
     "Graph",
