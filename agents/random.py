@@ -64,7 +64,7 @@ class RandomAgent:
             set_words(generator, state[name].numpy())
 
     def save(self, path: str | Path) -> None:
-        """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
+        """Write settings, spaces and state to one file; see ``PackedAgent.save``."""
         origin_of(self).write(self, path)
 
     def abandon(self) -> None:

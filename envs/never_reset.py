@@ -21,8 +21,8 @@ class NeverReset(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
     envs whose reward does not include the failure. The continuing reward of pole balancing in the book is "-1 on each
     failure and zero at all other times" (example 3.4): CartPole with ``sutton_barto_reward: true`` and no penalty, as
     in ``configs/env/CartPoleForever.yaml``. CartPole's usual reward of 1 per step with a penalty is this reward plus 1
-    in every step, which only shifts all values by
-    1/(1 - discount) (Naik et al. 2024, https://arxiv.org/abs/2405.09999).
+    in every step, which only shifts all values by 1/(1 - discount) (Naik et al. 2024,
+    https://arxiv.org/abs/2405.09999).
 
     No episode ends, so there are no returns and no milestones: the performance is the reward per env step
     (``reward_rate_last10000`` in ``summary.json``). ``info["starts"]`` counts the starts of the lifetime.

@@ -1,4 +1,4 @@
-"""How an agent handles a reward or an observation that is not finite."""
+"""The base of agents that check their inputs, and that raise or skip a transition where a number is not finite."""
 
 from collections.abc import Callable
 from functools import partial

@@ -13,9 +13,9 @@ def to_tracetorch(agent: Any, *, network: str = "policy", fold_normalizer: bool 
 
     The model is Linear -> ``LIB``, ``SLIB`` or ``LIT``, repeated, then ``LIEMA`` -> Linear: the equations of
     ``tracerl.from_tracetorch``, backwards. A convolution is a ``Conv2d``; the model then takes images, [*, channels,
-    height, width]. Its parameters are copies, of the agent's dtype, on the CPU. Each call is a
-    tick on the encoded observation, [*, n_in]; ``zero_states()`` begins an episode. The choice of an action from the
-    outputs is not part of it.
+    height, width]. Its parameters are copies, of the agent's dtype, on the CPU. Each call is a tick on the encoded
+    observation, [*, n_in]; ``zero_states()`` begins an episode. The choice of an action from the outputs is not part of
+    it.
 
     Args:
         agent: agent of one lifetime, with layers in a row, soft reset and currents that are not standardised

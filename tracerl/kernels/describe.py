@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class AgentParts:
-    """What the kernels need of an actor-critic whose state is packed.
+    """What the kernels need of an actor-critic, or of Q(lambda), whose state is packed.
 
     Attributes:
         state: the packed state of all its lifetimes, which every tensor below is a view of.

@@ -77,7 +77,7 @@ class IndependentAgents:
             agent.restore(own)  # type: ignore[attr-defined]
 
     def save(self, path: str | Path) -> None:
-        """Write settings, spaces and state to one file; see ``OnlineAgent.save``."""
+        """Write settings, spaces and state to one file; see ``PackedAgent.save``."""
         origin_of(self).write(self, path)
 
     def abandon(self) -> None:

@@ -127,7 +127,7 @@ def mixed(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def action_colours(n: int) -> list[Colour]:
-    """Return n colours that can be told apart, those of ``pictures`` where they suffice."""
+    """Return n colours that can be told apart, those of ``images`` where they suffice."""
     few = [P.BLUE, P.ORANGE, P.COLOURS[-1], (90, 190, 190)]
     if n <= len(few):
         return few[:n]

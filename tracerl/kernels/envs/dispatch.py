@@ -1,9 +1,9 @@
 """Compiled envs: Gymnasium's classic control inside a kernel, number for number as there.
 
 The state of an env is a row of 64-bit words per lifetime, read as ints (``words``) and as floats (``floats``). A copy
-of the row is a checkpoint. Over two million angles, numpy's float64 ``sin`` and ``cos`` and
-numba's were bit-identical, both being the C library's; where numpy brings its own, they agree to rounding. Left out:
-rendering, options of a reset, time limits, and checks of the action, all of them the caller's.
+of the row is a checkpoint. Over two million angles, numpy's float64 ``sin`` and ``cos`` and numba's were bit-identical,
+both being the C library's; where numpy brings its own, they agree to rounding. Left out: rendering, options of a reset,
+time limits, and checks of the action, all of them the caller's.
 """
 
 import math

@@ -16,9 +16,9 @@ class Ternary(LIF):
         v_t = u_t - theta z_t (or u_t (1 - |z_t|))
 
     The ternary spike of Guo et al. 2024 (https://arxiv.org/abs/2312.06372), and traceTorch's LIT with equal thresholds.
-    A signed spike costs what a spike costs: an addition or a subtraction at every synapse. The surrogate
-    derivative is the sum of those of both thresholds (``functional.ternary_fire``). ``rate`` averages |z_t|, and
-    ``rate_target`` moves both thresholds apart.
+    A signed spike costs what a spike costs: an addition or a subtraction at every synapse. The surrogate derivative is
+    the sum of those of both thresholds (``functional.ternary_fire``). ``rate`` averages |z_t|, and ``rate_target``
+    moves both thresholds apart.
 
     Attributes:
         signed_surrogate: phi_t, the surrogate derivative at theta less that at -theta, [*lifetimes, n_out]; the direct

@@ -22,8 +22,8 @@ class Neurons:
 
     Attributes:
         neuron: ``lif``; ``alif``: with an adaptive threshold; ``synaptic``: with decaying synaptic currents;
-            ``ternary``: with spikes of -1 below the negative threshold too;
-            ``graded``: with the integral of the surrogate at the potential as output, in place of spikes.
+            ``ternary``: with spikes of -1 below the negative threshold too; ``graded``: with the integral of the
+            surrogate at the potential as output, in place of spikes.
         membrane_decay: m per tick, in [0, 1).
         threshold: theta > 0, in units of the membrane.
         readout_decay: k per tick, in [0, 1).

@@ -91,6 +91,13 @@ def unpack(data: bytes, described: bool = False) -> dict[str, Tensor]:
     The library checks that the tensors are adjacent in the file and have the sizes of their shapes. This function
     also raises an error for headers above 16 MiB, duplicate names, more than 64 dimensions, unknown entries of a
     tensor, and dtypes that ``pack`` does not write.
+
+    Args:
+        data: contents of the file.
+        described: whether the file may have metadata; see ``metadata_of``.
+
+    Raises:
+        ValueError: saying what is wrong with the contents.
     """
     entries = _header(data)
     if described:
