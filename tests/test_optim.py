@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.helpers import bare, make_agent
 from tests.test_networks import network_of
+from tracerl.config.checks import ConfigError
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
 from tracerl.optim import SGD, AdaptiveObGD, Intentional, ObGD, TorchOptim, UpdateRMS, rule_of_policy
@@ -271,3 +272,9 @@ def test_every_torch_optimiser_without_a_closure_runs() -> None:
         rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
         rule(network, torch.ones_like(network.flat), torch.tensor(1.0, dtype=torch.float64))
         assert (network.flat > start).all(), name
+
+
+@pytest.mark.parametrize("name", ["adam", "LBFGS", "Optimizer", "lr_scheduler", "__doc__", 3, None])
+def test_a_name_that_is_no_torch_optimiser_is_named(name: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"name must be one of ASGD, .*Adam, .*; got {name!r}"):
+        TorchOptim(name, {"lr": 0.01})

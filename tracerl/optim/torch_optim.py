@@ -13,11 +13,15 @@ from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule
 
 
-def _optimizer_names() -> list[str]:
-    """Return the names of the optimisers in the installed torch."""
-    found = ((name, getattr(torch.optim, name)) for name in dir(torch.optim))
-    base = torch.optim.Optimizer
-    return [name for name, item in found if isinstance(item, type) and issubclass(item, base) and item is not base]
+def _names() -> list[str]:
+    """Return the names of the optimisers of the installed torch but LBFGS, which needs a closure."""
+    optimizer = torch.optim.Optimizer
+    classes = {name: item for name, item in vars(torch.optim).items() if isinstance(item, type)}
+    return sorted(
+        name
+        for name, item in classes.items()
+        if issubclass(item, optimizer) and item is not optimizer and name != "LBFGS"
+    )
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class TorchOptim:
 
     def __post_init__(self) -> None:
         """Check the settings by building the optimiser once, raising a ConfigError that names what is wrong."""
-        checks.choice("name", self.name, [name for name in _optimizer_names() if name != "LBFGS"])
+        checks.choice("name", self.name, _names())
         if not isinstance(self.kwargs, Mapping):
             raise checks.ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
         try:
