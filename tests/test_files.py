@@ -73,6 +73,13 @@ def test_file_is_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest
     assert calls == ["sync", "rename", "sync"]
 
 
+def test_file_that_a_run_does_without_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "sync", lambda file: pytest.fail("it waits for the disk"))
+    write_atomic(tmp_path / "a", "1", sync=False)
+    write_atomic(tmp_path / "a", "2", sync=False)
+    assert (tmp_path / "a").read_text() == "2" and os.listdir(tmp_path) == ["a"]
+
+
 def test_links_are_replaced_and_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "thesis.tex"
     outside.write_text("my work")

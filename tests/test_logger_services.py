@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tracerl
+from tests.checkpoints import Disk
 from tests.helpers import command
 from tests.services import fake_mlflow, fake_wandb
 from tracerl.config.checks import ConfigError
@@ -266,6 +267,17 @@ def test_file_of_a_service_without_steps_of_images_is_read(tmp_path: Path) -> No
     assert [later.is_new(step) for step in (40, 41)] == [False, True]
     assert [later.is_new(step, "pictures") for step in (50, 51)] == [False, True]
     assert [later.is_new(step, "histograms") for step in (40, 41)] == [False, True]
+
+
+def test_file_of_a_service_on_a_full_disk_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wandb.json"
+    path.write_text('{"id": "a", "step": 40}')
+    found = ServiceRun(path)
+    with monkeypatch.context() as patch:
+        Disk(patch, "full from then on", 2)
+        with pytest.raises(OSError, match="wandb.json'"):
+            found.reached(50)
+    assert json.loads(path.read_text())["step"] == 40 and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"id": "../x", "step": 3}', '{"id": 3}', '{"id": "a", "step": "x"}'])

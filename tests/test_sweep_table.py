@@ -16,6 +16,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tests.checkpoints import Disk
 from tests.helpers import exit_code
 from tracerl.plot.table import as_csv
 from tracerl.runs.folders import read_jobs
@@ -191,3 +192,14 @@ def test_command_line_prints_the_table_and_its_exit_code(
     ):
         code, _, error = run_command(monkeypatch, capsys, *arguments)
         assert code == 2 and message in error and len(error.splitlines()) == 1
+
+
+def test_csv_on_a_full_disk_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job(tmp_path / "s" / "0", "a=1", summary__json=summary(1.0))
+    table = tmp_path / "t.csv"
+    table.write_text("old")
+    Disk(monkeypatch, "full from then on", 2)
+    code, _, error = run_command(monkeypatch, capsys, str(tmp_path / "s"), "--csv", str(table))
+    assert code == 2 and "t.csv" in error and table.read_text() == "old" and not list(tmp_path.glob("*.part"))

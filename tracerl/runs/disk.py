@@ -56,14 +56,15 @@ def remove_tree(path: Path) -> None:
 # The functions below use the calls above.
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
+def write_file(path: Path, data: bytes, *, wait: bool = True) -> None:
+    """Write a new file and, unless not to ``wait``, wait until it is on the disk."""
     file = create(path)
     try:
         rest = memoryview(data)
         while rest:
             rest = rest[write(file, rest) :]  # a write may take a part only
-        sync(file)
+        if wait:
+            sync(file)
     finally:
         close(file)
 

@@ -130,15 +130,20 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside a file, and rename it to the file on exit.
 
     A link at either path is replaced, not followed. A file has one writer at a time.
+
+    Args:
+        path: of the file.
+        sync: wait until the new name is on the disk.
     """
     with _aside(path) as aside:
         yield aside
         disk.rename(aside, path)
-        disk.sync_folder(path.parent)
+        if sync:
+            disk.sync_folder(path.parent)
 
 
 def check_named(path: Path) -> None:
@@ -168,10 +173,20 @@ def _is_written_in_place(path: Path) -> bool:
     return path.is_symlink() or (path.exists() and not path.is_file())
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file completely or not at all, and wait until it is on the disk. Text is written as UTF-8."""
-    with replacing(path) as aside:
-        disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data)
+def write_atomic(path: Path, data: bytes | str, *, sync: bool = True) -> None:
+    """Write a file completely or not at all. Text is written as UTF-8.
+
+    Args:
+        path: of the file.
+        data: its contents.
+        sync: wait until the file is on the disk. False, for a file that is written often and that a run does without:
+            after a crash of the machine, not of the process, it may be empty.
+
+    Raises:
+        OSError: the file cannot be written. It is as it was, and the error names it.
+    """
+    with replacing(path, sync=sync) as aside:
+        disk.write_file(aside, data.encode("utf-8") if isinstance(data, str) else data, wait=sync)
 
 
 def write_together(folder: Path, files: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
-from tracerl.runs.files import read_json
+from tracerl.runs.files import read_json, write_atomic
 from tracerl.runs.resume import InUse
 
 NAME = "running.json"
@@ -197,8 +197,7 @@ class RunLock(Callback):
             if self.lost:
                 return
             with suppress(OSError):
-                self._aside.write_text(self._text(), encoding="utf-8")
-                self._aside.replace(self._folder / NAME)
+                write_atomic(self._folder / NAME, self._text(), sync=False)
                 self._beaten = (self._folder / NAME).stat().st_mtime
 
     def _text(self) -> str:

@@ -10,6 +10,7 @@ from tracerl.plot.curves import draw_curves
 from tracerl.plot.style import save
 from tracerl.plot.table import as_csv
 from tracerl.runs.command_line import Parser, errors_in_one_line
+from tracerl.runs.files import write_named
 from tracerl.runs.folders import read_jobs
 from tracerl.sweep.effects import draw_effects
 from tracerl.sweep.table import report, rows_of
@@ -43,7 +44,7 @@ def _show(arguments: argparse.Namespace) -> None:
     else:
         report(arguments.folder, Console(highlight=False), arguments.jobs, arguments.sort)
         if arguments.csv:
-            Path(arguments.csv).write_text(as_csv(rows), encoding="utf-8")
+            write_named(Path(arguments.csv), as_csv(rows))
     if arguments.plot:
         save(draw_curves(best_bands(jobs)), arguments.plot)
     if arguments.effects:

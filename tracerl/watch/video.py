@@ -21,7 +21,11 @@ _LOSSLESS = ["-c:v", "libx264rgb", "-qp", "0", "-preset", "ultrafast"]
 
 
 class PendingFile:
-    """A file that is written under a temporary name and renamed when it is complete."""
+    """A file that is written under a temporary name and renamed when it is complete.
+
+    ffmpeg writes it as a stream and knows the format by the end of its name. ``runs.files.write_atomic`` has all bytes
+    at once, and another temporary name.
+    """
 
     def __init__(self, key: str, path: Path) -> None:
         self.path = path.absolute()

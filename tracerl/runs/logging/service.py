@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tracerl.config.forms import fits
-from tracerl.runs.files import read_json
+from tracerl.runs.files import read_json, write_atomic
 from tracerl.runs.saved import COUNT
 
 Kind = Literal["step", "histograms", "pictures"]  # what has a last env step in the file; "step": points of the curves
@@ -56,10 +56,7 @@ class ServiceRun:
 
     def _write(self) -> None:
         """Replace the file, without waiting for the disk."""
-        aside = self._path.with_name(self._path.name + ".part")
-        aside.unlink(missing_ok=True)
-        aside.write_text(json.dumps({"id": self.id, **self._last}) + "\n", encoding="utf-8")
-        aside.replace(self._path)
+        write_atomic(self._path, json.dumps({"id": self.id, **self._last}) + "\n", sync=False)
 
 
 def _last_steps(found: Mapping[str, Any]) -> dict[str, int]:
