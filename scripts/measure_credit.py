@@ -18,9 +18,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from doc_tables import write_table
 
-from tests.oracles import SETTINGS, bptt, scores_of, spiking  # noqa: E402  the oracle is one of the tests
-from tracerl.nn.lifetimes import Lifetimes  # noqa: E402
-from tracerl.nn.networks import Convolutional, Dense, Network  # noqa: E402
+from tests.oracles import SETTINGS, bptt, scores_of, spiking  # the oracle is one of the tests
+from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.networks import Convolutional, Dense, Network
 
 STEPS = 200  # that a network receives
 BASE = {**SETTINGS, "membrane_decay": 0.5, "readout_decay": 0.5}

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  after the backend is chosen
+import matplotlib.pyplot as plt  # after the backend is chosen
 
-import tracerl  # noqa: E402
-from tracerl.nn import functional as F  # noqa: E402
-from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings  # noqa: E402
-from tracerl.nn.lifetimes import Lifetimes  # noqa: E402
+import tracerl
+from tracerl.nn import functional as F
+from tracerl.nn.layers import LIF, DenseSynapses, LayerSettings
+from tracerl.nn.lifetimes import Lifetimes
 
 DARK, LIGHT, WARM, GREY = "#0b3c5d", "#7aa6c2", "#c8553d", "#8a8f94"
 Series = dict[str, list[float]]
