@@ -110,9 +110,8 @@ class StepSize:
         self.peak = max(0.999999 * self.peak, self.mean_u.add(u, self.slow))
         square, start = self.delta_square.add(delta**2, self.slow), self.delta_square.start
         bound = 20 * np.sqrt(square + start / (1 - start))  # here the mean of delta^2 starts at 1
-        delta = min(max(delta, -bound), bound)
-        if self.normalize:
-            delta /= max(np.sqrt(square), 0.05)
+        divisor = max(np.sqrt(square), 0.05) if self.normalize else 1.0
+        delta = min(max(delta, -bound), bound) / divisor
         network.parameters += self.eta / max(u, self.floor * self.peak, 1e-8) * delta * scale * network.trace
 
 
@@ -138,12 +137,11 @@ class Reflect:
         """Return clip((c - mean) / std, -10, 10), [3 n] (scale: Elsayed et al. 2024, arXiv:2410.14606, section 3.3).
 
         c = (o_t, o_t - o_{t-1}, s_t)      s_t = .99 s_{t-1} + .01 o_t (memory trace: Eberhard 2025, arXiv:2503.15200)
-        All but o_t are multiplied by .3.
         """
         self.memory = 0.99 * self.memory + 0.01 * observation
         features = np.concatenate([observation, observation - self.observation, self.memory])
         self.observation, variance = observation, self.seen.add(features, 1.0)
-        scales = np.repeat([1, 0.3, 0.3], observation.size)
+        scales = np.repeat([1, 0.3, 0.3], observation.size)  # 1: of o_t
         return scales * np.clip((features - self.seen.mean) / np.sqrt(variance + 1e-8), -10, 10)
 
     def scale(self, reward: float) -> float:
@@ -190,11 +188,9 @@ def main(steps: int = 60_000, seed: int = 0) -> float:
         observation, reward, terminated, truncated, _ = env.step(action)
         returns[-1] += float(reward)
         features = agent.learn(float(reward), observation, terminated)
-        if terminated or truncated:
-            returns.append(0.0)
-            action = agent.start(env.reset()[0])
-        else:
-            action = agent.act(features)
+        ended = terminated or truncated
+        returns += [0.0] if ended else []
+        action = agent.start(env.reset()[0]) if ended else agent.act(features)
         if step % max(1, steps // 10) == 0:
             print(f"step {step:7,}: the last 20 episodes took {np.mean(returns[-21:-1] or [0]):5.1f} steps on average")
     return float(np.mean(returns[-21:-1] or [0]))
