@@ -15,7 +15,6 @@ date. In OUT/STUDY it writes table.csv (a row per lifetime and measure), report.
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -30,6 +29,7 @@ from study_report import draw, page_table, report
 from study_runs import Run, execute, reason_to_run
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.threads import usable_cores
 
 
 def narrowed(study: Study, arguments: argparse.Namespace) -> Study:
@@ -64,7 +64,7 @@ def make(cells: Sequence[Cell], jobs: int) -> int:
     total = sum(len(cell.runs) for cell in cells)
     print(f"{total} runs, {total - len(due)} of them done", flush=True)
     due.sort(key=lambda pair: -len(pair[1].seeds) * float(pair[1].settings["steps"]))
-    threads = max(1, len(os.sched_getaffinity(0)) // max(1, min(jobs, len(due))))
+    threads = max(1, usable_cores() // max(1, min(jobs, len(due))))
     with ThreadPoolExecutor(jobs) as pool:
         try:
             machine = doc_tables.made_on()
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--tasks", help="selected tasks, separated by commas")
     parser.add_argument("--settings", help="selected settings, including the baseline")
     parser.add_argument("--seeds", help="selected seeds: 0-9 or 0,3,7")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="processes at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/study"), help="folder of all studies")
     parser.add_argument("--report", action="store_true", help="write the report without runs")
     parser.add_argument("--write", type=Path, help="page of docs/ for the table")

@@ -1,14 +1,15 @@
 """The name of the machine that a run is on."""
 
-import os
 import platform
 import re
 from pathlib import Path
 
+from tracerl.config.threads import usable_cores
+
 
 def machine() -> str:
     """Return the number of usable cores and the name of the processor, without a host's or a user's name."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return f"{cores} core{'s' if cores > 1 else ''} of {processor()}"
 
 
