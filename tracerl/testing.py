@@ -20,6 +20,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
 
+from tracerl.lifetime.independent_agents import carry_out
 from tracerl.lifetime.protocol import Agent, Stateful, StepType
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -192,15 +193,12 @@ def play(agent: Any, transitions: Sequence[Transition], together: bool = False) 
     """Pass transitions to an agent and return its actions; with ``together``, to one of many lifetimes."""
     actions: list[Any] = []
     for step_types, rewards, observations in transitions:
-        reward, observation = float(rewards[0]), observations[0]
         if together:
             actions.append(np.copy(agent.advance(step_types, rewards, observations)))
-        elif step_types[0] == StepType.FIRST:
-            actions.append(agent.start(observation))
-        elif step_types[0] == StepType.MID:
-            actions.append(agent.step(reward, observation))
-        else:
-            agent.end(reward, observation, bool(step_types[0] == StepType.TERMINATED))
+            continue
+        action = carry_out(agent, int(step_types[0]), float(rewards[0]), observations[0], None)
+        if step_types[0] in (StepType.FIRST, StepType.MID):
+            actions.append(action)
     return actions
 
 

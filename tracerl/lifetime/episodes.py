@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
+from tracerl.lifetime.independent_agents import carry_out
 from tracerl.lifetime.loop import Schedule, reset_env, step_env
 from tracerl.lifetime.protocol import Action, AgentMethods, ManyAgents, StepType
 from tracerl.lifetime.record import Record
@@ -36,17 +37,13 @@ class OneCopy:
     """The only copy, an agent of one lifetime."""
 
     def __init__(self, agent: AgentMethods) -> None:
-        self.agent, self._action = agent, None
+        self.agent = agent
+        self._action: Action = None
 
     def advance(self, step_types: Array, rewards: Array, observations: Sequence[Any]) -> Sequence[Action]:
         """Take a step; see ``Copies.advance``."""
-        step_type, observation = step_types[0], observations[0]
-        if step_type == StepType.FIRST:
-            self._action = self.agent.start(observation)
-        elif step_type == StepType.MID:
-            self._action = self.agent.step(float(rewards[0]), observation)
-        elif step_type != StepType.SKIP:
-            self.agent.end(float(rewards[0]), observation, terminated=bool(step_type == StepType.TERMINATED))
+        came = int(step_types[0]), float(rewards[0]), observations[0]
+        self._action = carry_out(self.agent, *came, self._action)
         return [self._action]
 
 

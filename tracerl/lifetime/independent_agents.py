@@ -9,7 +9,7 @@ import numpy as np
 
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.arguments import check_state, origin_of
-from tracerl.lifetime.protocol import Action, Agent, Observation, Origin, StepType
+from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -34,6 +34,28 @@ def build_agents(
     return IndependentAgents([make(**{name: new_lifetimes(seed)}) for seed in seeds])
 
 
+def carry_out(agent: AgentMethods, step_type: int, reward: float, observation: Observation, action: Action) -> Action:
+    """Call the method of an agent of one lifetime that a step type stands for; SKIP stands for none.
+
+    Args:
+        agent: of one lifetime.
+        step_type: a ``StepType``.
+        reward: of the last action; not used at FIRST.
+        observation: newest one.
+        action: newest action before.
+
+    Returns:
+        The newest action after.
+    """
+    if step_type == StepType.FIRST:
+        return agent.start(observation)
+    if step_type == StepType.MID:
+        return agent.step(reward, observation)
+    if step_type != StepType.SKIP:
+        agent.end(reward, observation, terminated=step_type == StepType.TERMINATED)
+    return action
+
+
 class IndependentAgents:
     """Agents of one lifetime each, with the interface of many lifetimes.
 
@@ -52,13 +74,8 @@ class IndependentAgents:
     ) -> np.ndarray[Any, Any]:
         """Take one step per lifetime; see ``ManyAgents.advance``."""
         for i, agent in enumerate(self.agents):
-            step_type = step_types[i]
-            if step_type == StepType.FIRST:
-                self._actions[i] = agent.start(observations[i])
-            elif step_type == StepType.MID:
-                self._actions[i] = agent.step(float(rewards[i]), observations[i])
-            elif step_type != StepType.SKIP:
-                agent.end(float(rewards[i]), observations[i], bool(step_type == StepType.TERMINATED))
+            came = int(step_types[i]), float(rewards[i]), observations[i]
+            self._actions[i] = carry_out(agent, *came, self._actions[i])
         usual = next((action for action in self._actions if action is not None), None)
         # A lifetime whose env failed at its first reset has no action. Its env is stepped with those of the others.
         return np.asarray([usual if action is None else action for action in self._actions])
