@@ -10,7 +10,7 @@ from study_measures import Lifetime
 from study_plan import Study, file_name
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import count_reached, interquartile_mean, interval, median_reached
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import band
 from tracerl.plot.style import save
@@ -184,7 +184,7 @@ def reached(name: str, members: Sequence[Lifetime]) -> str:
         return "-"
     steps = [one.milestones.get(name) for one in members]
     middle = median_reached(steps)
-    share = sum(step is not None for step in steps) / len(steps)
+    share = count_reached(steps) / len(steps)
     return f"{share:.0%}, {'-' if middle is None else f'{middle:,}'}"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.made_runs import run, two_settings
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.statistics import median_reached
+from tracerl.lifetime.statistics import count_reached, median_reached
 from tracerl.plot.choice import best_bands, choose
 from tracerl.plot.curves import draw_curves, spread
 from tracerl.plot.lines import draw_running
@@ -140,6 +140,7 @@ def test_milestones_are_reached_at_the_end_of_the_window() -> None:
     assert (reached("w4>=2.5", ends, returns), reached("w2>=5", ends, returns)) == (40, None)
     assert reached("w9>=0", ends, returns) is reached("nonsense", ends, returns) is None
     assert (median_reached([5, None, 3]), median_reached([None, 7]), median_reached([None, None])) == (5, 7, None)
+    assert (count_reached([5, None, 0]), count_reached([None])) == (2, 0)
 
 
 def test_each_env_has_a_panel_and_each_label_one_colour(tmp_path: Path) -> None:

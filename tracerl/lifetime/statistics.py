@@ -17,6 +17,11 @@ def average(values: Iterable[float]) -> float:
     return sum(there) / len(there) if there else math.nan
 
 
+def count_reached(reached: Sequence[int | None]) -> int:
+    """Return how many lifetimes have reached a milestone, from the env step at which each did; None: it has not."""
+    return sum(step is not None for step in reached)
+
+
 def median_reached(reached: Sequence[int | None]) -> int | None:
     """Return the env step by which half of the lifetimes, rounded up, had reached a milestone; None before that."""
     middle = statistics.median_low([math.inf if step is None else step for step in reached])

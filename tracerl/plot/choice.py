@@ -3,7 +3,6 @@
 Missing runs, and runs without data to draw, raise a ConfigError.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import interquartile_mean
 from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
 from tracerl.runs.compare import Group, group, names, of_a_lifetime, without_seed
@@ -35,7 +33,7 @@ class Chosen:
     def best(self) -> "Chosen":
         """Return the groups of the ten labels with the best mean rank over the envs, the best first."""
         pairs = list(zip(self.groups, self.labels, strict=True))
-        by_return = sorted(pairs, key=lambda pair: _middle(pair[0]), reverse=True)
+        by_return = sorted(pairs, key=lambda pair: pair[0].middle_return, reverse=True)
         ranks: dict[str, list[int]] = {}
         for env in dict.fromkeys(found.jobs[0].env for found in self.groups):
             for rank, label in enumerate(label for found, label in by_return if found.jobs[0].env == env):
@@ -43,10 +41,6 @@ class Chosen:
         order = sorted(ranks, key=lambda label: sum(ranks[label]) / len(ranks[label]))[: len(COLOURS)]
         best = sorted((pair for pair in pairs if pair[1] in order), key=lambda pair: order.index(pair[1]))
         return Chosen([found for found, _ in best], [label for _, label in best])
-
-
-def _middle(found: Group) -> float:
-    return interquartile_mean(found.returns) if found.returns else -math.inf
 
 
 def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[str] | None = None) -> Chosen:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import FEWEST, count_reached, interquartile_mean, interval, median_reached
 from tracerl.runs.compare import Group
 
 FORMATS = ("text", "markdown", "csv")
@@ -44,7 +44,7 @@ def _row(group: Group, label: str) -> Row:
     if rates and not returns:  # no episode has ended
         row["iqm per step"] = interquartile_mean(rates)
     for name, steps in group.milestones.items():
-        row[f"{name} share"] = sum(step is not None for step in steps) / len(steps)
+        row[f"{name} share"] = count_reached(steps) / len(steps)
         row[f"{name} median"] = median_reached(steps)
     return row
 

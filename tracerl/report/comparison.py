@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.lifetime.statistics import FEWEST, interquartile_mean
+from tracerl.lifetime.statistics import FEWEST
 from tracerl.plot.choice import Chosen
 from tracerl.report import results
 from tracerl.report.html import Html, element, page, section, table, together
@@ -47,7 +47,7 @@ def _tables(chosen: Chosen) -> list[Html]:
     numbered = list(enumerate(zip(chosen.groups, chosen.labels, strict=True)))
     for env in dict.fromkeys(group.jobs[0].env for group in chosen.groups):
         here = [entry for entry in numbered if entry[1][0].jobs[0].env == env]
-        here.sort(key=lambda entry: _middle(entry[1][0]), reverse=True)
+        here.sort(key=lambda entry: entry[1][0].middle_return, reverse=True)
         best = here[0][1][0]
         milestones = list(dict.fromkeys(name for _, (group, _) in here for name in group.milestones))
         rows = []
@@ -65,10 +65,6 @@ def _tables(chosen: Chosen) -> list[Html]:
         )
         found.append(table(caption, head, rows))
     return found
-
-
-def _middle(group: Group) -> float:
-    return interquartile_mean(group.returns) if group.returns else float("-inf")
 
 
 def _reached(group: Group, milestone: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracerl.config.overrides import key_and_value
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import FEWEST, STATISTICS, interval, median_reached
+from tracerl.lifetime.statistics import FEWEST, STATISTICS, count_reached, interval, median_reached
 from tracerl.plot.choice import Chosen
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import RATE, Band, bands_of
@@ -68,7 +68,7 @@ def spread(values: Sequence[float], statistic: str = "iqm") -> str:
 
 def reached(steps: Sequence[int | None]) -> str:
     """Return the share of lifetimes that reached a milestone, and the median step."""
-    middle, count = median_reached(steps), sum(step is not None for step in steps)
+    middle, count = median_reached(steps), count_reached(steps)
     return f"{count} of {len(steps)}" + ("" if middle is None else f", median{SPACE}{middle:,}")
 
 

@@ -1,5 +1,6 @@
 """Group the lifetimes of many runs by their settings, and read the return and milestones of each."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Milestone
-from tracerl.lifetime.statistics import area
+from tracerl.lifetime.statistics import area, interquartile_mean
 from tracerl.runs.folders import Job
 
 Array = np.ndarray[Any, Any]
@@ -134,6 +135,11 @@ class Group:
     def returns(self) -> list[float]:
         """Mean return of the last 100 episodes of each lifetime with an ended episode."""
         return [value for lifetime in self.lifetimes if (value := lifetime.final_return) is not None]
+
+    @property
+    def middle_return(self) -> float:
+        """Interquartile mean of ``returns``; -infinity without any."""
+        return interquartile_mean(self.returns) if self.returns else -math.inf
 
     @property
     def areas(self) -> list[float]:

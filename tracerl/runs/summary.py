@@ -12,7 +12,7 @@ from typing import Any
 
 import tracerl
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, steps_of_all
-from tracerl.lifetime.statistics import FEWEST, interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import FEWEST, count_reached, interquartile_mean, interval, median_reached
 from tracerl.runs.files import write_atomic
 from tracerl.runs.machine import machine
 
@@ -130,7 +130,7 @@ def _spread_in_words(found: dict[str, Any], digits: int) -> str:
 
 def _milestone_in_words(reached: list[int | None]) -> str:
     """Return the env step of one lifetime, or the number of lifetimes and the median env step of many."""
-    count, middle = sum(step is not None for step in reached), median_reached(reached)
+    count, middle = count_reached(reached), median_reached(reached)
     if len(reached) == 1:
         return "not reached" if middle is None else f"at step {middle:,}"
     when = "" if middle is None else f", median step {middle:,}"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracerl.lifetime.statistics import interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import count_reached, interquartile_mean, interval, median_reached
 from tracerl.plot.table import NO_INTERVAL, number
 from tracerl.runs.compare import Group, group, without_seed
 from tracerl.runs.folders import STATUSES, Job, read_jobs
@@ -46,7 +46,7 @@ def row_of(found: Group) -> Row:
 
 def _reached(steps: Sequence[int | None]) -> str:
     """Return the number of lifetimes that reached a milestone, and the median step, as text."""
-    middle, count = median_reached(steps), sum(step is not None for step in steps)
+    middle, count = median_reached(steps), count_reached(steps)
     return f"{count}/{len(steps)}" + ("" if middle is None else f", {middle:,}")
 
 

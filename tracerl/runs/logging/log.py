@@ -13,7 +13,7 @@ from tracerl.config.forms import fits, whole
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
-from tracerl.lifetime.statistics import average, interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import average, count_reached, interquartile_mean, interval, median_reached
 from tracerl.nn.views import changing
 from tracerl.runs.logging.custom_scalars import SPREAD
 from tracerl.runs.logging.writers import LoggedRun, Logger, Writers
@@ -196,5 +196,5 @@ def _milestones(records: Sequence[Record]) -> dict[str, float]:
         if middle is not None:
             values[f"milestones/{milestone.name}"] = float(middle)
         if len(records) > 1:
-            values[f"milestones/{milestone.name}_lives"] = sum(step is not None for step in reached) / len(reached)
+            values[f"milestones/{milestone.name}_lives"] = count_reached(reached) / len(reached)
     return values
