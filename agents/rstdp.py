@@ -40,6 +40,7 @@ from .common.online import OnlineAgent
 SIGNALS = ("advantage", "reward", "td")
 WATCHED = ("learn/td_error", "learn/td_error_magnitude", "spikes/input_rate", "spikes/margin")  # summed at every step
 _TIE = 0.5  # largest random tie-breaker, in spikes
+_LEAST_SPIKES = 1e-9  # lower bound of the divisor of the shares, which are 0 without spikes
 _TINY = 2.0**-54  # keeps a uniform number above 0, where the normal quantile is infinite
 
 
@@ -246,7 +247,7 @@ class RSTDPAgent(OnlineAgent):
         """Return each action's share of the neurons' spikes; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
         value = None if self.critic is None else self.critic.value
-        return PolicyOutputs(self.counts / total.clamp(min=1e-9), value=value)
+        return PolicyOutputs(self.counts / total.clamp(min=_LEAST_SPIKES), value=value)
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights and eligibility of the synapses and of the critic; see ``tracerl.nn.views.Distributed``."""

@@ -3,10 +3,9 @@
 from torch import Tensor
 
 from tracerl.nn import functional as F
+from tracerl.nn.layers.spiking import RATE_DECAY
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
-
-_RATE_DECAY = 0.999  # of a neuron's average rate, per tick
 
 
 class CompetingLIF(StateModule):
@@ -68,7 +67,7 @@ class CompetingLIF(StateModule):
         step = F.lif_fire(potential, self._threshold, 1.0, "triangle", "soft")
         self.membrane.copy_(step.membrane)
         self.spikes.copy_(step.spikes)
-        F.low_pass_(self.rate, _RATE_DECAY, self.spikes)
+        F.low_pass_(self.rate, RATE_DECAY, self.spikes)
         return self.spikes
 
     def per_group(self, neurons: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from tracerl.nn.layers.synapses import Synapses
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 
+RATE_DECAY = 0.999  # of the average rate of neurons of every kind, per tick
 THRESHOLD_STEP = 1e-3  # of ``threshold_rise``, in units of the membrane per tick
 
 
@@ -46,7 +47,7 @@ class LayerSettings:
     recurrent: bool = False
     layer_norm: bool = False
     rate_target: float | None = None
-    rate_decay: float = 0.999
+    rate_decay: float = RATE_DECAY
 
 
 class SpikingLayer(StateModule):

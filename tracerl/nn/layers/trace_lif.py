@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
+from tracerl.nn.layers.spiking import RATE_DECAY
 from tracerl.nn.layers.trace_layer import TraceLayer
 from tracerl.nn.lifetimes import Lifetimes, clear_
 
@@ -77,7 +78,7 @@ class TraceLIF(TraceLayer):
         threshold: float = 1.0,
         learn_threshold: bool = True,
         zero_rate_at_rest: bool = False,
-        rate_decay: float = 0.999,
+        rate_decay: float = RATE_DECAY,
         **settings: Any,
     ) -> None:
         """Draw weights from N(theta / n_in, theta^2 / n_in) and initialise the states at zero.
