@@ -23,6 +23,8 @@ from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import SpikingNeurons
 from tracerl.optim.rule import StepRule
 
+_SILENT = 0.01  # spikes per tick below which a neuron counts as silent; above 1 minus it, as saturated
+
 
 class TraceLearner(StateModule):
     """A network with the eligibility trace of its objective and its step-size rule.
@@ -125,9 +127,6 @@ def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor
     return bonus.add_(head.score())
 
 
-_SILENT = 0.01  # spikes per tick below which a neuron counts as silent; above 1 minus it, as saturated
-
-
 class LogProbTrace(StateModule):
     """The trace l_t = d l_{t-1} + log pi(a_t) itself, for logging; learning uses its gradient.
 
@@ -148,7 +147,7 @@ class LogProbTrace(StateModule):
         F.accumulate_(self.trace, self.trace_decay, log_probability)
 
     def average(self) -> Tensor:
-        """Return (1-d) l_t, the averaged log-probability of the seed's REFLECT: [*lifetimes]."""
+        """Return (1-d) l_t, the averaged log-probability of traceTorch's REFLECT: [*lifetimes]."""
         return self.trace * (1 - self.trace_decay)
 
     def reset_state(self, mask: Tensor | None = None) -> None:

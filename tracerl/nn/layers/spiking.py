@@ -86,6 +86,7 @@ class SpikingLayer(StateModule):
     adapts = True
     membrane_decay: Constrained
     sensitivity: Tensor | None
+    tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives of this kind of neuron
 
     def __init__(self, synapses: Synapses, lifetimes: Lifetimes, settings: LayerSettings) -> None:
         """Draw the parameters and initialise the states at zero, without derivatives.
@@ -114,8 +115,6 @@ class SpikingLayer(StateModule):
             self.register_buffer(name, None)
         self._own: slice | None = None
         self._input_tangents: Callable[[], Tensor] | None = None
-
-    tracked: tuple[str, ...] = ("sensitivity",)  # the derivatives of this kind of neuron
 
     def track(
         self,
