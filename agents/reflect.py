@@ -146,6 +146,7 @@ class ReflectAgent(ActorCritic):
         self.target_rate = own.target_rate
         if own.target_rate < 1:
             self.target = _last_row(self._value_readout()).clone()
+        # Also part of the state where signal=td, which does not use it: saved agents have it.
         self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
         self._pack(lifetimes)
         self._choose_engine()

@@ -151,6 +151,7 @@ class RSTDPAgent(OnlineAgent):
         self.critic = None
         if own.signal == "td":
             self.critic = LinearValue(self.n_inputs - 1, own.value_step, own.discount, own.trace_decay, lifetimes)
+        # Also part of the state where signal=td, which does not use it: saved agents have it.
         self.baseline = RewardSignal() if own.signal == "reward" else AdvantageSignal(own.average_decay, lifetimes)
         self.register_buffer("counts", lifetimes.zeros(n_actions))
         self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
