@@ -82,6 +82,9 @@ def folded(description: NetworkDescription, encoder: Encoder) -> NetworkDescript
 
     The network then accepts raw observations of the env. The bound of ``clip`` standard deviations is not affine and is
     left out. The mean and standard deviation are the current ones, without later updates.
+
+    Raises:
+        ConfigError: naming ``fold_normalizer``: the encoder is not ``raw``, or the first layer is a convolution.
     """
     if type(encoder) is not RawEncoder:
         problem = f"needs encoder=raw, whose features are affine, got encoder={name_of(encoder)}"

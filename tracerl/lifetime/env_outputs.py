@@ -10,7 +10,11 @@ from gymnasium.vector import SyncVectorEnv
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return ``terminated`` or ``truncated`` as a bool. NumPy's and torch's bools, 0 and 1 are valid."""
+    """Return ``terminated`` or ``truncated`` as a bool. NumPy's and torch's bools, 0 and 1 are valid.
+
+    Raises:
+        TypeError: the value is another one.
+    """
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, (bool, int, float)) or number not in (0, 1):
         raise TypeError(f"{name} must be true or false, got {value!r}")
@@ -18,7 +22,11 @@ def flag(name: str, value: Any) -> bool:
 
 
 def reward_of(value: Any) -> float:
-    """Return a reward as a float. Arrays and tensors of one number are valid."""
+    """Return a reward as a float. Arrays and tensors of one number are valid.
+
+    Raises:
+        TypeError: the value is no real number.
+    """
     number = value.item() if getattr(value, "size", 0) == 1 or hasattr(value, "detach") else value
     if not isinstance(number, Real):
         raise TypeError(f"reward must be a real number, got {value!r}")
@@ -29,6 +37,9 @@ def observation_of(value: Any) -> Any:
     """Return an observation as an array of numbers, copied from a tensor's device.
 
     A value without NumPy's interface, such as a list, is returned unchanged.
+
+    Raises:
+        TypeError: the array has other values than real numbers.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu()

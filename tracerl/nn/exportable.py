@@ -40,7 +40,11 @@ class Portable(Protocol):
 
 
 def part_of(agent: Any, name: str) -> Part:
-    """Return a network of an agent by its name."""
+    """Return a network of an agent by its name.
+
+    Raises:
+        ConfigError: the agent has no network to export, several lifetimes, or no network of this name.
+    """
     if not isinstance(agent, Portable):
         raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
     if agent.lifetimes.shape:

@@ -68,7 +68,11 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
 
 
 def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> Sequence[str]:
-    """Return the labels with their distinct values replaced in order; None: unchanged."""
+    """Return the labels with their distinct values replaced in order; None: unchanged.
+
+    Raises:
+        ConfigError: the number of distinct values is another one.
+    """
     if labels is None:
         return own
     distinct = list(dict.fromkeys(own))
@@ -80,7 +84,11 @@ def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> Sequence[str
 
 
 def jobs_in(path: Path) -> list[Job]:
-    """Return the runs under a path."""
+    """Return the runs under a path.
+
+    Raises:
+        ConfigError: the path is not a folder, or has no run.
+    """
     folder = path.parent if path.name == "summary.json" and path.is_file() else path
     if not folder.is_dir():
         raise ConfigError("RUN", f"must be the folder of a run or a sweep, or contain some, got {str(path)!r}")

@@ -85,7 +85,11 @@ class Recorder:
             self.add(View([LayerView(name, *part) for name, part in zip(names, parts, strict=True)], *outputs))
 
     def recording(self) -> Recording:
-        """Return the views as new arrays."""
+        """Return the views as new arrays.
+
+        Raises:
+            ValueError: there are none.
+        """
         if not self._views:
             raise ValueError("nothing was recorded: add a view first")
         views = [seen for seen, _ in self._views]

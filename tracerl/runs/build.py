@@ -178,7 +178,11 @@ def unpickled_agent(data: bytes) -> Any:
 
 
 def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = None) -> "Lifetimes":
-    """Return the ``Lifetimes`` that create the tensors of one or many lifetimes."""
+    """Return the ``Lifetimes`` that create the tensors of one or many lifetimes.
+
+    Raises:
+        ConfigError: ``dtype`` is another one, or torch cannot use ``device``.
+    """
     import torch
 
     from tracerl.nn.lifetimes import Lifetimes
@@ -207,7 +211,11 @@ def use_threads(cfg: DictConfig) -> None:
 
 
 def check_engine(engine: str, agent: Any, agent_name: str) -> str | None:
-    """Return the agent's engine and, if ``auto`` chose torch, the reason; None for an agent without engines."""
+    """Return the agent's engine and, if ``auto`` chose torch, the reason; None for an agent without engines.
+
+    Raises:
+        ConfigError: ``engine`` is ``fused``, and the agent has no kernels.
+    """
     chosen = getattr(agent, "engine", None)
     if engine == "fused" and chosen != "fused":
         raise ConfigError("engine", f"cannot be fused: agent={agent_name} has no kernels")

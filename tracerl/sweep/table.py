@@ -63,6 +63,9 @@ def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) ->
     """Return the rows of the table, the highest mean first, or sorted by another column.
 
     A row is for the jobs that differ in their seeds only or, with ``each``, for one job.
+
+    Raises:
+        ValueError: ``sort`` is not a column.
     """
     if each:
         alone = [Group({"job": job.folder.name, **job.overrides}, [job]) for job in jobs]

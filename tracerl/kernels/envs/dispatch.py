@@ -61,7 +61,11 @@ COMPILED_ENVS = {
 
 
 def max_episode_steps(name: str) -> int:
-    """Return the steps after which Gymnasium truncates an episode of the env called ``name``."""
+    """Return the steps after which Gymnasium truncates an episode of the env called ``name``.
+
+    Raises:
+        ValueError: the env is registered without a time limit.
+    """
     import gymnasium  # here, so that kernels alone do not load it
 
     limit = gymnasium.spec(name).max_episode_steps

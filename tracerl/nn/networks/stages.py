@@ -95,7 +95,11 @@ class Convolutions:
             raise checks.ConfigError("channels_last", f"must be true, false or null, got {self.channels_last!r}")
 
     def per_layer(self, name: str) -> list[Any]:
-        """Return a setting for each layer."""
+        """Return a setting for each layer.
+
+        Raises:
+            ConfigError: naming the setting, whose list has another length than ``channels``.
+        """
         value = getattr(self, name)
         if not isinstance(value, (list, tuple)):
             return [value] * len(self.channels)
