@@ -1,6 +1,8 @@
 """Distributions of actions: score functions, log-probabilities and entropies in closed form.
 
-Part of ``tracerl.nn.functional``: every function supports one lifetime and many, in float32 and float64.
+Part of ``tracerl.nn.functional``: every function supports one lifetime and many, in float32 and float64. A score
+function is the derivative of log pi(a) by the parameters of pi, the characteristic eligibility of REINFORCE (Williams
+1992, https://doi.org/10.1007/BF00992696).
 """
 
 import math
@@ -11,6 +13,8 @@ from torch import Tensor
 
 def categorical_score(probabilities: Tensor, action: Tensor) -> Tensor:
     """Differentiate log pi(action) with respect to the logits: onehot(action) - pi.
+
+    The score function (Williams 1992, https://doi.org/10.1007/BF00992696) of a softmax.
 
     Args:
         probabilities: softmax of the logits, [*lifetimes, n_actions].
@@ -64,7 +68,10 @@ def box_muller(uniform: Tensor) -> Tensor:
 
 
 def gaussian_score(action: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lifetimes, n]."""
+    """Differentiate the log-density by mu, z / sigma, and by sigma, (z^2 - 1) / sigma: each [*lifetimes, n].
+
+    The score function (Williams 1992, https://doi.org/10.1007/BF00992696) of a normal number, z = (a - mu) / sigma.
+    """
     z = (action - mean) / std
     return z / std, z.square().sub_(1).div_(std)
 
@@ -96,7 +103,8 @@ def clipped_gaussian_score(
 
     Between the bounds this is ``gaussian_score``. At a bound b, with the distance d = +-(b - mu) / sigma and m(d) =
     phi(d) / (1 - Phi(d)), it is +-m(d) / sigma and d m(d) / sigma. This is the mean of ``gaussian_score`` over all
-    numbers beyond the bound, so that the gradient of the return has the same expectation and less variance.
+    numbers beyond the bound, so that the gradient of the return has the same expectation and less variance (Fujita and
+    Maeda 2018, https://arxiv.org/abs/1802.07564).
     """
     side, distance = _beyond(action, mean, std, low, high)
     log_density = distance.square().mul_(-0.5).sub_(0.5 * math.log(2 * math.pi))
@@ -123,6 +131,9 @@ def gaussian_entropy(std: Tensor) -> Tensor:
 def relative_entropy_by_log_std(std: Tensor, reference_std: float) -> Tensor:
     """Return the derivative by log sigma of -KL(N(mu, sigma^2) | N(m, s^2)), 1 - (sigma / s)^2: the shape of ``std``.
 
+    The relative entropy of two normal numbers is log(s / sigma) + (sigma^2 + (mu - m)^2) / (2 s^2) - 1/2. As an entropy
+    bonus it is tracerl's own (docs/research/relative-entropy.md).
+
     Args:
         std: sigma.
         reference_std: s.
@@ -132,6 +143,8 @@ def relative_entropy_by_log_std(std: Tensor, reference_std: float) -> Tensor:
 
 def relative_entropy_by_mean(mean: Tensor, low: Tensor, high: Tensor, reference_std: float) -> Tensor:
     """Return the derivative by mu of -KL(N(mu, sigma^2) | N(m, s^2)), -(mu - m) / s^2: the shape of ``mean``.
+
+    See ``relative_entropy_by_log_std``. m follows mu within the bounds, where the derivative is zero.
 
     Args:
         mean: mu.

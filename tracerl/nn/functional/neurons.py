@@ -93,6 +93,9 @@ def surrogate_integral(distance: Tensor, slope: float, kind: Surrogate) -> Tenso
 def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor) -> Tensor:
     """Integrate: u_t = m v_{t-1} + (1-m) I_t; for a constant current I, v converges to I.
 
+    The leaky integrate-and-fire neuron in discrete time (Neftci et al. 2019, https://arxiv.org/abs/1901.09948), with
+    the factor 1-m of the current.
+
     Args:
         current: I_t = W x_t + b, [*lifetimes, n].
         membrane_tm1: v_{t-1}, [*lifetimes, n].
@@ -104,7 +107,7 @@ def lif_potential(current: Tensor, membrane_tm1: Tensor, membrane_decay: Tensor)
 def lif_fire(
     potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate, reset: Reset, detach_reset: bool = False
 ) -> LIFStep:
-    """Fire and reset.
+    """Fire and reset, with a surrogate derivative of the spike (Neftci et al. 2019, https://arxiv.org/abs/1901.09948).
 
     Soft reset: v = u - theta z. Hard reset: v = u (1 - z). With dz = psi (du - dtheta) their derivatives are
 
@@ -194,7 +197,8 @@ def ternary_fire(
 def graded_fire(potential: Tensor, threshold: Tensor, slope: float, surrogate: Surrogate) -> LIFStep:
     """Return a graded output in place of spikes, without a reset: z = integral of the surrogate, v = u.
 
-    The surrogate derivative is here the exact derivative of z. dv/du = 1, dv/dtheta = 0.
+    A neuron without impulses (Roberts and Bush 1981, Neurones without impulses). The surrogate derivative is here the
+    exact derivative of z. dv/du = 1, dv/dtheta = 0.
 
     Args:
         potential: u_t, [*lifetimes, n].
