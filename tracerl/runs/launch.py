@@ -28,11 +28,14 @@ from tracerl.runs.saved import CONFIG, OVERRIDES
 
 if TYPE_CHECKING:
     from tracerl.lifetime.callbacks import Events
+    from tracerl.lifetime.record import Record
     from tracerl.lifetime.runners import EnvRunner
     from tracerl.lifetime.statistics import Keep
+    from tracerl.runs.checkpoint.read import Checkpoint
     from tracerl.runs.execute import Setup
     from tracerl.runs.lock import RunLock
     from tracerl.runs.logging.episodes import EpisodeLog
+    from tracerl.runs.logging.writers import LoggedRun
     from tracerl.runs.signals import DeferredInterrupt
 
 
@@ -168,68 +171,32 @@ def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
 
 
 def _setup(
-    cfg: DictConfig,
-    origin: Origin,
-    steps: int,
-    run_lock: "RunLock",
-    resume: bool | str,
-    callbacks: Sequence[Any] = (),
+    cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", resume: bool | str, callbacks: Sequence[Any]
 ) -> "Setup":
     """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
-    from tracerl.lifetime.callbacks import Events, RunState, named
-    from tracerl.lifetime.divergence import DivergenceCheck
-    from tracerl.lifetime.record import Milestone, Record
+    from tracerl.lifetime.callbacks import Events, RunState
     from tracerl.nn.views import constants
-    from tracerl.runs.checkpoint.schedule import find, forget_later, names_checkpoint, restore_run
     from tracerl.runs.execute import Setup
-    from tracerl.runs.logging.episodes import EpisodeLog
-    from tracerl.runs.logging.writers import LoggedRun
     from tracerl.runs.signals import DeferredInterrupt
     from tracerl.runs.summary import Outcome
 
-    spec, checkpoints, evaluations, logger, from_config = _built(cfg)
-    found = {**from_config, **named(callbacks)}
+    spec, checkpoints, evaluations, logger, found = _built(cfg, callbacks)
     folder, agent_name = origin.folder, origin.agent_name
     runner = _runner(cfg, spec)
     cfg = with_input(cfg, kind_of_space(runner.observation_space))
-    agent, settings = _agent(cfg, spec, runner, agent_name), _compared(cfg)
-    engine = check_engine(cfg.engine, agent, agent_name)
-    if engine is not None:
-        print(f"engine: {engine}", flush=True)
-    if (network := getattr(agent, "network_description", None)) is not None:
-        print(f"network: {network}", flush=True)
-    records = [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
-    runner.divergence = DivergenceCheck(cfg.on_nonfinite)
-    runner.divergence.remember(agent)
+    agent, settings = _announced_agent(cfg, spec, runner, agent_name), _compared(cfg)
+    records = _records(cfg, spec, runner, agent)
     initial = constants(agent)
-    before, past = find(folder, resume, settings), {}
-    if before is None:
-        clear(folder, steps, origin.key)
-    else:
-        past = restore_run(before, agent, runner, records, steps)
+    before, past = _restored(origin, resume, settings, agent, runner, records, steps)
     events = Events(RunState(agent, records, steps, folder), found)
     events.restore(past.get("callbacks", {}))
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    write_atomic(folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
-    write_atomic(folder / CONFIG, config)  # written last, because it marks the folder as a run
+    config, interrupted = _write_config(cfg, origin), DeferredInterrupt()
+    logged = _logged_run(cfg, origin, settings, config, steps, initial, past)
     with ExitStack() as opened:
-        episodes = EpisodeLog(folder, past.get("episodes", 0))
-        opened.callback(episodes.close)
-        for record in records:
-            record.keep = _kept_by(episodes, events)
-        about = {**settings, "agent.name": agent_name}
-        hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
-        shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
-        earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
-        interrupted = DeferredInterrupt()
-        logged = LoggedRun(folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
-        log = None if logger is None else logger.open(logged)
-        if log is not None:
-            opened.callback(log.close, False, {})
-            events.log_with(log.scalars)
+        episodes = _open_episodes(opened, folder, past, records, events)
+        log = _open_log(opened, logger, logged, events)
         frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
-        if before is not None and names_checkpoint(folder, resume):
-            forget_later(folder, before.step)  # last, because all that can be refused is accepted now
+        _forget_later(folder, before, resume)  # last, because all that can be refused is accepted now
         opened.pop_all()  # the run closes them
     if checkpoints.best_by == "evaluation":
         events.by_evaluation(frozen_copies)
@@ -253,14 +220,113 @@ def _setup(
     )
 
 
-def _built(cfg: DictConfig) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-    """Build env spec, schedules of checkpoints and evaluations, logger and callbacks of a config."""
+def _announced_agent(cfg: DictConfig, spec: Any, runner: "EnvRunner", agent_name: str) -> Any:
+    """Build the agent or agents of all lifetimes, and print their engine and network."""
+    agent = _agent(cfg, spec, runner, agent_name)
+    engine = check_engine(cfg.engine, agent, agent_name)
+    if engine is not None:
+        print(f"engine: {engine}", flush=True)
+    if (network := getattr(agent, "network_description", None)) is not None:
+        print(f"network: {network}", flush=True)
+    return agent
+
+
+def _records(cfg: DictConfig, spec: Any, runner: "EnvRunner", agent: Any) -> "list[Record]":
+    """Return a record per lifetime, with the env's milestones, and give the runner its check for divergence."""
+    from tracerl.lifetime.divergence import DivergenceCheck
+    from tracerl.lifetime.record import Milestone, Record
+
+    runner.divergence = DivergenceCheck(cfg.on_nonfinite)
+    runner.divergence.remember(agent)
+    return [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
+
+
+def _restored(
+    origin: Origin,
+    resume: bool | str,
+    settings: dict[str, Any],
+    agent: Any,
+    runner: "EnvRunner",
+    records: "list[Record]",
+    steps: int,
+) -> "tuple[Checkpoint | None, dict[str, Any]]":
+    """Restore an earlier part of the run, or clear its folder; return the checkpoint and the state of the files."""
+    from tracerl.runs.checkpoint.schedule import find, restore_run
+
+    before = find(origin.folder, resume, settings)
+    if before is None:
+        clear(origin.folder, steps, origin.key)
+        return None, {}
+    return before, restore_run(before, agent, runner, records, steps)
+
+
+def _write_config(cfg: DictConfig, origin: Origin) -> str:
+    """Write the overrides and the resolved config of the run, and return the config as yaml."""
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
+    write_atomic(origin.folder / CONFIG, config)  # written last, because it marks the folder as a run
+    return config
+
+
+def _open_episodes(
+    opened: ExitStack, folder: Path, past: dict[str, Any], records: "list[Record]", events: "Events"
+) -> "EpisodeLog":
+    """Open the log of episodes, closed with ``opened``, and write what the records keep to it."""
+    from tracerl.runs.logging.episodes import EpisodeLog
+
+    episodes = EpisodeLog(folder, past.get("episodes", 0))
+    opened.callback(episodes.close)
+    for record in records:
+        record.keep = _kept_by(episodes, events)
+    return episodes
+
+
+def _logged_run(
+    cfg: DictConfig,
+    origin: Origin,
+    settings: dict[str, Any],
+    config: str,
+    steps: int,
+    initial: Any,
+    past: dict[str, Any],
+) -> "LoggedRun":
+    """Return what the loggers need of the run."""
+    from tracerl.runs.logging.writers import LoggedRun
+
+    about = {**settings, "agent.name": origin.agent_name}
+    hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
+    shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
+    earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
+    return LoggedRun(origin.folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
+
+
+def _open_log(opened: ExitStack, logger: Any, logged: "LoggedRun", events: "Events") -> Any:
+    """Open what the loggers write, closed with ``opened``, for the callbacks too; None without a logger."""
+    log = None if logger is None else logger.open(logged)
+    if log is not None:
+        opened.callback(log.close, False, {})
+        events.log_with(log.scalars)
+    return log
+
+
+def _forget_later(folder: Path, before: "Checkpoint | None", resume: bool | str) -> None:
+    """Remove what is later than a checkpoint that ``resume`` names."""
+    from tracerl.runs.checkpoint.schedule import forget_later, names_checkpoint
+
+    if before is not None and names_checkpoint(folder, resume):
+        forget_later(folder, before.step)
+
+
+def _built(cfg: DictConfig, made: Sequence[Any] = ()) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """Build env spec, schedules of checkpoints and evaluations, logger and callbacks, with those that are ``made``."""
+    from tracerl.lifetime.callbacks import named
+
     spec, checkpoints, evaluations = (build(cfg, key) for key in ("env", "checkpoint", "eval"))
     callbacks = _callbacks(cfg)
     logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
     if checkpoints.best_by == "evaluation" and evaluations.every is None:
         raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
-    return spec, checkpoints, evaluations, logger, callbacks
+    return spec, checkpoints, evaluations, logger, {**callbacks, **named(made)}
 
 
 def _callbacks(cfg: DictConfig) -> dict[str, Any]:
