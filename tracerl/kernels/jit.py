@@ -144,7 +144,9 @@ def _folder() -> str:
 def _cache_folder() -> str:
     """Return a folder in the user's cache for the current sources.
 
-    numba checks the file of the outermost kernel only, and would not notice a change to a kernel that it calls.
+    numba checks the file of the outermost kernel only, and would not notice a change to a kernel that it calls. The
+    sources outside this package, but for the step types, are not part of the digest: kernels repeat the constants of
+    other packages, and name their source.
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent

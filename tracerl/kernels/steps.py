@@ -12,6 +12,8 @@ from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD, UPDATE_RMS
 from tracerl.kernels.memory import part, table
 from tracerl.kernels.scratch import ACTIVE, KNOWN_SIGNAL, ONES, OVER, SCORE_NORM, TRACE_NORM
 
+_TINY = 1e-8  # optim.intentional._TINY, optim.adaptive_obgd._EPSILON
+_LEAST = 1e-12  # optim.intentional._LEAST
 AT_ONCE = 256  # rows of 128 float32, of a score, its trace, its second moment and what it is made from: 0.5 MiB
 
 
@@ -56,7 +58,7 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
         sums[TRACE_NORM] += trace_norm
         return
     second_moment = table(memory, rule.second_moment + shift, rows, n)
-    kept, fresh, tiny = real(rule.settings.score_decay), real(1 - rule.settings.score_decay), real(1e-8)
+    kept, fresh, tiny = real(rule.settings.score_decay), real(1 - rule.settings.score_decay), real(_TINY)
     over = sums[OVER]
     for r in range(rows):
         if active[r] == 0:
@@ -240,7 +242,7 @@ def intentional(memory: Any, wide: Any, learner: Any, signal: Any, sums: Any) ->
     memory[rule.mean_denominator] = mean
     peak = max(memory[rule.peak_denominator] * real(settings.peak_decay), mean / seen_slow)
     memory[rule.peak_denominator] = peak
-    size = real(settings.eta) / max(max(denominator, peak * real(settings.floor)), real(1e-8))
+    size = real(settings.eta) / max(max(denominator, peak * real(settings.floor)), real(_TINY))
     memory[rule.step_size] = size
     return size * bound(memory, rule, signal, seen_slow)
 
@@ -259,7 +261,7 @@ def bound(memory: Any, rule: Any, signal: Any, seen: Any) -> Any:
     magnitude = memory[rule.signal_magnitude] + fresh * (abs(signal) - memory[rule.signal_magnitude])
     memory[rule.signal_magnitude] = magnitude
     rms = math.sqrt(max((square - (real(1) - seen)) / seen, real(0)))
-    least = max(real(settings.rms_floor) * rms, max(real(settings.signal_floor), real(1e-12)))
+    least = max(real(settings.rms_floor) * rms, max(real(settings.signal_floor), real(_LEAST)))
     return signal / max(magnitude / seen, least)
 
 
@@ -285,7 +287,7 @@ def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
         update = trace[i] * signal
         v = kept * second_moment[i] + fresh * update * update
         second_moment[i] = v
-        score[i] = trace[i] / (math.sqrt(v * over) + real(1e-8))  # the direction, as above
+        score[i] = trace[i] / (math.sqrt(v * over) + real(_TINY))  # the direction, as above
         norm += abs(score[i])
     size = bounded_step_size(real(rule.settings.lr), real(rule.settings.kappa), norm, signal)
     memory[rule.step_size] = size

@@ -11,21 +11,22 @@ from tracerl.kernels.memory import part
 from tracerl.kernels.scratch import ACTIVE, ENCODED
 from tracerl.kernels.step_types import FIRST
 
-_EPSILON = 1e-8
-_LEAST_SHARE = 0.01
+_EPSILON = 1e-8  # nn.normalizers._EPSILON
+_LEAST_SHARE = 0.01  # nn.normalizers._LEAST_SHARE
+_GAMMA = -7046029254386353131  # nn.random._GAMMA
 
 
 @kernel
 def uniform(words: Any, counter: int) -> float:
     """``UniformStream.draw``."""
-    words[counter] += -7046029254386353131
+    words[counter] += _GAMMA
     return uniform_at(words[counter])
 
 
 @kernel
 def next_uniform(words: Any, counter: int) -> float:
     """``UniformStream.peek``."""
-    return uniform_at(words[counter] + -7046029254386353131)
+    return uniform_at(words[counter] + _GAMMA)
 
 
 @kernel
