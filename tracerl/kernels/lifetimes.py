@@ -191,11 +191,8 @@ def run_one(
             words[agents[0].fault] = 1
             lifetime[NEXT_STEP_TYPE] = AGAIN
         if step_type >= TERMINATED:
-            ended[count, ENDED_AT] = lifetime[STEPS]
-            ended[count, ENDED_RETURN] = floats[RETURN]
-            ended[count, ENDED_LENGTH] = env[ELAPSED]
+            end_episode(env, lifetime, ended[count])
             count += 1
-            floats[RETURN] = 0.0
             if lifetime[STEPS] >= steps:
                 env[ELAPSED] = 0
                 lifetime[NEXT_STEP_TYPE] = FIRST  # for a lifetime that is given more steps
@@ -212,3 +209,13 @@ def run_one(
         lifetime[STEPS] += 1
         floats[RETURN] += reward
         step_type = TERMINATED if terminated else TRUNCATED if env[ELAPSED] >= limit else MID
+
+
+@kernel
+def end_episode(env: Any, lifetime: Any, ended: Any) -> None:
+    """Write the fields of an episode that has ended to ``ended``, and set the return to zero."""
+    floats = lifetime.view(np.float64)
+    ended[ENDED_AT] = lifetime[STEPS]
+    ended[ENDED_RETURN] = floats[RETURN]
+    ended[ENDED_LENGTH] = env[ELAPSED]
+    floats[RETURN] = 0.0
