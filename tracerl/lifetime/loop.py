@@ -207,19 +207,14 @@ def stream(
     """
     schedule, loop_state = Schedule(callbacks, record.step), loop_state or LoopState()
     shape = env.observation_space.shape or None
-    action, observation = loop_state.action, loop_state.observation
     if record.step < steps and (loop_state.ended or not loop_state.begun):
-        observation = reset_env(env, None if loop_state.begun else seed, record, shape)
-        action = _start(agent, observation, loop_state, record)
-        if loop_state.begun:
-            schedule.call_after_reset([record], agent)
-        loop_state.begun, loop_state.ended = True, False
-    faults = faults_of(agent)
+        _begin(agent, env, seed, record, schedule, loop_state)
+    action, observation, faults = loop_state.action, loop_state.observation, faults_of(agent)
     while record.step < steps:
-        before, taken = observation, action
+        before = observation
         observation, reward, terminated, truncated = step_env(env, action, record, shape)
         record.add(reward)
-        step = Step(before, taken, reward, observation, terminated, truncated)
+        step = Step(before, action, reward, observation, terminated, truncated)
         try:
             if terminated or truncated:
                 agent.end(reward, observation, terminated=terminated)
@@ -227,8 +222,7 @@ def stream(
                 action = agent.step(reward, observation)
             diverged = _faulty(faults)
         except Diverged:
-            diverged = _faulty(faults_of(agent))
-            if not diverged:
+            if not (diverged := _faulty(faults_of(agent))):
                 raise
         if terminated or truncated:
             record.end_episode()
@@ -251,6 +245,18 @@ def stream(
             break
     schedule.call_at_end([record], agent)
     return "finished" if record.step >= steps else "interrupted"
+
+
+def _begin(
+    agent: Agent, env: gym.Env[Any, Any], seed: int, record: Record, schedule: Schedule, loop_state: LoopState
+) -> None:
+    """Begin the first episode of this call of the loop, updating its state in place."""
+    shape = env.observation_space.shape or None
+    loop_state.observation = reset_env(env, None if loop_state.begun else seed, record, shape)
+    loop_state.action = _start(agent, loop_state.observation, loop_state, record)
+    if loop_state.begun:
+        schedule.call_after_reset([record], agent)
+    loop_state.begun, loop_state.ended = True, False
 
 
 def _start(agent: Agent, observation: Any, loop_state: LoopState, record: Record) -> Any:
