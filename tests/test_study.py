@@ -107,8 +107,8 @@ def test_unknown_settings_raise_an_error_naming_their_task(tmp_path: Path) -> No
 
 
 def test_unknown_study_raises_an_error_naming_the_available_ones() -> None:
-    with pytest.raises(ConfigError, match="study must be one of .*bar.*, or the path of a yaml, got 'bra'"):
-        plan.find("bra")
+    with pytest.raises(ConfigError, match="study must be one of .*baseline.*, or the path of a yaml, got 'baselin'"):
+        plan.find("baselin")
 
 
 def test_ten_lifetimes_share_a_process_if_only_the_agent_has_kernels(tmp_path: Path) -> None:
