@@ -49,7 +49,7 @@ def main() -> None:
     """Read the arguments; print a line per lifetime."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="folder of a run with a checkpoint")
-    parser.add_argument("--lifetimes", "--lives", type=parse_seeds, default=(0,), help="0-4 or 0,3,7")
+    parser.add_argument("--lifetimes", type=parse_seeds, default=(0,), help="0-4 or 0,3,7")
     parser.add_argument("--episodes", type=int, default=6)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -94,7 +94,7 @@ def main() -> None:
     """Print a line per reader."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--lifetime", "--life", type=int, default=0)
+    parser.add_argument("--lifetime", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200, help="env steps")
     arguments = parser.parse_args()
     try:

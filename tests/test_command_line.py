@@ -1,5 +1,6 @@
 """What the command lines about saved runs share: errors in one line, and none for a stdout that is closed."""
 
+import argparse
 import errno
 import os
 import subprocess
@@ -7,6 +8,11 @@ import sys
 
 import pytest
 
+import tracerl.eval
+import tracerl.export.__main__
+import tracerl.plot.__main__
+import tracerl.report.__main__
+import tracerl.watch.__main__
 from tracerl.runs.command_line import errors_in_one_line, failures_in_one_line
 
 COMMAND = "from tracerl.runs.command_line import errors_in_one_line\nwith errors_in_one_line(OSError): "
@@ -30,3 +36,22 @@ def test_closed_pipe_that_a_user_has_named_is_an_error(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit, match="1"), errors_in_one_line(), failures_in_one_line():
         raise BrokenPipeError(errno.EPIPE, "Broken pipe", "results.json")
     assert capsys.readouterr().err == "error: [Errno 32] Broken pipe: 'results.json'\n"
+
+
+@pytest.mark.parametrize(
+    ("parser", "old", "new"),
+    [
+        (tracerl.eval.parser(), ["--life", "2"], ["--lifetime", "2"]),
+        (tracerl.export.__main__._parser(), ["--life", "2"], ["--lifetime", "2"]),
+        (tracerl.plot.__main__.parser(), ["--life", "2", "--lives"], ["--lifetime", "2", "--lifetimes"]),
+        (tracerl.report.__main__.parser(), ["--life", "2"], ["--lifetime", "2"]),
+        (tracerl.watch.__main__._parser(), ["--life", "2"], ["--lifetime", "2"]),
+    ],
+)
+def test_lifetime_has_its_previous_option_which_is_hidden(
+    parser: argparse.ArgumentParser, old: list[str], new: list[str]
+) -> None:
+    assert parser.parse_args(["run", *old]) == parser.parse_args(["run", *new]) != parser.parse_args(["run"])
+    assert int(parser.parse_args(["run"]).lifetime) == 0
+    assert "--lifetime" in parser.format_help() and "--life " not in parser.format_help()
+    assert "--lives" not in parser.format_help()

@@ -55,7 +55,7 @@ def test_run_of_the_preset_is_exported_from_the_command_line(
     line = ["env=CartPole", "deploy=neuromorphic", "steps=60", "lifetimes=2", "logger=none", "hydra.run.dir=run"]
     assert command(line, monkeypatch, tmp_path) == 0
     capsys.readouterr()
-    assert exit_code(export, monkeypatch, "run", "--nir", "net.nir", "--life", "1", "--with-encoder") == 0
+    assert exit_code(export, monkeypatch, "run", "--nir", "net.nir", "--lifetime", "1", "--with-encoder") == 0
     output = capsys.readouterr()
     assert output.err == "" and "the state of trace_0 is the first observation" in output.out
     assert "encode -> affine_0 -> lif_0" in output.out

@@ -166,7 +166,7 @@ def test_command_line_evaluates_runs_and_writes_json(
     assert [entry["returns"] for entry in found][0] == [8.0, 8.0, 8.0] and found[0]["seed"] == 1_000_000
     assert found[0]["operations"]["policy"]["spikes"] > 0 and found[1]["operations"] == {}
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    every = ["--life", "all", "--checkpoint", "best", "--greedy", "--seed", 5, "--env", "CartPole"]
+    every = ["--lifetime", "all", "--checkpoint", "best", "--greedy", "--seed", 5, "--env", "CartPole"]
     assert cli(monkeypatch, run, *every, *options) == 0
     lines = capsys.readouterr().out.splitlines()
     runs = [line.split(",")[0] for line in lines if not line.startswith(" ")]
@@ -181,8 +181,8 @@ def test_command_line_evaluates_runs_and_writes_json(
     [
         (["--episodes", 0], "--episodes must be a whole number of 1 or above, got 0"),
         (["--at-once", 0], "--at-once must be a whole number of 1 or above, got 0"),
-        (["--life", 2], "--life must be a whole number from 0 to 1, got 2"),
-        (["--life", "b"], "--life must be the index of a lifetime or all, got 'b'"),
+        (["--lifetime", 2], "--lifetime must be a whole number from 0 to 1, got 2"),
+        (["--lifetime", "b"], "--lifetime must be the index of a lifetime or all, got 'b'"),
         (["--env", "Pendulum"], "--env must have the run's space of observations"),
         (["--engine", "fast"], "--engine must be one of auto, torch, fused"),
         (["--episode", 3], "unrecognized arguments: --episode"),
@@ -236,7 +236,7 @@ def test_failed_env_does_not_cost_the_earlier_evaluations(
 ) -> None:
     calls, step = iter(range(10**6)), CartPoleEnv.step
     monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: step(self, action if next(calls) < 12 else 7))
-    options = ["--life", "all", "--episodes", 1, "--engine", "torch", "--json", tmp_path / "a.json"]
+    options = ["--lifetime", "all", "--episodes", 1, "--engine", "torch", "--json", tmp_path / "a.json"]
     assert cli(monkeypatch, run, *options) == 1
     assert [entry["lifetime"] for entry in json.loads((tmp_path / "a.json").read_text())] == [0]
 

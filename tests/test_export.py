@@ -41,7 +41,7 @@ def export(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_newest_checkpoint_of_a_lifetime_is_exported(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export(["run", "--nir", "one.nir", "--life", "1"], folder, monkeypatch) == 0
+    assert export(["run", "--nir", "one.nir", "--lifetime", "1"], folder, monkeypatch) == 0
     output = capsys.readouterr()
     assert "wrote one.nir: policy of run, lifetime 1, step 400" in output.out
     assert "input -> affine_0 -> lif_0 -> li -> readout -> output" in output.out
@@ -67,7 +67,7 @@ def test_soft_reset_raises_a_warning(
         (["run"], "there is nothing to write: give --nir FILE"),
         (["nowhere", "--nir", "x"], "run must be the folder of a run"),
         (["run", "--nir", "x", "--checkpoint", "step-7"], "--checkpoint must be sound"),
-        (["run", "--nir", "x", "--life", "2"], "--life must be a whole number from 0 to 1, got 2"),
+        (["run", "--nir", "x", "--lifetime", "2"], "--lifetime must be a whole number from 0 to 1, got 2"),
         (["random", "--nir", "x"], "agent must have a network of spiking neurons, RandomAgent has none"),
         (["run", "--pt2", "x", "--network", "actor"], "--network must be one of policy, value .* got 'actor'"),
         (["run", "--nir", "x", "--form", "odd"], "--form must be one of plain, scaled"),
@@ -103,7 +103,7 @@ def test_measuring_script_finds_no_difference(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["measure_export", "run", "--life", "1", "--steps", "30"])
+    monkeypatch.setattr(sys, "argv", ["measure_export", "run", "--lifetime", "1", "--steps", "30"])
     script("measure_export").main()
     output = capsys.readouterr().out
     assert output.startswith("372 neuron steps, a spike in ")

@@ -17,7 +17,7 @@ import tracerl
 from tests.helpers import command, compose
 from tests.kills import differences
 from tracerl.config import moved
-from tracerl.config.checks import ConfigWarning
+from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, with_current_keys
 from tracerl.lifetime.independent_agents import build_agents
 from tracerl.lifetime.protocol import StepType
@@ -26,6 +26,7 @@ from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.build import with_input
 from tracerl.runs.resume import check_same_settings, flat
+from tracerl.watch import watch
 
 OLD_RUN = Path(__file__).parent / "data" / "run_0_1"  # 300 steps of the settings below
 SETTINGS = ["env=CartPole", "network.hidden=[4]", "checkpoint.every=150", "checkpoint.keep_best=0"]
@@ -135,6 +136,18 @@ def test_callback_with_the_previous_method_names_is_called() -> None:
         lifetime = tracerl.live(tracerl.make_agent(env, agent="random"), env, steps=25, callbacks=[callback])
     lifetime.finish()
     assert callback.steps == [10, 20, -25]
+
+
+def test_argument_life_is_lifetime_with_a_warning(old_run: Path) -> None:
+    saved = tracerl.load(old_run)
+    with pytest.warns(DeprecationWarning, match="argument life is now lifetime"):
+        assert saved.memory(life=0).keys() == saved.memory(lifetime=0).keys()
+    with pytest.warns(DeprecationWarning, match="life is now"), pytest.raises(ConfigError, match="from 0 to 0, got 3"):
+        saved.agent(life=3)
+    with pytest.warns(DeprecationWarning, match="life is now"), pytest.raises(ConfigError, match="lifetime must be"):
+        watch(old_run, life=-1)
+    with pytest.warns(DeprecationWarning, match="life is now"), pytest.raises(TypeError, match="both life and"):
+        saved.memory(life=0, lifetime=0)
 
 
 class OfOneLifetime:

@@ -85,7 +85,7 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two, "--by", "seed"), "--by must be one of"),
         ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
         ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
-        ((two / "a", "--what", "running", "--life", "2"), "--life must be below 2"),
+        ((two / "a", "--what", "running", "--lifetime", "2"), "--lifetime must be below 2"),
         ((two / "a", "--what", "raster"), "run must have a checkpoint"),
         ((two, "--what", "raster"), "run must be the folder of a run"),
         ((two, two, "--what", "frame"), "RUN must be one run for --what frame, got 2"),

@@ -127,7 +127,7 @@ def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:
         ((folder, "-o", "page.pdf"), "--output must be a file whose name ends in .html"),
         ((folder, "-o", "/dev/null/x.html"), "/dev/null/x.html"),
         ((folder, "--steps", "0"), "--steps must be a whole number of 1 or above"),
-        ((folder, "--life", "1"), "--life must be a whole number from 0 to 0"),
+        ((folder, "--lifetime", "1"), "--lifetime must be a whole number from 0 to 0"),
         ((folder, "--lief", "1"), "unrecognized arguments"),
     ):
         code, out, error = report(*arguments)

@@ -58,18 +58,18 @@ def test_best_checkpoint_has_the_highest_mean_return(tmp_path: Path, monkeypatch
     best = load(tmp_path / "run", "best")
     assert scores[best.step] == max(scores.values())
     for saved in (load(tmp_path / "run"), best):
-        affine = saved.agent("best", life=0).policy.network.readout.affine
+        affine = saved.agent("best", lifetime=0).policy.network.readout.affine
         assert torch.equal(affine, best.checkpoint.parts["agent"]["policy.network.readout.affine"])
     assert load(tmp_path / "run").step == 600
 
 
 def test_ambiguous_choice_of_an_agent_raises_an_error(run: Path) -> None:
     saved = load(run)
-    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(life=2).policy.network.flat)
+    assert torch.equal(saved.agent(2).policy.network.flat, saved.agent(lifetime=2).policy.network.flat)
     with pytest.raises(ConfigError, match="which must be one of best; got 'worst'"):
         saved.agent("worst")
-    with pytest.raises(ConfigError, match="life must be given once"):
-        saved.agent(1, life=2)
+    with pytest.raises(ConfigError, match="lifetime must be given once"):
+        saved.agent(1, lifetime=2)
 
 
 def test_run_without_a_mean_return_has_no_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_folder_that_cannot_be_read_raises_an_error_naming_it(run: Path, monkeyp
 
 
 def test_unknown_lifetime_raises_an_error_naming_it(run: Path) -> None:
-    with pytest.raises(ConfigError, match="life must be .* 2, got 3"):
+    with pytest.raises(ConfigError, match="lifetime must be .* 2, got 3"):
         load(run).agent(3)
 
 

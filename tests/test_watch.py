@@ -58,7 +58,7 @@ def test_files_have_every_step_and_the_end_of_every_episode(
     monkeypatch.chdir(tmp_path)
     before = contents(run)
     files = ["--video", "out.mp4", "--video", "out.gif", "--raster", "out.png"]
-    assert cli(monkeypatch, run, "--episodes", 2, "--life", 1, *files, *FLAGS) == 0
+    assert cli(monkeypatch, run, "--episodes", 2, "--lifetime", 1, *files, *FLAGS) == 0
     output = capsys.readouterr().out.splitlines()
     steps = int(output[0].split()[0])
     assert "2 episodes ended" in output[0] and len(output) == 4

@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--raster", "a.jpg"], "raster must be a file whose name ends in .png"),
         (["run", "--raster", "folder.png"], "raster must be a file, and 'folder.png' is a folder"),
         (["run", "--video", "a.gif", "--video", "a.gif"], "video must name each file once"),
-        (["run", "--raster", "a.png", "--life", "2"], "life must be a whole number from 0 to 1, got 2"),
+        (["run", "--raster", "a.png", "--lifetime", "2"], "lifetime must be a whole number from 0 to 1, got 2"),
         (["run", "--raster", "a.png", "--checkpoint", "step-1"], "checkpoint must be sound"),
         (["run", "--raster", "a.png", "--steps", "0"], "steps must be a whole number of 1 or above"),
         (["run", "--raster", "a.png", "--episodes", "0"], "episodes must be"),

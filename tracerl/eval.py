@@ -57,8 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--greedy", action="store_true", help="take the most probable action (default: sample, as in the run)")
     add_checkpoint_options(found)
-    life = "index of the lifetime, or all of them (default: 0)"
-    add("--life", "--lifetime", default="0", metavar="I|all", dest="life", help=life)
+    lifetime = "index of the lifetime, or all of them (default: 0)"
+    add("--lifetime", default="0", metavar="I|all", help=lifetime)
+    add("--life", default=argparse.SUPPRESS, dest="lifetime", help=argparse.SUPPRESS)  # the previous name
     add("--env", metavar="NAME", help="another env with the same spaces (default: that of the run)")
     seed = "seed of the episodes (default: 1,000,000 and the seed of the lifetime)"
     add("--seed", type=int, metavar="S", help=seed)
@@ -84,14 +85,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tracerl.runs.saved_run import load  # imports torch, which is slow
 
     saved = [load(path, arguments.checkpoint, trust=arguments.trust) for path in arguments.runs]
-    lifetimes = [_lifetimes(arguments.life, run) for run in saved]
+    lifetimes = [_lifetimes(arguments.lifetime, run) for run in saved]
     found = list[dict[str, Any]]()
     with DeferredInterrupt() as interrupted, failures_in_one_line():
         try:
-            for run, life in ((run, life) for run, chosen in zip(saved, lifetimes, strict=True) for life in chosen):
+            for run, lifetime in ((run, i) for run, chosen in zip(saved, lifetimes, strict=True) for i in chosen):
                 if interrupted():
                     break
-                numbers, lines = _of_lifetime(arguments, run, life, interrupted)
+                numbers, lines = _of_lifetime(arguments, run, lifetime, interrupted)
                 found.append(numbers)
                 print(*lines, sep="\n", flush=True)
         finally:  # also if stdout is closed or a later evaluation fails
@@ -108,8 +109,8 @@ def _check(arguments: argparse.Namespace) -> None:
         checks.whole("--steps", arguments.steps, 1)
     if arguments.seed is not None:
         checks.whole("--seed", arguments.seed, 0, 2**32 - 1)
-    if arguments.life != ALL and not arguments.life.isdecimal():
-        raise ConfigError("--life", f"must be the index of a lifetime or {ALL}, got {arguments.life!r}")
+    if arguments.lifetime != ALL and not arguments.lifetime.isdecimal():
+        raise ConfigError("--lifetime", f"must be the index of a lifetime or {ALL}, got {arguments.lifetime!r}")
     if arguments.weight_bits is not None:
         checks.weight_bits("--weight-bits", arguments.weight_bits)
     checks.choice("--engine", arguments.engine, ("auto", "torch", "fused"))
@@ -127,11 +128,11 @@ def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:
     """Return the lifetimes of a run that are evaluated."""
     if asked_for == ALL:
         return list(range(run.lifetimes))
-    return [checks.whole("--life", int(asked_for), 0, run.lifetimes - 1)]
+    return [checks.whole("--lifetime", int(asked_for), 0, run.lifetimes - 1)]
 
 
 def _of_lifetime(
-    arguments: argparse.Namespace, run: "SavedRun", life: int, interrupted: Any
+    arguments: argparse.Namespace, run: "SavedRun", lifetime: int, interrupted: Any
 ) -> tuple[dict[str, Any], list[str]]:
     """Evaluate one lifetime, and return its numbers and the lines about it."""
     from tracerl.lifetime.evaluation import SEED, evaluate
@@ -140,22 +141,22 @@ def _of_lifetime(
     from tracerl.nn.rounding import round_weights
     from tracerl.runs.api import checked_maker, env_spec
 
-    agent = run.agent(life, arguments.engine)
+    agent = run.agent(lifetime, arguments.engine)
     if arguments.weight_bits is not None:
         round_weights(part_of(agent, "policy"), arguments.weight_bits, "--weight-bits")
     compile_steps(agent)
     new_env = checked_maker(env_spec(arguments.env) if arguments.env else run.spec)
     if arguments.env:
         _check_spaces(run, new_env)
-    name = str(run.folder) + (f" lifetime {life}" if run.lifetimes > 1 else "")
-    seed = (SEED + int(run.config.seed) + life) % 2**32 if arguments.seed is None else arguments.seed
+    name = str(run.folder) + (f" lifetime {lifetime}" if run.lifetimes > 1 else "")
+    seed = (SEED + int(run.config.seed) + lifetime) % 2**32 if arguments.seed is None else arguments.seed
     options = {"greedy": arguments.greedy, "at_once": arguments.at_once, "steps": arguments.steps}
     progress = [_Progress(name, arguments.episodes)]
     result = evaluate(
         agent, new_env, arguments.episodes, seed=seed, callbacks=progress, interrupted=interrupted, **options
     )
     lines = [f"{name}, {run.step:,} steps old: {in_words(result)}", *cost_in_words(result)]
-    about = {"run": str(run.folder), "step": run.step, "lifetime": life, "seed": seed}
+    about = {"run": str(run.folder), "step": run.step, "lifetime": lifetime, "seed": seed}
     about["weight_bits"] = arguments.weight_bits
     return {**about, "env": arguments.env or str(run.config.env.name), **result.as_dict()}, lines
 

@@ -4,12 +4,16 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MOVED: dict[str, tuple[str, ...]] = {  # within tracerl; a module can be split into several
     "actor_critic": ("agents.common.actor_critic",),
@@ -216,6 +220,24 @@ def keep_names(namespace: dict[str, Any], **names: str) -> None:
         raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
 
     namespace["__getattr__"] = find
+
+
+def keep_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of a function whose keyword arguments have previous names too, with a warning."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old in names.keys() & kwargs.keys():
+                warnings.warn(f"argument {old} is now {names[old]}", DeprecationWarning, stacklevel=2)
+                if names[old] in kwargs:
+                    raise TypeError(f"{function.__name__}() got both {old} and {names[old]}, which are one argument")
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def _has(module: str, name: str) -> bool:

@@ -20,7 +20,7 @@ _OPTIONS = {
     "with_encoder",
     "without_readout",
     "weight_bits",
-    "life",
+    "lifetime",
     "checkpoint",
     "nir",
     "pt2",
@@ -76,8 +76,8 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     from tracerl.runs.saved_run import load
 
     saved = load(arguments.run, arguments.checkpoint, trust=arguments.trust)
-    agent = saved.agent(arguments.life)
-    where = f"{saved.folder}, lifetime {arguments.life}, step {saved.step:,}"
+    agent = saved.agent(arguments.lifetime)
+    where = f"{saved.folder}, lifetime {arguments.lifetime}, step {saved.step:,}"
     program = _c_program(arguments, agent, where) if "c" in wanted else None
     bits = None
     if set(wanted) != {"c"}:
@@ -134,7 +134,8 @@ def _write_nir(arguments: argparse.Namespace, saved: Any, agent: Any) -> list[st
     from tracerl.nn.exportable import part_of
 
     options = ("network", "dt", "form", "fold_normalizer", "without_readout", "with_encoder")
-    origin = {"env": str(saved.config.env.name), "step": saved.step, "seed": int(saved.config.seed) + arguments.life}
+    seed = int(saved.config.seed) + arguments.lifetime
+    origin = {"env": str(saved.config.env.name), "step": saved.step, "seed": seed}
     graph = to_nir(agent, **{name: getattr(arguments, name) for name in options}, about=origin)
     write_whole(arguments.nir, graph_bytes(graph), "nir")
     description = describe(part_of(agent, arguments.network))

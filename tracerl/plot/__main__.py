@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     add("--by", default="settings", help="group runs by settings, run or argument (default: settings)")
     add("--labels", nargs="+", metavar="LABEL", help="names of the groups, in order (default: the differing settings)")
     add("--ends", action="store_true", help="label curves at their ends instead of in a legend")
-    add("--lifetimes", "--lives", action="store_true", help="draw every lifetime as a thin line instead of the band")
+    add("--lifetimes", action="store_true", help="draw every lifetime as a thin line instead of the band")
+    add("--lives", action="store_true", default=argparse.SUPPRESS, dest="lifetimes", help=argparse.SUPPRESS)
     decays = "decays of the averages (default: .9 .99)"
     add("--decays", nargs="+", type=float, default=[0.9, 0.99], metavar="D", help=decays)
     inside = found.add_argument_group("network activity of a lifetime (one RUN with a checkpoint)")
@@ -75,7 +76,7 @@ def _check(arguments: argparse.Namespace) -> None:
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
     for decay in arguments.decays:
         checks.decay("--decays", decay)
-    checks.whole("--life", arguments.life, 0)
+    checks.whole("--lifetime", arguments.lifetime, 0)
     for name, low in (("window", 1), ("steps", 1), ("neurons", 1), ("frames", 1)):
         checks.whole(f"--{name}", getattr(arguments, name), low)
     if arguments.width not in ("one", "two"):

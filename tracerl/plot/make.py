@@ -96,11 +96,11 @@ def _running(arguments: argparse.Namespace) -> Draw:
     chosen, found = _chosen(arguments), {}
     for group, label in zip(chosen.groups, chosen.labels, strict=True):
         n = len(group.lifetimes)
-        if arguments.life >= n:
-            raise ConfigError("--life", f"must be below {n}, the lifetimes of {label}, got {arguments.life}")
-        life = group.lifetimes[arguments.life]
-        if len(life.returns):
-            found[f"{life.job.env}, {label}"] = life.ends, life.returns
+        if arguments.lifetime >= n:
+            raise ConfigError("--lifetime", f"must be below {n}, the lifetimes of {label}, got {arguments.lifetime}")
+        lifetime = group.lifetimes[arguments.lifetime]
+        if len(lifetime.returns):
+            found[f"{lifetime.job.env}, {label}"] = lifetime.ends, lifetime.returns
     if not found:
         raise ConfigError("RUN", f"has nothing to draw yet: no episode has ended in {arguments.runs[0]}")
     return partial(draw_running, found, arguments.decays)
@@ -120,7 +120,7 @@ def _recorded(arguments: argparse.Namespace, frames: int = 0) -> "RecordedSteps"
     """Record steps of the only run."""
     from tracerl.plot.living import live_on  # imports torch, which is slow
 
-    return live_on(_saved(arguments), arguments.steps, arguments.life, frames)
+    return live_on(_saved(arguments), arguments.steps, arguments.lifetime, frames)
 
 
 def _raster(arguments: argparse.Namespace) -> Draw:
@@ -153,12 +153,12 @@ def _spread(values: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
 
 
 def _distributions(arguments: argparse.Namespace) -> Draw:
-    return partial(draw_distributions, distributions_of(_saved(arguments).memory(arguments.life)))
+    return partial(draw_distributions, distributions_of(_saved(arguments).memory(arguments.lifetime)))
 
 
 def _filters(arguments: argparse.Namespace) -> Draw:
-    saved, life = _saved(arguments), arguments.life
-    agents = {"before learning": saved.new_agent(life), f"after {saved.step:,} env steps": saved.agent(life)}
+    saved, lifetime = _saved(arguments), arguments.lifetime
+    agents = {"before learning": saved.new_agent(lifetime), f"after {saved.step:,} env steps": saved.agent(lifetime)}
     return partial(draw_filters, {name: filters_of(agent) for name, agent in agents.items()})
 
 

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tracerl.config.moved import keep_arguments
 
+
+@keep_arguments(life="lifetime")
 def page_of(runs: Sequence[str | Path], **options: Any) -> str:
     """Return the page of a run, or the comparison of several, as ``python -m tracerl.report`` writes it.
 
     Args:
         runs: folders of runs or sweeps, or folders that contain them.
-        options: fields of ``tracerl.report.one_run.Options``: ``title``, ``life``, ``checkpoint``, ``steps`` and
+        options: fields of ``tracerl.report.one_run.Options``: ``title``, ``lifetime``, ``checkpoint``, ``steps`` and
             ``trust``.
 
     Raises:
@@ -24,6 +27,6 @@ def page_of(runs: Sequence[str | Path], **options: Any) -> str:
     checked, chosen = Options(**options), choose(runs)
     jobs = [job for group in chosen.groups for job in group.jobs]
     if len(jobs) == 1:
-        checks.whole("--life", checked.life, 0, max(len(chosen.groups[0].lifetimes), 1) - 1)
+        checks.whole("--lifetime", checked.lifetime, 0, max(len(chosen.groups[0].lifetimes), 1) - 1)
         return one_run(chosen, checked)
     return comparison(chosen, [Path(run) for run in runs], checked)

@@ -41,7 +41,7 @@ def main() -> None:
             raise checks.ConfigError("--output", problem)
         from tracerl.report import page_of
 
-        options = {name: getattr(arguments, name) for name in ("title", "life", "checkpoint", "steps", "trust")}
+        options = {name: getattr(arguments, name) for name in ("title", "lifetime", "checkpoint", "steps", "trust")}
         write_named(arguments.output, page_of(arguments.runs, **options))
         print(arguments.output)
 

@@ -38,13 +38,13 @@ class Options:
     """Options of a page."""
 
     title: str = ""  # empty: env and agent, or the folder of a sweep
-    life: int = 0  # lifetime of the raster
+    lifetime: int = 0  # lifetime of the raster
     checkpoint: str | None = None  # of the raster; None: the newest valid one
     steps: int = 200  # env steps of the raster
     trust: bool = False  # allow classes of any package; see ``tracerl.load``
 
     def __post_init__(self) -> None:
-        checks.whole("--life", self.life, 0)
+        checks.whole("--lifetime", self.lifetime, 0)
         checks.whole("--steps", self.steps, 1)
 
 
@@ -164,13 +164,13 @@ def _why(absent: str, error: ConfigError, job: Job) -> str:
 def _raster(saved: "SavedRun", options: Options) -> Html:
     from tracerl.plot.living import live_on
 
-    recorded = live_on(saved, options.steps, options.life)
+    recorded = live_on(saved, options.steps, options.lifetime)
     figure = draw_raster(recorded.recording, first=recorded.first, width=results.WIDTH)
     layers = ", ".join(f"{one.name} ({one.spikes.shape[1]} neurons)" for one in recorded.recording.layers)
     caption = (
         f"{options.steps:,} env steps from the checkpoint after {saved.step:,}, in a new episode, of lifetime "
-        f"{options.life}. A row is a neuron, the busiest at the top. Dotted lines are thresholds, dashed ones ends of "
-        "episodes."
+        f"{options.lifetime}. A row is a neuron, the busiest at the top. Dotted lines are thresholds, dashed ones ends "
+        "of episodes."
     )
     return picture(figure, f"Raster of the spikes of {layers}, some membranes, return and td error", caption)
 
@@ -178,7 +178,8 @@ def _raster(saved: "SavedRun", options: Options) -> Html:
 def _filters(saved: "SavedRun", options: Options) -> Sequence[Html]:
     """Return the section of the filters of a convolution; nothing for other agents."""
     try:
-        agents = {"before learning": saved.new_agent(options.life), "at the checkpoint": saved.agent(options.life)}
+        before, now = saved.new_agent(options.lifetime), saved.agent(options.lifetime)
+        agents = {"before learning": before, "at the checkpoint": now}
         figure = draw_filters({name: filters_of(agent) for name, agent in agents.items()}, width=results.WIDTH)
     except ConfigError:
         return []

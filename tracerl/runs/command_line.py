@@ -30,7 +30,8 @@ def path_of(text: str) -> Path:
 def add_lifetime_options(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
     """Add the options that choose a lifetime and a checkpoint of a run."""
     add = parser.add_argument
-    add("--life", "--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
+    add("--lifetime", type=int, default=0, metavar="I", help="index of the lifetime (default: 0)")
+    add("--life", type=int, default=argparse.SUPPRESS, dest="lifetime", help=argparse.SUPPRESS)  # the previous name
     add_checkpoint_options(parser)
 
 

@@ -98,9 +98,9 @@ class Evaluations(Callback):
             return
         self._done, found = step, dict[int, Evaluation]()
         try:
-            for life, copied in enumerate(self._copies(agent, len(records))):
-                if not records[life].frozen:
-                    found[life] = self._evaluate(copied, life)
+            for lifetime, copied in enumerate(self._copies(agent, len(records))):
+                if not records[lifetime].frozen:
+                    found[lifetime] = self._evaluate(copied, lifetime)
         except (EnvFailed, Diverged) as error:
             print(f"warning: no evaluation after {step:,} steps: {error}; the run continues", file=sys.stderr)
             return
@@ -111,13 +111,13 @@ class Evaluations(Callback):
         if ended and self._log is not None:
             means = {"mean_reward": fmean(e.mean for e in ended), "mean_ep_length": fmean(e.mean_length for e in ended)}
             self._log.scalars({f"eval/{name}": number for name, number in means.items()}, step)
-        numbers = {life: each.as_dict() for life, each in found.items()}
+        numbers = {lifetime: each.as_dict() for lifetime, each in found.items()}
         rows = [{**{name: own.get(name) for name in FIELDS}, "step": step, "lifetime": i} for i, own in numbers.items()]
         self._try(lambda: _append(self._path, _text(rows)))
 
-    def _evaluate(self, agent: Any, life: int) -> Evaluation:
+    def _evaluate(self, agent: Any, lifetime: int) -> Evaluation:
         """Evaluate one lifetime."""
-        settings, seed = self._settings, (SEED + self._seed + life) % 2**32
+        settings, seed = self._settings, (SEED + self._seed + lifetime) % 2**32
         limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
         return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
 
@@ -143,8 +143,8 @@ class Evaluations(Callback):
         if self._single is None:
             self._single = self._build()
         state = agent.capture()
-        for life in range(lifetimes):
-            self._single.restore(of_lifetime(state, life))
+        for lifetime in range(lifetimes):
+            self._single.restore(of_lifetime(state, lifetime))
             yield self._single
 
     def _try(self, write: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
+from tracerl.config.moved import keep_arguments
 from tracerl.config.trust import check, check_literal
 from tracerl.lifetime.protocol import Stateful
 from tracerl.runs import pretrained, saved
@@ -62,42 +63,44 @@ class SavedRun:
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
         return env
 
-    def memory(self, life: int = 0) -> dict[str, Any]:
+    @keep_arguments(life="lifetime")
+    def memory(self, lifetime: int = 0) -> dict[str, Any]:
         """Return the state of the agent of one lifetime, its running episode included: tensors by name."""
-        checks.whole("life", life, 0, self.lifetimes - 1)
+        checks.whole("lifetime", lifetime, 0, self.lifetimes - 1)
         state = self.checkpoint.parts["agent"]
         if self.lifetimes == 1:
             return state
         if {name.partition(".")[0] for name in state} == set(map(str, range(self.lifetimes))):  # independent agents
-            start = f"{life}."
+            start = f"{lifetime}."
             return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
-        return of_lifetime(state, life)
+        return of_lifetime(state, lifetime)
 
+    @keep_arguments(life="lifetime")
     def agent(
-        self, which: int | Literal["best"] | None = None, engine: str = "torch", *, life: int | None = None
+        self, which: int | Literal["best"] | None = None, engine: str = "torch", *, lifetime: int | None = None
     ) -> Any:
         """Build the agent of one lifetime with its state at the checkpoint, between two episodes.
 
         Args:
             which: None: this checkpoint, which is the newest unless ``load`` was given another. ``best``: the kept
-                checkpoint with the highest mean return. A number: a lifetime, as ``life``.
+                checkpoint with the highest mean return. A number: a lifetime, as ``lifetime``.
             engine: ``torch``, ``fused`` or ``auto``. It may differ from the engine of the run, as all share one state.
-            life: index of the lifetime; None: the first.
+            lifetime: index of the lifetime; None: the first.
 
         Raises:
             ConfigError: the lifetime or checkpoint does not exist, or the checkpoint does not fit the settings.
         """
         if isinstance(which, str):
             checks.choice("which", which, (BEST,))
-            return load(self.folder, which).agent(life, engine)
-        if which is not None and life is not None:
-            raise ConfigError("life", f"must be given once, got {which!r} and {life!r}")
-        life = checks.whole("life", which or life or 0, 0, self.lifetimes - 1)
-        agent = self.new_agent(life, engine)
+            return load(self.folder, which).agent(lifetime, engine)
+        if which is not None and lifetime is not None:
+            raise ConfigError("lifetime", f"must be given once, got {which!r} and {lifetime!r}")
+        lifetime = checks.whole("lifetime", which or lifetime or 0, 0, self.lifetimes - 1)
+        agent = self.new_agent(lifetime, engine)
         if not isinstance(agent, Stateful):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
-            agent.restore(self.memory(life))
+            agent.restore(self.memory(lifetime))
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
         agent.abandon()
@@ -108,18 +111,19 @@ class SavedRun:
         config: Any = OmegaConf.to_container(OmegaConf.merge(self.config, {"lifetimes": 1}))
         return pretrained.Pretrained(config, self.step, card, self.agent().capture())
 
-    def new_agent(self, life: int = 0, engine: str = "torch") -> Any:
+    @keep_arguments(life="lifetime")
+    def new_agent(self, lifetime: int = 0, engine: str = "torch") -> Any:
         """Build the agent of one lifetime as it was before its first step.
 
         Args:
-            life: index of the lifetime.
+            lifetime: index of the lifetime.
             engine: ``torch``, ``fused`` or ``auto``.
 
         Raises:
             ConfigError: the lifetime does not exist, or the settings do not give an agent.
         """
-        checks.whole("life", life, 0, self.lifetimes - 1)
-        single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + life})
+        checks.whole("lifetime", lifetime, 0, self.lifetimes - 1)
+        single = OmegaConf.merge(self.config, {"lifetimes": 1, "engine": engine, "seed": self.config.seed + lifetime})
         assert isinstance(single, DictConfig)
         if "engine" in single.agent:  # resolved when the run began
             single.agent.engine = engine
@@ -231,6 +235,6 @@ def _of_agent(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def of_lifetime(state: Mapping[str, Any], life: int) -> dict[str, Any]:
+def of_lifetime(state: Mapping[str, Any], lifetime: int) -> dict[str, Any]:
     """Return the part of one lifetime of the state of an agent of many."""
-    return {name: tensor[life] if tensor.dim() else tensor for name, tensor in state.items()}  # scalars are shared
+    return {name: tensor[lifetime] if tensor.dim() else tensor for name, tensor in state.items()}  # scalars are shared

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracerl.config.moved import keep_arguments
+
 if TYPE_CHECKING:
     from tracerl.lifetime.record import Record
 
 
+@keep_arguments(life="lifetime")
 def watch(
     run: str | Path, *, video: str | Path | Sequence[str | Path] = (), raster: str | Path | None = None, **options: Any
 ) -> "Record":
@@ -17,8 +20,8 @@ def watch(
         run: folder of the run or of one of its checkpoints.
         video: video files to write, each .mp4 or .gif.
         raster: file for a picture of the whole recording, .png.
-        options: other fields of ``tracerl.watch.options.Options``: ``life``, ``checkpoint``, ``window``, ``episodes``,
-            ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``, ``trust``.
+        options: other fields of ``tracerl.watch.options.Options``: ``lifetime``, ``checkpoint``, ``window``,
+            ``episodes``, ``steps``, ``greedy``, ``learn``, ``fps``, ``speed``, ``seed``, ``span``, ``size``, ``trust``.
 
     Returns:
         The record of the returns of the watched agent.

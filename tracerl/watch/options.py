@@ -19,7 +19,7 @@ class Options:
     """Options for watching a run."""
 
     run: Path  # folder of the run or of one of its checkpoints
-    life: int = 0  # index of the lifetime
+    lifetime: int = 0  # index of the lifetime
     checkpoint: str | None = None  # name of a folder in ``checkpoints``; None: the newest valid one
     window: bool | None = None  # show a window; None: show it if no file is written
     videos: Sequence[Path] = ()  # video files to write, each .mp4 or .gif
@@ -37,7 +37,7 @@ class Options:
     trust: bool = False  # allow classes of any package; see ``tracerl.load``
 
     def __post_init__(self) -> None:
-        checks.whole("life", self.life, 0)
+        checks.whole("lifetime", self.lifetime, 0)
         for name, low in (("episodes", 1), ("steps", 1), ("seed", 0), ("span", 10)):
             if getattr(self, name) is not None:
                 checks.whole(name, getattr(self, name), low, 2**32 - 1 if name == "seed" else None)

@@ -100,7 +100,7 @@ class _Show:
 
     def _live(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> None:
         options, saved = self._options, self._saved
-        seed = int(saved.config.seed) + options.life if options.seed is None else options.seed
+        seed = int(saved.config.seed) + options.lifetime if options.seed is None else options.seed
         steps = options.last_step or _UNBOUNDED
         steps_taken = stream(self._agent, self._env, steps, seed, self._record, callbacks, loop_state=self._loop_state)
         with closing(steps_taken):
@@ -147,7 +147,7 @@ class _Show:
 
 def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any:
     """Build the agent, frozen unless ``options.learn``."""
-    agent = saved.agent(options.life, "torch")
+    agent = saved.agent(options.lifetime, "torch")
     if options.learn:
         say("the agent learns while it is watched; the folder of the run does not change")
     elif hasattr(agent, "freeze"):
@@ -162,7 +162,7 @@ def _agent(saved: SavedRun, options: Options, say: Callable[[str], None]) -> Any
 def _titles(saved: SavedRun, options: Options, can_freeze: bool) -> tuple[str, str]:
     """Return the titles: run and checkpoint, and mode of watching."""
     agent = str(saved.config.agent.get("_target_", "agent")).split(".")[-2:][0]
-    lifetimes = f"lifetime {options.life} of {saved.lifetimes}, " if saved.lifetimes > 1 else ""
+    lifetimes = f"lifetime {options.lifetime} of {saved.lifetimes}, " if saved.lifetimes > 1 else ""
     which = f"{saved.config.env.name} · {agent} · {lifetimes}{saved.step:,} steps old"
     how = "frozen" if can_freeze and not options.learn else "learning"
     return which, f"{how}, {'greedy' if options.greedy else 'sampling'}"
