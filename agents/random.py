@@ -10,6 +10,7 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
+from tracerl.config.moved import previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Action, Observation, Origin
 from tracerl.nn.generators import generators, set_words, words
@@ -67,8 +68,10 @@ class RandomAgent:
         """Write settings, spaces and state to one file; see ``PackedAgent.save``."""
         origin_of(self).write(self, path)
 
-    def abandon(self) -> None:
-        """Do nothing: the agent has no state of an episode; see ``Stateful.abandon``."""
+    def reset_episode(self) -> None:
+        """Do nothing: the agent has no state of an episode; see ``Stateful.reset_episode``."""
+
+    abandon = previous_method("abandon", "reset_episode")
 
     def diagnostics(self) -> dict[str, float]:
         """Return an empty mapping: the agent has no quantities to log."""

@@ -49,7 +49,7 @@ def switch_on(path: Path) -> tracerl.OnlineAgent:
 
 def control(agent: tracerl.OnlineAgent, oven: Oven, steps: int, path: Path) -> list[float]:
     """Step the agent at a fixed rate, save it on a timer and return the error at each step."""
-    agent.abandon()  # the time without power is unknown, so a new episode begins
+    agent.reset_episode()  # the time without power is unknown, so a new episode begins
     action, errors = agent.start(oven.read()), []
     due = save_at = time.monotonic()
     for _ in range(steps):

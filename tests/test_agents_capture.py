@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from tests.helpers import make_agent
 from tracerl import testing
-from tracerl.lifetime.protocol import Stateful
+from tracerl.lifetime.protocol import Stateful, is_stateful
 
 CASES = {
     "reflect, torch": ("network.hidden=[9]",),
@@ -79,7 +79,7 @@ def assert_restored_agent_continues(space: spaces.Space, overrides: tuple[str, .
     def build(seed: int | list[int]) -> Any:
         return make_agent(Spaces(space), *overrides, seed=seed)
 
-    assert isinstance(build(0), Stateful)
+    assert is_stateful(build(0))
     testing.check_state(build, testing.OBSERVATIONS, lifetimes, steps=40)
 
 
@@ -145,7 +145,7 @@ def test_state_that_raises_an_error_changes_nothing(case: str) -> None:
 def test_reset_episode_clears_traces_and_changes_no_parameter(case: str) -> None:
     agent = stepped_agent(case, 4)
     before = state_of(agent)
-    agent.abandon()
+    agent.reset_episode()
     after = agent.capture()
     traces = [name for name in after if "trace" in name.split(".")[-1] or "eligibility" in name.split(".")[-1]]
     of_learning = [

@@ -26,7 +26,7 @@ def made(agent: str, engine: str, **settings: Any) -> Any:
 def test_step_or_end_outside_an_episode_raises_an_error_and_changes_nothing(agent: str, engine: str) -> None:
     one = made(agent, engine)
     outside: Any = [("step", lambda: one.step(1.0, np.ones(4))), ("end", lambda: one.end(1.0, np.ones(4), True))]
-    for after in (lambda: None, lambda: one.end(1.0, np.ones(4), False), one.abandon):
+    for after in (lambda: None, lambda: one.end(1.0, np.ones(4), False), one.reset_episode):
         after()
         before = {name: tensor.clone() for name, tensor in one.capture().items()}
         for method, call in outside:

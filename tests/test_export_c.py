@@ -142,7 +142,7 @@ def test_every_part_takes_the_actions_of_the_fused_engine(name: str, tmp_path: P
         expected = {key: tensor.clone() for key, tensor in agent.capture().items()}
         load_state(agent, after.read_bytes())
         assert_same_state(expected, agent, 1e-4 if name in GROWING else 1e-6)
-        agent.abandon()
+        agent.reset_episode()
 
 
 def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_build_without_learning_acts_as_a_frozen_agent(actions: Any, greedy: boo
     agent = agent_of(actions, TWO)
     random_steps(agent, 300)
     program = built(agent, tmp_path, DOUBLE, ACTING, *[GREEDY] * greedy)
-    agent.abandon()
+    agent.reset_episode()
     agent.freeze()
     agent.act_greedily(greedy)
     lines = random_steps(agent, 500, seed=1)

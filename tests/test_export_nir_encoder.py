@@ -41,7 +41,7 @@ def trained(env: Any, settings: dict[str, Any]) -> Any:
 
 def episodes(env: Any, agent: Any, patch: pytest.MonkeyPatch) -> list[list[np.ndarray[Any, Any]]]:
     """Return observations, spikes of the last layer and outputs of a fixed agent, for each episode of 200 steps."""
-    agent.abandon()
+    agent.reset_episode()
     agent.freeze()
     agent.act_greedily()
     if agent.encoder.normalizer is not None:

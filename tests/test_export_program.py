@@ -55,7 +55,7 @@ def test_program_takes_the_actions_of_its_agent(name: str, monkeypatch: pytest.M
         env, kind, {"engine": "torch", **settings} if kind == "reflect" else settings, seed=1
     )
     tracerl.live(agent, env, 60).finish()
-    agent.abandon()
+    agent.reset_episode()
     agent.freeze()
     agent.act_greedily()
     program = program_of(agent)

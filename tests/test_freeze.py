@@ -138,7 +138,7 @@ def test_many_lifetimes_freeze_like_one(kind: str) -> None:
     for agent in (many, *alone):
         agent.freeze()
         agent.act_greedily()
-        agent.abandon()
+        agent.reset_episode()
     flat = many.policy.network.flat.clone()
     advance(many, [StepType.FIRST] * 2, np.ones(2), SEEN[:2])
     for agent, observation in zip(alone, SEEN, strict=False):

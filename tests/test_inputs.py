@@ -77,7 +77,7 @@ def test_non_finite_transition_can_be_skipped(kind: str) -> None:
     other.diagnostics()
     assert [agent.step(1.0, o) for o in SEEN[2:6]] == [other.step(1.0, o) for o in SEEN[2:6]]
     agent.end(1.0, BAD, True)  # the episode is over: the next one does not depend on it
-    other.abandon()
+    other.reset_episode()
     assert same(agent.capture(), other.capture())
     assert agent.start(BAD) == agent._chosen() and same(agent.capture(), other.capture())
     assert agent.step(np.nan, SEEN[0]) == other._chosen()
@@ -86,7 +86,7 @@ def test_non_finite_transition_can_be_skipped(kind: str) -> None:
     assert same(agent.capture(), other.capture()) and agent.skipped == 5
     agent.start(BAD)
     agent.end(1.0, SEEN[0], True)  # an episode without a finite observation
-    other.abandon()
+    other.reset_episode()
     assert agent.start(SEEN[8]) == other.start(SEEN[8])
     assert same(agent.capture(), other.capture())
 

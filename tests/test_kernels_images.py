@@ -158,7 +158,7 @@ def test_states_of_earlier_versions_are_loaded() -> None:
         synapses, name = agent.get_submodule(f"{network}.hidden.0.synapses"), f"{network}.credit.parts.0.trace"
         earlier[name] = synapses._patches(state[name].squeeze(-1)).repeat(1, 3)
     assert sum(tensor is not state.get(name) for name, tensor in earlier.items()) == 8
-    agent.abandon()
+    agent.reset_episode()
     agent.restore(earlier)
     for name, tensor in agent.capture().items():
         torch.testing.assert_close(tensor, state[name], rtol=0, atol=0)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from gymnasium import spaces
 from omegaconf import OmegaConf
+from tracerl.agents.random import RandomAgent
 from tracerl.agents.reflect import ReflectAgent
 
 import tracerl
@@ -19,8 +20,8 @@ from tests.kills import differences
 from tracerl.config import moved
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, with_current_keys
-from tracerl.lifetime.independent_agents import build_agents
-from tracerl.lifetime.protocol import StepType
+from tracerl.lifetime.independent_agents import IndependentAgents, build_agents
+from tracerl.lifetime.protocol import StepType, is_stateful, reset_episode
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
@@ -148,6 +149,65 @@ def test_argument_life_is_lifetime_with_a_warning(old_run: Path) -> None:
         watch(old_run, life=-1)
     with pytest.warns(DeprecationWarning, match="life is now"), pytest.raises(TypeError, match="both life and"):
         saved.memory(life=0, lifetime=0)
+
+
+class Abandoning:
+    """An agent with the method names of tracerl 0.1."""
+
+    def __init__(self) -> None:
+        self.abandoned = 0
+
+    def start(self, observation: object) -> int:
+        return 0
+
+    def step(self, reward: float, observation: object) -> int:
+        return 0
+
+    def end(self, reward: float, observation: object, terminated: bool) -> None: ...
+
+    def diagnostics(self) -> dict[str, float]:
+        return {}
+
+    def capture(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: object) -> None: ...
+
+    def abandon(self) -> None:
+        self.abandoned += 1
+
+
+def test_agent_with_abandon_is_reset_and_has_checkpoints() -> None:
+    agent, env = Abandoning(), tracerl.make_env("CartPole")
+    assert is_stateful(agent) and not is_stateful(Counting())
+    with pytest.warns(DeprecationWarning, match="Abandoning.abandon is now reset_episode"):
+        tracerl.live(agent, env, steps=5).finish()
+    with pytest.warns(DeprecationWarning, match="abandon is now"):
+        IndependentAgents([agent, agent]).reset_episode()
+    assert agent.abandoned == 3
+
+
+@pytest.mark.parametrize("name", ["random", "reflect"])
+def test_agent_has_abandon_by_its_previous_name(name: str) -> None:
+    env = tracerl.make_env("CartPole")
+    agent: Any = tracerl.make_agent(env, agent=name)
+    agent.start(env.reset()[0])
+    with pytest.warns(DeprecationWarning, match="abandon is now reset_episode"):
+        agent.abandon()
+    assert not getattr(agent, "in_episode", False)
+
+
+def test_agent_of_a_subclass_with_abandon_is_reset_by_it() -> None:
+    class Own(RandomAgent):
+        def abandon(self) -> None:
+            super().abandon()
+            self.abandoned = True
+
+    env = tracerl.make_env("CartPole")
+    agent = Own(env.observation_space, env.action_space, Lifetimes(0))
+    with pytest.warns(DeprecationWarning, match="abandon is now"):
+        reset_episode(agent)
+    assert agent.abandoned
 
 
 class OfOneLifetime:

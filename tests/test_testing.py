@@ -113,7 +113,7 @@ class Counting:
             raise ValueError("the state must have the one name count")
         self.count.copy_(state["count"])
 
-    def abandon(self) -> None: ...
+    def reset_episode(self) -> None: ...
 
     def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
         acts = (step_types == 1) | (step_types == 2)

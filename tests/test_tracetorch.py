@@ -258,7 +258,7 @@ def test_model_equals_the_policy_over_200_steps_and_is_read_back(settings: dict[
     shape = {**TORCH, "network": "dense", "encoder": "raw", "network.hidden": [9], "network.output_scale": 1.0}
     agent: Any = tracerl.make_agent(env, settings={**shape, **settings}, seed=3)
     tracerl.live(agent, env, 60).finish()
-    agent.abandon()
+    agent.reset_episode()
     agent.freeze()
     network = agent.policy.network
     model = tracerl.to_tracetorch(agent)

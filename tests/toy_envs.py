@@ -348,7 +348,7 @@ class Remembering(StatelessAgent):
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         self.state = state["state"].clone()
 
-    def abandon(self) -> None: ...
+    def reset_episode(self) -> None: ...
 
 
 class Quitting(StatelessAgent):

@@ -21,7 +21,7 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
 
 from tracerl.lifetime.independent_agents import carry_out
-from tracerl.lifetime.protocol import Agent, Stateful, StepType
+from tracerl.lifetime.protocol import Agent, Stateful, StepType, is_stateful
 from tracerl.nn.lifetimes import Lifetimes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
@@ -78,7 +78,7 @@ def check_agent(
         return make(observation_space, action_space, Lifetimes(seeds, dtype))
 
     check_actions(build, observation_space, action_space, steps)
-    stateful = isinstance(build(0), Stateful)
+    stateful = is_stateful(build(0))
     if stateful:
         check_state(build, observation_space, None, steps)
     if hasattr(build(0), "advance"):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracerl.config.moved import previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Origin
 from tracerl.nn.lifetimes import Lifetimes
@@ -66,10 +67,12 @@ class PackedAgent(StateModule):
         raise NotImplementedError
 
     @torch.inference_mode()
-    def abandon(self) -> None:
-        """Reset the state of the running episodes; see ``Stateful.abandon``."""
+    def reset_episode(self) -> None:
+        """Reset the state of the running episodes; see ``Stateful.reset_episode``."""
         self._clear(None)
         self.in_episode = False
+
+    abandon = previous_method("abandon", "reset_episode")
 
     def _rules(self) -> Sequence[StepRule]:
         """Return the step-size rules, which may keep state of the lifetimes outside the packed state."""

@@ -240,6 +240,33 @@ def keep_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+def previous_method(old: str, new: str) -> Callable[..., Any]:
+    """Return a method for a class under its previous name: it warns and calls the method of the current name."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)(*args, **kwargs)
+
+    call.__name__, call.__doc__ = old, f"``{new}`` by its previous name."
+    return call
+
+
+def current_method(owner: object, new: str, old: str) -> Callable[..., Any]:
+    """Return a method of an object of any class; a class that defines it under its previous name only gets a warning.
+
+    A class that defines the previous name takes precedence over its bases that define the current one.
+    """
+    for kind in type(owner).__mro__:
+        if new in vars(kind):
+            break
+        if old in vars(kind):
+            warnings.warn(f"{kind.__qualname__}.{old} is now {new}", DeprecationWarning, stacklevel=3)
+            new = old
+            break
+    found: Callable[..., Any] = getattr(owner, new)
+    return found
+
+
 def _has(module: str, name: str) -> bool:
     try:
         return hasattr(import_module(module), name)

@@ -77,7 +77,7 @@ def c_program(agent: Any, about: str = "An agent of tracerl.", recorded: int = 3
     """
     check_exportable(agent)
     exported = deepcopy(agent)
-    exported.abandon()
+    exported.reset_episode()
     learning, acting = StateLayout(exported, True), StateLayout(exported, False)
     sizes = _sizes(learning)
     memory = [_memory(layout, sizes, layout is learning) for layout in (learning, acting)]

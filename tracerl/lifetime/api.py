@@ -15,7 +15,7 @@ from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import Callback as Scheduled
 from tracerl.lifetime.loop import LoopState, Step, stream
-from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, Stateful
+from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, is_stateful, reset_episode
 from tracerl.lifetime.record import Marker, Milestone, Record
 
 
@@ -103,8 +103,8 @@ class Lifetime(Iterator[Step]):
         self._seed = seed
         self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
         self._loop_state.divergence.remember(agent)
-        if isinstance(agent, Stateful):
-            agent.abandon()  # the unfinished episode of an earlier run
+        if is_stateful(agent):
+            reset_episode(agent)  # the unfinished episode of an earlier run
         self._steps, self._stream = steps, self._begin(steps)
 
     def _begin(self, steps: int) -> Generator[Step, None, None]:

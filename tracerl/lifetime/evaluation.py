@@ -15,7 +15,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.callbacks import named
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
 from tracerl.lifetime.loop import Callback
-from tracerl.lifetime.protocol import AgentMethods, Stateful
+from tracerl.lifetime.protocol import AgentMethods, is_stateful, reset_episode
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.nn.operations import Operations
 
@@ -198,8 +198,8 @@ def frozen_copy(agent: Any, *, greedy: bool = False) -> Any:
         ConfigError: ``greedy`` of an agent without a distribution over actions.
     """
     copied = deepcopy(agent)
-    if isinstance(copied, Stateful):
-        copied.abandon()  # the running episode
+    if is_stateful(copied):
+        reset_episode(copied)  # the running episode
     if hasattr(copied, "freeze"):
         copied.freeze()
     if greedy:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.config.moved import keep_names
+from tracerl.config.moved import keep_names, previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
-from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType
+from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType, reset_episode
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -97,10 +97,12 @@ class IndependentAgents:
         """Write settings, spaces and state to one file; see ``PackedAgent.save``."""
         origin_of(self).write(self, path)
 
-    def abandon(self) -> None:
-        """Clear the state of the running episodes; see ``Stateful.abandon``."""
+    def reset_episode(self) -> None:
+        """Clear the state of the running episodes; see ``Stateful.reset_episode``."""
         for agent in self.agents:
-            agent.abandon()  # type: ignore[attr-defined]
+            reset_episode(agent)  # type: ignore[arg-type]
+
+    abandon = previous_method("abandon", "reset_episode")
 
     def diagnostics(self) -> dict[str, float]:
         """Return the mean diagnostics of the agents; see ``finite_mean``."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
-from tracerl.config.moved import keep_names
+from tracerl.config.moved import current_method, keep_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,8 +80,27 @@ class Stateful(Protocol):
             ValueError: naming an entry that is missing, unknown, or of another shape or dtype.
         """
 
-    def abandon(self) -> None:
+    def reset_episode(self) -> None:
         """Clear the state of the running episodes without learning, for envs that are not resumed."""
+
+
+@runtime_checkable
+class _PreviousStateful(Protocol):
+    """``Stateful`` with the previous name of ``reset_episode``."""
+
+    def capture(self) -> dict[str, "Tensor"]: ...
+    def restore(self, state: Mapping[str, "Tensor"]) -> None: ...
+    def abandon(self) -> None: ...
+
+
+def is_stateful(agent: object) -> TypeGuard[Stateful]:
+    """Return whether an agent has the methods of ``Stateful``, with ``abandon`` as ``reset_episode`` if need be."""
+    return isinstance(agent, (Stateful, _PreviousStateful))
+
+
+def reset_episode(agent: Stateful) -> None:
+    """Clear the state of the running episodes of an agent; with a warning if it only has ``abandon`` for it."""
+    current_method(agent, "reset_episode", "abandon")()
 
 
 class MadeAgent(Agent, Stateful, Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
-from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
+from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
 from tracerl.runs.checkpoint import write
@@ -190,7 +190,7 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
 
 def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
     """Write the state of the agent into ``diverged``, non-finite numbers included. A failed write is a warning."""
-    if not isinstance(setup.agent, Stateful):
+    if not is_stateful(setup.agent):
         return
     info = {"problems": {str(lifetime): text for lifetime, text in problems.items()}}
     try:

@@ -382,13 +382,13 @@ def _evaluations(
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
     """Return the settings of the checkpoints; None, with a warning, if the agent has no state to save."""
-    from tracerl.lifetime.protocol import Stateful
+    from tracerl.lifetime.protocol import is_stateful
 
     agents = getattr(agent, "agents", [agent])
     if not settings.wanted:
         return None
-    if not all(isinstance(each, Stateful) for each in agents):
-        print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and abandon", file=sys.stderr)
+    if not all(is_stateful(each) for each in agents):
+        print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and reset_episode", file=sys.stderr)
         return None
     unsupported_reason = runner.unsupported_reason()
     if unsupported_reason:

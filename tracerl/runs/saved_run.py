@@ -13,7 +13,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
 from tracerl.config.moved import keep_arguments
 from tracerl.config.trust import check, check_literal
-from tracerl.lifetime.protocol import Stateful
+from tracerl.lifetime.protocol import is_stateful, reset_episode
 from tracerl.runs import pretrained, saved
 from tracerl.runs.build import build_agent
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, best, newest_good, read
@@ -97,13 +97,13 @@ class SavedRun:
             raise ConfigError("lifetime", f"must be given once, got {which!r} and {lifetime!r}")
         lifetime = checks.whole("lifetime", which or lifetime or 0, 0, self.lifetimes - 1)
         agent = self.new_agent(lifetime, engine)
-        if not isinstance(agent, Stateful):
+        if not is_stateful(agent):
             raise ConfigError("agent", f"of {self.folder} cannot be restored: it has no capture and restore")
         try:
             agent.restore(self.memory(lifetime))
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} does not fit its {CONFIG}: {error}") from error
-        agent.abandon()
+        reset_episode(agent)
         return agent
 
     def as_pretrained(self, card: dict[str, Any]) -> pretrained.Pretrained:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import Callback
-from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful
+from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful, is_stateful, reset_episode
 from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
 from tracerl.lifetime.statistics import average
@@ -102,7 +102,7 @@ class Checkpoints(Callback):
         is_best = self._evaluations is not None and self._settings.keep_best > 0 and score > self._best
         if step == self._made or not (due or is_best or self._late()):
             return
-        assert isinstance(agent, Stateful)
+        assert is_stateful(agent)
         try:
             path = self._make(step, records, agent, score)
             self._made, self._made_at, self._best = step, time.monotonic(), max(self._best, score)
@@ -209,7 +209,7 @@ def restore_run(
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error
     new_episode = not kept and checkpoint.step < steps
     if new_episode:
-        agent.abandon()
+        reset_episode(agent)
         for record in records:
             record.episode_return, record.episode_length = 0.0, 0
     print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if new_episode else ""), flush=True)
