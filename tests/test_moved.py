@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from gymnasium import spaces
 from omegaconf import OmegaConf
 from tracerl.agents.random import RandomAgent
@@ -25,6 +26,7 @@ from tracerl.lifetime.protocol import StepType, is_stateful, reset_episode
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.optim.rule import StepRule
 from tracerl.runs.build import with_input
 from tracerl.runs.resume import check_same_settings, flat
 from tracerl.watch import watch
@@ -208,6 +210,39 @@ def test_agent_of_a_subclass_with_abandon_is_reset_by_it() -> None:
     with pytest.warns(DeprecationWarning, match="abandon is now"):
         reset_episode(agent)
     assert agent.abandoned
+
+
+class CountingRule(StepRule):
+    """A step-size rule with state in a number of its own, and the method names of tracerl 0.1."""
+
+    def __init__(self, settings: object, lifetimes: Lifetimes) -> None:
+        super().__init__(lifetimes)
+        self.steps = torch.zeros(())
+
+    def forward(self, network: Any, trace: Any, signal: Any) -> None:
+        self.steps += 1
+
+    def foreign_state(self) -> list[tuple[torch.Tensor, float]]:
+        return [*super().foreign_state(), (self.steps, 0.0)]
+
+    def capture_foreign(self) -> dict[str, torch.Tensor]:
+        return {**super().capture_foreign(), "steps": self.steps}
+
+    def restore_foreign(self, state: Any) -> None:
+        self.steps = state["steps"].clone()
+
+
+@pytest.mark.filterwarnings("ignore:.*foreign.* is now:DeprecationWarning")
+def test_external_state_of_a_rule_with_the_previous_method_names_is_captured() -> None:
+    env = tracerl.make_env("CartPole")
+    agents: list[Any] = [tracerl.make_agent(env, agent="stream_ac") for _ in range(2)]
+    for agent in agents:
+        agent.policy.step_rule = CountingRule(None, agent.lifetimes)
+    agents[0].policy.step_rule.steps += 3
+    agents[1].restore(agents[0].capture())
+    assert agents[1].policy.step_rule.steps == 3 and len(agents[1]._external_tensors()) == 1
+    with pytest.warns(DeprecationWarning, match="CountingRule.capture_foreign is now external_state"):
+        agents[1].capture()
 
 
 class OfOneLifetime:

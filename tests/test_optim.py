@@ -256,11 +256,11 @@ def test_torch_optimiser_restored_early_continues_bit_identically(name: str) -> 
         rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
         for i in range(8):
             if restored and i == 3:
-                state = {key: tensor.clone() for key, tensor in rule.capture_foreign().items()}
+                state = {key: tensor.clone() for key, tensor in rule.external_state().items()}
                 rule = TorchOptim(name, {"lr": 0.01}).build(network, 0.9, LIFETIMES)
-                rule.restore_foreign(state)
+                rule.load_external_state(state)
             rule(network, torch.cos(i + torch.arange(network.flat.numel()).double()), tensor(0.7)[0])
-        found.append((network.flat.clone(), rule.capture_foreign()))
+        found.append((network.flat.clone(), rule.external_state()))
     assert torch.equal(found[0][0], found[1][0])
     assert all(torch.equal(found[0][1][key], found[1][1][key]) for key in found[0][1])
 

@@ -125,10 +125,10 @@ def test_skipped_lifetime_keeps_its_torch_optimiser_state() -> None:
     agent = make_agent(Space(4, 3), SMALL, "optimizer=torch", seed=[0, 1, 2])
     agent.advance(np.full(3, StepType.FIRST, np.int8), np.zeros(3), np.ones((3, 4)))
     agent.advance(np.full(3, StepType.MID, np.int8), np.ones(3), np.ones((3, 4)))
-    before = [state.clone() for state, _ in agent.policy.step_rule.foreign_state()]
+    before = [state.clone() for state, _ in agent.policy.step_rule.external_tensors()]
     assert before
     agent.advance(np.array([StepType.MID, StepType.SKIP, StepType.MID], np.int8), np.ones(3), np.zeros((3, 4)))
-    after = [state for state, _ in agent.policy.step_rule.foreign_state()]
+    after = [state for state, _ in agent.policy.step_rule.external_tensors()]
     changed = [(now != then).flatten(1).any(1) for now, then in zip(after, before, strict=True)]
     assert torch.stack(changed).any(0).tolist() == [True, False, True]
 

@@ -225,7 +225,7 @@ class OnlineAgent(CheckedAgent):
         learning, features = step_types >= StepType.MID, None
         if learning.any():
             continues = self._scalar(step_types != StepType.TERMINATED).to(self.lifetimes.dtype)
-            with self.memory.only(learning, self._foreign_state):
+            with self.memory.only(learning, self._external_tensors):
                 features = self._learn_unfrozen(self._scalar(rewards), observation, continues)
         if ended.any():
             self._clear(self._mask(ended))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracerl.config.moved import previous_method
+from tracerl.config.moved import current_method, previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.protocol import Origin
 from tracerl.nn.lifetimes import Lifetimes
@@ -21,6 +21,14 @@ from tracerl.optim.rule import StepRule
 
 Array = np.ndarray[Any, Any]
 _EXTERNAL = "foreign."  # prefix, in a captured state, of the state that optimisers keep outside the packed state
+
+_PREVIOUS = {"external_tensors": "foreign_state", "external_state": "capture_foreign"}
+_PREVIOUS |= {"load_external_state": "restore_foreign"}
+
+
+def _own(rule: StepRule, name: str) -> Callable[..., Any]:
+    """Return a method of a rule, which may have it under its previous name only."""
+    return current_method(rule, name, _PREVIOUS[name])
 
 
 class PackedAgent(StateModule):
@@ -78,16 +86,16 @@ class PackedAgent(StateModule):
         """Return the step-size rules, which may keep state of the lifetimes outside the packed state."""
         return ()
 
-    def _foreign_state(self) -> list[tuple[Tensor, float]]:
-        """Return the external optimiser state of the lifetimes; see ``StepRule.foreign_state``."""
-        return [state for rule in self._rules() for state in rule.foreign_state()]
+    def _external_tensors(self) -> list[tuple[Tensor, float]]:
+        """Return the external optimiser state of the lifetimes; see ``StepRule.external_tensors``."""
+        return [state for rule in self._rules() for state in _own(rule, "external_tensors")()]
 
     def capture(self) -> dict[str, Tensor]:
         """Return the whole state of the agent; see ``Stateful.capture``."""
         external = {
             f"{_EXTERNAL}{i}.{name}": tensor
             for i, rule in enumerate(self._rules())
-            for name, tensor in rule.capture_foreign().items()
+            for name, tensor in _own(rule, "external_state")().items()
         }
         return dict(state_tensors(self)) | external
 
@@ -96,15 +104,15 @@ class PackedAgent(StateModule):
         """Load the state that ``capture`` returned; see ``Stateful.restore``. After an error the agent is unchanged."""
         check_state(state)
         rules = self._rules()
-        before = [{name: tensor.clone() for name, tensor in rule.capture_foreign().items()} for rule in rules]
+        before = [{name: tensor.clone() for name, tensor in _own(rule, "external_state")().items()} for rule in rules]
         try:
             for i, rule in enumerate(rules):
-                start = f"{_EXTERNAL}{i}."
-                rule.restore_foreign({n.removeprefix(start): t for n, t in state.items() if n.startswith(start)})
+                start, load = f"{_EXTERNAL}{i}.", _own(rule, "load_external_state")
+                load({n.removeprefix(start): t for n, t in state.items() if n.startswith(start)})
             load_state(self, {name: tensor for name, tensor in state.items() if not name.startswith(_EXTERNAL)})
         except Exception:
             for rule, own in zip(rules, before, strict=True):
-                rule.restore_foreign(own)
+                _own(rule, "load_external_state")(own)
             raise
         self.in_episode = True  # the state does not record it, and most states are taken within an episode
 

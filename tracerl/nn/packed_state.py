@@ -44,23 +44,23 @@ class PackedState:
                 part.bind_parameters()
 
     @contextmanager
-    def only(self, mask: Array, foreign: Callable[[], Sequence[tuple[Tensor, float]]] = list) -> Iterator[None]:
+    def only(self, mask: Array, external: Callable[[], Sequence[tuple[Tensor, float]]] = list) -> Iterator[None]:
         """Restore, on exit, the lifetimes outside a mask (bool, [lifetimes]).
 
         Args:
             mask: bool, [lifetimes].
-            foreign: returns further tensors to restore (external optimiser state), each [lifetimes, ...], with the
+            external: returns further tensors to restore (external optimiser state), each [lifetimes, ...], with the
                 value of those that did not exist before.
         """
         if mask.all():
             yield
             return
         others = torch.from_numpy(np.flatnonzero(~mask)).to(self.real.device)
-        before = [(tensor, tensor[others]) for tensor in (self.real, self.wide, *(tensor for tensor, _ in foreign()))]
+        before = [(tensor, tensor[others]) for tensor in (self.real, self.wide, *(tensor for tensor, _ in external()))]
         yield
         for tensor, rows in before:
             tensor[others] = rows
-        for tensor, initial in foreign():
+        for tensor, initial in external():
             if not any(tensor is earlier for earlier, _ in before):
                 tensor[others] = initial
 

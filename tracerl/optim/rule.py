@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from tracerl.config.moved import previous_method
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
@@ -36,7 +37,7 @@ class StepRule(StateModule):
         """
         raise NotImplementedError
 
-    def foreign_state(self) -> list[tuple[Tensor, float]]:
+    def external_tensors(self) -> list[tuple[Tensor, float]]:
         """Return the external optimiser state of the lifetimes, outside the rule's buffers.
 
         Returns:
@@ -44,18 +45,22 @@ class StepRule(StateModule):
         """
         return []
 
-    def capture_foreign(self) -> dict[str, Tensor]:
+    def external_state(self) -> dict[str, Tensor]:
         """Return the whole external optimiser state, outside the rule's buffers, by name."""
         return {}
 
-    def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state that ``capture_foreign`` returned.
+    def load_external_state(self, state: Mapping[str, Tensor]) -> None:
+        """Load the state that ``external_state`` returned.
 
         Raises:
             ValueError: naming a tensor that the rule does not have.
         """
         if state:
             raise ValueError(f"the agent's state has {next(iter(state))}, which belongs to another step-size rule")
+
+    foreign_state = previous_method("foreign_state", "external_tensors")
+    capture_foreign = previous_method("capture_foreign", "external_state")
+    restore_foreign = previous_method("restore_foreign", "load_external_state")
 
 
 class StepRuleSettings(Protocol):

@@ -108,8 +108,8 @@ class TorchStep(StepRule):
         for parameter, score in zip(self._parameters_of_network, scores, strict=True):
             parameter.grad = score
 
-    def foreign_state(self) -> list[tuple[Tensor, float]]:
-        """Return the optimiser's tensors that have the shape of their parameter; see ``StepRule.foreign_state``."""
+    def external_tensors(self) -> list[tuple[Tensor, float]]:
+        """Return the optimiser's tensors that have the shape of their parameter; see ``StepRule.external_tensors``."""
         return [
             (state, self._initial[name])
             for parameter in self._parameters_of_network
@@ -117,8 +117,8 @@ class TorchStep(StepRule):
             if isinstance(state, Tensor) and state.shape == parameter.shape
         ]
 
-    def capture_foreign(self) -> dict[str, Tensor]:
-        """Return the optimiser's state by parameter and name; see ``StepRule.capture_foreign``."""
+    def external_state(self) -> dict[str, Tensor]:
+        """Return the optimiser's state by parameter and name; see ``StepRule.external_state``."""
         found = {}
         for i, state in self._optimizer.state_dict()["state"].items():
             for name, value in state.items():
@@ -126,8 +126,8 @@ class TorchStep(StepRule):
                     found[f"{i}.{name}"] = torch.as_tensor(value)
         return found
 
-    def restore_foreign(self, state: Mapping[str, Tensor]) -> None:
-        """Load the optimiser's state; see ``StepRule.restore_foreign``."""
+    def load_external_state(self, state: Mapping[str, Tensor]) -> None:
+        """Load the optimiser's state; see ``StepRule.load_external_state``."""
         whole, shared = self._optimizer.state_dict(), []
         whole["state"] = {}
         for name, tensor in state.items():
