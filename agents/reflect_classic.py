@@ -141,9 +141,9 @@ class ReflectClassicAgent(OnlineAgent):
         """Return the policy's network; see ``tracerl.nn.exportable.Portable``."""
         return {"policy": Part(self.policy.network)}
 
-    def outlook(self) -> PolicyOutputs:
+    def policy_outputs(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
-        return replace(super().outlook(), td_error=self.policy.timescales.advantage)
+        return replace(super().policy_outputs(), td_error=self.policy.timescales.advantage)
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights, decays, thresholds and traces; see ``tracerl.nn.views.Distributed``."""

@@ -244,7 +244,7 @@ class RSTDPAgent(OnlineAgent):
         """Return the action neurons; see ``tracerl.nn.views.Visible``."""
         return {"action": self.neurons}
 
-    def outlook(self) -> PolicyOutputs:
+    def policy_outputs(self) -> PolicyOutputs:
         """Return each action's share of the neurons' spikes; see ``tracerl.nn.views.Visible``."""
         total = self.counts.sum(-1, keepdim=True)
         value = None if self.critic is None else self.critic.value

@@ -35,7 +35,7 @@ def test_values_are_closer_near_the_centre_and_their_mean_and_deviation_are_show
     agent.start(np.ones(4, np.float32))
     p = agent.head.probabilities.double().numpy().reshape(2, 5)
     mean = p @ agent.head.grid[0].numpy()
-    shown = agent.outlook()
+    shown = agent.policy_outputs()
     assert shown.probabilities is None
     np.testing.assert_allclose(shown.mean, mean, atol=1e-6)
     deviations = np.sqrt((p * (agent.head.grid[0].numpy() - mean[:, None]) ** 2).sum(1))

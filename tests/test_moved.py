@@ -4,8 +4,10 @@ import importlib
 import shutil
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from tracerl.lifetime.protocol import StepType, is_stateful, reset_episode
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.views import PolicyOutputs, is_visible, view
 from tracerl.optim.rule import StepRule
 from tracerl.runs.build import with_input
 from tracerl.runs.resume import check_same_settings, flat
@@ -243,6 +246,21 @@ def test_external_state_of_a_rule_with_the_previous_method_names_is_captured() -
     assert agents[1].policy.step_rule.steps == 3 and len(agents[1]._external_tensors()) == 1
     with pytest.warns(DeprecationWarning, match="CountingRule.capture_foreign is now external_state"):
         agents[1].capture()
+
+
+def test_agent_with_outlook_is_seen_with_a_warning() -> None:
+    class Own(ReflectAgent):
+        def outlook(self) -> PolicyOutputs:
+            return replace(super().outlook(), value=torch.tensor(7.0))
+
+    env = tracerl.make_env("CartPole")
+    agent: Any = tracerl.make_agent(env)
+    with pytest.warns(DeprecationWarning, match="outlook is now policy_outputs"):
+        assert agent.outlook().probabilities is agent.policy_outputs().probabilities
+    agent.__class__ = Own
+    with pytest.warns(DeprecationWarning, match="outlook is now policy_outputs"):
+        assert view(agent).value == 7
+    assert is_visible(SimpleNamespace(spiking_layers=dict, outlook=PolicyOutputs))
 
 
 class OfOneLifetime:

@@ -10,6 +10,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.moved import previous_method
 from tracerl.kernels.step_types import FIRST, MID, TERMINATED
 from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.divergence import finite
@@ -170,10 +171,12 @@ class OnlineAgent(CheckedAgent):
         policy = self._fan_outs.get("policy")
         return found | ({"spikes/synaptic_operations": policy.of_rates()} if policy and policy.spiking else {})
 
-    def outlook(self) -> PolicyOutputs:
+    def policy_outputs(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
         value, signal = getattr(self, "value", None), getattr(self, "signal", None)
         return PolicyOutputs(**self.head.shown(), value=value, td_error=signal)
+
+    outlook = previous_method("outlook", "policy_outputs")
 
     def _learn_unfrozen(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Learn from one transition, unless the agent is frozen; see ``_learn``."""

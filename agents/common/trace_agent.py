@@ -255,10 +255,10 @@ class TraceAgent(OnlineAgent):
         found = self.policy.spiking_layers("policy")
         return found if self.critic is None else found | self.critic.spiking_layers("value")
 
-    def outlook(self) -> PolicyOutputs:
+    def policy_outputs(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation; see ``tracerl.nn.views.Visible``."""
-        outlook = super().outlook()
-        return outlook if self._has_value() else replace(outlook, value=None)
+        outputs = super().policy_outputs()
+        return outputs if self._has_value() else replace(outputs, value=None)
 
     def distributions(self) -> dict[str, Tensor]:
         """Return weights, decays, thresholds and traces of both networks; see ``tracerl.nn.views.Distributed``."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
 
-from tracerl.config.moved import keep_names
+from tracerl.config.moved import current_method, keep_names
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,8 +40,21 @@ class Visible(Protocol):
     def spiking_layers(self) -> dict[str, SpikingNeurons]:
         """Return the layers of spiking neurons by the name in their TensorBoard tags, such as ``policy_0``."""
 
-    def outlook(self) -> PolicyOutputs:
+    def policy_outputs(self) -> PolicyOutputs:
         """Return the policy outputs at the newest observation."""
+
+
+@runtime_checkable
+class _PreviousVisible(Protocol):
+    """``Visible`` with the previous name of ``policy_outputs``."""
+
+    def spiking_layers(self) -> dict[str, SpikingNeurons]: ...
+    def outlook(self) -> PolicyOutputs: ...
+
+
+def is_visible(agent: object) -> TypeGuard[Visible]:
+    """Return whether an agent has the methods of ``Visible``, with ``outlook`` as ``policy_outputs`` if need be."""
+    return isinstance(agent, (Visible, _PreviousVisible))
 
 
 @runtime_checkable
@@ -113,7 +126,7 @@ class Viewer:
         """Choose a lifetime. The view of an agent that is not ``Visible`` is empty."""
         agents = getattr(agent, "agents", None)  # one agent per lifetime
         self._agent, self._lifetime = (agent, lifetime) if agents is None else (agents[lifetime], 0)
-        self._visible = isinstance(self._agent, Visible)
+        self._visible = is_visible(self._agent)
         self._kept: _Arrays | None = None
 
     def __call__(self) -> View:
@@ -133,11 +146,11 @@ class Viewer:
             numbers: Numbers = (tensor[lifetime] if many else tensor).detach().cpu().numpy()
             return numbers
 
-        outlook = agent.outlook()
+        outputs: PolicyOutputs = current_method(agent, "policy_outputs", "outlook")()
         neurons = agent.spiking_layers()
         layers = [_layer(name, each, found) for name, each in neurons.items()]
         steady = steady and all(getattr(each, "threshold_rise", None) is None for each in neurons.values())
-        numbers = {name: found(number) for name in _OUTLOOK if (number := getattr(outlook, name)) is not None}
+        numbers = {name: found(number) for name in _OUTPUTS if (number := getattr(outputs, name)) is not None}
         self._kept = (layers, numbers) if steady else None
         return layers, numbers
 
@@ -178,18 +191,18 @@ def constants(agent: Any) -> dict[str, Numbers]:
 
 
 _NUMBERS = ("spikes", "membrane", "threshold", "rate")
-_OUTLOOK = ("probabilities", "mean", "std", "value", "td_error")
+_OUTPUTS = ("probabilities", "mean", "std", "value", "td_error")
 
 
-def _copied(layers: Sequence[LayerView], outlook: Mapping[str, Numbers]) -> View:
+def _copied(layers: Sequence[LayerView], outputs: Mapping[str, Numbers]) -> View:
     """Return a view with copies of the arrays."""
 
     def copied(layer: LayerView) -> LayerView:
         numbers = {name: np.array(getattr(layer, name), np.float64) for name in _NUMBERS}
         return LayerView(layer.name, **numbers, shape=layer.shape)
 
-    copies = {name: np.array(array, np.float64) if array.ndim else float(array) for name, array in outlook.items()}
-    return View([copied(layer) for layer in layers], *[copies.get(name) for name in _OUTLOOK])  # type: ignore[arg-type]
+    copies = {name: np.array(array, np.float64) if array.ndim else float(array) for name, array in outputs.items()}
+    return View([copied(layer) for layer in layers], *[copies.get(name) for name in _OUTPUTS])  # type: ignore[arg-type]
 
 
 def _layer(name: str, neurons: SpikingNeurons, found: Found) -> LayerView:

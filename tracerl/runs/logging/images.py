@@ -9,7 +9,7 @@ import numpy as np
 
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record
-from tracerl.nn.views import Numbers, Viewer, Visible, constants
+from tracerl.nn.views import Numbers, Viewer, constants, is_visible
 from tracerl.recording.images import Picture
 from tracerl.recording.raster import constants_image, raster_image
 from tracerl.recording.recorder import Recorder
@@ -58,7 +58,7 @@ class Snapshots:
         if self._viewer is None:
             self._viewer = Viewer(agent)
             self._initial = constants(agent) if self._initial is None else self._initial
-            self._unsupported = not isinstance(getattr(agent, "agents", [agent])[0], Visible)
+            self._unsupported = not is_visible(getattr(agent, "agents", [agent])[0])
         if self._unsupported:
             return {}
         if step == self._end(step) - self.length + 1:
