@@ -27,6 +27,7 @@ from tracerl.lifetime.independent_agents import IndependentAgents, build_agents
 from tracerl.lifetime.protocol import StepType, is_stateful, reset_episode
 from tracerl.lifetime.record import Record
 from tracerl.nn.heads import Categorical, HeadSettings
+from tracerl.nn.layers import LIF
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.views import PolicyOutputs, is_visible, view
 from tracerl.optim.rule import StepRule
@@ -261,6 +262,22 @@ def test_agent_with_outlook_is_seen_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="outlook is now policy_outputs"):
         assert view(agent).value == 7
     assert is_visible(SimpleNamespace(spiking_layers=dict, outlook=PolicyOutputs))
+
+
+def test_layer_with_leaks_has_the_same_credit_with_a_warning() -> None:
+    class Own(LIF):
+        def leaks(self) -> list[torch.Tensor]:
+            return [2 * each for each in super().leaks()]
+
+    env = tracerl.make_env("CartPole")
+    agent: Any = tracerl.make_agent(env, settings={"network": "dense", "network.hidden": [4, 4]})
+    credit, layer = agent.policy.network.credit, agent.policy.network.hidden[1]
+    credit.begin_tick()
+    expected = [2 * each for each in credit._retention[1]]
+    layer.__class__ = Own
+    with pytest.warns(DeprecationWarning, match="leaks is now state_retention"):
+        credit.begin_tick()
+    assert expected and all(map(torch.equal, credit._retention[1], expected))
 
 
 class OfOneLifetime:

@@ -7,9 +7,9 @@ from tracerl.kernels.jit import kernel
 from tracerl.kernels.layout import ABSENT, POOLING
 from tracerl.kernels.memory import part, row_of, zero
 from tracerl.kernels.neurons import layer_forward, li_forward, write_score
-from tracerl.kernels.otpe import mean_leak, score_layer, update_path_credits, update_readout_credit
+from tracerl.kernels.otpe import mean_state_retention, score_layer, update_path_credits, update_readout_credit
 from tracerl.kernels.presynaptic import score_presynaptic, update_presynaptic
-from tracerl.kernels.scratch import ADD, BELOW, LEAKS, ONES
+from tracerl.kernels.scratch import ADD, BELOW, ONES, RETENTION
 from tracerl.kernels.steps import add_all_to_traces, add_to_traces, begin
 
 
@@ -17,11 +17,11 @@ from tracerl.kernels.steps import add_all_to_traces, add_to_traces, begin
 def forward(memory: Any, agent: Any, network: Any, layers: Any, x: Any, y: Any, scratch: Any) -> None:
     """``Network.forward``: one env step on the held input x; writes the readout's y."""
     n_layers, first, learning = network.len_hidden, network.first_layer, not agent.frozen
-    leaks, top = scratch[LEAKS], layers[first + n_layers - 1]
+    retention, top = scratch[RETENTION], layers[first + n_layers - 1]
     for _ in range(network.ticks):
         for i in range(1, n_layers if learning else 0):
             if layers[first + i].sensitivity != ABSENT:
-                leaks[i] = mean_leak(memory, layers[first + i])
+                retention[i] = mean_state_retention(memory, layers[first + i])
         signal = x
         for i in range(n_layers):
             layer = layers[first + i]

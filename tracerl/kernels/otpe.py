@@ -10,12 +10,12 @@ from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ABSENT
 from tracerl.kernels.memory import active_rows, part, per_neuron, row_of, table
 from tracerl.kernels.neurons import write_score
-from tracerl.kernels.scratch import ADD, BELOW, COMPLEMENT, CURRENT, KEEP, LEAKS
+from tracerl.kernels.scratch import ADD, BELOW, COMPLEMENT, CURRENT, KEEP, RETENTION
 from tracerl.kernels.steps import AT_ONCE, add_to_traces
 
 
 @kernel
-def mean_leak(memory: Any, layer: Any) -> Any:
+def mean_state_retention(memory: Any, layer: Any) -> Any:
     """Mean of m dv/du over a layer, as its last tick left it."""
     n, n_m, total = layer.n_out, layer.membrane_decay.len_value, memory.dtype.type(0)
     m, gain = part(memory, layer.membrane_decay.value, n_m), part(memory, layer.reset_gain, n)
@@ -50,8 +50,8 @@ def update_readout_credit(memory: Any, readout: Any, layer: Any, scratch: Any) -
 
 @inlined
 def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) -> None:
-    """``OTPE.end_tick`` for the layers that are not under the readout; ``mean_leak`` of each layer stands in LEAKS."""
-    readout, leaks = network.readout, scratch[LEAKS]
+    """``OTPE.end_tick`` for the layers that are not under the readout; RETENTION has their ``mean_state_retention``."""
+    readout, retention = network.readout, scratch[RETENTION]
     n, n_out, decay = readout.n_in, readout.n_out, readout.decay
     complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
     path, kept = np.empty((n_out, n), memory.dtype), part(memory, decay.value, decay.len_value).mean()
@@ -67,12 +67,12 @@ def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) ->
         for j in range(n_out):
             at_currents(memory, above, path[j], scratch)
             vjp(memory, above.synapses.affine, path[j], below[j])
-        update_path_credit(memory, layer, leaks[i + 1 :], kept, below, scratch)
+        update_path_credit(memory, layer, retention[i + 1 :], kept, below, scratch)
         path = below
 
 
 @kernel
-def update_path_credit(memory: Any, layer: Any, leaks: Any, kept: Any, path: Any, scratch: Any) -> None:
+def update_path_credit(memory: Any, layer: Any, retention: Any, kept: Any, path: Any, scratch: Any) -> None:
     """``PathCredit.update``: carry e_t through the layers above, project it on every output."""
     n, rows, credit = layer.n_out, layer.rows, layer.path_credit
     psi, local, size = part(memory, layer.surrogate, n), row_of(scratch, CURRENT, n), rows * n
@@ -85,9 +85,9 @@ def update_path_credit(memory: Any, layer: Any, leaks: Any, kept: Any, path: Any
         for h in range(n):
             local[h] = psi[h] * (row[h] - shift)
         for level in range(credit.len_levels):
-            carried, leak = part(memory, credit.carried + level * size + i * n, n), leaks[level]
+            carried, retained = part(memory, credit.carried + level * size + i * n, n), retention[level]
             for h in range(n):
-                local[h] += leak * carried[h]
+                local[h] += retained * carried[h]
             for h in range(n):
                 carried[h] = local[h]
         for j in range(path.shape[0]):

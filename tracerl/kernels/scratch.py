@@ -11,7 +11,7 @@
     BELOW,
     FURTHER_BELOW,
     ENCODED,  # the encoded observation
-    LEAKS,
+    RETENTION,
     OUTPUT,
     SIGNAL,
     IMAGE,  # see images.padded_image

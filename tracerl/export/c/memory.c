@@ -10,7 +10,7 @@ static struct {
 #if TRACERL_LEARN
     real leak[WIDEST], below[WIDEST], signal[MOST_OUTPUTS];
 #if HAS_PATH_CREDIT
-    real leaks[MOST_LAYERS], path[MOST_OUTPUTS * WIDEST], path_below[MOST_OUTPUTS * WIDEST];
+    real retention[MOST_LAYERS], path[MOST_OUTPUTS * WIDEST], path_below[MOST_OUTPUTS * WIDEST];
 #endif
 #if HAS_PRESYNAPTIC
     real further_below[WIDEST];

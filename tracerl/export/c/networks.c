@@ -9,7 +9,7 @@ static void forward(const struct network *network, const real *x, real *y)
 #if TRACERL_LEARN && HAS_PATH_CREDIT
         for (int i = 1; i < network->len_hidden; i++)
             if (bottom[i].sensitivity != ABSENT)
-                scratch.leaks[i] = mean_leak(&bottom[i]);
+                scratch.retention[i] = mean_state_retention(&bottom[i]);
 #endif
         for (int i = 0; i < network->len_hidden; i++) {
             layer_forward(&bottom[i], signal);

@@ -20,7 +20,7 @@ static void update_readout_credit(const struct readout *readout, const struct la
 
 #if HAS_PATH_CREDIT
 /* The mean of m dv/du over a layer, as its last tick left it. */
-static real mean_leak(const struct layer *layer)
+static real mean_state_retention(const struct layer *layer)
 {
     const struct constrained *decay = &layer->membrane_decay;
     real total = 0;
@@ -30,7 +30,8 @@ static real mean_leak(const struct layer *layer)
 }
 
 /* Carry e through the layers above, and project it on every output along `path`, [n_outputs, n_out]. */
-static void update_path_credit(const struct layer *layer, const real *leaks, real kept, const real *path, int n_outputs)
+static void update_path_credit(const struct layer *layer, const real *retention, real kept, const real *path,
+                               int n_outputs)
 {
     const struct path_credit *credit = &layer->path_credit;
     const int n = layer->n_out, size = layer->rows * n;
@@ -41,7 +42,7 @@ static void update_path_credit(const struct layer *layer, const real *leaks, rea
         for (int level = 0; level < credit->len_levels; level++) {
             real *carried = memory + credit->carried + level * size + i * n;
             for (int h = 0; h < n; h++) {
-                local[h] += leaks[level] * carried[h];
+                local[h] += retention[level] * carried[h];
                 carried[h] = local[h];
             }
         }
@@ -53,7 +54,7 @@ static void update_path_credit(const struct layer *layer, const real *leaks, rea
     }
 }
 
-/* The layers that are not under the readout; `mean_leak` of each layer stands in `leaks`. */
+/* The layers that are not under the readout; `mean_state_retention` of each layer stands in `retention`. */
 static void update_path_credits(const struct network *network)
 {
     const struct readout *readout = &network->readout;
@@ -75,7 +76,7 @@ static void update_path_credits(const struct network *network)
             at_currents(above, signal);
             vjp(memory + above->synapses.affine, signal, above->n_out, below + j * layer->n_out, layer->n_out);
         }
-        update_path_credit(layer, scratch.leaks + i + 1, kept, below, n_out);
+        update_path_credit(layer, scratch.retention + i + 1, kept, below, n_out);
         below = path;
         path = written;
     }

@@ -10,11 +10,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tracerl.config.moved import current_method
 from tracerl.nn import functional as F
 from tracerl.nn.layers import SpikingLayer
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
 from tracerl.nn.wiring import Route, Wiring
+
+
+def _retention_of(layer: SpikingLayer) -> list[Tensor]:
+    """Return the state retention of a layer, which may have ``leaks``, the method's previous name, only."""
+    found: list[Tensor] = current_method(layer, "state_retention", "leaks")()
+    return found
 
 
 class ReadoutCredit(StateModule):
@@ -99,24 +106,26 @@ class PathCredit(StateModule):
     def _add_levels(self, below: int, above: int, wiring: Wiring) -> int:
         """Add a level for every state of a later layer and return the last one."""
         layer = wiring.nodes[above].layer
-        for state in range(len(layer.leaks()) if isinstance(layer, SpikingLayer) else 0):
+        for state in range(len(_retention_of(layer)) if isinstance(layer, SpikingLayer) else 0):
             self.levels.append((below, above, state))
             below = len(self.levels) - 1
         return below
 
-    def update(self, local: Tensor, leaks: Sequence[Tensor], paths: Sequence[Tensor], readout_decay: Tensor) -> None:
+    def update(
+        self, local: Tensor, retention: Sequence[Tensor], paths: Sequence[Tensor], readout_decay: Tensor
+    ) -> None:
         """Update R and F by e_t of one tick, in place.
 
         Args:
             local: e_t, [*lifetimes, rows, n].
-            leaks: state retention l of each level, each [*lifetimes].
+            retention: state retention l of each level, each [*lifetimes].
             paths: d y_t / d z_t within this tick along each route, each [*lifetimes, outputs, n].
             readout_decay: k per tick, [*lifetimes, readout.n_in] or [*lifetimes, 1].
         """
         reached = [local]  # then every level: level i has the index i + 1
-        for i, ((below, _, _), leak) in enumerate(zip(self.levels, leaks, strict=True)):
+        for i, ((below, _, _), retained) in enumerate(zip(self.levels, retention, strict=True)):
             level = self.carried[..., i, :, :]
-            torch.addcmul(reached[below + 1], level, leak[..., None, None], out=level)
+            torch.addcmul(reached[below + 1], level, retained[..., None, None], out=level)
             reached.append(level)
         self.projected.mul_(readout_decay.mean(-1)[..., None, None, None])
         for end, path in zip(self.ends, paths, strict=True):
@@ -164,12 +173,12 @@ class OTPE(StateModule):
         ways = {route[i:] for credit in self.indirect.values() for route in credit.routes for i in range(len(route))}
         self._routes = sorted(ways, key=len)  # each after its suffixes
         self._above = sorted({above for credit in self.indirect.values() for _, above, _ in credit.levels})
-        self._leaks: dict[int, list[Tensor]] = {}
+        self._retention: dict[int, list[Tensor]] = {}
         self._split = len(wiring.outputs) > 1
 
     def begin_tick(self) -> None:
         """Store the state retention of the later layers before they are advanced."""
-        self._leaks.update((i, self.wiring.nodes[i].layer.leaks()) for i in self._above)
+        self._retention.update((i, _retention_of(self.wiring.nodes[i].layer)) for i in self._above)
 
     def end_tick(self) -> None:
         """Update the credit by this tick's eligibilities, in place."""
@@ -181,9 +190,9 @@ class OTPE(StateModule):
             return
         jacobians = self._route_jacobians()
         for i, indirect in self.indirect.items():
-            leaks = [self._leaks[above][state] for _, above, state in indirect.levels]
+            retention = [self._retention[above][state] for _, above, state in indirect.levels]
             paths = [jacobians[route][..., self.wiring.block(route[0], i)] for route in indirect.routes]
-            indirect.update(local[i], leaks, paths, decay)
+            indirect.update(local[i], retention, paths, decay)
 
     def _route_jacobians(self) -> dict[Route, Tensor]:
         """Return d y_t / d (inputs of the first node) along each route: [*lifetimes, outputs, n_in]."""

@@ -80,8 +80,8 @@ class ALIF(SpikingLayer):
         excess = torch.sub(self.sensitivity, self.adaptation_sensitivity, alpha=self.adaptation)
         return self._through_threshold(excess.mul_(self.surrogate.unsqueeze(-2)))
 
-    def leaks(self) -> list[Tensor]:
-        """Return the mean of d u_t / d u_{t-1} for a constant threshold; see ``SpikingLayer.leaks``."""
+    def state_retention(self) -> list[Tensor]:
+        """Return the mean of d u_t / d u_{t-1} for a constant threshold; see ``SpikingLayer.state_retention``."""
         return [(self.membrane_decay.value * self.reset_gain).mean(-1)]
 
     def input_gain(self) -> Tensor:

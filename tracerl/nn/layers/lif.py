@@ -26,8 +26,8 @@ class LIF(SpikingLayer):
         potential = F.lif_potential(current, self.membrane, self.membrane_decay.value)
         return self._release(potential, self.threshold.value)
 
-    def leaks(self) -> list[Tensor]:
-        """Return the mean of d u_t / d u_{t-1}; see ``SpikingLayer.leaks``."""
+    def state_retention(self) -> list[Tensor]:
+        """Return the mean of d u_t / d u_{t-1}; see ``SpikingLayer.state_retention``."""
         return [(self.membrane_decay.value * self.reset_gain).mean(-1)]
 
     def input_gain(self) -> Tensor:

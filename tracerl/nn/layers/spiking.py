@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracerl.config.moved import previous_method
 from tracerl.nn import functional as F
 from tracerl.nn.layers.constrained import Constrained
 from tracerl.nn.layers.normalization import CurrentNorm
@@ -189,9 +190,11 @@ class SpikingLayer(StateModule):
         """Advance the neurons by one tick, in place, and return the spikes z_t: [*lifetimes, n_out]."""
         raise NotImplementedError
 
-    def leaks(self) -> list[Tensor]:
+    def state_retention(self) -> list[Tensor]:
         """Return the mean state retention over the next tick, one tensor per state, each [*lifetimes]."""
         raise NotImplementedError
+
+    leaks = previous_method("leaks", "state_retention")
 
     def input_gain(self) -> Tensor:
         """Return d z_t / d I_t within the tick, [*lifetimes, n_out]."""

@@ -64,8 +64,8 @@ class SynapticLIF(SpikingLayer):
         potential = F.lif_potential(self.filtered_current, self.membrane, self.membrane_decay.value)
         return self._release(potential, self.threshold.value)
 
-    def leaks(self) -> list[Tensor]:
-        """Return the mean decay of the current and of the membrane; see ``SpikingLayer.leaks``."""
+    def state_retention(self) -> list[Tensor]:
+        """Return the mean decay of the current and of the membrane; see ``SpikingLayer.state_retention``."""
         return [self.synapse_decay.value.mean(-1), (self.membrane_decay.value * self.reset_gain).mean(-1)]
 
     def input_gain(self) -> Tensor:
