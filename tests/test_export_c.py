@@ -1,5 +1,6 @@
 """The C program of an agent takes the actions of the fused engine."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.c_programs import (
 )
 from tests.engines import FAN_IN, SPACES
 from tests.helpers import make_agent
+from tracerl.export.c_layout import StateLayout
 from tracerl.export.c_program import random_steps, step_line
 from tracerl.export.c_state import load_state, save_state
 
@@ -143,6 +145,14 @@ def test_every_part_takes_the_actions_of_the_fused_engine(name: str, tmp_path: P
         load_state(agent, after.read_bytes())
         assert_same_state(expected, agent, 1e-4 if name in GROWING else 1e-6)
         agent.reset_episode()
+
+
+def test_identity_of_a_state_has_the_names_of_the_first_version() -> None:
+    layout = StateLayout(agent_of(3), learns=True)
+    named = [(each.name.replace("bias_correction", "unseen"), len(each), each.is_wide) for each in layout.buffers]
+    assert any("unseen" in name for name, *_ in named)
+    text = "\n".join(["True", *(" ".join(map(str, each)) for each in named)])
+    assert layout.identity == int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_path: Path) -> None:

@@ -280,6 +280,28 @@ def test_layer_with_leaks_has_the_same_credit_with_a_warning() -> None:
     assert expected and all(map(torch.equal, credit._retention[1], expected))
 
 
+OBGD = "stream_ac optimizer=adaptive_obgd"
+
+
+@pytest.mark.parametrize("agent", ["reflect", "reflect agent.critic=null agent.signal=advantage", OBGD])
+def test_state_with_unseen_is_restored(agent: str) -> None:
+    name, *overrides = agent.split()
+    env = tracerl.make_env("CartPole")
+    settings = dict(override.split("=") for override in overrides)
+    first, second = (tracerl.make_agent(env, agent=name, settings=settings) for _ in range(2))
+    tracerl.live(first, env, steps=20).finish()
+    saved = {key.replace("bias_correction", "unseen"): tensor for key, tensor in first.capture().items()}
+    assert saved.keys() != first.capture().keys()
+    second.restore(saved)
+    assert all(torch.equal(tensor, second.capture()[key]) for key, tensor in first.capture().items())
+
+
+def test_unseen_is_bias_correction_with_a_warning() -> None:
+    rule = tracerl.make_agent(tracerl.make_env("CartPole"), agent="reflect").policy.step_rule
+    with pytest.warns(DeprecationWarning, match="unseen is now bias_correction"):
+        assert rule.unseen is rule.bias_correction
+
+
 class OfOneLifetime:
     """An agent with the argument ``lives``, as in tracerl 0.1."""
 

@@ -251,6 +251,16 @@ def previous_method(old: str, new: str) -> Callable[..., Any]:
     return call
 
 
+def previous_attribute(old: str, new: str) -> Any:
+    """Return a property for a class: the attribute under its previous name, with a warning."""
+
+    def find(self: Any) -> Any:
+        warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
+
+    return property(find)
+
+
 def current_method(owner: object, new: str, old: str) -> Callable[..., Any]:
     """Return a method of an object of any class; a class that defines it under its previous name only gets a warning.
 

@@ -26,8 +26,10 @@ Place = Callable[[str, int], int]  # from the path of an offset and its value to
 SOURCES = Path(__file__).parent / "c"
 
 # Offsets by their path in the record of the agent; those of layers all point at numbers of the network's type.
-_WIDE = re.compile(r"moments\.\w+|policy\.step_rule\.unseen|critic\.step_rule\.unseen|stream\.counter|encoder\.trace|"
-                   r"reward_scaler\.discounted|growing_discount\.age|head\.sent|fault|sums")  # fmt: skip
+_WIDE = re.compile(
+    r"moments\.\w+|policy\.step_rule\.bias_correction|critic\.step_rule\.bias_correction|stream\.counter|encoder\.trace|"
+    r"reward_scaler\.discounted|growing_discount\.age|head\.sent|fault|sums"
+)
 _IN_CONSTANTS = re.compile(r"head\.(sizes|grid|low|high|centre|half_range|least|most|ends)|encoder\.\w+_decays")
 _LEARNING = re.compile(
     r"critic\..*|policy\.network\.score|policy\.eligibility_trace|policy\.step_rule\..*|reward_scaler\..*|growing_discount\..*|"
@@ -122,7 +124,12 @@ class StateLayout:
             self._starts[buffer.name] = counts[buffer.is_wide]
             counts[buffer.is_wide] += len(buffer)
         self.reals, self.words = counts[False], counts[True]
-        listed = [f"{buffer.name} {len(buffer)} {buffer.is_wide}" for buffer in self.buffers]
+        previous = {  # the identity of a layout does not change with the names
+            f"{prefix}.{new}": f"{prefix}.{old}"
+            for prefix, owner in agent.named_modules()
+            for new, old in getattr(owner, "previous_names", {}).items()
+        }
+        listed = [f"{previous.get(each.name, each.name)} {len(each)} {each.is_wide}" for each in self.buffers]
         digest = hashlib.sha256("\n".join([str(learns), *listed]).encode()).digest()
         self.identity = int.from_bytes(digest[:8], "little")
 

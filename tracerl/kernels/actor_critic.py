@@ -244,11 +244,11 @@ def baseline_signal(memory: Any, baseline: Any, reward: Any) -> Any:
     if baseline.kind != ADVANTAGE:
         return reward
     real = memory.dtype.type
-    unseen, decay, average = memory[baseline.unseen], real(baseline.decay), memory[baseline.average]
-    signal = reward - (average if unseen < 1 else reward)
-    memory[baseline.unseen] = unseen * decay
-    share = (real(1) - decay) / (real(1) - unseen * decay)
-    memory[baseline.average] = average + share * (reward - average) if unseen < 1 else reward
+    bias_correction, decay, average = memory[baseline.bias_correction], real(baseline.decay), memory[baseline.average]
+    signal = reward - (average if bias_correction < 1 else reward)
+    memory[baseline.bias_correction] = bias_correction * decay
+    share = (real(1) - decay) / (real(1) - bias_correction * decay)
+    memory[baseline.average] = average + share * (reward - average) if bias_correction < 1 else reward
     return signal
 
 

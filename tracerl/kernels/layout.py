@@ -116,7 +116,7 @@ NETWORK = record(
 STEP_RULE = record(
     kind=SIZE,
     **offsets("step_size second_moment score_norm mean_denominator peak_denominator"),
-    **offsets("signal_square signal_magnitude unseen"),
+    **offsets("signal_square signal_magnitude bias_correction"),
     **offsets("ends steps"),  # of UPDATE_RMS
     len_ends=SIZE,
     settings=record(
@@ -159,7 +159,7 @@ AGENT = record(  # describe.AgentParts
     stream=record(counter=OFFSET),
     reward_scaler=record(discounted=OFFSET, moments=MOMENTS),
     growing_discount=record(age=OFFSET, last=NUMBER, share=NUMBER),
-    baseline=record(kind=SIZE, **offsets("average unseen"), decay=NUMBER),
+    baseline=record(kind=SIZE, **offsets("average bias_correction"), decay=NUMBER),
     log_prob_trace=record(trace=OFFSET, trace_decay=NUMBER),
     rounding=record(  # of the policy's weights
         stream=record(counter=OFFSET), **offsets("scale spans"), len_spans=SIZE, largest=SIZE

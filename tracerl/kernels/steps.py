@@ -23,10 +23,10 @@ def begin(wide: Any, learner: Any, sums: Any) -> None:
     rule = learner.step_rule
     sums[SCORE_NORM] = sums[TRACE_NORM] = 0
     if rule.kind == INTENTIONAL:
-        wide[rule.unseen] *= rule.settings.score_decay
-        wide[rule.unseen + 1] *= learner.trace_decay
-        wide[rule.unseen + 2] *= rule.settings.slow_decay
-        sums[OVER] = 1 / sums.dtype.type(1 - wide[rule.unseen])
+        wide[rule.bias_correction] *= rule.settings.score_decay
+        wide[rule.bias_correction + 1] *= learner.trace_decay
+        wide[rule.bias_correction + 2] *= rule.settings.slow_decay
+        sums[OVER] = 1 / sums.dtype.type(1 - wide[rule.bias_correction])
 
 
 @kernel
@@ -233,7 +233,7 @@ def add(to: Any, change: Any, direction: Any) -> None:
 def intentional(memory: Any, wide: Any, learner: Any, signal: Any, sums: Any) -> Any:
     """``BoundedIntentional``, its equations in the same order, from after ``add_to_traces``; return the change."""
     real, one, rule, settings = memory.dtype.type, memory.dtype.type(1), learner.step_rule, learner.step_rule.settings
-    seen_trace, seen_slow = real(1 - wide[rule.unseen + 1]), real(1 - wide[rule.unseen + 2])
+    seen_trace, seen_slow = real(1 - wide[rule.bias_correction + 1]), real(1 - wide[rule.bias_correction + 2])
     decay, slow = real(learner.trace_decay), real(settings.slow_decay)
     sigma = memory[rule.score_norm] + (one - decay) * (sums[SCORE_NORM] - memory[rule.score_norm])
     memory[rule.score_norm] = sigma
@@ -277,8 +277,8 @@ def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
     """``AdaptiveOvershootingBounded``; return the change."""
     real, rule, n = memory.dtype.type, learner.step_rule, learner.network.len_flat
     update_decay = rule.settings.update_decay
-    wide[rule.unseen] *= update_decay
-    over = real(1) / real(1 - wide[rule.unseen])
+    wide[rule.bias_correction] *= update_decay
+    over = real(1) / real(1 - wide[rule.bias_correction])
     kept, fresh = real(update_decay), real(1 - update_decay)
     score, trace = part(memory, learner.network.score, n), part(memory, learner.eligibility_trace, n)
     second_moment = part(memory, rule.second_moment, n)

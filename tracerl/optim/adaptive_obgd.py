@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.moved import previous_attribute
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.obgd import bounded_step_size_
@@ -50,24 +51,26 @@ class AdaptiveOvershootingBounded(StepRule):
 
     Attributes:
         second_moment: v, [*lifetimes, n].
-        unseen: bias-correction weight update_decay^t, float64, [*lifetimes, 1].
+        bias_correction: its weight update_decay^t, float64, [*lifetimes, 1].
     """
 
     second_moment: Tensor
-    unseen: Tensor
+    bias_correction: Tensor
+    previous_names = {"bias_correction": "unseen"}
+    unseen = previous_attribute("unseen", "bias_correction")
 
     def __init__(self, settings: AdaptiveObGD, n: int, lifetimes: Lifetimes) -> None:
         """Initialise the statistics of n parameters."""
         super().__init__(lifetimes)
         self.settings = settings
         self.register_buffer("second_moment", lifetimes.zeros(n))
-        self.register_buffer("unseen", lifetimes.zeros(1, dtype=torch.float64) + 1)
+        self.register_buffer("bias_correction", lifetimes.zeros(1, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Apply the update of the class; see ``StepRule.forward``."""
         decay = self.settings.update_decay
         signal = signal.unsqueeze(-1)
-        correction = (1 - self.unseen.mul_(decay)).to(trace.dtype)
+        correction = (1 - self.bias_correction.mul_(decay)).to(trace.dtype)
         update = trace * signal
         self.second_moment.mul_(decay).addcmul_(update, update, value=1 - decay)
         direction = trace / (self.second_moment / correction).sqrt_().add_(_EPSILON)

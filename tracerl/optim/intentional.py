@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.moved import previous_attribute
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule, StepRuleSettings
@@ -105,7 +106,7 @@ class BoundedIntentional(StepRule):
         peak_denominator: peak, [*lifetimes, 1].
         signal_square: running mean of signal^2, [*lifetimes, 1].
         signal_magnitude: running mean of the clipped |signal|, [*lifetimes, 1].
-        unseen: bias-correction weights score_decay^t, trace_decay^t and slow_decay^t, float64, [*lifetimes, 3].
+        bias_correction: its weights score_decay^t, trace_decay^t and slow_decay^t, float64, [*lifetimes, 3].
     """
 
     second_moment: Tensor
@@ -114,7 +115,9 @@ class BoundedIntentional(StepRule):
     peak_denominator: Tensor
     signal_square: Tensor
     signal_magnitude: Tensor
-    unseen: Tensor
+    bias_correction: Tensor
+    previous_names = {"bias_correction": "unseen"}
+    unseen = previous_attribute("unseen", "bias_correction")
 
     def __init__(self, settings: Intentional, n: int, trace_decay: float, lifetimes: Lifetimes) -> None:
         """Initialise the statistics of n parameters whose traces decay by ``trace_decay`` per env step."""
@@ -127,11 +130,11 @@ class BoundedIntentional(StepRule):
         self.register_buffer("signal_square", lifetimes.full(1.0, 1))
         decays = [settings.score_decay, trace_decay, settings.slow_decay]
         self._decays = torch.tensor(decays, dtype=torch.float64, device=lifetimes.device)
-        self.register_buffer("unseen", lifetimes.zeros(3, dtype=torch.float64) + 1)
+        self.register_buffer("bias_correction", lifetimes.zeros(3, dtype=torch.float64) + 1)
 
     def forward(self, network: FlatModule, trace: Tensor, signal: Tensor) -> None:
         """Apply the update of the class; see ``StepRule.forward``."""
-        correction = (1 - self.unseen.mul_(self._decays)).to(trace.dtype)
+        correction = (1 - self.bias_correction.mul_(self._decays)).to(trace.dtype)
         score_correction, trace_correction, slow_correction = correction.split(1, -1)  # each [*lifetimes, 1]
         scale = self._scale(network.score, score_correction)
         self.score_norm.lerp_(_weighted_norm(network.score, scale), 1 - self.trace_decay)

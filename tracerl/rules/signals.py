@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.moved import previous_attribute
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 
@@ -28,11 +29,13 @@ class AdvantageSignal(StateModule):
 
     Attributes:
         average: the corrected average (1-d) rho / (1-d^t), [*lifetimes]; exactly r while every reward was r.
-        unseen: bias-correction weight d^t, [*lifetimes].
+        bias_correction: its weight d^t, [*lifetimes].
     """
 
     average: Tensor
-    unseen: Tensor
+    bias_correction: Tensor
+    previous_names = {"bias_correction": "unseen"}
+    unseen = previous_attribute("unseen", "bias_correction")
 
     def __init__(self, decay: float, lifetimes: Lifetimes) -> None:
         """Initialise the average.
@@ -49,15 +52,16 @@ class AdvantageSignal(StateModule):
             raise ConfigError("average_decay", f"must be below 1 as a number of {lifetimes.dtype}, got {decay}")
         self.decay = decay
         self.register_buffer("average", lifetimes.zeros())
-        self.register_buffer("unseen", lifetimes.full(1.0))
+        self.register_buffer("bias_correction", lifetimes.full(1.0))
 
     def forward(self, reward: Tensor) -> Tensor:
         """Return r minus the average of the earlier rewards, [*lifetimes], then update the average in place.
 
         The signal of the first reward of a lifetime is 0.
         """
-        baseline = torch.where(self.unseen < 1, self.average, reward)
-        decay = self.unseen.new_tensor(self.decay)  # rounded as in unseen, so that the first share is exactly 1
-        self.unseen.mul_(decay)
-        self.average.lerp_(reward, (1 - decay) / (1 - self.unseen))
+        baseline = torch.where(self.bias_correction < 1, self.average, reward)
+        # Rounded as in bias_correction, so that the first share is exactly 1.
+        decay = self.bias_correction.new_tensor(self.decay)
+        self.bias_correction.mul_(decay)
+        self.average.lerp_(reward, (1 - decay) / (1 - self.bias_correction))
         return reward - baseline

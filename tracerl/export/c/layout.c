@@ -53,7 +53,7 @@ struct settings {
 struct step_rule {
     int32_t kind;
     offset step_size, second_moment, score_norm, mean_denominator, peak_denominator, signal_square, signal_magnitude;
-    offset unseen; /* in words */
+    offset bias_correction; /* in words */
     offset ends, steps; /* of update_rms */
     int32_t len_ends;
     struct settings settings;

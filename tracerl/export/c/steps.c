@@ -21,10 +21,10 @@ static void add_to_traces(const struct learner *learner, struct sums *sums)
     if (rule->kind == INTENTIONAL) {
         real *second_moment = memory + rule->second_moment, over;
         const real kept = (real)rule->settings.score_decay, fresh = (real)(1 - rule->settings.score_decay);
-        words[rule->unseen].wide *= rule->settings.score_decay;
-        words[rule->unseen + 1].wide *= learner->trace_decay;
-        words[rule->unseen + 2].wide *= rule->settings.slow_decay;
-        over = 1 / (real)(1 - words[rule->unseen].wide);
+        words[rule->bias_correction].wide *= rule->settings.score_decay;
+        words[rule->bias_correction + 1].wide *= learner->trace_decay;
+        words[rule->bias_correction + 2].wide *= rule->settings.slow_decay;
+        over = 1 / (real)(1 - words[rule->bias_correction].wide);
         for (int i = 0; i < n; i++) {
             const real g = score[i], zeta = accumulate(trace[i], decay, g);
             const real nu = kept * second_moment[i] + fresh * g * g;
@@ -70,8 +70,8 @@ static real intentional(const struct learner *learner, real signal, const struct
 {
     const struct step_rule *rule = &learner->step_rule;
     const struct settings *settings = &rule->settings;
-    const real seen_trace = (real)(1 - words[rule->unseen + 1].wide);
-    const real seen_slow = (real)(1 - words[rule->unseen + 2].wide);
+    const real seen_trace = (real)(1 - words[rule->bias_correction + 1].wide);
+    const real seen_slow = (real)(1 - words[rule->bias_correction + 2].wide);
     real *sigma = memory + rule->score_norm, *mean = memory + rule->mean_denominator;
     real *peak = memory + rule->peak_denominator, denominator, size;
     *sigma += (1 - (real)learner->trace_decay) * (sums->score_norm - *sigma);
