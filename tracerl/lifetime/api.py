@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.moved import keep_names
+from tracerl.lifetime.arguments import check_methods
 from tracerl.lifetime.callbacks import Callback, Events, RunState, named
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
@@ -89,9 +90,7 @@ class Lifetime(Iterator[Step]):
         for name, given in (("callbacks", callbacks), ("milestones", milestones)):
             if not isinstance(given, Sequence) or isinstance(given, str):
                 raise checks.ConfigError(name, f"must be a list, got {given!r:.200}")
-        for method in ("start", "step", "end"):
-            if not callable(getattr(agent, method, None)):
-                raise checks.ConfigError("agent", f"must have the methods start, step and end, got {agent!r}")
+        check_methods(agent)
         if not all(hasattr(env, name) for name in ("reset", "step", "observation_space")):
             made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")

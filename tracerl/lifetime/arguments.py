@@ -29,6 +29,12 @@ def check_state(state: Any) -> None:
         raise ConfigError("state", f"must be tensors by name, as agent.capture() returns them, got {state!r:.200}")
 
 
+def check_methods(agent: Any) -> None:
+    """Check that an agent of one lifetime has the methods that the loop calls."""
+    if not all(callable(getattr(agent, method, None)) for method in ("start", "step", "end")):
+        raise ConfigError("agent", f"must have the methods start, step and end, got {agent!r:.200}")
+
+
 def not_begun(method: str) -> ConfigError:
     """Return the error of a step or an end outside an episode."""
     return ConfigError(method, "must come within an episode, which action = agent.start(observation) begins")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.moved import keep_names, previous_method
-from tracerl.lifetime.arguments import check_state, origin_of
+from tracerl.lifetime.arguments import check_methods, check_state, origin_of
+from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType, reset_episode
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.lifetimes import Lifetimes
@@ -24,14 +25,22 @@ def build_agents(
         make: function of ``lifetimes``, or of ``lives`` (its previous name), that returns an agent.
         new_lifetimes: function from one seed, or from a list of seeds, to their ``Lifetimes``.
         seeds: one per lifetime.
+
+    Raises:
+        ConfigError: an agent of one lifetime lacks a method that the loop calls.
     """
     parameters = inspect.signature(agent_class).parameters
     name = "lives" if "lives" in parameters and "lifetimes" not in parameters else "lifetimes"
     if len(seeds) == 1:
-        return make(**{name: new_lifetimes(seeds[0])})
+        return _checked(make(**{name: new_lifetimes(seeds[0])}))
     if hasattr(agent_class, "advance"):
         return make(**{name: new_lifetimes(list(seeds))})
-    return IndependentAgents([make(**{name: new_lifetimes(seed)}) for seed in seeds])
+    return IndependentAgents([_checked(make(**{name: new_lifetimes(seed)})) for seed in seeds])
+
+
+def _checked(agent: Any) -> Any:
+    check_methods(agent)
+    return agent
 
 
 def carry_out(agent: AgentMethods, step_type: int, reward: float, observation: Observation, action: Action) -> Action:
@@ -52,7 +61,7 @@ def carry_out(agent: AgentMethods, step_type: int, reward: float, observation: O
     if step_type == StepType.MID:
         return agent.step(reward, observation)
     if step_type != StepType.SKIP:
-        agent.end(reward, observation, terminated=step_type == StepType.TERMINATED)
+        agent.end(reward, observation, bool(step_type == StepType.TERMINATED))
     return action
 
 
@@ -106,8 +115,12 @@ class IndependentAgents:
 
     def diagnostics(self) -> dict[str, float]:
         """Return the mean diagnostics of the agents; see ``finite_mean``."""
-        each = [agent.diagnostics() for agent in self.agents]
-        return {tag: finite_mean(np.array([found[tag] for found in each])) for tag in each[0]}
+        each: list[Any] = [diagnostics_of(agent) for agent in self.agents]
+        for found in each:
+            if problem_of(found) is not None:
+                return found  # type: ignore[no-any-return]  # the log names what is wrong with it
+        tags = dict.fromkeys(tag for found in each for tag in found)
+        return {tag: finite_mean(np.array([found[tag] for found in each if tag in found])) for tag in tags}
 
 
 keep_names(globals(), Population="IndependentAgents")

@@ -217,7 +217,7 @@ def stream(
         step = Step(before, action, reward, observation, terminated, truncated)
         try:
             if terminated or truncated:
-                agent.end(reward, observation, terminated=terminated)
+                agent.end(reward, observation, terminated)
             else:
                 action = agent.step(reward, observation)
             diverged = _faulty(faults)

@@ -56,7 +56,7 @@ class AgentMethods(Protocol):
 
 @runtime_checkable
 class Agent(AgentMethods, Protocol):
-    """An agent of a run: the three methods, and diagnostics.
+    """An agent of a run: the three methods, and diagnostics, which may be left out.
 
     ``tracerl.agents`` has the agents. A new one is a class with these methods and a yaml. An agent whose attribute
     ``critic`` is None learns from rewards alone: a run warns if the first 1,000 of them are equal.

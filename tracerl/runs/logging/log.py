@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import fits, whole
+from tracerl.lifetime.diagnostics import diagnostics_of, numbers_of, problem_of
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
@@ -90,6 +91,7 @@ class RunLog(Callback):
         self._others = {name: at for name, at in before["offsets"].items() if name not in loggers}
         self._writers = Writers(run, loggers, before["offsets"])
         self._time, self._steps, self._warned_of_nonfinite = time.perf_counter(), int(before["steps"]), False
+        self._warned_of_diagnostics = False
 
     def resume_offset(self) -> dict[str, Any]:
         """Return where the log resumes: env steps of all lifetimes at the last point, and the offset of each logger."""
@@ -150,7 +152,7 @@ class RunLog(Callback):
         steps = sum(record.step for record in records)
         if steps == self._steps:
             return
-        values = dict(agent.diagnostics())
+        values = self._diagnostics(agent, step)
         self._warn_of_nonfinite(values, step)
         now = time.perf_counter()
         values["time/fps"] = (steps - self._steps) / (now - self._time)
@@ -158,6 +160,15 @@ class RunLog(Callback):
         values.update(_milestones(records))
         self._time, self._steps = now, steps
         self.scalars(values, step)
+
+    def _diagnostics(self, agent: Agent | ManyAgents, step: int) -> dict[str, float]:
+        """Return the agent's numbers by tag, with one warning of what is none."""
+        found = diagnostics_of(agent)
+        problem = problem_of(found)
+        if problem is not None and not self._warned_of_diagnostics:
+            print(f"warning: the agent's {problem} after {step:,} steps; the run continues", file=sys.stderr)
+            self._warned_of_diagnostics = True
+        return numbers_of(found)
 
     def _warn_of_nonfinite(self, values: Mapping[str, float], step: int) -> None:
         """Warn once of numbers that are not finite."""
