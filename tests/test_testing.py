@@ -31,6 +31,20 @@ class ValidEnv(tests.toy_envs.ToyEnv):
         return self.np_random.normal(size=1).astype(np.float32).clip(-9, 9), 1.0, self.elapsed == 7, False, {}
 
 
+class OfOldGym(ValidEnv):
+    """Its step returns four values."""
+
+    def step(self, action: int) -> Any:
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, terminated, info
+
+
+class WithoutSpaces(ValidEnv):
+    """Has no spaces."""
+
+    def __init__(self) -> None: ...
+
+
 class Unseeded(ValidEnv):
     def begin(self) -> np.ndarray:
         super().begin()
@@ -67,6 +81,9 @@ def test_valid_envs_pass_as_a_class_an_id_and_settings() -> None:
     ("make", "message"),
     [
         (Unseeded, "two envs reset with one seed must do the same"),
+        (OfOldGym, "Gymnasium.s checker raises|must"),
+        (WithoutSpaces, "must specify an action space"),
+        ("nosuchmodule:Env-v0", "the env cannot be made: ModuleNotFoundError: No module named 'nosuchmodule'"),
         (tests.toy_envs.Null, "np_random|random number"),
         (partial(Late, reward=np.inf), "rewards must be finite, got inf"),
         (partial(Late, terminated=1), "terminated must be a bool, got 1"),
@@ -140,6 +157,40 @@ class Infinite(Counting):
         return {"count": float("inf")}
 
 
+class Speechless(Counting):
+    def diagnostics(self) -> Any:
+        return None
+
+
+class Wordy(Counting):
+    def diagnostics(self) -> Any:
+        return {"count": "many"}
+
+
+class Forgetful(Counting):
+    reset_episode = None  # type: ignore[assignment]
+    abandon = None  # type: ignore[assignment]
+
+
+class InArrays(Counting):
+    def capture(self) -> Any:
+        return {"count": self.count.numpy()}
+
+
+class ThreeMethods:
+    """A valid agent without diagnostics."""
+
+    def __init__(self, observation_space: Any, action_space: Any, lifetimes: Any) -> None: ...
+
+    def start(self, observation: Any) -> int:
+        return 1
+
+    def step(self, reward: float, observation: Any) -> int:
+        return 1
+
+    def end(self, reward: float, observation: Any, terminated: bool) -> None: ...
+
+
 class Lossy(Counting):
     def restore(self, state: Any) -> None:
         super().restore(state)
@@ -181,7 +232,7 @@ class ManyStateless:
         return np.ones(self.n, np.int64)
 
 
-@pytest.mark.parametrize("make", [Counting, Stateless, ManyStateless, RandomAgent])
+@pytest.mark.parametrize("make", [Counting, Stateless, ManyStateless, ThreeMethods, RandomAgent])
 def test_valid_agents_pass(make: Any) -> None:
     check_agent(make)
 
@@ -201,7 +252,11 @@ def test_default_agent_passes_in_both_engines() -> None:
         (Lossy, "an agent must capture what it was restored from: count differs"),
         (Careless, "restore must raise a ValueError for a state with an unknown name"),
         (Awake, "lifetime 0 of three must act as the agent of its seed does alone"),
-        (lambda *spaces: object(), "an agent must have start, step, end and diagnostics"),
+        (lambda *spaces: object(), "must have the methods start, step and end, object has no start"),
+        (Speechless, "diagnostics must return numbers by tag, got None"),
+        (Wordy, "diagnostics must return numbers by tag, got 'many' for count"),
+        (Forgetful, "an agent with checkpoints must have .*, Forgetful has no reset_episode"),
+        (InArrays, "capture must return tensors by name, got array.*for count"),
     ],
 )
 def test_each_flaw_of_an_agent_raises_an_assertion_error_naming_it(make: Any, message: str) -> None:

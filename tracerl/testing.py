@@ -20,8 +20,9 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
 
+from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.independent_agents import carry_out
-from tracerl.lifetime.protocol import Agent, Stateful, StepType, is_stateful
+from tracerl.lifetime.protocol import Stateful, StepType, is_stateful
 from tracerl.nn.lifetimes import Lifetimes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
@@ -78,7 +79,7 @@ def check_agent(
         return make(observation_space, action_space, Lifetimes(seeds, dtype))
 
     check_actions(build, observation_space, action_space, steps)
-    stateful = is_stateful(build(0))
+    stateful = _is_stateful(build(0))
     if stateful:
         check_state(build, observation_space, None, steps)
     if hasattr(build(0), "advance"):
@@ -87,16 +88,33 @@ def check_agent(
             check_state(build, observation_space, 3, steps)
 
 
+def _is_stateful(agent: Any) -> bool:
+    """Return whether an agent has checkpoints; an AssertionError if it has some of the methods for them and not all."""
+    if is_stateful(agent):
+        return True
+    names = ("capture", "restore", "reset_episode")
+    missing = [name for name in names if not callable(getattr(agent, name, None))]
+    said = f"an agent with checkpoints must have capture, restore and reset_episode, {type(agent).__name__} has no"
+    assert len(missing) == len(names), f"{said} {' and no '.join(missing)}"
+    return False
+
+
 def check_gymnasium(make: MakeEnv) -> None:
     """Check an env with Gymnasium's own checker, without its advice about bounds."""
-    env = make()
+    try:
+        env = make()
+    except Exception as error:
+        raise AssertionError(f"the env cannot be made: {type(error).__name__}: {error}") from error
     with warnings.catch_warnings():
         for message in _ADVICE:
             warnings.filterwarnings("ignore", message)
         try:
             check_env_of_gymnasium(env, skip_render_check=True)
-        except gym.error.Error as error:
-            raise AssertionError(f"Gymnasium's checker raises: {error}") from error
+        except AssertionError:
+            raise
+        except Exception as error:
+            kind = "" if isinstance(error, gym.error.Error) else f"{type(error).__name__}: "
+            raise AssertionError(f"Gymnasium's checker raises: {kind}{error}") from error
     env.close()
 
 
@@ -208,12 +226,17 @@ def check_actions(
     """Check that the agent of a seed acts within its space, that its seed decides its actions, and its diagnostics."""
     transitions = random_transitions(observation_space, steps)
     agent = build(0)
-    assert isinstance(agent, Agent), "an agent must have start, step, end and diagnostics"
+    missing = [name for name in ("start", "step", "end") if not callable(getattr(agent, name, None))]
+    assert not missing, (
+        f"an agent must have the methods start, step and end, {type(agent).__name__} has no {missing[0]}"
+    )
     actions = play(agent, transitions)
     for action in actions:
         assert action_space.contains(action), f"actions must be of {action_space}, got {action!r}"
     assert _same(actions, play(build(0), transitions)), "two agents built with one seed must act alike"
-    for tag, number in agent.diagnostics().items():
+    found = diagnostics_of(agent)
+    assert problem_of(found) is None, problem_of(found)
+    for tag, number in found.items():
         assert np.isfinite(number), f"diagnostics must be finite, got {number} for {tag}"
 
 
@@ -236,7 +259,7 @@ def check_state(
     rest = play(second, transitions[half:], together)
     assert _same(rest, expected[-len(rest) :]), "a restored agent must act as one that was never stopped"
     _check_same_state(_copied(whole), _copied(second), "a restored agent must become what one does that never stopped")
-    assert second.diagnostics() == whole.diagnostics(), "a restored agent must return the same diagnostics"
+    assert diagnostics_of(second) == diagnostics_of(whole), "a restored agent must return the same diagnostics"
     _check_raises(second, {**state, "of another agent": next(iter(state.values()))}, "an unknown name")
     _check_raises(second, dict(list(state.items())[1:]), f"no {next(iter(state))}")
 
@@ -255,7 +278,11 @@ def check_lifetimes(build: BuildAgent, observation_space: spaces.Space[Any], ste
 
 
 def _copied(agent: Stateful) -> dict[str, Any]:
-    return {name: tensor.clone() for name, tensor in agent.capture().items()}
+    state: Any = agent.capture()
+    assert isinstance(state, Mapping), f"capture must return tensors by name, got {state!r:.200}"
+    for name, tensor in state.items():
+        assert isinstance(tensor, torch.Tensor), f"capture must return tensors by name, got {tensor!r:.200} for {name}"
+    return {name: tensor.clone() for name, tensor in state.items()}
 
 
 def _check_same_state(ours: Mapping[str, Any], theirs: Mapping[str, Any], said: str) -> None:
