@@ -199,7 +199,7 @@ def test_env_that_fails_in_every_lifetime_ends_the_run_under_every_policy() -> N
     agent, records = make_agent(runner, SMALL, "engine=torch", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck("reset_life")
     runner.divergence.remember(agent)
-    with pytest.raises(Diverged, match="no lifetime is left; the last that stopped: env handed out the reward nan"):
+    with pytest.raises(Diverged, match="no lifetime is left; the last that stopped: the env returned the reward nan"):
         runner.run(agent, 200, records, [], lambda: False)
     runner.close()
 

@@ -186,7 +186,7 @@ def test_a_trial_that_diverges_counts_as_failed_and_the_search_continues(search:
     assert {trial.state for trial in trials["well"]} == {TrialState.COMPLETE}
     assert {trial.state for trial in trials["reward"]} == {TrialState.FAIL}
     number = trials["reward"][0].number
-    assert f"trial {number}: failed, diverged: env handed out the reward nan in step 50" in out
+    assert f"trial {number}: failed, diverged: the env returned the reward nan in step 50" in out
     assert summary(tmp_path / "s" / "b" / str(number))["status"] == "diverged"
     with (tmp_path / "s" / "b" / "trials.csv").open() as file:
         assert [row["state"] for row in csv.DictReader(file)].count("fail") == len(trials["reward"])

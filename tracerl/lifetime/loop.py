@@ -11,6 +11,7 @@ import numpy as np
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged as Diverged
 from tracerl.lifetime.divergence import DivergenceCheck, Faults, faults_of, finite, first_nonfinite
+from tracerl.lifetime.env_errors import about_action, is_of_other_api
 from tracerl.lifetime.env_outputs import flag, observation_of, reward_of
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record
@@ -26,6 +27,8 @@ class EnvFailed(RuntimeError):
     """
 
 
+_RESET = "reset must return (observation, info), as Gymnasium's does"
+_STEP = "step must return (observation, reward, terminated, truncated, info), as Gymnasium's does"
 NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # exceptions that are not caught
 
 
@@ -285,10 +288,9 @@ def reset_env(env: gym.Env[Any, Any], seed: int | None, record: Record, shape: S
     except BaseException as error:
         if isinstance(error, TypeError) and "'seed'" in str(error):
             raise WrongEnvApi(f"{failed}: reset must take seed=, as Gymnasium's does") from error
-        raise EnvFailed(failed) from error
+        raise failure_of_reset(failed, error) from error
     if not isinstance(returned, tuple) or len(returned) != 2:
-        wanted = "(observation, info), as Gymnasium's does"
-        raise WrongEnvApi(f"{failed}: reset must return {wanted}, got {returned!r:.80}")
+        raise WrongEnvApi(f"{failed}: {_RESET}, got {returned!r:.80}")
     return _check_observation(returned[0], record, shape)
 
 
@@ -299,7 +301,9 @@ def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) 
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"the env failed in step {record.step + 1:,}") from error
+        raise failure_of_step(
+            f"the env failed in step {record.step + 1:,}", error, getattr(env, "action_space", None), action
+        ) from error
     try:
         observation, paid, terminated, truncated, _ = returned
         if type(terminated) is not bool or type(truncated) is not bool:
@@ -308,16 +312,27 @@ def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) 
         failed = f"the env failed in step {record.step + 1:,}"
         if isinstance(returned, tuple) and len(returned) == 5:
             raise EnvFailed(failed) from error
-        wanted = "(observation, reward, terminated, truncated, info), as Gymnasium's does"
-        raise WrongEnvApi(f"{failed}: step must return {wanted}, got {returned!r:.80}") from error
+        raise WrongEnvApi(f"{failed}: {_STEP}, got {returned!r:.80}") from error
     try:
         reward = paid if type(paid) is float else reward_of(paid)
     except Exception as error:
-        raise EnvFailed(f"env handed out the reward {paid!r} in step {record.step + 1:,}") from error
+        raise EnvFailed(f"the env returned the reward {paid!r} in step {record.step + 1:,}") from error
     observation = _check_observation(observation, record, shape)
     if not math.isfinite(reward):
-        raise Diverged(f"env handed out the reward {reward} in step {record.step + 1:,}: rewards must be finite")
+        raise Diverged(f"the env returned the reward {reward} in step {record.step + 1:,}: rewards must be finite")
     return observation, reward, terminated, truncated
+
+
+def failure_of_reset(failed: str, error: BaseException) -> EnvFailed:
+    """Return the error for an exception of an env's reset: that of another API if a wrapper could not unpack it."""
+    return WrongEnvApi(f"{failed}: {_RESET}") if is_of_other_api(error, 2) else EnvFailed(failed)
+
+
+def failure_of_step(failed: str, error: BaseException, space: Any, action: Any) -> EnvFailed:
+    """Return the error for an exception of an env's step, with the action if it is not in the space."""
+    if is_of_other_api(error, 5):
+        return WrongEnvApi(f"{failed}: {_STEP}")
+    return EnvFailed(failed + about_action(space, action))
 
 
 def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
@@ -326,7 +341,7 @@ def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
         observation = _as_array(observation, record)
     if shape is not None and getattr(observation, "shape", None) != shape:
         came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
-        raise EnvFailed(f"env handed out an observation {came} after {record.step:,} steps: its space says {shape}")
+        raise EnvFailed(f"the env returned an observation {came} after {record.step:,} steps: its space says {shape}")
     if not isinstance(observation, np.ndarray):
         return observation
     if observation.dtype.kind != "f":
@@ -334,7 +349,7 @@ def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
     if not finite(observation) and (found := first_nonfinite(observation)):
         index, value = found
         where = f"at index {index} after {record.step:,} steps"
-        raise Diverged(f"env handed out {value} in the observation {where}: observations must be finite")
+        raise Diverged(f"the env returned {value} in the observation {where}: observations must be finite")
     return observation
 
 
@@ -342,7 +357,7 @@ def _as_array(observation: Any, record: Record) -> Any:
     try:
         return observation_of(observation)
     except Exception as error:
-        raise EnvFailed(f"env handed out an observation of no use after {record.step:,} steps") from error
+        raise EnvFailed(f"the env returned an observation of no use after {record.step:,} steps") from error
 
 
 keep_names(globals(), Monitor="Callback", Moment="LoopState", live="run_lifetime", next_look="next_call")

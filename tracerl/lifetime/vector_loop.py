@@ -8,8 +8,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck, faults_of, finite, first_nonfinite
+from tracerl.lifetime.env_errors import about_action
 from tracerl.lifetime.env_outputs import check_outputs
-from tracerl.lifetime.loop import NOT_FAILURES, Callback, Ending, EnvFailed, LoopState, Schedule
+from tracerl.lifetime.loop import NOT_FAILURES, Callback, Ending, LoopState, Schedule, failure_of_reset, failure_of_step
 from tracerl.lifetime.protocol import ManyAgents, StepType
 from tracerl.lifetime.record import VectorStatistics
 
@@ -138,7 +139,7 @@ def _begin(
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"an env failed in reset after {statistics.step():,} steps") from error
+        raise failure_of_reset(f"an env failed in reset after {statistics.step():,} steps", error) from error
     _check_finite(observations, statistics, divergence)
     actions = _start(agents, which & ~statistics.frozen, observations)
     return _examine(agents, actions, observations, statistics, divergence, 0, np.zeros_like(which))
@@ -208,12 +209,14 @@ def _step(
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise EnvFailed(f"an env failed in step {statistics.step() + 1:,}") from error
+        failed, space = f"an env failed in step {statistics.step() + 1:,}", envs.single_action_space
+        odd = next((each for each in actions if about_action(space, each)), actions[0])
+        raise failure_of_step(failed, error, space, odd) from error
     _check_finite(observations, statistics, divergence)
     if not np.isfinite(rewards).all():
         for lifetime in np.flatnonzero(~np.isfinite(rewards) & ~statistics.frozen).tolist():
             where = f"step {statistics.step() + 1:,} of lifetime {lifetime}: rewards must be finite"
-            _freeze(lifetime, f"env handed out the reward {rewards[lifetime]} in {where}", statistics, divergence)
+            _freeze(lifetime, f"the env returned the reward {rewards[lifetime]} in {where}", statistics, divergence)
     return observations, np.asarray(rewards, np.float64), terminated, truncated
 
 
@@ -226,7 +229,7 @@ def _check_finite(observations: Any, statistics: VectorStatistics, divergence: D
         if found is not None and not statistics.frozen[lifetime]:
             index, value = found
             where = f"lifetime {lifetime} at index {index} after {statistics.step():,} steps"
-            problem = f"env handed out {value} in the observation of {where}: observations must be finite"
+            problem = f"the env returned {value} in the observation of {where}: observations must be finite"
             _freeze(lifetime, problem, statistics, divergence)
 
 
