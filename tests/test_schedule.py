@@ -252,3 +252,41 @@ def test_full_disk_skips_a_checkpoint_with_one_warning(tmp_path: Path, capsys: p
     callback.call([record], Agent())  # type: ignore[arg-type]
     assert [int(path.name.split("-")[1]) for path in (tmp_path / "gone" / CHECKPOINTS).iterdir()] == [40]
     assert os.listdir(tmp_path / "gone") == [CHECKPOINTS]
+
+
+@pytest.mark.parametrize(("how", "lifetimes", "step"), [("raise", 1, 49), ("reset", 1, 50), ("raise", 2, 49)])
+def test_run_whose_env_failed_continues_with_what_was_learned(
+    how: str, lifetimes: int, step: int, run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ["env=gymnasium", "env.id=tests.toy_envs:Broken-v0", f"lifetimes={lifetimes}", "network.hidden=[8]"]
+    whole = [*broken, f"+env.kwargs.how={how}", "steps=80", "hydra.run.dir=run"]
+    assert run(*whole) == 1
+    assert run(*broken, "+env.kwargs.how=well", f"steps={step}", "hydra.run.dir=short") == 0
+    learned, expected = (newest_good(tmp_path / name / CHECKPOINTS)[0] for name in ("run", "short"))
+    assert learned is not None and expected is not None and learned.step == expected.step == step
+    same = {name: tensor.equal(expected.parts["agent"][name]) for name, tensor in learned.parts["agent"].items()}
+    assert all(same.values()), [name for name in same if not same[name]]
+    capsys.readouterr()
+    assert run(*whole, "resume=auto") == 0
+    assert f"resumed at step {step}, with a new episode" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["status"], summary["steps"]) == ("finished", 80)
+    assert summary["resumed"] == [{"step": step, "new_episode": True}]
+
+
+def test_run_without_a_checkpoint_says_that_it_begins_anew(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = [
+        "checkpoint.every=null",
+        "checkpoint.minutes=null",
+        "network.hidden=[8]",
+        "hydra.run.dir=run",
+        "resume=auto",
+    ]
+    broken = ["env=gymnasium", "env.id=tests.toy_envs:Broken-v0", "steps=60", *none]
+    said = "no checkpoint in "
+    assert run(*broken) == 1
+    assert said not in capsys.readouterr().out
+    assert run(*broken) == 1
+    assert f"{said}{tmp_path / 'run'}: the run begins at step 0" in capsys.readouterr().out

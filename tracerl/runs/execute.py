@@ -101,15 +101,21 @@ def run(setup: Setup) -> dict[str, Any]:
 def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
     """Take the env steps, with the callbacks of the user, and return how they ended.
 
-    After an error in a callback, as after a signal, the env step is completed and a checkpoint is written.
+    After an error in a callback, as after a signal, the env step is completed and a checkpoint is written. After an
+    error of the env, a checkpoint of the last complete env step is written, without the state of the env.
 
     Raises:
+        EnvFailed: the env raised an exception, or returned values outside its spaces.
         CallbackFailed: a callback raised an exception.
     """
     events, interrupted = setup.events, setup.interrupted
     events.start()
     if events.failure is None:
-        ending = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, _ends(setup))
+        try:
+            ending = setup.runner.run(setup.agent, setup.steps, setup.records, callbacks, _ends(setup))
+        except EnvFailed:
+            _save_what_was_learned(setup, callbacks)
+            raise
         status = "finished" if events.run.stopped is not None and not interrupted() else ending
         events.end("failed" if events.failure is not None else status)
     if events.failure is not None:
@@ -117,6 +123,15 @@ def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
     if events.run.stopped is not None:
         print(f"stopped by callbacks.{events.run.stopped} after {events.run.step:,} steps", file=sys.stderr)
     return status
+
+
+def _save_what_was_learned(setup: Setup, callbacks: Sequence[Callback]) -> None:
+    """Write a checkpoint of the last complete env step, after which the env has failed."""
+    for callback in callbacks:
+        if isinstance(callback, Checkpoints) and not setup.run_lock.lost:
+            callback.call_at_failure(setup.records, setup.agent)
+    if setup.events.failure is not None:  # the failure of the env ends the run
+        print(f"warning: {describe(setup.events.failure)}", file=sys.stderr)
 
 
 def _ends(setup: Setup) -> Callable[[], bool]:

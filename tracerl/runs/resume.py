@@ -83,7 +83,7 @@ def _finished_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def clear(folder: Path, steps: int, key: str) -> None:
-    """Remove the files of an unfinished run, to start it again.
+    """Remove the files of an unfinished run, if there is one, to start it again, and print that it begins at step 0.
 
     Raises:
         ConfigError: the run has finished, or the files are not of a run, which writes its config before them.
@@ -99,6 +99,8 @@ def clear(folder: Path, steps: int, key: str) -> None:
         raise ConfigError(key, f"{problem}: name another folder, or move or remove the file")
     for path in outputs:
         path.unlink()
+    if (folder / CONFIG).is_file():
+        print(f"no checkpoint in {folder}: the run begins at step 0", flush=True)
 
 
 def check_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], where: Path) -> None:

@@ -59,7 +59,7 @@ class CheckpointSettings:
 
 
 class Checkpoints(Callback):
-    """Write a checkpoint on a schedule, on a signal to end, and at the end of the run.
+    """Write a checkpoint on a schedule, on a signal to end, at the end of the run, and after the env has failed.
 
     Where the best go by evaluations, one is also written after each evaluation that is better than all before in this
     part of the run. Only checkpoints of evaluated agents have a score then.
@@ -102,17 +102,28 @@ class Checkpoints(Callback):
         is_best = self._evaluations is not None and self._settings.keep_best > 0 and score > self._best
         if step == self._made or not (due or is_best or self._late()):
             return
+        self._write(step, records, agent, score)
+
+    def _write(
+        self, step: int, records: Sequence[Record], agent: Agent | ManyAgents, score: float, failed: bool = False
+    ) -> None:
         assert is_stateful(agent)
         try:
-            path = self._make(step, records, agent, score)
+            path = self._make(step, records, agent, score, failed)
             self._made, self._made_at, self._best = step, time.monotonic(), max(self._best, score)
         except OSError as error:
             if not self._warned:
                 problem = f"cannot write a checkpoint in {self._root}: {error}"
-                print(f"warning: {problem}; the run continues", file=sys.stderr)
+                print(f"warning: {problem}" + ("" if failed else "; the run continues"), file=sys.stderr)
             self._warned = True
             return
         self._written(path)
+
+    def call_at_failure(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
+        """Write a checkpoint without the state of an env that has failed: a run resumed there begins a new episode."""
+        step = steps_of_all(records)
+        if step not in (0, self._made):
+            self._write(step, records, agent, self._score(step, records), failed=True)
 
     def _score(self, step: int, records: Sequence[Record]) -> float:
         """Return what the best are chosen by; minus infinity without an evaluation at this step."""
@@ -123,10 +134,10 @@ class Checkpoints(Callback):
     def _late(self) -> bool:
         return time.monotonic() - self._made_at > 60 * (self._settings.minutes or math.inf)
 
-    def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float) -> Path:
+    def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float, failed: bool) -> Path:
         from tracerl.lifetime.env_state import split
 
-        arrays, plain = split(self._runner.capture())
+        arrays, plain = split({"env": None} if failed else self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
         info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
         path = write(self._root, step, {**mine, **self._others()}, info)
