@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
+from tracerl.config.search_path import search_path
 
 _CONFIGS = "tracerl.configs"  # package
 
@@ -23,7 +24,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException):
         there = f"\nThere are: {', '.join(error.options)}" if error.options else ""
         plugin = re.search(r"hydra/(launcher|sweeper)/(joblib|optuna|ray|submitit_local|submitit_slurm)\b", message)
-        return message.splitlines()[0] + (': pip install "tracerl[sweep]"' if plugin else "") + there
+        resumed = any(argument.startswith("resume=") for argument in arguments) and not search_path(arguments)
+        again = "\nA run that was started with --config-dir needs it again" if resumed else ""
+        return message.splitlines()[0] + (': pip install "tracerl[sweep]"' if plugin else "") + there + again
     if "Missing mandatory value" in message:
         return str(missing(message))
     found = re.search(r"Could not override '([^']+)'", message)
@@ -39,6 +42,10 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     path = f"{parent}." if parent else ""
     if name in exists:
         return f"{path}{name} is a value, there is no {key} in it"
+    agent = next((argument for argument in reversed(others) if argument.startswith("agent=")), None)
+    if not exists or (agent is not None and not parent and name in _groups()):
+        listed = f".\nKeys and groups: {', '.join(exists)}" if exists else ""
+        return f"there is no {key}" + (f" with {agent}" if agent else "") + listed
     near = difflib.get_close_matches(name, exists, 1, cutoff=0.5)
     hint = f" Did you mean {path}{near[0]}?" if near else ""
     whose = f"Keys of {parent}" if parent else "Keys and groups"
@@ -74,18 +81,34 @@ def check_choices(arguments: Sequence[str]) -> None:
                 raise ConfigError(key, f"must be {wanted}, got {argument.partition('=')[2]}")
 
 
-def _keys_of(parent: str, arguments: list[str]) -> list[str]:
-    """Return the keys under a dotted name in the config with the chosen groups."""
-    chosen = [argument for argument in arguments if re.fullmatch(r"\w+=[\w.-]+", argument)]
-    for overrides in (chosen, []):
+def _groups() -> set[str]:
+    """Return the names of the groups of the config, those that only some agents have included."""
+    return {path.name for path in files(_CONFIGS).iterdir() if path.is_dir()}
+
+
+def _keys_of(parent: str, arguments: Sequence[str]) -> list[str]:
+    """Return the keys under a dotted name in the config with the chosen groups; none if it has no such name."""
+    node: Any = _with_choices(arguments)
+    try:
+        for part in filter(None, parent.split(".")):
+            node = node[part]
+        return sorted(str(key) for key in node if key != "_target_")
+    except (OmegaConfBaseException, KeyError, TypeError):
+        return []
+
+
+def _with_choices(arguments: Sequence[str]) -> Any:
+    """Return the config with the chosen groups, without those that it does not have; None if it cannot be composed."""
+    chosen, path = [text for text in arguments if re.fullmatch(r"\w+=[\w.-]+", text)], search_path(arguments)
+    while True:
         try:
-            node: Any = compose(overrides)
-            for part in filter(None, parent.split(".")):
-                node = node[part]
-            return sorted(str(key) for key in node if key != "_target_")
-        except (HydraException, OmegaConfBaseException, KeyError, TypeError):
-            continue
-    return []
+            return compose([*chosen, *path])
+        except (HydraException, OmegaConfBaseException) as error:
+            found = re.search(r"Could not override '([^'@]+)", str(error))
+            kept = [text for text in chosen if found is not None and not text.startswith(f"{found[1]}=")]
+            if found is None or len(kept) == len(chosen):
+                return None
+            chosen = kept
 
 
 def missing(message: str) -> ConfigError:

@@ -2,20 +2,18 @@
 
 import re
 import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import trust
 from tracerl.config.checks import ConfigError
 from tracerl.config.hydra_compat import compose
 from tracerl.config.overrides import text_of
+from tracerl.config.search_path import parsed, search_path
 from tracerl.runs.build import expanded, with_input
 from tracerl.runs.by_input import KINDS
 from tracerl.runs.resume import distance, flat
@@ -48,7 +46,7 @@ def accepted(
     """
     kept = [str(line) for line in lines if _is_accepted(line, source, trusted)]
     own = [text for text in arguments if "=" in text and not text.startswith("-")]
-    cfg = compose([*kept, *_plain(own), *_search_path(arguments, own)])
+    cfg = compose([*kept, *_plain(own), *search_path(arguments)])
     trust.check(expanded(OmegaConf.to_container(cfg, resolve=False)), "", source, own, trusted)
 
     def from_earlier(settings: DictConfig) -> tuple[int, int]:
@@ -68,7 +66,7 @@ def accepted(
 
 def _is_accepted(line: object, source: Path, trusted: bool) -> bool:
     """Return whether a line is a setting of the run; warn if it is not."""
-    override = None if str(line).startswith("-") else _parsed(str(line))
+    override = None if str(line).startswith("-") else parsed(str(line))
     if override is None and not str(line).startswith("-"):
         raise ConfigError("resume", f"must be of a run whose overrides can be read, got {line!r} ({source})")
     if override is None or _is_of_hydra(override):
@@ -83,31 +81,11 @@ def _is_accepted(line: object, source: Path, trusted: bool) -> bool:
     return True
 
 
-def _parsed(text: str) -> Override | None:
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
-
-
 def _is_of_hydra(override: Override) -> bool:
     return "hydra" in re.split(r"[./]", f"{override.key_or_group}.{override.package}")
 
 
 def _plain(own: Sequence[str]) -> list[str]:
     """Return the user's settings with one value. Those of a sweep are not composed here."""
-    parsed = [(text, _parsed(text)) for text in own]
-    return [text for text, found in parsed if found and not (_is_of_hydra(found) or found.is_sweep_override())]
-
-
-def _search_path(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Return the override that adds the user's folders of configs, if there are any."""
-    parser = ArgumentParser(add_help=False)
-    parser.add_argument("--config-dir", "-cd", type=Path)
-    folder = parser.parse_known_args(list(arguments))[0].config_dir
-    places: list[Any] = [] if folder is None else [f"file://{folder.absolute()}"]
-    for override in filter(None, map(_parsed, own)):
-        value = override.value()
-        places += value if override.key_or_group == "hydra.searchpath" and isinstance(value, list) else []
-    quoted = ",".join("'" + str(place).replace("'", "\\'") + "'" for place in places)
-    return [f"hydra.searchpath=[{quoted}]"] if places else []
+    overrides = [(text, parsed(text)) for text in own]
+    return [text for text, found in overrides if found and not (_is_of_hydra(found) or found.is_sweep_override())]
