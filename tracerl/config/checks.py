@@ -31,6 +31,10 @@ class ConfigError(ValueError):
         return ConfigError(f"{prefix}.{self.key}" if self.key else prefix, self.problem)
 
 
+class NotMade(ConfigError):
+    """A part that the config names raised another error, the cause of this one, while it was made."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error of another package, or its class if it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

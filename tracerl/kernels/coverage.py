@@ -22,6 +22,7 @@ from tracerl.kernels.layout import (
 )
 from tracerl.nn.credit import OTPE, Exact
 from tracerl.nn.encoders import ContrastEncoder, Encoder, RawEncoder
+from tracerl.nn.encoders.base import name_of
 from tracerl.nn.heads import Bernoulli, Categorical, Discretized, EpsilonGreedy, Gaussian, Head, MultiCategorical
 from tracerl.nn.layers import ALIF, LIF, ConvolutionalSynapses, DenseSynapses, Graded, Pooling, SynapticLIF, Ternary
 from tracerl.nn.networks import Network, Perceptron, ScoredNetwork, Sequential
@@ -64,7 +65,7 @@ def _reasons(encoder: Encoder, head: Head, learners: Sequence[TraceLearner]) -> 
     if any(isinstance(rule, TorchStep) for rule in rules):
         yield "it has no torch.optim optimisers"
     if type(encoder) not in ENCODERS:
-        yield f"it has no kernel for the encoder {encoder.name}"
+        yield f"it has no kernel for the encoder {name_of(encoder)}"
     for part in (head, *rules):
         if type(part) not in (*HEADS, *STEP_RULES):
             yield f"it has no kernel for {type(part).__name__}"

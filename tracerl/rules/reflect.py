@@ -12,6 +12,7 @@ taken in which state.
 
 from torch import Tensor
 
+from tracerl.config.checks import ConfigError
 from tracerl.nn import functional as F
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.heads import Head
@@ -54,7 +55,12 @@ class TraceLearner(StateModule):
             trace_decay: d = gamma lambda per env step.
             lifetimes: maker of tensors.
             rounding: of the weights after every update; None: they are not rounded.
+
+        Raises:
+            ConfigError: the settings of the rule did not build one.
         """
+        if not isinstance(step_rule, StepRule):
+            raise ConfigError("optimizer", f"must build a tracerl.optim.rule.StepRule, got {step_rule!r:.200}")
         super().__init__()
         self.network = network
         self.step_rule = step_rule

@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import checks
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, NotMade
 from tracerl.config.instantiate import build
 from tracerl.runs.by_input import for_input, kind_of_space
 
@@ -76,6 +76,9 @@ def build_agent(
         if error.key.split(".")[0] in cfg:  # engine, or a setting of another group
             raise
         raise error.under("agent") from error
+    except Exception as error:  # in a part of the user, or in one of ours
+        made = cfg.agent["_target_"]
+        raise NotMade("agent", f"cannot be built: {made} raised {type(error).__name__}: {error}") from error
     if deploy is not None and deploy.exact:
         deploy.check(agent)
     if hasattr(agent, "built_from"):

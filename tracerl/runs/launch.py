@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import checks, floats
-from tracerl.config.checks import ConfigError, ConfigWarning
+from tracerl.config.checks import ConfigError, ConfigWarning, NotMade
 from tracerl.config.instantiate import build, value, with_current_keys
 from tracerl.runs import saved
 from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
@@ -112,13 +112,20 @@ def _launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any]) -> dict[s
 
 @contextmanager
 def _failed_run(folder: Path) -> Iterator[None]:
-    """Turn an env or logger that fails at construction, and a call of ``sys.exit``, into a failed run."""
+    """Turn an env or logger that fails at construction, and a call of ``sys.exit``, into a failed run.
+
+    The traceback of these, and of an agent that cannot be built, is kept in the folder.
+    """
     from tracerl.lifetime.loop import NOT_FAILURES, EnvFailed
     from tracerl.runs.execute import describe, keep_traceback
     from tracerl.runs.logging.writers import LoggerFailed
 
     try:
         yield
+    except NotMade as failure:
+        keep_traceback(folder, failure)
+        where = f"{failure.problem} (traceback in {folder / 'error.txt'})"
+        raise ConfigError(failure.key, where) from failure
     except BaseException as failure:
         if isinstance(failure, (Exception, *NOT_FAILURES)) and not isinstance(failure, (EnvFailed, LoggerFailed)):
             raise

@@ -49,7 +49,7 @@ class EncoderSettings:
         """Make the encoder for an agent without ticks; a ConfigError if the encoder is temporal."""
         encoder = self.build(shape, 1, lifetimes)
         if encoder.temporal:
-            problem = f"must not be {encoder.name}: this agent has no ticks for temporal features"
+            problem = f"must not be {name_of(encoder)}: this agent has no ticks for temporal features"
             raise checks.ConfigError("encoder", problem)
         return encoder
 

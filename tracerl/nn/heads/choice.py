@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -78,4 +79,9 @@ def head_for(space: Space[Any], lifetimes: Lifetimes, settings: HeadSettings | M
         raise error.under("head") from error
     if not isinstance(head, Head):
         raise ConfigError("head", f"must be null or _target_ of a head, with _partial_: true; got {settings!r}")
+    if not isinstance(getattr(head, "n_outputs", None), Integral):
+        raise ConfigError("head", f"must have n_outputs, a whole number: {type(head).__name__} has none")
+    for name in ("sample", "score", "chosen"):
+        if getattr(type(head), name) is getattr(Head, name):
+            raise ConfigError("head", f"must have the method {name}: {type(head).__name__} has none of its own")
     return head

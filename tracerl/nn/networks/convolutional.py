@@ -71,7 +71,7 @@ class Convolutional(Dense):
         convolutional = replace(self, membrane_decay=m)
         initial = {name: getattr(self, name) for name in ("weight_scale", "bias_scale", "sparsity")}
         for stage in self._stages(shape):
-            layers.append(convolutional.layer(stage.synapses(lifetimes, **initial), lifetimes))
+            layers.append(convolutional.checked_layer(stage.synapses(lifetimes, **initial), lifetimes))
             if stage.pool > 1:
                 layers.append(Pooling(stage.convolved, stage.pool, self.pool_kind, lifetimes))
         for width in self.hidden:

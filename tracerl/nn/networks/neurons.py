@@ -137,7 +137,15 @@ class Neurons:
             bias_scale=self.bias_scale,
             sparsity=self.sparsity,
         )
-        return self.layer(synapses, lifetimes, self.recurrent)
+        return self.checked_layer(synapses, lifetimes, self.recurrent)
+
+    def checked_layer(self, synapses: Synapses, lifetimes: Lifetimes, recurrent: bool = False) -> SpikingLayer:
+        """Return what ``layer`` makes; a ConfigError if it is no spiking layer."""
+        made: Any = self.layer(synapses, lifetimes, recurrent)
+        if not isinstance(made, SpikingLayer):
+            problem = f"of {type(self).__name__} must return a tracerl.nn.layers.SpikingLayer, got {made!r:.200}"
+            raise checks.ConfigError("network", f"cannot be built: layer {problem}")
+        return made
 
     def layer(self, synapses: Synapses, lifetimes: Lifetimes, recurrent: bool = False) -> SpikingLayer:
         """Make a layer of these neurons with given synapses; override this method for other kinds of neurons."""

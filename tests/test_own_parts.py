@@ -1,0 +1,133 @@
+"""A part of the user that cannot be used is named in one line, with its traceback in error.txt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tracerl
+from tracerl.config.checks import ConfigError
+from tracerl.nn.encoders import Encoder, EncoderSettings
+from tracerl.nn.heads import Head
+from tracerl.nn.networks import Dense
+from tracerl.optim import ObGD
+
+HERE = "tests.test_own_parts."
+
+
+@dataclass(frozen=True)
+class Nameless(EncoderSettings):
+    """Settings of an encoder without a name."""
+
+    def build(self, shape: Any, ticks: int, lifetimes: Any) -> Encoder:
+        return NamelessEncoder(shape, shape[0], self, lifetimes, ticks if ticks > 1 else None)
+
+
+class NamelessEncoder(Encoder):
+    def forward(self, observation: torch.Tensor, first: Any = False) -> torch.Tensor:
+        code = self.standardise(observation).to(self.dtype)
+        return code if not self.temporal else code.unsqueeze(-2).expand(*observation.shape[:-1], *self.layout)
+
+
+@dataclass(frozen=True)
+class Temporal(Nameless):
+    def build(self, shape: Any, ticks: int, lifetimes: Any) -> Encoder:
+        return NamelessEncoder(shape, shape[0], self, lifetimes, ticks)
+
+
+@dataclass(frozen=True)
+class Failing(EncoderSettings):
+    def build(self, shape: Any, ticks: int, lifetimes: Any) -> Any:
+        return shape.no_such_thing
+
+
+class NoRule(ObGD):
+    def build(self, network: Any, trace_decay: float, lifetimes: Any) -> Any:
+        return None
+
+
+class Sized(Head):
+    """A head that does not say how many outputs it needs."""
+
+    def __init__(self, space: Any, lifetimes: Any) -> None:
+        super().__init__()
+
+
+class Mute(Sized):
+    n_outputs = 2
+
+
+class NoLayer(Dense):
+    def layer(self, synapses: Any, lifetimes: Any, recurrent: bool = False) -> Any:
+        return None
+
+
+class Narrow:
+    """An agent without the spaces among its arguments."""
+
+    def __init__(self, lifetimes: Any) -> None: ...
+
+
+SMALL = {"network.hidden": [4], "steps": 20, "logger": "none"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"encoder": "raw", "encoder._target_": "Failing"},
+            "agent cannot be built: .*ReflectAgent raised AttributeErr",
+        ),
+        (
+            {"agent": "random", "agent._target_": "Narrow"},
+            "agent cannot be built: .*Narrow raised TypeError: .* unexpected keyword argument 'observation_space'",
+        ),
+    ],
+)
+def test_error_of_a_part_is_one_line_with_its_traceback_in_a_file(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (target,) = (key for key in settings if key.endswith("_target_"))
+    small = {} if "agent" in settings else SMALL
+    with pytest.raises(ConfigError, match=rf"^{message}.*\(traceback in .*error\.txt\)$"):
+        tracerl.launch({**small, **settings, target: HERE + settings[target], "steps": 20}, tmp_path)
+    assert "Traceback" in (text := (tmp_path / "error.txt").read_text())
+    assert "no_such_thing" in text or "observation_space" in text
+    assert not (tmp_path / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "obgd", "optimizer.value._target_": "NoRule"}, r"optimizer must build a .*StepRule, got None"),
+        ({"head._target_": "Sized"}, "head must have n_outputs, a whole number: Sized has none"),
+        ({"head._target_": "Mute"}, "head must have the method sample: Mute has none of its own"),
+        (
+            {"network": "dense", "network._target_": "NoLayer"},
+            r"network cannot be built: layer of NoLayer must return a .*SpikingLayer, got None",
+        ),
+        (
+            {"encoder": "raw", "encoder._target_": "Nameless", "engine": "fused"},
+            "engine cannot be fused: it has no kernel for the encoder NamelessEncoder",
+        ),
+    ],
+)
+def test_part_of_another_class_is_named(settings: dict[str, Any], message: str) -> None:
+    named = {key: HERE + value if key.endswith("_target_") else value for key, value in settings.items()}
+    if "head._target_" in named:
+        named = {"agent.head": {"_target_": named["head._target_"], "_partial_": True}}
+    env = tracerl.make_env("CartPole")
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        tracerl.make_agent(env, settings={"network.hidden": [4], **named})
+
+
+def test_encoder_without_a_name_is_used() -> None:
+    env = tracerl.make_env("CartPole")
+    settings = {"network.hidden": [4], "encoder": "raw", "encoder._target_": HERE + "Nameless"}
+    agent = tracerl.make_agent(env, settings=settings)
+    assert tracerl.live(agent, env, 30).finish().step == 30
+    assert agent.engine_reason == "it has no kernel for the encoder NamelessEncoder"
+    with pytest.raises(ConfigError, match="encoder must not be NamelessEncoder: this agent has no ticks"):
+        tracerl.make_agent(env, "stream_ac", {"encoder": "raw", "encoder._target_": HERE + "Temporal"})
