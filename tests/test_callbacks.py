@@ -64,6 +64,14 @@ class Stepping(Recorded):
         self.note(run, "step")
 
 
+class Misspelt(Recorded):
+    """Its event does not exist."""
+
+    on_gpu = True  # no method
+
+    def on_setp(self, run: tracerl.RunState) -> None: ...
+
+
 class Counting(tracerl.Callback):
     """Counts episodes, over all parts of a run."""
 
@@ -183,6 +191,10 @@ def test_wrong_state_is_named(tmp_path: Path) -> None:
         ("callbacks.a=3", "callbacks.a must have a _target_, the class, got 3"),
         ("callbacks.a._target_=collections.Counter", "callbacks.a must be tracerl.Callback, tracerl.Every("),
         ("callbacks.a._target_=tests.test_callbacks.Nothing", "callbacks.a._target_ must name a class"),
+        (
+            "callbacks.a._target_=tests.test_callbacks.Misspelt",
+            "callbacks.a must have no method on_setp, which is no event: on_start, on_step, on_episode_end, ",
+        ),
         ("callbacks.a={_target_:tests.test_callbacks.Recorded,x:1}", "callbacks.a.x does not exist. Keys of"),
     ],
 )

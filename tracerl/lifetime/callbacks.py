@@ -312,11 +312,20 @@ def _plain_state(method: Callable[[], Any]) -> Any:
     return json.loads(json.dumps(method(), allow_nan=False))
 
 
+def _check_events(key: str, kind: type[Callback]) -> None:
+    """Raise a ConfigError for a method that is named as an event and is none, such as ``on_setp``."""
+    for part in kind.__mro__:
+        for method, value in vars(part).items():
+            if method.startswith("on_") and callable(value) and method not in vars(Callback):
+                events = ", ".join(event for event in vars(Callback) if event.startswith("on_"))
+                raise ConfigError(key, f"must have no method {method}, which is no event: {events}")
+
+
 def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """Return callbacks by name: the name of the class, with a number for the second of a class.
 
     Raises:
-        ConfigError: one is no callback.
+        ConfigError: one is no callback, or has a method ``on_...`` of no event.
     """
     if isinstance(callbacks, Mapping):
         found = dict(callbacks)
@@ -334,6 +343,8 @@ def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
             one = isinstance(callbacks, Mapping)
             place, must = (f"callbacks.{name}", "must be") if one else ("callbacks", "must each be")
             raise ConfigError(place, f"{must} {wanted}(records, agent), got {callback!r:.200}")
+        if isinstance(callback, Callback):
+            _check_events(f"callbacks.{name}", type(callback))
         if not isinstance(callback, Callback) and not callable(getattr(callback, "next_call", None)):
             whole(f"callbacks.{name}.every", getattr(callback, "every", None), 1)
     return found
