@@ -68,7 +68,10 @@ def test_soft_reset_raises_a_warning(
         (["nowhere", "--nir", "x"], "run must be the folder of a run"),
         (["run", "--nir", "x", "--checkpoint", "step-7"], "--checkpoint must be sound"),
         (["run", "--nir", "x", "--lifetime", "2"], "--lifetime must be a whole number from 0 to 1, got 2"),
-        (["random", "--nir", "x"], "agent must have a network of spiking neurons, RandomAgent has none"),
+        (
+            ["random", "--nir", "x"],
+            "agent must have a network of spiking neurons, which its method .* RandomAgent has no such method",
+        ),
         (["run", "--pt2", "x", "--network", "actor"], "--network must be one of policy, value .* got 'actor'"),
         (["run", "--nir", "x", "--form", "odd"], "--form must be one of plain, scaled"),
         (["run", "--nir", "x", "--dt", "nan"], "--dt must be a number above 0"),

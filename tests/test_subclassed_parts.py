@@ -161,7 +161,9 @@ def test_layers_that_no_export_knows_raise_an_error_naming_them(network: str) ->
     for export in (tracerl.to_nir, program_of):
         with pytest.raises(ConfigError, match=r"network\._target_ must build tracerl's own .*, got Bounded$"):
             export(agent, network=network)
-    with pytest.raises(ConfigError, match="network must be .*, got BoundedDense"):
+    with pytest.raises(
+        ConfigError, match=r"^network\._target_ must build tracerl's own layers for a C program, got BoundedDense$"
+    ):
         c_program(agent)
 
 

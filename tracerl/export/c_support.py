@@ -77,6 +77,9 @@ def _problems_of_network(key: str, network: Any) -> Iterator[tuple[str, str]]:
     """Yield what the C program lacks of a network's settings."""
     if type(network) is not Dense:
         found = type(network).__name__
+        if type(network).__module__.partition(".")[0] != "tracerl":
+            yield f"{key}._target_", f"must build tracerl's own layers for a C program, got {found}"
+            return
         yield key, f"must be of dense layers in a row for a C program, got {found}: train with network=normalized"
         return
     if network.neuron not in ("lif", "graded"):

@@ -46,13 +46,20 @@ def part_of(agent: Any, name: str) -> Part:
         ConfigError: the agent has no network to export, several lifetimes, or no network of this name.
     """
     if not isinstance(agent, Portable):
-        raise ConfigError("agent", f"must have a network of spiking neurons, {type(agent).__name__} has none to export")
+        named = f"{type(agent).__name__} has no {_lacking(agent)}"
+        raise ConfigError("agent", f"must have a network of spiking neurons, which its method parts() returns: {named}")
     if agent.lifetimes.shape:
         raise ConfigError("agent", f"must be of one lifetime, got one of {agent.lifetimes.shape[0]}")
     parts = agent.parts()
     if name not in parts:
         raise ConfigError("network", f"must be one of {', '.join(parts)} of {type(agent).__name__}; got {name!r}")
     return parts[name]
+
+
+def _lacking(agent: Any) -> str:
+    """Return in words what an agent lacks of ``Portable``."""
+    lacking = [name for name in ("encoder", "head", "lifetimes") if not hasattr(agent, name)]
+    return "such method" if not callable(getattr(agent, "parts", None)) else f"attribute {' and no '.join(lacking)}"
 
 
 def check_known(network: Any) -> None:
