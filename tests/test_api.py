@@ -224,7 +224,8 @@ ENV = gym.make("CartPole-v1")
         (lambda: tracerl.live(Lazy(), ENV, 1e4), "steps must be a whole number of 1 or above, got 10000.0"),
         (lambda: tracerl.make_env(ENV, {"env.id": "x"}), "settings must be empty"),
         (lambda: tracerl.make_agent(ENV, {"engine": "fused"}), "agent must be the name of an agent, got .*settings="),
-        (lambda: tracerl.make_agent(ENV, "reflekt"), "There are: eprop"),
+        (lambda: tracerl.make_agent(ENV, "reflekt"), r"^agent cannot be used: .*\n?There are: eprop"),
+        (lambda: tracerl.make_agent(ENV, settings={"encoder": "nope"}), "^encoder cannot be used: .*'encoder/nope'"),
         (lambda: tracerl.make_agent(ENV, settings={"network.hiden": [3]}), r"Did you mean network\.hidden"),
         (lambda: tracerl.make_agent(ENV, settings={"network.hidden": object()}), "settings must hold numbers"),
         (

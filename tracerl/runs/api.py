@@ -254,7 +254,9 @@ def compose(settings: Settings) -> DictConfig:
     try:
         return hydra_compat.compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError("settings", f"cannot be used: {explain(error, overrides)}") from error
+        found = re.search(r"Could not find '([\w/]+)/", str(error))
+        key = found[1] if found is not None and found[1] in settings else "settings"
+        raise ConfigError(key, f"cannot be used: {explain(error, overrides)}") from error
 
 
 def _mapping(settings: Settings | None) -> Settings:
