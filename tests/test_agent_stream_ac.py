@@ -266,7 +266,7 @@ def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str)
 def test_invalid_convolutions_raise_an_error_naming_the_key(override: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=f"^{problem}"):
         agent_for_images(override)
-    with pytest.raises(ConfigError, match="^channels needs observations of two or three dimensions"):
+    with pytest.raises(ConfigError, match="^channels needs observations of two to four dimensions"):
         agent_for("agent.channels=[3]")
 
 

@@ -228,7 +228,7 @@ def test_invalid_settings_raise_an_error_naming_the_key(key: str, value: Any) ->
 @pytest.mark.parametrize(
     ("shape", "changes", "message"),
     [
-        ((4,), {}, r"^network.channels needs observations of two or three dimensions, got shape \(4,\)$"),
+        ((4,), {}, r"^network.channels needs observations of two to four dimensions, got shape \(4,\)$"),
         ((2, 8, 1), {}, "^network.kernel must fit the image, got 3 for one of 2 x 8$"),
         ((4, 8, 1), dict(pool=3), "^network.pool must fit the image, got 3 for one of 2 x 6$"),
         ((6, 6), dict(channels=[2, 2], kernel=[4, 4]), "^network.kernel must fit the image, got 4 for one of 3 x 3$"),
@@ -242,7 +242,7 @@ def test_observations_of_another_shape_raise_an_error_naming_the_key(
 
 
 def test_convolutions_need_images_and_have_no_kernel_with_otpe() -> None:
-    with pytest.raises(ConfigError, match="^network.channels needs observations of two or three dimensions"):
+    with pytest.raises(ConfigError, match="^network.channels needs observations of two to four dimensions"):
         make_agent(gym.make("CartPole-v1"), "network=conv")
     assert make_agent(gym.make("Image-v0"), "network=conv", "engine=auto").engine == "fused"
     agent = make_agent(gym.make("Image-v0"), "network=conv", "network.credit=otpe", "engine=auto")

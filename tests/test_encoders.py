@@ -250,15 +250,18 @@ class WrongEncoder(Encoder):
 
 
 @pytest.mark.parametrize("agent", ["reflect", "stream_ac", "q_lambda", "eprop", "rstdp", "reflect_classic"])
-@pytest.mark.parametrize(("nothing", "of_one", "of_two"), [("false", "(5,)", "(2, 5)"), ("true", "None", "None")])
+@pytest.mark.parametrize(
+    ("nothing", "of_one", "of_two"), [("false", "the shape (5,)", "the shape (2, 5)"), ("true", "None", "None")]
+)
 def test_features_of_another_shape_than_declared_raise_an_error_at_the_first_start(
     agent: str, nothing: str, of_one: str, of_two: str
 ) -> None:
     encoder = f"agent.encoder={{_target_:{__name__}.Wrong,normalize:true,clip:5.0,nothing:{nothing}}}"
     one, two = (make_agent(gym.make("CartPole-v1"), f"agent={agent}", encoder, seed=seed) for seed in (0, [0, 1]))
-    with pytest.raises(ConfigError, match=re.escape(f"encoder must return features of the shape (4,), got {of_one}")):
+    said = "encoder must return a torch tensor of the shape"
+    with pytest.raises(ConfigError, match=re.escape(f"{said} (4,), got {of_one}")):
         one.start(np.ones(4))
-    with pytest.raises(ConfigError, match=re.escape(f"encoder must return features of the shape (2, 4), got {of_two}")):
+    with pytest.raises(ConfigError, match=re.escape(f"{said} (2, 4), got {of_two}")):
         two.advance(np.ones(2, np.int8), np.zeros(2), np.ones((2, 4)))
 
 

@@ -369,7 +369,7 @@ def wrong() -> list[tuple[Any, str]]:
         (around(neurons("LIT", neg_threshold=0.3)), r"layer 1 \(LIT\), which has pos_threshold and neg_threshold"),
         (around(neurons("RLIB", rec_weight=0.3)), r"layer 1 \(RLIB\), which averages its own spikes by gamma"),
         (around(neurons(dim=0)), r"layer 1 \(LIB\), which has dim=0: it must be -1"),
-        (of_images(), "channels needs observations of two or three dimensions"),
+        (of_images(), "channels needs observations of two to four dimensions"),
         (around(nn.ReLU()), r"layer 1 \(ReLU\), which tracerl cannot read"),
         (nn.Sequential(first, neurons(), top, snn.LI(2)), r"layer 3 \(LI\), which averages the bias of 2 too"),
         (

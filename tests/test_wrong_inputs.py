@@ -25,7 +25,7 @@ BAD = {
     "steps=many": "steps must be",
     "seed=-1": "seed must be",
     "device=gpu": "device must be",
-    "network=conv": "network.channels needs observations of two or three dimensions, got shape (12,)",
+    "network=conv": "network.channels needs observations of two to four dimensions, got shape (12,)",
     "engine=numpy": "engine must be one of auto, torch, fused",
     "engine=fused optimizer=torch": "engine cannot be fused: it has no torch.optim optimisers",
     "network.credit=bptt": "network.credit must be one of otpe, presynaptic, mixed, exact, auto",

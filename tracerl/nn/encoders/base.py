@@ -118,8 +118,8 @@ class Encoder(StateModule):
         wanted = (*observation.shape[:-1], *self.layout)
         if isinstance(features, Tensor) and features.shape == wanted:
             return features
-        found = tuple(features.shape) if isinstance(features, Tensor) else features
-        raise checks.ConfigError("encoder", f"must return features of the shape {wanted}, got {found!r:.200}")
+        found = f"the shape {tuple(features.shape)}" if isinstance(features, Tensor) else f"{features!r:.200}"
+        raise checks.ConfigError("encoder", f"must return a torch tensor of the shape {wanted}, got {found}")
 
     def standardise(self, observation: Tensor) -> Tensor:
         """Return the observation, standardised under ``normalize``: float64, [*lifetimes, n]."""

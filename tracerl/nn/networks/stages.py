@@ -145,7 +145,7 @@ def image_of(shape: Sequence[int], channels_last: bool | None = None) -> Shape:
     if len(shape) == 2:
         return Shape(1, *shape)
     if len(shape) != 3:
-        expected = f"needs observations of two or three dimensions, got shape {tuple(shape)}"
+        expected = f"needs observations of two to four dimensions, got shape {tuple(shape)}"
         raise checks.ConfigError("channels", expected)
     at = _channels_at(shape, channels_last)
     return Shape(shape[at], *(side for axis, side in enumerate(shape) if axis != at))
