@@ -83,6 +83,37 @@ def test_what_a_page_says_works(page: str, folder: Path, monkeypatch: pytest.Mon
     assert follow(page, folder, monkeypatch, short=True) > 0
 
 
+@pytest.mark.parametrize(
+    ("page", "line", "message"),
+    [
+        (
+            "extend/head.md",
+            "head=exploring env=Pendulum",
+            "env must have a Discrete action space for this head, got Box",
+        ),
+        (
+            "extend/agent.md",
+            "agent=critic_free env=ContextualBandit agent.trace_decay=2",
+            "agent.trace_decay must be a number in [0, 1), got 2",
+        ),
+    ],
+)
+def test_example_names_a_setting_that_it_cannot_use(
+    page: str,
+    line: str,
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for _, name, text in blocks(page):
+        if name:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    assert command(["--config-dir", "configs", *line.split(), "steps=20"], monkeypatch, folder) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", COMPLETE)
 def test_what_a_page_says_works_in_full(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
