@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.moved import keep_names, previous_method
-from tracerl.lifetime.arguments import check_methods, check_state, origin_of
+from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType, reset_episode
 from tracerl.nn.averages import finite_mean
@@ -25,22 +25,14 @@ def build_agents(
         make: function of ``lifetimes``, or of ``lives`` (its previous name), that returns an agent.
         new_lifetimes: function from one seed, or from a list of seeds, to their ``Lifetimes``.
         seeds: one per lifetime.
-
-    Raises:
-        ConfigError: an agent of one lifetime lacks a method that the loop calls.
     """
     parameters = inspect.signature(agent_class).parameters
     name = "lives" if "lives" in parameters and "lifetimes" not in parameters else "lifetimes"
     if len(seeds) == 1:
-        return _checked(make(**{name: new_lifetimes(seeds[0])}))
+        return make(**{name: new_lifetimes(seeds[0])})
     if hasattr(agent_class, "advance"):
         return make(**{name: new_lifetimes(list(seeds))})
-    return IndependentAgents([_checked(make(**{name: new_lifetimes(seed)})) for seed in seeds])
-
-
-def _checked(agent: Any) -> Any:
-    check_methods(agent)
-    return agent
+    return IndependentAgents([make(**{name: new_lifetimes(seed)}) for seed in seeds])
 
 
 def carry_out(agent: AgentMethods, step_type: int, reward: float, observation: Observation, action: Action) -> Action:

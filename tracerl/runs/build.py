@@ -48,7 +48,8 @@ def build_agent(
         saved: the untrusted file that the config comes from, if any.
         most: largest number of elements in one tensor; None: no limit.
     """
-    from tracerl.lifetime.independent_agents import build_agents
+    from tracerl.lifetime.arguments import check_methods
+    from tracerl.lifetime.independent_agents import IndependentAgents, build_agents
     from tracerl.runs.saved_agent import AgentSpec
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
@@ -79,6 +80,8 @@ def build_agent(
     except Exception as error:  # in a part of the user, or in one of ours
         made = cfg.agent["_target_"]
         raise NotMade("agent", f"cannot be built: {made} raised {type(error).__name__}: {error}") from error
+    for each in agent.agents if isinstance(agent, IndependentAgents) else [agent] if len(seeds) == 1 else []:
+        check_methods(each)
     if deploy is not None and deploy.exact:
         deploy.check(agent)
     if hasattr(agent, "built_from"):
