@@ -50,6 +50,38 @@ def test_default_python_handlers_are_not_called() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def test_within_another_context_the_outer_one_receives_the_signal() -> None:
+    with DeferredInterrupt() as outer:
+        with DeferredInterrupt() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not outer() and not inner.ends_command()
+        inner.forward()
+        assert outer.signal == signal.SIGTERM
+        with DeferredInterrupt() as inner:
+            assert inner.signal == signal.SIGTERM  # ends what begins after the signal
+            with pytest.raises(KeyboardInterrupt):  # also of SIGTERM, because the outer context has the exit code
+                inner.end()
+        inner.forward()
+        assert outer.signal == signal.SIGTERM
+    assert outer.ends_command()
+    with pytest.raises(SystemExit, match="143"):
+        outer.end()
+
+
+@pytest.mark.parametrize(("number", "received"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)])
+def test_launcher_is_not_asked_to_start_a_run_that_ended_again(number: signal.Signals, received: bool) -> None:
+    seen: list[int] = []
+    before = signal.signal(number, lambda number, frame: seen.append(number))
+    try:
+        with DeferredInterrupt() as interrupted:
+            os.kill(os.getpid(), number)
+        assert not interrupted.ends_command()
+        interrupted.forward_after_end()
+        assert bool(seen) == received
+    finally:
+        signal.signal(number, before)
+
+
 def test_outside_the_main_thread_no_handler_is_installed() -> None:
     before, found = signal.getsignal(signal.SIGTERM), []
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from tests.forks import run, start
 from tests.test_run import Run, run_here
+from tracerl.lifetime.callbacks import Callback, RunState
 from tracerl.runs.folders import read_jobs
 
 __all__ = ["run_here"]  # the fixture
@@ -159,3 +161,29 @@ def test_job_requeued_by_slurm_does_not_go_back_to_its_checkpoint_again(
     (tmp_path / "here" / "summary.json").unlink()  # as at the time limit
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert "resumed at step 90" in run_here(*again).stdout
+
+
+class EndSignal(Callback):
+    """A callback that receives a signal at the end of the run in the folder ``1``, and can fail then."""
+
+    def __init__(self, number: int, fails: bool = False) -> None:
+        self.number, self.fails = number, fails
+
+    def on_end(self, run: RunState, status: str) -> None:
+        if run.folder is not None and run.folder.name == "1":
+            signal.raise_signal(self.number)
+            if self.fails:
+                raise ValueError("at the end")
+
+
+@pytest.mark.parametrize(("number", "fails"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_signal_at_the_end_of_a_job_ends_the_sweep_after_it(
+    run_here: Run, tmp_path: Path, number: signal.Signals, fails: bool
+) -> None:
+    callback = f"callbacks.x={{_target_: tests.test_sweeps.EndSignal, number: {int(number)}, fails: {fails}}}"
+    result = run_here(
+        "-m", "agent=random", "steps=60", "logger=none", "seed=range(3)", callback, "hydra.sweep.dir=here"
+    )
+    assert result.returncode == 128 + number and "Traceback" not in result.stderr
+    assert statuses(tmp_path / "here") == {"0": "finished", "1": "failed" if fails else "finished"}
+    assert ("error: failed: " in result.stderr) == fails

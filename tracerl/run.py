@@ -132,7 +132,7 @@ def job(cfg: DictConfig) -> float | None:
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env failed or a number diverged.
-        KeyboardInterrupt: the run was interrupted. The summary is written.
+        KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
     """
     from tracerl.runs.execute import keep_traceback
 

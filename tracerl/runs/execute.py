@@ -60,16 +60,21 @@ def run(setup: Setup) -> dict[str, Any]:
     """Run the lifetimes and write ``summary.json``, also after a failure.
 
     A failing env, diverging numbers and a call of ``sys.exit`` end the run, not the process. The summary holds the
-    error, and ``error.txt`` the traceback.
+    error, and ``error.txt`` the traceback. A signal is recorded until the summary is written.
 
     Raises:
         InUse: another run has taken over the folder. Nothing more is written.
     """
+    with setup.interrupted:  # also while the files are closed
+        return _execute(setup)
+
+
+def _execute(setup: Setup) -> dict[str, Any]:
     title = f"{setup.about.env} {setup.about.agent} {seeds_in_words(setup.about.seed, len(setup.records))}"
     started = time.perf_counter()
     status, error = "failed", None
     try:
-        with setup.interrupted, ProgressBar(title, setup.steps, setup.records) as progress:
+        with ProgressBar(title, setup.steps, setup.records) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]

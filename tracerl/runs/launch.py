@@ -4,7 +4,6 @@ torch and Gymnasium are imported inside the functions, so that ``--help`` and th
 """
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -66,7 +65,8 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
     Raises:
         ConfigError: a setting cannot be used.
         RunEnded: the env, a callback or the start of a logger failed, or a number diverged.
-        KeyboardInterrupt: the run was interrupted. The summary is written.
+        KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
+        SystemExit: SIGTERM or SIGUSR2 arrived, with 128 + the signal. The summary is written too.
     """
     with dropping_failed_writes():
         return _launch(cfg, origin, callbacks)
@@ -100,14 +100,25 @@ def _launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any]) -> dict[s
     print("\n".join(closing_lines(summary, folder, places)), flush=True)
     if summary["status"] == "interrupted":
         setup.interrupted.forward()
-        if setup.interrupted.signal not in (None, signal.SIGINT):
-            raise SystemExit(128 + setup.interrupted.signal)
-        raise KeyboardInterrupt
-    if summary["status"] != "finished":
-        raise _run_ended(summary["status"], summary["error"], folder)
-    if not (folder / "summary.json").exists():
-        raise RunEnded("the run finished, but its summary could not be written: it is printed above")
+        setup.interrupted.end()
+    failure = _failure(summary, folder)
+    if setup.interrupted.ends_command():  # what comes after the run, such as the next job of a sweep
+        if failure is not None:
+            print(f"error: {failure}", file=sys.stderr, flush=True)
+        setup.interrupted.end()
+    setup.interrupted.forward_after_end()
+    if failure is not None:
+        raise failure
     return summary
+
+
+def _failure(summary: dict[str, Any], folder: Path) -> RunEnded | None:
+    """Return the error of a run that did not finish or that has no summary; None without one."""
+    if summary["status"] != "finished":
+        return _run_ended(summary["status"], summary["error"], folder)
+    if not (folder / "summary.json").exists():
+        return RunEnded("the run finished, but its summary could not be written: it is printed above")
+    return None
 
 
 @contextmanager
