@@ -210,6 +210,63 @@ def test_ctrl_c_ends_the_search_and_prints_the_best(search: Search, monkeypatch:
     assert summary(Path("s/CartPole/1"))["status"] == "interrupted"
 
 
+def test_trial_that_was_at_its_end_when_a_signal_came_keeps_its_value(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, sent = objective.Reports.call, list[int]()
+
+    def interrupted(self: Any, records: Sequence[Record], agent: object) -> None:
+        call(self, records, agent)
+        if self._trial.number == 1 and records[0].step == 300 and not sent:
+            sent.append(1)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(objective.Reports, "call", interrupted)
+    code, out, err = search(*RUN, *SPACE, "--trials", "4", "--study", "s.db")
+    assert (code, err) == (130, "") and "2 trials (2 complete): " in out
+    assert [trial.state for trial in trials_in("s.db")] == [TrialState.COMPLETE] * 2
+    assert summary(Path("s/CartPole/1"))["status"] == "finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["_tell_with_warning", "get_heartbeat_thread"])  # after a run, and before one
+def test_signal_within_optuna_ends_the_search_with_its_results(
+    search: Search, monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals
+) -> None:
+    where, calls = optuna.study._optimize, list[int]()
+    function = getattr(where, name)
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(number)
+        return function(*args, **options)
+
+    monkeypatch.setattr(where, name, interrupted)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # as of a command in a terminal
+    try:
+        code, out, err = search(*RUN, *SPACE, "--trials", "4", "--study", "s.db")
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert (code, err) == (128 + number, "") and "trials.csv" in out and "best: " in out
+    first, second = trials_in("s.db")
+    ended = name == "_tell_with_warning"
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.COMPLETE if ended else TrialState.FAIL)
+    assert second.user_attrs.get("error") == (None if ended else "interrupted")
+    assert summary(Path("s/CartPole/1"))["status"] == ("finished" if ended else "interrupted")
+
+
+def test_second_ctrl_c_within_optuna_ends_the_search_at_once(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**options: Any) -> Any:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(optuna.study._optimize, "_tell_with_warning", interrupted)
+    code, out, err = search(*RUN, *SPACE, "--trials", "4", "--study", "s.db")
+    assert (code, err) == (130, "no trial was completed; errors are in trials.csv and in the folders of the trials\n")
+    assert out.splitlines()[-1].startswith("1 trial (1 failed): ")
+
+
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed")
 def test_trials_of_killed_processes_count_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "_HEARTBEAT", 1)

@@ -7,6 +7,7 @@ import argparse
 import math
 import os
 import re
+import signal
 import sys
 import time
 import uuid
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Search; exit with 0, 1 (no trial was completed, or a worker died), 2 (bad input) or 130 (interrupted)."""
+    """Search; exit with 0, 1 (no trial was completed, or a worker died), 2 (bad input) or 128 + the signal."""
     arguments = parser().parse_intermixed_args()
     with errors_in_one_line(ConfigError):
         code = _search(arguments)
@@ -82,15 +83,15 @@ def _search(arguments: argparse.Namespace) -> int:
     before = study.prepare(plan)
     there = f", which has {results.counts(before)}" if before else ""
     print(f"study {plan.name!r} in {plan.study}{there}", flush=True)
-    interrupted, problems = False, list[str]()
+    ended_by, problems = 0, list[str]()  # signal; 0: none
     try:
         problems = study.run(plan, arguments.trials, arguments.workers, None if before else given)
-    except KeyboardInterrupt:
-        interrupted = True
+    except KeyboardInterrupt as end:
+        ended_by = end.signal if isinstance(end, study.Interrupted) else signal.SIGINT
     complete = _report(plan, given, study.trials_of(plan), arguments.config_dir)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    return 130 if interrupted else 1 if problems or not complete else 0
+    return 128 + ended_by if ended_by else 1 if problems or not complete else 0
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracerl.config.checks import ConfigError
 from tracerl.config.overrides import key_and_value
 from tracerl.runs.command_line import errors_in_one_line
+from tracerl.runs.signals import DeferredInterrupt
 from tracerl.search.objective import PROCESS, Objective
 from tracerl.search.results import line
 from tracerl.search.space import Space
@@ -45,6 +46,18 @@ PRUNERS: dict[str, Callable[[int, int], BasePruner]] = {  # of the env steps of 
     "hyperband": lambda steps, every: HyperbandPruner(min_resource=every, max_resource=steps),
     "none": lambda steps, every: NopPruner(),
 }
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the search. All runs have written their files.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
 
 
 @dataclass(frozen=True)
@@ -177,15 +190,14 @@ def run(plan: Plan, trials: int, workers: int, first: dict[str, Any] | None) -> 
         first: parameters of the first trial; None: those that the sampler suggests.
 
     Raises:
-        KeyboardInterrupt: a signal ended the search. All processes have ended.
+        KeyboardInterrupt: a signal ended the search. All processes have ended. ``Interrupted`` has the signal.
     """
     context = get_context("spawn")
     left = context.Value("i", trials)
     seeds = [None] * workers if plan.seed is None else _seeds(plan.seed, len(trials_of(plan)), workers)
     if workers == 1:
         try:
-            with _terminated():
-                return [] if work(plan, left, seeds[0], None, first) else ["the search cannot continue"]
+            return [] if work(plan, left, seeds[0], None, first) else ["the search cannot continue"]
         finally:
             _fail(plan, {os.getpid()})
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when a worker imports torch and numba
@@ -216,7 +228,7 @@ def _seeds(seed: int, begun: int, workers: int) -> list[int]:
 
 def _worker(plan: Plan, left: Any, seed: int | None, first: dict[str, Any] | None) -> None:
     """Work in a process of its own, on one thread."""
-    with errors_in_one_line(), _terminated():
+    with errors_in_one_line():
         sys.exit(0 if work(plan, left, seed, 1, first) else 1)
 
 
@@ -230,19 +242,30 @@ def work(plan: Plan, left: Any, seed: int | None, threads: int | None, first: di
         threads: of a run that does not set them.
         first: parameters of the first trial; None: those that the sampler suggests. Optuna's queue of trials is not
             used, because two processes can take the same trial from it in SQLite.
+
+    Raises:
+        Interrupted: a signal arrived. It ends the search after the running trial, whose run it ends. At any other
+            place an exception would be raised in the code of Optuna or Hydra.
+        KeyboardInterrupt: a second SIGINT arrived.
     """
     objective = Objective(plan.space, plan.folder, plan.objective, plan.steps, plan.every, threads)
-    with _quietly():
+    with DeferredInterrupt() as interrupted, _quietly():
         sampler, pruner = SAMPLERS[plan.sampler](seed), PRUNERS[plan.pruner](plan.steps, plan.every)
         study = _load(plan, pruner=pruner)
         try:
-            while time.monotonic() < plan.deadline and _take(left):
+            while time.monotonic() < plan.deadline and not interrupted() and _take(left):
                 study.sampler = sampler if first is None else PartialFixedSampler(first, sampler)
                 first = None
                 study.optimize(objective, n_trials=1, catch=(Exception,), callbacks=[_show])
         except (SQLAlchemyError, OptunaError, AssertionError) as error:  # Optuna asserts that an error has been stored
             print(f"error: {plan.study} cannot be written: {_reason(error)}", file=sys.stderr)
             return False
+        except (KeyboardInterrupt, UnboundLocalError) as error:  # UnboundLocalError: of Optuna, after a second SIGINT
+            if not interrupted():
+                raise
+            raise Interrupted(interrupted.signal or signal.SIGINT) from error
+    if interrupted.signal is not None:
+        raise Interrupted(interrupted.signal)
     return True
 
 
@@ -256,8 +279,8 @@ def _take(left: Any) -> bool:
 def _terminated() -> Iterator[None]:
     """A context in which SIGTERM ends the search as Ctrl-C does."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
 
     with _handled(signal.SIGTERM, interrupt):
         yield
