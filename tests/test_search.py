@@ -264,7 +264,7 @@ def test_second_ctrl_c_within_optuna_ends_the_search_at_once(search: Search, mon
     monkeypatch.setattr(optuna.study._optimize, "_tell_with_warning", interrupted)
     code, out, err = search(*RUN, *SPACE, "--trials", "4", "--study", "s.db")
     assert (code, err) == (130, "no trial was completed; errors are in trials.csv and in the folders of the trials\n")
-    assert out.splitlines()[-1].startswith("1 trial (1 failed): ")
+    assert "1 trial (1 failed): " in out
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed")
