@@ -106,6 +106,19 @@ def test_search_runs_trials_and_prints_the_best(
     assert summary(tmp_path / "again")["return_last100"]["mean"] == max(trial.values[0] for trial in trials)
 
 
+def test_any_number_of_trials_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[int]()
+
+    def work(plan: object, left: Any, *others: object) -> bool:
+        found.append(left.value)
+        return study._take(left)
+
+    monkeypatch.setattr(study, "work", work)
+    monkeypatch.setattr(study, "_fail", lambda *_: None)
+    assert study.run(replace(plan_in(tmp_path), seed=None), 2**63 - 1, 1, None) == []
+    assert found == [2**63 - 1]
+
+
 def test_a_study_that_exists_is_continued(search: Search) -> None:
     options = ("--study", "s.db", "--seed", "0", "--sampler", "random")
     assert search(*RUN, *SPACE, "--trials", "2", *options)[0] == 0
@@ -382,7 +395,8 @@ def test_the_command_line_changes_a_space_by_name(tmp_path: Path) -> None:
         (["space=default", "hydra.run.dir=x"], "hydra.run.dir must not be set"),
         (["space=default", "resume=true"], "resume must not be set"),
         (["space=default", "steps=0"], "steps must be a whole number of 1 or above, got 0"),
-        (["space=default", "--trials", "0"], "--trials must be a whole number of 1 or above, got 0"),
+        (["space=default", "--trials", "0"], "--trials must be a whole number from 1 to 9223372036854775807, got 0"),
+        (["space=default", "--trials", str(2**63)], "--trials must be a whole number from 1 to 9223372036854775807"),
         (["space=default", "--sampler", "cma"], "argument --sampler: invalid choice: 'cma'"),
         (["space=default", "--timeout", "-1"], "--timeout must be a number above 0, got -1.0"),
         (["space=default", "--study", "s"], "--study must be a file that ends with .db"),

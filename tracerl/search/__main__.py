@@ -96,8 +96,8 @@ def _search(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Check the options before the settings are composed."""
-    for name in ("trials", "workers", "reports"):
-        checks.whole(f"--{name}", getattr(arguments, name), 1)
+    for name, most in (("trials", 2**63 - 1), ("workers", None), ("reports", None)):
+        checks.whole(f"--{name}", getattr(arguments, name), 1, most)
     if arguments.seed is not None:
         checks.whole("--seed", arguments.seed, 0, 2**32 - 1)
     if arguments.timeout is not None:

@@ -193,7 +193,7 @@ def run(plan: Plan, trials: int, workers: int, first: dict[str, Any] | None) -> 
         KeyboardInterrupt: a signal ended the search. All processes have ended. ``Interrupted`` has the signal.
     """
     context = get_context("spawn")
-    left = context.Value("i", trials)
+    left = context.Value("q", trials)  # 64 bits
     seeds = [None] * workers if plan.seed is None else _seeds(plan.seed, len(trials_of(plan)), workers)
     if workers == 1:
         try:
