@@ -10,13 +10,16 @@ with one seed; running scales and membranes are still updated.
 import argparse
 import statistics
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from seeds import parse_seeds
 
 from tracerl import live, load
+from tracerl.config.checks import ConfigError
 from tracerl.nn.heads import Gaussian
+from tracerl.runs.command_line import errors_in_one_line
 from tracerl.runs.saved_run import SavedRun
 
 
@@ -45,6 +48,16 @@ def run_frozen(run: SavedRun, lifetime: int, episodes: int, greedy: bool) -> Fro
     return Frozen(list(frozen.record.returns), statistics.mean(entropies), means, deviations)
 
 
+def compare(run: SavedRun, lifetimes: Sequence[int], episodes: int) -> None:
+    """Print a line per lifetime."""
+    for lifetime in lifetimes:
+        sampled, greedy = (run_frozen(run, lifetime, episodes, each) for each in (False, True))
+        earned = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
+        gaussians = zip(sampled.means, sampled.deviations, strict=True)
+        spread = "".join(f", mean {mean:.2f} deviation {deviation:.2f}" for mean, deviation in gaussians)
+        print(f"lifetime {lifetime}: {earned}, entropy {sampled.entropy:.3f}{spread}", flush=True)
+
+
 def main() -> None:
     """Read the arguments; print a line per lifetime."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,13 +66,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=6)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run: Any = load(arguments.run)
-    for lifetime in arguments.lifetimes:
-        sampled, greedy = (run_frozen(run, lifetime, arguments.episodes, each) for each in (False, True))
-        earned = f"sampled {statistics.mean(sampled.returns):,.2f}, greedy {statistics.mean(greedy.returns):,.2f}"
-        gaussians = zip(sampled.means, sampled.deviations, strict=True)
-        spread = "".join(f", mean {mean:.2f} deviation {deviation:.2f}" for mean, deviation in gaussians)
-        print(f"lifetime {lifetime}: {earned}, entropy {sampled.entropy:.3f}{spread}", flush=True)
+    with errors_in_one_line(ConfigError):
+        compare(load(arguments.run), arguments.lifetimes, arguments.episodes)
 
 
 if __name__ == "__main__":

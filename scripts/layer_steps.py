@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 import tracerl
+from tracerl.config.checks import ConfigError
+from tracerl.runs.command_line import errors_in_one_line
 from tracerl.runs.saved_run import SavedRun
 
 WHOLE = "all"
@@ -107,7 +109,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(table(tracerl.load(arguments.run), arguments.steps))
+    with errors_in_one_line(ConfigError):
+        print(table(tracerl.load(arguments.run), arguments.steps))
 
 
 if __name__ == "__main__":

@@ -158,6 +158,17 @@ def test_each_env_has_a_panel_and_each_label_one_colour(tmp_path: Path) -> None:
     assert [axes.get_title(loc="left") for axes in effects.axes] == ["Acrobot", "CartPole"]
 
 
+def test_effects_of_one_setting_are_drawn_by_seed_below_a_whole_title(tmp_path: Path) -> None:
+    run(tmp_path / "0", lifetimes=[[1.0, 2.0], [2.0, 2.0]], seed=3)
+    effects = draw_effects(read_jobs(tmp_path))
+    effects.canvas.draw()
+    (axes,) = effects.axes
+    assert axes.get_xlabel() == "seed" and [line.get_xdata()[0] for line in axes.get_lines()] == [3, 4]
+    assert all(tick.is_integer() for tick in axes.get_xticks().tolist())
+    title = effects._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= effects.bbox.x1
+
+
 def test_lifetimes_without_an_ended_episode_are_drawn_by_their_reward_rate(tmp_path: Path) -> None:
     for seed in range(2):
         folder = run(tmp_path / str(seed), lifetimes=[[], []], env="Forever", seed=2 * seed)

@@ -276,3 +276,9 @@ def test_readme_pictures_reads_the_numbers_from_runs(start: Start, tmp_path: Pat
     assert start("readme_pictures", tmp_path / "runs" / "a", "--data", "learning.csv", "-o", "learning.png")
     (band,) = read_bands(tmp_path / "learning.csv")
     assert band.label == "reflect" and (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["greedy_returns", "layer_steps"])
+def test_scripts_of_a_run_name_a_folder_that_is_none(name: str, start: Start) -> None:
+    error = start(name, "nowhere", code=2)
+    assert error == "error: run must be the folder of a run or of one of its checkpoints, got 'nowhere'\n"

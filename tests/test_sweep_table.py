@@ -95,6 +95,8 @@ def test_a_resumed_run_counts_as_what_it_is_now(tmp_path: Path) -> None:
     resumed, ended = read_jobs(tmp_path)
     assert (resumed.status, resumed.steps, resumed.summary) == ("killed", 1500, {})
     assert (ended.status, ended.steps) == ("finished", 1000)  # killed after it wrote its summary
+    (tmp_path / "0" / "returns.part").write_bytes(ROW.pack(0, 600, 1600, 2.0) + ROW.pack(1, 100, 1500, 2.0))
+    assert read_jobs(tmp_path)[0].steps == 1600  # an episode ended after the last heartbeat
 
 
 def test_seeds_are_grouped_and_the_best_row_is_first(tmp_path: Path) -> None:
@@ -122,6 +124,17 @@ def test_rows_are_sortable_by_any_column_with_numeric_order(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="--sort must be one of n, status, jobs, lifetimes, .*; got 'm'"):
         rows_of(read_jobs(tmp_path), sort="m")
     assert rows_of(read_jobs(tmp_path), sort="steps/s") == rows_of(read_jobs(tmp_path), sort="steps_per_second")
+
+
+def test_columns_beside_settings_of_the_same_name_have_other_heads(tmp_path: Path) -> None:
+    for i, steps in enumerate((100, 20)):
+        job(tmp_path / str(i), f"steps={steps}", "lifetimes=1", summary__json=summary(float(i), steps=steps))
+    out = io.StringIO()
+    report(tmp_path, Console(file=out))
+    heads = next(line for line in out.getvalue().splitlines() if "status" in line).split("  ")
+    assert [head.strip() for head in heads if head][:5] == ["steps", "status", "jobs", "lifetimes", "steps so far"]
+    assert [row["steps"] for row in rows_of(read_jobs(tmp_path), sort="steps")] == ["20", "100"]
+    assert [row["lived"] for row in rows_of(read_jobs(tmp_path), sort="steps so far")] == [20, 100]
 
 
 def test_table_prints_common_settings_once_and_truncates_nothing(tmp_path: Path) -> None:
@@ -188,10 +201,14 @@ def test_command_line_prints_the_table_and_its_exit_code(
         ([str(tmp_path / "none")], "there is no folder"),
         ([str(tmp_path / "empty")], "no run has begun in"),
         ([str(tmp_path / "s"), "--sort", "z"], "--sort must be one of"),
-        ([str(tmp_path / "s"), "--csv", "/dev/null/x"], "/dev/null/x"),
+        ([str(tmp_path / "s"), "--csv", "/dev/null/x"], "--csv must be a file that can be written, got '/dev/null/x'"),
+        ([str(tmp_path / "s"), "--plot", str(tmp_path / "x" / "y.png")], "--plot must be a file that can be written"),
+        ([str(tmp_path / "s"), "--effects", "x.gif"], "--effects must end with .png, .pdf, .svg; got 'x.gif'"),
+        ([""], "argument folder: must be a path, got ''"),
+        ([str(tmp_path / "s"), "--csv", ""], "argument --csv: must be a path, got ''"),
     ):
-        code, _, error = run_command(monkeypatch, capsys, *arguments)
-        assert code == 2 and message in error and len(error.splitlines()) == 1
+        code, out, error = run_command(monkeypatch, capsys, *arguments)
+        assert code == 2 and message in error and len(error.splitlines()) == 1 and not out
 
 
 def test_csv_on_a_full_disk_stays_as_it_was(

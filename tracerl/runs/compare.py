@@ -29,9 +29,13 @@ class Lifetime:
 
     @property
     def identity(self) -> Any:
-        """Settings and seed of the lifetime. Without a known seed, the folder and index replace it."""
-        seed = (self.job.folder, self.index) if self.job.seed is None else self.job.seed + self.index
-        return frozenset(of_a_lifetime(self.job).items()), seed
+        """Settings and seed of the lifetime."""
+        return frozenset(of_a_lifetime(self.job).items()), self.seed
+
+    @property
+    def seed(self) -> int | str:
+        """Seed of the lifetime. Without a known one, the folder and the index replace it."""
+        return f"{self.job.folder}, {self.index}" if self.job.seed is None else self.job.seed + self.index
 
     @cached_property
     def ends(self) -> Array:

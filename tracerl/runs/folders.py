@@ -42,9 +42,13 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Env steps of each lifetime so far."""
-        step = self.summary.get("steps") or self.sign.get("step")
-        return int(step) if step is not None and fits(saved.COUNT, step) else 0
+        """Env steps of each lifetime so far; without a summary, of the heartbeat or the last episode."""
+        if self.summary.get("steps"):
+            step = self.summary["steps"]
+        else:
+            step = self.sign.get("step") if fits(saved.COUNT, self.sign.get("step")) else 0
+            step = max([step, *self.episodes["step"].tolist()])
+        return int(step) if fits(saved.COUNT, step) else 0
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

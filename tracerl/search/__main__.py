@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.runs.command_line import Parser, errors_in_one_line, failures_in_one_line
+from tracerl.runs.command_line import Parser, errors_in_one_line, failures_in_one_line, path_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     workers = "number of processes, each with one trial at a time (default: 1); with several, a run has one thread"
     add("--workers", type=int, default=1, metavar="N", help=workers)
     study = "SQLite file of the study; the runs are in the folder PATH (default: runs/searches/<time>-<id>.db)"
-    add("--study", type=Path, metavar="PATH.db", help=study)
+    add("--study", type=path_of, metavar="PATH.db", help=study)
     name = "name of the study in the file; a study that exists is continued (default: name of the env)"
     add("--name", metavar="NAME", help=name)
     objective = (
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--pruner", choices=PRUNERS, default="median", metavar="NAME", help=pruner)
     add("--seed", type=int, metavar="S", help="seed of the sampler (default: a new one); seed=S is that of the runs")
     add("--timeout", type=float, metavar="S", help="begin no trial after S seconds (default: no limit)")
-    add("--config-dir", type=Path, metavar="DIR", help="folder with configs of your own, space/ among them")
+    add("--config-dir", type=path_of, metavar="DIR", help="folder with configs of your own, space/ among them")
     return found
 
 

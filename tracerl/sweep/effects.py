@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tracerl.runs.folders import Job
 
+_TITLE = 5.6  # width of the title, inches
 _LOGARITHMIC = 30.0  # smallest ratio of the ends of a numeric axis for a logarithmic scale
 
 
@@ -24,7 +25,7 @@ def draw_effects(jobs: "Sequence[Job]") -> "Figure":
     envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
     keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
     with style():
-        figure = new_figure(max(4.0, 1 + 2.6 * len(keys)), 0.4 + 2.8 * len(envs))
+        figure = new_figure(max(_TITLE, 1 + 2.6 * len(keys)), 0.4 + 2.8 * len(envs))
         panels = figure.subplots(len(envs), len(keys), sharey="row", squeeze=False)
         for row, env in zip(panels, envs, strict=True):
             here = [found for found in groups if found.jobs[0].env == env]
@@ -48,10 +49,12 @@ def _draw_effect(axes: "Axes", groups: Sequence[Group], key: str) -> None:
         axes.plot([place] * len(values), values, "o", color=COLOURS[0], alpha=0.3, markersize=3, linewidth=0)
         if len(values) > 1:
             middle, (low, high) = interquartile_mean(values), interval(values)
-            reach = None if low is None or high is None else [[max(0.0, middle - low)], [max(0.0, high - middle)]]
-            axes.errorbar([place], [middle], reach, fmt="o", color=COLOURS[1], markersize=4.5, capsize=3)
+            span = None if low is None or high is None else [[max(0.0, middle - low)], [max(0.0, high - middle)]]
+            axes.errorbar([place], [middle], span, fmt="o", color=COLOURS[1], markersize=4.5, capsize=3)
     if numeric and min(places) > 0 and max(places) / min(places) >= _LOGARITHMIC:
         axes.set_xscale("log")
+    elif numeric and all(place.is_integer() for place in places):
+        axes.locator_params("x", integer=True)
     if not numeric:
         axes.set_xticks(places, names, rotation=20, ha="right")
     axes.set_xlabel(key)
@@ -62,6 +65,6 @@ def _by_value(groups: Sequence[Group], key: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for one in groups:
         for lifetime in one.lifetimes:
-            value = one.overrides.get(key, "default") if key != "seed" else str(lifetime.identity)
+            value = one.overrides.get(key, "default") if key != "seed" else str(lifetime.seed)
             found.setdefault(value, []).extend([] if lifetime.final_return is None else [lifetime.final_return])
     return found

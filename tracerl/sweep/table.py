@@ -21,6 +21,7 @@ from tracerl.sweep.jobs import jobs_asked_for
 Row = dict[str, Any]
 _WIDE = 1000  # characters per line outside a terminal
 _HEADS = {"lives": "lifetimes", "lived": "steps", "steps_per_second": "steps/s"}  # of columns with another name in csv
+_BESIDE = {"lives": "all lifetimes", "lived": "steps so far"}  # of columns beside a setting of the head's name
 
 
 def row_of(found: Group) -> Row:
@@ -74,10 +75,29 @@ def rows_of(jobs: Sequence[Job], each: bool = False, sort: str | None = None) ->
         rows = [row_of(found) for found in group(jobs, without_seed)]
     if sort is None:
         return sorted(rows, key=lambda row: math.inf if row["iqm"] is None else -row["iqm"])
-    columns = {_HEADS.get(column, column): column for row in rows for column in row}
+    shared = _shared(jobs, rows)
+    heads = _heads([column for column in _columns(rows) if column not in shared])
+    columns = {**{column: column for column in shared}, **{head: column for column, head in heads.items()}}
     if sort not in {*columns, *columns.values()}:
         raise ValueError(f"--sort must be one of {', '.join(columns)}; got {sort!r}")
     return sorted(rows, key=lambda row: _order(row.get(columns.get(sort, sort))))
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _shared(jobs: Sequence[Job], rows: Sequence[Row]) -> Row:
+    """Return the settings that all rows have in common."""
+    settings = {key for job in jobs for key in job.overrides}
+    first = {key: value for key, value in rows[0].items() if key in settings} if rows else {}
+    return {key: value for key, value in first.items() if all(row.get(key) == value for row in rows)}
+
+
+def _heads(columns: Sequence[str]) -> dict[str, str]:
+    """Return the head of each column of a table."""
+    heads = {column: _HEADS.get(column, column) for column in columns}
+    return {column: _BESIDE[column] if column != head and head in columns else head for column, head in heads.items()}
 
 
 def _order(value: Any) -> tuple[bool, bool, Any]:
@@ -101,15 +121,13 @@ def report(folder: Path, console: Console, each: bool = False, sort: str | None 
         console = Console(file=console.file, width=_WIDE, highlight=False)
     jobs = read_jobs(folder)
     rows = rows_of(jobs, each, sort)
-    overrides = {key for job in jobs for key in job.overrides}
-    shared = {key: rows[0][key] for key in (rows[0] if rows else ()) if key in overrides}
-    shared = {key: value for key, value in shared.items() if all(row.get(key) == value for row in rows)}
+    shared = _shared(jobs, rows)
     _print_head(folder, jobs, shared, console)
-    columns = [column for column in dict.fromkeys(c for row in rows for c in row) if column not in shared]
-    shown = [column for column in columns if column not in ("ci_low", "ci_high")]
+    shown = [column for column in _columns(rows) if column not in (*shared, "ci_low", "ci_high")]
     table = Table(box=SIMPLE)
+    heads = _heads(shown)
     for column in shown:
-        name, words = Text(_HEADS.get(column, column)), column in ("status", "error", "job") or "." in column
+        name, words = Text(heads[column]), column in ("status", "error", "job") or "." in column
         table.add_column(name, justify="left" if words else "right", no_wrap=not terminal)
     for row in rows:
         table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
