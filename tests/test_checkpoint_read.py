@@ -7,7 +7,7 @@ import torch
 
 from tests.checkpoints import forge, quick  # noqa: F401  quick is a fixture
 from tracerl.config.checks import ConfigError
-from tracerl.runs.checkpoint.read import BadCheckpoint, look, newest, newest_good, read
+from tracerl.runs.checkpoint.read import BadCheckpoint, newest, newest_good, read, read_manifest
 from tracerl.runs.checkpoint.store import write
 
 
@@ -43,7 +43,7 @@ def test_any_truncated_or_extended_file_raises_an_error_naming_it(good: Path) ->
                 problem = f"{path.name} has {len(changed):,} bytes, the manifest says {len(data):,}"
                 assert str(error.value) == f"{good.name} cannot be used: {problem}"
                 with pytest.raises(BadCheckpoint, match="the manifest says"):
-                    look(good)
+                    read_manifest(good)
         path.write_bytes(data)
 
 

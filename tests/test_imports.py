@@ -42,7 +42,7 @@ ALLOWED = {
 }
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """Return the package of a module: ``optim`` of ``tracerl.optim.sgd``, None of ``tracerl``."""
     return module.split(".")[1] if "." in module else ""
 
@@ -71,11 +71,11 @@ def test_imports_go_one_way() -> None:
     for package, folder in FOLDERS.items():
         for path in sorted(folder.rglob("*.py")):
             module = ".".join([package, *path.relative_to(folder).with_suffix("").parts])
-            room = room_of(module)
-            if room == "__init__":
+            part = package_of(module)
+            if part == "__init__":
                 continue
-            seen.add(room)
-            wrong = {name for name in imported(path) if room_of(name) not in ALLOWED[room] | {room}}
+            seen.add(part)
+            wrong = {name for name in imported(path) if package_of(name) not in ALLOWED[part] | {part}}
             assert not wrong, f"{module} imports {sorted(wrong)}"
     assert seen == set(ALLOWED)
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.test_run import QUICK, ROOT, Run, command, run, run_here
 from tests.test_sweeps import statuses
-from tracerl.runs.lock import alive, read
+from tracerl.runs.lock import is_active, read
 
 __all__ = ["run_here"]  # the fixture
 
@@ -216,7 +216,7 @@ def test_jobs_of_joblib_write_their_checkpoints_after_a_signal(tmp_path: Path, n
         summary = json.loads((tmp_path / "here" / name / "summary.json").read_text())
         assert summary["status"] == "interrupted"
         assert [path.name for path in (tmp_path / "here" / name / "checkpoints").glob(f"*{summary['steps']}")]
-        assert not alive(tmp_path / "here" / name)
+        assert not is_active(tmp_path / "here" / name)
 
 
 def _steps(job: Path) -> int:

@@ -18,7 +18,7 @@ import pytest
 from tracerl.config import flock
 from tracerl.lifetime.record import Record
 from tracerl.runs import lock
-from tracerl.runs.lock import NAME, RunLock, alive, read
+from tracerl.runs.lock import NAME, RunLock, is_active, read
 from tracerl.runs.resume import InUse
 
 LOCKS = pytest.mark.parametrize("kind", ["flock", "none"])
@@ -66,11 +66,11 @@ def test_lock_exists_within_the_context_and_has_the_step_of_the_run(tmp_path: Pa
         newest = read(tmp_path)
         assert newest is not None and (newest["return"], newest["pid"]) == (6.0, os.getpid())
         assert newest["started"] == first["started"] < newest["updated"]
-        assert alive(tmp_path)
+        assert is_active(tmp_path)
         record.add(1.0)
         sign.call([record], None)  # type: ignore[arg-type]
         assert sign._progress == (3, 6.0)  # at most once a second
-    assert not list(tmp_path.iterdir()) and not alive(tmp_path)
+    assert not list(tmp_path.iterdir()) and not is_active(tmp_path)
 
 
 def test_heartbeat_continues_while_the_env_blocks(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_folder_has_one_run_at_a_time(tmp_path: Path, kind: str, monkeypatch: py
     with here(tmp_path):
         with pytest.raises(InUse, match=rf"^hydra.run.dir {problem} process {os.getpid()} on .*{tmp_path.name}"):
             here(tmp_path).__enter__()
-        assert alive(tmp_path)  # the second does not remove the lock
+        assert is_active(tmp_path)  # the second does not remove the lock
     assert not list(tmp_path.iterdir())
 
 
@@ -140,7 +140,7 @@ def test_killed_run_is_detected_by_the_lock_here_and_by_the_heartbeat_elsewhere(
     tmp_path: Path, left: dict[str, Any], going_on: bool
 ) -> None:
     leave(tmp_path, **left)
-    assert alive(tmp_path) is going_on
+    assert is_active(tmp_path) is going_on
     if going_on:
         with pytest.raises(InUse, match="had a heartbeat in the last 120 s of process"):
             here(tmp_path).__enter__()
@@ -153,10 +153,10 @@ def test_killed_run_is_detected_by_the_lock_here_and_by_the_heartbeat_elsewhere(
 @pytest.mark.parametrize("content", ["", "torn", "[]", '{"host": 5, "pid": "x", "machine": []}'])
 def test_unreadable_lock_is_replaced(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)
-    assert not alive(tmp_path) or "machine" in content
+    assert not is_active(tmp_path) or "machine" in content
     os.utime(tmp_path / NAME, (0, 0))
     with here(tmp_path):
-        assert alive(tmp_path)
+        assert is_active(tmp_path)
 
 
 def test_lock_of_an_earlier_version_holds_while_its_process_runs(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_lock_of_an_earlier_version_holds_while_its_process_runs(tmp_path: Path)
         ({}, False),
     ):
         (tmp_path / NAME).write_text(json.dumps({**old, **about}))
-        assert alive(tmp_path) is going_on, about
+        assert is_active(tmp_path) is going_on, about
 
 
 KILLED = """
@@ -185,9 +185,9 @@ with RunLock(Path(sys.argv[1]), 10, "folder"):
 def test_folder_of_a_killed_run_is_free_immediately(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"entered\n"
-        assert alive(tmp_path)
+        assert is_active(tmp_path)
         process.send_signal(signal.SIGKILL)
-    assert (tmp_path / NAME).exists() and not alive(tmp_path)
+    assert (tmp_path / NAME).exists() and not is_active(tmp_path)
     with here(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
@@ -232,23 +232,23 @@ def test_paused_run_ends_after_another_run_took_its_folder(tmp_path: Path) -> No
 
 
 def test_paused_run_ends_after_another_run_has_ended_in_its_folder(tmp_path: Path) -> None:
-    with here(tmp_path) as sign:
+    with here(tmp_path) as running:
         (tmp_path / lock.NAME).unlink()
         wait_for(lambda: (tmp_path / lock.NAME).exists())  # a removed file is written again
         summary = tmp_path / "summary.json"
         summary.write_text("{}")
-        os.utime(summary, (sign._beaten + 100, sign._beaten + 100))  # of the other run
-        wait_for(lambda: (tmp_path / lock.NAME).unlink(missing_ok=True) or sign.lost)
+        os.utime(summary, (running._written + 100, running._written + 100))  # of the other run
+        wait_for(lambda: (tmp_path / lock.NAME).unlink(missing_ok=True) or running.lost)
         with pytest.raises(InUse, match="was taken over by another process"):
-            sign.check()
+            running.check()
 
 
 def test_removed_folder_raises_no_error(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    with here(folder) as sign:
+    with here(folder) as running:
         folder.rename(tmp_path / "elsewhere")
         time.sleep(5 * lock._BEAT)
-        sign.call([Record()], None)  # type: ignore[arg-type]
-        assert sign._heart.is_alive()
+        running.call([Record()], None)  # type: ignore[arg-type]
+        assert running._thread.is_alive()
     assert not folder.exists()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Check = Callable[[str, Any], Any]  # takes a name and a value; returns the value or raises a ValueError with the name
 
 
-def _refuse(name: str, expected: str, value: Any) -> ValueError:
+def _unfit(name: str, expected: str, value: Any) -> ValueError:
     came = f"an array of {value.dtype}, {list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)
     return ValueError(f"{name} must be {expected}, got {came}")
 
@@ -25,7 +25,7 @@ def _bare(value: Any) -> Any:
 def _asks(expected: str, fits: Callable[[Any], bool]) -> Check:
     def check(name: str, value: Any) -> Any:
         if not fits(value):
-            raise _refuse(name, expected, value)
+            raise _unfit(name, expected, value)
         return value
 
     return check
@@ -80,9 +80,9 @@ def several(inner: Check, n: int | None = None, most: int | None = None) -> Chec
 
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise _refuse(name, "a list", value)
+            raise _unfit(name, "a list", value)
         if (n is not None and len(value) != n) or (most is not None and len(value) > most):
-            raise _refuse(name, f"a list of {n if most is None else f'at most {most}'}", value)
+            raise _unfit(name, f"a list of {n if most is None else f'at most {most}'}", value)
         return type(value)(inner(f"{name}.{i}", item) for i, item in enumerate(value))
 
     return check
@@ -113,7 +113,7 @@ def of_dict(parts: Mapping[str, Check]) -> Check:
 
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, dict) or set(value) != set(parts):
-            raise _refuse(name, f"a dict of {', '.join(parts)}", value)
+            raise _unfit(name, f"a dict of {', '.join(parts)}", value)
         return {key: parts[key](f"{name}.{key}", item) for key, item in value.items()}
 
     return check
@@ -127,7 +127,7 @@ def each(inner: Check) -> Check:
 def _of_tuple(parts: list[Check]) -> Check:
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, tuple) or len(value) != len(parts):
-            raise _refuse(name, f"a tuple of {len(parts)}", value)
+            raise _unfit(name, f"a tuple of {len(parts)}", value)
         return tuple(part(f"{name}.{i}", value[i]) for i, part in enumerate(parts))
 
     return check

@@ -70,13 +70,13 @@ def _run(
     loop_state: LoopState,
 ) -> Ending:
     by_themselves = envs.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
-    nobody = np.zeros(envs.num_envs, np.bool_)
+    no_envs = np.zeros(envs.num_envs, np.bool_)
     if not loop_state.begun:
-        loop_state.action = _begin(agents, envs, ~nobody, statistics, loop_state.divergence, seeds)
-        loop_state.begun, loop_state.ended = True, nobody
+        loop_state.action = _begin(agents, envs, ~no_envs, statistics, loop_state.divergence, seeds)
+        loop_state.begun, loop_state.ended = True, no_envs
     elif loop_state.ended.any() and not by_themselves and statistics.step() < steps:
         loop_state.action = _begin(agents, envs, loop_state.ended, statistics, loop_state.divergence)
-        loop_state.ended = nobody
+        loop_state.ended = no_envs
         schedule.call_after_reset(statistics.records(), agents)
     starting = loop_state.ended  # lifetimes whose env, if it resets itself, next returns a first observation
     actions = loop_state.action
@@ -92,7 +92,7 @@ def _run(
         if by_themselves:
             starting = ended
         elif (ended := ended | (statistics.frozen & (terminated | truncated))).any() and statistics.step() < steps:
-            actions, ended = _begin(agents, envs, ended, statistics, loop_state.divergence), nobody
+            actions, ended = _begin(agents, envs, ended, statistics, loop_state.divergence), no_envs
         loop_state.action, loop_state.ended = actions, ended
         if some_ended:
             schedule.call_after_episodes(statistics.records(), agents)
@@ -195,8 +195,8 @@ def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations
         faults = faults_of(agents)
         if faults is None or not faults.any():
             raise
-        nobody = np.full_like(step_types, StepType.SKIP)
-        return agents.advance(nobody, rewards, observations)  # the newest actions of all
+        skipped = np.full_like(step_types, StepType.SKIP)
+        return agents.advance(skipped, rewards, observations)  # the newest actions of all
 
 
 def _step(

@@ -76,8 +76,8 @@ class StochasticRounding(StateModule):
     def begin(self, network: Network) -> None:
         """Choose the scales for the present weights and round them, in place: for initial weights from elsewhere."""
         for group, weight in enumerate(weight_groups(network, self.outputs)):
-            reach = RANGE * weight.abs().amax((-2, -1)).double().clamp(min=LEAST * weight.shape[-1] ** -0.5)
-            self.scale[..., group] = _power_of_two(reach / self.largest)
+            span = RANGE * weight.abs().amax((-2, -1)).double().clamp(min=LEAST * weight.shape[-1] ** -0.5)
+            self.scale[..., group] = _power_of_two(span / self.largest)
         self(network.flat)
 
     def forward(self, flat: Tensor) -> None:

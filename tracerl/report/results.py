@@ -134,7 +134,7 @@ def problems(jobs: Sequence[Job]) -> Html:
     for job in jobs:
         name = f"{job.folder.name}: " if len(jobs) > 1 else ""
         if job.status == "running":
-            of = job.sign.get("steps")
+            of = job.heartbeat.get("steps")
             until = f" of {of:,}" if isinstance(of, int) else ""
             said.append(f"{name}the run is still going, at {job.steps:,}{until} env steps; this page shows it so far.")
         elif job.status != "finished":

@@ -27,18 +27,18 @@ class Job:
     folder: Path  # folder of the run
     overrides: Mapping[str, str]  # settings of the command line by key, without those of Hydra and of logs
     summary: Mapping[str, Any] = field(default_factory=dict)  # contents of ``summary.json``, unless the run has resumed
-    sign: Mapping[str, Any] = field(default_factory=dict)  # contents of ``running.json``; empty without the file
+    heartbeat: Mapping[str, Any] = field(default_factory=dict)  # contents of ``running.json``; empty without the file
 
     @cached_property
     def status(self) -> str:
         """One of ``STATUSES``, from the summary or, before it is written, from the other files."""
-        if lock.alive(self.folder):
+        if lock.is_active(self.folder):
             return "running"
         if self.summary:
             return str(self.summary.get("status", "killed"))
         if (self.folder / "error.txt").exists():
             return "refused"
-        return "killed" if self.sign or (self.folder / "config.yaml").exists() else "waiting"
+        return "killed" if self.heartbeat or (self.folder / "config.yaml").exists() else "waiting"
 
     @property
     def steps(self) -> int:
@@ -46,7 +46,7 @@ class Job:
         if self.summary.get("steps"):
             step = self.summary["steps"]
         else:
-            step = self.sign.get("step") if fits(saved.COUNT, self.sign.get("step")) else 0
+            step = self.heartbeat.get("step") if fits(saved.COUNT, self.heartbeat.get("step")) else 0
             step = max([step, *self.episodes["step"].tolist()])
         return int(step) if fits(saved.COUNT, step) else 0
 
@@ -126,8 +126,10 @@ def _read(folder: Path) -> Job:
             lines = saved.command_line(folder / name, warn=False) or []
             break
     overrides = {key: value for key, value in map(key_and_value, lines) if key.split(".")[0] not in _NOT_SETTINGS}
-    summary, sign = saved.summary(folder), lock.read(folder) or {}
+    summary, heartbeat = saved.summary(folder), lock.read(folder) or {}
     counts = ("step", "steps") if summary.get("status") == "finished" else ("step",)  # so far, and in the end
-    if max([sign[name] for name in counts if fits(saved.COUNT, sign.get(name))], default=0) > summary.get("steps", 0):
+    if max([heartbeat[name] for name in counts if fits(saved.COUNT, heartbeat.get(name))], default=0) > summary.get(
+        "steps", 0
+    ):
         summary = {}  # of an earlier part of a run that was resumed
-    return Job(folder, overrides, summary, sign)
+    return Job(folder, overrides, summary, heartbeat)

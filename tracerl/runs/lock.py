@@ -37,10 +37,10 @@ def read(folder: Path) -> dict[str, Any] | None:
     return read_json(folder / NAME)
 
 
-def alive(folder: Path) -> bool:
+def is_active(folder: Path) -> bool:
     """Return whether a run is active in a folder, by its lock or, where locks are unknown, by its heartbeat."""
-    locked, sign = is_locked(folder), read(folder)
-    return locked or sign is not None and _beats(folder, sign, locked is False, time.time())
+    locked, heartbeat = is_locked(folder), read(folder)
+    return locked or heartbeat is not None and _has_active_run(folder, heartbeat, locked is False, time.time())
 
 
 def exists(process: object) -> bool:
@@ -56,18 +56,18 @@ def exists(process: object) -> bool:
     return True
 
 
-def _beats(folder: Path, sign: Mapping[str, Any], unlocked: bool, now: float) -> bool:
-    """Return whether ``running.json``, with the contents ``sign``, belongs to an active run.
+def _has_active_run(folder: Path, heartbeat: Mapping[str, Any], unlocked: bool, now: float) -> bool:
+    """Return whether ``running.json``, with the contents ``heartbeat``, belongs to an active run.
 
     ``unlocked`` tells whether no process of this machine holds the lock of the folder. ``now`` is on the clock that
     dates the files of the folder.
     """
-    if "machine" not in sign:  # written by an earlier version without locks
-        updated, elsewhere = sign.get("updated"), sign.get("host") != socket.gethostname()
+    if "machine" not in heartbeat:  # written by an earlier version without locks
+        updated, elsewhere = heartbeat.get("updated"), heartbeat.get("host") != socket.gethostname()
         fresh = isinstance(updated, (int, float)) and time.time() - updated < FRESH
-        return fresh and (elsewhere or exists(sign.get("pid")))
+        return fresh and (elsewhere or exists(heartbeat.get("pid")))
     try:
-        decided = unlocked and sign["machine"] == _machine(folder)
+        decided = unlocked and heartbeat["machine"] == _machine(folder)
         return not decided and now - (folder / NAME).stat().st_mtime < FRESH
     except OSError:  # the file was just removed
         return False
@@ -104,7 +104,7 @@ class RunLock(Callback):
         self._about = {"host": socket.gethostname(), "pid": os.getpid(), "id": os.urandom(8).hex()}
         self._started, self._updated, self._ended = time.time(), -math.inf, threading.Event()
         self._progress: tuple[int, float | None] = 0, None
-        self._beaten = 0.0  # when ``running.json`` was written last, by the clock of the file system
+        self._written = 0.0  # when ``running.json`` was written last, by the clock of the file system
 
     def __enter__(self) -> "RunLock":
         self._lock = self._locked()
@@ -113,13 +113,13 @@ class RunLock(Callback):
         except BaseException:
             self._lock.release()
             raise
-        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._heart.start()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
-        self._heart.join()
+        self._thread.join()
         with suppress(OSError):  # the folder is gone or read-only: the heartbeat expires
             self._aside.unlink(missing_ok=True)
             if not self._is_lost():
@@ -167,27 +167,27 @@ class RunLock(Callback):
                     until = time.monotonic() + _CLAIM  # measured here, because the clocks of machines can differ
             time.sleep(0.02)
         self._about["machine"] = _machine(self._folder)
-        sign = read(self._folder)
-        if sign is not None and _beats(self._folder, sign, self._lock.works, claim.stat().st_mtime):
+        heartbeat = read(self._folder)
+        if heartbeat is not None and _has_active_run(self._folder, heartbeat, self._lock.works, claim.stat().st_mtime):
             claim.unlink()
             raise self._in_use(f"had a heartbeat in the last {FRESH:.0f} s of")
         with suppress(OSError):  # full disk: the file stays empty until there is space
             claim.write_text(self._text(), encoding="utf-8")
         claim.replace(self._folder / NAME)
-        self._beaten = (self._folder / NAME).stat().st_mtime
+        self._written = (self._folder / NAME).stat().st_mtime
 
     def _in_use(self, how: str) -> InUse:
-        sign = read(self._folder)
-        who = f"process {sign.get('pid')} on {sign.get('host')}" if sign else "another process"
+        heartbeat = read(self._folder)
+        who = f"process {heartbeat.get('pid')} on {heartbeat.get('host')}" if heartbeat else "another process"
         return InUse(self._key, f"{how} {who}: {self._folder}")
 
     def _is_lost(self) -> bool:
         """Return whether another run has taken the folder over, and perhaps ended since and removed the file."""
-        sign, summary = read(self._folder), self._folder / "summary.json"
-        if sign is not None:
-            return sign.get("id") != self._about["id"]
+        heartbeat, summary = read(self._folder), self._folder / "summary.json"
+        if heartbeat is not None:
+            return heartbeat.get("id") != self._about["id"]
         with suppress(OSError):
-            return not (self._folder / NAME).exists() and summary.stat().st_mtime > self._beaten
+            return not (self._folder / NAME).exists() and summary.stat().st_mtime > self._written
         return False
 
     def _beat(self) -> None:
@@ -198,7 +198,7 @@ class RunLock(Callback):
                 return
             with suppress(OSError):
                 write_atomic(self._folder / NAME, self._text(), sync=False)
-                self._beaten = (self._folder / NAME).stat().st_mtime
+                self._written = (self._folder / NAME).stat().st_mtime
 
     def _text(self) -> str:
         step, mean_return = self._progress

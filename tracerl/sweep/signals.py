@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tracerl.runs.lock import NAME, alive, read
+from tracerl.runs.lock import NAME, is_active, read
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 0.5  # seconds after which a job has noted the SIGINT of its terminal, so that the next signal is no second one
@@ -63,7 +63,7 @@ class JobEnding:
         told, end = set[Path](), time.monotonic() + _LONGEST
         quiet = time.monotonic()
         while (now := time.monotonic()) < min(quiet + _QUIET, end):
-            active = [path.parent for path in self._folder.rglob(NAME) if alive(path.parent)]
+            active = [path.parent for path in self._folder.rglob(NAME) if is_active(path.parent)]
             for job in active:
                 found = read(job) or {}
                 process, step = found.get("pid"), found.get("step")

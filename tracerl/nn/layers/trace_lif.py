@@ -42,16 +42,16 @@ def rate_window(current: Tensor, decay: Tensor, threshold: Tensor, zero_at_rest:
         threshold: theta, [*lifetimes, n].
         zero_at_rest: use the second form.
     """
-    reach, remain = 1 - decay / 2, 1 - decay
-    rate = torch.sigmoid(_SHARPNESS * (current * reach - threshold * remain))
+    gain, loss = 1 - decay / 2, 1 - decay
+    rate = torch.sigmoid(_SHARPNESS * (current * gain - threshold * loss))
     slope = _SHARPNESS * rate * (1 - rate)  # df/dE
     rest_slope = torch.zeros_like(slope)  # df/dE_0
     if zero_at_rest:
-        rest = torch.sigmoid(-_SHARPNESS * threshold * remain)
+        rest = torch.sigmoid(-_SHARPNESS * threshold * loss)
         rest_slope = -_SHARPNESS * (1 - rate) * rest / (1 - rest)
         rate, slope = (rate - rest) / (1 - rest), slope / (1 - rest)
     both = slope + rest_slope  # through theta (1-m), which E and E_0 share
-    return RateWindow(rate, slope * reach, both * threshold - slope * current / 2, -both * remain)
+    return RateWindow(rate, slope * gain, both * threshold - slope * current / 2, -both * loss)
 
 
 class TraceLIF(TraceLayer):

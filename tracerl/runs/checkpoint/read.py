@@ -18,7 +18,7 @@ from tracerl.runs.checkpoint import names
 from tracerl.runs.checkpoint.folder import BadCheckpoint, Folder
 from tracerl.runs.checkpoint.tensors import unpack
 
-__all__ = ["BadCheckpoint", "Checkpoint", "look", "newest", "newest_good", "read"]
+__all__ = ["BadCheckpoint", "Checkpoint", "read_manifest", "newest", "newest_good", "read"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(manifest["step"], parts, manifest["info"], manifest)
 
 
-def look(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
     """Read the manifest of a checkpoint and check the existence and sizes of its files.
 
     The tensors are not read, so this is quick and does not detect changes within them.

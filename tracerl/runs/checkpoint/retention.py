@@ -10,7 +10,7 @@ from tracerl.config.checks import whole
 from tracerl.config.forms import fits, real
 from tracerl.runs.checkpoint import names
 from tracerl.runs.checkpoint.folder import BadCheckpoint
-from tracerl.runs.checkpoint.read import Checkpoint, look, read
+from tracerl.runs.checkpoint.read import Checkpoint, read, read_manifest
 from tracerl.runs.checkpoint.store import discard
 
 
@@ -52,7 +52,7 @@ def _scores(paths: list[Path]) -> dict[Path, Any]:
     scores = {}
     for path in paths:
         with suppress(BadCheckpoint):
-            scores[path] = look(path)["info"].get("score")
+            scores[path] = read_manifest(path)["info"].get("score")
     return scores
 
 
