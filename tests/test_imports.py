@@ -103,6 +103,7 @@ HYDRA = {
     "runs/api.py",
     "runs/build.py",
     "runs/launch.py",
+    "runs/prepare.py",
     "runs/saved_overrides.py",
     "runs/saved_run.py",
     "search/space.py",

@@ -17,7 +17,7 @@ from tests.helpers import command
 from tests.kills import differences
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import Record
-from tracerl.runs import launch, lock
+from tracerl.runs import lock, prepare
 from tracerl.runs.checkpoint import newest_good
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.saved import CHECKPOINTS
@@ -134,7 +134,7 @@ def test_a_resume_keeps_what_it_cannot_read_and_a_refused_one_keeps_everything(
         raise ConfigError("eval.env", "cannot be made")
 
     with monkeypatch.context() as refused:
-        refused.setattr(launch, "_evaluations", refuse)
+        refused.setattr(prepare, "_evaluations", refuse)
         assert run("resume=here/checkpoints/step-000000000300", "steps=1000") == 2
     assert steps_of(tmp_path / "here") == [300, 600, 900] and (tmp_path / "here" / "summary.json").exists()
     torn = tmp_path / "here" / "checkpoints" / "step-000000000900" / "agent.safetensors"
