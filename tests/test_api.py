@@ -156,6 +156,17 @@ def test_settings_are_converted_to_command_line_overrides() -> None:
     assert config.agent.entropy == 1e-3 and config.network.recurrent is True
 
 
+def test_mapping_of_an_open_group_is_merged_with_its_other_keys() -> None:
+    assert tracerl.runs.api.compose({"env": "CartPole", "env.kwargs": {"x": 1}}).env.kwargs == {"x": 1}
+    assert tracerl.runs.api.compose({"env": "MemoryChain", "env.kwargs": {"length": 3}}).env.kwargs == {
+        "length": 3,
+        "cues": 2,
+    }
+    rules = tracerl.runs.api.compose({"optimizer": "torch", "optimizer.policy.kwargs": {"momentum": 0.5}}).optimizer
+    assert rules.policy.kwargs == {"lr": 0.0003, "momentum": 0.5} and rules.value.kwargs == {"lr": 0.001}
+    assert tracerl.runs.api.compose({"callbacks": {"a": {"every": 3}}}).callbacks == {"a": {"every": 3}}
+
+
 def test_make_network_uses_the_settings_and_the_seed() -> None:
     settings = {"network": "conv", "network.channels": [2], "network.hidden": [5], "dtype": "float64"}
     images = [tracerl.make_network((6, 6), 3, settings, seed=seed) for seed in (1, 1, 2)]

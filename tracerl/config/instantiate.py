@@ -19,7 +19,7 @@ from tracerl.config.error_messages import missing
 from tracerl.config.hydra_compat import NotBuilt, instantiate
 from tracerl.config.moved import HEAD, HEAD_GROUP, HEAD_TARGET, current
 
-_OPEN = re.compile(rf"^((env|optimizer\.\w+)\.kwargs\.|callbacks\.|agent\.critic[.=]|agent\.({'|'.join(HEAD)})=)")
+_OPEN = re.compile(rf"^(((env|optimizer\.\w+)\.kwargs|callbacks|agent\.critic)[.=]|agent\.({'|'.join(HEAD)})=)")
 
 
 def open_keys(overrides: list[str]) -> list[str]:
