@@ -123,7 +123,8 @@ class EnvSpec:
             except gym.error.DependencyNotInstalled as error:
                 raise self._missing_package(error) from error
             except Exception as error:
-                raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {error}") from error
+                reason = error if isinstance(error, ConfigError) else checks.described(error)
+                raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {reason}") from error
             except SystemExit as error:
                 raise EnvFailed(f"wrapper {i} of {self.id} failed as it was made") from error
         env = as_box(env)
@@ -186,7 +187,10 @@ class EnvSpec:
                 raise self._missing_package(error) from error
             raise ConfigError("id", f"must be an env that Gymnasium can make, got {self.id!r}: {error}") from error
         except Exception as error:
-            raise ConfigError("kwargs", f"must suit {self.id}, got {dict(self.kwargs)}: {error}") from error
+            if not self.kwargs:
+                raise ConfigError("id", f"could not be made: {self.id} raised {checks.described(error)}") from error
+            given = f"must suit {self.id}, got {dict(self.kwargs)}"
+            raise ConfigError("kwargs", f"{given}: {checks.described(error)}") from error
         except SystemExit as error:
             raise EnvFailed(f"{self.id} failed as it was made") from error
 

@@ -216,6 +216,14 @@ def test_env_of_old_gym_raises_an_error_naming_the_expected_return(resets: str, 
             next(tracerl.live(Lazy(), lifetime.env, 5))
 
 
+def test_error_about_a_long_space_is_one_line() -> None:
+    bounds = np.linspace(1, 2, 60).astype(np.float32)
+    spaces = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Box(-bounds, bounds)
+    with pytest.raises(tracerl.ConfigError, match=r"Discrete action space for this agent, got Box\(") as caught:
+        tracerl.make_agent(spaces, "rstdp")
+    assert "\n" in str(spaces[1]) and "\n" not in str(caught.value)
+
+
 ENV = gym.make("CartPole-v1")
 
 

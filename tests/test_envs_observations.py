@@ -1,5 +1,6 @@
 """Observation spaces of any kind become a Box or raise an error naming the space."""
 
+import ast
 from typing import Any
 
 import gymnasium as gym
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import FilterObservation
 from tracerl.envs.spec import EnvSpec
 
 from tests.helpers import compose, make_agent
@@ -52,8 +54,27 @@ UNSUPPORTED = [
     spaces.Graph(PLACE, None),
     spaces.Sequence(PLACE),
     spaces.OneOf([PLACE, spaces.Discrete(2)]),
-    spaces.Tuple([PLACE, spaces.Text(5)]),
-    spaces.Dict({}),
+]
+PLACES, TEXT = spaces.Dict({"b": PLACE, "a": PLACE}), spaces.Text(5)
+PARTLY = [
+    (spaces.Dict({}), "must have observations of at least one number for this agent, got Dict()"),
+    (spaces.Tuple([]), "must have observations of at least one number for this agent, got Tuple()"),
+    (
+        spaces.Dict({"place": PLACE, "mission": TEXT, "places": PLACES, "word": TEXT}),
+        "got a Dict: its entry 'mission' is a Text, "
+        "which gymnasium.wrappers.FilterObservation with filter_keys=['place', 'places'] leaves out",
+    ),
+    (
+        spaces.Tuple([PLACE, TEXT]),
+        "got a Tuple: its entry '1' is a Text, which gymnasium.wrappers.FilterObservation with filter_keys=[0] leaves "
+        "out",
+    ),
+    (spaces.Dict({"a": spaces.Dict({"b": TEXT})}), "got a Dict: its entry 'a.b' is a Text"),
+    (
+        spaces.Dict({"a": spaces.Dict({}), "b": PLACE}),
+        "its entry 'a' is a Dict without entries, which gymnasium.wrappers.FilterObservation with filter_keys=['b'] "
+        "leaves out",
+    ),
 ]
 
 
@@ -97,6 +118,18 @@ def test_space_without_numbers_is_unchanged_and_raises_an_error_in_an_agent(spac
         make_agent(env)
     assert "makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these" in str(caught.value)
     assert str(caught.value).endswith(f"got {space}")
+
+
+@pytest.mark.parametrize(("space", "problem"), PARTLY, ids=str)
+def test_first_entry_without_numbers_is_named_with_a_wrapper_that_leaves_it_out(space: gym.Space, problem: str) -> None:
+    env = Shown(space, None)
+    assert as_box(env) is env
+    with pytest.raises(ConfigError) as caught:
+        make_agent(env)
+    assert str(caught.value).endswith(problem)
+    if "filter_keys" in problem:
+        keys = ast.literal_eval(problem.partition("filter_keys=")[2].removesuffix(" leaves out"))
+        assert make_agent(as_box(FilterObservation(env, keys)))
 
 
 @pytest.mark.parametrize("name", [*FLAT, *IMAGES])

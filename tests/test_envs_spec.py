@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,32 @@ def test_vector_env_is_found_by_module_and_id_and_has_box_observations(
     envs = EnvSpec("Dots", "dots:Dots-v0", {}, 1, [], vectorization="native").make_many(3)
     assert envs.single_observation_space == spaces.Box(0, 1, (2, 2), np.float32)
     np.testing.assert_array_equal(envs.reset()[0], np.ones((3, 2, 2)))
+
+
+class Fails(gym.Env):
+    """Raises an error in its constructor."""
+
+    def __init__(self, error: BaseException | None = None, **kwargs: Any) -> None:
+        raise AssertionError if error is None else error
+
+
+gym.register("Fails-v0", Fails)
+
+
+def test_error_in_the_constructor_of_an_env_is_named_with_its_class() -> None:
+    def problem(**settings: Any) -> str:
+        with pytest.raises(ConfigError) as caught:
+            EnvSpec("fails", **{"id": "Fails-v0", "kwargs": {}, "steps": 5, "milestones": [], **settings}).make()
+        return str(caught.value)
+
+    def fail(error: Exception, env: gym.Env) -> gym.Env:
+        raise error
+
+    assert problem() == "id could not be made: Fails-v0 raised AssertionError"
+    error = KeyError("a file")
+    assert problem(kwargs={"error": error}).endswith("}: KeyError: 'a file'")
+    assert problem(kwargs={"error": error}).startswith("kwargs must suit Fails-v0, got {'error': KeyError")
+    wrapped = {"id": "CartPole-v1", "wrappers": [partial(fail, AssertionError())]}
+    assert problem(**wrapped) == "wrappers.0 must suit CartPole-v1: AssertionError"
+    wrapped = {"id": "CartPole-v1", "wrappers": [partial(fail, ConfigError("It", "needs this"))]}
+    assert problem(**wrapped) == "wrappers.0 must suit CartPole-v1: It needs this"

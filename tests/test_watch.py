@@ -141,7 +141,7 @@ def test_env_that_raises_leaves_the_video_so_far(
     monkeypatch.setattr(CartPoleEnv, "step", after(4, CartPoleEnv.step, fail))
     assert cli(monkeypatch, run, "--video", tmp_path / "a.mp4", *FLAGS) == 1
     err = capsys.readouterr().err
-    assert "error: the env failed in step 5: the pole broke" in err and "kept" in err
+    assert "error: the env failed in step 5: RuntimeError: the pole broke" in err and "kept" in err
     assert len(frames_of(tmp_path / "a.mp4")) == 4
 
 

@@ -57,7 +57,7 @@ BAD = {
     "env=gymnasium env.id=tests.toy_envs:Words-v0": (
         "env must have observations of a Box, which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, "
         "and Dict and Tuple of these,"
-        " for this agent, got Dict('text': Text("
+        " for this agent, got a Dict: its entry 'text' is a Text ("
     ),
     "env.kwargs.wind=3": "env.kwargs must suit CartPole-v1",
     "env=ContextualBandit env.kwargs.contexts=1": "contexts must be a whole number of 2 or above, got 1",

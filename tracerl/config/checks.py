@@ -40,6 +40,12 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def described(error: BaseException) -> str:
+    """Return the class and, if it has one, the text of an error."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
     """A context in which the keys of errors are placed below a parent key."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
+from tracerl.config.checks import described
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged as Diverged
 from tracerl.lifetime.divergence import DivergenceCheck, Faults, faults_of, finite, first_nonfinite
@@ -23,8 +24,12 @@ Shape = tuple[int, ...] | None  # of the observations; None if the space has non
 class EnvFailed(RuntimeError):
     """The env raised an exception, which is this error's ``__cause__``, or returned values outside its spaces.
 
-    The cause can also be an exception that would end the process, such as that of ``sys.exit``.
+    The cause can also be an exception that would end the process, such as that of ``sys.exit``. The text ends with it.
     """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.__cause__ is None else f"{text}: {described(self.__cause__)}"
 
 
 _RESET = "reset must return (observation, info), as Gymnasium's does"
@@ -340,8 +345,13 @@ def _check_observation(observation: Any, record: Record, shape: Shape) -> Any:
     if shape is not None and type(observation) is not np.ndarray:
         observation = _as_array(observation, record)
     if shape is not None and getattr(observation, "shape", None) != shape:
-        came = f"of shape {observation.shape}" if hasattr(observation, "shape") else repr(observation)
-        raise EnvFailed(f"the env returned an observation {came} after {record.step:,} steps: its space says {shape}")
+        after = f"after {record.step:,} steps"
+        if hasattr(observation, "shape"):
+            came = f"an observation of shape {observation.shape} {after}"
+            raise EnvFailed(f"the env returned {came}: its space says {shape}")
+        kind = type(observation).__name__
+        wanted = f"it must be an array of shape {shape}, got {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        raise EnvFailed(f"the env returned the observation {observation!r:.80} {after}: {wanted}")
     if not isinstance(observation, np.ndarray):
         return observation
     if observation.dtype.kind != "f":

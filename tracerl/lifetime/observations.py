@@ -8,6 +8,8 @@ import numpy as np
 from gymnasium import spaces, wrappers
 from gymnasium.vector import VectorEnv
 
+from tracerl.nn.spaces import has_numbers
+
 Env = gym.Env[Any, Any]
 Envs = VectorEnv[Any, Any, Any]
 Array = np.ndarray[Any, Any]
@@ -44,15 +46,7 @@ def as_boxes(envs: Envs) -> Envs:
 
 
 def _to_flatten(space: gym.Space[Any]) -> bool:
-    return _has_numbers(space) and (not isinstance(space, spaces.Box) or space.shape == ())
-
-
-def _has_numbers(space: gym.Space[Any]) -> bool:
-    """Return whether a space has only numbers and choices, as many in every observation."""
-    if isinstance(space, (spaces.Dict, spaces.Tuple)):
-        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
-        return len(parts) > 0 and all(_has_numbers(part) for part in parts)
-    return isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete))
+    return has_numbers(space) and (not isinstance(space, spaces.Box) or space.shape == ())
 
 
 def _is_image(space: gym.Space[Any]) -> bool:

@@ -17,12 +17,50 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
 
     The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
-    if not isinstance(space, spaces.Box):
+    empty = isinstance(space, (spaces.Dict, spaces.Tuple)) and not space.spaces
+    if not isinstance(space, spaces.Box) and not empty:
         others = "which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these"
-        raise ConfigError("env", f"must have observations of a Box, {others}, for this agent, got {space}")
-    if 0 in space.shape:
+        problem = f"must have observations of a Box, {others}, for this agent"
+        raise ConfigError("env", f"{problem}, got {_entry_of_no_use(space) or space}")
+    if empty or 0 in space.shape:
         raise ConfigError("env", f"must have observations of at least one number for this agent, got {space}")
     return space.shape
+
+
+def _entry_of_no_use(space: Space[Any]) -> str | None:
+    """Return in words the first entry of a Dict or Tuple that cannot be converted to numbers; None without one."""
+    keys, inner = list[Any](), space
+    while (found := next(((key, part) for key, part in _entries(inner) if not has_numbers(part)), None)) is not None:
+        keys, inner = [*keys, found[0]], found[1]
+    if not keys:
+        return None
+    name = ".".join(map(str, keys))
+    kind = type(inner).__name__
+    problem = f"a {type(space).__name__}: its entry {name!r} is a {kind}" + (
+        " without entries" if _is_pack(inner) else ""
+    )
+    others = [key for key, part in _entries(space) if has_numbers(part)]
+    wrapper = f"gymnasium.wrappers.FilterObservation with filter_keys={others}"
+    return problem + (f", which {wrapper} leaves out" if others else "")
+
+
+def _is_pack(space: Space[Any]) -> bool:
+    return isinstance(space, (spaces.Dict, spaces.Tuple))
+
+
+def _entries(space: Space[Any]) -> list[tuple[Any, Space[Any]]]:
+    """Return the entries of a Dict or Tuple by key or index; none for other spaces."""
+    if isinstance(space, spaces.Dict):
+        return list(space.spaces.items())
+    return list(enumerate(space.spaces)) if isinstance(space, spaces.Tuple) else []
+
+
+def has_numbers(space: Space[Any]) -> bool:
+    """Return whether a space has only numbers and choices, as many in every observation."""
+    if _is_pack(space):
+        parts = parts_of(space)
+        return bool(parts) and all(has_numbers(part) for part in parts)
+    return isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete))
 
 
 def observation_size(space: Space[Any]) -> int:

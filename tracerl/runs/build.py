@@ -73,7 +73,8 @@ def build_agent(
         agent = build_agents(agent_class, partial(make, **spaces), partial(new_lifetimes, cfg, most=most), seeds)
     except ConfigError as error:
         if error.key == "env":
-            raise ConfigError("env", f"{error.problem} ({names})") from error
+            problem = " ".join(f"{error.problem} ({names})".split())  # NumPy breaks long bounds of spaces into lines
+            raise ConfigError("env", problem) from error
         if error.key.split(".")[0] in cfg:  # engine, or a setting of another group
             raise
         raise error.under("agent") from error

@@ -50,9 +50,7 @@ def failures_in_one_line() -> Iterator[None]:
 
     try:
         yield
-    except EnvFailed as error:
-        stop(f"{error}: {error.__cause__}" if error.__cause__ else str(error), 1)
-    except (Diverged, OSError) as error:
+    except (EnvFailed, Diverged, OSError) as error:
         if _is_of_stdout(error):
             raise
         stop(str(error), 1)

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracerl.config.checks import described
 from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
@@ -184,7 +185,7 @@ def describe(failure: BaseException) -> str:
     if not isinstance(failure, _ENDINGS):
         return f"{type(failure).__name__}: {failure}"
     cause = failure.__cause__
-    return str(failure) if cause is None else f"{failure}: {type(cause).__name__}: {cause}"
+    return str(failure) if cause is None or isinstance(failure, EnvFailed) else f"{failure}: {described(cause)}"
 
 
 def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:
