@@ -216,15 +216,23 @@ def test_env_of_old_gym_raises_an_error_naming_the_expected_return(resets: str, 
             next(tracerl.live(Lazy(), lifetime.env, 5))
 
 
-def test_error_about_a_long_space_is_one_line() -> None:
-    bounds = np.linspace(1, 2, 60).astype(np.float32)
-    spaces = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Box(-bounds, bounds)
-    with pytest.raises(tracerl.ConfigError, match=r"Discrete action space for this agent, got Box\(") as caught:
-        tracerl.make_agent(spaces, "rstdp")
-    assert "\n" in str(spaces[1]) and "\n" not in str(caught.value)
-
-
 ENV = gym.make("CartPole-v1")
+LONG = gym.spaces.Box(-np.inf, np.linspace(1, 2, 60, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("spaces", "agent", "problem"),
+    [
+        ((ENV.observation_space, LONG), "rstdp", r"Discrete action space for this agent, got Box\("),
+        ((ENV.observation_space, LONG), "q_lambda", r"Discrete action space for this agent, got Box\("),
+        ((ENV.observation_space, gym.spaces.Dict(a=LONG)), "reflect", r"action space for this agent, got Dict\("),
+        ((gym.spaces.Sequence(LONG), ENV.action_space), "reflect", r"for this agent, got Sequence\(Box\("),
+    ],
+)
+def test_error_about_a_long_space_is_one_line(spaces: Any, agent: str, problem: str) -> None:
+    with pytest.raises(tracerl.ConfigError, match=problem) as caught:
+        tracerl.make_agent(spaces, agent)
+    assert "\n" in str(LONG) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,15 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
     if not isinstance(space, spaces.Box) and not empty:
         others = "which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these"
         problem = f"must have observations of a Box, {others}, for this agent"
-        raise ConfigError("env", f"{problem}, got {_entry_of_no_use(space) or space}")
+        raise ConfigError("env", f"{problem}, got {_entry_of_no_use(space) or one_line(space)}")
     if empty or 0 in space.shape:
-        raise ConfigError("env", f"must have observations of at least one number for this agent, got {space}")
+        raise ConfigError("env", f"must have observations of at least one number for this agent, got {one_line(space)}")
     return space.shape
+
+
+def one_line(space: Space[Any]) -> str:
+    """Return the text of a space in one line: NumPy breaks long bounds into several."""
+    return " ".join(str(space).split())
 
 
 def _entry_of_no_use(space: Space[Any]) -> str | None:
@@ -88,7 +93,7 @@ def spaces_of(env: Any) -> tuple[Space[Any], Space[Any]]:
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     """Return the number of actions and the number of the first one; a ConfigError if the space is not Discrete."""
     if not isinstance(space, spaces.Discrete):
-        raise ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
+        raise ConfigError("env", f"must have a Discrete action space for this agent, got {one_line(space)}")
     return int(space.n), int(space.start)
 
 

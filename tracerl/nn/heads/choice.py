@@ -16,6 +16,7 @@ from tracerl.nn.heads.categorical import Categorical, MultiCategorical
 from tracerl.nn.heads.discretized import Discretized
 from tracerl.nn.heads.gaussian import Gaussian, GaussianSettings
 from tracerl.nn.lifetimes import Lifetimes
+from tracerl.nn.spaces import one_line
 
 MakeHead = Callable[[Space[Any], Lifetimes], Head]  # from an action space to a distribution over it
 SUPPORTED = "a Discrete, MultiDiscrete, MultiBinary or float Box"
@@ -57,7 +58,7 @@ class HeadSettings(GaussianSettings):
             if self.bins is not None:
                 return Discretized(space, lifetimes, self.bins, self.spacing, self.bonus_components)
             return Gaussian(space, lifetimes, self)
-        raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {space}")
+        raise ConfigError("env", f"must have {SUPPORTED} action space for this agent, got {one_line(space)}")
 
 
 def head_for(space: Space[Any], lifetimes: Lifetimes, settings: HeadSettings | MakeHead | None = None) -> Head:

@@ -10,7 +10,7 @@ from torch import Tensor
 from tracerl.config.checks import ConfigError
 from tracerl.nn.heads.categorical import MultiCategorical
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.spaces import bounds_of, units_of
+from tracerl.nn.spaces import bounds_of, one_line, units_of
 
 
 class Discretized(MultiCategorical):
@@ -43,7 +43,8 @@ class Discretized(MultiCategorical):
         """
         low, high, bounded = bounds_of(space)
         if not bounded.all():
-            raise ConfigError("head.bins", f"must be null where an action has no finite bounds, got {bins} for {space}")
+            problem = f"must be null where an action has no finite bounds, got {bins} for {one_line(space)}"
+            raise ConfigError("head.bins", problem)
         super().__init__(spaces.MultiDiscrete(np.full(space.shape, bins)), lifetimes)
         even = np.linspace(-1, 1, bins)
         values = np.sign(even) * np.abs(even) ** spacing

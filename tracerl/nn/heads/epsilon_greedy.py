@@ -11,6 +11,7 @@ from tracerl.config import checks
 from tracerl.nn.heads.categorical import SingleChoice, inverted
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.random import UniformStream
+from tracerl.nn.spaces import one_line
 
 TARGETS = ("watkins", "sarsa", "expected_sarsa")
 
@@ -49,7 +50,7 @@ class EpsilonGreedySettings:
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> "EpsilonGreedy":
         """Make the head; a ConfigError if the space is not Discrete."""
         if not isinstance(space, spaces.Discrete):
-            raise checks.ConfigError("env", f"must have a Discrete action space for this agent, got {space}")
+            raise checks.ConfigError("env", f"must have a Discrete action space for this agent, got {one_line(space)}")
         return EpsilonGreedy(int(space.n), lifetimes, self, int(space.start))
 
 
