@@ -101,6 +101,9 @@ def test_comparison_is_between_runs_or_arguments(two: Path) -> None:
     assert choose([two], labels=["one", "other"]).labels == ["one", "other"]
     with pytest.raises(ConfigError, match="--labels must be 2, one for each of: agent.x=1; agent.x=2; got 1"):
         choose([two], labels=["one"])
+    run(two / "c", "agent.x=3", lifetimes=[[1.0]], env="Acrobot")
+    labels = ["x", "tuned", "tuned"]  # the best of each env
+    assert choose([two / "a", two / "b", two / "c"], labels=labels).labels == labels
 
 
 def test_running_and_killed_runs_are_read_up_to_their_last_episode(tmp_path: Path) -> None:

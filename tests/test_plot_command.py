@@ -58,6 +58,7 @@ def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_comm
     assert plot_command(two, "-o", two / "c.csv")[0] == 0
     assert plot_command(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
     assert "--lifetimes needs runs" in plot_command(two / "c.csv", "--lives")[2]
+    assert "--labels must differ for agent.x=1 and agent.x=2" in plot_command(two / "c.csv", "--labels", "x", "x")[2]
     assert plot_command(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
 
@@ -85,6 +86,14 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two, "--by", "seed"), "--by must be one of"),
         ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
         ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
+        (
+            (two / "a", two / "b", "--labels", "x", "x"),
+            "--labels must differ for agent.x=1 and agent.x=2 of CartPole, got 'x' twice",
+        ),
+        (
+            (two / "a", two / "b", "--labels", "x", "x", "--what", "running"),
+            "--labels must differ for agent.x=1 and agent.x=2",
+        ),
         ((two / "a", "--what", "running", "--lifetime", "2"), "--lifetime must be below 2"),
         ((two / "a", "--what", "raster"), "run must have a checkpoint"),
         ((two, "--what", "raster"), "run must be the folder of a run"),

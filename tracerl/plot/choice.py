@@ -53,7 +53,8 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
         labels: names of the groups, in order; None: their differing settings.
 
     Raises:
-        ConfigError: a folder is missing or has no run, or the number of labels differs from the number of groups.
+        ConfigError: a folder is missing or has no run, the number of labels differs from the number of groups, or two
+            groups of an env have the same label.
     """
     checks.choice("--by", by, BY)
     found = [(Path(path), jobs_in(Path(path))) for path in paths]
@@ -64,14 +65,19 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
     else:
         parts = [(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
         groups = [Group({**part.overrides, "argument": str(path)}, part.jobs) for path, part in parts]
-    return Chosen(groups, relabelled(_named(groups, by), labels))
+    return Chosen(groups, relabelled(_named(groups, by), labels, [found.jobs[0].env for found in groups]))
 
 
-def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> Sequence[str]:
+def relabelled(own: Sequence[str], labels: Sequence[str] | None, envs: Sequence[str]) -> Sequence[str]:
     """Return the labels with their distinct values replaced in order; None: unchanged.
 
+    Args:
+        own: labels to replace.
+        labels: a label for each distinct value. A label can repeat for groups in different envs.
+        envs: env of each of ``own``.
+
     Raises:
-        ConfigError: the number of distinct values is another one.
+        ConfigError: the number of distinct values is another one, or a label repeats in an env.
     """
     if labels is None:
         return own
@@ -80,6 +86,11 @@ def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> Sequence[str
         listed = "; ".join(distinct)
         raise ConfigError("--labels", f"must be {len(distinct)}, one for each of: {listed}; got {len(labels)}")
     renamed = dict(zip(distinct, labels, strict=True))
+    first: dict[tuple[str, str], str] = {}
+    for env, label in zip(envs, own, strict=True):
+        other = first.setdefault((env, renamed[label]), label)
+        if other != label:
+            raise ConfigError("--labels", f"must differ for {other} and {label} of {env}, got {renamed[label]!r} twice")
     return [renamed[label] for label in own]
 
 

@@ -85,7 +85,8 @@ def _bands(arguments: argparse.Namespace) -> list[Band]:
     if arguments.lifetimes:
         raise ConfigError("--lifetimes", f"needs runs: {files[0]} has only the statistic and band over lifetimes")
     bands = [found for path in files for found in read_bands(path)]
-    return renamed(bands, relabelled([found.label for found in bands], arguments.labels))
+    own, envs = [found.label for found in bands], [found.env for found in bands]
+    return renamed(bands, relabelled(own, arguments.labels, envs))
 
 
 def _curves(arguments: argparse.Namespace) -> Draw:
