@@ -62,6 +62,17 @@ def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_comm
     assert plot_command(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
 
+def test_csv_has_every_setting_in_whatever_way_it_is_asked_for(tmp_path: Path, plot_command: Any) -> None:
+    for x in range(12):
+        run(tmp_path / "runs" / str(x), f"agent.x={x}", lifetimes=[[float(x)]])
+    ways = (("-o", tmp_path / "a.csv"), ("-o", tmp_path / "a.CSV"), ("-o", tmp_path / "a", "--format", "csv"))
+    for way in ways:
+        assert plot_command(tmp_path / "runs", *way)[2] == ""
+        labels = {line.split(",")[1] for line in way[1].read_text().splitlines()[1:]}
+        assert labels == {f"agent.x={x}" for x in range(12)}
+    assert "the best 10 of 12 are drawn" in plot_command(tmp_path / "runs", "-o", ways[0][1], "--format", "png")[2]
+
+
 def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> None:
     for i in range(2):
         run(tmp_path / str(i), lifetimes=[[1.0]])
@@ -76,7 +87,11 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two / "empty",), "RUN has no run in it"),
         ((two / "young",), "no episode has ended, no reward rate was logged"),
         ((two / "young", "--what", "running"), "no episode has ended"),
-        ((two, "-o", "x.bmp"), "--format must be one of png, pdf, svg; got 'bmp'"),
+        ((two, "-o", "x.bmp"), "--format must be one of png, pdf, svg, csv for --what curves; got the file 'x.bmp'"),
+        ((two, "-o", "x"), "--format must be one of png, pdf, svg, csv for --what curves; got the file 'x'"),
+        ((two, "--format", "bmp"), "--format must be one of png, pdf, svg, csv for --what curves; got 'bmp'"),
+        ((two, "--what", "raster", "-o", "x.csv"), "--format must be one of png, pdf, svg for --what raster; got the"),
+        ((two, "--what", "table", "-o", "x.PNG"), "--format must be one of text, markdown, csv for --what table; got"),
         ((two, "-o", "/dev/null/x.png"), "/dev/null/x.png"),
         ((two, "--statistic", "mode"), "--statistic must be one of iqm, mean, median; got 'mode'"),
         ((two, "--what", "curve"), "argument --what: invalid choice: 'curve'"),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable, relabelled
@@ -31,22 +30,40 @@ if TYPE_CHECKING:
     from tracerl.runs.saved_run import SavedRun
 
 Draw = Callable[..., "Figure"]  # draws a figure with ``style.FigureOptions``
-_ENDINGS = {".md": "markdown", ".csv": "csv", ".txt": "text"}
+_ENDINGS = {".md": "markdown", ".txt": "text"}  # formats whose names are not endings of files
+_FORMATS = {"curves": (*style.FORMATS, "csv"), "table": FORMATS}  # by kind of figure; of all others style.FORMATS
 
 
 def make(arguments: argparse.Namespace) -> None:
     """Write the figure or table and print its path."""
+    kind = format_of(arguments.what, arguments.output, arguments.format)
     if arguments.what == "table":
-        _tabulate(arguments)
+        _tabulate(arguments, kind)
         return
-    output = arguments.output or Path(f"{arguments.what}.{arguments.format or 'png'}")
-    if arguments.what == "curves" and (arguments.format or output.suffix) in ("csv", ".csv"):
-        write_named(output, bands_as_csv(_bands(arguments)).encode())
+    output = arguments.output or Path(f"{arguments.what}.{kind}")
+    if kind == "csv":
+        write_named(output, bands_as_csv(_bands(arguments, every=True)).encode())
     else:
-        kind = style.kind_of(output, arguments.format)
         draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
         style.save(draw(title=arguments.title, width=width, height=arguments.height), output, kind)
     print(output)
+
+
+def format_of(what: str, output: Path | None, asked_for: str | None) -> str:
+    """Return the format of the output: the given one, that of the name of its file, or the default.
+
+    Raises:
+        ConfigError: there is no such format of this kind of figure, or the name of the file has no ending.
+    """
+    formats = _FORMATS.get(what, style.FORMATS)
+    ending = "" if output is None else output.suffix.lower()
+    found = asked_for or _ENDINGS.get(ending, ending.removeprefix("."))
+    if found in formats:
+        return found
+    if not asked_for and (output is None or (what == "table" and found not in style.FORMATS)):
+        return formats[0]
+    given = repr(asked_for) if asked_for else f"the file '{output}'"
+    raise ConfigError("--format", f"must be one of {', '.join(formats)} for --what {what}; got {given}")
 
 
 def _chosen(arguments: argparse.Namespace) -> Chosen:
@@ -56,9 +73,7 @@ def _chosen(arguments: argparse.Namespace) -> Chosen:
     return chosen
 
 
-def _tabulate(arguments: argparse.Namespace) -> None:
-    asked_for = arguments.format or (_ENDINGS.get(arguments.output.suffix, "text") if arguments.output else "text")
-    kind = checks.choice("--format", asked_for, FORMATS)
+def _tabulate(arguments: argparse.Namespace, kind: str) -> None:
     chosen = _chosen(arguments)
     rows = table_rows(chosen.groups, chosen.labels)
     if any(row["lives"] > 1 and row["iqm"] is not None and row["iqm_low"] is None for row in rows):
@@ -71,14 +86,14 @@ def _tabulate(arguments: argparse.Namespace) -> None:
     print(arguments.output)
 
 
-def _bands(arguments: argparse.Namespace) -> list[Band]:
+def _bands(arguments: argparse.Namespace, every: bool) -> list[Band]:
+    """Return the bands of the runs or csv files: of every setting or, of more than ten, of the ten best."""
     files = [path for path in arguments.runs if path.suffix == ".csv" and path.is_file()]
     if len(files) < len(arguments.runs):
         if files:
             raise ConfigError("RUN", f"must be folders or csv files, got both: {files[0]}")
         chosen = _chosen(arguments)
-        many = len(set(chosen.labels)) > len(style.COLOURS)
-        if many and (arguments.output is None or arguments.output.suffix != ".csv"):
+        if len(set(chosen.labels)) > len(style.COLOURS) and not every:
             _note(f"the best {len(style.COLOURS)} of {len(set(chosen.labels))} are drawn; --what table has all")
             chosen = chosen.best()
         return drawable(chosen, arguments.statistic, arguments.window)
@@ -90,7 +105,7 @@ def _bands(arguments: argparse.Namespace) -> list[Band]:
 
 
 def _curves(arguments: argparse.Namespace) -> Draw:
-    return partial(draw_curves, _bands(arguments), ends=arguments.ends, lifetimes=arguments.lifetimes)
+    return partial(draw_curves, _bands(arguments, every=False), ends=arguments.ends, lifetimes=arguments.lifetimes)
 
 
 def _running(arguments: argparse.Namespace) -> Draw:
