@@ -114,7 +114,9 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two, "--what", "raster"), "run must be the folder of a run"),
         ((two, two, "--what", "frame"), "RUN must be one run for --what frame, got 2"),
         ((two, "--what", "table", "--format", "png"), "--format must be one of text, markdown, csv"),
-        ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number of 1 or above"),
+        ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number from 1 to 100000"),
+        ((two / "a", "--what", "raster", "--steps", 10**30), "--steps must be a whole number from 1 to 100000"),
+        ((two / "a", "--what", "frame", "--frames", 101), "--frames must be a whole number from 1 to 100"),
     ):
         code, out, error = plot_command(*arguments)
         assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error

@@ -166,6 +166,8 @@ def test_lifetime_continues_from_its_checkpoint_without_changing_the_run(folder:
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     again = live_on(saved, 40, lifetime=1)
     np.testing.assert_array_equal(continued.recording.layers[0].spikes, again.recording.layers[0].spikes)
+    with pytest.raises(ConfigError, match="--steps must be a whole number from 1 to 100000"):
+        live_on(saved, 10**12)
     with pytest.raises(ConfigError, match="lifetime must be a whole number from 0 to 1"):
         live_on(saved, 1, lifetime=2)
 
@@ -176,6 +178,7 @@ def test_command_line_draws_every_kind_of_figure(
 ) -> None:
     path = tmp_path / "p.png"
     options = ["--what", what, "-o", str(path), "--steps", "8", "--lifetime", "1", "--frames", "2", "--title", "t"]
+    options += ["--neurons", str(10**30)]  # all of them
     monkeypatch.setattr(sys, "argv", ["plot", str(folder / "summary.json"), *options])
     threads = torch.get_num_threads()
     command_line.main()

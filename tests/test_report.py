@@ -126,7 +126,8 @@ def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:
         ((tmp_path / "empty",), "RUN has no run in it"),
         ((folder, "-o", "page.pdf"), "--output must be a file whose name ends in .html"),
         ((folder, "-o", "/dev/null/x.html"), "/dev/null/x.html"),
-        ((folder, "--steps", "0"), "--steps must be a whole number of 1 or above"),
+        ((folder, "--steps", "0"), "--steps must be a whole number from 1 to 100000"),
+        ((folder, "--steps", 10**12), "--steps must be a whole number from 1 to 100000"),
         ((folder, "--lifetime", "1"), "--lifetime must be a whole number from 0 to 0"),
         ((folder, "--lief", "1"), "unrecognized arguments"),
     ):

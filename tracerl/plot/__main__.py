@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from tracerl.config import checks
+from tracerl.plot.style import MOST_FRAMES, MOST_STEPS
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "filters", "frame", "running")
@@ -77,8 +78,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for decay in arguments.decays:
         checks.decay("--decays", decay)
     checks.whole("--lifetime", arguments.lifetime, 0)
-    for name, low in (("window", 1), ("steps", 1), ("neurons", 1), ("frames", 1)):
-        checks.whole(f"--{name}", getattr(arguments, name), low)
+    for name, most in (("window", None), ("steps", MOST_STEPS), ("neurons", None), ("frames", MOST_FRAMES)):
+        checks.whole(f"--{name}", getattr(arguments, name), 1, most)
     if arguments.width not in ("one", "two"):
         try:
             inches = float(arguments.width)

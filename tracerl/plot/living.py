@@ -10,6 +10,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.api import live
 from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
+from tracerl.plot.style import MOST_STEPS
 from tracerl.recording.recorder import Recorder, Recording
 from tracerl.runs.saved_run import SavedRun
 
@@ -29,7 +30,7 @@ class RecordedSteps:
 
 def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> RecordedSteps:
     """Continue a lifetime from its checkpoint in a new episode, with learning; its folder does not change."""
-    checks.whole("--steps", steps, 1)
+    checks.whole("--steps", steps, 1, MOST_STEPS)
     agent = saved.agent(lifetime)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
     recorder, first = Recorder(steps), saved.step

@@ -163,6 +163,7 @@ def _traces(arguments: argparse.Namespace) -> Draw:
 def _spread(values: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
     """Return n of the tenth of the columns with the largest variance."""
     order = np.argsort(-values.std(0), kind="stable")
+    n = min(n, len(order))
     places = np.linspace(0, max(n - 1, len(order) // 10), n).clip(max=len(order) - 1).astype(int)
     found: np.ndarray[Any, Any] = values[:, order[np.unique(places)]]
     return found

@@ -18,6 +18,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 INK, QUIET = "#222222", "#777777"
 WIDTHS = {"one": 3.5, "two": 7.2}  # width of one and two columns of a journal page, inches
 FORMATS = ("png", "pdf", "svg")
+MOST_STEPS = 100_000  # largest number of env steps inside a lifetime, all of which are in memory
+MOST_FRAMES = 100  # largest number of images
 
 
 class FigureOptions(TypedDict, total=False):

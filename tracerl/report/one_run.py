@@ -16,6 +16,7 @@ from tracerl.plot.curves import draw_curves
 from tracerl.plot.filters import draw_filters, filters_of
 from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Curve, band
+from tracerl.plot.style import MOST_STEPS
 from tracerl.plot.table import number
 from tracerl.report import results
 from tracerl.report.html import Html, element, page, picture, section, table, together
@@ -45,7 +46,7 @@ class Options:
 
     def __post_init__(self) -> None:
         checks.whole("--lifetime", self.lifetime, 0)
-        checks.whole("--steps", self.steps, 1)
+        checks.whole("--steps", self.steps, 1, MOST_STEPS)
 
 
 def one_run(chosen: Chosen, options: Options) -> str:

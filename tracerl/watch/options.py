@@ -11,6 +11,7 @@ VIDEOS = (".mp4", ".gif")
 KEYS = "Keys in a window: space pauses, n shows one step, + and - change the speed, q or Esc quits."
 STEPS = 500  # default number of env steps in files
 GIF_FPS = 50  # viewers slow down faster gifs
+MOST_SPAN = 10_000  # largest number of env steps in the panels
 LEAST_SIZE, LARGEST_SIZE = (640, 400), (3840, 2160)
 
 
@@ -38,9 +39,10 @@ class Options:
 
     def __post_init__(self) -> None:
         checks.whole("lifetime", self.lifetime, 0)
-        for name, low in (("episodes", 1), ("steps", 1), ("seed", 0), ("span", 10)):
+        limits = (("episodes", 1, None), ("steps", 1, None), ("seed", 0, 2**32 - 1), ("span", 10, MOST_SPAN))
+        for name, low, high in limits:
             if getattr(self, name) is not None:
-                checks.whole(name, getattr(self, name), low, 2**32 - 1 if name == "seed" else None)
+                checks.whole(name, getattr(self, name), low, high)
         checks.number("fps", self.fps, "a number from 1 to 120", 1.0, 120.0)
         checks.number("speed", self.speed, "a number from 0.01 to 1000", 0.01, 1000.0)
         self._check_size()
