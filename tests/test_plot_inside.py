@@ -1,14 +1,18 @@
 """Figures of the inside of a lifetime: from arrays, recordings and, on the command line, a checkpoint."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.error import DependencyNotInstalled
 
 import tests.toy_envs  # noqa: F401  registers the probes
-from tests.helpers import command
+from tests.helpers import command, exit_code
 from tracerl.config.checks import ConfigError
 from tracerl.plot import __main__ as command_line
 from tracerl.plot.distributions import draw_distributions
@@ -184,6 +188,51 @@ def test_command_line_draws_every_kind_of_figure(
     command_line.main()
     torch.set_num_threads(threads)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("what", "method", "error", "code", "message"),
+    [
+        ("raster", "step", KeyError("pole"), 1, "the env failed in step 1: KeyError: 'pole'"),
+        ("traces", "reset", RuntimeError("no simulator"), 1, "the env failed in reset after 0 steps: RuntimeError: no"),
+        ("frame", "render", OSError("no display"), 1, "the env failed in render after 1 steps: OSError: no display"),
+        ("frame", "render", DependencyNotInstalled("pygame"), 2, "RUN has an env that needs packages to draw its fra"),
+    ],
+)
+def test_failed_env_is_one_line(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    what: str,
+    method: str,
+    error: Exception,
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr(CartPoleEnv, method, failing(error))
+    path = tmp_path / "p.png"
+    arguments = (folder, "--what", what, "-o", path, "--steps", "2", "--lifetime", "1")
+    assert exit_code(command_line.main, monkeypatch, *arguments) == code
+    out, shown = capsys.readouterr()
+    assert shown.startswith(f"error: {message}") and len(shown.splitlines()) == 1 and not out and not path.exists()
+
+
+def test_number_that_is_not_finite_is_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = CartPoleEnv.step
+    monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: (step(self, action)[0], np.nan, False, False, {}))
+    arguments = (folder, "--what", "raster", "-o", tmp_path / "p.png", "--lifetime", "1")
+    assert exit_code(command_line.main, monkeypatch, *arguments) == 1
+    assert capsys.readouterr().err == "error: the env returned the reward nan in step 1: rewards must be finite\n"
 
 
 @pytest.mark.parametrize("agent", ["stream_ac", "rstdp", "reflect_classic"])

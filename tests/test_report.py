@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 import tests.toy_envs  # noqa: F401  registers the probes
 from tests.helpers import command, exit_code
@@ -165,3 +166,13 @@ def test_agent_without_spikes_has_a_reason_in_place_of_a_raster(
 ) -> None:
     assert command(["agent=random", "steps=60", "logger=none", "hydra.run.dir=r"], monkeypatch, tmp_path) == 0
     assert "No raster" in Parsed(page_of([tmp_path / "r"], steps=5)).text
+
+
+def test_failed_env_is_a_reason_in_place_of_a_raster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise RuntimeError("no simulator")
+
+    assert command(["steps=60", "logger=none", "hydra.run.dir=r", "engine=torch"], monkeypatch, tmp_path) == 0
+    monkeypatch.setattr(CartPoleEnv, "step", fail)
+    text = Parsed(page_of([tmp_path / "r"], steps=5)).text
+    assert "No raster: the env failed in step 1: RuntimeError: no simulator." in text

@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Draw a figure or print a table; exit with 0, 2 (bad input) or 130 (interrupted)."""
+    """Draw a figure or print a table; exit with 0, 1 (env failed or diverged), 2 (bad input) or 130 (interrupted)."""
     arguments = parser().parse_args()
     with errors_in_one_line(OSError, ValueError):
         _check(arguments)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.error import DependencyNotInstalled
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.api import live
+from tracerl.lifetime.loop import EnvFailed
 from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
 from tracerl.plot.style import MOST_STEPS
@@ -29,7 +31,13 @@ class RecordedSteps:
 
 
 def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> RecordedSteps:
-    """Continue a lifetime from its checkpoint in a new episode, with learning; its folder does not change."""
+    """Continue a lifetime from its checkpoint in a new episode, with learning; its folder does not change.
+
+    Raises:
+        ConfigError: naming the option, or the env renders no picture.
+        EnvFailed: the env raised an exception.
+        Diverged: a number is not finite.
+    """
     checks.whole("--steps", steps, 1, MOST_STEPS)
     agent = saved.agent(lifetime)
     env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
@@ -43,14 +51,20 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
             for name, tensor in traces.items():
                 kept[name][i] = tensor.detach().cpu().numpy().ravel()
             if i + 1 in due:
-                taken[first + i + 1] = _rendered(env, saved)
+                taken[first + i + 1] = _rendered(env, saved, i + 1)
     finally:
         env.close()
     return RecordedSteps(first, recorder.recording(), kept, taken)
 
 
-def _rendered(env: Any, saved: SavedRun) -> Array:
-    frame = env.render()
+def _rendered(env: Any, saved: SavedRun, step: int) -> Array:
+    try:
+        frame = env.render()
+    except DependencyNotInstalled as error:
+        needed = 'has an env that needs packages to draw its frames: pip install "tracerl[watch]"'
+        raise ConfigError("RUN", f"{needed} ({error})") from error
+    except Exception as error:
+        raise EnvFailed(f"the env failed in render after {step:,} steps") from error
     if not isinstance(frame, np.ndarray) or frame.ndim != 3:
         raise ConfigError("RUN", f"has an env that renders no picture: {saved.config.env.id} in {saved.folder}")
     return frame.copy()

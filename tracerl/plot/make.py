@@ -21,6 +21,7 @@ from tracerl.plot.memory import distributions_of
 from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, NO_INTERVAL, as_csv, as_markdown, as_text, table_rows
+from tracerl.runs.command_line import failures_in_one_line
 from tracerl.runs.files import write_named
 
 if TYPE_CHECKING:
@@ -136,7 +137,9 @@ def _recorded(arguments: argparse.Namespace, frames: int = 0) -> "RecordedSteps"
     """Record steps of the only run."""
     from tracerl.plot.living import live_on  # imports torch, which is slow
 
-    return live_on(_saved(arguments), arguments.steps, arguments.lifetime, frames)
+    saved = _saved(arguments)
+    with failures_in_one_line():
+        return live_on(saved, arguments.steps, arguments.lifetime, frames)
 
 
 def _raster(arguments: argparse.Namespace) -> Draw:

@@ -148,13 +148,15 @@ def _inside(job: Job, options: Options) -> list[Html]:
 
 
 def _shown(draw: Callable[[], Html], absent: str, job: Job) -> Html:
+    from tracerl.lifetime.loop import Diverged, EnvFailed  # imports torch, which is slow
+
     try:
         return draw()
-    except ConfigError as error:
+    except (ConfigError, Diverged, EnvFailed) as error:
         return element("p", _why(absent, error, job))
 
 
-def _why(absent: str, error: ConfigError, job: Job) -> str:
+def _why(absent: str, error: Exception, job: Job) -> str:
     """Return an error without the path of the folder, which is nobody's business in a mail."""
     text = str(error)
     for path in (job.folder, job.folder.resolve()):
