@@ -17,13 +17,12 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
 
     The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
-    empty = isinstance(space, (spaces.Dict, spaces.Tuple)) and not space.spaces
-    if not isinstance(space, spaces.Box) and not empty:
+    if 0 in (space.shape or ()) or (_is_pack(space) and not parts_of(space)):
+        raise ConfigError("env", f"must have observations of at least one number for this agent, got {one_line(space)}")
+    if not isinstance(space, spaces.Box):
         others = "which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these"
         problem = f"must have observations of a Box, {others}, for this agent"
         raise ConfigError("env", f"{problem}, got {_entry_of_no_use(space) or one_line(space)}")
-    if empty or 0 in space.shape:
-        raise ConfigError("env", f"must have observations of at least one number for this agent, got {one_line(space)}")
     return space.shape
 
 
