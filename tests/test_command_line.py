@@ -27,6 +27,25 @@ def test_closed_stdout_ends_a_command_without_a_message(body: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("body", ["print('a' * 10**6)", "print('a')", "raise SystemExit(print('a'))"])
+def test_stdout_on_a_full_disk_is_named_in_one_line(body: str, unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", COMMAND.replace("(OSError)", "()") + body]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "error: stdout cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"\xe9 \udcff"), ("utf-8", r"\xe9 \udcff")])
+def test_character_that_stdout_cannot_encode_is_escaped(encoding: str, shown: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", COMMAND + r"print('\xe9 \udcff')"]  # the second is of a name that is not UTF-8
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{shown}\n", "")
+
+
 def test_command_works_without_stdout() -> None:
     done = subprocess.run(f'"{sys.executable}" -c "{COMMAND}pass" >&-', shell=True, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tracerl.config.checks import stop
-from tracerl.runs.output import discard_unwritten
+from tracerl.runs.output import StdoutFailed, discard_unwritten, naming_failed_writes
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,19 +57,29 @@ def failures_in_one_line() -> Iterator[None]:
 
 
 def _is_of_stdout(error: Exception) -> bool:
-    """Return whether the reader of stdout has ended, such as ``head``; a pipe that a user has named has a name."""
-    return isinstance(error, BrokenPipeError) and error.filename is None
+    """Return whether stdout failed: its reader has ended, such as ``head``, or it is on a full disk.
+
+    A pipe that a user has named has a name.
+    """
+    return isinstance(error, StdoutFailed) or (isinstance(error, BrokenPipeError) and error.filename is None)
 
 
 @contextmanager
-def _stopped_by_closed_stdout() -> Iterator[None]:
-    """Exit with the code of SIGPIPE and without a message if the reader of stdout has ended."""
+def _stopped_by_failed_stdout() -> Iterator[None]:
+    """Exit if stdout fails: with the code of SIGPIPE if its reader has ended, else with 1 and one line.
+
+    Characters that stdout cannot encode are escaped.
+    """
     try:
-        try:
-            yield
-        finally:
-            if sys.stdout is not None:  # closed before the start
-                sys.stdout.flush()
+        with naming_failed_writes():
+            try:
+                yield
+            finally:
+                if sys.stdout is not None:  # closed before the start
+                    sys.stdout.flush()
+    except StdoutFailed as error:
+        discard_unwritten()
+        stop(f"stdout cannot be written: {error.strerror}", 1)
     except BrokenPipeError as error:
         if not _is_of_stdout(error):
             raise
@@ -81,10 +91,10 @@ def _stopped_by_closed_stdout() -> Iterator[None]:
 def errors_in_one_line(*bad_input: type[Exception]) -> Iterator[None]:
     """Exit with 2 and one line for bad input or a missing matplotlib, and with 130 for an interrupt.
 
-    A closed stdout ends the command without a message.
+    A closed stdout ends the command without a message, and one that cannot be written with 1 and one line.
     """
     try:
-        with _stopped_by_closed_stdout():
+        with _stopped_by_failed_stdout():
             yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
