@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.checkpoints import Disk, Killed
 from tests.helpers import command, exit_code, make_agent
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
-from tracerl.export.__main__ import main
+from tracerl.export.__main__ import _c_program, main
 from tracerl.export.c_program import CProgram, Memory, c_program, write_c_program
 from tracerl.kernels import functional as kernel_functional
 from tracerl.nn import functional
@@ -106,6 +107,12 @@ def test_unsupported_actions_and_lifetimes_raise_an_error() -> None:
         c_program(agent_of(gym.spaces.MultiBinary(3), engine="torch"))
     with pytest.raises(ConfigError, match="^agent must be of one lifetime for a C program, got one of 2"):
         c_program(make_agent(Space(4, 2), seed=[0, 1]))
+
+
+def test_program_of_a_run_whose_name_is_not_utf8_escapes_it() -> None:
+    program = _c_program(Namespace(network="policy"), make_agent(Space(4, 2)), "x\udcff")
+    assert all(text.encode("utf-8") for text in program.files.values())
+    assert "The agent of the run x\\udcff." in program.files["README.md"]
 
 
 @needs_compiler

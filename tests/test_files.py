@@ -40,6 +40,8 @@ def test_a_file_that_a_user_names_is_written_through_links_and_into_pipes(tmp_pa
         write_named(Path("/dev/full"), "x")
     write_named(tmp_path / "file", "x")
     assert (tmp_path / "file").read_text() == "x"
+    write_named(tmp_path / "file", "x\xe9\udcff")  # as a name that is not UTF-8 has
+    assert (tmp_path / "file").read_text("utf-8") == "x\xe9\\udcff"
 
 
 @pytest.mark.parametrize("kind", ["killed before", "killed within", "fails once", "full from then on"])

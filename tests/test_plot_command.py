@@ -73,6 +73,20 @@ def test_csv_has_every_setting_in_whatever_way_it_is_asked_for(tmp_path: Path, p
     assert "the best 10 of 12 are drawn" in plot_command(tmp_path / "runs", "-o", ways[0][1], "--format", "png")[2]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere every name is UTF-8")
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path, plot_command: Any) -> None:
+    for name in ("x\udcff", "y\udcff"):
+        run(tmp_path / "runs" / name, f"agent.x={name[0]}", lifetimes=[[1.0]])
+    shown = tmp_path / "t.csv"
+    assert plot_command(tmp_path / "runs", "--by", "run", "--what", "table", "-o", shown)[0] == 0
+    assert [line.split(",")[1] for line in shown.read_text("utf-8").splitlines()[1:]] == ["x\\udcff", "y\\udcff"]
+    assert plot_command(tmp_path / "runs", "--by", "run", "-o", tmp_path / "c.csv")[0] == 0
+    options = ("--labels", "a\udcff", "b", "--title", "t\udcff")
+    assert plot_command(tmp_path / "runs", "-o", tmp_path / "c.svg", *options)[0] == 0
+    drawn = (tmp_path / "c.svg").read_text("utf-8")
+    assert "<!-- a\\udcff (1 lifetime) -->" in drawn and "<!-- t\\udcff -->" in drawn
+
+
 def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> None:
     for i in range(2):
         run(tmp_path / str(i), lifetimes=[[1.0]])

@@ -237,6 +237,7 @@ BAD = {
     "--env CartPole": "--env is not an option: settings are written as KEY=VALUE, env=CartPole\n",
     "--agent.trace_decay=0.5": "settings are written as KEY=VALUE, agent.trace_decay=0.5\n",
     "env=CartPole --seed": "--seed is not an option: settings are written as KEY=VALUE, seed=...\n",
+    "hydra.run.dir=x\udcff": r"hydra.run.dir must be UTF-8, got 'x\udcff'",
     "env.timeout=0": "env.timeout must be seconds, from .001 to a day, or null, got 0",
     "env.backend=compiled env.timeout=5": "env.timeout must be null with backend=compiled",
     "optimizer.policy.signal_floor=1e300": "signal_floor must be a number of 0 or above and of at most 3.4e+38",

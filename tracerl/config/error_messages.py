@@ -57,7 +57,11 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def refuse_options(arguments: Sequence[str]) -> None:
-    """Raise a ConfigError for a key that is written as an option, such as ``--env CartPole``."""
+    """Raise a ConfigError for a key that is written as an option, such as ``--env CartPole``, or is not UTF-8."""
+    for argument in arguments:
+        if not argument.isascii() and argument.encode("utf-8", "ignore").decode("utf-8") != argument:
+            key, _, value = argument.partition("=")
+            raise ConfigError(ascii(key)[1:-1], f"must be UTF-8, got {ascii(value)}")
     for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
         found = re.fullmatch(r"--(([a-z_]+)[\w.-]*)(?:=(.*))?", argument)
         if found is not None and found[2] in _keys_of("", []):

@@ -10,7 +10,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
-from tracerl.runs.files import check_named, write_named
+from tracerl.runs.files import as_utf8, check_named, write_named
 
 _OPTIONS = {
     "network",
@@ -175,7 +175,7 @@ def _c_program(arguments: argparse.Namespace, agent: Any, where: str) -> Any:
     if arguments.network != "policy":
         problem = f"must be policy with --c, which writes the whole agent; got {arguments.network!r}"
         raise ConfigError("network", problem)
-    return c_program(agent, f"The agent of the run {where}.")
+    return c_program(agent, as_utf8(f"The agent of the run {where}."))
 
 
 def _write_c_program(program: Any, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tracerl.config import checks
 from tracerl.plot.style import MOST_FRAMES, MOST_STEPS
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
+from tracerl.runs.files import as_utf8
 
 WHAT = ("curves", "table", "raster", "traces", "distributions", "filters", "frame", "running")
 _INCHES = "a number of inches from 1 to 40"
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add("--what", choices=WHAT, default="curves", metavar="WHAT", help="kind of figure, see above (default: curves)")
     kind = "png, pdf, svg; for a table text, markdown, csv (default: by FILE, else text)"
     add("--format", metavar="FORMAT", help=kind)
-    add("--title", default="", help="title of the figure")
+    add("--title", type=as_utf8, default="", help="title of the figure")
     add("--width", default="two", metavar="W", help="one or two columns of a page, or inches (default: two)")
     add("--height", type=float, metavar="INCHES", help="height of the figure (default: by its content)")
     add = found.add_argument_group("curves, tables and running averages").add_argument
@@ -47,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     window = "episodes in a mean return (default: 100); 1 draws the return of the newest episode"
     add("--window", type=int, default=100, metavar="N", help=window)
     add("--by", default="settings", help="group runs by settings, run or argument (default: settings)")
-    add("--labels", nargs="+", metavar="LABEL", help="names of the groups, in order (default: the differing settings)")
+    names = "names of the groups, in order (default: the differing settings)"
+    add("--labels", nargs="+", type=as_utf8, metavar="LABEL", help=names)
     add("--ends", action="store_true", help="label curves at their ends instead of in a legend")
     add("--lifetimes", action="store_true", help="draw every lifetime as a thin line instead of the band")
     add("--lives", action="store_true", default=argparse.SUPPRESS, dest="lifetimes", help=argparse.SUPPRESS)

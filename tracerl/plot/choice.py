@@ -13,6 +13,7 @@ from tracerl.lifetime.record import WINDOW
 from tracerl.plot.series import Band, bands_of
 from tracerl.plot.style import COLOURS
 from tracerl.runs.compare import Group, group, names, of_a_lifetime, without_seed
+from tracerl.runs.files import as_utf8
 from tracerl.runs.folders import Job, read_jobs
 
 BY = ("settings", "run", "argument")  # ways to group runs
@@ -65,7 +66,8 @@ def choose(paths: Sequence[str | Path], by: str = "settings", labels: Sequence[s
     else:
         parts = [(path, part) for path, jobs in found for part in group(jobs, lambda job: {"env": job.env})]
         groups = [Group({**part.overrides, "argument": str(path)}, part.jobs) for path, part in parts]
-    return Chosen(groups, relabelled(_named(groups, by), labels, [found.jobs[0].env for found in groups]))
+    own = [as_utf8(label) for label in _named(groups, by)]
+    return Chosen(groups, relabelled(own, labels, [found.jobs[0].env for found in groups]))
 
 
 def relabelled(own: Sequence[str], labels: Sequence[str] | None, envs: Sequence[str]) -> Sequence[str]:

@@ -43,7 +43,7 @@ def make(arguments: argparse.Namespace) -> None:
         return
     output = arguments.output or Path(f"{arguments.what}.{kind}")
     if kind == "csv":
-        write_named(output, bands_as_csv(_bands(arguments, every=True)).encode())
+        write_named(output, bands_as_csv(_bands(arguments, every=True)))
     else:
         draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
         style.save(draw(title=arguments.title, width=width, height=arguments.height), output, kind)
@@ -83,7 +83,7 @@ def _tabulate(arguments: argparse.Namespace, kind: str) -> None:
     if arguments.output is None:
         print(text, end="")
         return
-    write_named(arguments.output, text.encode())
+    write_named(arguments.output, text)
     print(arguments.output)
 
 

@@ -89,6 +89,11 @@ def read_text(path: Path) -> str:
     return read_bytes(path).decode("utf-8")
 
 
+def as_utf8(text: str) -> str:
+    """Return a text with the bytes of a name that is not UTF-8, and other characters without UTF-8, escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file; None if it cannot be read."""
     try:
@@ -158,7 +163,11 @@ def check_named(path: Path) -> None:
 
 
 def write_named(path: Path, data: bytes | str) -> None:
-    """Write a file that a user has named: ``write_atomic``, but through a link and into a device or a pipe."""
+    """Write a file that a user has named: ``write_atomic``, but through a link and into a device or a pipe.
+
+    Names that are not UTF-8 are escaped in a text.
+    """
+    data = as_utf8(data) if isinstance(data, str) else data
     if _is_written_in_place(path):
         try:
             path.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
