@@ -15,6 +15,7 @@ from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import EnvFailed, WrongEnvApi, run_lifetime
 from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.vector_loop import run_lifetimes
+from tracerl.runs.execute import describe
 
 
 class OldStep(gym.Env):
@@ -110,3 +111,15 @@ def test_action_inside_the_space_is_not_named() -> None:
     assert about_action(box, np.full(2, 3.0)) != ""
     assert about_action(gym.spaces.Discrete(3), np.int64(2)) == ""
     assert about_action(None, 3) == ""
+
+
+class ManyLines(OldStep):
+    def step(self, action: Any) -> Any:
+        raise RuntimeError("XML Error: no such body\n  Element 'geom', line 3\n")
+
+
+def test_error_of_many_lines_is_told_in_one() -> None:
+    said = "RuntimeError: XML Error: no such body Element 'geom', line 3$"
+    with pytest.raises(EnvFailed, match=f"^the env failed in step 1: {said}") as caught:
+        run_lifetime(RecordingAny(), tracerl.make_env(ManyLines()), 5, 0, Record())
+    assert len(describe(caught.value).splitlines()) == len(describe(RuntimeError("a\nb")).splitlines()) == 1

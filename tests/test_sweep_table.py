@@ -220,3 +220,11 @@ def test_csv_on_a_full_disk_stays_as_it_was(
     Disk(monkeypatch, "full from then on", 2)
     code, _, error = run_command(monkeypatch, capsys, str(tmp_path / "s"), "--csv", str(table))
     assert code == 2 and "t.csv" in error and table.read_text() == "old" and not list(tmp_path.glob("*.part"))
+
+
+def test_names_that_are_not_unicode_are_written_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job(tmp_path / "s" / "0\udcff", "a=1", summary__json=summary(1.0))
+    assert run_command(monkeypatch, capsys, str(tmp_path / "s"), "--jobs", "--csv", str(tmp_path / "t.csv"))[0] == 0
+    assert "0\\udcff,1,finished" in (tmp_path / "t.csv").read_text()

@@ -41,8 +41,8 @@ def first_line(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return the class and, if it has one, the text of an error."""
-    text = str(error).strip()
+    """Return the class and, if it has one, the text of an error, in one line."""
+    text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -35,9 +35,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     key = found[1].split("@")[0]
     others = [argument for argument in arguments if not argument.startswith(f"{key}=")]
     inner = re.search(r"full_key: (\S+)", str(error.__cause__))
-    key = (
-        inner[1] if inner is not None and inner[1].startswith(f"{key}.") else key
-    )  # of a mapping: checkpoint={evry: 3}
+    if inner is not None and inner[1].startswith(f"{key}."):  # of a mapping: checkpoint={evry: 3}
+        key = inner[1]
     parent, _, name = key.rpartition(".")
     exists = _keys_of(parent, others)
     while parent and not exists:  # the typo is in a parent key

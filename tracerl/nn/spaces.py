@@ -17,12 +17,12 @@ def observation_shape(space: Space[Any]) -> tuple[int, ...]:
 
     The command line converts other spaces by ``tracerl.lifetime.observations.as_box``.
     """
-    if 0 in (space.shape or ()) or (_is_pack(space) and not parts_of(space)):
+    if 0 in (space.shape or ()) or (_is_composite(space) and not parts_of(space)):
         raise ConfigError("env", f"must have observations of at least one number for this agent, got {one_line(space)}")
     if not isinstance(space, spaces.Box):
         others = "which tracerl.make_env makes of Discrete, MultiBinary and MultiDiscrete, and Dict and Tuple of these"
         problem = f"must have observations of a Box, {others}, for this agent"
-        raise ConfigError("env", f"{problem}, got {_entry_of_no_use(space) or one_line(space)}")
+        raise ConfigError("env", f"{problem}, got {_unsupported_entry(space) or one_line(space)}")
     return space.shape
 
 
@@ -31,7 +31,7 @@ def one_line(space: Space[Any]) -> str:
     return " ".join(str(space).split())
 
 
-def _entry_of_no_use(space: Space[Any]) -> str | None:
+def _unsupported_entry(space: Space[Any]) -> str | None:
     """Return in words the first entry of a Dict or Tuple that cannot be converted to numbers; None without one."""
     keys, inner = list[Any](), space
     while (found := next(((key, part) for key, part in _entries(inner) if not has_numbers(part)), None)) is not None:
@@ -40,15 +40,14 @@ def _entry_of_no_use(space: Space[Any]) -> str | None:
         return None
     name = ".".join(map(str, keys))
     kind = type(inner).__name__
-    problem = f"a {type(space).__name__}: its entry {name!r} is a {kind}" + (
-        " without entries" if _is_pack(inner) else ""
-    )
+    empty = " without entries" if _is_composite(inner) else ""
+    problem = f"a {type(space).__name__}: its entry {name!r} is a {kind}{empty}"
     others = [key for key, part in _entries(space) if has_numbers(part)]
     wrapper = f"gymnasium.wrappers.FilterObservation with filter_keys={others}"
     return problem + (f", which {wrapper} leaves out" if others else "")
 
 
-def _is_pack(space: Space[Any]) -> bool:
+def _is_composite(space: Space[Any]) -> bool:
     return isinstance(space, (spaces.Dict, spaces.Tuple))
 
 
@@ -61,7 +60,7 @@ def _entries(space: Space[Any]) -> list[tuple[Any, Space[Any]]]:
 
 def has_numbers(space: Space[Any]) -> bool:
     """Return whether a space has only numbers and choices, as many in every observation."""
-    if _is_pack(space):
+    if _is_composite(space):
         parts = parts_of(space)
         return bool(parts) and all(has_numbers(part) for part in parts)
     return isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete))

@@ -183,7 +183,7 @@ def _env_packages() -> dict[str, str]:
 def describe(failure: BaseException) -> str:
     """Return a failure and its cause, if any, in one line."""
     if not isinstance(failure, _ENDINGS):
-        return f"{type(failure).__name__}: {failure}"
+        return described(failure)
     cause = failure.__cause__
     return str(failure) if cause is None or isinstance(failure, EnvFailed) else f"{failure}: {described(cause)}"
 

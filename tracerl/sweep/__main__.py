@@ -48,7 +48,7 @@ def _show(arguments: argparse.Namespace) -> None:
     else:
         report(arguments.folder, Console(highlight=False), arguments.jobs, arguments.sort)
         if arguments.csv:
-            write_named(arguments.csv, as_csv(rows).encode("utf-8", "backslashreplace"))
+            write_named(arguments.csv, as_csv(rows))
     if arguments.plot:
         save(draw_curves(best_bands(jobs)), arguments.plot)
     if arguments.effects:
