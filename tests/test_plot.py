@@ -200,8 +200,44 @@ def test_bands_round_trip_through_csv(two: Path, tmp_path: Path) -> None:
         for name in ("middle", "low", "high", "lifetimes"):
             np.testing.assert_allclose(getattr(before, name), getattr(after, name), rtol=1e-5)
     path.write_text(path.read_text() + "CartPole,x,y,iqm,1,2\n")
-    with pytest.raises(ConfigError, match="no number where one should be: .*line 402"):
+    with pytest.raises(ConfigError, match="must have 9 columns in each line: .*line 402"):
         read_bands(path)
+
+
+ROW = "CartPole,x,mean return,iqm,13,5.5,nan,nan,1\n"
+HEAD = "env,label,measure,statistic,step,middle,low,high,lives\n"
+
+
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [
+        (b"", "must be a csv with the columns env, label, measure, statistic, step, middle, low, high, lives, got"),
+        (b"env,label\nCartPole,x\n", "must be a csv with the columns env, label"),
+        (HEAD.encode(), "has no row below its head: "),
+        (b"\xff\xfe\x00", "must be a csv of text, got .*c.csv: 'utf-8' codec can't decode"),
+        ((HEAD + "a" * 200_000).encode(), "must be a csv of text, got .*c.csv: field larger than"),
+        ((HEAD + ROW + "CartPole,x\n").encode(), "must have 9 columns in each line: .*c.csv, line 3$"),
+        ((HEAD + ROW.replace("1\n", "1,2\n")).encode(), "must have 9 columns in each line: .*c.csv, line 2$"),
+        (
+            (HEAD + ROW.replace("iqm", "mode")).encode(),
+            "must have one of iqm, mean, median in the column statistic, got",
+        ),
+        ((HEAD + ROW.replace("13", "x")).encode(), "must have a number in the column step, got 'x': .*c.csv, line 2$"),
+        ((HEAD + ROW.replace("5.5", "inf")).encode(), "must have a number in the column middle, got 'inf': "),
+        ((HEAD + ROW.replace(",1\n", ",nan\n")).encode(), "must have a number in the column lives, got 'nan': "),
+        ((HEAD + ROW.replace("5.5", "nan")).encode(), "has no number in the column middle for x of CartPole: .*c.csv$"),
+    ],
+)
+def test_csv_that_is_not_of_curves_is_named(contents: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes(contents)
+    with pytest.raises(ConfigError, match=f"^RUN {problem}"):
+        read_bands(tmp_path / "c.csv")
+
+
+def test_csv_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("\ufeff" + (HEAD + ROW).replace("\n", "\r\n") + "\r\n", "utf-8", newline="")
+    (found,) = read_bands(tmp_path / "c.csv")
+    assert (found.label, found.steps.tolist(), found.middle.tolist()) == ("x", [13], [5.5])
 
 
 def test_only_the_ten_best_settings_of_a_sweep_are_drawn_best_first(tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ def bands_of(
     return found
 
 
-_COLUMNS = ("env", "label", "measure", "statistic", "step", "middle", "low", "high", "lives")
+_NAMES = ("env", "label", "measure", "statistic")
+_COLUMNS = (*_NAMES, "step", "middle", "low", "high", "lives")
 
 
 def bands_as_csv(bands: Iterable[Band]) -> str:
@@ -150,19 +151,48 @@ def bands_as_csv(bands: Iterable[Band]) -> str:
 
 
 def read_bands(path: Path) -> list[Band]:
-    """Return the bands in a csv of ``bands_as_csv``."""
-    found: dict[tuple[str, str, str, str], list[list[float]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    """Return the bands in a csv of ``bands_as_csv``.
+
+    Raises:
+        ConfigError: naming the file and what is wrong in it.
+    """
+    found: dict[tuple[str, ...], list[list[float]]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet can add the mark at the start
         rows = csv.DictReader(file)
-        if tuple(rows.fieldnames or ()) != _COLUMNS:
-            raise ConfigError("RUN", f"must be a csv with the columns {', '.join(_COLUMNS)}, got {path}")
         try:
+            if tuple(rows.fieldnames or ()) != _COLUMNS:
+                raise ConfigError("RUN", f"must be a csv with the columns {', '.join(_COLUMNS)}, got {path}")
             for row in rows:
-                key = (row["label"], row["env"], row["measure"], row["statistic"])
-                found.setdefault(key, []).append([float(row[name]) for name in _COLUMNS[4:]])
-        except (TypeError, ValueError) as error:
-            raise ConfigError("RUN", f"has no number where one should be: {path}, line {rows.line_num}") from error
-    return [Band(*key, *np.array(points).T) for key, points in found.items()]
+                where = f"{path}, line {rows.line_num}"
+                found.setdefault(tuple(row[name] for name in _NAMES), []).append(_point(row, where))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ConfigError("RUN", f"must be a csv of text, got {path}: {error}") from error
+    if not found:
+        raise ConfigError("RUN", f"has no row below its head: {path}")
+    bands = []
+    for (env, label, measure, statistic), points in found.items():
+        bands.append(Band(label, env, measure, statistic, *np.array(points).T))
+        if not np.isfinite(bands[-1].middle).any():
+            raise ConfigError("RUN", f"has no number in the column middle for {label} of {env}: {path}")
+    return bands
+
+
+def _point(row: dict[str, Any], where: str) -> list[float]:
+    """Return the numbers of a row of a csv; a ConfigError names the column. Only some can be unknown, as nan."""
+    if None in row or None in row.values():
+        raise ConfigError("RUN", f"must have {len(_COLUMNS)} columns in each line: {where}")
+    if row["statistic"] not in STATISTICS:
+        expected = f"must have one of {', '.join(STATISTICS)} in the column statistic"
+        raise ConfigError("RUN", f"{expected}, got {row['statistic']!r}: {where}")
+    numbers = []
+    for name in _COLUMNS[len(_NAMES) :]:
+        try:
+            numbers.append(float(row[name]))
+        except ValueError:
+            numbers.append(np.inf)
+        if np.isinf(numbers[-1]) or (np.isnan(numbers[-1]) and name in ("step", "lives")):
+            raise ConfigError("RUN", f"must have a number in the column {name}, got {row[name]!r}: {where}")
+    return numbers
 
 
 def renamed(bands: Sequence[Band], labels: Sequence[str]) -> list[Band]:
