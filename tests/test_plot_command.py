@@ -57,7 +57,9 @@ def test_tables_and_numbers_are_written_to_files_or_printed(two: Path, plot_comm
     assert (two / "t.md").read_text().startswith("| run |")
     assert plot_command(two, "-o", two / "c.csv")[0] == 0
     assert plot_command(two / "c.csv", "-o", two / "c.png", "--labels", "x", "y")[0] == 0
-    assert "--lifetimes needs runs" in plot_command(two / "c.csv", "--lives")[2]
+    for option in (["--lives"], ["--statistic", "mean"], ["--window", "1"], ["--by", "run"]):
+        name = option[0].replace("lives", "lifetimes")
+        assert f"error: {name} needs runs: {two / 'c.csv'} has" in plot_command(two / "c.csv", *option)[2]
     assert "--labels must differ for agent.x=1 and agent.x=2" in plot_command(two / "c.csv", "--labels", "x", "x")[2]
     assert plot_command(two, "--what", "running", "-o", two / "r.svg", "--decays", "0.5")[0] == 0
 
@@ -96,6 +98,7 @@ def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> 
 def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
     (two / "empty").mkdir()
     run(two / "young", lifetimes=[[]], ended=False)
+    (two / "c.csv").touch()
     for arguments, message in (
         ((two / "none",), "RUN must be the folder of a run or a sweep, or contain some, got"),
         ((two / "empty",), "RUN has no run in it"),
@@ -114,6 +117,11 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two, "--window", "0"), "--window must be a whole number of 1 or above"),
         ((two, "--by", "seed"), "--by must be one of"),
         ((two, "--decays", "1"), "--decays must be a number in [0, 1)"),
+        ((two / "a", "--what", "running", "--decays", *[0.5] * 11), "--decays must be at most 10 numbers, got 11"),
+        ((two, "--what", "table", "--window", "20"), "--window needs --what curves, got --what table"),
+        ((two, "--what", "table", "--statistic", "mean"), "--statistic needs --what curves, got --what table"),
+        ((two / "c.csv", "--what", "table"), "RUN must be folders for --what table, got the csv file"),
+        ((two / "c.csv", two), "RUN must be folders or csv files, got both"),
         ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
         (
             (two / "a", two / "b", "--labels", "x", "x"),

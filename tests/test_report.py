@@ -121,7 +121,7 @@ def test_evaluations_have_a_curve_and_a_table(tmp_path: Path) -> None:
 
 def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:
     (tmp_path / "empty").mkdir()
-    folder = run(tmp_path / "a", lifetimes=[[1.0]])
+    folder, two = run(tmp_path / "a", lifetimes=[[1.0]]), two_settings(tmp_path / "two")
     for arguments, message in (
         ((tmp_path / "none",), "RUN must be the folder of a run or a sweep, or contain some, got"),
         ((tmp_path / "empty",), "RUN has no run in it"),
@@ -131,6 +131,9 @@ def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:
         ((folder, "--steps", 10**12), "--steps must be a whole number from 1 to 100000"),
         ((folder, "--lifetime", "1"), "--lifetime must be a whole number from 0 to 0"),
         ((folder, "--lief", "1"), "unrecognized arguments"),
+        ((two, "--life", "1"), "--lifetime needs one run, got 2"),
+        ((two, "--checkpoint", "best"), "--checkpoint needs one run, got 2"),
+        ((two, "--steps", "20"), "--steps needs one run, got 2"),
     ):
         code, out, error = report(*arguments)
         assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error

@@ -27,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["nowhere"], "run must be the folder of a run"),
         (["run", "--video", "a.avi"], "video must be a file whose name ends in .mp4 or .gif, got 'a.avi'"),
         (["run", "--video", "gone/a.mp4"], "video must be a file that can be written: 'gone/a.mp4'"),
+        (["run", "--raster", "a.png", "--raster", "b.png"], "argument --raster: must be given once, got 'b.png' too"),
         (["run", "--raster", "a.jpg"], "raster must be a file whose name ends in .png"),
         (["run", "--raster", "folder.png"], "raster must be a file, and 'folder.png' is a folder"),
         (["run", "--video", "a.gif", "--video", "a.gif"], "video must name each file once"),

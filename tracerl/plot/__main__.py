@@ -77,6 +77,9 @@ def main() -> None:
 def _check(arguments: argparse.Namespace) -> None:
     """Check the options before any run is read."""
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
+    for name in ("statistic", "window"):
+        if arguments.what != "curves" and getattr(arguments, name) != parser().get_default(name):
+            raise checks.ConfigError(f"--{name}", f"needs --what curves, got --what {arguments.what}")
     for decay in arguments.decays:
         checks.decay("--decays", decay)
     checks.whole("--lifetime", arguments.lifetime, 0)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from tracerl.config.checks import ConfigError
 from tracerl.plot.raster import share_steps_axis
 from tracerl.plot.series import running_mean
 from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
@@ -66,9 +67,11 @@ def draw_running(
 
     Args:
         measurements: env steps and values by name, each [n]. Each name has a panel.
-        decays: decays per value, in [0, 1).
+        decays: decays per value, in [0, 1); at most ten.
         what: name of the measured quantity.
     """
+    if len(decays) > len(COLOURS):
+        raise ConfigError("--decays", f"must be at most {len(COLOURS)} numbers, got {len(decays)}")
     title, width, height = figure_options(**options)
     dots: dict[str, Any] = {"color": QUIET, "alpha": 0.35, "markersize": 2.5, "rasterized": True}
     with style():

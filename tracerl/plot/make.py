@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.record import WINDOW
 from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable, relabelled
 from tracerl.plot.curves import draw_curves
@@ -67,7 +68,13 @@ def format_of(what: str, output: Path | None, asked_for: str | None) -> str:
     raise ConfigError("--format", f"must be one of {', '.join(formats)} for --what {what}; got {given}")
 
 
+def _csv_files(arguments: argparse.Namespace) -> list[Path]:
+    return [path for path in arguments.runs if path.suffix.lower() == ".csv" and path.is_file()]
+
+
 def _chosen(arguments: argparse.Namespace) -> Chosen:
+    if files := _csv_files(arguments):
+        raise ConfigError("RUN", f"must be folders for --what {arguments.what}, got the csv file {files[0]}")
     chosen = choose(arguments.runs, arguments.by, arguments.labels)
     if chosen.repeated:
         _note(f"{chosen.repeated} lifetimes with the same settings and seed are in more than one run, and count once")
@@ -89,7 +96,7 @@ def _tabulate(arguments: argparse.Namespace, kind: str) -> None:
 
 def _bands(arguments: argparse.Namespace, every: bool) -> list[Band]:
     """Return the bands of the runs or csv files: of every setting or, of more than ten, of the ten best."""
-    files = [path for path in arguments.runs if path.suffix == ".csv" and path.is_file()]
+    files = _csv_files(arguments)
     if len(files) < len(arguments.runs):
         if files:
             raise ConfigError("RUN", f"must be folders or csv files, got both: {files[0]}")
@@ -98,8 +105,9 @@ def _bands(arguments: argparse.Namespace, every: bool) -> list[Band]:
             _note(f"the best {len(style.COLOURS)} of {len(set(chosen.labels))} are drawn; --what table has all")
             chosen = chosen.best()
         return drawable(chosen, arguments.statistic, arguments.window)
-    if arguments.lifetimes:
-        raise ConfigError("--lifetimes", f"needs runs: {files[0]} has only the statistic and band over lifetimes")
+    changed = {"lifetimes": False, "statistic": "iqm", "window": WINDOW, "by": "settings"}  # options: defaults
+    for name in (name for name, default in changed.items() if getattr(arguments, name) != default):
+        raise ConfigError(f"--{name}", f"needs runs: {files[0]} has only the statistic and band over lifetimes")
     bands = [found for path in files for found in read_bands(path)]
     own, envs = [found.label for found in bands], [found.env for found in bands]
     return renamed(bands, relabelled(own, arguments.labels, envs))

@@ -17,7 +17,7 @@ def page_of(runs: Sequence[str | Path], **options: Any) -> str:
             ``trust``.
 
     Raises:
-        ConfigError: a folder is missing or has no run.
+        ConfigError: a folder is missing or has no run, or an option needs one run.
     """
     from tracerl.config import checks
     from tracerl.plot.choice import choose
@@ -29,4 +29,8 @@ def page_of(runs: Sequence[str | Path], **options: Any) -> str:
     if len(jobs) == 1:
         checks.whole("--lifetime", checked.lifetime, 0, max(len(chosen.groups[0].lifetimes), 1) - 1)
         return one_run(chosen, checked)
+    defaults = Options()
+    for name in ("lifetime", "checkpoint", "steps"):
+        if getattr(checked, name) != getattr(defaults, name):
+            raise checks.ConfigError(f"--{name}", f"needs one run, got {len(jobs)}")
     return comparison(chosen, [Path(run) for run in runs], checked)

@@ -5,7 +5,7 @@ import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracerl.config.checks import ConfigError
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, failures_in_one_line
@@ -63,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("run", type=Path, help="folder of a run or of one of its checkpoints")
     video = "write .mp4 or .gif; may be given more than once"
     add("--video", type=Path, action="append", dest="videos", metavar="FILE", help=video)
-    add("--raster", type=Path, metavar="FILE", help="write one picture of the whole recording, .png")
+    picture = "write one picture of the whole recording, .png"
+    add("--raster", type=Path, action=_Once, metavar="FILE", help=picture)
     add("--window", action="store_true", default=None, help="show a window (default: if no file is written)")
     add("--episodes", type=int, metavar="N", help="watch N episodes")
     add("--steps", type=int, metavar="N", help=f"watch N env steps (default: {STEPS} to files, no limit in a window)")
@@ -76,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--span", type=int, metavar="N", help="env steps in the panels (default: four pixels each)")
     add("--size", type=_size, metavar="WxH", help="size of a frame (default: 960x540)")
     return parser
+
+
+class _Once(argparse.Action):
+    """Keep the value of an option; an error if it is given twice."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        if hasattr(namespace, self.dest):
+            raise argparse.ArgumentError(self, f"must be given once, got '{values}' too")
+        setattr(namespace, self.dest, values)
 
 
 def _size(text: str) -> tuple[int, int]:
