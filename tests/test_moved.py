@@ -105,6 +105,8 @@ RENAMED = {
     "tracerl.nn.packed_state": {"Arena": "PackedState"},
     "tracerl.nn.state_dict": {"memories": "state_tensors", "recall": "load_state"},
     "tracerl.nn.views": {"Outlook": "PolicyOutputs"},
+    "tracerl.runs.checkpoint.read": {"look": "read_manifest"},
+    "tracerl.runs.lock": {"alive": "is_active"},
 }
 
 

@@ -86,6 +86,8 @@ def test_status_of_a_job_is_read_from_its_files(tmp_path: Path) -> None:
     ]
     assert [found.status for found in jobs] == [*expected, "running"]  # the last one is resumed
     assert jobs[2].error == "ConfigError: no" and jobs[3].steps == 40
+    with pytest.deprecated_call():
+        assert jobs[3].sign == jobs[3].heartbeat != {}  # the previous name
 
 
 def test_a_resumed_run_counts_as_what_it_is_now(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.forms import fits
+from tracerl.config.moved import previous_attribute
 from tracerl.config.overrides import key_and_value
 from tracerl.runs import lock, saved
 from tracerl.runs.files import read_bytes
@@ -39,6 +40,8 @@ class Job:
         if (self.folder / "error.txt").exists():
             return "refused"
         return "killed" if self.heartbeat or (self.folder / "config.yaml").exists() else "waiting"
+
+    sign = previous_attribute("sign", "heartbeat")
 
     @property
     def steps(self) -> int:

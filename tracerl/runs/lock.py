@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tracerl.config.flock import FolderLock, is_locked
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
@@ -204,3 +205,6 @@ class RunLock(Callback):
         step, mean_return = self._progress
         times = {"started": self._started, "updated": time.time()}
         return json.dumps({**self._about, **times, "step": step, "steps": self._steps, "return": mean_return}) + "\n"
+
+
+keep_names(globals(), alive="is_active")

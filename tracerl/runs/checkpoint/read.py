@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tracerl.config.moved import keep_names
 from tracerl.runs.checkpoint import manifest as manifests
 from tracerl.runs.checkpoint import names
 from tracerl.runs.checkpoint.folder import BadCheckpoint, Folder
@@ -112,3 +113,6 @@ def newest_good(root: Path) -> tuple[Checkpoint | None, list[str]]:
             continue
         return found, [f"{message}; using {path.name}" for message in bad]
     return None, [f"{message}; there is no other to use" for message in bad]
+
+
+keep_names(globals(), look="read_manifest")
