@@ -10,7 +10,7 @@ from typing import Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
-from tracerl.runs.files import as_utf8, check_named, write_named
+from tracerl.runs.files import as_utf8, check_named, file_of, write_named
 
 _OPTIONS = {
     "network",
@@ -188,11 +188,9 @@ def _write_c_program(program: Any, folder: Path) -> list[str]:
 
 def write_whole(path: Path, data: bytes, option: str) -> None:
     """Write a file atomically and replace an existing one."""
-    try:
+    with file_of(option, path):
         check_named(path)
         write_named(path, data)
-    except OSError as error:
-        raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tracerl.config.checks import ConfigError, whole
+from tracerl.config.checks import ConfigError, described, whole
 from tracerl.lifetime.loop import NOT_FAILURES, next_call
 from tracerl.lifetime.loop import Callback as Scheduled
 from tracerl.lifetime.protocol import Agent, ManyAgents
@@ -279,7 +279,7 @@ class Events:
             if self.failure is None:
                 self.failure = failure
             else:
-                print(f"warning: {failure}: {type(error).__name__}: {error}", file=sys.stderr)
+                print(f"warning: {failure}: {described(error)}", file=sys.stderr)
             return None
 
     def capture(self) -> dict[str, Any]:
@@ -303,7 +303,7 @@ class Events:
             if (method := getattr(callback, "load_state_dict", None)) is not None and found is not None:
                 self._call(name, callback, "load_state_dict", partial(method, found))
         if (failure := self.failure) is not None:
-            why = f"{type(failure.__cause__).__name__}: {failure.__cause__}"
+            why = described(failure.__cause__ or failure)
             raise ConfigError(f"callbacks.{failure.name}", f"does not take its state of the checkpoint: {why}")
 
 

@@ -66,19 +66,20 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Draw a figure or print a table; exit with 0, 1 (env failed or diverged), 2 (bad input) or 130 (interrupted)."""
-    arguments = parser().parse_args()
+    found = parser()
+    arguments = found.parse_args()
     with errors_in_one_line(OSError, ValueError):
-        _check(arguments)
+        _check(arguments, found)
         from tracerl.plot.make import make
 
         make(arguments)
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace, options: argparse.ArgumentParser) -> None:
     """Check the options before any run is read."""
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
     for name in ("statistic", "window"):
-        if arguments.what != "curves" and getattr(arguments, name) != parser().get_default(name):
+        if arguments.what != "curves" and getattr(arguments, name) != options.get_default(name):
             raise checks.ConfigError(f"--{name}", f"needs --what curves, got --what {arguments.what}")
     for decay in arguments.decays:
         checks.decay("--decays", decay)

@@ -13,6 +13,7 @@ from tracerl.lifetime.loop import EnvFailed
 from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
 from tracerl.plot.style import MOST_STEPS
+from tracerl.recording.images import FRAMES_NEED
 from tracerl.recording.recorder import Recorder, Recording
 from tracerl.runs.saved_run import SavedRun
 
@@ -61,8 +62,7 @@ def _rendered(env: Any, saved: SavedRun, step: int) -> Array:
     try:
         frame = env.render()
     except DependencyNotInstalled as error:
-        needed = 'has an env that needs packages to draw its frames: pip install "tracerl[watch]"'
-        raise ConfigError("RUN", f"{needed} ({error})") from error
+        raise ConfigError("RUN", f"has an env that {FRAMES_NEED} ({error})") from error
     except Exception as error:
         raise EnvFailed(f"the env failed in render after {step:,} steps") from error
     if not isinstance(frame, np.ndarray) or frame.ndim != 3:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+FRAMES_NEED = 'needs packages to draw its frames: pip install "tracerl[watch]"'  # said of an env that lacks them
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Numbers = np.ndarray[Any, np.dtype[Any]]
 Colour = tuple[int, int, int]

@@ -178,7 +178,7 @@ def load_agent(
     except Exception as error:  # settings and state come from a file and can cause any error
         if {"engine": engine, "device": device}.get(getattr(error, "key", "")) is not None:  # an argument is at fault
             raise
-        what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        what = error if isinstance(error, ValueError) else checks.described(error)
         raise ConfigError(str(path), f"cannot be loaded: {what}") from error
 
 

@@ -80,7 +80,7 @@ def build_agent(
         raise error.under("agent") from error
     except Exception as error:  # in a part of the user, or in one of ours
         made = cfg.agent["_target_"]
-        raise NotMade("agent", f"cannot be built: {made} raised {type(error).__name__}: {error}") from error
+        raise NotMade("agent", f"cannot be built: {made} raised {checks.described(error)}") from error
     for each in agent.agents if isinstance(agent, IndependentAgents) else [agent] if len(seeds) == 1 else []:
         check_methods(each)
     if deploy is not None and deploy.exact:

@@ -227,7 +227,7 @@ def _close_envs(owner: "EnvRunner | Evaluations") -> None:
     except NOT_FAILURES:
         raise
     except BaseException as failure:
-        print(f"warning: the env failed to close: {type(failure).__name__}: {failure}", file=sys.stderr)
+        print(f"warning: the env failed to close: {described(failure)}", file=sys.stderr)
 
 
 def keep_traceback(folder: Path, failure: BaseException) -> None:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from tracerl.config.checks import ConfigError
 from tracerl.runs import disk
 
 LIMIT = 16 * 2**20  # largest size of a text file, bytes
@@ -160,6 +161,15 @@ def check_named(path: Path) -> None:
     at = path if path.exists() and _is_written_in_place(path) else path.parent
     if not os.access(at, os.W_OK):
         raise PermissionError(f"{at} cannot be written")
+
+
+@contextmanager
+def file_of(option: str, path: Path) -> Iterator[None]:
+    """A context in which a file that cannot be written is a ConfigError of the option that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error
 
 
 def write_named(path: Path, data: bytes | str) -> None:

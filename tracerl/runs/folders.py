@@ -46,11 +46,10 @@ class Job:
     @property
     def steps(self) -> int:
         """Env steps of each lifetime so far; without a summary, of the heartbeat or the last episode."""
-        if self.summary.get("steps"):
-            step = self.summary["steps"]
-        else:
-            step = self.heartbeat.get("step") if fits(saved.COUNT, self.heartbeat.get("step")) else 0
-            step = max([step, *self.episodes["step"].tolist()])
+        step = self.summary.get("steps")
+        if not step:
+            beat = self.heartbeat.get("step", 0)
+            step = max(int(beat) if fits(saved.COUNT, beat) else 0, int(self.episodes["step"].max(initial=0)))
         return int(step) if fits(saved.COUNT, step) else 0
 
     @cached_property

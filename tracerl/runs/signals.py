@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -46,17 +47,14 @@ class DeferredInterrupt:
         The handler of a launcher needs the signal: submitit's handler requeues the job in SLURM. The default handlers
         of Python and the system are not called, because the exit code has the same effect.
         """
-        handler = self._previous.get(self.signal or 0)
         if self._outer is not None:
             self._outer.signal = self._outer.signal or self.signal
-        elif callable(handler) and handler is not signal.default_int_handler:
+        elif (handler := self._launcher()) is not None:
             handler(self.signal, None)
 
     def ends_command(self) -> bool:
         """Return whether a signal was recorded that no outer context and no handler of a launcher receives."""
-        handler = self._previous.get(self.signal or 0)
-        others = self._outer is not None or (callable(handler) and handler is not signal.default_int_handler)
-        return self.signal is not None and not others
+        return self.signal is not None and self._outer is None and self._launcher() is None
 
     def forward_after_end(self) -> None:
         """Forward the signal after a run that ended by itself, which a scheduler need not start again (SIGUSR2)."""
@@ -68,6 +66,11 @@ class DeferredInterrupt:
         if self._outer is None and self.signal is not None and self.signal != signal.SIGINT:
             raise SystemExit(128 + self.signal)
         raise KeyboardInterrupt
+
+    def _launcher(self) -> Callable[..., Any] | None:
+        """Return the handler of a launcher for the recorded signal; None without one."""
+        handler = self._previous.get(self.signal or 0)
+        return handler if callable(handler) and handler is not signal.default_int_handler else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:

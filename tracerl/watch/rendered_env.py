@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from tracerl.config.checks import ConfigError
-from tracerl.recording.images import Picture
+from tracerl.recording.images import FRAMES_NEED, Picture
 from tracerl.runs.saved_run import SavedRun
 
 RATE = 30.0  # default of env steps per second
@@ -47,8 +47,7 @@ class RenderedEnv(gym.Wrapper[Any, Any, Any, Any]):
             try:
                 drawn = np.asarray(self.env.render())
             except DependencyNotInstalled as error:
-                extra = 'needs packages to draw its frames: pip install "tracerl[watch]"'
-                raise ConfigError("env", f"{extra} ({error})") from error
+                raise ConfigError("env", f"{FRAMES_NEED} ({error})") from error
             except Exception as error:  # a graphics library without a display or driver can raise any error
                 self._disable(f"{type(error).__name__}: {str(error).strip() or 'it gave no reason'}".splitlines()[0])
                 return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tracerl.config.checks import ConfigError
+from tracerl.config.checks import ConfigError, described
 from tracerl.lifetime.loop import NOT_FAILURES
 from tracerl.nn.views import Numbers
 from tracerl.runs.checkpoint import plain
@@ -137,7 +137,7 @@ class Writers:
             kind = name, "" if expected else method
             if kind not in self._warned:
                 target = f"the log of {name}" if writer.target is LogWriter.target else writer.target
-                problem = f"logger.{name} failed in {method}: {type(error).__name__}: {error}"
+                problem = f"logger.{name} failed in {method}: {described(error)}"
                 problem = f"cannot write {target}: {error}" if expected else problem
                 print(f"warning: {problem}; the run continues", file=sys.stderr)
             self._warned.add(kind)
