@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,9 +159,10 @@ def _of_lifetime(
 
 def _check_spaces(run: "SavedRun", new_env: "Callable[[], gym.Env[Any, Any]]") -> None:
     """Check that another env has the spaces of the run's."""
+    from tracerl.lifetime.env_closing import closing_env
     from tracerl.nn.spaces import spaces_of
 
-    with closing(run.env()) as of_run, closing(new_env()) as env:
+    with closing_env(run.env()) as of_run, closing_env(new_env()) as env:
         for kind, mine, theirs in zip(("observations", "actions"), spaces_of(of_run), spaces_of(env), strict=True):
             if mine != theirs:
                 raise ConfigError("--env", f"must have the run's space of {kind}, {mine}, got {theirs}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,6 +13,7 @@ import gymnasium as gym
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.callbacks import named
+from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
 from tracerl.lifetime.loop import Callback
 from tracerl.lifetime.protocol import AgentMethods, is_stateful, reset_episode
@@ -145,7 +146,7 @@ def evaluate(
             n, envs = 1, [env]
         else:
             n = _how_many(copied, min(at_once, episodes, limit))  # an episode takes a step
-            envs = [stack.enter_context(closing(_made(env))) for _ in range(n)]
+            envs = [stack.enter_context(closing_env(_made(env))) for _ in range(n)]
         run = Episodes(_copies(copied, n, greedy), envs, episodes, seed, limit)
         run.run(scheduled, interrupted)
     reported = run.reported()

@@ -9,6 +9,7 @@ from gymnasium.error import DependencyNotInstalled
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.api import live
+from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
@@ -46,15 +47,13 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
     traces = {network_name(name): tensor for name, tensor in traces_of(agent.capture()).items()}
     kept = {name: np.empty((steps, tensor.numel()), np.float32) for name, tensor in traces.items()}
     due, taken = set(np.linspace(1, steps, frames).round().astype(int).tolist()), {}
-    try:
+    with closing_env(env):
         for i, step in enumerate(live(agent, env, steps, seed=int(saved.config.seed) + lifetime)):
             recorder.add(view(agent), step)
             for name, tensor in traces.items():
                 kept[name][i] = tensor.detach().cpu().numpy().ravel()
             if i + 1 in due:
                 taken[first + i + 1] = _rendered(env, saved, i + 1)
-    finally:
-        env.close()
     return RecordedSteps(first, recorder.recording(), kept, taken)
 
 

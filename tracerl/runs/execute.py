@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config.checks import described
 from tracerl.lifetime.callbacks import CallbackFailed, Events
+from tracerl.lifetime.env_closing import close_env
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import NOT_FAILURES, Callback, Diverged, EnvFailed
+from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
 from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -97,7 +98,7 @@ def _execute(setup: Setup) -> dict[str, Any]:
     finally:
         if setup.run_lock.lost:  # the folder belongs to another run now
             setup.episodes.discard()
-            _close_envs(setup.runner)
+            close_env(setup.runner)
         else:
             summary = _close(setup, status, error, setup.seconds + time.perf_counter() - started)
     setup.run_lock.check()
@@ -204,8 +205,8 @@ def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict
     if setup.log is not None:
         setup.log.close(status == "finished", summary)
     if setup.evaluations is not None:
-        _close_envs(setup.evaluations)
-    _close_envs(setup.runner)
+        close_env(setup.evaluations)
+    close_env(setup.runner)
     return summary
 
 
@@ -218,16 +219,6 @@ def _save_diverged(setup: Setup, problems: Mapping[int, str]) -> None:
         write(setup.folder / "diverged", steps_of_all(setup.records), {"agent": setup.agent.capture()}, info)
     except OSError as problem:
         print(f"warning: cannot write {setup.folder / 'diverged'}: {problem}", file=sys.stderr)
-
-
-def _close_envs(owner: "EnvRunner | Evaluations") -> None:
-    """Close the envs. A failure is a warning, because all files are written."""
-    try:
-        owner.close()
-    except NOT_FAILURES:
-        raise
-    except BaseException as failure:
-        print(f"warning: the env failed to close: {described(failure)}", file=sys.stderr)
 
 
 def keep_traceback(folder: Path, failure: BaseException) -> None:

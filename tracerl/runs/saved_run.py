@@ -13,6 +13,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
 from tracerl.config.moved import keep_arguments
 from tracerl.config.trust import check, check_literal
+from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.protocol import is_stateful, reset_episode
 from tracerl.runs import pretrained, saved
 from tracerl.runs.build import build_agent
@@ -127,13 +128,10 @@ class SavedRun:
         assert isinstance(single, DictConfig)
         if "engine" in single.agent:  # resolved when the run began
             single.agent.engine = engine
-        env = self.env()
-        try:
+        with closing_env(self.env()) as env:
             names = f"env.id={self.config.env.id}, {CONFIG} in {self.folder}"
             spaces = env.observation_space, env.action_space
             return build_agent(single, *spaces, [single.seed], names, self._checked)
-        finally:
-            env.close()
 
 
 def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool = False) -> SavedRun:

@@ -6,6 +6,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.evaluation import act_greedily
 from tracerl.lifetime.loop import Callback, LoopState, Step, stream
 from tracerl.lifetime.record import Record
@@ -44,7 +45,7 @@ def play(
     with environment({"PYGAME_HIDE_SUPPORT_PROMPT": "1", **hidden}):
         saved = load(options.run, options.checkpoint, trust=options.trust)
         draws = bool(options.videos) or options.wants_window
-        with closing(open_env(saved, say) if draws else RenderedEnv(saved.env(), say)) as env:
+        with closing_env(open_env(saved, say) if draws else RenderedEnv(saved.env(), say)) as env:
             agent = _agent(saved, options, say)
             return _Show(saved, env, agent, options, say).play(interrupted, callbacks)
 

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_closing import close_env
 from tracerl.recording.images import FRAMES_NEED, Picture
 from tracerl.runs.saved_run import SavedRun
 
@@ -93,7 +94,7 @@ def open_env(saved: SavedRun, say: Callable[[str], None]) -> RenderedEnv:
     """Make the env of a run, with frames if it can render them."""
     env = saved.env()
     if "rgb_array" in (env.metadata.get("render_modes") or ()):
-        env.close()
+        close_env(env)
         return RenderedEnv(saved.env(render_mode="rgb_array"), say)
     say("no frames of the env: it has no render_mode rgb_array")
     return RenderedEnv(env, say)
