@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracerl.config.moved import previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
-from tracerl.lifetime.protocol import Action, Observation, Origin
+from tracerl.lifetime.protocol import Action, AgentOrigin, Observation
 from tracerl.nn.generators import generators, set_words, words
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.state_dict import check_names
@@ -27,7 +27,7 @@ class RandomAgent:
         built_from: settings, spaces and seeds, for an agent that ``tracerl.make_agent`` or a run made.
     """
 
-    built_from: Origin | None = None
+    built_from: AgentOrigin | None = None
 
     def __init__(self, observation_space: Space[Any], action_space: Space[Any], lifetimes: Lifetimes) -> None:
         """Seed the agent's own sampler.

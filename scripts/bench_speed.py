@@ -37,7 +37,7 @@ from omegaconf import DictConfig
 
 from tracerl.config.hydra_compat import compose
 from tracerl.config.instantiate import build, open_keys
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import StepType
 from tracerl.lifetime.record import Record
 from tracerl.runs.build import build_agent, use_threads
@@ -170,7 +170,7 @@ class Bench:
             log.close(success=True)
         return speed
 
-    def _live(self, callback: Callback | None) -> float:
+    def _live(self, callback: ScheduledCallback | None) -> float:
         runner, agent = self.new()
         runner.prepare(agent)
         records = [Record(lifetime=lifetime) for lifetime in range(self.n)]

@@ -11,7 +11,7 @@ from tests.helpers import compose
 from tests.test_run import Run, last_line, run_here
 from tracerl.config.checks import ConfigWarning
 from tracerl.lifetime.record import Record
-from tracerl.runs.launch import Origin, launch
+from tracerl.runs.launch import RunOrigin, launch
 
 __all__ = ["run_here"]  # the fixture
 
@@ -78,11 +78,11 @@ class StopsAt:
 def test_a_callback_on_a_schedule_ends_a_run_that_can_be_continued(tmp_path: Path, backend: str) -> None:
     cfg = compose("steps=90", "network.hidden=[8]", "logger=none", f"env.backend={backend}")
     callback = StopsAt(50)
-    summary = launch(cfg, Origin(tmp_path, "folder", "reflect", []), [callback])
+    summary = launch(cfg, RunOrigin(tmp_path, "folder", "reflect", []), [callback])
     assert (summary["status"], summary["steps"], summary["error"]) == ("finished", 50, None)
     assert callback.steps[:5] == [10, 20, 30, 40, 50]
     cfg.resume = True  # from the checkpoint at the end
-    summary = launch(cfg, Origin(tmp_path, "folder", "reflect", []))
+    summary = launch(cfg, RunOrigin(tmp_path, "folder", "reflect", []))
     assert (summary["status"], summary["steps"]) == ("finished", 90)
 
 

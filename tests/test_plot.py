@@ -17,7 +17,7 @@ from tracerl.plot.lines import draw_running
 from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
 from tracerl.plot.style import save
 from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
-from tracerl.runs.compare import Lifetime, group, of_a_lifetime, reached, without_seed
+from tracerl.runs.compare import SavedLifetime, group, of_a_lifetime, reached, without_seed
 from tracerl.runs.folders import read_jobs
 from tracerl.runs.logging.event_file import EventWriter
 from tracerl.sweep.effects import draw_effects
@@ -120,7 +120,7 @@ def test_running_and_killed_runs_are_read_up_to_their_last_episode(tmp_path: Pat
 def test_diverged_lifetime_ends_with_its_last_episode(tmp_path: Path) -> None:
     run(tmp_path / "a", lifetimes=[[1.0] * 9, [2.0]], diverged_lives={"1": "weights"})
     (job,) = read_jobs(tmp_path)
-    assert [Lifetime(job, i).steps for i in range(2)] == [90, 10]
+    assert [SavedLifetime(job, i).steps for i in range(2)] == [90, 10]
 
 
 def test_damaged_files_lose_only_their_own_contents(tmp_path: Path) -> None:

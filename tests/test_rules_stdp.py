@@ -9,7 +9,7 @@ import torch
 from tracerl.config.checks import ConfigError
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.rules.linear_value import LinearValue
-from tracerl.rules.stdp import STDP, Synapses, bounded_step_
+from tracerl.rules.stdp import STDP, STDPSynapses, bounded_step_
 
 SETTINGS = {
     "a_plus": 1.0, "a_minus": 0.5, "pre_decay": 0.8, "post_decay": 0.6, "eligibility_decay": 0.9, "lr": 0.1,
@@ -17,11 +17,11 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def synapses(n_pre: int = 1, n_post: int = 1, seed: int | list[int] = 0, **settings: object) -> Synapses:
+def synapses(n_pre: int = 1, n_post: int = 1, seed: int | list[int] = 0, **settings: object) -> STDPSynapses:
     return STDP(**{**SETTINGS, **settings}).build(n_pre, n_post, Lifetimes(seed, torch.float64))
 
 
-def play(made: Synapses, pre: np.ndarray, post: np.ndarray) -> None:
+def play(made: STDPSynapses, pre: np.ndarray, post: np.ndarray) -> None:
     """Pass spike trains of [ticks, n] to the synapses."""
     for a, b in zip(torch.from_numpy(pre).double(), torch.from_numpy(post).double(), strict=True):
         made.tick(a, b)

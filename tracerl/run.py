@@ -23,7 +23,7 @@ from tracerl.config.checks import ConfigError, ConfigWarning, stop
 from tracerl.config.error_messages import check_choices, explain, refuse_options
 from tracerl.config.instantiate import open_keys
 from tracerl.runs import saved
-from tracerl.runs.launch import Origin, RunEnded, launch
+from tracerl.runs.launch import RunEnded, RunOrigin, launch
 from tracerl.runs.output import discard_unwritten, dropping_failed_writes
 from tracerl.runs.resume import HasRun, InUse, check_folders, command_line
 
@@ -142,7 +142,7 @@ def job(cfg: DictConfig) -> float | None:
     try:
         if not in_sweep and hydra.sweeper.get("params"):
             raise ConfigError("hydra.sweeper.params", "is given, so this is a sweep: python -m tracerl.run -m ...")
-        origin = Origin(folder, key, hydra.runtime.choices["agent"], list(hydra.overrides.task))
+        origin = RunOrigin(folder, key, hydra.runtime.choices["agent"], list(hydra.overrides.task))
         return _objective(launch(cfg, origin))
     except Exception as error:
         if not in_sweep:

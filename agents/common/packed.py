@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracerl.config.moved import current_method, previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
-from tracerl.lifetime.protocol import Origin
+from tracerl.lifetime.protocol import AgentOrigin
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.module import StateModule
 from tracerl.nn.packed_state import PackedState
@@ -50,7 +50,7 @@ class PackedAgent(StateModule):
     fault: Tensor
     lifetimes: Lifetimes
     in_episode = False
-    built_from: Origin | None = None
+    built_from: AgentOrigin | None = None
 
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; the last step of an agent's construction."""

@@ -13,7 +13,7 @@ from tracerl.kernels.envs.dispatch import COMPILED_ENVS, ELAPSED, env_rows, max_
 from tracerl.kernels.lifetimes import ENDED_FIELDS, LIFETIME_WORDS, NEXT_STEP_TYPE, RETURN, STEPS
 from tracerl.kernels.step_types import FIRST
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
-from tracerl.lifetime.loop import Callback, Ending, Schedule
+from tracerl.lifetime.loop import Ending, Schedule, ScheduledCallback
 from tracerl.lifetime.record import Record, steps_of_all
 
 _AT_ONCE = 2**18  # env steps over all lifetimes per kernel call: about a second, which delays Ctrl-C
@@ -67,7 +67,7 @@ class CompiledEnvRunner:
         agent: Any,
         steps: int,
         records: Sequence[Record],
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[ScheduledCallback],
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Run the lifetimes of a fused agent; see ``EnvRunner.run``."""

@@ -14,8 +14,7 @@ from tracerl.lifetime.arguments import check_methods
 from tracerl.lifetime.callbacks import Callback, Events, RunState, named
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import Callback as Scheduled
-from tracerl.lifetime.loop import LoopState, Step, stream
+from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, is_stateful, reset_episode
 from tracerl.lifetime.record import Marker, Milestone, Record
 
@@ -55,12 +54,12 @@ class _Monitor:
                 setattr(self, name, getattr(monitor, previous))
 
 
-def _as_callback(callback: Any) -> Callback | Scheduled:
+def _as_callback(callback: Any) -> Callback | ScheduledCallback:
     """Return a callback of the current or the previous protocol as one of the current."""
     if callable(getattr(callback, "look", None)) and not callable(getattr(callback, "call", None)):
         warnings.warn("a callback's look is now call(records, agent)", DeprecationWarning, stacklevel=4)
-        return cast(Scheduled, _Monitor(callback))
-    found: Callback | Scheduled = callback
+        return cast(ScheduledCallback, _Monitor(callback))
+    found: Callback | ScheduledCallback = callback
     return found
 
 
@@ -79,7 +78,7 @@ class Lifetime(Iterator[Step]):
         env: gym.Env[Any, Any],
         steps: int,
         seed: int,
-        callbacks: Sequence[Callback | Scheduled],
+        callbacks: Sequence[Callback | ScheduledCallback],
         milestones: Sequence[str],
         on_nonfinite: str,
     ) -> None:
@@ -96,7 +95,12 @@ class Lifetime(Iterator[Step]):
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
         self.agent, self.env, self.record = agent, env, Record([Milestone.parse(name) for name in milestones])
         self._events = Events(RunState(agent, [self.record], steps), named([_as_callback(each) for each in callbacks]))
-        self._callbacks: list[Scheduled] = [Marker(), *reward_check(agent), *self._events.scheduled, self._events]
+        self._callbacks: list[ScheduledCallback] = [
+            Marker(),
+            *reward_check(agent),
+            *self._events.scheduled,
+            self._events,
+        ]
         if self._events.by_episode:
             self.record.keep = self._events.keep
         self._seed = seed
@@ -166,7 +170,7 @@ def live(
     steps: int,
     *,
     seed: int = 0,
-    callbacks: Sequence[Callback | Scheduled] = (),
+    callbacks: Sequence[Callback | ScheduledCallback] = (),
     milestones: Sequence[str] = (),
     on_nonfinite: str = "freeze",
 ) -> Lifetime:

@@ -41,7 +41,7 @@ def not_begun(method: str) -> ConfigError:
 
 
 def origin_of(agent: Any) -> Any:
-    """Return the settings of an agent, with which it is saved (``protocol.Origin``).
+    """Return the settings of an agent, with which it is saved (``protocol.AgentOrigin``).
 
     Raises:
         ConfigError: the agent was built by its class, so its settings are unknown.

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracerl.config.checks import ConfigError, described, whole
-from tracerl.lifetime.loop import NOT_FAILURES, next_call
-from tracerl.lifetime.loop import Callback as Scheduled
+from tracerl.lifetime.loop import NOT_FAILURES, ScheduledCallback, next_call
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
@@ -120,12 +119,12 @@ class CallbackFailed(RuntimeError):
 
 
 class _Guarded:
-    """A callback on a schedule (``tracerl.Every``, ``loop.Callback``) whose errors are those of a callback.
+    """A callback on a schedule (``tracerl.Every``, ``loop.ScheduledCallback``) whose errors are those of a callback.
 
     A true attribute ``stopped`` of the callback ends the run after the call, as ``RunState.stop`` does.
     """
 
-    def __init__(self, callback: Scheduled, events: "Events") -> None:
+    def __init__(self, callback: ScheduledCallback, events: "Events") -> None:
         self._callback, self._events = callback, events
         self.every = callback.every
 
@@ -203,7 +202,7 @@ class Events:
             self._ended.append(Episode(lifetime, step, episode_return, length))
 
     def next_call(self, step: int) -> int:
-        """Return the next env step at which something is to be reported; see ``loop.Callback``."""
+        """Return the next env step at which something is to be reported; see ``loop.ScheduledCallback``."""
         if self._by_step:
             return step + 1
         return _NEVER if self._evaluations is None else (step // self._evaluations.every + 1) * self._evaluations.every

@@ -80,7 +80,7 @@ class InitialState:
 
 
 @dataclass
-class Episode:
+class EvaluationEpisode:
     """An episode, running or ended.
 
     Attributes:
@@ -109,10 +109,10 @@ class Episodes:
         self._copies, self._envs, self._n, self._seed, self._limit = copies, envs, n, seed, steps
         self._counter = OperationCounter(copies.agent, len(envs))
         self._initial = InitialState(copies.agent)  # after the counter has set the rates to zero
-        self._running: list[Episode | None] = [None] * len(envs)
+        self._running: list[EvaluationEpisode | None] = [None] * len(envs)
         self._observations: list[Any] = [None] * len(envs)
         self._actions: Sequence[Action] = []
-        self._begun, self.ended, self.record = 0, dict[int, Episode](), Record()
+        self._begun, self.ended, self.record = 0, dict[int, EvaluationEpisode](), Record()
         self.first: Counted | None = None  # operations of the first episode, if it has not ended
 
     def run(self, callbacks: Sequence[Any], interrupted: Callable[[], bool]) -> None:
@@ -128,9 +128,9 @@ class Episodes:
         self._keep_first()  # of an evaluation that was interrupted
         schedule.call_at_end([self.record], self._copies.agent)
 
-    def reported(self) -> list[Episode]:
+    def reported(self) -> list[EvaluationEpisode]:
         """Return the first episodes without a gap, as many as end within the limit of env steps."""
-        found, steps = list[Episode](), 0
+        found, steps = list[EvaluationEpisode](), 0
         while (episode := self.ended.get(len(found))) is not None and steps + episode.length <= self._limit:
             found.append(episode)
             steps += episode.length
@@ -152,7 +152,7 @@ class Episodes:
             self._initial.restore(copy, word)
             shape = self._envs[copy].observation_space.shape or None
             self._observations[copy] = reset_env(self._envs[copy], env_seed, self.record, shape)
-            self._running[copy], step_types[copy] = Episode(self._begun), StepType.FIRST
+            self._running[copy], step_types[copy] = EvaluationEpisode(self._begun), StepType.FIRST
             self._begun += 1
         if step_types.any():
             self._advance(step_types, np.zeros(len(step_types)))

@@ -15,7 +15,7 @@ from tracerl.config.checks import ConfigError
 from tracerl.lifetime.callbacks import named
 from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import AgentMethods, is_stateful, reset_episode
 from tracerl.lifetime.statistics import bootstrap_interval, interquartile_mean
 from tracerl.nn.operations import Operations
@@ -86,7 +86,7 @@ def evaluate(
     seed: int = 0,
     steps: int | None = None,
     at_once: int = AT_ONCE,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[ScheduledCallback] = (),
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Run whole episodes with a frozen copy of an agent, which itself is left as it is.
@@ -155,7 +155,7 @@ def evaluate(
     return Evaluation(returns, lengths, taken, greedy, run.counted())
 
 
-def _scheduled(callbacks: Sequence[Callback]) -> list[Callback]:
+def _scheduled(callbacks: Sequence[ScheduledCallback]) -> list[ScheduledCallback]:
     """Return the callbacks of an evaluation, which has no events; a ConfigError for any without a schedule."""
     found = list(named(callbacks).values())
     for callback in found:

@@ -10,7 +10,7 @@ import numpy as np
 from tracerl.config.moved import keep_names, previous_method
 from tracerl.lifetime.arguments import check_state, origin_of
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
-from tracerl.lifetime.protocol import Action, Agent, AgentMethods, Observation, Origin, StepType, reset_episode
+from tracerl.lifetime.protocol import Action, Agent, AgentMethods, AgentOrigin, Observation, StepType, reset_episode
 from tracerl.nn.averages import finite_mean
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -64,7 +64,7 @@ class IndependentAgents:
         built_from: settings, spaces and seeds if ``tracerl.make_agent`` or a run built the agents.
     """
 
-    built_from: Origin | None = None
+    built_from: AgentOrigin | None = None
 
     def __init__(self, agents: Sequence[Agent]) -> None:
         self.agents = list(agents)

@@ -41,7 +41,7 @@ class WrongEnvApi(EnvFailed, TypeError):
     """The env's ``reset`` or ``step`` takes or returns other values than Gymnasium's do, like those of old Gym."""
 
 
-class Callback(Protocol):
+class ScheduledCallback(Protocol):
     """Called every so many env steps of a run."""
 
     every: int
@@ -103,7 +103,7 @@ class LoopState:
     divergence: DivergenceCheck = field(default_factory=DivergenceCheck)
 
 
-def next_call(callback: Callback, step: int) -> int:
+def next_call(callback: ScheduledCallback, step: int) -> int:
     """Return the env step after ``step`` at which a callback is called: the next multiple of ``every``.
 
     A callback with another schedule, such as several steps in a row, has a method ``next_call(step)``.
@@ -120,7 +120,7 @@ class Schedule:
         by_episode: whether a callback is to be called after episodes have ended.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], step: int) -> None:
+    def __init__(self, callbacks: Sequence[ScheduledCallback], step: int) -> None:
         self._due = {callback: next_call(callback, step) for callback in callbacks}
         self._by_episode: list[Any] = [callback for callback in callbacks if getattr(callback, "by_episode", False)]
         self.by_episode = bool(self._by_episode)
@@ -164,7 +164,7 @@ def run_lifetime(
     steps: int,
     seed: int,
     record: Record,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[ScheduledCallback] = (),
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:
@@ -184,7 +184,7 @@ def stream(
     steps: int,
     seed: int,
     record: Record,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[ScheduledCallback] = (),
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Generator[Step, None, Ending]:
@@ -370,4 +370,11 @@ def _as_array(observation: Any, record: Record) -> Any:
         raise EnvFailed(f"the env returned an observation of no use after {record.step:,} steps") from error
 
 
-keep_names(globals(), Monitor="Callback", Moment="LoopState", live="run_lifetime", next_look="next_call")
+keep_names(
+    globals(),
+    Monitor="ScheduledCallback",
+    Callback="ScheduledCallback",
+    Moment="LoopState",
+    live="run_lifetime",
+    next_look="next_call",
+)

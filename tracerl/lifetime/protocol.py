@@ -136,7 +136,7 @@ class ManyAgents(Protocol):
         """Return the numbers to plot by TensorBoard tag, averaged over the lifetimes since the last call."""
 
 
-class Origin(Protocol):
+class AgentOrigin(Protocol):
     """The settings, spaces and seeds of an agent, with which it is saved."""
 
     def write(self, agent: Any, path: "str | Path") -> None:
@@ -154,4 +154,4 @@ class Origin(Protocol):
         """Return the pickled form of the agent, as ``__reduce__`` does."""
 
 
-keep_names(globals(), Verb="StepType", Verbs="AgentMethods")
+keep_names(globals(), Verb="StepType", Verbs="AgentMethods", Origin="AgentOrigin")

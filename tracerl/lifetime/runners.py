@@ -12,7 +12,7 @@ from tracerl.config import checks
 from tracerl.config.moved import keep_names
 from tracerl.lifetime import env_state
 from tracerl.lifetime.divergence import DivergenceCheck
-from tracerl.lifetime.loop import Callback, Ending, LoopState, run_lifetime
+from tracerl.lifetime.loop import Ending, LoopState, ScheduledCallback, run_lifetime
 from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.time_limit import time_limit
 from tracerl.lifetime.vector_loop import run_lifetimes
@@ -36,7 +36,7 @@ class EnvRunner(Protocol):
         agent: Any,
         steps: int,
         records: Sequence[Record],
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[ScheduledCallback],
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Run each lifetime up to ``steps`` env steps; see ``lifetime.loop.stream``."""
@@ -94,7 +94,7 @@ class GymnasiumRunner:
         agent: Any,
         steps: int,
         records: Sequence[Record],
-        callbacks: Sequence[Callback],
+        callbacks: Sequence[ScheduledCallback],
         interrupted: Callable[[], bool],
     ) -> Ending:
         """Run the lifetimes; see ``EnvRunner.run``."""

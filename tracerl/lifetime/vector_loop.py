@@ -10,7 +10,15 @@ from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_errors import about_action
 from tracerl.lifetime.env_outputs import check_outputs
-from tracerl.lifetime.loop import NOT_FAILURES, Callback, Ending, LoopState, Schedule, failure_of_reset, failure_of_step
+from tracerl.lifetime.loop import (
+    NOT_FAILURES,
+    Ending,
+    LoopState,
+    Schedule,
+    ScheduledCallback,
+    failure_of_reset,
+    failure_of_step,
+)
 from tracerl.lifetime.protocol import ManyAgents, StepType
 from tracerl.lifetime.record import VectorStatistics
 
@@ -24,7 +32,7 @@ def run_lifetimes(
     steps: int,
     seeds: Sequence[int],
     statistics: VectorStatistics,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[ScheduledCallback] = (),
     interrupted: Callable[[], bool] = lambda: False,
     loop_state: LoopState | None = None,
 ) -> Ending:

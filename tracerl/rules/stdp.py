@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.moved import keep_names
 from tracerl.nn import functional as F
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.module import StateModule
@@ -133,12 +134,12 @@ class STDP:
         high = checks.number("high", self.high, f"a number above low = {low}", low, float("inf"), closed="(]")
         checks.span("initial", self.initial, f"a number in [{low}, {high}]", low, high, closed="[]")
 
-    def build(self, n_pre: int, n_post: int, lifetimes: Lifetimes) -> "Synapses":
+    def build(self, n_pre: int, n_post: int, lifetimes: Lifetimes) -> "STDPSynapses":
         """Make the synapses from n_pre inputs to n_post neurons, drawing their weights."""
-        return Synapses(self, n_pre, n_post, lifetimes)
+        return STDPSynapses(self, n_pre, n_post, lifetimes)
 
 
-class Synapses(StateModule):
+class STDPSynapses(StateModule):
     """All synapses between two groups of neurons, learning by reward-modulated STDP.
 
     State per lifetime: two numbers per synapse, one per input and one per neuron, independent of the number of steps.
@@ -200,3 +201,6 @@ class Synapses(StateModule):
         """
         for state in (self.eligibility, self.pre_trace, self.post_trace):
             clear_(state, mask)
+
+
+keep_names(globals(), Synapses="STDPSynapses")

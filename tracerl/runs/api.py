@@ -231,7 +231,7 @@ def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: S
         KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
         SystemExit: SIGTERM or SIGUSR2 arrived, with 128 + the signal. The summary is written too.
     """
-    from tracerl.runs.launch import Origin
+    from tracerl.runs.launch import RunOrigin
     from tracerl.runs.launch import launch as start
 
     cfg, overrides = compose(settings), _overrides(settings)
@@ -241,7 +241,7 @@ def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: S
         path.mkdir(parents=True, exist_ok=True)
     except (TypeError, OSError) as error:
         raise ConfigError("folder", f"must be a folder that can be written, got {folder!r}: {error}") from error
-    return start(cfg, Origin(path, "folder", agent_name, overrides), callbacks)
+    return start(cfg, RunOrigin(path, "folder", agent_name, overrides), callbacks)
 
 
 def compose(settings: Settings) -> DictConfig:

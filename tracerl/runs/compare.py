@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.checks import ConfigError
+from tracerl.config.moved import keep_names
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Milestone
 from tracerl.lifetime.statistics import area, interquartile_mean
 from tracerl.runs.folders import Job
@@ -21,7 +22,7 @@ _NOT_COMPARED = ("seed", "lifetimes", "env.backend", "env.timeout", "env", "agen
 
 
 @dataclass(frozen=True)
-class Lifetime:
+class SavedLifetime:
     """One lifetime of a run."""
 
     job: Job
@@ -121,9 +122,9 @@ class Group:
     jobs: Sequence[Job]
 
     @cached_property
-    def lifetimes(self) -> list[Lifetime]:
+    def lifetimes(self) -> list[SavedLifetime]:
         """One lifetime per seed: the one with the most steps."""
-        found: dict[Any, Lifetime] = {}
+        found: dict[Any, SavedLifetime] = {}
         for lifetime in self.all_lifetimes:
             before = found.get(lifetime.identity)
             if before is None or lifetime.steps > before.steps:
@@ -131,9 +132,9 @@ class Group:
         return list(found.values())
 
     @cached_property
-    def all_lifetimes(self) -> list[Lifetime]:
+    def all_lifetimes(self) -> list[SavedLifetime]:
         """Every lifetime of every run, duplicates of a seed included."""
-        return [Lifetime(job, i) for job in self.jobs for i in range(_number(job))]
+        return [SavedLifetime(job, i) for job in self.jobs for i in range(_number(job))]
 
     @property
     def returns(self) -> list[float]:
@@ -200,3 +201,6 @@ def _named(key: str, found: Group) -> str:
     """Return the name of a setting of a group. Env and agent are named by their value alone."""
     value = found.overrides.get(key, "default")
     return value if key in ("env", "agent") and value != "default" else f"{key}={value}"
+
+
+keep_names(globals(), Lifetime="SavedLifetime")

@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.lifetime.evaluation import SEED, Evaluation, evaluate
-from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
+from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.runs.files import open_regular, read_bytes, write_atomic
 from tracerl.runs.saved_run import of_lifetime
@@ -53,7 +53,7 @@ class EvalSettings:
         checks.flag("greedy", self.greedy)
 
 
-class Evaluations(Callback):
+class Evaluations(ScheduledCallback):
     """Evaluate every lifetime on a schedule; write the results to ``evaluations.csv`` and the log.
 
     Nothing of it reaches the learning agents: their copies act in another env, with copies of their random numbers.
@@ -92,7 +92,7 @@ class Evaluations(Callback):
         self._try(lambda: write_atomic(self._path, _HEAD + _text(kept)))
 
     def call(self, records: Sequence[Record], agent: Any) -> None:
-        """Evaluate each lifetime that goes on; see ``Callback.call``."""
+        """Evaluate each lifetime that goes on; see ``ScheduledCallback.call``."""
         step = steps_of_all(records)
         if step == self._done:
             return

@@ -15,7 +15,7 @@ from tracerl.config.checks import described
 from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.env_closing import close_env
 from tracerl.lifetime.equal_rewards import reward_check
-from tracerl.lifetime.loop import Callback, Diverged, EnvFailed
+from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -82,7 +82,7 @@ def _execute(setup: Setup) -> dict[str, Any]:
             others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
             others += [] if setup.evaluations is None else [setup.evaluations]
             others += [*setup.events.scheduled, setup.events]
-            callbacks: list[Callback] = [Marker(), *others, *_checkpoints(setup, started)]
+            callbacks: list[ScheduledCallback] = [Marker(), *others, *_checkpoints(setup, started)]
             status = _take_steps(setup, callbacks)
     except KeyboardInterrupt:
         status = "interrupted"
@@ -105,7 +105,7 @@ def _execute(setup: Setup) -> dict[str, Any]:
     return summary
 
 
-def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
+def _take_steps(setup: Setup, callbacks: Sequence[ScheduledCallback]) -> str:
     """Take the env steps, with the callbacks of the user, and return how they ended.
 
     After an error in a callback, as after a signal, the env step is completed and a checkpoint is written. After an
@@ -132,7 +132,7 @@ def _take_steps(setup: Setup, callbacks: Sequence[Callback]) -> str:
     return status
 
 
-def _save_what_was_learned(setup: Setup, callbacks: Sequence[Callback]) -> None:
+def _save_what_was_learned(setup: Setup, callbacks: Sequence[ScheduledCallback]) -> None:
     """Write a checkpoint of the last complete env step, after which the env has failed."""
     for callback in callbacks:
         if isinstance(callback, Checkpoints) and not setup.run_lock.lost:
@@ -147,7 +147,7 @@ def _ends(setup: Setup) -> Callable[[], bool]:
     return lambda: interrupted() or events.stopping
 
 
-def _checkpoints(setup: Setup, started: float) -> list[Callback]:
+def _checkpoints(setup: Setup, started: float) -> list[ScheduledCallback]:
     """Return the callback that writes checkpoints; none without a schedule."""
     if setup.checkpoints is None:
         return []

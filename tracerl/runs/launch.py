@@ -16,11 +16,12 @@ from omegaconf import DictConfig
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError, ConfigWarning, NotMade
 from tracerl.config.instantiate import value, with_current_keys
+from tracerl.config.moved import keep_names
 from tracerl.runs import saved
 from tracerl.runs.build import check_engine, with_input
 from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.output import dropping_failed_writes
-from tracerl.runs.prepare import Origin as Origin
+from tracerl.runs.prepare import RunOrigin as RunOrigin
 from tracerl.runs.prepare import built, compared, make_agent, make_runner, prepare
 from tracerl.runs.resume import check_folder, finished_run
 from tracerl.runs.saved import OVERRIDES
@@ -30,7 +31,7 @@ class RunEnded(Exception):
     """A run that did not finish. The message has the reason, and the summary is written."""
 
 
-def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
+def launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Run the lifetimes of a config and write the files that ``docs/tags.md`` lists.
 
     What stdout or stderr cannot write is dropped, and the run continues.
@@ -50,7 +51,7 @@ def launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any] = ()) -> di
         return _launch(cfg, origin, callbacks)
 
 
-def _launch(cfg: DictConfig, origin: Origin, callbacks: Sequence[Any]) -> dict[str, Any]:
+def _launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any]) -> dict[str, Any]:
     from tracerl.runs.execute import forget_traceback, run
     from tracerl.runs.lock import RunLock
     from tracerl.runs.summary import closing_lines
@@ -164,3 +165,6 @@ def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
         cfg = with_input(cfg, kind_of_space(runner.observation_space))
         check_engine(cfg.engine, make_agent(cfg, spec, runner, agent_name), agent_name)
     return cfg
+
+
+keep_names(globals(), Origin="RunOrigin")

@@ -17,7 +17,7 @@ from typing import Any
 
 from tracerl.config.flock import FolderLock, is_locked
 from tracerl.config.moved import keep_names
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
@@ -88,7 +88,7 @@ def callback_interval(steps: int) -> int:
     return max(1, min(steps // 100, _OFTEN))
 
 
-class RunLock(Callback):
+class RunLock(ScheduledCallback):
     """A lock on the folder of a run, as a context manager and a callback that updates ``running.json``.
 
     A second run in the same folder raises InUse. A killed process leaves the file behind, so that other processes

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunOrigin:
     """The origin of a run's config."""
 
     folder: Path  # existing folder of the run
@@ -45,7 +45,7 @@ class Origin:
 
 
 def prepare(
-    cfg: DictConfig, origin: Origin, steps: int, run_lock: "RunLock", resume: bool | str, callbacks: Sequence[Any]
+    cfg: DictConfig, origin: RunOrigin, steps: int, run_lock: "RunLock", resume: bool | str, callbacks: Sequence[Any]
 ) -> "Setup":
     """Build the parts of a run from its config, and restore the state of an earlier part of the run."""
     from tracerl.lifetime.callbacks import Events, RunState
@@ -116,7 +116,7 @@ def _records(cfg: DictConfig, spec: Any, runner: "EnvRunner", agent: Any) -> "li
 
 
 def _restored(
-    origin: Origin,
+    origin: RunOrigin,
     resume: bool | str,
     settings: dict[str, Any],
     agent: Any,
@@ -134,7 +134,7 @@ def _restored(
     return before, restore_run(before, agent, runner, records, steps)
 
 
-def _write_config(cfg: DictConfig, origin: Origin) -> str:
+def _write_config(cfg: DictConfig, origin: RunOrigin) -> str:
     """Write the overrides and the resolved config of the run, and return the config as yaml."""
     config = OmegaConf.to_yaml(cfg, resolve=True)
     write_atomic(origin.folder / OVERRIDES, OmegaConf.to_yaml(list(origin.overrides)))
@@ -157,7 +157,7 @@ def _open_episodes(
 
 def _logged_run(
     cfg: DictConfig,
-    origin: Origin,
+    origin: RunOrigin,
     settings: dict[str, Any],
     config: str,
     steps: int,

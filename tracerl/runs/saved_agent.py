@@ -44,7 +44,7 @@ class AgentSpec:
         write_agent(agent, path)
 
     def copies(self, agent: Any, n: int) -> Any:
-        """Build an agent of ``n`` lifetimes, each with the state of ``agent``; see ``Origin.copies``."""
+        """Build an agent of ``n`` lifetimes, each with the state of ``agent``; see ``AgentOrigin.copies``."""
         from tracerl.runs.build import copied_agent
 
         return copied_agent(agent, n)

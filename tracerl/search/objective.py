@@ -13,7 +13,7 @@ from optuna.trial import Trial
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 from tracerl.runs.execute import keep_traceback
-from tracerl.runs.launch import Origin, RunEnded, launch
+from tracerl.runs.launch import RunEnded, RunOrigin, launch
 from tracerl.search.results import ERROR
 from tracerl.search.space import Space
 
@@ -106,7 +106,7 @@ class Objective:
         reports = Reports(trial, self.measure, self.steps, self.every)
         folder = self.folder / str(trial.number)
         folder.mkdir(parents=True, exist_ok=True)
-        origin = Origin(folder, "--study", choices["agent"], self.space.overrides(chosen))
+        origin = RunOrigin(folder, "--study", choices["agent"], self.space.overrides(chosen))
         with (folder / "output.txt").open("w", encoding="utf-8") as output:
             with redirect_stdout(output), redirect_stderr(output):
                 try:

@@ -8,7 +8,7 @@ from typing import Any
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.evaluation import act_greedily
-from tracerl.lifetime.loop import Callback, LoopState, Step, stream
+from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
 from tracerl.recording.recorder import Recorder
@@ -25,7 +25,10 @@ _UNBOUNDED = 2**62  # env steps without a limit
 
 
 def play(
-    options: Options, say: Callable[[str], None], interrupted: Callable[[], bool], callbacks: Sequence[Callback] = ()
+    options: Options,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
+    callbacks: Sequence[ScheduledCallback] = (),
 ) -> tuple[Record, list[str]]:
     """Watch a run's agent.
 
@@ -67,7 +70,7 @@ class _Show:
         self._record = Record()
         self._loop_state = LoopState()
 
-    def play(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> tuple[Record, list[str]]:
+    def play(self, interrupted: Callable[[], bool], callbacks: Sequence[ScheduledCallback]) -> tuple[Record, list[str]]:
         """Watch until the end; see ``play``."""
         options = self._options
         self._files = Files(options.videos, options.raster, options.size, self._pace.fps)
@@ -99,7 +102,7 @@ class _Show:
         recording = self._all.recording()
         return self._files.finish(recording_image(recording, self._env.action_space, self._titles, self._record))
 
-    def _live(self, interrupted: Callable[[], bool], callbacks: Sequence[Callback]) -> None:
+    def _live(self, interrupted: Callable[[], bool], callbacks: Sequence[ScheduledCallback]) -> None:
         options, saved = self._options, self._saved
         seed = int(saved.config.seed) + options.lifetime if options.seed is None else options.seed
         steps = options.last_step or _UNBOUNDED

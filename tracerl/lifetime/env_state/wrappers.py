@@ -81,7 +81,7 @@ FIELDS: dict[str, Callable[[Any], Fields]] = {
 }
 
 
-class Stateful(Adapter):
+class StatefulWrappers(Adapter):
     """Wrappers with attributes that change from step to step."""
 
     def capture(self, env: Any) -> dict[str, Any]:
@@ -103,5 +103,5 @@ class Stateful(Adapter):
 
 WRAPPERS = (
     Adapter("gymnasium.wrappers", dict.fromkeys(STATELESS, lambda _: {})),
-    Stateful("gymnasium.wrappers", FIELDS),
+    StatefulWrappers("gymnasium.wrappers", FIELDS),
 )

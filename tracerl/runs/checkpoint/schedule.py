@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful, is_stateful, reset_episode
 from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -58,7 +58,7 @@ class CheckpointSettings:
         return self.every is not None or self.minutes is not None
 
 
-class Checkpoints(Callback):
+class Checkpoints(ScheduledCallback):
     """Write a checkpoint on a schedule, on a signal to end, at the end of the run, and after the env has failed.
 
     Where the best go by evaluations, one is also written after each evaluation that is better than all before in this
@@ -88,14 +88,14 @@ class Checkpoints(Callback):
         self._made, self._made_at, self._warned = -1, time.monotonic(), False
 
     def next_call(self, step: int) -> int:
-        """Return the next step of the schedule or of an evaluation; see ``Callback.next_call``."""
+        """Return the next step of the schedule or of an evaluation; see ``ScheduledCallback.next_call``."""
         self._due = (step // self.every + 1) * self.every
         if self._evaluations is None:
             return self._due
         return min(self._due, (step // self._evaluations.every + 1) * self._evaluations.every)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
-        """Write a checkpoint if one is due; see ``Callback.call``."""
+        """Write a checkpoint if one is due; see ``ScheduledCallback.call``."""
         step = steps_of_all(records)
         due = step >= self._steps or self._interrupted() or (self._settings.every is not None and step >= self._due)
         score = self._score(step, records)

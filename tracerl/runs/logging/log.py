@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import fits, whole
 from tracerl.lifetime.diagnostics import diagnostics_of, numbers_of, problem_of
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average, count_reached, interquartile_mean, interval, median_reached
@@ -71,7 +71,7 @@ def _snapshots(schedule: LogSchedule, run: LoggedRun) -> "Snapshots | None":
         return Snapshots(every, schedule.picture_steps, run.initial)
 
 
-class RunLog(Callback):
+class RunLog(ScheduledCallback):
     """The log of a run: curves, histograms and pictures on schedules, written by every logger.
 
     All loggers share one schedule, because the diagnostics of an agent are averages since they were last read.
@@ -106,7 +106,7 @@ class RunLog(Callback):
         return self._writers.places()
 
     def next_call(self, step: int) -> int:
-        """Return the next env step after ``step`` at which data are logged; see ``Callback.next_call``."""
+        """Return the next env step after ``step`` at which data are logged; see ``ScheduledCallback.next_call``."""
         due = [(step // self.every + 1) * self.every]
         if self._histograms_every:
             due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)

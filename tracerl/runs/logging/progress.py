@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tracerl.lifetime.loop import Callback
+from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
@@ -19,7 +19,7 @@ _MEASURED = 1000  # env steps per lifetime of which the duration is measured
 _DAY = 86400.0  # seconds
 
 
-class ProgressBar(Callback):
+class ProgressBar(ScheduledCallback):
     """Steps done, mean return, steps per second and time left; a context manager."""
 
     def __init__(self, title: str, steps: int, records: Sequence[Record] = ()) -> None:
@@ -78,7 +78,7 @@ class ProgressBar(Callback):
         self._console.print(line, soft_wrap=True)
 
 
-class LongRunWarning(Callback):
+class LongRunWarning(ScheduledCallback):
     """A line, once, that tells how long a run takes if that is over a day."""
 
     def __init__(self, steps: int) -> None:
