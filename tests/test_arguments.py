@@ -112,7 +112,7 @@ def test_rewards_and_ends_of_other_types_are_named(engine: str) -> None:
 
 def test_arguments_of_the_functions_are_named() -> None:
     env, small = tracerl.make_env("CartPole"), {"network.hidden": [8], "engine": "torch"}
-    agent = tracerl.make_agent(env, settings=small)
+    agent, three = (tracerl.make_agent(env, settings={**small, "lifetimes": n}) for n in (1, 3))
     calls: Any = {
         "seed must be the argument seed": lambda: tracerl.make_agent(env, settings={**small, "seed": 7}),
         "settings must be a mapping": lambda: tracerl.make_agent(env, settings="network.hidden=[8]"),
@@ -125,6 +125,8 @@ def test_arguments_of_the_functions_are_named() -> None:
         "callbacks must be a list, got": lambda: tracerl.live(agent, env, 5, callbacks=tracerl.Every(5, print)),
         "milestones must be a list, got None": lambda: tracerl.live(agent, env, 5, milestones=None),
         "agent must be an agent, got the class": lambda: tracerl.live(type(agent), env, 5),
+        "agent must be of one lifetime, got one of 3": lambda: tracerl.live(three, env, 5),
+        "agent must be of one lifetime": lambda: tracerl.evaluate(three, env),
         "callbacks.Slow.every must be a whole number": lambda: tracerl.live(agent, env, 5, callbacks=[Slow("10")]),
         "callbacks.Slow.every must be .* got 0": lambda: tracerl.live(agent, env, 5, callbacks=[Slow(0)]),
     }

@@ -1,11 +1,13 @@
 """Settings that depend on what is observed."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
 from omegaconf import OmegaConf
 
 import tracerl
@@ -65,6 +67,40 @@ def test_images_have_sides_of_5_pixels_medium_ones_of_36_and_large_ones_of_53(sh
 )
 def test_images_bounded_by_0_and_1_are_unit(space: spaces.Space[Any], kind: str) -> None:
     assert kind_of_space(space) == kind
+
+
+@pytest.mark.parametrize(
+    ("space", "kind"),
+    [
+        (spaces.Box(0, 255, IMAGE, np.uint8), "images"),  # values up to 10 of 255 may be all that there are
+        (spaces.Box(-1, 1, IMAGE, np.int8), "images"),
+        (spaces.Box(0, 1, IMAGE, np.uint8), "unit"),
+        (spaces.Box(0, 1, IMAGE, np.bool_), "unit"),
+        (spaces.Box(0, 255, (84, 84, 4), np.uint8), "large"),
+    ],
+)
+def test_images_that_a_run_scales_have_the_kind_of_the_env(space: spaces.Space[Any], kind: str) -> None:
+    env = Space(4, 3)
+    env.observation_space = space
+    boxed = tracerl.make_env(env)
+    assert (boxed.observation_space.low.min(), boxed.observation_space.high.max()) == (0, 1)
+    assert kind_of_space(boxed.observation_space) == kind
+    many = SyncVectorEnv([lambda: boxed] * 2)
+    assert kind_of_space(many.single_observation_space) == kind_of_space(deepcopy(boxed).observation_space) == kind
+
+
+def test_the_agent_of_whole_numbers_spikes_where_little_of_the_range_is_used(tmp_path: Path) -> None:
+    env = Space(4, 3)
+    env.observation_space = spaces.Box(0, 255, (7, 7, 3), np.uint8)
+    agent, random = tracerl.make_agent(tracerl.make_env(env)), np.random.default_rng(0)
+    images = (random.integers(0, 11, (7, 7, 3)).astype(np.float32) / 255 for _ in range(21))
+    agent.start(next(images))
+    for image in images:
+        agent.step(0.0, image)
+    assert all(layer.spikes.any() for layer in agent.policy.network.layers)
+    agent.save(tmp_path / "agent")
+    again, image = tracerl.load_agent(tmp_path / "agent"), np.full((7, 7, 3), 0.02, np.float32)
+    assert again.step(0.0, image) == agent.step(0.0, image)
 
 
 @pytest.mark.parametrize(

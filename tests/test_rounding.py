@@ -93,6 +93,9 @@ def test_export_rounds_as_the_run_says_and_as_the_option_says(
         (["--nir", "x", "--form", "scaled"], "--form cannot be used with weight_bits"),
         (["--nir", "x", "--fold-normalizer"], "--fold-normalizer cannot be used with weight_bits"),
         (["--nir", "x", "--c", "y", "--weight-bits", "8"], "--weight-bits cannot be used with --c"),
+        (["--c", "y", "--weight-bits", "8"], "--weight-bits cannot be used with --c"),
+        (["--c", "y", "--dt", "1e-3"], "--dt needs --nir: it has no effect on other files"),
+        (["--pt2", "y", "--without-readout"], "--without-readout needs --nir"),
     ],
 )
 def test_rounding_that_cannot_be_exported_prints_one_line(

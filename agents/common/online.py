@@ -100,9 +100,9 @@ class OnlineAgent(CheckedAgent):
     def freeze(self) -> None:
         """Act without learning: all that has been learned stays bit-identical until ``unfreeze``.
 
-        Membranes, the running scales of observations and rewards, the value and the td error are still updated. The
-        averages of the step-size rules are not updated. Eligibility traces and derivatives are set to zero and stay
-        there. Whether the agent is frozen is not part of its state.
+        Membranes, the running scales of observations and rewards, the value, the td error and the age by which the
+        discount rises are still updated. The averages of the step-size rules are not. Eligibility traces and
+        derivatives are set to zero and stay there. Whether the agent is frozen is not part of its state.
         """
         self._kept = [tensor.clone() for tensor in self._learned()]
         modules = [module for module in self.modules() if isinstance(module, StateModule)]

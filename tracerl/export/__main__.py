@@ -27,6 +27,7 @@ _OPTIONS = {
     "onnx",
     "c",
 }
+_OF_NIR = ("dt", "form", "fold_normalizer", "with_encoder", "without_readout")
 _PACKAGES = {"nir": ("nir",), "pt2": (), "onnx": ("onnx", "onnxscript"), "c": ()}  # of each format
 
 
@@ -70,6 +71,7 @@ def _export(arguments: argparse.Namespace) -> Iterator[str]:
     if not wanted:
         stop("there is nothing to write: give --nir FILE, --pt2 FILE, --onnx FILE or --c DIR")
     _check_apart(wanted)
+    _check_effects(arguments)
     for kind in wanted:
         checks.packages(kind, kind, *_PACKAGES[kind])
     from tracerl.nn.exportable import part_of
@@ -105,6 +107,16 @@ def _check_apart(wanted: dict[str, Path]) -> None:
             raise ConfigError(kind, f"must be another path than that of --{first}, got {str(path)!r}")
 
 
+def _check_effects(arguments: argparse.Namespace) -> None:
+    """Raise a ConfigError for an option that has no effect on the files to be written."""
+    if arguments.c is not None and arguments.weight_bits is not None:
+        raise ConfigError("weight_bits", "cannot be used with --c: that program learns, with weights of 32 bits")
+    defaults = _parser()
+    for option in _OF_NIR if arguments.nir is None else ():
+        if getattr(arguments, option) != defaults.get_default(option):
+            raise ConfigError(option, "needs --nir: it has no effect on other files")
+
+
 def _round_weights(arguments: argparse.Namespace, saved: Any, part: Any) -> int | None:
     """Round the weights as the option or the run says and return the bits; None: they stay as they are."""
     from tracerl.nn.rounding import round_weights
@@ -113,8 +125,6 @@ def _round_weights(arguments: argparse.Namespace, saved: Any, part: Any) -> int 
     bits = weight_bits(saved.config) if arguments.weight_bits is None else arguments.weight_bits
     if bits is None:
         return None
-    if arguments.c is not None and arguments.weight_bits is not None:
-        raise ConfigError("weight_bits", "cannot be used with --c: that program learns, with weights of 32 bits")
     if arguments.nir is not None:
         for option, wrong in (("fold_normalizer", arguments.fold_normalizer), ("form", arguments.form == "scaled")):
             if wrong:

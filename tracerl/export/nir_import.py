@@ -30,9 +30,9 @@ def from_nir(
     """Make an agent whose policy is initialised with a NIR network. It needs ``tracerl[nir]``.
 
     The graph gives the settings of the network: widths, decays, thresholds, reset, recurrence. If the graph ends with
-    spikes, the readout is new. The critic is built like the policy, with new weights. A file written by tracerl has the
-    encoder's name and the mean and standard deviation of observations. For other files observations are not normalised
-    (``encoder.normalize=false``), unless ``settings`` change this.
+    spikes, the readout is new. The critic is new, with the settings of the network, changed by ``agent.critic``. A file
+    written by tracerl has the encoder's name and the mean and standard deviation of observations. For other files
+    observations are not normalised (``encoder.normalize=false``), unless ``settings`` change this.
 
     Args:
         path: path of a NIR file, or a ``nir.NIRGraph``: Input -> (Affine -> LIF) ... -> [LI] -> Affine -> Output.

@@ -26,8 +26,9 @@ def from_tracetorch(
     traceTorch 0.19 (https://pypi.org/project/tracetorch/) has membranes v_t = m v_{t-1} + x_t; here u_t = m v_{t-1} +
     (1-m) I_t with I = x / (1-m). Its neurons fire above their threshold, here from the next larger number on. The model
     gives the settings of the network: widths, decays, thresholds, kind of neuron. If it ends with spikes, the readout
-    is new. The critic is built like the policy, with new weights. The states of the model are not read: an episode
-    begins at zero. Observations are not normalised (``encoder.normalize=false``), unless ``settings`` change this.
+    is new. The critic is new, with the settings of the network, changed by ``agent.critic``. The states of the model
+    are not read: an episode begins at zero. Observations are not normalised (``encoder.normalize=false``), unless
+    ``settings`` change this.
 
     Args:
         model: ``nn.Linear`` -> ``LIB``, ``SLIB`` or ``LIT``, repeated, with spikes of 0, 1 or -1; then nothing, a

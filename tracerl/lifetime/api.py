@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.moved import keep_names
-from tracerl.lifetime.arguments import check_methods
+from tracerl.lifetime.arguments import check_methods, check_one_lifetime
 from tracerl.lifetime.callbacks import Callback, Events, RunState, named
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
@@ -90,6 +90,7 @@ class Lifetime(Iterator[Step]):
             if not isinstance(given, Sequence) or isinstance(given, str):
                 raise checks.ConfigError(name, f"must be a list, got {given!r:.200}")
         check_methods(agent)
+        check_one_lifetime(agent)
         if not all(hasattr(env, name) for name in ("reset", "step", "observation_space")):
             made = f": tracerl.make_env({env!r}) makes one" if isinstance(env, str) else ""
             raise checks.ConfigError("env", f"must be a Gymnasium env, got {env!r}{made}")
@@ -177,7 +178,7 @@ def live(
     """Run one lifetime, as an iterator of step records, or to its end with ``finish``.
 
     Args:
-        agent: object with the three methods of ``tracerl.AgentMethods``. It learns at every step.
+        agent: of one lifetime, with the three methods of ``tracerl.AgentMethods``. It learns at every step.
         env: Gymnasium env without automatic resets.
         steps: number of env steps.
         seed: seed of the env's first reset. The agent has its own, an argument of ``make_agent``.

@@ -35,6 +35,13 @@ def check_methods(agent: Any) -> None:
         raise ConfigError("agent", f"must have the methods start, step and end, got {agent!r:.200}")
 
 
+def check_one_lifetime(agent: Any) -> None:
+    """Check that an agent does not hold several lifetimes."""
+    seeds = getattr(getattr(agent, "built_from", None), "seeds", ())
+    if len(seeds) > 1:
+        raise ConfigError("agent", f"must be of one lifetime, got one of {len(seeds)}, which agent.advance steps together")
+
+
 def not_begun(method: str) -> ConfigError:
     """Return the error of a step or an end outside an episode."""
     return ConfigError(method, "must come within an episode, which action = agent.start(observation) begins")

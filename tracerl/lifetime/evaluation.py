@@ -12,6 +12,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.arguments import check_one_lifetime
 from tracerl.lifetime.callbacks import named
 from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
@@ -133,6 +134,7 @@ def evaluate(
         checks.whole("steps", steps, 1)
     if not isinstance(agent, AgentMethods):
         raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
+    check_one_lifetime(agent)
     checks.whole("at_once", at_once, 1)
     checks.function("interrupted", interrupted)
     scheduled = _scheduled(callbacks)

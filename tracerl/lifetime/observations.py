@@ -15,6 +15,10 @@ Envs = VectorEnv[Any, Any, Any]
 Array = np.ndarray[Any, Any]
 
 
+class ScaledImage(spaces.Box):
+    """Images of whole numbers, scaled from their bounds to [0, 1]; which part of the range they use is unknown."""
+
+
 def as_box(env: Env) -> Env:
     """Return an env whose observations are a Box, wrapped if needed.
 
@@ -58,8 +62,9 @@ def _is_image(space: gym.Space[Any]) -> bool:
     )
 
 
-def _scaled(space: gym.Space[Any]) -> spaces.Box:
-    return spaces.Box(0.0, 1.0, space.shape, np.float32)
+def _scaled(space: Any) -> spaces.Box:
+    is_binary = (space.high.astype(np.float64) - space.low <= 1).all()
+    return (spaces.Box if is_binary else ScaledImage)(0.0, 1.0, space.shape, np.float32)
 
 
 def _scaling(space: Any) -> Callable[[Array], Array]:

@@ -98,11 +98,11 @@ class Record:
                 milestone.reached_at = self.step
 
     def mean_return(self, window: int = WINDOW, partial: bool = False) -> float:
-        """Return the mean of the last ``window`` returns; NaN if there are none.
+        """Return the mean of the last ``window`` returns; NaN if fewer episodes ended.
 
         Args:
             window: number of episodes, at most 100.
-            partial: with fewer episodes, average those.
+            partial: with fewer episodes, average those; NaN if there are none.
         """
         there = len(self.returns)
         if there == 0 or (there < window and not partial):

@@ -83,13 +83,15 @@ class BoundedIntentional(StepRule):
     With g the gradient of the objective, zeta its trace, d the decay of the trace and nu_hat a running root-mean-square
     of g per parameter,
 
-        nu = .999 nu + .001 g^2                        nu_hat = sqrt(nu / (1-.999^t)) + 1e-8
+        nu = b nu + (1-b) g^2                          nu_hat = sqrt(nu / (1-b^t)) + 1e-8
         sigma = d sigma + (1-d) sum g^2/nu_hat         u = sqrt( sigma/(1-d^t) sum zeta^2/nu_hat )
-        ubar = .9998 ubar + .0002 u                    peak = max(peak_decay peak, ubar/(1-.9998^t))
+        ubar = s ubar + (1-s) u                        peak = max(peak_decay peak, ubar/(1-s^t))
         u' = max(u, floor peak)                        theta += eta/u' signal zeta/nu_hat
 
+    where b is ``score_decay`` and s ``slow_decay``.
+
     The signal is clipped at ``clip`` times its running root-mean-square. That of the clip starts with a mean square of
-    1, which its bias correction keeps: with the slow decay s it begins at 1/sqrt(1-s) or above, so that the first
+    1, which its bias correction keeps: it begins at 1/sqrt(1-s) or above, so that the first
     1/(1-s) signals are hardly clipped. For a policy the signal is then divided by the largest of three numbers: its
     running mean magnitude, ``signal_floor``, and ``rms_floor`` times its root-mean-square without the initial value.
 

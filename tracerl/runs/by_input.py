@@ -34,11 +34,17 @@ def kind_of(shape: Sequence[int] | None) -> str:
 
 
 def kind_of_space(space: "Space[Any]") -> str:
-    """Return the kind of a space's observations: as ``kind_of``, but ``unit`` for images bounded by 0 and 1."""
+    """Return the kind of a space's observations: as ``kind_of``, but ``unit`` for images bounded by 0 and 1.
+
+    Images of whole numbers that a run scales to [0, 1] are no ``unit``: where little of their range is used, as in a
+    Box of 255 with values up to 10, their currents are small.
+    """
     from gymnasium import spaces
 
+    from tracerl.lifetime.observations import ScaledImage
+
     kind = kind_of(space.shape)
-    if kind != "images":
+    if kind != "images" or isinstance(space, ScaledImage):
         return kind
     bounded = isinstance(space, spaces.Box) and space.low.min() >= 0 and space.high.max() <= 1
     return "unit" if bounded or isinstance(space, spaces.MultiBinary) else kind

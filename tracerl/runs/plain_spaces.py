@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.observations import ScaledImage
 
 _MOST = 2**24  # largest number of elements in the bounds of all boxes of a space
 
@@ -29,7 +30,7 @@ def to_plain(space: Space[Any]) -> dict[str, Any]:
 
 
 def _written(space: Space[Any]) -> dict[str, Any]:
-    kind = {"kind": type(space).__name__}
+    kind = {"kind": "Box" if isinstance(space, ScaledImage) else type(space).__name__}
     match space:
         case spaces.Box():
             shape, ends = list(space.shape), {"low": _bounds(space.low), "high": _bounds(space.high)}
