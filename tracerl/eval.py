@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +142,9 @@ def _of_lifetime(
     if arguments.weight_bits is not None:
         round_weights(part_of(agent, "policy"), arguments.weight_bits, "--weight-bits")
     compile_steps(agent)
-    new_env = checked_maker(env_spec(arguments.env) if arguments.env else run.spec)
+    new_env: Callable[[], gym.Env[Any, Any]] = partial(run.env_of, lifetime)
     if arguments.env:
+        new_env = checked_maker(env_spec(arguments.env))
         _check_spaces(run, new_env)
     name = str(run.folder) + (f" lifetime {lifetime}" if run.lifetimes > 1 else "")
     seed = (SEED + int(run.config.seed) + lifetime) % 2**32 if arguments.seed is None else arguments.seed

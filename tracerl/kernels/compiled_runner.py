@@ -13,6 +13,7 @@ from tracerl.kernels.envs.dispatch import COMPILED_ENVS, ELAPSED, env_rows, max_
 from tracerl.kernels.lifetimes import ENDED_FIELDS, LIFETIME_WORDS, NEXT_STEP_TYPE, RETURN, STEPS
 from tracerl.kernels.step_types import FIRST
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
+from tracerl.lifetime.env_state import Statistics
 from tracerl.lifetime.loop import Ending, Schedule, ScheduledCallback
 from tracerl.lifetime.record import Record, steps_of_all
 
@@ -126,6 +127,10 @@ class CompiledEnvRunner:
                 raise ValueError(f"{name} must be {mine.dtype} {mine.shape}, got {theirs.dtype} {theirs.shape}")
             mine[:] = theirs
         return True
+
+    def statistics(self) -> list[Statistics]:
+        """Return an empty list, because compiled envs have no wrappers."""
+        return []
 
     def close(self) -> None:
         """Do nothing, because no resource is open."""

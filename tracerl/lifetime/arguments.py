@@ -39,7 +39,9 @@ def check_one_lifetime(agent: Any) -> None:
     """Check that an agent does not hold several lifetimes."""
     seeds = getattr(getattr(agent, "built_from", None), "seeds", ())
     if len(seeds) > 1:
-        raise ConfigError("agent", f"must be of one lifetime, got one of {len(seeds)}, which agent.advance steps together")
+        raise ConfigError(
+            "agent", f"must be of one lifetime, got one of {len(seeds)}, which agent.advance steps together"
+        )
 
 
 def not_begun(method: str) -> ConfigError:

@@ -102,7 +102,8 @@ def evaluate(
         agent: of one lifetime.
         env: Gymnasium env without automatic resets, other than the env that the agent learns in, for episodes one after
             another. Or a function that makes such an env, for many at once: it is called once per copy, and these envs
-            are closed at the end.
+            are closed at the end. Where wrappers learn from the steps they see, as ``NormalizeObservation`` does, use
+            ``env`` of a saved run, which has what they had learned and leaves it as it is.
         episodes: number of episodes. The results are those of episodes 0 to ``episodes`` - 1, not of the first to end.
         greedy: take the most probable actions, or the means of continuous ones, in place of samples.
         seed: from which the seeds of all episodes are derived.

@@ -57,6 +57,9 @@ class EnvRunner(Protocol):
             state: what ``capture`` returned; beside it ``step``, of the checkpoint, and ``steps``, of each lifetime.
         """
 
+    def statistics(self) -> list[env_state.Statistics]:
+        """Return what the normalising wrappers of each lifetime's env have learned; an empty list without any."""
+
     def close(self) -> None:
         """Close the envs."""
 
@@ -116,7 +119,7 @@ class GymnasiumRunner:
         If the env's own code does not give its state, a warning names it, once, and the state of the env is left out.
         """
         if self.unsupported_reason():
-            return {"env": None}
+            return {"env": None, "statistics": self.statistics()}
         try:
             env = env_state.capture(self._env)
         except Exception as error:
@@ -124,7 +127,7 @@ class GymnasiumRunner:
                 problem = f"cannot save the state of the env: {checks.first_line(error)}"
                 print(f"warning: {problem}; a run resumed here will begin a new episode", file=sys.stderr)
             self._warned = True
-            return {"env": None}
+            return {"env": None, "statistics": self.statistics()}
         ended, action = self._loop_state.ended, np.asarray(self._loop_state.action)
         ended = np.asarray(ended) if isinstance(self._env, VectorEnv) else bool(ended)
         return {"env": env, "ended": ended, "action": action, "outrun": self._loop_state.outrun}
@@ -134,6 +137,7 @@ class GymnasiumRunner:
         outrun = checks.whole("world.outrun", state.get("outrun", 0), 0)  # earlier versions did not write it
         if state["env"] is None or 0 < outrun < state["steps"]:
             self._seeds = [fresh_seed(seed, state) for seed in self._seeds]
+            self._restore_statistics(state)
             return False
         env_state.restore(self._env, state["env"])
         if isinstance(self._env, VectorEnv):
@@ -145,6 +149,15 @@ class GymnasiumRunner:
             self._loop_state.action = action.item() if action.ndim == 0 else action
         self._loop_state.begun = True
         return True
+
+    def statistics(self) -> list[env_state.Statistics]:
+        """Return what the wrappers have learned; see ``EnvRunner.statistics``."""
+        return env_state.statistics_of(self._env)
+
+    def _restore_statistics(self, state: Mapping[str, Any]) -> None:
+        found = env_state.statistics_in(state)
+        for env, each in zip(env_state.envs_of(self._env), found, strict=False):
+            env_state.restore_statistics(env, each)
 
     def close(self) -> None:
         """Close the env or envs."""

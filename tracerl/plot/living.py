@@ -42,7 +42,7 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
     """
     checks.whole("--steps", steps, 1, MOST_STEPS)
     agent = saved.agent(lifetime)
-    env = saved.env(**({"render_mode": "rgb_array"} if frames else {}))
+    env = saved.env_of(lifetime, **({"render_mode": "rgb_array"} if frames else {}))
     recorder, first = Recorder(steps), saved.step
     traces = {network_name(name): tensor for name, tensor in traces_of(agent.capture()).items()}
     kept = {name: np.empty((steps, tensor.numel()), np.float32) for name, tensor in traces.items()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 from tracerl.config import checks
+from tracerl.lifetime.env_state import Statistics, restore_statistics
 from tracerl.lifetime.evaluation import SEED, Evaluation, evaluate
 from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.record import Record, steps_of_all
@@ -69,6 +70,7 @@ class Evaluations(ScheduledCallback):
         log: "RunLog | None",
         step: int,
         interrupted: Callable[[], bool],
+        statistics: Callable[[], list[Statistics]],
     ) -> None:
         """Continue the file of an earlier part of the run.
 
@@ -81,10 +83,11 @@ class Evaluations(ScheduledCallback):
             log: receives the means; None without one.
             step: env steps so far; rows of later steps are dropped.
             interrupted: called after every step of an evaluation; True drops it.
+            statistics: returns what the normalising wrappers of each lifetime's env have learned so far.
         """
         assert settings.every is not None
         self.every, self._settings, self._env, self._seed, self._log = settings.every, settings, env, seed, log
-        self._build, self._interrupted = single, interrupted
+        self._build, self._interrupted, self._statistics = single, interrupted, statistics
         self._single: Any = None  # an agent of one lifetime, built at the first evaluation that needs it
         self._path, self._warned, self._done = folder / FILE, False, step
         self._newest = -1, -math.inf  # step and mean of the newest evaluation
@@ -118,6 +121,8 @@ class Evaluations(ScheduledCallback):
     def _evaluate(self, agent: Any, lifetime: int) -> Evaluation:
         """Evaluate one lifetime."""
         settings, seed = self._settings, (SEED + self._seed + lifetime) % 2**32
+        for found in self._statistics()[lifetime : lifetime + 1]:
+            restore_statistics(self._env, found, hold=True)
         limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
         return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
 

@@ -69,7 +69,8 @@ def prepare(
     with ExitStack() as opened:
         episodes = _open_episodes(opened, folder, past, records, events)
         log = _open_log(opened, logger, logged, events)
-        frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, max(r.step for r in records), interrupted)
+        step = max(record.step for record in records)
+        frozen_copies = _evaluations(cfg, evaluations, spec, folder, log, step, interrupted, runner)
         _forget_later(folder, before, resume)  # last, because all that can be refused is accepted now
         opened.pop_all()  # the run closes them
     if checkpoints.best_by == "evaluation":
@@ -233,7 +234,14 @@ def _kept_by(episodes: "EpisodeLog", events: "Events") -> "Keep":
 
 
 def _evaluations(
-    cfg: DictConfig, settings: Any, spec: Any, folder: Path, log: Any, step: int, interrupted: "DeferredInterrupt"
+    cfg: DictConfig,
+    settings: Any,
+    spec: Any,
+    folder: Path,
+    log: Any,
+    step: int,
+    interrupted: "DeferredInterrupt",
+    runner: "EnvRunner",
 ) -> Any:
     """Return the callback that evaluates frozen copies; None without a schedule."""
     if settings.every is None:
@@ -251,7 +259,7 @@ def _evaluations(
         assert isinstance(one, DictConfig)
         return build_agent(one, *spaces_of(env), [cfg.seed], "eval")
 
-    return Evaluations(settings, env, single, folder, cfg.seed, log, step, interrupted)
+    return Evaluations(settings, env, single, folder, cfg.seed, log, step, interrupted, runner.statistics)
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:

@@ -58,11 +58,38 @@ class SavedRun:
         return build(plain, "env", saved=self._checked)
 
     def env(self, **kwargs: Any) -> gym.Env[Any, Any]:
-        """Make one env of the run. ``kwargs`` are passed to ``gymnasium.make``, such as ``render_mode="rgb_array"``."""
+        """Make one env of the run, for the first lifetime; see ``env_of``.
+
+        Args:
+            kwargs: passed to ``gymnasium.make``, such as ``render_mode="rgb_array"``.
+        """
+        return self.env_of(0, **kwargs)
+
+    def env_of(self, lifetime: int, **kwargs: Any) -> gym.Env[Any, Any]:
+        """Make the env of a lifetime; ``kwargs`` as for ``env``.
+
+        What its ``NormalizeObservation`` and ``NormalizeReward`` have learned is that of the checkpoint, and stays so.
+        """
+        from tracerl.lifetime.env_state import restore_statistics
+
         spec = self.spec
         with checks.under("env"):
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
+        for found in self._statistics()[lifetime : lifetime + 1]:
+            restore_statistics(env, found, hold=True)
         return env
+
+    def _statistics(self) -> list[Any]:
+        """Return what the normalising wrappers of each lifetime's env had learned at the checkpoint."""
+        from tracerl.lifetime.env_state import join, statistics_in
+
+        if "world" not in self.checkpoint.parts:  # a pretrained agent
+            return []
+        arrays = {name: tensor.numpy() for name, tensor in self.checkpoint.parts["world"].items()}
+        try:
+            return statistics_in(join(arrays, RunInfo.of(self.checkpoint).world))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError("checkpoint", f"of {self.folder} has no state of its env: {error}") from error
 
     @keep_arguments(life="lifetime")
     def memory(self, lifetime: int = 0) -> dict[str, Any]:

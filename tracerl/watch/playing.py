@@ -48,7 +48,7 @@ def play(
     with environment({"PYGAME_HIDE_SUPPORT_PROMPT": "1", **hidden}):
         saved = load(options.run, options.checkpoint, trust=options.trust)
         draws = bool(options.videos) or options.wants_window
-        with closing_env(open_env(saved, say) if draws else RenderedEnv(saved.env(), say)) as env:
+        with closing_env(open_env(saved, options.lifetime, draws, say)) as env:
             agent = _agent(saved, options, say)
             return _Show(saved, env, agent, options, say).play(interrupted, callbacks)
 

@@ -90,11 +90,13 @@ def environment(wanted: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def open_env(saved: SavedRun, say: Callable[[str], None]) -> RenderedEnv:
-    """Make the env of a run, with frames if it can render them."""
-    env = saved.env()
+def open_env(saved: SavedRun, lifetime: int, draws: bool, say: Callable[[str], None]) -> RenderedEnv:
+    """Make the env of a lifetime, with frames if they are wanted and it can render them."""
+    env = saved.env_of(lifetime)
+    if not draws:
+        return RenderedEnv(env, say)
     if "rgb_array" in (env.metadata.get("render_modes") or ()):
         close_env(env)
-        return RenderedEnv(saved.env(render_mode="rgb_array"), say)
+        return RenderedEnv(saved.env_of(lifetime, render_mode="rgb_array"), say)
     say("no frames of the env: it has no render_mode rgb_array")
     return RenderedEnv(env, say)

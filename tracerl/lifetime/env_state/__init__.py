@@ -21,8 +21,21 @@ from tracerl.config.moved import keep_names
 from . import many, stack
 from .plain import join, split
 from .stack import EnvState
+from .statistics import Statistics, envs_of, restore_statistics, statistics_in, statistics_of
 
-__all__ = ["EnvState", "capture", "join", "restore", "split", "unsupported_reason"]
+__all__ = [
+    "EnvState",
+    "Statistics",
+    "capture",
+    "envs_of",
+    "join",
+    "restore",
+    "restore_statistics",
+    "split",
+    "statistics_in",
+    "statistics_of",
+    "unsupported_reason",
+]
 
 Envs = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 

@@ -20,7 +20,7 @@ _STATELESS = ("FlattenObservation", "TransformObservation")
 
 def unsupported_reason(envs: Any) -> str | None:
     """Return the first vector env, wrapper or env within it that cannot be captured, and why; None if all can."""
-    *outer, bare = _layers(envs)
+    *outer, bare = layers_of_many(envs)
     for wrapper in outer:
         if not is_named(wrapper, "gymnasium.wrappers.vector", _STATELESS):
             return f"no adapter for {type(wrapper).__name__}: it is a wrapper of vector envs that is not known"
@@ -36,7 +36,7 @@ def _checked(envs: Any) -> tuple[list[str], Any]:
     problem = unsupported_reason(envs)
     if problem is not None:
         raise ValueError(problem)
-    layers = _layers(envs)
+    layers = layers_of_many(envs)
     return [type(layer).__name__ for layer in layers], layers[-1]
 
 
@@ -76,7 +76,8 @@ def restore(envs: Envs, state: EnvState) -> None:
         generators.to_space(getattr(bare, name), data)
 
 
-def _layers(envs: Any) -> list[Any]:
+def layers_of_many(envs: Any) -> list[Any]:
+    """Return a vector env and everything inside it, the bare one last."""
     found = [envs]
     while isinstance(found[-1], VectorWrapper):
         found.append(found[-1].env)

@@ -134,10 +134,14 @@ class Checkpoints(ScheduledCallback):
     def _late(self) -> bool:
         return time.monotonic() - self._made_at > 60 * (self._settings.minutes or math.inf)
 
+    def _failed(self) -> dict[str, Any]:
+        """Return what is kept of an env that has failed."""
+        return {"env": None, "statistics": self._runner.statistics()}
+
     def _make(self, step: int, records: Sequence[Record], agent: Stateful, score: float, failed: bool) -> Path:
         from tracerl.lifetime.env_state import split
 
-        arrays, plain = split({"env": None} if failed else self._runner.capture())
+        arrays, plain = split(self._failed() if failed else self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
         info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
         path = write(self._root, step, {**mine, **self._others()}, info)
