@@ -121,7 +121,7 @@ class EnvSpec:
             try:
                 env = wrap(env)
             except gym.error.DependencyNotInstalled as error:
-                raise self._missing_package(error) from error
+                raise self._missing_package(error, f"wrappers.{i}") from error
             except Exception as error:
                 reason = error if isinstance(error, ConfigError) else checks.described(error)
                 raise ConfigError(f"wrappers.{i}", f"must suit {self.id}: {reason}") from error
@@ -194,7 +194,9 @@ class EnvSpec:
         except SystemExit as error:
             raise EnvFailed(f"{self.id} failed as it was made") from error
 
-    def _missing_package(self, error: Exception) -> ConfigError:
-        """Return an error that names the missing package of an env."""
+    def _missing_package(self, error: Exception, wrapper: str = "") -> ConfigError:
+        """Return an error that names the missing package of an env, or of a wrapper where the env has no extra."""
+        if wrapper and self.extra is None:
+            return ConfigError(wrapper, f"needs packages that are not installed: {error}")
         missing = str(error) if self.extra is None else f'pip install "tracerl[{self.extra}]"'
         return ConfigError("id", f"{self.id} needs packages that are not installed: {missing}")

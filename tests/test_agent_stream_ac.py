@@ -246,6 +246,9 @@ def test_diagnostics_average_since_the_previous_call() -> None:
         ("agent.trace_decay=-0.1", "trace_decay"),
         ("agent.entropy=-1", "entropy"),
         ("agent.scale_reward=2", "scale_reward"),
+        ("agent.kernel=abc", "kernel"),
+        ("agent.stride=-3", "stride"),
+        ("agent.kernel=[8,0]", "kernel"),
     ],
 )
 def test_invalid_settings_raise_an_error_naming_the_key(override: str, key: str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from tracerl.envs.spec import EnvSpec
@@ -56,6 +58,16 @@ def test_missing_package_of_a_wrapper_raises_an_error_with_the_install_command(m
     with pytest.raises(ConfigError) as caught:
         spec_of("Atari").make()
     assert str(caught.value) == line("Atari")
+
+
+def test_missing_package_of_a_wrapper_of_an_env_without_an_extra_names_the_wrapper() -> None:
+    def wrap(env: Any) -> Any:
+        raise DependencyNotInstalled("moviepy is not installed")
+
+    spec = replace(spec_of("CartPole"), wrappers=[lambda env: env, wrap])
+    with pytest.raises(ConfigError) as caught:
+        spec.make()
+    assert str(caught.value) == "wrappers.1 needs packages that are not installed: moviepy is not installed"
 
 
 def test_every_extra_exists_and_is_in_the_extra_envs() -> None:

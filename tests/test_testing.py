@@ -15,6 +15,7 @@ from tracerl.agents.random import RandomAgent
 import tests.toy_envs
 from tests.helpers import compose
 from tracerl.config import hydra_compat
+from tracerl.config.checks import ConfigError
 from tracerl.runs.build import with_input
 from tracerl.testing import check_agent, check_env, check_seeds
 
@@ -70,7 +71,58 @@ class Late(ValidEnv):
         return wrong.get("observation", observation), wrong.get("reward", reward), terminated, truncated, info
 
 
+class Nested(ValidEnv):
+    """Observations in a dict, with a tuple in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        box = self.observation_space
+        self.observation_space = gym.spaces.Dict({"a": box, "b": gym.spaces.Tuple([box, gym.spaces.Discrete(2)])})
+
+    def begin(self) -> Any:
+        observation = super().begin()
+        return {"a": observation, "b": (observation, 1)}
+
+    def step(self, action: int) -> Any:
+        observation, *others = super().step(action)
+        return {"a": observation, "b": (observation, 1)}, *others
+
+
+class Unbounded(Late):
+    """Has observations without bounds, so that NaN is in their space."""
+
+    def __init__(self, **wrong: Any) -> None:
+        super().__init__(**wrong)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+
+class Raising(ValidEnv):
+    """Raises an error in the n-th step of an episode."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def step(self, action: int) -> Any:
+        if self.elapsed == self.n:
+            raise KeyError("the simulator")
+        return super().step(action)
+
+
+class Rewarding(ValidEnv):
+    """Returns one reward at every step."""
+
+    def __init__(self, reward: Any) -> None:
+        super().__init__()
+        self.reward = reward
+
+    def step(self, action: int) -> Any:
+        observation, _, *others = super().step(action)
+        return observation, self.reward, *others
+
+
 def test_valid_envs_pass_as_a_class_an_id_and_settings() -> None:
+    check_env(Nested)
     check_env(ValidEnv)
     check_env("CartPole-v1")
     check_env(gym.spec("Acrobot-v1"))
@@ -86,6 +138,12 @@ def test_valid_envs_pass_as_a_class_an_id_and_settings() -> None:
         ("nosuchmodule:Env-v0", "the env cannot be made: ModuleNotFoundError: No module named 'nosuchmodule'"),
         (tests.toy_envs.Null, "np_random|random number"),
         (partial(Late, reward=np.inf), "rewards must be finite, got inf"),
+        (partial(Late, reward=None), "rewards must be numbers, got None"),
+        (partial(Late, reward=np.ones(2)), r"rewards must be numbers, got array\(\[1., 1.\]\)"),
+        (partial(Rewarding, float("nan")), "rewards must be finite, got nan"),
+        (partial(Unbounded, observation=np.full(1, np.nan, np.float32)), "observations must be finite, got array"),
+        (partial(Raising, 0), "KeyError: 'the simulator'"),
+        (partial(Raising, 5), "^the env raises KeyError: 'the simulator'"),
         (partial(Late, terminated=1), "terminated must be a bool, got 1"),
         (partial(Late, observation=np.full(1, 99, np.float32)), "observations must be of Box"),
         (partial(Late, observation=np.zeros(1)), "observations must be of dtype float32, got float64"),
@@ -210,6 +268,28 @@ class Awake(Counting):
         return (self.count % self.n).numpy()
 
 
+class Unwell(Counting):
+    def step(self, reward: float, observation: Any) -> int:
+        raise KeyError("the weights")
+
+
+class Wrong(Counting):
+    def restore(self, state: Any) -> None:
+        if state.keys() != {"count"}:
+            raise KeyError("count")
+        super().restore(state)
+
+
+class Empty(Counting):
+    def capture(self) -> Any:
+        return {}
+
+
+class Silent(Counting):
+    def advance(self, step_types: Any, rewards: Any, observations: Any) -> Any:
+        return None
+
+
 class ManyStateless:
     """Many lifetimes of an agent without checkpoints, whose action is constant."""
 
@@ -237,6 +317,17 @@ def test_valid_agents_pass(make: Any) -> None:
     check_agent(make)
 
 
+@pytest.mark.parametrize("steps", range(1, 13))
+def test_valid_agent_passes_with_few_steps(steps: int) -> None:
+    check_agent(Counting, steps=steps)
+
+
+@pytest.mark.parametrize("check", [partial(check_agent, Counting), partial(check_env, ValidEnv)])
+def test_checks_need_a_step(check: Callable[..., None]) -> None:
+    with pytest.raises(ConfigError, match="^steps must be a whole number of 1 or above, got 0"):
+        check(steps=0)
+
+
 def test_default_agent_passes_in_both_engines() -> None:
     for engine in ("torch", "fused"):
         config = with_input(compose(f"engine={engine}", "network.hidden=[9]"), "vectors").agent
@@ -256,6 +347,11 @@ def test_default_agent_passes_in_both_engines() -> None:
         (Speechless, "diagnostics must return numbers by tag, got None"),
         (Wordy, "diagnostics must return numbers by tag, got 'many' for count"),
         (Forgetful, "an agent with checkpoints must have .*, Forgetful has no reset_episode"),
+        (Unwell, "^the agent raises KeyError: 'the weights'"),
+        (Wrong, "restore must raise a ValueError for a state with an unknown name, raised KeyError: 'count'"),
+        (Empty, "capture must return tensors by name, got none"),
+        (Silent, "advance must return an action for each of 3 lifetimes, got array"),
+        (None, "^the agent's maker raises TypeError: 'NoneType' object is not callable"),
         (InArrays, "capture must return tensors by name, got array.*for count"),
     ],
 )

@@ -10,7 +10,8 @@ same run for the same seed, and an agent that passes is the same agent after a c
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as check_env_of_gymnasium
 
+from tracerl.config import checks
+from tracerl.config.checks import described
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.independent_agents import carry_out
 from tracerl.lifetime.protocol import Stateful, StepType, is_stateful
@@ -47,12 +50,16 @@ def check_env(env: MakeEnv | str | Any, steps: int = 1000) -> None:
     Args:
         env: a function that makes a new env, an id for ``gym.make``, or settings with a method ``make``, such as an
             ``EnvSpec``.
-        steps: number of random steps.
+        steps: number of random steps, at least 1.
     """
+    checks.whole("steps", steps, 1)
     make: MakeEnv = (lambda: gym.make(env)) if isinstance(env, str) else getattr(env, "make", env)
+    with _assertions("the env"):
+        _check_finite(make, min(steps, 300))
     check_gymnasium(make)
-    check_seeds(make, steps=min(steps, 300))
-    check_steps(make, steps)
+    with _assertions("the env"):
+        check_seeds(make, steps=min(steps, 300))
+        check_steps(make, steps)
 
 
 def check_agent(
@@ -72,20 +79,34 @@ def check_agent(
             ``functools.partial`` with its settings.
         observation_space: a Box.
         action_space: any space that the agent supports.
-        steps: number of env steps.
+        steps: number of env steps, at least 1.
     """
+    checks.whole("steps", steps, 1)
 
     def build(seeds: int | list[int], dtype: torch.dtype = torch.float32) -> Any:
-        return make(observation_space, action_space, Lifetimes(seeds, dtype))
+        with _assertions("the agent's maker"):
+            return make(observation_space, action_space, Lifetimes(seeds, dtype))
 
-    check_actions(build, observation_space, action_space, steps)
-    stateful = _is_stateful(build(0))
-    if stateful:
-        check_state(build, observation_space, None, steps)
-    if hasattr(build(0), "advance"):
-        check_lifetimes(partial(build, dtype=torch.float64), observation_space, steps)
+    with _assertions("the agent"):
+        check_actions(build, observation_space, action_space, steps)
+        stateful = _is_stateful(build(0))
         if stateful:
-            check_state(build, observation_space, 3, steps)
+            check_state(build, observation_space, None, steps)
+        if hasattr(build(0), "advance"):
+            check_lifetimes(partial(build, dtype=torch.float64), observation_space, steps)
+            if stateful:
+                check_state(build, observation_space, 3, steps)
+
+
+@contextmanager
+def _assertions(what: str) -> Iterator[None]:
+    """A context in which every exception of an env or an agent is an AssertionError that says whose it is."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{what} raises {described(error)}") from error
 
 
 def _is_stateful(agent: Any) -> bool:
@@ -97,6 +118,27 @@ def _is_stateful(agent: Any) -> bool:
     said = f"an agent with checkpoints must have capture, restore and reset_episode, {type(agent).__name__} has no"
     assert len(missing) == len(names), f"{said} {' and no '.join(missing)}"
     return False
+
+
+def _check_finite(make: MakeEnv, steps: int) -> None:
+    """Check that the numbers of random steps are finite, which Gymnasium's checker takes for a difference of seeds.
+
+    What an env of another API raises here is left to that checker.
+    """
+    try:
+        env = make()
+        env.action_space.seed(0)
+        seen = [(env.reset(seed=0)[0], 0.0)]
+        for _ in range(steps):
+            observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            seen.append((observation, float(reward)))
+            if terminated or truncated:
+                break
+    except Exception:
+        return
+    for observation, reward in seen:
+        assert _is_finite(observation), f"observations must be finite, got {observation!r}"
+        _check_reward(reward)
 
 
 def check_gymnasium(make: MakeEnv) -> None:
@@ -147,7 +189,7 @@ def check_steps(make: MakeEnv, steps: int = 1000) -> None:
         _check_observation(observation, env.observation_space)
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         elapsed += 1
-        assert np.isfinite(float(reward)), f"rewards must be finite, got {reward}"
+        _check_reward(reward)
         for name, end in (("terminated", terminated), ("truncated", truncated)):
             assert isinstance(end, (bool, np.bool_)), f"{name} must be a bool, got {end!r}"
         if limit is not None:
@@ -163,7 +205,25 @@ def check_steps(make: MakeEnv, steps: int = 1000) -> None:
 def _check_observation(observation: Any, space: spaces.Space[Any]) -> None:
     dtype = getattr(observation, "dtype", space.dtype)
     assert dtype == space.dtype, f"observations must be of dtype {space.dtype}, got {dtype}"
+    assert _is_finite(observation), f"observations must be finite, got {observation!r}"
     assert space.contains(observation), f"observations must be of {space}, got {observation!r}"
+
+
+def _check_reward(reward: Any) -> None:
+    try:
+        number = float(reward)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"rewards must be numbers, got {reward!r}") from error
+    assert np.isfinite(number), f"rewards must be finite, got {reward}"
+
+
+def _is_finite(observation: Any) -> bool:
+    """Return whether no number of an observation, or of its parts, is NaN or infinite."""
+    if isinstance(observation, (Mapping, list, tuple)):
+        parts = observation.values() if isinstance(observation, Mapping) else observation
+        return all(map(_is_finite, parts))
+    numbers = np.asarray(observation)
+    return numbers.dtype.kind not in "fc" or bool(np.isfinite(numbers).all())
 
 
 def _run_of(env: gym.Env[Any, Any], seed: int, steps: int) -> list[Any]:
@@ -180,8 +240,14 @@ def _run_of(env: gym.Env[Any, Any], seed: int, steps: int) -> list[Any]:
     return seen
 
 
-def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
-    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+def _same(ours: Any, theirs: Any) -> bool:
+    """Return whether observations, actions or sequences and mappings of them are the same; NaN is the same as NaN."""
+    if isinstance(ours, Mapping):
+        return ours.keys() == theirs.keys() and all(_same(part, theirs[name]) for name, part in ours.items())
+    if isinstance(ours, (list, tuple)):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    x, y = np.asarray(ours), np.asarray(theirs)
+    return np.array_equal(x, y, equal_nan=x.dtype.kind == y.dtype.kind == "f")
 
 
 class Transition(NamedTuple):
@@ -212,7 +278,10 @@ def play(agent: Any, transitions: Sequence[Transition], together: bool = False) 
     actions: list[Any] = []
     for step_types, rewards, observations in transitions:
         if together:
-            actions.append(np.copy(agent.advance(step_types, rewards, observations)))
+            acted = np.copy(agent.advance(step_types, rewards, observations))
+            said = f"advance must return an action for each of {len(step_types)} lifetimes"
+            assert acted.shape[:1] == step_types.shape, f"{said}, got {acted!r:.200}"
+            actions.append(acted)
             continue
         action = carry_out(agent, int(step_types[0]), float(rewards[0]), observations[0], None)
         if step_types[0] in (StepType.FIRST, StepType.MID):
@@ -248,7 +317,7 @@ def check_state(
     ``lifetimes`` is their number with ``advance``; None: one lifetime, with the three methods.
     """
     seeds: int | list[int] = 3 if lifetimes is None else [3 + i for i in range(lifetimes)]
-    transitions, half = random_transitions(observation_space, steps, lifetimes or 1), steps // 2 - 3
+    transitions, half = random_transitions(observation_space, steps, lifetimes or 1), max(steps // 2 - 3, 0)
     together = lifetimes is not None
     whole, first, second = (build(seeds) for _ in range(3))
     expected = play(whole, transitions, together)
@@ -257,7 +326,7 @@ def check_state(
     second.restore(state)
     _check_same_state(state, _copied(second), "an agent must capture what it was restored from")
     rest = play(second, transitions[half:], together)
-    assert _same(rest, expected[-len(rest) :]), "a restored agent must act as one that was never stopped"
+    assert _same(rest, expected[len(expected) - len(rest) :]), "a restored agent must act as one that was never stopped"
     _check_same_state(_copied(whole), _copied(second), "a restored agent must become what one does that never stopped")
     assert diagnostics_of(second) == diagnostics_of(whole), "a restored agent must return the same diagnostics"
     _check_raises(second, {**state, "of another agent": next(iter(state.values()))}, "an unknown name")
@@ -282,6 +351,7 @@ def _copied(agent: Stateful) -> dict[str, Any]:
     assert isinstance(state, Mapping), f"capture must return tensors by name, got {state!r:.200}"
     for name, tensor in state.items():
         assert isinstance(tensor, torch.Tensor), f"capture must return tensors by name, got {tensor!r:.200} for {name}"
+    assert state, "capture must return tensors by name, got none"
     return {name: tensor.clone() for name, tensor in state.items()}
 
 
@@ -297,4 +367,8 @@ def _check_raises(agent: Stateful, state: Mapping[str, Any], flaw: str) -> None:
         agent.restore(state)
     except ValueError:
         return
+    except Exception as error:
+        raise AssertionError(
+            f"restore must raise a ValueError for a state with {flaw}, raised {described(error)}"
+        ) from error
     raise AssertionError(f"restore must raise a ValueError for a state with {flaw}")

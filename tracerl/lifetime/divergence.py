@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Faults = np.ndarray[Any, np.dtype[np.int64]]
+_ADVICE = "try a smaller step size, or smaller weights such as that of the entropy bonus"
 POLICIES = ("freeze", "stop", "reset_life")
 
 
@@ -135,8 +136,8 @@ def diagnose(agent: Any, step: int | None, lifetime: int | None) -> str:
         if tensor.is_floating_point() and (found := first_nonfinite(tensor.cpu().numpy())):
             index, value = found
             place = f" at {index}" if index else ""
-            return f"the agent's {name}{whose} is {value}{place}{when}: try a smaller step size"
-    return f"the agent's step{whose} along its trace is not finite{when}: try a smaller step size"
+            return f"the agent's {name}{whose} is {value}{place}{when}: {_ADVICE}"
+    return f"the agent's step{whose} along its trace is not finite{when}: {_ADVICE}"
 
 
 keep_names(globals(), Guard="DivergenceCheck")

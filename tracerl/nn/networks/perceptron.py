@@ -89,7 +89,11 @@ class PerceptronSettings:
         """Check every setting, raising a ConfigError that names it."""
         check_widths(self.hidden)
         checks.decay("sparsity", self.sparsity)
-        _ = self._convolutions  # checked when made
+        if self._convolutions is not None:  # checked when made
+            return
+        for name, given in (("kernel", self.kernel), ("stride", self.stride)):
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                checks.whole(name, value, 1)
 
     def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Perceptron:
         """Make a perceptron of these settings.
