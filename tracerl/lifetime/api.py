@@ -17,6 +17,7 @@ from tracerl.lifetime.equal_rewards import reward_check
 from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, is_stateful, reset_episode
 from tracerl.lifetime.record import Marker, Milestone, Record
+from tracerl.lifetime.silent_layers import SilentLayers
 
 
 @dataclass(eq=False)
@@ -99,6 +100,7 @@ class Lifetime(Iterator[Step]):
         self._callbacks: list[ScheduledCallback] = [
             Marker(),
             *reward_check(agent),
+            SilentLayers(),
             *self._events.scheduled,
             self._events,
         ]

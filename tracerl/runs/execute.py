@@ -19,6 +19,7 @@ from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
+from tracerl.lifetime.silent_layers import SilentLayers
 from tracerl.runs.checkpoint import write
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
@@ -79,7 +80,8 @@ def _execute(setup: Setup) -> dict[str, Any]:
         with ProgressBar(title, setup.steps, setup.records) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
-            others = [*reward_check(setup.agent), *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
+            checks: list[ScheduledCallback] = [*reward_check(setup.agent), SilentLayers()]
+            others = [*checks, *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
             others += [] if setup.evaluations is None else [setup.evaluations]
             others += [*setup.events.scheduled, setup.events]
             callbacks: list[ScheduledCallback] = [Marker(), *others, *_checkpoints(setup, started)]
