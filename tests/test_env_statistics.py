@@ -118,10 +118,15 @@ def test_resumed_run_keeps_the_statistics_of_an_env_without_a_state(
     assert means_of(load(tmp_path / "run").env())[2] > 50
 
 
-def test_damaged_state_of_the_env_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("damage", ["envs", "layers", "numbers"])
+def test_damaged_state_of_the_env_is_named(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command([*SETTINGS, "steps=20", "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
     saved = load(tmp_path / "run")
-    saved.checkpoint.info["world"]["env"].pop("layers")
-    saved.checkpoint.info["world"]["env"]["envs"] = [3]
+    env = saved.checkpoint.info["world"]["env"]
+    if damage == "numbers":
+        layer = next(each for each in env["layers"] if each["class"] == "NormalizeReward")
+        layer["state"]["return_rms.count"] = "many"
+    else:
+        env[damage] = [3]
     with pytest.raises(ConfigError, match="^checkpoint of .* has no state of its env"):
         saved.env()

@@ -99,10 +99,12 @@ class Evaluations(ScheduledCallback):
         step = steps_of_all(records)
         if step == self._done:
             return
-        self._done, found = step, dict[int, Evaluation]()
+        self._done, found, statistics = step, dict[int, Evaluation](), self._statistics()
         try:
             for lifetime, copied in enumerate(self._copies(agent, len(records))):
                 if not records[lifetime].frozen:
+                    for learned in statistics[lifetime : lifetime + 1]:
+                        restore_statistics(self._env, learned, hold=True)
                     found[lifetime] = self._evaluate(copied, lifetime)
         except (EnvFailed, Diverged) as error:
             print(f"warning: no evaluation after {step:,} steps: {error}; the run continues", file=sys.stderr)
@@ -121,8 +123,6 @@ class Evaluations(ScheduledCallback):
     def _evaluate(self, agent: Any, lifetime: int) -> Evaluation:
         """Evaluate one lifetime."""
         settings, seed = self._settings, (SEED + self._seed + lifetime) % 2**32
-        for found in self._statistics()[lifetime : lifetime + 1]:
-            restore_statistics(self._env, found, hold=True)
         limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
         return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
 

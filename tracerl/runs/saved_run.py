@@ -70,24 +70,22 @@ class SavedRun:
 
         What its ``NormalizeObservation`` and ``NormalizeReward`` have learned is that of the checkpoint, and stays so.
         """
-        from tracerl.lifetime.env_state import restore_statistics
-
         spec = self.spec
         with checks.under("env"):
             env: gym.Env[Any, Any] = replace(spec, kwargs={**spec.kwargs, **kwargs}).make()
-        for found in self._statistics()[lifetime : lifetime + 1]:
-            restore_statistics(env, found, hold=True)
+        self._restore_statistics(env, lifetime)
         return env
 
-    def _statistics(self) -> list[Any]:
-        """Return what the normalising wrappers of each lifetime's env had learned at the checkpoint."""
-        from tracerl.lifetime.env_state import join, statistics_in
+    def _restore_statistics(self, env: gym.Env[Any, Any], lifetime: int) -> None:
+        """Set what the normalising wrappers of a lifetime's env had learned at the checkpoint."""
+        from tracerl.lifetime.env_state import join, restore_statistics, statistics_in
 
         if "world" not in self.checkpoint.parts:  # a pretrained agent
-            return []
+            return
         arrays = {name: tensor.numpy() for name, tensor in self.checkpoint.parts["world"].items()}
         try:
-            return statistics_in(join(arrays, RunInfo.of(self.checkpoint).world))
+            for found in statistics_in(join(arrays, RunInfo.of(self.checkpoint).world))[lifetime : lifetime + 1]:
+                restore_statistics(env, found, hold=True)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError("checkpoint", f"of {self.folder} has no state of its env: {error}") from error
 
