@@ -142,6 +142,7 @@ def test_valid_envs_pass_as_a_class_an_id_and_settings() -> None:
         (partial(Late, reward=np.ones(2)), r"rewards must be numbers, got array\(\[1., 1.\]\)"),
         (partial(Rewarding, float("nan")), "rewards must be finite, got nan"),
         (partial(Unbounded, observation=np.full(1, np.nan, np.float32)), "observations must be finite, got array"),
+        (partial(Rewarding, "1.0"), "rewards must be numbers, got '1.0'"),
         (partial(Raising, 0), "KeyError: 'the simulator'"),
         (partial(Raising, 5), "^the env raises KeyError: 'the simulator'"),
         (partial(Late, terminated=1), "terminated must be a bool, got 1"),
@@ -273,6 +274,18 @@ class Unwell(Counting):
         raise KeyError("the weights")
 
 
+class Asserting(Counting):
+    def step(self, reward: float, observation: Any) -> int:
+        raise AssertionError
+
+
+class Wide(Counting):
+    """Returns two numbers per lifetime."""
+
+    def advance(self, step_types: Any, rewards: Any, observations: Any) -> np.ndarray:
+        return np.stack([super().advance(step_types, rewards, observations)] * 2, -1)
+
+
 class Wrong(Counting):
     def restore(self, state: Any) -> None:
         if state.keys() != {"count"}:
@@ -348,6 +361,8 @@ def test_default_agent_passes_in_both_engines() -> None:
         (Wordy, "diagnostics must return numbers by tag, got 'many' for count"),
         (Forgetful, "an agent with checkpoints must have .*, Forgetful has no reset_episode"),
         (Unwell, "^the agent raises KeyError: 'the weights'"),
+        (Asserting, "^the agent raises AssertionError$"),
+        (Wide, "lifetime 0 of three must act as the agent of its seed does alone"),
         (Wrong, "restore must raise a ValueError for a state with an unknown name, raised KeyError: 'count'"),
         (Empty, "capture must return tensors by name, got none"),
         (Silent, "advance must return an action for each of 3 lifetimes, got array"),
