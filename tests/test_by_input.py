@@ -60,6 +60,9 @@ def test_images_have_sides_of_5_pixels_medium_ones_of_36_and_large_ones_of_53(sh
         (spaces.Box(-1, 1, IMAGE, np.float32), "images"),
         (spaces.Box(0, 255, IMAGE, np.uint8), "images"),
         (spaces.Box(0, np.inf, IMAGE, np.float32), "images"),
+        (spaces.Box(-np.inf, np.inf, (8, 17), np.float32), "vectors"),  # eight observations of HalfCheetah
+        (spaces.Box(0, np.inf, (60, 60), np.float64), "vectors"),
+        (spaces.Box(-1, 1, (8, 17), np.float32), "images"),
         (spaces.Box(0, 1, (4, 84, 84), np.float32), "large"),
         (spaces.Box(0, 1, VECTOR, np.float32), "vectors"),
         (spaces.Discrete(3), "vectors"),
@@ -138,7 +141,8 @@ def test_the_default_agent_has_the_parts_for_its_observations() -> None:
     ],
 )
 def test_the_network_for_images_is_described(shape: Any, description: str | None) -> None:
-    assert tracerl.make_agent(Space(shape, 3)).network_description == description
+    space = spaces.Box(-1, 1, shape, np.float32), spaces.Discrete(3)
+    assert tracerl.make_agent(space).network_description == description
 
 
 def test_the_agent_of_images_from_0_to_1_spikes_equally_as_nir() -> None:

@@ -36,6 +36,7 @@ def kind_of(shape: Sequence[int] | None) -> str:
 def kind_of_space(space: "Space[Any]") -> str:
     """Return the kind of a space's observations: as ``kind_of``, but ``unit`` for images bounded by 0 and 1.
 
+    A matrix of floats without bounds is no image, but rows of features, such as the last observations of a robot.
     Images of whole numbers that a run scales to [0, 1] are no ``unit``: where little of their range is used, as in a
     Box of 255 with values up to 10, their currents are small.
     """
@@ -44,6 +45,8 @@ def kind_of_space(space: "Space[Any]") -> str:
     from tracerl.lifetime.observations import ScaledImage
 
     kind = kind_of(space.shape)
+    if kind != "vectors" and isinstance(space, spaces.Box) and len(space.shape) == 2 and not space.is_bounded("both"):
+        return "vectors"
     if kind != "images" or isinstance(space, ScaledImage):
         return kind
     bounded = isinstance(space, spaces.Box) and space.low.min() >= 0 and space.high.max() <= 1
