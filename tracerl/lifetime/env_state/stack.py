@@ -41,14 +41,15 @@ def layers(env: Any) -> list[Any]:
     return found
 
 
-def _adapter_of(layer: Any) -> Adapter | None:
+def adapter_of(layer: Any) -> Adapter | None:
+    """Return the adapter of a layer; None where there is none."""
     return next((adapter for adapter in ADAPTERS if adapter.matches(layer)), None)
 
 
 def unsupported_reason(env: Any) -> str | None:
     """Return the outermost layer that cannot be captured, and why; None if all can."""
     for layer in layers(env):
-        adapter = _adapter_of(layer)
+        adapter = adapter_of(layer)
         reason = _why_unknown(layer) if adapter is None else adapter.unsupported_reason(layer)
         if reason is not None:
             return f"no adapter for {type(layer).__name__}: {reason}"
@@ -65,7 +66,7 @@ def _adapted(env: Any) -> list[tuple[Any, Adapter]]:
     problem = unsupported_reason(env)
     if problem is not None:
         raise ValueError(problem)
-    return [(layer, adapter) for layer in layers(env) if (adapter := _adapter_of(layer)) is not None]
+    return [(layer, adapter) for layer in layers(env) if (adapter := adapter_of(layer)) is not None]
 
 
 def capture(env: gym.Env[Any, Any]) -> EnvState:

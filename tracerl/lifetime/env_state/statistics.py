@@ -9,11 +9,10 @@ from typing import Any
 
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from .adapter import is_named
+from .adapter import Adapter, is_named
 from .many import layers_of_many
 from .plain import decode, encode
-from .stack import layers
-from .wrappers import WRAPPERS
+from .stack import adapter_of, layers
 
 Statistics = list[dict[str, Any]]  # of one env: class and state of each such wrapper, the outermost first
 _CLASSES = ("NormalizeObservation", "NormalizeReward")
@@ -29,7 +28,7 @@ def envs_of(env: Any) -> list[Any]:
 
 def statistics_of(env: Any) -> list[Statistics]:
     """Return copies of the statistics of an env, or of each env of a vector env; an empty list if it has none."""
-    found = [[_state(layer) for layer in _normalizers(each)] for each in envs_of(env)]
+    found = [[_state(*normalizer) for normalizer in _normalizers(each)] for each in envs_of(env)]
     return found if any(found) else []
 
 
@@ -55,22 +54,20 @@ def restore_statistics(env: Any, found: Sequence[Mapping[str, Any]], hold: bool 
         ValueError: the statistics are not those of such a wrapper.
     """
     wrappers = _normalizers(env)
-    if [type(layer).__name__ for layer in wrappers] != [each["class"] for each in found]:
+    if [type(layer).__name__ for layer, _ in wrappers] != [each["class"] for each in found]:
         return
-    for layer, each in zip(wrappers, found, strict=True):
-        _adapter_of(layer).restore(layer, decode(each["state"], each["class"]))
+    for (layer, adapter), each in zip(wrappers, found, strict=True):
+        adapter.restore(layer, decode(each["state"], each["class"]))
         if hold:
             layer.update_running_mean = False
 
 
-def _normalizers(env: Any) -> list[Any]:
-    return [layer for layer in layers(env) if is_named(layer, "gymnasium.wrappers", _CLASSES)]
+def _normalizers(env: Any) -> list[tuple[Any, Adapter]]:
+    """Return the normalising wrappers of an env with their adapters."""
+    named = [layer for layer in layers(env) if is_named(layer, "gymnasium.wrappers", _CLASSES)]
+    return [(layer, adapter) for layer in named if (adapter := adapter_of(layer)) is not None]
 
 
-def _state(layer: Any) -> dict[str, Any]:
+def _state(layer: Any, adapter: Adapter) -> dict[str, Any]:
     name = type(layer).__name__
-    return {"class": name, "state": encode(_adapter_of(layer).capture(layer), name)}
-
-
-def _adapter_of(layer: Any) -> Any:
-    return next(adapter for adapter in WRAPPERS if adapter.matches(layer))
+    return {"class": name, "state": encode(adapter.capture(layer), name)}
