@@ -14,10 +14,10 @@ from tracerl.lifetime.arguments import check_methods, check_one_lifetime
 from tracerl.lifetime.callbacks import Callback, Events, RunState, named
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck
 from tracerl.lifetime.equal_rewards import reward_check
+from tracerl.lifetime.first_steps import FirstStepsCheck
 from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, is_stateful, reset_episode
 from tracerl.lifetime.record import Marker, Milestone, Record
-from tracerl.lifetime.silent_layers import SilentLayers
 
 
 @dataclass(eq=False)
@@ -100,7 +100,7 @@ class Lifetime(Iterator[Step]):
         self._callbacks: list[ScheduledCallback] = [
             Marker(),
             *reward_check(agent),
-            SilentLayers(),
+            FirstStepsCheck(),
             *self._events.scheduled,
             self._events,
         ]

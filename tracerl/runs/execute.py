@@ -15,11 +15,11 @@ from tracerl.config.checks import described
 from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.env_closing import close_env
 from tracerl.lifetime.equal_rewards import reward_check
+from tracerl.lifetime.first_steps import FirstStepsCheck
 from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
-from tracerl.lifetime.silent_layers import SilentLayers
 from tracerl.runs.checkpoint import write
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
@@ -80,7 +80,7 @@ def _execute(setup: Setup) -> dict[str, Any]:
         with ProgressBar(title, setup.steps, setup.records) as progress:
             logs = [] if setup.log is None else [setup.log]
             # The marker runs before the other callbacks, the checkpoints after them.
-            checks: list[ScheduledCallback] = [*reward_check(setup.agent), SilentLayers()]
+            checks: list[ScheduledCallback] = [*reward_check(setup.agent), FirstStepsCheck()]
             others = [*checks, *logs, progress, LongRunWarning(setup.steps), setup.run_lock]
             others += [] if setup.evaluations is None else [setup.evaluations]
             others += [*setup.events.scheduled, setup.events]
