@@ -17,6 +17,7 @@ import tracerl
 import tracerl.lifetime.api
 import tracerl.runs.api
 from tests.helpers import command
+from tests.toy_envs import ToyEnv
 from tracerl.config import hydra_compat
 
 SMALL = {"network.hidden": [8]}
@@ -279,3 +280,58 @@ def test_invalid_input_raises_an_error_naming_it(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(tracerl.ConfigError, match=problem):
         call()
+
+
+class FailsOnce(ToyEnv):
+    """Episodes of 7 steps; the first reset after step 50, or step 50, raises an error, and later ones do not."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where, self.steps, self.calls = where, 0, list[str]()
+
+    def _fail(self, where: str) -> None:
+        self.calls.append(where)
+        if where == self.where and self.steps >= 50:
+            self.where = ""
+            raise RuntimeError("once")
+
+    def begin(self) -> np.ndarray:
+        self._fail("reset")
+        self.left = 7
+        return super().begin()
+
+    def step(self, action: int) -> Any:
+        self._fail("step")
+        self.steps, self.left = self.steps + 1, self.left - 1
+        return super().begin(), 1.0, self.left == 0, False, {}
+
+
+@pytest.mark.parametrize("agent", ["reflect", "random"])
+@pytest.mark.parametrize("where", ["reset", "step"])
+def test_lifetime_goes_on_after_an_env_failed(where: str, agent: str) -> None:
+    env = FailsOnce(where)
+    lifetime = tracerl.live(tracerl.make_agent(env, agent), env, 100)
+    for _ in range(2):  # the second time nothing is done
+        with pytest.raises(tracerl.EnvFailed, match=f"failed in {where}"):
+            lifetime.finish()
+    with pytest.raises(tracerl.EnvFailed):
+        next(lifetime)
+    assert lifetime.record.step == {"reset": 56, "step": 50}[where]
+    assert lifetime.go_on(20).finish().step == 120 == env.steps
+    assert lifetime.finish().step == 120
+    assert "".join(env.calls).count("resetreset") == (where == "reset")
+    assert env.calls.count("reset") == lifetime.record.episodes + 1 + (where == "reset")
+
+
+def test_finish_after_a_failed_callback_raises_it_again() -> None:
+    def fail(record: Any, agent: Any) -> None:
+        if record.step == 60:
+            raise ValueError("mine")
+
+    env = tracerl.make_env("CartPole")
+    lifetime = tracerl.live(tracerl.make_agent(env, "random"), env, 100, callbacks=[tracerl.Every(60, fail)])
+    for _ in range(2):
+        with pytest.raises(tracerl.CallbackFailed, match="after 60 steps failed"):
+            lifetime.finish()
+    assert lifetime.record.step == 60
+    assert lifetime.go_on(10).finish().step == 110

@@ -1,6 +1,8 @@
 """A custom loop: the arguments of an agent are accepted or raise an error that names what to pass."""
 
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,12 @@ def test_many_lifetimes_accept_lists_and_check_their_lengths(engine: str) -> Non
         ([2, 2], [1, 1], [SEEN], r"observations must be of 2 lifetimes, got the shape \(1, 4\)"),
         ([2, 2], [1, 1], np.ones((4, 2)), r"observations must be of 2 lifetimes, got the shape \(4, 2\)"),
         ([2, 2], [1], [SEEN, SEEN], r"rewards must be of 2 lifetimes, got the shape \(1,\)"),
+        ([2, 2], [[1], [1]], [SEEN, SEEN], r"rewards must be of 2 lifetimes, got the shape \(2, 1\)"),
+        ([2, 2], ["1", "1"], [SEEN, SEEN], r"rewards must be real numbers, got \['1', '1'\]"),
+        ([2, 2], [1, None], [SEEN, SEEN], r"rewards must be real numbers, got \[1, None\]"),
+        ([2, 2], [1, 1j], [SEEN, SEEN], r"rewards must be real numbers, got \[\(1\+0j\), 1j\]"),
+        ([2, 2], [1, 1], [SEEN, ["a"] * 4], r"observations must be real numbers"),
+        ([2, 2], [1, 1], [SEEN, SEEN[:3]], r"observations must be an array, got"),
         ([2], [1, 1], [SEEN, SEEN], r"step_types must be one of tracerl.StepType for each of 2 lifetimes, got \[2\]"),
         ([2, 9], [1, 1], [SEEN, SEEN], r"step_types must be .*, got \[2, 9\]"),
         ([2, 1.5], [1, 1], [SEEN, SEEN], r"step_types must be .*, got \[2.0, 1.5\]"),
@@ -97,13 +105,42 @@ def test_many_lifetimes_accept_lists_and_check_their_lengths(engine: str) -> Non
             arrays.advance(step_types, rewards, observations)
 
 
+@pytest.mark.parametrize(("agent", "engine"), ENGINES)
+def test_observations_that_are_no_real_numbers_are_named(agent: str, engine: str) -> None:
+    one = made(agent, engine)
+    one.start(SEEN)
+    complex_numbers, times = np.ones(4) * 1j, np.zeros(4, "datetime64[s]")
+    for seen in (complex_numbers, torch.ones(4) * 1j, list("1234"), times, [None] * 4, [10**400] * 4):
+        with pytest.raises(tracerl.ConfigError, match="observation must hold 4 numbers, got"):
+            one.step(1.0, seen)
+    one.step(1.0, [1, 10**30, 2.5, True])
+
+
+@pytest.mark.parametrize(("agent", "engine"), ENGINES)
+def test_arrays_with_negative_strides_equal_their_copies(agent: str, engine: str) -> None:
+    ours, theirs = made(agent, engine), made(agent, engine)
+    for seen in (np.arange(8.0)[::-2], np.arange(4.0)[::-1]):
+        assert ours.start(seen) == theirs.start(seen.copy())
+    many = made(agent, engine, lifetimes=2)
+    many.advance(np.ones(4, np.int8)[::-2], np.ones(2)[::-1], np.ones((2, 4))[::-1, ::-1])
+    many.advance(np.full(2, 2)[::-1], np.ones(2)[::-1], np.ones((2, 4))[::-1, ::-1])
+
+
 @pytest.mark.parametrize("engine", ["torch", "fused"])
 def test_rewards_and_ends_of_other_types_are_named(engine: str) -> None:
     one = made("reflect", engine)
     one.start(SEEN)
-    for reward in (None, "x"):
-        with pytest.raises(tracerl.ConfigError, match=f"reward must be a real number, got {reward!r}"):
+    before = one.capture()
+    for reward in (None, "x", "1", b"1", Decimal(1), 1j, np.ones(2), torch.ones(2)):
+        with pytest.raises(tracerl.ConfigError, match="reward must be a real number, got ") as raised:
             one.step(reward, SEEN)
+        assert repr(reward) in str(raised.value)
+    with pytest.raises(tracerl.ConfigError, match="reward must be a real number that a float holds, got 1000"):
+        one.step(10**400, SEEN)
+    after = one.capture()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    one.step(np.array([1.0]), SEEN)
+    one.step(Fraction(1, 2), SEEN)
     with pytest.raises(tracerl.ConfigError, match="terminated must be true or false, got 'False'"):
         one.end(1.0, SEEN, "False")
     one.end(1.0, SEEN, np.bool_(False))

@@ -15,6 +15,8 @@ from tests.helpers import compose, make_agent
 from tests.toy_envs import Shown, Words
 from tracerl.config import hydra_compat
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.api import live
+from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.observations import as_box, as_boxes
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -144,6 +146,41 @@ def test_vector_env_gives_each_lifetime_its_single_observations(name: str) -> No
     for observations in (envs.reset(seed=0)[0], envs.step(np.zeros(2, np.int64))[0]):
         np.testing.assert_array_equal(observations, [alone.reset()[0]] * 2)
         assert observations.dtype == alone.observation_space.dtype
+
+
+OUTSIDE: dict[str, tuple[gym.Space, Any]] = {
+    "Discrete below": (spaces.Discrete(4), -1),
+    "Discrete above": (spaces.Discrete(4), 4),
+    "Discrete below its start": (spaces.Discrete(4, start=5), np.int64(1)),
+    "MultiDiscrete": (spaces.MultiDiscrete([2, 3]), np.array([2, 0])),
+    "MultiDiscrete of another size": (spaces.MultiDiscrete([2, 3]), np.array([0])),
+    "MultiBinary": (spaces.MultiBinary(3), np.array([0, 1, 7], np.int8)),
+    "MultiBinary with NaN": (spaces.MultiBinary(3), np.array([0, 1, np.nan])),
+    "Tuple": (spaces.Tuple([spaces.Discrete(2), PLACE]), (-1, HALF)),
+    "Tuple without its second part": (spaces.Tuple([spaces.Discrete(2), PLACE]), (1,)),
+    "Dict without a part": (spaces.Dict({"a": PLACE, "b": spaces.Discrete(2)}), {"a": HALF}),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_choice_outside_its_space_raises_an_error(name: str) -> None:
+    with pytest.raises(ValueError, match=r"the observation .* (is not in its space|has no part 'b'|must have 2 parts)"):
+        as_box(Shown(*OUTSIDE[name])).reset()
+
+
+def test_choice_outside_its_space_ends_a_lifetime_with_its_value() -> None:
+    env = as_box(Shown(spaces.Discrete(4), -1))
+    with pytest.raises(EnvFailed, match=r"reset .*the observation -1 is not in its space Discrete\(4\)"):
+        live(make_agent(env), env, 5).finish()
+    envs = as_boxes(SyncVectorEnv([lambda: Shown(spaces.Discrete(4), -1)] * 2))
+    with pytest.raises(ValueError, match="the observation -1 is not in its space"):
+        envs.reset()
+
+
+def test_image_of_another_shape_raises_an_error() -> None:
+    for shown in (3, np.zeros((6, 5), np.uint8), np.zeros((1, 6), np.uint8)):
+        with pytest.raises(ValueError, match=r"the image has the shape \(.*\), its space \(6, 6\)"):
+            as_box(Shown(spaces.Box(0, 255, (6, 6), np.uint8), shown)).reset()
 
 
 def test_spec_makes_envs_with_a_box_observation() -> None:

@@ -35,6 +35,14 @@ def _argument(name: str, convert: Callable[[Any], Any], value: Any) -> Any:
         raise checks.ConfigError(name, str(error).removeprefix(f"{name} ")) from error
 
 
+def _as_array(name: str, values: Any) -> Array:
+    """Return a contiguous array; a ConfigError that names an argument from which none can be made."""
+    try:
+        return np.ascontiguousarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise checks.ConfigError(name, f"must be an array, got {values!r:.200}") from error
+
+
 def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
     """Describe the first input of a lifetime that is not finite."""
     whose = f" of lifetime {lifetime}" if len(rewards) > 1 else ""
@@ -140,15 +148,18 @@ class CheckedAgent(PackedAgent):
         Raises:
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
-        step_types, rewards, observations = np.asarray(step_types), np.asarray(rewards), np.asarray(observations)
+        step_types = _as_array("step_types", step_types)
+        rewards, observations = _as_array("rewards", rewards), _as_array("observations", observations)
         n = len(self.lifetimes.seeds)
         known = step_types.dtype.kind in "iu" and step_types.shape == (n,)
         if not known or step_types.min() < 0 or step_types.max() > StepType.TRUNCATED:
             problem = f"must be one of tracerl.StepType for each of {n} lifetimes, got {step_types.tolist()!r:.200}"
             raise checks.ConfigError("step_types", problem)
         for name, given in (("rewards", rewards), ("observations", observations)):
-            if given.shape[:1] != (n,):
+            if given.shape[:1] != (n,) or (name == "rewards" and given.ndim > 1):
                 raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
+            if given.dtype.kind not in "fiub":
+                raise checks.ConfigError(name, f"must be real numbers, got {given.tolist()!r:.200}")
         if self._waiting:
             self._check_size(observations, n)
         newest = None if self._waiting else self._advance(step_types, rewards, observations)
@@ -164,11 +175,9 @@ class CheckedAgent(PackedAgent):
 
     def _carried(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step for the only lifetime; a ConfigError for a reward that is no number."""
-        try:
-            return self._carry_out(step_type, reward, observation)
-        except (TypeError, ValueError):
-            _argument("reward", reward_of, reward)
-            raise
+        if type(reward) is not float:
+            reward = _argument("reward", reward_of, reward)
+        return self._carry_out(step_type, reward, observation)
 
     def _step_admitted(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that is admitted, and return the newest action."""

@@ -136,14 +136,14 @@ class FusedEngine:
     def advance_one(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Advance the only lifetime by a step type, an int; see ``OnlineAgent._carry_out``."""
         try:
-            if observation.size != self._n_observed:
+            if observation.size != self._n_observed or observation.dtype.kind not in "fiub":
                 raise ValueError
             self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
         except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
             self._observation[:] = as_numbers(observation, self._n_observed)
         if self._divisor != 1:
             self._observation /= self._divisor
-        action = advance(*self._one, step_type, float(reward), self._observation)
+        action = advance(*self._one, step_type, reward, self._observation)
         if action != action and self._is_stopped(reward):  # NaN
             return None
         return self._head.chosen_by_kernel(action)
@@ -156,7 +156,7 @@ class FusedEngine:
     def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Advance every lifetime by its step type; see ``OnlineAgent._advance``."""
         arrived, size = self._arrived, self._n_observed * len(self._arrived)
-        if observations.size != size:
+        if observations.size != size or observations.dtype.kind not in "fiub":
             observations = as_numbers(observations, size)
         arrived[:, lifetimes.STEP_TYPE] = step_types
         arrived[:, lifetimes.REWARD] = rewards

@@ -111,6 +111,7 @@ class Lifetime(Iterator[Step]):
         self._loop_state.divergence.remember(agent)
         if is_stateful(agent):
             reset_episode(agent)  # the unfinished episode of an earlier run
+        self._failure: Exception | None = None
         self._steps, self._stream = steps, self._begin(steps)
 
     def _begin(self, steps: int) -> Generator[Step, None, None]:
@@ -118,7 +119,7 @@ class Lifetime(Iterator[Step]):
         agent = cast(Agent, self.agent)  # the loop calls start, step and end only
         events, more = self._events, (self._seed, self.record, self._callbacks)
         events.run.steps, events.run.stopped, events.failure = steps, None, None
-        status = "failed"
+        status, self._failure = "failed", None
         try:
             events.start()
             if not events.stopping:
@@ -127,12 +128,13 @@ class Lifetime(Iterator[Step]):
         except (GeneratorExit, KeyboardInterrupt):
             status = "interrupted"
             raise
-        except Diverged:
-            status = "diverged"
+        except Exception as error:
+            status, self._failure = "diverged" if isinstance(error, Diverged) else "failed", error
             raise
         finally:
             events.end(status)
         if events.failure is not None:
+            self._failure = events.failure
             raise events.failure
 
     def __next__(self) -> Step:
@@ -143,14 +145,26 @@ class Lifetime(Iterator[Step]):
             EnvFailed: the env raised an exception, or returned values outside its spaces.
             Diverged: a number is not finite.
             CallbackFailed: a callback raised an exception. The env step is complete, and ``go_on`` continues.
+
+        After an error it raises the same one, until ``go_on`` continues.
         """
-        return next(self._stream)
+        try:
+            return next(self._stream)
+        except StopIteration:
+            self._raise_failure()
+            raise
 
     def finish(self) -> Record:
-        """Take the remaining steps and return the record."""
+        """Take the remaining steps and return the record; see ``__next__`` for errors."""
         for _ in self._stream:
             pass
+        self._raise_failure()
         return self.record
+
+    def _raise_failure(self) -> None:
+        """Raise the error that ended the lifetime before its last step, if there is one."""
+        if self._failure is not None:
+            raise self._failure
 
     def go_on(self, steps: int) -> "Lifetime":
         """Extend the lifetime by more env steps, within the same episode, and return it."""

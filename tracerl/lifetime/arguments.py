@@ -1,6 +1,7 @@
 """Check and convert what a user's own loop passes to an agent."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -8,19 +9,29 @@ import numpy as np
 from tracerl.config.checks import ConfigError
 
 
-def as_numbers(observation: Any, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return an observation of all lifetimes, such as a list or a tensor, as numbers: float64, [size].
+def as_numbers(observation: Any, size: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return an observation of all lifetimes, such as a list or a tensor, as numbers: float64, [size], contiguous.
 
     Raises:
-        ConfigError: it has another size or no numbers.
+        ConfigError: it has another size, where one is given, or values that are no real numbers.
     """
+    many = "" if size is None else f"{size} "
     try:
-        found = np.asarray(observation, np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError("observation", f"must hold {size} numbers, got {observation!r:.80}") from error
-    if found.size != size:
+        found = np.asarray(observation)
+        if found.dtype.kind not in "fiub" and not all(isinstance(each, Real) for each in found.flat):
+            raise TypeError
+        found = found.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ConfigError("observation", f"must hold {many}numbers, got {observation!r:.80}") from error
+    if size is not None and found.size != size:
         raise ConfigError("observation", f"must hold {size} numbers, got {found.size} of shape {found.shape}")
-    return found.reshape(-1)
+    return np.ascontiguousarray(found).reshape(-1)
+
+
+def is_numeric(values: Any) -> bool:
+    """Return whether an array or a tensor has a dtype of real numbers; True for anything without a dtype."""
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    return kind in "fiub" if kind is not None else not (hasattr(values, "is_complex") and values.is_complex())
 
 
 def check_state(state: Any) -> None:

@@ -25,12 +25,16 @@ def reward_of(value: Any) -> float:
     """Return a reward as a float. Arrays and tensors of one number are valid.
 
     Raises:
-        TypeError: the value is no real number.
+        TypeError: the value is no real number, or one that a float cannot hold.
     """
-    number = value.item() if getattr(value, "size", 0) == 1 or hasattr(value, "detach") else value
+    size = value.numel() if hasattr(value, "detach") else getattr(value, "size", 0)
+    number = value.item() if size == 1 else value
     if not isinstance(number, Real):
-        raise TypeError(f"reward must be a real number, got {value!r}")
-    return float(number)
+        raise TypeError(f"reward must be a real number, got {value!r:.200}")
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise TypeError(f"reward must be a real number that a float holds, got {value!r:.200}") from error
 
 
 def observation_of(value: Any) -> Any:

@@ -234,11 +234,12 @@ def stream(
                 raise
         if terminated or truncated:
             record.end_episode()
-            loop_state.ended = record.step >= steps
-            if not loop_state.ended:
+            loop_state.ended = True  # and stays so if the reset fails: the next call of the loop tries it again
+            if record.step < steps:
                 observation = reset_env(env, None, record, shape)
                 if not diverged:
                     action = _start(agent, observation, loop_state, record)
+                loop_state.ended = False
         if diverged:
             loop_state.divergence.examine(agent, [record.step])
             if not loop_state.ended:

@@ -1,6 +1,7 @@
 """Convert observation spaces to a Box, the only one that agents read."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -33,7 +34,9 @@ def as_box(env: Env) -> Env:
     """
     space = env.observation_space
     if _to_flatten(space):
-        return wrappers.FlattenObservation(env)
+        flat = wrappers.FlattenObservation(env)
+        flat.func = _flattening(space)
+        return flat
     if _is_image(space):
         return wrappers.TransformObservation(env, _scaling(space), _scaled(space))
     return env
@@ -43,7 +46,9 @@ def as_boxes(envs: Envs) -> Envs:
     """Return a vector env whose observations are Boxes; see ``as_box``."""
     space = envs.single_observation_space
     if _to_flatten(space):
-        return wrappers.vector.FlattenObservation(envs)
+        flat = wrappers.vector.FlattenObservation(envs)
+        flat.wrapper.func = _flattening(space)
+        return flat
     if _is_image(space):
         return wrappers.vector.TransformObservation(envs, _scaling(space), single_observation_space=_scaled(space))
     return envs
@@ -51,6 +56,48 @@ def as_boxes(envs: Envs) -> Envs:
 
 def _to_flatten(space: gym.Space[Any]) -> bool:
     return has_numbers(space) and (not isinstance(space, spaces.Box) or space.shape == ())
+
+
+def _flattening(space: gym.Space[Any]) -> Callable[[Any], Any]:
+    """Return Gymnasium's flattening with a check before it, because it takes an index of -1 for the last choice."""
+
+    def flatten(observation: Any) -> Any:
+        check_choices(space, observation)
+        return spaces.utils.flatten(space, observation)
+
+    return flatten
+
+
+def check_choices(space: gym.Space[Any], value: Any) -> None:
+    """Check the choices in an observation; numbers of a Box are not checked.
+
+    Raises:
+        ValueError: a choice is outside its Discrete, MultiDiscrete or MultiBinary, or a part of a Dict or Tuple is
+            missing.
+    """
+    if isinstance(space, spaces.Dict):
+        for name, part in space.spaces.items():
+            if not isinstance(value, Mapping) or name not in value:
+                raise ValueError(f"the observation {value!r:.80} has no part {name!r}")
+            check_choices(part, value[name])
+    elif isinstance(space, spaces.Tuple):
+        if not hasattr(value, "__len__") or len(value) != len(space.spaces):
+            raise ValueError(f"the observation {value!r:.80} must have {len(space.spaces)} parts")
+        for part, each in zip(space.spaces, value, strict=True):
+            check_choices(part, each)
+    elif not isinstance(space, spaces.Box):
+        low, high = _range_of(space)
+        chosen, shape = np.asarray(value), space.shape or ()
+        fits = chosen.size == math.prod(shape)
+        if not fits or not ((chosen.reshape(shape) >= low) & (chosen.reshape(shape) <= high)).all():
+            raise ValueError(f"the observation {chosen.tolist()!r:.80} is not in its space {space}")
+
+
+def _range_of(space: Any) -> tuple[Any, Any]:
+    """Return the lowest and the highest choices of a Discrete, MultiDiscrete or MultiBinary space."""
+    if isinstance(space, spaces.MultiBinary):
+        return 0, 1
+    return space.start, space.start + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1
 
 
 def _is_image(space: gym.Space[Any]) -> bool:
@@ -74,6 +121,8 @@ def _scaling(space: Any) -> Callable[[Array], Array]:
     span[span == 0] = 1.0  # a pixel that never changes is 0
 
     def scale(image: Array) -> Array:
+        if np.shape(image)[-low.ndim :] != low.shape:
+            raise ValueError(f"the image has the shape {np.shape(image)}, its space {low.shape}")
         scaled: Array = ((image - low) / span).astype(np.float32)
         return scaled
 

@@ -100,6 +100,7 @@ def _run(
         if by_themselves:
             starting = ended
         elif (ended := ended | (statistics.frozen & (terminated | truncated))).any() and statistics.step() < steps:
+            loop_state.action, loop_state.ended = actions, ended  # if a reset fails: the next call tries it again
             actions, ended = _begin(agents, envs, ended, statistics, loop_state.divergence), no_envs
         loop_state.action, loop_state.ended = actions, ended
         if some_ended:
