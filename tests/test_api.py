@@ -21,6 +21,7 @@ from tests.toy_envs import ToyEnv
 from tracerl.config import hydra_compat
 
 SMALL = {"network.hidden": [8]}
+ODD = ("", "@x", 3, "a b", ".x", "=", "~")
 
 
 class Lazy:
@@ -255,7 +256,7 @@ def test_error_about_a_long_space_is_one_line(spaces: Any, agent: str, problem: 
         (lambda: tracerl.make_agent(ENV, "reflekt"), r"^agent cannot be used: .*\n?There are: eprop"),
         (lambda: tracerl.make_agent(ENV, settings={"encoder": "nope"}), "^encoder cannot be used: .*'encoder/nope'"),
         (lambda: tracerl.make_agent(ENV, settings={"network.hiden": [3]}), r"Did you mean network\.hidden"),
-        (lambda: tracerl.make_agent(ENV, settings={"network.hidden": object()}), "settings must hold numbers"),
+        (lambda: tracerl.make_agent(ENV, settings={"network.hidden": object()}), "^network.hidden must hold numbers"),
         (
             lambda: tracerl.make_agent(ENV, settings={"network.threshold": -1}),
             r"network\.threshold must be a number",
@@ -263,7 +264,18 @@ def test_error_about_a_long_space_is_one_line(spaces: Any, agent: str, problem: 
         (lambda: tracerl.make_agent(gym.make("FrozenLake-v1")), "env must have"),
         (lambda: tracerl.make_agent(ENV, seed=-1), "seed must be"),
         (lambda: tracerl.make_agent(ENV, "random", {"engine": "fused"}), "engine cannot be fused"),
-        (lambda: tracerl.make_network(0, 1), "inputs and outputs must be"),
+        (lambda: tracerl.make_network(0, 1), "^inputs must be a whole number of 1 or above, got 0"),
+        (lambda: tracerl.make_network((3, 4, -1), 1), "^inputs must be a whole number of 1 or above, got -1"),
+        (lambda: tracerl.make_network(3, -1), "^outputs must be a whole number of 1 or above, got -1"),
+        (lambda: tracerl.make_agent(ENV, "reflect", {"agent": "eprop"}), "^agent must be the argument agent"),
+        (lambda: tracerl.make_env("CartPole", {"agent.entropy": 1}), r"^agent\.entropy has no effect on an env"),
+        (lambda: tracerl.make_env("CartPole", {"env": "Acrobot"}), "^env has no effect on an env"),
+        (lambda: tracerl.make_env("CartPole", {"seed": 3}), "^seed has no effect on an env"),
+        *(
+            (lambda key=key: tracerl.make_agent(ENV, settings={key: 1}), "^settings must have keys such as")
+            for key in ODD
+        ),
+        (lambda: tracerl.make_agent(ENV, settings={"threads": -1}), "^threads must be"),
         (lambda: tracerl.make_network(2, 1, {"network.slope": 0}), r"network\.slope must be"),
         (lambda: tracerl.make_network(2, 1, {"dtype": "half"}), "dtype must be one of"),
         (lambda: tracerl.live(Lazy(), ENV, 0), "steps must be"),
@@ -280,6 +292,15 @@ def test_invalid_input_raises_an_error_naming_it(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(tracerl.ConfigError, match=problem):
         call()
+
+
+def test_numbers_of_numpy_are_counts_seeds_and_settings() -> None:
+    hidden = {"network.hidden": [np.int64(4)], "agent.entropy": np.float32(0.5), "lifetimes": np.int8(1)}
+    ours = tracerl.make_agent(ENV, settings=hidden, seed=np.int64(3))
+    theirs = tracerl.make_agent(ENV, settings={"network.hidden": [4], "agent.entropy": 0.5}, seed=3)
+    assert torch.equal(ours.policy.network.flat, theirs.policy.network.flat)
+    assert tracerl.live(ours, ENV, np.int32(5), seed=np.uint8(2)).finish().step == 5
+    assert len(tracerl.evaluate(ours, ENV, np.int64(1), seed=np.int64(7)).returns) == 1
 
 
 class FailsOnce(ToyEnv):

@@ -7,6 +7,7 @@ import math
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,16 @@ def test_invalid_arguments_are_named(arguments: dict[str, Any], problem: str) ->
 
 
 def test_agents_that_cannot_be_evaluated_are_named() -> None:
-    with pytest.raises(ConfigError, match="^agent must be the agent of one lifetime"):
-        evaluate("reflect", tracerl.make_env("CartPole"))  # type: ignore[arg-type]
     env = tracerl.make_env("CartPole")
+    locked = tracerl.make_agent(env, "random")
+    locked.lock = threading.Lock()
+    for agent, problem in (
+        ("reflect", "must have the methods start, step and end, got 'reflect'"),
+        (type(locked), "must be an agent, got the class RandomAgent"),
+        (locked, "must be one that copy.deepcopy can copy, got RandomAgent: TypeError: cannot pickle"),
+    ):
+        with pytest.raises(ConfigError, match=f"^agent {problem}"):
+            evaluate(agent, env)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="^greedy needs an agent with a distribution"):
         evaluate(tracerl.make_agent(env, "random"), env, greedy=True)
 

@@ -102,10 +102,21 @@ def test_saved_agent_keeps_frozen_greedy_and_the_end_of_its_episode(tmp_path: Pa
     agent.end(1.0, observation(9), terminated=True)
     agent.save(tmp_path / "a")
     again = tracerl.load_agent(tmp_path / "a")
-    assert again.frozen and again.head.greedy and not again.in_episode
+    assert again.frozen and again.head.greedy and not again.in_episode and again.on_nonfinite == "raise"
     before = again.policy.network.flat.clone()
     some_steps(again)
     assert torch.equal(again.policy.network.flat, before)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
+def test_copies_and_files_keep_what_follows_a_number_that_is_not_finite(copied: Any, tmp_path: Path) -> None:
+    agent = small()
+    agent.on_nonfinite = "skip"
+    agent.save(tmp_path / "a")
+    for again in (tracerl.load_agent(tmp_path / "a"), copied(agent)):
+        again.start(observation(0))
+        again.step(float("nan"), observation(1))
+        assert again.on_nonfinite == "skip" and again.skipped == 1
 
 
 def test_agent_of_a_run_can_be_saved(tmp_path: Path) -> None:
@@ -203,6 +214,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "other shape": ({"state": {"fault": torch.zeros(2)}}, "fault of the agent's state must be"),
     "other dtype": ({"state": {"fault": torch.zeros(())}}, "fault of the agent's state must be"),
     "engine": ({"engine": "rocket"}, "engine must be one of"),
+    "on_nonfinite": ({"on_nonfinite": "reset"}, "settings, seeds or a mode of another kind"),
     "target": ({"agent": {"_target_": "os.system"}}, r"agent\._target_ is 'os\.system': it comes from"),
     "target of another": (
         {"agent": {"encoder": {"_target_": "tracerl.runs.checkpoint.disk.shutil.rmtree"}}},

@@ -39,10 +39,12 @@ def test_agent_without_a_state_before_its_first_step_has_the_one_of_its_lifetime
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = ["agent=random", "agent._target_=tests.toy_envs.Remembering", "lifetimes=2", "seed=5"]
-    assert command([*own, "steps=50", "logger=none", "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
+    best = ["checkpoint.every=25", "checkpoint.keep_best=1"]
+    assert command([*own, *best, "steps=50", "logger=none", "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
     saved = load(tmp_path / "run", trust=True)
     assert [saved.agent(life).state.tolist() for life in range(2)] == [[5, 1], [6, 1]]
     assert [saved.memory(life)["state"].tolist() for life in range(2)] == [[5, 1], [6, 1]]
+    assert type(saved.agent("best")) is type(saved.agent())  # it is trusted too
 
 
 def test_path_of_a_checkpoint_loads_its_run(run: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -121,9 +121,9 @@ def discounts(discount: Any, trace_decay: Any) -> tuple[float, float]:
 
 
 def whole(key: str, value: Any, low: int, high: int | None = None) -> int:
-    """Check a whole number from ``low`` to ``high``, which may be None."""
-    fits = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
-    if not fits:
+    """Check a whole number, also one of NumPy's, from ``low`` to ``high``, which may be None."""
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or value < low or (high is not None and value > high):
         span = f"of {low} or above" if high is None else f"from {low} to {high}"
         raise ConfigError(key, f"must be a whole number {span}, got {value!r}")
     return int(value)

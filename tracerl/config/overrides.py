@@ -21,11 +21,13 @@ def with_groups(key: str) -> set[str]:
 
 
 def text_of(value: Any) -> str:
-    """Return a value in the grammar of Hydra's overrides.
+    """Return a value in the grammar of Hydra's overrides. A number may be one of NumPy's.
 
     Raises:
         ConfigError: the value or a part of it is no number, text, list or mapping.
     """
+    if hasattr(value, "tolist") and getattr(value, "ndim", None) == 0:  # a number of NumPy's or torch's
+        value = value.tolist()
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, (int, float)):

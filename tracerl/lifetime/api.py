@@ -83,10 +83,7 @@ class Lifetime(Iterator[Step]):
         milestones: Sequence[str],
         on_nonfinite: str,
     ) -> None:
-        checks.whole("steps", steps, 1)
-        checks.whole("seed", seed, 0, 2**32 - 1)
-        if isinstance(agent, type):
-            raise checks.ConfigError("agent", f"must be an agent, got the class {agent.__name__}")
+        steps, seed = checks.whole("steps", steps, 1), checks.whole("seed", seed, 0, 2**32 - 1)
         for name, given in (("callbacks", callbacks), ("milestones", milestones)):
             if not isinstance(given, Sequence) or isinstance(given, str):
                 raise checks.ConfigError(name, f"must be a list, got {given!r:.200}")
@@ -168,9 +165,9 @@ class Lifetime(Iterator[Step]):
 
     def go_on(self, steps: int) -> "Lifetime":
         """Extend the lifetime by more env steps, within the same episode, and return it."""
-        checks.whole("steps", steps, 1)
+        more = checks.whole("steps", steps, 1)
         self._stream.close()
-        self._steps += steps
+        self._steps += more
         self._stream = self._begin(self._steps)
         return self
 

@@ -41,7 +41,9 @@ def check_state(state: Any) -> None:
 
 
 def check_methods(agent: Any) -> None:
-    """Check that an agent of one lifetime has the methods that the loop calls."""
+    """Check that an agent of one lifetime is no class and has the methods that the loop calls."""
+    if isinstance(agent, type):
+        raise ConfigError("agent", f"must be an agent, got the class {agent.__name__}")
     if not all(callable(getattr(agent, method, None)) for method in ("start", "step", "end")):
         raise ConfigError("agent", f"must have the methods start, step and end, got {agent!r:.200}")
 

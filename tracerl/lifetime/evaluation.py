@@ -12,7 +12,7 @@ import gymnasium as gym
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.arguments import check_one_lifetime
+from tracerl.lifetime.arguments import check_methods, check_one_lifetime
 from tracerl.lifetime.callbacks import named
 from tracerl.lifetime.env_closing import closing_env
 from tracerl.lifetime.episodes import Copies, Episodes, ManyCopies, OneCopy
@@ -128,15 +128,13 @@ def evaluate(
         >>> len(found.returns), found.mean > 0
         (3, True)
     """
-    checks.whole("episodes", episodes, 1)
+    episodes, seed = checks.whole("episodes", episodes, 1), checks.whole("seed", seed, 0, 2**32 - 1)
     checks.flag("greedy", greedy)
-    checks.whole("seed", seed, 0, 2**32 - 1)
     if steps is not None:
-        checks.whole("steps", steps, 1)
-    if not isinstance(agent, AgentMethods):
-        raise ConfigError("agent", f"must be the agent of one lifetime, with start, step and end, got {agent!r}")
+        steps = checks.whole("steps", steps, 1)
+    check_methods(agent)
     check_one_lifetime(agent)
-    checks.whole("at_once", at_once, 1)
+    at_once = checks.whole("at_once", at_once, 1)
     checks.function("interrupted", interrupted)
     scheduled = _scheduled(callbacks)
     if not isinstance(env, gym.Env) and not callable(env):
@@ -199,9 +197,13 @@ def frozen_copy(agent: Any, *, greedy: bool = False) -> Any:
     """Return a copy of an agent that acts and does not learn, between two episodes.
 
     Raises:
-        ConfigError: ``greedy`` of an agent without a distribution over actions.
+        ConfigError: ``greedy`` of an agent without a distribution over actions, or an agent that cannot be copied.
     """
-    copied = deepcopy(agent)
+    try:
+        copied = deepcopy(agent)
+    except Exception as error:  # any code of an agent's class, or a part of it such as a lock or a file
+        problem = f"must be one that copy.deepcopy can copy, got {type(agent).__name__}: {checks.described(error)}"
+        raise ConfigError("agent", problem) from error
     if is_stateful(copied):
         reset_episode(copied)  # the running episode
     if hasattr(copied, "freeze"):

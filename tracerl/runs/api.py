@@ -39,6 +39,9 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     """
     settings = _mapping(settings)
     if isinstance(env, str):
+        for key in settings:
+            if not re.match(r"env\.|\+env\.|~env\.", str(key)):
+                raise ConfigError(str(key), "has no effect on an env: its settings begin with env.")
         return checked_maker(env_spec(env, settings))()
     if not isinstance(env, gym.Env):
         raise ConfigError("env", f"must be a name, a Gymnasium id or a Gymnasium env, got {env!r}")
@@ -117,11 +120,14 @@ def make_agent(
     if not isinstance(agent, str):
         raise ConfigError("agent", f"must be the name of an agent, got {agent!r:.200}; settings are settings=")
     settings = _mapping(settings)
-    if "seed" in settings:
-        raise ConfigError("seed", "must be the argument seed: among the settings it has no effect")
+    for key in ("agent", "seed"):
+        if key in settings:
+            raise ConfigError(key, f"must be the argument {key}: among the settings it has no effect")
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **settings})
     lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
-    checks.whole("seed", seed, 0, 2**32 - lifetimes)
+    seed = checks.whole("seed", seed, 0, 2**32 - lifetimes)
+    if cfg.threads is not None:
+        checks.whole("threads", cfg.threads, 1)
     made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + lifetimes)), f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
     compile_steps(made)
@@ -207,9 +213,8 @@ def make_network(
     from tracerl.runs.by_input import kind_of
 
     shape = inputs if isinstance(inputs, tuple) else (inputs,)
-    for size in (*shape, outputs):
-        checks.whole("inputs and outputs", size, 1)
-    checks.whole("seed", seed, 0, 2**32 - 1)
+    shape = tuple(checks.whole("inputs", size, 1) for size in shape)
+    outputs, seed = checks.whole("outputs", outputs, 1), checks.whole("seed", seed, 0, 2**32 - 1)
     cfg = with_input(compose({"agent": "reflect", **_mapping(settings)}), kind_of(shape))
     made: Network = build(cfg, "network").build(shape, outputs, new_lifetimes(cfg, seed))
     return made
@@ -274,7 +279,15 @@ def _given(settings: Settings) -> Settings:
 
 def _overrides(settings: Settings) -> list[str]:
     """Return settings as overrides of the command line."""
-    return open_keys([f"{key}={text_of(value)}" for key, value in _given(settings).items()])
+    overrides = []
+    for key, value in _given(settings).items():
+        if not isinstance(key, str) or not re.fullmatch(r"[+~]{0,2}\w[\w./@-]*", key):
+            raise ConfigError("settings", f"must have keys such as network.hidden, got {key!r:.200}")
+        try:
+            overrides.append(f"{key}={text_of(value)}")
+        except ConfigError as error:
+            raise ConfigError(key, error.problem) from error
+    return open_keys(overrides)
 
 
 def _env(name: str) -> dict[str, str]:

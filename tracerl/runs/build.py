@@ -153,6 +153,8 @@ def rebuild_agent(
         agent.freeze()
     if saved.mode["greedy"]:
         agent.act_greedily()
+    if saved.on_nonfinite != "raise":
+        agent.on_nonfinite = saved.on_nonfinite
     return agent
 
 

@@ -63,6 +63,7 @@ class SavedAgent:
     spec: AgentSpec  # settings, spaces and seeds
     engine: str  # engine of its steps; ``auto`` for an agent without engines
     mode: dict[str, bool]  # flags ``in_episode``, ``frozen`` and ``greedy``
+    on_nonfinite: str  # see ``make_agent``; ``raise`` for an agent that does not check its inputs
     state: dict[str, "Tensor"]  # result of ``agent.capture``
 
 
@@ -85,6 +86,7 @@ def pack_agent(agent: Any) -> bytes:
         "spaces": [to_plain(space) for space in spec.spaces],
         "seeds": spec.seeds,
         "engine": getattr(agent, "engine", "auto"),
+        "on_nonfinite": getattr(agent, "on_nonfinite", "raise"),
         "mode": {
             "in_episode": getattr(agent, "in_episode", False),
             "frozen": getattr(agent, "frozen", False),
@@ -118,15 +120,17 @@ def unpack_agent(data: bytes) -> SavedAgent:
     try:
         settings, spaces, seeds = header["settings"], header["spaces"], header["seeds"]
         engine, mode = header["engine"], header["mode"]
+        on_nonfinite = header.get("on_nonfinite", "raise")  # files before 2026-12-02 lack it
         fits = {type(seed) for seed in seeds} == {int} and {type(flag) for flag in mode.values()} == {bool}
         fits = fits and mode.keys() == {"in_episode", "frozen", "greedy"} and isinstance(settings["agent"], dict)
+        fits = fits and on_nonfinite in ("raise", "skip")
         observations, actions = map(from_plain, spaces)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"lacks what an agent is built from: {error!r:.80}") from error
     if not fits or settings.keys() != {"agent", "dtype", "device"}:
         raise ValueError("has settings, seeds or a mode of another kind")
     check_literal(settings, "settings", "a saved agent")
-    return SavedAgent(AgentSpec(settings, (observations, actions), seeds), engine, mode, state)
+    return SavedAgent(AgentSpec(settings, (observations, actions), seeds), engine, mode, on_nonfinite, state)
 
 
 def write_agent(agent: Any, path: str | Path) -> None:

@@ -118,7 +118,7 @@ class SavedRun:
         """
         if isinstance(which, str):
             checks.choice("which", which, (BEST,))
-            return load(self.folder, which).agent(lifetime, engine)
+            return load(self.folder, which, trust=self.trust).agent(lifetime, engine)
         if which is not None and lifetime is not None:
             raise ConfigError("lifetime", f"must be given once, got {which!r} and {lifetime!r}")
         lifetime = checks.whole("lifetime", which or lifetime or 0, 0, self.lifetimes - 1)
