@@ -93,6 +93,7 @@ class EpropAgent(OnlineAgent):
     Attributes:
         value: V(s_t), [*lifetimes].
         signal: delta, [*lifetimes].
+        entropy: of the policy in s_t, in nats, [*lifetimes].
         bonus: gradient of the entropy of the policy in s_t, laid out as the network's parameters, [*lifetimes, n].
     """
 
@@ -145,12 +146,12 @@ class EpropAgent(OnlineAgent):
         outputs = self._outputs(self.encoder(observation))
         reward = scale_reward(self.reward_scaler, reward, value_t.dtype)
         signal = self.signal.copy_(F.td_error(reward, value_t, self.value, self.settings.discount, continues))
-        if not self._sound(signal):
+        if not self._flag_nonfinite(signal):
             return outputs
         weight = (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.learner.eligibility_trace.addcmul_(self.bonus, weight)
         self.learner.update(signal)
-        self._sound(self.learner.step_rule.step_size.squeeze(-1))
+        self._flag_nonfinite(self.learner.step_rule.step_size.squeeze(-1))
         self._watch()
         return outputs
 
@@ -164,7 +165,7 @@ class EpropAgent(OnlineAgent):
         """Sample an action and add its gradient of log pi to the trace."""
         self.head.sample(outputs[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
-        self._sound(self.entropy)
+        self._flag_nonfinite(self.entropy)
         network, nothing = self.learner.network, torch.zeros_like(outputs[..., :1])
         network.backward(torch.cat([self.head.entropy_gradient(), nothing], -1))
         self.bonus.copy_(network.score)

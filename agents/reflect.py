@@ -92,11 +92,11 @@ class ReflectAgent(ActorCritic):
     therefore a forward pass that leaves no state, and the one of step 5 computes V(s) for the next step: in delta both
     values are by the same parameters. The output V starts at 0.
 
-    With ``target_rate`` tau < 1, V(s') in delta is computed by a copy w' of the readout's weights and bias w of V,
+    With ``target_rate`` r < 1, V(s') in delta is computed by a copy w' of the readout's weights and bias w of V,
 
-        w' <- w' + tau (w - w')
+        w' <- w' + r (w - w')
 
-    after each update, at the same spikes. The copy is the mean of the last 1/tau readouts, so that delta contains less
+    after each update, at the same spikes. The copy is the mean of the last 1/r readouts, so that delta contains less
     of the noise of single updates. Copies of whole networks are the target networks of Lillicrap et al. 2016
     (https://arxiv.org/abs/1509.02971); of a readout alone see https://arxiv.org/abs/2506.04398.
 
@@ -193,7 +193,7 @@ class ReflectAgent(ActorCritic):
             self.value.copy_(value_tp1)
         else:
             signal.copy_(self.baseline(reward))
-        if not self._sound(signal):
+        if not self._flag_nonfinite(signal):
             return features
         gradient = policy_gradient(self.head, self.entropy_weight, signal)
         policy.accumulate(torch.cat([gradient, self._value_weight], -1) if self.is_shared else gradient)

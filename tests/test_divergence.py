@@ -111,7 +111,7 @@ def test_diverged_lifetime_is_re_initialised(backend: str, at: int, steps: int) 
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, [], backend=backend).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=fused", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck("reset_life")
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
     assert (
         runner.run(agent, steps, records, [Poison(at, name_of_a_weight(agent, "policy"), 1)], lambda: False)
         == "finished"
@@ -125,7 +125,7 @@ def test_diverged_lifetime_is_re_initialised(backend: str, at: int, steps: int) 
 def test_single_diverged_lifetime_is_re_initialised() -> None:
     env = gym.make("Pendulum-v1", disable_env_checker=True)
     agent, record, divergence = make_agent(env, SMALL, "engine=fused"), Record(), DivergenceCheck("reset_life")
-    divergence.remember(agent)
+    divergence.store_initial_state(agent)
     poison = Poison(100, name_of_a_weight(agent, "policy"))
     assert run_lifetime(agent, env, 500, 0, record, [poison], loop_state=LoopState(divergence=divergence)) == "finished"
     assert record.step == 500 and list(divergence.problems) == [0]
@@ -140,7 +140,7 @@ def ended_episodes(kind: str, at: int | None) -> tuple[list[tuple[int, float, in
     records, found = [Record(lifetime=i) for i in range(lifetimes)], list[tuple[int, float, int]]()
     records[0].keep = lambda lifetime, *episode: found.append(episode)  # type: ignore[method-assign]
     runner.divergence = DivergenceCheck("reset_life")
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
     poison = None if at is None else Poison(at, "critic.network.readout.affine", None if lifetimes == 1 else 0)
     assert runner.run(agent, 150, records, [] if poison is None else [poison], lambda: False) == "finished"
     assert list(runner.divergence.problems) == ([] if at is None else [0])
@@ -164,7 +164,7 @@ def test_divergence_at_the_start_of_an_episode_costs_the_others_nothing(policy: 
     runner = EnvSpec("CartPole", "CartPole-v1", {}, 1, []).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=torch", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence, advance, ends = DivergenceCheck(policy), agent.advance, iter(range(1000))
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
 
     def overflowing(step_types: np.ndarray, rewards: np.ndarray, observations: Any) -> Any:
         actions = advance(step_types, rewards, observations)
@@ -189,7 +189,7 @@ def test_lifetime_with_an_optimiser_of_torch_is_re_initialised(name: str, lifeti
         [Record() for _ in range(lifetimes)],
     )
     runner.divergence = DivergenceCheck("reset_life")
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
     poison = Poison(60, name_of_a_weight(agent, "policy"), None if lifetimes == 1 else 1)
     assert runner.run(agent, 150, records, [poison], lambda: False) == "finished"
     assert list(runner.divergence.problems) == [lifetimes - 1]
@@ -201,7 +201,7 @@ def test_env_that_fails_in_every_lifetime_ends_the_run_under_every_policy() -> N
     runner = EnvSpec("Broken", "Broken-v0", {"how": "reward"}, 1, []).open([0, 1])
     agent, records = make_agent(runner, SMALL, "engine=torch", seed=[0, 1]), [Record(lifetime=i) for i in range(2)]
     runner.divergence = DivergenceCheck("reset_life")
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
     with pytest.raises(Diverged, match="no lifetime is left; the last that stopped: the env returned the reward nan"):
         runner.run(agent, 200, records, [], lambda: False)
     runner.close()

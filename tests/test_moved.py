@@ -95,7 +95,7 @@ RENAMED = {
     "tracerl.lifetime.api": {"Life": "Lifetime"},
     "tracerl.lifetime.divergence": {"Guard": "DivergenceCheck"},
     "tracerl.lifetime.env_state": {"obstacle": "unsupported_reason", "capture_many": "capture"},
-    "tracerl.lifetime.independent_agents": {"Population": "IndependentAgents"},
+    "tracerl.lifetime.independent_agents": {"Population": "IndependentAgents", "carry_out": "take_step"},
     "tracerl.lifetime.loop": {
         "Monitor": "ScheduledCallback",
         "Callback": "ScheduledCallback",

@@ -25,7 +25,7 @@ from tracerl.config import checks
 from tracerl.config.checks import described
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.env_outputs import reward_of
-from tracerl.lifetime.independent_agents import carry_out
+from tracerl.lifetime.independent_agents import take_step
 from tracerl.lifetime.protocol import Stateful, StepType, is_stateful
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -284,7 +284,7 @@ def play(agent: Any, transitions: Sequence[Transition], together: bool = False) 
             assert acted.shape[:1] == step_types.shape, f"{said}, got {acted!r:.200}"
             actions.append(acted)
             continue
-        action = carry_out(agent, int(step_types[0]), float(rewards[0]), observations[0], None)
+        action = take_step(agent, int(step_types[0]), float(rewards[0]), observations[0], None)
         if step_types[0] in (StepType.FIRST, StepType.MID):
             actions.append(action)
     return actions

@@ -18,7 +18,7 @@ from tracerl.nn.lifetimes import Lifetimes
 from .packed import PackedAgent
 
 Array = np.ndarray[Any, Any]
-POLICIES = ("raise", "skip")
+ON_NONFINITE = ("raise", "skip")
 
 
 def not_finite(step_types: Array, rewards: Array, observations: Observation) -> Array:
@@ -56,7 +56,7 @@ def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
 class CheckedAgent(PackedAgent):
     """Base of agents whose methods raise, or skip a transition, where a number is not finite.
 
-    A subclass adds ``_carry_out`` for one lifetime and ``_advance`` for many. Both return None where they cannot
+    A subclass adds ``_step_one`` for one lifetime and ``_advance`` for many. Both return None where they cannot
     perform a step. Only then are the inputs checked here, because the kernels check them as they read them.
 
     Attributes:
@@ -70,10 +70,10 @@ class CheckedAgent(PackedAgent):
     def _pack(self, lifetimes: Lifetimes) -> None:
         """Move every buffer into the packed state; see ``PackedAgent``."""
         n = len(lifetimes.seeds)
-        self._policy = "raise"
+        self._on_nonfinite = "raise"
         self._skipped = np.zeros(n, np.int64)
         # Whether the first observation of an episode was skipped, per lifetime and in any of them.
-        self._waits, self._waiting = np.zeros(n, np.bool_), False
+        self._start_skipped, self._any_start_skipped = np.zeros(n, np.bool_), False
         super()._pack(lifetimes)
 
     @property
@@ -83,18 +83,18 @@ class CheckedAgent(PackedAgent):
         ``raise`` (default): raise ``Diverged`` before the agent changes. ``skip``: skip the transition, repeat the last
         action and count it in ``skipped``. An agent that has itself diverged raises ``Diverged`` under both.
         """
-        return self._policy
+        return self._on_nonfinite
 
     @on_nonfinite.setter
     def on_nonfinite(self, policy: str) -> None:
-        self._policy = checks.choice("on_nonfinite", policy, POLICIES)
+        self._on_nonfinite = checks.choice("on_nonfinite", policy, ON_NONFINITE)
 
     @property
     def skipped(self) -> Array:
         """Transitions skipped since the agent was built: int64, [*lifetimes]. They are not part of its state."""
         return self._skipped.reshape(self.lifetimes.shape)
 
-    def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+    def _step_one(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step of the given type for the only lifetime and return the newest action.
 
         It returns None if the lifetime has diverged or, with nothing changed, if an input is not finite.
@@ -104,7 +104,7 @@ class CheckedAgent(PackedAgent):
     def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Perform a step of the given type for each of many lifetimes and return their newest actions.
 
-        It returns None as ``_carry_out`` does, if this concerns a lifetime that is not skipped.
+        It returns None as ``_step_one`` does, if this concerns a lifetime that is not skipped.
         """
         raise NotImplementedError
 
@@ -113,9 +113,14 @@ class CheckedAgent(PackedAgent):
         return self.head.chosen()
 
     def start(self, observation: Observation) -> Action:
-        """Begin an episode; see ``Agent.start`` and, for its error, ``on_nonfinite``."""
-        action = None if self._waiting else self._carry_out(FIRST, 0.0, observation)
-        action = self._step_admitted(FIRST, 0.0, observation) if action is None else action
+        """Begin an episode; see ``Agent.start``.
+
+        Raises:
+            ConfigError: the observation has the wrong size or other values than numbers.
+            Diverged: see ``on_nonfinite``.
+        """
+        action = None if self._any_start_skipped else self._step_one(FIRST, 0.0, observation)
+        action = self._step_or_skip(FIRST, 0.0, observation) if action is None else action
         self.__dict__["in_episode"] = True  # ten times faster than nn.Module.__setattr__
         return action
 
@@ -123,13 +128,14 @@ class CheckedAgent(PackedAgent):
         """Learn from one transition and act; see ``Agent.step``.
 
         Raises:
-            ConfigError: no episode has begun, or the observation has the wrong size.
+            ConfigError: no episode has begun, the observation has the wrong size or other values than numbers, or the
+                reward is no number.
             Diverged: see ``on_nonfinite``.
         """
         if not self.in_episode:
             raise not_begun("step")
-        action = None if self._waiting else self._carried(MID, reward, observation)
-        return self._step_admitted(MID, reward, observation) if action is None else action
+        action = None if self._any_start_skipped else self._step_one_checked(MID, reward, observation)
+        return self._step_or_skip(MID, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
         """Learn from the last transition and clear the episode; see ``Agent.end``. It raises as ``step``."""
@@ -138,14 +144,15 @@ class CheckedAgent(PackedAgent):
         if terminated is not True and terminated is not False:
             terminated = _argument("terminated", partial(flag, "terminated"), terminated)
         step_type = TERMINATED if terminated else TRUNCATED
-        if self._waiting or self._carried(step_type, reward, observation) is None:
-            self._step_admitted(step_type, reward, observation)
+        if self._any_start_skipped or self._step_one_checked(step_type, reward, observation) is None:
+            self._step_or_skip(step_type, reward, observation)
         self.__dict__["in_episode"] = False
 
     def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
         """Perform a step of the given type for each of many lifetimes; see ``ManyAgents.advance``.
 
         Raises:
+            ConfigError: naming an argument of another shape or of other values.
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
         step_types = _as_array("step_types", step_types)
@@ -160,11 +167,11 @@ class CheckedAgent(PackedAgent):
                 raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
             if given.dtype.kind not in "fiub":
                 raise checks.ConfigError(name, f"must be real numbers, got {given.tolist()!r:.200}")
-        if self._waiting:
+        if self._any_start_skipped:
             self._check_size(observations, n)
-        newest = None if self._waiting else self._advance(step_types, rewards, observations)
+        newest = None if self._any_start_skipped else self._advance(step_types, rewards, observations)
         while newest is None:
-            step_types = self._admit(step_types, rewards, observations)
+            step_types = self._admissible(step_types, rewards, observations)
             newest = self._advance(step_types, rewards, observations)
         return newest
 
@@ -173,24 +180,24 @@ class CheckedAgent(PackedAgent):
         if self.n_observed is not None:
             as_numbers(observation, self.n_observed * lifetimes)
 
-    def _carried(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+    def _step_one_checked(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step for the only lifetime; a ConfigError for a reward that is no number."""
         if type(reward) is not float:
             reward = _argument("reward", reward_of, reward)
-        return self._carry_out(step_type, reward, observation)
+        return self._step_one(step_type, reward, observation)
 
-    def _step_admitted(self, step_type: int, reward: float, observation: Observation) -> Action:
+    def _step_or_skip(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that is admitted, and return the newest action."""
         action, reward = None, _argument("reward", reward_of, reward)
         self._check_size(observation, 1)
         while action is None:
             as_many = np.array([step_type], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]
-            step_type = int(self._admit(*as_many)[0])
-            action = self._chosen() if step_type == SKIP else self._carry_out(step_type, reward, observation)
+            step_type = int(self._admissible(*as_many)[0])
+            action = self._chosen() if step_type == SKIP else self._step_one(step_type, reward, observation)
         return action
 
     @torch.inference_mode()
-    def _admit(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
+    def _admissible(self, step_types: Array, rewards: Array, observations: Observation) -> Array:
         """Return the step types, int8, [lifetimes], and reset the episodes whose last transition is skipped.
 
         They are SKIP where a transition is skipped, and FIRST where an observation begins the episode whose first one
@@ -204,15 +211,15 @@ class CheckedAgent(PackedAgent):
         if diverged.size:
             raise Diverged(diagnose(self, None, int(diverged[0]) if self.lifetimes.shape else None))
         bad = not_finite(step_types, rewards, observations)
-        if bad.any() and self._policy == "raise":
+        if bad.any() and self._on_nonfinite == "raise":
             raise Diverged(_describe(int(bad.argmax()), rewards, observations))
         self._skipped += bad
-        ending, late = step_types >= StepType.TERMINATED, self._waits & (step_types == StepType.MID)
+        ending, late = step_types >= StepType.TERMINATED, self._start_skipped & (step_types == StepType.MID)
         kept = np.where(late, StepType.FIRST, step_types)
-        kept[bad | (self._waits & ending)] = StepType.SKIP
+        kept[bad | (self._start_skipped & ending)] = StepType.SKIP
         still = bad & (late | (step_types == StepType.FIRST))
-        self._waits = np.where(step_types == StepType.SKIP, self._waits, still)
-        self._waiting = bool(self._waits.any())
+        self._start_skipped = np.where(step_types == StepType.SKIP, self._start_skipped, still)
+        self._any_start_skipped = bool(self._start_skipped.any())
         unprocessed = ending & (kept == StepType.SKIP)
         if unprocessed.any():
             self._clear(torch.from_numpy(unprocessed.reshape(self.lifetimes.shape)).to(self.lifetimes.device))

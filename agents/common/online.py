@@ -63,7 +63,7 @@ class OnlineAgent(CheckedAgent):
         self._continues = {ended: lifetimes.full(0.0 if ended else 1.0) for ended in (False, True)}
         super()._pack(lifetimes)
 
-    def _sound(self, number: Tensor) -> bool:
+    def _flag_nonfinite(self, number: Tensor) -> bool:
         """Flag the lifetimes whose number, [*lifetimes], is not finite; return false where none is finite."""
         if number.dim() == 0 and math.isfinite(number.item()):  # one lifetime, the usual case: half the time
             return True
@@ -186,11 +186,11 @@ class OnlineAgent(CheckedAgent):
                 tensor.copy_(kept)
         return features
 
-    def _carry_out(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+    def _step_one(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         """Perform a step for the only lifetime; see ``CheckedAgent``."""
         if self.fused is not None:
             return self.fused.advance_one(step_type, reward, observation)
-        return self._carry_out_in_torch(step_type, reward, observation)
+        return self._step_one_in_torch(step_type, reward, observation)
 
     def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Perform a step for each of many lifetimes; see ``CheckedAgent``."""
@@ -199,7 +199,7 @@ class OnlineAgent(CheckedAgent):
         return self._advance_in_torch(step_types, rewards, observations)
 
     @torch.inference_mode()
-    def _carry_out_in_torch(self, step_type: int, reward: float, observation: Observation) -> Action | None:
+    def _step_one_in_torch(self, step_type: int, reward: float, observation: Observation) -> Action | None:
         features = self._tensor(observation)
         if self.fault.item() or not (math.isfinite(reward) and bool(torch.isfinite(features).all())):
             return None

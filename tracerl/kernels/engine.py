@@ -81,13 +81,13 @@ class FusedEngine:
         state, layout = self._state, self._layout
         memory, words = (tensor.reshape(-1, tensor.shape[-1]).numpy() for tensor in (state.real, state.wide))
         self._shares = min(self._threads, len(memory))
-        self._arrived = np.zeros((len(memory), lifetimes.OBSERVATION + self._n_observed))
+        self._inputs = np.zeros((len(memory), lifetimes.OBSERVATION + self._n_observed))
         self._observation = np.zeros(self._n_observed)
         self._address: int | None = None
         scratch = np.zeros((self._shares, N_ROWS, max(N_SUMS, layout.width)), memory.dtype)
         scratch[:, [ACTIVE, ONES]] = 1
         many = self._shares > 1 and len(memory) >= _WORTH_A_THREAD * self._shares
-        self._advance_many = lifetimes.advance_all if many else lifetimes.advance_in_turn
+        self._advance_many = lifetimes.advance_all if many else lifetimes.advance_sequentially
         records = layout.agent, layout.layers, layout.constants
         self._one = memory[0], words[0], *records, scratch[0]
         self._all = memory, words, *records, scratch
@@ -109,10 +109,10 @@ class FusedEngine:
 
     def compile_steps(self) -> None:
         """Compile or load the kernels of ``advance`` with a step that skips every lifetime, before a timed run."""
-        self._arrived[:, lifetimes.STEP_TYPE] = step_types.SKIP
+        self._inputs[:, lifetimes.STEP_TYPE] = step_types.SKIP
         address = self._compiled()
         if self._state.real.dim() > 1:
-            self._advance_many(address, *self._all, self._arrived)
+            self._advance_many(address, *self._all, self._inputs)
 
     def _compiled(self) -> int:
         """Return the address of the agent's machine code, compiling it before the first time."""
@@ -134,7 +134,11 @@ class FusedEngine:
         self._bind()
 
     def advance_one(self, step_type: int, reward: float, observation: Observation) -> Action | None:
-        """Advance the only lifetime by a step type, an int; see ``OnlineAgent._carry_out``."""
+        """Advance the only lifetime by a step type, an int; see ``OnlineAgent._step_one``.
+
+        Returns:
+            The newest action. None: the lifetime has diverged or, with nothing changed, an input is not finite.
+        """
         try:
             if observation.size != self._n_observed or observation.dtype.kind not in "fiub":
                 raise ValueError
@@ -154,16 +158,26 @@ class FusedEngine:
         return not finite or bool(self._one[1][self._layout.agent["fault"][0]])
 
     def advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
-        """Advance every lifetime by its step type; see ``OnlineAgent._advance``."""
-        arrived, size = self._arrived, self._n_observed * len(self._arrived)
+        """Advance every lifetime by its step type; see ``OnlineAgent._advance``.
+
+        Args:
+            step_types: int, [lifetimes].
+            rewards: [lifetimes].
+            observations: [lifetimes, ...].
+
+        Returns:
+            The newest actions, [lifetimes, ...]. None: a lifetime has diverged or, with nothing changed, an input is
+            not finite.
+        """
+        inputs, size = self._inputs, self._n_observed * len(self._inputs)
         if observations.size != size or observations.dtype.kind not in "fiub":
             observations = as_numbers(observations, size)
-        arrived[:, lifetimes.STEP_TYPE] = step_types
-        arrived[:, lifetimes.REWARD] = rewards
-        arrived[:, lifetimes.OBSERVATION :] = observations.reshape(len(arrived), -1)
+        inputs[:, lifetimes.STEP_TYPE] = step_types
+        inputs[:, lifetimes.REWARD] = rewards
+        inputs[:, lifetimes.OBSERVATION :] = observations.reshape(len(inputs), -1)
         if self._divisor != 1:
-            arrived[:, lifetimes.OBSERVATION :] /= self._divisor
-        if not self._advance_many(self._compiled(), *self._all, arrived):
+            inputs[:, lifetimes.OBSERVATION :] /= self._divisor
+        if not self._advance_many(self._compiled(), *self._all, inputs):
             return None
         newest: Array = self._head.chosen()
         return newest

@@ -20,26 +20,27 @@ STEP_TYPE, REWARD, OBSERVATION = range(3)  # columns of what arrives at a lifeti
 
 # What a lifetime keeps beside its env and its agent: a row of 64-bit words.
 STEPS, NEXT_STEP_TYPE, RETURN, LIFETIME_WORDS = range(4)  # env steps; see below; of the running episode, a float
-AGAIN = -1  # next step type beside FIRST and SKIP: FIRST without a reset of the env, for an agent that begins again
+# Next step type beside FIRST and SKIP: FIRST without a reset of the env, for an agent that begins again.
+FIRST_WITHOUT_RESET = -1
 ENDED_AT, ENDED_RETURN, ENDED_LENGTH, ENDED_FIELDS = range(4)  # of an ended episode
 
 
 @entry
-def advance_in_turn(
-    address: int, memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, arrived: Any
+def advance_sequentially(
+    address: int, memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, inputs: Any
 ) -> bool:
     """Do what ``advance_all`` does on one thread: for few lifetimes, waking others takes longer than the work."""
-    if not ready(words, agents, arrived):
+    if not ready(words, agents, inputs):
         return False
     n = len(memory)
-    return advance_share(address, memory, words, agents, layers, constants, scratch[0], arrived, 0, n) == 0
+    return advance_share(address, memory, words, agents, layers, constants, scratch[0], inputs, 0, n) == 0
 
 
 @kernel
-def ready(words: Any, agents: Any, arrived: Any) -> bool:
+def ready(words: Any, agents: Any, inputs: Any) -> bool:
     """Return whether every lifetime that is not skipped can be advanced: not diverged, and its inputs are finite."""
-    for i in range(len(arrived)):
-        row = arrived[i]
+    for i in range(len(inputs)):
+        row = inputs[i]
         step_type = int(row[STEP_TYPE])
         if step_type == SKIP:
             continue
@@ -57,14 +58,14 @@ def advance_share(
     layers: Any,
     constants: Any,
     scratch: Any,
-    arrived: Any,
+    inputs: Any,
     start: int,
     stop: int,
 ) -> int:
     """Advance the lifetimes from ``start`` to ``stop``; return how many of them diverged."""
     diverged = 0
     for i in range(start, stop):
-        row = arrived[i]
+        row = inputs[i]
         step_type, reward, observation = int(row[STEP_TYPE]), row[REWARD], row[OBSERVATION:]
         call_at(address, memory[i], words[i], agents, layers, constants, scratch, step_type, reward, observation)
         if step_type != SKIP and words[i, agents[0].fault] != 0:
@@ -74,7 +75,7 @@ def advance_share(
 
 @shared
 def advance_all(
-    address: int, memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, arrived: Any
+    address: int, memory: Any, words: Any, agents: Any, layers: Any, constants: Any, scratch: Any, inputs: Any
 ) -> bool:
     """Advance each of many lifetimes by one step type, in as many shares as there is scratch for.
 
@@ -88,19 +89,19 @@ def advance_all(
         layers: [layers].
         constants: [n].
         scratch: [shares, rows, width].
-        arrived: what arrives at each lifetime: its step type, reward and observation, float64,
+        inputs: of each lifetime: its step type, reward and observation, float64,
             [lifetimes, 2 + n_observed].
 
     Returns:
         False where a lifetime that is not skipped has diverged, or, with nothing changed, where an input is not finite.
     """
     n, shares, diverged = len(memory), len(scratch), 0
-    if not ready(words, agents, arrived):
+    if not ready(words, agents, inputs):
         return False
     for share in prange(shares):
         start, stop = share * n // shares, (share + 1) * n // shares
         diverged += advance_share(
-            address, memory, words, agents, layers, constants, scratch[share], arrived, start, stop
+            address, memory, words, agents, layers, constants, scratch[share], inputs, start, stop
         )
     return diverged == 0
 
@@ -181,7 +182,7 @@ def run_one(
     count, step_type, reward = 0, int(lifetime[NEXT_STEP_TYPE]), 0.0
     if step_type == FIRST:
         reset(kind, env, env_floats, observation)
-    elif step_type == AGAIN:
+    elif step_type == FIRST_WITHOUT_RESET:
         step_type = FIRST
     lifetime[NEXT_STEP_TYPE] = SKIP
     while True:
@@ -189,7 +190,7 @@ def run_one(
         diverged = math.isnan(action)  # also by a policy's own NaN, which no compiled env can take
         if diverged:
             words[agents[0].fault] = 1
-            lifetime[NEXT_STEP_TYPE] = AGAIN
+            lifetime[NEXT_STEP_TYPE] = FIRST_WITHOUT_RESET
         if step_type >= TERMINATED:
             end_episode(env, lifetime, ended[count])
             count += 1

@@ -56,9 +56,9 @@ def update_path_credits(memory: Any, network: Any, layers: Any, scratch: Any) ->
     complement = per_neuron(memory, decay.complement, decay.len_value, row_of(scratch, COMPLEMENT, n))
     path, kept = np.empty((n_out, n), memory.dtype), part(memory, decay.value, decay.len_value).mean()
     for j in range(n_out):
-        opened, weights = path[j], part(memory, readout.affine + j * (n + 1), n)
+        jacobian, weights = path[j], part(memory, readout.affine + j * (n + 1), n)
         for h in range(n):
-            opened[h] = weights[h] * complement[h]
+            jacobian[h] = weights[h] * complement[h]
     for i in range(network.len_hidden - 2, -1, -1):
         layer, above = layers[network.first_layer + i], layers[network.first_layer + i + 1]
         if layer.sensitivity == ABSENT:
@@ -91,9 +91,9 @@ def update_path_credit(memory: Any, layer: Any, retention: Any, kept: Any, path:
             for h in range(n):
                 carried[h] = local[h]
         for j in range(path.shape[0]):
-            projected, opened = part(memory, credit.projected + j * size + i * n, n), path[j]
+            projected, jacobian = part(memory, credit.projected + j * size + i * n, n), path[j]
             for h in range(n):
-                projected[h] = accumulate(projected[h], kept, opened[h] * local[h])
+                projected[h] = accumulate(projected[h], kept, jacobian[h] * local[h])
     if layer.adapted != ABSENT:
         for level in range(credit.len_levels):
             subtract_adaptation(memory, layer, credit.carried + level * size, psi)

@@ -31,12 +31,12 @@ def score_presynaptic(memory: Any, agent: Any, learner: Any, layers: Any, scratc
     at_filtered, signal = row_of(scratch, BELOW, n), row_of(scratch, CURRENT, n)
     for h in range(n):
         signal[h] = at_filtered[h] * complement[h]
-    arriving, leaving = CURRENT, FURTHER_BELOW
+    signal_row, below_row = CURRENT, FURTHER_BELOW
     for i in range(network.len_hidden - 1, -1, -1):
         layer = layers[network.first_layer + i]
         n, start, convolutional = layer.n_out, layer.synapses.affine, layer.synapses.kernel != ABSENT
-        signal, below = row_of(scratch, arriving, n), row_of(scratch, leaving, layer.n_in)
-        arriving, leaving = leaving, arriving
+        signal, below = row_of(scratch, signal_row, n), row_of(scratch, below_row, layer.n_in)
+        signal_row, below_row = below_row, signal_row
         if layer.kind == POOLING:
             pooling_vjp(memory, layer, signal, below)
             continue

@@ -31,7 +31,7 @@
 (
     SCORE_NORM,  # sum g^2/nu_hat
     TRACE_NORM,  # sum zeta^2/nu_hat; of other rules than Intentional sum |zeta|, of UpdateNormalized sum v
-    OVER,  # 1/(1-.999^t)
+    INVERSE_CORRECTION,  # 1/(1-.999^t)
     KNOWN_SIGNAL,  # the signal, if it is known when the scores are written; else NaN
     N_SUMS,
 ) = range(5)

@@ -10,7 +10,7 @@ from tracerl.kernels import functional as F
 from tracerl.kernels.jit import inlined, kernel
 from tracerl.kernels.layout import ADAPTIVE_OBGD, INTENTIONAL, OBGD, UPDATE_RMS
 from tracerl.kernels.memory import part, table
-from tracerl.kernels.scratch import ACTIVE, KNOWN_SIGNAL, ONES, OVER, SCORE_NORM, TRACE_NORM
+from tracerl.kernels.scratch import ACTIVE, INVERSE_CORRECTION, KNOWN_SIGNAL, ONES, SCORE_NORM, TRACE_NORM
 
 _TINY = 1e-8  # optim.intentional._TINY, optim.adaptive_obgd._EPSILON
 _LEAST = 1e-12  # optim.intentional._LEAST
@@ -26,7 +26,7 @@ def begin(wide: Any, learner: Any, sums: Any) -> None:
         wide[rule.bias_correction] *= rule.settings.score_decay
         wide[rule.bias_correction + 1] *= learner.trace_decay
         wide[rule.bias_correction + 2] *= rule.settings.slow_decay
-        sums[OVER] = 1 / sums.dtype.type(1 - wide[rule.bias_correction])
+        sums[INVERSE_CORRECTION] = 1 / sums.dtype.type(1 - wide[rule.bias_correction])
 
 
 @kernel
@@ -59,7 +59,7 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
         return
     second_moment = table(memory, rule.second_moment + shift, rows, n)
     kept, fresh, tiny = real(rule.settings.score_decay), real(1 - rule.settings.score_decay), real(_TINY)
-    over = sums[OVER]
+    inverse_correction = sums[INVERSE_CORRECTION]
     for r in range(rows):
         if active[r] == 0:
             continue
@@ -67,7 +67,7 @@ def add_to_traces(memory: Any, learner: Any, first: int, rows: int, n: int, acti
             g = score[r, i]
             zeta = F.accumulate(trace[r, i], decay, g)
             nu = kept * second_moment[r, i] + fresh * g * g
-            scale = one / (math.sqrt(nu * over) + tiny)
+            scale = one / (math.sqrt(nu * inverse_correction) + tiny)
             score_norm += g * g * scale
             trace_norm += zeta * zeta * scale
             trace[r, i], second_moment[r, i] = zeta, nu
@@ -180,7 +180,8 @@ def update(memory: Any, wide: Any, agent: Any, learner: Any, layers: Any, signal
     """Step along ``signal * trace`` by the network's rule, updating its parameters.
 
     Returns:
-        False, with the parameters as they were, where a number of the trace is not finite. ``SGD`` does not check.
+        False where a number of the trace is not finite. The parameters are as they were then, but for ``UPDATE_RMS``,
+        under which those with a finite step have moved. ``SGD`` does not check.
     """
     real, rule, direction = memory.dtype.type, learner.step_rule, learner.network.score
     bottom = layers[learner.network.first_layer]
@@ -233,36 +234,39 @@ def add(to: Any, change: Any, direction: Any) -> None:
 def intentional(memory: Any, wide: Any, learner: Any, signal: Any, sums: Any) -> Any:
     """``BoundedIntentional``, its equations in the same order, from after ``add_to_traces``; return the change."""
     real, one, rule, settings = memory.dtype.type, memory.dtype.type(1), learner.step_rule, learner.step_rule.settings
-    seen_trace, seen_slow = real(1 - wide[rule.bias_correction + 1]), real(1 - wide[rule.bias_correction + 2])
+    trace_correction, slow_correction = (
+        real(1 - wide[rule.bias_correction + 1]),
+        real(1 - wide[rule.bias_correction + 2]),
+    )
     decay, slow = real(learner.trace_decay), real(settings.slow_decay)
     sigma = memory[rule.score_norm] + (one - decay) * (sums[SCORE_NORM] - memory[rule.score_norm])
     memory[rule.score_norm] = sigma
-    denominator = math.sqrt(sigma / seen_trace * sums[TRACE_NORM])
+    denominator = math.sqrt(sigma / trace_correction * sums[TRACE_NORM])
     mean = memory[rule.mean_denominator] + (one - slow) * (denominator - memory[rule.mean_denominator])
     memory[rule.mean_denominator] = mean
-    peak = max(memory[rule.peak_denominator] * real(settings.peak_decay), mean / seen_slow)
+    peak = max(memory[rule.peak_denominator] * real(settings.peak_decay), mean / slow_correction)
     memory[rule.peak_denominator] = peak
     size = real(settings.eta) / max(max(denominator, peak * real(settings.floor)), real(_TINY))
     memory[rule.step_size] = size
-    return size * bound(memory, rule, signal, seen_slow)
+    return size * bound(memory, rule, signal, slow_correction)
 
 
 @kernel
-def bound(memory: Any, rule: Any, signal: Any, seen: Any) -> Any:
+def bound(memory: Any, rule: Any, signal: Any, correction: Any) -> Any:
     """``BoundedIntentional._bound``: clip the signal and, where asked, normalise it."""
     real, settings = memory.dtype.type, rule.settings
     fresh = real(1 - settings.slow_decay)
     square = memory[rule.signal_square] + fresh * (signal * signal - memory[rule.signal_square])
     memory[rule.signal_square] = square
-    cap = math.sqrt(square / seen) * real(settings.clip)
+    cap = math.sqrt(square / correction) * real(settings.clip)
     signal = min(max(signal, -cap), cap)
     if not settings.normalize_signal:
         return signal
     magnitude = memory[rule.signal_magnitude] + fresh * (abs(signal) - memory[rule.signal_magnitude])
     memory[rule.signal_magnitude] = magnitude
-    rms = math.sqrt(max((square - (real(1) - seen)) / seen, real(0)))
+    rms = math.sqrt(max((square - (real(1) - correction)) / correction, real(0)))
     least = max(real(settings.rms_floor) * rms, max(real(settings.signal_floor), real(_LEAST)))
-    return signal / max(magnitude / seen, least)
+    return signal / max(magnitude / correction, least)
 
 
 @kernel
@@ -278,7 +282,7 @@ def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
     real, rule, n = memory.dtype.type, learner.step_rule, learner.network.len_flat
     update_decay = rule.settings.update_decay
     wide[rule.bias_correction] *= update_decay
-    over = real(1) / real(1 - wide[rule.bias_correction])
+    inverse_correction = real(1) / real(1 - wide[rule.bias_correction])
     kept, fresh = real(update_decay), real(1 - update_decay)
     score, trace = part(memory, learner.network.score, n), part(memory, learner.eligibility_trace, n)
     second_moment = part(memory, rule.second_moment, n)
@@ -287,7 +291,7 @@ def adaptive_obgd(memory: Any, wide: Any, learner: Any, signal: Any) -> Any:
         update = trace[i] * signal
         v = kept * second_moment[i] + fresh * update * update
         second_moment[i] = v
-        score[i] = trace[i] / (math.sqrt(v * over) + real(_TINY))  # the direction, as above
+        score[i] = trace[i] / (math.sqrt(v * inverse_correction) + real(_TINY))  # the direction, as above
         norm += abs(score[i])
     size = bounded_step_size(real(rule.settings.lr), real(rule.settings.kappa), norm, signal)
     memory[rule.step_size] = size

@@ -1,4 +1,4 @@
-"""The lifetime loop, the only place that steps an env, and what it needs to know of agent and env."""
+"""The loops over one and over many lifetimes, and what they need to know of agents and envs."""
 
 from tracerl.config.moved import attribute_of
 

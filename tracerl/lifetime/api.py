@@ -105,7 +105,7 @@ class Lifetime(Iterator[Step]):
             self.record.keep = self._events.keep
         self._seed = seed
         self._loop_state = LoopState(divergence=DivergenceCheck(on_nonfinite))
-        self._loop_state.divergence.remember(agent)
+        self._loop_state.divergence.store_initial_state(agent)
         if is_stateful(agent):
             reset_episode(agent)  # the unfinished episode of an earlier run
         self._failure: Exception | None = None

@@ -118,7 +118,7 @@ class CallbackFailed(RuntimeError):
         self.name = name
 
 
-class _Guarded:
+class _CheckedCallback:
     """A callback on a schedule (``tracerl.Every``, ``loop.ScheduledCallback``) whose errors are those of a callback.
 
     A true attribute ``stopped`` of the callback ends the run after the call, as ``RunState.stop`` does.
@@ -134,19 +134,19 @@ class _Guarded:
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call the callback."""
-        self._events.guard(self._callback, "call", lambda: self._callback.call(records, agent))
+        self._events.call_checked(self._callback, "call", lambda: self._callback.call(records, agent))
         if getattr(self._callback, "stopped", False):
             self._events.run.stop()
 
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call the callback at the end."""
         method = getattr(self._callback, "call_at_end", self._callback.call)
-        self._events.guard(self._callback, "call_at_end", lambda: method(records, agent))
+        self._events.call_checked(self._callback, "call_at_end", lambda: method(records, agent))
 
     def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call a callback with this method: an episode has begun without an env step."""
         if (method := getattr(self._callback, "call_after_reset", None)) is not None:
-            self._events.guard(self._callback, "call_after_reset", lambda: method(records, agent))
+            self._events.call_checked(self._callback, "call_after_reset", lambda: method(records, agent))
 
 
 class Events:
@@ -170,7 +170,9 @@ class Events:
         self.run = run
         self.failure: CallbackFailed | None = None
         self._callbacks = {name: callback for name, callback in callbacks.items() if isinstance(callback, Callback)}
-        self.scheduled = [_Guarded(other, self) for name, other in callbacks.items() if name not in self._callbacks]
+        self.scheduled = [
+            _CheckedCallback(other, self) for name, other in callbacks.items() if name not in self._callbacks
+        ]
         self._names = {id(callback): name for name, callback in callbacks.items()}
         self.by_episode = bool(self._listeners("on_episode_end") or self._listeners("on_new_best"))
         self._by_step = bool(self._listeners("on_step"))
@@ -259,7 +261,7 @@ class Events:
             if self.failure is None:
                 self._call(name, callback, event, partial(getattr(callback, event), self.run, *values))
 
-    def guard(self, callback: object, event: str, call: Callable[[], Any]) -> None:
+    def call_checked(self, callback: object, event: str, call: Callable[[], Any]) -> None:
         """Call a callback on a schedule, unless one has failed."""
         if self.failure is None:
             self._call(self._names[id(callback)], callback, event, call)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracerl.config import checks
-from tracerl.config.moved import keep_names
+from tracerl.config.moved import keep_names, previous_method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,20 +41,22 @@ class DivergenceCheck:
         self.problems: dict[int, str] = {}
         self._initial: dict[str, Tensor] = {}
 
-    def remember(self, agent: Any) -> None:
+    def store_initial_state(self, agent: Any) -> None:
         """Keep the initial state of the agent if the policy needs it."""
         if self.policy == "reset_life" and hasattr(agent, "capture"):
             self._initial = {name: tensor.clone() for name, tensor in agent.capture().items()}
 
+    remember = previous_method("remember", "store_initial_state")
+
     def examine(self, agent: Any, steps: Sequence[int]) -> list[int]:
-        """Apply the policy to the lifetimes with a new fault.
+        """Apply the policy to the lifetimes with a fault; one that is reported already is not reported again.
 
         Args:
             agent: agent of all lifetimes.
             steps: env steps of each lifetime.
 
         Returns:
-            The lifetimes that stop.
+            The lifetimes that stop, with those that stopped before.
 
         Raises:
             Diverged: the policy ends the run, or no lifetime is left.

@@ -56,9 +56,9 @@ def observation_of(value: Any) -> Any:
 
 
 def check_outputs(envs: Any) -> None:
-    """Check, in place, the results of the envs in a ``SyncVectorEnv``, before it writes them into its arrays.
+    """Make the envs in a ``SyncVectorEnv`` convert what ``step`` returns, before it is written into arrays.
 
-    Other vector envs are not changed.
+    ``step`` of each env is replaced, once. Other vector envs are not changed.
     """
     if isinstance(envs, SyncVectorEnv):
         as_arrays = envs.single_observation_space.shape

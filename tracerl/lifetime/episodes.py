@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from tracerl.lifetime.independent_agents import carry_out
+from tracerl.lifetime.independent_agents import take_step
 from tracerl.lifetime.loop import Schedule, reset_env, step_env
 from tracerl.lifetime.protocol import Action, AgentMethods, ManyAgents, StepType
 from tracerl.lifetime.record import Record
@@ -43,7 +43,7 @@ class OneCopy:
     def advance(self, step_types: Array, rewards: Array, observations: Sequence[Any]) -> Sequence[Action]:
         """Take a step; see ``Copies.advance``."""
         came = int(step_types[0]), float(rewards[0]), observations[0]
-        self._action = carry_out(self.agent, *came, self._action)
+        self._action = take_step(self.agent, *came, self._action)
         return [self._action]
 
 

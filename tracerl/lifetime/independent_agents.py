@@ -35,7 +35,7 @@ def build_agents(
     return IndependentAgents([make(**{name: new_lifetimes(seed)}) for seed in seeds])
 
 
-def carry_out(agent: AgentMethods, step_type: int, reward: float, observation: Observation, action: Action) -> Action:
+def take_step(agent: AgentMethods, step_type: int, reward: float, observation: Observation, action: Action) -> Action:
     """Call the method of an agent of one lifetime that a step type stands for; SKIP stands for none.
 
     Args:
@@ -75,8 +75,8 @@ class IndependentAgents:
     ) -> np.ndarray[Any, Any]:
         """Take one step per lifetime; see ``ManyAgents.advance``."""
         for i, agent in enumerate(self.agents):
-            came = int(step_types[i]), float(rewards[i]), observations[i]
-            self._actions[i] = carry_out(agent, *came, self._actions[i])
+            given = int(step_types[i]), float(rewards[i]), observations[i]
+            self._actions[i] = take_step(agent, *given, self._actions[i])
         usual = next((action for action in self._actions if action is not None), None)
         # A lifetime whose env failed at its first reset has no action. Its env is stepped with those of the others.
         return np.asarray([usual if action is None else action for action in self._actions])
@@ -115,4 +115,4 @@ class IndependentAgents:
         return {tag: finite_mean(np.array([found[tag] for found in each if tag in found])) for tag in tags}
 
 
-keep_names(globals(), Population="IndependentAgents")
+keep_names(globals(), Population="IndependentAgents", carry_out="take_step")

@@ -1,4 +1,4 @@
-"""The lifetime loop: the only place that steps an env."""
+"""The loop over one lifetime, and the checked reset and step of an env."""
 
 import math
 from collections.abc import Callable, Generator, Sequence
@@ -151,10 +151,9 @@ class Schedule:
     def call_at_end(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Call all callbacks at the end of the run, by their method ``call_at_end`` if they have one.
 
-        The last one (checkpoints) is called first, so that it saves the state of a run that would continue.
+        Those with a true ``first_at_end`` (checkpoints) come first: they save the state of a run that would continue.
         """
-        callbacks = list(self._due)
-        for callback in [*callbacks[-1:], *callbacks[:-1]]:
+        for callback in sorted(self._due, key=lambda each: not getattr(each, "first_at_end", False)):
             getattr(callback, "call_at_end", callback.call)(records, agent)
 
 
@@ -311,7 +310,7 @@ def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) 
             f"the env failed in step {record.step + 1:,}", error, getattr(env, "action_space", None), action
         ) from error
     try:
-        observation, paid, terminated, truncated, _ = returned
+        observation, raw_reward, terminated, truncated, _ = returned
         if type(terminated) is not bool or type(truncated) is not bool:
             terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
     except Exception as error:
@@ -320,9 +319,9 @@ def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) 
             raise EnvFailed(failed) from error
         raise WrongEnvApi(f"{failed}: {_STEP}, got {returned!r:.80}") from error
     try:
-        reward = paid if type(paid) is float else reward_of(paid)
+        reward = raw_reward if type(raw_reward) is float else reward_of(raw_reward)
     except Exception as error:
-        raise EnvFailed(f"the env returned the reward {paid!r} in step {record.step + 1:,}") from error
+        raise EnvFailed(f"the env returned the reward {raw_reward!r} in step {record.step + 1:,}") from error
     observation = _check_observation(observation, record, shape)
     if not math.isfinite(reward):
         raise Diverged(f"the env returned the reward {reward} in step {record.step + 1:,}: rewards must be finite")

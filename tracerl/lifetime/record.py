@@ -195,7 +195,7 @@ class VectorStatistics:
         return int(self.steps.min() if not self.frozen.any() else self.steps[~self.frozen].min())
 
     def freeze(self, lifetime: int) -> None:
-        """End a lifetime. The last one is not frozen, because the run ends with it."""
+        """Mark a lifetime as ended."""
         self.frozen[lifetime] = self._records[lifetime].frozen = True
 
     def add(self, rewards: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> None:

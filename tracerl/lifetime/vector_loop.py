@@ -57,7 +57,8 @@ def run_lifetimes(
 
     Raises:
         EnvFailed: an env raised.
-        Diverged: an env returned a number that is not finite.
+        Diverged: a number of an env or an agent is not finite, and the run ends by ``on_nonfinite`` or because no
+            lifetime is left.
     """
     check_outputs(envs)
     try:

@@ -16,7 +16,8 @@ class FlatModule(StateModule):
 
     Attributes:
         flat: every parameter in one buffer, [*lifetimes, n].
-        score: the gradient of the objective with respect to every parameter, [*lifetimes, n].
+        score: the gradient of the objective with respect to every parameter, [*lifetimes, n]. After a step of the fused
+            engine by Intentional updates or AdaptiveObGD it holds the direction of the step.
     """
 
     unsaved = ("flat",)  # the parameters are its views

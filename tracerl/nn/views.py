@@ -74,7 +74,7 @@ class LayerView:
 
     Attributes:
         name: such as ``policy_0``.
-        spikes: 0 or 1, [n].
+        spikes: 0 or 1, of ternary neurons also -1, [n].
         membrane: in units of the threshold's scale, [n].
         threshold: theta and its rise by ``network.rate_target``, [n]; NaN where the layer has none.
         rate: spikes per tick, over about 1,000 ticks, [n].

@@ -98,8 +98,8 @@ class BoundedIntentional(StepRule):
     Three parts are tracerl's own. The lower bound of u: the gradients of a nearly deterministic policy are near zero,
     and so is u, so that the step that changes log pi by eta is unbounded. The peak of u: without it the lower bound
     falls with the gradients. The divisor's lower bounds: a mean magnitude over a few thousand steps amplifies a signal
-    that is almost pure noise, so that a solved task was unlearned, and a rare signal. By default ``rms_floor`` is 1,
-    and the means of policies are over 20,000 steps.
+    that is almost pure noise (docs/research/signal-floor.md), and a rare signal (docs/research/sparse-rewards.md). By
+    default ``rms_floor`` is 1, and the means of policies are over 20,000 steps.
 
     Attributes:
         second_moment: nu, [*lifetimes, n].

@@ -30,9 +30,12 @@ _SILENT = 0.01  # spikes per tick below which a neuron counts as silent; above 1
 class TraceLearner(StateModule):
     """A network with the eligibility trace of its objective and its step-size rule.
 
-    The objective is log pi(a_t) for a policy and V(s_t) for a critic.
+    The objective is log pi(a_t) for a policy, V(s_t) for a critic, their weighted sum with the entropy for a shared
+    trunk, and Q(s_t, a_t) for action values.
 
     Attributes:
+        network: whose parameters are learned.
+        step_rule: of this network alone.
         eligibility_trace: zeta_t, laid out as ``network.flat``, [*lifetimes, n].
     """
 

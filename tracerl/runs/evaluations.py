@@ -75,7 +75,7 @@ class Evaluations(ScheduledCallback):
         """Continue the file of an earlier part of the run.
 
         Args:
-            settings: with a number of steps.
+            settings: ``every`` is not None.
             env: of the evaluations alone.
             single: builds an agent of one lifetime, to which the state of one of many is copied.
             folder: of the run.

@@ -67,6 +67,7 @@ def run(setup: Setup) -> dict[str, Any]:
 
     Raises:
         InUse: another run has taken over the folder. Nothing more is written.
+        Exception: any other of the code of an agent or a part, after the summary is written.
     """
     with setup.interrupted:  # also while the files are closed
         return _execute(setup)

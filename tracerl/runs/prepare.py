@@ -112,7 +112,7 @@ def _records(cfg: DictConfig, spec: Any, runner: "EnvRunner", agent: Any) -> "li
     from tracerl.lifetime.record import Milestone, Record
 
     runner.divergence = DivergenceCheck(cfg.on_nonfinite)
-    runner.divergence.remember(agent)
+    runner.divergence.store_initial_state(agent)
     return [Record([Milestone.parse(name) for name in spec.milestones], i) for i in range(cfg.lifetimes)]
 
 

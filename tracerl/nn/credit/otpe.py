@@ -202,10 +202,10 @@ class OTPE(StateModule):
         for route in self._routes:
             first, *rest = route
             if rest:
-                opened = jacobians[tuple(rest)][..., self.wiring.block(rest[0], first)]
+                jacobian = jacobians[tuple(rest)][..., self.wiring.block(rest[0], first)]
             else:
-                opened = self._of_outputs(weights, first)
-            jacobians[route] = self.wiring.nodes[first].layer.vjp(opened)
+                jacobian = self._of_outputs(weights, first)
+            jacobians[route] = self.wiring.nodes[first].layer.vjp(jacobian)
         return jacobians
 
     def write_scores(self, below: Tensor, output_signal: Tensor) -> None:

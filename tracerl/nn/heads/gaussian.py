@@ -93,8 +93,8 @@ class Gaussian(Head):
     ``max_std``. The variances s^2 sum to reference_std^2, because those of independent components add up in the td
     error. A mean beyond a bound is drawn back to it, so that samples within the bounds keep occurring; ``mean_margin``
     is then not needed. At rho = 0, near which a network begins, sigma is reference_std / min(k, 8): a single component
-    needs much noise to find a distant goal, and a body of many components learns little while it falls at once. With 17
-    components, most runs that begin narrower than with 8 end lower.
+    needs much noise to find a distant goal, and a body of many components learns little while it falls at once
+    (docs/research/deviation-start.md).
 
     ``bonus_components``, b: of an action of n numbers, the bonus is min(1, b / n) times that of all. The noise of each
     number is noise in the td error of all the others, and under b the sum of the bonuses does not grow with n.

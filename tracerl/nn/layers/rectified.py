@@ -17,8 +17,7 @@ def sparse_weight(n_in: int, n_out: int, sparsity: float, lifetimes: Lifetimes) 
     """Draw U(-1/sqrt(n_in), 1/sqrt(n_in)), then zero a random share of every row (Elsayed et al. 2024, SparseInit).
 
     The number of zeros is rounded to the nearest integer. With four inputs, all weights of the first layer are zero.
-    Such a layer still learns, since its gradient depends on the weights of the later layers only. On CartPole it learns
-    in half the steps of a layer that keeps one input per unit.
+    Such a layer still learns, since its gradient depends on the weights of the later layers only.
 
     Args:
         n_in: number of inputs, the columns.

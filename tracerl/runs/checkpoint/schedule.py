@@ -67,6 +67,8 @@ class Checkpoints(ScheduledCallback):
     On a full disk the checkpoint is lost with one warning, the run continues, and earlier checkpoints are kept.
     """
 
+    first_at_end = True  # before callbacks that change the agent or the files at the end
+
     def __init__(
         self,
         settings: CheckpointSettings,
