@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracerl.config.checks import ConfigError, described, whole
-from tracerl.lifetime.loop import NOT_FAILURES, ScheduledCallback, next_call
+from tracerl.lifetime.loop import NOT_FAILURES, ScheduledCallback, next_call, next_multiple
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
@@ -207,7 +207,7 @@ class Events:
         """Return the next env step at which something is to be reported; see ``loop.ScheduledCallback``."""
         if self._by_step:
             return step + 1
-        return _NEVER if self._evaluations is None else (step // self._evaluations.every + 1) * self._evaluations.every
+        return _NEVER if self._evaluations is None else next_multiple(step, self._evaluations.every)
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Report what has happened up to this env step, once."""

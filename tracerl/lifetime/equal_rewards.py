@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from tracerl.config.checks import ConfigWarning
-from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.protocol import Agent, ManyAgents, agents_of
 from tracerl.lifetime.record import Record, steps_of_all
 
 PATIENCE = 1_000  # rewards per lifetime that must all be equal
@@ -56,6 +56,6 @@ def reward_check(agent: object) -> list[EqualRewards]:
 
     Of many agents, the first is asked.
     """
-    first = getattr(agent, "agents", [agent])[0]
+    first = agents_of(agent)[0]
     learns_values = getattr(first, "critic", ...) is not None or getattr(first, "looks_ahead", False)
     return [] if learns_values else [EqualRewards()]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracerl.config.checks import ConfigWarning
-from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.protocol import Agent, ManyAgents, agents_of
 from tracerl.lifetime.record import Record
 
 PATIENCE = 1_000  # env steps
@@ -28,9 +28,8 @@ class FirstStepsCheck:
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Look at all agents; see ``ScheduledCallback.call``."""
-        agents = getattr(agent, "agents", [agent])
         for problem_of in (silent_layer_problem, small_observation_problem):
-            found = [problem for each in agents if (problem := problem_of(each))]
+            found = [problem for each in agents_of(agent) if (problem := problem_of(each))]
             if found:
                 warnings.warn(found[0], ConfigWarning, stacklevel=1)
 

@@ -103,13 +103,18 @@ class LoopState:
     divergence: DivergenceCheck = field(default_factory=DivergenceCheck)
 
 
+def next_multiple(step: int, every: int) -> int:
+    """Return the lowest multiple of ``every`` above ``step``."""
+    return (step // every + 1) * every
+
+
 def next_call(callback: ScheduledCallback, step: int) -> int:
     """Return the env step after ``step`` at which a callback is called: the next multiple of ``every``.
 
     A callback with another schedule, such as several steps in a row, has a method ``next_call(step)``.
     """
     schedule: Callable[[int], int] | None = getattr(callback, "next_call", None)
-    return (step // callback.every + 1) * callback.every if schedule is None else schedule(step)
+    return next_multiple(step, callback.every) if schedule is None else schedule(step)
 
 
 class Schedule:

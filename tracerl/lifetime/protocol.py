@@ -93,6 +93,12 @@ class _PreviousStateful(Protocol):
     def abandon(self) -> None: ...
 
 
+def agents_of(agent: Any) -> list[Any]:
+    """Return the agents that an ``IndependentAgents`` holds, one per lifetime; of any other agent a list of itself."""
+    found: list[Any] = getattr(agent, "agents", [agent])
+    return found
+
+
 def is_stateful(agent: object) -> TypeGuard[Stateful]:
     """Return whether an agent has the methods of ``Stateful``, with ``abandon`` as ``reset_episode`` if need be."""
     return isinstance(agent, (Stateful, _PreviousStateful))

@@ -59,11 +59,12 @@ class DeploySettings:
         Args:
             agent: of one or many lifetimes.
         """
+        from tracerl.lifetime.protocol import agents_of
         from tracerl.nn.exportable import Portable
         from tracerl.nn.networks import Network
         from tracerl.nn.nir_support import check_encoder, check_exact
 
-        one = getattr(agent, "agents", [agent])[0]
+        one = agents_of(agent)[0]
         network = one.parts()["policy"].network if isinstance(one, Portable) else None
         if not isinstance(network, Network):
             raise ConfigError("agent", f"{_AGENTS}, got {type(one).__name__}, whose network NIR cannot hold exactly")

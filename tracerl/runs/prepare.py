@@ -264,12 +264,11 @@ def _evaluations(
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
     """Return the settings of the checkpoints; None, with a warning, if the agent has no state to save."""
-    from tracerl.lifetime.protocol import is_stateful
+    from tracerl.lifetime.protocol import agents_of, is_stateful
 
-    agents = getattr(agent, "agents", [agent])
     if not settings.wanted:
         return None
-    if not all(is_stateful(each) for each in agents):
+    if not all(is_stateful(each) for each in agents_of(agent)):
         print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and reset_episode", file=sys.stderr)
         return None
     unsupported_reason = runner.unsupported_reason()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.loop import ScheduledCallback
+from tracerl.lifetime.loop import ScheduledCallback, next_multiple
 from tracerl.lifetime.protocol import Agent, ManyAgents, Stateful, is_stateful, reset_episode
 from tracerl.lifetime.record import Record, capture_records, restore_records, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
@@ -91,10 +91,10 @@ class Checkpoints(ScheduledCallback):
 
     def next_call(self, step: int) -> int:
         """Return the next step of the schedule or of an evaluation; see ``ScheduledCallback.next_call``."""
-        self._due = (step // self.every + 1) * self.every
+        self._due = next_multiple(step, self.every)
         if self._evaluations is None:
             return self._due
-        return min(self._due, (step // self._evaluations.every + 1) * self._evaluations.every)
+        return min(self._due, next_multiple(step, self._evaluations.every))
 
     def call(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Write a checkpoint if one is due; see ``ScheduledCallback.call``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracerl.lifetime.protocol import Agent, ManyAgents
+from tracerl.lifetime.protocol import Agent, ManyAgents, agents_of
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Numbers, Viewer, constants, is_visible
 from tracerl.recording.images import Picture
@@ -58,7 +58,7 @@ class Snapshots:
         if self._viewer is None:
             self._viewer = Viewer(agent)
             self._initial = constants(agent) if self._initial is None else self._initial
-            self._unsupported = not is_visible(getattr(agent, "agents", [agent])[0])
+            self._unsupported = not is_visible(agents_of(agent)[0])
         if self._unsupported:
             return {}
         if step == self._end(step) - self.length + 1:

@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.forms import fits, whole
 from tracerl.lifetime.diagnostics import diagnostics_of, numbers_of, problem_of
-from tracerl.lifetime.loop import ScheduledCallback
+from tracerl.lifetime.loop import ScheduledCallback, next_multiple
 from tracerl.lifetime.protocol import Agent, ManyAgents
 from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average, count_reached, interquartile_mean, interval, median_reached
@@ -107,9 +107,9 @@ class RunLog(ScheduledCallback):
 
     def next_call(self, step: int) -> int:
         """Return the next env step after ``step`` at which data are logged; see ``ScheduledCallback.next_call``."""
-        due = [(step // self.every + 1) * self.every]
+        due = [next_multiple(step, self.every)]
         if self._histograms_every:
-            due.append(1 if step < 1 else (step // self._histograms_every + 1) * self._histograms_every)
+            due.append(1 if step < 1 else next_multiple(step, self._histograms_every))
         if self._snapshots is not None:
             due.append(self._snapshots.next_call(step))
         return min(due)
