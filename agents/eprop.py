@@ -146,12 +146,12 @@ class EpropAgent(OnlineAgent):
         outputs = self._outputs(self.encoder(observation))
         reward = scale_reward(self.reward_scaler, reward, value_t.dtype)
         signal = self.signal.copy_(F.td_error(reward, value_t, self.value, self.settings.discount, continues))
-        if not self._flag_nonfinite(signal):
+        if not self._check_finite(signal):
             return outputs
         weight = (self.settings.entropy * signal.sign()).unsqueeze(-1)
         self.learner.eligibility_trace.addcmul_(self.bonus, weight)
         self.learner.update(signal)
-        self._flag_nonfinite(self.learner.step_rule.step_size.squeeze(-1))
+        self._check_finite(self.learner.step_rule.step_size.squeeze(-1))
         self._watch()
         return outputs
 
@@ -165,7 +165,7 @@ class EpropAgent(OnlineAgent):
         """Sample an action and add its gradient of log pi to the trace."""
         self.head.sample(outputs[..., :-1], self.stream)
         self.entropy.copy_(self.head.entropy())
-        self._flag_nonfinite(self.entropy)
+        self._check_finite(self.entropy)
         network, nothing = self.learner.network, torch.zeros_like(outputs[..., :1])
         network.backward(torch.cat([self.head.entropy_gradient(), nothing], -1))
         self.bonus.copy_(network.score)

@@ -139,7 +139,7 @@ class QLambdaAgent(TraceAgent):
             target = head.bootstrap(policy.network(features), self.stream)
         signal.copy_(F.td_error(reward, self.value, target, discount, continues))
         self.value.copy_(target)
-        if not self._flag_nonfinite(signal):
+        if not self._check_finite(signal):
             return features
         if head.target == "watkins":
             clear_(policy.eligibility_trace, head.explored.bool())
@@ -152,4 +152,4 @@ class QLambdaAgent(TraceAgent):
         """Choose an action by its values at the features."""
         self._choose(self.policy.network(features))
         self.value.copy_(self.head.value())
-        self._flag_nonfinite(self.value)
+        self._check_finite(self.value)

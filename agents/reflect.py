@@ -193,7 +193,7 @@ class ReflectAgent(ActorCritic):
             self.value.copy_(value_tp1)
         else:
             signal.copy_(self.baseline(reward))
-        if not self._flag_nonfinite(signal):
+        if not self._check_finite(signal):
             return features
         gradient = policy_gradient(self.head, self.entropy_weight, signal)
         policy.accumulate(torch.cat([gradient, self._value_weight], -1) if self.is_shared else gradient)

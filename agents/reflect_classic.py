@@ -118,7 +118,7 @@ class ReflectClassicAgent(OnlineAgent):
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Update the policy from the last reward and return the current of the new observation."""
         self.policy.learn(reward.to(self.lifetimes.dtype))
-        self._flag_nonfinite(self.policy.flat.sum(-1))  # a NaN in a rate does not show in the spikes
+        self._check_finite(self.policy.flat.sum(-1))  # a NaN in a rate does not show in the spikes
         self._watch()
         current: Tensor = self.encoder(observation)
         return current
@@ -126,7 +126,7 @@ class ReflectClassicAgent(OnlineAgent):
     def _act(self, current: Tensor) -> None:
         """Sample an action from the policy at the current, and add it to the traces."""
         self.head.sample(self.policy(current), self.stream)
-        self._flag_nonfinite(self.head.entropy())
+        self._check_finite(self.head.entropy())
         self.policy.accumulate(self.head.action, self.head.log_probability())
 
     def _clear(self, mask: Tensor | None) -> None:

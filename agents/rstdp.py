@@ -175,10 +175,10 @@ class RSTDPAgent(OnlineAgent):
             signal = self.critic.learn(reward, rates[..., :-1], continues)
         else:
             signal = self.baseline(reward)
-        if not self._flag_nonfinite(signal):
+        if not self._check_finite(signal):
             return rates
         self.synapses.update(signal)
-        self._flag_nonfinite(self.synapses.weight.sum((-2, -1)))  # a NaN in the weights does not show in the spikes
+        self._check_finite(self.synapses.weight.sum((-2, -1)))  # a NaN in the weights does not show in the spikes
         self._watch(signal, rates)
         return rates
 

@@ -115,7 +115,7 @@ class StreamACAgent(ActorCritic):
         critic.accumulate(self._one)
         self.value.copy_(critic.network(features).squeeze(-1))
         signal.copy_(F.td_error(reward, value_t, self.value, discount, continues))
-        if not self._flag_nonfinite(signal):
+        if not self._check_finite(signal):
             return features
         policy.accumulate(policy_gradient(self.head, self.entropy_weight, signal))
         policy.update(signal)

@@ -23,6 +23,7 @@ from tests.kills import differences
 from tracerl.config import moved
 from tracerl.config.checks import ConfigError, ConfigWarning
 from tracerl.config.instantiate import build, with_current_keys
+from tracerl.lifetime.divergence import DivergenceCheck
 from tracerl.lifetime.independent_agents import IndependentAgents, build_agents
 from tracerl.lifetime.protocol import StepType, is_stateful, reset_episode
 from tracerl.lifetime.record import Record
@@ -403,3 +404,13 @@ class Own(ReflectAgent):
         self, observation_space: Any, action_space: Any, lifetimes: Lifetimes, max_std: float, **settings: Any
     ) -> None:
         super().__init__(observation_space, action_space, lifetimes, **settings)
+
+
+def test_methods_of_a_divergence_check_and_of_agents_have_their_previous_names() -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(env, settings={"engine": "torch"})
+    check = DivergenceCheck("reset_life")
+    with pytest.warns(DeprecationWarning, match="remember is now store_initial_state"):
+        check.remember(agent)
+    with pytest.warns(DeprecationWarning, match="_sound is now _check_finite"):
+        assert agent._sound(torch.tensor(1.0))

@@ -282,3 +282,52 @@ def test_readme_pictures_reads_the_numbers_from_runs(start: Start, tmp_path: Pat
 def test_scripts_of_a_run_name_a_folder_that_is_none(name: str, start: Start) -> None:
     error = start(name, "nowhere", code=2)
     assert error == "error: run must be the folder of a run or of one of its checkpoints, got 'nowhere'\n"
+
+
+def test_transformed_tasks_prints_the_returns_of_each_task_and_change(start: Start) -> None:
+    printed = start(
+        "transformed_tasks", "--tasks", "CartPole", "Pendulum", "--agents", "random", "--seeds", 0, 1, "--steps", 450
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line.startswith("| ")]
+    heads = [row for row in rows if row[1] == "random"]
+    assert [row[0] for row in heads] == ["CartPole", "Pendulum"]
+    changes = script("transformed_tasks")
+    assert {row[0] for row in rows} == {*changes.CHANGES, "CartPole", "Pendulum"}
+    returns = [row[1].split(", ") for row in rows if row not in heads]
+    assert all(len(each) == 2 for each in returns) and float(returns[0][0]) > 0
+
+
+def test_transformed_tasks_change_what_they_name() -> None:
+    changes = script("transformed_tasks").CHANGES
+
+    def first(task: str, change: str, action: Any = 0) -> tuple[Any, ...]:
+        env = changes[change](gym.make(task))
+        seen, _ = env.reset(seed=3)
+        return env, seen, *env.step(action)
+
+    _, seen, then, reward, *_ = first("CartPole-v1", "as it is")
+    for name, wanted in (
+        ("observations x 1000", seen * 1000),
+        ("observations + 1000", seen + 1000),
+        ("observations cubed", seen**3),
+        ("observations 8 times", np.tile(seen, 8)),
+        ("20 constant numbers more", np.append(seen, [3] * 20)),
+    ):
+        np.testing.assert_allclose(first("CartPole-v1", name)[1], wanted, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(first("CartPole-v1", "observations rotated")[1]), np.linalg.norm(seen))
+    assert first("CartPole-v1", "rewards x 1e-3")[3] == reward * 1e-3
+    assert first("CartPole-v1", "rewards of 10 steps at once")[3] == 0
+    assert first("CartPole-v1", "actions of 4 steps")[3] == 4
+    np.testing.assert_array_equal(first("CartPole-v1", "observations 2 steps late")[2], seen)
+    np.testing.assert_array_equal(first("CartPole-v1", "actions 2 steps late", 1)[2], then)
+    np.testing.assert_array_equal(first("CartPole-v1", "each action 5 times", 8)[2], then)
+    strong = first("Pendulum-v1", "as it is", np.array([2.0], np.float32))[2]
+    for name, action in (
+        ("range of actions x 100", [200.0]),
+        ("5 actions without effect more", [2.0, *[0.3] * 5]),
+        ("actions from 0 to 1", [1.0]),
+        ("range x 10, clipped to its tenth", [13.0]),
+    ):
+        env, _, pushed, *_ = first("Pendulum-v1", name, np.array(action, np.float32))
+        np.testing.assert_array_equal(pushed, strong)
+        assert env.action_space.contains(np.array(action, np.float32))

@@ -63,13 +63,15 @@ class OnlineAgent(CheckedAgent):
         self._continues = {ended: lifetimes.full(0.0 if ended else 1.0) for ended in (False, True)}
         super()._pack(lifetimes)
 
-    def _flag_nonfinite(self, number: Tensor) -> bool:
+    def _check_finite(self, number: Tensor) -> bool:
         """Flag the lifetimes whose number, [*lifetimes], is not finite; return false where none is finite."""
         if number.dim() == 0 and math.isfinite(number.item()):  # one lifetime, the usual case: half the time
             return True
         finite = torch.isfinite(number)
         self.fault.bitwise_or_(~finite)
         return bool(finite.any())
+
+    _sound = previous_method("_sound", "_check_finite")
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode, [*lifetimes, n]; return what ``_act`` needs, [*lifetimes, m]."""

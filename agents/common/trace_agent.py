@@ -279,7 +279,7 @@ class TraceAgent(OnlineAgent):
         self.head.sample(outputs, self.stream)
         self.log_prob_trace.accumulate(self.head.log_probability())
         self.entropy.copy_(self.head.entropy())
-        self._flag_nonfinite(self.entropy)
+        self._check_finite(self.entropy)
 
     def upgrade(self, name: str, tensor: Tensor) -> Tensor:
         """Convert sums in the network's dtype, as were once saved, to float64; see ``StateModule.upgrade``."""
@@ -288,7 +288,7 @@ class TraceAgent(OnlineAgent):
     def _watch(self) -> None:
         """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""
         sums, step_size = self._sums, self.policy.step_rule.step_size
-        self._flag_nonfinite(
+        self._check_finite(
             (step_size if self.critic is None else step_size + self.critic.step_rule.step_size).squeeze(-1)
         )
         sums[0].add_(self.signal)
